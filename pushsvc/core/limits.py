@@ -1,0 +1,78 @@
+"""Every bound of the service, with its default. All of them are configurable."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a request, a client or the whole hub may use; crossing one is a named, counted error."""
+
+    body_bytes: int = 8 * 1024 * 1024
+    """Bytes of one request body; a chunked NDJSON upload is bounded per line instead."""
+    line_bytes: int = 64 * 1024
+    """Bytes of one NDJSON line."""
+    batch_samples: int = 100_000
+    """Samples in one batch."""
+    labels: int = 32
+    """Labels on one series, the metric name not counted."""
+    name_bytes: int = 200
+    """UTF-8 bytes of a metric or label name."""
+    value_bytes: int = 1024
+    """UTF-8 bytes of a label value, a state's value, a unit or a help text."""
+    series: int = 100_000
+    """Live series in the hub."""
+    views: int = 1_000
+    """Distinct views (selectors, rate, merge) that are watched at the same time."""
+    subscribers: int = 16_000
+    """Dashboards connected to this process."""
+    selectors: int = 32
+    """Selectors in one view."""
+    selector_bytes: int = 4096
+    """UTF-8 bytes of one selector."""
+    message_bytes: int = 64 * 1024
+    """Bytes of one message from a dashboard."""
+    messages_per_second: float = 20.0
+    """Messages a dashboard may send, averaged over ten seconds."""
+    ingest_queue: int = 64
+    """Batches that wait for the hub before producers are told to wait."""
+    past_seconds: float = 7 * 86_400.0
+    """How far behind the server's clock a sample's time may be."""
+    future_seconds: float = 600.0
+    """How far ahead of the server's clock a sample's time may be."""
+
+
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much of the past is kept."""
+
+    samples: int = 10_000
+    """Samples per series."""
+    seconds: float = 3600.0
+    """Age, by arrival, at which a sample is dropped."""
+    series_ttl: float = 3600.0
+    """Silence after which a series is gone."""
+
+
+class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a stream behaves in time."""
+
+    max_hz: float = 20.0
+    """The fastest rate granted to anyone."""
+    default_hz: float = 10.0
+    """The rate of a stream that did not ask for one."""
+    heartbeat: float = 15.0
+    """Seconds of quiet after which a heartbeat is sent; announced in `hello`."""
+    stall_timeout: float = 30.0
+    """Seconds a client may make no progress before it is parted from."""
+    poll_wait: float = 25.0
+    """Seconds a long poll waits for news unless asked otherwise, and the longest it may ask for."""
+    ring_frames: int = 64
+    """Recent frames kept per view for readers that are a little behind."""
+    replay_points: int = 20_000
+    """Points in one replayed frame; a longer replay comes in several."""
+    ingest_wait: float = 1.0
+    """Seconds a producer is made to wait for room in the ingest channel before it gets 503."""
+    body_timeout: float = 30.0
+    """Seconds without a byte after which an upload is given up."""
+    goaway_spread: float = 5.0
+    """Seconds over which drained clients are told to come back."""

@@ -1,0 +1,148 @@
+"""The data model: what a sample is, and what identifies a series.
+
+Names and labels follow the Prometheus data model
+(https://prometheus.io/docs/concepts/data_model/) in its classic character set. A *batch* holds
+its samples grouped by series and in columns, which is the shape that histories, journals and most
+producers' formats have anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from pushsvc.core.limits import Limits
+from pushsvc.errors import Rejected
+
+Kind: TypeAlias = Literal["gauge", "counter", "delta", "state"]
+"""gauge: goes up and down. counter: cumulative, falls only on a reset. delta: the change since the
+sample before. state: a string, bool or null that holds until the next one."""
+
+Value: TypeAlias = float | str | bool | None
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""Sorted by name, values never empty (an empty value means the label is absent)."""
+
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class Identity(msgspec.Struct, frozen=True, eq=False):
+    """What makes a series this one and no other: its name and labels.
+
+    `text` is the canonical form, `node_load1{host="a"}`, equal exactly when name and labels are.
+    Made by `identify`, which checks the parts; equality is that of the object, compare `text`.
+    """
+
+    name: str
+    labels: Labels
+    text: str
+
+
+class Rows(msgspec.Struct):
+    """The samples of one series in one batch, in the order they were published.
+
+    `times` are Unix milliseconds. `kind`, `unit` and `help` are None where the producer did not
+    say. Values are finite floats, or str, bool and None where the kind is state; the two never mix.
+    """
+
+    identity: Identity
+    times: list[int]
+    values: list[Value]
+    kind: Kind | None = None
+    unit: str | None = None
+    help: str | None = None
+
+    @property
+    def stateful(self) -> bool:
+        """Whether these are values of a state: not floats."""
+        return not isinstance(self.values[0], float)
+
+
+class Batch(msgspec.Struct):
+    """Samples that were ingested together and get one sequence number."""
+
+    rows: list[Rows]
+
+    @property
+    def count(self) -> int:
+        return sum(len(rows.times) for rows in self.rows)
+
+
+def identify(name: str, labels: Mapping[str, str], limits: Limits) -> Identity:
+    """Check a name and labels against the data model and give their canonical identity.
+
+    Labels with an empty value are dropped, as Prometheus does.
+
+    Raises Rejected with a code of `name`, `labels` or `label` that says what is wrong with which.
+    """
+    if not _METRIC_NAME.fullmatch(name):
+        raise Rejected(
+            "name",
+            f"metric name {shorten(name)} must match [a-zA-Z_:][a-zA-Z0-9_:]*",
+        )
+    if len(name) > limits.name_bytes:
+        raise Rejected(
+            "name",
+            f"metric name {shorten(name)} is {len(name)} bytes long, the limit is "
+            f"{limits.name_bytes} (limits.name_bytes)",
+            limit="name_bytes",
+        )
+    if len(labels) > limits.labels:
+        raise Rejected(
+            "labels",
+            f"{name} has {len(labels)} labels, the limit is {limits.labels} (limits.labels)",
+            limit="labels",
+        )
+    for label, value in labels.items():
+        _check_label(name, label, value, limits)
+    kept = tuple(sorted((label, value) for label, value in labels.items() if value))
+    return Identity(name, kept, canonical(name, kept))
+
+
+def _check_label(name: str, label: str, value: str, limits: Limits) -> None:
+    if not _LABEL_NAME.fullmatch(label):
+        raise Rejected(
+            "label", f"label name {shorten(label)} of {name} must match [a-zA-Z_][a-zA-Z0-9_]*"
+        )
+    if label.startswith("__"):
+        raise Rejected("label", f"label name {shorten(label)} of {name}: names in __ are reserved")
+    if len(label) > limits.name_bytes:
+        raise Rejected(
+            "label",
+            f"label name {shorten(label)} of {name} is {len(label)} bytes long, the limit is "
+            f"{limits.name_bytes} (limits.name_bytes)",
+            limit="name_bytes",
+        )
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise Rejected(
+            "label", f"value of label {label} of {name} is not valid Unicode: it has a lone surrogate"
+        ) from None
+    if size > limits.value_bytes:
+        raise Rejected(
+            "label",
+            f"value of label {label} of {name} is {size} bytes long, the limit is "
+            f"{limits.value_bytes} (limits.value_bytes)",
+            limit="value_bytes",
+        )
+
+
+def canonical(name: str, labels: Iterable[tuple[str, str]]) -> str:
+    """Write a series as a PromQL selector that matches it alone: `up{host="a",job="b"}`."""
+    inside = ",".join(f"{label}={quote(value)}" for label, value in labels)
+    return f"{name}{{{inside}}}" if inside else name
+
+
+def quote(text: str) -> str:
+    """A double-quoted PromQL string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """Quote a stranger's text for an error message, cut to a readable length."""
+    return repr(text if len(text) <= length else text[:length] + "…")

@@ -1,0 +1,109 @@
+"""What can go wrong, split by whose fault it is.
+
+Every class knows the HTTP status of an RFC 9457 problem document and the WebSocket close code it
+turns into. `code` is a stable slug that clients may switch on; `detail` is a sentence for people;
+`extra` holds the members that say where or which limit (`index`, `line`, `position`, `limit`, ...).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Problem(Exception):
+    """An expected failure that is answered, never logged as a crash."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    close_code: ClassVar[int] = 1011
+
+    def __init__(self, code: str, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.extra = extra
+
+    def document(self) -> dict[str, Any]:
+        """The body of an `application/problem+json` answer (RFC 9457 section 3)."""
+        return {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            **self.extra,
+        }
+
+
+# -- theirs: asking again in the same way will fail again -----------------------------------------
+
+
+class Malformed(Problem):
+    """The request can't be read: broken JSON, an unknown field, a selector that doesn't parse."""
+
+    status = 400
+    title = "Malformed request"
+    close_code = 1008
+
+
+class Unknown(Problem):
+    """What was named isn't there (any more): a path, a session."""
+
+    status = 404
+    title = "Not found"
+    close_code = 1008
+
+
+class NotAcceptable(Problem):
+    """None of the representations the client accepts is on offer (RFC 9110 section 15.5.7)."""
+
+    status = 406
+    title = "Not acceptable"
+    close_code = 1008
+
+
+class TooLarge(Problem):
+    """Bytes or samples beyond a limit; `limit` says which and how much."""
+
+    status = 413
+    title = "Content too large"
+    close_code = 1009
+
+
+class UnsupportedMedia(Problem):
+    """A body of a type that no ingest format here reads (RFC 9110 section 15.5.16)."""
+
+    status = 415
+    title = "Unsupported media type"
+    close_code = 1003
+
+
+class Rejected(Problem):
+    """Readable, but against the data model or a limit; `index` or `line` says where."""
+
+    status = 422
+    title = "Unprocessable content"
+    close_code = 1008
+
+
+class TooMany(Problem):
+    """One client asks for more than its share."""
+
+    status = 429
+    title = "Too many requests"
+    close_code = 1008
+
+
+# -- ours: the same request may well succeed later -------------------------------------------------
+
+
+class Overloaded(Problem):
+    """The service is full or behind; come back in `retry_after` seconds."""
+
+    status = 503
+    title = "Service unavailable"
+    close_code = 1013
+
+    def __init__(self, code: str, detail: str, *, retry_after: float, **extra: Any) -> None:
+        super().__init__(code, detail, retry_after=retry_after, **extra)
+        self.retry_after = retry_after
