@@ -75,7 +75,7 @@ class UnsupportedMedia(Problem):
 
     status = 415
     title = "Unsupported media type"
-    close_code = 1003
+    close_code = 1008
 
 
 class Rejected(Problem):

@@ -29,7 +29,7 @@ _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-class Identity(msgspec.Struct, frozen=True, eq=False):
+class Identity(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What makes a series this one and no other: its name and labels.
 
     `text` is the canonical form, `node_load1{host="a"}`, equal exactly when name and labels are.
@@ -41,7 +41,7 @@ class Identity(msgspec.Struct, frozen=True, eq=False):
     text: str
 
 
-class Rows(msgspec.Struct):
+class Rows(msgspec.Struct, gc=False):
     """The samples of one series in one batch, in the order they were published.
 
     `times` are Unix milliseconds. `kind`, `unit` and `help` are None where the producer did not
@@ -58,7 +58,7 @@ class Rows(msgspec.Struct):
     @property
     def stateful(self) -> bool:
         """Whether these are values of a state: not floats."""
-        return not isinstance(self.values[0], float)
+        return type(self.values[0]) is not float
 
 
 class Batch(msgspec.Struct):

@@ -1,0 +1,433 @@
+"""The hub: the catalog, the views, who watches them, and when each ticks.
+
+Synchronous and without a clock: the caller says what time it is. `now` is seconds of a monotonic
+clock, `time_ms` Unix milliseconds. The tasks that drive it are in `pushsvc.pipeline`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from pushsvc.core import wire
+from pushsvc.core.catalog import Catalog, Series
+from pushsvc.core.cursor import Cursor
+from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.replay import Describe, Replay
+from pushsvc.core.selector import Selector
+from pushsvc.core.series import Batch, Rows
+from pushsvc.core.subscriber import Carrier, Subscriber
+from pushsvc.core.view import View, Wish
+from pushsvc.core.wire import Frame
+from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
+
+_LINGER = 60.0
+"""Seconds that a view nobody watches is kept: a long poll comes back to it."""
+
+_SWEEP = 5_000
+"""Series looked at in one sweep, so that a sweep never holds up a tick."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What became of a batch: its samples, the cursor after it, and how many watch them."""
+
+    samples: int
+    cursor: Cursor
+    watchers: int
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a stream begins: after a cursor, or with a window of history, or with the newest."""
+
+    since: Cursor | None = None
+    window: float | None = None
+    """Seconds of history wanted by who has no cursor, or one of another epoch."""
+
+
+class Hub:
+    """One ordered stream of batches, fanned out to views."""
+
+    def __init__(
+        self,
+        epoch: str,
+        *,
+        limits: Limits,
+        retention: Retention,
+        pacing: Pacing,
+        make_session: Callable[[], str],
+    ) -> None:
+        self.epoch = epoch
+        self.seq = 0
+        """The newest batch."""
+        self.catalog = Catalog()
+        self.views: dict[object, View] = {}
+        self.subscribers: dict[str, Subscriber] = {}
+        """By session."""
+        self.counts: Counter[str] = Counter()
+        """Events since the start: samples, batches, frames, replays, gaps, ... for /metrics."""
+        self._limits = limits
+        self._retention = retention
+        self._pacing = pacing
+        self._make_session = make_session
+        self._schedule: list[tuple[float, int, View]] = []
+        self._order = 0  # tie-break of the schedule
+        # (now, seq): what arrived up to a time, a mark a second; ages are counted in arrivals.
+        self._marks: deque[tuple[float, int]] = deque()
+        self._to_sweep: list[Series] = []
+        self._departed: deque[tuple[int, int, Series]] = deque(maxlen=10_000)
+        self._departures = 0
+        self._forgotten = -1
+
+    @property
+    def cursor(self) -> Cursor:
+        """The cursor of the newest batch."""
+        return Cursor(self.epoch, self.seq)
+
+    # -- samples in --------------------------------------------------------------------------------
+
+    def check(self, batch: Batch) -> None:
+        """Raise Rejected if any of the batch can't be applied; nothing is changed."""
+        new = 0
+        for rows in batch.rows:
+            series = self.catalog.get(rows.identity.text)
+            if series is None:
+                new += 1
+            elif (conflict := series.conflict(rows)) is not None:
+                raise Rejected("kind", conflict, series=rows.identity.text)
+        if new and len(self.catalog) + new > self._limits.series:
+            raise Rejected(
+                "series_limit",
+                f"{new} new series would make {len(self.catalog) + new}, the limit is "
+                f"{self._limits.series} (limits.series)",
+                limit="series",
+            )
+
+    def apply(self, seq: int, batch: Batch, now: float) -> Applied:
+        """Take in batch `seq`, the one after the newest, and mark its views dirty.
+
+        Rows that `check` would refuse are left out and counted, since a journal may bring what
+        another process accepted.
+        """
+        self.seq = seq
+        if not self._marks or now - self._marks[-1][0] >= 1.0:
+            self._marks.append((now, seq))
+        touched: dict[View, None] = {}
+        samples = 0
+        for rows in batch.rows:
+            series = self.catalog.get(rows.identity.text)
+            if series is None:
+                if len(self.catalog) >= self._limits.series:
+                    self.counts["samples_conflicting"] += len(rows.times)
+                    continue
+                series = self._create(rows, seq)
+            elif series.conflict(rows) is not None:
+                self.counts["samples_conflicting"] += len(rows.times)
+                continue
+            series.append(seq, rows)
+            samples += len(rows.times)
+            for view in series.views:
+                view.dirty[series.ref] = series
+                touched[view] = None
+        watchers = 0
+        for view in touched:
+            watchers += len(view.subscribers)
+            self._make_due(view, view.next_tick)
+        self.counts["samples"] += samples
+        self.counts["batches"] += 1
+        return Applied(samples, self.cursor, watchers)
+
+    def _create(self, rows: Rows, seq: int) -> Series:
+        series = self.catalog.add(rows, seq, self._retention.samples)
+        for view in self.views.values():
+            view.admit(series)
+        return series
+
+    # -- dashboards come and go ----------------------------------------------------------------------
+
+    def grant(
+        self, selectors: Iterable[Selector], max_hz: float | None, merge: str | None
+    ) -> Wish:
+        """What is granted of what was asked for. Raises Malformed and Rejected."""
+        distinct = {selector.text: selector for selector in selectors}
+        if len(distinct) > self._limits.selectors:
+            raise Rejected(
+                "selectors",
+                f"{len(distinct)} selectors in one view, the limit is {self._limits.selectors} "
+                "(limits.selectors)",
+                limit="selectors",
+            )
+        if merge not in (None, "all", "last", "envelope"):
+            raise Malformed("merge", f"merge must be all, last or envelope, not {merge!r}")
+        asked = self._pacing.default_hz if max_hz is None else max_hz
+        # Two digits are enough for anyone, and let wishes that hardly differ share a view.
+        hz = float(f"{min(max(asked, 0.01), self._pacing.max_hz):.2g}")
+        return Wish(
+            tuple(distinct[text] for text in sorted(distinct)),
+            hz,
+            merge or "all",  # type: ignore[arg-type]
+        )
+
+    def subscribe(
+        self,
+        wish: Wish,
+        start: Start,
+        carrier: Carrier,
+        *,
+        now: float,
+        time_ms: int,
+        describe: Describe = "all",
+        greet: bool = True,
+    ) -> Subscriber:
+        """Attach a client to the view of its wish; replaying and attaching are one step.
+
+        `describe` is as in Replay; `greet` says whether a `hello` comes first. Raises Overloaded
+        where there is no room, Malformed for a cursor that this hub can't have given.
+        """
+        if len(self.subscribers) >= self._limits.subscribers:
+            self.counts["subscribers_refused"] += 1
+            raise Overloaded(
+                "subscribers",
+                f"{self._limits.subscribers} subscribers are connected, the limit "
+                "(limits.subscribers)",
+                retry_after=5.0,
+                limit="subscribers",
+            )
+        self.refuse_future(start.since)
+        view = self._view(wish, now)
+        replay = self._replay(view, start, describe, time_ms)
+        session = self._make_session()
+        subscriber = Subscriber(
+            session,
+            carrier,
+            view,
+            replay,
+            cursor=replay.cursor,
+            replay_points=self._pacing.replay_points,
+            first=(self._hello(session, wish),) if greet else (),
+        )
+        self.subscribers[session] = subscriber
+        view.subscribers[session] = subscriber
+        view.idle_since = None
+        self._make_due(view, min(view.last_frame, now) + self._pacing.heartbeat)
+        self.counts["subscribed"] += 1
+        return subscriber
+
+    def watch(self, session: str, wish: Wish, window: float | None, *, now: float, time_ms: int) -> None:
+        """Change what a live subscriber watches: a new `hello`, then the new view.
+
+        Series that it watched already go on from its cursor, none lost or doubled; the others
+        start with their newest sample, or with `window` seconds of history. Raises Unknown.
+        """
+        subscriber = self.subscribers.get(session)
+        if subscriber is None:
+            raise Unknown("session", "no stream has this session (any more)")
+        old, view = subscriber.view, self._view(wish, now)
+        starts = self._starts(view, window, time_ms)
+        lowest = subscriber.cursor
+        for ref, series in view.members.items():
+            if ref in old.members:
+                rank = series.history.rank(subscriber.cursor)
+                starts[ref] = series.history.known if rank is None else rank
+            elif starts[ref] < series.history.total:
+                lowest = min(lowest, series.history.seq_at(starts[ref]) - 1)
+        replay = Replay(
+            view,
+            since=lowest,
+            describe="all",
+            starts=starts,
+            departed_after=view.departures,
+            floor=subscriber.cursor - 1,
+        )
+        self._detach(subscriber, now)
+        view.subscribers[session] = subscriber
+        view.idle_since = None
+        self._make_due(view, now + self._pacing.heartbeat)
+        subscriber.move(view, replay, self._hello(session, wish))
+        subscriber.carrier.wake()
+
+    def unsubscribe(self, subscriber: Subscriber, *, now: float) -> None:
+        """Let go of a client. Doing it again does nothing."""
+        if self.subscribers.pop(subscriber.session, None) is not None:
+            self._detach(subscriber, now)
+
+    def refuse_future(self, since: Cursor | None) -> None:
+        """Raise Malformed for a cursor of this epoch that is ahead of the newest batch."""
+        if since is not None and since.epoch == self.epoch and since.seq > self.seq:
+            raise Malformed("cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}")
+
+    def _detach(self, subscriber: Subscriber, now: float) -> None:
+        view = subscriber.view
+        view.subscribers.pop(subscriber.session, None)
+        if not view.subscribers:
+            view.idle_since = now
+
+    def _hello(self, session: str, wish: Wish) -> Frame:
+        return wire.hello(
+            self.epoch,
+            session,
+            self._pacing.heartbeat,
+            max_hz=wish.max_hz,
+            merge=wish.merge,
+            select=[selector.text for selector in wish.selectors],
+        )
+
+    def _view(self, wish: Wish, now: float) -> View:
+        view = self.views.get(wish.key)
+        if view is None:
+            if len(self.views) >= self._limits.views:
+                self._close_idle(now, linger=0.0)
+            if len(self.views) >= self._limits.views:
+                raise Overloaded(
+                    "views",
+                    f"{self._limits.views} different views are watched, the limit (limits.views); "
+                    "ask for one that is, or come back",
+                    retry_after=5.0,
+                    limit="views",
+                )
+            view = View(
+                wish,
+                epoch=self.epoch,
+                seq=self.seq,
+                now=now,
+                members=self.catalog.select(wish.selectors),
+                departed=[
+                    entry
+                    for entry in self._departed
+                    if any(selector.matches(entry[2].identity) for selector in wish.selectors)
+                ],
+                departures=self._departures,
+                forgotten=self._forgotten,
+                ring_frames=self._pacing.ring_frames,
+            )
+            self.views[wish.key] = view
+        elif not view.dirty:
+            view.seq = self.seq
+        return view
+
+    def _replay(self, view: View, start: Start, describe: Describe, time_ms: int) -> Replay:
+        since = start.since
+        if since is not None and since.epoch == self.epoch:
+            return Replay(view, since=since.seq, describe=describe)
+        starts = self._starts(view, start.window, time_ms)
+        lowest = min(
+            (
+                view.members[ref].history.seq_at(ordinal)
+                for ref, ordinal in starts.items()
+                if ordinal < view.members[ref].history.total
+            ),
+            default=view.seq + 1,
+        )
+        return Replay(
+            view,
+            since=min(lowest - 1, view.seq),
+            describe=describe,
+            starts=starts,
+            departed_after=view.departures,
+            foreign=since is not None,
+        )
+
+    @staticmethod
+    def _starts(view: View, window: float | None, time_ms: int) -> dict[int, int]:
+        """For each series the ordinal of its newest sample, or of the first in the window."""
+        starts = {}
+        for ref, series in view.members.items():
+            history = series.history
+            newest = max(history.total - 1, history.first)
+            if window is not None:
+                newest = min(newest, history.since(time_ms - round(window * 1000)))
+            starts[ref] = newest
+        return starts
+
+    # -- time passes -----------------------------------------------------------------------------------
+
+    def _make_due(self, view: View, at: float) -> None:
+        # A view is in the schedule once, for what comes first; dirt may bring it forward.
+        if not view.scheduled or at < view.due:
+            view.scheduled = True
+            view.due = at
+            self._order += 1
+            heapq.heappush(self._schedule, (at, self._order, view))
+
+    @property
+    def next_due(self) -> float:
+        """When `tick` has something to do again; infinity if nothing is planned."""
+        return self._schedule[0][0] if self._schedule else float("inf")
+
+    def tick(self, now: float, time_ms: int) -> Iterator[View]:
+        """Tick the views that are due and give those that have new frames, one at a time.
+
+        The caller may do other things between two of them.
+        """
+        while self._schedule and self._schedule[0][0] <= now:
+            at, _, view = heapq.heappop(self._schedule)
+            if not view.scheduled or at != view.due or self.views.get(view.key) is not view:
+                continue  # brought forward meanwhile, or closed
+            view.scheduled = False
+            fresh = False
+            if view.dirty or view.departures > view.announced:
+                if now < view.next_tick:
+                    self._make_due(view, view.next_tick)
+                    continue
+                fresh = view.tick(self.seq, now, self._pacing.replay_points)
+            elif view.subscribers and now >= view.last_frame + self._pacing.heartbeat:
+                view.beat(self.seq, now, time_ms)
+                fresh = True
+            if view.subscribers:
+                self._make_due(view, view.last_frame + self._pacing.heartbeat)
+            if fresh:
+                self.counts["ticks"] += 1
+                yield view
+
+    def sweep(self, now: float) -> None:
+        """Drop samples that are too old, series that fell silent, and views nobody wants.
+
+        Looks at some thousand series a call: call it about once a second.
+        """
+        horizon = self._arrived_before(now - self._retention.seconds)
+        silent = self._arrived_before(now - self._retention.series_ttl)
+        oldest = now - max(self._retention.seconds, self._retention.series_ttl)
+        while len(self._marks) > 1 and self._marks[1][0] <= oldest:
+            self._marks.popleft()
+        if not self._to_sweep:
+            self._to_sweep = list(self.catalog)
+        for series in self._to_sweep[-_SWEEP:]:
+            series.history.evict_through(horizon)
+            if series.history.last_seq <= silent:
+                self._expire(series)
+        del self._to_sweep[-_SWEEP:]
+        self._close_idle(now, linger=_LINGER)
+
+    def _arrived_before(self, time: float) -> int:
+        """Seq of the newest batch known to have arrived before `time`; -1 if there is none."""
+        seq = -1
+        for at, mark in self._marks:
+            if at > time:
+                break
+            seq = mark
+        return seq
+
+    def _expire(self, series: Series) -> None:
+        self.catalog.remove(series)
+        series.history.clear()
+        self._departures += 1
+        if len(self._departed) == self._departed.maxlen:
+            self._forgotten = self._departed[0][1]
+        self._departed.append((self._departures, self.seq, series))
+        for view in series.views:
+            view.dismiss(series, self._departures, self.seq)
+            self._make_due(view, view.next_tick)
+        series.views.clear()
+        self.counts["series_expired"] += 1
+
+    def _close_idle(self, now: float, *, linger: float) -> None:
+        idle = [
+            view
+            for view in self.views.values()
+            if view.idle_since is not None and now - view.idle_since >= linger
+        ]
+        for view in idle:
+            view.close()
+            del self.views[view.key]

@@ -1,0 +1,76 @@
+"""What a view does with several samples of one series that fall within one tick.
+
+Merging knows what a metric's kind means, and is never silent: a point that stands for more than
+one sample is `(ref, time, last, min, max, count)`, any other is `(ref, time, value)`.
+
+======== ===================================== ============================================
+kind     `last`                                `envelope`
+======== ===================================== ============================================
+gauge    the newest, min and max null          the newest with the min and max of all
+counter  the newest, min and max null          the same: it is cumulative, nothing is lost
+delta    the sum, min and max null             the sum, with the min and max of its parts
+state    a run of equal values becomes one     the same: no change is lost
+======== ===================================== ============================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Literal, TypeAlias
+
+from pushsvc.core.series import Kind, Value
+
+Merge: TypeAlias = Literal["all", "last", "envelope"]
+Point: TypeAlias = tuple[int, int, Value] | tuple[int, int, Value, Value, Value, int]
+
+
+def points(
+    ref: int, kind: Kind, merge: Merge, span_ms: int, times: Sequence[int], values: Sequence[Value]
+) -> Iterable[Point]:
+    """The points that stand for these samples, in order.
+
+    Samples are merged as long as their times lie within `span_ms` of the first one's, so that a
+    replay of an hour comes as fine as the live view would have shown it, not as one point.
+    """
+    if merge == "all":
+        return zip(repeat(ref), times, values)
+    if kind == "state":
+        return _runs(ref, times, values)
+    return _spans(ref, kind, merge, span_ms, times, values)
+
+
+def _runs(ref: int, times: Sequence[int], values: Sequence[Value]) -> Iterator[Point]:
+    # The time of a run is that of the change: when the state began to hold.
+    start = 0
+    for index in range(1, len(times) + 1):
+        if index == len(times) or not _same(values[index], values[start]):
+            count = index - start
+            if count == 1:
+                yield ref, times[start], values[start]
+            else:
+                yield ref, times[start], values[start], None, None, count
+            start = index
+
+
+def _same(a: Value, b: Value) -> bool:
+    return a is b or (a == b and type(a) is type(b))
+
+
+def _spans(
+    ref: int, kind: Kind, merge: Merge, span_ms: int, times: Sequence[int], values: Sequence[Value]
+) -> Iterator[Point]:
+    start = 0
+    for index in range(1, len(times) + 1):
+        if index == len(times) or not 0 <= times[index] - times[start] < span_ms:
+            part = values[start:index]
+            time = times[index - 1]
+            if len(part) == 1:
+                yield ref, time, part[0]
+            else:
+                total = sum(part) if kind == "delta" else part[-1]  # type: ignore[arg-type]
+                low, high = None, None
+                if merge == "envelope" and kind != "counter":
+                    low, high = min(part), max(part)  # type: ignore[type-var]
+                yield ref, time, total, low, high, len(part)
+            start = index

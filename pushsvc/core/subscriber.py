@@ -1,0 +1,137 @@
+"""A subscriber: one connected client, which costs a cursor and a place in its view's ring.
+
+There is no queue per client. Whoever carries the bytes *pulls* the next frame when the client can
+take it: the shared one if it is next and still in the ring, else a slice of replay. A client that
+stalls therefore holds nothing, and catches up by the same call as everyone else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+import msgspec
+
+from pushsvc.core.replay import Replay
+from pushsvc.core.view import View
+from pushsvc.core.wire import Frame
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """Why a subscriber is ended by the server, and what its client is told."""
+
+    reason: str
+    """A slug for logs and metrics: `drain`, `stalled`, `refused`."""
+    close_code: int
+    retry_ms: int | None = None
+    """When to come back, for a `goaway`."""
+    message: str = ""
+
+
+class Carrier(Protocol):
+    """How bytes reach a subscriber. Both calls are synchronous and never block."""
+
+    def wake(self) -> None:
+        """There may be something to pull. Called by the hub, once per tick at most."""
+
+    def end(self, ending: Ending) -> None:
+        """Tell the client why and close, at once if it takes no bytes. Further calls do nothing."""
+
+    def stalled_since(self) -> float | None:
+        """When the client stopped taking bytes (monotonic seconds); None while it takes them."""
+
+    def abort(self) -> None:
+        """Cut the connection without another byte."""
+
+
+class Subscriber:
+    """A cursor into a view. The hub makes it, its carrier pulls."""
+
+    __slots__ = (
+        "_limit",
+        "_number",
+        "_pending",
+        "_replay",
+        "carrier",
+        "cursor",
+        "frames",
+        "replayed",
+        "session",
+        "view",
+    )
+
+    def __init__(
+        self,
+        session: str,
+        carrier: Carrier,
+        view: View,
+        replay: Replay,
+        *,
+        cursor: int,
+        replay_points: int,
+        first: tuple[Frame, ...] = (),
+    ) -> None:
+        self.session = session
+        self.carrier = carrier
+        self.view = view
+        self.cursor = cursor
+        """Seq of the newest batch that the client has been given."""
+        self.frames = 0
+        """Frames pulled so far."""
+        self.replayed = 0
+        """How many of them were replayed for this client alone."""
+        self._limit = replay_points
+        self._number = 0  # of the next shared frame; meaningful while there is no replay
+        self._replay: Replay | None = replay
+        self._pending: deque[Frame] = deque(first)
+
+    def pull(self) -> Frame | None:
+        """The next frame for this client; None when it has everything there is."""
+        if not self._pending and not self._refill():
+            frame = self._shared()
+            if frame is not None or self._replay is None:
+                return frame
+            self._refill()
+        if not self._pending:
+            return None
+        frame = self._pending.popleft()
+        self.cursor = max(self.cursor, frame.seq)
+        self.frames += 1
+        self.replayed += 1
+        return frame
+
+    def move(self, view: View, replay: Replay, first: Frame) -> None:
+        """Go over to another view. What is left of the old one is covered by `replay`."""
+        self.view = view
+        self._pending.clear()
+        self._pending.append(first)
+        self._replay = replay
+
+    def _shared(self) -> Frame | None:
+        if self._number == self.view.next_number:
+            return None
+        frame = self.view.frame(self._number)
+        if frame is None:
+            # Fell off the ring: the histories still know.
+            self._replay = Replay(self.view, since=self.cursor, describe="changed")
+            return None
+        self._number += 1
+        self.cursor = max(self.cursor, frame.seq)
+        self.frames += 1
+        return frame
+
+    def _refill(self) -> bool:
+        """Replay another slice, if replaying; tells whether there is a frame to take now."""
+        while self._replay is not None and not self._pending:
+            replay, view = self._replay, self.view
+            before = replay.cursor
+            self._pending.extend(replay.slice(view.seq, self._limit))
+            if not self._pending:
+                self.cursor = max(self.cursor, replay.cursor)
+            if replay.cursor == view.seq:
+                # Replayed and attached in one step: the next shared frame starts exactly here.
+                self._replay = None
+                self._number = view.next_number
+            elif replay.cursor == before:
+                break  # the client is ahead of the view's last tick
+        return bool(self._pending)

@@ -1,0 +1,174 @@
+"""A view: what one kind of dashboard watches, worked out once for everyone who watches it.
+
+Whoever asks for the same selectors, rate and merge mode attaches to the same view. When samples
+arrive for one of its series the view is *dirty*; a tick turns all that changed into frames, at
+once after quiet and then no faster than its rate. Recent frames stay in a ring, so that readers a
+little behind share them too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pushsvc.core import wire
+from pushsvc.core.cursor import Cursor
+from pushsvc.core.merge import Merge
+from pushsvc.core.replay import Replay
+from pushsvc.core.selector import Selector
+from pushsvc.core.wire import Frame
+
+if TYPE_CHECKING:
+    from pushsvc.core.catalog import Series
+    from pushsvc.core.subscriber import Subscriber
+
+
+class Wish(msgspec.Struct, frozen=True, eq=False):
+    """What a dashboard asks to watch, after the server's limits were applied to it."""
+
+    selectors: tuple[Selector, ...]
+    max_hz: float
+    merge: Merge
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], float, Merge]:
+        """Equal for wishes that the same frames fulfil."""
+        return tuple(sorted({s.text for s in self.selectors})), self.max_hz, self.merge
+
+
+class View:
+    """Shared work for one wish. `members` are its series by ref."""
+
+    def __init__(
+        self,
+        wish: Wish,
+        *,
+        epoch: str,
+        seq: int,
+        now: float,
+        members: Iterable[Series],
+        departed: Iterable[tuple[int, int, Series]] = (),
+        departures: int = 0,
+        forgotten: int = -1,
+        ring_frames: int,
+    ) -> None:
+        self.wish = wish
+        self.key = wish.key
+        self.epoch = epoch
+        self.merge: Merge = wish.merge
+        self.interval = 1.0 / wish.max_hz
+        """Seconds between two ticks at the least."""
+        self.span_ms = max(1, round(1000 / wish.max_hz))
+        self.members: dict[int, Series] = {series.ref: series for series in members}
+        for series in self.members.values():
+            series.views.append(self)
+        self.subscribers: dict[str, Subscriber] = {}
+        """By session."""
+        self.seq = seq
+        """The batch up to which ticks have given everything out."""
+        self.dirty: dict[int, Series] = {}
+        self.next_tick = now
+        """Not before this time may the view tick again (seconds of the monotonic clock)."""
+        self.scheduled = False
+        """Whether the hub has it in its schedule, to look at it at the time `due`."""
+        self.due = now
+        self.last_frame = now
+        """When the last frame was made: the quiet that heartbeats end is counted from here."""
+        self.idle_since: float | None = now
+        """Since when nobody has watched."""
+        self._frames: deque[Frame] = deque(maxlen=ring_frames)
+        self._next_number = 0
+        # (number, seq, series) of series that are gone, oldest first.
+        self._departed = deque(departed, maxlen=10_000)
+        self.departures = departures
+        """Number of the newest departure that concerns this view."""
+        self.announced = departures
+        """Number of the newest departure that a tick has told of."""
+        self.forgotten = forgotten
+        """The seq before which departures are no longer known."""
+
+    # -- the ring of recent frames -----------------------------------------------------------------
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next frame will get."""
+        return self._next_number
+
+    def frame(self, number: int) -> Frame | None:
+        """The frame of this number; None if it isn't held any more. It must have been made."""
+        index = number - (self._next_number - len(self._frames))
+        return self._frames[index] if index >= 0 else None
+
+    def _append(self, frame: Frame, now: float) -> None:
+        self._frames.append(frame)
+        self._next_number += 1
+        self.last_frame = now
+
+    # -- series come and go ------------------------------------------------------------------------
+
+    def admit(self, series: Series) -> None:
+        """Take in a new series if one of the selectors matches it."""
+        if any(selector.matches(series.identity) for selector in self.wish.selectors):
+            self.members[series.ref] = series
+            series.views.append(self)
+
+    def dismiss(self, series: Series, number: int, seq: int) -> None:
+        """Let go of a member that is gone from the catalog."""
+        del self.members[series.ref]
+        self.dirty.pop(series.ref, None)
+        if len(self._departed) == self._departed.maxlen:
+            self.forgotten = self._departed[0][1]
+        self._departed.append((number, seq, series))
+        self.departures = number
+
+    def departed_before(self, seq: int) -> int:
+        """Number of the newest departure that a client with this seq surely knows of."""
+        return max((number for number, at, _ in self._departed if at < seq), default=-1)
+
+    def departed_since(self, number: int) -> Iterator[tuple[int, Series]]:
+        """Departures after this number, oldest first."""
+        if number < self.departures:
+            for departure, _, series in self._departed:
+                if departure > number:
+                    yield departure, series
+
+    def close(self) -> None:
+        """Take the view off its series."""
+        for series in self.members.values():
+            series.views.remove(self)
+
+    # -- ticking -----------------------------------------------------------------------------------
+
+    def tick(self, seq: int, now: float, limit: int) -> bool:
+        """Turn what changed into frames, up to batch `seq`; tells whether there are any."""
+        before = self._next_number
+        self.next_tick = now + self.interval
+        if self.subscribers:
+            replay = Replay(
+                self,
+                since=self.seq,
+                describe="changed",
+                only=list(self.dirty.values()),
+                departed_after=self.announced,
+            )
+            while True:
+                for frame in replay.slice(seq, limit):
+                    self._append(frame, now)
+                if replay.cursor >= seq:
+                    break
+        else:
+            # Nobody is owed frames; who comes next replays from the histories.
+            self._frames.clear()
+        self.announced = self.departures
+        self.dirty.clear()
+        self.seq = seq
+        return self._next_number > before
+
+    def beat(self, seq: int, now: float, time_ms: int) -> None:
+        """Make a heartbeat, which also tells clients how far they have got. Nothing is dirty."""
+        frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms)
+        self.seq = max(self.seq, seq)
+        self._append(frame, now)

@@ -1,0 +1,207 @@
+"""The native format: samples as JSON, alone, in a batch, or one to a line.
+
+    {"name": "node_load1", "labels": {"host": "a"}, "value": 0.42, "time": 1732320000000,
+     "kind": "gauge", "unit": "", "help": ""}
+
+All but name and value are optional. A batch is `{"samples": [...]}`; NDJSON has one sample a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+
+import msgspec
+
+from pushsvc.core.limits import Limits
+from pushsvc.core.series import Batch, Identity, Kind, Rows, Value, identify, shorten
+from pushsvc.errors import Malformed, Rejected, TooLarge
+
+_NO_LABELS = msgspec.Raw(b"{}")
+
+
+class _Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    name: str
+    value: Value
+    labels: msgspec.Raw = _NO_LABELS
+    time: int | None = None
+    kind: Kind | None = None
+    unit: str | None = None
+    help: str | None = None
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    samples: list[_Sample]
+
+
+_decode_sample = msgspec.json.Decoder(_Sample).decode
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_labels = msgspec.json.Decoder(dict[str, str]).decode
+_decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+_Key = tuple[str, bytes]
+
+
+class NativeDecoder:
+    """Reads samples and remembers the identities it has met.
+
+    Labels are looked up by the very bytes they came in, so that those of a series which publishes
+    again and again are parsed and checked once. The memory is dropped when it has grown to twice
+    the series the hub may have. Safe to call from worker threads.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._past_ms = limits.past_seconds * 1000
+        self._future_ms = limits.future_seconds * 1000
+        self._identities: dict[_Key, Identity] = {}
+
+    def batch(self, body: bytes, now_ms: int) -> Batch:
+        """Decode `{"samples": [...]}` or a lone sample; `now_ms` is the time of arrival.
+
+        All or nothing. Raises Malformed, Rejected (with `index`) and TooLarge.
+        """
+        try:
+            keys = _decode_keys(body)
+            samples = _decode_body(body).samples if "samples" in keys else [_decode_sample(body)]
+        except RecursionError:
+            raise Malformed("json", "the body is nested too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _explain(error, "body") from None
+        if len(samples) > self._limits.batch_samples:
+            raise TooLarge(
+                "batch",
+                f"{len(samples)} samples in one batch, the limit is {self._limits.batch_samples} "
+                "(limits.batch_samples)",
+                limit="batch_samples",
+            )
+        grouped: dict[str, Rows] = {}
+        index = 0
+        try:
+            for index, sample in enumerate(samples):  # noqa: B007 - the error says where
+                self._group(grouped, sample, now_ms)
+        except (Rejected, Malformed) as error:
+            error.extra["index"] = index
+            error.detail = f"samples[{index}]: {error.detail}"
+            raise
+        return Batch(list(grouped.values()))
+
+    def lines(
+        self, lines: Iterable[tuple[int, bytes]], now_ms: int
+    ) -> tuple[Batch, list[tuple[int, Malformed | Rejected]]]:
+        """Decode numbered NDJSON lines, each on its own: what is good, and what is wrong where.
+
+        Blank lines are passed over.
+        """
+        grouped: dict[str, Rows] = {}
+        errors: list[tuple[int, Malformed | Rejected]] = []
+        for number, line in lines:
+            if not line or line.isspace():
+                continue
+            try:
+                self._group(grouped, _decode_sample(line), now_ms)
+            except (Rejected, Malformed) as error:
+                errors.append((number, error))
+            except RecursionError:
+                errors.append((number, Malformed("json", "the line is nested too deeply")))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                errors.append((number, _explain(error, "line")))
+        return Batch(list(grouped.values())), errors
+
+    def _group(self, grouped: dict[str, Rows], sample: _Sample, now_ms: int) -> None:
+        """Check a sample and put it with the others of its series. Raises before it changes."""
+        value = sample.value
+        kind = sample.kind
+        if type(value) is not float or kind == "state":
+            self._check_state(sample)
+        elif not isfinite(value):
+            raise Rejected("value", f"value of {sample.name} is out of range: it must be finite")
+        time = sample.time
+        if time is None:
+            time = now_ms
+        elif not now_ms - self._past_ms <= time <= now_ms + self._future_ms:
+            raise Rejected("time", self._explain_time(sample.name, time, now_ms))
+        identity = self._identities.get((sample.name, bytes(sample.labels)))
+        if identity is None:
+            identity = self._identify(sample)
+        if sample.unit or sample.help:
+            self._check_meta(sample)
+        rows = grouped.get(identity.text)
+        if rows is None:
+            grouped[identity.text] = Rows(identity, [time], [value], kind, sample.unit, sample.help)
+            return
+        if kind is not None and kind != rows.kind:
+            if rows.kind is not None:
+                raise Rejected(
+                    "kind", f"{identity.text} is both {rows.kind} and {kind} in one batch"
+                )
+            rows.kind = kind
+        if (type(value) is float) is rows.stateful:
+            raise Rejected("value", f"{identity.text} has both numbers and states in one batch")
+        if sample.unit is not None:
+            rows.unit = sample.unit
+        if sample.help is not None:
+            rows.help = sample.help
+        rows.times.append(time)
+        rows.values.append(value)
+
+    def _check_state(self, sample: _Sample) -> None:
+        if type(sample.value) is float:
+            raise Rejected("value", f"{sample.name} is a state: its value is a string, bool or null")
+        if sample.kind is not None and sample.kind != "state":
+            raise Rejected("value", f"{sample.name} is a {sample.kind}: its value must be a number")
+        if type(sample.value) is str:
+            self._check_text("value", sample.name, sample.value)
+
+    def _identify(self, sample: _Sample) -> Identity:
+        try:
+            labels = _decode_labels(sample.labels)
+        except RecursionError:
+            raise Malformed("labels", f"labels of {shorten(sample.name)} nest too deeply") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Malformed("labels", f"labels of {shorten(sample.name)}: {error}") from None
+        identity = identify(sample.name, labels, self._limits)
+        if len(self._identities) >= 2 * self._limits.series:
+            self._identities.clear()
+        self._identities[sample.name, bytes(sample.labels)] = identity
+        return identity
+
+    def _check_meta(self, sample: _Sample) -> None:
+        if sample.unit:
+            self._check_text("unit", sample.name, sample.unit)
+        if sample.help:
+            self._check_text("help", sample.name, sample.help)
+
+    def _check_text(self, what: str, name: str, text: str) -> None:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise Rejected(what, f"{what} of {shorten(name)} has a lone surrogate") from None
+        if size > self._limits.value_bytes:
+            raise Rejected(
+                what,
+                f"{what} of {shorten(name)} is {size} bytes long, the limit is "
+                f"{self._limits.value_bytes} (limits.value_bytes)",
+                limit="value_bytes",
+            )
+
+    def _explain_time(self, name: str, time: int, now_ms: int) -> str:
+        if 10**8 < time < 10**11:
+            return f"time of {name} looks like seconds ({time}): it must be Unix milliseconds"
+        away = abs(time - now_ms) / 1000
+        if time > now_ms:
+            return (
+                f"time of {name} is {away:.0f} s ahead of the server's clock, the limit is "
+                f"{self._limits.future_seconds:.0f} s (limits.future_seconds)"
+            )
+        return (
+            f"time of {name} is {away:.0f} s in the past, the limit is "
+            f"{self._limits.past_seconds:.0f} s (limits.past_seconds)"
+        )
+
+
+def _explain(error: Exception, what: str) -> Malformed:
+    """What a decoder's error means to a producer; msgspec names the place and what it expected."""
+    if isinstance(error, msgspec.ValidationError):
+        return Malformed("schema", str(error))
+    return Malformed("json", f"the {what} is not valid JSON: {error}")

@@ -1,0 +1,189 @@
+"""The way of a sample: a bounded channel, the journal, the hub; and the ticking of the views.
+
+Three long-lived tasks drive the hub, which is itself synchronous: `run_ingest` takes batches from
+the channel in order, `run_ticks` wakes views when they are due, `run_sweeps` lets time pass over
+histories, silent series and stalled clients.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import structlog
+import trio
+
+from pushsvc.core.hub import Applied, Hub
+from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.series import Batch, Rows
+from pushsvc.core.subscriber import Ending
+from pushsvc.core.wire import Close
+from pushsvc.errors import Overloaded, Problem
+from pushsvc.journal import Journal
+
+_log = structlog.get_logger("pushsvc.pipeline")
+
+_PIECE = 5_000
+"""Samples that get one seq. A larger batch is applied in pieces, so that it can be replayed in
+frames of a sensible size and never holds up a tick for long."""
+
+
+def now_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class _Submission:
+    """A batch on its way, and the place where its producer finds the answer."""
+
+    __slots__ = ("batch", "done", "outcome")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.done = trio.Event()
+        self.outcome: Applied | Problem | None = None
+
+
+class Pipeline:
+    """Carries batches from producers to the hub, and ticks its views.
+
+    The channel holds `limits.ingest_queue` batches. When it stays full for `pacing.ingest_wait`
+    seconds, a producer is told to come back: it keeps what it has, nothing is half applied.
+    """
+
+    def __init__(self, hub: Hub, journal: Journal, limits: Limits, pacing: Pacing) -> None:
+        self.hub = hub
+        self._journal = journal
+        self._pacing = pacing
+        self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
+        self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
+
+    def statistics(self) -> trio.MemoryChannelStatistics:
+        """How full the ingest channel is, and who waits."""
+        return self._send.statistics()
+
+    async def submit(self, batch: Batch) -> Applied:
+        """Apply a batch, all or nothing; returns when it is applied.
+
+        Once it is in the channel it is applied even if the caller is cancelled. Raises Rejected
+        if the hub can't take it, Overloaded when the hub is behind or the service is stopping.
+        """
+        if not batch.rows:
+            await trio.lowlevel.checkpoint()
+            return Applied(0, self.hub.cursor, 0)
+        submission = _Submission(batch)
+        try:
+            with trio.fail_after(self._pacing.ingest_wait):
+                await self._send.send(submission)
+        except trio.TooSlowError:
+            self.hub.counts["ingest_overloaded"] += 1
+            raise Overloaded(
+                "ingest_queue",
+                "the hub is behind: its ingest channel stayed full (limits.ingest_queue)",
+                retry_after=1.0,
+                limit="ingest_queue",
+            ) from None
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            raise Overloaded("stopping", "the service is stopping", retry_after=2.0) from None
+        await submission.done.wait()
+        assert submission.outcome is not None
+        if isinstance(submission.outcome, Problem):
+            raise submission.outcome
+        return submission.outcome
+
+    def close(self) -> None:
+        """Take no more batches; `run_ingest` ends when those in the channel are applied."""
+        self._send.close()
+
+    def hurry(self) -> None:
+        """Have the ticking task look at the schedule again."""
+        self._due.set()
+
+    async def run_ingest(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Apply submitted batches in order until `close` was called and the channel is empty."""
+        task_status.started()
+        async with self._receive:
+            async for submission in self._receive:
+                try:
+                    submission.outcome = await self._apply(submission.batch)
+                except Problem as problem:
+                    submission.outcome = problem
+                submission.done.set()
+
+    async def _apply(self, batch: Batch) -> Applied:
+        self.hub.check(batch)
+        samples = 0
+        applied = None
+        for piece in _pieces(batch):
+            seq = await self._journal.append(piece)
+            applied = self.hub.apply(seq, piece, trio.current_time())
+            samples += applied.samples
+            self.hurry()
+        assert applied is not None
+        return Applied(samples, applied.cursor, applied.watchers)
+
+    async def run_ticks(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Tick views when they are due, and wake those who carry their frames."""
+        task_status.started()
+        hub = self.hub
+        while True:
+            for view in hub.tick(trio.current_time(), now_ms()):
+                for subscriber in list(view.subscribers.values()):
+                    subscriber.carrier.wake()
+                await trio.lowlevel.checkpoint()
+            self._due = trio.Event()
+            with trio.move_on_at(hub.next_due):
+                await self._due.wait()
+
+    async def run_sweeps(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Let time pass, once a second: retention, expiry, and clients that make no progress."""
+        task_status.started()
+        while True:
+            await trio.sleep(1.0)
+            now = trio.current_time()
+            self.hub.sweep(now)
+            self.hurry()
+            self._part_from_stalled(now)
+
+    def _part_from_stalled(self, now: float) -> None:
+        for subscriber in list(self.hub.subscribers.values()):
+            since = subscriber.carrier.stalled_since()
+            if since is not None and now - since >= self._pacing.stall_timeout:
+                self.hub.counts["subscribers_stalled"] += 1
+                _log.info("stalled", session=subscriber.session[:8], seconds=round(now - since, 1))
+                subscriber.carrier.end(
+                    Ending("stalled", Close.STALLED, message="no bytes were taken for too long")
+                )
+                subscriber.carrier.abort()
+
+
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    """Cut a batch into pieces of at most `_PIECE` samples, each series' samples in order."""
+    if batch.count <= _PIECE:
+        yield batch
+        return
+    piece: list[Rows] = []
+    room = _PIECE
+    for rows in batch.rows:
+        start, count = 0, len(rows.times)
+        while count - start >= room:
+            stop = start + room
+            piece.append(_part(rows, start, stop))
+            yield Batch(piece)
+            piece, room, start = [], _PIECE, stop
+        if start < count:
+            piece.append(rows if start == 0 else _part(rows, start, count))
+            room -= count - start
+    if piece:
+        yield Batch(piece)
+
+
+def _part(rows: Rows, start: int, stop: int) -> Rows:
+    return Rows(
+        rows.identity,
+        rows.times[start:stop],
+        rows.values[start:stop],
+        rows.kind,
+        rows.unit,
+        rows.help,
+    )
