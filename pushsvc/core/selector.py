@@ -1,0 +1,196 @@
+"""Selectors: which series someone asks for, in PromQL's instant vector syntax.
+
+    node_load1{host=~"web.*",env!="dev"}
+
+Matching is PromQL's too: a label that a series doesn't have counts as empty, regexes match whole
+values and their dot any character, and a selector that could match a series with no labels at all
+is refused, since it would more likely be a slip than a wish for everything.
+
+Regexes come from strangers, so RE2 runs them: in time linear in the value, and in bounded memory.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, Protocol, cast
+
+import re2
+
+from pushsvc.core.limits import Limits
+from pushsvc.core.promql import METRIC_LABEL, Op, SelectorError, bare, read
+from pushsvc.core.series import Identity, quote
+
+__all__ = ["Matcher", "Selector", "SelectorError", "parse"]
+
+_DEFAULTS: Final = Limits()
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+# One RE2 object costs up to its `max_mem` once it has seen hostile values, and time per character
+# in proportion to its program. Both bounds are far above what people write: a program of 8192
+# instructions is `.{1000}`, or some hundred alternatives that share nothing.
+_REGEX_BYTES: Final = 1024 * 1024
+_REGEX_INSTRUCTIONS: Final = 8192
+_REGEXES: Final = 16
+
+
+class _Regex(Protocol):
+    @property
+    def programsize(self) -> int: ...
+    def fullmatch(self, text: bytes) -> object | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on one label; the metric name is the label `__name__`.
+
+    Raises ValueError, with the reason, when a regex doesn't compile or is too large.
+    """
+
+    name: str
+    op: Op
+    value: str
+    literals: frozenset[str] | None = field(init=False, compare=False, repr=False)
+    """The values that `=` or `=~` takes, and `!=` or `!~` refuses, where these can be listed:
+    `=~"a|b"` has a and b. None for other regexes."""
+    _regex: _Regex | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        literals = _alternatives(self.value) if "~" in self.op else frozenset((self.value,))
+        object.__setattr__(self, "literals", literals)
+        object.__setattr__(self, "_regex", _compile(self.value) if literals is None else None)
+
+    def matches(self, value: str) -> bool:
+        """Whether a label of this value is taken; '' stands for a label that isn't there."""
+        if self._regex is None:
+            found = value in cast("frozenset[str]", self.literals)
+        else:
+            found = self._regex.fullmatch(value.encode()) is not None
+        return found is (self.op[0] == "=")
+
+    def __str__(self) -> str:
+        label = self.name if _LABEL_NAME.fullmatch(self.name) else quote(self.name)
+        return f"{label}{self.op}{quote(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A set of matchers that must all hold.
+
+    `text` is the canonical form, itself a selector in PromQL, and equal exactly when the sets are.
+    `matchers` are distinct and in its order. `name` is the metric name if `=` asks for just one.
+    """
+
+    text: str
+    matchers: tuple[Matcher, ...] = field(compare=False, repr=False)
+    name: str | None = field(compare=False, repr=False)
+
+    def matches(self, identity: Identity) -> bool:
+        """Whether a series of this identity is meant."""
+        if self.name is not None and self.name != identity.name:
+            return False
+        labels = dict(identity.labels)
+        labels[METRIC_LABEL] = identity.name
+        return all(matcher.matches(labels.get(matcher.name, "")) for matcher in self.matchers)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse(text: str, limits: Limits = _DEFAULTS) -> Selector:
+    """Read a selector.
+
+    Raises SelectorError, which says what is wrong where: the syntax, a regex, too many bytes, or
+    that all matchers take the empty value.
+    """
+    _check_size(text, text, limits)
+    matchers: set[Matcher] = set()
+    regexes = 0
+    for label, op, value, position in read(text):
+        try:
+            matcher = Matcher(label, op, value)
+        except ValueError as error:
+            raise SelectorError(text, position, f"unusable regex ({error})") from None
+        if matcher.literals is None and matcher not in matchers:
+            regexes += 1
+            if regexes > _REGEXES:
+                raise SelectorError(text, position, f"more than {_REGEXES} regexes, the next")
+        matchers.add(matcher)
+    if all(matcher.matches("") for matcher in matchers):
+        raise SelectorError(
+            text,
+            text.index("{"),
+            "no matcher refuses the empty value",
+            'this would select everything, which is {__name__=~".+"}',
+        )
+    selector = _assemble(matchers)
+    _check_size(selector.text, text, limits)
+    return selector
+
+
+def _assemble(matchers: set[Matcher]) -> Selector:
+    ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.op, matcher.value))
+    named = [matcher for matcher in ordered if matcher.name == METRIC_LABEL]
+    exact = [matcher for matcher in named if matcher.op == "="]
+    name = exact[0].value if len(exact) == 1 else None
+    # PromQL takes no further matcher on the name once it stands before the braces.
+    prefix = ""
+    if name is not None and len(named) == 1 and bare(name):
+        prefix = name
+        ordered.remove(exact[0])
+        ordered.insert(0, exact[0])
+    inside = ",".join(map(str, ordered[1:] if prefix else ordered))
+    return Selector(f"{prefix}{{{inside}}}" if inside else prefix, tuple(ordered), name)
+
+
+def _check_size(text: str, written: str, limits: Limits) -> None:
+    # The canonical form is measured as well, so that it can be sent back in place of the original.
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) > limits.selector_bytes:
+        canonical = "" if text is written else " in its canonical form"
+        raise SelectorError(
+            written,
+            min(len(encoded[: limits.selector_bytes].decode(errors="ignore")), len(written)),
+            f"{len(encoded)} bytes{canonical}, the limit of {limits.selector_bytes} "
+            "(limits.selector_bytes) is crossed",
+            limit="selector_bytes",
+        )
+
+
+def _compile(pattern: str) -> _Regex:
+    options = re2.Options()
+    options.max_mem = _REGEX_BYTES
+    options.log_errors = False
+    options.dot_nl = True
+    options.never_capture = True
+    try:
+        # Of bytes, since the binding takes three times as long with str. It keeps the 128 last
+        # compiled patterns, hence one object per pattern.
+        regex = cast("_Regex", re2.compile(pattern.encode(), options))
+    except re2.error as error:
+        reason = error.args[0]
+        raise ValueError(
+            reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        ) from None
+    if regex.programsize > _REGEX_INSTRUCTIONS:
+        raise ValueError(
+            f"{regex.programsize} instructions when compiled, more than {_REGEX_INSTRUCTIONS}"
+        )
+    return regex
+
+
+_LITERAL = re.compile(r"(?:[^\\.+*?()\[\]{}^$|]|\\[^a-zA-Z0-9_\s\x80-\U0010ffff])*")
+
+
+def _alternatives(pattern: str) -> frozenset[str] | None:
+    """What a regex of plain alternatives, as dashboards write for a choice of many, can match."""
+    found: set[str] = set()
+    at = 0
+    while True:
+        literal = cast("re.Match[str]", _LITERAL.match(pattern, at))
+        found.add(re.sub(r"\\(.)", r"\1", literal[0]))
+        at = literal.end() + 1
+        if literal.end() == len(pattern):
+            return frozenset(found)
+        if pattern[literal.end()] != "|":
+            return None
