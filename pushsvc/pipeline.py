@@ -99,7 +99,9 @@ class Pipeline:
         """Have the ticking task look at the schedule again."""
         self._due.set()
 
-    async def run_ingest(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run_ingest(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Apply submitted batches in order until `close` was called and the channel is empty."""
         task_status.started()
         async with self._receive:
@@ -122,7 +124,9 @@ class Pipeline:
         assert applied is not None
         return Applied(samples, applied.cursor, applied.watchers)
 
-    async def run_ticks(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run_ticks(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Tick views when they are due, and wake those who carry their frames."""
         task_status.started()
         hub = self.hub
@@ -135,7 +139,9 @@ class Pipeline:
             with trio.move_on_at(hub.next_due):
                 await self._due.wait()
 
-    async def run_sweeps(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run_sweeps(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Let time pass, once a second: retention, expiry, and clients that make no progress."""
         task_status.started()
         while True:

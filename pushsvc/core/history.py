@@ -86,7 +86,7 @@ class History:
         return self._known + bisect_right(self._seqs, seq, lo=self.first - self._known)
 
     def since(self, time: int) -> int:
-        """Ordinal of the first held row, in order of arrival, that is not older than `time` (ms)."""
+        """Ordinal of the first held row, in order of arrival, not older than `time` (ms)."""
         low = self.first - self._base
         if self._ordered:
             return self._base + bisect_left(self._times, time, lo=low)
@@ -127,7 +127,7 @@ class History:
     def _evict(self, first: int) -> None:
         self.first = first
         dead = first - self._base
-        if dead > _SLACK and dead * 4 > len(self._times) or first == self.total:
+        if (dead > _SLACK and dead * 4 > len(self._times)) or first == self.total:
             del self._times[:dead]
             del self._values[:dead]
             self._base = first

@@ -145,11 +145,9 @@ class Hub:
             view.admit(series)
         return series
 
-    # -- dashboards come and go ----------------------------------------------------------------------
+    # -- dashboards come and go ------------------------------------------------------------------
 
-    def grant(
-        self, selectors: Iterable[Selector], max_hz: float | None, merge: str | None
-    ) -> Wish:
+    def grant(self, selectors: Iterable[Selector], max_hz: float | None, merge: str | None) -> Wish:
         """What is granted of what was asked for. Raises Malformed and Rejected."""
         distinct = {selector.text: selector for selector in selectors}
         if len(distinct) > self._limits.selectors:
@@ -215,7 +213,9 @@ class Hub:
         self.counts["subscribed"] += 1
         return subscriber
 
-    def watch(self, session: str, wish: Wish, window: float | None, *, now: float, time_ms: int) -> None:
+    def watch(
+        self, session: str, wish: Wish, window: float | None, *, now: float, time_ms: int
+    ) -> None:
         """Change what a live subscriber watches: a new `hello`, then the new view.
 
         Series that it watched already go on from its cursor, none lost or doubled; the others
@@ -256,7 +256,9 @@ class Hub:
     def refuse_future(self, since: Cursor | None) -> None:
         """Raise Malformed for a cursor of this epoch that is ahead of the newest batch."""
         if since is not None and since.epoch == self.epoch and since.seq > self.seq:
-            raise Malformed("cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}")
+            raise Malformed(
+                "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
+            )
 
     def _detach(self, subscriber: Subscriber, now: float) -> None:
         view = subscriber.view
@@ -341,7 +343,7 @@ class Hub:
             starts[ref] = newest
         return starts
 
-    # -- time passes -----------------------------------------------------------------------------------
+    # -- time passes -----------------------------------------------------------------------------
 
     def _make_due(self, view: View, at: float) -> None:
         # A view is in the schedule once, for what comes first; dirt may bring it forward.

@@ -81,9 +81,7 @@ class Replay:
             described = described[(len(described) - 1) // _DESCRIBED * _DESCRIBED :]
         self._fresh = False
 
-        departed = [
-            series for _, series in self._view.departed_since(self._departed_after)
-        ]
+        departed = [series for _, series in self._view.departed_since(self._departed_after)]
         news = self._news([*self._candidates(), *departed])
         stop = self._stop(news, through, limit) if through > self.cursor else self.cursor
         lost, merged = self._take(news, stop)

@@ -120,7 +120,7 @@ def _check_label(name: str, label: str, value: str, limits: Limits) -> None:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise Rejected(
-            "label", f"value of label {label} of {name} is not valid Unicode: it has a lone surrogate"
+            "label", f"value of label {label} of {name} is not valid Unicode: a lone surrogate"
         ) from None
     if size > limits.value_bytes:
         raise Rejected(

@@ -87,11 +87,11 @@ class Subscriber:
 
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""
-        if not self._pending and not self._refill():
+        if not self._pending and self._replay is None:
             frame = self._shared()
-            if frame is not None or self._replay is None:
+            if frame is not None:
                 return frame
-            self._refill()
+        self._refill()
         if not self._pending:
             return None
         frame = self._pending.popleft()
@@ -120,8 +120,8 @@ class Subscriber:
         self.frames += 1
         return frame
 
-    def _refill(self) -> bool:
-        """Replay another slice, if replaying; tells whether there is a frame to take now."""
+    def _refill(self) -> None:
+        """Replay until there is a frame to take, the replay is done, or it must wait."""
         while self._replay is not None and not self._pending:
             replay, view = self._replay, self.view
             before = replay.cursor
@@ -134,4 +134,3 @@ class Subscriber:
                 self._number = view.next_number
             elif replay.cursor == before:
                 break  # the client is ahead of the view's last tick
-        return bool(self._pending)

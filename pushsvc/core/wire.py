@@ -42,7 +42,18 @@ class Frame:
     is None where the document doesn't move the client's cursor.
     """
 
-    __slots__ = ("_ndjson", "_sse", "cursor", "json", "points", "quiet", "seq", "since")
+    __slots__ = (
+        "_ndjson",
+        "_sse",
+        "_text",
+        "cursor",
+        "json",
+        "points",
+        "quiet",
+        "retry_ms",
+        "seq",
+        "since",
+    )
 
     def __init__(
         self,
@@ -53,6 +64,7 @@ class Frame:
         seq: int = -1,
         points: int = 0,
         quiet: bool = False,
+        retry_ms: int | None = None,
     ) -> None:
         self.json = json
         self.cursor = cursor
@@ -62,7 +74,10 @@ class Frame:
         """How many points the document has."""
         self.quiet = quiet
         """Whether it only says that the stream lives, so that a long poll need not answer."""
+        self.retry_ms = retry_ms
+        """What an EventSource must be told in its own words: when to come back."""
         self._sse: bytes | None = None
+        self._text: str | None = None
         self._ndjson: bytes | None = None
 
     @property
@@ -70,9 +85,18 @@ class Frame:
         """As an event: an `id:` line where there is a cursor, a `data:` line, no `event:`."""
         if self._sse is None:
             # JSON has no raw line break, so one data line always holds it.
-            head = b"" if self.cursor is None else f"id: {self.cursor}\n".encode()
-            self._sse = b"%bdata: %b\n\n" % (head, self.json)
+            head = "" if self.cursor is None else f"id: {self.cursor}\n"
+            if self.retry_ms is not None:
+                head += f"retry: {self.retry_ms}\n"
+            self._sse = b"%bdata: %b\n\n" % (head.encode(), self.json)
         return self._sse
+
+    @property
+    def text(self) -> str:
+        """As a string, for the ASGI servers that want text messages so."""
+        if self._text is None:
+            self._text = self.json.decode()
+        return self._text
 
     @property
     def ndjson(self) -> bytes:
@@ -158,7 +182,7 @@ def heartbeat(cursor: Cursor, since: int, time: int) -> Frame:
 
 
 def goaway(retry_ms: int) -> Frame:
-    return Frame(_encode({"type": "goaway", "retry": retry_ms}))
+    return Frame(_encode({"type": "goaway", "retry": retry_ms}), retry_ms=retry_ms)
 
 
 def error(code: str, message: str, **extra: Any) -> Frame:

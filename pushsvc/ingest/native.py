@@ -147,7 +147,9 @@ class NativeDecoder:
 
     def _check_state(self, sample: _Sample) -> None:
         if type(sample.value) is float:
-            raise Rejected("value", f"{sample.name} is a state: its value is a string, bool or null")
+            raise Rejected(
+                "value", f"{sample.name} is a state: its value is a string, bool or null"
+            )
         if sample.kind is not None and sample.kind != "state":
             raise Rejected("value", f"{sample.name} is a {sample.kind}: its value must be a number")
         if type(sample.value) is str:

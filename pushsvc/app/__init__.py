@@ -1,0 +1,27 @@
+"""The HTTP face: Quart routes over the hub and the pipeline."""
+
+from __future__ import annotations
+
+from quart_trio import QuartTrio
+
+from pushsvc.app import lookup, ops, page, problems, samples, streams
+from pushsvc.app.connection import BoundedHTTPConnection, BoundedRequest
+from pushsvc.app.context import Context
+
+
+def create_app(context: Context) -> QuartTrio:
+    """Build the Quart app of one service; it does nothing until it is served."""
+    app = QuartTrio("pushsvc", static_folder=None)
+    app.asgi_http_class = BoundedHTTPConnection
+    app.request_class = BoundedRequest
+    # Bodies have limits of their own, by bytes and by silence, and streams never end by the clock.
+    app.config.update(
+        MAX_CONTENT_LENGTH=None,
+        BODY_TIMEOUT=None,
+        RESPONSE_TIMEOUT=None,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+    )
+    problems.install(app)
+    for module in (streams, samples, lookup, ops, page):
+        module.install(app, context)
+    return app

@@ -1,0 +1,102 @@
+"""A request whose body presses back on its sender.
+
+Quart takes in a body as fast as it comes and keeps it until someone reads it. An upload that is
+applied as it arrives must not be held in memory by a hub that is behind: here the next part of a
+body is taken from the server when the part before has been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import trio
+from hypercorn.typing import ASGIReceiveCallable
+from quart.wrappers import Request
+from quart_trio.asgi import TrioASGIHTTPConnection
+from quart_trio.wrappers.request import TrioBody, TrioRequest
+
+from pushsvc.errors import Problem, TooLarge
+
+
+class BodyTimeout(Problem):
+    """The client went silent in the middle of a body (RFC 9110 section 15.5.9)."""
+
+    status = 408
+    title = "Request timeout"
+
+
+class BoundedBody(TrioBody):
+    """A body that holds about `_HIGH` bytes at the most when it is iterated."""
+
+    _HIGH = 256 * 1024
+
+    def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
+        super().__init__(expected_content_length, max_content_length)
+        self._room = trio.Event()
+
+    async def wait_room(self) -> None:
+        """Wait until little enough is unread."""
+        while len(self._data) > self._HIGH:
+            self._room = trio.Event()
+            await self._room.wait()
+
+    async def __anext__(self) -> bytes:
+        data = await super().__anext__()
+        self._room.set()
+        return data
+
+
+async def read_parts(request: Request, timeout: float) -> AsyncGenerator[bytes]:
+    """The body as it comes. Raises BodyTimeout after `timeout` seconds without a byte."""
+    body = aiter(request.body)
+    while True:
+        try:
+            with trio.fail_after(timeout):
+                part = await anext(body)
+        except StopAsyncIteration:
+            return
+        except trio.TooSlowError:
+            raise BodyTimeout(
+                "body_timeout", f"no byte of the body came for {timeout:g} s (stream.body_timeout)"
+            ) from None
+        yield part
+
+
+async def read_body(request: Request, *, most: int, timeout: float) -> bytes:
+    """The whole body. Raises TooLarge beyond `most` bytes, BodyTimeout."""
+    declared = request.content_length
+    body = bytearray()
+    if declared is None or declared <= most:
+        async with aclosing(read_parts(request, timeout)) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > most:
+                    break
+            else:
+                return bytes(body)
+    raise TooLarge(
+        "body", f"the body is larger than {most} bytes (limits.body_bytes)", limit="body_bytes"
+    )
+
+
+class BoundedRequest(TrioRequest):
+    body_class = BoundedBody
+
+
+class BoundedHTTPConnection(TrioASGIHTTPConnection):
+    async def handle_messages(  # type: ignore[override]
+        self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
+    ) -> None:
+        body = request.body
+        assert isinstance(body, BoundedBody)
+        while True:
+            message = await receive()
+            if message["type"] == "http.request":
+                body.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    body.set_complete()
+                await body.wait_room()
+            elif message["type"] == "http.disconnect":
+                break
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,98 @@
+"""Looking around: which series there are, and what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app import parameters
+from pushsvc.app.context import Context
+from pushsvc.core.cursor import Cursor
+from pushsvc.core.series import Value
+from pushsvc.core.thin import thin
+from pushsvc.core.wire import describe
+from pushsvc.errors import Malformed, Rejected
+from pushsvc.pipeline import now_ms
+
+_STEP = 500
+"""Series gathered between two checkpoints."""
+_MOST_POINTS = 1_000_000
+"""Points in one answer."""
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    hub, limits = context.hub, context.limits
+
+    @app.get("/v1/series")
+    async def series() -> Response:
+        parameters.refuse_unknown(request.args, ("select",))
+        found = hub.catalog.select(parameters.selectors(request.args, limits))
+        described = []
+        for index, one in enumerate(found):
+            if index % _STEP == _STEP - 1:
+                await trio.lowlevel.checkpoint()
+            document = describe(one)
+            document.setdefault("help", "")
+            document["time"], document["value"] = (
+                one.history.latest() if len(one.history) else (None, None)
+            )
+            described.append(document)
+        return await _encoded({"series": described})
+
+    @app.get("/v1/history")
+    async def history() -> Response:
+        parameters.refuse_unknown(request.args, ("select", "window", "points"))
+        found = hub.catalog.select(parameters.selectors(request.args, limits))
+        window = parameters.seconds(request.args, "window")
+        points = parameters.number(request.args, "points")
+        if points is not None and (points < 4 or points != int(points)):
+            raise Malformed("points", "points must be a whole number, 4 or more")
+        cursor = hub.cursor
+        after = None if window is None else now_ms() - round(window * 1000)
+        # All columns are cut in one step, so that the cursor is that of every series; what takes
+        # long, thinning and encoding, happens on the copies and off the loop.
+        columns = []
+        total = 0
+        for one in found:
+            past = one.history
+            start = past.first if after is None else past.since(after)
+            columns.append((describe(one), *past.rows(start, past.total)))
+            count = past.total - start
+            total += count if points is None else min(count, int(points))
+        if total > _MOST_POINTS:
+            raise Rejected(
+                "history",
+                f"this would be {total} points, more than {_MOST_POINTS}: ask for fewer series, "
+                "a shorter window, or fewer points= per series",
+                limit=_MOST_POINTS,
+            )
+        body = await trio.to_thread.run_sync(
+            _history, cursor, columns, after, None if points is None else int(points)
+        )
+        return Response(body, content_type="application/json")
+
+
+def _history(
+    cursor: Cursor,
+    columns: list[tuple[dict[str, Any], Sequence[int], Sequence[Value]]],
+    after: int | None,
+    points: int | None,
+) -> bytes:
+    answer = []
+    for described, times, values in columns:
+        if after is not None and any(time < after for time in times):
+            kept = [pair for pair in zip(times, values, strict=True) if pair[0] >= after]
+            times, values = [time for time, _ in kept], [value for _, value in kept]
+        described["points"] = thin(times, values, len(times) if points is None else points)
+        answer.append(described)
+    return msgspec.json.encode({"id": str(cursor), "series": answer})
+
+
+async def _encoded(members: dict[str, Any]) -> Response:
+    body = await trio.to_thread.run_sync(msgspec.json.encode, members)
+    return Response(body, content_type="application/json")

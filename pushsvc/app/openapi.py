@@ -1,0 +1,437 @@
+"""The description of the HTTP API, OpenAPI 3.1: the contract that clients are written against.
+
+A test holds it and the routes together; change both or neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+import pushsvc
+
+_VALUE = {
+    "description": "A finite number; a string, boolean or null for a state.",
+    "type": ["number", "string", "boolean", "null"],
+}
+_KIND = {"enum": ["gauge", "counter", "delta", "state"]}
+_MERGE = {"enum": ["all", "last", "envelope"]}
+_CURSOR = {
+    "type": "string",
+    "description": "EPOCH.SEQ; opaque: keep the last one received and give it back.",
+    "pattern": "^[A-Za-z0-9_-]{1,64}\\.[0-9]{1,18}$",
+}
+
+
+def _object(
+    properties: dict[str, Any], required: list[str] | None = None, *, closed: bool = False
+) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    if closed:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _array(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _json(schema: Any, description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/problem+json": {"schema": _ref("Problem")}},
+    }
+
+
+def _parameter(name: str, schema: dict[str, Any], description: str, where: str = "query") -> Any:
+    parameter: dict[str, Any] = {
+        "name": name,
+        "in": where,
+        "description": description,
+        "schema": schema,
+    }
+    if where == "path":
+        parameter["required"] = True
+    if schema.get("type") == "array":
+        parameter |= {"style": "form", "explode": True}
+    return parameter
+
+
+_SELECT = _parameter(
+    "select",
+    _array({"type": "string"}),
+    'PromQL instant vector selector, repeatable: node_load1{host=~"web.*"}. None: every series.',
+)
+_WINDOW = _parameter(
+    "window", {"type": "string"}, "How much of the past is wanted: 15m, 1h30m, or seconds."
+)
+
+_SCHEMAS: dict[str, Any] = {
+    "Problem": _object(
+        {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "code": {"type": "string", "description": "A stable slug."},
+        },
+        ["type", "title", "status", "detail", "code"],
+    ),
+    "Sample": _object(
+        {
+            "name": {"type": "string", "pattern": "^[a-zA-Z_:][a-zA-Z0-9_:]*$"},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "value": _VALUE,
+            "time": {
+                "type": ["integer", "null"],
+                "description": "Unix milliseconds; the time of arrival if not said.",
+            },
+            "kind": {"enum": [*_KIND["enum"], None]},
+            "unit": {"type": ["string", "null"]},
+            "help": {"type": ["string", "null"]},
+        },
+        ["name", "value"],
+        closed=True,
+    ),
+    "Batch": _object({"samples": _array(_ref("Sample"))}, ["samples"], closed=True),
+    "Applied": _object(
+        {
+            "applied": {"type": "integer"},
+            "id": _CURSOR,
+            "watchers": {
+                "type": "integer",
+                "description": "How many subscribers watch what was sent.",
+            },
+        },
+        ["applied", "id", "watchers"],
+    ),
+    "Report": _object(
+        {
+            "applied": {"type": "integer"},
+            "rejected": {"type": "integer"},
+            "id": {"oneOf": [_CURSOR, {"type": "null"}]},
+            "watchers": {"type": "integer"},
+            "errors": _array(
+                _object(
+                    {
+                        "line": {"type": "integer"},
+                        "code": {"type": "string"},
+                        "detail": {"type": "string"},
+                    },
+                    ["line", "code", "detail"],
+                )
+            ),
+        },
+        ["applied", "rejected", "id", "watchers", "errors"],
+    ),
+    "Series": _object(
+        {
+            "ref": {"type": "integer"},
+            "name": {"type": "string"},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "kind": _KIND,
+            "unit": {"type": "string"},
+            "help": {"type": "string"},
+        },
+        ["ref", "name", "labels", "kind", "unit"],
+    ),
+    "Point": {
+        "description": "[ref, time, value], or merged: [ref, time, last, min, max, count].",
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 6,
+    },
+    "Granted": _object(
+        {
+            "max_hz": {"type": "number"},
+            "merge": _MERGE,
+            "select": _array({"type": "string"}),
+        },
+        ["max_hz", "merge", "select"],
+    ),
+    "Watch": _object(
+        {
+            "type": {"const": "watch"},
+            "select": {"oneOf": [_array({"type": "string"}), {"type": "null"}]},
+            "window": {"type": ["string", "number", "null"]},
+            "max_hz": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            "merge": {"enum": [*_MERGE["enum"], None]},
+        },
+        ["type"],
+        closed=True,
+    ),
+    "Document": {
+        "oneOf": [
+            _object(
+                {
+                    "type": {"const": "hello"},
+                    "epoch": {"type": "string"},
+                    "session": {"type": "string"},
+                    "heartbeat": {"type": "number"},
+                    "granted": _ref("Granted"),
+                },
+                ["type", "epoch", "session", "heartbeat", "granted"],
+            ),
+            _object(
+                {
+                    "type": {"const": "points"},
+                    "id": _CURSOR,
+                    "series": _array(_ref("Series")),
+                    "points": _array(_ref("Point")),
+                },
+                ["type", "series", "points"],
+            ),
+            _object(
+                {
+                    "type": {"const": "gap"},
+                    "id": _CURSOR,
+                    "lost": {"type": ["integer", "null"]},
+                },
+                ["type", "id", "lost"],
+            ),
+            _object(
+                {"type": {"const": "gone"}, "id": _CURSOR, "refs": _array({"type": "integer"})},
+                ["type", "id", "refs"],
+            ),
+            _object(
+                {"type": {"const": "heartbeat"}, "id": _CURSOR, "time": {"type": "integer"}},
+                ["type", "id", "time"],
+            ),
+            _object({"type": {"const": "goaway"}, "retry": {"type": "integer"}}, ["type", "retry"]),
+            _object(
+                {
+                    "type": {"const": "error"},
+                    "code": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+                ["type", "code", "message"],
+            ),
+        ]
+    },
+}
+
+_PATHS: dict[str, Any] = {
+    "/v1/samples": {
+        "post": {
+            "summary": "Publish samples",
+            "description": "A JSON batch is all or nothing. NDJSON, also as a long chunked "
+            "upload, is applied as it arrives, line by line, and reported on at the end.",
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": {"oneOf": [_ref("Batch"), _ref("Sample")]}},
+                    "application/x-ndjson": {"schema": {"type": "string"}},
+                },
+            },
+            "responses": {
+                "200": _json(
+                    {"anyOf": [_ref("Applied"), _ref("Report")]}, "Applied; not merely queued."
+                ),
+                "400": _problem("The body can't be read."),
+                "408": _problem("No byte of the body came for too long."),
+                "413": _problem("Larger than limits.body_bytes, batch_samples or line_bytes."),
+                "415": _problem("Neither JSON nor NDJSON."),
+                "422": _problem("Against the data model or a limit: see index, line or errors."),
+                "503": _problem("The hub is behind; come back after Retry-After seconds."),
+            },
+        }
+    },
+    "/v1/stream": {
+        "get": {
+            "summary": "Watch series live",
+            "description": "What comes back is negotiated: a WebSocket with Upgrade, else by "
+            "Accept. Each event, line, message or element of `documents` is one Document.",
+            "parameters": [
+                _SELECT,
+                _parameter("since", _CURSOR, "Go on after this cursor."),
+                _WINDOW,
+                _parameter(
+                    "max_hz", {"type": "number", "exclusiveMinimum": 0}, "Frames a second at most."
+                ),
+                _parameter("merge", _MERGE, "What becomes of several samples within one frame."),
+                _parameter("wait", {"type": "string"}, "Long poll: how long to wait for news."),
+                _parameter(
+                    "Last-Event-ID", _CURSOR, "As EventSource sends it; beats since.", "header"
+                ),
+            ],
+            "responses": {
+                "101": {"description": "A WebSocket: each text message is one Document."},
+                "200": {
+                    "description": "The stream.",
+                    "content": {
+                        "text/event-stream": {"schema": {"type": "string"}},
+                        "application/x-ndjson": {"schema": {"type": "string"}},
+                        "application/json": {
+                            "schema": _object(
+                                {"id": _CURSOR, "documents": _array(_ref("Document"))},
+                                ["id", "documents"],
+                            )
+                        },
+                    },
+                },
+                "400": _problem("A parameter can't be read; for a selector, position says where."),
+                "406": _problem("Nothing that is accepted is on offer."),
+                "422": _problem("Beyond a limit."),
+                "503": _problem("Full, or going away; come back after Retry-After seconds."),
+            },
+        }
+    },
+    "/v1/stream/{session}": {
+        "post": {
+            "summary": "Say to a stream what its transport can't carry",
+            "description": "The session is the one of the stream's hello.",
+            "parameters": [_parameter("session", {"type": "string"}, "From hello.", "path")],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _ref("Watch")}},
+            },
+            "responses": {
+                "200": _json(_object({"granted": _ref("Granted")}, ["granted"]), "Granted."),
+                "400": _problem("Not a message that is known."),
+                "404": _problem("No stream has this session."),
+                "408": _problem("No byte of the body came for too long."),
+                "413": _problem("Larger than limits.message_bytes."),
+                "422": _problem("Beyond a limit."),
+                "503": _problem("No room for another view."),
+            },
+        }
+    },
+    "/v1/series": {
+        "get": {
+            "summary": "List series",
+            "parameters": [_SELECT],
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "series": _array(
+                                {
+                                    "allOf": [
+                                        _ref("Series"),
+                                        _object(
+                                            {
+                                                "time": {"type": ["integer", "null"]},
+                                                "value": _VALUE,
+                                            },
+                                            ["time", "value"],
+                                        ),
+                                    ]
+                                }
+                            )
+                        },
+                        ["series"],
+                    ),
+                    "Each with its newest sample.",
+                ),
+                "400": _problem("A parameter can't be read."),
+            },
+        }
+    },
+    "/v1/history": {
+        "get": {
+            "summary": "Past samples",
+            "parameters": [
+                _SELECT,
+                _WINDOW,
+                _parameter(
+                    "points",
+                    {"type": "integer", "minimum": 4},
+                    "At most so many per series; lowest and highest are kept.",
+                ),
+            ],
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "id": _CURSOR,
+                            "series": _array(
+                                {
+                                    "allOf": [
+                                        _ref("Series"),
+                                        _object(
+                                            {
+                                                "points": _array(
+                                                    {
+                                                        "type": "array",
+                                                        "prefixItems": [
+                                                            {"type": "integer"},
+                                                            _VALUE,
+                                                        ],
+                                                    }
+                                                )
+                                            },
+                                            ["points"],
+                                        ),
+                                    ]
+                                }
+                            ),
+                        },
+                        ["id", "series"],
+                    ),
+                    "The id is a cursor: a stream since it goes on where this ends.",
+                ),
+                "400": _problem("A parameter can't be read."),
+                "422": _problem("Too many points for one answer."),
+            },
+        }
+    },
+    "/livez": {
+        "get": {
+            "summary": "Is the process alive",
+            "responses": {
+                "200": {"description": "Yes.", "content": {"text/plain": {"schema": {}}}}
+            },
+        }
+    },
+    "/readyz": {
+        "get": {
+            "summary": "May it have traffic",
+            "responses": {
+                "200": {"description": "Yes.", "content": {"text/plain": {"schema": {}}}},
+                "503": {"description": "It drains.", "content": {"text/plain": {"schema": {}}}},
+            },
+        }
+    },
+    "/metrics": {
+        "get": {
+            "summary": "The service's own metrics",
+            "responses": {
+                "200": {
+                    "description": "Prometheus text exposition.",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                }
+            },
+        }
+    },
+    "/openapi.json": {
+        "get": {
+            "summary": "This document",
+            "responses": {"200": _json({"type": "object"}, "OpenAPI 3.1.")},
+        }
+    },
+}
+
+DOCUMENT: Final[bytes] = msgspec.json.encode(
+    {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "pushsvc",
+            "version": pushsvc.__version__,
+            "description": "Real-time push service for dashboards.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": _PATHS,
+        "components": {"schemas": _SCHEMAS},
+    }
+)

@@ -1,0 +1,91 @@
+"""For operators: is it alive, may it have traffic, what does it do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from quart import Response
+from quart_trio import QuartTrio
+
+import pushsvc
+from pushsvc.app.context import Context
+
+_EVENTS = {
+    "samples": "Samples applied.",
+    "samples_conflicting": "Samples of a journal left out because the hub had it otherwise.",
+    "batches": "Batches applied; each got a sequence number.",
+    "ticks": "Ticks of views that made frames.",
+    "subscribed": "Subscribers attached, long polls included.",
+    "subscribers_refused": "Subscribers refused because limits.subscribers was reached.",
+    "subscribers_stalled": "Subscribers parted from because they took no bytes.",
+    "series_expired": "Series that fell silent and are gone.",
+    "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
+}
+
+
+class _HubCollector(Collector):
+    """Reads the hub when it is asked: nothing is kept twice and the hot path pays nothing."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def collect(self) -> Iterator[Metric]:
+        hub, context = self._context.hub, self._context
+        yield InfoMetricFamily(
+            "pushsvc_build", "This program.", value={"version": pushsvc.__version__}
+        )
+        for event, text in _EVENTS.items():
+            yield CounterMetricFamily(f"pushsvc_{event}", text, value=hub.counts[event])
+        queue = context.pipeline.statistics()
+        for name, text, value in (
+            ("series", "Live series.", len(hub.catalog)),
+            (
+                "history_samples",
+                "Past samples held.",
+                sum(len(series.history) for series in hub.catalog),
+            ),
+            ("views", "Distinct views.", len(hub.views)),
+            (
+                "subscribers",
+                "Dashboards attached, waiting long polls included.",
+                len(hub.subscribers),
+            ),
+            ("connections", "Open connections.", context.connections()),
+            ("ingest_queue_batches", "Batches waiting for the hub.", queue.current_buffer_used),
+            ("ingest_waiting_producers", "Producers waiting for room.", queue.tasks_waiting_send),
+            ("sequence", "Sequence number of the newest batch.", hub.seq),
+            ("draining", "1 while the service ends.", int(context.draining.is_set())),
+        ):
+            yield GaugeMetricFamily(f"pushsvc_{name}", text, value=value)
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    registry = CollectorRegistry()
+    registry.register(_HubCollector(context))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        """Answers as long as the process does; it asks nothing of the hub."""
+        return Response("ok\n", content_type="text/plain")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        if context.draining.is_set():
+            return Response("draining\n", status=503, content_type="text/plain")
+        return Response("ok\n", content_type="text/plain")
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

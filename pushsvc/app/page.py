@@ -1,0 +1,68 @@
+"""The dashboard page, as it was built into the package, and the description of the API."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app.context import Context
+from pushsvc.app.openapi import DOCUMENT
+from pushsvc.errors import Unknown
+
+_ABSENT = (
+    "<!doctype html><title>pushsvc</title><p>This installation was built without the dashboard "
+    "page. The API works: see <a href='/openapi.json'>/openapi.json</a>. To have the page, install "
+    "the released wheel, or build from source with Node.js at hand.</p>\n"
+)
+
+
+class _Asset:
+    """One built file, read once: they are few and small."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.content = path.read_bytes()
+        self.media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        if self.media_type.startswith("text/") or self.media_type.endswith(("javascript", "json")):
+            self.media_type += "; charset=utf-8"
+        # Names under assets/ carry a hash of what is in them.
+        self.immutable = name.startswith("assets/")
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    assets = _read_assets(context.page)
+
+    @app.get("/openapi.json")
+    async def openapi() -> Response:
+        return Response(DOCUMENT, content_type="application/json")
+
+    @app.get("/")
+    async def index() -> Response:
+        return _serve("index.html") if assets else Response(_ABSENT, content_type="text/html")
+
+    @app.get("/<path:name>")
+    async def asset(name: str) -> Response:
+        return _serve(name)
+
+    def _serve(name: str) -> Response:
+        asset = assets.get(name)
+        if asset is None:
+            raise Unknown("path", f"there is nothing at {request.path}")
+        response = Response(asset.content, content_type=asset.media_type)
+        response.headers["Cache-Control"] = (
+            "public, max-age=31536000, immutable" if asset.immutable else "no-cache"
+        )
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def _read_assets(folder: Path) -> dict[str, _Asset]:
+    if not (folder / "index.html").is_file():
+        return {}
+    return {
+        (name := path.relative_to(folder).as_posix()): _Asset(path, name)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,69 @@
+"""The query parameters of the read side, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from werkzeug.datastructures import MultiDict
+
+from pushsvc.core.cursor import Cursor, parse_cursor
+from pushsvc.core.duration import parse_duration
+from pushsvc.core.hub import Hub, Start
+from pushsvc.core.limits import Limits
+from pushsvc.core.selector import Selector, parse
+from pushsvc.core.series import shorten
+from pushsvc.core.view import Wish
+from pushsvc.errors import Malformed
+
+EVERYTHING = '{__name__=~".+"}'
+"""What is selected when nothing was: every series."""
+
+
+def refuse_unknown(args: MultiDict[str, str], known: Collection[str]) -> None:
+    """Raise Malformed for a parameter that means nothing here: it is more likely a slip."""
+    for name in args:
+        if name not in known:
+            raise Malformed(
+                "parameter", f"unknown parameter {shorten(name)}: there are {', '.join(known)}"
+            )
+
+
+def selectors(args: MultiDict[str, str], limits: Limits) -> tuple[Selector, ...]:
+    """The `select` parameters; all series if there are none."""
+    return tuple(parse(text, limits) for text in args.getlist("select") or [EVERYTHING])
+
+
+def number(args: MultiDict[str, str], name: str) -> float | None:
+    """A finite positive number, or None if the parameter isn't there."""
+    text = args.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise Malformed(name, f"{name} must be a positive number, not {shorten(text)}")
+    return value
+
+
+def seconds(args: MultiDict[str, str], name: str) -> float | None:
+    """A duration (`15m`, `90`), in seconds, or None if the parameter isn't there."""
+    text = args.get(name)
+    return None if text is None else parse_duration(text, name)
+
+
+def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
+    """What a stream asks to watch, as granted."""
+    return hub.grant(selectors(args, limits), number(args, "max_hz"), args.get("merge"))
+
+
+def start(args: MultiDict[str, str], last_event_id: str | None = None) -> Start:
+    """Where a stream begins. An EventSource's own `Last-Event-ID` beats `since`, which stays in
+    its URL from when it was first opened."""
+    since: Cursor | None = None
+    text = last_event_id or args.get("since")
+    if text:
+        since = parse_cursor(text)
+    return Start(since, seconds(args, "window"))

@@ -1,0 +1,70 @@
+"""Errors as RFC 9457 problem documents, whoever raised them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import structlog
+from quart import Response
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from pushsvc.errors import Problem
+
+_log = structlog.get_logger("pushsvc.app")
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def respond(problem: Problem) -> Response:
+    """The answer to a request that failed in an expected way."""
+    response = _document(problem.document(), problem.status)
+    retry_after = problem.extra.get("retry_after")
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(math.ceil(retry_after))
+    return response
+
+
+def _document(document: dict[str, Any], status: int) -> Response:
+    return Response(msgspec.json.encode(document), status=status, content_type=MEDIA_TYPE)
+
+
+def install(app: QuartTrio) -> None:
+    @app.errorhandler(Problem)
+    async def expected(problem: Problem) -> Response:
+        return respond(problem)
+
+    @app.errorhandler(HTTPException)
+    async def of_the_framework(error: HTTPException) -> Response:
+        status = error.code or 500
+        response = _document(
+            {
+                "type": "about:blank",
+                "title": error.name,
+                "status": status,
+                "detail": error.description or error.name,
+                "code": error.name.lower().replace(" ", "_"),
+            },
+            status,
+        )
+        for name, value in error.get_headers():
+            if name.lower() == "allow":
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(Exception)
+    async def unexpected(error: Exception) -> Response:
+        # One request's crash is logged with its traceback, and is nobody else's.
+        _log.exception("request failed", exc_info=error)
+        return _document(
+            {
+                "type": "about:blank",
+                "title": "Internal error",
+                "status": 500,
+                "detail": "something went wrong here; it has been logged",
+                "code": "internal",
+            },
+            500,
+        )

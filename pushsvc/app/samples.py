@@ -1,0 +1,144 @@
+"""`POST /v1/samples`: the producers' door for the native format."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app.connection import read_body, read_parts
+from pushsvc.app.context import Context
+from pushsvc.core.hub import Applied
+from pushsvc.errors import Problem, TooLarge, UnsupportedMedia
+from pushsvc.pipeline import now_ms
+
+_JSON = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
+"""What is read as JSON. `curl -d` says form data unless told otherwise, and means JSON here."""
+_NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+_BIG = 128 * 1024
+"""Bodies beyond this are decoded in a worker thread, so that no stream waits for one."""
+_REPORTED = 100
+"""Refused lines that a report names one by one."""
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    limits, pacing = context.limits, context.pacing
+
+    @app.post("/v1/samples")
+    async def samples() -> Response:
+        media_type = request.mimetype
+        if media_type in _NDJSON:
+            return await upload()
+        if media_type not in _JSON:
+            raise UnsupportedMedia(
+                "media_type",
+                f"samples come as application/json or application/x-ndjson, not {media_type}",
+            )
+        body = await read_body(request, most=limits.body_bytes, timeout=pacing.body_timeout)
+        arrived = now_ms()
+        if len(body) > _BIG:
+            batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
+        else:
+            batch = context.native.batch(body, arrived)
+        return _answer(await context.pipeline.submit(batch))
+
+    async def upload() -> Response:
+        """Apply NDJSON line by line as it arrives, and report at the end."""
+        report = _Report()
+        parts = _lines(read_parts(request, pacing.body_timeout), limits.line_bytes)
+        async with aclosing(parts):
+            try:
+                async for lines in parts:
+                    batch, errors = context.native.lines(lines, now_ms())
+                    report.refuse(errors)
+                    if batch.rows:
+                        report.add(await context.pipeline.submit(batch))
+            except Problem as problem:
+                # What was applied before stays so: say how much that is.
+                problem.extra.update(report.members())
+                raise
+        return report.answer()
+
+
+class _Report:
+    """What became of an upload so far."""
+
+    def __init__(self) -> None:
+        self._applied = 0
+        self._rejected = 0
+        self._last: Applied | None = None
+        self._errors: list[dict[str, Any]] = []
+
+    def add(self, applied: Applied) -> None:
+        self._applied += applied.samples
+        self._last = applied
+
+    def refuse(self, errors: list[tuple[int, Any]]) -> None:
+        self._rejected += len(errors)
+        for line, problem in errors[: _REPORTED - len(self._errors)]:
+            self._errors.append({"line": line, "code": problem.code, "detail": problem.detail})
+
+    def members(self) -> dict[str, Any]:
+        last = self._last
+        return {
+            "applied": self._applied,
+            "rejected": self._rejected,
+            "id": None if last is None else str(last.cursor),
+            "watchers": 0 if last is None else last.watchers,
+            "errors": self._errors,
+        }
+
+    def answer(self) -> Response:
+        members = self.members()
+        if not self._rejected:
+            return _json(members)
+        detail = f"{self._rejected} of {self._applied + self._rejected} lines were refused"
+        members = {
+            "type": "about:blank",
+            "title": "Unprocessable content",
+            "status": 422,
+            "detail": detail,
+            "code": "lines",
+            **members,
+        }
+        return _json(members, 422, "application/problem+json")
+
+
+async def _lines(
+    parts: AsyncGenerator[bytes], most: int
+) -> AsyncGenerator[list[tuple[int, bytes]]]:
+    """Numbered lines, as many at a time as have come. Raises TooLarge for one that is too long."""
+    rest = b""
+    number = 0
+    async with aclosing(parts) as source:
+        async for part in source:
+            *whole, rest = (rest + part).split(b"\n")
+            if len(rest) > most or any(len(line) > most for line in whole):
+                raise TooLarge(
+                    "line",
+                    f"a line after line {number} is longer than {most} bytes (limits.line_bytes)",
+                    limit="line_bytes",
+                    line=number + 1,
+                )
+            if whole:
+                yield list(enumerate(whole, number + 1))
+                number += len(whole)
+    if rest:
+        yield [(number + 1, rest)]
+
+
+def _answer(applied: Applied) -> Response:
+    return _json(
+        {"applied": applied.samples, "id": str(applied.cursor), "watchers": applied.watchers}
+    )
+
+
+def _json(
+    members: dict[str, Any], status: int = 200, content_type: str = "application/json"
+) -> Response:
+    return Response(msgspec.json.encode(members), status=status, content_type=content_type)

@@ -1,0 +1,208 @@
+"""Hypercorn on Trio, with connections that their owner can cut.
+
+Hypercorn's own `serve` keeps its connections to itself, and its sends are shielded from
+cancellation: a client that takes no bytes would hold its task, and the whole shutdown, for as
+long as it likes. Here each connection is known to the application (through the ASGI `state`) and
+can be aborted at the socket.
+
+Everything of Hypercorn's that isn't in its documentation is imported here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import struct
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
+_log = structlog.get_logger("pushsvc.server")
+
+_STATE_KEY = "pushsvc.connection"
+
+
+def connection_of(scope: Mapping[str, Any]) -> Connection | None:
+    """The connection that an ASGI scope came in on; None under another ASGI server."""
+    state = scope.get("state") or {}
+    connection = state.get(_STATE_KEY)
+    return connection if isinstance(connection, Connection) else None
+
+
+class Connection(TCPServer):
+    """One accepted connection."""
+
+    def __init__(
+        self,
+        app: ASGIWrapper,
+        config: Config,
+        context: WorkerContext,
+        state: Mapping[str, Any],
+        stream: trio.SocketStream,
+    ) -> None:
+        super().__init__(
+            app,
+            config,
+            context,
+            ConnectionState({**state, _STATE_KEY: self}),
+            stream,  # type: ignore[arg-type]
+        )
+        self._socket = stream.socket
+
+    def abort(self) -> None:
+        """Cut the connection at once. Whoever waits on it is woken; nothing more is sent."""
+        with contextlib.suppress(OSError):
+            # A reset, so that the kernel lets go of what the client never took.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+
+class Server:
+    """Serves an ASGI app on listening sockets. Made by `open_server`."""
+
+    def __init__(self, app: ASGIFramework, config: Config, *, max_connections: int) -> None:
+        self._app = ASGIWrapper(app)
+        self._config = config
+        self._context = WorkerContext(None)
+        self._state: dict[str, Any] = {}
+        self._max_connections = max_connections
+        self._connections: set[Connection] = set()
+        self._accepting = trio.CancelScope()
+        self._empty = trio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    async def run_lifespan(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Start the app up, and shut it down on cancellation."""
+        lifespan = Lifespan(self._app, self._config, self._state)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lifespan.handle_lifespan)
+            await lifespan.wait_for_startup()
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
+                    await lifespan.wait_for_shutdown()
+                nursery.cancel_scope.cancel()
+
+    async def run_accept(
+        self,
+        listeners: list[trio.SocketListener],
+        handlers: trio.Nursery,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept connections until `stop_accepting`, then close the listeners."""
+        task_status.started()
+        with self._accepting:
+            await trio.serve_listeners(self._handle, listeners, handler_nursery=handlers)
+        for listener in listeners:
+            listener.socket.close()
+
+    def stop_accepting(self) -> None:
+        """Take no new connections, and have those that are idle close."""
+        self._accepting.cancel()
+
+    async def finish(self, seconds: float) -> int:
+        """Wait so long for the open connections to end, then cut the rest; tells how many."""
+        await self._context.terminated.set()
+        with trio.move_on_after(seconds):
+            while self._connections:
+                self._empty = trio.Event()
+                await self._empty.wait()
+        cut = len(self._connections)
+        for connection in list(self._connections):
+            connection.abort()
+        return cut
+
+    async def _handle(self, stream: trio.SocketStream) -> None:
+        """Run one connection. Nothing that goes wrong in it reaches another."""
+        if len(self._connections) >= self._max_connections:
+            await trio.aclose_forcefully(stream)
+            return
+        connection = Connection(self._app, self._config, self._context, self._state, stream)
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        except Exception as error:
+            # Protocol errors of the peer come out here, bare or in groups, as Hypercorn lets them.
+            _log.info("connection failed", error=repr(_leaf(error)))
+            connection.abort()
+        finally:
+            self._connections.discard(connection)
+            if not self._connections:
+                self._empty.set()
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def hypercorn_config(*, message_bytes: int) -> Config:
+    """How Hypercorn is to behave under this service."""
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.include_server_header = False
+    config.keep_alive_timeout = 75.0
+    config.websocket_max_message_size = message_bytes
+    # Heartbeats are documents here, so that scripts see them; pings nobody waits for add nothing.
+    config.websocket_ping_interval = None
+    return config
+
+
+@contextlib.asynccontextmanager
+async def open_server(
+    app: ASGIFramework,
+    listeners: list[trio.SocketListener],
+    *,
+    message_bytes: int,
+    max_connections: int,
+    user_timeout: float,
+) -> AsyncIterator[Server]:
+    """Serve `app` on open listeners, which belong to the server from now on.
+
+    A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
+    (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
+    is cut.
+    """
+    for listener in listeners:
+        with contextlib.suppress(OSError, AttributeError):
+            listener.socket.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout * 1000)
+            )
+    server = Server(
+        app, hypercorn_config(message_bytes=message_bytes), max_connections=max_connections
+    )
+    async with trio.open_nursery() as outer:
+        await outer.start(server.run_lifespan)
+        async with trio.open_nursery() as handlers:
+            await outer.start(server.run_accept, listeners, handlers)
+            try:
+                yield server
+            finally:
+                server.stop_accepting()
+                with trio.CancelScope(shield=True):
+                    await server.finish(0.0)
+                handlers.cancel_scope.cancel()
+        outer.cancel_scope.cancel()

@@ -1,0 +1,113 @@
+"""The composition root: builds everything, and is the order in which it starts and stops.
+
+Stopping reads from the inside out: no new connections or streams, goodbye to subscribers, open
+requests answered, connections cut, the ingest channel drained, the journal closed.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+from importlib import resources
+from pathlib import Path
+
+import structlog
+import trio
+
+from pushsvc.app import create_app
+from pushsvc.app.context import Context
+from pushsvc.config import Settings
+from pushsvc.core.hub import Hub
+from pushsvc.core.subscriber import Ending
+from pushsvc.core.wire import Close
+from pushsvc.ingest.native import NativeDecoder
+from pushsvc.journal.memory import MemoryJournal
+from pushsvc.pipeline import Pipeline
+from pushsvc.server import Server, open_server
+
+_log = structlog.get_logger("pushsvc.service")
+
+_SPARE = 1_000
+"""Connections beyond the subscribers: producers, pages being loaded, probes."""
+
+
+async def run_service(
+    settings: Settings,
+    *,
+    drain: trio.Event,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `drain` is set; then tell subscribers to come back, and return.
+
+    `started` gets the URL, once connections are accepted. Raises OSError where the address can't
+    be bound.
+    """
+    limits, pacing = settings.limits, settings.stream
+    where = settings.server
+    listeners = await trio.open_tcp_listeners(where.port, host=where.host, backlog=where.backlog)
+    journal = MemoryJournal()
+    hub = Hub(
+        journal.epoch,
+        limits=limits,
+        retention=settings.history,
+        pacing=pacing,
+        make_session=lambda: secrets.token_urlsafe(16),
+    )
+    pipeline = Pipeline(hub, journal, limits, pacing)
+    draining = trio.Event()
+    server: Server | None = None
+    app = create_app(
+        Context(
+            hub=hub,
+            pipeline=pipeline,
+            limits=limits,
+            pacing=pacing,
+            native=NativeDecoder(limits),
+            draining=draining,
+            connections=lambda: 0 if server is None else server.connections,
+            page=Path(str(resources.files("pushsvc") / "web")),
+        )
+    )
+    async with trio.open_nursery() as ticking:
+        await ticking.start(pipeline.run_ticks)
+        await ticking.start(pipeline.run_sweeps)
+        async with trio.open_nursery() as ingesting:
+            await ingesting.start(pipeline.run_ingest)
+            async with open_server(
+                app,
+                listeners,
+                message_bytes=limits.message_bytes,
+                max_connections=limits.subscribers + _SPARE,
+                user_timeout=pacing.stall_timeout,
+            ) as server:
+                url = url_of(listeners[0])
+                _log.info("serving", url=url, epoch=hub.epoch)
+                task_status.started(url)
+                await drain.wait()
+                _log.info("draining", subscribers=len(hub.subscribers))
+                draining.set()
+                server.stop_accepting()
+                dismiss(hub, pacing.goaway_spread)
+                cut = await server.finish(settings.server.shutdown_timeout)
+                if cut:
+                    _log.info("cut", connections=cut)
+            pipeline.close()
+        await journal.aclose()
+        ticking.cancel_scope.cancel()
+    _log.info("stopped")
+
+
+def dismiss(hub: Hub, spread: float) -> None:
+    """Tell every subscriber to come back, each at its own time within `spread` seconds."""
+    for subscriber in list(hub.subscribers.values()):
+        retry_ms = round(random.uniform(0.1, 1.0) * spread * 1000)
+        subscriber.carrier.end(Ending("drain", Close.RESTARTING, retry_ms=retry_ms))
+
+
+def url_of(listener: trio.SocketListener) -> str:
+    """The URL that a browser on this machine opens."""
+    host, port = listener.socket.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        host = "127.0.0.1" if listener.socket.family == socket.AF_INET else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

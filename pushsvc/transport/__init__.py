@@ -1,0 +1,1 @@
+"""How frames leave: a carrier that pulls for a subscriber, and what a transport wraps around it."""

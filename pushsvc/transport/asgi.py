@@ -1,0 +1,90 @@
+"""The carrier of connections that an ASGI server keeps: one task pulls, and awaits each send.
+
+It works with any ASGI server. Where the server lets go of the connection underneath (`abort`),
+a client that takes no bytes can also be parted from: an ASGI `send` may be shielded from
+cancellation and then no timeout around it ever fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from pushsvc.core import wire
+from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.wire import Frame
+
+
+class AsgiCarrier:
+    """Hands out a subscriber's frames one at a time, in the task that sends them."""
+
+    def __init__(self, cut: Callable[[], None] | None = None) -> None:
+        """`cut` ends the connection at once, if the server offers that."""
+        self.ending: Ending | None = None
+        """Why the server ended the stream, once it has."""
+        self._cut = cut
+        self._news = trio.Event()
+        self._sending_since: float | None = None
+        self._farewell: list[Frame] | None = None
+
+    # -- the hub's side ----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        self._news.set()
+
+    def end(self, ending: Ending) -> None:
+        if self.ending is None:
+            self.ending = ending
+            self._news.set()
+
+    def stalled_since(self) -> float | None:
+        return self._sending_since
+
+    def abort(self) -> None:
+        if self._cut is not None:
+            self._cut()
+
+    # -- the sending task's side -------------------------------------------------------------------
+
+    async def next_frame(self, subscriber: Subscriber) -> Frame | None:
+        """The next frame to send, waiting for one; None when the stream was ended.
+
+        Always checkpoints: an ASGI send to a client that is gone returns without doing so, and a
+        loop around it would freeze the process. Whoever calls is taken to be sending until the
+        next call.
+        """
+        self._sending_since = None
+        await trio.lowlevel.checkpoint()
+        while self.ending is None:
+            frame = subscriber.pull()
+            if frame is not None:
+                self._sending_since = trio.current_time()
+                return frame
+            await self._news.wait()
+            self._news = trio.Event()
+        if self._farewell is None:
+            self._farewell = _farewell(self.ending)
+        if self._farewell:
+            self._sending_since = trio.current_time()
+            return self._farewell.pop(0)
+        return None
+
+    async def wait_frame(self, subscriber: Subscriber, seconds: float) -> Frame | None:
+        """A frame if one comes within so many seconds that says more than that the stream lives."""
+        with trio.move_on_after(seconds):
+            while True:
+                frame = await self.next_frame(subscriber)
+                if frame is None or not frame.quiet:
+                    return frame
+        return None
+
+
+def _farewell(ending: Ending) -> list[Frame]:
+    """The documents that tell a client why its stream ends."""
+    frames = []
+    if ending.message:
+        frames.append(wire.error(ending.reason, ending.message))
+    if ending.retry_ms is not None:
+        frames.append(wire.goaway(ending.retry_ms))
+    return frames

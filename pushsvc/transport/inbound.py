@@ -1,0 +1,79 @@
+"""What a dashboard may say: the messages of a WebSocket, and the body of a companion request."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pushsvc.core.duration import parse_duration
+from pushsvc.core.hub import Hub
+from pushsvc.core.limits import Limits
+from pushsvc.core.selector import parse
+from pushsvc.core.view import Wish
+from pushsvc.errors import Malformed, TooMany
+
+
+class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields=True):
+    """Change what this stream shows. What is left out stays as it is."""
+
+    select: list[str] | None = None
+    window: str | float | None = None
+    """History wanted of series that were not watched before."""
+    max_hz: float | None = None
+    merge: str | None = None
+
+
+_decode = msgspec.json.Decoder(Watch).decode
+
+
+def decode_message(data: bytes | str) -> Watch:
+    """Read one message. Raises Malformed, whose code is `message`."""
+    try:
+        return _decode(data)
+    except RecursionError:
+        raise Malformed("message", "the message is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Malformed("message", f"not a message this stream knows: {error}") from None
+
+
+def apply_watch(
+    hub: Hub, session: str, current: Wish, watch: Watch, limits: Limits, *, now: float, time_ms: int
+) -> Wish:
+    """Move a live stream to what a `watch` asks for, and tell what was granted.
+
+    Raises Malformed, Rejected, Unknown and Overloaded; the stream is then as it was.
+    """
+    selectors = (
+        current.selectors
+        if watch.select is None
+        else tuple(parse(text, limits) for text in watch.select)
+    )
+    window = None if watch.window is None else parse_duration(str(watch.window), "window")
+    wish = hub.grant(
+        selectors or (parse('{__name__=~".+"}', limits),),
+        current.max_hz if watch.max_hz is None else watch.max_hz,
+        current.merge if watch.merge is None else watch.merge,
+    )
+    hub.watch(session, wish, window, now=now, time_ms=time_ms)
+    return wish
+
+
+class Allowance:
+    """How many messages a client may still send: a rate averaged over ten seconds."""
+
+    def __init__(self, per_second: float, now: float) -> None:
+        self._per_second = per_second
+        self._most = max(1.0, per_second * 10)
+        self._left = self._most
+        self._at = now
+
+    def spend(self, now: float) -> None:
+        """Take one. Raises TooMany when there is none left."""
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1.0:
+            raise TooMany(
+                "messages",
+                f"more than {self._per_second:g} messages a second (limits.messages_per_second)",
+                limit="messages_per_second",
+            )
+        self._left -= 1.0
