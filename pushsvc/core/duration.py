@@ -21,7 +21,7 @@ _SECONDS: Final = {
     "ms": 0.001,
 }
 _UNITS = re.compile("".join(rf"(?:(?P<{unit}>[0-9]{{1,15}}){unit})?" for unit in _SECONDS))
-_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]{1,15}")
+_NUMBER = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?")
 
 
 def parse_duration(text: str, name: str = "duration") -> float:

@@ -116,9 +116,9 @@ def prefer(accept: str | None, offers: Sequence[str]) -> str | None:
 
 
 _LONGEST = 4096
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_RANGE = re.compile(rf"\*/\*|({_TOKEN})/(?:\*|{_TOKEN})")
-_WEIGHT = re.compile(r"0|1|[01]?\.[0-9]*|[01]\.")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_RANGE = re.compile(rf"\*/\*|({_NAME})/(?:\*|{_NAME})")
+_WEIGHT = re.compile(r"[01]|[01]\.[0-9]*|\.[0-9]+")
 # Elements may hold quoted strings, in which a separator doesn't separate. Possessive: no header
 # makes this backtrack.
 _QUOTED = r'"(?:[^"\\]|\\.)*+"?'
@@ -145,7 +145,7 @@ def _weight(parameters: Sequence[str]) -> float | None:
         name, _, value = parameter.partition("=")
         if name.strip(" \t").lower() == "q":
             value = value.strip(" \t")
-            if not _WEIGHT.fullmatch(value) or value == ".":
+            if not _WEIGHT.fullmatch(value):
                 return None
             weight = float(value)
             return weight if weight <= 1.0 else None
