@@ -60,7 +60,7 @@ def test_reads(text: str, seconds: float) -> None:
     ],
 )
 def test_refuses_and_names_the_parameter(text: str) -> None:
-    with pytest.raises(Malformed, match="^window must be a duration such as") as caught:
+    with pytest.raises(Malformed, match=r"^window must be a duration such as") as caught:
         parse_duration(text, "window")
     assert caught.value.code == "window"
     assert len(caught.value.detail) < 200
@@ -68,7 +68,7 @@ def test_refuses_and_names_the_parameter(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["101y", "1e99", "1e999", "999999999999999y"])
 def test_refuses_what_is_too_long(text: str) -> None:
-    with pytest.raises(Malformed, match="^wait must be at most 100y"):
+    with pytest.raises(Malformed, match=r"^wait must be at most 100y"):
         parse_duration(text, "wait")
 
 

@@ -249,7 +249,7 @@ def test_the_limit_is_named() -> None:
 def test_the_canonical_form_is_within_the_limit_too() -> None:
     limits = Limits(selector_bytes=20)
     text = "x{a=`" + "\\" * 10 + "`}"
-    with pytest.raises(SelectorError, match="25 bytes in its canonical form"):
+    with pytest.raises(SelectorError, match="27 bytes in its canonical form"):
         parse(text, limits)
 
 
@@ -366,7 +366,7 @@ def test_a_catastrophic_regex_ends(pattern: str) -> None:
         selector.matches(series("up", a=value))
 
 
-# -- against a model --------------------------------------------------------------------------------
+# -- against a model -------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(["__name__", "a", "b", "le", "my.label"])
 VALUES = st.sampled_from(["", "a", "b", "ab", "ba", "é", "a.b", 'q"', "n\n", "\\", "'`"])
@@ -432,13 +432,11 @@ def test_agrees_with_a_naive_model(
     selector: tuple[list[Term], str], identities: list[Identity]
 ) -> None:
     terms, text = selector
-    try:
-        parsed = parse(text)
-    except SelectorError as error:
-        assert "no matcher refuses" in error.detail
-        assert all(model([term], {}) for term in terms)
+    if model(terms, {}):
+        with pytest.raises(SelectorError, match="no matcher refuses"):
+            parse(text)
         return
-    assert not all(model([term], {}) for term in terms)
+    parsed = parse(text)
     for identity in identities:
         labels = {"__name__": identity.name, **dict(identity.labels)}
         assert parsed.matches(identity) is model(terms, labels)
@@ -469,13 +467,16 @@ FRAGMENTS = st.sampled_from(
 @example("\ud800{")
 @example("{a=~'\udfff'}")
 def test_any_text_is_read_or_refused(text: str) -> None:
+    refused = None
     try:
         selector = parse(text)
     except SelectorError as error:
-        assert 0 <= error.position <= len(text)
-        msgspec.json.encode(error.document())
-    else:
+        refused = error
+    if refused is None:
         assert parse(selector.text) == selector
+    else:
+        assert 0 <= refused.position <= len(text)
+        msgspec.json.encode(refused.document())
 
 
 @given(st.text(max_size=30), st.text(max_size=10))
