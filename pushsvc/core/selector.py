@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol, cast
 
 import re2
@@ -26,12 +27,13 @@ __all__ = ["Matcher", "Selector", "SelectorError", "parse"]
 _DEFAULTS: Final = Limits()
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
-# One RE2 object costs up to its `max_mem` once it has seen hostile values, and time per character
-# in proportion to its program. Both bounds are far above what people write: a program of 8192
-# instructions is `.{1000}`, or some hundred alternatives that share nothing.
-_REGEX_BYTES: Final = 1024 * 1024
+# A compiled regex takes up to `_REGEX_BYTES` once it has seen hostile values, and time per
+# character in proportion to its instructions. What people write is far below both bounds:
+# `.{1000}` has 7,000 instructions. Together they are bounded by how many are kept.
+_REGEX_BYTES: Final = 512 * 1024
 _REGEX_INSTRUCTIONS: Final = 8192
-_REGEXES: Final = 16
+_REGEXES_KEPT: Final = 1024
+_REGEXES_PER_SELECTOR: Final = 16
 
 
 class _Regex(Protocol):
@@ -50,23 +52,38 @@ class Matcher:
     name: str
     op: Op
     value: str
-    literals: frozenset[str] | None = field(init=False, compare=False, repr=False)
-    """The values that `=` or `=~` takes, and `!=` or `!~` refuses, where these can be listed:
-    `=~"a|b"` has a and b. None for other regexes."""
-    _regex: _Regex | None = field(init=False, compare=False, repr=False)
+    _listed: frozenset[str] | None = field(init=False, compare=False, repr=False)
+    _takes: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        literals = _alternatives(self.value) if "~" in self.op else frozenset((self.value,))
-        object.__setattr__(self, "literals", literals)
-        object.__setattr__(self, "_regex", _compile(self.value) if literals is None else None)
+        # Most matchers need no regex: they take what is listed, or all but that.
+        takes = self.op[0] == "="
+        listed: frozenset[str] | None = frozenset((self.value,))
+        if "~" in self.op:
+            if self.value in _ALL_BUT:
+                listed, takes = _ALL_BUT[self.value], not takes
+            else:
+                listed = _alternatives(self.value)
+        if listed is None:
+            _compile(self.value)
+        object.__setattr__(self, "_listed", listed)
+        object.__setattr__(self, "_takes", takes)
+
+    @property
+    def accepts(self) -> frozenset[str] | None:
+        """The values that are taken if they can be listed, as for `=` and `=~"a|b"`, else None."""
+        return self._listed if self._takes else None
+
+    @property
+    def runs_regex(self) -> bool:
+        """Whether matching takes RE2."""
+        return self._listed is None
 
     def matches(self, value: str) -> bool:
         """Whether a label of this value is taken; '' stands for a label that isn't there."""
-        if self._regex is None:
-            found = value in cast("frozenset[str]", self.literals)
-        else:
-            found = self._regex.fullmatch(value.encode()) is not None
-        return found is (self.op[0] == "=")
+        if self._listed is None:
+            return (_compile(self.value).fullmatch(value.encode()) is not None) is self._takes
+        return (value in self._listed) is self._takes
 
     def __str__(self) -> str:
         label = self.name if _LABEL_NAME.fullmatch(self.name) else quote(self.name)
@@ -111,17 +128,19 @@ def parse(text: str, limits: Limits = _DEFAULTS) -> Selector:
             matcher = Matcher(label, op, value)
         except ValueError as error:
             raise SelectorError(text, position, f"unusable regex ({error})") from None
-        if matcher.literals is None and matcher not in matchers:
+        if matcher.runs_regex and matcher not in matchers:
             regexes += 1
-            if regexes > _REGEXES:
-                raise SelectorError(text, position, f"more than {_REGEXES} regexes, the next")
+            if regexes > _REGEXES_PER_SELECTOR:
+                raise SelectorError(
+                    text, position, f"more than {_REGEXES_PER_SELECTOR} regexes, the next"
+                )
         matchers.add(matcher)
     if all(matcher.matches("") for matcher in matchers):
         raise SelectorError(
             text,
             text.index("{"),
             "no matcher refuses the empty value",
-            'this would select everything, which is {__name__=~".+"}',
+            'if every series is wanted, write {__name__=~".+"}',
         )
     selector = _assemble(matchers)
     _check_size(selector.text, text, limits)
@@ -157,6 +176,7 @@ def _check_size(text: str, written: str, limits: Limits) -> None:
         )
 
 
+@lru_cache(_REGEXES_KEPT)
 def _compile(pattern: str) -> _Regex:
     options = re2.Options()
     options.max_mem = _REGEX_BYTES
@@ -164,8 +184,7 @@ def _compile(pattern: str) -> _Regex:
     options.dot_nl = True
     options.never_capture = True
     try:
-        # Of bytes, since the binding takes three times as long with str. It keeps the 128 last
-        # compiled patterns, hence one object per pattern.
+        # Of bytes, since the binding takes up to three times as long with str.
         regex = cast("_Regex", re2.compile(pattern.encode(), options))
     except re2.error as error:
         reason = error.args[0]
@@ -178,6 +197,9 @@ def _compile(pattern: str) -> _Regex:
         )
     return regex
 
+
+# What these two refuse. `{__name__=~".+"}` is how to ask for everything.
+_ALL_BUT: Final = {".*": frozenset[str](), ".+": frozenset(("",))}
 
 _LITERAL = re.compile(r"(?:[^\\.+*?()\[\]{}^$|]|\\[^a-zA-Z0-9_\s\x80-\U0010ffff])*")
 
