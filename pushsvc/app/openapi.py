@@ -190,7 +190,7 @@ _SCHEMAS: dict[str, Any] = {
                     "series": _array(_ref("Series")),
                     "points": _array(_ref("Point")),
                 },
-                ["type", "series", "points"],
+                ["type", "points"],
             ),
             _object(
                 {

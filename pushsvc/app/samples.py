@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -118,16 +119,17 @@ async def _lines(
     async with aclosing(parts) as source:
         async for part in source:
             *whole, rest = (rest + part).split(b"\n")
-            if len(rest) > most or any(len(line) > most for line in whole):
+            good = list(takewhile(lambda line: len(line) <= most, whole))
+            if good:
+                yield list(enumerate(good, number + 1))
+                number += len(good)
+            if len(good) < len(whole) or len(rest) > most:
                 raise TooLarge(
                     "line",
-                    f"a line after line {number} is longer than {most} bytes (limits.line_bytes)",
+                    f"line {number + 1} is longer than {most} bytes (limits.line_bytes)",
                     limit="line_bytes",
                     line=number + 1,
                 )
-            if whole:
-                yield list(enumerate(whole, number + 1))
-                number += len(whole)
     if rest:
         yield [(number + 1, rest)]
 

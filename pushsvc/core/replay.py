@@ -92,7 +92,9 @@ class Replay:
             yield wire.gap(self._cursor(self.cursor), lost)
         if opening or described or merged:
             cursor = None if stop <= self._floor else self._cursor(stop)
-            yield wire.points(cursor, self.cursor, described, merged)
+            yield wire.points(
+                cursor, self.cursor, described if opening or described else None, merged
+            )
         if departed and stop >= through:
             self._departed_after = self._view.departures
             yield wire.gone(self._cursor(stop), self.cursor, [series.ref for series in departed])

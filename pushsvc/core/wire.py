@@ -137,12 +137,14 @@ def hello(
 
 
 def points(
-    cursor: Cursor | None, since: int, described: Iterable[Series], points: list[Point]
+    cursor: Cursor | None, since: int, described: Iterable[Series] | None, points: list[Point]
 ) -> Frame:
+    """News of a view; without a cursor only descriptions, which move nobody on."""
     document: dict[str, Any] = {"type": "points"}
     if cursor is not None:
         document["id"] = str(cursor)
-    document["series"] = [describe(series) for series in described]
+    if described is not None:
+        document["series"] = [describe(series) for series in described]
     document["points"] = points
     seq = since if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=since, seq=seq, points=len(points))

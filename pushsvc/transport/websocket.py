@@ -9,7 +9,7 @@ import trio
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
 from pushsvc.core.subscriber import Ending, Subscriber
-from pushsvc.errors import Malformed, Problem
+from pushsvc.errors import Malformed, Problem, TooMany
 from pushsvc.pipeline import now_ms
 from pushsvc.transport.asgi import AsgiCarrier
 from pushsvc.transport.inbound import Allowance, apply_watch, decode_message
@@ -30,6 +30,7 @@ async def converse(
     The client going away is not seen here: the framework cancels the caller. There is always a
     reader, since a handler that never receives can miss just that.
     """
+    flooded = False
     allowance = Allowance(limits.messages_per_second, trio.current_time())
 
     def answer(message: str | bytes | None) -> None:
@@ -47,6 +48,7 @@ async def converse(
         hurry()
 
     async def read() -> None:
+        nonlocal flooded
         while True:
             message = await receive()
             try:
@@ -54,12 +56,29 @@ async def converse(
                 answer(message)
             except Problem as problem:
                 carrier.end(Ending(problem.code, problem.close_code, message=problem.detail))
+                flooded = isinstance(problem, TooMany)
                 return
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
         while (frame := await carrier.next_frame(subscriber)) is not None:
             await send(frame.text)
+        if flooded:
+            await _outlast(receive)
         nursery.cancel_scope.cancel()
     assert carrier.ending is not None
     return carrier.ending
+
+
+async def _outlast(receive: Callable[[], Awaitable[object]]) -> None:
+    """Read on until a client that sent too much pauses, a second at the most.
+
+    A socket that is closed with unread bytes is reset, and with them goes what the client was
+    told on it.
+    """
+    with trio.move_on_after(1.0):
+        while True:
+            with trio.move_on_after(0.1) as pause:
+                await receive()
+            if pause.cancelled_caught:
+                return

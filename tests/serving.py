@@ -1,0 +1,156 @@
+"""The real service on a free loopback port, inside the test's own nursery."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import h11
+import httpx
+import msgspec
+import trio
+from trio_websocket import WebSocketConnection, open_websocket_url
+
+from pushsvc.config import Server, Settings
+from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.service import run_service
+
+
+class Served:
+    """A running service, and how to talk to it."""
+
+    def __init__(self, url: str, http: httpx.AsyncClient, drain: trio.Event) -> None:
+        self.url = url
+        self.http = http
+        self.drain = drain
+        self.host, port = url.removeprefix("http://").rsplit(":", 1)
+        self.port = int(port)
+
+    async def publish(self, *samples: dict[str, Any]) -> dict[str, Any]:
+        response = await self.http.post("/v1/samples", json={"samples": list(samples)})
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def metric(self, name: str) -> float:
+        for line in (await self.http.get("/metrics")).text.splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+        raise KeyError(name)
+
+    async def wait_metric(self, name: str, value: float) -> None:
+        """Wait until the service says so of itself."""
+        with trio.fail_after(10):
+            while await self.metric(name) != value:
+                await trio.sleep(0.01)
+
+    @contextlib.asynccontextmanager
+    async def documents(self, accept: str, **parameters: Any) -> AsyncIterator[Documents]:
+        """A stream over SSE or NDJSON, as documents."""
+        query = str(httpx.QueryParams(parameters))
+        async with await trio.open_tcp_stream(self.host, self.port) as stream:
+            connection = h11.Connection(h11.CLIENT)
+            request = h11.Request(
+                method="GET",
+                target=f"/v1/stream?{query}",
+                headers=[("Host", "test"), ("Accept", accept)],
+            )
+            await stream.send_all(connection.send(request) + connection.send(h11.EndOfMessage()))
+            documents = Documents(stream, connection)
+            await documents.open()
+            yield documents
+
+    @contextlib.asynccontextmanager
+    async def websocket(
+        self, query: str = "", subprotocols: list[str] | None = None
+    ) -> AsyncIterator[WebSocketConnection]:
+        """A WebSocket on the stream's URL, by trio-websocket."""
+        url = f"{self.url.replace('http:', 'ws:')}/v1/stream?{query}"
+        async with open_websocket_url(url, subprotocols=subprotocols) as socket:
+            try:
+                yield socket
+            finally:
+                # After a close by the server the library leaves its socket to the collector.
+                await trio.aclose_forcefully(socket._stream)
+
+    async def raw(self, request: bytes) -> trio.SocketStream:
+        """A bare connection on which this was sent."""
+        stream = await trio.open_tcp_stream(self.host, self.port)
+        await stream.send_all(request)
+        return stream
+
+
+class Documents:
+    """The documents of one SSE or NDJSON response, as they come."""
+
+    def __init__(self, stream: trio.SocketStream, connection: h11.Connection) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._rest = b""
+        self._ready: deque[dict[str, Any]] = deque()
+        self.headers: dict[str, str] = {}
+
+    async def open(self) -> None:
+        event = await self._event()
+        assert isinstance(event, h11.Response), event
+        assert event.status_code == 200, event
+        self.headers = {name.decode(): value.decode() for name, value in event.headers}
+
+    async def _event(self) -> Any:
+        while (event := self._connection.next_event()) is h11.NEED_DATA:
+            self._connection.receive_data(await self._stream.receive_some(65536))
+        return event
+
+    def __aiter__(self) -> Documents:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        while not self._ready:
+            event = await self._event()
+            if not isinstance(event, h11.Data):
+                raise StopAsyncIteration
+            *lines, self._rest = (self._rest + bytes(event.data)).split(b"\n")
+            for line in lines:
+                text = line.removeprefix(b"data: ")
+                if text.startswith(b"{"):
+                    self._ready.append(msgspec.json.decode(text))
+        return self._ready.popleft()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    *,
+    limits: Limits | None = None,
+    history: Retention | None = None,
+    stream: Pacing | None = None,
+    server: Server | None = None,
+) -> AsyncIterator[Served]:
+    """Run the service; on leaving it is drained, and must end in good time."""
+    settings = Settings(
+        server=server or Server(port=0),
+        limits=limits or Limits(),
+        history=history or Retention(),
+        stream=stream or Pacing(goaway_spread=0.2),
+    )
+    drain = trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        async def run(task_status: trio.TaskStatus[str]) -> None:
+            await run_service(settings, drain=drain, task_status=task_status)
+
+        url = await nursery.start(run)
+        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+            yield Served(url, http, drain)
+        drain.set()
+        nursery.cancel_scope.deadline = trio.current_time() + 10
+
+
+async def next_of(documents: AsyncIterator[dict[str, Any]], kind: str) -> dict[str, Any]:
+    """The next document of this type."""
+    with trio.fail_after(10):
+        async for document in documents:
+            if document["type"] == kind:
+                return document
+    raise AssertionError(f"the stream ended before a {kind}")
