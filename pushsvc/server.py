@@ -61,6 +61,11 @@ class Connection(TCPServer):
         )
         self._socket = stream.socket
 
+    async def _read_data(self) -> None:
+        # A peer that leaves while it is idle would otherwise be held for the keep-alive timeout.
+        await super()._read_data()
+        await self.idle_task.stop()
+
     def abort(self) -> None:
         """Cut the connection at once. Whoever waits on it is woken; nothing more is sent."""
         with contextlib.suppress(OSError):

@@ -79,7 +79,8 @@ async def run_service(
                 listeners,
                 message_bytes=limits.message_bytes,
                 max_connections=limits.subscribers + _SPARE,
-                user_timeout=pacing.stall_timeout,
+                # For peers that are gone without a word; those that stall are parted from sooner.
+                user_timeout=2 * pacing.stall_timeout,
             ) as server:
                 url = url_of(listeners[0])
                 _log.info("serving", url=url, epoch=hub.epoch)
