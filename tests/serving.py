@@ -11,7 +11,7 @@ import h11
 import httpx
 import msgspec
 import trio
-from trio_websocket import WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from pushsvc.config import Server, Settings
 from pushsvc.core.limits import Limits, Pacing, Retention
@@ -67,13 +67,31 @@ class Served:
         self, query: str = "", subprotocols: list[str] | None = None
     ) -> AsyncIterator[WebSocketConnection]:
         """A WebSocket on the stream's URL, by trio-websocket."""
-        url = f"{self.url.replace('http:', 'ws:')}/v1/stream?{query}"
-        async with open_websocket_url(url, subprotocols=subprotocols) as socket:
-            try:
-                yield socket
-            finally:
-                # After a close by the server the library leaves its socket to the collector.
-                await trio.aclose_forcefully(socket._stream)
+        # On a stream of our own: the library leaves its socket to the collector when it is
+        # rejected, or closed by the server.
+        async with (
+            await trio.open_tcp_stream(self.host, self.port) as stream,
+            trio.open_nursery() as nursery,
+        ):
+            socket = await wrap_client_stream(
+                nursery, stream, "test", f"/v1/stream?{query}", subprotocols=subprotocols
+            )
+            yield socket
+            await socket.aclose()
+
+    async def rejection(self, subprotocols: list[str] | None = None) -> int:
+        """The HTTP status with which a WebSocket is turned away."""
+        status: list[int] = []
+        try:
+            async with self.websocket(subprotocols=subprotocols):
+                pass
+        except* ConnectionRejected as group:
+            leaf: BaseException = group
+            while isinstance(leaf, BaseExceptionGroup):
+                leaf = leaf.exceptions[0]
+            assert isinstance(leaf, ConnectionRejected)
+            status.append(leaf.status_code)
+        return status[0]
 
     async def raw(self, request: bytes) -> trio.SocketStream:
         """A bare connection on which this was sent."""
