@@ -1,0 +1,127 @@
+"""The description of the API and the API, held together."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from pushsvc.app import create_app
+from pushsvc.app.openapi import DOCUMENT
+from pushsvc.core.limits import Pacing
+from tests.serving import next_of, serving
+from tests.test_hazards import context
+
+SPEC: dict[str, Any] = msgspec.json.decode(DOCUMENT)
+
+
+def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator({**schema, "components": SPEC["components"]})
+
+
+def schema_of(path: str, method: str, status: int, media_type: str) -> dict[str, Any]:
+    answer = SPEC["paths"][path][method]["responses"][str(status)]
+    schema: dict[str, Any] = answer["content"][media_type]["schema"]
+    return schema
+
+
+def check(path: str, method: str, status: int, media_type: str, body: Any) -> None:
+    validator(schema_of(path, method, status, media_type)).validate(body)
+
+
+async def test_every_route_is_described_and_nothing_else() -> None:
+    async with context(Pacing()) as parts:
+        app = create_app(parts)
+    routes = set()
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            routes.add((path, method.lower()))
+    page = {("/", "get"), ("/{name}", "get")}
+    described = {(path, method) for path, item in SPEC["paths"].items() for method in item}
+    assert routes - page == described
+
+
+def test_it_is_a_valid_description() -> None:
+    assert SPEC["openapi"] == "3.1.0"
+    for path, item in SPEC["paths"].items():
+        for method, operation in item.items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            names = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+            assert names == set(re.findall(r"{(\w+)}", path)), where
+    for schema in SPEC["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for reference in re.findall(r'"#/components/schemas/(\w+)"', DOCUMENT.decode()):
+        assert reference in SPEC["components"]["schemas"]
+
+
+async def test_what_is_answered_is_what_is_described() -> None:
+    async with serving() as served:
+        http = served.http
+        sample = {"name": "a", "labels": {"b": "c"}, "value": 1, "unit": "bytes", "help": "A."}
+        validator({"$ref": "#/components/schemas/Batch"}).validate({"samples": [sample]})
+        applied = await http.post("/v1/samples", json={"samples": [sample]})
+        check("/v1/samples", "post", 200, "application/json", applied.json())
+        lines = {"Content-Type": "application/x-ndjson"}
+        report = await http.post("/v1/samples", content=b'{"name":"a","value":2}\n', headers=lines)
+        check("/v1/samples", "post", 200, "application/json", report.json())
+        for content, headers, status in (
+            (b"{", {}, 400),
+            (b'{"name":"a b","value":1}', {}, 422),
+            (b"x\n", lines, 422),
+            (b"", {"Content-Type": "text/csv"}, 415),
+        ):
+            refused = await http.post("/v1/samples", content=content, headers=headers)
+            assert refused.status_code == status
+            check(
+                "/v1/samples", "post", status, "application/problem+json", refused.json()
+            )
+        for path in ("/v1/series", "/v1/history"):
+            answer = await http.get(path)
+            check(path, "get", 200, "application/json", answer.json())
+            bad = await http.get(f"{path}?select=%7B")
+            check(path, "get", 400, "application/problem+json", bad.json())
+        poll = await http.get("/v1/stream", headers={"Accept": "application/json"})
+        check("/v1/stream", "get", 200, "application/json", poll.json())
+        nothing = await http.get("/v1/stream", headers={"Accept": "text/html"})
+        check("/v1/stream", "get", 406, "application/problem+json", nothing.json())
+        document = validator({"$ref": "#/components/schemas/Document"})
+        async with served.documents("text/event-stream") as documents:
+            hello = await next_of(documents, "hello")
+            document.validate(hello)
+            document.validate(await next_of(documents, "points"))
+            path = f"/v1/stream/{hello['session']}"
+            watch = {"type": "watch", "select": ["a"], "max_hz": 2}
+            validator({"$ref": "#/components/schemas/Watch"}).validate(watch)
+            granted = await http.post(path, json=watch)
+            check("/v1/stream/{session}", "post", 200, "application/json", granted.json())
+        assert (await http.get("/openapi.json")).json() == SPEC
+        assert (await http.get("/livez")).text == "ok\n"
+        assert (await http.get("/readyz")).text == "ok\n"
+
+
+async def test_other_methods_and_paths_are_problems_too() -> None:
+    async with serving() as served:
+        answer = await served.http.delete("/v1/samples")
+        assert answer.status_code == 405
+        assert "POST" in answer.headers["allow"]
+        assert answer.json()["code"] == "method_not_allowed"
+        missing = await served.http.get("/v2/nothing")
+        assert (missing.status_code, missing.json()["code"]) == (404, "path")
+
+
+async def test_draining_shows_in_readiness() -> None:
+    async with context(Pacing()) as parts:
+        app = create_app(parts)
+        await app.startup()
+        client = app.test_client()
+        assert (await client.get("/readyz")).status_code == 200
+        parts.draining.set()
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/livez")).status_code == 200
+        refused = await client.get("/v1/stream", headers={"Accept": "text/event-stream"})
+        assert refused.status_code == 503
+        assert refused.headers["Retry-After"] == "1"
