@@ -1,0 +1,214 @@
+"""One typed configuration out of defaults, a TOML file, the environment and flags.
+
+Later sources win. Whatever can't be understood is refused in one line that names the source, the
+key, the value and what is expected; an unknown key is never passed over.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from pushsvc.core.limits import Limits, Pacing, Retention
+
+_PREFIX: Final = "PUSHSVC_"
+_RESERVED: Final = {"PUSHSVC_CONFIG", "PUSHSVC_URL"}
+"""Variables that mean something to the command line itself."""
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where to listen, and how to stop."""
+
+    host: str = "127.0.0.1"
+    """Address or host name; 0.0.0.0 or :: for all interfaces."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+    """TCP port; 0 for any that is free."""
+    backlog: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    """Connections the kernel holds until they are accepted."""
+    shutdown_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    """Seconds that open requests get to finish when the service ends."""
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is logged, to standard error."""
+
+    level: str = "info"
+    """debug, info, warning or error."""
+    format: str = "auto"
+    """console, json, or auto: console on a terminal."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole configuration."""
+
+    server: Server = Server()
+    limits: Limits = Limits()
+    history: Retention = Retention()
+    stream: Pacing = Pacing()
+    log: Log = Log()
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; the message is one line for whoever wrote it."""
+
+
+_SECTIONS: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_KEYS: Final = {
+    f"{section}.{field.name}": field
+    for section, struct in _SECTIONS.items()
+    for field in msgspec.structs.fields(struct)
+}
+
+SECRET: Final[frozenset[str]] = frozenset()
+"""Keys whose values are never shown."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A configuration, and where each value that isn't a default came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+    def toml(self) -> str:
+        """The effective configuration as TOML, secrets masked."""
+        lines: list[str] = []
+        for section in _SECTIONS:
+            lines.append(f"[{section}]")
+            part = getattr(self.settings, section)
+            for field in msgspec.structs.fields(part):
+                key = f"{section}.{field.name}"
+                value = "********" if key in SECRET else getattr(part, field.name)
+                line = f"{field.name} = {_toml_value(value)}"
+                if key in self.origins:
+                    line += f"  # {self.origins[key]}"
+                lines.append(line)
+            lines.append("")
+        return "\n".join(lines).rstrip() + "\n"
+
+
+def load(
+    file: Path | None, environment: Mapping[str, str], flags: Iterable[tuple[str, str, str]] = ()
+) -> Loaded:
+    """Merge all sources. `flags` are (flag as written, key, value). Raises ConfigError."""
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if file is not None:
+        for key, value in _read_file(file).items():
+            values[key], origins[key] = value, str(file)
+    for variable, text in sorted(environment.items()):
+        if variable.startswith(_PREFIX) and variable not in _RESERVED:
+            key = _key_of_variable(variable)
+            values[key], origins[key] = _parse(key, text, variable), variable
+    for flag, key, text in flags:
+        if key not in _KEYS:
+            raise ConfigError(f"{flag}: there is no setting {key}{_suggest(key, _KEYS)}")
+        values[key], origins[key] = _parse(key, text, flag), flag
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        _check(key, value, origins[key])
+        sections.setdefault(section, {})[name] = value
+    settings = msgspec.convert(sections, Settings)
+    pacing = settings.stream
+    if pacing.default_hz > pacing.max_hz:
+        if "stream.default_hz" in origins:
+            raise ConfigError(
+                f"{origins['stream.default_hz']}: stream.default_hz ({pacing.default_hz:g}) must "
+                f"not be more than stream.max_hz ({pacing.max_hz:g})"
+            )
+        pacing = msgspec.structs.replace(pacing, default_hz=pacing.max_hz)
+        settings = msgspec.structs.replace(settings, stream=pacing)
+    return Loaded(settings, origins)
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            document = tomllib.load(stream)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from None
+    values = {}
+    for section, part in document.items():
+        if section not in _SECTIONS:
+            raise ConfigError(
+                f"{file}: there is no section [{section}]{_suggest(section, _SECTIONS)}"
+            )
+        if not isinstance(part, dict):
+            raise ConfigError(f"{file}: {section} is a section: write [{section}] above its keys")
+        for name, value in part.items():
+            key = f"{section}.{name}"
+            if key not in _KEYS:
+                raise ConfigError(f"{file}: there is no setting {key}{_suggest(key, _KEYS)}")
+            values[key] = value
+    return values
+
+
+def _key_of_variable(variable: str) -> str:
+    for key in _KEYS:
+        if _variable(key) == variable:
+            return key
+    known = [_variable(key) for key in _KEYS] + sorted(_RESERVED)
+    raise ConfigError(f"{variable}: there is no such setting{_suggest(variable, known)}")
+
+
+def _variable(key: str) -> str:
+    return _PREFIX + key.replace(".", "_").upper()
+
+
+def _parse(key: str, text: str, origin: str) -> Any:
+    """Text of the environment or a flag as a value of the type the key has."""
+    if _KEYS[key].type is str:
+        return text
+    try:
+        return msgspec.convert(text, _KEYS[key].type, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {text!r}") from None
+
+
+def _check(key: str, value: Any, origin: str) -> None:
+    try:
+        msgspec.convert(value, _KEYS[key].type)
+        usable = not isinstance(value, float) or math.isfinite(value)
+    except msgspec.ValidationError:
+        usable = False
+    if key == "log.level":
+        usable = value in ("debug", "info", "warning", "error")
+    elif key == "log.format":
+        usable = value in ("auto", "console", "json")
+    elif usable and key.split(".")[0] in ("limits", "history", "stream"):
+        usable = value > 0
+    if not usable:
+        raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {value!r}")
+
+
+def _expected(key: str) -> str:
+    if key == "log.level":
+        return "debug, info, warning or error"
+    if key == "log.format":
+        return "auto, console or json"
+    if key == "server.port":
+        return "a port from 0 to 65535"
+    kind = _KEYS[key].type
+    if kind is str:
+        return "text"
+    whole = kind is int or getattr(kind, "__origin__", None) is int
+    noun = "a whole number" if whole else "a number"
+    return f"{noun}, 0 or more" if key == "server.shutdown_timeout" else f"{noun} above 0"
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _toml_value(value: Any) -> str:
+    # A JSON string is a TOML basic string, and numbers are written alike.
+    return msgspec.json.encode(value).decode()
