@@ -1,0 +1,35 @@
+"""A client for streams and for publishing, on trio-websocket and httpx.
+
+    async with connect("http://127.0.0.1:8080", ["node_load1"], window="5m") as stream:
+        async for event in stream:
+            ...
+
+    async with open_publisher("http://127.0.0.1:8080") as publisher:
+        await publisher.publish([{"name": "node_load1", "value": 0.42}])
+
+A stream keeps its cursor, so that it goes on where it was after any cut: nothing is lost or
+doubled, and what the server no longer has comes as a `Gap` that counts it.
+"""
+
+from pushsvc.client.errors import Busy, ClientError, Refused, Unreachable
+from pushsvc.client.events import Event, Gap, Gone, Points, Sample, Series
+from pushsvc.client.publisher import Publisher, open_publisher
+from pushsvc.client.stream import Statistics, Stream, connect
+
+__all__ = [
+    "Busy",
+    "ClientError",
+    "Event",
+    "Gap",
+    "Gone",
+    "Points",
+    "Publisher",
+    "Refused",
+    "Sample",
+    "Series",
+    "Statistics",
+    "Stream",
+    "Unreachable",
+    "connect",
+    "open_publisher",
+]

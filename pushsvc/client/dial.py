@@ -1,0 +1,84 @@
+"""Getting a connection, and when to try again."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import trio
+from trio_websocket import (
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    wrap_client_stream,
+)
+
+from pushsvc.client.errors import Unreachable, answered, reason
+
+_SUBPROTOCOL = "pushsvc.v1"
+_MESSAGE_BYTES = 64 * 1024 * 1024
+
+Transport: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+def close_action(code: int) -> Literal["refused", "retry", "at_once"]:
+    """What a WebSocket close code asks of a client."""
+    if code in (1002, 1003, 1007, 1008, 1009, 1010) or 4000 <= code < 4100:
+        return "refused"
+    if 4200 <= code < 4300:
+        return "at_once"
+    return "retry"
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait before attempt 1, 2, ...: full jitter between 0.5 and at most 20."""
+    return random.uniform(0.5, min(20.0, 0.5 * 2.0 ** min(attempt, 10)))
+
+
+async def dial(url: str) -> Transport:
+    """A TCP connection to the host of a URL, with TLS if it says so. Raises Unreachable."""
+    target = urlsplit(url)
+    secure = target.scheme in ("https", "wss")
+    host, port = target.hostname or "", target.port or (443 if secure else 80)
+    try:
+        stream: trio.SocketStream = await trio.open_tcp_stream(host, port)
+    except OSError as error:
+        raise Unreachable(f"{url}: {reason(error)}") from None
+    if secure:
+        try:
+            tls = trio.SSLStream(
+                stream, ssl.create_default_context(), server_hostname=host, https_compatible=True
+            )
+            await tls.do_handshake()
+        except (trio.BrokenResourceError, ssl.SSLError) as error:
+            await trio.aclose_forcefully(stream)
+            cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
+            raise Unreachable(f"{url}: TLS: {cause}") from None
+        return tls
+    return stream
+
+
+async def handshake(
+    nursery: trio.Nursery, stream: Transport, url: str, host: str, resource: str
+) -> WebSocketConnection:
+    """Open a WebSocket on a connection, which is closed if that fails.
+
+    Raises Refused, Busy, or Unreachable where something else than a WebSocket server answers.
+    """
+    try:
+        return await wrap_client_stream(
+            nursery,
+            stream,
+            host,
+            resource,
+            subprotocols=[_SUBPROTOCOL],
+            max_message_size=_MESSAGE_BYTES,
+        )
+    except ConnectionRejected as rejected:
+        await trio.aclose_forcefully(stream)
+        raise answered(rejected.status_code, dict(rejected.headers), rejected.body) from None
+    except HandshakeError as error:
+        await trio.aclose_forcefully(stream)
+        raise Unreachable(f"{url}: no WebSocket server there: {error}") from None

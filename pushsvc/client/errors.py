@@ -1,0 +1,59 @@
+"""What can go wrong for a client, and how an answer becomes an error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class ClientError(Exception):
+    """What a caller may want to handle; the message is one line for people."""
+
+
+class Unreachable(ClientError):
+    """Nothing answers at that address: the name, the port, the network or TLS."""
+
+
+class Refused(ClientError):
+    """The server said no, and would say so again; `code` is its slug."""
+
+    def __init__(self, message: str, code: str = "refused", status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class Busy(ClientError):
+    """The server can't take it now; it asks to come back in `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+def reason(error: BaseException) -> str:
+    """The system's own words for why a connection failed."""
+    while error.__cause__ is not None or isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__  # type: ignore[assignment]
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def answered(status: int, headers: Mapping[Any, Any], body: bytes | None) -> ClientError:
+    """A problem document as an error."""
+    try:
+        problem: dict[str, Any] = msgspec.json.decode(body or b"", type=dict[str, Any])
+    except msgspec.DecodeError:
+        problem = {}
+    detail = str(problem.get("detail") or f"the server answered {status}")
+    code = str(problem.get("code") or status)
+    if status in (429, 502, 503, 504):
+        after = problem.get("retry_after") or headers.get("retry-after") or 1
+        try:
+            seconds = float(after)
+        except ValueError:
+            seconds = 1.0
+        return Busy(detail, seconds if math.isfinite(seconds) else 1.0)
+    return Refused(detail, code, status)

@@ -1,0 +1,75 @@
+"""What a stream yields, and the documents that it is made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pushsvc.core.series import Kind, Value
+
+
+class Series(msgspec.Struct, frozen=True):
+    """What a series is called and what its values mean."""
+
+    ref: int
+    name: str
+    labels: dict[str, str]
+    kind: Kind
+    unit: str = ""
+    help: str = ""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A value at a time (Unix milliseconds). `count` > 1: it stands for so many, merged."""
+
+    series: Series
+    time: int
+    value: Value
+    min: Value = None
+    max: Value = None
+    count: int = 1
+
+
+class Points(msgspec.Struct, frozen=True):
+    """New samples, each series' in order."""
+
+    samples: list[Sample]
+    cursor: str | None
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """So many samples are missing here; None: nobody knows how many."""
+
+    lost: int | None
+    cursor: str
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """These series fell silent and were dropped."""
+
+    series: list[Series]
+
+
+Event = Points | Gap | Gone
+
+
+class Document(msgspec.Struct):
+    """Any document of the protocol; fields that a type lacks keep their defaults."""
+
+    type: str
+    id: str | None = None
+    epoch: str = ""
+    session: str = ""
+    heartbeat: float = 15.0
+    granted: dict[str, Any] = {}
+    series: list[Series] = []
+    points: list[list[Any]] = []
+    lost: int | None = None
+    refs: list[int] = []
+    retry: float | None = None
+    code: str = ""
+    message: str = ""
+
+
+decode = msgspec.json.Decoder(Document).decode

@@ -1,0 +1,250 @@
+"""A subscription that keeps its cursor, and so survives any cut."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from pushsvc.client.dial import Transport, backoff, close_action, dial, handshake
+from pushsvc.client.errors import Busy, ClientError, Refused, Unreachable
+from pushsvc.client.events import Document, Event, Gap, Gone, Points, Sample, Series, decode
+
+_CONNECT_TIMEOUT = 10.0
+_SILENT_HEARTBEATS = 2.5
+
+Phase = Literal["connecting", "live", "waiting", "closed"]
+
+
+class Statistics(msgspec.Struct):
+    """How a stream is doing."""
+
+    phase: Phase = "connecting"
+    connects: int = 0
+    """Connections that got as far as a `hello`."""
+    retry_in: float | None = None
+    """Seconds until the next attempt, while waiting."""
+    reason: str = ""
+    """Why the last connection ended."""
+    samples: int = 0
+    cursor: str | None = None
+    granted: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Cut(Exception):
+    """The connection is over; come back after `delay` seconds, or with back-off if not said."""
+
+    def __init__(self, reason: str, delay: float | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Stream:
+    """An open subscription, made by `connect`. Iterate over it; only one task may.
+
+    It reads only as fast as it is iterated over: a caller that is slow is slow towards the
+    server, which merges or counts what it can't wait for.
+    """
+
+    def __init__(
+        self, url: str, parameters: dict[str, Any], retries: int | None, nursery: trio.Nursery
+    ) -> None:
+        self.statistics = Statistics(cursor=parameters.get("since"))
+        self._url = url
+        self._parameters = parameters
+        self._retries = retries
+        self._nursery = nursery  # of `connect`, for the tasks of trio-websocket
+        self._transport: Transport | None = None
+        self._socket: WebSocketConnection | None = None
+        self._attempt = 0
+        self._events: deque[Event] = deque()
+        # What belongs to one connection: refs are the server's, and told anew on each.
+        self._series: dict[int, Series] = {}
+        self._heartbeat = 15.0
+        self._goaway: float | None = None
+        self._error: Document | None = None
+        self._last_gap: str | None = None
+
+    @property
+    def series(self) -> Mapping[int, Series]:
+        """The series of this connection, by ref."""
+        return self._series
+
+    async def watch(
+        self,
+        select: Sequence[str],
+        *,
+        window: str | None = None,
+        max_hz: float | None = None,
+        merge: str | None = None,
+    ) -> None:
+        """Change what is watched: now if connected, and for every connection from here on."""
+        changes = {"select": list(select), "window": window, "max_hz": max_hz, "merge": merge}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        self._parameters.update(changes)
+        if self._socket is not None:
+            message = msgspec.json.encode({"type": "watch", **changes}).decode()
+            with contextlib.suppress(ConnectionClosed):  # the next connection asks for it
+                await self._socket.send_message(message)
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event, connecting and reconnecting as it takes.
+
+        Raises Refused when the server won't have this stream, and Unreachable or Busy when as
+        many attempts as were allowed have failed in a row.
+        """
+        while not self._events:
+            try:
+                socket = self._socket or await self._open()
+                self._take(await self._receive(socket))
+            except (_Cut, Unreachable, Busy) as error:
+                await self.aclose()
+                await self._wait(error)
+        return self._events.popleft()
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one."""
+        socket, self._socket = self._socket, None
+        transport, self._transport = self._transport, None
+        if socket is not None:
+            with trio.move_on_after(0.5):
+                await socket.aclose()
+        if transport is not None:
+            # trio-websocket leaves it open when the server closed first.
+            await trio.aclose_forcefully(transport)
+
+    async def _open(self) -> WebSocketConnection:
+        self.statistics.phase = "connecting"
+        self._series.clear()
+        self._goaway = self._error = None
+        parameters = dict(self._parameters)
+        if self.statistics.cursor is not None:
+            parameters["since"] = self.statistics.cursor
+        target = urlsplit(self._url)
+        resource = f"{target.path.rstrip('/')}/v1/stream?{urlencode(parameters, doseq=True)}"
+        with trio.move_on_after(_CONNECT_TIMEOUT):
+            self._transport = await dial(self._url)
+            self._socket = await handshake(
+                self._nursery, self._transport, self._url, target.netloc, resource
+            )
+            return self._socket
+        raise Unreachable(f"{self._url}: no answer within {_CONNECT_TIMEOUT:g} s")
+
+    async def _receive(self, socket: WebSocketConnection) -> Document:
+        with trio.move_on_after(self._heartbeat * _SILENT_HEARTBEATS):
+            try:
+                return decode(await socket.get_message())
+            except ConnectionClosed as closed:
+                raise self._ended(closed) from None
+            except msgspec.DecodeError as error:
+                raise _Cut(f"what came is not a document: {error}") from None
+        raise _Cut("the server fell silent")
+
+    def _ended(self, closed: ConnectionClosed) -> Exception:
+        code = 1006 if closed.reason is None else closed.reason.code
+        action = close_action(code)
+        if action == "refused":
+            if self._error is not None:
+                return Refused(self._error.message, self._error.code)
+            return Refused(f"the server closed the stream with code {code}", str(code))
+        if self._goaway is not None:
+            return _Cut("the server is going away", self._goaway)
+        return _Cut(f"closed with code {code}", 0.0 if action == "at_once" else None)
+
+    async def _wait(self, error: Exception) -> None:
+        """Wait as the error asks, or raise it when it was one too many."""
+        self._attempt += 1
+        if self._retries is not None and self._attempt > self._retries:
+            if isinstance(error, _Cut):
+                raise Unreachable(f"{self._url}: {error}") from None
+            raise error
+        delay = backoff(self._attempt)
+        if isinstance(error, Busy):
+            delay = max(delay, error.retry_after * random.uniform(1.0, 1.5))
+        elif isinstance(error, _Cut) and error.delay is not None:
+            delay = error.delay
+        self.statistics.phase, self.statistics.retry_in = "waiting", delay
+        self.statistics.reason = str(error)
+        await trio.sleep(delay)
+
+    def _take(self, document: Document) -> None:
+        statistics = self.statistics
+        if document.type == "hello":
+            if self._attempt or not statistics.granted:
+                statistics.connects += 1
+            statistics.phase, statistics.retry_in = "live", None
+            statistics.granted = document.granted
+            self._heartbeat = document.heartbeat
+            self._attempt = 0
+        elif document.type == "points":
+            self._take_points(document)
+        elif document.type == "gap":
+            # One with the id of the one before is that same gap, told again after a cut.
+            if document.id is not None and document.id != self._last_gap:
+                self._events.append(Gap(document.lost, document.id))
+            self._last_gap = document.id
+        elif document.type == "gone":
+            gone = [self._series.pop(ref) for ref in document.refs if ref in self._series]
+            if gone:
+                self._events.append(Gone(gone))
+        elif document.type == "goaway":
+            self._goaway = (document.retry or 0) / 1000
+        elif document.type == "error":
+            self._error = document
+        if document.id is not None:
+            statistics.cursor = document.id
+
+    def _take_points(self, document: Document) -> None:
+        for series in document.series:
+            self._series[series.ref] = series
+        samples = [Sample(self._series[point[0]], *point[1:]) for point in document.points]
+        self.statistics.samples += len(samples)
+        if samples:
+            self._events.append(Points(samples, document.id))
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    select: Sequence[str] = (),
+    *,
+    since: str | None = None,
+    window: str | None = None,
+    max_hz: float | None = None,
+    merge: str | None = None,
+    retries: int | None = None,
+) -> AsyncIterator[Stream]:
+    """Subscribe to the service at `url` (http, https, ws or wss).
+
+    `select` are PromQL selectors, none for every series; `since` a cursor to go on from. Without
+    `retries` it reconnects for ever, with full jitter; with it, so many failures in a row are
+    raised. Nothing is connected until the stream is iterated over.
+    """
+    parameters: dict[str, Any] = {"select": list(select)}
+    optional = {"since": since, "window": window, "max_hz": max_hz, "merge": merge}
+    parameters.update({name: value for name, value in optional.items() if value is not None})
+    failure: ClientError | None = None
+    async with trio.open_nursery() as nursery:
+        stream = Stream(url, parameters, retries, nursery)
+        try:
+            yield stream
+        except ClientError as error:
+            failure = error  # raised outside of the nursery, which would wrap it in a group
+        finally:
+            stream.statistics.phase = "closed"
+            with trio.CancelScope(shield=True):
+                await stream.aclose()
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
