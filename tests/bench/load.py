@@ -1,0 +1,391 @@
+"""The load generator: the subscribers of one system over one transport, and their publisher.
+
+A process of its own, `python -m tests.bench.load JOB`, that must cost less than the server it
+measures: raw sockets under one epoll, no task and no object per message. It writes one line of
+JSON when all subscribers are ready, then one for each window it is told to measure on standard
+input, and ends with that. What goes wrong, a sample missing, doubled or out of order included, is
+written as `{"error": ...}` and ends it.
+
+Publishing from the same process makes latency a difference of one clock's readings, and lets an
+update begin when the one before has arrived everywhere, so that a system that can't keep up is
+measured at the rate it manages and not by the length of its queues.
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from tests.bench import transport
+from tests.bench.process import cpu_seconds
+from tests.bench.sequence import (
+    Disorder,
+    Hop,
+    Place,
+    Sequence,
+    join,
+    read_polled,
+    read_pushed,
+    read_sample,
+)
+
+_TOGETHER_PERIOD = 0.125
+"""Seconds between updates at the least: more than a tick of the default rate, so that none is
+held back by the tick before it."""
+_SETTLE = 0.05
+"""Seconds of quiet before the server's CPU clock is read: what a send leaves behind is its too."""
+_PATIENCE = 60.0
+"""Seconds without a byte after which what is missing is taken for lost."""
+_HANDSHAKES = 64
+"""Handshakes at the same time: fewer than the shortest backlog."""
+
+Pattern = Literal["together", "spread"]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whom to subscribe to, how often, and how to publish."""
+
+    host: str
+    port: int
+    pid: int
+    """Of the server, whose CPU time is read."""
+    transport: str
+    target: str
+    subprotocol: str | None = None
+    snapshot: bool
+    """Whether the documents are those of wire protocol v1, and a stream begins with the newest
+    sample of each series; otherwise each document is one sample, and a stream has no past."""
+    clients: int
+    series: int = 50
+    name: str = "bench"
+    """Name of the metric."""
+    publish: str = "/v1/samples"
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to measure: updates of all series at once, or each series in its turn at 1 Hz."""
+
+    pattern: Pattern
+    seconds: float
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What came of a window. Every published sample was delivered to every client."""
+
+    published: int
+    missed: int
+    """Samples that were due and not published, since the system was more than a second behind."""
+    delivered: int
+    receives: int
+    """Reads from sockets that gave at least one sample."""
+    seconds: float
+    server_cpu: float
+    load_cpu: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """All subscribers are connected."""
+
+    seconds: float
+    server_cpu: float
+
+
+class Failure(msgspec.Struct, frozen=True):
+    error: str
+
+
+class _Subscriber:
+    __slots__ = ("place", "reader", "ready", "sock")
+
+    def __init__(self, sock: socket.socket, reader: transport.Reader, place: Place) -> None:
+        self.sock = sock
+        self.reader = reader
+        self.place = place
+        self.ready = False
+
+
+class Publisher:
+    """One keep-alive connection that posts samples, one request at a time."""
+
+    def __init__(self, job: Job) -> None:
+        self.sock = socket.create_connection((job.host, job.port), timeout=_PATIENCE)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.waiting = False
+        self._answers = transport.PollReader()
+        self._head = (
+            f"POST {job.publish} HTTP/1.1\r\nHost: {job.host}:{job.port}\r\n"
+            "Content-Type: application/json\r\nContent-Length: "
+        ).encode()
+        self._samples = [
+            f'{{"name":"{job.name}","labels":{{"host":"web-{n:03}","region":"eu-1"}},"value":'
+            for n in range(job.series)
+        ]
+
+    def post(self, numbers: range) -> None:
+        """Publish these numbers in one batch."""
+        series = len(self._samples)
+        samples = ",".join(f"{self._samples[n % series]}{n}}}" for n in numbers)
+        body = f'{{"samples":[{samples}]}}'.encode()
+        self.waiting = True
+        self.sock.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
+
+    def receive(self) -> None:
+        """Read what there is of the answer."""
+        data = self.sock.recv(65536)
+        if not data:
+            raise transport.Broken("the server closed the publisher's connection")
+        if self._answers.feed(data):
+            self.waiting = False
+
+
+class Load:
+    """The subscribers, the publisher and the loop that serves them."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        if not job.snapshot:
+            read = read_sample
+        else:
+            read = read_polled if job.transport == "longpoll" else read_pushed
+        self._sequence = Sequence(job.series, read)
+        self._subscribers: dict[int, _Subscriber] = {}
+        self._ready = 0
+        self._delivered = 0
+        self._arrivals: list[tuple[int, Hop]] = []
+        self._epoll = select.epoll()
+        self._publisher = Publisher(job)
+        self._epoll.register(self._publisher.sock, select.EPOLLIN)
+        self._commands = sys.stdin.fileno()
+        self._commanded = False
+
+    # -- connecting --------------------------------------------------------------------------------
+
+    def connect(self) -> Ready:
+        """Connect all subscribers and wait until each has its first picture."""
+        self._post(self._job.series)
+        self._until(lambda: not self._publisher.waiting)
+        before, began = cpu_seconds(self._job.pid), time.monotonic()
+        for connecting in range(1, self._job.clients + 1):
+            self._subscribe()
+            while connecting - self._ready >= _HANDSHAKES:
+                self._turn(1.0)
+        self._until(lambda: self._ready == self._job.clients)
+        seconds = time.monotonic() - began
+        self._settle()
+        return Ready(seconds, cpu_seconds(self._job.pid) - before)
+
+    def _subscribe(self) -> None:
+        job = self._job
+        sock = socket.create_connection((job.host, job.port), timeout=_PATIENCE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(self._request(None))
+        sock.setblocking(False)
+        place = self._sequence.start() if job.snapshot else self._sequence.here()
+        self._subscribers[sock.fileno()] = _Subscriber(sock, transport.reader(job.transport), place)
+        self._epoll.register(sock, select.EPOLLIN)
+
+    def _request(self, cursor: str | None) -> bytes:
+        job = self._job
+        target = job.target if cursor is None else f"{job.target}&since={cursor}"
+        return transport.request(job.transport, target, f"{job.host}:{job.port}", job.subprotocol)
+
+    # -- receiving ---------------------------------------------------------------------------------
+
+    def _turn(self, timeout: float) -> bool:
+        """Wait for bytes and take them in; tells whether there were any."""
+        events = self._epoll.poll(max(timeout, 0.0), 256)
+        monotonic_ns = time.monotonic_ns
+        for fd, _ in events:
+            subscriber = self._subscribers.get(fd)
+            if subscriber is None:
+                self._turn_aside(fd)
+                continue
+            data = subscriber.sock.recv(65536)
+            now = monotonic_ns()
+            place = subscriber.place
+            if data == place.received and subscriber.reader.clean:
+                # What another subscriber got at this place was these very bytes.
+                hop = place.received_hop
+            else:
+                hop = self._read(subscriber, data)
+            if hop is not None:
+                subscriber.place = hop.target
+                self._delivered += hop.samples
+                self._arrivals.append((now, hop))
+                if hop.cursor is not None:
+                    subscriber.sock.send(self._request(hop.cursor))
+        return bool(events)
+
+    def _turn_aside(self, fd: int) -> None:
+        if fd == self._commands:
+            self._commanded = True
+            self._epoll.unregister(fd)
+        else:
+            self._publisher.receive()
+
+    def _read(self, subscriber: _Subscriber, data: bytes) -> Hop | None:
+        """Parse what a subscriber received; None if it gave nothing new."""
+        if not data:
+            raise transport.Broken("the server ended a stream")
+        reader = subscriber.reader
+        was_clean = reader.clean and subscriber.ready
+        start = subscriber.place
+        place = start
+        hops = []
+        for document in reader.feed(data):
+            hop = self._sequence.read(place, document)
+            place = hop.target
+            if hop.samples or hop.cursor is not None:
+                hops.append(hop)
+        if replies := reader.replies():
+            subscriber.sock.send(replies)
+        if not subscriber.ready and reader.opened and (not self._job.snapshot or place.complete):
+            subscriber.ready = True
+            self._ready += 1
+        if not hops:
+            return None
+        hop = hops[0] if len(hops) == 1 else join(hops)
+        if was_clean and reader.clean:
+            start.received, start.received_hop = data, hop
+        return hop
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            if not self._turn(_PATIENCE):
+                behind = self._job.clients - self._ready or len(
+                    {s.place.expected for s in self._subscribers.values()}
+                )
+                raise Disorder(f"nothing came for {_PATIENCE:.0f} s ({behind} clients wait)")
+
+    def _until_time(self, deadline: float) -> None:
+        while (left := deadline - time.monotonic()) > 0:
+            self._turn(left)
+
+    def _settle(self) -> None:
+        self._until_time(time.monotonic() + _SETTLE)
+
+    # -- measuring ---------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Measure windows as told, until standard input ends."""
+        while line := self._next_command():
+            window = msgspec.json.decode(line, type=Window)
+            write(self.measure(window))
+
+    def _next_command(self) -> str:
+        # Subscribers are served meanwhile: heartbeats come, and long polls run out.
+        self._commanded = False
+        self._epoll.register(self._commands, select.EPOLLIN)
+        while not self._commanded:
+            self._turn(3600.0)
+        return sys.stdin.readline()
+
+    def measure(self, window: Window) -> Measured:
+        """Publish for some time, at least one update, until all of it has arrived everywhere."""
+        self._settle()
+        self._sequence.forget()
+        self._arrivals.clear()
+        self._delivered = 0
+        first = len(self._sequence.stamps)
+        gc.collect()
+        server_cpu, load_cpu = cpu_seconds(self._job.pid), time.process_time()
+        began = time.monotonic()
+        if window.pattern == "together":
+            missed = self._publish_together(first, began + window.seconds)
+        else:
+            missed = self._publish_spread(first, began, window.seconds)
+        self._until(lambda: self._arrived(first) and not self._publisher.waiting)
+        seconds = time.monotonic() - began
+        load_cpu = time.process_time() - load_cpu
+        self._settle()
+        server_cpu = cpu_seconds(self._job.pid) - server_cpu
+        p50, p99, most = self._latencies()
+        return Measured(
+            published=len(self._sequence.stamps) - first,
+            missed=missed,
+            delivered=self._delivered,
+            receives=len(self._arrivals),
+            seconds=seconds,
+            server_cpu=server_cpu,
+            load_cpu=load_cpu,
+            p50_ms=p50,
+            p99_ms=p99,
+            max_ms=most,
+        )
+
+    def _post(self, count: int) -> None:
+        self._publisher.post(self._sequence.publish(count, time.monotonic_ns()))
+
+    def _arrived(self, first: int, behind: int = 0) -> bool:
+        """Whether clients lack, on average, at most `behind` of the samples since `first`."""
+        published = len(self._sequence.stamps) - first
+        return self._delivered >= (published - behind) * self._job.clients
+
+    def _publish_together(self, first: int, end: float) -> int:
+        while True:
+            began = time.monotonic()
+            self._post(self._job.series)
+            self._until(lambda: self._arrived(first) and not self._publisher.waiting)
+            next_update = began + _TOGETHER_PERIOD
+            if max(next_update, time.monotonic()) >= end:
+                return 0
+            self._until_time(next_update)
+
+    def _publish_spread(self, first: int, began: float, seconds: float) -> int:
+        missed = 0
+        for slot in range(round(seconds * self._job.series)):
+            self._until_time(began + slot / self._job.series)
+            if self._publisher.waiting or not self._arrived(first, behind=self._job.series):
+                missed += 1
+            else:
+                self._post(1)
+        return missed
+
+    def _latencies(self) -> tuple[float, float, float]:
+        counts: Counter[int] = Counter()
+        for now, hop in self._arrivals:
+            for stamp, samples in hop.stamps.items():
+                counts[(now - stamp) // 10_000] += samples
+        quantiles = []
+        total = sum(counts.values())
+        ordered = sorted(counts.items())
+        for share in (0.5, 0.99, 1.0):
+            seen = 0
+            for value, count in ordered:
+                seen += count
+                if seen >= share * total:
+                    quantiles.append(value / 100)
+                    break
+        p50, p99, most = quantiles
+        return p50, p99, most
+
+
+def write(answer: Ready | Measured | Failure) -> None:
+    """Give one answer to whoever started this process."""
+    print(msgspec.json.encode(answer).decode(), flush=True)
+
+
+def main() -> None:
+    gc.disable()
+    try:
+        load = Load(msgspec.json.decode(sys.argv[1], type=Job))
+        write(load.connect())
+        load.serve()
+    except (transport.Broken, Disorder, OSError) as error:
+        write(Failure(str(error) or type(error).__name__))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

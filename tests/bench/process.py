@@ -1,0 +1,108 @@
+"""Processes of a benchmark: each on its own core, ended with the block that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+_CPUS = sorted(os.sched_getaffinity(0))
+SERVER_CPU = _CPUS[0]
+LOAD_CPU = _CPUS[-1]
+"""Another core than the server's, where there is one."""
+
+
+class Failed(Exception):
+    """A case could not be measured; the message says why."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process has used, all threads together.
+
+    By the process's CPU clock, which counts in nanoseconds where /proc counts in ticks of 10 ms.
+    Raises OSError if there is no such process.
+    """
+    # As clock_getcpuclockid(3) makes it: the complement of the pid, and CPUCLOCK_SCHED.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def rss_bytes(pid: int) -> int:
+    """Memory of a process that is resident now."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+class Process:
+    """A child that speaks in lines on standard output, and may listen on standard input."""
+
+    def __init__(self, child: subprocess.Popen[bytes], errors: Path) -> None:
+        self._child = child
+        self._errors = errors
+        self._rest = b""
+        self.pid = child.pid
+
+    def tell(self, line: bytes) -> None:
+        """Write a line to the child."""
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(line + b"\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            raise Failed(self._postmortem("ended")) from None
+
+    def hear(self, timeout: float) -> bytes:
+        """The child's next line. Raises Failed when it ends or stays silent."""
+        assert self._child.stdout is not None
+        deadline = time.monotonic() + timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._child.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._rest:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise Failed(self._postmortem(f"said nothing for {timeout:.0f} s"))
+                data = os.read(self._child.stdout.fileno(), 65536)
+                if not data:
+                    self._child.wait()
+                    raise Failed(self._postmortem(f"ended with status {self._child.returncode}"))
+                self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+    def _postmortem(self, what: str) -> str:
+        last = self._errors.read_text(errors="replace").strip().splitlines()[-8:]
+        command = " ".join(str(part) for part in self._child.args[1:4])  # type: ignore[index]
+        return "\n".join([f"{command}: {what}", *last])
+
+
+@contextlib.contextmanager
+def running(arguments: Sequence[str], cpu: int) -> Iterator[Process]:
+    """Run Python with these arguments on one core; on leaving, the process is ended."""
+    with (
+        tempfile.NamedTemporaryFile(prefix="bench-", suffix=".log") as errors,
+        # In a session of its own, so that Ctrl-C reaches only this process, which ends the rest.
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=ROOT,
+            start_new_session=True,
+        ) as child,
+    ):
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(child.pid, {cpu})
+            yield Process(child, Path(errors.name))
+        finally:
+            child.terminate()
+            try:
+                child.wait(5.0)
+            except subprocess.TimeoutExpired:
+                child.kill()
