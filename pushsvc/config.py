@@ -93,11 +93,16 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load(
-    file: Path | None, environment: Mapping[str, str], flags: Iterable[tuple[str, str, str]] = ()
+    file: Path | None,
+    environment: Mapping[str, str],
+    flags: Iterable[tuple[str, str, str]] = (),
+    *,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """Merge all sources. `flags` are (flag as written, key, value). Raises ConfigError."""
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
+    """Merge all sources. `flags` are (flag as written, key, value); `defaults` are a command's own,
+    which everything else overrides. Raises ConfigError."""
+    values: dict[str, Any] = dict(defaults or {})
+    origins: dict[str, str] = dict.fromkeys(values, "default of the command")
     if file is not None:
         for key, value in _read_file(file).items():
             values[key], origins[key] = value, str(file)

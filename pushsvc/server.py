@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("pushsvc.server")
 
+_CLOSE_TIMEOUT = 1.0
 _STATE_KEY = "pushsvc.connection"
 
 
@@ -65,6 +66,12 @@ class Connection(TCPServer):
         # A peer that leaves while it is idle would otherwise be held for the keep-alive timeout.
         await super()._read_data()
         await self.idle_task.stop()
+
+    async def _close(self) -> None:
+        # The end of a response ends the task that is closing the connection after it: Quart-Trio
+        # cancels itself on the disconnect that this brings about.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_TIMEOUT):
+            await super()._close()
 
     def abort(self) -> None:
         """Cut the connection at once. Whoever waits on it is woken; nothing more is sent."""

@@ -171,10 +171,7 @@ async def stalled(served: Served, series: int = 200) -> socket.socket:
     help_text = "x" * 1000
     for turn in range(60):
         await served.publish(
-            *(
-                {"name": f"s{i}", "value": 1, "help": f"{turn} {help_text}"}
-                for i in range(series)
-            )
+            *({"name": f"s{i}", "value": 1, "help": f"{turn} {help_text}"} for i in range(series))
         )
         await trio.sleep(0.02)
     return raw

@@ -18,13 +18,14 @@ import pushsvc
 LAYERS = (
     ("errors",),
     ("core",),  # the product without I/O
-    ("config", "journal"),
+    ("config", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
     ("ingest", "transport"),
     ("auth", "server"),
     ("app",),
     ("client", "service"),  # the composition root; and a client, which is a program of its own
-    ("cli", "demo"),
+    ("demo",),
+    ("cli",),
     ("__init__", "__main__"),
 )
 

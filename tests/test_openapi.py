@@ -76,9 +76,7 @@ async def test_what_is_answered_is_what_is_described() -> None:
         ):
             refused = await http.post("/v1/samples", content=content, headers=headers)
             assert refused.status_code == status
-            check(
-                "/v1/samples", "post", status, "application/problem+json", refused.json()
-            )
+            check("/v1/samples", "post", status, "application/problem+json", refused.json())
         for path in ("/v1/series", "/v1/history"):
             answer = await http.get(path)
             check(path, "get", 200, "application/json", answer.json())

@@ -176,7 +176,11 @@ async def test_limits_are_named() -> None:
 
 async def test_a_batch_is_all_or_nothing() -> None:
     async with serving() as served:
-        samples = [{"name": "a", "value": 1}, {"name": "b", "value": 1}, {"name": "c d", "value": 1}]
+        samples = [
+            {"name": "a", "value": 1},
+            {"name": "b", "value": 1},
+            {"name": "c d", "value": 1},
+        ]
         response = await served.http.post("/v1/samples", json={"samples": samples})
         problem = assert_problem(response, 422, "name", "samples[2]")
         assert problem["index"] == 2
@@ -294,5 +298,3 @@ async def test_a_producer_that_vanishes_mid_body_harms_nobody() -> None:
         await served.wait_metric("pushsvc_samples_total", 1)
         await stream.aclose()
         assert (await served.publish({"name": "a", "value": 2}))["applied"] == 1
-
-

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from quart import Response
+from quart import Response, has_request_context, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
@@ -21,6 +21,9 @@ MEDIA_TYPE = "application/problem+json"
 def respond(problem: Problem) -> Response:
     """The answer to a request that failed in an expected way."""
     response = _document(problem.document(), problem.status)
+    if problem.status in (408, 413) and has_request_context() and request.http_version < "2":
+        # The rest of the body is still to come, and nobody will read it.
+        response.headers["Connection"] = "close"
     retry_after = problem.extra.get("retry_after")
     if retry_after is not None:
         response.headers["Retry-After"] = str(math.ceil(retry_after))

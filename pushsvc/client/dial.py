@@ -61,24 +61,45 @@ async def dial(url: str) -> Transport:
 
 
 async def handshake(
-    nursery: trio.Nursery, stream: Transport, url: str, host: str, resource: str
-) -> WebSocketConnection:
-    """Open a WebSocket on a connection, which is closed if that fails.
+    stream: Transport,
+    url: str,
+    host: str,
+    resource: str,
+    *,
+    task_status: trio.TaskStatus[WebSocketConnection],
+) -> None:
+    """Open a WebSocket on a connection, and run it until it is closed.
 
-    Raises Refused, Busy, or Unreachable where something else than a WebSocket server answers.
+    Before `started`, raises Refused, Busy, or Unreachable where something else than a WebSocket
+    server answers; later failures come out of the WebSocket's own calls.
     """
     try:
-        return await wrap_client_stream(
-            nursery,
-            stream,
-            host,
-            resource,
-            subprotocols=[_SUBPROTOCOL],
-            max_message_size=_MESSAGE_BYTES,
-        )
-    except ConnectionRejected as rejected:
-        await trio.aclose_forcefully(stream)
-        raise answered(rejected.status_code, dict(rejected.headers), rejected.body) from None
-    except HandshakeError as error:
-        await trio.aclose_forcefully(stream)
-        raise Unreachable(f"{url}: no WebSocket server there: {error}") from None
+        # A nursery of its own: trio-websocket lets a rejection crash the one it is given.
+        async with trio.open_nursery() as nursery:
+            socket = await wrap_client_stream(
+                nursery,
+                stream,
+                host,
+                resource,
+                subprotocols=[_SUBPROTOCOL],
+                max_message_size=_MESSAGE_BYTES,
+            )
+            task_status.started(socket)
+    except BaseExceptionGroup as group:
+        rejected, rest = group.split(ConnectionRejected)
+        if rejected is not None:
+            leaf = leaf_of(rejected)
+            assert isinstance(leaf, ConnectionRejected)
+            headers = {name.decode(): value.decode() for name, value in leaf.headers or ()}
+            raise answered(leaf.status_code, headers, leaf.body) from None
+        _, rest = group.split((HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError))
+        if rest is not None:
+            raise
+        raise Unreachable(f"{url}: no WebSocket server there: {leaf_of(group)!r}") from None
+
+
+def leaf_of(error: BaseException) -> BaseException:
+    """The first error in a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,10 +36,18 @@ class Busy(ClientError):
 
 
 def reason(error: BaseException) -> str:
-    """The system's own words for why a connection failed."""
-    while error.__cause__ is not None or isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__  # type: ignore[assignment]
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    """The system's own words for why a connection failed, found below the libraries' layers."""
+    inner: BaseException | None = error
+    seen: set[int] = set()  # an error that was unwrapped from a group is its own context's part
+    while inner is not None and id(inner) not in seen:
+        seen.add(id(inner))
+        if isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[0]
+        else:
+            error, inner = inner, inner.__cause__ or inner.__context__
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def answered(status: int, headers: Mapping[Any, Any], body: bytes | None) -> ClientError:

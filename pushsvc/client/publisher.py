@@ -48,7 +48,7 @@ class Publisher:
                 "/v1/samples", content=body, headers={"Content-Type": "application/json"}
             )
         except httpx.HTTPError as error:
-            raise Unreachable(f"{self._url}: {reason(error) or type(error).__name__}") from None
+            raise Unreachable(f"{self._url}: {reason(error)}") from None
         if answer.status_code != 200:
             raise answered(answer.status_code, answer.headers, answer.content)
         applied: dict[str, Any] = answer.json()
@@ -68,7 +68,7 @@ class Publisher:
                 timeout=httpx.Timeout(30.0, read=None, write=None),
             )
         except httpx.HTTPError as error:
-            raise Unreachable(f"{self._url}: {reason(error) or type(error).__name__}") from None
+            raise Unreachable(f"{self._url}: {reason(error)}") from None
         if answer.status_code == 200 or (
             answer.status_code == 422 and answer.json().get("code") == "lines"
         ):

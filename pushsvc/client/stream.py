@@ -15,7 +15,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from pushsvc.client.dial import Transport, backoff, close_action, dial, handshake
-from pushsvc.client.errors import Busy, ClientError, Refused, Unreachable
+from pushsvc.client.errors import Busy, Refused, Unreachable
 from pushsvc.client.events import Document, Event, Gap, Gone, Points, Sample, Series, decode
 
 _CONNECT_TIMEOUT = 10.0
@@ -101,8 +101,8 @@ class Stream:
     async def __anext__(self) -> Event:
         """The next event, connecting and reconnecting as it takes.
 
-        Raises Refused when the server won't have this stream, and Unreachable or Busy when as
-        many attempts as were allowed have failed in a row.
+        Raises Refused when the server won't have this stream, and Unreachable or Busy when the
+        first attempts have failed, as many as were allowed.
         """
         while not self._events:
             try:
@@ -135,9 +135,10 @@ class Stream:
         resource = f"{target.path.rstrip('/')}/v1/stream?{urlencode(parameters, doseq=True)}"
         with trio.move_on_after(_CONNECT_TIMEOUT):
             self._transport = await dial(self._url)
-            self._socket = await handshake(
-                self._nursery, self._transport, self._url, target.netloc, resource
+            self._socket = await self._nursery.start(
+                handshake, self._transport, self._url, target.netloc, resource
             )
+            self.statistics.connects += 1
             return self._socket
         raise Unreachable(f"{self._url}: no answer within {_CONNECT_TIMEOUT:g} s")
 
@@ -165,7 +166,8 @@ class Stream:
     async def _wait(self, error: Exception) -> None:
         """Wait as the error asks, or raise it when it was one too many."""
         self._attempt += 1
-        if self._retries is not None and self._attempt > self._retries:
+        never_live = not self.statistics.connects
+        if self._retries is not None and never_live and self._attempt > self._retries:
             if isinstance(error, _Cut):
                 raise Unreachable(f"{self._url}: {error}") from None
             raise error
@@ -181,8 +183,6 @@ class Stream:
     def _take(self, document: Document) -> None:
         statistics = self.statistics
         if document.type == "hello":
-            if self._attempt or not statistics.granted:
-                statistics.connects += 1
             statistics.phase, statistics.retry_in = "live", None
             statistics.granted = document.granted
             self._heartbeat = document.heartbeat
@@ -227,19 +227,19 @@ async def connect(
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
-    `select` are PromQL selectors, none for every series; `since` a cursor to go on from. Without
-    `retries` it reconnects for ever, with full jitter; with it, so many failures in a row are
-    raised. Nothing is connected until the stream is iterated over.
+    `select` are PromQL selectors, none for every series; `since` a cursor to go on from. It
+    reconnects for ever, with full jitter; with `retries`, it gives up if so many more attempts
+    fail before it was ever connected. Nothing happens until the stream is iterated over.
     """
     parameters: dict[str, Any] = {"select": list(select)}
     optional = {"since": since, "window": window, "max_hz": max_hz, "merge": merge}
     parameters.update({name: value for name, value in optional.items() if value is not None})
-    failure: ClientError | None = None
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         stream = Stream(url, parameters, retries, nursery)
         try:
             yield stream
-        except ClientError as error:
+        except Exception as error:
             failure = error  # raised outside of the nursery, which would wrap it in a group
         finally:
             stream.statistics.phase = "closed"

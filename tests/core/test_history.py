@@ -59,7 +59,7 @@ def test_rank_and_after_agree_with_a_scan(
     assert [history.seq_at(i) for i in range(history.first, history.total)] == [r[0] for r in held]
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=80), st.integers(0, 31), st.integers(1, 40))
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=80), st.integers(0, 31), st.integers(1, 9))
 def test_since_finds_the_first_row_not_older(times: list[int], time: int, limit: int) -> None:
     history = History(limit)
     for seq, at in enumerate(times):

@@ -84,9 +84,7 @@ def test_each_sample_once_in_order_or_counted(
             client.pull(subscriber)
             publish(argument)
             for name in argument:
-                client.values.setdefault(name, []).extend(
-                    world.published[name][-argument[name] :]
-                )
+                client.values.setdefault(name, []).extend(world.published[name][-argument[name] :])
             world.hub.unsubscribe(subscriber, now=world.now)
             subscriber = world.subscribe(wish, since=str(world.hub.cursor))
             client.cursor = str(world.hub.cursor)

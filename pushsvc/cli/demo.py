@@ -1,0 +1,66 @@
+"""`pushsvc demo`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+import trio
+
+from pushsvc.cli.options import fail, load_settings, settings_options
+from pushsvc.cli.serve import explain_bind
+from pushsvc.cli.signals import drain_on_signal, run_command
+from pushsvc.config import Settings
+from pushsvc.demo.producer import run_producer
+from pushsvc.log import configure_logging
+from pushsvc.service import run_service
+
+_DEFAULTS = {
+    "log.level": "warning",
+    # The busiest processes change all the time: those that are no longer among them go.
+    "history.series_ttl": 120.0,
+}
+
+
+@click.command("demo")
+@settings_options
+@click.option(
+    "--hz",
+    type=click.FloatRange(min=0.1, max=10),
+    default=2.0,
+    show_default=True,
+    help="Readings a second.",
+)
+def command(hz: float, **flags: Any) -> None:
+    """Run the service with this machine's metrics, and print the URL to open.
+
+    A producer in the same process reads CPU, memory, disks, networks and processes and publishes
+    them through the public HTTP API, like any other. Ctrl-C or SIGTERM ends both.
+    """
+    settings = load_settings(**flags, defaults=_DEFAULTS).settings
+    configure_logging(settings.log.level, settings.log.format)
+    try:
+        run_command(partial(_demo, settings, hz))
+    except OSError as error:
+        fail(explain_bind(settings, error))
+
+
+async def _demo(settings: Settings, hz: float) -> None:
+    drain = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(drain_on_signal, drain)
+        async with trio.open_nursery() as serving:
+            url = await serving.start(partial(run_service, settings, drain=drain))
+            async with trio.open_nursery() as producing:
+                await producing.start(run_producer, url, hz)
+                click.echo(
+                    f"This machine's metrics are live. Open\n\n    {url}\n\n"
+                    "or look at them here, in another terminal:\n\n"
+                    f"    pushsvc tail --url {url} node_load1 node_cpu_utilization\n"
+                    f"    curl -N '{url}/v1/stream?select=node_load1'\n\n"
+                    "Ctrl-C ends it."
+                )
+                await drain.wait()
+                producing.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,93 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from pushsvc.config import ConfigError, Loaded, load
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def settings_options(function: _Function) -> _Function:
+    """The flags that make up a configuration; read them with `load_settings`."""
+    for option in (
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="SECTION.KEY=VALUE",
+            help="Any other setting; repeatable.",
+        ),
+        click.option("--log-format", help="console, json, or auto: console on a terminal."),
+        click.option("--log-level", help="debug, info, warning or error."),
+        click.option("--port", help="TCP port; 0 for any that is free.  [default: 8080]"),
+        click.option("--host", help="Address or host name.  [default: 127.0.0.1]"),
+        click.option(
+            "--config",
+            "file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            envvar="PUSHSVC_CONFIG",
+            help="TOML file with settings.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def load_settings(
+    file: Path | None,
+    host: str | None,
+    port: str | None,
+    log_level: str | None,
+    log_format: str | None,
+    assignments: tuple[str, ...],
+    defaults: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """The configuration; one that can't be used ends the command with status 2."""
+    flags = [
+        (flag, key, text)
+        for flag, key, text in (
+            ("--host", "server.host", host),
+            ("--port", "server.port", port),
+            ("--log-level", "log.level", log_level),
+            ("--log-format", "log.format", log_format),
+        )
+        if text is not None
+    ]
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{assignment!r} is not SECTION.KEY=VALUE", param_hint="--set")
+        flags.append((f"--set {key}", key.strip(), text.strip()))
+    try:
+        return load(file, os.environ, flags, defaults=defaults)
+    except ConfigError as error:
+        fail(str(error), status=2)
+
+
+url_option = click.option(
+    "--url",
+    envvar="PUSHSVC_URL",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    help="Where the service is (or PUSHSVC_URL).",
+)
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    """End the command with one line on standard error."""
+    click.echo(f"pushsvc: {message}", err=True)
+    raise SystemExit(status)
+
+
+def check_url(url: str) -> str:
+    """The URL without a trailing slash; ends the command if it isn't one."""
+    if not url.startswith(("http://", "https://")):
+        fail(f"{url}: the URL of a service starts with http:// or https://", status=2)
+    return url.rstrip("/")

@@ -1,0 +1,95 @@
+"""`pushsvc publish`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any, BinaryIO
+
+import click
+import trio
+
+from pushsvc.cli.options import check_url, fail, url_option
+from pushsvc.cli.signals import run_command
+from pushsvc.client import ClientError, open_publisher
+
+_CHUNK = 64 * 1024
+
+
+@click.command("publish")
+@click.argument("source", type=click.File("rb"), default="-", metavar="[FILE]")
+@url_option
+def command(source: BinaryIO, url: str) -> None:
+    """Send NDJSON samples from FILE or standard input, as they come.
+
+    One sample a line: {"name": "up", "labels": {"host": "a"}, "value": 1}. Each line is applied or
+    refused on its own; the report at the end names the refused ones, and the exit status is 1 if
+    there were any.
+    """
+    try:
+        report = run_command(partial(_publish, check_url(url), source))
+    except ClientError as error:
+        fail(str(error))
+    for refused in report["errors"]:
+        click.echo(f"line {refused['line']}: {refused['detail']}", err=True)
+    unnamed = report["rejected"] - len(report["errors"])
+    if unnamed:
+        click.echo(f"and {unnamed} more lines", err=True)
+    click.echo(
+        f"{report['applied']} applied, {report['rejected']} refused, {report['watchers']} watching",
+        err=True,
+    )
+    if report["rejected"]:
+        raise SystemExit(1)
+
+
+async def _publish(url: str, source: BinaryIO) -> dict[str, Any]:
+    progress = _Progress()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            # read1 gives what is there, so that `tail -f log | pushsvc publish` is live.
+            chunk = await trio.to_thread.run_sync(
+                source.read1,  # type: ignore[attr-defined]
+                _CHUNK,
+                abandon_on_cancel=True,
+            )
+            if not chunk:
+                return
+            progress.add(chunk)
+            yield chunk
+
+    async with open_publisher(url) as publisher:
+        try:
+            return await publisher.upload(chunks())
+        finally:
+            progress.finish()
+
+
+class _Progress:
+    """One line on a terminal: lines, bytes and the rate."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._lines = self._bytes = 0
+        self._start = self._last = trio.current_time()
+
+    def add(self, chunk: bytes) -> None:
+        self._lines += chunk.count(b"\n")
+        self._bytes += len(chunk)
+        now = trio.current_time()
+        if self._shown and now - self._last >= 0.1:
+            self._last = now
+            self._draw(now)
+
+    def finish(self) -> None:
+        if self._shown:
+            self._draw(trio.current_time())
+            click.echo(err=True)
+
+    def _draw(self, now: float) -> None:
+        rate = self._lines / max(now - self._start, 1e-9)
+        megabytes = self._bytes / 1e6
+        line = f"\r{self._lines:,} lines, {megabytes:,.1f} MB, {rate:,.0f} lines/s"
+        click.echo(f"{line:<60}", nl=False, err=True)

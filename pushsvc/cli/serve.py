@@ -1,0 +1,49 @@
+"""`pushsvc serve`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+import trio
+
+from pushsvc.cli.options import fail, load_settings, settings_options
+from pushsvc.cli.signals import drain_on_signal, run_command
+from pushsvc.client.errors import reason
+from pushsvc.config import Settings
+from pushsvc.log import configure_logging
+from pushsvc.service import run_service
+
+
+@click.command("serve")
+@settings_options
+def command(**flags: Any) -> None:
+    """Run the service.
+
+    Prints its URL on one line when it is ready; logs go to standard error. Ctrl-C or SIGTERM ends
+    it: subscribers are told to come back, requests are finished, and the exit status is 0. A
+    second signal ends it at once.
+    """
+    settings = load_settings(**flags).settings
+    configure_logging(settings.log.level, settings.log.format)
+    try:
+        run_command(partial(_serve, settings))
+    except OSError as error:
+        fail(explain_bind(settings, error))
+
+
+async def _serve(settings: Settings) -> None:
+    drain = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(drain_on_signal, drain)
+        async with trio.open_nursery() as serving:
+            run = partial(run_service, settings, drain=drain)
+            click.echo(await serving.start(run))
+        nursery.cancel_scope.cancel()
+
+
+def explain_bind(settings: Settings, error: OSError) -> str:
+    """Why the address can't be listened on, in one line."""
+    server = settings.server
+    return f"can't listen on {server.host} port {server.port}: {reason(error)}"

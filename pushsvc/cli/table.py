@@ -1,0 +1,128 @@
+"""The live table of `pushsvc tail` on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import trio
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pushsvc.client import Gap, Gone, Points, Sample, Stream
+from pushsvc.units import format_value
+
+_BARS = "▁▂▃▄▅▆▇█"
+_SPARK = 24
+_FRAME = 0.1
+
+
+class _Row:
+    """What is shown of one series."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+        self.past: deque[float] = deque(maxlen=_SPARK)
+
+    def add(self, sample: Sample) -> None:
+        self.sample = sample
+        if isinstance(sample.value, float):
+            self.past.append(sample.value)
+
+    def spark(self) -> str:
+        if not self.past:
+            return ""
+        low, high = min(self.past), max(self.past)
+        scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+        return "".join(_BARS[round((value - low) * scale)] for value in self.past)
+
+
+class _Board:
+    """All rows, by what identifies a series: refs change when the server does."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, tuple[tuple[str, str], ...]], _Row] = {}
+        self._lost = 0
+        self._unknown = False
+
+    def take(self, event: object) -> None:
+        if isinstance(event, Points):
+            for sample in event.samples:
+                key = sample.series.name, tuple(sorted(sample.series.labels.items()))
+                self._rows.setdefault(key, _Row(sample)).add(sample)
+        elif isinstance(event, Gap):
+            self._lost += event.lost or 0
+            self._unknown = self._unknown or event.lost is None
+        elif isinstance(event, Gone):
+            for series in event.series:
+                self._rows.pop((series.name, tuple(sorted(series.labels.items()))), None)
+
+    def render(self, stream: Stream, url: str, height: int) -> Group:
+        table = Table(box=None, pad_edge=False, expand=True, header_style="dim")
+        table.add_column("series", ratio=3, overflow="ellipsis", no_wrap=True)
+        table.add_column("value", justify="right", no_wrap=True)
+        table.add_column("", width=_SPARK, no_wrap=True)
+        table.add_column("age", justify="right", no_wrap=True, width=6)
+        now = time.time() * 1000
+        rows = sorted(self._rows.items())
+        room = max(1, height - 4)
+        for (name, labels), row in rows[:room]:
+            text = Text(name)
+            if labels:
+                inside = ", ".join(f"{label}={value}" for label, value in labels)
+                text.append(f" {inside}", style="dim")
+            age = max(0.0, (now - row.sample.time) / 1000)
+            stale = "yellow" if age > 10 else ""
+            table.add_row(
+                text,
+                Text(format_value(row.sample.value, row.sample.series.unit), style="bold"),
+                Text(row.spark(), style="cyan"),
+                Text(f"{age:.1f}s" if age < 100 else f"{age / 60:.0f}m", style=stale),
+            )
+        if len(rows) > room:
+            table.add_row(Text(f"… {len(rows) - room} more", style="dim"))
+        if not rows:
+            table.add_row(Text("no samples yet", style="dim"))
+        return Group(table, self._status(stream, url))
+
+    def _status(self, stream: Stream, url: str) -> Text:
+        statistics = stream.statistics
+        text = Text("\n")
+        colour = {"live": "green", "connecting": "yellow", "waiting": "red"}
+        text.append("● ", style=colour.get(statistics.phase, "dim"))
+        text.append(f"{url}  {statistics.phase}", style="bold")
+        if statistics.phase == "waiting" and statistics.retry_in is not None:
+            text.append(f" ({statistics.reason}; next try in {statistics.retry_in:.1f} s)")
+        text.append(f"  {statistics.samples:,} samples", style="dim")
+        if statistics.connects > 1:
+            text.append(f"  {statistics.connects - 1} reconnects", style="dim")
+        if self._lost or self._unknown:
+            more = " or more" if self._unknown else ""
+            text.append(f"  {self._lost}{more} missing", style="yellow")
+        return text
+
+
+async def show(stream: Stream, url: str) -> None:
+    """Draw until cancelled; at most ten times a second, however fast samples come."""
+    console = Console()
+    board = _Board()
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+
+        async def draw() -> None:
+            while True:
+                live.update(board.render(stream, url, console.height), refresh=True)
+                await trio.sleep(_FRAME)
+
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(draw)
+            try:
+                async for event in stream:
+                    board.take(event)
+            except Exception as error:
+                failure = error  # raised outside of the nursery, which would wrap it in a group
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure

@@ -1,0 +1,113 @@
+"""`pushsvc tail`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import msgspec
+
+from pushsvc.cli.options import check_url, fail, url_option
+from pushsvc.cli.signals import run_command
+from pushsvc.client import ClientError, Gap, Points, Sample, Stream, connect
+from pushsvc.errors import Problem
+
+
+@click.command("tail")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@url_option
+@click.option("--window", help="Start with this much history: 30s, 15m.")
+@click.option("--max-hz", type=click.FloatRange(min=0, min_open=True), help="Frames a second.")
+@click.option(
+    "--merge",
+    type=click.Choice(["all", "last", "envelope"]),
+    help="What becomes of several samples within one frame.",
+)
+@click.option("--since", metavar="CURSOR", help="Go on after this cursor.")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON also on a terminal.")
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="More attempts at the start, before giving up.",
+)
+def command(
+    selectors: tuple[str, ...],
+    url: str,
+    window: str | None,
+    max_hz: float | None,
+    merge: str | None,
+    since: str | None,
+    as_json: bool,
+    retries: int,
+) -> None:
+    """Show live samples of the series that SELECTORs match; of all series without any.
+
+    SELECTOR is a PromQL instant vector selector: 'node_load1{host=~"web.*"}'. On a terminal a
+    live table is shown, else one JSON object a line. After a cut it goes on where it was; if the
+    service can't be reached at the start, it says so and ends.
+    """
+    from pushsvc.core.selector import SelectorError, parse
+
+    for text in selectors:
+        try:
+            parse(text)
+        except SelectorError as error:
+            click.echo(f"pushsvc: {error.detail}\n{error.pointer}", err=True)
+            raise SystemExit(2) from None
+
+    async def run() -> None:
+        async with connect(
+            check_url(url),
+            selectors,
+            since=since,
+            window=window,
+            max_hz=max_hz,
+            merge=merge,
+            retries=retries,
+        ) as stream:
+            if as_json or not sys.stdout.isatty():
+                await _lines(stream)
+            else:
+                from pushsvc.cli.table import show
+
+                await show(stream, url)
+
+    try:
+        run_command(run)
+    except BrokenPipeError:
+        # `| head` has what it wanted. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except (ClientError, Problem) as error:
+        fail(str(error))
+
+
+async def _lines(stream: Stream) -> None:
+    encode = msgspec.json.Encoder().encode
+    async for event in stream:
+        if isinstance(event, Points):
+            for sample in event.samples:
+                sys.stdout.buffer.write(encode(_line(sample)) + b"\n")
+            sys.stdout.buffer.flush()
+        elif isinstance(event, Gap):
+            lost = "an unknown number of" if event.lost is None else event.lost
+            click.echo(f"pushsvc: {lost} samples are missing here", err=True)
+
+
+def _line(sample: Sample) -> dict[str, object]:
+    series = sample.series
+    line: dict[str, object] = {
+        "name": series.name,
+        "labels": series.labels,
+        "time": sample.time,
+        "value": sample.value,
+        "kind": series.kind,
+    }
+    if series.unit:
+        line["unit"] = series.unit
+    if sample.count > 1:
+        line |= {"min": sample.min, "max": sample.max, "count": sample.count}
+    return line

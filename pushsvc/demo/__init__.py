@@ -1,0 +1,1 @@
+"""The demo: this machine's own metrics, published through the public HTTP API."""

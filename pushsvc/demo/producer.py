@@ -1,0 +1,65 @@
+"""A producer like any other: reads metrics and publishes them over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import structlog
+import trio
+
+from pushsvc.client import Busy, Publisher, Refused, Unreachable, open_publisher
+from pushsvc.demo.host import HostMetrics, Sample
+
+_log = structlog.get_logger("pushsvc.demo")
+
+_KEPT = 120
+"""Batches kept while the service can't be reached; the oldest make room."""
+
+
+async def run_producer(
+    url: str, hz: float, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Publish this machine's metrics `hz` times a second until cancelled.
+
+    While the service is away its batches wait, the oldest being dropped, and are sent when it is
+    back; that it is away is logged once. `started` when the first batch is applied.
+    """
+    host = HostMetrics()
+    waiting: deque[list[Sample]] = deque(maxlen=_KEPT)
+    reachable = True
+    started = False
+    async with open_publisher(url) as publisher:
+        due = trio.current_time()
+        while True:
+            samples = await trio.to_thread.run_sync(host.read)
+            now_ms = time.time_ns() // 1_000_000
+            for sample in samples:
+                sample["time"] = now_ms
+            if len(waiting) == _KEPT:
+                _log.warning("dropped the oldest batch", kept=_KEPT)
+            waiting.append(samples)
+            try:
+                await _send(publisher, waiting)
+            except (Unreachable, Busy) as error:
+                if reachable:
+                    _log.warning("can't publish; will go on trying", reason=str(error))
+                reachable = False
+            else:
+                if not reachable:
+                    _log.info("publishing again")
+                reachable = True
+                if not started:
+                    started = True
+                    task_status.started()
+            due = max(due + 1 / hz, trio.current_time())
+            await trio.sleep_until(due)
+
+
+async def _send(publisher: Publisher, waiting: deque[list[Sample]]) -> None:
+    while waiting:
+        try:
+            await publisher.publish(waiting[0], patience=0)
+        except Refused as refused:
+            _log.error("a batch was refused", reason=str(refused))
+        waiting.popleft()

@@ -1,0 +1,106 @@
+"""Where settings come from, which wins, and what is said of those that can't be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pushsvc.config import ConfigError, Settings, load
+
+FILE = """
+[server]
+port = 9000
+host = "::"
+[stream]
+max_hz = 50
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "pushsvc.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_nothing_said_is_the_defaults() -> None:
+    assert load(None, {}).settings == Settings()
+
+
+def test_flags_beat_the_environment_beats_the_file_beats_defaults(file: Path) -> None:
+    loaded = load(
+        file,
+        {"PUSHSVC_SERVER_PORT": "9001", "PUSHSVC_LIMITS_SERIES": "5", "PUSHSVC_URL": "x", "A": "b"},
+        [("--port", "server.port", "9002")],
+        defaults={"history.series_ttl": 1.0, "server.host": "own"},
+    )
+    assert loaded.settings.server.port == 9002
+    assert loaded.settings.server.host == "::"
+    assert loaded.settings.limits.series == 5
+    assert loaded.settings.stream.max_hz == 50
+    assert loaded.settings.history.series_ttl == 1.0
+    assert loaded.origins["server.port"] == "--port"
+    assert loaded.origins["limits.series"] == "PUSHSVC_LIMITS_SERIES"
+
+
+def test_what_is_printed_can_be_read_back(file: Path, tmp_path: Path) -> None:
+    loaded = load(file, {"PUSHSVC_LOG_LEVEL": "debug"})
+    text = loaded.toml()
+    assert "port = 9000  # " + str(file) in text
+    assert 'level = "debug"  # PUSHSVC_LOG_LEVEL' in text
+    again = tmp_path / "again.toml"
+    again.write_text(text)
+    assert load(again, {}).settings == loaded.settings
+
+
+def test_the_default_rate_follows_a_lower_ceiling() -> None:
+    settings = load(None, {"PUSHSVC_STREAM_MAX_HZ": "2"}).settings
+    assert settings.stream.default_hz == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[sever]\nport=1", "no section [sever]: did you mean server?"),
+        ("[server]\nprot=1", "no setting server.prot: did you mean server.port?"),
+        ("[server]\nport='x'", "server.port must be a port from 0 to 65535, not 'x'"),
+        ("[limits]\nseries=0", "limits.series must be a whole number above 0, not 0"),
+        ("[stream]\nheartbeat=nan", "stream.heartbeat must be a number above 0"),
+        ("server=1", "write [server] above its keys"),
+        ("[server", "not TOML"),
+    ],
+)
+def test_a_file_is_refused_by_name(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load(path, {})
+    assert str(error.value).startswith(f"{path}: ")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("PUSHSVC_SERVR_PORT", "1", "did you mean PUSHSVC_SERVER_PORT?"),
+        ("PUSHSVC_SERVER_PORT", "x", "must be a port"),
+        ("PUSHSVC_LIMITS_SERIES", "1.5", "must be a whole number above 0, not '1.5'"),
+        ("PUSHSVC_LOG_LEVEL", "loud", "debug, info, warning or error"),
+        ("PUSHSVC_STREAM_MAX_HZ", "inf", "must be a number above 0"),
+    ],
+)
+def test_a_variable_is_refused_by_name(variable: str, value: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=variable) as error:
+        load(None, {variable: value})
+    assert says in str(error.value)
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    with pytest.raises(ConfigError, match="must not be more than"):
+        load(None, {}, [("--set", "stream.default_hz", "70")])
+    with pytest.raises(ConfigError, match=r"did you mean limits\.series"):
+        load(None, {}, [("--set", "limits.serie", "1")])
+    with pytest.raises(ConfigError, match="No such file"):
+        load(Path("/nonexistent.toml"), {})
