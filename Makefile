@@ -1,0 +1,67 @@
+# make demo: this machine's metrics, live.   make test: everything that is tested.
+# Both set up what they need in .venv and web/node_modules, and are quick the second time.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+PACKAGING := pyproject.toml hatch_build.py
+
+.PHONY: demo test unit browser lint format bench clean help
+
+help:
+	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=8080)'
+	@echo 'make test    run all tests, browser included'
+	@echo 'make lint    ruff, mypy and biome'
+	@echo 'make bench   measure, beside the naive service (ARGS=--quick for two minutes)'
+	@echo 'make clean   remove what the others made'
+
+demo: $(VENV)/.package
+	$(BIN)/pushsvc demo --port $(PORT)
+
+test: lint unit browser
+
+unit: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+browser: $(VENV)/.test web/node_modules/.done
+	$(BIN)/python web/npm.py run test
+	PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:browser
+
+lint: $(VENV)/.test web/node_modules/.done
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python web/npm.py run lint
+
+format: $(VENV)/.test
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.bench $(ARGS)
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo 'pushsvc needs Python 3.11 or newer, and found none on PATH: install one, or say make PYTHON=/path/to/python' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'that Python has no venv module: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
+
+# The package is installed editable; the page is built into it when its sources have changed.
+$(VENV)/.package: $(VENV)/bin/python $(PACKAGING) $(WEB_SOURCES)
+	@echo 'setting up (a minute the first time) ...'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.package
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,bench]'
+	@touch $@
+
+web/node_modules/.done: web/package.json web/package-lock.json $(VENV)/.test
+	$(BIN)/python web/npm.py ci --no-audit --no-fund
+	@touch $@
+
+clean:
+	rm -rf $(VENV) web/node_modules pushsvc/web artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +
