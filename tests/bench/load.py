@@ -164,8 +164,9 @@ class Load:
         self._delivered = 0
         self._arrivals: list[tuple[int, Hop]] = []
         self._epoll = select.epoll()
-        self._publisher = Publisher(job)
-        self._epoll.register(self._publisher.sock, select.EPOLLIN)
+        self._publishers: list[Publisher] = []
+        self._answering: dict[int, Publisher] = {}
+        self._add_publisher()
         self._commands = sys.stdin.fileno()
         self._commanded = False
 
@@ -173,8 +174,8 @@ class Load:
 
     def connect(self) -> Ready:
         """Connect all subscribers and wait until each has its first picture."""
-        self._post(self._job.series)
-        self._until(lambda: not self._publisher.waiting)
+        self._post(0, self._job.series)
+        self._until(self._answered)
         before, began = cpu_seconds(self._job.pid), time.monotonic()
         for connecting in range(1, self._job.clients + 1):
             self._subscribe()
@@ -232,7 +233,7 @@ class Load:
             self._commanded = True
             self._epoll.unregister(fd)
         else:
-            self._publisher.receive()
+            self._answering[fd].receive()
 
     def _read(self, subscriber: _Subscriber, data: bytes) -> Hop | None:
         """Parse what a subscriber received; None if it gave nothing new."""
@@ -298,6 +299,8 @@ class Load:
         self._arrivals.clear()
         self._delivered = 0
         first = len(self._sequence.stamps)
+        while window.pattern == "spread" and len(self._publishers) < self._job.series:
+            self._add_publisher()
         gc.collect()
         server_cpu, load_cpu = cpu_seconds(self._job.pid), time.process_time()
         began = time.monotonic()
@@ -305,7 +308,7 @@ class Load:
             missed = self._publish_together(first, began + window.seconds)
         else:
             missed = self._publish_spread(first, began, window.seconds)
-        self._until(lambda: self._arrived(first) and not self._publisher.waiting)
+        self._until(lambda: self._arrived(first) and self._answered())
         seconds = time.monotonic() - began
         load_cpu = time.process_time() - load_cpu
         self._settle()
@@ -324,8 +327,18 @@ class Load:
             max_ms=most,
         )
 
-    def _post(self, count: int) -> None:
-        self._publisher.post(self._sequence.publish(count, time.monotonic_ns()))
+    def _add_publisher(self) -> None:
+        publisher = Publisher(self._job)
+        self._publishers.append(publisher)
+        self._answering[publisher.sock.fileno()] = publisher
+        self._epoll.register(publisher.sock, select.EPOLLIN)
+
+    def _post(self, publisher: int, count: int) -> None:
+        numbers = self._sequence.publish(count, time.monotonic_ns())
+        self._publishers[publisher].post(numbers)
+
+    def _answered(self) -> bool:
+        return not any(publisher.waiting for publisher in self._publishers)
 
     def _arrived(self, first: int, behind: int = 0) -> bool:
         """Whether clients lack, on average, at most `behind` of the samples since `first`."""
@@ -335,21 +348,24 @@ class Load:
     def _publish_together(self, first: int, end: float) -> int:
         while True:
             began = time.monotonic()
-            self._post(self._job.series)
-            self._until(lambda: self._arrived(first) and not self._publisher.waiting)
+            self._post(0, self._job.series)
+            self._until(lambda: self._arrived(first) and self._answered())
             next_update = began + _TOGETHER_PERIOD
             if max(next_update, time.monotonic()) >= end:
                 return 0
             self._until_time(next_update)
 
     def _publish_spread(self, first: int, began: float, seconds: float) -> int:
+        # A producer for each series: one that waits for its answer holds up no other.
+        series = self._job.series
         missed = 0
-        for slot in range(round(seconds * self._job.series)):
-            self._until_time(began + slot / self._job.series)
-            if self._publisher.waiting or not self._arrived(first, behind=self._job.series):
+        for slot in range(round(seconds * series)):
+            self._until_time(began + slot / series)
+            publisher = len(self._sequence.stamps) % series
+            if self._publishers[publisher].waiting or not self._arrived(first, behind=series):
                 missed += 1
             else:
-                self._post(1)
+                self._post(publisher, 1)
         return missed
 
     def _latencies(self) -> tuple[float, float, float]:

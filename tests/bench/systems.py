@@ -89,15 +89,16 @@ class Server:
         )
         arguments = ("-m", "tests.bench.load", msgspec.json.encode(job).decode())
         with running(arguments, LOAD_CPU) as process:
-            yield Subscribers(process, _heard(process, Ready))
+            yield Subscribers(process, _heard(process, Ready), clients)
 
 
 class Subscribers:
     """Connected subscribers of one system, and their publisher."""
 
-    def __init__(self, process: Process, ready: Ready) -> None:
+    def __init__(self, process: Process, ready: Ready, clients: int) -> None:
         self._process = process
         self.ready = ready
+        self.clients = clients
 
     def measure(self, window: Window) -> Measured:
         """Publish and receive for a while. Raises Failed if a sample was lost or doubled."""

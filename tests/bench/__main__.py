@@ -1,0 +1,230 @@
+"""`python -m tests.bench`: run the benchmarks, and write what they measured."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tests.bench import fanout, ingest, memory
+from tests.bench.fanout import Fanout
+from tests.bench.ingest import Ingest
+from tests.bench.memory import Memory
+from tests.bench.process import Failed
+from tests.bench.report import Machine, Target, machine
+from tests.bench.systems import PUSHSVC
+
+_BIG_BATCH = 10_000
+
+
+class _Case(Protocol):
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    def run(self, step: Any) -> Any: ...
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A case that could not be measured."""
+
+    case: str
+    reason: str
+
+
+class Outcome(msgspec.Struct):
+    """All that a run found out."""
+
+    machine: Machine
+    quick: bool
+    fanout: list[Fanout] = []
+    ingest: list[Ingest] = []
+    memory: list[Memory] = []
+    targets: list[Target] = []
+    failures: list[Failure] = []
+    seconds: float = 0.0
+    complete: bool = False
+    """Whether all cases were run."""
+
+
+def _cases(names: Sequence[str], *, quick: bool) -> list[_Case]:
+    found: list[_Case] = []
+    if "ingest" in names:
+        found += ingest.cases(quick=quick)
+    if "memory" in names:
+        found += memory.cases(quick=quick)
+    if "fanout" in names:
+        found += fanout.cases(quick=quick)
+    return found
+
+
+def _run(cases: Sequence[_Case], outcome: Outcome, console: Console) -> None:
+    """Run the cases in order into the outcome, and tell how far it is."""
+    with Progress(
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=sum(case.steps for case in cases))
+        for number, case in enumerate(cases, 1):
+            progress.console.print(f"[{number}/{len(cases)}] {case.title}", markup=False)
+            target = progress.tasks[0].completed + case.steps
+
+            def step(description: str) -> None:
+                progress.update(task, advance=1, description=description)
+
+            try:
+                found = case.run(step)
+            except Failed as error:
+                outcome.failures.append(Failure(case.title, str(error)))
+                progress.console.print(f"    failed: {error}", markup=False, style="red")
+            else:
+                if isinstance(found, Fanout):
+                    outcome.fanout.append(found)
+                elif isinstance(found, Ingest):
+                    outcome.ingest.append(found)
+                else:
+                    outcome.memory.append(found)
+            progress.update(task, completed=target)
+
+
+def _targets(outcome: Outcome) -> Iterator[Target]:
+    for batch in outcome.ingest:
+        if batch.samples == _BIG_BATCH:
+            what = f"ingest, samples/s of one core, batches of {batch.samples:,} of "
+            what += f"{batch.series:,} series"
+            yield Target(what, 200_000, batch.intakes[0].per_core.median)
+    most = max((case.clients for case in outcome.fanout), default=0)
+    for case in outcome.fanout:
+        for delivery, cheaper in zip(case.deliveries, case.times_cheaper(), strict=True):
+            of_target = case.pattern == "together" and delivery.system == PUSHSVC.name
+            if of_target and case.clients == most and cheaper is not None:
+                what = f"fan-out, {case.transport}, {case.clients} subscribers: naive ÷ pushsvc"
+                yield Target(what, 20, cheaper)
+
+
+def _print(outcome: Outcome, console: Console) -> None:
+    facts = outcome.machine
+    console.print()
+    console.print(
+        f"{facts.cpu}, {facts.cores} cores (server on {facts.server_core}, load on "
+        f"{facts.load_core}), load {facts.load_average:.2f} at the start\n"
+        f"{facts.system}, {facts.python}, "
+        + ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+        + f"; revision {facts.revision}",
+        highlight=False,
+    )
+    if outcome.fanout:
+        lines = [fanout.rows(each) for each in outcome.fanout]
+        _print_table(console, "Fan-out of a dashboard of 50 series", fanout.COLUMNS, lines, 3)
+    if outcome.ingest:
+        lines = [ingest.rows(each) for each in outcome.ingest]
+        _print_table(console, "Ingest", ingest.COLUMNS, lines, 3)
+    if outcome.memory:
+        lines = [memory.rows(each) for each in outcome.memory]
+        _print_table(console, "Memory", memory.COLUMNS, lines, 2)
+    for target in outcome.targets:
+        verdict = "[green]reached[/]" if target.reached else "[red]missed[/]"
+        console.print(
+            f"{verdict}: {target.what}: {target.measured:,.0f}, at least {target.wanted:,.0f} "
+            "wanted",
+            highlight=False,
+        )
+    for failure in outcome.failures:
+        console.print(f"failed: {failure.case}: {failure.reason}", markup=False, style="red")
+
+
+def _print_table(
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    cases: Sequence[Iterator[tuple[str, ...]]],
+    left: int,
+) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number <= left else "right")
+    for case in cases:
+        for row in case:
+            table.add_row(*row)
+        table.add_section()
+    console.print()
+    console.print(table)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=(
+            "Measure the service beside the naive one (a handler, a channel and a send per client "
+            "and sample), interleaved in one run. Each server runs on one core and the load on "
+            "another; figures are medians of rounds. All samples are checked: each client must "
+            "get each one once and in order."
+        ),
+        epilog="Exit status: 0 if all was measured, 1 if a case failed, 130 if interrupted.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="fanout|ingest|memory",
+        help="what to measure (default: all of it)",
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer cases, in about two minutes")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=Path("artifacts/bench.json"),
+        metavar="FILE",
+        help="where to write the figures (default: %(default)s)",
+    )
+    arguments = parser.parse_args()
+    known = ("fanout", "ingest", "memory")
+    for name in arguments.what:
+        if name not in known:
+            parser.error(f"there is no benchmark {name}: choose from {', '.join(known)}")
+    arguments.what = arguments.what or known
+    return arguments
+
+
+def main() -> int:
+    arguments = _arguments()
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    outcome = Outcome(machine(), arguments.quick)
+    began = time.monotonic()
+    status = 0
+    try:
+        _run(_cases(arguments.what, quick=arguments.quick), outcome, console)
+        outcome.complete = True
+    except KeyboardInterrupt:
+        console.print("interrupted: what was measured so far follows", style="yellow")
+        status = 130
+    outcome.seconds = round(time.monotonic() - began, 1)
+    outcome.targets = list(_targets(outcome))
+    _print(outcome, console)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
+    console.print(f"written to {arguments.json} after {outcome.seconds:.0f} s", highlight=False)
+    return status or (1 if outcome.failures else 0)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())

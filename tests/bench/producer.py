@@ -1,0 +1,166 @@
+"""The load generator for ingest: one keep-alive connection that posts batch after batch.
+
+A process of its own, `python -m tests.bench.producer JOB`: it writes one line of JSON for each
+window it is told to measure on standard input, and ends with that. With `--floor` instead of a
+job nothing is posted: the same bodies are only decoded, here, which is what no service can beat.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import sys
+import time
+
+import msgspec
+
+from tests.bench.process import cpu_seconds
+from tests.bench.transport import Broken, PollReader
+
+_VARIANTS = 4
+"""Different bodies that are posted in turn."""
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one request carries: so many samples, of so many series in turn."""
+
+    samples: int
+    series: int
+    seconds: float
+    """How long to go on."""
+
+
+class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to post."""
+
+    host: str
+    port: int
+    pid: int
+
+
+class Ingested(msgspec.Struct, frozen=True):
+    """What came of a window."""
+
+    samples: int
+    requests: int
+    body_bytes: int
+    """Of one request."""
+    seconds: float
+    server_cpu: float
+
+
+class Failure(msgspec.Struct, frozen=True):
+    error: str
+
+
+class _Sample(msgspec.Struct):
+    name: str
+    labels: dict[str, str]
+    value: float
+    time: int
+
+
+class _Body(msgspec.Struct):
+    samples: list[_Sample]
+
+
+class _Answer(msgspec.Struct):
+    applied: int
+
+
+def bodies(batch: Batch) -> list[bytes]:
+    """Bodies as an agent on a few hundred hosts writes them."""
+    chance = random.Random(batch.samples)
+    now = round(time.time() * 1000)
+    modes = ("idle", "user", "system", "iowait")
+    return [
+        msgspec.json.encode(
+            _Body(
+                [
+                    _Sample(
+                        "node_cpu_seconds_total",
+                        {
+                            "host": f"web-{n % batch.series // 32:03}",
+                            "cpu": str(n % batch.series // 4 % 8),
+                            "mode": modes[n % 4],
+                        },
+                        round(chance.uniform(0, 100_000), 2),
+                        now,
+                    )
+                    for n in range(batch.samples)
+                ]
+            )
+        )
+        for _ in range(_VARIANTS)
+    ]
+
+
+class Producer:
+    """A connection, and what was posted on it."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._sock = socket.create_connection((job.host, job.port), timeout=60)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._answers = PollReader()
+
+    def measure(self, batch: Batch) -> Ingested:
+        """Post for some time, at least once, after a request that isn't counted."""
+        payloads = bodies(batch)
+        head = f"POST /v1/samples HTTP/1.1\r\nHost: {self._job.host}:{self._job.port}\r\n"
+        requests = [
+            f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+            for body in payloads
+        ]
+        self._post(requests[-1], batch.samples)
+        posted = 0
+        server_cpu, began = cpu_seconds(self._job.pid), time.monotonic()
+        while (seconds := time.monotonic() - began) < batch.seconds or not posted:
+            self._post(requests[posted % _VARIANTS], batch.samples)
+            posted += 1
+        server_cpu = cpu_seconds(self._job.pid) - server_cpu
+        return Ingested(posted * batch.samples, posted, len(payloads[0]), seconds, server_cpu)
+
+    def _post(self, request: bytes, samples: int) -> None:
+        self._sock.sendall(request)
+        documents: list[bytes] = []
+        while not documents:
+            data = self._sock.recv(65536)
+            if not data:
+                raise Broken("the server closed the producer's connection")
+            documents = self._answers.feed(data)
+        applied = msgspec.json.decode(documents[0], type=_Answer).applied
+        if applied != samples:
+            raise Broken(f"{applied} of {samples} samples were applied")
+
+
+def decode(batch: Batch) -> Ingested:
+    """The floor: decode the bodies for some time, and do nothing with them."""
+    payloads = bodies(batch)
+    decoder = msgspec.json.Decoder(_Body)
+    decoded = 0
+    cpu, began = time.process_time(), time.monotonic()
+    while (seconds := time.monotonic() - began) < batch.seconds or not decoded:
+        decoder.decode(payloads[decoded % _VARIANTS])
+        decoded += 1
+    cpu = time.process_time() - cpu
+    return Ingested(decoded * batch.samples, decoded, len(payloads[0]), seconds, cpu)
+
+
+def main() -> None:
+    try:
+        if sys.argv[1] == "--floor":
+            measure = decode
+        else:
+            measure = Producer(msgspec.json.decode(sys.argv[1], type=Job)).measure
+        for line in sys.stdin:
+            answer = measure(msgspec.json.decode(line, type=Batch))
+            print(msgspec.json.encode(answer).decode(), flush=True)
+    except (Broken, OSError) as error:
+        print(msgspec.json.encode(Failure(str(error))).decode(), flush=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
