@@ -1,0 +1,162 @@
+"""The benchmark's load generator is right: what it lets pass is what it says it is.
+
+Speed is not tested here; `python -m tests.bench` measures it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.bench.load import Window
+from tests.bench.sequence import Disorder, Sequence, read_polled, read_pushed, read_sample
+from tests.bench.systems import NAIVE, PUSHSVC, System
+from tests.bench.transport import Broken, reader
+
+
+@pytest.mark.parametrize(
+    ("system", "transport"),
+    [
+        (PUSHSVC, "websocket"),
+        (PUSHSVC, "sse"),
+        (PUSHSVC, "ndjson"),
+        (PUSHSVC, "longpoll"),
+        (NAIVE, "websocket"),
+        (NAIVE, "sse"),
+    ],
+    ids=lambda value: value.name if isinstance(value, System) else value,
+)
+def test_every_subscriber_is_given_every_sample(system: System, transport: str) -> None:
+    with system.serving() as server, server.subscribers(transport, 5) as subscribers:
+        for window in (Window("together", 0.1), Window("spread", 0.3)):
+            measured = subscribers.measure(window)
+            assert measured.published > 0
+            assert measured.delivered == 5 * measured.published
+            assert measured.server_cpu > 0
+            assert 0 < measured.p50_ms <= measured.p99_ms <= measured.max_ms
+
+
+def pushed(*numbers: float) -> bytes:
+    points = [[1, 1732320000000, number] for number in numbers]
+    return msgspec.json.encode({"type": "points", "id": "E.1", "series": [], "points": points})
+
+
+def test_in_order_is_right() -> None:
+    sequence = Sequence(2, read_pushed)
+    sequence.publish(4, now=10)
+    sequence.publish(2, now=20)
+    place = sequence.read(sequence.start(), pushed(2, 1)).target
+    assert place.complete
+    # Order holds within a series; a view may give out one series before another.
+    hop = sequence.read(place, pushed(4, 3, 5))
+    assert (hop.samples, hop.stamps) == (3, {10: 1, 20: 2})
+    assert hop.target.expected == sequence.here().expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "complaint"),
+    [
+        ((0, 1, 4), "4 came instead of 2"),
+        ((0, 1, 2, 2), "2 came instead of 4"),
+        ((0, 1, 3, 5, 2, 0), "0 came instead of 4"),
+        ((0, 1, 2, 3, 4, 5, 6), "6 was never published"),
+    ],
+    ids=["lost", "doubled", "again", "invented"],
+)
+def test_what_is_out_of_order_is_noticed(numbers: tuple[int, ...], complaint: str) -> None:
+    sequence = Sequence(2, read_pushed)
+    sequence.publish(6, now=10)
+    with pytest.raises(Disorder, match=complaint):
+        sequence.read(sequence.start(), pushed(*numbers))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"type":"gap","id":"E.1","lost":3}',
+        b'{"type":"goaway","retry":1}',
+        b'{"type":"points","id":"E.1","points":[[1,1,0.0,null,null,2]]}',
+        b"{",
+    ],
+    ids=["gap", "goaway", "merged", "cut"],
+)
+def test_other_documents_are_noticed(document: bytes) -> None:
+    sequence = Sequence(1, read_pushed)
+    sequence.publish(1, now=10)
+    with pytest.raises(Disorder, match="can't read"):
+        sequence.read(sequence.start(), document)
+
+
+def test_a_poll_is_followed_by_one_with_its_cursor() -> None:
+    sequence = Sequence(1, read_polled)
+    sequence.publish(1, now=10)
+    hop = sequence.read(sequence.start(), b'{"id":"E/.7","documents":[%b]}' % pushed(0))
+    assert (hop.samples, hop.cursor) == (1, "E%2F.7")
+
+
+def test_a_stream_without_a_past_begins_here() -> None:
+    sequence = Sequence(3, read_sample)
+    sequence.publish(4, now=10)
+    place = sequence.here()
+    sequence.publish(1, now=20)
+    assert sequence.read(place, b'{"name":"x","value":4}').samples == 1
+    with pytest.raises(Disorder):
+        sequence.read(place, b'{"name":"x","value":3}')
+
+
+def chunked(*parts: bytes) -> bytes:
+    head = b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x;x=y\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+WEBSOCKET = (
+    b"HTTP/1.1 101 \r\nSec-WebSocket-Accept: pYETGFjeVZwlmznkwkFv1i9kteI=\r\n\r\n"
+    b"\x81\x03one"
+    + b"\x81\x7e\x01\x00"
+    + b"x" * 256
+    + b"\x89\x01p"
+    + b"\x01\x02th"
+    + b"\x80\x03ree"
+)
+BIG = b"x" * 256
+SSE = chunked(b"id: 1\ndata: on", b"e\n\n", b"data: %b\n\n:\n\n" % BIG, b"data: three\n\n")
+NDJSON = chunked(b"one\n", b"%b\n\nthr" % BIG, b"ee\n")
+POLLS = b"".join(
+    b"HTTP/1.1 200 \r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    for body in (b"one", b"x" * 256, b"three")
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+@pytest.mark.parametrize(
+    ("transport", "stream"),
+    [("websocket", WEBSOCKET), ("sse", SSE), ("ndjson", NDJSON), ("longpoll", POLLS)],
+    ids=["websocket", "sse", "ndjson", "longpoll"],
+)
+def test_documents_are_found_however_the_bytes_are_cut(
+    transport: str, stream: bytes, size: int
+) -> None:
+    incoming = reader(transport)
+    documents = []
+    for start in range(0, len(stream), size):
+        documents += incoming.feed(stream[start : start + size])
+    assert documents == [b"one", b"x" * 256, b"three"]
+    assert incoming.opened
+    assert incoming.clean
+
+
+@pytest.mark.parametrize(
+    ("transport", "stream"),
+    [
+        ("websocket", b"HTTP/1.1 503 \r\n\r\n"),
+        ("websocket", b"HTTP/1.1 101 \r\nsec-websocket-accept: no\r\n\r\n"),
+        ("websocket", WEBSOCKET + b"\x88\x02\x03\xe8"),
+        ("sse", SSE + b"0\r\n\r\n"),
+        ("ndjson", b"HTTP/1.1 406 \r\n\r\n"),
+        ("longpoll", b"HTTP/1.1 200 \r\n\r\n"),
+        ("longpoll", b"\r\n\r\n"),
+    ],
+)
+def test_a_stream_that_is_refused_or_ends_is_noticed(transport: str, stream: bytes) -> None:
+    with pytest.raises(Broken):
+        reader(transport).feed(stream)
