@@ -9,8 +9,8 @@ import click
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options
+from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command
 from pushsvc.cli.serve import explain_bind
-from pushsvc.cli.signals import drain_on_signal, run_command
 from pushsvc.config import Settings
 from pushsvc.demo.producer import run_producer
 from pushsvc.log import configure_logging
@@ -40,6 +40,7 @@ def command(hz: float, **flags: Any) -> None:
     """
     settings = load_settings(**flags, defaults=_DEFAULTS).settings
     configure_logging(settings.log.level, settings.log.format)
+    prepare_to_serve()
     try:
         run_command(partial(_demo, settings, hz))
     except OSError as error:

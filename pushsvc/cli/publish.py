@@ -11,7 +11,7 @@ import click
 import trio
 
 from pushsvc.cli.options import check_url, fail, url_option
-from pushsvc.cli.signals import run_command
+from pushsvc.cli.process import run_command
 from pushsvc.client import ClientError, open_publisher
 
 _CHUNK = 64 * 1024

@@ -9,7 +9,7 @@ import click
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options
-from pushsvc.cli.signals import drain_on_signal, run_command
+from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command
 from pushsvc.client.errors import reason
 from pushsvc.config import Settings
 from pushsvc.log import configure_logging
@@ -27,6 +27,7 @@ def command(**flags: Any) -> None:
     """
     settings = load_settings(**flags).settings
     configure_logging(settings.log.level, settings.log.format)
+    prepare_to_serve()
     try:
         run_command(partial(_serve, settings))
     except OSError as error:

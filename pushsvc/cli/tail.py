@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from pushsvc.cli.options import check_url, fail, url_option
-from pushsvc.cli.signals import run_command
+from pushsvc.cli.process import run_command
 from pushsvc.client import ClientError, Gap, Points, Sample, Stream, connect
 from pushsvc.errors import Problem
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pushsvc.core.history import History
@@ -24,6 +24,7 @@ class Series:
         "identity",
         "kind",
         "ref",
+        "stateful",
         "unit",
         "views",
     )
@@ -31,20 +32,23 @@ class Series:
     def __init__(self, ref: int, rows: Rows, seq: int, history_limit: int) -> None:
         self.ref = ref
         self.identity: Identity = rows.identity
-        stateful = rows.stateful
+        self.stateful = rows.stateful
+        """Whether its values are those of a state rather than numbers; that never changes."""
         self.declared = rows.kind is not None
         """Whether a producer named the kind; a kind that was guessed may still be corrected."""
-        self.kind: Kind = rows.kind or ("state" if stateful else "gauge")
+        self.kind: Kind = rows.kind or ("state" if self.stateful else "gauge")
         self.unit = rows.unit or ""
         self.help = rows.help or ""
         self.described_seq = seq
         """The batch that last changed what a client must be told: creation, kind, unit or help."""
-        self.history = History(history_limit, stateful=stateful)
+        self.history = History(history_limit, stateful=self.stateful)
         self.views: list[View] = []
 
     def conflict(self, rows: Rows) -> str | None:
         """Why `rows` can't belong to this series; None when they can."""
-        if rows.stateful != (self.kind == "state"):
+        if (rows.kind is None or rows.kind == self.kind) and rows.stateful is self.stateful:
+            return None
+        if rows.stateful is not self.stateful:
             got = "a state (string, bool or null)" if rows.stateful else "a number"
             return f"{self.identity.text} is a {self.kind}, the sample's value is {got}"
         if rows.kind is not None and rows.kind != self.kind and self.declared:
@@ -72,6 +76,8 @@ class Catalog:
 
     def __init__(self) -> None:
         self._by_text: dict[str, Series] = {}
+        self.get: Callable[[str], Series | None] = self._by_text.get
+        """The series with this canonical identity: the dict's own, since each sample asks."""
         # label name -> value -> ref -> series; a dict of refs keeps the order of creation.
         self._index: dict[str, dict[str, dict[int, Series]]] = {}
         self._next_ref = 1
@@ -81,10 +87,6 @@ class Catalog:
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self._by_text.values())
-
-    def get(self, text: str) -> Series | None:
-        """The series with this canonical identity."""
-        return self._by_text.get(text)
 
     def add(self, rows: Rows, seq: int, history_limit: int) -> Series:
         """Create the series of `rows`, which must not exist. It gets the next ref, never reused."""

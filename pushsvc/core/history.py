@@ -26,6 +26,7 @@ class History:
         "_base",
         "_known",
         "_limit",
+        "_newest",
         "_ordered",
         "_seqs",
         "_times",
@@ -42,6 +43,7 @@ class History:
         self._known = 0  # ordinal of _seqs[0]
         self._base = 0  # ordinal of _times[0] and _values[0]
         self._ordered = True  # whether times never went back: late samples are kept as they came
+        self._newest = -(1 << 62)  # the newest time, for as long as they are ordered
         self.first = 0
         """Ordinal of the oldest row that is held."""
         self.total = 0
@@ -58,16 +60,23 @@ class History:
     def extend(self, seq: int, times: Sequence[int], values: Sequence[Value]) -> None:
         """Append the samples of batch `seq`, which is not lower than any before it."""
         count = len(times)
-        if self._ordered:
-            self._ordered = _never_falls(self._times[-1:], times)
         if count == 1:
+            # Most batches bring one sample a series: this is the hot path of ingest.
+            time = times[0]
             self._seqs.append(seq)
-            self._times.append(times[0])
+            self._times.append(time)
             self._values.append(values[0])  # type: ignore[arg-type]
+            if time < self._newest:
+                self._ordered = False
+            else:
+                self._newest = time
         else:
             self._seqs.extend(repeat(seq, count))
             self._times.extend(times)
             self._values.extend(values)  # type: ignore[arg-type]
+            if self._ordered:
+                self._ordered = times[0] >= self._newest and _never_falls(times)
+                self._newest = max(self._newest, times[-1])
         self.total += count
         if self.total - self.first > self._limit:
             self._evict(self.total - self._limit)
@@ -137,7 +146,5 @@ class History:
             self._known += forgotten
 
 
-def _never_falls(before: Sequence[int], times: Sequence[int]) -> bool:
-    if before and times[0] < before[0]:
-        return False
-    return len(times) == 1 or all(a <= b for a, b in pairwise(times))
+def _never_falls(times: Sequence[int]) -> bool:
+    return all(a <= b for a, b in pairwise(times))
