@@ -177,6 +177,8 @@ def hypercorn_config(*, message_bytes: int) -> Config:
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.keep_alive_timeout = 75.0
+    # Producers keep a connection for days; it need not be replaced every thousand requests.
+    config.keep_alive_max_requests = 1_000_000_000
     config.websocket_max_message_size = message_bytes
     # Heartbeats are documents here, so that scripts see them; pings nobody waits for add nothing.
     config.websocket_ping_interval = None
