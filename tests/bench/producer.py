@@ -100,7 +100,10 @@ class Producer:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._sock = socket.create_connection((job.host, job.port), timeout=60)
+        self._connect()
+
+    def _connect(self) -> None:
+        self._sock = socket.create_connection((self._job.host, self._job.port), timeout=60)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._answers = PollReader()
 
@@ -133,6 +136,10 @@ class Producer:
         applied = msgspec.json.decode(documents[0], type=_Answer).applied
         if applied != samples:
             raise Broken(f"{applied} of {samples} samples were applied")
+        if self._answers.closing:
+            # Hypercorn answers 1,000 requests on a connection unless told otherwise.
+            self._sock.close()
+            self._connect()
 
 
 def decode(batch: Batch) -> Ingested:

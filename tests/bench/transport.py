@@ -219,6 +219,8 @@ class PollReader:
     def __init__(self) -> None:
         self.opened = False
         self.clean = True
+        self.closing = False
+        """Whether the server said that it answers no more on this connection."""
         self._rest = b""
 
     def replies(self) -> bytes:
@@ -236,6 +238,7 @@ class PollReader:
             if stop > len(rest):
                 break
             self.opened = True
+            self.closing = head.fields.get(b"connection", b"").lower() == b"close"
             documents.append(rest[end + 4 : stop])
             rest = rest[stop:]
         self._rest = rest
