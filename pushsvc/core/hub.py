@@ -195,16 +195,20 @@ class Hub:
             )
         self.refuse_future(start.since)
         view = self._view(wish, now)
-        replay = self._replay(view, start, describe, time_ms)
+        opening = view.open(
+            self.seq,
+            (start, describe),
+            self._pacing.replay_points,
+            lambda: self._replay(view, start, describe, time_ms),
+        )
         session = self._make_session()
         subscriber = Subscriber(
             session,
             carrier,
             view,
-            replay,
-            cursor=replay.cursor,
+            opening,
             replay_points=self._pacing.replay_points,
-            first=(self._hello(session, wish),) if greet else (),
+            hello=self._hello(session, wish) if greet else None,
         )
         self.subscribers[session] = subscriber
         view.subscribers[session] = subscriber

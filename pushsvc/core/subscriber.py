@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from pushsvc.core.replay import Replay
-from pushsvc.core.view import View
+from pushsvc.core.view import Opening, View
 from pushsvc.core.wire import Frame
 
 
@@ -65,25 +65,26 @@ class Subscriber:
         session: str,
         carrier: Carrier,
         view: View,
-        replay: Replay,
+        opening: Opening,
         *,
-        cursor: int,
         replay_points: int,
-        first: tuple[Frame, ...] = (),
+        hello: Frame | None,
     ) -> None:
         self.session = session
         self.carrier = carrier
         self.view = view
-        self.cursor = cursor
+        self.cursor = opening.since
         """Seq of the newest batch that the client has been given."""
         self.frames = 0
         """Frames pulled so far."""
         self.replayed = 0
         """How many of them were replayed for this client alone."""
         self._limit = replay_points
-        self._number = 0  # of the next shared frame; meaningful while there is no replay
-        self._replay: Replay | None = replay
-        self._pending: deque[Frame] = deque(first)
+        self._number = view.next_number  # of the next shared frame, for when there is no replay
+        self._replay = opening.replay
+        self._pending: deque[Frame] = deque(opening.frames)
+        if hello is not None:
+            self._pending.appendleft(hello)
 
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""

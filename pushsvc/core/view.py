@@ -9,7 +9,7 @@ little behind share them too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from pushsvc.core.subscriber import Subscriber
 
 
+_OPENINGS = 16
+"""Different openings kept while nothing changes: cursors and windows that are asked for."""
+
+
 class Wish(msgspec.Struct, frozen=True, eq=False):
     """What a dashboard asks to watch, after the server's limits were applied to it."""
 
@@ -37,6 +41,17 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
     def key(self) -> tuple[tuple[str, ...], float, Merge]:
         """Equal for wishes that the same frames fulfil."""
         return tuple(sorted({s.text for s in self.selectors})), self.max_hz, self.merge
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """How a stream begins: its first frames, and the replay that goes on from them.
+
+    Without one, the first frames were all: the next frame is the next that the view makes.
+    """
+
+    since: int
+    frames: tuple[Frame, ...]
+    replay: Replay | None
 
 
 class View:
@@ -80,6 +95,8 @@ class View:
         self.idle_since: float | None = now
         """Since when nobody has watched."""
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
+        self._openings: dict[Hashable, Opening] = {}
+        self._openings_at: tuple[int, int, int] | None = None
         self._next_number = 0
         # (number, seq, series) of series that are gone, oldest first.
         self._departed = deque(departed, maxlen=10_000)
@@ -106,6 +123,31 @@ class View:
         self._frames.append(frame)
         self._next_number += 1
         self.last_frame = now
+
+    # -- how streams begin -------------------------------------------------------------------------
+
+    def open(
+        self, seq: int, wanted: Hashable, limit: int, make_replay: Callable[[], Replay]
+    ) -> Opening:
+        """The opening for who asks for `wanted` now, when the hub is at batch `seq`.
+
+        After a restart everyone comes back at once, and wants the same: until something changes,
+        they are given the same frames.
+        """
+        now_at = (seq, self.seq, self._next_number)
+        if now_at != self._openings_at:
+            self._openings_at = now_at
+            self._openings.clear()
+        opening = self._openings.get(wanted)
+        if opening is None:
+            replay = make_replay()
+            since = replay.cursor
+            frames = tuple(replay.slice(self.seq, limit))
+            whole = replay.cursor == self.seq
+            opening = Opening(since, frames, None if whole else replay)
+            if whole and len(self._openings) < _OPENINGS:
+                self._openings[wanted] = opening
+        return opening
 
     # -- series come and go ------------------------------------------------------------------------
 

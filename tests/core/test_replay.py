@@ -326,3 +326,46 @@ class TestWatch:
         seqs = [int(d["id"].split(".")[1]) for d in client.documents if "id" in d]
         assert seqs == sorted(seqs)
         assert client.values["b"] == [float(value) for value in range(30)]
+
+
+class TestOpenings:
+    def frames(self, world: World, **start: Any) -> list[Any]:
+        subscriber = world.subscribe(greet=False, **start)
+        frames = []
+        while (frame := subscriber.pull()) is not None:
+            frames.append(frame)
+        return frames
+
+    def test_who_comes_for_the_same_gets_the_same_frames(self) -> None:
+        world = World()
+        cursor = str(world.publish({"a": [1.0]}).cursor)
+        world.publish({"a": [2.0]})
+        first, second = self.frames(world), self.frames(world)
+        assert first
+        assert all(a is b for a, b in zip(first, second, strict=True))
+        resumed = self.frames(world, since=cursor)
+        assert resumed[0] is self.frames(world, since=cursor)[0]
+        assert resumed[0] is not first[0]
+
+    def test_what_has_changed_is_not_shared(self) -> None:
+        world = World()
+        world.publish({"a": [1.0]})
+        first = self.frames(world)
+        world.publish({"b": [2.0]})
+        world.tick(1.0)
+        client = Client()
+        client.pull(world.subscribe())
+        assert client.values == {"a": [1.0], "b": [2.0]}
+        assert self.frames(world)[0] is not first[0]
+
+    def test_long_ones_are_each_client_s_own(self) -> None:
+        world = World(pacing=Pacing(replay_points=3))
+        for value in range(10):
+            world.publish({"a": [float(value)]})
+        one, two = Client(), Client()
+        first = world.subscribe(since="e1.0")
+        second = world.subscribe(since="e1.0")
+        one.pull(first, 3)
+        two.pull(second)
+        one.pull(first)
+        assert one.values == two.values == {"a": [float(value) for value in range(10)]}
