@@ -1,0 +1,9 @@
+// Runs before the first paint, so that a chosen theme never flashes up as the other one.
+try {
+  const theme = localStorage.getItem('pushsvc.theme');
+  if (theme === 'light' || theme === 'dark') {
+    document.documentElement.dataset.theme = theme;
+  }
+} catch {
+  // Without storage there is no choice to follow.
+}

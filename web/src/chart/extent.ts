@@ -1,0 +1,54 @@
+import type { Format } from '../format/units.ts';
+import { roundStep } from './splits.ts';
+
+/** The y-axis: its ends and the step of its grid. */
+export interface Extent {
+  readonly min: number;
+  readonly max: number;
+  readonly step: number;
+}
+
+const STEPS = 4;
+/** Share of the highest value from which on the lowest is far from zero. */
+const FAR = 0.6;
+
+/**
+ * An axis that fits values from `low` to `high` and stays still while it can.
+ *
+ * It ends on round numbers, grows at once and shrinks only when less than half of it is in use.
+ * Zero is on it unless the values are far from zero, and a unit's own bounds are kept to.
+ */
+export function extentOf(
+  low: number,
+  high: number,
+  format: Pick<Format, 'base' | 'bounds'>,
+  before: Extent | null,
+): Extent {
+  if (!(low <= high)) {
+    return before ?? { min: 0, max: 1, step: 0.25 };
+  }
+  if (before !== null && fits(low, high, before)) {
+    return before;
+  }
+  const { bounds, base } = format;
+  if (bounds !== null && low >= bounds[0] && high <= bounds[1] && high > bounds[1] / 4) {
+    return { min: bounds[0], max: bounds[1], step: (bounds[1] - bounds[0]) / STEPS };
+  }
+  let min = low > 0 && low > FAR * high ? low : Math.min(low, 0);
+  let max = high < 0 && high < FAR * low ? high : Math.max(high, 0);
+  if (max === min) {
+    // A flat line lies in the middle, with room for what a change would be.
+    const room = Math.abs(max) * 0.1 || 1;
+    max += room;
+    min = min === 0 ? 0 : min - room;
+  }
+  const step = roundStep((max - min) * 1.05, STEPS, base);
+  const floor = Math.floor(min / step + 1e-9) * step;
+  return { min: floor, max: Math.max(Math.ceil(max / step - 1e-9), floor / step + 1) * step, step };
+}
+
+function fits(low: number, high: number, { min, max }: Extent): boolean {
+  // On an axis that has zero, what lies between it and the values is in use as well.
+  const used = Math.max(high, max === 0 ? 0 : high) - Math.min(low, min === 0 ? 0 : low);
+  return low >= min && high <= max && used >= (max - min) * 0.4;
+}

@@ -1,0 +1,52 @@
+/** Where the lines of a grid are: round numbers, and round times of day. */
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const TIME_STEPS = [
+  ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND),
+  ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  ...[1, 2, 3, 6, 12, 24].map((n) => n * HOUR),
+];
+
+/** Round local times between two times, `most` of them. */
+export function timeSplits(from: number, to: number, most: number): number[] {
+  const step =
+    TIME_STEPS.find((candidate) => (to - from) / candidate <= most) ?? TIME_STEPS.at(-1)!;
+  // Steps of hours are round where the clock on the wall says so.
+  const zone = new Date(to).getTimezoneOffset() * MINUTE;
+  return multiples(from - zone, to - zone, step).map((time) => time + zone);
+}
+
+/** What stands under those lines: seconds only where they differ. */
+export function timeLabels(splits: readonly number[]): string[] {
+  const seconds = splits.length > 1 && splits[1]! - splits[0]! < MINUTE;
+  const two = (n: number): string => String(n).padStart(2, '0');
+  return splits.map((time) => {
+    const date = new Date(time);
+    const minutes = `${two(date.getHours())}:${two(date.getMinutes())}`;
+    return seconds ? `${minutes}:${two(date.getSeconds())}` : minutes;
+  });
+}
+
+/** The round step (1, 2 or 5 times a power) that cuts a span into `most` parts at the most. */
+export function roundStep(span: number, most: number, base: 10 | 1024): number {
+  const raw = span / most;
+  if (base === 1024) {
+    const power = 1024 ** Math.max(0, Math.floor(Math.log(raw) / Math.log(1024)));
+    const candidates = raw < 1 ? [1] : [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+    return power * candidates.find((factor) => factor * power >= raw)!;
+  }
+  const power = 10 ** Math.floor(Math.log10(raw));
+  return power * [1, 2, 5, 10].find((factor) => factor * power >= raw * (1 - 1e-9))!;
+}
+
+/** Multiples of a step from one number to another. */
+export function multiples(from: number, to: number, step: number): number[] {
+  const result: number[] = [];
+  // Multiplied rather than added up, so that no error grows.
+  for (let n = Math.ceil(from / step - 1e-9); n * step <= to + step * 1e-9; n += 1) {
+    result.push(n * step);
+  }
+  return result;
+}

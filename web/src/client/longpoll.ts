@@ -1,0 +1,60 @@
+import { endOfFailure, endOfResponse } from './http.ts';
+import type { Document } from './protocol.ts';
+import type { Listener, Transport } from './transport.ts';
+
+const WAIT_SECONDS = 25;
+
+interface Answer {
+  readonly id: string;
+  readonly documents: readonly Document[];
+}
+
+/** One poll after the other: it passes wherever a web page does. */
+export const longpoll: Transport = {
+  name: 'longpoll',
+  hold: WAIT_SECONDS,
+  open(request, listener) {
+    const abort = new AbortController();
+    void run(request, listener, abort.signal);
+    return { close: () => abort.abort() };
+  },
+};
+
+async function run(request: () => URL, listener: Listener, signal: AbortSignal): Promise<void> {
+  // The first answer comes soon even if there is no news: it tells that polling works.
+  let wait = 1;
+  try {
+    while (!signal.aborted) {
+      const url = request();
+      url.searchParams.set('wait', String(wait));
+      wait = WAIT_SECONDS;
+      const response = await fetch(url, {
+        headers: { Accept: 'application/json' },
+        cache: 'no-store',
+        signal,
+      });
+      if (!response.ok) {
+        const end = await endOfResponse(response);
+        if (!signal.aborted) {
+          listener.ended(end);
+        }
+        return;
+      }
+      const answer: Answer = await response.json();
+      for (const document of answer.documents) {
+        // A goaway among them makes the stream close this link.
+        if (signal.aborted) {
+          return;
+        }
+        listener.received(document);
+      }
+      if (!signal.aborted) {
+        listener.alive(answer.id);
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) {
+      listener.ended(endOfFailure(error));
+    }
+  }
+}

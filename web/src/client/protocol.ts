@@ -1,0 +1,123 @@
+/** The documents of wire protocol v1, as a server sends them. */
+
+export type Kind = 'gauge' | 'counter' | 'delta' | 'state';
+export type Merge = 'all' | 'last' | 'envelope';
+export type Value = number | string | boolean | null;
+export type Labels = Readonly<Record<string, string>>;
+
+/** What a series is. `ref` stands for it in the points of one epoch. */
+export interface Description {
+  readonly ref: number;
+  readonly name: string;
+  readonly labels: Labels;
+  readonly kind: Kind;
+  readonly unit: string;
+  readonly help?: string;
+}
+
+/** `[ref, time_ms, value]`, or merged: `[ref, time_ms, last, min, max, count]`. */
+export type Point =
+  | readonly [ref: number, time: number, value: Value]
+  | readonly [
+      ref: number,
+      time: number,
+      last: Value,
+      min: number | null,
+      max: number | null,
+      count: number,
+    ];
+
+export interface Hello {
+  readonly type: 'hello';
+  readonly epoch: string;
+  readonly session: string;
+  /** Seconds of quiet after which the server sends a heartbeat. */
+  readonly heartbeat: number;
+  readonly granted: {
+    readonly max_hz: number;
+    readonly merge: Merge;
+    readonly select: readonly string[];
+  };
+}
+
+export interface Points {
+  readonly type: 'points';
+  readonly id?: string;
+  readonly series?: readonly Description[];
+  readonly points: readonly Point[];
+}
+
+/** Samples that can't be given any more; null where nobody knows how many. */
+export interface Gap {
+  readonly type: 'gap';
+  readonly id: string;
+  readonly lost: number | null;
+}
+
+export interface Gone {
+  readonly type: 'gone';
+  readonly id: string;
+  readonly refs: readonly number[];
+}
+
+export interface Heartbeat {
+  readonly type: 'heartbeat';
+  readonly id: string;
+  readonly time: number;
+}
+
+/** The server drains: come back with your cursor in `retry` milliseconds. */
+export interface GoAway {
+  readonly type: 'goaway';
+  readonly retry: number;
+}
+
+export interface ErrorDocument {
+  readonly type: 'error';
+  readonly code: string;
+  readonly message: string;
+}
+
+export type Document = Hello | Points | Gap | Gone | Heartbeat | GoAway | ErrorDocument;
+
+/** What a stream is asked for; what is left out, the server chooses. */
+export interface Query {
+  /** Selectors; none means every series. */
+  readonly select?: readonly string[];
+  /** History wanted at the start, such as `15m`. */
+  readonly window?: string;
+  readonly maxHz?: number;
+  readonly merge?: Merge;
+}
+
+export const SUBPROTOCOL = 'pushsvc.v1';
+
+/** The stream's URL for a query, from `since` on if there is a cursor. */
+export function streamUrl(base: URL, query: Query, since: string | null): URL {
+  const url = new URL(base);
+  for (const selector of query.select ?? []) {
+    url.searchParams.append('select', selector);
+  }
+  if (query.window !== undefined) {
+    url.searchParams.set('window', query.window);
+  }
+  if (query.maxHz !== undefined) {
+    url.searchParams.set('max_hz', String(query.maxHz));
+  }
+  if (query.merge !== undefined) {
+    url.searchParams.set('merge', query.merge);
+  }
+  if (since !== null) {
+    url.searchParams.set('since', since);
+  }
+  return url;
+}
+
+/** Read one document. Throws a SyntaxError for what is none. */
+export function parseDocument(text: string): Document {
+  const document: unknown = JSON.parse(text);
+  if (typeof document !== 'object' || document === null || !('type' in document)) {
+    throw new SyntaxError('not a document of the stream');
+  }
+  return document as Document;
+}

@@ -1,0 +1,188 @@
+/** What stands behind the page: the stream, what it brought, and what the viewer chose. */
+
+import { batch, computed, type Signal, signal } from '@preact/signals';
+import { Painter } from './chart/painter.ts';
+import { type Description, type Status, Stream, type Value } from './client/index.ts';
+import { Clock } from './clock.ts';
+import { recall, remember } from './settings.ts';
+import type { Panel } from './store/panel.ts';
+import { Store } from './store/store.ts';
+
+const MINUTE = 60_000;
+
+/** Windows on offer, in milliseconds. */
+export const WINDOWS: readonly { readonly ms: number; readonly title: string }[] = [
+  { ms: MINUTE, title: '1m' },
+  { ms: 5 * MINUTE, title: '5m' },
+  { ms: 15 * MINUTE, title: '15m' },
+  { ms: 60 * MINUTE, title: '1h' },
+];
+const DEFAULT_WINDOW = 15 * MINUTE;
+
+const BEAT_MS = 500;
+const STALE_MS = 10_000;
+const TRIM_MS = 5_000;
+const RATE_MS = 5_000;
+/** Points per series that an older part of the window is filled in with. */
+const BACKFILL_POINTS = 1_200;
+/** A producer whose clock is ahead is followed so far (the server takes no more either). */
+const AHEAD_MS = 600_000;
+
+/** live: samples flow. stale: connected, but none came for long. cut: not connected. */
+export type Freshness = 'connecting' | 'live' | 'stale' | 'cut' | 'refused';
+
+export class Dashboard {
+  readonly panels: Signal<readonly Panel[]> = signal([]);
+  readonly status: Signal<Status>;
+  /** Twice a second: when texts look at their values again. Unix milliseconds of the server. */
+  readonly now: Signal<number>;
+  readonly seriesCount = signal(0);
+  /** Samples a second over the last few; null until that is known. */
+  readonly sampleRate: Signal<number | null> = signal(null);
+  /** Whether the server has told which series there are. */
+  readonly described = signal(false);
+  readonly windowMs: Signal<number>;
+  readonly filter = signal('');
+  /** The time that a pointer is at, in any panel. */
+  readonly hover: Signal<number | null> = signal(null);
+  /** Why an older part of the window could not be filled in; empty if it could. */
+  readonly notice = signal('');
+  readonly painter = new Painter();
+
+  readonly store: Store;
+  private readonly stream: Stream;
+  private readonly clock = new Clock();
+  private readonly origin: URL;
+  private loadedMs: number;
+  private counts: { at: number; samples: number }[] = [];
+  private trimmedAt = 0;
+
+  /** Talks to the service at `origin`; nothing happens before `start`. */
+  constructor(origin: URL) {
+    this.origin = origin;
+    this.windowMs = signal(rememberedWindow());
+    this.loadedMs = Math.max(this.windowMs.value, DEFAULT_WINDOW);
+    this.now = signal(this.clock.now());
+    this.store = new Store({
+      arranged: (panels) => {
+        this.panels.value = panels;
+        this.painter.dirtyAll();
+      },
+      changed: (panels) => this.painter.dirty(panels),
+    });
+    this.stream = new Stream({
+      url: new URL('v1/stream', origin),
+      query: { window: `${this.loadedMs / MINUTE}m`, merge: 'envelope' },
+      onDocument: (document) => {
+        this.store.take(document);
+        this.described.value = this.store.described;
+      },
+      onStatus: (status) => this.changeStatus(status),
+    });
+    this.status = signal(this.stream.status);
+  }
+
+  /** How fresh the picture is as a whole. */
+  readonly freshness = computed<Freshness>(() => {
+    const { phase, attempt } = this.status.value;
+    if (phase === 'refused') {
+      return 'refused';
+    }
+    if (phase !== 'live') {
+      return this.described.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
+    }
+    return this.quietMs.value > Math.max(STALE_MS, 4 * this.store.interval) ? 'stale' : 'live';
+  });
+
+  /** Milliseconds since samples last came, from whichever series. */
+  readonly quietMs = computed<number>(() => {
+    this.now.value;
+    const { lastPointsAt } = this.store;
+    return Number.isNaN(lastPointsAt) ? 0 : Math.max(0, Date.now() - lastPointsAt);
+  });
+
+  start(): void {
+    this.stream.start();
+    setInterval(() => this.beat(), BEAT_MS);
+  }
+
+  /** Try to connect now rather than when it was planned. */
+  retryNow(): void {
+    this.stream.retryNow();
+  }
+
+  /** The right edge of all charts: now, or a little later for a producer that is ahead. */
+  get edge(): number {
+    const now = this.clock.now();
+    const { newest } = this.store;
+    return newest > now && newest < now + AHEAD_MS ? newest : now;
+  }
+
+  /** Show another window. What is missing of it is asked of the server's history. */
+  choose(windowMs: number): void {
+    this.windowMs.value = windowMs;
+    remember('pushsvc.window', String(windowMs));
+    this.painter.dirtyAll();
+    if (windowMs > this.loadedMs) {
+      this.loadedMs = windowMs;
+      void this.backfill(windowMs);
+    }
+  }
+
+  private async backfill(windowMs: number): Promise<void> {
+    const url = new URL('v1/history', this.origin);
+    url.searchParams.set('window', `${windowMs / MINUTE}m`);
+    url.searchParams.set('points', String(BACKFILL_POINTS));
+    try {
+      const response = await fetch(url, { headers: { Accept: 'application/json' } });
+      const answer: {
+        detail?: string;
+        series?: (Description & { points: [number, Value][] })[];
+      } = await response.json();
+      if (answer.series === undefined) {
+        throw new Error(answer.detail ?? `the server answered ${response.status}`);
+      }
+      // Each bucket of time keeps its lowest and its highest sample.
+      this.store.backfill(answer.series, (4 * windowMs) / BACKFILL_POINTS);
+      this.notice.value = '';
+    } catch (error) {
+      this.loadedMs = DEFAULT_WINDOW;
+      this.notice.value = `Older samples could not be fetched: ${(error as Error).message}`;
+    }
+  }
+
+  private changeStatus(status: Status): void {
+    const before = this.status.peek().phase;
+    this.status.value = status;
+    if (status.phase === 'live' && before !== 'live') {
+      // What is replayed now says nothing about the rate.
+      this.counts = [];
+      void this.clock.compare(new URL('livez', this.origin));
+    }
+  }
+
+  private beat(): void {
+    const at = Date.now();
+    if (at - this.trimmedAt >= TRIM_MS) {
+      this.trimmedAt = at;
+      this.store.trim(this.edge - this.loadedMs - MINUTE);
+    }
+    this.counts.push({ at, samples: this.store.samples });
+    this.counts = this.counts.filter((count) => at - count.at <= RATE_MS);
+    const first = this.counts[0]!;
+    batch(() => {
+      this.seriesCount.value = this.store.live;
+      this.sampleRate.value =
+        this.status.value.phase === 'live' && at - first.at >= 4 * BEAT_MS
+          ? ((this.store.samples - first.samples) * 1000) / (at - first.at)
+          : null;
+      this.now.value = this.edge;
+    });
+    this.painter.dirtyAll();
+  }
+}
+
+function rememberedWindow(): number {
+  const ms = Number(recall('pushsvc.window'));
+  return WINDOWS.some((one) => one.ms === ms) ? ms : DEFAULT_WINDOW;
+}

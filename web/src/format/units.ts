@@ -1,0 +1,167 @@
+/**
+ * Values as people read them, by unit: bytes in IEC steps, seconds down to µs, ratios as percent.
+ *
+ * Units are those of Prometheus (base units, spelled out) and the common short forms.
+ */
+
+export interface Format {
+  /** One value to three digits, with its unit. */
+  value(value: number): string;
+  /** The labels of an axis: one prefix and as many decimals for all of them. */
+  ticks(values: readonly number[]): string[];
+  /** Step sizes that make round labels are multiples of powers of this: 10, or 1024 for bytes. */
+  readonly base: 10 | 1024;
+  /** Bounds that values of this unit have by nature. */
+  readonly bounds: readonly [number, number] | null;
+}
+
+interface Step {
+  readonly factor: number;
+  readonly symbol: string;
+}
+
+const steps = (base: number, from: number, symbols: string): Step[] =>
+  symbols.split(',').map((symbol, index) => ({ factor: base ** (index + from), symbol }));
+
+const SI_UP = steps(1000, 0, ',k,M,G,T,P,E');
+const SI = steps(1000, -3, 'n,µ,m,,k,M,G,T,P,E');
+const IEC = steps(1024, 0, ',Ki,Mi,Gi,Ti,Pi,Ei');
+const SECONDS: Step[] = [
+  ...steps(1000, -3, 'n,µ,m,').map(({ factor, symbol }) => ({ factor, symbol: `${symbol}s` })),
+  { factor: 60, symbol: 'min' },
+  { factor: 3600, symbol: 'h' },
+  { factor: 86_400, symbol: 'd' },
+];
+
+/** How a unit is written and scaled, before what it is per. */
+const ALIASES: Readonly<Record<string, string>> = {
+  '1': '',
+  By: 'bytes',
+  B: 'bytes',
+  byte: 'bytes',
+  s: 'seconds',
+  second: 'seconds',
+  '%': 'percent',
+  Hz: 'hertz',
+  C: 'celsius',
+  Cel: 'celsius',
+  V: 'volts',
+  A: 'amperes',
+  W: 'watts',
+  J: 'joules',
+};
+
+const SYMBOLS: Readonly<Record<string, string>> = {
+  hertz: 'Hz',
+  volts: 'V',
+  amperes: 'A',
+  watts: 'W',
+  joules: 'J',
+  meters: 'm',
+  grams: 'g',
+  bits: 'bit',
+};
+
+/** The format of a unit; with `perSecond` of its rate. */
+export function formatOf(unit: string, perSecond = false): Format {
+  const [, stem, per] = /^(.*?)(_per_second|\/s)?$/.exec(unit)!;
+  const base = ALIASES[stem!] ?? stem!;
+  const suffix = (per === undefined ? '' : '/s') + (perSecond ? (per === undefined ? '/s' : '²') : '');
+  switch (base) {
+    case 'bytes':
+      return scaled(IEC, `B${suffix}`, { base: 1024 });
+    case 'seconds':
+      // Seconds per second are no time any more.
+      return suffix === '' ? scaled(SECONDS, '', { ownSymbols: true }) : scaled(SI_UP, `s${suffix}`);
+    case 'milliseconds':
+    case 'ms':
+      return suffix === '' ? times(scaled(SECONDS, '', { ownSymbols: true }), 1e-3) : scaled(SI_UP, `ms${suffix}`);
+    case 'ratio':
+      return suffix === '' ? times(percent(''), 100, [0, 1]) : times(percent(suffix), 100);
+    case 'percent':
+      return suffix === '' ? { ...percent(''), bounds: [0, 100] } : percent(suffix);
+    case 'celsius':
+      return scaled([{ factor: 1, symbol: '' }], `°C${suffix}`);
+    case '':
+      return scaled(SI_UP, suffix);
+    default: {
+      const symbol = SYMBOLS[base];
+      return symbol === undefined ? scaled(SI_UP, `${base}${suffix}`) : scaled(SI, `${symbol}${suffix}`);
+    }
+  }
+}
+
+function percent(suffix: string): Format {
+  return scaled([{ factor: 1, symbol: '' }], `%${suffix}`);
+}
+
+interface Options {
+  readonly base?: 10 | 1024;
+  readonly ownSymbols?: boolean;
+}
+
+function scaled(ladder: readonly Step[], unit: string, options: Options = {}): Format {
+  const write = (text: string, step: Step): string => {
+    const end = options.ownSymbols ? step.symbol : `${step.symbol}${unit}`;
+    return end === '' ? text : `${text}\u202f${end}`;
+  };
+  return {
+    value(value) {
+      if (!Number.isFinite(value)) {
+        return '–';
+      }
+      const step = stepFor(ladder, Math.abs(value));
+      return write(digits(value / step.factor), step);
+    },
+    ticks(values) {
+      const most = Math.max(...values.map(Math.abs), 0);
+      const step = stepFor(ladder, most);
+      const spacing = values.length > 1 ? Math.abs(values[1]! - values[0]!) / step.factor : 1;
+      // As many decimals as the spacing has, which is a round number.
+      let decimals = 0;
+      while (decimals < 6 && Math.abs(round(spacing, decimals) - spacing) > spacing * 1e-3) {
+        decimals += 1;
+      }
+      return values.map((value) =>
+        value === 0 ? '0' : write((value / step.factor).toFixed(decimals), step),
+      );
+    },
+    base: options.base ?? 10,
+    bounds: null,
+  };
+}
+
+/** The same format for values that are to be multiplied first. */
+function times(format: Format, factor: number, bounds: Format['bounds'] = null): Format {
+  return {
+    value: (value) => format.value(value * factor),
+    ticks: (values) => format.ticks(values.map((value) => value * factor)),
+    base: format.base,
+    bounds,
+  };
+}
+
+function stepFor(ladder: readonly Step[], magnitude: number): Step {
+  const plain = ladder.find(({ factor }) => factor === 1) ?? ladder[0]!;
+  if (magnitude === 0) {
+    return plain;
+  }
+  // 999.95 would be written 1000: it belongs to the next step already.
+  return ladder.findLast(({ factor }) => magnitude * 1.0005 >= factor) ?? ladder[0]!;
+}
+
+function digits(value: number): string {
+  const magnitude = Math.abs(value);
+  if (magnitude >= 1e6 || (magnitude > 0 && magnitude < 1e-4)) {
+    return value.toExponential(2);
+  }
+  const decimals = magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : 2;
+  if (magnitude > 0 && magnitude < 0.1) {
+    return String(Number(value.toPrecision(2)));
+  }
+  return value.toFixed(decimals);
+}
+
+function round(value: number, decimals: number): number {
+  return Math.round(value * 10 ** decimals) / 10 ** decimals;
+}

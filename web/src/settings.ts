@@ -1,0 +1,17 @@
+/** Keep a choice for the next visit, where the browser lets us. */
+export function remember(key: string, value: string): void {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // Private windows and strict settings: the choice lasts as long as the page.
+  }
+}
+
+/** A choice of an earlier visit. */
+export function recall(key: string): string | null {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}

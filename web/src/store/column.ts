@@ -1,0 +1,156 @@
+/**
+ * The points of one series in columns: ascending times with values beside them.
+ *
+ * The arrays are twice as long as what they hold, so that dropping the oldest points is moving a
+ * mark, and the live part is always a contiguous view that a chart can be handed without a copy.
+ */
+export class Column {
+  private times: Float64Array;
+  private values: Float64Array;
+  /** Lowest and highest of what a point stands for; made when the first merged point comes. */
+  private lows: Float64Array | null = null;
+  private highs: Float64Array | null = null;
+  private start = 0;
+  private end = 0;
+  private readonly most: number;
+
+  /** Holds `most` points; then the oldest make room. */
+  constructor(most: number) {
+    this.most = most;
+    const size = Math.min(64, most * 2);
+    this.times = new Float64Array(size);
+    this.values = new Float64Array(size);
+  }
+
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /** Time of the newest point; NaN while there is none. */
+  get lastTime(): number {
+    return this.length > 0 ? this.times[this.end - 1]! : Number.NaN;
+  }
+
+  get lastValue(): number {
+    return this.length > 0 ? this.values[this.end - 1]! : Number.NaN;
+  }
+
+  get firstTime(): number {
+    return this.length > 0 ? this.times[this.start]! : Number.NaN;
+  }
+
+  /** Whether any point stands for several samples. */
+  get merged(): boolean {
+    return this.lows !== null;
+  }
+
+  /**
+   * Put a point where its time belongs. A second point of the same time replaces the first: what
+   * is given twice, by a restarted server for one, is there once.
+   */
+  put(time: number, value: number, low = value, high = value): void {
+    if ((low !== value || high !== value) && this.lows === null) {
+      this.lows = this.values.slice();
+      this.highs = this.values.slice();
+    }
+    let at = this.end;
+    if (this.length > 0 && time <= this.times[at - 1]!) {
+      at = this.find(time);
+      if (this.times[at] !== time) {
+        this.makeRoom();
+        // Making room may have moved everything.
+        at = this.find(time);
+        for (const column of this.columns()) {
+          column.copyWithin(at + 1, at, this.end);
+        }
+        this.end += 1;
+      }
+    } else {
+      this.makeRoom();
+      at = this.end;
+      this.end += 1;
+    }
+    this.times[at] = time;
+    this.values[at] = value;
+    if (this.lows !== null && this.highs !== null) {
+      this.lows[at] = low;
+      this.highs[at] = high;
+    }
+  }
+
+  /** Drop what is older. */
+  trim(before: number): void {
+    this.start = this.find(before);
+  }
+
+  /** Index, within the views, of the first point at or after a time; `length` if there is none. */
+  indexOf(time: number): number {
+    return this.find(time) - this.start;
+  }
+
+  /** Views of the points from index `from` up to `to`; valid until the next change. */
+  slice(from = 0, to = this.length): Slice {
+    const begin = this.start + from;
+    const end = this.start + to;
+    return {
+      times: this.times.subarray(begin, end),
+      values: this.values.subarray(begin, end),
+      lows: this.lows?.subarray(begin, end) ?? null,
+      highs: this.highs?.subarray(begin, end) ?? null,
+    };
+  }
+
+  private find(time: number): number {
+    let low = this.start;
+    let high = this.end;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.times[middle]! < time) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  private columns(): Float64Array[] {
+    return [this.times, this.values, this.lows, this.highs].filter((column) => column !== null);
+  }
+
+  private makeRoom(): void {
+    if (this.length >= this.most) {
+      this.start += this.length - this.most + 1;
+    }
+    if (this.end < this.times.length) {
+      return;
+    }
+    const { length } = this;
+    if (length * 2 > this.times.length) {
+      const size = Math.min(this.times.length * 2, this.most * 2);
+      this.times = this.grown(this.times, size);
+      this.values = this.grown(this.values, size);
+      this.lows = this.lows && this.grown(this.lows, size);
+      this.highs = this.highs && this.grown(this.highs, size);
+    } else {
+      for (const column of this.columns()) {
+        column.copyWithin(0, this.start, this.end);
+      }
+    }
+    this.start = 0;
+    this.end = length;
+  }
+
+  private grown(column: Float64Array, size: number): Float64Array {
+    const larger = new Float64Array(size);
+    larger.set(column.subarray(this.start, this.end));
+    return larger;
+  }
+}
+
+export interface Slice {
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+  readonly lows: Float64Array | null;
+  readonly highs: Float64Array | null;
+}

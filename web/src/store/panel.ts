@@ -1,0 +1,92 @@
+import type { Kind, Labels } from '../client/index.ts';
+import type { Series } from './series.ts';
+
+const natural = new Intl.Collator('en', { numeric: true });
+
+/** Label values of one line: what tells it from the others of its panel. */
+export interface Member {
+  readonly series: Series;
+  /** Short text for a legend; empty where the panel has one line only. */
+  readonly title: string;
+  /** Which colour it has; stays with it while others come and go. */
+  readonly colour: number;
+}
+
+/** All series of one metric, that are measured alike. */
+export class Panel {
+  readonly key: string;
+  readonly name: string;
+  readonly kind: Kind;
+  readonly unit: string;
+  /** Ordered by labels. */
+  members: readonly Member[] = [];
+  /** Labels that all lines have in common. */
+  common: Labels = {};
+  /** Names of the labels that tell lines apart. */
+  distinguishing: readonly string[] = [];
+
+  private readonly all = new Map<Series, number>();
+
+  constructor(series: Series) {
+    this.key = panelKey(series);
+    this.name = series.name;
+    this.kind = series.kind;
+    this.unit = series.unit;
+  }
+
+  get help(): string {
+    return this.members.find(({ series }) => series.help)?.series.help ?? '';
+  }
+
+  get empty(): boolean {
+    return this.all.size === 0;
+  }
+
+  add(series: Series): void {
+    if (!this.all.has(series)) {
+      this.all.set(series, this.freeColour());
+    }
+  }
+
+  remove(series: Series): void {
+    this.all.delete(series);
+  }
+
+  /** Work out order, colours and titles after series came or went. */
+  arrange(): void {
+    const series = [...this.all.keys()];
+    const names = [...new Set(series.flatMap(({ labels }) => Object.keys(labels)))].sort();
+    const same = (name: string): boolean =>
+      series.every(({ labels }) => labels[name] === series[0]!.labels[name]);
+    this.distinguishing = names.filter((name) => !same(name));
+    this.common = Object.fromEntries(
+      names.filter(same).map((name) => [name, series[0]!.labels[name]!]),
+    );
+    this.members = series
+      .map((one) => ({
+        series: one,
+        title: this.distinguishing.map((name) => one.labels[name] ?? '–').join(' · '),
+        colour: this.all.get(one)!,
+      }))
+      .sort((a, b) => natural.compare(a.title, b.title));
+  }
+
+  private freeColour(): number {
+    const taken = new Set(this.all.values());
+    let colour = 0;
+    while (taken.has(colour)) {
+      colour += 1;
+    }
+    return colour;
+  }
+}
+
+/** Series with the same key share a panel: the same axis fits them. */
+export function panelKey(series: Series): string {
+  return `${series.name} ${series.kind} ${series.unit}`;
+}
+
+/** Panels in the order of names as people count: load2 before load10. */
+export function byName(a: Panel, b: Panel): number {
+  return natural.compare(a.key, b.key);
+}

@@ -1,0 +1,177 @@
+import type { Description, Kind, Labels, Value } from '../client/index.ts';
+import { Column } from './column.ts';
+
+/** Points kept of one series: an hour at 10 Hz. */
+export const MOST_POINTS = 36_000;
+
+/** Silence after which a series that was heard of once only is called silent. */
+const UNKNOWN_INTERVAL_MS = 60_000;
+const LEAST_SILENCE_MS = 5_000;
+const LEAST_GAP_MS = 2_000;
+
+/** A change of a state: from `time` on it was `value`. */
+export interface Change {
+  readonly time: number;
+  readonly value: Value;
+}
+
+/** Name and labels as one string, equal exactly when they are. */
+export function identityOf(name: string, labels: Labels): string {
+  return JSON.stringify([name, ...Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
+/** One series as the page knows it; it outlives refs, epochs and connections. */
+export class Series {
+  readonly identity: string;
+  readonly name: string;
+  readonly labels: Labels;
+  kind: Kind;
+  unit: string;
+  help: string;
+  /** Points of anything but a state. */
+  readonly column = new Column(MOST_POINTS);
+  /** Changes of a state, oldest first. */
+  changes: Change[] = [];
+  /** When it was last heard of, in the time of its samples; NaN before the first. */
+  lastTime = Number.NaN;
+  /** When something of it last came in, by the clock of this browser. */
+  heardAt = Number.NEGATIVE_INFINITY;
+  /** Milliseconds that usually lie between two samples; 0 while unknown. */
+  interval = 0;
+  /** The server said that it is gone. It stays to be seen until its points leave the window. */
+  gone = false;
+  /** Counts changes, so that a reader knows whether to look again. */
+  version = 0;
+
+  /** Times after whose point the line is broken: samples may be missing there. */
+  private breaks: number[] = [];
+  /** Before this time points are from a thinned history, at most so far apart. */
+  private thinnedBefore = Number.NEGATIVE_INFINITY;
+  private thinnedInterval = 0;
+
+  constructor(description: Description) {
+    this.identity = identityOf(description.name, description.labels);
+    this.name = description.name;
+    this.labels = description.labels;
+    this.kind = description.kind;
+    this.unit = description.unit;
+    this.help = description.help ?? '';
+  }
+
+  describe(description: Description): void {
+    this.kind = description.kind;
+    this.unit = description.unit;
+    this.help = description.help ?? '';
+    this.gone = false;
+  }
+
+  /** Take in one point; `low` and `high` are null where it stands for one sample. */
+  put(time: number, value: Value, low: number | null = null, high: number | null = null): void {
+    this.version += 1;
+    this.heardAt = Date.now();
+    if (this.kind === 'state') {
+      this.change(time, value);
+    } else if (typeof value === 'number') {
+      this.column.put(time, value, low ?? value, high ?? value);
+    }
+    if (time > this.lastTime || Number.isNaN(this.lastTime)) {
+      this.learn(time - this.lastTime);
+      this.lastTime = time;
+    }
+  }
+
+  /** Take in older points, thinned so that they are at most `interval` apart. */
+  backfill(points: readonly (readonly [number, Value])[], interval: number): void {
+    const before = this.kind === 'state' ? this.changes[0]?.time : this.column.firstTime;
+    const older = points.filter(([time]) => !(time >= (before ?? Number.NaN)));
+    for (const [time, value] of older) {
+      if (this.kind === 'state') {
+        this.change(time, value);
+      } else if (typeof value === 'number') {
+        this.column.put(time, value);
+      }
+    }
+    if (older.length > 0) {
+      this.thinnedBefore = Math.max(this.thinnedBefore, before ?? older.at(-1)![0]);
+      this.thinnedInterval = interval;
+      this.version += 1;
+      if (Number.isNaN(this.lastTime)) {
+        this.lastTime = older.at(-1)![0];
+      }
+    }
+  }
+
+  /** Samples may be missing between what is there and what comes. */
+  break(): void {
+    if (!Number.isNaN(this.lastTime) && this.breaks.at(-1) !== this.lastTime) {
+      this.breaks.push(this.lastTime);
+      this.version += 1;
+    }
+  }
+
+  /** Whether nothing is known of what was between two neighbouring points. */
+  isGap(time: number, next: number): boolean {
+    if (this.breaks.some((at) => time <= at && at < next)) {
+      return true;
+    }
+    const usual = time < this.thinnedBefore ? this.thinnedInterval : 0;
+    return next - time > Math.max(LEAST_GAP_MS, 4 * Math.max(usual, this.interval));
+  }
+
+  /**
+   * Whether it has been quiet for much longer than usual at a time of the samples' clock. Samples
+   * that come in late are samples all the same.
+   */
+  isSilent(now: number): boolean {
+    const patience = Math.max(LEAST_SILENCE_MS, 4 * (this.interval || UNKNOWN_INTERVAL_MS / 4));
+    return now - this.lastTime > patience && Date.now() - this.heardAt > patience;
+  }
+
+  /** Forget what was before. The state that held then is still known. */
+  trim(before: number): void {
+    this.column.trim(before);
+    const first = this.changes.findLastIndex(({ time }) => time <= before);
+    if (first > 0) {
+      this.changes = this.changes.slice(first);
+    }
+    if (this.breaks.length > 0 && this.breaks[0]! < before) {
+      this.breaks = this.breaks.filter((time) => time >= before);
+    }
+  }
+
+  /** The newest value; undefined before the first. */
+  get latest(): Value | undefined {
+    if (this.kind === 'state') {
+      return this.changes.at(-1)?.value;
+    }
+    return this.column.length > 0 ? this.column.lastValue : undefined;
+  }
+
+  private change(time: number, value: Value): void {
+    let at = this.changes.length;
+    while (at > 0 && this.changes[at - 1]!.time > time) {
+      at -= 1;
+    }
+    const before = this.changes[at - 1];
+    if (before?.time === time) {
+      this.changes[at - 1] = { time, value };
+    } else if (before === undefined || before.value !== value) {
+      this.changes.splice(at, 0, { time, value });
+      if (this.changes.length > MOST_POINTS) {
+        this.changes.shift();
+      }
+    }
+  }
+
+  private learn(step: number): void {
+    if (Number.isNaN(step)) {
+      return;
+    }
+    if (this.interval === 0) {
+      this.interval = step;
+    } else {
+      // A pause is not a new habit: one long step counts for three usual ones at the most.
+      this.interval += 0.1 * (Math.min(step, 3 * this.interval) - this.interval);
+    }
+  }
+}

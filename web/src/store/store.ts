@@ -1,0 +1,205 @@
+/** Everything the page knows: series by identity, refs of this epoch, panels, and what is new. */
+
+import type { Description, Document, Points, Value } from '../client/index.ts';
+import { byName, Panel, panelKey } from './panel.ts';
+import { identityOf, Series } from './series.ts';
+
+const natural = new Intl.Collator('en', { numeric: true });
+
+/** Told after each document; the page redraws no more often than it likes. */
+export interface Observer {
+  /** Panels came, went, or have other lines. */
+  arranged(panels: readonly Panel[]): void;
+  /** These panels have new points. */
+  changed(panels: ReadonlySet<Panel>): void;
+}
+
+export class Store {
+  /** Samples that came in, those that merged points stand for included. */
+  samples = 0;
+  /** When samples last came, as `Date.now()` has it; NaN before the first. */
+  lastPointsAt = Number.NaN;
+  /** Time of the newest sample of all; NaN before the first. */
+  newest = Number.NaN;
+  /** Whether the server has told which series there are, be it none. */
+  described = false;
+
+  private readonly series = new Map<string, Series>();
+  private readonly panelOf = new Map<Series, Panel>();
+  private readonly panels = new Map<string, Panel>();
+  private refs = new Map<number, Series>();
+  /** Colours are given in the order of labels, so that the same lines always look the same. */
+  private readonly joining: [Panel, Series][] = [];
+  private epoch: string | null = null;
+  private readonly observer: Observer;
+
+  constructor(observer: Observer) {
+    this.observer = observer;
+  }
+
+  /** Series that the server still has. */
+  get live(): number {
+    let count = 0;
+    for (const { gone } of this.series.values()) {
+      count += gone ? 0 : 1;
+    }
+    return count;
+  }
+
+  /** Milliseconds between samples of the series that has them most often; 0 while unknown. */
+  get interval(): number {
+    let least = 0;
+    for (const { gone, interval } of this.series.values()) {
+      if (!gone && interval > 0 && (least === 0 || interval < least)) {
+        least = interval;
+      }
+    }
+    return least;
+  }
+
+  find(name: string, labels: Readonly<Record<string, string>>): Series | undefined {
+    return this.series.get(identityOf(name, labels));
+  }
+
+  take(document: Document): void {
+    switch (document.type) {
+      case 'hello':
+        if (document.epoch !== this.epoch) {
+          this.refs = new Map();
+          this.epoch = document.epoch;
+          // Those that the server still has, or has again, are described next.
+          for (const series of this.series.values()) {
+            series.gone = true;
+          }
+        }
+        break;
+      case 'points':
+        this.points(document);
+        break;
+      case 'gap':
+        for (const series of this.series.values()) {
+          series.break();
+        }
+        break;
+      case 'gone':
+        for (const ref of document.refs) {
+          const series = this.refs.get(ref);
+          if (series !== undefined) {
+            series.gone = true;
+            this.refs.delete(ref);
+          }
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Take in what `GET /v1/history` answered, thinned to points at most `interval` apart. */
+  backfill(
+    answer: readonly (Description & { readonly points: readonly (readonly [number, Value])[] })[],
+    interval: number,
+  ): void {
+    const changed = new Set<Panel>();
+    for (const { points, ...description } of answer) {
+      // One that isn't known from the stream by now is gone, or will come with its own history.
+      const series = this.series.get(identityOf(description.name, description.labels));
+      if (series !== undefined) {
+        series.backfill(points, interval);
+        changed.add(this.panelOf.get(series)!);
+      }
+    }
+    this.observer.changed(changed);
+  }
+
+  /** Forget points from before a time, and series that have nothing left and won't go on. */
+  trim(before: number): void {
+    let removed = false;
+    for (const series of this.series.values()) {
+      series.trim(before);
+      if (series.gone && series.lastTime < before) {
+        this.series.delete(series.identity);
+        this.leave(series);
+        removed = true;
+      }
+    }
+    if (removed) {
+      this.arrange(this.panels.values());
+    }
+  }
+
+  private points(document: Points): void {
+    this.described = true;
+    const arranged = new Set<Panel>();
+    for (const description of document.series ?? []) {
+      this.describe(description, arranged);
+    }
+    if (arranged.size > 0) {
+      this.arrange(arranged);
+    }
+    const changed = new Set<Panel>();
+    for (const [ref, time, value, low, high, count] of document.points) {
+      const series = this.refs.get(ref);
+      if (series === undefined) {
+        continue;
+      }
+      series.put(time, value, low, high);
+      this.newest = time > this.newest || Number.isNaN(this.newest) ? time : this.newest;
+      this.samples += count ?? 1;
+      changed.add(this.panelOf.get(series)!);
+    }
+    if (document.points.length > 0) {
+      this.lastPointsAt = Date.now();
+      this.observer.changed(changed);
+    }
+  }
+
+  private describe(description: Description, arranged: Set<Panel>): void {
+    const identity = identityOf(description.name, description.labels);
+    let series = this.series.get(identity);
+    if (series === undefined) {
+      series = new Series(description);
+      this.series.set(identity, series);
+    } else {
+      series.describe(description);
+    }
+    this.refs.set(description.ref, series);
+    const key = panelKey(series);
+    const before = this.panelOf.get(series);
+    if (before?.key === key) {
+      return;
+    }
+    if (before !== undefined) {
+      this.leave(series);
+      arranged.add(before);
+    }
+    let panel = this.panels.get(key);
+    if (panel === undefined) {
+      panel = new Panel(series);
+      this.panels.set(key, panel);
+    }
+    this.panelOf.set(series, panel);
+    arranged.add(panel);
+    this.joining.push([panel, series]);
+  }
+
+  private leave(series: Series): void {
+    this.panelOf.get(series)?.remove(series);
+    this.panelOf.delete(series);
+  }
+
+  private arrange(panels: Iterable<Panel>): void {
+    this.joining.sort(([, a], [, b]) => natural.compare(a.identity, b.identity));
+    for (const [panel, series] of this.joining.splice(0)) {
+      panel.add(series);
+    }
+    for (const panel of panels) {
+      if (panel.empty) {
+        this.panels.delete(panel.key);
+      } else {
+        panel.arrange();
+      }
+    }
+    this.observer.arranged([...this.panels.values()].sort(byName));
+  }
+}

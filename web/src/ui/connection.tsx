@@ -1,0 +1,91 @@
+import type { TransportName } from '../client/index.ts';
+import type { Dashboard, Freshness } from '../dashboard.ts';
+import { formatAge } from '../format/time.ts';
+
+const TRANSPORTS: Readonly<Record<TransportName, string>> = {
+  websocket: 'WebSocket',
+  sse: 'SSE',
+  longpoll: 'long poll',
+};
+
+const WORDS: Readonly<Record<Freshness, string>> = {
+  connecting: 'Connecting',
+  live: 'Live',
+  stale: 'Stale',
+  cut: 'Cut',
+  refused: 'Refused',
+};
+
+/** One word for how fresh the picture is, and what carries it. */
+export function Connection({ dashboard }: { dashboard: Dashboard }) {
+  const freshness = dashboard.freshness.value;
+  const { transport, cutSince } = dashboard.status.value;
+  // Read so that the ages go on.
+  dashboard.now.value;
+  return (
+    <p class={`connection ${freshness}`}>
+      <span class="dot" aria-hidden="true" />
+      <strong role="status">{WORDS[freshness]}</strong>
+      {freshness === 'stale' && (
+        <span title="Connected, but no samples came for so long">
+          {formatAge(dashboard.quietMs.value)}
+        </span>
+      )}
+      {freshness === 'cut' && cutSince !== null && <span>{formatAge(Date.now() - cutSince)}</span>}
+      {transport !== null && (freshness === 'live' || freshness === 'stale') && (
+        <span class="transport" title="How the data comes">
+          {TRANSPORTS[transport]}
+        </span>
+      )}
+    </p>
+  );
+}
+
+/** What is wrong, and what happens next. Nothing while all is well. */
+export function Outage({ dashboard }: { dashboard: Dashboard }) {
+  const { phase, attempt, retryAt, reason } = dashboard.status.value;
+  const freshness = dashboard.freshness.value;
+  dashboard.now.value;
+  if (freshness === 'refused') {
+    return (
+      <div class="outage refused">
+        <p role="alert">The server refused the stream: {reason}.</p>
+        <button type="button" onClick={() => dashboard.retryNow()}>
+          Try again
+        </button>
+      </div>
+    );
+  }
+  if (freshness === 'cut') {
+    const wait = retryAt === null ? 0 : retryAt - Date.now();
+    return (
+      <div class="outage">
+        <p>
+          {capitalize(reason || 'the connection was lost')}.{' '}
+          {phase === 'connecting' || wait <= 0
+            ? `Connecting, attempt ${attempt}…`
+            : `Next attempt in ${formatAge(wait)}.`}{' '}
+          What is drawn stays.
+        </p>
+        {phase === 'waiting' && (
+          <button type="button" onClick={() => dashboard.retryNow()}>
+            Try now
+          </button>
+        )}
+      </div>
+    );
+  }
+  const notice = dashboard.notice.value;
+  return notice === '' ? null : (
+    <div class="outage">
+      <p role="status">{notice}</p>
+      <button type="button" onClick={() => (dashboard.notice.value = '')}>
+        Dismiss
+      </button>
+    </div>
+  );
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,46 @@
+import { useState } from 'preact/hooks';
+
+/** Connected, and nobody publishes yet: how to be the first. */
+export function EmptyState() {
+  const command = [
+    `curl ${location.origin}/v1/samples \\`,
+    `  -H 'Content-Type: application/json' \\`,
+    `  -d '{"name":"room_temperature","labels":{"room":"office"},"value":21.5,"unit":"celsius"}'`,
+  ].join('\n');
+  return (
+    <section class="message">
+      <h3>No series yet</h3>
+      <p>
+        The server is up and this page is connected. Nobody has published a sample so far. Paste
+        this into a terminal, and a chart appears here at once:
+      </p>
+      <Command text={command} />
+      <p>
+        For this machine’s own CPU, memory, disks and network, start the server with{' '}
+        <code>pushsvc demo</code>.
+      </p>
+    </section>
+  );
+}
+
+function Command({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  // Browsers offer the clipboard to secure origins only; without it the text can be selected.
+  const clipboard = navigator.clipboard as Clipboard | undefined;
+  const copy = async (): Promise<void> => {
+    await clipboard?.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 2000);
+  };
+  return (
+    <div class="command">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable */}
+      <pre tabIndex={0}>{text}</pre>
+      {clipboard && (
+        <button type="button" onClick={() => void copy()}>
+          {copied ? 'Copied' : 'Copy'}
+        </button>
+      )}
+    </div>
+  );
+}

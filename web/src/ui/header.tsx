@@ -1,0 +1,112 @@
+import type { Dashboard } from '../dashboard.ts';
+import { WINDOWS } from '../dashboard.ts';
+import { formatOf } from '../format/units.ts';
+import { chooseTheme, type Theme, theme } from '../theme.ts';
+import { Connection, Outage } from './connection.tsx';
+
+const THEMES: readonly { readonly value: Theme; readonly title: string }[] = [
+  { value: 'system', title: 'System' },
+  { value: 'light', title: 'Light' },
+  { value: 'dark', title: 'Dark' },
+];
+
+export function Header({ dashboard }: { dashboard: Dashboard }) {
+  return (
+    <header class="bar">
+      <div class="identity">
+        <h1>
+          <img src="/favicon.svg" alt="" width="24" height="24" />
+          pushsvc
+        </h1>
+        <Connection dashboard={dashboard} />
+        <Figures dashboard={dashboard} />
+      </div>
+      <div class="controls">
+        <Filter dashboard={dashboard} />
+        <WindowChoice dashboard={dashboard} />
+        <ThemeChoice />
+      </div>
+      <Outage dashboard={dashboard} />
+    </header>
+  );
+}
+
+const plain = formatOf('');
+
+function Figures({ dashboard }: { dashboard: Dashboard }) {
+  const { seriesCount, sampleRate } = dashboard;
+  return (
+    <dl class="figures">
+      <div>
+        <dt>series</dt>
+        <dd>{seriesCount.value.toLocaleString('en')}</dd>
+      </div>
+      <div>
+        <dt>samples/s</dt>
+        <dd>{sampleRate.value === null ? '–' : whole(sampleRate.value)}</dd>
+      </div>
+    </dl>
+  );
+}
+
+function whole(value: number): string {
+  return value < 10 && value > 0 ? plain.value(value) : Math.round(value).toLocaleString('en');
+}
+
+function Filter({ dashboard }: { dashboard: Dashboard }) {
+  const { filter } = dashboard;
+  return (
+    <input
+      class="filter"
+      type="search"
+      placeholder="Filter panels"
+      aria-label="Filter panels by name, help or label"
+      autocomplete="off"
+      spellcheck={false}
+      value={filter.value}
+      onInput={(event) => (filter.value = event.currentTarget.value)}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') {
+          filter.value = '';
+        }
+      }}
+    />
+  );
+}
+
+function WindowChoice({ dashboard }: { dashboard: Dashboard }) {
+  return (
+    <fieldset class="choice">
+      <legend class="unseen">Time window</legend>
+      {WINDOWS.map(({ ms, title }) => (
+        <label key={ms}>
+          <input
+            type="radio"
+            name="window"
+            checked={dashboard.windowMs.value === ms}
+            onChange={() => dashboard.choose(ms)}
+          />
+          <span>{title}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function ThemeChoice() {
+  return (
+    <label class="theme">
+      <span class="unseen">Theme</span>
+      <select
+        value={theme.value}
+        onChange={(event) => chooseTheme(event.currentTarget.value as Theme)}
+      >
+        {THEMES.map(({ value, title }) => (
+          <option key={value} value={value}>
+            {title}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

@@ -1,0 +1,84 @@
+import { useComputed } from '@preact/signals';
+import type { Dashboard } from '../dashboard.ts';
+import type { Panel } from '../store/panel.ts';
+import { EmptyState } from './empty.tsx';
+import { Header } from './header.tsx';
+import { PanelCard } from './panel.tsx';
+
+/** The whole page. */
+export function Page({ dashboard }: { dashboard: Dashboard }) {
+  const shown = useComputed(() => matching(dashboard.panels.value, dashboard.filter.value));
+  return (
+    <>
+      <Header dashboard={dashboard} />
+      <main>
+        <h2 class="unseen">Panels</h2>
+        <Panels dashboard={dashboard} shown={shown.value} />
+      </main>
+    </>
+  );
+}
+
+function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Panel[] }) {
+  if (dashboard.panels.value.length === 0) {
+    return dashboard.described.value ? <EmptyState /> : <Waiting dashboard={dashboard} />;
+  }
+  if (shown.length === 0) {
+    return (
+      <section class="message">
+        <h3>No panel matches “{dashboard.filter.value}”</h3>
+        <p>The filter looks at metric names, help texts and label values.</p>
+        <button type="button" onClick={() => (dashboard.filter.value = '')}>
+          Show all {dashboard.panels.value.length} panels
+        </button>
+      </section>
+    );
+  }
+  return (
+    <div class="grid">
+      {shown.map((panel) => (
+        <PanelCard key={panel.key} panel={panel} dashboard={dashboard} />
+      ))}
+    </div>
+  );
+}
+
+/** Before the first documents. The header says more if it lasts. */
+function Waiting({ dashboard }: { dashboard: Dashboard }) {
+  const { freshness } = dashboard;
+  if (freshness.value === 'cut' || freshness.value === 'refused') {
+    return (
+      <section class="message">
+        <h3>No connection to the server yet</h3>
+        <p>Charts appear here as soon as it answers; there is no need to reload.</p>
+      </section>
+    );
+  }
+  return (
+    <div class="grid" aria-hidden="true">
+      {[1, 2, 3, 4, 5, 6].map((n) => (
+        <div class="panel placeholder" key={n} />
+      ))}
+    </div>
+  );
+}
+
+/** Panels in which every word is found: in the name, the help, or a label. */
+export function matching(panels: readonly Panel[], filter: string): readonly Panel[] {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) {
+    return panels;
+  }
+  return panels.filter((panel) => {
+    const text = [
+      panel.name,
+      panel.help,
+      ...panel.members.flatMap(({ series }) =>
+        Object.entries(series.labels).map(([name, value]) => `${name}=${value}`),
+      ),
+    ]
+      .join('\n')
+      .toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+}
