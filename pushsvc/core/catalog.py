@@ -141,12 +141,18 @@ class Catalog:
     def _admitted(self, matcher: Matcher, *, admit: bool) -> dict[int, Series]:
         """Series whose label is there and whose value the matcher takes, or refuses."""
         values = self._index.get(matcher.name, {})
-        if matcher.op == "=" and admit:
-            return values.get(matcher.value, {})
+        listed = matcher.accepts if admit else None
+        if listed is None:
+            chosen = [
+                postings for value, postings in values.items() if matcher.matches(value) is admit
+            ]
+        else:
+            chosen = [values[value] for value in listed if value in values]
+        if len(chosen) == 1:
+            return chosen[0]
         found: dict[int, Series] = {}
-        for value, postings in values.items():
-            if matcher.matches(value) is admit:
-                found.update(postings)
+        for postings in chosen:
+            found.update(postings)
         return found
 
     @staticmethod

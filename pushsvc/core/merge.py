@@ -1,7 +1,8 @@
 """What a view does with several samples of one series that fall within one tick.
 
 Merging knows what a metric's kind means, and is never silent: a point that stands for more than
-one sample is `(ref, time, last, min, max, count)`, any other is `(ref, time, value)`.
+one sample is `(ref, time, last, min, max, count)`, any other is `(ref, time, value)`. The newest
+is that which arrived last.
 
 ======== ===================================== ============================================
 kind     `last`                                `envelope`
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
+from math import isfinite
 from typing import Literal, TypeAlias
 
 from pushsvc.core.series import Kind, Value
@@ -68,9 +70,16 @@ def _spans(
             if len(part) == 1:
                 yield ref, time, part[0]
             else:
-                total = sum(part) if kind == "delta" else part[-1]  # type: ignore[arg-type]
+                last = part[-1]
+                if kind == "delta":
+                    last = sum(part)  # type: ignore[arg-type]
+                    if not isfinite(last):
+                        # JSON has no infinity, and the parts are worth more than one anyway.
+                        yield from zip(repeat(ref), times[start:index], part, strict=False)
+                        start = index
+                        continue
                 low, high = None, None
                 if merge == "envelope" and kind != "counter":
                     low, high = min(part), max(part)  # type: ignore[type-var]
-                yield ref, time, total, low, high, len(part)
+                yield ref, time, last, low, high, len(part)
             start = index
