@@ -1,13 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { defineConfig } from 'vite';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** The server that `npm run dev` passes the API on to. */
 const server = process.env.PUSHSVC_URL ?? 'http://127.0.0.1:8000';
-
-// The browser tests lie beside the Python ones; their packages are here.
-const packages = ['playwright-core', '@axe-core/playwright', '@sparticuz/chromium'];
 
 export default defineConfig({
   // Vite only compiles the TSX; there is no plugin and no inline script, so that a strict
@@ -26,28 +23,5 @@ export default defineConfig({
       '/livez': server,
       '/openapi.json': server,
     },
-  },
-  test: {
-    projects: [
-      { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'] } },
-      {
-        extends: true,
-        resolve: {
-          alias: Object.fromEntries(
-            packages.map((name) => [name, here(`./node_modules/${name}`)]),
-          ),
-        },
-        server: { fs: { allow: [here('..')] } },
-        test: {
-          name: 'browser',
-          dir: here('../tests/browser'),
-          include: ['**/*.test.ts'],
-          // One server and one browser at a time: they are what is slow.
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
-      },
-    ],
   },
 });

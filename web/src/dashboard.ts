@@ -54,13 +54,17 @@ export class Dashboard {
   private readonly clock = new Clock();
   private readonly origin: URL;
   private loadedMs: number;
+  /** Until a window is chosen it is as wide as what there is to see. */
+  private fitting: boolean;
   private counts: { at: number; samples: number }[] = [];
   private trimmedAt = 0;
 
   /** Talks to the service at `origin`; nothing happens before `start`. */
   constructor(origin: URL) {
     this.origin = origin;
-    this.windowMs = signal(rememberedWindow());
+    const remembered = rememberedWindow();
+    this.fitting = remembered === null;
+    this.windowMs = signal(remembered ?? WINDOWS[0]!.ms);
     this.loadedMs = Math.max(this.windowMs.value, DEFAULT_WINDOW);
     this.now = signal(this.clock.now());
     this.store = new Store({
@@ -75,6 +79,9 @@ export class Dashboard {
       query: { window: `${this.loadedMs / MINUTE}m`, merge: 'envelope' },
       onDocument: (document) => {
         this.store.take(document);
+        if (this.fitting && document.type === 'points') {
+          this.fit();
+        }
         this.described.value = this.store.described;
       },
       onStatus: (status) => this.changeStatus(status),
@@ -120,12 +127,23 @@ export class Dashboard {
 
   /** Show another window. What is missing of it is asked of the server's history. */
   choose(windowMs: number): void {
+    this.fitting = false;
     this.windowMs.value = windowMs;
     remember('pushsvc.window', String(windowMs));
     this.painter.dirtyAll();
     if (windowMs > this.loadedMs) {
       this.loadedMs = windowMs;
       void this.backfill(windowMs);
+    }
+  }
+
+  /** Widen the window to what there is, up to the default: a young server's charts are full too. */
+  private fit(): void {
+    const span = this.edge - this.store.oldest;
+    const fitting = WINDOWS.find(({ ms }) => span <= ms * 1.05)?.ms ?? DEFAULT_WINDOW;
+    const wider = Math.min(fitting, DEFAULT_WINDOW);
+    if (wider > this.windowMs.value) {
+      this.windowMs.value = wider;
     }
   }
 
@@ -182,7 +200,7 @@ export class Dashboard {
   }
 }
 
-function rememberedWindow(): number {
+function rememberedWindow(): number | null {
   const ms = Number(recall('pushsvc.window'));
-  return WINDOWS.some((one) => one.ms === ms) ? ms : DEFAULT_WINDOW;
+  return WINDOWS.some((one) => one.ms === ms) ? ms : null;
 }

@@ -11,6 +11,8 @@ export interface Extent {
 const STEPS = 4;
 /** Share of the highest value from which on the lowest is far from zero. */
 const FAR = 0.6;
+/** Share of the highest value that an axis spans at least. */
+const LEAST = 0.02;
 
 /**
  * An axis that fits values from `low` to `high` and stays still while it can.
@@ -36,19 +38,22 @@ export function extentOf(
   }
   let min = low > 0 && low > FAR * high ? low : Math.min(low, 0);
   let max = high < 0 && high < FAR * low ? high : Math.max(high, 0);
-  if (max === min) {
-    // A flat line lies in the middle, with room for what a change would be.
-    const room = Math.abs(max) * 0.1 || 1;
-    max += room;
-    min = min === 0 ? 0 : min - room;
+  const magnitude = Math.max(Math.abs(min), Math.abs(max));
+  const room = Math.max((LEAST * magnitude || 1) - (max - min), 0);
+  if (room > 0) {
+    // A flat line lies in the middle; what changes by less than that is as good as flat.
+    max += room / 2;
+    min = min === 0 ? 0 : min - room / 2;
   }
-  const step = roundStep((max - min) * 1.05, STEPS, base);
-  const floor = Math.floor(min / step + 1e-9) * step;
-  return { min: floor, max: Math.max(Math.ceil(max / step - 1e-9), floor / step + 1) * step, step };
+  const step = roundStep((max - min) * 1.02, STEPS, base, magnitude);
+  const floor = Math.floor(min / step + 1e-9);
+  const ceiling = Math.ceil(max / step - 1e-9);
+  return { min: floor * step, max: Math.max(ceiling, floor + 1) * step, step };
 }
 
 function fits(low: number, high: number, { min, max }: Extent): boolean {
   // On an axis that has zero, what lies between it and the values is in use as well.
   const used = Math.max(high, max === 0 ? 0 : high) - Math.min(low, min === 0 ? 0 : low);
-  return low >= min && high <= max && used >= (max - min) * 0.4;
+  const least = LEAST * Math.max(Math.abs(low), Math.abs(high));
+  return low >= min && high <= max && (used >= (max - min) * 0.4 || max - min <= 3 * least);
 }

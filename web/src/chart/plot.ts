@@ -78,11 +78,12 @@ export class Plot {
             values: (_chart, splits) => this.format.ticks(splits),
           },
         ],
-        series: [{}],
+        // It looks at the first line for the scales: that one is always there.
+        series: [{}, this.slot(1)],
         hooks: { drawAxes: [() => this.drawBands()], draw: [() => this.drawDots()] },
       },
       // The types know aligned data only; in mode 2 each line brings its own times.
-      [[]] as unknown as uPlot.AlignedData,
+      [null, [[], []]] as unknown as uPlot.AlignedData,
       root,
     );
     this.over = this.chart.over;
@@ -98,7 +99,8 @@ export class Plot {
     this.drawn = drawn;
     this.lines = drawn.map(({ series }) => lineOf(series, from, to));
     while (this.chart.series.length <= drawn.length) {
-      this.addSlot(this.chart.series.length);
+      const slot = this.chart.series.length;
+      this.chart.addSeries(this.slot(slot), slot);
     }
     const [low, high] = reach(this.lines, from, to);
     this.extent = extentOf(low, high, this.format, this.extent);
@@ -136,24 +138,22 @@ export class Plot {
     this.chart.destroy();
   }
 
-  private addSlot(slot: number): void {
-    this.chart.addSeries(
-      {
-        width: 1.5,
-        stroke: () => this.stroke(slot - 1),
-        fill: () => (this.drawn.length === 1 ? `${this.stroke(slot - 1)}1f` : 'transparent'),
-        fillTo: () => Math.max(this.extent?.min ?? 0, Math.min(0, this.extent?.max ?? 0)),
-        points: { show: false, filter: () => null },
-        gaps: (chart) => {
-          const { times = [], gaps = [] } = this.lines[slot - 1] ?? {};
-          return gaps.map((index) => [
-            chart.valToPos(times[index]!, 'x', true),
-            chart.valToPos(times[index + 1]!, 'x', true),
-          ]);
-        },
-      } as uPlot.Series,
-      slot,
-    );
+  /** Room for one line; which one it is changes from one drawing to the next. */
+  private slot(slot: number): uPlot.Series {
+    return {
+      width: 1.5,
+      stroke: () => this.stroke(slot - 1),
+      fill: () => (this.drawn.length === 1 ? `${this.stroke(slot - 1)}1f` : 'transparent'),
+      fillTo: () => Math.max(this.extent?.min ?? 0, Math.min(0, this.extent?.max ?? 0)),
+      points: { show: false, filter: () => null },
+      gaps: (chart) => {
+        const { times = [], gaps = [] } = this.lines[slot - 1] ?? {};
+        return gaps.map((index) => [
+          chart.valToPos(times[index]!, 'x', true),
+          chart.valToPos(times[index + 1]!, 'x', true),
+        ]);
+      },
+    };
   }
 
   private stroke(index: number): string {

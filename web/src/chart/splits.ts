@@ -29,14 +29,22 @@ export function timeLabels(splits: readonly number[]): string[] {
   });
 }
 
-/** The round step (1, 2 or 5 times a power) that cuts a span into `most` parts at the most. */
-export function roundStep(span: number, most: number, base: 10 | 1024): number {
+/**
+ * The round step that cuts a span into `most` parts at the most: 1, 2 or 5 times a power of ten.
+ *
+ * With base 1024 it is round in the unit that numbers of this magnitude are written in: a power of
+ * two of them, and a decimal part of one.
+ */
+export function roundStep(span: number, most: number, base: 10 | 1024, magnitude = span): number {
   const raw = span / most;
-  if (base === 1024) {
-    const power = 1024 ** Math.max(0, Math.floor(Math.log(raw) / Math.log(1024)));
-    const candidates = raw < 1 ? [1] : [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
-    return power * candidates.find((factor) => factor * power >= raw)!;
+  if (base === 1024 && magnitude >= 1) {
+    const unit = 1024 ** Math.floor(Math.log(magnitude) / Math.log(1024) + 1e-9);
+    return raw >= unit ? unit * 2 ** Math.ceil(Math.log2(raw / unit) - 1e-9) : unit * decimal(raw / unit);
   }
+  return decimal(raw);
+}
+
+function decimal(raw: number): number {
   const power = 10 ** Math.floor(Math.log10(raw));
   return power * [1, 2, 5, 10].find((factor) => factor * power >= raw * (1 - 1e-9))!;
 }

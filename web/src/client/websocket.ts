@@ -22,6 +22,7 @@ export const websocket: Transport = {
 
 function attach(socket: WebSocket, listener: Listener): Link {
   let opened = false;
+  let delivered = false;
   let closed = false;
   let refusal: ErrorDocument | null = null;
   const end = (why: End): void => {
@@ -45,6 +46,7 @@ function attach(socket: WebSocket, listener: Listener): Link {
     if (document.type === 'error') {
       refusal = document;
     }
+    delivered = true;
     listener.received(document);
   };
   socket.onclose = (event) => {
@@ -54,6 +56,9 @@ function attach(socket: WebSocket, listener: Listener): Link {
     }
     end({
       advice: adviceOfClose(event.code),
+      // Closed by neither end for a reason, before anything came: something between them takes
+      // the handshake and nothing else.
+      unusable: !delivered && [1000, 1005, 1006].includes(event.code),
       reason: refusal?.message ?? (event.reason || `closed with code ${event.code}`),
       ...(refusal === null ? {} : { code: refusal.code }),
     });

@@ -152,11 +152,14 @@ function stepFor(ladder: readonly Step[], magnitude: number): Step {
 
 function digits(value: number): string {
   const magnitude = Math.abs(value);
-  if (magnitude >= 1e6 || (magnitude > 0 && magnitude < 1e-4)) {
+  if (magnitude === 0) {
+    return '0';
+  }
+  if (magnitude >= 1e6 || magnitude < 1e-4) {
     return value.toExponential(2);
   }
   const decimals = magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : 2;
-  if (magnitude > 0 && magnitude < 0.1) {
+  if (magnitude < 0.1) {
     return String(Number(value.toPrecision(2)));
   }
   return value.toFixed(decimals);

@@ -21,6 +21,8 @@ export class Store {
   lastPointsAt = Number.NaN;
   /** Time of the newest sample of all; NaN before the first. */
   newest = Number.NaN;
+  /** Time of the oldest point that came; NaN before the first. */
+  oldest = Number.NaN;
   /** Whether the server has told which series there are, be it none. */
   described = false;
 
@@ -144,7 +146,8 @@ export class Store {
         continue;
       }
       series.put(time, value, low, high);
-      this.newest = time > this.newest || Number.isNaN(this.newest) ? time : this.newest;
+      this.newest = time < this.newest ? this.newest : time;
+      this.oldest = time > this.oldest ? this.oldest : time;
       this.samples += count ?? 1;
       changed.add(this.panelOf.get(series)!);
     }

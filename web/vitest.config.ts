@@ -1,0 +1,35 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig, mergeConfig } from 'vitest/config';
+import page from './vite.config.ts';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+// The browser tests lie beside the Python ones; their packages are here.
+const packages = ['playwright-core', '@axe-core/playwright', '@sparticuz/chromium'];
+
+export default mergeConfig(
+  page,
+  defineConfig({
+    test: {
+      projects: [
+        { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'] } },
+        {
+          extends: true,
+          resolve: {
+            alias: Object.fromEntries(packages.map((name) => [name, here(`./node_modules/${name}`)])),
+          },
+          server: { fs: { allow: [here('..')] } },
+          test: {
+            name: 'browser',
+            dir: here('../tests/browser'),
+            include: ['**/*.test.ts'],
+            // One server and one browser at a time: they are what is slow.
+            fileParallelism: false,
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
+          },
+        },
+      ],
+    },
+  }),
+);
