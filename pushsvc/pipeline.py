@@ -27,6 +27,9 @@ _PIECE = 5_000
 """Samples that get one seq. A larger batch is applied in pieces, so that it can be replayed in
 frames of a sensible size and never holds up a tick for long."""
 
+_WOKEN = 256
+"""Subscribers woken between two checkpoints: each may be a send."""
+
 
 def now_ms() -> int:
     """Unix milliseconds."""
@@ -132,7 +135,9 @@ class Pipeline:
         hub = self.hub
         while True:
             for view in hub.tick(trio.current_time(), now_ms()):
-                for subscriber in list(view.subscribers.values()):
+                for index, subscriber in enumerate(list(view.subscribers.values())):
+                    if index % _WOKEN == _WOKEN - 1:
+                        await trio.lowlevel.checkpoint()
                     subscriber.carrier.wake()
                 await trio.lowlevel.checkpoint()
             self._due = trio.Event()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
@@ -21,8 +22,10 @@ import structlog
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.trio.lifespan import Lifespan
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("pushsvc.server")
 
 _CLOSE_TIMEOUT = 1.0
+_DECISION_TIMEOUT = 10.0
+_STREAM_REQUEST = re.compile(rb"GET /v1/stream[? ]")
+_COMPRESSION_OFFER = re.compile(rb"\r\nSec-WebSocket-Extensions:[^\r]*\r\n", re.IGNORECASE)
+"""Hypercorn accepts every offer of permessage-deflate, with a context per connection of about
+94 KiB; a server may decline it by silence (RFC 7692 section 5.1)."""
 _STATE_KEY = "pushsvc.connection"
 
 
@@ -61,20 +69,86 @@ class Connection(TCPServer):
             stream,  # type: ignore[arg-type]
         )
         self._socket = stream.socket
+        self._tasks = trio.CancelScope()
+        self._decided = trio.Event()
+        self.detached = False
+        """Whether the socket was taken out."""
+
+    async def run(self) -> None:
+        """Serve the connection until it ends or is detached."""
+        with self._tasks:
+            await super().run()
 
     async def _read_data(self) -> None:
+        try:
+            while data := bytes(await self.stream.receive_some(MAX_RECV)):
+                stream = _STREAM_REQUEST.match(data) is not None
+                if stream:
+                    data = _COMPRESSION_OFFER.sub(b"\r\n", data)
+                    self._decided = trio.Event()
+                await self.protocol.handle(RawData(data))
+                if stream and self._is_handled():
+                    # What a client sends once its stream is answered belongs to whoever carries
+                    # the stream then: not a byte is read before that is known.
+                    with trio.move_on_after(_DECISION_TIMEOUT):
+                        await self._decided.wait()
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            pass
+        await self.protocol.handle(Closed())
         # A peer that leaves while it is idle would otherwise be held for the keep-alive timeout.
-        await super()._read_data()
         await self.idle_task.stop()
 
     async def _close(self) -> None:
+        if self.detached:
+            return
         # The end of a response ends the task that is closing the connection after it: Quart-Trio
         # cancels itself on the disconnect that this brings about.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_TIMEOUT):
             await super()._close()
 
+    def keep(self) -> None:
+        """The stream on this connection stays here: go on reading."""
+        self._decided.set()
+
+    def detach(self) -> socket.socket | None:
+        """Take the socket out, non-blocking, and end all tasks of this connection.
+
+        To be called by the handler of a stream request that `keep` was not called for, right
+        after its answer was started; the handler is cancelled at its next checkpoint. None, and
+        nothing is changed, where the socket isn't just that: TLS, HTTP/2, or bytes that are
+        already read but not yet handed on.
+        """
+        if not isinstance(self.stream, trio.SocketStream) or self._has_unread_bytes():
+            return None
+        trio_socket = self.stream.socket
+        # Out of Trio's own epoll first: its registration outlives the descriptor's number, which
+        # the next connection may get.
+        trio.lowlevel.notify_closing(trio_socket)
+        detached = socket.socket(fileno=trio_socket.detach())
+        detached.setblocking(False)
+        self.detached = True
+        self._tasks.cancel()
+        return detached
+
+    def _is_handled(self) -> bool:
+        """Whether the request came as far as the application."""
+        protocol = self.protocol.protocol
+        stream = protocol.stream if isinstance(protocol, H11Protocol) else None
+        return getattr(stream, "app_put", None) is not None
+
+    def _has_unread_bytes(self) -> bool:
+        protocol = self.protocol.protocol
+        if not isinstance(protocol, H11Protocol):
+            return True
+        connection = protocol.connection
+        if isinstance(connection, H11WSConnection):
+            return bool(connection.buffer)
+        return bool(connection.trailing_data[0])
+
     def abort(self) -> None:
         """Cut the connection at once. Whoever waits on it is woken; nothing more is sent."""
+        if self.detached:
+            return
         with contextlib.suppress(OSError):
             # A reset, so that the kernel lets go of what the client never took.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

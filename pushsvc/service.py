@@ -25,6 +25,7 @@ from pushsvc.ingest.native import NativeDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.server import Server, open_server
+from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.service")
 
@@ -56,6 +57,7 @@ async def run_service(
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
     draining = trio.Event()
+    engine = Engine() if pacing.detach else None
     server: Server | None = None
     app = create_app(
         Context(
@@ -64,14 +66,21 @@ async def run_service(
             limits=limits,
             pacing=pacing,
             native=NativeDecoder(limits),
+            engine=engine,
             draining=draining,
-            connections=lambda: 0 if server is None else server.connections,
+            connections=lambda: (
+                (0 if server is None else server.connections)
+                + (0 if engine is None else len(engine))
+            ),
             page=Path(str(resources.files("pushsvc") / "web")),
         )
     )
     async with trio.open_nursery() as ticking:
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
+        if engine is not None:
+            await ticking.start(engine.run)
+            await ticking.start(engine.run_tending)
         async with trio.open_nursery() as ingesting:
             await ingesting.start(pipeline.run_ingest)
             async with open_server(
@@ -90,13 +99,22 @@ async def run_service(
                 draining.set()
                 server.stop_accepting()
                 dismiss(hub, pacing.goaway_spread)
-                cut = await server.finish(settings.server.shutdown_timeout)
+                cut = await finish(server, engine, settings.server.shutdown_timeout)
                 if cut:
                     _log.info("cut", connections=cut)
             pipeline.close()
         await journal.aclose()
         ticking.cancel_scope.cancel()
     _log.info("stopped")
+
+
+async def finish(server: Server, engine: Engine | None, seconds: float) -> int:
+    """Wait so long for what is open to end, then cut the rest; tells how many that were."""
+    begin = trio.current_time()
+    cut = await server.finish(seconds)
+    if engine is not None:
+        cut += await engine.finish(max(0.0, begin + seconds - trio.current_time()))
+    return cut
 
 
 def dismiss(hub: Hub, spread: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import h11
@@ -16,6 +17,9 @@ from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_
 from pushsvc.config import Server, Settings
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
+
+detach: ContextVar[bool] = ContextVar("detach", default=True)
+"""Whether services that are started here carry streams on detached sockets."""
 
 
 class Served:
@@ -146,11 +150,12 @@ async def serving(
     server: Server | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
+    pacing = stream or Pacing(goaway_spread=0.2)
     settings = Settings(
         server=server or Server(port=0),
         limits=limits or Limits(),
         history=history or Retention(),
-        stream=stream or Pacing(goaway_spread=0.2),
+        stream=msgspec.structs.replace(pacing, detach=detach.get()),
     )
     drain = trio.Event()
     async with trio.open_nursery() as nursery:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,15 @@ from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.asgi import AsgiCarrier
 from tests.core.world import World
-from tests.serving import Served, next_of, serving
+from tests.serving import Served, detach, next_of, serving
+
+
+@pytest.fixture(params=["detached", "asgi"], autouse=True)
+def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each test runs on both carriers: they keep one contract."""
+    token = detach.set(request.param == "detached")
+    yield request.param
+    detach.reset(token)
 
 
 @contextlib.asynccontextmanager
@@ -53,6 +61,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             limits=limits,
             pacing=pacing,
             native=NativeDecoder(limits),
+            engine=None,
             draining=trio.Event(),
             connections=lambda: 0,
             page=Path("/nonexistent"),

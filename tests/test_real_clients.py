@@ -60,9 +60,9 @@ def test_curl_polls_and_resumes(url: str) -> None:
 def test_curl_publishes(url: str) -> None:
     one = json.loads(curl("-d", '{"name":"c","value":1}', f"{url}/v1/samples"))
     assert one["applied"] == 1
+    address = f"{url}/v1/samples"
     lines = subprocess.run(
-        ["curl", "-sS", "-T", "-", "-X", "POST"]
-        + ["-H", "Content-Type: application/x-ndjson", f"{url}/v1/samples"],
+        ["curl", "-sS", "-T", "-", "-XPOST", "-HContent-Type: application/x-ndjson", address],
         input=b'{"name":"c","value":1}\n{"name":"c","value":2}\n',
         capture_output=True,
         check=True,

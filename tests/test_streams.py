@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,16 @@ import trio.lowlevel
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from pushsvc.core.limits import Limits, Pacing, Retention
-from tests.serving import Served, next_of, serving
+from tests.serving import Served, detach, next_of, serving
+
+
+@pytest.fixture(params=["detached", "asgi"], autouse=True)
+def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each test runs on both carriers: they keep one contract."""
+    token = detach.set(request.param == "detached")
+    yield request.param
+    detach.reset(token)
+
 
 TRANSPORTS = ("websocket", "sse", "ndjson", "longpoll")
 

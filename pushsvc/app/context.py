@@ -12,6 +12,7 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.pipeline import Pipeline
+from pushsvc.transport.engine import Engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Context:
     limits: Limits
     pacing: Pacing
     native: NativeDecoder
+    engine: Engine | None
+    """What carries detached sockets; None where all stay with the ASGI server."""
     draining: trio.Event
     """Set when the service is about to end: no new streams."""
     connections: Callable[[], int]

@@ -28,6 +28,7 @@ _EVENTS = {
     "subscribed": "Subscribers attached, long polls included.",
     "subscribers_refused": "Subscribers refused because limits.subscribers was reached.",
     "subscribers_stalled": "Subscribers parted from because they took no bytes.",
+    "subscribers_unanswering": "WebSockets cut because no pong came.",
     "series_expired": "Series that fell silent and are gone.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import trio
@@ -18,34 +20,43 @@ from pushsvc.core import wire
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, Transport, choose, choose_subprotocol
 from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.view import Wish
+from pushsvc.core.wire import Wire
 from pushsvc.errors import Malformed, Overloaded, Problem, Unknown
 from pushsvc.pipeline import now_ms
-from pushsvc.server import connection_of
+from pushsvc.server import Connection, connection_of
 from pushsvc.transport.asgi import AsgiCarrier
-from pushsvc.transport.inbound import apply_watch, decode_message
+from pushsvc.transport.detached import DetachedCarrier
+from pushsvc.transport.inbound import Conversation, apply_watch, decode_message
 from pushsvc.transport.longpoll import poll
 from pushsvc.transport.websocket import converse
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from pushsvc.core.view import Wish
+from pushsvc.transport.websocket_carrier import WebSocketCarrier
 
 _PARAMETERS = ("select", "since", "window", "max_hz", "merge", "wait")
 
 
 class StreamBody(ResponseBody):
-    """The body of an SSE or NDJSON response: attached while it is being sent, and no longer."""
+    """The body of an SSE or NDJSON response.
 
-    def __init__(
-        self, subscriber: Subscriber, carrier: AsgiCarrier, context: Context, *, sse: bool
-    ):
-        self._subscriber = subscriber
-        self._carrier = carrier
-        self._context = context
-        self._sse = sse
+    It is entered when the head of the response has been sent. There the client is attached, and
+    its socket detached if it can be; else its frames are the body, until it leaves.
+    """
+
+    def __init__(self, streams: Streams, wish: Wish, start: Start, offer: Offer) -> None:
+        self._streams = streams
+        self._wish = wish
+        self._start = start
+        self._sse = offer.transport is Transport.SSE
+        self._connection = connection_of(request.scope)
+        self._carrier = AsgiCarrier(cutter(self._connection))
+        self._subscriber: Subscriber | None = None
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
+        subscriber = self._streams.subscribe(self._wish, self._start, self._carrier)
+        wire: Wire = "sse-chunk" if self._sse else "ndjson-chunk"
+        if self._streams.detach(self._connection, subscriber, wire):
+            await trio.sleep_forever()  # cancelled at once: this connection's tasks are over
+        self._subscriber = subscriber
         return self
 
     async def __aexit__(
@@ -54,87 +65,170 @@ class StreamBody(ResponseBody):
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._context.hub.unsubscribe(self._subscriber, now=trio.current_time())
+        if self._subscriber is not None:
+            self._streams.hub.unsubscribe(self._subscriber, now=trio.current_time())
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
+        assert self._subscriber is not None
         frame = await self._carrier.next_frame(self._subscriber)
         if frame is None:
             raise StopAsyncIteration
         return frame.sse if self._sse else frame.ndjson
 
 
+class Streams:
+    """Attaching clients, and taking their sockets over."""
+
+    def __init__(self, context: Context) -> None:
+        self.hub = context.hub
+        self._context = context
+
+    def subscribe(self, wish: Wish, start: Start, carrier: AsgiCarrier) -> Subscriber:
+        """Attach a client. Raises what the hub does when it has no room."""
+        subscriber = self.hub.subscribe(
+            wish, start, carrier, now=trio.current_time(), time_ms=now_ms()
+        )
+        self._context.pipeline.hurry()
+        return subscriber
+
+    def detach(self, connection: Connection | None, subscriber: Subscriber, wire: Wire) -> bool:
+        """Hand a subscriber over to the engine, if its socket can be; tells whether it was.
+
+        Whatever calls it is cancelled at its next checkpoint if so, and must not let go of the
+        subscriber.
+        """
+        engine = self._context.engine
+        if connection is None:
+            return False
+        sock = None if engine is None else connection.detach()
+        if engine is None or sock is None:
+            connection.keep()
+            return False
+        ending = None
+        if isinstance(subscriber.carrier, AsgiCarrier):
+            ending = subscriber.carrier.ending  # it may have been drained while it was being set up
+        carrier: DetachedCarrier
+        if wire == "websocket":
+            conversation = self.conversation()
+            carrier = WebSocketCarrier(
+                engine, self.hub, sock, subscriber, conversation, self._context.pacing.heartbeat
+            )
+        else:
+            carrier = DetachedCarrier(engine, self.hub, sock, subscriber, wire)
+        if ending is not None:
+            carrier.end(ending)
+        else:
+            carrier.wake()
+        return True
+
+    def conversation(self) -> Conversation:
+        context = self._context
+        return Conversation(
+            context.hub, context.limits, context.pipeline.hurry, trio.current_time()
+        )
+
+
+def cutter(connection: Connection | None) -> Callable[[], None] | None:
+    """What cuts the connection, if the server offers that."""
+    return None if connection is None else connection.abort
+
+
+@contextmanager
+def undetached(scope: Any) -> Iterator[None]:
+    """While this lasts it is open whether the socket will be detached; afterwards it is not."""
+    connection = connection_of(scope)
+    try:
+        yield
+    finally:
+        if connection is not None:
+            connection.keep()
+
+
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits, pacing = context.hub, context.limits, context.pacing
+    streams = Streams(context)
 
     def refuse_when_draining() -> None:
         if context.draining.is_set():
             raise Overloaded("draining", "this server is going away", retry_after=1.0)
 
-    def subscribe(wish: Wish, start: Start, carrier: AsgiCarrier) -> Subscriber:
-        subscriber = hub.subscribe(wish, start, carrier, now=trio.current_time(), time_ms=now_ms())
-        context.pipeline.hurry()
-        return subscriber
-
-    def cutter(scope: Any) -> AsgiCarrier:
-        connection = connection_of(scope)
-        return AsgiCarrier(None if connection is None else connection.abort)
-
     @app.get("/v1/stream")
     async def stream() -> Response:
-        offer = choose(request.headers.get("Accept"))
+        connection = connection_of(request.scope)
+        try:
+            offer, wish, start = negotiate()
+        except Problem:
+            if connection is not None:
+                connection.keep()
+            raise
+        if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
+            return _response(offer, StreamBody(streams, wish, start, offer))
+        if connection is not None:
+            connection.keep()
+        if request.method == "HEAD":
+            return _response(offer, b"")
+        wait = parameters.seconds(request.args, "wait")
+        body = await poll(
+            hub,
+            wish,
+            start,
+            AsgiCarrier(cutter(connection)),
+            wait=pacing.poll_wait if wait is None else min(wait, pacing.poll_wait),
+            hurry=context.pipeline.hurry,
+        )
+        return _response(offer, body)
+
+    def negotiate() -> tuple[Offer, Wish, Start]:
+        offer = choose(", ".join(request.headers.getlist("Accept")) or None)
         parameters.refuse_unknown(request.args, _PARAMETERS)
         wish = parameters.wish(request.args, hub, limits)
         start = parameters.start(request.args, request.headers.get("Last-Event-ID"))
-        hub.refuse_future(start.since)
+        parameters.seconds(request.args, "wait")
         refuse_when_draining()
-        if offer.transport is Transport.LONGPOLL:
-            wait = parameters.seconds(request.args, "wait")
-            body = await poll(
-                hub,
-                wish,
-                start,
-                cutter(request.scope),
-                wait=pacing.poll_wait if wait is None else min(wait, pacing.poll_wait),
-                hurry=context.pipeline.hurry,
-            )
-            return _response(offer, body)
-        if request.method == "HEAD":
-            return _response(offer, b"")
-        carrier = cutter(request.scope)
-        subscriber = subscribe(wish, start, carrier)
-        sse = offer.transport is Transport.SSE
-        return _response(offer, StreamBody(subscriber, carrier, context, sse=sse))
+        hub.admit(wish, start, trio.current_time())
+        return offer, wish, start
 
     @app.websocket("/v1/stream")
     async def stream_websocket() -> Response | None:
-        subprotocol = choose_subprotocol(websocket.requested_subprotocols)
-        refuse_when_draining()
-        carrier = cutter(websocket.scope)
+        connection = connection_of(websocket.scope)
+        with undetached(websocket.scope):
+            subprotocol = choose_subprotocol(websocket.requested_subprotocols)
+            refuse_when_draining()
+            carrier = AsgiCarrier(cutter(connection))
+            try:
+                parameters.refuse_unknown(websocket.args, _PARAMETERS)
+                wish = parameters.wish(websocket.args, hub, limits)
+                subscriber = streams.subscribe(wish, parameters.start(websocket.args), carrier)
+            except Overloaded:
+                raise
+            except Problem as problem:
+                # A page is never shown the status of a handshake: say it on the open socket.
+                await websocket.accept(subprotocol=subprotocol)
+                said = wire.error(problem.code, problem.detail, **problem.extra)
+                await websocket.send(said.json.decode())
+                await websocket.close(problem.close_code, problem.code)
+                return None
+            detached = False
+            try:
+                await websocket.accept(subprotocol=subprotocol)
+                if "Sec-WebSocket-Extensions" not in websocket.headers:
+                    detached = streams.detach(connection, subscriber, "websocket")
+                if detached:
+                    await trio.sleep_forever()  # cancelled at once, as the connection's tasks are
+            except BaseException:
+                if not detached:
+                    hub.unsubscribe(subscriber, now=trio.current_time())
+                raise
         try:
-            parameters.refuse_unknown(websocket.args, _PARAMETERS)
-            wish = parameters.wish(websocket.args, hub, limits)
-            subscriber = subscribe(wish, parameters.start(websocket.args), carrier)
-        except Overloaded:
-            raise
-        except Problem as problem:
-            # A page is never shown the status of a handshake: say it on the open socket.
-            await websocket.accept(subprotocol=subprotocol)
-            await websocket.send(wire.error(problem.code, problem.detail, **problem.extra).text)
-            await websocket.close(problem.close_code, problem.code)
-            return None
-        try:
-            await websocket.accept(subprotocol=subprotocol)
             ending = await converse(
-                hub,
                 subscriber,
                 carrier,
+                streams.conversation(),
                 send=websocket.send,
                 receive=websocket.receive,
-                limits=limits,
-                hurry=context.pipeline.hurry,
             )
             await websocket.close(ending.close_code, ending.reason)
         finally:

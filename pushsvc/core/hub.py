@@ -168,6 +168,28 @@ class Hub:
             merge or "all",  # type: ignore[arg-type]
         )
 
+    def admit(self, wish: Wish, start: Start, now: float) -> View:
+        """The view that a client would be attached to, if there is room for it.
+
+        Raises Overloaded where there is none, Malformed for a cursor that this hub can't have
+        given.
+        """
+        since = start.since
+        if since is not None and since.epoch == self.epoch and since.seq > self.seq:
+            raise Malformed(
+                "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
+            )
+        if len(self.subscribers) >= self._limits.subscribers:
+            self.counts["subscribers_refused"] += 1
+            raise Overloaded(
+                "subscribers",
+                f"{self._limits.subscribers} subscribers are connected, the limit "
+                "(limits.subscribers)",
+                retry_after=5.0,
+                limit="subscribers",
+            )
+        return self._view(wish, now)
+
     def subscribe(
         self,
         wish: Wish,
@@ -181,20 +203,10 @@ class Hub:
     ) -> Subscriber:
         """Attach a client to the view of its wish; replaying and attaching are one step.
 
-        `describe` is as in Replay; `greet` says whether a `hello` comes first. Raises Overloaded
-        where there is no room, Malformed for a cursor that this hub can't have given.
+        `describe` is as in Replay; `greet` says whether a `hello` comes first. Raises what `admit`
+        raises.
         """
-        if len(self.subscribers) >= self._limits.subscribers:
-            self.counts["subscribers_refused"] += 1
-            raise Overloaded(
-                "subscribers",
-                f"{self._limits.subscribers} subscribers are connected, the limit "
-                "(limits.subscribers)",
-                retry_after=5.0,
-                limit="subscribers",
-            )
-        self.refuse_future(start.since)
-        view = self._view(wish, now)
+        view = self.admit(wish, start, now)
         opening = view.open(
             self.seq,
             (start, describe),
@@ -256,13 +268,6 @@ class Hub:
         """Let go of a client. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
             self._detach(subscriber, now)
-
-    def refuse_future(self, since: Cursor | None) -> None:
-        """Raise Malformed for a cursor of this epoch that is ahead of the newest batch."""
-        if since is not None and since.epoch == self.epoch and since.seq > self.seq:
-            raise Malformed(
-                "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
-            )
 
     def _detach(self, subscriber: Subscriber, now: float) -> None:
         view = subscriber.view

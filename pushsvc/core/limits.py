@@ -74,5 +74,7 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Seconds a producer is made to wait for room in the ingest channel before it gets 503."""
     body_timeout: float = 30.0
     """Seconds without a byte after which an upload is given up."""
+    detach: bool = True
+    """Whether sockets of streams are taken out of the HTTP server; off costs a task per stream."""
     goaway_spread: float = 5.0
     """Seconds over which drained clients are told to come back."""

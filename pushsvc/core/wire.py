@@ -6,8 +6,8 @@ them is made once, when the first subscriber needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -42,18 +42,7 @@ class Frame:
     is None where the document doesn't move the client's cursor.
     """
 
-    __slots__ = (
-        "_ndjson",
-        "_sse",
-        "_text",
-        "cursor",
-        "json",
-        "points",
-        "quiet",
-        "retry_ms",
-        "seq",
-        "since",
-    )
+    __slots__ = ("_encoded", "cursor", "json", "points", "quiet", "retry_ms", "seq", "since")
 
     def __init__(
         self,
@@ -76,34 +65,66 @@ class Frame:
         """Whether it only says that the stream lives, so that a long poll need not answer."""
         self.retry_ms = retry_ms
         """What an EventSource must be told in its own words: when to come back."""
-        self._sse: bytes | None = None
-        self._text: str | None = None
-        self._ndjson: bytes | None = None
+        self._encoded: dict[Wire, bytes] = {}
+
+    def encoded(self, wire: Wire) -> bytes:
+        """The bytes on this wire, made when they are first asked for."""
+        encoded = self._encoded.get(wire)
+        if encoded is None:
+            encoded = self._encoded[wire] = _WRAP[wire](self)
+        return encoded
 
     @property
     def sse(self) -> bytes:
         """As an event: an `id:` line where there is a cursor, a `data:` line, no `event:`."""
-        if self._sse is None:
-            # JSON has no raw line break, so one data line always holds it.
-            head = "" if self.cursor is None else f"id: {self.cursor}\n"
-            if self.retry_ms is not None:
-                head += f"retry: {self.retry_ms}\n"
-            self._sse = b"%bdata: %b\n\n" % (head.encode(), self.json)
-        return self._sse
-
-    @property
-    def text(self) -> str:
-        """As a string, for the ASGI servers that want text messages so."""
-        if self._text is None:
-            self._text = self.json.decode()
-        return self._text
+        return self.encoded("sse")
 
     @property
     def ndjson(self) -> bytes:
         """As one line."""
-        if self._ndjson is None:
-            self._ndjson = self.json + b"\n"
-        return self._ndjson
+        return self.encoded("ndjson")
+
+
+def _event(frame: Frame) -> bytes:
+    # JSON has no raw line break, so one data line always holds it.
+    head = "" if frame.cursor is None else f"id: {frame.cursor}\n"
+    if frame.retry_ms is not None:
+        head += f"retry: {frame.retry_ms}\n"
+    return b"%bdata: %b\n\n" % (head.encode(), frame.json)
+
+
+def _line(frame: Frame) -> bytes:
+    return frame.json + b"\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked HTTP/1.1 body (RFC 9112 section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def websocket_frame(payload: bytes, opcode: int = 0x1) -> bytes:
+    """One unfragmented frame from a server: not masked (RFC 6455 section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((0x80 | opcode, size))
+    elif size < 65536:
+        head = bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big")
+    return head + payload
+
+
+Wire: TypeAlias = Literal["sse", "ndjson", "sse-chunk", "ndjson-chunk", "websocket"]
+"""How a document is wrapped: as an event or a line, each bare for whoever adds HTTP's own framing
+or as an HTTP/1.1 chunk, and as a WebSocket frame."""
+
+_WRAP: dict[Wire, Callable[[Frame], bytes]] = {
+    "sse": _event,
+    "ndjson": _line,
+    "sse-chunk": lambda frame: chunk(frame.encoded("sse")),
+    "ndjson-chunk": lambda frame: chunk(frame.encoded("ndjson")),
+    "websocket": lambda frame: websocket_frame(frame.json),
+}
 
 
 def describe(series: Series) -> dict[str, Any]:
@@ -189,3 +210,9 @@ def goaway(retry_ms: int) -> Frame:
 
 def error(code: str, message: str, **extra: Any) -> Frame:
     return Frame(_encode({"type": "error", "code": code, "message": message, **extra}))
+
+
+def farewell(reason: str, message: str, retry_ms: int | None) -> list[Frame]:
+    """What a client is told when the server ends its stream: why, and when to come back."""
+    frames = [error(reason, message)] if message else []
+    return frames if retry_ms is None else [*frames, goaway(retry_ms)]

@@ -64,7 +64,9 @@ class AsgiCarrier:
             await self._news.wait()
             self._news = trio.Event()
         if self._farewell is None:
-            self._farewell = _farewell(self.ending)
+            self._farewell = wire.farewell(
+                self.ending.reason, self.ending.message, self.ending.retry_ms
+            )
         if self._farewell:
             self._sending_since = trio.current_time()
             return self._farewell.pop(0)
@@ -78,13 +80,3 @@ class AsgiCarrier:
                 if frame is None or not frame.quiet:
                     return frame
         return None
-
-
-def _farewell(ending: Ending) -> list[Frame]:
-    """The documents that tell a client why its stream ends."""
-    frames = []
-    if ending.message:
-        frames.append(wire.error(ending.reason, ending.message))
-    if ending.retry_ms is not None:
-        frames.append(wire.goaway(ending.retry_ms))
-    return frames

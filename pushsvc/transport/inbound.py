@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
+import trio
 
 from pushsvc.core.duration import parse_duration
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
 from pushsvc.core.selector import parse
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.errors import Malformed, TooMany
+from pushsvc.pipeline import now_ms
 
 
 class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields=True):
@@ -57,8 +62,43 @@ def apply_watch(
     return wish
 
 
+class Conversation:
+    """What a WebSocket may say, and how much of it: shared by both ways of carrying one."""
+
+    __slots__ = ("_allowance", "_hub", "_hurry", "_limits")
+
+    def __init__(self, hub: Hub, limits: Limits, hurry: Callable[[], None], now: float) -> None:
+        self._hub = hub
+        self._limits = limits
+        self._hurry = hurry
+        self._allowance = Allowance(limits.messages_per_second, now)
+
+    @property
+    def message_bytes(self) -> int:
+        return self._limits.message_bytes
+
+    def answer(self, subscriber: Subscriber, message: str | bytes | None) -> None:
+        """Do what a message asks for. Raises Problem; the stream is then to be ended with it."""
+        now = trio.current_time()
+        self._allowance.spend(now)
+        if not isinstance(message, str):
+            raise Malformed("binary", "binary messages mean nothing here: send JSON as text")
+        apply_watch(
+            self._hub,
+            subscriber.session,
+            subscriber.view.wish,
+            decode_message(message),
+            self._limits,
+            now=now,
+            time_ms=now_ms(),
+        )
+        self._hurry()
+
+
 class Allowance:
     """How many messages a client may still send: a rate averaged over ten seconds."""
+
+    __slots__ = ("_at", "_left", "_most", "_per_second")
 
     def __init__(self, per_second: float, now: float) -> None:
         self._per_second = per_second

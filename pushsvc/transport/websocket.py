@@ -6,24 +6,19 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from pushsvc.core.hub import Hub
-from pushsvc.core.limits import Limits
 from pushsvc.core.subscriber import Ending, Subscriber
-from pushsvc.errors import Malformed, Problem, TooMany
-from pushsvc.pipeline import now_ms
+from pushsvc.errors import Problem, TooMany
 from pushsvc.transport.asgi import AsgiCarrier
-from pushsvc.transport.inbound import Allowance, apply_watch, decode_message
+from pushsvc.transport.inbound import Conversation
 
 
 async def converse(
-    hub: Hub,
     subscriber: Subscriber,
     carrier: AsgiCarrier,
+    conversation: Conversation,
     *,
     send: Callable[[str], Awaitable[None]],
     receive: Callable[[], Awaitable[str | bytes | None]],
-    limits: Limits,
-    hurry: Callable[[], None],
 ) -> Ending:
     """Run until the server ends the stream, and tell why it did: what to close with.
 
@@ -31,29 +26,13 @@ async def converse(
     reader, since a handler that never receives can miss just that.
     """
     flooded = False
-    allowance = Allowance(limits.messages_per_second, trio.current_time())
-
-    def answer(message: str | bytes | None) -> None:
-        if not isinstance(message, str):
-            raise Malformed("binary", "binary messages mean nothing here: send JSON as text")
-        apply_watch(
-            hub,
-            subscriber.session,
-            subscriber.view.wish,
-            decode_message(message),
-            limits,
-            now=trio.current_time(),
-            time_ms=now_ms(),
-        )
-        hurry()
 
     async def read() -> None:
         nonlocal flooded
         while True:
             message = await receive()
             try:
-                allowance.spend(trio.current_time())
-                answer(message)
+                conversation.answer(subscriber, message)
             except Problem as problem:
                 carrier.end(Ending(problem.code, problem.close_code, message=problem.detail))
                 flooded = isinstance(problem, TooMany)
@@ -62,7 +41,7 @@ async def converse(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
         while (frame := await carrier.next_frame(subscriber)) is not None:
-            await send(frame.text)
+            await send(frame.json.decode())
         if flooded:
             await _outlast(receive)
         nursery.cancel_scope.cancel()

@@ -1,0 +1,165 @@
+"""The carrier of detached sockets: it costs a socket and a cursor, and no task."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+
+import trio
+
+from pushsvc.core import wire
+from pushsvc.core.hub import Hub
+from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.wire import Wire
+from pushsvc.transport.engine import Engine
+
+_BURST = 16
+"""Frames written to one socket in one go; a client with more to catch up with waits its turn."""
+_RECEIVE = 16 * 1024
+
+
+class DetachedCarrier:
+    """Carries SSE or NDJSON over a socket, without a task.
+
+    What can't be written at once is kept as the tail of one shared frame, a view and not a copy;
+    nothing else is pulled until it is gone.
+    """
+
+    __slots__ = (
+        "_blocked_since",
+        "_closing",
+        "_ending",
+        "_engine",
+        "_hub",
+        "_tail",
+        "_wire",
+        "closed",
+        "socket",
+        "subscriber",
+    )
+
+    def __init__(
+        self, engine: Engine, hub: Hub, sock: socket.socket, subscriber: Subscriber, wire: Wire
+    ) -> None:
+        """Takes over `sock`, which must be non-blocking, and the subscriber."""
+        self.socket = sock
+        self.subscriber = subscriber
+        self.closed = False
+        self._engine = engine
+        self._hub = hub
+        self._wire: Wire = wire
+        self._tail: memoryview | None = None
+        self._blocked_since: float | None = None
+        self._ending: Ending | None = None
+        self._closing = False  # the farewell was said: close once it is out
+        subscriber.carrier = self
+        engine.add(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.subscriber.session[:8]}>"
+
+    # -- the hub's side ----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        if self._blocked_since is None and not self.closed:
+            self._pump()
+
+    def end(self, ending: Ending) -> None:
+        if self._ending is None and not self.closed:
+            self._ending = ending
+            if self._blocked_since is None:
+                self._pump()
+
+    def stalled_since(self) -> float | None:
+        return self._blocked_since
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._hub.unsubscribe(self.subscriber, now=trio.current_time())
+            self._engine.remove(self)
+            self.socket.close()
+
+    # -- the engine's side -------------------------------------------------------------------------
+
+    def serve(self, events: int) -> None:
+        """Read and write what the socket is ready for."""
+        if events & selectors.EVENT_READ:
+            try:
+                data = self.socket.recv(_RECEIVE)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self.abort()
+                return
+            else:
+                if not data:
+                    self._peer_finished()
+                else:
+                    self._receive(data)
+        if events & selectors.EVENT_WRITE and not self.closed:
+            self._blocked_since = None
+            self._engine.watch_writable(self, wanted=False)
+            self._pump()
+
+    def _receive(self, data: bytes) -> None:
+        """Nothing is said on a one-way stream: a request that was pipelined isn't answered."""
+
+    def _peer_finished(self) -> None:
+        self.abort()
+
+    def _pump(self) -> None:
+        """Write until the client has everything, the socket is full, or it had its share."""
+        if self._tail is not None and not self._write(self._tail):
+            return
+        if self._closing:
+            self._finish()
+            return
+        for _ in range(_BURST):
+            if self._ending is not None:
+                self._say_goodbye(self._ending)
+                return
+            frame = self.subscriber.pull()
+            if frame is None:
+                return
+            if not self._write(frame.encoded(self._wire)):
+                return
+        self._wait_writable()  # at once, as a rule: others first
+
+    def _write(self, data: bytes | memoryview) -> bool:
+        """Tells whether all of it was taken; if not, the tail is kept or the socket is gone."""
+        try:
+            sent = self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.abort()
+            return False
+        if sent == len(data):
+            self._tail = None
+            return True
+        self._tail = memoryview(data)[sent:]
+        self._wait_writable()
+        return False
+
+    def _wait_writable(self) -> None:
+        if self._blocked_since is None:
+            self._blocked_since = trio.current_time()
+            self._engine.watch_writable(self, wanted=True)
+
+    def _say_goodbye(self, ending: Ending) -> None:
+        self._closing = True
+        if self._write(self._farewell(ending)):
+            self._finish()
+
+    def _farewell(self, ending: Ending) -> bytes:
+        frames = wire.farewell(ending.reason, ending.message, ending.retry_ms)
+        last_chunk = b"0\r\n\r\n"
+        return b"".join(frame.encoded(self._wire) for frame in frames) + last_chunk
+
+    def _finish(self) -> None:
+        """Everything is written: close, the kernel delivers it."""
+        self.abort()
+
+    def tend(self, now: float) -> None:
+        """Nothing is due on a one-way stream: heartbeats are the view's."""
