@@ -75,10 +75,13 @@ class Process:
         line, _, self._rest = self._rest.partition(b"\n")
         return line
 
+    def last_words(self) -> str:
+        """The end of what the child wrote to standard error."""
+        return "\n".join(self._errors.read_text(errors="replace").strip().splitlines()[-8:])
+
     def _postmortem(self, what: str) -> str:
-        last = self._errors.read_text(errors="replace").strip().splitlines()[-8:]
         command = " ".join(str(part) for part in self._child.args[1:4])  # type: ignore[index]
-        return "\n".join([f"{command}: {what}", *last])
+        return f"{command}: {what}\n{self.last_words()}".rstrip()
 
 
 @contextlib.contextmanager

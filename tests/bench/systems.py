@@ -32,13 +32,21 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Server]:
-        """Run it on the server's core for as long as the block takes."""
+        """Run it on the server's core for as long as the block takes.
+
+        A Failed that leaves the block is given what the server last said of itself.
+        """
         with running(self.arguments, SERVER_CPU) as process:
-            while True:
+            found = None
+            while found is None:
                 line = process.hear(_START).decode(errors="replace")
-                if found := re.search(r"http://([0-9.]+):(\d+)", line):
-                    yield Server(self, process, found[1], int(found[2]))
-                    return
+                found = re.search(r"http://([0-9.]+):(\d+)", line)
+            try:
+                yield Server(self, process, found[1], int(found[2]))
+            except Failed as error:
+                if said := process.last_words():
+                    raise Failed(f"{error}\n{self.name}: {said}") from error
+                raise
 
 
 PUSHSVC = System(
