@@ -41,13 +41,27 @@ _decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 _Key = tuple[str, bytes]
 
+_REMEMBERED_BYTES = 4096
+"""Labels written in more bytes than this, be it by white space, are parsed each time they come."""
+
+_EXPLAINED = 300
+"""Characters of a decoder's error that are passed on: it quotes what the producer sent."""
+
+_OTHER_UNITS = (
+    ("seconds", 10**8, 10**11),
+    ("microseconds", 10**14, 10**17),
+    ("nanoseconds", 10**17, 10**20),
+)
+"""What a time between these bounds was meant to be, since it can't be meant in milliseconds."""
+
 
 class NativeDecoder:
     """Reads samples and remembers the identities it has met.
 
     Labels are looked up by the very bytes they came in, so that those of a series which publishes
     again and again are parsed and checked once. The memory is dropped when it has grown to twice
-    the series the hub may have. Safe to call from worker threads.
+    the series the hub may have, and takes in no labels that are unreasonably long. Safe to call
+    from worker threads.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -110,6 +124,10 @@ class NativeDecoder:
 
     def _group(self, grouped: dict[str, Rows], sample: _Sample, now_ms: int) -> None:
         """Check a sample and put it with the others of its series. Raises before it changes."""
+        # The identity comes first: what is said of the others may then quote the name.
+        identity = self._identities.get((sample.name, bytes(sample.labels)))
+        if identity is None:
+            identity = self._identify(sample)
         value = sample.value
         kind = sample.kind
         if type(value) is not float or kind == "state":
@@ -121,23 +139,20 @@ class NativeDecoder:
             time = now_ms
         elif not now_ms - self._past_ms <= time <= now_ms + self._future_ms:
             raise Rejected("time", self._explain_time(sample.name, time, now_ms))
-        identity = self._identities.get((sample.name, bytes(sample.labels)))
-        if identity is None:
-            identity = self._identify(sample)
         if sample.unit or sample.help:
             self._check_meta(sample)
         rows = grouped.get(identity.text)
         if rows is None:
             grouped[identity.text] = Rows(identity, [time], [value], kind, sample.unit, sample.help)
             return
+        if (type(value) is float) is rows.stateful:
+            raise Rejected("value", f"{identity.text} has both numbers and states in one batch")
         if kind is not None and kind != rows.kind:
             if rows.kind is not None:
                 raise Rejected(
                     "kind", f"{identity.text} is both {rows.kind} and {kind} in one batch"
                 )
             rows.kind = kind
-        if (type(value) is float) is rows.stateful:
-            raise Rejected("value", f"{identity.text} has both numbers and states in one batch")
         if sample.unit is not None:
             rows.unit = sample.unit
         if sample.help is not None:
@@ -163,9 +178,11 @@ class NativeDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Malformed("labels", f"labels of {shorten(sample.name)}: {error}") from None
         identity = identify(sample.name, labels, self._limits)
-        if len(self._identities) >= 2 * self._limits.series:
-            self._identities.clear()
-        self._identities[sample.name, bytes(sample.labels)] = identity
+        labels_as_sent = bytes(sample.labels)
+        if len(labels_as_sent) <= _REMEMBERED_BYTES:
+            if len(self._identities) >= 2 * self._limits.series:
+                self._identities.clear()
+            self._identities[sample.name, labels_as_sent] = identity
         return identity
 
     def _check_meta(self, sample: _Sample) -> None:
@@ -188,16 +205,19 @@ class NativeDecoder:
             )
 
     def _explain_time(self, name: str, time: int, now_ms: int) -> str:
-        if 10**8 < time < 10**11:
-            return f"time of {name} looks like seconds ({time}): it must be Unix milliseconds"
-        away = abs(time - now_ms) / 1000
+        for unit, low, high in _OTHER_UNITS:
+            if low <= time < high:
+                return f"time of {name} looks like {unit} ({time}): it must be Unix milliseconds"
+        away = abs(time - now_ms) // 1000
+        if away > 10**15:
+            return f"time of {name} is out of range: it must be Unix milliseconds"
         if time > now_ms:
             return (
-                f"time of {name} is {away:.0f} s ahead of the server's clock, the limit is "
+                f"time of {name} is {away} s ahead of the server's clock, the limit is "
                 f"{self._limits.future_seconds:.0f} s (limits.future_seconds)"
             )
         return (
-            f"time of {name} is {away:.0f} s in the past, the limit is "
+            f"time of {name} is {away} s in the past, the limit is "
             f"{self._limits.past_seconds:.0f} s (limits.past_seconds)"
         )
 
@@ -205,5 +225,10 @@ class NativeDecoder:
 def _explain(error: Exception, what: str) -> Malformed:
     """What a decoder's error means to a producer; msgspec names the place and what it expected."""
     if isinstance(error, msgspec.ValidationError):
-        return Malformed("schema", str(error))
+        text = str(error)
+        if len(text) > _EXPLAINED:
+            # What is wrong stands at its beginning, and where at its end.
+            half = _EXPLAINED // 2
+            text = f"{text[:half]}…{text[-half:]}"
+        return Malformed("schema", text)
     return Malformed("json", f"the {what} is not valid JSON: {error}")

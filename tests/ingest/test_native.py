@@ -1,0 +1,368 @@
+"""The native format: what was sent is what comes out, or an error that says where."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pushsvc.core.limits import Limits
+from pushsvc.core.series import Batch, Kind, Rows, identify
+from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
+from pushsvc.ingest.native import NativeDecoder
+
+NOW = 1_732_320_000_000
+LIMITS = Limits(
+    batch_samples=50,
+    labels=3,
+    name_bytes=20,
+    value_bytes=40,
+    series=4,
+    past_seconds=1000.0,
+    future_seconds=100.0,
+)
+
+
+def decode(body: bytes | dict[str, Any], limits: Limits = LIMITS) -> Batch:
+    sent = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    return NativeDecoder(limits).batch(sent, NOW)
+
+
+def decode_lines(*lines: bytes) -> tuple[Batch, list[tuple[int, Malformed | Rejected]]]:
+    return NativeDecoder(LIMITS).lines(enumerate(lines, 1), NOW)
+
+
+class Said(NamedTuple):
+    """A series as its producer thinks of it."""
+
+    name: str
+    labels: dict[str, str]
+    kind: Kind | None
+    stateful: bool
+
+
+def said(name: str, labels: dict[str, str], kind: Kind | None, stateful: bool) -> Said:
+    return Said(name, labels, "state" if stateful and kind else kind, stateful)
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53)
+states: st.SearchStrategy[Any] = text | st.booleans() | st.none()
+series = st.builds(
+    said,
+    st.sampled_from(["up", "load:5m", "_x"]),
+    st.dictionaries(st.sampled_from(["host", "job", "le"]), text),
+    st.sampled_from([None, "gauge", "counter", "delta"]),
+    st.booleans(),
+)
+
+
+def key(one: Said) -> tuple[str, frozenset[tuple[str, str]]]:
+    return one.name, frozenset((label, value) for label, value in one.labels.items() if value)
+
+
+@st.composite
+def published(draw: st.DrawFn) -> list[tuple[Said, dict[str, Any]]]:
+    """Samples that may stand in one batch, each with the series that it is of."""
+    known = draw(st.lists(series, min_size=1, max_size=4, unique_by=key))
+    samples = []
+    for one in draw(st.lists(st.sampled_from(known), max_size=12)):
+        value = draw(states if one.stateful else numbers)
+        members: dict[str, Any] = {"name": one.name, "value": value}
+        if draw(st.booleans()) or one.labels:
+            members["labels"] = dict(draw(st.permutations(list(one.labels.items()))))
+        if one.kind is not None and draw(st.booleans()):
+            members["kind"] = one.kind
+        if draw(st.booleans()):
+            members["time"] = draw(st.integers(NOW - 1_000_000, NOW + 100_000))
+        for field in ("unit", "help"):
+            if draw(st.booleans()):
+                members[field] = draw(text)
+        names = draw(st.permutations(list(members)))
+        samples.append((one, {name: members[name] for name in names}))
+    return samples
+
+
+def grouped(samples: list[tuple[Said, dict[str, Any]]]) -> list[Rows]:
+    """The rows of these samples, found the long way."""
+    rows: dict[Any, Rows] = {}
+    for one, sample in samples:
+        row = rows.setdefault(key(one), Rows(identify(one.name, one.labels, LIMITS), [], []))
+        row.times.append(sample.get("time", NOW))
+        value = sample["value"]
+        row.values.append(float(value) if type(value) is int else value)
+        row.kind = sample.get("kind", row.kind)
+        row.unit = sample.get("unit", row.unit)
+        row.help = sample.get("help", row.help)
+    return list(rows.values())
+
+
+def plain(rows: list[Rows]) -> list[tuple[Any, ...]]:
+    """Rows by their parts: identities are equal only to themselves."""
+    return [
+        (r.identity.text, r.identity.labels, r.times, r.values, r.kind, r.unit, r.help)
+        for r in rows
+    ]
+
+
+@settings(max_examples=50, deadline=None)
+@given(published(), st.booleans(), st.sampled_from([None, 2]))
+def test_what_was_sent_comes_out(
+    samples: list[tuple[Said, dict[str, Any]]], ascii_only: bool, indent: int | None
+) -> None:
+    def written(document: Any) -> bytes:
+        return json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
+
+    expected = plain(grouped(samples))
+    decoder = NativeDecoder(LIMITS)
+    for _ in range(2):  # the second time what is remembered has its say
+        body = written({"samples": [sample for _, sample in samples]})
+        assert plain(decoder.batch(body, NOW).rows) == expected
+        lines = [written(sample).replace(b"\n", b" ") for _, sample in samples]
+        batch, errors = decoder.lines(enumerate(lines, 1), NOW)
+        assert errors == []
+        assert plain(batch.rows) == expected
+        for one, sample in samples:
+            alone = decoder.batch(written(sample), NOW)
+            assert plain(alone.rows) == plain(grouped([(one, sample)]))
+            assert alone.count == 1
+
+
+def test_a_whole_number_is_a_number() -> None:
+    (rows,) = decode(b'{"name":"up","value":1}').rows
+    assert rows.values == [1.0]
+    assert type(rows.values[0]) is float
+    assert not rows.stateful
+
+
+def test_labels_in_any_order_are_one_series() -> None:
+    batch = decode(
+        b'{"samples":[{"name":"up","labels":{"a":"1","b":"2"},"value":1},'
+        b'{"name":"up","labels":{"b":"2","a":"1"},"value":2},'
+        b'{"name":"up","labels":{ "b":"2", "c":"", "a":"\\u0031"},"value":3}]}'
+    )
+    (rows,) = batch.rows
+    assert rows.identity.text == 'up{a="1",b="2"}'
+    assert rows.values == [1.0, 2.0, 3.0]
+
+
+def test_no_samples_are_an_empty_batch() -> None:
+    assert decode({"samples": []}).rows == []
+    assert decode_lines(b"", b"  \r") == (Batch([]), [])
+
+
+# -- whatever comes --------------------------------------------------------------------------------
+
+GOOD = (
+    b'{"samples":[{"name":"up","labels":{"host":"a"},"value":1.5e0,"time":1732320000000,'
+    b'"kind":"gauge","unit":"s","help":"\\u00e9"},{"name":"st","value":null,"kind":"state"}]}'
+)
+
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=30),
+    st.sampled_from(["up", "gauge", "state", "x" * 100]),
+)
+fields = st.sampled_from(
+    ["name", "value", "labels", "time", "kind", "unit", "help", "samples", "y" * 1000]
+)
+documents = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(fields, inner, max_size=6),
+        st.fixed_dictionaries(
+            {"name": leaves, "value": leaves},
+            optional={
+                "time": leaves,
+                "labels": st.dictionaries(st.text(max_size=5), leaves, max_size=4),
+                "kind": leaves,
+                "unit": leaves,
+            },
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> bytes:
+    body = bytearray(GOOD)
+    for at, byte in draw(
+        st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), max_size=4)
+    ):
+        body[at] = byte
+    cut = draw(st.integers(0, len(GOOD)))
+    return bytes(body[cut:] if draw(st.booleans()) else body[:cut] or body)
+
+
+bodies = st.one_of(
+    st.binary(max_size=60),
+    spoilt(),
+    documents.map(lambda document: json.dumps(document).encode()),
+    documents.map(lambda document: json.dumps({"samples": [document]}).encode()),
+)
+
+
+def check_problem(problem: Problem) -> None:
+    assert 400 <= problem.status < 500
+    assert len(problem.detail) < 500, "a stranger's text is quoted at length"
+    msgspec.json.encode(problem.document())
+
+
+@settings(max_examples=250, deadline=None)
+@given(bodies)
+@example(b'{"name":"a","value":1,"time":1%b}' % (b"0" * 400))
+@example(b'{"name":"a","value":1,"time":-1%b}' % (b"0" * 400))
+@example(b'{"name":"a","value":1,"time":1%b}' % (b"0" * 5_000))
+@example(b'{"name":"a","value":1%b}' % (b"0" * 5_000))
+@example(b'{"name":"a","value":1,"kind":"%b"}' % (b"x" * 5_000))
+@example(b'{"name":"a","value":1,"%b":0}' % (b"x" * 5_000))
+@example(b'{"name":"%b","value":1,"time":5}' % (b"x" * 5_000))
+@example(b'{"name":"%b","value":1,"kind":"state"}' % (b"x" * 5_000))
+@example(b'{"name":"%b","value":1,"labels":[]}' % (b"x" * 5_000))
+@example(b'{"name":"a","value":1,"labels":{"%b":""}}' % (b"x" * 5_000))
+@example(b'{"name":"a","value":"\\ud800"}')
+@example(b"[" * 100_000)
+@example(b'{"samples":' + b"[" * 100_000)
+@example(b'{"name":"a","value":1,"labels":' + b'{"a":' * 100_000)
+def test_any_bytes_are_a_batch_or_a_problem(body: bytes) -> None:
+    try:
+        check_batch(decode(body))
+    except Problem as problem:
+        check_problem(problem)
+    batch, errors = decode_lines(body, b'{"name":"last","value":7}')
+    check_batch(batch)
+    for number, error in errors:
+        assert number == 1
+        check_problem(error)
+    last = batch.rows[-1]
+    assert (last.identity.text, last.values) == ("last", [7.0])
+
+
+def check_batch(batch: Batch) -> None:
+    for rows in batch.rows:
+        assert len(rows.times) == len(rows.values) > 0
+        assert {type(value) is float for value in rows.values} == {not rows.stateful}
+        assert (rows.kind == "state") is rows.stateful or rows.kind is None
+        assert all(NOW - 1_000_000 <= time <= NOW + 100_000 for time in rows.times)
+    assert len({rows.identity.text for rows in batch.rows}) == len(batch.rows)
+
+
+# -- all or nothing --------------------------------------------------------------------------------
+
+A: dict[str, Any] = {"name": "a", "value": 1}
+
+
+@pytest.mark.parametrize(
+    ("samples", "index", "code", "says"),
+    [
+        ([{"name": "a b", "value": 1}], 0, "name", "'a b'"),
+        ([A, {"name": "b", "value": 1, "labels": {"x y": "1"}}], 1, "label", "'x y'"),
+        ([A, A, {"name": "b", "value": 1, "labels": {"x": 1}}], 2, "labels", "str"),
+        ([A, {"name": "a", "value": "on"}], 1, "value", "both numbers and states"),
+        ([A, {"name": "a", "value": "on", "kind": "state"}], 1, "value", "both numbers and"),
+        ([{"name": "a", "value": "on"}, A], 1, "value", "both numbers and states"),
+        ([A, {**A, "kind": "delta"}, {**A, "kind": "gauge"}], 2, "kind", "both delta and gauge"),
+        ([A, {**A, "kind": "state"}], 1, "value", "a is a state"),
+        ([{**A, "value": True, "kind": "gauge"}], 0, "value", "a is a gauge"),
+        ([{**A, "value": "x" * 41}], 0, "value", "limits.value_bytes"),
+        ([{**A, "value": "é" * 21}], 0, "value", "42 bytes"),
+        ([{**A, "unit": "x" * 41}], 0, "unit", "limits.value_bytes"),
+        ([{**A, "help": "x" * 41}], 0, "help", "limits.value_bytes"),
+        ([A, {**A, "time": NOW - 1_000_001}], 1, "time", "1000 s in the past"),
+        ([A, {**A, "time": NOW + 100_001}], 1, "time", "100 s ahead"),
+        ([{**A, "time": NOW // 1000}], 0, "time", "looks like seconds"),
+        ([{**A, "time": NOW * 1000}], 0, "time", "looks like microseconds"),
+        ([{**A, "time": NOW * 1_000_000}], 0, "time", "looks like nanoseconds"),
+    ],
+)
+def test_an_error_says_which_sample(
+    samples: list[dict[str, Any]], index: int, code: str, says: str
+) -> None:
+    with pytest.raises((Rejected, Malformed)) as caught:
+        decode({"samples": samples})
+    assert caught.value.extra["index"] == index
+    assert caught.value.detail.startswith(f"samples[{index}]: ")
+    assert caught.value.code == code
+    assert says in caught.value.detail
+
+
+def test_a_batch_has_a_limit() -> None:
+    assert decode({"samples": [A] * 50}).count == 50
+    with pytest.raises(TooLarge, match=r"51 samples.*limits\.batch_samples") as caught:
+        decode({"samples": [A] * 51})
+    assert caught.value.extra["limit"] == "batch_samples"
+
+
+def test_lines_stand_each_on_its_own() -> None:
+    batch, errors = decode_lines(
+        b'{"name":"a","value":1}',
+        b"",
+        b"{",
+        b'{"name":"a","value":2,"colour":"red"}',
+        b'{"name":"a","value":3,"time":7}',
+        b'{"name":"a","value":4}\r',
+    )
+    assert [(number, error.code) for number, error in errors] == [
+        (3, "json"),
+        (4, "schema"),
+        (5, "time"),
+    ]
+    (rows,) = batch.rows
+    assert rows.values == [1.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("first", "refused"),
+    [
+        (b'{"name":"a","value":"on"}', b'{"name":"a","value":1,"kind":"gauge","unit":"s"}'),
+        (b'{"name":"a","value":1}', b'{"name":"a","value":"on","kind":"state","help":"h"}'),
+        (
+            b'{"name":"a","value":1,"kind":"gauge"}',
+            b'{"name":"a","value":1,"kind":"delta","unit":"s"}',
+        ),
+    ],
+)
+def test_a_refused_line_leaves_nothing_behind(first: bytes, refused: bytes) -> None:
+    alone, _ = decode_lines(first)
+    batch, errors = decode_lines(first, refused)
+    assert [number for number, _ in errors] == [2]
+    assert plain(batch.rows) == plain(alone.rows)
+
+
+# -- what is remembered ----------------------------------------------------------------------------
+
+
+def test_a_series_that_comes_again_is_the_same_object() -> None:
+    decoder = NativeDecoder(LIMITS)
+    body = b'{"name":"up","labels":{"host":"a"},"value":1}'
+    assert decoder.batch(body, NOW).rows[0].identity is decoder.batch(body, NOW).rows[0].identity
+
+
+def test_memory_is_bounded_by_count_and_by_size() -> None:
+    decoder = NativeDecoder(LIMITS)
+    for host in range(100):
+        decoder.batch(b'{"name":"up","labels":{"host":"%d"},"value":1}' % host, NOW)
+        assert 0 < len(decoder._identities) <= 2 * LIMITS.series
+    known = len(decoder._identities)
+    for host in range(2):
+        spaces = b" " * 10_000
+        body = b'{"name":"up","labels":{%b"host":"s%d"},"value":1}' % (spaces, host)
+        assert decoder.batch(body, NOW).rows[0].identity.text == f'up{{host="s{host}"}}'
+    assert len(decoder._identities) == known
+
+
+def test_what_was_refused_is_not_remembered() -> None:
+    decoder = NativeDecoder(LIMITS)
+    for _ in range(2):
+        with pytest.raises(Rejected):
+            decoder.batch(b'{"name":"up","labels":{"__x":"a"},"value":1}', NOW)
+    assert decoder._identities == {}
