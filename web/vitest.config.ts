@@ -16,7 +16,9 @@ export default mergeConfig(
         {
           extends: true,
           resolve: {
-            alias: Object.fromEntries(packages.map((name) => [name, here(`./node_modules/${name}`)])),
+            alias: Object.fromEntries(
+              packages.map((name) => [name, here(`./node_modules/${name}`)]),
+            ),
           },
           server: { fs: { allow: [here('..')] } },
           test: {

@@ -68,13 +68,18 @@ export class Plot {
             ...axis,
             size: options.em * AXIS_HEIGHT_EM,
             splits: (chart, _axis, min, max) =>
-              timeSplits(min, max, Math.max(2, chart.bbox.width / devicePixelRatio / (this.em * 7.5))),
+              timeSplits(
+                min,
+                max,
+                Math.max(2, chart.bbox.width / devicePixelRatio / (this.em * 7.5)),
+              ),
             values: (_chart, splits) => timeLabels(splits),
           },
           {
             ...axis,
             size: options.em * AXIS_WIDTH_EM,
-            splits: (_chart, _axis, min, max) => multiples(min, max, this.extent?.step ?? max - min),
+            splits: (_chart, _axis, min, max) =>
+              multiples(min, max, this.extent?.step ?? max - min),
             values: (_chart, splits) => this.format.ticks(splits),
           },
         ],
@@ -226,7 +231,12 @@ export class Plot {
     context.save();
     context.beginPath();
     // Heads lie on the right edge: they get the room of the padding.
-    context.rect(bbox.left, bbox.top - 8, bbox.width + this.em * devicePixelRatio, bbox.height + 16);
+    context.rect(
+      bbox.left,
+      bbox.top - 8,
+      bbox.width + this.em * devicePixelRatio,
+      bbox.height + 16,
+    );
     context.clip();
     paint(
       context,

@@ -39,7 +39,9 @@ export function roundStep(span: number, most: number, base: 10 | 1024, magnitude
   const raw = span / most;
   if (base === 1024 && magnitude >= 1) {
     const unit = 1024 ** Math.floor(Math.log(magnitude) / Math.log(1024) + 1e-9);
-    return raw >= unit ? unit * 2 ** Math.ceil(Math.log2(raw / unit) - 1e-9) : unit * decimal(raw / unit);
+    return raw >= unit
+      ? unit * 2 ** Math.ceil(Math.log2(raw / unit) - 1e-9)
+      : unit * decimal(raw / unit);
   }
   return decimal(raw);
 }

@@ -66,16 +66,21 @@ const SYMBOLS: Readonly<Record<string, string>> = {
 export function formatOf(unit: string, perSecond = false): Format {
   const [, stem, per] = /^(.*?)(_per_second|\/s)?$/.exec(unit)!;
   const base = ALIASES[stem!] ?? stem!;
-  const suffix = (per === undefined ? '' : '/s') + (perSecond ? (per === undefined ? '/s' : '²') : '');
+  const suffix =
+    (per === undefined ? '' : '/s') + (perSecond ? (per === undefined ? '/s' : '²') : '');
   switch (base) {
     case 'bytes':
       return scaled(IEC, `B${suffix}`, { base: 1024 });
     case 'seconds':
       // Seconds per second are no time any more.
-      return suffix === '' ? scaled(SECONDS, '', { ownSymbols: true }) : scaled(SI_UP, `s${suffix}`);
+      return suffix === ''
+        ? scaled(SECONDS, '', { ownSymbols: true })
+        : scaled(SI_UP, `s${suffix}`);
     case 'milliseconds':
     case 'ms':
-      return suffix === '' ? times(scaled(SECONDS, '', { ownSymbols: true }), 1e-3) : scaled(SI_UP, `ms${suffix}`);
+      return suffix === ''
+        ? times(scaled(SECONDS, '', { ownSymbols: true }), 1e-3)
+        : scaled(SI_UP, `ms${suffix}`);
     case 'ratio':
       return suffix === '' ? times(percent(''), 100, [0, 1]) : times(percent(suffix), 100);
     case 'percent':
@@ -86,7 +91,9 @@ export function formatOf(unit: string, perSecond = false): Format {
       return scaled(SI_UP, suffix);
     default: {
       const symbol = SYMBOLS[base];
-      return symbol === undefined ? scaled(SI_UP, `${base}${suffix}`) : scaled(SI, `${symbol}${suffix}`);
+      return symbol === undefined
+        ? scaled(SI_UP, `${base}${suffix}`)
+        : scaled(SI, `${symbol}${suffix}`);
     }
   }
 }

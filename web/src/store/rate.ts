@@ -53,7 +53,10 @@ export function valueAt(series: Series, time: number): number {
   if (after === 0 || (after === column.length && series.isGap(column.lastTime, time))) {
     return Number.NaN;
   }
-  const { times, values } = column.slice(Math.max(0, after - 2), Math.min(column.length, after + 1));
+  const { times, values } = column.slice(
+    Math.max(0, after - 2),
+    Math.min(column.length, after + 1),
+  );
   const at = after >= 2 ? 1 : 0;
   if (at + 1 < times.length && series.isGap(times[at]!, times[at + 1]!) && time > times[at]!) {
     return Number.NaN;

@@ -19,10 +19,10 @@ export class Store {
   samples = 0;
   /** When samples last came, as `Date.now()` has it; NaN before the first. */
   lastPointsAt = Number.NaN;
-  /** Time of the newest sample of all; NaN before the first. */
-  newest = Number.NaN;
-  /** Time of the oldest point that came; NaN before the first. */
-  oldest = Number.NaN;
+  /** Time of the newest sample of all. */
+  newest = Number.NEGATIVE_INFINITY;
+  /** Time of the oldest one that came. */
+  oldest = Number.POSITIVE_INFINITY;
   /** Whether the server has told which series there are, be it none. */
   described = false;
 
@@ -146,8 +146,8 @@ export class Store {
         continue;
       }
       series.put(time, value, low, high);
-      this.newest = time < this.newest ? this.newest : time;
-      this.oldest = time > this.oldest ? this.oldest : time;
+      this.newest = Math.max(this.newest, time);
+      this.oldest = Math.min(this.oldest, time);
       this.samples += count ?? 1;
       changed.add(this.panelOf.get(series)!);
     }

@@ -4,8 +4,8 @@ import { strokeOf } from '../chart/palette.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import type { Member, Panel } from '../store/panel.ts';
-import { latestOf, valueAt } from '../store/rate.ts';
 import { FEW, rank } from '../store/ranking.ts';
+import { latestOf, valueAt } from '../store/rate.ts';
 import { look } from '../theme.ts';
 
 interface LegendProps {
@@ -25,9 +25,7 @@ export function Legend({ panel, dashboard, format, focus }: LegendProps) {
   const hidden = ranked.length - FEW;
   return (
     <div class="legend">
-      {panel.distinguishing.length > 0 && (
-        <p class="labels">{panel.distinguishing.join(' · ')}</p>
-      )}
+      {panel.distinguishing.length > 0 && <p class="labels">{panel.distinguishing.join(' · ')}</p>}
       <ul class={all ? 'all' : ''}>
         {shown.map((member) => (
           <Entry

@@ -1,0 +1,109 @@
+/** A real Chromium: `PUSHSVC_CHROMIUM`, one that the system has, or the one in the npm package. */
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+/** Where screenshots go, to be looked at. */
+export const ARTIFACTS = fileURLToPath(new URL('../../artifacts', import.meta.url));
+mkdirSync(ARTIFACTS, { recursive: true });
+
+async function find(): Promise<string> {
+  if (process.env.PUSHSVC_CHROMIUM) {
+    return process.env.PUSHSVC_CHROMIUM;
+  }
+  for (const name of ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']) {
+    const { stdout } = spawnSync('which', [name], { encoding: 'utf8' });
+    if (stdout?.trim()) {
+      return stdout.trim();
+    }
+  }
+  // Makes it use the libraries it brings along, on hosts that have none for a browser. It reads
+  // this when it is loaded.
+  process.env.AWS_EXECUTION_ENV ??= 'AWS_Lambda_nodejs24.x';
+  const { default: packaged } = await import('@sparticuz/chromium');
+  return packaged.executablePath();
+}
+
+/** A browser with its own temporary directory; `close` ends both. */
+export async function launch(): Promise<Browser> {
+  const scratch = mkdtempSync(join(tmpdir(), 'pushsvc-browser-'));
+  const browser = await chromium.launch({
+    executablePath: await find(),
+    args: ['--no-sandbox', '--headless=shell', '--disable-gpu', '--disable-dev-shm-usage'],
+    env: { ...process.env, TMPDIR: scratch } as Record<string, string>,
+  });
+  browser.on('disconnected', () => rmSync(scratch, { recursive: true, force: true }));
+  return browser;
+}
+
+/** A page that has failed as soon as a script on it has: see `failures`. */
+export interface Watched {
+  readonly page: Page;
+  /** Uncaught errors, and what the browser refused to do by policy. */
+  readonly failures: string[];
+  close(): Promise<void>;
+}
+
+export async function open(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions & { readonly init?: () => void } = {},
+): Promise<Watched> {
+  const { init, ...rest } = options;
+  // uPlot formats numbers on import, and the locale of a bare host is none that JavaScript knows.
+  const context = await browser.newContext({ locale: 'en-GB', ...rest });
+  const page = await context.newPage();
+  const failures: string[] = [];
+  page.on('pageerror', (error) => failures.push(String(error)));
+  page.on('console', (message) => {
+    if (/Content Security Policy/.test(message.text())) {
+      failures.push(message.text());
+    }
+  });
+  if (init !== undefined) {
+    await page.addInitScript(init);
+  }
+  await page.goto(url);
+  return { page, failures, close: () => context.close() };
+}
+
+/** Points of a series as the page stores them. */
+export function points(
+  page: Page,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<[number, unknown][]> {
+  return page.evaluate(
+    ([name, labels]) => window.__pushsvc!.points(name, labels) as [number, unknown][],
+    [name, labels] as const,
+  );
+}
+
+export async function expectFreshness(page: Page, word: string, timeout = 15_000): Promise<void> {
+  await expect
+    .poll(() => page.locator('.connection strong').textContent(), { timeout, interval: 50 })
+    .toBe(word);
+}
+
+/** How many pixels of a panel's chart have a colour of their own: lines, not grid or text. */
+export function colouredPixels(page: Page, title: string): Promise<number> {
+  return page
+    .locator('.panel', { has: page.getByRole('heading', { name: title, exact: true }) })
+    .locator('canvas')
+    .evaluate((node) => {
+      const canvas = node as HTMLCanvasElement;
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+      let coloured = 0;
+      for (let at = 0; at < data.length; at += 4) {
+        const [red, green, blue, alpha] = data.subarray(at, at + 4) as unknown as number[];
+        const spread = Math.max(red!, green!, blue!) - Math.min(red!, green!, blue!);
+        coloured += alpha! > 128 && spread > 60 ? 1 : 0;
+      }
+      return coloured;
+    });
+}

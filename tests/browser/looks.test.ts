@@ -1,0 +1,217 @@
+/** How it looks, from phone to wall display, for people to see; and what axe finds in it. */
+
+import AxeBuilder from '@axe-core/playwright';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ARTIFACTS, expectFreshness, launch, open } from './browser.ts';
+import { type Sample, Server } from './server.ts';
+
+const SCREENS = {
+  phone: { width: 390, height: 844 },
+  desktop: { width: 1440, height: 900 },
+  wall: { width: 3840, height: 2160 },
+};
+
+let browser: Browser;
+let server: Server;
+let demo: Server;
+beforeAll(async () => {
+  [browser, server, demo] = await Promise.all([launch(), Server.start(), Server.start('demo')]);
+  const samples = [...day(Date.now())];
+  for (let start = 0; start < samples.length; start += 50_000) {
+    await server.publish(...samples.slice(start, start + 50_000));
+  }
+});
+afterAll(() => Promise.all([browser.close(), server.stop(), demo.stop()]));
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  describe(`in the ${colorScheme} theme`, () => {
+    test.each(Object.entries(SCREENS))('on a %s', async (screen, viewport) => {
+      const { page, failures, close } = await open(browser, server.url, { viewport, colorScheme });
+      await expectFreshness(page, 'Live');
+      await page.locator('.panel canvas').first().waitFor();
+      await page.waitForTimeout(700);
+      await page.screenshot({ path: `${ARTIFACTS}/page-${screen}-${colorScheme}.png` });
+      const overflow = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      expect(overflow).toBe(0);
+      expect(failures).toEqual([]);
+      await close();
+    });
+
+    test('axe finds nothing serious', async () => {
+      const { page, close } = await open(browser, server.url, {
+        viewport: SCREENS.desktop,
+        colorScheme,
+      });
+      await expectFreshness(page, 'Live');
+      await page.locator('.panel canvas').first().waitFor();
+      expect(await violations(page)).toEqual([]);
+      await page.getByPlaceholder('Filter panels').fill('nothing of this kind');
+      expect(await violations(page)).toEqual([]);
+      await close();
+    });
+
+    test('the demo', async () => {
+      const { page, close } = await open(browser, demo.url, {
+        viewport: SCREENS.desktop,
+        colorScheme,
+      });
+      await expectFreshness(page, 'Live');
+      await page.waitForTimeout(4000);
+      await page.screenshot({ path: `${ARTIFACTS}/demo-${colorScheme}.png`, fullPage: true });
+      await close();
+    });
+  });
+}
+
+test('a chosen theme is kept and applied before anything is drawn', async () => {
+  const { page, close } = await open(browser, server.url, { colorScheme: 'light' });
+  await page.getByLabel('Theme').selectOption('dark');
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const dark = await ground();
+  await page.reload();
+  expect(await ground()).toBe(dark);
+  expect(await page.evaluate(() => document.documentElement.dataset.theme)).toBe('dark');
+  await close();
+});
+
+test('a pointer on a chart reads all panels', async () => {
+  const { page, close } = await open(browser, server.url, { viewport: SCREENS.desktop });
+  await expectFreshness(page, 'Live');
+  const chart = page.locator('.u-over').first();
+  await chart.hover({ position: { x: 150, y: 60 } });
+  await expect.poll(() => page.locator('.crosshair:visible').count()).toBeGreaterThan(2);
+  await page.screenshot({ path: `${ARTIFACTS}/page-pointer.png` });
+  await page.mouse.move(5, 5);
+  await expect.poll(() => page.locator('.crosshair:visible').count()).toBe(0);
+  await close();
+});
+
+async function violations(page: Page): Promise<string[]> {
+  const { violations: found } = await new AxeBuilder({ page }).analyze();
+  return found
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+}
+
+/** A quarter of an hour of a small fleet's life, made up so that every kind of panel is there. */
+function* day(now: number): Generator<Sample> {
+  const start = now - 15 * 60_000;
+  for (let time = start; time <= now; time += 2000) {
+    const t = (time - start) / 60_000;
+    const noise = (seed: number): number => Math.sin(t * 7.3 + seed * 5) * Math.cos(t * 3.1 + seed);
+    for (const [index, host] of ['ams-1', 'ams-2', 'fra-1', 'fra-2'].entries()) {
+      const labels = { host, job: 'edge' };
+      const down = host === 'fra-2' && t > 6 && t < 8;
+      if (!down) {
+        const busy = 0.35 + 0.12 * index + 0.2 * noise(index);
+        yield {
+          name: 'cpu_utilization',
+          labels,
+          value: Math.min(1, Math.max(0.02, busy)),
+          time,
+          unit: 'ratio',
+          help: 'Share of time the cores were busy.',
+        };
+        yield {
+          name: 'memory_used_bytes',
+          labels,
+          value: (6 + index + 0.6 * t * 0.2 + 0.2 * noise(index + 9)) * 2 ** 30,
+          time,
+          unit: 'bytes',
+          help: 'Memory that is in use.',
+        };
+        yield {
+          name: 'http_requests_total',
+          labels,
+          value: Math.round((t + 10) * (9000 + 2500 * index) + 900 * noise(index)),
+          time,
+          kind: 'counter',
+          help: 'Requests answered.',
+        };
+      }
+    }
+    yield {
+      name: 'request_duration_seconds',
+      labels: { quantile: '0.5' },
+      value: 0.018 + 0.004 * noise(1),
+      time,
+      unit: 'seconds',
+      help: 'Time to answer, by quantile.',
+    };
+    yield {
+      name: 'request_duration_seconds',
+      labels: { quantile: '0.99' },
+      value: 0.11 + 0.05 * noise(2) ** 2,
+      time,
+      unit: 'seconds',
+    };
+    yield {
+      name: 'room_temperature',
+      labels: { room: 'rack 4' },
+      value: 22.4 + 0.8 * noise(4),
+      time,
+      unit: 'celsius',
+      help: 'Measured at the top of the rack.',
+    };
+    yield {
+      name: 'network_throughput',
+      labels: { direction: 'in' },
+      value: 4e6 * (1.4 + noise(5)),
+      time,
+      unit: 'bytes_per_second',
+      help: 'Traffic at the uplink.',
+    };
+    yield {
+      name: 'network_throughput',
+      labels: { direction: 'out' },
+      value: 9e6 * (1.4 + noise(6)),
+      time,
+      unit: 'bytes_per_second',
+    };
+    yield { name: 'balance', value: 40 * noise(7), time, help: 'Goes below zero now and then.' };
+    if (time % 10_000 < 2000) {
+      for (let shard = 0; shard < 60; shard += 1) {
+        yield {
+          name: 'shard_lag_seconds',
+          labels: { shard: String(shard) },
+          value: Math.abs((shard % 7) + 3 * noise(shard)),
+          time,
+          unit: 'seconds',
+          help: 'How far each shard is behind.',
+        };
+      }
+    }
+  }
+  const phases = ['stable', 'rolling', 'verifying', 'stable'];
+  for (const [index, service] of ['api', 'web', 'worker'].entries()) {
+    for (const [step, phase] of phases.entries()) {
+      yield {
+        name: 'deploy_phase',
+        labels: { service },
+        value: phase,
+        kind: 'state',
+        time: start + (step * 3.1 + index) * 60_000,
+        help: 'What the deployment is doing.',
+      };
+    }
+    yield {
+      name: 'service_up',
+      labels: { service },
+      value: service !== 'worker',
+      kind: 'state',
+      time: start + 8 * 60_000,
+      help: 'Whether the service answers.',
+    };
+    yield {
+      name: 'service_up',
+      labels: { service },
+      value: true,
+      kind: 'state',
+      time: start,
+      help: 'Whether the service answers.',
+    };
+  }
+}

@@ -1,0 +1,156 @@
+/** Outages: the page goes on by itself, with every sample once, over whatever gets through. */
+
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expectFreshness, launch, open, points } from './browser.ts';
+import { Middlebox } from './middlebox.ts';
+import { Server } from './server.ts';
+
+let browser: Browser;
+let server: Server;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  server = await Server.start();
+});
+afterEach(() => server.stop());
+
+/** Publishes one series, and knows what a page should have of it. */
+class Producer {
+  readonly published: [number, number][] = [];
+
+  /** Samples 150 ms apart: further than what a stream merges. */
+  async publish(count: number): Promise<void> {
+    for (let n = 0; n < count; n += 1) {
+      const sample: [number, number] = [Date.now(), this.published.length];
+      await server.publish({ name: 'steps', value: sample[1], time: sample[0] });
+      this.published.push(sample);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+  }
+}
+
+test('a server that is killed and comes back: no reload, no loss, no doubles', async () => {
+  const producer = new Producer();
+  await producer.publish(8);
+  const { page, failures, close } = await open(browser, server.url);
+  await page.evaluate(() => Object.assign(window, { survives: true }));
+  await expectFreshness(page, 'Live');
+  await producer.publish(8);
+  await expect.poll(() => points(page, 'steps')).toEqual(producer.published);
+
+  const { port } = server;
+  await server.stop('SIGKILL');
+  await expectFreshness(page, 'Cut');
+  await page.locator('.outage').waitFor();
+  expect(await points(page, 'steps')).toEqual(producer.published);
+
+  server = await Server.start('serve', port);
+  // Whoever publishes does not wait for who watches.
+  await producer.publish(4);
+  await expectFreshness(page, 'Live', 25_000);
+  await producer.publish(8);
+  await expect.poll(() => points(page, 'steps')).toEqual(producer.published);
+  expect(await page.locator('.outage').count()).toBe(0);
+  expect(await page.evaluate(() => 'survives' in window)).toBe(true);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a network that drops: what was published meanwhile is there', async () => {
+  const middlebox = await Middlebox.start(server.url);
+  const producer = new Producer();
+  const { page, close } = await open(browser, middlebox.url);
+  await producer.publish(5);
+  await expectFreshness(page, 'Live');
+  for (let drop = 0; drop < 3; drop += 1) {
+    middlebox.cut();
+    await producer.publish(4);
+    await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+  }
+  await close();
+  middlebox.stop();
+});
+
+test('a server that says goodbye is come back to', async () => {
+  const { page, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  const { port } = server;
+  const asked = Date.now();
+  await server.stop('SIGTERM');
+  expect(Date.now() - asked).toBeLessThan(4000);
+  await expectFreshness(page, 'Cut');
+  expect(await page.locator('.outage').textContent()).toMatch(/th(e|is) server is going away/i);
+  server = await Server.start('serve', port);
+  await expectFreshness(page, 'Live', 25_000);
+  await close();
+});
+
+test('without WebSocket, SSE takes over', async () => {
+  const middlebox = await Middlebox.start(server.url, { websocket: true });
+  const producer = new Producer();
+  const { page, close } = await open(browser, middlebox.url);
+  await producer.publish(3);
+  await expectFreshness(page, 'Live');
+  expect(await page.locator('.connection .transport').textContent()).toBe('SSE');
+  await producer.publish(3);
+  middlebox.cut();
+  await producer.publish(3);
+  await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+  await close();
+  middlebox.stop();
+});
+
+test('without WebSocket and streaming, long polling takes over', async () => {
+  const middlebox = await Middlebox.start(server.url, { websocket: true, eventStream: true });
+  const producer = new Producer();
+  const { page, close } = await open(browser, middlebox.url);
+  await producer.publish(3);
+  await expectFreshness(page, 'Live', 20_000);
+  expect(await page.locator('.connection .transport').textContent()).toBe('long poll');
+  await producer.publish(6);
+  await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+  await close();
+  middlebox.stop();
+});
+
+test("a browser's own EventSource resumes by itself", async () => {
+  const middlebox = await Middlebox.start(server.url);
+  const producer = new Producer();
+  await producer.publish(1);
+  const { page, close } = await open(browser, `${middlebox.url}/v1/series`);
+  await page.evaluate(() => {
+    const seen: { data: string; id: string }[] = [];
+    const source = new EventSource('/v1/stream?select=steps');
+    source.onmessage = ({ data, lastEventId }) => seen.push({ data, id: lastEventId });
+    Object.assign(window, { seen });
+  });
+  const received = () =>
+    page.evaluate(() => {
+      const { seen } = window as unknown as { seen: { data: string; id: string }[] };
+      const documents = seen.map(({ data, id }) => ({ ...JSON.parse(data), lastEventId: id }));
+      return {
+        values: documents.flatMap(({ points = [] }) => points.map((point: number[]) => point[2])),
+        ids: documents
+          .filter(({ id }) => id !== undefined)
+          .map(({ id, lastEventId }) => [id, lastEventId]),
+        greetings: documents.filter(({ type }) => type === 'hello').length,
+      };
+    });
+  const values = () => producer.published.map(([, value]) => value);
+  await expect.poll(async () => (await received()).values).toEqual(values());
+  await producer.publish(4);
+  await expect.poll(async () => (await received()).values).toEqual(values());
+  middlebox.cut();
+  await producer.publish(4);
+  await expect.poll(async () => (await received()).values, { timeout: 15_000 }).toEqual(values());
+  const { ids, greetings } = await received();
+  expect(greetings).toBe(2);
+  for (const [id, lastEventId] of ids) {
+    expect(lastEventId).toBe(id);
+  }
+  await close();
+  middlebox.stop();
+});

@@ -1,0 +1,95 @@
+/** A real server as a child process, and what tests do with it. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const VENV = `${ROOT}/.venv/bin/python`;
+const PYTHON = process.env.PYTHON ?? (existsSync(VENV) ? VENV : 'python3');
+
+/** A sample as producers send it. */
+export interface Sample {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly value: number | string | boolean | null;
+  readonly time?: number;
+  readonly kind?: string;
+  readonly unit?: string;
+  readonly help?: string;
+}
+
+export class Server {
+  readonly url: string;
+  private readonly process: ChildProcess;
+
+  private constructor(url: string, process: ChildProcess) {
+    this.url = url;
+    this.process = process;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** Start it and wait until it prints its URL. */
+  static async start(command: 'serve' | 'demo' = 'serve', port = 0): Promise<Server> {
+    const child = spawn(
+      PYTHON,
+      [
+        '-m',
+        'pushsvc',
+        command,
+        ...(command === 'serve' ? ['--host', '127.0.0.1'] : []),
+        '--port',
+        String(port),
+      ],
+      {
+        cwd: ROOT,
+        env: { ...process.env, PYTHONPATH: ROOT, PYTHONUNBUFFERED: '1' },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    let output = '';
+    const url = await new Promise<string>((resolve, reject) => {
+      const read = (chunk: Buffer): void => {
+        output += chunk;
+        const [found] = /http:\/\/[\d.]+:\d+/.exec(output) ?? [];
+        if (found !== undefined) {
+          resolve(found);
+        }
+      };
+      child.stdout.on('data', read);
+      child.stderr.on('data', (chunk: Buffer) => {
+        output += chunk;
+      });
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`the server ended with ${code}:\n${output}`)));
+    });
+    return new Server(url, child);
+  }
+
+  /** End it: by default in order, and in good time. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) {
+      return;
+    }
+    const ended = once(this.process, 'exit');
+    this.process.kill(signal);
+    const late = setTimeout(() => this.process.kill('SIGKILL'), 5000);
+    await ended;
+    clearTimeout(late);
+  }
+
+  async publish(...samples: readonly Sample[]): Promise<void> {
+    const response = await fetch(`${this.url}/v1/samples`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ samples }),
+    });
+    if (!response.ok) {
+      throw new Error(`${response.status} ${await response.text()}`);
+    }
+  }
+}
