@@ -83,6 +83,7 @@ export class Dashboard {
           this.fit();
         }
         this.described.value = this.store.described;
+        this.seriesCount.value = this.store.live;
       },
       onStatus: (status) => this.changeStatus(status),
     });
@@ -189,7 +190,6 @@ export class Dashboard {
     this.counts = this.counts.filter((count) => at - count.at <= RATE_MS);
     const first = this.counts[0]!;
     batch(() => {
-      this.seriesCount.value = this.store.live;
       this.sampleRate.value =
         this.status.value.phase === 'live' && at - first.at >= 4 * BEAT_MS
           ? ((this.store.samples - first.samples) * 1000) / (at - first.at)

@@ -46,9 +46,10 @@ export function extentOf(
     min = min === 0 ? 0 : min - room / 2;
   }
   const step = roundStep((max - min) * 1.02, STEPS, base, magnitude);
+  // Adding nothing makes minus zero zero.
   const floor = Math.floor(min / step + 1e-9);
   const ceiling = Math.ceil(max / step - 1e-9);
-  return { min: floor * step, max: Math.max(ceiling, floor + 1) * step, step };
+  return { min: floor * step + 0, max: Math.max(ceiling, floor + 1) * step + 0, step };
 }
 
 function fits(low: number, high: number, { min, max }: Extent): boolean {

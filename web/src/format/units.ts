@@ -118,7 +118,9 @@ function scaled(ladder: readonly Step[], unit: string, options: Options = {}): F
         return '–';
       }
       const step = stepFor(ladder, Math.abs(value));
-      return write(digits(value / step.factor), step);
+      // A count is written as one.
+      const whole = step.factor === 1 && Number.isInteger(value);
+      return write(whole ? String(value) : digits(value / step.factor), step);
     },
     ticks(values) {
       const most = Math.max(...values.map(Math.abs), 0);

@@ -1,0 +1,428 @@
+/** Columns against a plain list, gaps, rates, panels, and what documents do to the store. */
+
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Description, Document, Kind } from '../src/client/index.ts';
+import { Column } from '../src/store/column.ts';
+import type { Panel } from '../src/store/panel.ts';
+import { rank } from '../src/store/ranking.ts';
+import { latestOf, lineOf, valueAt } from '../src/store/rate.ts';
+import { Series } from '../src/store/series.ts';
+import { Store } from '../src/store/store.ts';
+
+const list = (column: Column): number[][] => {
+  const { times, values } = column.slice();
+  return Array.from(times, (time, index) => [time, values[index]!]);
+};
+
+describe('a column', () => {
+  test('equals a sorted list of the newest, whatever is done to it', () => {
+    // A generator of its own, so that a failure is the same the next time.
+    let state = 7;
+    const random = (below: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+      return state % below;
+    };
+    for (let round = 0; round < 12; round += 1) {
+      const most = 1 + random(90);
+      const column = new Column(most);
+      let model: number[][] = [];
+      let time = 1000;
+      for (let step = 0; step < 400; step += 1) {
+        time += random(5);
+        const at = random(10) === 0 ? time - random(60) : time;
+        if (random(40) === 0) {
+          const before = time - random(200);
+          column.trim(before);
+          model = model.filter(([t]) => t! >= before);
+        }
+        const full = model.length >= most;
+        const known = model.findIndex(([t]) => t === at);
+        if (known >= 0) {
+          model[known] = [at, step];
+        } else if (full && at < model[0]![0]!) {
+          continue;
+        } else {
+          model.push([at, step]);
+          model.sort(([a], [b]) => a! - b!);
+          model = model.slice(-most);
+        }
+        column.put(at, step);
+        expect(list(column)).toEqual(model);
+      }
+    }
+  });
+
+  test('keeps what merged points stand for, and makes no columns for it before', () => {
+    const column = new Column(100);
+    column.put(1, 10);
+    expect(column.slice().lows).toBe(null);
+    column.put(2, 20, 5, 25);
+    column.put(3, 30);
+    expect([...column.slice().lows!]).toEqual([10, 5, 30]);
+    expect([...column.slice().highs!]).toEqual([10, 25, 30]);
+  });
+});
+
+const described = (ref: number, changes: Partial<Description> = {}): Description => ({
+  ref,
+  name: 'm',
+  labels: {},
+  kind: 'gauge',
+  unit: '',
+  ...changes,
+});
+const series = (kind: Kind, points: readonly (readonly [number, number])[]): Series => {
+  const made = new Series(described(1, { kind }));
+  for (const [time, value] of points) {
+    made.put(time, value);
+  }
+  return made;
+};
+const drawn = (one: Series): (number | null)[][] => {
+  const { times, values, gaps } = lineOf(one, -Infinity, Infinity);
+  return Array.from(times, (time, index) => [
+    time,
+    values[index]!,
+    ...(gaps.includes(index) ? [null] : []),
+  ]);
+};
+
+describe('lines', () => {
+  test('a gauge is drawn as it is', () => {
+    expect(
+      drawn(
+        series('gauge', [
+          [0, 1],
+          [1000, 3],
+        ]),
+      ),
+    ).toEqual([
+      [0, 1],
+      [1000, 3],
+    ]);
+  });
+
+  test('a counter is drawn per second, and counts from zero after a reset', () => {
+    const counter = series('counter', [
+      [0, 10],
+      [1000, 14],
+      [3000, 18],
+      [4000, 5],
+    ]);
+    expect(drawn(counter)).toEqual([
+      [1000, 4],
+      [3000, 2],
+      [4000, 5],
+    ]);
+    expect(latestOf(counter)).toBe(5);
+    expect(latestOf(series('counter', [[0, 10]]))).toBeNaN();
+  });
+
+  test('a delta is drawn per second', () => {
+    expect(
+      drawn(
+        series('delta', [
+          [0, 1],
+          [2000, 6],
+        ]),
+      ),
+    ).toEqual([[2000, 3]]);
+  });
+
+  test('much longer than usual without a sample is a gap, and values there are unknown', () => {
+    const one = series('gauge', [
+      [0, 1],
+      [1000, 2],
+      [2000, 3],
+      [9000, 4],
+      [10_000, 5],
+    ]);
+    expect(drawn(one)).toEqual([
+      [0, 1],
+      [1000, 2],
+      [2000, 3, null],
+      [9000, 4],
+      [10_000, 5],
+    ]);
+    expect(valueAt(one, 1500)).toBe(2);
+    expect(valueAt(one, 5000)).toBeNaN();
+    expect(valueAt(one, 9000)).toBe(4);
+    expect(valueAt(one, -1)).toBeNaN();
+    expect(valueAt(one, 10_500)).toBe(5);
+    expect(valueAt(one, 60_000)).toBeNaN();
+  });
+
+  test('a break is a gap, however short', () => {
+    const one = series('gauge', [
+      [0, 1],
+      [1000, 2],
+    ]);
+    one.break();
+    one.put(1500, 3);
+    expect(drawn(one)).toEqual([
+      [0, 1],
+      [1000, 2, null],
+      [1500, 3],
+    ]);
+  });
+
+  test('what is thinned has no gaps but where it is thinner still', () => {
+    const one = series('gauge', [
+      [100_000, 1],
+      [101_000, 2],
+    ]);
+    one.backfill(
+      [
+        [0, 9],
+        [12_000, 8],
+        [90_000, 7],
+        [100_000, 0],
+      ],
+      12_000,
+    );
+    expect(drawn(one)).toEqual([
+      [0, 9],
+      [12_000, 8, null],
+      [90_000, 7],
+      [100_000, 1],
+      [101_000, 2],
+    ]);
+  });
+
+  test('one point beyond each end is given, so that lines reach the edges', () => {
+    const one = series('gauge', [
+      [0, 0],
+      [1000, 1],
+      [2000, 2],
+      [3000, 3],
+      [4000, 4],
+    ]);
+    expect([...lineOf(one, 1500, 2500).times]).toEqual([1000, 2000, 3000]);
+    const counter = series('counter', [
+      [0, 0],
+      [1000, 1],
+      [2000, 2],
+      [3000, 3],
+      [4000, 4],
+    ]);
+    expect([...lineOf(counter, 1500, 2500).times]).toEqual([1000, 2000, 3000]);
+  });
+});
+
+test('a state keeps its changes, in the order of their times', () => {
+  const state = new Series(described(1, { kind: 'state' }));
+  for (const [time, value] of [
+    [10, 'a'],
+    [20, 'a'],
+    [30, null],
+    [40, true],
+    [25, 'b'],
+  ] as const) {
+    state.put(time, value);
+  }
+  expect(state.changes.map(({ time, value }) => [time, value])).toEqual([
+    [10, 'a'],
+    [25, 'b'],
+    [30, null],
+    [40, true],
+  ]);
+  expect(state.latest).toBe(true);
+  state.trim(35);
+  expect(state.changes.map(({ value }) => value)).toEqual([null, true]);
+});
+
+test('silence is measured by what is usual', () => {
+  vi.useFakeTimers({ now: 100_000 });
+  const one = series('gauge', [
+    [90_000, 1],
+    [95_000, 2],
+    [100_000, 3],
+  ]);
+  vi.setSystemTime(115_000);
+  expect(one.isSilent(115_000)).toBe(false);
+  vi.setSystemTime(121_000);
+  expect(one.isSilent(121_000)).toBe(true);
+  // Samples whose clock is wrong are samples all the same.
+  one.put(40_000, 4);
+  expect(one.isSilent(121_000)).toBe(false);
+  vi.useRealTimers();
+});
+
+describe('the store', () => {
+  let panels: readonly Panel[];
+  let store: Store;
+  beforeEach(() => {
+    panels = [];
+    store = new Store({
+      arranged: (now) => {
+        panels = now;
+      },
+      changed: () => {},
+    });
+  });
+  const take = (...documents: Document[]): void => {
+    for (const document of documents) {
+      store.take(document);
+    }
+  };
+  const hello = (epoch: string): Document => ({
+    type: 'hello',
+    epoch,
+    session: 's',
+    heartbeat: 15,
+    granted: { max_hz: 10, merge: 'all', select: [] },
+  });
+  const points = (
+    described: Description[],
+    points: (readonly [number, number, number])[],
+  ): Document => ({ type: 'points', id: 'E.1', series: described, points });
+  const held = (labels = {}): number[][] => list(store.find('m', labels)!.column);
+
+  test('knows a series again after a restart, by name and labels', () => {
+    take(hello('A'), points([described(1, { labels: { x: 'a' } })], [[1, 1000, 1]]));
+    take(
+      hello('B'),
+      { type: 'gap', id: 'B.1', lost: null },
+      points(
+        [described(1, { labels: { x: 'b' } }), described(2, { labels: { x: 'a' } })],
+        [
+          [1, 2000, 9],
+          [2, 1000, 1],
+          [2, 2000, 2],
+        ],
+      ),
+    );
+    expect(held({ x: 'a' })).toEqual([
+      [1000, 1],
+      [2000, 2],
+    ]);
+    expect(held({ x: 'b' })).toEqual([[2000, 9]]);
+    expect(store.find('m', { x: 'a' })!.isGap(1000, 2000)).toBe(true);
+    expect(panels.length).toBe(1);
+  });
+
+  test('forgets refs of another epoch', () => {
+    take(hello('A'), points([described(1)], [[1, 1000, 1]]), hello('B'));
+    take({ type: 'points', id: 'B.1', points: [[1, 2000, 2]] });
+    expect(held()).toEqual([[1000, 1]]);
+    expect(store.live).toBe(0);
+  });
+
+  test('lets a series go once it is gone and out of sight', () => {
+    take(hello('A'), points([described(1)], [[1, 1000, 1]]));
+    expect(store.live).toBe(1);
+    take({ type: 'gone', id: 'A.2', refs: [1] });
+    expect(store.live).toBe(0);
+    store.trim(500);
+    expect(panels.length).toBe(1);
+    store.trim(1500);
+    expect(panels.length).toBe(0);
+    expect(store.find('m', {})).toBe(undefined);
+  });
+
+  test('counts what merged points stand for', () => {
+    take(hello('A'), points([described(1)], [[1, 1000, 1]]));
+    take({ type: 'points', id: 'A.2', points: [[1, 2000, 2, 1, 3, 7]] });
+    expect(store.samples).toBe(8);
+  });
+
+  test('groups by what fits one axis, and tells lines apart by what differs', () => {
+    take(
+      points(
+        [
+          described(1, { labels: { job: 'web', host: 'b10', pid: '7' } }),
+          described(2, { labels: { job: 'web', host: 'b2' } }),
+          described(3, { name: 'a', labels: { job: 'web' }, unit: 'bytes' }),
+          described(4, { labels: { job: 'web' }, kind: 'state' }),
+        ],
+        [],
+      ),
+    );
+    expect(panels.map(({ name, kind }) => [name, kind])).toEqual([
+      ['a', 'gauge'],
+      ['m', 'gauge'],
+      ['m', 'state'],
+    ]);
+    expect(panels[1]!.common).toEqual({ job: 'web' });
+    expect(panels[1]!.distinguishing).toEqual(['host', 'pid']);
+    expect(panels[1]!.members.map(({ title }) => title)).toEqual(['b2 · –', 'b10 · 7']);
+  });
+
+  test('moves a series whose unit is corrected to the panel where it belongs', () => {
+    take(points([described(1)], [[1, 1000, 1]]));
+    take(points([described(1, { unit: 'bytes' })], []));
+    expect(panels.map(({ unit }) => unit)).toEqual(['bytes']);
+    expect(held()).toEqual([[1000, 1]]);
+  });
+
+  test('gives colours in the order of labels, and keeps them while lines come and go', () => {
+    const of = (x: string, ref: number) => described(ref, { labels: { x } });
+    const colours = () =>
+      Object.fromEntries(panels[0]!.members.map(({ title, colour }) => [title, colour]));
+    take(
+      hello('A'),
+      points(
+        [of('c', 1), of('a', 2), of('b', 3)],
+        [
+          [1, 5000, 0],
+          [2, 1, 0],
+          [3, 5000, 0],
+        ],
+      ),
+    );
+    expect(colours()).toEqual({ a: 0, b: 1, c: 2 });
+    take({ type: 'gone', id: 'A.2', refs: [2] });
+    store.trim(1000);
+    expect(colours()).toEqual({ b: 1, c: 2 });
+    take(points([of('d', 4)], []));
+    expect(colours()).toEqual({ b: 1, c: 2, d: 0 });
+  });
+
+  test('ranks many lines by value, those without samples last', () => {
+    const many = Array.from({ length: 12 }, (_, ref) =>
+      described(ref, { labels: { x: `${ref}` } }),
+    );
+    const now = Date.now();
+    take(
+      points(
+        many,
+        many.map(({ ref }) => [ref, now, ref % 5] as const),
+      ),
+    );
+    take({ type: 'gone', id: 'A.2', refs: [4] });
+    const order = rank(panels[0]!, now).map(({ title }) => Number(title));
+    expect(order.slice(0, 1)).toEqual([9]);
+    expect(order.at(-1)).toBe(4);
+  });
+
+  test('takes older points from a history, and leaves those that it has', () => {
+    take(
+      points(
+        [described(1)],
+        [
+          [1, 5000, 5],
+          [1, 6000, 6],
+        ],
+      ),
+    );
+    store.backfill(
+      [
+        {
+          ...described(9),
+          points: [
+            [1000, 1],
+            [3000, 3],
+            [5000, 0],
+          ],
+        },
+      ],
+      2000,
+    );
+    expect(held()).toEqual([
+      [1000, 1],
+      [3000, 3],
+      [5000, 5],
+      [6000, 6],
+    ]);
+  });
+});
