@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PORT ?= 8080
+PORT ?=
 
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PACKAGING := pyproject.toml hatch_build.py
@@ -13,14 +13,14 @@ PACKAGING := pyproject.toml hatch_build.py
 .PHONY: demo test unit browser lint format bench clean help
 
 help:
-	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=8080)'
+	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
 	@echo 'make test    run all tests, browser included'
 	@echo 'make lint    ruff, mypy and biome'
 	@echo 'make bench   measure, beside the naive service (ARGS=--quick for two minutes)'
 	@echo 'make clean   remove what the others made'
 
 demo: $(VENV)/.package
-	$(BIN)/pushsvc demo --port $(PORT)
+	$(BIN)/pushsvc demo $(if $(PORT),--port $(PORT))
 
 test: lint unit browser
 

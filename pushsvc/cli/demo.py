@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options
@@ -38,13 +42,18 @@ def command(hz: float, **flags: Any) -> None:
     A producer in the same process reads CPU, memory, disks, networks and processes and publishes
     them through the public HTTP API, like any other. Ctrl-C or SIGTERM ends both.
     """
-    settings = load_settings(**flags, defaults=_DEFAULTS).settings
+    loaded = load_settings(**flags, defaults=_DEFAULTS)
+    settings = loaded.settings
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
     try:
         run_command(partial(_demo, settings, hz))
     except OSError as error:
-        fail(explain_bind(settings, error))
+        if error.errno != errno.EADDRINUSE or "server.port" in loaded.origins:
+            fail(explain_bind(settings, error))
+        # Nobody asked for the usual port: any other will do.
+        server = msgspec.structs.replace(settings.server, port=0)
+        run_command(partial(_demo, msgspec.structs.replace(settings, server=server), hz))
 
 
 async def _demo(settings: Settings, hz: float) -> None:
@@ -55,10 +64,11 @@ async def _demo(settings: Settings, hz: float) -> None:
             url = await serving.start(partial(run_service, settings, drain=drain))
             async with trio.open_nursery() as producing:
                 await producing.start(run_producer, url, hz)
+                program = sys.argv[0] if Path(sys.argv[0]).name == "pushsvc" else "pushsvc"
                 click.echo(
                     f"This machine's metrics are live. Open\n\n    {url}\n\n"
                     "or look at them here, in another terminal:\n\n"
-                    f"    pushsvc tail --url {url} node_load1 node_cpu_utilization\n"
+                    f"    {program} tail --url {url} node_load1 node_cpu_utilization\n"
                     f"    curl -N '{url}/v1/stream?select=node_load1'\n\n"
                     "Ctrl-C ends it."
                 )
