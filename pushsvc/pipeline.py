@@ -117,15 +117,18 @@ class Pipeline:
 
     async def _apply(self, batch: Batch) -> Applied:
         self.hub.check(batch)
-        samples = 0
+        samples = pieces = 0
         applied = None
         for piece in _pieces(batch):
             seq = await self._journal.append(piece)
             applied = self.hub.apply(seq, piece, trio.current_time())
             samples += applied.samples
+            pieces += 1
             self.hurry()
         assert applied is not None
-        return Applied(samples, applied.cursor, applied.watchers)
+        if pieces == 1:
+            return applied
+        return Applied(samples, applied.cursor, self.hub.watchers(batch))
 
     async def run_ticks(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

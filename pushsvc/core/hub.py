@@ -18,7 +18,7 @@ from pushsvc.core.cursor import Cursor
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.replay import Describe, Replay
 from pushsvc.core.selector import Selector
-from pushsvc.core.series import Batch, Rows
+from pushsvc.core.series import Batch, Rows, shorten
 from pushsvc.core.subscriber import Carrier, Subscriber
 from pushsvc.core.view import View, Wish
 from pushsvc.core.wire import Frame
@@ -72,7 +72,7 @@ class Hub:
         self._retention = retention
         self._pacing = pacing
         self._make_session = make_session
-        self._schedule: list[tuple[float, int, View]] = []
+        self._schedule: list[tuple[float, int, View, bool]] = []  # at, order, view, for a beat?
         self._order = 0  # tie-break of the schedule
         # (now, seq): what arrived up to a time, a mark a second; ages are counted in arrivals.
         self._marks: deque[tuple[float, int]] = deque()
@@ -112,8 +112,7 @@ class Hub:
         another process accepted.
         """
         self.seq = seq
-        if not self._marks or now - self._marks[-1][0] >= 1.0:
-            self._marks.append((now, seq))
+        self._mark(now)
         touched: dict[View, None] = {}
         samples = 0
         for rows in batch.rows:
@@ -134,10 +133,16 @@ class Hub:
         watchers = 0
         for view in touched:
             watchers += len(view.subscribers)
-            self._make_due(view, view.next_tick)
+            self._plan_tick(view)
         self.counts["samples"] += samples
         self.counts["batches"] += 1
         return Applied(samples, self.cursor, watchers)
+
+    def watchers(self, batch: Batch) -> int:
+        """How many subscribers watch any of a batch, which was applied in pieces."""
+        found = (self.catalog.get(rows.identity.text) for rows in batch.rows)
+        views = {view for series in found if series is not None for view in series.views}
+        return sum(len(view.subscribers) for view in views)
 
     def _create(self, rows: Rows, seq: int) -> Series:
         series = self.catalog.add(rows, seq, self._retention.samples)
@@ -158,10 +163,10 @@ class Hub:
                 limit="selectors",
             )
         if merge not in (None, "all", "last", "envelope"):
-            raise Malformed("merge", f"merge must be all, last or envelope, not {merge!r}")
+            raise Malformed("merge", f"merge must be all, last or envelope, not {shorten(merge)}")
         asked = self._pacing.default_hz if max_hz is None else max_hz
         # Two digits are enough for anyone, and let wishes that hardly differ share a view.
-        hz = float(f"{min(max(asked, 0.01), self._pacing.max_hz):.2g}")
+        hz = min(float(f"{max(asked, 0.01):.2g}"), self._pacing.max_hz)
         return Wish(
             tuple(distinct[text] for text in sorted(distinct)),
             hz,
@@ -223,9 +228,7 @@ class Hub:
             hello=self._hello(session, wish) if greet else None,
         )
         self.subscribers[session] = subscriber
-        view.subscribers[session] = subscriber
-        view.idle_since = None
-        self._make_due(view, min(view.last_frame, now) + self._pacing.heartbeat)
+        self._attach(subscriber, view, now)
         self.counts["subscribed"] += 1
         return subscriber
 
@@ -258,9 +261,7 @@ class Hub:
             floor=subscriber.cursor - 1,
         )
         self._detach(subscriber, now)
-        view.subscribers[session] = subscriber
-        view.idle_since = None
-        self._make_due(view, now + self._pacing.heartbeat)
+        self._attach(subscriber, view, now)
         subscriber.move(view, replay, self._hello(session, wish))
         subscriber.carrier.wake()
 
@@ -268,6 +269,13 @@ class Hub:
         """Let go of a client. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
             self._detach(subscriber, now)
+
+    def _attach(self, subscriber: Subscriber, view: View, now: float) -> None:
+        if view.idle_since is not None:
+            view.idle_since = None
+            view.last_frame = now  # its quiet so far was nobody's
+        view.subscribers[subscriber.session] = subscriber
+        self._plan_beat(view)
 
     def _detach(self, subscriber: Subscriber, now: float) -> None:
         view = subscriber.view
@@ -354,13 +362,22 @@ class Hub:
 
     # -- time passes -----------------------------------------------------------------------------
 
-    def _make_due(self, view: View, at: float) -> None:
-        # A view is in the schedule once, for what comes first; dirt may bring it forward.
-        if not view.scheduled or at < view.due:
-            view.scheduled = True
-            view.due = at
-            self._order += 1
-            heapq.heappush(self._schedule, (at, self._order, view))
+    # A view is in the schedule twice at most: for its next tick, and to see whether it has been
+    # quiet. The second isn't moved with each frame but looks again when its time has come.
+
+    def _plan_tick(self, view: View) -> None:
+        if not view.tick_planned:
+            view.tick_planned = True
+            self._plan(view.next_tick, view, beat=False)
+
+    def _plan_beat(self, view: View) -> None:
+        if not view.beat_planned:
+            view.beat_planned = True
+            self._plan(view.last_frame + self._pacing.heartbeat, view, beat=True)
+
+    def _plan(self, at: float, view: View, *, beat: bool) -> None:
+        self._order += 1
+        heapq.heappush(self._schedule, (at, self._order, view, beat))
 
     @property
     def next_due(self) -> float:
@@ -373,21 +390,24 @@ class Hub:
         The caller may do other things between two of them.
         """
         while self._schedule and self._schedule[0][0] <= now:
-            at, _, view = heapq.heappop(self._schedule)
-            if not view.scheduled or at != view.due or self.views.get(view.key) is not view:
-                continue  # brought forward meanwhile, or closed
-            view.scheduled = False
+            _, _, view, beat = heapq.heappop(self._schedule)
+            if self.views.get(view.key) is not view:
+                continue  # closed meanwhile
+            if beat:
+                view.beat_planned = False
+            else:
+                view.tick_planned = False
             fresh = False
-            if view.dirty or view.departures > view.announced:
-                if now < view.next_tick:
-                    self._make_due(view, view.next_tick)
-                    continue
+            if view.pending and now >= view.next_tick:
                 fresh = view.tick(self.seq, now, self._pacing.replay_points)
             elif view.subscribers and now >= view.last_frame + self._pacing.heartbeat:
-                view.beat(self.seq, now, time_ms)
+                # A slow view has heartbeats while it gathers, and those move no cursor.
+                view.beat(view.seq if view.pending else self.seq, now, time_ms)
                 fresh = True
+            if view.pending:
+                self._plan_tick(view)
             if view.subscribers:
-                self._make_due(view, view.last_frame + self._pacing.heartbeat)
+                self._plan_beat(view)
             if fresh:
                 self.counts["ticks"] += 1
                 yield view
@@ -397,6 +417,8 @@ class Hub:
 
         Looks at some thousand series a call: call it about once a second.
         """
+        # The newest batch has to grow old as well, even if nothing comes after it.
+        self._mark(now)
         horizon = self._arrived_before(now - self._retention.seconds)
         silent = self._arrived_before(now - self._retention.series_ttl)
         oldest = now - max(self._retention.seconds, self._retention.series_ttl)
@@ -410,6 +432,10 @@ class Hub:
                 self._expire(series)
         del self._to_sweep[-_SWEEP:]
         self._close_idle(now, linger=_LINGER)
+
+    def _mark(self, now: float) -> None:
+        if not self._marks or (now - self._marks[-1][0] >= 1.0 and self._marks[-1][1] < self.seq):
+            self._marks.append((now, self.seq))
 
     def _arrived_before(self, time: float) -> int:
         """Seq of the newest batch known to have arrived before `time`; -1 if there is none."""
@@ -429,7 +455,7 @@ class Hub:
         self._departed.append((self._departures, self.seq, series))
         for view in series.views:
             view.dismiss(series, self._departures, self.seq)
-            self._make_due(view, view.next_tick)
+            self._plan_tick(view)
         series.views.clear()
         self.counts["series_expired"] += 1
 

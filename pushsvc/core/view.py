@@ -87,16 +87,17 @@ class View:
         self.dirty: dict[int, Series] = {}
         self.next_tick = now
         """Not before this time may the view tick again (seconds of the monotonic clock)."""
-        self.scheduled = False
-        """Whether the hub has it in its schedule, to look at it at the time `due`."""
-        self.due = now
+        self.tick_planned = False
+        self.beat_planned = False
+        """Whether the hub has it in its schedule, to tick it and to see if it has been quiet."""
         self.last_frame = now
-        """When the last frame was made: the quiet that heartbeats end is counted from here."""
+        """When the last frame was made, or somebody came where nobody was: the quiet that
+        heartbeats end is counted from here."""
         self.idle_since: float | None = now
         """Since when nobody has watched."""
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
         self._openings: dict[Hashable, Opening] = {}
-        self._openings_at: tuple[int, int, int] | None = None
+        self._openings_at: tuple[int, int, int, int] | None = None
         self._next_number = 0
         # (number, seq, series) of series that are gone, oldest first.
         self._departed = deque(departed, maxlen=10_000)
@@ -134,7 +135,7 @@ class View:
         After a restart everyone comes back at once, and wants the same: until something changes,
         they are given the same frames.
         """
-        now_at = (seq, self.seq, self._next_number)
+        now_at = (seq, self.seq, self._next_number, self.departures)
         if now_at != self._openings_at:
             self._openings_at = now_at
             self._openings.clear()
@@ -178,15 +179,24 @@ class View:
                     yield departure, series
 
     def close(self) -> None:
-        """Take the view off its series."""
+        """Take the view off its series. The hub's schedule may know it for a while yet."""
         for series in self.members.values():
             series.views.remove(self)
+        self.members.clear()
+        self._frames.clear()
+        self._openings.clear()
 
     # -- ticking -----------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to tell: samples, or series that are gone."""
+        return bool(self.dirty) or self.departures > self.announced
 
     def tick(self, seq: int, now: float, limit: int) -> bool:
         """Turn what changed into frames, up to batch `seq`; tells whether there are any."""
         before = self._next_number
+        self._openings.clear()
         self.next_tick = now + self.interval
         if self.subscribers:
             replay = Replay(
@@ -210,7 +220,10 @@ class View:
         return self._next_number > before
 
     def beat(self, seq: int, now: float, time_ms: int) -> None:
-        """Make a heartbeat, which also tells clients how far they have got. Nothing is dirty."""
+        """Make a heartbeat, which also tells clients how far they have got.
+
+        Nothing of the view may be dirty up to batch `seq`.
+        """
         frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms)
         self.seq = max(self.seq, seq)
         self._append(frame, now)

@@ -1,0 +1,96 @@
+"""What grows old: samples, series, and the marks that tell their age."""
+
+from __future__ import annotations
+
+import pytest
+
+from pushsvc.core import hub as hub_module
+from pushsvc.core.limits import Retention
+from tests.core.stream import types
+from tests.core.world import World
+
+
+class TestSweeping:
+    def held(self, world: World, name: str) -> list[float]:
+        series = world.hub.catalog.get(name)
+        assert series is not None
+        _, values = series.history.rows(series.history.first, series.history.total)
+        return list(values)  # type: ignore[arg-type]
+
+    def sweep(self, world: World, seconds: float) -> None:
+        """Let time pass as the service does: a sweep a second."""
+        for _ in range(round(seconds)):
+            world.now += 1.0
+            world.hub.sweep(world.now)
+
+    def test_samples_are_dropped_by_the_age_of_their_arrival(self) -> None:
+        world = World(retention=Retention(seconds=10.0, series_ttl=1000.0))
+        for value in range(30):
+            world.publish({"a": [float(value)]})
+            self.sweep(world, 1.0)
+        assert self.held(world, "a")[-1] == 29.0
+        assert 9 <= len(self.held(world, "a")) <= 11
+        self.sweep(world, 5.0)
+        assert 4 <= len(self.held(world, "a")) <= 6
+
+    @pytest.mark.parametrize("apart", [0.3, 0.5, 1.0])
+    def test_the_newest_grow_old_even_if_nothing_comes_after(self, apart: float) -> None:
+        world = World(retention=Retention(seconds=10.0, series_ttl=20.0))
+        for value in (1.0, 2.0, 3.0):
+            world.publish({"a": [value]})
+            world.now += apart
+        self.sweep(world, 6.0)
+        assert self.held(world, "a") == [1.0, 2.0, 3.0]
+        self.sweep(world, 6.0)
+        assert self.held(world, "a") == []
+        self.sweep(world, 5.0)
+        assert len(world.hub.catalog) == 1
+        self.sweep(world, 6.0)
+        assert len(world.hub.catalog) == 0
+        assert world.hub.counts["series_expired"] == 1
+
+    def test_a_silent_series_goes_and_the_others_stay(self) -> None:
+        world = World(retention=Retention(seconds=1000.0, series_ttl=10.0))
+        world.publish({"a": [1.0], "b": [1.0]})
+        for _ in range(9):
+            self.sweep(world, 1.0)
+            world.publish({"b": [1.0]})
+        assert world.hub.catalog.get("a") is not None
+        for _ in range(3):
+            self.sweep(world, 1.0)
+            world.publish({"b": [1.0]})
+        assert [series.identity.text for series in world.hub.catalog] == ["b"]
+        assert len(self.held(world, "b")) == 13
+
+    def test_an_expired_series_leaves_its_views(self) -> None:
+        world = World(retention=Retention(series_ttl=5.0))
+        subscriber = world.subscribe()
+        world.publish({"a": [1.0]})
+        (series,) = world.hub.catalog
+        world.publish({"b": [1.0]})
+        self.sweep(world, 7.0)
+        assert subscriber.view.members == {}
+        assert subscriber.view.dirty == {}
+        assert series.views == []
+        assert world.tick() == 1
+        assert "gone" in types(subscriber)
+
+    def test_a_sweep_looks_at_some_series_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hub_module, "_SWEEP", 10)
+        world = World(retention=Retention(series_ttl=5.0))
+        world.publish({f"s{n}": [1.0] for n in range(35)})
+        world.hub.sweep(world.now)  # begins a round
+        world.now += 10.0
+        left = []
+        for _ in range(4):
+            world.hub.sweep(world.now)
+            left.append(len(world.hub.catalog))
+        assert left == [25, 15, 10, 0]
+
+    def test_marks_are_bounded(self) -> None:
+        world = World(retention=Retention(seconds=20.0, series_ttl=30.0))
+        for _ in range(2_000):
+            world.now += 0.1
+            world.publish({"a": [1.0]})
+            world.hub.sweep(world.now)
+            assert len(world.hub._marks) <= 33
