@@ -39,10 +39,11 @@ export function extentOf(
   let min = low > 0 && low > FAR * high ? low : Math.min(low, 0);
   let max = high < 0 && high < FAR * low ? high : Math.max(high, 0);
   const magnitude = Math.max(Math.abs(min), Math.abs(max));
-  const room = Math.max((LEAST * magnitude || 1) - (max - min), 0);
+  const least = LEAST * magnitude || (base === 1024 ? 4 : 1);
+  const room = Math.max(least - (max - min), 0);
   if (room > 0) {
     // A flat line lies in the middle; what changes by less than that is as good as flat.
-    max += room / 2;
+    max += magnitude === 0 ? room : room / 2;
     min = min === 0 ? 0 : min - room / 2;
   }
   const step = roundStep((max - min) * 1.02, STEPS, base, magnitude);

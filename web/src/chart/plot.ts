@@ -19,6 +19,8 @@ export interface Drawn {
 const FADED = 0.18;
 const AXIS_WIDTH_EM = 5.2;
 const AXIS_HEIGHT_EM = 2;
+/** A time with seconds. */
+const LABEL_WIDTH_EM = 4.6;
 
 /**
  * A chart of lines over time, each with its own times, on axes that stay where they are.
@@ -71,9 +73,15 @@ export class Plot {
               timeSplits(
                 min,
                 max,
-                Math.max(2, chart.bbox.width / devicePixelRatio / (this.em * 7.5)),
+                Math.max(2, chart.bbox.width / devicePixelRatio / (this.em * 1.6 * LABEL_WIDTH_EM)),
               ),
-            values: (_chart, splits) => timeLabels(splits),
+            values: (chart, splits) => {
+              // A label that would be cut off at the right edge says nothing.
+              const room = chart.bbox.width / devicePixelRatio - this.em * (LABEL_WIDTH_EM / 2);
+              return timeLabels(splits).map((label, index) =>
+                chart.valToPos(splits[index]!, 'x') > room ? '' : label,
+              );
+            },
           },
           {
             ...axis,

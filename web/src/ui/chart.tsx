@@ -91,6 +91,12 @@ class ChartView {
     ];
   }
 
+  get rest(): number {
+    const { clientWidth } = this.root;
+    // Half the time that one pixel stands for, and four times a second in the widest window.
+    return Math.min(250, this.dashboard.windowMs.peek() / (2 * Math.max(1, clientWidth)));
+  }
+
   close(): void {
     for (const end of this.ends) {
       end();
@@ -98,7 +104,7 @@ class ChartView {
   }
 
   repaint(): void {
-    this.dashboard.painter.mark(this);
+    this.dashboard.painter.hurry(this);
   }
 
   paint(): void {
