@@ -68,7 +68,7 @@ class Batch(msgspec.Struct):
 
     @property
     def count(self) -> int:
-        return sum(len(rows.times) for rows in self.rows)
+        return sum([len(rows.times) for rows in self.rows])
 
 
 def identify(name: str, labels: Mapping[str, str], limits: Limits) -> Identity:
