@@ -4,8 +4,6 @@ Hypercorn's own `serve` keeps its connections to itself, and its sends are shiel
 cancellation: a client that takes no bytes would hold its task, and the whole shutdown, for as
 long as it likes. Here each connection is known to the application (through the ASGI `state`) and
 can be aborted at the socket.
-
-Everything of Hypercorn's that isn't in its documentation is imported here and nowhere else.
 """
 
 from __future__ import annotations
@@ -20,14 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Closed, RawData
-from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
-from hypercorn.trio.lifespan import Lifespan
-from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
+
+from pushsvc.hypercorn_internals import (
+    MAX_RECV,
+    ASGIWrapper,
+    Closed,
+    ConnectionState,
+    Lifespan,
+    RawData,
+    TCPServer,
+    WorkerContext,
+    has_unread_bytes,
+    is_handled,
+)
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -87,7 +91,7 @@ class Connection(TCPServer):
                     data = _COMPRESSION_OFFER.sub(b"\r\n", data)
                     self._decided = trio.Event()
                 await self.protocol.handle(RawData(data))
-                if stream and self._is_handled():
+                if stream and is_handled(self):
                     # What a client sends once its stream is answered belongs to whoever carries
                     # the stream then: not a byte is read before that is known.
                     with trio.move_on_after(_DECISION_TIMEOUT):
@@ -118,7 +122,7 @@ class Connection(TCPServer):
         nothing is changed, where the socket isn't just that: TLS, HTTP/2, or bytes that are
         already read but not yet handed on.
         """
-        if not isinstance(self.stream, trio.SocketStream) or self._has_unread_bytes():
+        if has_unread_bytes(self):
             return None
         trio_socket = self.stream.socket
         # Out of Trio's own epoll first: its registration outlives the descriptor's number, which
@@ -129,21 +133,6 @@ class Connection(TCPServer):
         self.detached = True
         self._tasks.cancel()
         return detached
-
-    def _is_handled(self) -> bool:
-        """Whether the request came as far as the application."""
-        protocol = self.protocol.protocol
-        stream = protocol.stream if isinstance(protocol, H11Protocol) else None
-        return getattr(stream, "app_put", None) is not None
-
-    def _has_unread_bytes(self) -> bool:
-        protocol = self.protocol.protocol
-        if not isinstance(protocol, H11Protocol):
-            return True
-        connection = protocol.connection
-        if isinstance(connection, H11WSConnection):
-            return bool(connection.buffer)
-        return bool(connection.trailing_data[0])
 
     def abort(self) -> None:
         """Cut the connection at once. Whoever waits on it is woken; nothing more is sent."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 import trio
 
+from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
 from pushsvc.app.context import Context
 from pushsvc.config import Settings
@@ -57,7 +58,7 @@ async def run_service(
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
     draining = trio.Event()
-    engine = Engine() if pacing.detach else None
+    engine = make_engine() if pacing.detach else None
     server: Server | None = None
     app = create_app(
         Context(
@@ -106,6 +107,15 @@ async def run_service(
         await journal.aclose()
         ticking.cancel_scope.cancel()
     _log.info("stopped")
+
+
+def make_engine() -> Engine | None:
+    """The carrier of detached sockets; None, with a warning, if this Hypercorn lets none go."""
+    gone = hypercorn_internals.missing()
+    if gone:
+        _log.warning("streams cost a task each: this Hypercorn lets no socket go", missing=gone)
+        return None
+    return Engine()
 
 
 async def finish(server: Server, engine: Engine | None, seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 
@@ -16,6 +17,22 @@ from pushsvc.transport.engine import Engine
 _BURST = 16
 """Frames written to one socket in one go; a client with more to catch up with waits its turn."""
 _RECEIVE = 16 * 1024
+
+
+_SEND_BUFFER = 128 * 1024
+_NOT_SENT = 32 * 1024
+
+
+def _bound_kernel_buffers(sock: socket.socket) -> None:
+    """Keep what the kernel holds for a client that reads slowly small, and so never very old.
+
+    Left alone, Linux lets a send buffer grow to some megabytes. TCP_NOTSENT_LOWAT calls a socket
+    writable when little of what it holds has yet to be sent.
+    """
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT)
 
 
 class DetachedCarrier:
@@ -53,6 +70,7 @@ class DetachedCarrier:
         self._ending: Ending | None = None
         self._closing = False  # the farewell was said: close once it is out
         subscriber.carrier = self
+        _bound_kernel_buffers(sock)
         engine.add(self)
 
     def __repr__(self) -> str:
