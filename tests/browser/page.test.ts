@@ -2,7 +2,7 @@
 
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { colouredPixels, expectFreshness, launch, open, points } from './browser.ts';
+import { ARTIFACTS, colouredPixels, expectFreshness, launch, open, points } from './browser.ts';
 import { Middlebox } from './middlebox.ts';
 import { Server } from './server.ts';
 
@@ -82,6 +82,11 @@ describe('on an empty server', () => {
   test('it says how to publish, and the command works as it stands', async () => {
     const { page, failures, close } = await open(browser, server.url);
     await page.getByRole('heading', { name: 'No series yet' }).waitFor();
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.screenshot({ path: `${ARTIFACTS}/empty-phone.png` });
+    const widest = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect(widest).toBe(390);
+    expect(await page.getByRole('button', { name: 'Copy' }).isVisible()).toBe(true);
     const command = (await page.locator('.command pre').textContent())!;
     const [, url, type, body] = /curl (\S+) [\s\S]*-H '(.*?)'[\s\S]*-d '(.*)'/.exec(command)!;
     const [header, value] = type!.split(': ');

@@ -320,6 +320,21 @@ describe('the store', () => {
     expect(store.find('m', {})).toBe(undefined);
   });
 
+  test('calls a series silent whose past is old, though it came just now', () => {
+    const now = Date.now();
+    take(
+      hello('A'),
+      points(
+        [described(1)],
+        [
+          [1, now - 90_000, 1],
+          [1, now - 89_000, 2],
+        ],
+      ),
+    );
+    expect(store.find('m', {})!.isSilent(now)).toBe(true);
+  });
+
   test('counts what merged points stand for', () => {
     take(hello('A'), points([described(1)], [[1, 1000, 1]]));
     take({ type: 'points', id: 'A.2', points: [[1, 2000, 2, 1, 3, 7]] });

@@ -34,7 +34,7 @@ export class Series {
   changes: Change[] = [];
   /** When it was last heard of, in the time of its samples; NaN before the first. */
   lastTime = Number.NaN;
-  /** When something of it last came in, by the clock of this browser. */
+  /** When it was last heard of, by the clock of this browser. */
   heardAt = Number.NEGATIVE_INFINITY;
   /** Milliseconds that usually lie between two samples; 0 while unknown. */
   interval = 0;
@@ -65,10 +65,21 @@ export class Series {
     this.gone = false;
   }
 
-  /** Take in one point; `low` and `high` are null where it stands for one sample. */
-  put(time: number, value: Value, low: number | null = null, high: number | null = null): void {
+  /**
+   * Take in one point; `low` and `high` are null where it stands for one sample. `fresh` says that
+   * it was published just now, whatever its time.
+   */
+  put(
+    time: number,
+    value: Value,
+    low: number | null = null,
+    high: number | null = null,
+    fresh = true,
+  ): void {
     this.version += 1;
-    this.heardAt = Date.now();
+    if (fresh) {
+      this.heardAt = Date.now();
+    }
     if (this.kind === 'state') {
       this.change(time, value);
     } else if (typeof value === 'number') {

@@ -6,6 +6,8 @@ import { identityOf, Series } from './series.ts';
 
 const natural = new Intl.Collator('en', { numeric: true });
 
+const REPLAY_MS = 1000;
+
 /** Told after each document; the page redraws no more often than it likes. */
 export interface Observer {
   /** Panels came, went, or have other lines. */
@@ -33,6 +35,7 @@ export class Store {
   /** Colours are given in the order of labels, so that the same lines always look the same. */
   private readonly joining: [Panel, Series][] = [];
   private epoch: string | null = null;
+  private helloAt = Number.NEGATIVE_INFINITY;
   private readonly observer: Observer;
 
   constructor(observer: Observer) {
@@ -66,6 +69,7 @@ export class Store {
   take(document: Document): void {
     switch (document.type) {
       case 'hello':
+        this.helloAt = Date.now();
         if (document.epoch !== this.epoch) {
           this.refs = new Map();
           this.epoch = document.epoch;
@@ -140,12 +144,14 @@ export class Store {
       this.arrange(arranged);
     }
     const changed = new Set<Panel>();
+    // What comes right after a hello is the past.
+    const fresh = Date.now() - this.helloAt > REPLAY_MS;
     for (const [ref, time, value, low, high, count] of document.points) {
       const series = this.refs.get(ref);
       if (series === undefined) {
         continue;
       }
-      series.put(time, value, low, high);
+      series.put(time, value, low, high, fresh);
       this.newest = Math.max(this.newest, time);
       this.oldest = Math.min(this.oldest, time);
       this.samples += count ?? 1;
