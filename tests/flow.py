@@ -1,0 +1,124 @@
+"""A pipeline whose tasks run, with a journal and carriers that tests have in their hands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import trio
+import trio.testing
+
+from pushsvc.core.hub import Hub, Start
+from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.selector import parse
+from pushsvc.core.series import Batch, Rows, Value, identify
+from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.errors import Overloaded
+from pushsvc.journal import Journal
+from pushsvc.journal.memory import MemoryJournal
+from pushsvc.pipeline import Pipeline, now_ms
+
+LIMITS = Limits()
+
+
+def batch(*names: str, value: Value = 1.0, samples: int = 1) -> Batch:
+    return Batch(
+        [Rows(identify(name, {}, LIMITS), [1] * samples, [value] * samples) for name in names]
+    )
+
+
+class GatedJournal:
+    """Takes nothing while its gate is shut; keeps what it took."""
+
+    def __init__(self) -> None:
+        self.gate = trio.Event()
+        self.gate.set()
+        self.taken: list[Batch] = []
+        self.full = False
+
+    @property
+    def epoch(self) -> str:
+        return "e1"
+
+    async def append(self, batch: Batch) -> int:
+        await self.gate.wait()
+        await trio.lowlevel.checkpoint()
+        if self.full:
+            raise Overloaded("journal", "the journal is full", retry_after=3.0)
+        self.taken.append(batch)
+        return len(self.taken)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def shut(self) -> None:
+        self.gate = trio.Event()
+
+
+class Recorder:
+    """A carrier that notes when what was asked of it."""
+
+    def __init__(self, stalled: float | None = None) -> None:
+        self.stalled = stalled
+        self.woken: list[float] = []
+        self.asked: list[tuple[float, str, Ending | None]] = []
+
+    def wake(self) -> None:
+        self.woken.append(trio.current_time())
+
+    def end(self, ending: Ending) -> None:
+        self.asked.append((trio.current_time(), "end", ending))
+
+    def stalled_since(self) -> float | None:
+        return self.stalled
+
+    def abort(self) -> None:
+        self.asked.append((trio.current_time(), "abort", None))
+
+
+class Service:
+    """A pipeline whose three tasks run, around a journal."""
+
+    def __init__(self, journal: Journal, limits: Limits, retention: Retention, pacing: Pacing):
+        sessions = count()
+        self.hub = Hub(
+            journal.epoch,
+            limits=limits,
+            retention=retention,
+            pacing=pacing,
+            make_session=lambda: f"session-{next(sessions)}",
+        )
+        self.pipeline = Pipeline(self.hub, journal, limits, pacing)
+
+    def subscribe(
+        self, carrier: Recorder, select: str = '{__name__=~".+"}', max_hz: float = 10.0
+    ) -> Subscriber:
+        subscriber = self.hub.subscribe(
+            self.hub.grant([parse(select)], max_hz, None),
+            Start(),
+            carrier,
+            now=trio.current_time(),
+            time_ms=now_ms(),
+        )
+        self.pipeline.hurry()
+        return subscriber
+
+
+@asynccontextmanager
+async def running(
+    journal: Journal | None = None,
+    *,
+    limits: Limits = LIMITS,
+    retention: Retention | None = None,
+    pacing: Pacing | None = None,
+) -> AsyncGenerator[Service]:
+    service = Service(
+        journal or MemoryJournal(), limits, retention or Retention(), pacing or Pacing()
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(service.pipeline.run_ingest)
+        await nursery.start(service.pipeline.run_ticks)
+        await nursery.start(service.pipeline.run_sweeps)
+        yield service
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,268 @@
+"""The way of a sample, under a clock that jumps: no test here waits."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from pushsvc import pipeline as pipeline_module
+from pushsvc.core.hub import Applied
+from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.errors import Overloaded, Rejected
+from pushsvc.pipeline import _pieces
+from tests.flow import LIMITS, GatedJournal, Recorder, Service, batch, running
+
+# -- submitting ------------------------------------------------------------------------------------
+
+
+async def test_a_batch_is_applied_when_submit_returns(autojump_clock: MockClock) -> None:
+    async with running() as service:
+        service.subscribe(Recorder(), "a")
+        applied = await service.pipeline.submit(batch("a", "b", samples=3))
+        assert applied == Applied(6, service.hub.cursor, 1)
+        assert applied.cursor.seq == 1
+        assert len(service.hub.catalog) == 2
+
+
+async def test_an_empty_batch_uses_up_no_seq(autojump_clock: MockClock) -> None:
+    async with running() as service:
+        with trio.testing.assert_checkpoints():
+            applied = await service.pipeline.submit(Batch([]))
+        assert applied == Applied(0, service.hub.cursor, 0)
+        assert service.hub.seq == 0
+
+
+async def test_what_is_refused_is_told_to_its_producer_alone(autojump_clock: MockClock) -> None:
+    async with running() as service:
+        await service.pipeline.submit(batch("a"))
+        with pytest.raises(Rejected, match="a is a gauge"):
+            await service.pipeline.submit(batch("b", "a", value="on"))
+        assert service.hub.catalog.get("b") is None
+        assert service.hub.seq == 1
+        assert (await service.pipeline.submit(batch("b"))).cursor.seq == 2
+
+
+async def test_a_full_journal_is_told_too(autojump_clock: MockClock) -> None:
+    journal = GatedJournal()
+    async with running(journal) as service:
+        journal.full = True
+        with pytest.raises(Overloaded) as caught:
+            await service.pipeline.submit(batch("a"))
+        assert caught.value.retry_after == 3.0
+        assert len(service.hub.catalog) == 0
+        journal.full = False
+        await service.pipeline.submit(batch("a"))
+
+
+async def test_when_the_channel_stays_full_the_producer_is_told_to_come_back(
+    autojump_clock: MockClock,
+) -> None:
+    journal = GatedJournal()
+    limits, pacing = Limits(ingest_queue=2), Pacing(ingest_wait=1.5)
+    async with running(journal, limits=limits, pacing=pacing) as service:
+        journal.shut()
+        outcomes: dict[str, Applied] = {}
+
+        async def produce(name: str) -> None:
+            outcomes[name] = await service.pipeline.submit(batch(name, f"{name}_too"))
+
+        async with trio.open_nursery() as nursery:
+            for name in ("a", "b", "c"):  # one is with the journal, two are in the channel
+                nursery.start_soon(produce, name)
+                await trio.testing.wait_all_tasks_blocked()
+            assert service.pipeline.statistics().current_buffer_used == 2
+            began = trio.current_time()
+            with pytest.raises(Overloaded, match=r"limits\.ingest_queue") as caught:
+                await service.pipeline.submit(batch("d", "d_too"))
+            assert trio.current_time() - began == pytest.approx(1.5)
+            assert caught.value.status == 503
+            assert caught.value.retry_after == 1.0
+            assert service.hub.counts["ingest_overloaded"] == 1
+            assert len(service.hub.catalog) == 0
+            journal.gate.set()
+        assert {name: applied.cursor.seq for name, applied in outcomes.items()} == {
+            "a": 1,
+            "b": 2,
+            "c": 3,
+        }
+        names = {series.identity.name for series in service.hub.catalog}
+        assert names == {"a", "a_too", "b", "b_too", "c", "c_too"}
+        assert (await service.pipeline.submit(batch("d"))).cursor.seq == 4
+
+
+async def test_a_producer_waits_for_room_that_comes_in_time(autojump_clock: MockClock) -> None:
+    journal = GatedJournal()
+    limits, pacing = Limits(ingest_queue=1), Pacing(ingest_wait=1.0)
+    async with running(journal, limits=limits, pacing=pacing) as service:
+        journal.shut()
+        async with trio.open_nursery() as nursery:
+            for name in ("a", "b"):
+                nursery.start_soon(service.pipeline.submit, batch(name))
+                await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(service.pipeline.submit, batch("c"))
+            await trio.sleep(0.9)
+            journal.gate.set()
+        assert service.hub.seq == 3
+        assert service.hub.counts["ingest_overloaded"] == 0
+
+
+async def test_the_wait_is_for_room_not_for_the_answer(autojump_clock: MockClock) -> None:
+    journal = GatedJournal()
+    async with running(journal, pacing=Pacing(ingest_wait=1.0)) as service:
+        journal.shut()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.pipeline.submit, batch("a"))
+            await trio.sleep(60.0)
+            journal.gate.set()
+        assert service.hub.seq == 1
+
+
+async def test_a_batch_in_the_channel_is_applied_once_though_its_producer_left(
+    autojump_clock: MockClock,
+) -> None:
+    journal = GatedJournal()
+    async with running(journal) as service:
+        journal.shut()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(service.pipeline.submit, batch("first"))
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(0.5) as left:
+                await service.pipeline.submit(batch("a", samples=4))
+            assert left.cancelled_caught
+            journal.gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        series = service.hub.catalog.get("a")
+        assert series is not None
+        assert series.history.total == 4
+        assert service.hub.seq == 2
+
+
+async def test_a_producer_that_left_before_there_was_room_leaves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    journal = GatedJournal()
+    async with running(journal, limits=Limits(ingest_queue=1)) as service:
+        journal.shut()
+        async with trio.open_nursery() as nursery:
+            for name in ("a", "b"):
+                nursery.start_soon(service.pipeline.submit, batch(name))
+                await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(0.5) as left:
+                await service.pipeline.submit(batch("c"))
+            assert left.cancelled_caught
+            journal.gate.set()
+        assert {series.identity.name for series in service.hub.catalog} == {"a", "b"}
+
+
+async def test_closing_drains_the_channel(autojump_clock: MockClock) -> None:
+    journal = GatedJournal()
+    journal.shut()
+    service = Service(journal, Limits(ingest_queue=2), Retention(), Pacing(ingest_wait=100.0))
+    pipeline = service.pipeline
+    answers: dict[str, Applied | Overloaded] = {}
+
+    async def produce(name: str) -> None:
+        try:
+            answers[name] = await pipeline.submit(batch(name))
+        except Overloaded as problem:
+            answers[name] = problem
+
+    async with trio.open_nursery() as nursery:
+        ingest = trio.CancelScope()
+
+        async def run() -> None:
+            with ingest:
+                await pipeline.run_ingest()
+
+        nursery.start_soon(run)
+        for name in ("a", "b", "c", "d"):  # d finds no room
+            nursery.start_soon(produce, name)
+            await trio.testing.wait_all_tasks_blocked()
+        pipeline.close()
+        pipeline.close()
+        await trio.testing.wait_all_tasks_blocked()
+        stopped = answers["d"]
+        assert isinstance(stopped, Overloaded)
+        assert stopped.code == "stopping"
+        assert set(answers) == {"d"}
+        with pytest.raises(Overloaded, match="stopping"):
+            await pipeline.submit(batch("late"))
+        journal.gate.set()
+    assert not ingest.cancelled_caught
+    assert {series.identity.name for series in service.hub.catalog} == {"a", "b", "c"}
+    assert all(isinstance(answers[name], Applied) for name in "abc")
+
+
+# -- pieces ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 8))
+def test_pieces_are_small_and_add_up(sizes: list[int], most: int) -> None:
+    numbers = count()
+    whole = Batch(
+        [
+            Rows(
+                identify(f"s{index}", {}, LIMITS),
+                list(range(size)),
+                [float(next(numbers)) for _ in range(size)],
+                "delta",
+                "s",
+                "help",
+            )
+            for index, size in enumerate(sizes)
+        ]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_module, "_PIECE", most)
+        pieces = list(_pieces(whole))
+    assert all(0 < piece.count <= most for piece in pieces)
+    assert all(piece.count == most for piece in pieces[:-1])
+    assert flat(pieces) == flat([whole])
+    for piece in pieces:
+        names = [rows.identity.text for rows in piece.rows]
+        assert len(set(names)) == len(names)
+        assert all(rows.times for rows in piece.rows)
+    if whole.count <= most:
+        assert pieces[0] is whole
+
+
+def flat(batches: list[Batch]) -> list[tuple[Any, ...]]:
+    """Every sample with all that was said of it, in order."""
+    return [
+        (rows.identity.text, time, value, rows.kind, rows.unit, rows.help)
+        for one in batches
+        for rows in one.rows
+        for time, value in zip(rows.times, rows.values, strict=True)
+    ]
+
+
+async def test_a_large_batch_takes_a_seq_for_each_piece(autojump_clock: MockClock) -> None:
+    journal = GatedJournal()
+    async with running(journal) as service:
+        service.subscribe(Recorder(), "a")
+        applied = await service.pipeline.submit(batch("a", "b", samples=6_000))
+        assert [piece.count for piece in journal.taken] == [5_000, 5_000, 2_000]
+        assert applied.samples == 12_000
+        assert applied.cursor.seq == 3
+        assert applied.watchers == 1  # of the first piece, though not of the last
+        assert all(series.history.total == 6_000 for series in service.hub.catalog)
+
+
+async def test_a_large_batch_is_refused_as_a_whole(autojump_clock: MockClock) -> None:
+    async with running() as service:
+        await service.pipeline.submit(batch("last"))
+        large = batch("a", "b", samples=6_000)
+        large.rows += batch("last", value="on").rows
+        with pytest.raises(Rejected):
+            await service.pipeline.submit(large)
+        assert len(service.hub.catalog) == 1
+        assert service.hub.seq == 1
