@@ -13,7 +13,7 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -64,7 +64,9 @@ class Connection(TCPServer):
         context: WorkerContext,
         state: Mapping[str, Any],
         stream: trio.SocketStream,
+        first: bytes,
     ) -> None:
+        """`first` is what was read off the stream already."""
         super().__init__(
             app,
             config,
@@ -73,6 +75,7 @@ class Connection(TCPServer):
             stream,  # type: ignore[arg-type]
         )
         self._socket = stream.socket
+        self._first = first
         self._tasks = trio.CancelScope()
         self._decided = trio.Event()
         self.detached = False
@@ -85,7 +88,8 @@ class Connection(TCPServer):
 
     async def _read_data(self) -> None:
         try:
-            while data := bytes(await self.stream.receive_some(MAX_RECV)):
+            data, self._first = self._first, b""
+            while data:
                 stream = _STREAM_REQUEST.match(data) is not None
                 if stream:
                     data = _COMPRESSION_OFFER.sub(b"\r\n", data)
@@ -96,6 +100,7 @@ class Connection(TCPServer):
                     # the stream then: not a byte is read before that is known.
                     with trio.move_on_after(_DECISION_TIMEOUT):
                         await self._decided.wait()
+                data = bytes(await self.stream.receive_some(MAX_RECV))
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             pass
         await self.protocol.handle(Closed())
@@ -147,20 +152,29 @@ class Connection(TCPServer):
 class Server:
     """Serves an ASGI app on listening sockets. Made by `open_server`."""
 
-    def __init__(self, app: ASGIFramework, config: Config, *, max_connections: int) -> None:
+    def __init__(
+        self,
+        app: ASGIFramework,
+        config: Config,
+        *,
+        max_connections: int,
+        front: Callable[[bytes, trio.SocketStream], bool] | None,
+    ) -> None:
+        self._front = front
         self._app = ASGIWrapper(app)
         self._config = config
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
         self._max_connections = max_connections
         self._connections: set[Connection] = set()
+        self._silent: set[trio.CancelScope] = set()  # of connections that have said nothing yet
         self._accepting = trio.CancelScope()
         self._empty = trio.Event()
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self._connections)
+        return len(self._connections) + len(self._silent)
 
     async def run_lifespan(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -199,6 +213,8 @@ class Server:
     async def finish(self, seconds: float) -> int:
         """Wait so long for the open connections to end, then cut the rest; tells how many."""
         await self._context.terminated.set()
+        for waiting in list(self._silent):
+            waiting.cancel()
         with trio.move_on_after(seconds):
             while self._connections:
                 self._empty = trio.Event()
@@ -210,10 +226,13 @@ class Server:
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         """Run one connection. Nothing that goes wrong in it reaches another."""
-        if len(self._connections) >= self._max_connections:
+        if self.connections >= self._max_connections:
             await trio.aclose_forcefully(stream)
             return
-        connection = Connection(self._app, self._config, self._context, self._state, stream)
+        first = await self._receive_first(stream)
+        if not first or (self._front is not None and self._front(first, stream)):
+            return
+        connection = Connection(self._app, self._config, self._context, self._state, stream, first)
         self._connections.add(connection)
         try:
             await connection.run()
@@ -225,6 +244,18 @@ class Server:
             self._connections.discard(connection)
             if not self._connections:
                 self._empty.set()
+
+    async def _receive_first(self, stream: trio.SocketStream) -> bytes:
+        """What a new connection says first; nothing if it says nothing for too long."""
+        with trio.move_on_after(self._config.keep_alive_timeout) as waiting:
+            self._silent.add(waiting)
+            try:
+                return bytes(await stream.receive_some(MAX_RECV))
+            except trio.BrokenResourceError:
+                pass
+            finally:
+                self._silent.discard(waiting)
+        return b""
 
 
 def _leaf(error: BaseException) -> BaseException:
@@ -256,9 +287,11 @@ async def open_server(
     message_bytes: int,
     max_connections: int,
     user_timeout: float,
+    front: Callable[[bytes, trio.SocketStream], bool] | None = None,
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
+    `front` is shown the first bytes of each connection, and may take it, at once and for good.
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
     is cut.
@@ -269,7 +302,10 @@ async def open_server(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout * 1000)
             )
     server = Server(
-        app, hypercorn_config(message_bytes=message_bytes), max_connections=max_connections
+        app,
+        hypercorn_config(message_bytes=message_bytes),
+        max_connections=max_connections,
+        front=front,
     )
     async with trio.open_nursery() as outer:
         await outer.start(server.run_lifespan)

@@ -18,6 +18,7 @@ import trio
 from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
 from pushsvc.app.context import Context
+from pushsvc.app.front import Front
 from pushsvc.config import Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.subscriber import Ending
@@ -60,22 +61,20 @@ async def run_service(
     draining = trio.Event()
     engine = make_engine() if pacing.detach else None
     server: Server | None = None
-    app = create_app(
-        Context(
-            hub=hub,
-            pipeline=pipeline,
-            limits=limits,
-            pacing=pacing,
-            native=NativeDecoder(limits),
-            engine=engine,
-            draining=draining,
-            connections=lambda: (
-                (0 if server is None else server.connections)
-                + (0 if engine is None else len(engine))
-            ),
-            page=Path(str(resources.files("pushsvc") / "web")),
-        )
+    context = Context(
+        hub=hub,
+        pipeline=pipeline,
+        limits=limits,
+        pacing=pacing,
+        native=NativeDecoder(limits),
+        engine=engine,
+        draining=draining,
+        connections=lambda: (
+            (0 if server is None else server.connections) + (0 if engine is None else len(engine))
+        ),
+        page=Path(str(resources.files("pushsvc") / "web")),
     )
+    app = create_app(context)
     async with trio.open_nursery() as ticking:
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
@@ -91,6 +90,7 @@ async def run_service(
                 max_connections=limits.subscribers + _SPARE,
                 # For peers that are gone without a word; those that stall are parted from sooner.
                 user_timeout=2 * pacing.stall_timeout,
+                front=None if engine is None else Front(context, engine).take,
             ) as server:
                 url = url_of(listeners[0])
                 _log.info("serving", url=url, epoch=hub.epoch)

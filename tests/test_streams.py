@@ -420,3 +420,58 @@ async def test_streams_tell_proxies_to_leave_them_alone() -> None:
         assert "no-transform" in documents.headers["cache-control"]
         assert documents.headers["vary"] == "Accept"
         assert "connection" not in documents.headers
+
+
+UPGRADE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("rest", "marker"),
+    [
+        (b"Accept: text/event-stream\r\n\r\n", b'data: {"type":"hello"'),
+        (b"Accept: application/x-ndjson\r\n\r\n", b'{"type":"hello"'),
+        (UPGRADE, b'{"type":"hello"'),
+    ],
+    ids=["sse", "ndjson", "websocket"],
+)
+async def test_a_request_that_comes_in_pieces_takes_the_long_way(
+    rest: bytes, marker: bytes
+) -> None:
+    async with serving() as served:
+        async with await served.raw(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n") as stream:
+            await trio.sleep(0.05)
+            await stream.send_all(rest)
+            seen = b""
+            with trio.fail_after(5):
+                while marker not in seen:
+                    seen += await stream.receive_some()
+                await served.publish({"name": "late", "value": 1})
+                while b'"late"' not in seen:
+                    seen += await stream.receive_some()
+        await served.wait_metric("pushsvc_subscribers", 0)
+
+
+async def test_a_stream_after_another_request_on_the_same_connection() -> None:
+    async with serving() as served:
+        async with await served.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n") as stream:
+            assert b"ok\n" in await stream.receive_some()
+            await stream.send_all(
+                b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+            )
+            seen = b""
+            with trio.fail_after(5):
+                while b'"points":[]' not in seen:
+                    seen += await stream.receive_some()
+
+
+async def test_two_requests_in_one_segment_are_both_answered() -> None:
+    async with serving() as served:
+        request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+        async with await served.raw(request * 2) as stream:
+            seen = b""
+            with trio.fail_after(5):
+                while seen.count(b"ok\n") < 2:
+                    seen += await stream.receive_some()

@@ -14,11 +14,12 @@ from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
 
 from pushsvc.app import parameters
+from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.core import wire
 from pushsvc.core.hub import Start
-from pushsvc.core.negotiate import Offer, Transport, choose, choose_subprotocol
+from pushsvc.core.negotiate import Offer, Transport, choose_subprotocol
 from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire
@@ -26,13 +27,9 @@ from pushsvc.errors import Malformed, Overloaded, Problem, Unknown
 from pushsvc.pipeline import now_ms
 from pushsvc.server import Connection, connection_of
 from pushsvc.transport.asgi import AsgiCarrier
-from pushsvc.transport.detached import DetachedCarrier
-from pushsvc.transport.inbound import Conversation, apply_watch, decode_message
+from pushsvc.transport.inbound import apply_watch, decode_message
 from pushsvc.transport.longpoll import poll
 from pushsvc.transport.websocket import converse
-from pushsvc.transport.websocket_carrier import WebSocketCarrier
-
-_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "wait")
 
 
 class StreamBody(ResponseBody):
@@ -42,7 +39,7 @@ class StreamBody(ResponseBody):
     its socket detached if it can be; else its frames are the body, until it leaves.
     """
 
-    def __init__(self, streams: Streams, wish: Wish, start: Start, offer: Offer) -> None:
+    def __init__(self, streams: Attachment, wish: Wish, start: Start, offer: Offer) -> None:
         self._streams = streams
         self._wish = wish
         self._start = start
@@ -79,58 +76,6 @@ class StreamBody(ResponseBody):
         return frame.sse if self._sse else frame.ndjson
 
 
-class Streams:
-    """Attaching clients, and taking their sockets over."""
-
-    def __init__(self, context: Context) -> None:
-        self.hub = context.hub
-        self._context = context
-
-    def subscribe(self, wish: Wish, start: Start, carrier: AsgiCarrier) -> Subscriber:
-        """Attach a client. Raises what the hub does when it has no room."""
-        subscriber = self.hub.subscribe(
-            wish, start, carrier, now=trio.current_time(), time_ms=now_ms()
-        )
-        self._context.pipeline.hurry()
-        return subscriber
-
-    def detach(self, connection: Connection | None, subscriber: Subscriber, wire: Wire) -> bool:
-        """Hand a subscriber over to the engine, if its socket can be; tells whether it was.
-
-        Whatever calls it is cancelled at its next checkpoint if so, and must not let go of the
-        subscriber.
-        """
-        engine = self._context.engine
-        if connection is None:
-            return False
-        sock = None if engine is None else connection.detach()
-        if engine is None or sock is None:
-            connection.keep()
-            return False
-        ending = None
-        if isinstance(subscriber.carrier, AsgiCarrier):
-            ending = subscriber.carrier.ending  # it may have been drained while it was being set up
-        carrier: DetachedCarrier
-        if wire == "websocket":
-            conversation = self.conversation()
-            carrier = WebSocketCarrier(
-                engine, self.hub, sock, subscriber, conversation, self._context.pacing.heartbeat
-            )
-        else:
-            carrier = DetachedCarrier(engine, self.hub, sock, subscriber, wire)
-        if ending is not None:
-            carrier.end(ending)
-        else:
-            carrier.wake()
-        return True
-
-    def conversation(self) -> Conversation:
-        context = self._context
-        return Conversation(
-            context.hub, context.limits, context.pipeline.hurry, trio.current_time()
-        )
-
-
 def cutter(connection: Connection | None) -> Callable[[], None] | None:
     """What cuts the connection, if the server offers that."""
     return None if connection is None else connection.abort
@@ -149,17 +94,17 @@ def undetached(scope: Any) -> Iterator[None]:
 
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits, pacing = context.hub, context.limits, context.pacing
-    streams = Streams(context)
-
-    def refuse_when_draining() -> None:
-        if context.draining.is_set():
-            raise Overloaded("draining", "this server is going away", retry_after=1.0)
+    streams = Attachment(context)
 
     @app.get("/v1/stream")
     async def stream() -> Response:
         connection = connection_of(request.scope)
         try:
-            offer, wish, start = negotiate()
+            offer, wish, start = streams.negotiate(
+                request.args,
+                ", ".join(request.headers.getlist("Accept")) or None,
+                request.headers.get("Last-Event-ID"),
+            )
         except Problem:
             if connection is not None:
                 connection.keep()
@@ -181,27 +126,16 @@ def install(app: QuartTrio, context: Context) -> None:
         )
         return _response(offer, body)
 
-    def negotiate() -> tuple[Offer, Wish, Start]:
-        offer = choose(", ".join(request.headers.getlist("Accept")) or None)
-        parameters.refuse_unknown(request.args, _PARAMETERS)
-        wish = parameters.wish(request.args, hub, limits)
-        start = parameters.start(request.args, request.headers.get("Last-Event-ID"))
-        parameters.seconds(request.args, "wait")
-        refuse_when_draining()
-        hub.admit(wish, start, trio.current_time())
-        return offer, wish, start
-
     @app.websocket("/v1/stream")
     async def stream_websocket() -> Response | None:
         connection = connection_of(websocket.scope)
         with undetached(websocket.scope):
             subprotocol = choose_subprotocol(websocket.requested_subprotocols)
-            refuse_when_draining()
+            streams.refuse_when_draining()
             carrier = AsgiCarrier(cutter(connection))
             try:
-                parameters.refuse_unknown(websocket.args, _PARAMETERS)
-                wish = parameters.wish(websocket.args, hub, limits)
-                subscriber = streams.subscribe(wish, parameters.start(websocket.args), carrier)
+                wish, start = streams.read(websocket.args, None)
+                subscriber = streams.subscribe(wish, start, carrier)
             except Overloaded:
                 raise
             except Problem as problem:
