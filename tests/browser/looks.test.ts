@@ -22,7 +22,10 @@ beforeAll(async () => {
     await server.publish(...samples.slice(start, start + 50_000));
   }
 });
-afterAll(() => Promise.all([browser.close(), server.stop(), demo.stop()]));
+afterAll(async () => {
+  await Server.stopAll();
+  await browser?.close();
+});
 
 for (const colorScheme of ['light', 'dark'] as const) {
   describe(`in the ${colorScheme} theme`, () => {

@@ -10,14 +10,14 @@ let browser: Browser;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => browser.close());
+afterAll(() => browser?.close());
 
 describe("on the demo's metrics", () => {
   let demo: Server;
   beforeAll(async () => {
     demo = await Server.start('demo');
   });
-  afterAll(() => demo.stop());
+  afterAll(() => Server.stopAll());
 
   test('charts are drawn and move', async () => {
     const { page, failures, close } = await open(browser, demo.url);
@@ -77,7 +77,7 @@ describe('on an empty server', () => {
   beforeAll(async () => {
     server = await Server.start();
   });
-  afterAll(() => server.stop());
+  afterAll(() => Server.stopAll());
 
   test('it says how to publish, and the command works as it stands', async () => {
     const { page, failures, close } = await open(browser, server.url);

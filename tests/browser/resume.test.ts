@@ -11,11 +11,11 @@ let server: Server;
 beforeAll(async () => {
   browser = await launch();
 });
-afterAll(() => browser.close());
+afterAll(() => browser?.close());
 beforeEach(async () => {
   server = await Server.start();
 });
-afterEach(() => server.stop());
+afterEach(() => Server.stopAll());
 
 /** Publishes one series, and knows what a page should have of it. */
 class Producer {

@@ -9,6 +9,25 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const VENV = `${ROOT}/.venv/bin/python`;
 const PYTHON = process.env.PYTHON ?? (existsSync(VENV) ? VENV : 'python3');
 
+/** Those that run: none outlives its tests, whichever way these end. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) {
+    child.kill('SIGKILL');
+  }
+});
+
+async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  if (!running.has(child)) {
+    return;
+  }
+  const ended = once(child, 'exit');
+  child.kill(signal);
+  const late = setTimeout(() => child.kill('SIGKILL'), 5000);
+  await ended;
+  clearTimeout(late);
+}
+
 /** A sample as producers send it. */
 export interface Sample {
   readonly name: string;
@@ -51,6 +70,8 @@ export class Server {
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     let output = '';
     const url = await new Promise<string>((resolve, reject) => {
       const read = (chunk: Buffer): void => {
@@ -71,15 +92,13 @@ export class Server {
   }
 
   /** End it: by default in order, and in good time. */
-  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) {
-      return;
-    }
-    const ended = once(this.process, 'exit');
-    this.process.kill(signal);
-    const late = setTimeout(() => this.process.kill('SIGKILL'), 5000);
-    await ended;
-    clearTimeout(late);
+  stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    return end(this.process, signal);
+  }
+
+  /** End all that still run, also those whose test failed before it had them in hand. */
+  static async stopAll(): Promise<void> {
+    await Promise.all([...running].map((child) => end(child, 'SIGTERM')));
   }
 
   async publish(...samples: readonly Sample[]): Promise<void> {
