@@ -23,10 +23,15 @@ def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the sett
     ]
     if console:
         render: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty()
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     else:
-        shared.append(structlog.processors.dict_tracebacks)
+        # Without the frames' locals: they are long, and hold what clients sent.
+        shared.append(
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            )
+        )
         render = structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -68,3 +68,22 @@ async def test_metrics_are_prometheus_exposition() -> None:
         assert answer.headers["content-type"].startswith("text/plain; version=")
         assert "pushsvc_samples_total 1.0\n" in answer.text
         assert "process_resident_memory_bytes" in answer.text
+
+
+async def test_a_window_of_a_state_begins_with_what_held() -> None:
+    async with serving() as served:
+        now = time.time_ns() // 1_000_000
+        await served.publish(
+            {"name": "mode", "value": "old", "time": now - 90_000},
+            {"name": "mode", "value": "on", "time": now - 60_000},
+            {"name": "mode", "value": "off", "time": now - 10_000},
+        )
+        history = (await served.http.get("/v1/history?select=mode&window=30s")).json()
+        assert [value for _, value in history["series"][0]["points"]] == ["on", "off"]
+        poll = await served.http.get(
+            "/v1/stream?select=mode&window=30s", headers={"Accept": "application/json"}
+        )
+        assert [point[2] for d in poll.json()["documents"] for point in d["points"]] == [
+            "on",
+            "off",
+        ]

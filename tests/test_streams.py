@@ -457,7 +457,9 @@ async def test_a_request_that_comes_in_pieces_takes_the_long_way(
 async def test_a_stream_after_another_request_on_the_same_connection() -> None:
     async with serving() as served:
         async with await served.raw(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n") as stream:
-            assert b"ok\n" in await stream.receive_some()
+            seen = b""
+            while b"ok\n" not in seen:
+                seen += await stream.receive_some()
             await stream.send_all(
                 b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
             )

@@ -60,7 +60,7 @@ def install(app: QuartTrio, context: Context) -> None:
         total = 0
         for one in found:
             past = one.history
-            start = past.first if after is None else past.since(after)
+            start = past.first if after is None else one.window_start(after)
             columns.append((describe(one), *past.rows(start, past.total)))
             count = past.total - start
             total += count if points is None else min(count, int(points))
@@ -85,7 +85,8 @@ def _history(
 ) -> bytes:
     answer = []
     for described, times, values in columns:
-        if after is not None and any(time < after for time in times):
+        stateful = described["kind"] == "state"
+        if after is not None and not stateful and any(time < after for time in times):
             kept = [pair for pair in zip(times, values, strict=True) if pair[0] >= after]
             times, values = [time for time, _ in kept], [value for _, value in kept]
         described["points"] = thin(times, values, len(times) if points is None else points)

@@ -70,6 +70,14 @@ class Series:
             self.help = rows.help
             self.described_seq = seq
 
+    def window_start(self, time: int) -> int:
+        """Ordinal of the first sample that shows what the series was from `time` (ms) on.
+
+        A state holds until the next one, so that its window begins with the one before.
+        """
+        start = self.history.since(time)
+        return max(self.history.first, start - 1) if self.stateful else start
+
 
 class Catalog:
     """Series by identity, by ref and by label."""

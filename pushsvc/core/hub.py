@@ -356,7 +356,7 @@ class Hub:
             history = series.history
             newest = max(history.total - 1, history.first)
             if window is not None:
-                newest = min(newest, history.since(time_ms - round(window * 1000)))
+                newest = min(newest, series.window_start(time_ms - round(window * 1000)))
             starts[ref] = newest
         return starts
 

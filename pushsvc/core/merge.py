@@ -46,7 +46,12 @@ def _runs(ref: int, times: Sequence[int], values: Sequence[Value]) -> Iterator[P
     # The time of a run is that of the change: when the state began to hold.
     start = 0
     for index in range(1, len(times) + 1):
-        if index == len(times) or not _same(values[index], values[start]):
+        # A sample that arrived late stands alone: its time is not within the run.
+        if (
+            index == len(times)
+            or times[index] < times[index - 1]
+            or not _same(values[index], values[start])
+        ):
             count = index - start
             if count == 1:
                 yield ref, times[start], values[start]
