@@ -6,17 +6,18 @@ clock, `time_ms` Unix milliseconds. The tasks that drive it are in `pushsvc.pipe
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from pushsvc.core import wire
+from pushsvc.core.arrivals import Arrivals
 from pushsvc.core.catalog import Catalog, Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.replay import Describe, Replay
+from pushsvc.core.schedule import Schedule
 from pushsvc.core.selector import Selector
 from pushsvc.core.series import Batch, Rows, shorten
 from pushsvc.core.subscriber import Carrier, Subscriber
@@ -72,10 +73,8 @@ class Hub:
         self._retention = retention
         self._pacing = pacing
         self._make_session = make_session
-        self._schedule: list[tuple[float, int, View, bool]] = []  # at, order, view, for a beat?
-        self._order = 0  # tie-break of the schedule
-        # (now, seq): what arrived up to a time, a mark a second; ages are counted in arrivals.
-        self._marks: deque[tuple[float, int]] = deque()
+        self._schedule = Schedule(pacing.heartbeat)
+        self._arrivals = Arrivals()
         self._to_sweep: list[Series] = []
         self._departed: deque[tuple[int, int, Series]] = deque(maxlen=10_000)
         self._departures = 0
@@ -112,7 +111,7 @@ class Hub:
         another process accepted.
         """
         self.seq = seq
-        self._mark(now)
+        self._arrivals.mark(now, self.seq)
         touched: dict[View, None] = {}
         samples = 0
         for rows in batch.rows:
@@ -133,7 +132,7 @@ class Hub:
         watchers = 0
         for view in touched:
             watchers += len(view.subscribers)
-            self._plan_tick(view)
+            self._schedule.plan_tick(view)
         self.counts["samples"] += samples
         self.counts["batches"] += 1
         return Applied(samples, self.cursor, watchers)
@@ -275,7 +274,7 @@ class Hub:
             view.idle_since = None
             view.last_frame = now  # its quiet so far was nobody's
         view.subscribers[subscriber.session] = subscriber
-        self._plan_beat(view)
+        self._schedule.plan_beat(view)
 
     def _detach(self, subscriber: Subscriber, now: float) -> None:
         view = subscriber.view
@@ -362,41 +361,19 @@ class Hub:
 
     # -- time passes -----------------------------------------------------------------------------
 
-    # A view is in the schedule twice at most: for its next tick, and to see whether it has been
-    # quiet. The second isn't moved with each frame but looks again when its time has come.
-
-    def _plan_tick(self, view: View) -> None:
-        if not view.tick_planned:
-            view.tick_planned = True
-            self._plan(view.next_tick, view, beat=False)
-
-    def _plan_beat(self, view: View) -> None:
-        if not view.beat_planned:
-            view.beat_planned = True
-            self._plan(view.last_frame + self._pacing.heartbeat, view, beat=True)
-
-    def _plan(self, at: float, view: View, *, beat: bool) -> None:
-        self._order += 1
-        heapq.heappush(self._schedule, (at, self._order, view, beat))
-
     @property
     def next_due(self) -> float:
         """When `tick` has something to do again; infinity if nothing is planned."""
-        return self._schedule[0][0] if self._schedule else float("inf")
+        return self._schedule.next_due
 
     def tick(self, now: float, time_ms: int) -> Iterator[View]:
         """Tick the views that are due and give those that have new frames, one at a time.
 
         The caller may do other things between two of them.
         """
-        while self._schedule and self._schedule[0][0] <= now:
-            _, _, view, beat = heapq.heappop(self._schedule)
+        for view in self._schedule.due(now):
             if self.views.get(view.key) is not view:
                 continue  # closed meanwhile
-            if beat:
-                view.beat_planned = False
-            else:
-                view.tick_planned = False
             fresh = False
             if view.pending and now >= view.next_tick:
                 fresh = view.tick(self.seq, now, self._pacing.replay_points)
@@ -405,9 +382,9 @@ class Hub:
                 view.beat(view.seq if view.pending else self.seq, now, time_ms)
                 fresh = True
             if view.pending:
-                self._plan_tick(view)
+                self._schedule.plan_tick(view)
             if view.subscribers:
-                self._plan_beat(view)
+                self._schedule.plan_beat(view)
             if fresh:
                 self.counts["ticks"] += 1
                 yield view
@@ -418,12 +395,10 @@ class Hub:
         Looks at some thousand series a call: call it about once a second.
         """
         # The newest batch has to grow old as well, even if nothing comes after it.
-        self._mark(now)
-        horizon = self._arrived_before(now - self._retention.seconds)
-        silent = self._arrived_before(now - self._retention.series_ttl)
-        oldest = now - max(self._retention.seconds, self._retention.series_ttl)
-        while len(self._marks) > 1 and self._marks[1][0] <= oldest:
-            self._marks.popleft()
+        self._arrivals.mark(now, self.seq)
+        horizon = self._arrivals.before(now - self._retention.seconds)
+        silent = self._arrivals.before(now - self._retention.series_ttl)
+        self._arrivals.forget(now - max(self._retention.seconds, self._retention.series_ttl))
         if not self._to_sweep:
             self._to_sweep = list(self.catalog)
         for series in self._to_sweep[-_SWEEP:]:
@@ -432,19 +407,6 @@ class Hub:
                 self._expire(series)
         del self._to_sweep[-_SWEEP:]
         self._close_idle(now, linger=_LINGER)
-
-    def _mark(self, now: float) -> None:
-        if not self._marks or (now - self._marks[-1][0] >= 1.0 and self._marks[-1][1] < self.seq):
-            self._marks.append((now, self.seq))
-
-    def _arrived_before(self, time: float) -> int:
-        """Seq of the newest batch known to have arrived before `time`; -1 if there is none."""
-        seq = -1
-        for at, mark in self._marks:
-            if at > time:
-                break
-            seq = mark
-        return seq
 
     def _expire(self, series: Series) -> None:
         self.catalog.remove(series)
@@ -455,7 +417,7 @@ class Hub:
         self._departed.append((self._departures, self.seq, series))
         for view in series.views:
             view.dismiss(series, self._departures, self.seq)
-            self._plan_tick(view)
+            self._schedule.plan_tick(view)
         series.views.clear()
         self.counts["series_expired"] += 1
 

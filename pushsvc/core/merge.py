@@ -47,21 +47,13 @@ def _runs(ref: int, times: Sequence[int], values: Sequence[Value]) -> Iterator[P
     start = 0
     for index in range(1, len(times) + 1):
         # A sample that arrived late stands alone: its time is not within the run.
-        if (
-            index == len(times)
-            or times[index] < times[index - 1]
-            or not _same(values[index], values[start])
-        ):
+        if index == len(times) or times[index] < times[index - 1] or values[index] != values[start]:
             count = index - start
             if count == 1:
                 yield ref, times[start], values[start]
             else:
                 yield ref, times[start], values[start], None, None, count
             start = index
-
-
-def _same(a: Value, b: Value) -> bool:
-    return a is b or (a == b and type(a) is type(b))
 
 
 def _spans(

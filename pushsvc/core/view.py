@@ -97,7 +97,7 @@ class View:
         """Since when nobody has watched."""
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
         self._openings: dict[Hashable, Opening] = {}
-        self._openings_at: tuple[int, int, int, int] | None = None
+        self._openings_at: tuple[int, int, int] | None = None
         self._next_number = 0
         # (number, seq, series) of series that are gone, oldest first.
         self._departed = deque(departed, maxlen=10_000)
@@ -135,7 +135,7 @@ class View:
         After a restart everyone comes back at once, and wants the same: until something changes,
         they are given the same frames.
         """
-        now_at = (seq, self.seq, self._next_number, self.departures)
+        now_at = (seq, self.seq, self._next_number)
         if now_at != self._openings_at:
             self._openings_at = now_at
             self._openings.clear()

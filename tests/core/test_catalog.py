@@ -152,6 +152,27 @@ def test_a_series_stays_what_it_was_said_to_be(first: Rows, then: Rows, says: st
         assert says in conflict
 
 
+@pytest.mark.parametrize(
+    ("value", "time", "start"),
+    [
+        (1.0, 0, 0),
+        (1.0, 20, 1),
+        (1.0, 21, 2),
+        (1.0, 31, 3),
+        ("on", 0, 0),
+        ("on", 20, 0),  # what held until then
+        ("on", 21, 1),
+        ("on", 31, 2),
+    ],
+)
+def test_a_window_begins_with_what_held(value: Value, time: int, start: int) -> None:
+    series = Catalog().add(rows(UP, value=value), 1, 3)
+    series.append(1, Rows(UP, [10, 20, 30], [value] * 3))
+    assert series.window_start(time) == start
+    series.append(2, Rows(UP, [40], [value]))
+    assert series.window_start(0) == 1  # no longer held
+
+
 def test_is_described_again_only_when_something_changed() -> None:
     series = Catalog().add(rows(UP, unit="s"), 1, 10)
     assert (series.kind, series.unit, series.help, series.described_seq) == ("gauge", "s", "", 1)

@@ -9,7 +9,9 @@ import pytest
 
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.selector import parse
 from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.view import Wish
 from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
 from tests.core.stream import documents
 from tests.core.world import World
@@ -32,6 +34,11 @@ class TestViews:
         assert first.view is second.view
         assert len(world.hub.views) == 1
         assert set(first.view.subscribers.values()) == {first, second}
+
+    def test_whatever_the_order_in_which_they_are_wished(self) -> None:
+        a, b = parse("a"), parse("b")
+        keys = {Wish(chosen, 1.0, "all").key for chosen in ((a, b), (b, a), (a, b, a))}
+        assert len(keys) == 1
 
     def test_hardly_different_rates_are_the_same(self) -> None:
         world = World(pacing=Pacing(max_hz=20.0, default_hz=10.0))
@@ -81,7 +88,7 @@ class TestViews:
         world.hub.unsubscribe(subscriber, now=world.now)
         world.hub.sweep(world.now + 60)
         assert world.tick(100.0) == 0
-        assert world.hub._schedule == []
+        assert len(world.hub._schedule) == 0
 
 
 class TestGrants:
@@ -128,7 +135,7 @@ def state(hub: Hub) -> Any:
             (s.identity.text, s.kind, s.history.total, set(map(id, s.views)), s.described_seq)
             for s in hub.catalog
         ],
-        sorted(entry[:2] for entry in hub._schedule),
+        sorted(entry[:2] for entry in hub._schedule._entries),
         {name: n for name, n in hub.counts.items() if not name.endswith("_refused")},
     )
 

@@ -83,6 +83,19 @@ def test_a_span_is_as_long_as_a_tick(times: list[int], expected: list[int]) -> N
     assert [point[5] if len(point) == 6 else 1 for point in merged] == expected
 
 
+def test_a_state_that_came_late_stands_alone() -> None:
+    samples: Samples = [(50, "on"), (60, "on"), (10, "on"), (70, "on"), (80, "on")]
+    assert merge("state", "last", samples) == [
+        (REF, 50, "on", None, None, 2),
+        (REF, 10, "on", None, None, 3),
+    ]
+    assert merge("state", "last", [(50, "on"), (10, "off"), (20, "on")]) == [
+        (REF, 50, "on"),
+        (REF, 10, "off"),
+        (REF, 20, "on"),
+    ]
+
+
 def test_values_of_different_types_are_different_states() -> None:
     samples: Samples = [(1, True), (2, "True"), (3, "true"), (4, None), (5, False), (6, "")]
     assert merge("state", "last", samples) == [(REF, *sample) for sample in samples]
@@ -90,8 +103,8 @@ def test_values_of_different_types_are_different_states() -> None:
 
 def test_a_sum_beyond_the_range_of_a_float_is_not_made() -> None:
     samples: Samples = [(1, 1e308), (2, 1e308), (3, 5.0)]
-    merged = merge("delta", "last", samples)
-    assert merged == [(REF, *sample) for sample in samples]
+    merged = merge("delta", "last", [*samples, (200, 1.0), (201, 2.0)])
+    assert merged == [*[(REF, *sample) for sample in samples], (REF, 201, 3.0, None, None, 2)]
     assert msgspec.json.decode(msgspec.json.encode(merged)) == [list(point) for point in merged]
 
 

@@ -93,4 +93,4 @@ class TestSweeping:
             world.now += 0.1
             world.publish({"a": [1.0]})
             world.hub.sweep(world.now)
-            assert len(world.hub._marks) <= 33
+            assert len(world.hub._arrivals) <= 33
