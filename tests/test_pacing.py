@@ -61,6 +61,20 @@ async def test_everyone_of_a_large_view_is_woken_and_others_have_their_turn(
         assert len({subscriber.view for subscriber in subscribers}) == 1
 
 
+async def test_between_two_views_others_have_their_turn(autojump_clock: MockClock) -> None:
+    async with running() as service:
+        carriers = [Recorder() for _ in range(50)]
+        for number, carrier in enumerate(carriers):
+            service.subscribe(carrier, max_hz=1 + number / 10)
+        assert len(service.hub.views) == 50
+        woken = [0]
+        await service.pipeline.submit(batch("a"))
+        while woken[-1] < 50:
+            await trio.lowlevel.checkpoint()
+            woken.append(sum(len(carrier.woken) for carrier in carriers))
+        assert max(b - a for a, b in pairwise(woken)) <= 2
+
+
 async def test_one_may_leave_while_the_others_are_woken(autojump_clock: MockClock) -> None:
     async with running() as service:
 

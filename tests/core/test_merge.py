@@ -83,7 +83,7 @@ def test_a_span_is_as_long_as_a_tick(times: list[int], expected: list[int]) -> N
     assert [point[5] if len(point) == 6 else 1 for point in merged] == expected
 
 
-def test_a_state_that_came_late_stands_alone() -> None:
+def test_a_state_that_came_late_begins_a_run_of_its_own() -> None:
     samples: Samples = [(50, "on"), (60, "on"), (10, "on"), (70, "on"), (80, "on")]
     assert merge("state", "last", samples) == [
         (REF, 50, "on", None, None, 2),
