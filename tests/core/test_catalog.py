@@ -54,7 +54,7 @@ def written(parts: list[tuple[str, str, str]]) -> Selector | None:
 selectors = st.lists(matchers, min_size=1, max_size=4).map(written).filter(lambda s: s is not None)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(identities, max_size=25, unique_by=lambda identity: identity.text),
     st.sets(st.integers(0, 24)),

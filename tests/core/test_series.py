@@ -42,7 +42,7 @@ def test_order_and_empty_values_make_no_difference(
     )
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(parts, parts)
 def test_the_text_is_equal_exactly_when_the_parts_are(
     one: tuple[str, dict[str, str]], other: tuple[str, dict[str, str]]
@@ -51,7 +51,7 @@ def test_the_text_is_equal_exactly_when_the_parts_are(
     assert (a.text == b.text) is ((a.name, a.labels) == (b.name, b.labels))
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(parts, parts)
 def test_the_text_is_a_selector_of_the_series(
     one: tuple[str, dict[str, str]], other: tuple[str, dict[str, str]]

@@ -109,7 +109,7 @@ def plain(rows: list[Rows]) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(published(), st.booleans(), st.sampled_from([None, 2]))
 def test_what_was_sent_comes_out(
     samples: list[tuple[Said, dict[str, Any]]], ascii_only: bool, indent: int | None
@@ -217,7 +217,7 @@ def check_problem(problem: Problem) -> None:
     msgspec.json.encode(problem.document())
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(bodies)
 @example(b'{"name":"a","value":1,"time":1%b}' % (b"0" * 400))
 @example(b'{"name":"a","value":1,"time":-1%b}' % (b"0" * 1_000))
