@@ -194,6 +194,13 @@ async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> No
         with contextlib.closing(raw):
             async with served.documents("text/event-stream", select="news") as documents:
                 await next_of(documents, "points")
+                listed = (await served.http.get("/v1/subscribers")).json()
+                assert listed["count"] == 2
+                slow, quick = listed["subscribers"]
+                assert (slow["transport"], slow["reason"]) == ("sse", "takes no bytes")
+                assert slow["stalled"] > 0
+                assert slow["behind"] > 0
+                assert (quick["reason"], quick["stalled"]) == (None, None)
                 await served.publish({"name": "news", "value": 7})
                 points = await next_of(documents, "points")
                 assert points["points"][0][2] == 7

@@ -55,10 +55,17 @@ class Attachment:
         self.hub.admit(wish, start, trio.current_time())
         return offer, wish, start
 
-    def subscribe(self, wish: Wish, start: Start, carrier: AsgiCarrier) -> Subscriber:
+    def subscribe(
+        self, wish: Wish, start: Start, carrier: AsgiCarrier, transport: str
+    ) -> Subscriber:
         """Attach a client. Raises what the hub does when it has no room."""
         subscriber = self.hub.subscribe(
-            wish, start, carrier, now=trio.current_time(), time_ms=now_ms()
+            wish,
+            start,
+            carrier,
+            now=trio.current_time(),
+            time_ms=now_ms(),
+            transport=transport,
         )
         self._context.pipeline.hurry()
         return subscriber

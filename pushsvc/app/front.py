@@ -61,7 +61,8 @@ class Front:
         if decided is None:
             return False
         head, wire, wish, start = decided
-        subscriber = self._attachment.subscribe(wish, start, AsgiCarrier())
+        transport = wire.removesuffix("-chunk")
+        subscriber = self._attachment.subscribe(wish, start, AsgiCarrier(), transport)
         # Out of Trio's epoll before the descriptor changes hands.
         trio.lowlevel.notify_closing(stream.socket)
         detached = socket.socket(fileno=stream.socket.detach())

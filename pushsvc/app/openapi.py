@@ -386,6 +386,47 @@ _PATHS: dict[str, Any] = {
             },
         }
     },
+    "/v1/subscribers": {
+        "get": {
+            "summary": "Who is connected, the slowest first",
+            "description": "For operators. `behind` counts batches, `stalled` seconds without a "
+            "byte taken; `reason` is null for who keeps up.",
+            "parameters": [
+                _parameter("limit", {"type": "integer", "minimum": 1}, "How many; 100 if not said.")
+            ],
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "count": {"type": "integer"},
+                            "subscribers": _array(
+                                _object(
+                                    {
+                                        "session": {"type": "string"},
+                                        "transport": {
+                                            "enum": ["websocket", "sse", "ndjson", "longpoll"]
+                                        },
+                                        "view": _ref("Granted"),
+                                        "seconds": {"type": "number"},
+                                        "behind": {"type": "integer"},
+                                        "stalled": {"type": ["number", "null"]},
+                                        "reason": {"type": ["string", "null"]},
+                                        "frames": {"type": "integer"},
+                                        "replayed": {"type": "integer"},
+                                        "overtaken": {"type": "integer"},
+                                    },
+                                    ["session", "transport", "view", "behind", "stalled", "reason"],
+                                )
+                            ),
+                        },
+                        ["count", "subscribers"],
+                    ),
+                    "The slowest.",
+                ),
+                "400": _problem("A parameter can't be read."),
+            },
+        }
+    },
     "/livez": {
         "get": {
             "summary": "Is the process alive",

@@ -49,7 +49,9 @@ class StreamBody(ResponseBody):
         self._subscriber: Subscriber | None = None
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
-        subscriber = self._streams.subscribe(self._wish, self._start, self._carrier)
+        subscriber = self._streams.subscribe(
+            self._wish, self._start, self._carrier, "sse" if self._sse else "ndjson"
+        )
         wire: Wire = "sse-chunk" if self._sse else "ndjson-chunk"
         if self._streams.detach(self._connection, subscriber, wire):
             await trio.sleep_forever()  # cancelled at once: this connection's tasks are over
@@ -135,7 +137,7 @@ def install(app: QuartTrio, context: Context) -> None:
             carrier = AsgiCarrier(cutter(connection))
             try:
                 wish, start = streams.read(websocket.args, None)
-                subscriber = streams.subscribe(wish, start, carrier)
+                subscriber = streams.subscribe(wish, start, carrier, "websocket")
             except Overloaded:
                 raise
             except Problem as problem:

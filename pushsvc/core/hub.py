@@ -204,6 +204,7 @@ class Hub:
         time_ms: int,
         describe: Describe = "all",
         greet: bool = True,
+        transport: str = "",
     ) -> Subscriber:
         """Attach a client to the view of its wish; replaying and attaching are one step.
 
@@ -225,6 +226,8 @@ class Hub:
             opening,
             replay_points=self._pacing.replay_points,
             hello=self._hello(session, wish) if greet else None,
+            transport=transport,
+            now=now,
         )
         self.subscribers[session] = subscriber
         self._attach(subscriber, view, now)
@@ -268,6 +271,9 @@ class Hub:
         """Let go of a client. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
             self._detach(subscriber, now)
+            self.counts["frames"] += subscriber.frames
+            self.counts["frames_replayed"] += subscriber.replayed
+            self.counts["subscribers_overtaken"] += subscriber.overtaken
 
     def _attach(self, subscriber: Subscriber, view: View, now: float) -> None:
         if view.idle_since is not None:

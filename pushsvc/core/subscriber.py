@@ -55,8 +55,11 @@ class Subscriber:
         "carrier",
         "cursor",
         "frames",
+        "overtaken",
         "replayed",
         "session",
+        "since",
+        "transport",
         "view",
     )
 
@@ -69,14 +72,21 @@ class Subscriber:
         *,
         replay_points: int,
         hello: Frame | None,
+        transport: str,
+        now: float,
     ) -> None:
         self.session = session
+        self.transport = transport
+        self.since = now
+        """When it was attached (monotonic seconds)."""
         self.carrier = carrier
         self.view = view
         self.cursor = opening.since
         """Seq of the newest batch that the client has been given."""
         self.frames = 0
         """Frames pulled so far."""
+        self.overtaken = 0
+        """How often it fell so far behind that the ring no longer had its next frame."""
         self.replayed = 0
         """How many of them were replayed for this client alone."""
         self._limit = replay_points
@@ -85,6 +95,16 @@ class Subscriber:
         self._pending: deque[Frame] = deque(opening.frames)
         if hello is not None:
             self._pending.appendleft(hello)
+
+    @property
+    def behind(self) -> int:
+        """Batches between what it was given and what its view has given out."""
+        return max(0, self.view.seq - self.cursor)
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether it is given a replay of its own rather than the shared frames."""
+        return self._replay is not None
 
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""
@@ -114,6 +134,7 @@ class Subscriber:
         frame = self.view.frame(self._number)
         if frame is None:
             # Fell off the ring: the histories still know.
+            self.overtaken += 1
             self._replay = Replay(self.view, since=self.cursor, describe="changed")
             return None
         self._number += 1

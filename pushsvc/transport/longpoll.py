@@ -40,6 +40,7 @@ async def poll(
         time_ms=now_ms(),
         describe="used",
         greet=False,
+        transport="longpoll",
     )
     hurry()
     frames: list[Frame] = []
