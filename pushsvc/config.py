@@ -18,6 +18,8 @@ import msgspec
 from pushsvc.core.limits import Limits, Pacing, Retention
 
 _PREFIX: Final = "PUSHSVC_"
+_MOST: Final = 1e12
+"""No limit or time needs to be larger, and milliseconds of it fit into 64 bits."""
 _RESERVED: Final = {"PUSHSVC_CONFIG", "PUSHSVC_URL"}
 """Variables that mean something to the command line itself."""
 
@@ -189,7 +191,7 @@ def _check(key: str, value: Any, origin: str) -> None:
     elif key == "log.format":
         usable = value in ("auto", "console", "json")
     elif usable and key.split(".")[0] in ("limits", "history", "stream"):
-        usable = value > 0
+        usable = 0 < value <= _MOST
     if not usable:
         raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {value!r}")
 
@@ -206,7 +208,9 @@ def _expected(key: str) -> str:
         return "text"
     whole = kind is int or getattr(kind, "__origin__", None) is int
     noun = "a whole number" if whole else "a number"
-    return f"{noun}, 0 or more" if key == "server.shutdown_timeout" else f"{noun} above 0"
+    if key == "server.shutdown_timeout":
+        return f"{noun}, 0 or more"
+    return f"{noun} above 0, a million million at most"
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:

@@ -162,7 +162,10 @@ class Pipeline:
     def _part_from_stalled(self, now: float) -> None:
         for subscriber in list(self.hub.subscribers.values()):
             since = subscriber.carrier.stalled_since()
-            if since is not None and now - since >= self._pacing.stall_timeout:
+            if since is None or subscriber.parted:
+                continue
+            if now - since >= self._pacing.stall_timeout:
+                subscriber.parted = True  # it leaves when its carrier does
                 self.hub.counts["subscribers_stalled"] += 1
                 _log.info("stalled", session=subscriber.session[:8], seconds=round(now - since, 1))
                 subscriber.carrier.end(

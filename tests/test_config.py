@@ -65,7 +65,10 @@ def test_the_default_rate_follows_a_lower_ceiling() -> None:
         ("[sever]\nport=1", "no section [sever]: did you mean server?"),
         ("[server]\nprot=1", "no setting server.prot: did you mean server.port?"),
         ("[server]\nport='x'", "server.port must be a port from 0 to 65535, not 'x'"),
-        ("[limits]\nseries=0", "limits.series must be a whole number above 0, not 0"),
+        (
+            "[limits]\nseries=0",
+            "limits.series must be a whole number above 0, a million million at most, not 0",
+        ),
         ("[stream]\nheartbeat=nan", "stream.heartbeat must be a number above 0"),
         ("server=1", "write [server] above its keys"),
         ("[server", "not TOML"),
@@ -86,9 +89,10 @@ def test_a_file_is_refused_by_name(tmp_path: Path, text: str, says: str) -> None
     [
         ("PUSHSVC_SERVR_PORT", "1", "did you mean PUSHSVC_SERVER_PORT?"),
         ("PUSHSVC_SERVER_PORT", "x", "must be a port"),
-        ("PUSHSVC_LIMITS_SERIES", "1.5", "must be a whole number above 0, not '1.5'"),
+        ("PUSHSVC_LIMITS_SERIES", "1.5", "at most, not '1.5'"),
         ("PUSHSVC_LOG_LEVEL", "loud", "debug, info, warning or error"),
         ("PUSHSVC_STREAM_MAX_HZ", "inf", "must be a number above 0"),
+        ("PUSHSVC_LIMITS_PAST_SECONDS", "1e300", "a million million at most"),
     ],
 )
 def test_a_variable_is_refused_by_name(variable: str, value: str, says: str) -> None:

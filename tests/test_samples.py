@@ -226,6 +226,28 @@ async def test_lines_are_judged_one_by_one() -> None:
         assert problem["applied"] == 1
 
 
+async def test_a_line_the_hub_refuses_costs_only_itself() -> None:
+    async with serving(limits=SMALL) as served:
+        await served.publish({"name": "a", "value": 1, "kind": "counter"})
+        lines = b"\n".join(
+            [
+                b'{"name":"b","value":1}',
+                b'{"name":"a","value":2,"kind":"gauge"}',
+                b'{"name":"a","value":3}',
+                *(b'{"name":"s%d","value":1}' % i for i in range(10)),
+                b'{"name":"b","value":2}',
+            ]
+        )
+        response = await served.http.post("/v1/samples", content=lines, headers=NDJSON)
+        problem = assert_problem(response, 422, "lines", "3 of 14")
+        assert (problem["applied"], problem["rejected"]) == (11, 3)
+        assert [(error["line"], error["code"]) for error in problem["errors"]] == [
+            (2, "kind"),
+            (12, "series_limit"),
+            (13, "series_limit"),
+        ]
+
+
 async def test_an_upload_is_applied_as_it_arrives() -> None:
     async with serving() as served, served.documents("application/x-ndjson") as documents:
         await next_of(documents, "points")

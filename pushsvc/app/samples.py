@@ -15,7 +15,7 @@ from quart_trio import QuartTrio
 from pushsvc.app.connection import read_body, read_parts
 from pushsvc.app.context import Context
 from pushsvc.core.hub import Applied
-from pushsvc.errors import Problem, TooLarge, UnsupportedMedia
+from pushsvc.errors import Problem, Rejected, TooLarge, UnsupportedMedia
 from pushsvc.pipeline import now_ms
 
 _JSON = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
@@ -55,15 +55,27 @@ def install(app: QuartTrio, context: Context) -> None:
         async with aclosing(parts):
             try:
                 async for lines in parts:
-                    batch, errors = context.native.lines(lines, now_ms())
-                    report.refuse(errors)
-                    if batch.rows:
-                        report.add(await context.pipeline.submit(batch))
+                    try:
+                        await apply(lines, report)
+                    except Rejected:
+                        # There is a line among them that the hub won't have, and nothing of them
+                        # was applied: judge each by itself.
+                        for line in lines:
+                            try:
+                                await apply([line], report)
+                            except Rejected as problem:
+                                report.refuse([(line[0], problem)])
             except Problem as problem:
                 # What was applied before stays so: say how much that is.
                 problem.extra.update(report.members())
                 raise
         return report.answer()
+
+    async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
+        batch, errors = context.native.lines(lines, now_ms())
+        if batch.rows:
+            report.add(await context.pipeline.submit(batch))
+        report.refuse(errors)
 
 
 class _Report:
@@ -72,12 +84,14 @@ class _Report:
     def __init__(self) -> None:
         self._applied = 0
         self._rejected = 0
+        self._watchers = 0
         self._last: Applied | None = None
         self._errors: list[dict[str, Any]] = []
 
     def add(self, applied: Applied) -> None:
         self._applied += applied.samples
         self._last = applied
+        self._watchers = max(self._watchers, applied.watchers)
 
     def refuse(self, errors: list[tuple[int, Any]]) -> None:
         self._rejected += len(errors)
@@ -90,7 +104,7 @@ class _Report:
             "applied": self._applied,
             "rejected": self._rejected,
             "id": None if last is None else str(last.cursor),
-            "watchers": 0 if last is None else last.watchers,
+            "watchers": self._watchers,
             "errors": self._errors,
         }
 

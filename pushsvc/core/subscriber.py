@@ -56,6 +56,7 @@ class Subscriber:
         "cursor",
         "frames",
         "overtaken",
+        "parted",
         "replayed",
         "session",
         "since",
@@ -87,6 +88,8 @@ class Subscriber:
         """Frames pulled so far."""
         self.overtaken = 0
         """How often it fell so far behind that the ring no longer had its next frame."""
+        self.parted = False
+        """Whether it was told to go, since it takes no bytes."""
         self.replayed = 0
         """How many of them were replayed for this client alone."""
         self._limit = replay_points
