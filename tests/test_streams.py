@@ -419,6 +419,7 @@ async def test_streams_tell_proxies_to_leave_them_alone() -> None:
         assert documents.headers["x-accel-buffering"] == "no"
         assert "no-transform" in documents.headers["cache-control"]
         assert documents.headers["vary"] == "Accept"
+        assert documents.headers["date"].endswith(" GMT")
         assert "connection" not in documents.headers
 
 

@@ -10,6 +10,7 @@ and everything that is to be refused, goes the long way, with the bytes already 
 from __future__ import annotations
 
 import socket
+from email.utils import formatdate
 from urllib.parse import parse_qsl
 
 import h11
@@ -31,7 +32,7 @@ _PATH = b"/v1/stream"
 _MOST_BYTES = 16 * 1024
 _STREAM_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store, no-transform\r\n"
-    "X-Accel-Buffering: no\r\nVary: Accept\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "X-Accel-Buffering: no\r\nVary: Accept\r\nDate: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 _WEBSOCKET_HEAD = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -119,7 +120,8 @@ class Front:
         if offer.transport is Transport.LONGPOLL:
             return None
         wire: Wire = "sse-chunk" if offer.transport is Transport.SSE else "ndjson-chunk"
-        return _STREAM_HEAD.format(offer.media_type).encode(), wire, wish, start
+        head = _STREAM_HEAD.format(offer.media_type, formatdate(usegmt=True))
+        return head.encode(), wire, wish, start
 
 
 def _accept_websocket(headers: dict[bytes, bytes]) -> bytes | None:
