@@ -1,7 +1,7 @@
 # make demo: this machine's metrics, live.   make test: everything that is tested.
 # Both set up what they need in .venv and web/node_modules, and are quick the second time.
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin

@@ -17,6 +17,7 @@ from pushsvc.core.hub import Applied, Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.series import Batch, Rows
 from pushsvc.core.subscriber import Ending
+from pushsvc.core.view import View
 from pushsvc.core.wire import Close
 from pushsvc.errors import Overloaded, Problem
 from pushsvc.journal import Journal
@@ -117,18 +118,17 @@ class Pipeline:
 
     async def _apply(self, batch: Batch) -> Applied:
         self.hub.check(batch)
-        samples = pieces = 0
+        samples = 0
         applied = None
+        touched: dict[View, None] = {}
         for piece in _pieces(batch):
             seq = await self._journal.append(piece)
-            applied = self.hub.apply(seq, piece, trio.current_time())
+            now = trio.current_time()
+            applied = self.hub.apply(seq, piece, now, checked=True, touched=touched)
             samples += applied.samples
-            pieces += 1
             self.hurry()
         assert applied is not None
-        if pieces == 1:
-            return applied
-        return Applied(samples, applied.cursor, self.hub.watchers(batch))
+        return Applied(samples, applied.cursor, applied.watchers)
 
     async def run_ticks(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

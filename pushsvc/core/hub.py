@@ -104,15 +104,24 @@ class Hub:
                 limit="series",
             )
 
-    def apply(self, seq: int, batch: Batch, now: float) -> Applied:
+    def apply(
+        self,
+        seq: int,
+        batch: Batch,
+        now: float,
+        *,
+        checked: bool = False,
+        touched: dict[View, None] | None = None,
+    ) -> Applied:
         """Take in batch `seq`, the one after the newest, and mark its views dirty.
 
         Rows that `check` would refuse are left out and counted, since a journal may bring what
-        another process accepted.
+        another process accepted; `checked` says that it has just let this batch pass. `touched`
+        gathers the views over the pieces of one batch, so that watchers are those of the whole.
         """
         self.seq = seq
         self._arrivals.mark(now, self.seq)
-        touched: dict[View, None] = {}
+        touched = {} if touched is None else touched
         samples = 0
         for rows in batch.rows:
             series = self.catalog.get(rows.identity.text)
@@ -121,10 +130,13 @@ class Hub:
                     self.counts["samples_conflicting"] += len(rows.times)
                     continue
                 series = self._create(rows, seq)
-            elif series.conflict(rows) is not None:
+            elif not checked and series.conflict(rows) is not None:
                 self.counts["samples_conflicting"] += len(rows.times)
                 continue
-            series.append(seq, rows)
+            if rows.kind is None and rows.unit is None and rows.help is None:
+                series.history.extend(seq, rows.times, rows.values)
+            else:
+                series.append(seq, rows)
             samples += len(rows.times)
             for view in series.views:
                 view.dirty[series.ref] = series
@@ -136,12 +148,6 @@ class Hub:
         self.counts["samples"] += samples
         self.counts["batches"] += 1
         return Applied(samples, self.cursor, watchers)
-
-    def watchers(self, batch: Batch) -> int:
-        """How many subscribers watch any of a batch, which was applied in pieces."""
-        found = (self.catalog.get(rows.identity.text) for rows in batch.rows)
-        views = {view for series in found if series is not None for view in series.views}
-        return sum(len(view.subscribers) for view in views)
 
     def _create(self, rows: Rows, seq: int) -> Series:
         series = self.catalog.add(rows, seq, self._retention.samples)

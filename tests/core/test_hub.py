@@ -11,7 +11,7 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.selector import parse
 from pushsvc.core.series import Batch, Rows, identify
-from pushsvc.core.view import Wish
+from pushsvc.core.view import View, Wish
 from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
 from tests.core.stream import documents
 from tests.core.world import World
@@ -245,10 +245,14 @@ class TestWatchers:
         world.subscribe(world.wish("a", "b"))
         world.subscribe(world.wish("a"))
         world.publish({"a": [1.0], "b": [1.0]})
-        batch = Batch([Rows(identify(n, {}, world.limits), [1], [1.0]) for n in ("b", "a", "z")])
-        assert world.hub.watchers(batch) == 2
-        assert world.hub.watchers(Batch(batch.rows[:1])) == 1
-        assert world.hub.watchers(Batch(batch.rows[2:])) == 0
+        touched: dict[View, None] = {}
+        watchers = []
+        for name in ("b", "a", "z"):
+            piece = Batch([Rows(identify(name, {}, world.limits), [1], [1.0])])
+            seq = world.hub.seq + 1
+            applied = world.hub.apply(seq, piece, world.now, checked=True, touched=touched)
+            watchers.append(applied.watchers)
+        assert watchers == [1, 2, 2]
 
 
 class TestLeaving:
