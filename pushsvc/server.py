@@ -20,6 +20,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
+from pushsvc.door import Door
 from pushsvc.hypercorn_internals import (
     MAX_RECV,
     ASGIWrapper,
@@ -158,7 +159,7 @@ class Server:
         config: Config,
         *,
         max_connections: int,
-        front: Callable[[bytes, trio.SocketStream], bool] | None,
+        front: Callable[[bytes, socket.socket], bool] | None,
     ) -> None:
         self._front = front
         self._app = ASGIWrapper(app)
@@ -167,14 +168,15 @@ class Server:
         self._state: dict[str, Any] = {}
         self._max_connections = max_connections
         self._connections: set[Connection] = set()
-        self._silent: set[trio.CancelScope] = set()  # of connections that have said nothing yet
+        self._door = Door(self._enter, self._has_room, patience=config.keep_alive_timeout)
+        self._handlers: trio.Nursery | None = None
         self._accepting = trio.CancelScope()
         self._empty = trio.Event()
 
     @property
     def connections(self) -> int:
-        """How many are open."""
-        return len(self._connections) + len(self._silent)
+        """How many are open, detached ones not counted."""
+        return len(self._connections) + len(self._door.waiting)
 
     async def run_lifespan(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -200,11 +202,16 @@ class Server:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept connections until `stop_accepting`, then close the listeners."""
-        task_status.started()
+        self._handlers = handlers
         with self._accepting:
-            await trio.serve_listeners(self._handle, listeners, handler_nursery=handlers)
-        for listener in listeners:
-            listener.socket.close()
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._door.waiting.run)
+                await nursery.start(self._door.waiting.run_tending)
+                for listener in listeners:
+                    # Out of Trio: the door accepts without a task per connection.
+                    sock = socket.socket(fileno=listener.socket.detach())
+                    await nursery.start(self._door.run_accept, sock)
+                task_status.started()
 
     def stop_accepting(self) -> None:
         """Take no new connections, and have those that are idle close."""
@@ -213,8 +220,6 @@ class Server:
     async def finish(self, seconds: float) -> int:
         """Wait so long for the open connections to end, then cut the rest; tells how many."""
         await self._context.terminated.set()
-        for waiting in list(self._silent):
-            waiting.cancel()
         with trio.move_on_after(seconds):
             while self._connections:
                 self._empty = trio.Event()
@@ -224,14 +229,18 @@ class Server:
             connection.abort()
         return cut
 
-    async def _handle(self, stream: trio.SocketStream) -> None:
+    def _has_room(self) -> bool:
+        return self.connections < self._max_connections
+
+    def _enter(self, sock: socket.socket, first: bytes) -> None:
+        """Have a connection served, by the front or by Hypercorn."""
+        if self._front is None or not self._front(first, sock):
+            assert self._handlers is not None
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+            self._handlers.start_soon(self._handle, stream, first)
+
+    async def _handle(self, stream: trio.SocketStream, first: bytes) -> None:
         """Run one connection. Nothing that goes wrong in it reaches another."""
-        if self.connections >= self._max_connections:
-            await trio.aclose_forcefully(stream)
-            return
-        first = await self._receive_first(stream)
-        if not first or (self._front is not None and self._front(first, stream)):
-            return
         connection = Connection(self._app, self._config, self._context, self._state, stream, first)
         self._connections.add(connection)
         try:
@@ -244,18 +253,6 @@ class Server:
             self._connections.discard(connection)
             if not self._connections:
                 self._empty.set()
-
-    async def _receive_first(self, stream: trio.SocketStream) -> bytes:
-        """What a new connection says first; nothing if it says nothing for too long."""
-        with trio.move_on_after(self._config.keep_alive_timeout) as waiting:
-            self._silent.add(waiting)
-            try:
-                return bytes(await stream.receive_some(MAX_RECV))
-            except trio.BrokenResourceError:
-                pass
-            finally:
-                self._silent.discard(waiting)
-        return b""
 
 
 def _leaf(error: BaseException) -> BaseException:
@@ -287,11 +284,12 @@ async def open_server(
     message_bytes: int,
     max_connections: int,
     user_timeout: float,
-    front: Callable[[bytes, trio.SocketStream], bool] | None = None,
+    front: Callable[[bytes, socket.socket], bool] | None = None,
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
-    `front` is shown the first bytes of each connection, and may take it, at once and for good.
+    `front` is shown the first bytes of each connection, and may take its non-blocking socket, at
+    once and for good.
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
     is cut.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import secrets
 import socket
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import trio
 
 from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
-from pushsvc.app.context import Context
+from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
 from pushsvc.config import Settings
 from pushsvc.core.hub import Hub
@@ -49,13 +50,14 @@ async def run_service(
     limits, pacing = settings.limits, settings.stream
     where = settings.server
     listeners = await trio.open_tcp_listeners(where.port, host=where.host, backlog=where.backlog)
+    url = url_of(listeners[0])
     journal = MemoryJournal()
     hub = Hub(
         journal.epoch,
         limits=limits,
         retention=settings.history,
         pacing=pacing,
-        make_session=lambda: secrets.token_urlsafe(16),
+        make_session=sessions().__next__,
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
     draining = trio.Event()
@@ -69,6 +71,7 @@ async def run_service(
         native=NativeDecoder(limits),
         engine=engine,
         draining=draining,
+        crowd=crowd_allowance(limits, trio.current_time()),
         connections=lambda: (
             (0 if server is None else server.connections) + (0 if engine is None else len(engine))
         ),
@@ -92,7 +95,6 @@ async def run_service(
                 user_timeout=2 * pacing.stall_timeout,
                 front=None if engine is None else Front(context, engine).take,
             ) as server:
-                url = url_of(listeners[0])
                 _log.info("serving", url=url, epoch=hub.epoch)
                 task_status.started(url)
                 await drain.wait()
@@ -107,6 +109,15 @@ async def run_service(
         await journal.aclose()
         ticking.cancel_scope.cancel()
     _log.info("stopped")
+
+
+def sessions() -> Iterator[str]:
+    """Names of sessions that nobody guesses, 144 bits each. Asked of the kernel in bulk: one at a
+    time is a system call for each handshake."""
+    while True:
+        text = secrets.token_urlsafe(18 * 256)
+        for start in range(0, len(text), 24):
+            yield text[start : start + 24]
 
 
 def make_engine() -> Engine | None:

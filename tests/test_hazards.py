@@ -18,7 +18,7 @@ import trio.testing
 from hypercorn.typing import HTTPScope
 
 from pushsvc.app import create_app
-from pushsvc.app.context import Context
+from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.config import Server
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
@@ -63,6 +63,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             native=NativeDecoder(limits),
             engine=None,
             draining=trio.Event(),
+            crowd=crowd_allowance(limits, 0.0),
             connections=lambda: 0,
             page=Path("/nonexistent"),
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from pushsvc.core.allowance import Allowance
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.ingest.native import NativeDecoder
@@ -26,7 +27,15 @@ class Context:
     """What carries detached sockets; None where all stay with the ASGI server."""
     draining: trio.Event
     """Set when the service is about to end: no new streams."""
+    crowd: Allowance
+    """Streams that may be opened."""
     connections: Callable[[], int]
     """How many connections are open."""
     page: Path
     """The folder with the built page."""
+
+
+def crowd_allowance(limits: Limits, now: float) -> Allowance:
+    """A second's worth of streams, full at `now` (monotonic seconds)."""
+    rate = limits.streams_per_second
+    return Allowance(rate, max(1.0, rate), now)

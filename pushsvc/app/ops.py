@@ -27,6 +27,7 @@ _EVENTS = {
     "ticks": "Ticks of views that made frames.",
     "subscribed": "Subscribers attached, long polls included.",
     "subscribers_refused": "Subscribers refused because limits.subscribers was reached.",
+    "streams_refused": "Streams refused because more came than limits.streams_per_second.",
     "subscribers_stalled": "Subscribers parted from because they took no bytes.",
     "frames": "Frames given to subscribers that have left.",
     "frames_replayed": "Those of them that were made for one subscriber alone.",

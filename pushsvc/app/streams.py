@@ -102,11 +102,14 @@ def install(app: QuartTrio, context: Context) -> None:
     async def stream() -> Response:
         connection = connection_of(request.scope)
         try:
+            streams.knock(counted=False)
             offer, wish, start = streams.negotiate(
-                request.args,
+                request.query_string,
                 ", ".join(request.headers.getlist("Accept")) or None,
                 request.headers.get("Last-Event-ID"),
             )
+            if offer.transport is not Transport.LONGPOLL:
+                streams.knock()
         except Problem:
             if connection is not None:
                 connection.keep()
@@ -133,10 +136,10 @@ def install(app: QuartTrio, context: Context) -> None:
         connection = connection_of(websocket.scope)
         with undetached(websocket.scope):
             subprotocol = choose_subprotocol(websocket.requested_subprotocols)
-            streams.refuse_when_draining()
+            streams.knock()
             carrier = AsgiCarrier(cutter(connection))
             try:
-                wish, start = streams.read(websocket.args, None)
+                wish, start = streams.read(websocket.query_string, None)
                 subscriber = streams.subscribe(wish, start, carrier, "websocket")
             except Overloaded:
                 raise

@@ -189,6 +189,11 @@ class Hub:
             raise Malformed(
                 "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
             )
+        self.refuse_when_full()
+        return self._view(wish, now)
+
+    def refuse_when_full(self) -> None:
+        """Raise Overloaded when not one subscriber more may be attached."""
         if len(self.subscribers) >= self._limits.subscribers:
             self.counts["subscribers_refused"] += 1
             raise Overloaded(
@@ -198,7 +203,6 @@ class Hub:
                 retry_after=5.0,
                 limit="subscribers",
             )
-        return self._view(wish, now)
 
     def subscribe(
         self,

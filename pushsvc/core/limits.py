@@ -26,6 +26,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Distinct views (selectors, rate, merge) that are watched at the same time."""
     subscribers: int = 16_000
     """Dashboards connected to this process."""
+    streams_per_second: float = 2_000.0
+    """Streams that may be opened a second, and at once; long polls are not counted."""
     selectors: int = 32
     """Selectors in one view."""
     selector_bytes: int = 4096
@@ -76,5 +78,8 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Seconds without a byte after which an upload is given up."""
     detach: bool = True
     """Whether sockets of streams are taken out of the HTTP server; off costs a task per stream."""
+    compress: bool = True
+    """Whether WebSockets whose client offers permessage-deflate have it, where that can be done
+    once for everyone: on detached sockets."""
     goaway_spread: float = 5.0
     """Seconds over which drained clients are told to come back."""

@@ -7,7 +7,6 @@ stalls therefore holds nothing, and catches up by the same call as everyone else
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
 import msgspec
@@ -95,9 +94,10 @@ class Subscriber:
         self._limit = replay_points
         self._number = view.next_number  # of the next shared frame, for when there is no replay
         self._replay = opening.replay
-        self._pending: deque[Frame] = deque(opening.frames)
+        # Last first. Not a deque: an empty one is larger than all the rest of a subscriber.
+        self._pending = list(reversed(opening.frames))
         if hello is not None:
-            self._pending.appendleft(hello)
+            self._pending.append(hello)
 
     @property
     def behind(self) -> int:
@@ -118,7 +118,7 @@ class Subscriber:
         self._refill()
         if not self._pending:
             return None
-        frame = self._pending.popleft()
+        frame = self._pending.pop()
         self.cursor = max(self.cursor, frame.seq)
         self.frames += 1
         self.replayed += 1
@@ -127,8 +127,7 @@ class Subscriber:
     def move(self, view: View, replay: Replay, first: Frame) -> None:
         """Go over to another view. What is left of the old one is covered by `replay`."""
         self.view = view
-        self._pending.clear()
-        self._pending.append(first)
+        self._pending = [first]
         self._replay = replay
 
     def _shared(self) -> Frame | None:
@@ -150,7 +149,8 @@ class Subscriber:
         while self._replay is not None and not self._pending:
             replay, view = self._replay, self.view
             before = replay.cursor
-            self._pending.extend(replay.slice(view.seq, self._limit))
+            self._pending = list(replay.slice(view.seq, self._limit))
+            self._pending.reverse()
             if not self._pending:
                 self.cursor = max(self.cursor, replay.cursor)
             if replay.cursor == view.seq:

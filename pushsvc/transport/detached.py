@@ -76,6 +76,17 @@ class DetachedCarrier:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.subscriber.session[:8]}>"
 
+    def begin(self, head: bytes) -> None:
+        """Send what comes first: the head of the answer, if any, and the first frames with it."""
+        frames = [head]
+        size = 0
+        while size < _NOT_SENT and (frame := self.subscriber.pull()) is not None:
+            encoded = frame.encoded(self._wire)
+            frames.append(encoded)
+            size += len(encoded)
+        if self._write(b"".join(frames)):
+            self._pump()
+
     # -- the hub's side ----------------------------------------------------------------------------
 
     def wake(self) -> None:

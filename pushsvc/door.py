@@ -1,0 +1,160 @@
+"""The door: connections are accepted here, and none costs a task before it says what it wants.
+
+After a restart everyone comes back at once, and some who come never say a word. So accepting is a
+loop without a task per connection: it reads what a newcomer has sent, and waits for the rest of
+its request's head in the selector that all of them share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import socket
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from pushsvc.transport.engine import Engine
+
+_log = structlog.get_logger("pushsvc.door")
+
+_SLICE = 32
+"""Connections accepted between two checkpoints."""
+_READ = 16 * 1024
+_MOST_HEAD = 16 * 1024
+"""Bytes of a head that are gathered here; who sends more is passed on as it is."""
+_HEAD_END = re.compile(rb"\n\r?\n")
+_HEAD_TIMEOUT = 10.0
+"""Seconds from the first byte of a head to its last."""
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+_PAUSE = 0.1
+"""Seconds without accepting, when the process has no more descriptors or memory."""
+
+
+class Newcomer:
+    """A connection that has not sent the whole head of its first request."""
+
+    __slots__ = ("_data", "_door", "_since", "closed", "socket")
+
+    def __init__(self, door: Door, sock: socket.socket, since: float) -> None:
+        self.socket = sock
+        self.closed = False
+        self._door = door
+        self._data = b""
+        self._since = since
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} after {len(self._data)} bytes>"
+
+    def read(self) -> bytes | None:
+        """What it has said, once it may be passed on; None while it may not.
+
+        Raises OSError when the peer is gone.
+        """
+        try:
+            data = self.socket.recv(_READ)
+        except (BlockingIOError, InterruptedError):
+            return None
+        if not data:
+            raise ConnectionResetError
+        if not self._data:
+            self._since = trio.current_time()
+        self._data += data
+        whole = _HEAD_END.search(self._data) is not None or len(self._data) >= _MOST_HEAD
+        return self._data if whole else None
+
+    # -- the engine's side -------------------------------------------------------------------------
+
+    def serve(self, events: int) -> None:  # noqa: ARG002 - it is watched for reading only
+        try:
+            first = self.read()
+        except OSError:
+            self.abort()
+            return
+        if first is not None:
+            self.closed = True
+            self._door.waiting.remove(self)
+            self._door.enter(self.socket, first)
+
+    def tend(self, now: float) -> None:
+        patience = _HEAD_TIMEOUT if self._data else self._door.patience
+        if now - self._since >= patience:
+            self.abort()
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._door.waiting.remove(self)
+            self.socket.close()
+
+
+class Door:
+    """Accepts connections and passes each on with the head of its first request."""
+
+    def __init__(
+        self,
+        enter: Callable[[socket.socket, bytes], None],
+        has_room: Callable[[], bool],
+        *,
+        patience: float,
+    ) -> None:
+        """`enter` gets a non-blocking socket, and what was read off it; `has_room` says whether
+        one more connection may be taken; `patience` is the seconds one may say nothing."""
+        self.waiting = Engine()
+        """Those that were accepted and have not said enough yet."""
+        self.patience = patience
+        self._enter = enter
+        self._has_room = has_room
+
+    def enter(self, sock: socket.socket, first: bytes) -> None:
+        """Pass a connection on. What goes wrong with it reaches no other."""
+        try:
+            self._enter(sock, first)
+        except Exception:
+            _log.exception("a connection failed at the door")
+            sock.close()
+
+    async def run_accept(
+        self,
+        listener: socket.socket,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept on a listening, non-blocking socket until cancelled, then close it."""
+        task_status.started()
+        with contextlib.closing(listener):
+            while True:
+                await trio.lowlevel.wait_readable(listener)
+                try:
+                    self._accept_some(listener)
+                except OSError as error:
+                    if error.errno not in _OUT_OF_RESOURCES:
+                        raise
+                    _log.error("can't accept", error=str(error))
+                    await trio.sleep(_PAUSE)
+
+    def _accept_some(self, listener: socket.socket) -> None:
+        for _ in range(_SLICE):
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue  # it left before it was its turn
+            sock.setblocking(False)
+            if not self._has_room():
+                sock.close()
+                continue
+            newcomer = Newcomer(self, sock, trio.current_time())
+            try:
+                first = newcomer.read()
+            except OSError:
+                sock.close()
+                continue
+            if first is None:
+                self.waiting.add(newcomer)
+            else:
+                newcomer.closed = True
+                self.enter(sock, first)
