@@ -109,12 +109,29 @@ class Subscriber:
         """Whether it is given a replay of its own rather than the shared frames."""
         return self._replay is not None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it has been given every frame there is."""
+        return self._number == self.view.next_number and self._replay is None and not self._pending
+
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""
-        if not self._pending and self._replay is None:
-            frame = self._shared()
+        if self._replay is None and not self._pending:
+            # For nearly everyone, nearly always: the shared frame that was just made.
+            view = self.view
+            number = self._number
+            if number == view.next_number:
+                return None
+            frame = view.newest if number + 1 == view.next_number else view.frame(number)
             if frame is not None:
+                self._number = number + 1
+                if frame.seq > self.cursor:
+                    self.cursor = frame.seq
+                self.frames += 1
                 return frame
+            # Fell off the ring: the histories still know.
+            self.overtaken += 1
+            self._replay = Replay(view, since=self.cursor, describe="changed")
         self._refill()
         if not self._pending:
             return None
@@ -129,20 +146,6 @@ class Subscriber:
         self.view = view
         self._pending = [first]
         self._replay = replay
-
-    def _shared(self) -> Frame | None:
-        if self._number == self.view.next_number:
-            return None
-        frame = self.view.frame(self._number)
-        if frame is None:
-            # Fell off the ring: the histories still know.
-            self.overtaken += 1
-            self._replay = Replay(self.view, since=self.cursor, describe="changed")
-            return None
-        self._number += 1
-        self.cursor = max(self.cursor, frame.seq)
-        self.frames += 1
-        return frame
 
     def _refill(self) -> None:
         """Replay until there is a frame to take, the replay is done, or it must wait."""

@@ -90,7 +90,24 @@ class DetachedCarrier:
     # -- the hub's side ----------------------------------------------------------------------------
 
     def wake(self) -> None:
-        if self._blocked_since is None and not self.closed:
+        if self._blocked_since is not None or self.closed or self._ending is not None:
+            return
+        # What the service does most often, a frame to a client that has taken all before it: hence
+        # without another call.
+        frame = self.subscriber.pull()
+        if frame is None:
+            return
+        data = frame.encoded(self._wire)
+        try:
+            sent = self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.abort()
+            return
+        if sent != len(data):
+            self._keep(data, sent)
+        elif not self.subscriber.is_current:
             self._pump()
 
     def end(self, ending: Ending) -> None:
@@ -167,9 +184,13 @@ class DetachedCarrier:
         if sent == len(data):
             self._tail = None
             return True
+        self._keep(data, sent)
+        return False
+
+    def _keep(self, data: bytes | memoryview, sent: int) -> None:
+        """Keep what wasn't taken until it can be."""
         self._tail = memoryview(data)[sent:]
         self._wait_writable()
-        return False
 
     def _wait_writable(self) -> None:
         if self._blocked_since is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import subprocess
 import sys
@@ -74,6 +75,11 @@ class Process:
                 self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         return line
+
+    def has_spoken(self, timeout: float) -> bool:
+        """Whether there is something to hear, within so many seconds."""
+        assert self._child.stdout is not None
+        return b"\n" in self._rest or bool(select.select([self._child.stdout], [], [], timeout)[0])
 
     def last_words(self) -> str:
         """The end of what the child wrote to standard error."""
