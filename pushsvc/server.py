@@ -13,8 +13,8 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 import trio
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("pushsvc.server")
 
+KEEP_ALIVE = 75.0
+"""Seconds that a connection may be idle: more than what proxies take for their side, 60."""
 _CLOSE_TIMEOUT = 1.0
 _DECISION_TIMEOUT = 10.0
 _STREAM_REQUEST = re.compile(rb"GET /v1/stream[? ]")
@@ -150,6 +152,22 @@ class Connection(TCPServer):
         self._socket.close()
 
 
+class ShortConnection(Protocol):
+    """A connection that is served without Hypercorn for as long as that can be."""
+
+    async def run(self) -> bytes | None:
+        """Serve; gives what was read of the first request that is Hypercorn's, None at the end."""
+        ...
+
+    def dismiss(self) -> None:
+        """End when the request that is under way is answered."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        ...
+
+
 class Server:
     """Serves an ASGI app on listening sockets. Made by `open_server`."""
 
@@ -160,14 +178,16 @@ class Server:
         *,
         max_connections: int,
         front: Callable[[bytes, socket.socket], bool] | None,
+        shorten: Callable[[trio.SocketStream, bytes], ShortConnection | None],
     ) -> None:
         self._front = front
+        self._shorten = shorten
         self._app = ASGIWrapper(app)
         self._config = config
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
         self._max_connections = max_connections
-        self._connections: set[Connection] = set()
+        self._connections: set[Connection | ShortConnection] = set()
         self._door = Door(self._enter, self._has_room, patience=config.keep_alive_timeout)
         self._handlers: trio.Nursery | None = None
         self._accepting = trio.CancelScope()
@@ -220,6 +240,9 @@ class Server:
     async def finish(self, seconds: float) -> int:
         """Wait so long for the open connections to end, then cut the rest; tells how many."""
         await self._context.terminated.set()
+        for connection in list(self._connections):
+            if not isinstance(connection, Connection):
+                connection.dismiss()
         with trio.move_on_after(seconds):
             while self._connections:
                 self._empty = trio.Event()
@@ -241,14 +264,27 @@ class Server:
 
     async def _handle(self, stream: trio.SocketStream, first: bytes) -> None:
         """Run one connection. Nothing that goes wrong in it reaches another."""
+        short = self._shorten(stream, first)
+        if short is not None:
+            rest = await self._run(short, short.run())
+            if not rest:
+                await trio.aclose_forcefully(stream)
+                return
+            first = rest
         connection = Connection(self._app, self._config, self._context, self._state, stream, first)
+        await self._run(connection, connection.run())
+
+    async def _run(
+        self, connection: Connection | ShortConnection, running: Awaitable[bytes | None]
+    ) -> bytes | None:
         self._connections.add(connection)
         try:
-            await connection.run()
+            return await running
         except Exception as error:
             # Protocol errors of the peer come out here, bare or in groups, as Hypercorn lets them.
             _log.info("connection failed", error=repr(_leaf(error)))
             connection.abort()
+            return None
         finally:
             self._connections.discard(connection)
             if not self._connections:
@@ -267,7 +303,7 @@ def hypercorn_config(*, message_bytes: int) -> Config:
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
-    config.keep_alive_timeout = 75.0
+    config.keep_alive_timeout = KEEP_ALIVE
     # Producers keep a connection for days; it need not be replaced every thousand requests.
     config.keep_alive_max_requests = 1_000_000_000
     config.websocket_max_message_size = message_bytes
@@ -285,11 +321,12 @@ async def open_server(
     max_connections: int,
     user_timeout: float,
     front: Callable[[bytes, socket.socket], bool] | None = None,
+    shorten: Callable[[trio.SocketStream, bytes], ShortConnection | None] = lambda *_: None,
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
     `front` is shown the first bytes of each connection, and may take its non-blocking socket, at
-    once and for good.
+    once and for good. `shorten` may give who serves the others until they are Hypercorn's.
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
     is cut.
@@ -304,6 +341,7 @@ async def open_server(
         hypercorn_config(message_bytes=message_bytes),
         max_connections=max_connections,
         front=front,
+        shorten=shorten,
     )
     async with trio.open_nursery() as outer:
         await outer.start(server.run_lifespan)

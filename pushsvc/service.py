@@ -20,6 +20,7 @@ from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
 from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
+from pushsvc.app.producers import ProducerConnection
 from pushsvc.config import Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.subscriber import Ending
@@ -27,7 +28,7 @@ from pushsvc.core.wire import Close
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
-from pushsvc.server import Server, open_server
+from pushsvc.server import KEEP_ALIVE, Server, open_server
 from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.service")
@@ -75,6 +76,7 @@ async def run_service(
         connections=lambda: (
             (0 if server is None else server.connections) + (0 if engine is None else len(engine))
         ),
+        keep_alive=KEEP_ALIVE,
         page=Path(str(resources.files("pushsvc") / "web")),
     )
     app = create_app(context)
@@ -94,6 +96,11 @@ async def run_service(
                 # For peers that are gone without a word; those that stall are parted from sooner.
                 user_timeout=2 * pacing.stall_timeout,
                 front=None if engine is None else Front(context, engine).take,
+                shorten=lambda stream, first: (
+                    ProducerConnection(context, stream, first)
+                    if ProducerConnection.fits(first)
+                    else None
+                ),
             ) as server:
                 _log.info("serving", url=url, epoch=hub.epoch)
                 task_status.started(url)

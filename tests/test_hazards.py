@@ -65,6 +65,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             draining=trio.Event(),
             crowd=crowd_allowance(limits, 0.0),
             connections=lambda: 0,
+            keep_alive=75.0,
             page=Path("/nonexistent"),
         )
         nursery.cancel_scope.cancel()

@@ -25,6 +25,12 @@ class BodyTimeout(Problem):
     status = 408
     title = "Request timeout"
 
+    @classmethod
+    def after(cls, seconds: float) -> BodyTimeout:
+        return cls(
+            "body_timeout", f"no byte of the body came for {seconds:g} s (stream.body_timeout)"
+        )
+
 
 class BoundedBody(TrioBody):
     """A body that holds about `_HIGH` bytes at the most when it is iterated."""
@@ -57,9 +63,7 @@ async def read_parts(request: Request, timeout: float) -> AsyncGenerator[bytes]:
         except StopAsyncIteration:
             return
         except trio.TooSlowError:
-            raise BodyTimeout(
-                "body_timeout", f"no byte of the body came for {timeout:g} s (stream.body_timeout)"
-            ) from None
+            raise BodyTimeout.after(timeout) from None
         yield part
 
 

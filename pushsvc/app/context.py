@@ -31,6 +31,8 @@ class Context:
     """Streams that may be opened."""
     connections: Callable[[], int]
     """How many connections are open."""
+    keep_alive: float
+    """Seconds that a connection may be idle between two requests."""
     page: Path
     """The folder with the built page."""
 

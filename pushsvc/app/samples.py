@@ -18,13 +18,24 @@ from pushsvc.core.hub import Applied
 from pushsvc.errors import Problem, Rejected, TooLarge, UnsupportedMedia
 from pushsvc.pipeline import now_ms
 
-_JSON = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
+JSON_TYPES = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
 """What is read as JSON. `curl -d` says form data unless told otherwise, and means JSON here."""
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _BIG = 128 * 1024
 """Bodies beyond this are decoded in a worker thread, so that no stream waits for one."""
 _REPORTED = 100
 """Refused lines that a report names one by one."""
+
+
+async def publish(context: Context, body: bytes) -> dict[str, Any]:
+    """Apply a JSON body, and tell what became of it. Raises Problem."""
+    arrived = now_ms()
+    if len(body) > _BIG:
+        batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
+    else:
+        batch = context.native.batch(body, arrived)
+    applied = await context.pipeline.submit(batch)
+    return {"applied": applied.samples, "id": str(applied.cursor), "watchers": applied.watchers}
 
 
 def install(app: QuartTrio, context: Context) -> None:
@@ -35,18 +46,13 @@ def install(app: QuartTrio, context: Context) -> None:
         media_type = request.mimetype
         if media_type in _NDJSON:
             return await upload()
-        if media_type not in _JSON:
+        if media_type not in JSON_TYPES:
             raise UnsupportedMedia(
                 "media_type",
                 f"samples come as application/json or application/x-ndjson, not {media_type}",
             )
         body = await read_body(request, most=limits.body_bytes, timeout=pacing.body_timeout)
-        arrived = now_ms()
-        if len(body) > _BIG:
-            batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
-        else:
-            batch = context.native.batch(body, arrived)
-        return _answer(await context.pipeline.submit(batch))
+        return _json(await publish(context, body))
 
     async def upload() -> Response:
         """Apply NDJSON line by line as it arrives, and report at the end."""
@@ -146,12 +152,6 @@ async def _lines(
                 )
     if rest:
         yield [(number + 1, rest)]
-
-
-def _answer(applied: Applied) -> Response:
-    return _json(
-        {"applied": applied.samples, "id": str(applied.cursor), "watchers": applied.watchers}
-    )
 
 
 def _json(
