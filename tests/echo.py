@@ -40,6 +40,8 @@ class _Echo:
 
     def __init__(self) -> None:
         self.carrier: Any = None
+        self.blocked = 0
+        self.is_current = False
         self._frames: deque[Frame] = deque()
 
     def pull(self) -> Frame | None:

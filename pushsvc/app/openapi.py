@@ -413,6 +413,8 @@ _PATHS: dict[str, Any] = {
                                         "reason": {"type": ["string", "null"]},
                                         "frames": {"type": "integer"},
                                         "replayed": {"type": "integer"},
+                                        "late": {"type": "integer"},
+                                        "blocked": {"type": "integer"},
                                         "overtaken": {"type": "integer"},
                                     },
                                     ["session", "transport", "view", "behind", "stalled", "reason"],

@@ -29,9 +29,13 @@ _EVENTS = {
     "subscribers_refused": "Subscribers refused because limits.subscribers was reached.",
     "streams_refused": "Streams refused because more came than limits.streams_per_second.",
     "subscribers_stalled": "Subscribers parted from because they took no bytes.",
-    "frames": "Frames given to subscribers that have left.",
+    "frames": "Frames given to subscribers.",
+    "frames_late": "Those of them that came from a view's ring, to subscribers a little behind.",
     "frames_replayed": "Those of them that were made for one subscriber alone.",
-    "subscribers_overtaken": "Times a subscriber that has left fell off its view's ring.",
+    "writes_blocked": "Times a socket took less than it was offered.",
+    "subscribers_overtaken": "Times a subscriber fell off its view's ring.",
+    "gaps": "Gaps that subscribers were told of.",
+    "samples_lost": "Samples that those gaps stood for, where that is known.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",
     "series_expired": "Series that fell silent and are gone.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
@@ -49,8 +53,9 @@ class _HubCollector(Collector):
         yield InfoMetricFamily(
             "pushsvc_build", "This program.", value={"version": pushsvc.__version__}
         )
+        totals = hub.totals()
         for event, text in _EVENTS.items():
-            yield CounterMetricFamily(f"pushsvc_{event}", text, value=hub.counts[event])
+            yield CounterMetricFamily(f"pushsvc_{event}", text, value=totals[event])
         queue = context.pipeline.statistics()
         for name, text, value in (
             ("series", "Live series.", len(hub.catalog)),

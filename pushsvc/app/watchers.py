@@ -68,6 +68,8 @@ def _describe(subscriber: Subscriber, now: float) -> dict[str, Any]:
         "stalled": None if stalled is None else round(stalled, 3),
         "reason": reason,
         "frames": subscriber.frames,
+        "late": subscriber.late,
         "replayed": subscriber.replayed,
+        "blocked": subscriber.blocked,
         "overtaken": subscriber.overtaken,
     }

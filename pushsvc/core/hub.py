@@ -68,7 +68,7 @@ class Hub:
         self.subscribers: dict[str, Subscriber] = {}
         """By session."""
         self.counts: Counter[str] = Counter()
-        """Events since the start: samples, batches, frames, replays, gaps, ... for /metrics."""
+        """Events since the start, for `totals`; of clients and views, those that are gone."""
         self._limits = limits
         self._retention = retention
         self._pacing = pacing
@@ -281,9 +281,16 @@ class Hub:
         """Let go of a client. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
             self._detach(subscriber, now)
-            self.counts["frames"] += subscriber.frames
-            self.counts["frames_replayed"] += subscriber.replayed
-            self.counts["subscribers_overtaken"] += subscriber.overtaken
+            _count_client(self.counts, subscriber)
+
+    def totals(self) -> Counter[str]:
+        """All counts since the start, with what clients and views that are there have come to."""
+        totals = self.counts.copy()
+        for subscriber in self.subscribers.values():
+            _count_client(totals, subscriber)
+        for view in self.views.values():
+            _count_view(totals, view)
+        return totals
 
     def _attach(self, subscriber: Subscriber, view: View, now: float) -> None:
         if view.idle_since is not None:
@@ -444,5 +451,20 @@ class Hub:
             if view.idle_since is not None and now - view.idle_since >= linger
         ]
         for view in idle:
+            _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
+
+
+def _count_client(counts: Counter[str], subscriber: Subscriber) -> None:
+    """Add which rungs of the ladder a client has stood on, and how often."""
+    counts["frames"] += subscriber.frames
+    counts["frames_late"] += subscriber.late
+    counts["frames_replayed"] += subscriber.replayed
+    counts["writes_blocked"] += subscriber.blocked
+    counts["subscribers_overtaken"] += subscriber.overtaken
+
+
+def _count_view(counts: Counter[str], view: View) -> None:
+    counts["gaps"] += view.gaps
+    counts["samples_lost"] += view.lost

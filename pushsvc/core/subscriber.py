@@ -51,9 +51,11 @@ class Subscriber:
         "_number",
         "_pending",
         "_replay",
+        "blocked",
         "carrier",
         "cursor",
         "frames",
+        "late",
         "overtaken",
         "parted",
         "replayed",
@@ -85,6 +87,10 @@ class Subscriber:
         """Seq of the newest batch that the client has been given."""
         self.frames = 0
         """Frames pulled so far."""
+        self.late = 0
+        """How many of them it was given from the view's ring when there was a newer one already."""
+        self.blocked = 0
+        """How often its socket took less than it was offered."""
         self.overtaken = 0
         """How often it fell so far behind that the ring no longer had its next frame."""
         self.parted = False
@@ -122,8 +128,11 @@ class Subscriber:
             number = self._number
             if number == view.next_number:
                 return None
-            frame = view.newest if number + 1 == view.next_number else view.frame(number)
+            newest = number + 1 == view.next_number
+            frame = view.newest if newest else view.frame(number)
             if frame is not None:
+                if not newest:
+                    self.late += 1
                 self._number = number + 1
                 if frame.seq > self.cursor:
                     self.cursor = frame.seq

@@ -100,6 +100,10 @@ class View:
         self._openings_at: tuple[int, int, int] | None = None
         self.next_number = 0
         """The number that the next frame will get."""
+        self.gaps = 0
+        """Gaps that its clients were told of, shared ones once."""
+        self.lost = 0
+        """Samples that those gaps stand for, where it is known how many."""
         self.newest: Frame | None = None
         """The frame made last."""
         # (number, seq, series) of series that are gone, oldest first.
@@ -117,6 +121,11 @@ class View:
         """The frame of this number; None if it isn't held any more. It must have been made."""
         index = number - (self.next_number - len(self._frames))
         return self._frames[index] if index >= 0 else None
+
+    def count_gap(self, lost: int | None) -> None:
+        """Take note of a gap that clients are told of."""
+        self.gaps += 1
+        self.lost += lost or 0
 
     def _append(self, frame: Frame, now: float) -> None:
         self._frames.append(frame)

@@ -189,6 +189,7 @@ class DetachedCarrier:
 
     def _keep(self, data: bytes | memoryview, sent: int) -> None:
         """Keep what wasn't taken until it can be."""
+        self.subscriber.blocked += 1
         self._tail = memoryview(data)[sent:]
         self._wait_writable()
 
