@@ -9,7 +9,6 @@ from pushsvc.core.subscriber import Subscriber
 from tests.core.stream import documents
 from tests.core.world import Client, World
 
-
 RUNGS = (
     "frames",
     "frames_late",
