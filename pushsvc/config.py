@@ -31,6 +31,10 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Address or host name; 0.0.0.0 or :: for all interfaces."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """TCP port; 0 for any that is free."""
+    certfile: str = ""
+    """PEM file with the certificate and those it was signed with; with it TLS is spoken."""
+    keyfile: str = ""
+    """PEM file with the certificate's key, not encrypted."""
     backlog: Annotated[int, msgspec.Meta(ge=1)] = 1024
     """Connections the kernel holds until they are accepted."""
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1.0
@@ -122,6 +126,11 @@ def load(
         _check(key, value, origins[key])
         sections.setdefault(section, {})[name] = value
     settings = msgspec.convert(sections, Settings)
+    tls = {"server.certfile": settings.server.certfile, "server.keyfile": settings.server.keyfile}
+    if any(tls.values()) and not all(tls.values()):
+        [given] = (key for key, value in tls.items() if value)
+        [missing] = (key for key, value in tls.items() if not value)
+        raise ConfigError(f"{origins[given]}: {given} needs {missing} too")
     pacing = settings.stream
     if pacing.default_hz > pacing.max_hz:
         if "stream.default_hz" in origins:

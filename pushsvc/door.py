@@ -49,11 +49,15 @@ class Newcomer:
         return f"<{type(self).__name__} after {len(self._data)} bytes>"
 
     def read(self) -> bytes | None:
-        """What it has said, once it may be passed on; None while it may not.
+        """What was read of it, once it may be passed on; None while it may not.
 
         Raises OSError when the peer is gone.
         """
         try:
+            if not self._door.reads_heads:
+                if not self.socket.recv(1, socket.MSG_PEEK):
+                    raise ConnectionResetError
+                return b""
             data = self.socket.recv(_READ)
         except (BlockingIOError, InterruptedError):
             return None
@@ -99,12 +103,15 @@ class Door:
         has_room: Callable[[], bool],
         *,
         patience: float,
+        reads_heads: bool = True,
     ) -> None:
         """`enter` gets a non-blocking socket, and what was read off it; `has_room` says whether
-        one more connection may be taken; `patience` is the seconds one may say nothing."""
+        one more connection may be taken; `patience` is the seconds one may say nothing. Where
+        `reads_heads` is off nothing is read: what comes is TLS, and for someone else."""
         self.waiting = Engine()
         """Those that were accepted and have not said enough yet."""
         self.patience = patience
+        self.reads_heads = reads_heads
         self._enter = enter
         self._has_room = has_room
 

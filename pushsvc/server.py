@@ -33,6 +33,7 @@ from pushsvc.hypercorn_internals import (
     has_unread_bytes,
     is_handled,
 )
+from pushsvc.tls import Certificate
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -66,7 +67,7 @@ class Connection(TCPServer):
         config: Config,
         context: WorkerContext,
         state: Mapping[str, Any],
-        stream: trio.SocketStream,
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
         first: bytes,
     ) -> None:
         """`first` is what was read off the stream already."""
@@ -77,7 +78,8 @@ class Connection(TCPServer):
             ConnectionState({**state, _STATE_KEY: self}),
             stream,  # type: ignore[arg-type]
         )
-        self._socket = stream.socket
+        bare = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream
+        self._socket = bare.socket
         self._first = first
         self._tasks = trio.CancelScope()
         self._decided = trio.Event()
@@ -92,6 +94,8 @@ class Connection(TCPServer):
     async def _read_data(self) -> None:
         try:
             data, self._first = self._first, b""
+            if not data:
+                data = bytes(await self.stream.receive_some(MAX_RECV))
             while data:
                 stream = _STREAM_REQUEST.match(data) is not None
                 if stream:
@@ -177,9 +181,11 @@ class Server:
         config: Config,
         *,
         max_connections: int,
+        certificate: Certificate | None,
         front: Callable[[bytes, socket.socket], bool] | None,
         shorten: Callable[[trio.SocketStream, bytes], ShortConnection | None],
     ) -> None:
+        self._certificate = certificate
         self._front = front
         self._shorten = shorten
         self._app = ASGIWrapper(app)
@@ -188,7 +194,12 @@ class Server:
         self._state: dict[str, Any] = {}
         self._max_connections = max_connections
         self._connections: set[Connection | ShortConnection] = set()
-        self._door = Door(self._enter, self._has_room, patience=config.keep_alive_timeout)
+        self._door = Door(
+            self._enter,
+            self._has_room,
+            patience=config.keep_alive_timeout,
+            reads_heads=certificate is None,
+        )
         self._handlers: trio.Nursery | None = None
         self._accepting = trio.CancelScope()
         self._empty = trio.Event()
@@ -257,8 +268,14 @@ class Server:
 
     def _enter(self, sock: socket.socket, first: bytes) -> None:
         """Have a connection served, by the front or by Hypercorn."""
-        if self._front is None or not self._front(first, sock):
-            assert self._handlers is not None
+        assert self._handlers is not None
+        if self._certificate is not None:
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+            wrapped = trio.SSLStream(
+                stream, self._certificate.context, server_side=True, https_compatible=True
+            )
+            self._handlers.start_soon(self._pass_on, wrapped, b"")
+        elif self._front is None or not self._front(first, sock):
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
             self._handlers.start_soon(self._handle, stream, first)
 
@@ -271,8 +288,17 @@ class Server:
                 await trio.aclose_forcefully(stream)
                 return
             first = rest
+        await self._pass_on(stream, first)
+
+    async def _pass_on(
+        self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], first: bytes
+    ) -> None:
+        """Have Hypercorn run one connection."""
         connection = Connection(self._app, self._config, self._context, self._state, stream, first)
         await self._run(connection, connection.run())
+        if self._certificate is not None:
+            # A handshake that failed leaves the socket open.
+            await trio.aclose_forcefully(stream)
 
     async def _run(
         self, connection: Connection | ShortConnection, running: Awaitable[bytes | None]
@@ -309,6 +335,7 @@ def hypercorn_config(*, message_bytes: int) -> Config:
     config.websocket_max_message_size = message_bytes
     # Heartbeats are documents here, so that scripts see them; pings nobody waits for add nothing.
     config.websocket_ping_interval = None
+    config.ssl_handshake_timeout = 10.0
     return config
 
 
@@ -320,13 +347,16 @@ async def open_server(
     message_bytes: int,
     max_connections: int,
     user_timeout: float,
+    certificate: Certificate | None = None,
     front: Callable[[bytes, socket.socket], bool] | None = None,
     shorten: Callable[[trio.SocketStream, bytes], ShortConnection | None] = lambda *_: None,
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
-    `front` is shown the first bytes of each connection, and may take its non-blocking socket, at
-    once and for good. `shorten` may give who serves the others until they are Hypercorn's.
+    With a `certificate` all of it is TLS, and none of what follows applies. `front` is shown the
+    first bytes of each connection, and may take its non-blocking socket, at once and for good.
+    `shorten` may give who serves the others until they are Hypercorn's.
+
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
     is cut.
@@ -340,6 +370,7 @@ async def open_server(
         app,
         hypercorn_config(message_bytes=message_bytes),
         max_connections=max_connections,
+        certificate=certificate,
         front=front,
         shorten=shorten,
     )

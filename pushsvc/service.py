@@ -29,6 +29,7 @@ from pushsvc.ingest.native import NativeDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.server import KEEP_ALIVE, Server, open_server
+from pushsvc.tls import Certificate, CertificateError
 from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.service")
@@ -41,17 +42,21 @@ async def run_service(
     settings: Settings,
     *,
     drain: trio.Event,
+    reload: trio.MemoryReceiveChannel[None] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
-    `started` gets the URL, once connections are accepted. Raises OSError where the address can't
-    be bound.
+    What comes out of `reload` has the certificate read again. `started` gets the URL, once
+    connections are accepted. Raises OSError where the address can't be bound, CertificateError.
     """
     limits, pacing = settings.limits, settings.stream
     where = settings.server
+    certificate = None
+    if where.certfile:
+        certificate = Certificate(Path(where.certfile), Path(where.keyfile))
     listeners = await trio.open_tcp_listeners(where.port, host=where.host, backlog=where.backlog)
-    url = url_of(listeners[0])
+    url = url_of(listeners[0], "http" if certificate is None else "https")
     journal = MemoryJournal()
     hub = Hub(
         journal.epoch,
@@ -81,6 +86,8 @@ async def run_service(
     )
     app = create_app(context)
     async with trio.open_nursery() as ticking:
+        if reload is not None:
+            ticking.start_soon(renew, certificate, reload)
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
         if engine is not None:
@@ -95,6 +102,7 @@ async def run_service(
                 max_connections=limits.subscribers + _SPARE,
                 # For peers that are gone without a word; those that stall are parted from sooner.
                 user_timeout=2 * pacing.stall_timeout,
+                certificate=certificate,
                 front=None if engine is None else Front(context, engine).take,
                 shorten=lambda stream, first: (
                     ProducerConnection(context, stream, first)
@@ -127,6 +135,20 @@ def sessions() -> Iterator[str]:
             yield text[start : start + 24]
 
 
+async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChannel[None]) -> None:
+    """Read the certificate again whenever that is asked for; one that is no good is not taken."""
+    async for _ in reload:
+        if certificate is None:
+            _log.info("nothing to reload: there is no certificate")
+            continue
+        try:
+            certificate.reload()
+        except CertificateError as error:
+            _log.error("the former certificate stays", error=str(error))
+        else:
+            _log.info("certificate reloaded")
+
+
 def make_engine() -> Engine | None:
     """The carrier of detached sockets; None, with a warning, if this Hypercorn lets none go."""
     gone = hypercorn_internals.missing()
@@ -152,9 +174,9 @@ def dismiss(hub: Hub, spread: float) -> None:
         subscriber.carrier.end(Ending("drain", Close.RESTARTING, retry_ms=retry_ms))
 
 
-def url_of(listener: trio.SocketListener) -> str:
+def url_of(listener: trio.SocketListener, scheme: str = "http") -> str:
     """The URL that a browser on this machine opens."""
     host, port = listener.socket.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104
         host = "127.0.0.1" if listener.socket.family == socket.AF_INET else "::1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

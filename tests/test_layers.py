@@ -21,7 +21,7 @@ LAYERS = (
     ("config", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
     ("ingest", "transport"),
-    ("door", "hypercorn_internals"),
+    ("door", "hypercorn_internals", "tls"),
     ("auth", "server"),
     ("app",),
     ("client", "service"),  # the composition root; and a client, which is a program of its own
