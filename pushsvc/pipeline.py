@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import structlog
 import trio
 
-from pushsvc.core.hub import Applied, Hub
+from pushsvc.core.hub import Applied, Hub, Refused
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.series import Batch, Rows
 from pushsvc.core.subscriber import Ending
@@ -40,10 +40,11 @@ def now_ms() -> int:
 class _Submission:
     """A batch on its way, and the place where its producer finds the answer."""
 
-    __slots__ = ("batch", "done", "outcome")
+    __slots__ = ("batch", "done", "outcome", "refused")
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, refused: list[Refused] | None) -> None:
         self.batch = batch
+        self.refused = refused
         self.done = trio.Event()
         self.outcome: Applied | Problem | None = None
 
@@ -66,16 +67,18 @@ class Pipeline:
         """How full the ingest channel is, and who waits."""
         return self._send.statistics()
 
-    async def submit(self, batch: Batch) -> Applied:
+    async def submit(self, batch: Batch, *, refused: list[Refused] | None = None) -> Applied:
         """Apply a batch, all or nothing; returns when it is applied.
 
-        Once it is in the channel it is applied even if the caller is cancelled. Raises Rejected
-        if the hub can't take it, Overloaded when the hub is behind or the service is stopping.
+        With a list for `refused`, rows that the hub can't take are put there and the others are
+        applied. Once it is in the channel it is applied even if the caller is cancelled. Raises
+        Rejected if the hub can't take it, Overloaded when the hub is behind or the service is
+        stopping.
         """
         if not batch.rows:
             await trio.lowlevel.checkpoint()
             return Applied(0, self.hub.cursor, 0)
-        submission = _Submission(batch)
+        submission = _Submission(batch, refused)
         try:
             with trio.fail_after(self._pacing.ingest_wait):
                 await self._send.send(submission)
@@ -111,13 +114,20 @@ class Pipeline:
         async with self._receive:
             async for submission in self._receive:
                 try:
-                    submission.outcome = await self._apply(submission.batch)
+                    submission.outcome = await self._apply(submission)
                 except Problem as problem:
                     submission.outcome = problem
                 submission.done.set()
 
-    async def _apply(self, batch: Batch) -> Applied:
-        self.hub.check(batch)
+    async def _apply(self, submission: _Submission) -> Applied:
+        batch = submission.batch
+        if submission.refused is None:
+            self.hub.check(batch)
+        else:
+            batch, refused = self.hub.sift(batch)
+            submission.refused += refused
+            if not batch.rows:
+                return Applied(0, self.hub.cursor, 0)
         samples = 0
         applied = None
         touched: dict[View, None] = {}

@@ -24,6 +24,7 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.wire import Close
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.server import Server, open_server
@@ -67,6 +68,7 @@ async def run_service(
         limits=limits,
         pacing=pacing,
         native=NativeDecoder(limits),
+        otlp=OtlpDecoder(limits, settings.ingest.promoted),
         engine=engine,
         draining=draining,
         connections=lambda: (

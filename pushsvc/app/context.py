@@ -11,6 +11,7 @@ import trio
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
 
@@ -22,6 +23,7 @@ class Context:
     limits: Limits
     pacing: Pacing
     native: NativeDecoder
+    otlp: OtlpDecoder
     engine: Engine | None
     """What carries detached sockets; None where all stay with the ASGI server."""
     draining: trio.Event

@@ -221,6 +221,21 @@ _SCHEMAS: dict[str, Any] = {
     },
 }
 
+_OTLP_TYPES = ("application/x-protobuf", "application/json")
+
+
+def _otlp(description: str) -> dict[str, Any]:
+    """A message in the encoding of the request: binary, or the JSON of its protobuf."""
+    schemas = ({"type": "string", "format": "binary"}, {"type": "object"})
+    return {
+        "description": description,
+        "content": {
+            media_type: {"schema": schema}
+            for media_type, schema in zip(_OTLP_TYPES, schemas, strict=True)
+        },
+    }
+
+
 _PATHS: dict[str, Any] = {
     "/v1/samples": {
         "post": {
@@ -244,6 +259,31 @@ _PATHS: dict[str, Any] = {
                 "415": _problem("Neither JSON nor NDJSON."),
                 "422": _problem("Against the data model or a limit: see index, line or errors."),
                 "503": _problem("The hub is behind; come back after Retry-After seconds."),
+            },
+        }
+    },
+    "/v1/metrics": {
+        "post": {
+            "summary": "Publish OpenTelemetry metrics (OTLP/HTTP)",
+            "description": "An ExportMetricsServiceRequest, plain or with Content-Encoding gzip, "
+            "zstd or deflate. Errors are a google.rpc.Status in the encoding of the request.",
+            "requestBody": {"required": True, **_otlp("ExportMetricsServiceRequest")},
+            "responses": {
+                "200": _otlp(
+                    "ExportMetricsServiceResponse; partialSuccess tells what was refused."
+                ),
+                "400": _otlp("The body can't be read."),
+                "408": _otlp("No byte of the body came for too long."),
+                "413": _otlp("Larger than limits.body_bytes or batch_samples."),
+                "415": {
+                    "description": "Another media type (a problem document), or another "
+                    "Content-Encoding (a Status).",
+                    "content": {
+                        "application/problem+json": {"schema": _ref("Problem")},
+                        **_otlp("")["content"],
+                    },
+                },
+                "503": _otlp("The hub is behind; come back after Retry-After seconds."),
             },
         }
     },

@@ -33,6 +33,8 @@ _EVENTS = {
     "subscribers_overtaken": "Times a subscriber that has left fell off its view's ring.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",
     "series_expired": "Series that fell silent and are gone.",
+    "otlp_points_refused": "OpenTelemetry data points refused, with the reason in the answer.",
+    "otlp_points_without_value": "OpenTelemetry data points that said there was no value.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
 }
 
