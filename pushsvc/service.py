@@ -19,15 +19,18 @@ from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
 from pushsvc.app.context import Context
 from pushsvc.app.front import Front
-from pushsvc.config import Settings
+from pushsvc.config import Ingest, Settings
 from pushsvc.core.hub import Hub
+from pushsvc.core.limits import Limits
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.wire import Close
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
-from pushsvc.pipeline import Pipeline
+from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.server import Server, open_server
+from pushsvc.statsd import StatsdListener, bind_statsd
 from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.service")
@@ -77,6 +80,12 @@ async def run_service(
         page=Path(str(resources.files("pushsvc") / "web")),
     )
     app = create_app(context)
+    try:
+        statsd = await open_statsd(settings.ingest, limits, settings.history.series_ttl, pipeline)
+    except OSError:
+        for listener in listeners:
+            await listener.aclose()
+        raise
     async with trio.open_nursery() as ticking:
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
@@ -85,15 +94,20 @@ async def run_service(
             await ticking.start(engine.run_tending)
         async with trio.open_nursery() as ingesting:
             await ingesting.start(pipeline.run_ingest)
-            async with open_server(
-                app,
-                listeners,
-                message_bytes=limits.message_bytes,
-                max_connections=limits.subscribers + _SPARE,
-                # For peers that are gone without a word; those that stall are parted from sooner.
-                user_timeout=2 * pacing.stall_timeout,
-                front=None if engine is None else Front(context, engine).take,
-            ) as server:
+            async with (
+                trio.open_nursery() as gathering,
+                open_server(
+                    app,
+                    listeners,
+                    message_bytes=limits.message_bytes,
+                    max_connections=limits.subscribers + _SPARE,
+                    # For peers that are gone without a word; who stalls is parted from sooner.
+                    user_timeout=2 * pacing.stall_timeout,
+                    front=None if engine is None else Front(context, engine).take,
+                ) as server,
+            ):
+                if statsd is not None:
+                    await gathering.start(statsd.run)
                 url = url_of(listeners[0])
                 _log.info("serving", url=url, epoch=hub.epoch)
                 task_status.started(url)
@@ -105,10 +119,26 @@ async def run_service(
                 cut = await finish(server, engine, settings.server.shutdown_timeout)
                 if cut:
                     _log.info("cut", connections=cut)
+                gathering.cancel_scope.cancel()
             pipeline.close()
         await journal.aclose()
         ticking.cancel_scope.cancel()
     _log.info("stopped")
+
+
+async def open_statsd(
+    ingest: Ingest, limits: Limits, ttl: float, pipeline: Pipeline
+) -> StatsdListener | None:
+    """A listener for StatsD, if one is wanted. Raises OSError where its address can't be bound."""
+    address = ingest.statsd_address
+    if address is None:
+        return None
+    bound = await bind_statsd(*address)
+    host, port = bound.getsockname()[:2]
+    _log.info("statsd", host=host, port=port, interval=ingest.statsd_interval)
+    counts = pipeline.hub.counts
+    aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
+    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval)
 
 
 def make_engine() -> Engine | None:
