@@ -82,14 +82,14 @@ async def read_body(request: Request, *, most: int, timeout: float) -> bytes:
 
 
 async def read_inflated_parts(
-    request: Request, timeout: float, *, most: int | None = None
+    request: Request, timeout: float, *, most: int, endless: bool = False
 ) -> AsyncGenerator[bytes]:
     """The body as it comes, taken off its Content-Encoding in pieces that are each small.
 
     Checkpoints between the pieces, however much a few bytes grow to. Raises what `read_parts` and
     Inflater raise.
     """
-    inflater = Inflater(request.headers.get("Content-Encoding", ""), most)
+    inflater = Inflater(request.headers.get("Content-Encoding", ""), most, endless=endless)
     async with aclosing(read_parts(request, timeout)) as parts:
         async for part in parts:
             for piece in inflater.feed(part):

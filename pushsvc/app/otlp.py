@@ -81,7 +81,7 @@ def _status(problem: Problem) -> Response:
     code = _RPC_CODES.get(problem.status, _INVALID_ARGUMENT)
     plain = problems.respond(problem)
     response = _encode(Status(code=code, message=problem.detail), problem.status)
-    for header in ("Retry-After", "Connection"):
+    for header in ("Retry-After", "Connection", "Accept-Encoding"):
         if header in plain.headers:
             response.headers[header] = plain.headers[header]
     return response

@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from pushsvc.errors import Problem
+from pushsvc.ingest.inflate import ACCEPTED
 
 _log = structlog.get_logger("pushsvc.app")
 
@@ -24,6 +25,8 @@ def respond(problem: Problem) -> Response:
     if problem.status in (408, 413) and has_request_context() and request.http_version < "2":
         # The rest of the body is still to come, and nobody will read it.
         response.headers["Connection"] = "close"
+    if problem.code == "content_encoding" and problem.status == 415:
+        response.headers["Accept-Encoding"] = ACCEPTED
     retry_after = problem.extra.get("retry_after")
     if retry_after is not None:
         response.headers["Retry-After"] = str(math.ceil(retry_after))

@@ -21,6 +21,10 @@ from pushsvc.errors import Malformed, TooLarge, UnsupportedMedia
 _PIECE = 64 * 1024
 """Bytes that are inflated at a time: what a bomb may cost before someone has looked at it."""
 
+_GROWTH = 200
+"""Times what was sent that an endless body may inflate to. Samples in text shrink to a tenth or a
+thirtieth."""
+
 _ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 
 
@@ -89,9 +93,10 @@ class Inflater:
     much a few bytes may grow to.
     """
 
-    def __init__(self, coding: str, most: int | None = None) -> None:
-        """`coding` is a value of Content-Encoding; `most` bounds the inflated bytes of the body,
-        None leaves that to the caller. Raises UnsupportedMedia."""
+    def __init__(self, coding: str, most: int, *, endless: bool = False) -> None:
+        """`coding` is a value of Content-Encoding, `most` the inflated bytes that a body may have;
+        an endless one may have more if it is no more than 200 times as much as was sent. Raises
+        UnsupportedMedia."""
         name = coding.strip().lower()
         if name not in _CODINGS and name not in ("", "identity"):
             raise UnsupportedMedia(
@@ -103,13 +108,16 @@ class Inflater:
         self._member: _Member | None = None
         self._begun = False
         self._most = most
-        self._taken = 0
+        self._endless = endless
+        self._sent = 0
+        self._inflated = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What these bytes inflate to, in pieces of 64 KiB at the most.
 
         Raises Malformed for bytes that aren't of the coding, TooLarge beyond the bound.
         """
+        self._sent += len(data)
         if self._open is None:
             self._count(data)
             if data:
@@ -139,14 +147,20 @@ class Inflater:
             raise Malformed("content_encoding", f"the body ends before its {self._coding} does")
 
     def _count(self, piece: bytes) -> None:
-        self._taken += len(piece)
-        if self._most is not None and self._taken > self._most:
+        self._inflated += len(piece)
+        if self._inflated <= self._most:
+            return
+        if not self._endless:
             inflated = "" if self._open is None else ", inflated,"
-            raise TooLarge(
-                "body",
-                f"the body{inflated} is larger than {self._most} bytes (limits.body_bytes)",
-                limit="body_bytes",
+            said = f"the body{inflated} is larger than {self._most} bytes (limits.body_bytes)"
+        elif self._inflated > _GROWTH * self._sent:
+            said = (
+                f"the body inflates to more than {_GROWTH} times what was sent, and to more than "
+                f"{self._most} bytes (limits.body_bytes)"
             )
+        else:
+            return
+        raise TooLarge("body", said, limit="body_bytes")
 
 
 def inflate(coding: str, body: bytes, most: int) -> bytes:

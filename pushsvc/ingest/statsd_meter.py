@@ -170,7 +170,7 @@ class _Timing:
         self._seen += 1
         if len(self._kept) < RESERVOIR and (not self._kept or self._room.take()):
             self._kept.append(value)
-        elif (place := self._chance.randrange(self._seen)) < len(self._kept):
+        elif (place := int(self._chance.random() * self._seen)) < len(self._kept):
             self._kept[place] = value
 
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:

@@ -33,8 +33,8 @@ codings = st.sampled_from(sorted(DEFLATE))
 compressed = st.sampled_from(["gzip", "deflate", "zstd"])
 
 
-def in_parts(coding: str, body: bytes, size: int, most: int | None = None) -> bytes:
-    inflater = Inflater(coding, most)
+def in_parts(coding: str, body: bytes, size: int) -> bytes:
+    inflater = Inflater(coding, 1_000_000)
     out = [
         piece for at in range(0, len(body), size) for piece in inflater.feed(body[at : at + size])
     ]
@@ -63,7 +63,7 @@ def test_a_bomb_meets_the_bound_and_little_memory(coding: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
 def test_nothing_is_inflated_ahead_of_its_reader(coding: str) -> None:
     bomb = DEFLATE[coding](bytes(16 * 1024 * 1024))
-    inflater = Inflater(coding)
+    inflater = Inflater(coding, 16 * 1024 * 1024)
     pieces = inflater.feed(bomb)
     for _ in range(3):
         assert 0 < len(next(pieces)) <= 64 * 1024
@@ -105,6 +105,18 @@ def test_any_bytes_are_a_body_or_a_problem(coding: str, body: bytes, at: int, by
 def test_other_codings_are_refused_by_name() -> None:
     for coding in ("br", "gzip, gzip", "x" * 1000):
         with pytest.raises(UnsupportedMedia, match="gzip, zstd, deflate") as caught:
-            Inflater(coding)
+            Inflater(coding, 10)
         assert len(caught.value.detail) < 200
     assert inflate("GZIP ", gzip.compress(b"x"), 10) == b"x"
+
+
+def test_an_endless_body_may_grow_as_text_does_but_not_as_a_bomb() -> None:
+    lines = b"".join(b'{"name":"m%d","value":%d}\n' % (i % 7, i) for i in range(20_000))
+    inflater = Inflater("gzip", 1000, endless=True)
+    assert b"".join(inflater.feed(gzip.compress(lines))) == lines
+    inflater.finish()
+    inflater = Inflater("zstd", 1000, endless=True)
+    with pytest.raises(TooLarge, match="200 times"):
+        list(inflater.feed(zstd.compress(bytes(10_000_000))))
+    inflater = Inflater("", 1000, endless=True)
+    assert sum(len(piece) for _ in range(10) for piece in inflater.feed(bytes(1000))) == 10_000
