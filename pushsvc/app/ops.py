@@ -43,6 +43,7 @@ _EVENTS = {
     "statsd_lines_other": "Events and service checks of DogStatsD, which are passed over.",
     "statsd_lines_refused": "StatsD lines of metrics beyond limits.statsd_series.",
     "statsd_samples_refused": "Samples gathered from StatsD that the hub would not take.",
+    "producers_stalled": "Producers' WebSockets cut because no answers were taken.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
 }
 
