@@ -16,6 +16,7 @@ from pushsvc.client import Busy, Refused, Unreachable, open_publisher, open_sock
 from pushsvc.config import Server
 from pushsvc.core.limits import Limits, Pacing
 from tests.serving import Served, next_of, serving
+from tests.test_openapi import validator
 
 
 @contextlib.asynccontextmanager
@@ -36,6 +37,7 @@ async def say(socket: WebSocketConnection, message: Any) -> dict[str, Any]:
     await socket.send_message(message if isinstance(message, str | bytes) else json.dumps(message))
     with trio.fail_after(5):
         answer: dict[str, Any] = json.loads(await socket.get_message())
+    validator({"$ref": "#/components/schemas/Receipt"}).validate(answer)
     return answer
 
 

@@ -116,6 +116,36 @@ _SCHEMAS: dict[str, Any] = {
         },
         ["applied", "id", "watchers"],
     ),
+    "Message": _object(
+        {"tag": {"type": ["string", "integer", "null"]}, "samples": _array(_ref("Sample"))},
+        ["samples"],
+        closed=True,
+    ),
+    "Receipt": {
+        "oneOf": [
+            _object(
+                {
+                    "type": {"const": "applied"},
+                    "tag": {"type": ["string", "integer", "null"]},
+                    "applied": {"type": "integer"},
+                    "id": _CURSOR,
+                    "watchers": {"type": "integer"},
+                },
+                ["type", "tag", "applied", "id", "watchers"],
+            ),
+            _object(
+                {
+                    "type": {"const": "error"},
+                    "tag": {"type": ["string", "integer", "null"]},
+                    "code": {"type": "string"},
+                    "message": {"type": "string"},
+                    "retry_after": {"type": "number"},
+                },
+                ["type", "tag", "code", "message"],
+            ),
+            _object({"type": {"const": "goaway"}, "retry": {"type": "integer"}}, ["type", "retry"]),
+        ]
+    },
     "Report": _object(
         {
             "applied": {"type": "integer"},
@@ -221,6 +251,19 @@ _SCHEMAS: dict[str, Any] = {
     },
 }
 
+_CODING = _parameter(
+    "Content-Encoding",
+    {"enum": ["gzip", "zstd", "deflate"]},
+    "How the body is compressed.",
+    "header",
+)
+_KEY = _parameter(
+    "Idempotency-Key",
+    {"type": "string"},
+    "The same key with the same body is applied once within five minutes, and gets the first "
+    "answer. For batches, not for lines.",
+    "header",
+)
 _OTLP_TYPES = ("application/x-protobuf", "application/json")
 
 
@@ -242,10 +285,12 @@ _PATHS: dict[str, Any] = {
             "summary": "Publish samples",
             "description": "A JSON batch is all or nothing. NDJSON, also as a long chunked "
             "upload, is applied as it arrives, line by line, and reported on at the end.",
+            "parameters": [_CODING, _KEY],
             "requestBody": {
                 "required": True,
                 "content": {
                     "application/json": {"schema": {"oneOf": [_ref("Batch"), _ref("Sample")]}},
+                    "application/msgpack": {"schema": {"oneOf": [_ref("Batch"), _ref("Sample")]}},
                     "application/x-ndjson": {"schema": {"type": "string"}},
                 },
             },
@@ -255,18 +300,37 @@ _PATHS: dict[str, Any] = {
                 ),
                 "400": _problem("The body can't be read."),
                 "408": _problem("No byte of the body came for too long."),
+                "409": _problem("A request with this Idempotency-Key is under way."),
                 "413": _problem("Larger than limits.body_bytes, batch_samples or line_bytes."),
-                "415": _problem("Neither JSON nor NDJSON."),
+                "415": _problem("Another media type or Content-Encoding than those."),
                 "422": _problem("Against the data model or a limit: see index, line or errors."),
-                "503": _problem("The hub is behind; come back after Retry-After seconds."),
+                "503": _problem(
+                    "The hub is behind, or limits.idempotency_keys are remembered; come back "
+                    "after Retry-After seconds."
+                ),
+            },
+        }
+    },
+    "/v1/publish": {
+        "get": {
+            "summary": "Publish many times a second, over a WebSocket",
+            "description": "Each message is a Message or a Sample: JSON in text, MessagePack in "
+            "binary messages. Each gets a Receipt, in the order they came. An error costs its own "
+            "message only; one with retry_after may be sent again.",
+            "responses": {
+                "101": {"description": "A WebSocket."},
+                "426": _problem("Not a WebSocket handshake."),
+                "503": _problem(
+                    "The service is about to end; come back after Retry-After seconds."
+                ),
             },
         }
     },
     "/v1/metrics": {
         "post": {
             "summary": "Publish OpenTelemetry metrics (OTLP/HTTP)",
-            "description": "An ExportMetricsServiceRequest, plain or with Content-Encoding gzip, "
-            "zstd or deflate. Errors are a google.rpc.Status in the encoding of the request.",
+            "description": "Errors are a google.rpc.Status in the encoding of the request.",
+            "parameters": [_CODING],
             "requestBody": {"required": True, **_otlp("ExportMetricsServiceRequest")},
             "responses": {
                 "200": _otlp(

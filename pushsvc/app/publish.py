@@ -17,9 +17,10 @@ from typing import Any
 
 import msgspec
 import trio
-from quart import websocket
+from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
+from pushsvc.app import problems
 from pushsvc.app.context import Context
 from pushsvc.core.hub import Applied
 from pushsvc.core.negotiate import choose_subprotocol
@@ -30,7 +31,23 @@ from pushsvc.pipeline import now_ms
 from pushsvc.server import connection_of
 
 
+class UpgradeRequired(Problem):
+    """A plain request where a WebSocket is spoken (RFC 9110 section 15.5.22)."""
+
+    status = 426
+    title = "Upgrade required"
+
+
 def install(app: QuartTrio, context: Context) -> None:
+    @app.get("/v1/publish")
+    async def plain() -> Response:
+        response = problems.respond(
+            UpgradeRequired("websocket", "this is a WebSocket; without one, POST to /v1/samples")
+        )
+        if request.http_version < "2":
+            response.headers["Upgrade"] = "websocket"
+        return response
+
     @app.websocket("/v1/publish")
     async def publish() -> None:
         if context.draining.is_set():
