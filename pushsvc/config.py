@@ -41,6 +41,34 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Seconds that open requests get to finish when the service ends."""
 
 
+class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How producers' formats are taken in."""
+
+    statsd: str = ""
+    """HOST:PORT of a UDP socket for StatsD; none if empty."""
+    statsd_interval: float = 1.0
+    """Seconds over which StatsD's counts and timings are gathered into one sample."""
+    otlp_attributes: str = ""
+    """Resource attributes of OpenTelemetry that become labels of every series, with commas."""
+
+    @property
+    def statsd_address(self) -> tuple[str, int] | None:
+        """Host and port of `statsd`. Raises ValueError where it isn't HOST:PORT."""
+        if not self.statsd:
+            return None
+        host, colon, port = self.statsd.rpartition(":")
+        number = int(port) if port.isascii() and port.isdigit() else -1
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not 0 <= number <= 65535:
+            raise ValueError(self.statsd)
+        return host, number
+
+    @property
+    def promoted(self) -> tuple[str, ...]:
+        """The names in `otlp_attributes`."""
+        return tuple(name for part in self.otlp_attributes.split(",") if (name := part.strip()))
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, to standard error."""
 
@@ -57,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     limits: Limits = Limits()
     history: Retention = Retention()
     stream: Pacing = Pacing()
+    ingest: Ingest = Ingest()
     log: Log = Log()
 
 
@@ -199,13 +228,29 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = value in ("debug", "info", "warning", "error")
     elif key == "log.format":
         usable = value in ("auto", "console", "json")
+    elif usable and key == "ingest.statsd":
+        usable = _is_address(value)
+    elif usable and key == "ingest.statsd_interval":
+        usable = 0.01 <= value <= 3600
     elif usable and key.split(".")[0] in ("limits", "history", "stream"):
         usable = 0 < value <= _MOST
     if not usable:
         raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {value!r}")
 
 
+def _is_address(text: str) -> bool:
+    try:
+        Ingest(statsd=text).statsd_address  # noqa: B018 - it raises
+    except ValueError:
+        return False
+    return True
+
+
 def _expected(key: str) -> str:
+    if key == "ingest.statsd":
+        return "HOST:PORT, or empty for none"
+    if key == "ingest.statsd_interval":
+        return "a number of seconds from 0.01 to 3600"
     if key == "log.level":
         return "debug, info, warning or error"
     if key == "log.format":

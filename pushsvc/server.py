@@ -45,6 +45,7 @@ KEEP_ALIVE = 75.0
 _CLOSE_TIMEOUT = 1.0
 _DECISION_TIMEOUT = 10.0
 _STREAM_REQUEST = re.compile(rb"GET /v1/stream[? ]")
+_WEBSOCKET_REQUEST = re.compile(rb"GET /v1/(?:stream|publish)[? ]")
 _COMPRESSION_OFFER = re.compile(rb"\r\nSec-WebSocket-Extensions:[^\r]*\r\n", re.IGNORECASE)
 """Hypercorn accepts every offer of permessage-deflate, with a context per connection of about
 94 KiB; a server may decline it by silence (RFC 7692 section 5.1)."""
@@ -98,8 +99,9 @@ class Connection(TCPServer):
                 data = bytes(await self.stream.receive_some(MAX_RECV))
             while data:
                 stream = _STREAM_REQUEST.match(data) is not None
-                if stream:
+                if _WEBSOCKET_REQUEST.match(data):
                     data = _COMPRESSION_OFFER.sub(b"\r\n", data)
+                if stream:
                     self._decided = trio.Event()
                 await self.protocol.handle(RawData(data))
                 if stream and is_handled(self):

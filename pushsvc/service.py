@@ -21,14 +21,18 @@ from pushsvc.app import create_app
 from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
 from pushsvc.app.producers import ProducerConnection
-from pushsvc.config import Settings
+from pushsvc.config import Ingest, Settings
 from pushsvc.core.hub import Hub
+from pushsvc.core.limits import Limits
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.wire import Close
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
-from pushsvc.pipeline import Pipeline
+from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.server import KEEP_ALIVE, Server, open_server
+from pushsvc.statsd import StatsdListener, bind_statsd
 from pushsvc.tls import Certificate, CertificateError
 from pushsvc.transport.engine import Engine
 
@@ -75,6 +79,7 @@ async def run_service(
         limits=limits,
         pacing=pacing,
         native=NativeDecoder(limits),
+        otlp=OtlpDecoder(limits, settings.ingest.promoted),
         engine=engine,
         draining=draining,
         crowd=crowd_allowance(limits, trio.current_time()),
@@ -85,6 +90,12 @@ async def run_service(
         page=Path(str(resources.files("pushsvc") / "web")),
     )
     app = create_app(context)
+    try:
+        statsd = await open_statsd(settings.ingest, limits, settings.history.series_ttl, pipeline)
+    except OSError:
+        for listener in listeners:
+            await listener.aclose()
+        raise
     async with trio.open_nursery() as ticking:
         if reload is not None:
             ticking.start_soon(renew, certificate, reload)
@@ -95,21 +106,26 @@ async def run_service(
             await ticking.start(engine.run_tending)
         async with trio.open_nursery() as ingesting:
             await ingesting.start(pipeline.run_ingest)
-            async with open_server(
-                app,
-                listeners,
-                message_bytes=limits.message_bytes,
-                max_connections=limits.subscribers + _SPARE,
-                # For peers that are gone without a word; those that stall are parted from sooner.
-                user_timeout=2 * pacing.stall_timeout,
-                certificate=certificate,
-                front=None if engine is None else Front(context, engine).take,
-                shorten=lambda stream, first: (
-                    ProducerConnection(context, stream, first)
-                    if ProducerConnection.fits(first)
-                    else None
-                ),
-            ) as server:
+            async with (
+                trio.open_nursery() as gathering,
+                open_server(
+                    app,
+                    listeners,
+                    message_bytes=limits.message_bytes,
+                    max_connections=limits.subscribers + _SPARE,
+                    # For peers that are gone without a word; who stalls is parted from sooner.
+                    user_timeout=2 * pacing.stall_timeout,
+                    certificate=certificate,
+                    front=None if engine is None else Front(context, engine).take,
+                    shorten=lambda stream, first: (
+                        ProducerConnection(context, stream, first)
+                        if ProducerConnection.fits(first)
+                        else None
+                    ),
+                ) as server,
+            ):
+                if statsd is not None:
+                    await gathering.start(statsd.run)
                 _log.info("serving", url=url, epoch=hub.epoch)
                 task_status.started(url)
                 await drain.wait()
@@ -120,6 +136,7 @@ async def run_service(
                 cut = await finish(server, engine, settings.server.shutdown_timeout)
                 if cut:
                     _log.info("cut", connections=cut)
+                gathering.cancel_scope.cancel()
             pipeline.close()
         await journal.aclose()
         ticking.cancel_scope.cancel()
@@ -147,6 +164,21 @@ async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChann
             _log.error("the former certificate stays", error=str(error))
         else:
             _log.info("certificate reloaded")
+
+
+async def open_statsd(
+    ingest: Ingest, limits: Limits, ttl: float, pipeline: Pipeline
+) -> StatsdListener | None:
+    """A listener for StatsD, if one is wanted. Raises OSError where its address can't be bound."""
+    address = ingest.statsd_address
+    if address is None:
+        return None
+    bound = await bind_statsd(*address)
+    host, port = bound.getsockname()[:2]
+    _log.info("statsd", host=host, port=port, interval=ingest.statsd_interval)
+    counts = pipeline.hub.counts
+    aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
+    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval)
 
 
 def make_engine() -> Engine | None:

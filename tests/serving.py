@@ -15,7 +15,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
-from pushsvc.config import Server, Settings
+from pushsvc.config import Ingest, Server, Settings
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
 
@@ -150,6 +150,7 @@ async def serving(
     stream: Pacing | None = None,
     server: Server | None = None,
     verify: ssl.SSLContext | bool = True,
+    ingest: Ingest | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
     pacing = stream or Pacing(goaway_spread=0.2)
@@ -157,6 +158,7 @@ async def serving(
         server=server or Server(port=0),
         limits=limits or Limits(),
         history=history or Retention(),
+        ingest=ingest or Ingest(),
         stream=msgspec.structs.replace(pacing, detach=detach.get()),
     )
     drain = trio.Event()

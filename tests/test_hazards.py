@@ -24,6 +24,7 @@ from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, identify
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.asgi import AsgiCarrier
@@ -61,6 +62,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             limits=limits,
             pacing=pacing,
             native=NativeDecoder(limits),
+            otlp=OtlpDecoder(limits),
             engine=None,
             draining=trio.Event(),
             crowd=crowd_allowance(limits, 0.0),

@@ -22,7 +22,7 @@ LAYERS = (
     ("pipeline",),  # Trio meets the core here
     ("ingest", "transport"),
     ("door", "hypercorn_internals", "tls"),
-    ("auth", "server"),
+    ("auth", "server", "statsd"),
     ("app",),
     ("client", "service"),  # the composition root; and a client, which is a program of its own
     ("demo",),

@@ -12,6 +12,7 @@ from pushsvc.core.allowance import Allowance
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
 
@@ -23,6 +24,7 @@ class Context:
     limits: Limits
     pacing: Pacing
     native: NativeDecoder
+    otlp: OtlpDecoder
     engine: Engine | None
     """What carries detached sockets; None where all stay with the ASGI server."""
     draining: trio.Event

@@ -38,6 +38,17 @@ _EVENTS = {
     "samples_lost": "Samples that those gaps stood for, where that is known.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",
     "series_expired": "Series that fell silent and are gone.",
+    "otlp_points_refused": "OpenTelemetry data points refused, with the reason in the answer.",
+    "otlp_points_without_value": "OpenTelemetry data points that said there was no value.",
+    "statsd_datagrams": "StatsD datagrams read.",
+    "statsd_datagrams_dropped": "StatsD datagrams the kernel dropped: its buffer was full.",
+    "statsd_datagrams_too_long": "StatsD datagrams of more than 16 KiB, dropped whole.",
+    "statsd_lines": "StatsD lines read.",
+    "statsd_lines_bad": "StatsD lines that could not be used; the log has the last reason.",
+    "statsd_lines_other": "Events and service checks of DogStatsD, which are passed over.",
+    "statsd_lines_refused": "StatsD lines of metrics beyond limits.statsd_series.",
+    "statsd_samples_refused": "Samples gathered from StatsD that the hub would not take.",
+    "producers_stalled": "Producers' WebSockets cut because no answers were taken.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
 }
 

@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from pushsvc.errors import Problem
+from pushsvc.ingest.inflate import ACCEPTED
 
 _log = structlog.get_logger("pushsvc.app")
 
@@ -29,6 +30,8 @@ def respond(problem: Problem) -> Response:
     if problem.status in (408, 413) and has_request_context() and request.http_version < "2":
         # The rest of the body is still to come, and nobody will read it.
         response.headers["Connection"] = "close"
+    if problem.code == "content_encoding" and problem.status == 415:
+        response.headers["Accept-Encoding"] = ACCEPTED
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response

@@ -36,7 +36,10 @@ _MOST_BODY = 64 * 1024
 _READ = 64 * 1024
 _HEAD_TIMEOUT = 10.0
 _SEND_TIMEOUT = 30.0
-_SPECIAL = (b"transfer-encoding", b"content-encoding", b"expect", b"origin", b"upgrade")
+_SPECIAL = (
+    *(b"transfer-encoding", b"content-encoding", b"expect", b"origin", b"upgrade"),
+    b"idempotency-key",
+)
 """Fields of requests that take the long way, whatever they say."""
 
 

@@ -24,6 +24,7 @@ def settings_options(function: _Function) -> _Function:
             metavar="SECTION.KEY=VALUE",
             help="Any other setting; repeatable.",
         ),
+        click.option("--statsd", metavar="HOST:PORT", help="Take StatsD on this UDP socket."),
         click.option("--log-format", help="console, json, or auto: console on a terminal."),
         click.option("--log-level", help="debug, info, warning or error."),
         click.option("--keyfile", metavar="FILE", help="The certificate's key, PEM."),
@@ -48,6 +49,7 @@ def load_settings(
     port: str | None,
     certfile: str | None,
     keyfile: str | None,
+    statsd: str | None,
     log_level: str | None,
     log_format: str | None,
     assignments: tuple[str, ...],
@@ -61,6 +63,7 @@ def load_settings(
             ("--port", "server.port", port),
             ("--certfile", "server.certfile", certfile),
             ("--keyfile", "server.keyfile", keyfile),
+            ("--statsd", "ingest.statsd", statsd),
             ("--log-level", "log.level", log_level),
             ("--log-format", "log.format", log_format),
         )

@@ -56,5 +56,7 @@ async def _serve(settings: Settings) -> None:
 
 def explain_bind(settings: Settings, error: OSError) -> str:
     """Why the address can't be listened on, in one line."""
+    if error.filename:
+        return f"can't listen on {error.filename}: {reason(error)}"
     server = settings.server
     return f"can't listen on {server.host} port {server.port}: {reason(error)}"

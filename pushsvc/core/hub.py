@@ -40,6 +40,13 @@ class Applied(msgspec.Struct, frozen=True):
     watchers: int
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """Rows that the hub would not take, and why."""
+
+    rows: Rows
+    problem: Rejected
+
+
 class Start(msgspec.Struct, frozen=True):
     """Where a stream begins: after a cursor, or with a window of history, or with the newest."""
 
@@ -103,6 +110,33 @@ class Hub:
                 f"{self._limits.series} (limits.series)",
                 limit="series",
             )
+
+    def sift(self, batch: Batch) -> tuple[Batch, list[Refused]]:
+        """The rows of a batch that can be applied, and those that can't; nothing is changed.
+
+        Of new series beyond `limits.series` the first ones that fit are taken.
+        """
+        good: list[Rows] = []
+        refused: list[Refused] = []
+        room = self._limits.series - len(self.catalog)
+        for rows in batch.rows:
+            text = rows.identity.text
+            series = self.catalog.get(text)
+            if series is not None:
+                conflict, code = series.conflict(rows), "kind"
+            elif room > 0:
+                conflict, room = None, room - 1
+            else:
+                conflict, code = (
+                    f"{text} would be a new series, and there are {self._limits.series} "
+                    "(limits.series)",
+                    "series_limit",
+                )
+            if conflict is None:
+                good.append(rows)
+            else:
+                refused.append(Refused(rows, Rejected(code, conflict, series=text)))
+        return Batch(good), refused
 
     def apply(
         self,

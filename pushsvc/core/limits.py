@@ -38,6 +38,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Messages a dashboard may send, averaged over ten seconds."""
     ingest_queue: int = 64
     """Batches that wait for the hub before producers are told to wait."""
+    idempotency_keys: int = 50_000
+    """Idempotency-Keys remembered; each is for five minutes."""
+    statsd_series: int = 20_000
+    """Different metrics, tags included, that StatsD is gathered for at the same time."""
     past_seconds: float = 7 * 86_400.0
     """How far behind the server's clock a sample's time may be."""
     future_seconds: float = 600.0
