@@ -11,11 +11,13 @@ import contextlib
 import errno
 import re
 import socket
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
 import trio
 
+from pushsvc.address import group
 from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.door")
@@ -36,10 +38,11 @@ _PAUSE = 0.1
 class Newcomer:
     """A connection that has not sent the whole head of its first request."""
 
-    __slots__ = ("_data", "_door", "_since", "closed", "socket")
+    __slots__ = ("_data", "_door", "_since", "address", "closed", "socket")
 
-    def __init__(self, door: Door, sock: socket.socket, since: float) -> None:
+    def __init__(self, door: Door, sock: socket.socket, address: str, since: float) -> None:
         self.socket = sock
+        self.address = address
         self.closed = False
         self._door = door
         self._data = b""
@@ -80,17 +83,19 @@ class Newcomer:
         if first is not None:
             self.closed = True
             self._door.waiting.remove(self)
-            self._door.enter(self.socket, first)
+            self._door.enter(self.socket, first, self.address)
 
     def tend(self, now: float) -> None:
         patience = _HEAD_TIMEOUT if self._data else self._door.patience
         if now - self._since >= patience:
+            self._door.counts["connections_silent"] += 1
             self.abort()
 
     def abort(self) -> None:
         if not self.closed:
             self.closed = True
             self._door.waiting.remove(self)
+            self._door.leave(self.address)
             self.socket.close()
 
 
@@ -99,29 +104,53 @@ class Door:
 
     def __init__(
         self,
-        enter: Callable[[socket.socket, bytes], None],
-        has_room: Callable[[], bool],
+        enter: Callable[[socket.socket, bytes, str], None],
+        counts: Counter[str],
         *,
+        most: int,
+        most_per_address: int,
         patience: float,
         reads_heads: bool = True,
     ) -> None:
-        """`enter` gets a non-blocking socket, and what was read off it; `has_room` says whether
-        one more connection may be taken; `patience` is the seconds one may say nothing. Where
+        """`enter` gets a non-blocking socket, what was read off it, and the peer's address, for
+        which it calls `leave` in the end. `most` connections may be in at a time, and
+        `most_per_address` of one address; `patience` is the seconds one may say nothing. Where
         `reads_heads` is off nothing is read: what comes is TLS, and for someone else."""
         self.waiting = Engine()
         """Those that were accepted and have not said enough yet."""
         self.patience = patience
         self.reads_heads = reads_heads
+        self.counts = counts
         self._enter = enter
-        self._has_room = has_room
+        self._most = most
+        self._most_per_address = most_per_address
+        self._inside = 0
+        self._addresses: Counter[str] = Counter()
 
-    def enter(self, sock: socket.socket, first: bytes) -> None:
+    def enter(self, sock: socket.socket, first: bytes, address: str) -> None:
         """Pass a connection on. What goes wrong with it reaches no other."""
         try:
-            self._enter(sock, first)
+            self._enter(sock, first, address)
         except Exception:
             _log.exception("a connection failed at the door")
+            self.leave(address)
             sock.close()
+
+    def leave(self, address: str) -> None:
+        """Make room: a connection from this address is over, or is a subscriber from now on."""
+        self._inside -= 1
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+    def _has_room(self, address: str) -> bool:
+        if self._inside >= self._most:
+            self.counts["connections_refused"] += 1
+        elif self._addresses[address] >= self._most_per_address:
+            self.counts["connections_refused_by_address"] += 1
+        else:
+            return True
+        return False
 
     async def run_accept(
         self,
@@ -145,23 +174,27 @@ class Door:
     def _accept_some(self, listener: socket.socket) -> None:
         for _ in range(_SLICE):
             try:
-                sock, _ = listener.accept()
+                sock, peer = listener.accept()
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
                 continue  # it left before it was its turn
             sock.setblocking(False)
-            if not self._has_room():
+            address = group(peer[0])
+            if not self._has_room(address):
                 sock.close()
                 continue
-            newcomer = Newcomer(self, sock, trio.current_time())
+            self._inside += 1
+            self._addresses[address] += 1
+            newcomer = Newcomer(self, sock, address, trio.current_time())
             try:
                 first = newcomer.read()
             except OSError:
+                self.leave(address)
                 sock.close()
                 continue
             if first is None:
                 self.waiting.add(newcomer)
             else:
                 newcomer.closed = True
-                self.enter(sock, first)
+                self.enter(sock, first, address)

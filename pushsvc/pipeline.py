@@ -16,11 +16,12 @@ import trio
 
 from pushsvc.core.hub import Applied, Hub, Refused
 from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.quota import Quotas
 from pushsvc.core.series import Batch, Rows
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.view import View
 from pushsvc.core.wire import Close
-from pushsvc.errors import Overloaded, Problem
+from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Journal
 
 _log = structlog.get_logger("pushsvc.pipeline")
@@ -29,6 +30,8 @@ _PIECE = 5_000
 """Samples that get one seq. A larger batch is applied in pieces, so that it can be replayed in
 frames of a sensible size and never holds up a tick for long."""
 
+_SHARE = 10.0
+"""Seconds over which a producer's samples are averaged."""
 _WOKEN = 256
 """Subscribers woken between two checkpoints: each may be a send."""
 
@@ -77,6 +80,7 @@ class Pipeline:
         self.hub = hub
         self._journal = journal
         self._pacing = pacing
+        self.quotas = Quotas(limits.samples_per_second, _SHARE)
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
 
@@ -88,16 +92,18 @@ class Pipeline:
         self,
         batch: Batch,
         *,
+        producer: str | None = None,
         refused: list[Refused] | None = None,
         tell: Callable[[Outcome], None] | None = None,
     ) -> Applied:
         """Apply a batch, all or nothing; returns when it is applied.
 
-        With a list for `refused`, rows that the hub can't take are put there and the others are
+        `producer` says whose share of samples it is taken off, if anyone's. With a list for
+        `refused`, rows that the hub can't take are put there and the others are
         applied. Once it is in the channel it is applied even if the caller is cancelled; `tell` is
         called with what becomes of it, once, whether or not the caller is still there. Raises
-        Rejected if the hub can't take it, Overloaded when the hub is behind or the service is
-        stopping.
+        Rejected if the hub can't take it, TooMany beyond the producer's share, Overloaded when the
+        hub is behind or the service is stopping.
         """
         submission = _Submission(batch, refused, tell)
         if not batch.rows:
@@ -105,6 +111,12 @@ class Pipeline:
             submission.settle(nothing)
             await trio.lowlevel.checkpoint()
             return nothing
+        if producer is not None:
+            try:
+                self.quotas.charge(producer, batch.count, trio.current_time())
+            except TooMany:
+                submission.settle(None)
+                raise
         await self._enqueue(submission)
         await submission.done.wait()
         if isinstance(submission.outcome, Problem):

@@ -13,8 +13,9 @@ import logging
 import re
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import structlog
 import trio
@@ -174,6 +175,11 @@ class ShortConnection(Protocol):
         ...
 
 
+Front: TypeAlias = Callable[[bytes, socket.socket, str], bool]
+"""What a connection said first, its socket, and its address: tells whether it was taken."""
+Shorten: TypeAlias = Callable[[trio.SocketStream, bytes, str], ShortConnection | None]
+
+
 class Server:
     """Serves an ASGI app on listening sockets. Made by `open_server`."""
 
@@ -182,10 +188,12 @@ class Server:
         app: ASGIFramework,
         config: Config,
         *,
+        counts: Counter[str],
         max_connections: int,
+        max_per_address: int,
         certificate: Certificate | None,
-        front: Callable[[bytes, socket.socket], bool] | None,
-        shorten: Callable[[trio.SocketStream, bytes], ShortConnection | None],
+        front: Front | None,
+        shorten: Shorten,
     ) -> None:
         self._certificate = certificate
         self._front = front
@@ -194,11 +202,12 @@ class Server:
         self._config = config
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
-        self._max_connections = max_connections
         self._connections: set[Connection | ShortConnection] = set()
         self._door = Door(
             self._enter,
-            self._has_room,
+            counts,
+            most=max_connections,
+            most_per_address=max_per_address,
             patience=config.keep_alive_timeout,
             reads_heads=certificate is None,
         )
@@ -265,32 +274,40 @@ class Server:
             connection.abort()
         return cut
 
-    def _has_room(self) -> bool:
-        return self.connections < self._max_connections
-
-    def _enter(self, sock: socket.socket, first: bytes) -> None:
+    def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
         """Have a connection served, by the front or by Hypercorn."""
         assert self._handlers is not None
-        if self._certificate is not None:
-            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-            wrapped = trio.SSLStream(
-                stream, self._certificate.context, server_side=True, https_compatible=True
-            )
-            self._handlers.start_soon(self._pass_on, wrapped, b"")
-        elif self._front is None or not self._front(first, sock):
-            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-            self._handlers.start_soon(self._handle, stream, first)
+        if (
+            self._certificate is None
+            and self._front is not None
+            and self._front(first, sock, address)
+        ):
+            self._door.leave(address)
+            return
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._handlers.start_soon(self._handle, stream, first, address)
 
-    async def _handle(self, stream: trio.SocketStream, first: bytes) -> None:
+    async def _handle(self, stream: trio.SocketStream, first: bytes, address: str) -> None:
         """Run one connection. Nothing that goes wrong in it reaches another."""
-        short = self._shorten(stream, first)
-        if short is not None:
-            rest = await self._run(short, short.run())
-            if not rest:
+        try:
+            if self._certificate is not None:
+                wrapped = trio.SSLStream(
+                    stream, self._certificate.context, server_side=True, https_compatible=True
+                )
+                await self._pass_on(wrapped, b"")
+                # Hypercorn leaves the socket open after a handshake that failed.
                 await trio.aclose_forcefully(stream)
                 return
-            first = rest
-        await self._pass_on(stream, first)
+            short = self._shorten(stream, first, address)
+            if short is not None:
+                rest = await self._run(short, short.run())
+                if not rest:
+                    await trio.aclose_forcefully(stream)
+                    return
+                first = rest
+            await self._pass_on(stream, first)
+        finally:
+            self._door.leave(address)
 
     async def _pass_on(
         self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], first: bytes
@@ -298,9 +315,6 @@ class Server:
         """Have Hypercorn run one connection."""
         connection = Connection(self._app, self._config, self._context, self._state, stream, first)
         await self._run(connection, connection.run())
-        if self._certificate is not None:
-            # A handshake that failed leaves the socket open.
-            await trio.aclose_forcefully(stream)
 
     async def _run(
         self, connection: Connection | ShortConnection, running: Awaitable[bytes | None]
@@ -347,17 +361,20 @@ async def open_server(
     listeners: list[trio.SocketListener],
     *,
     message_bytes: int,
+    counts: Counter[str],
     max_connections: int,
+    max_per_address: int,
     user_timeout: float,
     certificate: Certificate | None = None,
-    front: Callable[[bytes, socket.socket], bool] | None = None,
-    shorten: Callable[[trio.SocketStream, bytes], ShortConnection | None] = lambda *_: None,
+    front: Front | None = None,
+    shorten: Shorten = lambda *_: None,
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
     With a `certificate` all of it is TLS, and none of what follows applies. `front` is shown the
     first bytes of each connection, and may take its non-blocking socket, at once and for good.
-    `shorten` may give who serves the others until they are Hypercorn's.
+    `shorten` may give who serves the others until they are Hypercorn's. Connections beyond the two
+    limits are closed, and counted in `counts` with those that never said what they want.
 
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
@@ -371,7 +388,9 @@ async def open_server(
     server = Server(
         app,
         hypercorn_config(message_bytes=message_bytes),
+        counts=counts,
         max_connections=max_connections,
+        max_per_address=max_per_address,
         certificate=certificate,
         front=front,
         shorten=shorten,

@@ -10,6 +10,7 @@ import random
 import secrets
 import socket
 from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
 from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
-from pushsvc.app.producers import ProducerConnection
+from pushsvc.app.producer_connection import ProducerConnection
 from pushsvc.config import Ingest, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
@@ -112,16 +113,14 @@ async def run_service(
                     app,
                     listeners,
                     message_bytes=limits.message_bytes,
+                    counts=hub.counts,
                     max_connections=limits.subscribers + _SPARE,
+                    max_per_address=limits.connections_per_address,
                     # For peers that are gone without a word; who stalls is parted from sooner.
                     user_timeout=2 * pacing.stall_timeout,
                     certificate=certificate,
                     front=None if engine is None else Front(context, engine).take,
-                    shorten=lambda stream, first: (
-                        ProducerConnection(context, stream, first)
-                        if ProducerConnection.fits(first)
-                        else None
-                    ),
+                    shorten=partial(ProducerConnection.open, context),
                 ) as server,
             ):
                 if statsd is not None:

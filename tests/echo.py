@@ -70,7 +70,13 @@ def _enter(engine: Engine, sock: socket.socket, first: bytes) -> None:
 
 async def main() -> None:
     engine = Engine()
-    door = Door(lambda sock, first: _enter(engine, sock, first), lambda: True, patience=30.0)
+    door = Door(
+        lambda sock, first, _: _enter(engine, sock, first),
+        Counter(),
+        most=100,
+        most_per_address=100,
+        patience=30.0,
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         print(listener.getsockname()[1], flush=True)  # noqa: T201

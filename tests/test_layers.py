@@ -18,7 +18,7 @@ import pushsvc
 LAYERS = (
     ("errors",),
     ("core",),  # the product without I/O
-    ("config", "journal", "log", "units"),
+    ("address", "config", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
     ("ingest", "transport"),
     ("door", "hypercorn_internals", "tls"),

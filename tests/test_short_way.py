@@ -9,7 +9,7 @@ import h11
 import pytest
 import trio
 
-from pushsvc.app import producers
+from pushsvc.app import producer_connection
 from pushsvc.core.limits import Limits, Pacing
 from tests.serving import Served, serving
 
@@ -175,7 +175,7 @@ async def test_a_body_that_stops_is_given_up() -> None:
 
 
 async def test_a_head_that_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producers, "_HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(producer_connection, "_HEAD_TIMEOUT", 0.2)
     async with serving() as served, await served.raw(post(sample(1))) as stream:
         await Answers(stream).next()
         await stream.send_all(b"POST /v1/sam")

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from quart_trio import QuartTrio
 
-from pushsvc.app import lookup, ops, otlp, page, problems, publish, samples, streams, watchers
+from pushsvc.app import (
+    lookup,
+    ops,
+    otlp,
+    page,
+    problems,
+    producer,
+    publish,
+    samples,
+    streams,
+    watchers,
+)
 from pushsvc.app.connection import BoundedHTTPConnection, BoundedRequest
 from pushsvc.app.context import Context
 
@@ -22,6 +33,6 @@ def create_app(context: Context) -> QuartTrio:
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     problems.install(app)
-    for module in (streams, samples, publish, otlp, lookup, watchers, ops, page):
+    for module in (producer, streams, samples, publish, otlp, lookup, watchers, ops, page):
         module.install(app, context)
     return app

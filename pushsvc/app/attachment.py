@@ -79,15 +79,17 @@ class Attachment:
         return wish, start
 
     def negotiate(
-        self, query: bytes, accept: str | None, last_event_id: str | None
+        self, query: bytes, accept: str | None, last_event_id: str | None, address: str
     ) -> tuple[Offer, Wish, Start]:
         """What a request without an upgrade gets. Raises Problem; there is room if it doesn't."""
         offer = choose(accept)
         wish, start = self.read(query, last_event_id)
-        self.hub.admit(wish, start, trio.current_time())
+        self.hub.admit(wish, start, trio.current_time(), address)
         return offer, wish, start
 
-    def subscribe(self, wish: Wish, start: Start, carrier: Carrier, transport: str) -> Subscriber:
+    def subscribe(
+        self, wish: Wish, start: Start, carrier: Carrier, transport: str, address: str
+    ) -> Subscriber:
         """Attach a client. Raises what the hub does when it has no room."""
         subscriber = self.hub.subscribe(
             wish,
@@ -96,6 +98,7 @@ class Attachment:
             now=trio.current_time(),
             time_ms=now_ms(),
             transport=transport,
+            address=address,
         )
         self._context.pipeline.hurry()
         return subscriber

@@ -74,7 +74,7 @@ class Front:
         self._compress = context.pacing.compress
         self._engine = engine
 
-    def take(self, data: bytes, sock: socket.socket) -> bool:
+    def take(self, data: bytes, sock: socket.socket, address: str) -> bool:
         """Answer a connection's first bytes, if they are one whole request for a stream.
 
         If so the socket, which must be non-blocking, belongs to someone else when this returns; if
@@ -85,7 +85,7 @@ class Front:
         try:
             self._attachment.knock()
             request = parse_request(data)
-            decided = None if request is None else self._decide(request)
+            decided = None if request is None else self._decide(request, address)
         except Overloaded as problem:
             _refuse(sock, problem)
             return True
@@ -95,12 +95,12 @@ class Front:
             return False
         head, wire, wish, start = decided
         transport = wire.partition("-")[0]
-        subscriber = self._attachment.subscribe(wish, start, _NOBODY, transport)
+        subscriber = self._attachment.subscribe(wish, start, _NOBODY, transport, address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attachment.carry(self._engine, sock, subscriber, wire, head)
         return True
 
-    def _decide(self, request: h11.Request) -> tuple[bytes, Wire, Wish, Start] | None:
+    def _decide(self, request: h11.Request, address: str) -> tuple[bytes, Wire, Wish, Start] | None:
         """The head of the answer and what to attach; None for what is not a stream's business."""
         headers = fields_of(request)
         query = request.target.partition(b"?")[2]
@@ -109,7 +109,7 @@ class Front:
             if answer is None:
                 return None
             wish, start = self._attachment.read(query, None)
-            self._attachment.hub.admit(wish, start, trio.current_time())
+            self._attachment.hub.admit(wish, start, trio.current_time(), address)
             return *answer, wish, start
         accept = headers.get(b"accept")
         last_event_id = headers.get(b"last-event-id")
@@ -117,6 +117,7 @@ class Front:
             query,
             None if accept is None else accept.decode("latin-1"),
             None if last_event_id is None else last_event_id.decode("latin-1"),
+            address,
         )
         if offer.transport is Transport.LONGPOLL:
             return None

@@ -511,6 +511,7 @@ _PATHS: dict[str, Any] = {
                                             "enum": ["websocket", "sse", "ndjson", "longpoll"]
                                         },
                                         "view": _ref("Granted"),
+                                        "address": {"type": "string"},
                                         "seconds": {"type": "number"},
                                         "behind": {"type": "integer"},
                                         "stalled": {"type": ["number", "null"]},

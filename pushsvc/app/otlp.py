@@ -21,6 +21,7 @@ from quart_trio import QuartTrio
 from pushsvc.app import problems
 from pushsvc.app.connection import read_inflated
 from pushsvc.app.context import Context
+from pushsvc.app.producer import who
 from pushsvc.core.hub import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
 from pushsvc.ingest.otlp import Decoded
@@ -56,7 +57,7 @@ def install(app: QuartTrio, context: Context) -> None:
         decode = decoder.protobuf if request.mimetype == _PROTOBUF else decoder.json
         decoded = await trio.to_thread.run_sync(decode, body, now_ms(), limiter=decoding)
         refused: list[Refused] = []
-        await context.pipeline.submit(decoded.batch, refused=refused)
+        await context.pipeline.submit(decoded.batch, producer=who(request), refused=refused)
         decoder.remember(decoded)
         _judge(decoded, refused)
         context.hub.counts["otlp_points_refused"] += decoded.refusals.points

@@ -22,6 +22,7 @@ from quart_trio import QuartTrio
 
 from pushsvc.app import problems
 from pushsvc.app.context import Context
+from pushsvc.app.producer import who
 from pushsvc.core.hub import Applied
 from pushsvc.core.negotiate import choose_subprotocol
 from pushsvc.core.wire import Close
@@ -67,6 +68,7 @@ class _Producer:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._who = who(websocket)
         self._sending_since: float | None = None
 
     async def serve(self) -> None:
@@ -106,7 +108,7 @@ class _Producer:
         codec, body = (MSGPACK, message) if isinstance(message, bytes) else (JSON, message.encode())
         try:
             tag, batch = self._context.native.message(body, now_ms(), codec)
-            applied = await self._context.pipeline.submit(batch)
+            applied = await self._context.pipeline.submit(batch, producer=self._who)
         except Problem as problem:
             return _error(problem, tag)
         return _applied(applied, tag)

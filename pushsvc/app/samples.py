@@ -17,6 +17,7 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.connection import read_inflated, read_inflated_parts
 from pushsvc.app.context import Context
+from pushsvc.app.producer import who
 from pushsvc.core.hub import Applied
 from pushsvc.core.series import Batch
 from pushsvc.errors import Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
@@ -34,14 +35,14 @@ _REPORTED = 100
 """Refused lines that a report names one by one."""
 
 
-async def publish(context: Context, body: bytes) -> dict[str, Any]:
+async def publish(context: Context, body: bytes, producer: str) -> dict[str, Any]:
     """Apply a JSON body, and tell what became of it. Raises Problem."""
     arrived = now_ms()
     if len(body) > _BIG:
         batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
     else:
         batch = context.native.batch(body, arrived)
-    return _members(await context.pipeline.submit(batch))
+    return _members(await context.pipeline.submit(batch, producer=producer))
 
 
 def _members(applied: Applied) -> dict[str, Any]:
@@ -71,7 +72,8 @@ def install(app: QuartTrio, context: Context) -> None:
         key = None if header is None else read_key(header)
         body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
         if key is None:
-            return _json(_members(await context.pipeline.submit(await decode(body))))
+            batch = await decode(body)
+            return _json(_members(await context.pipeline.submit(batch, producer=who(request))))
         return _json(_members(await once(key, body)))
 
     async def decode(body: bytes) -> Batch:
@@ -99,7 +101,7 @@ def install(app: QuartTrio, context: Context) -> None:
         except BaseException:
             answers.forget(key)
             raise
-        return await context.pipeline.submit(batch, tell=settle)
+        return await context.pipeline.submit(batch, producer=who(request), tell=settle)
 
     async def upload() -> Response:
         """Apply NDJSON line by line as it arrives, and report at the end."""
@@ -130,7 +132,7 @@ def install(app: QuartTrio, context: Context) -> None:
     async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
         batch, errors = context.native.lines(lines, now_ms())
         if batch.rows:
-            report.add(await context.pipeline.submit(batch))
+            report.add(await context.pipeline.submit(batch, producer=who(request)))
         report.refuse(errors)
 
 

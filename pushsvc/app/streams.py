@@ -13,6 +13,7 @@ from quart import Response, request, websocket
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
 
+from pushsvc.address import group
 from pushsvc.app import parameters
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
@@ -43,6 +44,7 @@ class StreamBody(ResponseBody):
         self._streams = streams
         self._wish = wish
         self._start = start
+        self._address = group(request.remote_addr or "")
         self._sse = offer.transport is Transport.SSE
         self._connection = connection_of(request.scope)
         self._carrier = AsgiCarrier(cutter(self._connection))
@@ -50,7 +52,11 @@ class StreamBody(ResponseBody):
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
         subscriber = self._streams.subscribe(
-            self._wish, self._start, self._carrier, "sse" if self._sse else "ndjson"
+            self._wish,
+            self._start,
+            self._carrier,
+            "sse" if self._sse else "ndjson",
+            self._address,
         )
         wire: Wire = "sse-chunk" if self._sse else "ndjson-chunk"
         if self._streams.detach(self._connection, subscriber, wire):
@@ -107,6 +113,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 request.query_string,
                 ", ".join(request.headers.getlist("Accept")) or None,
                 request.headers.get("Last-Event-ID"),
+                group(request.remote_addr or ""),
             )
             if offer.transport is not Transport.LONGPOLL:
                 streams.knock()
@@ -128,6 +135,7 @@ def install(app: QuartTrio, context: Context) -> None:
             AsgiCarrier(cutter(connection)),
             wait=pacing.poll_wait if wait is None else min(wait, pacing.poll_wait),
             hurry=context.pipeline.hurry,
+            address=group(request.remote_addr or ""),
         )
         return _response(offer, body)
 
@@ -140,7 +148,9 @@ def install(app: QuartTrio, context: Context) -> None:
             carrier = AsgiCarrier(cutter(connection))
             try:
                 wish, start = streams.read(websocket.query_string, None)
-                subscriber = streams.subscribe(wish, start, carrier, "websocket")
+                subscriber = streams.subscribe(
+                    wish, start, carrier, "websocket", group(websocket.remote_addr or "")
+                )
             except Overloaded:
                 raise
             except Problem as problem:

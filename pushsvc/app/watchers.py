@@ -58,6 +58,7 @@ def _describe(subscriber: Subscriber, now: float) -> dict[str, Any]:
         # A whole session could be used to change what its stream shows.
         "session": subscriber.session[:8],
         "transport": subscriber.transport,
+        "address": subscriber.address,
         "view": {
             "select": [selector.text for selector in wish.selectors],
             "max_hz": wish.max_hz,

@@ -74,6 +74,8 @@ class Hub:
         self.views: dict[object, View] = {}
         self.subscribers: dict[str, Subscriber] = {}
         """By session."""
+        self.addresses: Counter[str] = Counter()
+        """How many subscribers come from where."""
         self.counts: Counter[str] = Counter()
         """Events since the start, for `totals`; of clients and views, those that are gone."""
         self._limits = limits
@@ -212,8 +214,10 @@ class Hub:
             merge or "all",  # type: ignore[arg-type]
         )
 
-    def admit(self, wish: Wish, start: Start, now: float) -> View:
+    def admit(self, wish: Wish, start: Start, now: float, address: str = "") -> View:
         """The view that a client would be attached to, if there is room for it.
+
+        `address` is what it is counted under among others that come from there.
 
         Raises Overloaded where there is none, Malformed for a cursor that this hub can't have
         given.
@@ -224,6 +228,15 @@ class Hub:
                 "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
             )
         self.refuse_when_full()
+        if self.addresses[address] >= self._limits.subscribers_per_address and address:
+            self.counts["subscribers_refused"] += 1
+            raise Overloaded(
+                "subscribers_per_address",
+                f"{self._limits.subscribers_per_address} subscribers are connected from your "
+                "address, the limit (limits.subscribers_per_address)",
+                retry_after=5.0,
+                limit="subscribers_per_address",
+            )
         return self._view(wish, now)
 
     def refuse_when_full(self) -> None:
@@ -249,13 +262,14 @@ class Hub:
         describe: Describe = "all",
         greet: bool = True,
         transport: str = "",
+        address: str = "",
     ) -> Subscriber:
         """Attach a client to the view of its wish; replaying and attaching are one step.
 
         `describe` is as in Replay; `greet` says whether a `hello` comes first. Raises what `admit`
         raises.
         """
-        view = self.admit(wish, start, now)
+        view = self.admit(wish, start, now, address)
         opening = view.open(
             self.seq,
             (start, describe),
@@ -271,9 +285,11 @@ class Hub:
             replay_points=self._pacing.replay_points,
             hello=self._hello(session, wish) if greet else None,
             transport=transport,
+            address=address,
             now=now,
         )
         self.subscribers[session] = subscriber
+        self.addresses[address] += 1
         self._attach(subscriber, view, now)
         self.counts["subscribed"] += 1
         return subscriber
@@ -314,6 +330,9 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber, *, now: float) -> None:
         """Let go of a client. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
+            self.addresses[subscriber.address] -= 1
+            if not self.addresses[subscriber.address]:
+                del self.addresses[subscriber.address]
             self._detach(subscriber, now)
             _count_client(self.counts, subscriber)
 

@@ -36,6 +36,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Bytes of one message from a dashboard."""
     messages_per_second: float = 20.0
     """Messages a dashboard may send, averaged over ten seconds."""
+    samples_per_second: float = 100_000.0
+    """Samples of one producer (its token, or else its address), averaged over ten seconds."""
+    connections_per_address: int = 1_000
+    """Connections from one address that carry no stream: producers, pages being loaded."""
+    subscribers_per_address: int = 4_000
+    """Dashboards connected from one address."""
     ingest_queue: int = 64
     """Batches that wait for the hub before producers are told to wait."""
     idempotency_keys: int = 50_000

@@ -51,6 +51,7 @@ class Subscriber:
         "_number",
         "_pending",
         "_replay",
+        "address",
         "blocked",
         "carrier",
         "cursor",
@@ -75,9 +76,12 @@ class Subscriber:
         replay_points: int,
         hello: Frame | None,
         transport: str,
+        address: str,
         now: float,
     ) -> None:
         self.session = session
+        self.address = address
+        """Where its client is."""
         self.transport = transport
         self.since = now
         """When it was attached (monotonic seconds)."""

@@ -94,7 +94,9 @@ class Process:
 def running(arguments: Sequence[str], cpu: int) -> Iterator[Process]:
     """Run Python with these arguments on one core; on leaving, the process is ended."""
     with (
-        tempfile.NamedTemporaryFile(prefix="bench-", suffix=".log") as errors,
+        # What it writes is gone with it, also where it becomes another program.
+        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
+        (Path(folder) / "stderr").open("wb") as errors,
         # In a session of its own, so that Ctrl-C reaches only this process, which ends the rest.
         subprocess.Popen(
             [sys.executable, *arguments],
@@ -102,6 +104,7 @@ def running(arguments: Sequence[str], cpu: int) -> Iterator[Process]:
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=ROOT,
+            env={**os.environ, "TMPDIR": folder},
             start_new_session=True,
         ) as child,
     ):

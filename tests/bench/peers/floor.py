@@ -78,7 +78,7 @@ def become_c() -> None:
     """Compile the same in C, and run that in place of this process. Raises OSError."""
     assert COMPILER is not None
     source = Path(__file__).with_suffix(".c")
-    program = Path(tempfile.mkdtemp(prefix="bench-")) / "floor"
+    program = Path(tempfile.mkdtemp()) / "floor"
     subprocess.run([COMPILER, "-O2", "-o", str(program), str(source)], check=True)
     heads = [transport.opening(name).decode() for name in ("websocket", "sse")]
     os.execv(program, [str(program), *heads])  # noqa: S606 - it was compiled just now

@@ -56,7 +56,7 @@ http {{
 
 def main() -> None:
     assert NGINX is not None
-    folder = tempfile.mkdtemp(prefix="bench-nchan-")
+    folder = tempfile.mkdtemp()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     configuration = Path(folder) / "nginx.conf"

@@ -46,17 +46,22 @@ _SPECIAL = (
 class ProducerConnection:
     """A connection that has brought nothing but small batches so far."""
 
-    def __init__(self, context: Context, stream: trio.SocketStream, first: bytes) -> None:
+    def __init__(
+        self, context: Context, stream: trio.SocketStream, first: bytes, producer: str
+    ) -> None:
         self._context = context
         self._stream = stream
         self._data = first
+        self._producer = producer
         self._idle = trio.CancelScope()
         self._last = False  # no request after this one
 
-    @staticmethod
-    def fits(first: bytes) -> bool:
-        """Whether a connection that begins so is one to be served here."""
-        return first.startswith(_REQUEST)
+    @classmethod
+    def open(
+        cls, context: Context, stream: trio.SocketStream, first: bytes, address: str
+    ) -> ProducerConnection | None:
+        """One for a connection that begins with a batch; None for any other."""
+        return cls(context, stream, first, address) if first.startswith(_REQUEST) else None
 
     def dismiss(self) -> None:
         """Answer the request that is under way, if one is, and take no other."""
@@ -104,9 +109,7 @@ class ProducerConnection:
             if self._last:
                 return None
             while (end := self._data.find(b"\r\n\r\n")) < 0:
-                if not _REQUEST.startswith(self._data[: len(_REQUEST)]) and not self.fits(
-                    self._data
-                ):
+                if self._data[: len(_REQUEST)] != _REQUEST[: len(self._data)]:
                     return 0
                 if len(self._data) > _MOST_HEAD:
                     return 0
@@ -116,7 +119,7 @@ class ProducerConnection:
                 if not self._data:
                     self._idle.deadline = trio.current_time() + _HEAD_TIMEOUT
                 self._data += more
-            return end + 4 if self.fits(self._data) else 0
+            return end + 4 if self._data.startswith(_REQUEST) else 0
         return None
 
     def _plain(self, head: bytes) -> dict[bytes, bytes] | None:
@@ -145,7 +148,8 @@ class ProducerConnection:
         """Apply the body; the status, media type, further fields and body of the answer."""
         try:
             await self._read_body(end)
-            members = await publish(self._context, self._data[start:end])
+            self._context.pipeline.quotas.refuse(self._producer, trio.current_time())
+            members = await publish(self._context, self._data[start:end], self._producer)
         except Problem as problem:
             document = problem.document()
             extra = ""
