@@ -26,12 +26,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from math import inf, isfinite, isnan
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import msgspec
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -48,7 +47,8 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Identity, Kind, Rows, identify, shorten
 from pushsvc.errors import Malformed, Rejected, TooLarge
-from pushsvc.ingest.otlp_names import Unit, labels, metric_name, read_unit
+from pushsvc.ingest.otlp_json import decode_request
+from pushsvc.ingest.otlp_names import Unit, fits, labels, metric_name, read_unit
 
 _NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 _KINDS: dict[int, Kind] = {1: "delta", 2: "counter"}
@@ -60,6 +60,13 @@ _REASONS = 5
 _GROWTH = 8
 """Bytes of series names and labels that a request may make, for each byte it may have: the labels
 of one histogram are written again for each of its buckets."""
+
+_OBJECTS = 4
+"""JSON objects for each sample that a request may have: they cost time before they can be looked
+at. A data point is one, and each of its attributes two, but 8 MiB of them are fewer than these."""
+
+_ATTRIBUTES = 128
+"""Attributes of a resource that are looked at."""
 
 _REMEMBERED_CHARACTERS = 1024
 """Series with longer names and labels are checked each time they come."""
@@ -137,17 +144,16 @@ class OtlpDecoder:
 
     def json(self, body: bytes, now_ms: int) -> Decoded:
         """Decode the JSON of OTLP, as `protobuf` does. Members that aren't known are ignored."""
-        request = ExportMetricsServiceRequest()
+        if body.count(b"{") > _OBJECTS * self.limits.batch_samples:
+            raise self.too_many()
         try:
-            document = msgspec.json.decode(body, type=dict[str, object])
-            json_format.ParseDict(
-                document, request, ignore_unknown_fields=True, max_recursion_depth=100
-            )
-        except (json_format.ParseError, ValueError, RecursionError) as error:
+            request = decode_request(body)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise Malformed(
                 "json", f"the body is not an ExportMetricsServiceRequest: {str(error)[:200]}"
             ) from None
-        return self._read(request, now_ms)
+        # It has the attributes of the message.
+        return self._read(cast(ExportMetricsServiceRequest, request), now_ms)
 
     def remember(self, decoded: Decoded) -> None:
         """A request was applied: its start times count from now on."""
@@ -170,13 +176,25 @@ class OtlpDecoder:
                 self._identities[name, pairs] = identity
         return identity
 
+    def too_many(self) -> TooLarge:
+        """What is said of a request with too much in it."""
+        return TooLarge(
+            "batch",
+            f"more than {self.limits.batch_samples} samples, data points or metrics in one "
+            "request (limits.batch_samples)",
+            limit="batch_samples",
+        )
+
     def _read(self, request: ExportMetricsServiceRequest, now_ms: int) -> Decoded:
         reading = _Reading(self, now_ms)
         for of_resource in request.resource_metrics:
+            reading.look()
             target = reading.target(of_resource.resource)
             latest: int | None = None
             for of_scope in of_resource.scope_metrics:
+                reading.look()
                 for metric in of_scope.metrics:
+                    reading.look()
                     time = reading.metric(metric, target.labels)
                     if time is not None:
                         latest = time if latest is None else max(latest, time)
@@ -215,13 +233,14 @@ class _Reading:
         self._latest = now_ms + round(limits.future_seconds * 1000)
         self._rows: dict[str, Rows] = {}
         self._samples = 0
+        self._looked = 0
         self._written = 0
         self._index = 0
 
     def target(self, resource: Resource) -> _Target:
         """Job, instance and what is promoted; the rest is for `target_info`."""
         ours, info, promoted = {}, [], []
-        for attribute in resource.attributes:
+        for attribute in islice(resource.attributes, _ATTRIBUTES):
             if attribute.key in ("service.name", "service.namespace", "service.instance.id"):
                 ours[attribute.key] = attribute.value.string_value
             elif attribute.key in self._decoder.promoted:
@@ -233,7 +252,10 @@ class _Reading:
             job = f"{namespace}/{job}"
         named = {"job": job, "instance": ours.get("service.instance.id", "")}
         named = {label: text for label, text in named.items() if text}
-        return _Target({**labels(promoted), **named}, labels(info))
+        most = self._decoder.limits.value_bytes
+        info = [attribute for attribute in info if fits(attribute.value, most)]
+        promoted = [attribute for attribute in promoted if fits(attribute.value, most)]
+        return _Target({**labels(promoted, most), **named}, labels(info, most))
 
     def describe(self, target: _Target, time: int) -> None:
         """Publish what else is known of a resource, as far as labels can hold it."""
@@ -287,11 +309,12 @@ class _Reading:
         help_text = _cut(metric.description, self._decoder.limits.value_bytes)
         latest: int | None = None
         for point in points:
+            self.look()
             if point.flags & _NO_VALUE:
                 self.decoded.silent += 1
                 continue
             try:
-                time = self._point(name, point, kind, unit, target, help_text)
+                time = self._point(what, name, point, kind, unit, target, help_text)
             except Rejected as error:
                 self._refuse(metric, error.detail)
             else:
@@ -303,6 +326,7 @@ class _Reading:
 
     def _point(
         self,
+        what: str,
         name: str,
         point: _Point,
         kind: Kind,
@@ -312,11 +336,18 @@ class _Reading:
     ) -> int:
         """Take in one point, all its samples or none. Raises Rejected."""
         time = self._time(point.time_unix_nano)
-        base = labels(point.attributes)
+        limits = self._decoder.limits
+        if len(point.attributes) > limits.labels:
+            raise Rejected(
+                "labels",
+                f"a point has {len(point.attributes)} attributes, the limit is {limits.labels} "
+                "(limits.labels)",
+            )
+        base = labels(point.attributes, limits.value_bytes)
         base.update(target)
         pairs = tuple(base.items())
         samples: list[tuple[Identity, _Part]] = []
-        parts = _parts(point, kind, unit.text)
+        parts = _parts(what, point, kind, unit.text)
         self._check_room(len(parts))
         for part in parts:
             own = pairs
@@ -380,11 +411,13 @@ class _Reading:
     def _check_room(self, samples: int) -> None:
         limits = self._decoder.limits
         if self._samples + samples > limits.batch_samples:
-            raise TooLarge(
-                "batch",
-                f"more than {limits.batch_samples} samples in one request (limits.batch_samples)",
-                limit="batch_samples",
-            )
+            raise self._decoder.too_many()
+
+    def look(self) -> None:
+        """Account for something that costs time, whether or not samples come of it."""
+        self._looked += 1
+        if self._looked > self._decoder.limits.batch_samples:
+            raise self._decoder.too_many()
 
     def _write(self, identity: Identity) -> None:
         """Account for the names and labels of a series that is new to this request."""
@@ -413,26 +446,35 @@ class _Reading:
         self.decoded.batch.rows.append(rows)
 
 
-def _parts(point: _Point, kind: Kind, unit: str) -> list[_Part]:
+def _parts(what: str, point: _Point, kind: Kind, unit: str) -> list[_Part]:
     """The samples of a data point; the last stands for the whole. Raises Rejected."""
-    if isinstance(point, NumberDataPoint):
-        which = point.WhichOneof("value")
+    if what in ("gauge", "sum"):
+        number = cast(NumberDataPoint, point)
+        which = number.WhichOneof("value")
         if which is None:
             raise Rejected("value", "a point has neither asDouble nor asInt")
-        return [_Part("", None, float(getattr(point, which)), kind, unit)]
-    if isinstance(point, SummaryDataPoint):
-        if not all(0 <= at.quantile <= 1 for at in point.quantile_values):
-            raise Rejected("quantile", "the quantiles of a summary lie between 0 and 1")
-        quantiles = [
-            _Part("", ("quantile", _number(at.quantile)), at.value, "gauge", unit)
-            for at in point.quantile_values
-            if isfinite(at.value)  # NaN: there was nothing to take a quantile of
-        ]
-        return [
-            *quantiles,
-            _Part("_sum", None, point.sum, kind, unit),
-            _Part("_count", None, float(point.count), kind),
-        ]
+        return [_Part("", None, float(getattr(number, which)), kind, unit)]
+    if what == "histogram":
+        return _histogram(cast(HistogramDataPoint, point), kind, unit)
+    return _summary(cast(SummaryDataPoint, point), unit)
+
+
+def _summary(point: SummaryDataPoint, unit: str) -> list[_Part]:
+    if not all(0 <= at.quantile <= 1 for at in point.quantile_values):
+        raise Rejected("quantile", "the quantiles of a summary lie between 0 and 1")
+    quantiles = [
+        _Part("", ("quantile", _number(at.quantile)), at.value, "gauge", unit)
+        for at in point.quantile_values
+        if isfinite(at.value)  # NaN: there was nothing to take a quantile of
+    ]
+    return [
+        *quantiles,
+        _Part("_sum", None, point.sum, "counter", unit),
+        _Part("_count", None, float(point.count), "counter"),
+    ]
+
+
+def _histogram(point: HistogramDataPoint, kind: Kind, unit: str) -> list[_Part]:
     bounds, counts = point.explicit_bounds, point.bucket_counts
     if (counts or bounds) and len(counts) != len(bounds) + 1:
         raise Rejected(
