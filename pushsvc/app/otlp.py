@@ -23,7 +23,7 @@ from pushsvc.app.connection import read_inflated
 from pushsvc.app.context import Context
 from pushsvc.core.hub import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
-from pushsvc.ingest.otlp import Decoded
+from pushsvc.ingest.otlp_reading import Decoded
 from pushsvc.pipeline import now_ms
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"

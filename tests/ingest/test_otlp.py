@@ -16,7 +16,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from pushsvc.core.limits import Limits
 from pushsvc.errors import Malformed, Problem, TooLarge
-from pushsvc.ingest.otlp import Decoded, OtlpDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.otlp_reading import Decoded
 
 NOW = 1_732_320_000_000
 T = str(NOW * 1_000_000)
