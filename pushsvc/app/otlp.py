@@ -24,12 +24,13 @@ from pushsvc.app.context import Context
 from pushsvc.app.producer import who
 from pushsvc.core.hub import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
-from pushsvc.ingest.otlp import Decoded
+from pushsvc.ingest.otlp_reading import Decoded
 from pushsvc.pipeline import now_ms
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
-_AT_ONCE = 2
-"""Requests that are decoded at the same time: what a message may grow to is had so often only."""
+_AT_ONCE = 1
+"""Requests that are decoded at the same time: a message of many empty parts grows to some fifty
+times its size, which is had once only."""
 
 _RPC_CODES = {408: 4, 413: 8, 429: 8, 503: 14}
 """google.rpc.Code by HTTP status: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""

@@ -10,11 +10,15 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from math import isfinite, isnan
 from typing import Any, NamedTuple
 
 import msgspec
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from pushsvc.core.series import shorten
+from pushsvc.errors import Rejected
 
 _NOT_IN_METRICS = re.compile(r"[^a-zA-Z0-9:]+")
 _NOT_IN_LABELS = re.compile(r"[^a-zA-Z0-9]+")
@@ -77,6 +81,7 @@ def metric_name(name: str, unit: Unit, *, total: bool = False) -> str:
     return f"_{joined}" if joined[0].isdigit() else joined
 
 
+@lru_cache(maxsize=4096)
 def label_name(key: str) -> str:
     """The label of an attribute; what a label may not have becomes `_`."""
     name = _NOT_IN_LABELS.sub("_", key)
@@ -91,22 +96,64 @@ def label_text(value: AnyValue) -> str:
     return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
 
 
-def labels(attributes: Iterable[KeyValue]) -> dict[str, str]:
+def fits(value: AnyValue, most: int) -> bool:
+    """Whether a value may be short enough for a label of so many bytes, at the first glance."""
+    which = value.WhichOneof("value")
+    if which == "string_value":
+        return len(value.string_value) <= most
+    if which in ("array_value", "kvlist_value", "bytes_value"):
+        return _size(value, most) <= most
+    return True
+
+
+def labels(attributes: Iterable[KeyValue], most: int) -> dict[str, str]:
     """Attributes as labels. Where two keys become one label their values are joined by `;`, in
-    the order of the keys."""
+    the order of the keys. Raises Rejected for a value that is longer than `most` bytes by far."""
+    attributes = list(attributes)
     found: dict[str, str] = {}
-    joined = False
-    pairs = [(attribute.key, attribute.value) for attribute in attributes]
-    for key, value in pairs:
-        label = label_name(key)
-        joined = joined or label in found
-        found[label] = label_text(value)
-    if joined:
+    for attribute in attributes:
+        value = attribute.value
+        if value.WhichOneof("value") == "string_value":
+            text = value.string_value
+        elif fits(value, most):
+            text = label_text(value)
+        else:
+            raise Rejected(
+                "label",
+                f"value of attribute {shorten(attribute.key)} is longer than {most} bytes "
+                "(limits.value_bytes)",
+                limit="value_bytes",
+            )
+        found[label_name(attribute.key)] = text
+    if len(found) < len(attributes):
         gathered: dict[str, list[str]] = {}
-        for key, value in sorted(pairs, key=lambda pair: pair[0]):
-            gathered.setdefault(label_name(key), []).append(label_text(value))
+        for attribute in sorted(attributes, key=lambda attribute: attribute.key):
+            label = label_name(attribute.key)
+            gathered.setdefault(label, []).append(label_text(attribute.value))
         found = {label: ";".join(texts) for label, texts in gathered.items()}
     return found
+
+
+def _size(value: AnyValue, most: int) -> int:
+    """The least that a value takes as JSON; beyond `most` it isn't looked at to its end."""
+    which = value.WhichOneof("value")
+    if which == "array_value":
+        size = 0
+        for inner in value.array_value.values:
+            size += 1 + _size(inner, most - size)
+            if size > most:
+                break
+        return size
+    if which == "kvlist_value":
+        size = 0
+        for pair in value.kvlist_value.values:
+            size += 4 + len(pair.key) + _size(pair.value, most - size)
+            if size > most:
+                break
+        return size
+    if which == "string_value":
+        return len(value.string_value)
+    return len(value.bytes_value) if which == "bytes_value" else 1
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from google.protobuf import json_format
 from hypothesis import example, given, settings
@@ -15,7 +16,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from pushsvc.core.limits import Limits
 from pushsvc.errors import Malformed, Problem, TooLarge
-from pushsvc.ingest.otlp import Decoded, OtlpDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.otlp_reading import Decoded
 
 NOW = 1_732_320_000_000
 T = str(NOW * 1_000_000)
@@ -312,6 +314,44 @@ def test_limits_of_a_request() -> None:
         OtlpDecoder(LIMITS).json(json.dumps(request(data)).encode(), NOW)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"resourceMetrics": [{}] * 51},
+        {"resourceMetrics": [{"scopeMetrics": [{}] * 51}]},
+        request(*[{}] * 51),
+        request(gauge("a", *[{}] * 51)),
+    ],
+)
+def test_what_takes_time_is_counted_too(document: dict[str, Any]) -> None:
+    with pytest.raises(TooLarge, match=r"limits\.batch_samples"):
+        decode(document)
+
+
+def test_attributes_that_are_many_or_large_are_not_looked_at() -> None:
+    nested: Any = 1
+    for _ in range(30):
+        nested = [nested, nested]
+        if len(str(nested)) > 10_000:
+            break
+    many = point(1, labels={f"l{i}": i for i in range(1000)})
+    roomy = msgspec.structs.replace(LIMITS, batch_samples=5_000)
+    for large in (nested, {"k": nested}, "x" * 41, [1] * 41):
+        resource = {"service.name": "shop", "big": large}
+        points = (point(1, labels={"l": large}), many, point(2))
+        decoded = decode(request(gauge("a", *points), resource=resource), OtlpDecoder(roomy))
+        assert decoded.refusals.points == 2
+        assert "limits.value_bytes" in decoded.refusals.message
+        assert "1000 attributes" in decoded.refusals.message
+        assert set(plain(decoded)) == {'a{job="shop"}'}
+
+
+def test_null_is_nothing() -> None:
+    body = {"resourceMetrics": [None, *request(gauge("a", point(1)))["resourceMetrics"]]}
+    body["resourceMetrics"][1]["resource"] = None
+    assert OtlpDecoder(LIMITS).json(json.dumps(body).encode(), NOW).batch.count == 1
+
+
 def test_memory_is_bounded() -> None:
     decoder = OtlpDecoder(LIMITS)
     for i in range(200):
@@ -322,19 +362,19 @@ def test_memory_is_bounded() -> None:
 
 
 def test_reasons_are_told_shortly() -> None:
-    bad = [gauge(f"x{i}", point(None)) for i in range(40)] + [gauge("x0", point(None))]
+    bad = [gauge(f"x{i}", point(None)) for i in range(20)] + [gauge("x0", point(None))]
     message = decode(request(*bad)).refusals.message
     assert message.count("neither") == 5
     assert "'x0': " in message
     assert "(2 points)" in message
-    assert message.endswith("and 35 more points")
+    assert message.endswith("and 15 more points")
 
 
 @pytest.mark.parametrize(
     "body",
     [
         b"{", b"[]", b'{"resourceMetrics":5}', b"\xff", b"[" * 100_000, b"",
-        b'{"resourceMetrics":' * 5000, b'{"resourceMetrics":[{"resource":{"attributes":"x"}}]}',
+        b'{"resourceMetrics":' * 150, b'{"resourceMetrics":[{"resource":{"attributes":"x"}}]}',
     ],
 )  # fmt: skip
 def test_bad_json_is_malformed(body: bytes) -> None:
