@@ -37,6 +37,11 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """PEM file with the certificate's key, not encrypted."""
     backlog: Annotated[int, msgspec.Meta(ge=1)] = 1024
     """Connections the kernel holds until they are accepted."""
+    drain_delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds between failing readiness and the first goodbye: what a load balancer takes to
+    notice."""
+    drain_timeout: Annotated[float, msgspec.Meta(ge=0)] = 15.0
+    """Seconds within which all subscribers are told to come back."""
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """Seconds that open requests get to finish when the service ends."""
 
@@ -262,7 +267,7 @@ def _expected(key: str) -> str:
         return "text"
     whole = kind is int or getattr(kind, "__origin__", None) is int
     noun = "a whole number" if whole else "a number"
-    if key == "server.shutdown_timeout":
+    if key in ("server.drain_delay", "server.drain_timeout", "server.shutdown_timeout"):
         return f"{noun}, 0 or more"
     return f"{noun} above 0, a million million at most"
 

@@ -1,12 +1,11 @@
 """The composition root: builds everything, and is the order in which it starts and stops.
 
-Stopping reads from the inside out: no new connections or streams, goodbye to subscribers, open
+Stopping reads from the inside out: no new streams, goodbye to subscribers, no new connections, open
 requests answered, connections cut, the ingest channel drained, the journal closed.
 """
 
 from __future__ import annotations
 
-import random
 import secrets
 import socket
 from collections.abc import Iterator
@@ -25,8 +24,7 @@ from pushsvc.app.producer_connection import ProducerConnection
 from pushsvc.config import Ingest, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
-from pushsvc.core.subscriber import Ending
-from pushsvc.core.wire import Close
+from pushsvc.drain import part_from_all
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
 from pushsvc.ingest.statsd import Aggregator
@@ -130,8 +128,9 @@ async def run_service(
                 await drain.wait()
                 _log.info("draining", subscribers=len(hub.subscribers))
                 draining.set()
+                await trio.sleep(where.drain_delay)
+                await part_from_all(hub, pacing.reconnects_per_second, where.drain_timeout)
                 server.stop_accepting()
-                dismiss(hub, pacing.goaway_spread)
                 cut = await finish(server, engine, settings.server.shutdown_timeout)
                 if cut:
                     _log.info("cut", connections=cut)
@@ -196,13 +195,6 @@ async def finish(server: Server, engine: Engine | None, seconds: float) -> int:
     if engine is not None:
         cut += await engine.finish(max(0.0, begin + seconds - trio.current_time()))
     return cut
-
-
-def dismiss(hub: Hub, spread: float) -> None:
-    """Tell every subscriber to come back, each at its own time within `spread` seconds."""
-    for subscriber in list(hub.subscribers.values()):
-        retry_ms = round(random.uniform(0.1, 1.0) * spread * 1000)
-        subscriber.carrier.end(Ending("drain", Close.RESTARTING, retry_ms=retry_ms))
 
 
 def url_of(listener: trio.SocketListener, scheme: str = "http") -> str:

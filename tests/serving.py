@@ -153,7 +153,7 @@ async def serving(
     ingest: Ingest | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
-    pacing = stream or Pacing(goaway_spread=0.2)
+    pacing = stream or Pacing()
     settings = Settings(
         server=server or Server(port=0),
         limits=limits or Limits(),

@@ -209,7 +209,7 @@ async def test_a_bomb_ends_the_stream_with_1009() -> None:
 
 
 async def test_compression_can_be_off() -> None:
-    async with serving(stream=Pacing(compress=False, goaway_spread=0.1)) as served:
+    async with serving(stream=Pacing(compress=False)) as served:
         offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
         async with await served.raw(HANDSHAKE[:-2] + offer) as stream:
             head = await stream.receive_some()

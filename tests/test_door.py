@@ -87,7 +87,7 @@ async def test_a_crowd_is_sent_away_before_it_costs(
     request_: bytes, detach: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = Limits(streams_per_second=5.0)
-    pacing = Pacing(detach=detach, goaway_spread=0.1)
+    pacing = Pacing(detach=detach)
     async with serving(limits=limits, stream=pacing) as served:
         heads = await open_streams(served, 40, request_)
         refused = [head for head in heads if head.startswith(b"HTTP/1.1 503 ")]

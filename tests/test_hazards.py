@@ -192,7 +192,7 @@ async def stalled(served: Served, series: int = 200) -> socket.socket:
 
 async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> None:
     # Hypercorn's Trio worker shields send_all: no timeout or cancellation of ours reaches it.
-    pacing = Pacing(max_hz=100, default_hz=100, goaway_spread=0.1)
+    pacing = Pacing(max_hz=100, default_hz=100)
     async with serving(stream=pacing, server=Server(port=0, shutdown_timeout=0.5)) as served:
         raw = await stalled(served)
         with contextlib.closing(raw):
@@ -221,7 +221,7 @@ async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> No
 
 
 async def test_a_stalled_client_is_parted_from() -> None:
-    pacing = Pacing(max_hz=100, default_hz=100, stall_timeout=1.5, goaway_spread=0.1)
+    pacing = Pacing(max_hz=100, default_hz=100, stall_timeout=1.5)
     async with serving(stream=pacing) as served:
         with contextlib.closing(await stalled(served)):
             await served.wait_metric("pushsvc_subscribers_stalled_total", 1)

@@ -181,7 +181,7 @@ async def test_json_a_million_deep(path: str) -> None:
 
 
 async def test_slow_bodies_and_heads_by_the_hundred() -> None:
-    pacing = Pacing(body_timeout=0.5, goaway_spread=0.1)
+    pacing = Pacing(body_timeout=0.5)
     slow = b"POST /v1/samples HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"
     async with serving(stream=pacing) as served:
         with crowd(served, 200, slow) as sockets:

@@ -20,7 +20,7 @@ LAYERS = (
     ("core",),  # the product without I/O
     ("address", "config", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
-    ("ingest", "transport"),
+    ("drain", "ingest", "transport"),
     ("door", "hypercorn_internals", "tls"),
     ("auth", "server", "statsd"),
     ("app",),

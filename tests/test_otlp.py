@@ -144,9 +144,7 @@ async def test_other_media_types_are_refused() -> None:
 
 async def test_an_exporter_is_told_to_come_back_when_the_hub_is_behind() -> None:
     limits = Limits(ingest_queue=1)
-    async with serving(
-        limits=limits, stream=Pacing(ingest_wait=0.001, goaway_spread=0.1)
-    ) as served:
+    async with serving(limits=limits, stream=Pacing(ingest_wait=0.001)) as served:
         answers: list[httpx.Response] = []
 
         async def push(name: str) -> None:

@@ -107,7 +107,7 @@ async def test_when_the_service_ends_producers_are_told() -> None:
 
 
 async def test_a_producer_that_takes_no_answers_is_cut_and_nobody_else_waits() -> None:
-    async with serving(stream=Pacing(stall_timeout=0.4, goaway_spread=0.1)) as served:
+    async with serving(stream=Pacing(stall_timeout=0.4)) as served:
         async with (
             await trio.open_tcp_stream(served.host, served.port) as stream,
             trio.open_nursery() as nursery,

@@ -290,7 +290,7 @@ async def test_a_full_channel_makes_the_producer_wait_then_come_back() -> None:
     # A channel of one batch, hardly any patience, and a journal that stands still while many
     # producers push at once: some are told to come back, and what was answered 2xx is there.
     limits = Limits(ingest_queue=1, batch_samples=20_000)
-    pacing = Pacing(ingest_wait=0.001, goaway_spread=0.1)
+    pacing = Pacing(ingest_wait=0.001)
     async with serving(limits=limits, stream=pacing) as served:
         answers: list[httpx.Response] = []
 

@@ -164,7 +164,7 @@ async def test_close_is_kept_to() -> None:
 
 
 async def test_a_body_that_stops_is_given_up() -> None:
-    pacing = Pacing(body_timeout=0.2, goaway_spread=0.1)
+    pacing = Pacing(body_timeout=0.2)
     async with serving(stream=pacing) as served:
         async with await served.raw(post(sample(1))[:-3]) as stream:
             status, fields, problem = await Answers(stream).next()

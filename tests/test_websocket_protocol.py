@@ -223,7 +223,7 @@ async def test_nothing_is_heard_after_a_close() -> None:
 
 
 async def test_who_answers_pings_stays_and_who_does_not_goes() -> None:
-    async with serving(stream=Pacing(heartbeat=0.5, goaway_spread=0.1)) as served:
+    async with serving(stream=Pacing(heartbeat=0.5)) as served:
         async with peer(served) as deaf, peer(served) as alive:
             with trio.move_on_after(3.5):
                 while True:

@@ -465,6 +465,12 @@ class Hub:
                 self.counts["ticks"] += 1
                 yield view
 
+    def flush(self, view: View, now: float) -> bool:
+        """Tick a view at once, whatever its rate; tells whether it has new frames."""
+        fresh = view.pending and view.tick(self.seq, now, self._pacing.replay_points)
+        self.counts["ticks"] += fresh
+        return fresh
+
     def sweep(self, now: float) -> None:
         """Drop samples that are too old, series that fell silent, and views nobody wants.
 

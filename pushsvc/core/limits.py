@@ -91,5 +91,5 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     compress: bool = True
     """Whether WebSockets whose client offers permessage-deflate have it, where that can be done
     once for everyone: on detached sockets."""
-    goaway_spread: float = 5.0
-    """Seconds over which drained clients are told to come back."""
+    reconnects_per_second: float = 500.0
+    """Drained clients that come back in one second, at the most."""

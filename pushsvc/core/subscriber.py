@@ -25,6 +25,8 @@ class Ending(msgspec.Struct, frozen=True):
     retry_ms: int | None = None
     """When to come back, for a `goaway`."""
     message: str = ""
+    flush: bool = False
+    """Whether the client is given first what it is owed."""
 
 
 class Carrier(Protocol):

@@ -162,11 +162,11 @@ class DetachedCarrier:
             self._finish()
             return
         for _ in range(_BURST):
-            if self._ending is not None:
-                self._say_goodbye(self._ending)
-                return
-            frame = self.subscriber.pull()
+            ending = self._ending
+            frame = self.subscriber.pull() if ending is None or ending.flush else None
             if frame is None:
+                if ending is not None:
+                    self._say_goodbye(ending)
                 return
             if not self._write(frame.encoded(self._wire)):
                 return
