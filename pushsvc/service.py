@@ -1,7 +1,7 @@
 """The composition root: builds everything, and is the order in which it starts and stops.
 
 Stopping reads from the inside out: no new connections or streams, goodbye to subscribers, open
-requests answered, connections cut, the ingest channel drained, the journal closed.
+requests answered, connections cut, StatsD flushed, the ingest channel drained, the journal closed.
 """
 
 from __future__ import annotations
@@ -94,9 +94,8 @@ async def run_service(
             await ticking.start(engine.run_tending)
         async with trio.open_nursery() as ingesting:
             await ingesting.start(pipeline.run_ingest)
-            async with (
-                trio.open_nursery() as gathering,
-                open_server(
+            async with trio.open_nursery() as gathering:
+                async with open_server(
                     app,
                     listeners,
                     message_bytes=limits.message_bytes,
@@ -104,21 +103,20 @@ async def run_service(
                     # For peers that are gone without a word; who stalls is parted from sooner.
                     user_timeout=2 * pacing.stall_timeout,
                     front=None if engine is None else Front(context, engine).take,
-                ) as server,
-            ):
-                if statsd is not None:
-                    await gathering.start(statsd.run)
-                url = url_of(listeners[0])
-                _log.info("serving", url=url, epoch=hub.epoch)
-                task_status.started(url)
-                await drain.wait()
-                _log.info("draining", subscribers=len(hub.subscribers))
-                draining.set()
-                server.stop_accepting()
-                dismiss(hub, pacing.goaway_spread)
-                cut = await finish(server, engine, settings.server.shutdown_timeout)
-                if cut:
-                    _log.info("cut", connections=cut)
+                ) as server:
+                    if statsd is not None:
+                        await gathering.start(statsd.run)
+                    url = url_of(listeners[0])
+                    _log.info("serving", url=url, epoch=hub.epoch)
+                    task_status.started(url)
+                    await drain.wait()
+                    _log.info("draining", subscribers=len(hub.subscribers))
+                    draining.set()
+                    server.stop_accepting()
+                    dismiss(hub, pacing.goaway_spread)
+                    cut = await finish(server, engine, settings.server.shutdown_timeout)
+                    if cut:
+                        _log.info("cut", connections=cut)
                 gathering.cancel_scope.cancel()
             pipeline.close()
         await journal.aclose()
