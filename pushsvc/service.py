@@ -1,7 +1,7 @@
 """The composition root: builds everything, and is the order in which it starts and stops.
 
 Stopping reads from the inside out: no new streams, goodbye to subscribers, no new connections, open
-requests answered, connections cut, the ingest channel drained, the journal closed.
+requests answered, connections cut, StatsD flushed, the ingest channel drained, the journal closed.
 """
 
 from __future__ import annotations
@@ -105,9 +105,8 @@ async def run_service(
             await ticking.start(engine.run_tending)
         async with trio.open_nursery() as ingesting:
             await ingesting.start(pipeline.run_ingest)
-            async with (
-                trio.open_nursery() as gathering,
-                open_server(
+            async with trio.open_nursery() as gathering:
+                async with open_server(
                     app,
                     listeners,
                     message_bytes=limits.message_bytes,
@@ -119,21 +118,20 @@ async def run_service(
                     certificate=certificate,
                     front=None if engine is None else Front(context, engine).take,
                     shorten=partial(ProducerConnection.open, context),
-                ) as server,
-            ):
-                if statsd is not None:
-                    await gathering.start(statsd.run)
-                _log.info("serving", url=url, epoch=hub.epoch)
-                task_status.started(url)
-                await drain.wait()
-                _log.info("draining", subscribers=len(hub.subscribers))
-                draining.set()
-                await trio.sleep(where.drain_delay)
-                await part_from_all(hub, pacing.reconnects_per_second, where.drain_timeout)
-                server.stop_accepting()
-                cut = await finish(server, engine, settings.server.shutdown_timeout)
-                if cut:
-                    _log.info("cut", connections=cut)
+                ) as server:
+                    if statsd is not None:
+                        await gathering.start(statsd.run)
+                    _log.info("serving", url=url, epoch=hub.epoch)
+                    task_status.started(url)
+                    await drain.wait()
+                    _log.info("draining", subscribers=len(hub.subscribers))
+                    draining.set()
+                    await trio.sleep(where.drain_delay)
+                    await part_from_all(hub, pacing.reconnects_per_second, where.drain_timeout)
+                    server.stop_accepting()
+                    cut = await finish(server, engine, settings.server.shutdown_timeout)
+                    if cut:
+                        _log.info("cut", connections=cut)
                 gathering.cancel_scope.cancel()
             pipeline.close()
         await journal.aclose()
