@@ -106,7 +106,7 @@ class Pipeline:
         hub is behind or the service is stopping.
         """
         submission = _Submission(batch, refused, tell)
-        if not batch.rows:
+        if not batch.rows and not batch.ended:
             nothing = Applied(0, self.hub.cursor, 0)
             submission.settle(nothing)
             await trio.lowlevel.checkpoint()
@@ -171,7 +171,7 @@ class Pipeline:
         else:
             batch, refused = self.hub.sift(batch)
             submission.refused += refused
-            if not batch.rows:
+            if not batch.rows and not batch.ended:
                 return Applied(0, self.hub.cursor, 0)
         samples = 0
         applied = None
@@ -246,8 +246,8 @@ def _pieces(batch: Batch) -> Iterator[Batch]:
         if start < count:
             piece.append(rows if start == 0 else _part(rows, start, count))
             room -= count - start
-    if piece:
-        yield Batch(piece)
+    if piece or batch.ended:
+        yield Batch(piece, batch.ended)
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:

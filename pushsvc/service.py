@@ -25,8 +25,10 @@ from pushsvc.config import Ingest, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
 from pushsvc.drain import part_from_all
+from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline, now_ms
@@ -78,6 +80,8 @@ async def run_service(
         limits=limits,
         pacing=pacing,
         native=NativeDecoder(limits),
+        remote_write=RemoteWriteDecoder(limits),
+        influx=InfluxDecoder(limits),
         otlp=OtlpDecoder(limits, settings.ingest.promoted),
         engine=engine,
         draining=draining,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections import Counter, deque
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -54,15 +55,16 @@ class _Echo:
         self.carrier.wake()
 
 
-def _enter(engine: Engine, sock: socket.socket, first: bytes) -> None:
+def _enter(engine: Engine, leave: Callable[[], None], sock: socket.socket, first: bytes) -> None:
     request = parse_request(first)
     answer = None if request is None else accept_websocket(fields_of(request), compress=True)
     if answer is None:
         sock.close()
+        leave()
         return
     head, wire = answer
     echo = _Echo()
-    hub = SimpleNamespace(unsubscribe=lambda *_, **__: None, counts=Counter())
+    hub = SimpleNamespace(unsubscribe=lambda *_, **__: leave(), counts=Counter())
     WebSocketCarrier(
         engine, cast("Any", hub), sock, cast("Any", echo), wire, lambda: cast("Any", echo), 30.0
     ).begin(head)
@@ -71,7 +73,7 @@ def _enter(engine: Engine, sock: socket.socket, first: bytes) -> None:
 async def main() -> None:
     engine = Engine()
     door = Door(
-        lambda sock, first, _: _enter(engine, sock, first),
+        lambda sock, first, address: _enter(engine, lambda: door.leave(address), sock, first),
         Counter(),
         most=100,
         most_per_address=100,

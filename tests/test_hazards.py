@@ -23,8 +23,10 @@ from pushsvc.config import Server
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.asgi import AsgiCarrier
@@ -63,6 +65,8 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             pacing=pacing,
             native=NativeDecoder(limits),
             otlp=OtlpDecoder(limits),
+            remote_write=RemoteWriteDecoder(limits),
+            influx=InfluxDecoder(limits),
             engine=None,
             draining=trio.Event(),
             crowd=crowd_allowance(limits, 0.0),

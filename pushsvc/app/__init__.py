@@ -5,6 +5,7 @@ from __future__ import annotations
 from quart_trio import QuartTrio
 
 from pushsvc.app import (
+    influx,
     lookup,
     ops,
     otlp,
@@ -12,6 +13,7 @@ from pushsvc.app import (
     problems,
     producer,
     publish,
+    remote_write,
     samples,
     streams,
     watchers,
@@ -33,6 +35,7 @@ def create_app(context: Context) -> QuartTrio:
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     problems.install(app)
-    for module in (producer, streams, samples, publish, otlp, lookup, watchers, ops, page):
+    producers = (samples, publish, otlp, remote_write, influx)
+    for module in (producer, *producers, streams, lookup, watchers, ops, page):
         module.install(app, context)
     return app

@@ -11,8 +11,10 @@ import trio
 from pushsvc.core.allowance import Allowance
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
+from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
 
@@ -25,6 +27,8 @@ class Context:
     pacing: Pacing
     native: NativeDecoder
     otlp: OtlpDecoder
+    remote_write: RemoteWriteDecoder
+    influx: InfluxDecoder
     engine: Engine | None
     """What carries detached sockets; None where all stay with the ASGI server."""
     draining: trio.Event

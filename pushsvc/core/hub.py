@@ -138,7 +138,7 @@ class Hub:
                 good.append(rows)
             else:
                 refused.append(Refused(rows, Rejected(code, conflict, series=text)))
-        return Batch(good), refused
+        return Batch(good, batch.ended), refused
 
     def apply(
         self,
@@ -177,6 +177,10 @@ class Hub:
             for view in series.views:
                 view.dirty[series.ref] = series
                 touched[view] = None
+        for identity in batch.ended:
+            ended = self.catalog.get(identity.text)
+            if ended is not None:
+                self._expire(ended)
         watchers = 0
         for view in touched:
             watchers += len(view.subscribers)
@@ -501,7 +505,7 @@ class Hub:
             view.dismiss(series, self._departures, self.seq)
             self._schedule.plan_tick(view)
         series.views.clear()
-        self.counts["series_expired"] += 1
+        self.counts["series_gone"] += 1
 
     def _close_idle(self, now: float, *, linger: float) -> None:
         idle = [
