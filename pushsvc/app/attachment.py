@@ -23,7 +23,7 @@ from pushsvc.transport.engine import Engine
 from pushsvc.transport.inbound import Conversation
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
 
-_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "wait")
+_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "heartbeat", "wait")
 
 
 class Attachment:
@@ -95,10 +95,7 @@ class Attachment:
         ending = former.ending if isinstance(former, AsgiCarrier) else None
         carrier: DetachedCarrier
         if wire == "websocket":
-            beat = self._context.pacing.heartbeat
-            carrier = WebSocketCarrier(
-                engine, self.hub, sock, subscriber, self.conversation(), beat
-            )
+            carrier = WebSocketCarrier(engine, self.hub, sock, subscriber, self.conversation())
         else:
             carrier = DetachedCarrier(engine, self.hub, sock, subscriber, wire)
         if ending is None:
