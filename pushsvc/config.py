@@ -174,6 +174,12 @@ def load(
             )
         pacing = msgspec.structs.replace(pacing, default_hz=pacing.max_hz)
         settings = msgspec.structs.replace(settings, stream=pacing)
+    if pacing.min_heartbeat > pacing.max_heartbeat:
+        key = max(("stream.min_heartbeat", "stream.max_heartbeat"), key=origins.__contains__)
+        raise ConfigError(
+            f"{origins[key]}: stream.min_heartbeat ({pacing.min_heartbeat:g}) must not be more "
+            f"than stream.max_heartbeat ({pacing.max_heartbeat:g})"
+        )
     return Loaded(settings, origins)
 
 

@@ -43,6 +43,7 @@ class _Echo:
         self.carrier: Any = None
         self.blocked = 0
         self.is_current = False
+        self.view = SimpleNamespace(wish=SimpleNamespace(heartbeat=30.0))
         self._frames: deque[Frame] = deque()
 
     def pull(self) -> Frame | None:
@@ -66,7 +67,7 @@ def _enter(engine: Engine, leave: Callable[[], None], sock: socket.socket, first
     echo = _Echo()
     hub = SimpleNamespace(unsubscribe=lambda *_, **__: leave(), counts=Counter())
     WebSocketCarrier(
-        engine, cast("Any", hub), sock, cast("Any", echo), wire, lambda: cast("Any", echo), 30.0
+        engine, cast("Any", hub), sock, cast("Any", echo), wire, lambda: cast("Any", echo)
     ).begin(head)
 
 

@@ -104,6 +104,8 @@ def test_a_variable_is_refused_by_name(variable: str, value: str, says: str) -> 
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ConfigError, match="must not be more than"):
         load(None, {}, [("--set", "stream.default_hz", "70")])
+    with pytest.raises(ConfigError, match=r"^--set stream.min_heartbeat: .*must not be more than"):
+        load(None, {}, [("--set stream.min_heartbeat", "stream.min_heartbeat", "70")])
     with pytest.raises(ConfigError, match=r"did you mean limits\.series"):
         load(None, {}, [("--set", "limits.serie", "1")])
     with pytest.raises(ConfigError, match="No such file"):

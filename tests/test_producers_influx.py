@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import trio
-from influxdb_client import InfluxDBClient, Point, WritePrecision
+from influxdb_client.client.influxdb_client import InfluxDBClient
+from influxdb_client.client.write.point import Point
 from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
 from pushsvc.core.limits import Limits
@@ -29,7 +31,7 @@ async def test_the_official_client(compressed: bool) -> None:
         with InfluxDBClient(url=url, token="any", org="any", enable_gzip=compressed) as client:  # noqa: S106
             assert client.ping()
             with client.write_api(write_options=SYNCHRONOUS) as writer:
-                point = Point("room").tag("place", "the lab").field("celsius", 21.5)
+                point = Point("room").tag("place", "the lab").field("celsius", 21.5)  # type: ignore[no-untyped-call]
                 writer.write("any", record=point.field("open", True).field("note", "a, b"))
                 record = {"measurement": "hits", "tags": {"code": "200"}, "fields": {"value": 7}}
                 writer.write("any", record=[record], write_precision=WritePrecision.S)

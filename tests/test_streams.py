@@ -206,6 +206,42 @@ async def test_quiet_streams_beat(transport: str) -> None:
             assert points["id"] != beyond["id"]
 
 
+@pytest.mark.parametrize("transport", ["websocket", "sse", "ndjson"])
+async def test_a_client_says_how_long_a_quiet_its_path_bears(transport: str) -> None:
+    async with serving(stream=Pacing(min_heartbeat=0.1)) as served:
+        async with stream(served, transport, select="a", heartbeat="0.25") as documents:
+            hello = await next_of(documents, "hello")
+            assert hello["heartbeat"] == 0.2
+            begin = trio.current_time()
+            for _ in range(3):
+                await next_of(documents, "heartbeat")
+            assert trio.current_time() - begin == pytest.approx(0.6, abs=0.15)
+            # It may say so later as well; what is left out stays.
+            target = f"/v1/stream/{hello['session']}"
+            answer = await served.http.post(target, json={"type": "watch", "heartbeat": "400ms"})
+            assert answer.status_code == 200
+            assert (await next_of(documents, "hello"))["heartbeat"] == 0.4
+            await served.http.post(target, json={"type": "watch", "max_hz": 1})
+            assert (await next_of(documents, "hello"))["heartbeat"] == 0.4
+
+
+async def test_a_poll_answers_within_the_heartbeat_that_was_asked_for() -> None:
+    async with serving(stream=Pacing(min_heartbeat=0.1)) as served:
+        with trio.fail_after(5):
+            answer = await served.http.get(
+                "/v1/stream?heartbeat=0.2&wait=20", headers={"Accept": "application/json"}
+            )
+        assert answer.json()["documents"] == []
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "", "inf"])
+async def test_a_heartbeat_that_is_no_time_is_refused(text: str) -> None:
+    async with serving() as served:
+        answer = await served.http.get(f"/v1/stream?heartbeat={text}")
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "heartbeat"
+
+
 async def test_a_poll_without_news_answers_in_time_with_a_cursor() -> None:
     async with serving() as served:
         cursor = (await served.publish({"name": "a", "value": 1}))["id"]

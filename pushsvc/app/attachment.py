@@ -30,7 +30,7 @@ _QUERIES = 256
 """Recent queries that are known by heart: after a restart many come with the same."""
 _CROWD_RETRY = 5.0
 """Seconds after which, give or take a half, who came in too large a crowd is to come back."""
-_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "wait")
+_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "heartbeat", "wait")
 
 
 class Attachment:
@@ -134,9 +134,8 @@ class Attachment:
         ending = former.ending if isinstance(former, AsgiCarrier) else None
         carrier: DetachedCarrier
         if wire in ("websocket", "websocket-deflate"):
-            beat = self._context.pacing.heartbeat
             carrier = WebSocketCarrier(
-                engine, self.hub, sock, subscriber, wire, self._make_conversation, beat
+                engine, self.hub, sock, subscriber, wire, self._make_conversation
             )
         else:
             carrier = DetachedCarrier(engine, self.hub, sock, subscriber, wire)

@@ -197,6 +197,7 @@ _SCHEMAS: dict[str, Any] = {
             "window": {"type": ["string", "number", "null"]},
             "max_hz": {"type": ["number", "null"], "exclusiveMinimum": 0},
             "merge": {"enum": [*_MERGE["enum"], None]},
+            "heartbeat": {"type": ["string", "number", "null"]},
         },
         ["type"],
         closed=True,
@@ -364,6 +365,12 @@ _PATHS: dict[str, Any] = {
                     "max_hz", {"type": "number", "exclusiveMinimum": 0}, "Frames a second at most."
                 ),
                 _parameter("merge", _MERGE, "What becomes of several samples within one frame."),
+                _parameter(
+                    "heartbeat",
+                    {"type": "string"},
+                    "Seconds of quiet that the way here bears: after that many comes a heartbeat, "
+                    "within bounds; hello says after how many. A long poll is answered by then.",
+                ),
                 _parameter("wait", {"type": "string"}, "Long poll: how long to wait for news."),
                 _parameter(
                     "Last-Event-ID", _CURSOR, "As EventSource sends it; beats since.", "header"

@@ -56,7 +56,12 @@ def seconds(args: MultiDict[str, str], name: str) -> float | None:
 
 def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
     """What a stream asks to watch, as granted."""
-    return hub.grant(selectors(args, limits), number(args, "max_hz"), args.get("merge"))
+    return hub.grant(
+        selectors(args, limits),
+        number(args, "max_hz"),
+        args.get("merge"),
+        seconds(args, "heartbeat"),
+    )
 
 
 def start(args: MultiDict[str, str]) -> Start:

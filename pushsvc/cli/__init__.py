@@ -14,6 +14,7 @@ _COMMANDS = {
     "tail": "Show live samples in the terminal.",
     "publish": "Send NDJSON samples from a file or standard input.",
     "drain": "End a service on this machine, and wait until it has ended.",
+    "health": "Ask a running service whether it takes traffic.",
     "check-config": "Print the configuration that `serve` would run with.",
 }
 

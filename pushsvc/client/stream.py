@@ -85,9 +85,11 @@ class Stream:
         window: str | None = None,
         max_hz: float | None = None,
         merge: str | None = None,
+        heartbeat: float | None = None,
     ) -> None:
         """Change what is watched: now if connected, and for every connection from here on."""
-        changes = {"select": list(select), "window": window, "max_hz": max_hz, "merge": merge}
+        changes: dict[str, Any] = {"select": list(select), "window": window, "max_hz": max_hz}
+        changes |= {"merge": merge, "heartbeat": heartbeat}
         changes = {name: value for name, value in changes.items() if value is not None}
         self._parameters.update(changes)
         if self._socket is not None:
@@ -223,16 +225,19 @@ async def connect(
     window: str | None = None,
     max_hz: float | None = None,
     merge: str | None = None,
+    heartbeat: float | None = None,
     retries: int | None = None,
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
-    `select` are PromQL selectors, none for every series; `since` a cursor to go on from. It
-    reconnects for ever, with full jitter; with `retries`, it gives up if so many more attempts
-    fail before it was ever connected. Nothing happens until the stream is iterated over.
+    `select` are PromQL selectors, none for every series; `since` a cursor to go on from;
+    `heartbeat` the seconds of quiet that the way there bears. It reconnects for ever, with full
+    jitter; with `retries`, it gives up if so many more attempts fail before it was ever connected.
+    Nothing happens until the stream is iterated over.
     """
     parameters: dict[str, Any] = {"select": list(select)}
-    optional = {"since": since, "window": window, "max_hz": max_hz, "merge": merge}
+    optional: dict[str, Any] = {"since": since, "window": window, "max_hz": max_hz}
+    optional |= {"merge": merge, "heartbeat": heartbeat}
     parameters.update({name: value for name, value in optional.items() if value is not None})
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:

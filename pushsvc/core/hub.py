@@ -82,7 +82,7 @@ class Hub:
         self._retention = retention
         self._pacing = pacing
         self._make_session = make_session
-        self._schedule = Schedule(pacing.heartbeat)
+        self._schedule = Schedule()
         self._arrivals = Arrivals()
         self._to_sweep: list[Series] = []
         self._departed: deque[tuple[int, int, Series]] = deque(maxlen=10_000)
@@ -197,7 +197,13 @@ class Hub:
 
     # -- dashboards come and go ------------------------------------------------------------------
 
-    def grant(self, selectors: Iterable[Selector], max_hz: float | None, merge: str | None) -> Wish:
+    def grant(
+        self,
+        selectors: Iterable[Selector],
+        max_hz: float | None,
+        merge: str | None,
+        heartbeat: float | None = None,
+    ) -> Wish:
         """What is granted of what was asked for. Raises Malformed and Rejected."""
         distinct = {selector.text: selector for selector in selectors}
         if len(distinct) > self._limits.selectors:
@@ -216,6 +222,7 @@ class Hub:
             tuple(distinct[text] for text in sorted(distinct)),
             hz,
             merge or "all",  # type: ignore[arg-type]
+            self._pacing.grant_heartbeat(heartbeat),
         )
 
     def admit(self, wish: Wish, start: Start, now: float, address: str = "") -> View:
@@ -366,7 +373,7 @@ class Hub:
         return wire.hello(
             self.epoch,
             session,
-            self._pacing.heartbeat,
+            wish.heartbeat,
             max_hz=wish.max_hz,
             merge=wish.merge,
             select=[selector.text for selector in wish.selectors],
@@ -457,7 +464,7 @@ class Hub:
             fresh = False
             if view.pending and now >= view.next_tick:
                 fresh = view.tick(self.seq, now, self._pacing.replay_points)
-            elif view.subscribers and now >= view.last_frame + self._pacing.heartbeat:
+            elif view.subscribers and now >= view.last_frame + view.wish.heartbeat:
                 # A slow view has heartbeats while it gathers, and those move no cursor.
                 view.beat(view.seq if view.pending else self.seq, now, time_ms)
                 fresh = True

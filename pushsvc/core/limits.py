@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 
@@ -23,7 +25,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     series: int = 100_000
     """Live series in the hub."""
     views: int = 1_000
-    """Distinct views (selectors, rate, merge) that are watched at the same time."""
+    """Distinct views (selectors, rate, merge, heartbeat) that are watched at the same time."""
     subscribers: int = 16_000
     """Dashboards connected to this process."""
     streams_per_second: float = 2_000.0
@@ -74,6 +76,24 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The rate of a stream that did not ask for one."""
     heartbeat: float = 15.0
     """Seconds of quiet after which a heartbeat is sent; announced in `hello`."""
+    min_heartbeat: float = 5.0
+    """The shortest that a client may ask for; longer ones are granted in multiples of it."""
+    max_heartbeat: float = 60.0
+    """The longest that a client may ask for."""
+
+    def grant_heartbeat(self, asked: float | None) -> float:
+        """The interval for who asked for this one: never a longer, unless it is below the bounds.
+
+        Views are told apart by it, so only a dozen intervals are granted. `heartbeat` always is,
+        also where it lies outside of the bounds.
+        """
+        if asked is None or asked == self.heartbeat:
+            return self.heartbeat
+        if asked < self.min_heartbeat:
+            return min(self.min_heartbeat, self.heartbeat)
+        steps = math.floor(min(asked, self.max_heartbeat) / self.min_heartbeat + 1e-9)
+        return round(max(steps, 1) * self.min_heartbeat, 3)
+
     stall_timeout: float = 30.0
     """Seconds a client may make no progress before it is parted from."""
     poll_wait: float = 25.0

@@ -14,8 +14,7 @@ class Schedule:
     The second isn't moved with each frame but looks again when its time has come.
     """
 
-    def __init__(self, heartbeat: float) -> None:
-        self._heartbeat = heartbeat
+    def __init__(self) -> None:
         self._entries: list[tuple[float, int, View, bool]] = []  # at, order, view, for a beat?
         self._order = 0  # tie-break
 
@@ -32,7 +31,7 @@ class Schedule:
         """Look at a view when it has been quiet for a heartbeat, if it has."""
         if not view.beat_planned:
             view.beat_planned = True
-            self._plan(view.last_frame + self._heartbeat, view, beat=True)
+            self._plan(view.last_frame + view.wish.heartbeat, view, beat=True)
 
     def _plan(self, at: float, view: View, *, beat: bool) -> None:
         self._order += 1

@@ -1,9 +1,9 @@
 """A view: what one kind of dashboard watches, worked out once for everyone who watches it.
 
-Whoever asks for the same selectors, rate and merge mode attaches to the same view. When samples
-arrive for one of its series the view is *dirty*; a tick turns all that changed into frames, at
-once after quiet and then no faster than its rate. Recent frames stay in a ring, so that readers a
-little behind share them too.
+Whoever asks for the same selectors, rate, merge mode and heartbeat attaches to the same view. When
+samples arrive for one of its series the view is *dirty*; a tick turns all that changed into frames,
+at once after quiet and then no faster than its rate. Recent frames stay in a ring, so that readers
+a little behind share them too.
 """
 
 from __future__ import annotations
@@ -36,11 +36,16 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
     selectors: tuple[Selector, ...]
     max_hz: float
     merge: Merge
+    heartbeat: float
+    """Seconds of quiet after which a heartbeat is due. It is the view's and not the client's, so
+    that a heartbeat is a frame like any other: made once, shared, and at the pace of nobody who
+    asked for another."""
 
     @property
-    def key(self) -> tuple[tuple[str, ...], float, Merge]:
+    def key(self) -> tuple[tuple[str, ...], float, Merge, float]:
         """Equal for wishes that the same frames fulfil."""
-        return tuple(sorted({s.text for s in self.selectors})), self.max_hz, self.merge
+        texts = tuple(sorted({s.text for s in self.selectors}))
+        return texts, self.max_hz, self.merge, self.heartbeat
 
 
 class Opening(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields
     """History wanted of series that were not watched before."""
     max_hz: float | None = None
     merge: str | None = None
+    heartbeat: str | float | None = None
 
 
 _decode = msgspec.json.Decoder(Watch).decode
@@ -58,6 +59,9 @@ def apply_watch(
         selectors or (parse('{__name__=~".+"}', limits),),
         current.max_hz if watch.max_hz is None else watch.max_hz,
         current.merge if watch.merge is None else watch.merge,
+        current.heartbeat
+        if watch.heartbeat is None
+        else parse_duration(str(watch.heartbeat), "heartbeat"),
     )
     hub.watch(session, wish, window, now=now, time_ms=time_ms)
     return wish

@@ -36,7 +36,6 @@ class WebSocketCarrier(DetachedCarrier):
         "_heard_at",
         "_incoming",
         "_make_conversation",
-        "_ping_interval",
         "_pinged_at",
     )
 
@@ -48,27 +47,26 @@ class WebSocketCarrier(DetachedCarrier):
         subscriber: Subscriber,
         wire: Wire,
         make_conversation: Callable[[], Conversation],
-        ping_interval: float,
     ) -> None:
         super().__init__(engine, hub, sock, subscriber, wire)
         self._make_conversation = make_conversation
         self._conversation: Conversation | None = None
         self._incoming: Incoming | None = None
-        self._ping_interval = ping_interval
         self._heard_at = trio.current_time()
         self._pinged_at: float | None = None
         self._close_by: float | None = None
 
     def tend(self, now: float) -> None:
-        """Ping who was not heard for an interval; cut who doesn't answer within another."""
+        """Ping who was not heard for a heartbeat; cut who doesn't answer within another."""
+        interval = self.subscriber.view.wish.heartbeat
         if self._close_by is not None:
             if now >= self._close_by:
                 self.abort()
         elif self._pinged_at is not None:
-            if now - self._pinged_at >= self._ping_interval:
+            if now - self._pinged_at >= interval:
                 self._hub.counts["subscribers_unanswering"] += 1
                 self.abort()
-        elif now - self._heard_at >= self._ping_interval and self._tail is None:
+        elif now - self._heard_at >= interval and self._tail is None:
             self._pinged_at = now
             self._write(_PING)
 

@@ -217,3 +217,23 @@ def test_tail_draws_a_table_on_a_terminal() -> None:
         assert b"node_load1" in seen
         assert b"host=web1" in seen
         assert b"Traceback" not in seen
+
+
+def test_health_is_what_a_container_asks_itself() -> None:
+    with started("serve", "--port", "0") as (process, url):
+        well = run("health", "--url", url)
+        assert (well.returncode, well.stdout) == (0, "ok\n")
+        process.terminate()
+        process.wait(10)
+        gone = run("health", "--url", url)
+        assert gone.returncode == 1
+        assert gone.stderr.startswith(f"pushsvc: {url}: ")
+    assert run("health", "--url", "nonsense").returncode == 2
+
+
+def test_health_is_patient_only_for_so_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        begin = time.monotonic()
+        assert run("health", "--url", url, "--timeout", "0.3").returncode == 1
+        assert time.monotonic() - begin < 5

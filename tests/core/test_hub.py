@@ -37,7 +37,7 @@ class TestViews:
 
     def test_whatever_the_order_in_which_they_are_wished(self) -> None:
         a, b = parse("a"), parse("b")
-        keys = {Wish(chosen, 1.0, "all").key for chosen in ((a, b), (b, a), (a, b, a))}
+        keys = {Wish(chosen, 1.0, "all", 15.0).key for chosen in ((a, b), (b, a), (a, b, a))}
         assert len(keys) == 1
 
     def test_hardly_different_rates_are_the_same(self) -> None:
@@ -57,6 +57,7 @@ class TestViews:
             world.wish("a", max_hz=5),
             world.wish("a", merge="last"),
             world.wish("a", merge="envelope"),
+            world.wish("a", heartbeat=5),
         ]
         assert len({world.subscribe(wish).view for wish in wishes}) == len(wishes)
 

@@ -224,6 +224,44 @@ class TestHeartbeats:
         assert len(pass_time(world, 0.2)) == 1
         assert len(pass_time(world, 15.0)) == 1
 
+    def test_come_as_often_as_each_was_granted(self) -> None:
+        world = World(pacing=Pacing(heartbeat=15.0))
+        often = world.subscribe(world.wish("a", heartbeat=5))
+        usual = world.subscribe(world.wish("a"))
+        seldom = world.subscribe(world.wish("a", heartbeat=30))
+        pass_time(world, 60.0)
+        counts = [types(each).count("heartbeat") for each in (often, usual, seldom)]
+        assert counts == [12, 4, 2]
+
+    @pytest.mark.parametrize(
+        ("asked", "granted"),
+        [
+            (None, 15.0),
+            (15.0, 15.0),
+            (12.0, 10.0),
+            (5.0, 5.0),
+            (1.0, 5.0),
+            (0.0, 5.0),
+            (59.9, 55.0),
+            (3600.0, 60.0),
+        ],
+    )
+    def test_are_granted_within_bounds_and_in_steps(
+        self, asked: float | None, granted: float
+    ) -> None:
+        assert World().wish("a", heartbeat=asked).heartbeat == granted
+
+    def test_a_bound_never_keeps_from_what_everyone_else_has(self) -> None:
+        assert Pacing(heartbeat=2.0).grant_heartbeat(1.0) == 2.0
+        assert Pacing(heartbeat=90.0).grant_heartbeat(90.0) == 90.0
+        assert Pacing(min_heartbeat=0.1, max_heartbeat=0.9).grant_heartbeat(0.3) == 0.3
+
+    @given(st.floats(0.0, 1e9))
+    def test_make_few_views(self, asked: float) -> None:
+        granted = Pacing().grant_heartbeat(asked)
+        assert granted in range(5, 61, 5)
+        assert granted <= max(asked, 5.0)
+
     def test_go_on_after_a_change_of_view(self) -> None:
         world = World()
         subscriber = world.subscribe(world.wish("a"))

@@ -89,9 +89,15 @@ class World:
                 subscriber.carrier.wake()
         return count
 
-    def wish(self, *selectors: str, max_hz: float | None = None, merge: str | None = None) -> Wish:
+    def wish(
+        self,
+        *selectors: str,
+        max_hz: float | None = None,
+        merge: str | None = None,
+        heartbeat: float | None = None,
+    ) -> Wish:
         parsed = [parse(text, self.limits) for text in selectors or ['{__name__=~".+"}']]
-        return self.hub.grant(parsed, max_hz, merge)
+        return self.hub.grant(parsed, max_hz, merge, heartbeat)
 
     def subscribe(
         self,

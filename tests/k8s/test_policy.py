@@ -1,0 +1,399 @@
+"""What has to hold between the numbers of different objects, and between them and the program."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pushsvc
+from pushsvc.app import create_app
+from pushsvc.cli import main
+from pushsvc.config import ConfigError, Settings, load
+from pushsvc.core.limits import Pacing
+from tests.k8s.manifests import BUILDS, FRONTS, K8S, Object, built, container, of_kind, one
+from tests.serving import serving
+from tests.test_hazards import context
+
+MIB = 2**20
+FACTOR = 4
+"""How many heartbeats fit into an idle timeout, at the least: some may be late or lost."""
+
+
+def settings() -> Settings:
+    return load(K8S / "base" / "pushsvc.toml", {}).settings
+
+
+def seconds(text: str | int) -> float:
+    """A duration as Kubernetes, Gateway API and HAProxy write it; a bare number is seconds."""
+    parts = re.findall(r"([0-9]+)(ms|s|m|h|)", str(text))
+    assert "".join(a + b for a, b in parts) == str(text)
+    factors = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
+    return sum(int(number) * factors[unit] for number, unit in parts)
+
+
+def pod(build: str = "base") -> Object:
+    spec: Object = one(built(build), "Deployment")["spec"]["template"]["spec"]
+    return spec
+
+
+def annotations_of(front: str, kind: str = "Ingress") -> dict[str, str]:
+    found: dict[str, str] = one(built(f"components/{front}"), kind)["metadata"]["annotations"]
+    return found
+
+
+def idle_timeouts(front: str) -> dict[str, float]:
+    """What cuts a stream for being quiet, by the name of its setting."""
+    objects = built(f"components/{front}")
+    found: dict[str, float] = {}
+    for each in of_kind(objects, "Ingress"):
+        for name, value in each["metadata"].get("annotations", {}).items():
+            if re.search(r"(proxy-(read|send)-timeout|timeout-server)$", name):
+                found[name] = seconds(value)
+            for key, number in re.findall(r"(idle_timeout\.timeout_seconds)=([0-9]+)", value):
+                found[key] = seconds(number)
+    for kind in ("BackendTrafficPolicy", "ClientTrafficPolicy"):
+        for each in of_kind(objects, kind):
+            found[kind] = seconds(each["spec"]["timeout"]["http"]["streamIdleTimeout"])
+    return found
+
+
+def total_timeouts(front: str) -> dict[str, float]:
+    """What ends a stream however busy it is; 0 is never."""
+    objects = built(f"components/{front}")
+    found: dict[str, float] = {}
+    for each in of_kind(objects, "HTTPRoute"):
+        for rule in each["spec"]["rules"]:
+            if rule["matches"][0]["path"]["value"] == "/v1":
+                for name, value in rule.get("timeouts", {}).items():
+                    found[f"timeouts.{name}"] = seconds(value)
+    for each in of_kind(objects, "BackendConfig"):
+        found["BackendConfig"] = each["spec"]["timeoutSec"]
+    for each in of_kind(objects, "GCPBackendPolicy"):
+        found["GCPBackendPolicy"] = each["spec"]["default"]["timeoutSec"]
+    return found
+
+
+class TestTime:
+    @pytest.mark.parametrize("front", FRONTS)
+    def test_idle_timeouts_outlast_heartbeats_by_far(self, front: str) -> None:
+        pacing = settings().stream
+        for name, timeout in idle_timeouts(front).items():
+            assert timeout >= FACTOR * pacing.heartbeat, name
+            assert timeout > pacing.max_heartbeat, name  # what a client may ask for
+            assert timeout >= 2 * pacing.poll_wait, name
+
+    @pytest.mark.parametrize("front", FRONTS)
+    def test_totals_are_off_or_an_hour(self, front: str) -> None:
+        for name, timeout in total_timeouts(front).items():
+            assert timeout == 0 or timeout >= 3600, name
+
+    def test_each_front_sets_what_its_default_calls_for(self) -> None:
+        assert {front: sorted(idle_timeouts(front)) for front in FRONTS} == {
+            "aws-alb": ["idle_timeout.timeout_seconds"],
+            "envoy-gateway": ["BackendTrafficPolicy", "ClientTrafficPolicy"],
+            "gateway-api": [],
+            "gke": [],
+            "gke-gateway": [],
+            "haproxy": ["haproxy.org/timeout-server"],
+            "ingress-nginx": [
+                "nginx.ingress.kubernetes.io/proxy-read-timeout",
+                "nginx.ingress.kubernetes.io/proxy-send-timeout",
+            ],
+            "traefik": [],
+        }
+        assert {front: sorted(total_timeouts(front)) for front in FRONTS} == {
+            "aws-alb": [],
+            "envoy-gateway": ["timeouts.backendRequest", "timeouts.request"],
+            "gateway-api": ["timeouts.backendRequest", "timeouts.request"],
+            "gke": ["BackendConfig"],
+            "gke-gateway": ["GCPBackendPolicy"],
+            "haproxy": [],
+            "ingress-nginx": [],
+            "traefik": [],
+        }
+
+    def test_a_route_never_waits_longer_for_a_backend_than_for_itself(self) -> None:
+        # The API server refuses it otherwise; 0s of the request is no bound.
+        [route] = of_kind(built("components/gateway-api"), "HTTPRoute")
+        for rule in route["spec"]["rules"]:
+            request = seconds(rule["timeouts"]["request"])
+            assert request == 0 or seconds(rule["timeouts"]["backendRequest"]) <= request
+
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_the_grace_period_has_room_for_the_drain(self, build: str) -> None:
+        spec = pod(build)
+        sleep = container(built(build))["lifecycle"]["preStop"]["sleep"]["seconds"]
+        server = settings().server
+        assert sleep >= 5  # for proxies to hear of it
+        drain = server.drain_delay + server.drain_timeout + server.shutdown_timeout
+        assert sleep + drain + 20 <= spec["terminationGracePeriodSeconds"]
+
+    def test_a_full_pod_can_tell_everyone_to_go_in_time(self) -> None:
+        told = settings().stream.reconnects_per_second * settings().server.drain_timeout
+        assert told >= settings().limits.subscribers
+
+    def test_load_balancers_drain_as_long_as_a_pod_does(self) -> None:
+        grace = pod()["terminationGracePeriodSeconds"]
+        attributes = annotations_of("aws-alb")["alb.ingress.kubernetes.io/target-group-attributes"]
+        [delay] = re.findall(r"deregistration_delay\.timeout_seconds=([0-9]+)", attributes)
+        backend = one(built("components/gke"), "BackendConfig")["spec"]
+        policy = one(built("components/gke-gateway"), "GCPBackendPolicy")["spec"]["default"]
+        for each in (
+            int(delay),
+            backend["connectionDraining"]["drainingTimeoutSec"],
+            policy["connectionDraining"]["drainingTimeoutSec"],
+        ):
+            assert each >= grace
+
+    def test_readiness_is_seen_before_sigterm_comes(self) -> None:
+        probe = container(built("base"))["readinessProbe"]
+        sleep = container(built("base"))["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] < sleep
+
+    def test_a_rollout_is_given_the_time_it_takes(self) -> None:
+        deployment = one(built("base"), "Deployment")["spec"]
+        replicas = one(built("base"), "HorizontalPodAutoscaler")["spec"]["maxReplicas"]
+        grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
+        each = grace + deployment["minReadySeconds"] + 30
+        assert deployment["progressDeadlineSeconds"] > replicas * each
+
+
+class TestPods:
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_they_keep_the_restricted_standard(self, build: str) -> None:
+        # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+        objects, spec = built(build), pod(build)
+        for name in ("enforce", "warn", "audit"):
+            labels = one(objects, "Namespace")["metadata"]["labels"]
+            assert labels[f"pod-security.kubernetes.io/{name}"] == "restricted"
+        only = container(objects)
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(spec)
+        assert not any("hostPort" in port for port in only["ports"])
+        assert {key for volume in spec["volumes"] for key in volume} == {
+            "name", "configMap", "emptyDir",
+        }  # fmt: skip
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] != 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert "sysctls" not in spec["securityContext"]
+        assert only["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert spec["automountServiceAccountToken"] is False
+        assert one(objects, "ServiceAccount")["automountServiceAccountToken"] is False
+
+    def test_service_links_would_be_taken_for_settings(self) -> None:
+        # What the kubelet sets for a Service called pushsvc, and the program refuses.
+        assert pod()["enableServiceLinks"] is False
+        with pytest.raises(ConfigError, match="PUSHSVC_SERVICE_HOST"):
+            load(None, {"PUSHSVC_SERVICE_HOST": "10.0.0.1"})
+
+    def test_memory_is_bounded_by_the_configuration(self) -> None:
+        # Measured: 56 MiB at the start, 2.4 KiB a series of five labels, 22 to 46 bytes a sample
+        # of its history; `python -m tests.bench memory` has the figure of a subscriber.
+        limits, history = settings().limits, settings().history
+        most = (
+            60 * MIB
+            + limits.series * (2.5 * 1024 + history.samples * 50)
+            + limits.subscribers * (1.5 * 1024 + 128 * 1024 / 20)
+            + limits.ingest_queue * 4 * limits.body_bytes
+        )
+        limit = container(built("base"))["resources"]["limits"]
+        assert set(limit) == {"memory"}
+        assert limit["memory"] == "1Gi"
+        assert 0.6 * 1024 * MIB < most < 0.85 * 1024 * MIB
+
+    def test_a_rollout_never_has_fewer_pods(self) -> None:
+        deployment = one(built("base"), "Deployment")["spec"]
+        assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        assert "replicas" not in deployment  # or each apply would undo the autoscaler's choice
+
+    def test_there_is_one_hub_as_long_as_nothing_joins_several(self) -> None:
+        for build in BUILDS:
+            autoscaler = one(built(build), "HorizontalPodAutoscaler")["spec"]
+            assert (autoscaler["minReplicas"], autoscaler["maxReplicas"]) == (1, 1)
+            budget = one(built(build), "PodDisruptionBudget")["spec"]
+            assert budget["maxUnavailable"] == 1
+            assert "minAvailable" not in budget
+
+
+class TestReferences:
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_all_lead_somewhere(self, build: str) -> None:
+        objects = built(build)
+        names = {(each["kind"], each["metadata"]["name"]) for each in objects}
+        names.add(("Secret", "pushsvc-tls"))  # yours
+        wanted = {(kind, name) for each in objects for kind, name in references(each)}
+        assert ("ConfigMap", one(objects, "ConfigMap")["metadata"]["name"]) in wanted
+        assert wanted <= names
+
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_selectors_select_the_pods(self, build: str) -> None:
+        objects = built(build)
+        template = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+        selectors = [
+            one(objects, "Service")["spec"]["selector"],
+            one(objects, "Deployment")["spec"]["selector"]["matchLabels"],
+            one(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+            one(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+            *(c["labelSelector"]["matchLabels"] for c in pod(build)["topologySpreadConstraints"]),
+            *(m["spec"]["selector"]["matchLabels"] for m in of_kind(objects, "PodMonitor")),
+        ]
+        for selector in selectors:
+            assert selector == {"app.kubernetes.io/name": "pushsvc"}  # immutable: nothing else
+            assert selector.items() <= template.items()
+
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_ports_are_the_one_that_is_listened_on(self, build: str) -> None:
+        objects = built(build)
+        only = container(objects)
+        assert only["ports"] == [{"name": "http", "containerPort": settings().server.port}]
+        [port] = one(objects, "Service")["spec"]["ports"]
+        assert port["targetPort"] == "http"
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert only[probe]["httpGet"]["port"] == "http"
+        for each in of_kind(objects, "Ingress"):
+            [rule] = each["spec"]["rules"]
+            [path] = rule["http"]["paths"]
+            assert path["backend"]["service"]["port"] == {"name": port["name"]}
+        for each in of_kind(objects, "HTTPRoute"):
+            for rule in each["spec"]["rules"]:
+                assert [b["port"] for b in rule["backendRefs"]] == [port["port"]]
+        for each in of_kind(objects, "PodMonitor"):
+            assert [e["port"] for e in each["spec"]["podMetricsEndpoints"]] == ["http"]
+        for each in of_kind(objects, "NetworkPolicy"):
+            assert each["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+        for kind, path_to in (
+            ("BackendConfig", ("healthCheck",)),
+            ("HealthCheckPolicy", ("default", "config", "httpHealthCheck")),
+        ):
+            for each in of_kind(objects, kind):
+                check: Any = each["spec"]
+                for step in path_to:
+                    check = check[step]
+                assert check["port"] == settings().server.port  # container's, not the Service's
+
+    async def test_probed_paths_are_routes(self) -> None:
+        async with context(Pacing()) as parts:
+            routes = {rule.rule for rule in create_app(parts).url_map.iter_rules()}
+        only = container(built("base"))
+        monitor = one(built("components/prometheus"), "PodMonitor")["spec"]
+        paths = {
+            *(only[p]["httpGet"]["path"] for p in ("startupProbe", "readinessProbe")),
+            only["livenessProbe"]["httpGet"]["path"],
+            *(e["path"] for e in monitor["podMetricsEndpoints"]),
+            annotations_of("aws-alb")["alb.ingress.kubernetes.io/healthcheck-path"],
+            one(built("components/gke"), "BackendConfig")["spec"]["healthCheck"]["requestPath"],
+        }
+        assert paths == {"/livez", "/readyz", "/metrics"}
+        assert paths <= routes
+        assert only["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        assert only["livenessProbe"]["httpGet"]["path"] == "/livez"
+
+
+def references(each: Any) -> list[tuple[str, str]]:
+    """What an object names by kind, as far as the manifests do so."""
+    found: list[tuple[str, str]] = []
+    if isinstance(each, list):
+        return [reference for item in each for reference in references(item)]
+    if not isinstance(each, dict):
+        return found
+    for key, value in each.items():
+        if key == "configMap":
+            found.append(("ConfigMap", value["name"]))
+        elif key == "serviceAccountName":
+            found.append(("ServiceAccount", value))
+        elif key == "secretName":
+            found.append(("Secret", value))
+        elif key == "secretRef" and not value.get("optional"):
+            found.append(("Secret", value["name"]))
+        elif key in ("scaleTargetRef", "targetRef"):
+            found.append((value["kind"], value["name"]))
+        elif key == "targetRefs":
+            found += [(item["kind"], item["name"]) for item in value]
+        elif key == "parentRefs":
+            found += [("Gateway", item["name"]) for item in value]
+        elif key == "backendRefs":
+            found += [("Service", item["name"]) for item in value]
+        elif key == "certificateRefs":
+            found += [("Secret", item["name"]) for item in value]
+        elif key == "service" and isinstance(value, dict):
+            found.append(("Service", value["name"]))
+        elif key == "cloud.google.com/backend-config":
+            found.append(("BackendConfig", json.loads(value)["default"]))
+        else:
+            found += references(value)
+    return found
+
+
+class TestConfiguration:
+    def test_the_program_takes_it(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = one(built("base"), "ConfigMap")["data"]
+        arguments = container(built("base"))["args"]
+        assert arguments[:2] == ["serve", "--config"]
+        path = Path(arguments[2])
+        mounts = {m["mountPath"]: m["name"] for m in container(built("base"))["volumeMounts"]}
+        assert mounts[str(path.parent)] == "config"
+        file = tmp_path / path.name
+        file.write_text(data[path.name])
+        with pytest.raises(SystemExit) as ended:
+            main(["check-config", "--config", str(file)])
+        assert ended.value.code == 0
+        shown = tomllib.loads(capsys.readouterr().out)
+        assert shown["server"]["host"] == "0.0.0.0"  # not only the pod's own loopback
+
+    def test_changing_it_rolls_out(self) -> None:
+        name = one(built("base"), "ConfigMap")["metadata"]["name"]
+        assert re.fullmatch("pushsvc-[a-z0-9]{10}", name)
+
+    @pytest.mark.parametrize("build", ["base", *(b for b in BUILDS if b.startswith("overlays"))])
+    def test_the_version_is_this_one(self, build: str) -> None:
+        for each in built(build):
+            if each["kind"] in ("Deployment", "Service"):
+                assert (
+                    each["metadata"]["labels"]["app.kubernetes.io/version"] == pushsvc.__version__
+                )
+        assert container(built(build))["image"].rpartition(":")[2] == pushsvc.__version__
+
+
+class TestMonitoring:
+    async def test_alerts_and_panels_ask_for_metrics_that_there_are(self) -> None:
+        objects = built("components/prometheus")
+        [group] = one(objects, "PrometheusRule")["spec"]["groups"]
+        dashboard = json.loads(
+            one(objects, "ConfigMap", "pushsvc-dashboard")["data"]["pushsvc.json"]
+        )
+        expressions = [rule["expr"] for rule in group["rules"]] + [
+            target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
+        ]
+        wanted = {
+            name
+            for expression in expressions
+            for name in re.findall(r"\b(?:pushsvc|process)_[a-z_]+\b", expression)
+        }
+        async with serving() as served:
+            text = (await served.http.get("/metrics")).text
+        exposed = set(re.findall(r"^([a-z_]+)(?:\{.*\})? ", text, re.MULTILINE))
+        assert len(wanted) > 10
+        assert wanted <= exposed
+
+    def test_the_alert_on_memory_follows_the_limit(self) -> None:
+        [group] = one(built("components/prometheus"), "PrometheusRule")["spec"]["groups"]
+        [rule] = [rule for rule in group["rules"] if rule["alert"] == "PushsvcMemoryHigh"]
+        assert int(rule["expr"].rpartition(" ")[2]) == int(0.85 * 1024 * MIB)
+
+    def test_the_dashboard_is_one_that_grafana_imports(self) -> None:
+        found = one(built("components/prometheus"), "ConfigMap", "pushsvc-dashboard")
+        assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+        dashboard = json.loads(found["data"]["pushsvc.json"])
+        ids = [panel["id"] for panel in dashboard["panels"]]
+        assert len(set(ids)) == len(ids)
+        variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+        assert set(re.findall(r"\$\{?([a-z]+)", json.dumps(dashboard))) <= variables

@@ -1,0 +1,66 @@
+"""Every object of every kustomization is one that an API server would know."""
+
+from __future__ import annotations
+
+import copy
+
+import jsonschema
+import kubernetes_validate
+import pytest
+
+from tests.k8s.manifests import BUILDS, FRONTS, Object, built, of_kind
+from tests.k8s.schemas import SPECS
+
+VERSIONS = ("1.34", "1.35", "1.36", "1.37")
+"""Those that README.md names."""
+
+
+def check(each: Object, version: str) -> None:
+    spec = SPECS.get((each["apiVersion"], each["kind"]))
+    if spec is None:
+        kubernetes_validate.validate(each, version, strict=True)
+        return
+    assert set(each) == {"apiVersion", "kind", "metadata", "spec"}
+    jsonschema.Draft202012Validator(spec).validate(each["spec"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("build", BUILDS)
+def test_all_objects_are_valid(build: str, version: str) -> None:
+    objects = built(build)
+    assert len(objects) >= 8
+    for each in objects:
+        check(each, version)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_components_compose(front: str) -> None:
+    objects = built(f"components/{front}", "components/tls", "components/prometheus")
+    for each in objects:
+        check(each, VERSIONS[-1])
+    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(set(names)) == len(names)
+    assert all(
+        each["metadata"].get("namespace") == "pushsvc"
+        for each in objects
+        if each["kind"] != "Namespace"
+    )
+
+
+def test_the_base_needs_no_custom_resource() -> None:
+    # `kubectl apply` of a kind that the cluster lacks fails, and applies the rest.
+    groups = {each["apiVersion"].rpartition("/")[0] for each in built("base")}
+    assert groups == {"", "apps", "policy", "autoscaling", "networking.k8s.io"}
+
+
+def test_mistakes_are_found() -> None:
+    [deployment] = of_kind(built("base"), "Deployment")
+    wrong = copy.deepcopy(deployment)
+    wrong["spec"]["template"]["spec"]["containers"][0]["livenessProb"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        check(wrong, "1.37")
+    [route] = of_kind(built("components/gateway-api"), "HTTPRoute")
+    wrong = copy.deepcopy(route)
+    wrong["spec"]["rules"][0]["timeouts"]["idle"] = "60s"
+    with pytest.raises(jsonschema.ValidationError):
+        check(wrong, "1.37")
