@@ -80,9 +80,6 @@ export class Column {
     let at = this.end;
     if (at > this.start && time < this.time[at - 1]!) {
       at = this.search(time + 1);
-      while (at < this.end && this.time[at]! <= time) {
-        at += 1;
-      }
       for (const lane of this.lanes()) {
         lane.copyWithin(at + 1, at, this.end);
       }
@@ -193,11 +190,7 @@ export class Column {
       kept.length = size;
       this.value = kept;
     }
-    this.merged = this.merged && [
-      move(this.merged[0]),
-      move(this.merged[1]),
-      move(this.merged[2]),
-    ];
+    this.merged = this.merged && [move(this.merged[0]), move(this.merged[1]), move(this.merged[2])];
     this.end = end - start;
     this.start = 0;
   }

@@ -20,6 +20,8 @@ export interface Status {
   readonly cutSince: number | null;
   /** Why it was cut or refused, in words. */
   readonly reason: string;
+  /** What the server calls the problem, where it named one: `selector`, `token`, `subscribers`. */
+  readonly code: string;
   /** Milliseconds that a request and its answer last took; null while that isn't known. */
   readonly roundTrip: number | null;
   /**
@@ -36,6 +38,7 @@ export const IDLE: Status = {
   retryAt: null,
   cutSince: null,
   reason: '',
+  code: '',
   roundTrip: null,
   lag: null,
 };

@@ -279,6 +279,7 @@ export class Stream {
       retryAt: null,
       cutSince: null,
       reason: '',
+      code: '',
     });
     this.planProbe(this.probeEvery);
     this.measure(live);
@@ -415,7 +416,8 @@ export class Stream {
       return;
     } else if (end.advice === 'never') {
       this.drop();
-      this.show({ phase: 'refused', retryAt: null, cutSince: this.cut(), reason: end.reason });
+      const { reason, code = end.unauthorized ? 'unauthorized' : '' } = end;
+      this.show({ phase: 'refused', retryAt: null, cutSince: this.cut(), reason, code });
       return;
     }
     this.retryLater(wasMoving ? { ...end, advice: 'at-once' } : end);
@@ -426,7 +428,7 @@ export class Stream {
     const delay = atOnce ? 0 : backOff(this.failures, this.random);
     this.failures += 1;
     this.notBefore = Date.now() + (end.after ?? 0);
-    this.wait(Math.max(end.after ?? 0, delay), end.reason);
+    this.wait(Math.max(end.after ?? 0, delay), end.reason, end.code);
   }
 
   /** Nothing came for too long. */
@@ -446,9 +448,10 @@ export class Stream {
     }
   }
 
-  private wait(delay: number, reason: string): void {
+  private wait(delay: number, reason: string, code = ''): void {
     this.drop();
-    this.show({ phase: 'waiting', retryAt: Date.now() + delay, cutSince: this.cut(), reason });
+    const retryAt = Date.now() + delay;
+    this.show({ phase: 'waiting', retryAt, cutSince: this.cut(), reason, code });
     this.timer = setTimeout(() => this.connect(), delay);
   }
 
