@@ -44,7 +44,10 @@ function pick(name) {
 const library = readFileSync(new URL('library.d.ts', folder), 'utf8');
 const exported = [];
 for (const [, onlyTypes, names] of library.matchAll(/^export (type )?\{([^}]*)\}/gm)) {
-  for (const name of names.split(',').map((one) => one.trim()).filter(Boolean)) {
+  for (const name of names
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean)) {
     const plain = name.replace(/^type /, '');
     if (!declarations.has(plain)) {
       throw new Error(`${plain} is exported, and nowhere declared`);

@@ -27,6 +27,8 @@ export class Leader implements Source {
   private readonly presences = new Map<string, Presence>();
   private readonly onStatus: (status: Status) => void;
   private presence: Presence = 'full';
+  /** Whether all who were there when this tab began to lead have said so. */
+  private settled = false;
   private readonly pruning: ReturnType<typeof setTimeout>;
   /** Calls back once a tab is gone, however it went. */
   private readonly watchTab: (tab: string, gone: () => void) => void;
@@ -77,7 +79,10 @@ export class Leader implements Source {
         this.pool.add(local);
       }
     }
-    this.pruning = setTimeout(() => this.pool.prune(), INHERITANCE_MS);
+    this.pruning = setTimeout(() => {
+      this.settled = true;
+      this.pool.prune();
+    }, INHERITANCE_MS);
   }
 
   add(subscription: Subscription): void {
@@ -211,9 +216,9 @@ export class Leader implements Source {
     return [...this.pool.all].map(noteOf);
   }
 
-  /** Say something to the others, if there are any. */
+  /** Say something to the others, if there are any, or may be. */
   private tell(say: () => Parameters<Say>[0]): void {
-    if (this.remotes.size > 0) {
+    if (this.remotes.size > 0 || !this.settled) {
       this.say(say());
     }
   }

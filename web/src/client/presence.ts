@@ -5,6 +5,11 @@ import { TIMING, type Timing } from './timing.ts';
 /** full: in sight. low: out of sight for a while. none: for long, so that nothing is needed. */
 export type Presence = 'full' | 'low' | 'none';
 
+/** Whether nobody can see this page. */
+export function isHidden(): boolean {
+  return typeof document !== 'undefined' && document.visibilityState === 'hidden';
+}
+
 /** Calls `changed` as the page goes out of sight and comes back. Ends with the function given. */
 export function watchPresence(
   changed: (presence: Presence) => void,
@@ -17,7 +22,7 @@ export function watchPresence(
   const look = (): void => {
     timers.forEach(clearTimeout);
     timers = [];
-    if (document.visibilityState === 'hidden') {
+    if (isHidden()) {
       timers.push(setTimeout(() => changed('low'), timing.lowerAfter));
       timers.push(setTimeout(() => changed('none'), timing.letGoAfter));
     } else {
@@ -38,7 +43,7 @@ export function onReturn(wake: () => void): () => void {
     return () => {};
   }
   const visible = (): void => {
-    if (document.visibilityState !== 'hidden') {
+    if (!isHidden()) {
       wake();
     }
   };

@@ -12,7 +12,7 @@ import type { Message, Said } from './channel.ts';
 import { Follower } from './follower.ts';
 import { Leader, type Legacy } from './leader.ts';
 import type { StreamSettings } from './pool.ts';
-import type { Presence } from './presence.ts';
+import { isHidden, type Presence } from './presence.ts';
 import type { Source } from './source.ts';
 import type { Status } from './status.ts';
 import type { Subscription } from './subscription.ts';
@@ -215,7 +215,7 @@ export class Sharing implements Source {
   private look(): void {
     const { leaderQuiet } = this.timing;
     const now = Date.now();
-    if (this.role instanceof Leader || document.visibilityState === 'hidden') {
+    if (this.role instanceof Leader || isHidden()) {
       this.heardAt = now;
       this.pingedAt = null;
     } else if (this.pingedAt !== null && now - this.pingedAt >= leaderQuiet) {
@@ -225,7 +225,11 @@ export class Sharing implements Source {
     } else if (this.pingedAt === null && now - this.heardAt >= leaderQuiet) {
       // It is asked first, also by a tab that has slept itself.
       this.pingedAt = now;
-      this.say({ type: 'ping' });
+      if (this.role.leader === null) {
+        this.role.greet();
+      } else {
+        this.say({ type: 'ping' });
+      }
     }
   }
 }
