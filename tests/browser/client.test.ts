@@ -34,13 +34,22 @@ interface Notes {
   status: { phase: string; transport: string | null; roundTrip: number | null; lag: number | null };
 }
 
+/** As much of the client as these pages use of it. */
+interface Connected {
+  subscribe(selector: string, options: object): object;
+}
+
 /** A page of this origin with nothing on it but the client, watching `steps`. */
 async function watch(origin: string, options: Record<string, unknown> = {}): Promise<Page> {
   const page = await context.newPage();
   await page.goto(`${origin}/livez`);
-  await page.evaluate(async (options) => {
-    const path = '/client.js';
-    const { connect } = await import(path);
+  await page.addScriptTag({
+    type: 'module',
+    content: "import { connect } from '/client.js'; window.connect = connect;",
+  });
+  await page.waitForFunction(() => 'connect' in window);
+  await page.evaluate((options) => {
+    const { connect } = window as unknown as { connect(url: string, options: object): Connected };
     const notes: Notes = {
       points: [],
       gaps: [],
@@ -186,9 +195,7 @@ describe('a stream', () => {
       const page = await watch(server.url, { transports: [transport] });
       await expect.poll(async () => (await notes(page)).status.phase).toBe('live');
       await page.evaluate(() => {
-        const { client } = window as unknown as {
-          client: { subscribe(selector: string, options: object): object };
-        };
+        const { client } = window as unknown as { client: Connected };
         Object.assign(window, {
           other: client.subscribe('load{host=~"a|b"}', { window: '5m' }),
         });
@@ -271,15 +278,12 @@ test('the example of the README works as it stands, and its types are served', a
     .split('\n## ')
     .find((one) => one.startsWith('In the browser'));
   const [, example] = /```js\n([\s\S]*?)```/.exec(section!)!;
-  expect(example!.trim().split('\n').length).toBeLessThanOrEqual(10);
+  expect(example!.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(10);
   const page = await context.newPage();
   const lines: string[] = [];
   page.on('console', (message) => lines.push(message.text()));
   await page.goto(server.url);
-  // As in a console: a module's imports and awaits at the top.
-  const pasted = example!.replace(/import (\{.*\}) from (.*)\n/, 'const $1 = await import($2)\n');
-  await page.evaluate(`(async () => { ${pasted} })()`).catch(() => {});
-  void page.evaluate(`(async () => { ${pasted} })()`).catch(() => {});
+  await page.addScriptTag({ type: 'module', content: example! });
   await server.publish({ name: 'room_celsius', labels: { room: 'lab' }, value: 21.5 });
   await expect.poll(() => lines.join('\n'), patient).toContain('21.5');
   const types = await fetch(`${server.url}/client.d.ts`);
