@@ -3,7 +3,7 @@
 import type { FeedCopy } from './feed.ts';
 import type { Presence } from './presence.ts';
 import type { Status } from './status.ts';
-import type { Wish } from './subscription.ts';
+import type { Wish } from './wish.ts';
 
 /** What every tab knows of each stream of the leader, so that any can go on with it. */
 export interface Note {

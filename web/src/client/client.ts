@@ -7,9 +7,10 @@ import { Sharing, sharingPossible } from './sharing.ts';
 import { Own, type Source } from './source.ts';
 import { IDLE, type Status } from './status.ts';
 import { TRANSPORTS } from './stream.ts';
-import { call, makeWish, type SubscribeOptions, Subscription } from './subscription.ts';
+import { call, type SubscribeOptions, Subscription } from './subscription.ts';
 import { TIMING, type Timing } from './timing.ts';
 import type { Transport, TransportName } from './transport.ts';
+import { makeWish } from './wish.ts';
 
 export interface ConnectOptions {
   /** A token, or what fetches one: called at first, and again when the server refuses one. */

@@ -7,7 +7,8 @@ import type { Presence } from './presence.ts';
 import { type Document, parseDocument } from './protocol.ts';
 import { overall, type Source, showAll } from './source.ts';
 import { IDLE, type Status } from './status.ts';
-import { matcherOf, type Subscription } from './subscription.ts';
+import type { Subscription } from './subscription.ts';
+import { matcherOf } from './wish.ts';
 
 /** One subscription here, and where it is served. */
 interface Place {

@@ -1,12 +1,14 @@
 /** The tab that holds the connection for all that share it. */
 
 import type { Message, Note, Say, Want } from './channel.ts';
-import { Pool, type Remains, type StreamSettings, type Taker, type Trunk } from './pool.ts';
+import { Pool, type StreamSettings } from './pool.ts';
 import type { Presence } from './presence.ts';
 import type { Matcher } from './selector.ts';
 import { Local, overall, type Source, showAll } from './source.ts';
 import type { Status } from './status.ts';
-import type { Subscription, Wish } from './subscription.ts';
+import type { Subscription } from './subscription.ts';
+import type { Remains, Taker, Trunk } from './trunk.ts';
+import type { Wish } from './wish.ts';
 
 /** How long the others have to say that they are there, after the leader has changed. */
 const INHERITANCE_MS = 5_000;

@@ -5,14 +5,13 @@ export type { TokenSource } from './credentials.ts';
 export type { Kind, Labels, Merge, Value } from './protocol.ts';
 export type { SeriesPoint, SeriesView } from './series.ts';
 export type { Phase, Status } from './status.ts';
+export { type SubscribeOptions, Subscription } from './subscription.ts';
+export type { Timing } from './timing.ts';
+export type { TransportName } from './transport.ts';
 export {
   type GapUpdate,
   type GoneUpdate,
   type PointsUpdate,
-  type SubscribeOptions,
-  Subscription,
   SubscriptionError,
   type Update,
-} from './subscription.ts';
-export type { Timing } from './timing.ts';
-export type { TransportName } from './transport.ts';
+} from './update.ts';

@@ -13,10 +13,12 @@ export function adviceOfClose(code: number): Advice {
 
 /** Close codes and problems that another token may cure: the server says which it was. */
 export function aboutToken(closeCode: number, code: string | undefined): boolean {
-  return closeCode === 4001 || closeCode === 4101 || (code !== undefined && TOKEN_CODES.has(code));
+  return (
+    closeCode === 4001 ||
+    closeCode === 4101 ||
+    /token|unauthori[sz]ed|expired|credential/.test(code ?? '')
+  );
 }
-
-const TOKEN_CODES = new Set(['token', 'unauthorized', 'expired', 'token_expired', 'credentials']);
 
 const LEAST_MS = 500;
 const MOST_MS = 20_000;

@@ -1,8 +1,10 @@
-import { Pool, type StreamSettings, type Taker, type Trunk } from './pool.ts';
+import { Pool, type StreamSettings } from './pool.ts';
 import type { Presence } from './presence.ts';
 import type { Matcher } from './selector.ts';
 import { IDLE, type Phase, type Status } from './status.ts';
-import type { Subscription, Wish } from './subscription.ts';
+import type { Subscription } from './subscription.ts';
+import type { Taker, Trunk } from './trunk.ts';
+import type { Wish } from './wish.ts';
 
 /** Where a client's subscriptions are served from: streams of this tab, or of another. */
 export interface Source {

@@ -1,17 +1,19 @@
 /** A stream that stays: one cursor carried over transports, drops and restarts of the server. */
 
 import { Credentials, type TokenSource } from './credentials.ts';
+import { Intent } from './intent.ts';
 import { longpoll } from './longpoll.ts';
 import { Network, onNetworkChange } from './network.ts';
 import { onReturn, type Presence } from './presence.ts';
 import { type Document, type Query, streamUrl } from './protocol.ts';
 import { type Judge, Race } from './race.ts';
 import { backOff } from './retry.ts';
-import { measureRoundTrip } from './roundtrip.ts';
 import { sse } from './sse.ts';
 import { IDLE, type Status } from './status.ts';
-import { HIDDEN_HZ, LONGEST, TIMING, type Timing } from './timing.ts';
-import type { End, Link, Listener, Transport } from './transport.ts';
+import { TIMING, type Timing } from './timing.ts';
+import type { End, Link, Listener, Request, Transport } from './transport.ts';
+import { Upgrade } from './upgrade.ts';
+import { measureRoundTrip, Vitals } from './vitals.ts';
 import { websocket } from './websocket.ts';
 
 export interface StreamOptions {
@@ -43,8 +45,6 @@ const PATIENCE = 2.5;
 const DEFAULT_HEARTBEAT = 15;
 /** A link that goes silent and delivered nothing after so long only ever opened. */
 const BURST_MS = 2_000;
-/** How often a page is told of another lag. */
-const LAG_MS = 1_000;
 
 /** The link that won, and what is known of it. */
 interface Live {
@@ -69,33 +69,22 @@ export class Stream {
   private readonly random: () => number;
   private readonly network: Network;
   private readonly credentials: Credentials;
+  private readonly intent: Intent;
+  private readonly upgrade: Upgrade;
+  private readonly vitals: Vitals;
   private current: Status = IDLE;
-  private presence: Presence = 'full';
-  /** What the cursor is true of. */
-  private settled: Query;
-  /** What is to be shown: more than `settled` while the history of what was added is on its way. */
-  private wanted: Query;
   private race: Race | null = null;
   private live: Live | null = null;
-  private probe: Race | null = null;
-  private probeEvery: number;
   private failures = 0;
   private heartbeat = DEFAULT_HEARTBEAT;
   private deadline = Number.POSITIVE_INFINITY;
   private notBefore = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private probeTimer: ReturnType<typeof setTimeout> | undefined;
-  private measureTimer: ReturnType<typeof setTimeout> | undefined;
   private unlisten: (() => void)[] = [];
   /** Between two transports: the page need not see that nothing is open for a moment. */
   private moving = false;
-  private lagShownAt = 0;
   /** Counts what was begun, so that a token that comes late finds out that it does. */
   private tries = 0;
-  /** What the open link was asked for under. */
-  private askedPresence: Presence = 'full';
-  /** The rate that the server grants who asks for none, as far as is known. */
-  private usualHz = 10;
 
   constructor(options: StreamOptions) {
     this.options = options;
@@ -104,9 +93,20 @@ export class Stream {
     this.random = options.random ?? Math.random;
     this.network = new Network(this.timing);
     this.credentials = new Credentials(options.token ?? null);
-    this.settled = options.query ?? {};
-    this.wanted = this.settled;
-    this.probeEvery = this.timing.upgrade;
+    this.intent = new Intent(options.query ?? {});
+    this.upgrade = new Upgrade(
+      this.transports,
+      this.timing,
+      () => this.askToTry(),
+      (name) => {
+        this.network.worked(name);
+        this.moving = true;
+        this.connect();
+      },
+    );
+    const show = (change: Partial<Status>): void => this.show(change);
+    const measure = options.measure ?? measureRoundTrip;
+    this.vitals = new Vitals(options.url, this.timing.measure, measure, show);
   }
 
   get status(): Status {
@@ -140,8 +140,8 @@ export class Stream {
 
   /** How much is needed now: all, less, or nothing until it is again. */
   attend(presence: Presence): void {
-    const before = this.presence;
-    this.presence = presence;
+    const before = this.intent.presence;
+    this.intent.presence = presence;
     if (presence === before || this.current.phase === 'closed') {
       return;
     }
@@ -154,7 +154,7 @@ export class Stream {
       this.failures = 0;
       this.connect();
     } else if (this.live !== null) {
-      void this.tell(this.live, false);
+      void this.tell(this.live);
     }
   }
 
@@ -164,23 +164,20 @@ export class Stream {
    * can leave something out, and not begin anything at a cursor of its own.
    */
   change(query: Query): boolean {
-    const added = additions(this.settled, query);
     if (this.cursor === null && this.live === null) {
-      this.settled = this.wanted = query;
+      this.intent.replace(query);
       if (this.race !== null) {
         this.connect();
       }
       return true;
     }
-    if (added.length === 0) {
-      this.settled = this.wanted = query;
-    } else if (this.live !== null && this.live.link.watch === undefined) {
+    const deaf = this.live !== null && this.live.link.watch === undefined;
+    if (deaf && this.intent.added(query).length > 0) {
       return false;
-    } else {
-      this.wanted = query;
     }
+    this.intent.change(query);
     if (this.live !== null) {
-      void this.tell(this.live, added.length > 0);
+      void this.tell(this.live);
     }
     return true;
   }
@@ -199,10 +196,9 @@ export class Stream {
   /** Another network: what did not work on the last one may work here. */
   private readonly moved = (): void => {
     this.network.forgive();
-    this.probeEvery = this.timing.upgrade;
     this.wake();
     if (this.live !== null) {
-      this.planProbe(0);
+      this.upgrade.hurry(this.live.transport);
     }
   };
 
@@ -230,9 +226,8 @@ export class Stream {
 
   private open(token: string | null): void {
     if (this.cursor === null) {
-      this.settled = this.wanted;
+      this.intent.settle();
     }
-    this.askedPresence = this.presence;
     const request = this.asker(token);
     const judge: Judge = {
       won: (transport, link, failed) => {
@@ -253,16 +248,21 @@ export class Stream {
     this.race.start();
   }
 
-  private asker(token: string | null): () => { url: URL; token: string | null } {
-    return () => ({ url: streamUrl(this.options.url, this.asking(), this.cursor), token });
+  /** What links ask for: never more than the cursor is true of. */
+  private asker(token: string | null): () => Request {
+    return () => ({
+      url: streamUrl(this.options.url, this.intent.opening(), this.cursor),
+      token,
+    });
   }
 
-  /** What a request asks for: never more than the cursor is true of. */
-  private asking(): Query {
-    const { maxHz } = this.settled;
-    return this.presence === 'full'
-      ? this.settled
-      : { ...this.settled, maxHz: Math.min(maxHz ?? HIDDEN_HZ, HIDDEN_HZ) };
+  /** What a try of a better transport asks for; null while there is nothing to ask, or nobody. */
+  private askToTry(): (() => Request) | null {
+    const token = this.credentials.get();
+    if (this.cursor === null || token instanceof Promise || this.intent.presence !== 'full') {
+      return null;
+    }
+    return this.asker(token);
   }
 
   private won(transport: Transport, link: Link): Listener {
@@ -281,9 +281,9 @@ export class Stream {
       reason: '',
       code: '',
     });
-    this.planProbe(this.probeEvery);
-    this.measure(live);
-    const missing = additions(this.settled, this.wanted);
+    this.upgrade.serving(transport);
+    this.vitals.start();
+    const { missing } = this.intent;
     if (missing.length > 0 && link.watch === undefined) {
       this.leaveOut(missing, null);
     }
@@ -318,8 +318,8 @@ export class Stream {
   private take(live: Live, document: Document): void {
     if (document.type === 'hello') {
       this.heartbeat = document.heartbeat;
-      if (this.settled.maxHz === undefined && this.askedPresence === 'full') {
-        this.usualHz = document.granted.max_hz;
+      if (live.session === null) {
+        this.intent.granted(document.granted.max_hz);
       }
       this.greeted(live, document.session);
     }
@@ -330,11 +330,11 @@ export class Stream {
     if ('id' in document && document.id !== undefined) {
       this.cursor = document.id;
       if (live.asked === 0 && document.type !== 'gap' && live.session !== null) {
-        this.settled = this.wanted;
+        this.intent.settle();
       }
     }
     if (document.type === 'points') {
-      this.lag(document.points.at(-1)?.[1]);
+      this.vitals.arrived(document.points.at(-1)?.[1]);
     } else if (document.type === 'goaway') {
       this.settle(live);
       this.notBefore = Date.now() + document.retry;
@@ -348,39 +348,28 @@ export class Stream {
       return;
     }
     live.session = session;
-    const missing = additions(this.settled, this.wanted);
+    const { missing, outdated } = this.intent;
     if (missing.length > 0) {
       this.options.onAgain?.(missing);
     }
-    if (missing.length > 0 || this.askedPresence !== this.presence) {
-      void this.tell(live, missing.length > 0);
+    if (outdated) {
+      void this.tell(live);
     }
   }
 
   /** Tell a live link what is wanted. One that can't be told asks so with its next poll. */
-  private async tell(live: Live, adding: boolean): Promise<void> {
+  private async tell(live: Live): Promise<void> {
     if (live.link.watch === undefined || live.session === null) {
       return; // its hello makes up for it
     }
     live.asked += 1;
-    this.askedPresence = this.presence;
-    const { window, maxHz, select } = { ...this.wanted };
-    const lowered = this.presence !== 'full';
-    const end = await live.link.watch(
-      {
-        type: 'watch',
-        select: select ?? [],
-        ...(adding && window !== undefined ? { window } : {}),
-        max_hz: lowered ? Math.min(maxHz ?? HIDDEN_HZ, HIDDEN_HZ) : (maxHz ?? this.usualHz),
-      },
-      live.session,
-    );
+    const end = await live.link.watch(this.intent.watch(), live.session);
     if (end === null || this.live !== live) {
       return;
     }
     // The stream itself goes on as it was.
     live.asked = Math.max(0, live.asked - 1);
-    const missing = additions(this.settled, this.wanted);
+    const { missing } = this.intent;
     if (missing.length > 0) {
       // 404: this stream is at another server than the one that was asked.
       this.leaveOut(missing, end.advice === 'never' ? end : null);
@@ -388,10 +377,7 @@ export class Stream {
   }
 
   private leaveOut(selectors: readonly string[], end: End | null): void {
-    const { select } = this.wanted;
-    if (select !== undefined) {
-      this.wanted = { ...this.wanted, select: select.filter((one) => !selectors.includes(one)) };
-    }
+    this.intent.leaveOut(selectors);
     this.options.onLeftOut?.(selectors, end);
   }
 
@@ -404,7 +390,7 @@ export class Stream {
       return;
     }
     const lost = end.code === 'cursor' && this.cursor !== null;
-    const missing = additions(this.settled, this.wanted);
+    const { missing } = this.intent;
     if (lost) {
       // A cursor that the server can't have given is of no use: begin anew, and say so.
       this.options.onDocument({ type: 'gap', id: this.cursor!, lost: null });
@@ -459,74 +445,14 @@ export class Stream {
     return this.current.phase === 'live' ? Date.now() : this.current.cutSince;
   }
 
-  /** Look for a better transport than the one that serves, and go over to it. */
-  private planProbe(delay: number): void {
-    clearTimeout(this.probeTimer);
-    const serving = this.live?.transport;
-    const better = this.transports.slice(0, serving ? this.transports.indexOf(serving) : 0);
-    if (better.length === 0) {
-      this.probeEvery = this.timing.upgrade;
-      return;
-    }
-    this.probeTimer = setTimeout(() => this.tryBetter(better), delay);
-  }
-
-  private tryBetter(better: readonly Transport[]): void {
-    const token = this.credentials.get();
-    if (this.cursor === null || token instanceof Promise || this.presence !== 'full') {
-      this.planProbe(this.probeEvery);
-      return;
-    }
-    this.probeEvery = Math.min(LONGEST, this.probeEvery * 2);
-    this.probe?.close();
-    this.probe = new Race(better, this.asker(token), this.timing, {
-      won: (transport, link) => {
-        // It was only asked whether it delivers. The cursor has moved on since it was asked, so
-        // that it is opened once more, when the other is closed: nothing can come twice.
-        link.close();
-        this.network.worked(transport.name);
-        this.moving = true;
-        this.connect();
-        return NOBODY;
-      },
-      lost: () => {
-        this.probe = null;
-        this.planProbe(this.probeEvery);
-      },
-      warned: () => {},
-    });
-    this.probe.start();
-  }
-
-  private measure(live: Live): void {
-    clearTimeout(this.measureTimer);
-    const measure = this.options.measure ?? measureRoundTrip;
-    void measure(this.options.url).then((roundTrip) => {
-      if (this.live === live) {
-        this.show({ roundTrip });
-        this.measureTimer = setTimeout(() => this.measure(live), this.timing.measure);
-      }
-    });
-  }
-
-  private lag(newest: number | undefined): void {
-    const now = Date.now();
-    if (newest !== undefined && now - this.lagShownAt >= LAG_MS) {
-      this.lagShownAt = now;
-      this.show({ lag: now - newest });
-    }
-  }
-
   private drop(): void {
     this.tries += 1;
     clearTimeout(this.timer);
-    clearTimeout(this.probeTimer);
-    clearTimeout(this.measureTimer);
+    this.upgrade.stop();
+    this.vitals.stop();
     this.deadline = Number.POSITIVE_INFINITY;
     this.race?.close();
     this.race = null;
-    this.probe?.close();
-    this.probe = null;
     this.live?.link.close();
     this.live = null;
   }
@@ -535,15 +461,4 @@ export class Stream {
     this.current = { ...this.current, ...change };
     this.options.onStatus?.(this.current);
   }
-}
-
-const NOBODY: Listener = { received() {}, alive() {}, ended() {} };
-
-/** Selectors of `to` that `from` does not have; none if `from` has every series. */
-function additions(from: Query, to: Query): readonly string[] {
-  const have = from.select ?? [];
-  if (have.length === 0) {
-    return [];
-  }
-  return (to.select ?? []).filter((selector) => !have.includes(selector));
 }

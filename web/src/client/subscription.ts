@@ -1,45 +1,11 @@
 /** What a page asked to be shown, and how it is told. */
 
-import { parseDuration } from './duration.ts';
 import type { Merge } from './protocol.ts';
-import { type Matcher, read } from './selector.ts';
+import { Queue } from './queue.ts';
 import type { Series, SeriesPoint, SeriesView } from './series.ts';
 import { IDLE, type Status } from './status.ts';
-
-/** New points, in the order in which they came. */
-export interface PointsUpdate {
-  readonly type: 'points';
-  readonly points: readonly SeriesPoint[];
-}
-
-/**
- * Samples that will not come: the server no longer had them (`lost`, null where nobody knows how
- * many), or nobody took them from an iterator in time. Where several subscriptions share a stream
- * it may have been any of theirs.
- */
-export interface GapUpdate {
-  readonly type: 'gap';
-  readonly lost: number | null;
-}
-
-/** Series that fell silent, and that the server dropped. */
-export interface GoneUpdate {
-  readonly type: 'gone';
-  readonly series: readonly SeriesView[];
-}
-
-export type Update = PointsUpdate | GapUpdate | GoneUpdate;
-
-/** Why a subscription can't be served. `code` is the server's name for it, if it gave one. */
-export class SubscriptionError extends Error {
-  readonly code: string;
-
-  constructor(message: string, code: string) {
-    super(message);
-    this.name = 'SubscriptionError';
-    this.code = code;
-  }
-}
+import { SubscriptionError, type Update } from './update.ts';
+import type { Wish } from './wish.ts';
 
 export interface SubscribeOptions {
   /** History wanted at the start, and kept: `15m`, or seconds. None: the newest samples only. */
@@ -56,53 +22,6 @@ export interface SubscribeOptions {
   readonly onError?: (error: SubscriptionError) => void;
   /** Ends the subscription. */
   readonly signal?: AbortSignal;
-}
-
-/** What is asked for, in the form in which it is compared and sent. */
-export interface Wish {
-  readonly selectors: readonly string[];
-  readonly window: number | null;
-  readonly maxHz: number | null;
-  readonly merge: Merge;
-}
-
-/** Every series there is. */
-const EVERYTHING = '{__name__=~".+"}';
-
-/** Updates that wait for an iterator, and points in them; past either the oldest are dropped. */
-const MOST_UPDATES = 10_000;
-const MOST_POINTS = 1_000_000;
-
-/** Throws a RangeError or TypeError for what can't be meant. */
-export function makeWish(selector: string | readonly string[], options: SubscribeOptions): Wish {
-  const asked = typeof selector === 'string' ? [selector] : selector;
-  const selectors = [...new Set(asked.map((one) => one.trim() || EVERYTHING))];
-  const { window, maxHz = null, merge = 'all' } = options;
-  if (maxHz !== null && !(maxHz > 0 && maxHz < Number.POSITIVE_INFINITY)) {
-    throw new RangeError(`maxHz must be a number above 0, not ${maxHz}`);
-  }
-  if (!['all', 'last', 'envelope'].includes(merge)) {
-    throw new TypeError(`merge must be all, last or envelope, not ${JSON.stringify(merge)}`);
-  }
-  return {
-    selectors: selectors.length > 0 ? selectors : [EVERYTHING],
-    window: window === undefined ? null : parseDuration(window),
-    maxHz,
-    merge,
-  };
-}
-
-/** What a wish means; null where only the server can tell. */
-export function matcherOf({ selectors }: Wish): Matcher | null {
-  const matchers: Matcher[] = [];
-  for (const selector of selectors) {
-    const matcher = read(selector);
-    if (matcher === null) {
-      return null;
-    }
-    matchers.push(matcher);
-  }
-  return (name, labels) => matchers.some((matches) => matches(name, labels));
 }
 
 /**
@@ -243,98 +162,4 @@ export function call<T>(callback: ((value: T) => void) | undefined, value: T): v
       throw error;
     });
   }
-}
-
-/** What waits for one loop. When it is full the oldest are dropped, and a gap says how much. */
-class Queue implements AsyncIterator<Update, undefined> {
-  private readonly updates: Update[] = [];
-  private points = 0;
-  private lost = 0;
-  private waiting: {
-    resolve(result: IteratorResult<Update, undefined>): void;
-    reject(error: unknown): void;
-  }[] = [];
-  private ended = false;
-  private error: SubscriptionError | null = null;
-  private readonly onReturn: () => void;
-
-  constructor(onReturn: () => void) {
-    this.onReturn = onReturn;
-  }
-
-  push(update: Update): void {
-    const waiter = this.waiting.shift();
-    if (waiter !== undefined) {
-      waiter.resolve({ done: false, value: update });
-      return;
-    }
-    this.updates.push(update);
-    this.points += size(update);
-    while (this.updates.length > MOST_UPDATES || this.points > MOST_POINTS) {
-      const dropped = this.updates.shift();
-      if (dropped === undefined) {
-        break;
-      }
-      this.points -= size(dropped);
-      this.lost += countSamples(dropped);
-    }
-  }
-
-  /** What waits is still given out, then the loop ends, or throws. */
-  end(error: SubscriptionError | null): void {
-    this.ended = true;
-    this.error = error;
-    const [first, ...others] = this.waiting.splice(0);
-    if (first !== undefined) {
-      void this.next().then(first.resolve, first.reject);
-    }
-    for (const { resolve } of others) {
-      resolve({ done: true, value: undefined });
-    }
-  }
-
-  next(): Promise<IteratorResult<Update, undefined>> {
-    if (this.lost > 0) {
-      const { lost } = this;
-      this.lost = 0;
-      return Promise.resolve({ done: false, value: { type: 'gap', lost } });
-    }
-    const update = this.updates.shift();
-    if (update !== undefined) {
-      this.points -= size(update);
-      return Promise.resolve({ done: false, value: update });
-    }
-    if (this.error !== null) {
-      const { error } = this;
-      this.error = null;
-      return Promise.reject(error);
-    }
-    if (this.ended) {
-      return Promise.resolve({ done: true, value: undefined });
-    }
-    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
-  }
-
-  return(): Promise<IteratorResult<Update, undefined>> {
-    this.updates.length = 0;
-    this.points = 0;
-    this.lost = 0;
-    if (!this.ended) {
-      this.end(null);
-      this.onReturn();
-    }
-    return Promise.resolve({ done: true, value: undefined });
-  }
-}
-
-function size(update: Update): number {
-  return update.type === 'points' ? update.points.length : 0;
-}
-
-/** How many samples an update tells of, one at least: a dropped one is not to go unsaid. */
-function countSamples(update: Update): number {
-  if (update.type !== 'points') {
-    return update.type === 'gap' ? (update.lost ?? 1) : 1;
-  }
-  return update.points.reduce((sum, { count }) => sum + count, 0);
 }
