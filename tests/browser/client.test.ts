@@ -1,6 +1,9 @@
 /** The client library in a real browser: one script that a page loads, and nothing else. */
 
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -26,6 +29,10 @@ afterEach(async () => {
 
 const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 
+const COMPILER = fileURLToPath(
+  new URL('../../web/node_modules/typescript/bin/tsc', import.meta.url),
+);
+
 /** What a page with the client on it notes down. */
 interface Notes {
   points: [number, number][];
@@ -39,9 +46,13 @@ interface Connected {
   subscribe(selector: string, options: object): object;
 }
 
+/** How many WebSockets each page has opened: only a tab that leads has one. */
+const sockets = new WeakMap<Page, number>();
+
 /** A page of this origin with nothing on it but the client, watching `steps`. */
 async function watch(origin: string, options: Record<string, unknown> = {}): Promise<Page> {
   const page = await context.newPage();
+  page.on('websocket', () => sockets.set(page, (sockets.get(page) ?? 0) + 1));
   await page.goto(`${origin}/livez`);
   await page.addScriptTag({
     type: 'module',
@@ -242,12 +253,15 @@ describe('tabs that share', () => {
     }
     // The first to come leads, and then the next.
     const publishing = producer.publish(150, 30);
+    const leads = () => pages.map((page) => sockets.get(page) ?? 0);
     await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(leads()).toEqual([1, 0, 0, 0]);
     await pages.shift()!.close();
     await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(leads()).toEqual([1, 0, 0]);
     await crash(pages.shift()!);
     await publishing;
-    expect(pages).toHaveLength(2);
+    expect(leads()).toEqual([1, 0]);
     for (const page of pages) {
       await expect.poll(() => received(page), patient).toEqual(producer.published);
       expect((await notes(page)).gaps).toEqual([]);
@@ -288,8 +302,35 @@ test('the example of the README works as it stands, and its types are served', a
   await expect.poll(() => lines.join('\n'), patient).toContain('21.5');
   const types = await fetch(`${server.url}/client.d.ts`);
   expect(types.headers.get('Content-Type')).toBe('text/plain; charset=utf-8');
-  expect(await types.text()).toContain('declare function connect(');
+  const declared = await types.text();
+  expect(declared).toContain('declare function connect(');
+  expect(strangersErrors(declared, example!)).toBe('');
 });
+
+/** What the compiler has against a stranger's strict TypeScript that uses the client. */
+function strangersErrors(types: string, example: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'pushsvc-types-'));
+  const local = example.replace("'/client.js'", "'./client.js'");
+  writeFileSync(join(folder, 'client.d.ts'), types);
+  writeFileSync(join(folder, 'example.ts'), `${local}\nexport {};\n`);
+  writeFileSync(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        noEmit: true,
+        target: 'ES2022',
+        module: 'ESNext',
+        moduleResolution: 'bundler',
+        types: [],
+      },
+      include: ['*.ts'],
+    }),
+  );
+  const { stdout } = spawnSync(process.execPath, [COMPILER, '-p', folder], { encoding: 'utf8' });
+  rmSync(folder, { recursive: true });
+  return stdout;
+}
 
 /** End a page's process without a word. */
 async function crash(page: Page): Promise<void> {

@@ -367,6 +367,42 @@ test('forgets what is older than the window, and series that are gone', async ()
   expect(subscription.series.map(({ name }) => name)).toEqual(['a']);
 });
 
+test('holds no more for series that come and go, and servers that restart, all the time', async () => {
+  const service = new Service();
+  const made = client(service);
+  const { subscription } = follow(made, '', { window: '1m' });
+  await settle();
+  const [session] = service.sessions;
+  let ref = 0;
+  for (let round = 0; round < 300; round += 1) {
+    const refs = Array.from({ length: 20 }, () => ++ref);
+    session!.listener.received({
+      type: 'points',
+      id: `E.${round}`,
+      series: refs.map((ref) => ({ ref, name: `m${ref}`, labels: {}, kind: 'gauge', unit: '' })),
+      points: refs.map((ref) => [ref, Date.now(), 1]),
+    });
+    if (round % 3 === 0) {
+      const granted = { max_hz: 10, merge: 'all' as const, select: [] };
+      session!.listener.received({
+        type: 'hello',
+        epoch: `epoch ${round}`,
+        session: 's',
+        heartbeat: 15,
+        granted,
+      });
+    } else {
+      session!.listener.received({ type: 'gone', id: `E.${round}`, refs });
+    }
+    await vi.advanceTimersByTimeAsync(10_000);
+  }
+  // Those of the last minute, and those that were found to be old by the last trimming.
+  expect(subscription.series.length).toBeLessThanOrEqual(9 * 20);
+  const [trunk] = Reflect.get(Reflect.get(Reflect.get(made, 'source'), 'pool'), 'trunks');
+  expect(Reflect.get(trunk.feed, 'routes').size).toBe(subscription.series.length);
+  expect(Reflect.get(trunk.feed, 'refs').size).toBeLessThanOrEqual(3 * 20);
+});
+
 test('a page out of sight asks for less, lets go, and has all when it is seen again', async () => {
   const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
   vi.stubGlobal('document', page);

@@ -450,6 +450,16 @@ describe('while nobody looks', () => {
     expect(world.link.said).toEqual([]);
   });
 
+  test('does not even begin before somebody looks', () => {
+    const world = new World(['websocket']);
+    world.stream.attend('none');
+    world.stream.start();
+    expect(world.links.length).toBe(0);
+    expect(world.phase).toBe('paused');
+    world.stream.attend('low');
+    expect(world.link.url.searchParams.get('max_hz')).toBe('1');
+  });
+
   test('is back at its rate when it is seen again', () => {
     const world = new World(['websocket']);
     world.stream.start();

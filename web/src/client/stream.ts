@@ -117,7 +117,11 @@ export class Stream {
   start(): void {
     if (this.current.phase === 'closed') {
       this.unlisten = [onReturn(this.wake), onNetworkChange(this.moved)];
-      this.connect();
+      if (this.intent.presence === 'none') {
+        this.pause();
+      } else {
+        this.connect();
+      }
     }
   }
 
@@ -147,8 +151,7 @@ export class Stream {
     }
     if (presence === 'none') {
       if (this.current.phase !== 'refused') {
-        this.drop();
-        this.show({ phase: 'paused', retryAt: null, reason: 'nobody is looking' });
+        this.pause();
       }
     } else if (this.current.phase === 'paused') {
       this.failures = 0;
@@ -156,6 +159,11 @@ export class Stream {
     } else if (this.live !== null) {
       void this.tell(this.live);
     }
+  }
+
+  private pause(): void {
+    this.drop();
+    this.show({ phase: 'paused', retryAt: null, reason: 'nobody is looking' });
   }
 
   /**
