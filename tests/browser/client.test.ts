@@ -226,6 +226,60 @@ describe('a stream', () => {
   });
 });
 
+test('in a network that is cut again and again, with subscriptions that come and go', async () => {
+  const middlebox = await Middlebox.start(server.url);
+  const producer = new Producer();
+  const pages = [
+    await watch(middlebox.url, { transports: ['websocket'] }),
+    await watch(middlebox.url, { transports: ['sse'] }),
+    await watch(middlebox.url, { transports: ['longpoll'] }),
+    await watch(middlebox.url, { share: true }),
+    await watch(middlebox.url, { share: true }),
+  ];
+  const publishing = producer.publish(160, 30);
+  for (let round = 0; round < 8; round += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 300 + 100 * (round % 3)));
+    middlebox.cut();
+    for (const page of pages) {
+      await page.evaluate((round) => {
+        const { client, late } = window as unknown as {
+          client: Connected;
+          late?: { values: number[]; subscription: { close(): void } }[];
+        };
+        const values: number[] = [];
+        const subscription = client.subscribe(`steps{round!="${round}"}`, {
+          window: '15m',
+          onPoints: (points: { value: number }[]) =>
+            values.push(...points.map(({ value }) => value)),
+        }) as { close(): void };
+        Object.assign(window, { late: [...(late ?? []), { values, subscription }] });
+        if (round % 2 === 1) {
+          late!.at(-1)!.subscription.close();
+        }
+      }, round);
+    }
+  }
+  await publishing;
+  const all = producer.published.map(([, value]) => value);
+  for (const page of pages) {
+    await expect.poll(() => received(page), patient).toEqual(producer.published);
+    expect((await notes(page)).gaps).toEqual([]);
+    const late = () =>
+      page.evaluate(() =>
+        (window as unknown as { late: { values: number[] }[] }).late.map(({ values }) => values),
+      );
+    for (const [round, values] of (await late()).entries()) {
+      if (round % 2 === 1) {
+        // Those that came later have all of the past as well.
+        await expect.poll(async () => (await late())[round], patient).toEqual(all);
+      } else {
+        expect(values).toEqual(all.slice(0, values.length));
+      }
+    }
+  }
+  middlebox.stop();
+});
+
 describe('tabs that share', () => {
   test('twenty have one connection, and every point once each', async () => {
     const producer = new Producer();
