@@ -44,7 +44,7 @@ function follow(client: Client, selector: string | string[], options: SubscribeO
   return { subscription, values, gaps, errors };
 }
 
-const settle = () => vi.advanceTimersByTimeAsync(10);
+const settle = (ms = 10) => vi.advanceTimersByTimeAsync(ms);
 
 describe('one subscription', () => {
   test('begins with the newest sample, or with its window, and goes on', async () => {
@@ -203,10 +203,28 @@ describe('several subscriptions', () => {
     a.subscription.close();
     again.subscription.close();
     newest.subscription.close();
-    await settle();
+    await settle(200);
     expect([...service.sessions].map(({ select }) => select)).toEqual([['b']]);
     service.publish('b', 6);
     expect(b.values.at(-1)).toBe(6);
+  });
+
+  test('one that is closed and made again in one turn has its history again', async () => {
+    const service = new Service();
+    service.publish('b', 0);
+    const made = client(service);
+    follow(made, 'a', { window: '15m' });
+    let b = follow(made, 'b', { window: '15m' });
+    await settle(500);
+    for (let n = 1; n < 6; n += 1) {
+      service.publish('b', n);
+      expect(b.values).toEqual(Array.from({ length: n + 1 }, (_, value) => value));
+      b.subscription.close();
+      b = follow(made, 'b', { window: '15m' });
+      await settle(250);
+    }
+    expect(b.values).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(service.opened).toBe(1);
   });
 
   test.each([

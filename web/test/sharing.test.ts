@@ -188,7 +188,7 @@ test('a tab that crashes is served no more', async () => {
   await settle();
   expect([...service.sessions].map(({ select }) => select)).toEqual([['a', 'b']]);
   browser.crash(two);
-  await settle();
+  await settle(200);
   expect([...service.sessions].map(({ select }) => select)).toEqual([['a']]);
 });
 

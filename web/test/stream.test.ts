@@ -467,6 +467,7 @@ describe('while nobody looks', () => {
     world.receive(HELLO);
     expect(world.link.said).toHaveLength(1);
     world.stream.attend('full');
+    vi.advanceTimersByTime(100);
     expect(world.link.said.at(-1)).toMatchObject({ max_hz: 5 });
   });
 
@@ -571,6 +572,36 @@ describe('a token', () => {
     expect(world.link.request().token).toBe('here');
   });
 
+  test('that never comes is given up', async () => {
+    const world = new World(['websocket'], 0, { token: () => new Promise<string>(() => {}) });
+    world.stream.start();
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(world.stream.status).toMatchObject({
+      phase: 'waiting',
+      reason: 'there is no token: fetching it took too long',
+    });
+  });
+
+  test('that expires is fetched anew, but not again and again', async () => {
+    let count = 0;
+    const world = new World(['websocket'], 0, { token: async () => `token ${++count}` });
+    const refuse = () => world.end({ advice: 'back-off', unauthorized: true, reason: 'expired' });
+    world.stream.start();
+    await vi.advanceTimersByTimeAsync(0);
+    for (const round of [1, 2, 3]) {
+      expect(world.link.request().token).toBe(`token ${round}`);
+      world.receive(HELLO, heartbeat(`E.${round}`));
+      await vi.advanceTimersByTimeAsync(6_000);
+      refuse();
+      await vi.advanceTimersByTimeAsync(0);
+    }
+    // This one is refused as soon as it is shown.
+    world.receive(HELLO);
+    refuse();
+    expect(world.phase).toBe('waiting');
+    expect(count).toBe(4);
+  });
+
   test('that comes after the stream was closed opens nothing', async () => {
     const world = new World(['websocket'], 0, { token: async () => 'late' });
     world.stream.start();
@@ -595,6 +626,59 @@ describe('changing what is shown', () => {
     world.end();
     vi.advanceTimersByTime(500);
     expect(world.link.url.searchParams.getAll('select')).toEqual(['a', 'b']);
+  });
+
+  test('what is asked for one by one is said together', () => {
+    const world = new World(['websocket'], 0, { query: query('a') });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    const select = ['a'];
+    for (let n = 0; n < 30; n += 1) {
+      select.push(`b${n}`);
+      world.stream.change(query(...select));
+      vi.advanceTimersByTime(10);
+    }
+    vi.advanceTimersByTime(100);
+    expect(world.link.said.length).toBeLessThanOrEqual(5);
+    expect(world.link.said.at(-1)!.select).toEqual(select);
+    // All is there once all was answered, and not before.
+    for (const [index] of world.link.said.entries()) {
+      expect(world.link.request().url.searchParams.getAll('select')).toEqual(['a']);
+      world.receive(HELLO, heartbeat(`E.${index + 2}`));
+    }
+    expect(world.link.request().url.searchParams.getAll('select')).toEqual(select);
+  });
+
+  test('what is left out and wanted again at once comes with its history', () => {
+    const world = new World(['websocket'], 0, { query: query('a', 'b') });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.stream.change(query('b', 'a', 'c'));
+    world.stream.change(query('a', 'c'));
+    world.stream.change(query('a', 'b', 'c'));
+    vi.advanceTimersByTime(100);
+    expect(world.link.said.map(({ select }) => select)).toEqual([
+      ['b', 'a', 'c'],
+      ['a', 'c'],
+      ['a', 'b', 'c'],
+    ]);
+  });
+
+  test('a cursor that is true of nothing that is wanted is dropped', () => {
+    const world = new World(['websocket'], 0, { query: query('a') });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.stream.change(query('a', 'b'));
+    world.stream.change(query('b'));
+    world.end();
+    vi.advanceTimersByTime(500);
+    expect(world.link.url.searchParams.getAll('select')).toEqual(['b']);
+    expect(world.link.since).toBe(null);
+    world.receive(HELLO, heartbeat('E.2'));
+    expect(world.link.said).toEqual([]);
+    world.end();
+    vi.advanceTimersByTime(500);
+    expect(world.link.since).toBe('E.2');
   });
 
   test('is asked for again where the link ended before the history had come', () => {

@@ -1,6 +1,8 @@
 /** A token: as it stands, or as a function that fetches one. */
 export type TokenSource = string | (() => string | Promise<string>);
 
+const PATIENCE_MS = 30_000;
+
 /**
  * Keeps the token that was last fetched. One that the server refuses is fetched again, once: a
  * second refusal in a row is the server's word.
@@ -33,14 +35,9 @@ export class Credentials {
     return true;
   }
 
-  /** The token was accepted, or somebody asks for another try. */
+  /** The token has served for a while: when it is refused one day, another one may be fetched. */
   accepted(): void {
     this.renewed = false;
-  }
-
-  /** Whether another token could be fetched. */
-  get renewable(): boolean {
-    return typeof this.source === 'function';
   }
 
   /** Forget the token: the next one is fetched. */
@@ -50,8 +47,15 @@ export class Credentials {
   }
 
   private async fetch(source: () => string | Promise<string>): Promise<string> {
-    const token = await source();
-    this.token = token;
-    return token;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('fetching it took too long')), PATIENCE_MS);
+    });
+    try {
+      this.token = await Promise.race([source(), late]);
+      return this.token;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

@@ -11,7 +11,9 @@ import { HIDDEN_HZ } from './timing.ts';
  */
 export class Intent {
   presence: Presence = 'full';
-  /** What the cursor is true of. */
+  /** Whether the cursor is true of nothing that is still wanted, and hence of no use. */
+  nothing = false;
+  /** What the cursor is true of, unless that is nothing. */
   private settled: Query;
   /** What is to be shown. */
   private wanted: Query;
@@ -27,30 +29,41 @@ export class Intent {
 
   /** Selectors that are wanted, and whose history has not come. */
   get missing(): readonly string[] {
-    return additions(this.settled, this.wanted);
+    return this.added(this.wanted);
+  }
+
+  /** Selectors of what a link opens with. */
+  get shown(): readonly string[] {
+    return this.settled.select ?? [];
   }
 
   /** Selectors that a query would add. */
   added(query: Query): readonly string[] {
-    return additions(this.settled, query);
+    return this.nothing ? (query.select ?? []) : additions(this.settled, query);
   }
 
   /** Want something else, which begins with the next link: nothing has come yet. */
   replace(query: Query): void {
+    this.nothing = false;
     this.settled = query;
     this.wanted = query;
   }
 
-  /** Want something else. */
+  /** Want something else. What is left out is out at once, what is added is in when it has come. */
   change(query: Query): void {
     if (this.added(query).length === 0) {
       this.settled = query;
+    } else {
+      const kept = (this.settled.select ?? []).filter((one) => query.select?.includes(one));
+      this.nothing ||= kept.length === 0;
+      this.settled = { ...query, select: kept };
     }
     this.wanted = query;
   }
 
   /** All that is wanted has come up to the cursor. */
   settle(): void {
+    this.nothing = false;
     this.settled = this.wanted;
   }
 

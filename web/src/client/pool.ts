@@ -150,6 +150,9 @@ export class Pool {
     if (trunk.alone || trunk.merge !== wish.merge || trunk.maxHz !== wish.maxHz) {
       return false;
     }
+    if (trunk.stream.status.phase === 'refused') {
+      return false; // whoever comes now may fare better
+    }
     const selectors = [...new Set([...trunk.selectors, ...wish.selectors])];
     if (
       selectors.length > MOST_SELECTORS ||

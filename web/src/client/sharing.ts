@@ -27,6 +27,9 @@ export function sharingPossible(): boolean {
   );
 }
 
+/** Of what tabs say to each other: one that was loaded before an upgrade goes on among its own. */
+const VERSION = 1;
+
 const NOTHING: Legacy = { remains: [], places: new Map() };
 
 export class Sharing implements Source {
@@ -52,7 +55,7 @@ export class Sharing implements Source {
     timing: Timing,
   ) {
     this.settings = settings;
-    this.name = `pushsvc ${key}`;
+    this.name = `pushsvc ${VERSION} ${key}`;
     this.onStatus = onStatus;
     this.timing = timing;
     this.role = new Follower(this.say, NOTHING, onStatus);

@@ -43,6 +43,8 @@ export const TRANSPORTS: readonly Transport[] = [websocket, sse, longpoll];
 /** A heartbeat that is this many times overdue will not come. */
 const PATIENCE = 2.5;
 const DEFAULT_HEARTBEAT = 15;
+/** Between two messages on a link. */
+const TELL_MS = 100;
 /** A link that goes silent and delivered nothing after so long only ever opened. */
 const BURST_MS = 2_000;
 
@@ -54,8 +56,14 @@ interface Live {
   heardAt: number;
   /** For saying something to it; null until its `hello`. */
   session: string | null;
-  /** Answers to a `watch` that have not come. */
+  /** Answers to a `watch` that have not come, one that is about to be said included. */
   asked: number;
+  /** When the last one was said. */
+  toldAt: number;
+  telling: ReturnType<typeof setTimeout> | undefined;
+  say: () => void;
+  /** Selectors of the view that the server has been told to show. */
+  shown: readonly string[];
 }
 
 /** Holds one link at a time. Nothing happens before `start`; `close` ends it for good. */
@@ -157,7 +165,7 @@ export class Stream {
       this.failures = 0;
       this.connect();
     } else if (this.live !== null) {
-      void this.tell(this.live);
+      this.tell(this.live);
     }
   }
 
@@ -179,13 +187,23 @@ export class Stream {
       }
       return true;
     }
-    const deaf = this.live !== null && this.live.link.watch === undefined;
-    if (deaf && this.intent.added(query).length > 0) {
-      return false;
+    const { live } = this;
+    const added = this.intent.added(query);
+    if (added.length > 0 && live !== null) {
+      if (live.link.watch === undefined) {
+        return false;
+      }
+      // Left out a moment ago, and wanted again: its history comes only if the server was told.
+      const { missing } = this.intent;
+      if (added.some((one) => !missing.includes(one) && live.shown.includes(one))) {
+        this.sayNow(live);
+      }
     }
     this.intent.change(query);
-    if (this.live !== null) {
-      void this.tell(this.live);
+    if (live !== null) {
+      this.tell(live);
+    } else if (this.race !== null) {
+      this.connect();
     }
     return true;
   }
@@ -233,6 +251,10 @@ export class Stream {
   }
 
   private open(token: string | null): void {
+    if (this.intent.nothing) {
+      this.options.onAgain?.(this.intent.missing);
+      this.cursor = null;
+    }
     if (this.cursor === null) {
       this.intent.settle();
     }
@@ -267,7 +289,8 @@ export class Stream {
   /** What a try of a better transport asks for; null while there is nothing to ask, or nobody. */
   private askToTry(): (() => Request) | null {
     const token = this.credentials.get();
-    if (this.cursor === null || token instanceof Promise || this.intent.presence !== 'full') {
+    const { presence, nothing } = this.intent;
+    if (this.cursor === null || nothing || token instanceof Promise || presence !== 'full') {
       return null;
     }
     return this.asker(token);
@@ -275,11 +298,21 @@ export class Stream {
 
   private won(transport: Transport, link: Link): Listener {
     const now = Date.now();
-    const live: Live = { transport, link, since: now, heardAt: now, session: null, asked: 0 };
+    const live: Live = {
+      transport,
+      link,
+      since: now,
+      heardAt: now,
+      session: null,
+      asked: 0,
+      toldAt: Number.NEGATIVE_INFINITY,
+      telling: undefined,
+      say: () => {},
+      shown: this.intent.shown,
+    };
     this.live = live;
     this.moving = false;
     this.network.worked(transport.name);
-    this.credentials.accepted();
     this.show({
       phase: 'live',
       transport: transport.name,
@@ -309,6 +342,7 @@ export class Stream {
       },
       ended: (end) => {
         this.live = null;
+        clearTimeout(live.telling);
         this.settle(live);
         this.ended(end);
       },
@@ -361,17 +395,42 @@ export class Stream {
       this.options.onAgain?.(missing);
     }
     if (outdated) {
-      void this.tell(live);
+      this.tell(live);
     }
   }
 
   /** Tell a live link what is wanted. One that can't be told asks so with its next poll. */
-  private async tell(live: Live): Promise<void> {
-    if (live.link.watch === undefined || live.session === null) {
-      return; // its hello makes up for it
+  private tell(live: Live): void {
+    const { watch } = live.link;
+    const { session } = live;
+    if (watch === undefined || session === null || live.telling !== undefined) {
+      return; // its hello makes up for it, or what is about to be said
     }
     live.asked += 1;
-    const end = await live.link.watch(this.intent.watch(), live.session);
+    // A page that asks for a hundred things one by one is not to be taken for a flood.
+    const wait = live.toldAt + TELL_MS - Date.now();
+    live.say = () => {
+      const message = this.intent.watch();
+      live.toldAt = Date.now();
+      live.shown = message.select ?? [];
+      void watch(message, session).then((end) => this.told(live, end));
+    };
+    live.telling = setTimeout(() => this.sayNow(live), Math.max(0, wait));
+    if (wait <= 0) {
+      this.sayNow(live);
+    }
+  }
+
+  /** Say at once what is about to be said. */
+  private sayNow(live: Live): void {
+    if (live.telling !== undefined) {
+      clearTimeout(live.telling);
+      live.telling = undefined;
+      live.say();
+    }
+  }
+
+  private told(live: Live, end: End | null): void {
     if (end === null || this.live !== live) {
       return;
     }
@@ -439,6 +498,7 @@ export class Stream {
   private settle(live: Live): void {
     if (Date.now() - live.since >= this.timing.settled) {
       this.failures = 0;
+      this.credentials.accepted();
     }
   }
 
@@ -461,6 +521,7 @@ export class Stream {
     this.deadline = Number.POSITIVE_INFINITY;
     this.race?.close();
     this.race = null;
+    clearTimeout(this.live?.telling);
     this.live?.link.close();
     this.live = null;
   }
