@@ -11,7 +11,6 @@ https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 from __future__ import annotations
 
 import struct
-from array import array
 from collections.abc import Iterator
 from math import isfinite
 from typing import Any
@@ -23,11 +22,12 @@ from google.protobuf.message import DecodeError
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Identity, Kind, Rows, identify
 from pushsvc.errors import Malformed, Rejected, TooLarge
-from pushsvc.ingest.remote_write_messages import MetricMetadata, Request, TimeSeries
+from pushsvc.ingest.remote_write_messages import MetricMetadata, RequestSeries, TimeSeries
 
 _STALE = struct.pack("<Q", 0x7FF0000000000002)
 """The NaN with which Prometheus says that a series has ended."""
-_double = struct.Struct("<d").unpack
+_sample_at = struct.Struct("<3sdB6s").unpack_from
+"""A sample of 18 bytes: tags and length, its value, a tag, its time."""
 _pack = struct.Struct("<d").pack
 _REMEMBERED = 4096
 """Bytes of labels beyond which a series is read anew each time."""
@@ -38,6 +38,16 @@ _REPORTED = 20
 _KINDS: dict[int, Kind] = {1: "counter", 2: "gauge", 3: "counter", 5: "counter"}
 """By the specifications' metric types: of histograms and summaries the components count up."""
 _COUNTING = ("_total", "_bucket", "_count", "_sum")
+
+
+_CONTINUED = bytes(range(0x80, 0x100))
+"""Of the bytes of varints, those that aren't the last."""
+
+_Key = bytes | tuple[Any, ...]
+_Family = tuple[int, int, int]
+"""Its type, and the numbers of the symbols that are its help and its unit."""
+_Usual = tuple[_Family, float, int, int]
+"""Of a series with one sample: its family, the value, the time, and how many refs it has."""
 
 
 class _Known(msgspec.Struct):
@@ -71,9 +81,9 @@ class RemoteWriteDecoder:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # By what is equal in every request: in version 1.0 the bytes of the labels, which begin
-        # with a tag; in version 2.0 the numbers of the symbols, which begin with a type.
-        self._series: dict[bytes, _Known] = {}
+        # By what is equal in every request: in version 1.0 the bytes of the labels, in version 2.0
+        # the family and the numbers of the labels' symbols.
+        self._series: dict[_Key, _Known] = {}
         self._symbols: dict[str, int] = {}
         self._families: dict[str, Any] = {}
         self._last_raw = b""
@@ -123,15 +133,17 @@ class RemoteWriteDecoder:
                 # time, each behind its tag. What stands before is labels that were met already,
                 # or this is not such a series.
                 middle = end - 18
-                if (
-                    data[middle : middle + 3] == b"\x12\x10\x09"
-                    and data[end - 7] == 0x10
-                    and (series := known(data[start:middle])) is not None
-                    and (time := self._time(data[end - 6 : end])) is not None
-                ):
-                    taking.add(series, data[middle + 3 : middle + 11], time)
-                else:
-                    self._series_of(data[start:end], taking)
+                if middle > start and (series := known(data[start:middle])) is not None:
+                    head, value, tag, raw = _sample_at(data, middle)
+                    if (
+                        head == b"\x12\x10\x09"
+                        and tag == 0x10
+                        and value - value == 0.0
+                        and (raw == self._last_raw or self._is_time(raw))
+                    ):
+                        taking.add(series, value, self._last_time)
+                        continue
+                self._series_of(data[start:end], taking)
             elif field == 0x1A:
                 metadata = True
                 self._remember_family(MetricMetadata.FromString(data[start:end]))
@@ -139,14 +151,13 @@ class RemoteWriteDecoder:
             # What series are is told apart from what they are at: see to it from now on.
             self._series.clear()
 
-    def _time(self, raw: bytes) -> int | None:
-        """The time that six bytes are, mostly the one of the sample before."""
-        if raw != self._last_raw:
-            time = _varint6(raw)
-            if time is None:
-                return None
-            self._last_raw, self._last_time = raw, time
-        return self._last_time
+    def _is_time(self, raw: bytes) -> bool:
+        """Whether these six bytes are a time; mostly it is the one of the sample before."""
+        time = _varint6(raw)
+        if time is None:
+            return False
+        self._last_raw, self._last_time = raw, time
+        return True
 
     def _series_of(self, data: bytes, taking: _Taking) -> None:
         """Read one series in full."""
@@ -171,11 +182,9 @@ class RemoteWriteDecoder:
                 taking.refuse(problem.detail, len(samples))
                 return
             if key is not None and len(key) <= _REMEMBERED:
-                if len(self._series) >= 2 * self._limits.series:
-                    self._series.clear()
-                self._series[key] = series
+                self._remember(key, series)
         for sample in samples:
-            taking.add(series, _pack(sample.value), sample.timestamp)
+            taking.add_any(series, sample.value, sample.timestamp)
 
     def _identify(self, labels: dict[str, str]) -> _Known:
         name = labels.pop("__name__", "")
@@ -206,68 +215,144 @@ class RemoteWriteDecoder:
     # -- version 2.0 -------------------------------------------------------------------------------
 
     def _second(self, data: bytes, taking: _Taking) -> None:
-        request = Request.FromString(data)
-        symbols = list(request.symbols) or [""]
-        if symbols[0]:
+        symbols: list[str] = []
+        spans: list[tuple[int, int]] = []
+        for tag, start, end in _fields(data):
+            if tag == 0x2A:
+                spans.append((start, end))
+            elif tag == 0x22:
+                symbols.append(data[start:end].decode())
+        if symbols and symbols[0]:
             raise Malformed("symbols", "the first symbol must be empty")
         if len(self._symbols) + len(symbols) > 8 * self._limits.series:
             # The numbers are in the keys of series.
             self._symbols.clear()
             self._series.clear()
-        numbers = [self._symbols.setdefault(each, len(self._symbols)) for each in symbols]
-        for message in request.timeseries:
-            taking.histograms += len(message.histograms)
-            samples = message.samples
-            if not samples:
+        numbers = [self._symbols.setdefault(each, len(self._symbols)) for each in symbols or [""]]
+        series, refs = self._survey(data, spans, numbers)
+        known = self._series.get
+        at = 0
+        for (start, end), usual in zip(spans, series, strict=True):
+            if usual is None:
+                self._unusual(data[start:end], symbols, numbers, taking)
                 continue
-            try:
-                series = self._symbolic(message, symbols, numbers)
-            except Rejected as problem:
-                taking.refuse(problem.detail, len(samples))
-                continue
-            for sample in samples:
-                taking.add(series, _pack(sample.value), sample.timestamp)
+            family, value, time, count = usual
+            key = (family, *refs[at : at + count])
+            at += count
+            one = known(key)
+            if one is None:
+                try:
+                    one = self._symbolic(key, RequestSeries.FromString(data[start:end]), symbols)
+                except Rejected as problem:
+                    taking.refuse(problem.detail, 1)
+                    continue
+            taking.add(one, value, time)
 
-    def _symbolic(self, message: Any, symbols: list[str], numbers: list[int]) -> _Known:
-        metadata = message.metadata
-        refs = message.labels_refs
+    def _survey(
+        self, data: bytes, spans: list[tuple[int, int]], numbers: list[int]
+    ) -> tuple[list[_Usual | None], list[int]]:
+        """The series that look as nearly all do (their refs, one sample of this century, what they
+        are), None for the others; and the numbers of all their refs, one after the other."""
+        series: list[_Usual | None] = []
+        pieces: list[bytes] = []
+        families: dict[bytes, _Family] = {}  # by their bytes in this request
+        for start, end in spans:
+            usual = None
+            if (
+                end - start > 20
+                and data[start] == 0x0A
+                and (length := data[start + 1]) < 0x80
+                and (rest := start + length + 20) <= end
+            ):
+                head, value, tag, raw = _sample_at(data, rest - 18)
+                refs = data[start + 2 : rest - 18]
+                if (
+                    head == b"\x12\x10\x09"
+                    and tag == 0x10
+                    and value - value == 0.0
+                    and (raw == self._last_raw or self._is_time(raw))
+                    and refs[-1:].isascii()
+                ):
+                    about = data[rest:end]
+                    family = families.get(about)
+                    if family is None and (
+                        not about or (about[0] == 0x2A and about[1] == len(about) - 2)
+                    ):
+                        metadata = RequestSeries.FromString(about).metadata
+                        family = families[about] = self._family(metadata, numbers)
+                    if family is not None:
+                        pieces.append(refs)
+                        count = len(refs.translate(None, _CONTINUED))
+                        usual = family, value, self._last_time, count
+            series.append(usual)
+        # All at once, which protobuf does in a fraction of the time of one after the other.
+        joined = b"".join(pieces)
+        found = RequestSeries.FromString(b"\x0a" + _encode_varint(len(joined)) + joined).labels_refs
         try:
-            # Numbers of symbols, which are the same in every request: few bytes, and no strings.
-            key = array(
-                "I",
-                [
-                    metadata.type & 0xFF,
-                    numbers[metadata.help_ref],
-                    numbers[metadata.unit_ref],
-                    *[numbers[ref] for ref in refs],
-                ],
-            ).tobytes()
+            return series, [numbers[ref] for ref in found]
         except IndexError:
-            raise Malformed("symbols", "a series refers to a symbol that isn't there") from None
-        series = self._series.get(key)
-        if series is None:
-            words = [symbols[ref] for ref in refs]
-            help_, unit = symbols[metadata.help_ref], symbols[metadata.unit_ref]
-            if len(words) % 2:
-                raise Malformed("symbols", "labels come in pairs of a name and a value")
-            labels = dict(zip(words[::2], words[1::2], strict=True))
-            if 2 * len(labels) != len(words):
-                raise Rejected("label", "a label is there twice")
-            name = labels.pop("__name__", "")
-            identity = identify(name, labels, self._limits)
-            limit = self._limits.value_bytes
-            kind = self._kind(name, metadata.type, labels)
-            series = _Known(
-                identity,
-                kind or ("counter" if not metadata.type and name.endswith(_COUNTING) else None),
-                unit if unit and len(unit.encode()) <= limit else None,
-                help_ if help_ and len(help_.encode()) <= limit else None,
-            )
-            if sum(map(len, words)) <= _REMEMBERED:
-                if len(self._series) >= 2 * self._limits.series:
-                    self._series.clear()
-                self._series[key] = series
+            raise _dangling() from None
+
+    def _unusual(
+        self, data: bytes, symbols: list[str], numbers: list[int], taking: _Taking
+    ) -> None:
+        """Take in a series, whatever it looks like."""
+        message = RequestSeries.FromString(data)
+        taking.histograms += len(message.histograms)
+        if not message.samples:
+            return
+        try:
+            family = self._family(message.metadata, numbers)
+            key = (family, *[numbers[ref] for ref in message.labels_refs])
+            series = self._series.get(key) or self._symbolic(key, message, symbols)
+        except IndexError:
+            raise _dangling() from None
+        except Rejected as problem:
+            taking.refuse(problem.detail, len(message.samples))
+            return
+        for each in message.samples:
+            taking.add_any(series, each.value, each.timestamp)
+
+    @staticmethod
+    def _family(metadata: Any, numbers: list[int]) -> _Family:
+        try:
+            return metadata.type, numbers[metadata.help_ref], numbers[metadata.unit_ref]
+        except IndexError:
+            raise _dangling() from None
+
+    def _symbolic(self, key: _Key, message: Any, symbols: list[str]) -> _Known:
+        """A series that did not come before."""
+        metadata = message.metadata
+        words = [symbols[ref] for ref in message.labels_refs]
+        help_ = symbols[metadata.help_ref] if symbols else ""
+        unit = symbols[metadata.unit_ref] if symbols else ""
+        if len(words) % 2:
+            raise Malformed("symbols", "labels come in pairs of a name and a value")
+        labels = dict(zip(words[::2], words[1::2], strict=True))
+        if 2 * len(labels) != len(words):
+            raise Rejected("label", "a label is there twice")
+        name = labels.pop("__name__", "")
+        identity = identify(name, labels, self._limits)
+        limit = self._limits.value_bytes
+        kind = self._kind(name, metadata.type, labels)
+        series = _Known(
+            identity,
+            kind or ("counter" if not metadata.type and name.endswith(_COUNTING) else None),
+            unit if unit and len(unit.encode()) <= limit else None,
+            help_ if help_ and len(help_.encode()) <= limit else None,
+        )
+        if sum(map(len, words)) <= _REMEMBERED:
+            self._remember(key, series)
         return series
+
+    def _remember(self, key: _Key, series: _Known) -> None:
+        if len(self._series) >= 2 * self._limits.series:
+            self._series.clear()
+        self._series[key] = series
+
+
+def _dangling() -> Malformed:
+    return Malformed("symbols", "a series refers to a symbol that isn't there")
 
 
 class _Taking:
@@ -283,28 +368,31 @@ class _Taking:
         self.histograms = 0
         self.samples = 0
 
-    def add(self, series: _Known, raw: bytes, time: int) -> None:
-        """Take in one sample: its value as eight bytes, its time in Unix milliseconds."""
-        value: float = _double(raw)[0]
-        text = series.identity.text
-        if isfinite(value) and self._earliest <= time <= self._latest:
-            rows = self._rows.get(text)
-            if rows is None:
-                self._rows[text] = Rows(
-                    series.identity, [time], [value], series.kind, series.unit, series.help
-                )
-            else:
-                rows.times.append(time)
-                rows.values.append(value)
-            self.samples += 1
-        elif not isfinite(value):
-            if raw == _STALE:
-                self._ended[text] = series.identity, time
-                self._decoded.markers += 1
-            else:
-                self._decoded.passed_over += 1
+    def add(self, series: _Known, value: float, time: int) -> None:
+        """Take in one sample, whose value is finite, at a time in Unix milliseconds."""
+        identity = series.identity
+        if not self._earliest <= time <= self._latest:
+            self.refuse(f"the time of a sample of {identity.text} is too far from now", 1)
+            return
+        rows = self._rows.get(identity.text)
+        if rows is None:
+            self._rows[identity.text] = Rows(
+                identity, [time], [value], series.kind, series.unit, series.help
+            )
         else:
-            self.refuse(f"the time of a sample of {text} is too far from now", 1)
+            rows.times.append(time)
+            rows.values.append(value)
+        self.samples += 1
+
+    def add_any(self, series: _Known, value: float, time: int) -> None:
+        """Take in one sample whose value may be none to Prometheus' mind, or none that is drawn."""
+        if isfinite(value):
+            self.add(series, value, time)
+        elif _pack(value) == _STALE:
+            self._ended[series.identity.text] = series.identity, time
+            self._decoded.markers += 1
+        else:
+            self._decoded.passed_over += 1
 
     def refuse(self, complaint: str, samples: int) -> None:
         self._decoded.refused += samples
@@ -405,6 +493,15 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     except IndexError:
         pass
     raise DecodeError("a number without an end")
+
+
+def _encode_varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def _varint6(raw: bytes) -> int | None:

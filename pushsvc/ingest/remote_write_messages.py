@@ -96,4 +96,5 @@ TimeSeries: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V1}.TimeSeries
 """A series of version 1.0, alone."""
 MetricMetadata: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V1}.MetricMetadata"))
 Request: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V2}.Request"))
+RequestSeries: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V2}.TimeSeries"))
 """A request of version 2.0."""

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.bench import fanout, frames, ingest, memory, stalled, storm
+from tests.bench import decode, fanout, frames, ingest, memory, stalled, storm
+from tests.bench.decode import Decoders
 from tests.bench.fanout import Fanout
 from tests.bench.frames import Frames
 from tests.bench.ingest import Ingest
@@ -57,6 +58,7 @@ class Outcome(msgspec.Struct):
     quick: bool
     fanout: list[Fanout] = []
     ingest: list[Ingest] = []
+    decode: list[Decoders] = []
     memory: list[Memory] = []
     frames: list[Frames] = []
     storm: list[Handshakes] = []
@@ -70,12 +72,13 @@ class Outcome(msgspec.Struct):
 
 _BENCHMARKS: dict[str, ModuleType] = {
     each.__name__.rpartition(".")[2]: each
-    for each in (ingest, memory, frames, fanout, storm, stalled)
+    for each in (decode, ingest, memory, frames, fanout, storm, stalled)
 }
 """Modules of one kind of case each, by name and in the order they are run."""
 _TITLES = {
     "fanout": "Fan-out of a dashboard of 50 series",
     "ingest": "Ingest",
+    "decode": "Decoding, beside the library that each format has",
     "memory": "Memory",
     "frames": "One frame to one subscriber",
     "storm": "Handshakes",
@@ -128,6 +131,10 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
             what = f"ingest, samples/s of one core, batches of {batch.samples:,} of "
             what += f"{batch.series:,} series"
             yield Target(what, 200_000, batch.intakes[0].per_core.median)
+    for decoders in outcome.decode:
+        if decoders.format in ("remote write 1.0", "remote write 2.0", "line protocol"):
+            what = f"samples/s decoded by one core, {decoders.format}"
+            yield Target(what, 200_000, decoders.ours.median)
     for case in outcome.fanout:
         for delivery, times in zip(case.deliveries, case.times_ours(), strict=True):
             if case.clients < _MANY or delivery.system.startswith(PUSHSVC.name):
