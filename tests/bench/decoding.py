@@ -1,0 +1,203 @@
+"""A process that takes bodies of one format apart, as the service does and as others do.
+
+`python -m tests.bench.decoding`: it writes one line of JSON for each job it is given on standard
+input, and ends with that. The others are what a receiver in Python would be made of: the format's
+own library, and a walk over what that gives, which ends in labels, times and values.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import cramjam
+import line_protocol_parser
+import msgspec
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from pushsvc.core.limits import Limits
+from pushsvc.ingest.influx import InfluxDecoder
+from pushsvc.ingest.native import JSON, MSGPACK, NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.remote_write import RemoteWriteDecoder
+from pushsvc.ingest.remote_write_messages import Request, WriteRequest
+
+SERIES = 10_000
+"""Of a body, one sample each: what an agent for some fifty hosts sends at a time."""
+_NOW = 1_764_000_000_000
+
+_Taken = tuple[dict[str, str], int, float]
+
+
+class Job(msgspec.Struct, frozen=True):
+    format: str
+    reference: bool
+    seconds: float
+
+
+class Done(msgspec.Struct, frozen=True):
+    samples: int
+    cpu: float
+    """Seconds."""
+    body_bytes: int
+
+
+def _series() -> Iterator[tuple[dict[str, str], float]]:
+    for n in range(SERIES):
+        labels = {
+            "cpu": str(n % 8),
+            "instance": f"web-{n // 32:03}:9100",
+            "job": "node",
+            "mode": ("idle", "user", "system", "iowait")[n // 8 % 4],
+        }
+        yield labels, n * 1.5
+
+
+def _write_1() -> bytes:
+    request = WriteRequest()
+    for labels, value in _series():
+        one = request.timeseries.add()
+        for name, text in sorted({"__name__": "node_cpu_seconds_total", **labels}.items()):
+            one.labels.add(name=name, value=text)
+        one.samples.add(value=value, timestamp=_NOW)
+    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+
+def _write_2() -> bytes:
+    request = Request()
+    symbols = {"": 0}
+    for labels, value in _series():
+        one = request.timeseries.add()
+        for pair in sorted({"__name__": "node_cpu_seconds_total", **labels}.items()):
+            one.labels_refs.extend(symbols.setdefault(text, len(symbols)) for text in pair)
+        one.metadata.type = 1
+        one.samples.add(value=value, timestamp=_NOW)
+    request.symbols.extend(symbols)
+    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+
+def _lines() -> bytes:
+    lines = []
+    for labels, value in _series():
+        tags = ",".join(f"{name}={text}" for name, text in labels.items())
+        lines.append(f"node_cpu,{tags} seconds={value} {_NOW}000000")
+    return "\n".join(lines).encode()
+
+
+def _otlp() -> bytes:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add()
+    metric.name, metric.unit = "node.cpu", "s"
+    for labels, value in _series():
+        point = metric.gauge.data_points.add(time_unix_nano=_NOW * 1_000_000, as_double=value)
+        for name, text in labels.items():
+            point.attributes.add(key=name).value.string_value = text
+    return bytes(request.SerializeToString())
+
+
+def _samples() -> dict[str, list[dict[str, object]]]:
+    name = "node_cpu_seconds_total"
+    return {
+        "samples": [
+            {"name": name, "labels": labels, "value": value, "time": _NOW}
+            for labels, value in _series()
+        ]
+    }
+
+
+def _walk_1(body: bytes) -> list[_Taken]:
+    message = WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(body)))
+    return [
+        ({pair.name: pair.value for pair in series.labels}, sample.timestamp, sample.value)
+        for series in message.timeseries
+        for sample in series.samples
+    ]
+
+
+def _walk_2(body: bytes) -> list[_Taken]:
+    message = Request.FromString(bytes(cramjam.snappy.decompress_raw(body)))
+    symbols = list(message.symbols)
+    taken = []
+    for series in message.timeseries:
+        refs = list(series.labels_refs)
+        labels = {
+            symbols[name]: symbols[value] for name, value in zip(refs[::2], refs[1::2], strict=True)
+        }
+        taken += [(labels, sample.timestamp, sample.value) for sample in series.samples]
+    return taken
+
+
+def _walk_lines(body: bytes) -> list[_Taken]:
+    taken = []
+    for line in body.decode().split("\n"):
+        point = line_protocol_parser.parse_line(line)
+        taken += [(point["tags"], point["time"], value) for value in point["fields"].values()]
+    return taken
+
+
+def _walk_otlp(body: bytes) -> list[_Taken]:
+    message = ExportMetricsServiceRequest.FromString(body)
+    return [
+        (
+            {pair.key: pair.value.string_value for pair in point.attributes},
+            point.time_unix_nano,
+            point.as_double,
+        )
+        for resource in message.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.gauge.data_points
+    ]
+
+
+def _formats() -> dict[str, tuple[bytes, Callable[[bytes], object], Callable[[bytes], object]]]:
+    """By name: a body, the service's decoder, and the other."""
+    limits = Limits()
+    native, influx = NativeDecoder(limits), InfluxDecoder(limits)
+    prometheus, otlp = RemoteWriteDecoder(limits), OtlpDecoder(limits, ())
+    return {
+        "remote write 1.0": (
+            _write_1(),
+            lambda body: prometheus.decode(body, _NOW, version=1).batch,
+            _walk_1,
+        ),
+        "remote write 2.0": (
+            _write_2(),
+            lambda body: prometheus.decode(body, _NOW, version=2).batch,
+            _walk_2,
+        ),
+        "line protocol": (_lines(), lambda body: influx.decode(body, _NOW).batch, _walk_lines),
+        "OTLP": (_otlp(), lambda body: otlp.protobuf(body, _NOW).batch, _walk_otlp),
+        "JSON": (
+            msgspec.json.encode(_samples()),
+            lambda body: native.batch(body, _NOW, JSON),
+            msgspec.json.decode,
+        ),
+        "MessagePack": (
+            msgspec.msgpack.encode(_samples()),
+            lambda body: native.batch(body, _NOW, MSGPACK),
+            msgspec.msgpack.decode,
+        ),
+    }
+
+
+def main() -> None:
+    # As in the service: what lives long is not gone through again and again.
+    gc.set_threshold(700,10,10)
+    formats = _formats()
+    for line in sys.stdin:
+        job = msgspec.json.decode(line, type=Job)
+        body, ours, reference = formats[job.format]
+        decode = reference if job.reference else ours
+        decode(body)
+        samples, began = 0, time.process_time()
+        while (cpu := time.process_time() - began) < job.seconds:
+            decode(body)
+            samples += SERIES
+        print(msgspec.json.encode(Done(samples, cpu, len(body))).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
