@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 import pushsvc
+from pushsvc.ingest.influx import PRECISIONS
 
 _VALUE = {
     "description": "A finite number; a string, boolean or null for a state.",
@@ -280,6 +281,41 @@ def _otlp(description: str) -> dict[str, Any]:
     }
 
 
+_BINARY = {"type": "string", "format": "binary"}
+
+
+def _line_protocol(version: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """A door for InfluxDB's clients, whose errors have these names."""
+
+    def error(description: str) -> dict[str, Any]:
+        text = dict.fromkeys(names, {"type": "string"})
+        return _json(_object(text, list(names)), description)
+
+    return {
+        "summary": f"Publish InfluxDB line protocol, as to InfluxDB {version}",
+        "description": "Database, bucket and organisation are not looked at.",
+        "parameters": [
+            _parameter(
+                "precision", {"enum": list(PRECISIONS)}, "What times are in; ns if not said."
+            ),
+            _CODING,
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        "responses": {
+            "204": {"description": "Applied."},
+            "400": error("Lines were refused, as the message tells; the others are applied."),
+            "408": error("No byte of the body came for too long."),
+            "413": error("Larger than limits.body_bytes or batch_samples."),
+            "415": error("Another Content-Encoding than those."),
+            "429": error("More than limits.samples_per_second; Retry-After says when."),
+            "503": error("The hub is behind; come back after Retry-After seconds."),
+        },
+    }
+
+
 _PATHS: dict[str, Any] = {
     "/v1/samples": {
         "post": {
@@ -305,6 +341,7 @@ _PATHS: dict[str, Any] = {
                 "413": _problem("Larger than limits.body_bytes, batch_samples or line_bytes."),
                 "415": _problem("Another media type or Content-Encoding than those."),
                 "422": _problem("Against the data model or a limit: see index, line or errors."),
+                "429": _problem("More than limits.samples_per_second; Retry-After says when."),
                 "503": _problem(
                     "The hub is behind, or limits.idempotency_keys are remembered; come back "
                     "after Retry-After seconds."
@@ -348,7 +385,68 @@ _PATHS: dict[str, Any] = {
                         **_otlp("")["content"],
                     },
                 },
+                "429": _otlp("More than limits.samples_per_second; Retry-After says when."),
                 "503": _otlp("The hub is behind; come back after Retry-After seconds."),
+            },
+        }
+    },
+    "/api/v1/write": {
+        "post": {
+            "summary": "Publish by Prometheus remote write, 1.0 or 2.0",
+            "description": "A snappy block of protobuf; proto= of the Content-Type says which "
+            "version. Good series are applied also where others are refused, which 400 tells: "
+            "Prometheus goes on then, and tries again on 5xx.",
+            "parameters": [
+                _parameter(
+                    "Content-Encoding", {"const": "snappy"}, "The block format of snappy.", "header"
+                )
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {"application/x-protobuf": {"schema": _BINARY}},
+            },
+            "responses": {
+                "204": {
+                    "description": "Applied. Version 2.0 is told how much in the headers "
+                    "X-Prometheus-Remote-Write-*-Written.",
+                },
+                "400": _problem(
+                    "The body can't be read; or code is partial, and applied and refused say of "
+                    "how many samples."
+                ),
+                "408": _problem("No byte of the body came for too long."),
+                "413": _problem("Larger than limits.body_bytes or batch_samples, inflated."),
+                "415": _problem("Not application/x-protobuf in snappy."),
+                "503": _problem(
+                    "The hub is behind, or this is more than limits.samples_per_second; come back "
+                    "after Retry-After seconds."
+                ),
+            },
+        }
+    },
+    "/api/v2/write": {"post": _line_protocol("v2", ("code", "message"))},
+    "/write": {"post": _line_protocol("v1", ("error",))},
+    "/ping": {
+        "get": {
+            "summary": "What InfluxDB clients ask whether someone is there",
+            "responses": {"204": {"description": "Someone is; X-Influxdb-Version says who."}},
+        }
+    },
+    "/health": {
+        "get": {
+            "summary": "What InfluxDB clients ask whether all is well",
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "name": {"const": "pushsvc"},
+                            "status": {"const": "pass"},
+                            "version": {"type": "string"},
+                        },
+                        ["name", "status", "version"],
+                    ),
+                    "It is.",
+                )
             },
         }
     },

@@ -30,6 +30,7 @@ PRECISIONS = {
 
 _REMEMBERED = 4096
 _REPORTED = 20
+_ODD = frozenset(b"_ \t\r\v\f")
 _BOOLEANS = {
     **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0),
     **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), 0.0),
@@ -40,7 +41,9 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 # A line's three parts; spaces count only where they aren't escaped or within a string.
 _KEY = rb"(?:[^\\ ]|\\.)+"
 _STRING = rb'"(?:[^"\\]|\\.)*"'
-_LINE = re.compile(rb"(%b) +((?:[^\\\" ]|\\.|%b)+)(?: +(-?\d+))? *" % (_KEY, _STRING), re.DOTALL)
+_LINE = re.compile(
+    rb"(%b) +((?:[^\\\" ]|\\.|%b)+)(?: +(-?\d{1,20}))? *" % (_KEY, _STRING), re.DOTALL
+)
 _TAG = re.compile(rb"((?:[^\\,=]|\\.)+)=((?:[^\\,]|\\.)+)", re.DOTALL)
 _FIELD = re.compile(rb"((?:[^\\,=]|\\.)+)=(%b|[^,\"]+)" % _STRING, re.DOTALL)
 _COMMA = re.compile(rb"(?:[^\\,]|\\.)+", re.DOTALL)
@@ -66,8 +69,11 @@ class InfluxDecoder:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # By measurement and tags as they were sent, and field: None for what is no series.
-        self._identities: dict[tuple[bytes, bytes], Identity] = {}
+        # By measurement and tags as they were sent, then by field.
+        self._identities: dict[bytes, dict[bytes, Identity]] = {}
+        # The same of lines with one field, by all that stands before the equals sign.
+        self._single: dict[bytes, Identity] = {}
+        self._count = 0
 
     def decode(
         self, body: bytes, now_ms: int, *, unit: tuple[int, int] = (1, 1_000_000)
@@ -79,29 +85,29 @@ class InfluxDecoder:
         """
         decoded = Decoded(Batch([]), complaints=[])
         rows: dict[str, Rows] = {}
-        known = self._identities.get
+        single, known = self._single.get, self._identities.get
         multiply, divide = unit
         earliest = now_ms - self._limits.past_seconds * 1000
         latest = now_ms + self._limits.future_seconds * 1000
+        last, time = b"", now_ms  # the time that was read last, mostly the next one too
         lines = body.split(b"\n") if b'"' not in body else _split_lines(body)
         for number, line in enumerate(lines, 1):
-            # What nearly every line is: nothing escaped, no strings, one space between its parts.
-            parts = line.split(b" ")
-            plain = len(parts) == 3 and b"\\" not in line and b'"' not in line
-            if plain:
-                key, fields, raw = parts
-                try:
-                    time = int(raw) * multiply // divide
-                    pairs = [field.partition(b"=") for field in fields.split(b",")]
-                    values = [float(value) for _, _, value in pairs]
-                except ValueError:
-                    plain = False
-            if plain and earliest <= time <= latest:
-                for (field, _, _), value in zip(pairs, values, strict=True):
-                    identity = known((key, field))
-                    if identity is None or not isfinite(value):
-                        plain = False
-                        break
+            # What nearly every line is: of series that were met, in the plainest form.
+            head, _, raw = line.rpartition(b" ")
+            if raw != last:
+                if not (
+                    raw.isdigit()
+                    and len(raw) < 20
+                    and earliest <= int(raw) * multiply // divide <= latest
+                ):
+                    self._line(line, number, now_ms, unit, rows, decoded)
+                    continue
+                last, time = raw, int(raw) * multiply // divide
+            start, _, text = head.rpartition(b"=")
+            identity = single(start)
+            if identity is not None:
+                value = _plain_number(text)
+                if value is not None:
                     series = rows.get(identity.text)
                     if series is None:
                         rows[identity.text] = Rows(identity, [time], [value])
@@ -109,11 +115,20 @@ class InfluxDecoder:
                         series.times.append(time)
                         series.values.append(value)
                     decoded.samples += 1
-                else:
                     continue
-                # Some of its fields are in already: those that the long way would add again.
-                self._take_back(rows, key, pairs, field, decoded)
-            self._line(line, number, now_ms, unit, rows, decoded)
+            key, _, fields = head.partition(b" ")
+            taken = _plain_fields(fields, known(key))
+            if taken is None:
+                self._line(line, number, now_ms, unit, rows, decoded)
+                continue
+            for identity, value in taken:
+                series = rows.get(identity.text)
+                if series is None:
+                    rows[identity.text] = Rows(identity, [time], [value])
+                else:
+                    series.times.append(time)
+                    series.values.append(value)
+            decoded.samples += len(taken)
         if decoded.samples > self._limits.batch_samples:
             raise TooLarge(
                 "batch",
@@ -123,24 +138,6 @@ class InfluxDecoder:
             )
         decoded.batch = Batch(list(rows.values()))
         return decoded
-
-    def _take_back(
-        self,
-        rows: dict[str, Rows],
-        key: bytes,
-        pairs: list[tuple[bytes, bytes, bytes]],
-        until: bytes,
-        decoded: Decoded,
-    ) -> None:
-        for field, _, _ in pairs:
-            if field is until:
-                return
-            text = self._identities[key, field].text
-            rows[text].times.pop()
-            rows[text].values.pop()
-            decoded.samples -= 1
-            if not rows[text].times:
-                del rows[text]
 
     def _line(
         self,
@@ -204,7 +201,8 @@ class InfluxDecoder:
         return taken, strings
 
     def _identity(self, key: bytes, field: bytes) -> Identity:
-        identity = self._identities.get((key, field))
+        fields = self._identities.get(key)
+        identity = None if fields is None else fields.get(field)
         if identity is None:
             measurement, *tags = _COMMA.findall(key)
             if b",".join((measurement, *tags)) != key:
@@ -224,10 +222,45 @@ class InfluxDecoder:
             full = name if last == "value" else f"{name}_{last}"
             identity = identify(full, labels, self._limits)
             if len(key) <= _REMEMBERED:
-                if len(self._identities) >= 2 * self._limits.series:
-                    self._identities.clear()
-                self._identities[key, field] = identity
+                self._remember(key, field, identity)
         return identity
+
+    def _remember(self, key: bytes, field: bytes, identity: Identity) -> None:
+        if self._count >= 2 * self._limits.series:
+            self._identities.clear()
+            self._single.clear()
+            self._count = 0
+        self._count += 1
+        self._identities.setdefault(key, {})[field] = identity
+        if b"\\" not in key and b"\\" not in field:
+            self._single[key + b" " + field] = identity
+
+
+def _plain_number(text: bytes) -> float | None:
+    """The number that this is; None if it isn't one, or not in the plainest form."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    # Python's numbers may have underscores and space around them.
+    return value if value - value == 0.0 and _ODD.isdisjoint(text) else None
+
+
+def _plain_fields(
+    fields: bytes, known: dict[bytes, Identity] | None
+) -> list[tuple[Identity, float]] | None:
+    """The fields of a line; None where one of them wasn't met yet or needs a closer look."""
+    if known is None:
+        return None
+    taken = []
+    for pair in fields.split(b","):
+        field, _, text = pair.partition(b"=")
+        identity = known.get(field)
+        value = None if identity is None else _plain_number(text)
+        if identity is None or value is None:
+            return None
+        taken.append((identity, value))
+    return taken
 
 
 def _split_lines(body: bytes) -> list[bytes]:

@@ -185,7 +185,7 @@ def _formats() -> dict[str, tuple[bytes, Callable[[bytes], object], Callable[[by
 
 def main() -> None:
     # As in the service: what lives long is not gone through again and again.
-    gc.set_threshold(700,10,10)
+    gc.set_threshold(700, 10, 10)
     formats = _formats()
     for line in sys.stdin:
         job = msgspec.json.decode(line, type=Job)

@@ -146,3 +146,24 @@ def test_the_short_way_and_the_long_one_agree(lines: list[Any]) -> None:
 def test_too_many_samples_are_too_many() -> None:
     with pytest.raises(TooLarge, match=r"limits\.batch_samples"):
         InfluxDecoder(Limits(batch_samples=3)).decode(b"m a=1,b=2,c=3,d=4", NOW)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"m value=1 " + b"1" * 5000,
+        b"m value=" + b"1" * 5000,
+        b"m value=" + b"1" * 5000 + b"i",
+        b"m value=1_0 1764000000000000000",
+        b"m a=1,b=2_0 1764000000000000000",
+        b"m a=1,b=2_0 1764000000000000000",
+        b"m value=\t1 1764000000000000000",
+    ],
+)
+def test_numbers_that_only_python_reads_are_refused_also_of_series_that_are_known(
+    line: bytes,
+) -> None:
+    decoder = InfluxDecoder(Limits())
+    decoder.decode(b"m value=1,a=1,b=1\nm value=1\nm a=1,b=2", NOW)
+    decoded = decoder.decode(line, NOW)
+    assert (decoded.samples, decoded.refused) == (0, 1)
