@@ -136,7 +136,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield child
         finally:
-            # Told to end, Prometheus would first send what it has: to this very thread, which waits.
+            # Told to end, Prometheus first sends what it has: to this very thread, which waits.
             child.kill()
 
 

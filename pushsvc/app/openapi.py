@@ -288,7 +288,7 @@ def _line_protocol(version: str, names: tuple[str, ...]) -> dict[str, Any]:
     """A door for InfluxDB's clients, whose errors have these names."""
 
     def error(description: str) -> dict[str, Any]:
-        text = dict.fromkeys(names, {"type": "string"})
+        text = {key: {"type": "string"} for key in names}
         return _json(_object(text, list(names)), description)
 
     return {

@@ -156,7 +156,6 @@ def test_too_many_samples_are_too_many() -> None:
         b"m value=" + b"1" * 5000 + b"i",
         b"m value=1_0 1764000000000000000",
         b"m a=1,b=2_0 1764000000000000000",
-        b"m a=1,b=2_0 1764000000000000000",
         b"m value=\t1 1764000000000000000",
     ],
 )
