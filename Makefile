@@ -10,13 +10,14 @@ PORT ?=
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PACKAGING := pyproject.toml hatch_build.py
 
-.PHONY: demo test unit browser lint format bench clean help
+.PHONY: demo test unit browser lint format bench fuzz clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
 	@echo 'make test    run all tests, browser included'
 	@echo 'make lint    ruff, mypy and biome'
 	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
+	@echo 'make fuzz    change what strangers send at random, for some minutes (ARGS="--seconds 60 influx")'
 	@echo 'make clean   remove what the others made'
 
 demo: $(VENV)/.package
@@ -43,6 +44,10 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'pushsvc needs Python 3.11 or newer, and found none on PATH: install one, or say make PYTHON=/path/to/python' >&2; exit 1; }

@@ -204,9 +204,10 @@ class InfluxDecoder:
         fields = self._identities.get(key)
         identity = None if fields is None else fields.get(field)
         if identity is None:
-            measurement, *tags = _COMMA.findall(key)
-            if b",".join((measurement, *tags)) != key:
+            parts = _COMMA.findall(key)
+            if not parts or b",".join(parts) != key:
                 raise Malformed("tags", "a comma too many among the tags")
+            measurement, *tags = parts
             name = _name(measurement)
             last = _name(field)
             labels = {}
