@@ -55,12 +55,13 @@ def _export() -> ExportMetricsServiceRequest:
     resource = request.resource_metrics.add()
     resource.resource.attributes.add(key="service.name").value.string_value = "shop"
     metrics = resource.scope_metrics.add().metrics
-    times: dict[str, Any] = {"start_time_unix_nano": (NOW - 60_000) * 10**6, "time_unix_nano": NOW * 10**6}
+    now = NOW * 10**6
+    times: dict[str, Any] = {"start_time_unix_nano": now - 60 * 10**9, "time_unix_nano": now}
     metrics.add(name="up", unit="1").gauge.data_points.add(as_int=1, **times)
-    total = metrics.add(name="sold", unit="s").sum
+    total: Any = metrics.add(name="sold", unit="s").sum
     total.is_monotonic, total.aggregation_temporality = True, 2
     total.data_points.add(as_double=2.5, **times).attributes.add(key="a").value.int_value = 3
-    waits = metrics.add(name="waits", unit="ms").histogram
+    waits: Any = metrics.add(name="waits", unit="ms").histogram
     waits.aggregation_temporality = 1
     waits.data_points.add(
         bucket_counts=[1, 2, 3], explicit_bounds=[0.5, 1.0], count=6, sum=4.5, **times
