@@ -322,12 +322,8 @@ class Hub:
                 epoch=self.epoch,
                 seq=self.seq,
                 now=now,
-                members=self.catalog.select(wish.selectors),
-                departed=[
-                    entry
-                    for entry in self._departed
-                    if any(selector.matches(entry[2].identity) for selector in wish.selectors)
-                ],
+                members=self.catalog.select(wish.selectors, wish.allowed),
+                departed=[entry for entry in self._departed if wish.matches(entry[2].identity)],
                 departures=self._departures,
                 forgotten=self._forgotten,
                 ring_frames=self._pacing.ring_frames,

@@ -56,6 +56,7 @@ class Subscriber:
         "cursor",
         "frames",
         "overtaken",
+        "owner",
         "parted",
         "replayed",
         "session",
@@ -81,6 +82,8 @@ class Subscriber:
         self.since = now
         """When it was attached (monotonic seconds)."""
         self.carrier = carrier
+        self.owner: object = None
+        """Whose stream it is, for who attached it; nothing here looks at it."""
         self.view = view
         self.cursor = opening.since
         """Seq of the newest batch that the client has been given."""

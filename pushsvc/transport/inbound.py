@@ -57,7 +57,7 @@ def apply_watch(
         selectors or (parse('{__name__=~".+"}', limits),),
         current.max_hz if watch.max_hz is None else watch.max_hz,
         current.merge if watch.merge is None else watch.merge,
-    )
+    ).within(current.allowed)
     hub.watch(session, wish, window, now=now, time_ms=time_ms)
     return wish
 
