@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import secrets
 import socket
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
 from pushsvc.app.context import Context
 from pushsvc.app.front import Front
+from pushsvc.auth.leases import Leases
+from pushsvc.auth.mode import Lock, make_lock, run_key_file
 from pushsvc.config import Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.subscriber import Ending
@@ -44,10 +47,11 @@ async def run_service(
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
     `started` gets the URL, once connections are accepted. Raises OSError where the address can't
-    be bound.
+    be bound, ConfigError where it would be open to those it must not be.
     """
     limits, pacing = settings.limits, settings.stream
     where = settings.server
+    lock = make_lock(settings)
     listeners = await trio.open_tcp_listeners(where.port, host=where.host, backlog=where.backlog)
     journal = MemoryJournal()
     hub = Hub(
@@ -58,6 +62,7 @@ async def run_service(
         make_session=lambda: secrets.token_urlsafe(16),
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
+    leases = Leases(lock.access, hub, pipeline.hurry)
     draining = trio.Event()
     engine = make_engine() if pacing.detach else None
     server: Server | None = None
@@ -73,11 +78,14 @@ async def run_service(
             (0 if server is None else server.connections) + (0 if engine is None else len(engine))
         ),
         page=Path(str(resources.files("pushsvc") / "web")),
+        access=lock.access,
+        leases=leases,
     )
     app = create_app(context)
     async with trio.open_nursery() as ticking:
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
+        await start_lock(ticking, lock, leases)
         if engine is not None:
             await ticking.start(engine.run)
             await ticking.start(engine.run_tending)
@@ -107,6 +115,20 @@ async def run_service(
         await journal.aclose()
         ticking.cancel_scope.cancel()
     _log.info("stopped")
+
+
+async def start_lock(nursery: trio.Nursery, lock: Lock, leases: Leases) -> None:
+    """Start what keeps keys fresh and ends streams whose token has expired."""
+    await nursery.start(leases.run)
+    ring = lock.access.ring
+    if lock.jwks is not None:
+        await nursery.start(lock.jwks.run)
+    if lock.key_file is not None and ring is not None:
+
+        def reconsider() -> None:
+            leases.reconsider(lambda owner: ring.owner(owner, time.time()))
+
+        await nursery.start(run_key_file, lock.key_file, ring, reconsider)
 
 
 def make_engine() -> Engine | None:

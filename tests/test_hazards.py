@@ -19,6 +19,8 @@ from hypercorn.typing import HTTPScope
 
 from pushsvc.app import create_app
 from pushsvc.app.context import Context
+from pushsvc.auth.access import Access
+from pushsvc.auth.leases import Leases
 from pushsvc.config import Server
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
@@ -52,6 +54,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
         make_session=iter(map(str, range(1000))).__next__,
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
+    access = Access()
     async with trio.open_nursery() as nursery:
         await nursery.start(pipeline.run_ingest)
         await nursery.start(pipeline.run_ticks)
@@ -65,6 +68,8 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             draining=trio.Event(),
             connections=lambda: 0,
             page=Path("/nonexistent"),
+            access=access,
+            leases=Leases(access, hub, pipeline.hurry),
         )
         nursery.cancel_scope.cancel()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart_trio import QuartTrio
 
-from pushsvc.app import lookup, ops, page, problems, samples, streams, watchers
+from pushsvc.app import guard, login, lookup, ops, page, problems, samples, streams, watchers
 from pushsvc.app.connection import BoundedHTTPConnection, BoundedRequest
 from pushsvc.app.context import Context
 
@@ -22,6 +22,6 @@ def create_app(context: Context) -> QuartTrio:
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     problems.install(app)
-    for module in (streams, samples, lookup, watchers, ops, page):
+    for module in (guard, login, streams, samples, lookup, watchers, ops, page):
         module.install(app, context)
     return app

@@ -9,6 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from pushsvc.app import parameters
 from pushsvc.app.context import Context
+from pushsvc.auth.principal import Principal
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, choose
 from pushsvc.core.subscriber import Subscriber
@@ -23,7 +24,7 @@ from pushsvc.transport.engine import Engine
 from pushsvc.transport.inbound import Conversation
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
 
-_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "wait")
+_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "wait", "ticket")
 
 
 class Attachment:
@@ -38,25 +39,36 @@ class Attachment:
         if self._context.draining.is_set():
             raise Overloaded("draining", "this server is going away", retry_after=1.0)
 
-    def read(self, args: MultiDict[str, str], last_event_id: str | None) -> tuple[Wish, Start]:
-        """What the parameters of a stream ask for. Raises Problem."""
+    def read(
+        self, args: MultiDict[str, str], last_event_id: str | None, principal: Principal
+    ) -> tuple[Wish, Start]:
+        """What the parameters of a stream ask for, of one who may see so much. Raises Problem."""
         parameters.refuse_unknown(args, _PARAMETERS)
         parameters.seconds(args, "wait")
         wish = parameters.wish(args, self.hub, self._context.limits)
-        return wish, parameters.start(args, last_event_id)
+        return wish.within(principal.read), parameters.start(args, last_event_id)
 
     def negotiate(
-        self, args: MultiDict[str, str], accept: str | None, last_event_id: str | None
+        self,
+        args: MultiDict[str, str],
+        accept: str | None,
+        last_event_id: str | None,
+        principal: Principal,
     ) -> tuple[Offer, Wish, Start]:
         """What a request without an upgrade gets. Raises Problem; there is room if it doesn't."""
         offer = choose(accept)
-        wish, start = self.read(args, last_event_id)
+        wish, start = self.read(args, last_event_id, principal)
         self.refuse_when_draining()
         self.hub.admit(wish, start, trio.current_time())
         return offer, wish, start
 
     def subscribe(
-        self, wish: Wish, start: Start, carrier: AsgiCarrier, transport: str
+        self,
+        wish: Wish,
+        start: Start,
+        carrier: AsgiCarrier,
+        transport: str,
+        principal: Principal,
     ) -> Subscriber:
         """Attach a client. Raises what the hub does when it has no room."""
         subscriber = self.hub.subscribe(
@@ -67,6 +79,7 @@ class Attachment:
             time_ms=now_ms(),
             transport=transport,
         )
+        self._context.leases.begin(subscriber, principal)
         self._context.pipeline.hurry()
         return subscriber
 
@@ -109,5 +122,9 @@ class Attachment:
     def conversation(self) -> Conversation:
         context = self._context
         return Conversation(
-            context.hub, context.limits, context.pipeline.hurry, trio.current_time()
+            context.hub,
+            context.limits,
+            context.pipeline.hurry,
+            context.leases.renew,
+            trio.current_time(),
         )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import trio
 
+from pushsvc.auth.access import Access
+from pushsvc.auth.leases import Leases
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.ingest.native import NativeDecoder
@@ -30,3 +32,7 @@ class Context:
     """How many connections are open."""
     page: Path
     """The folder with the built page."""
+    access: Access
+    """Who may do what."""
+    leases: Leases
+    """Whose the live streams are."""

@@ -10,6 +10,7 @@ and everything that is to be refused, goes the long way, with the bytes already 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import parse_qsl
 
@@ -20,6 +21,8 @@ from wsproto.utilities import generate_accept_token
 
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
+from pushsvc.auth.access import Asking, Need
+from pushsvc.auth.principal import Principal
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Transport, choose_subprotocol
 from pushsvc.core.view import Wish
@@ -44,6 +47,7 @@ class Front:
     """Answers streams at the door. One for each service that detaches sockets."""
 
     def __init__(self, context: Context, engine: Engine) -> None:
+        self._access = context.access
         self._attachment = Attachment(context)
         self._engine = engine
 
@@ -56,14 +60,16 @@ class Front:
         if request is None:
             return False
         try:
-            decided = self._decide(request)
+            decided = self._decide(request, stream.socket.getpeername()[0])
+        except OSError:
+            return False  # the peer is gone
         except Problem:
             return False  # the route says it as well, and in full
         if decided is None:
             return False
-        head, wire, wish, start = decided
+        head, wire, wish, start, principal = decided
         transport = wire.removesuffix("-chunk")
-        subscriber = self._attachment.subscribe(wish, start, AsgiCarrier(), transport)
+        subscriber = self._attachment.subscribe(wish, start, AsgiCarrier(), transport, principal)
         # Out of Trio's epoll before the descriptor changes hands.
         trio.lowlevel.notify_closing(stream.socket)
         detached = socket.socket(fileno=stream.socket.detach())
@@ -95,33 +101,50 @@ class Front:
         whole = isinstance(end, h11.EndOfMessage) and not connection.trailing_data[0]
         return request if whole else None
 
-    def _decide(self, request: h11.Request) -> tuple[bytes, Wire, Wish, Start] | None:
+    def _decide(
+        self, request: h11.Request, peer: str
+    ) -> tuple[bytes, Wire, Wish, Start, Principal] | None:
         """The head of the answer and what to attach; None for what is not a stream's business."""
         headers: dict[bytes, bytes] = {}
         for name, value in request.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
         query = request.target.partition(b"?")[2].decode("ascii", "replace")
         args = MultiDict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+        principal = self._access.admit_at_once(_asking(headers, args, peer), Need.READ)
+        if principal is None:
+            return None
         if b"upgrade" in headers:
             answer = _accept_websocket(headers)
             if answer is None:
                 return None
-            wish, start = self._attachment.read(args, None)
+            wish, start = self._attachment.read(args, None, principal)
             self._attachment.refuse_when_draining()
             self._attachment.hub.admit(wish, start, trio.current_time())
-            return answer, "websocket", wish, start
+            return answer, "websocket", wish, start, principal
         accept = headers.get(b"accept")
         last_event_id = headers.get(b"last-event-id")
         offer, wish, start = self._attachment.negotiate(
             args,
             None if accept is None else accept.decode("latin-1"),
             None if last_event_id is None else last_event_id.decode("latin-1"),
+            principal,
         )
         if offer.transport is Transport.LONGPOLL:
             return None
         wire: Wire = "sse-chunk" if offer.transport is Transport.SSE else "ndjson-chunk"
         head = _STREAM_HEAD.format(offer.media_type, formatdate(usegmt=True))
-        return head.encode(), wire, wish, start
+        return head.encode(), wire, wish, start, principal
+
+
+def _asking(headers: Mapping[bytes, bytes], args: MultiDict[str, str], peer: str) -> Asking:
+    return Asking(
+        "GET",
+        {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()},
+        args.getlist("ticket"),
+        peer,
+        "http",
+        b"upgrade" in headers,
+    )
 
 
 def _accept_websocket(headers: dict[bytes, bytes]) -> bytes | None:

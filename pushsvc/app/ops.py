@@ -31,6 +31,7 @@ _EVENTS = {
     "frames": "Frames given to subscribers that have left.",
     "frames_replayed": "Those of them that were made for one subscriber alone.",
     "subscribers_overtaken": "Times a subscriber that has left fell off its view's ring.",
+    "subscribers_expired": "Subscribers whose token expired.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",
     "series_expired": "Series that fell silent and are gone.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
@@ -50,6 +51,12 @@ class _HubCollector(Collector):
         )
         for event, text in _EVENTS.items():
             yield CounterMetricFamily(f"pushsvc_{event}", text, value=hub.counts[event])
+        refused = CounterMetricFamily(
+            "pushsvc_access_refused", "Requests refused at the lock, by reason.", labels=["code"]
+        )
+        for code, count in context.access.refused.items():
+            refused.add_metric([code], count)
+        yield refused
         queue = context.pipeline.statistics()
         for name, text, value in (
             ("series", "Live series.", len(hub.catalog)),

@@ -21,9 +21,17 @@ MEDIA_TYPE = "application/problem+json"
 def respond(problem: Problem) -> Response:
     """The answer to a request that failed in an expected way."""
     response = _document(problem.document(), problem.status)
-    if problem.status in (408, 413) and has_request_context() and request.http_version < "2":
+    if (
+        problem.status in (401, 403, 408, 413)
+        and has_request_context()
+        and request.http_version < "2"
+    ):
         # The rest of the body is still to come, and nobody will read it.
         response.headers["Connection"] = "close"
+    if problem.status == 401:
+        # RFC 6750 section 3: no error is named to who presented nothing.
+        error = "" if problem.code == "no_token" else ', error="invalid_token"'
+        response.headers["WWW-Authenticate"] = f'Bearer realm="pushsvc"{error}'
     retry_after = problem.extra.get("retry_after")
     if retry_after is not None:
         response.headers["Retry-After"] = str(math.ceil(retry_after))

@@ -14,8 +14,10 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.connection import read_body, read_parts
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
+from pushsvc.auth.access import outside, refuse_outside
 from pushsvc.core.hub import Applied
-from pushsvc.errors import Problem, Rejected, TooLarge, UnsupportedMedia
+from pushsvc.errors import Forbidden, Problem, Rejected, TooLarge, UnsupportedMedia
 from pushsvc.pipeline import now_ms
 
 _JSON = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
@@ -46,6 +48,7 @@ def install(app: QuartTrio, context: Context) -> None:
             batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
         else:
             batch = context.native.batch(body, arrived)
+        refuse_outside(principal_of_request(), batch)
         return _answer(await context.pipeline.submit(batch))
 
     async def upload() -> Response:
@@ -73,9 +76,27 @@ def install(app: QuartTrio, context: Context) -> None:
 
     async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
         batch, errors = context.native.lines(lines, now_ms())
+        if outside(principal_of_request(), batch):
+            lines, forbidden = _divide(lines)
+            batch, errors = context.native.lines(lines, now_ms())
+            report.refuse(forbidden)
         if batch.rows:
             report.add(await context.pipeline.submit(batch))
         report.refuse(errors)
+
+    def _divide(
+        lines: list[tuple[int, bytes]],
+    ) -> tuple[list[tuple[int, bytes]], list[tuple[int, Problem]]]:
+        """The lines without those whose series may not be written, and why each of those."""
+        kept, forbidden = [], list[tuple[int, Problem]]()
+        for line in lines:
+            batch, _ = context.native.lines([line], now_ms())
+            try:
+                refuse_outside(principal_of_request(), batch)
+                kept.append(line)
+            except Forbidden as problem:
+                forbidden.append((line[0], problem))
+        return kept, forbidden
 
 
 class _Report:

@@ -17,6 +17,8 @@ from pushsvc.app import parameters
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
+from pushsvc.auth.principal import Principal
 from pushsvc.core import wire
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, Transport, choose_subprotocol
@@ -27,7 +29,7 @@ from pushsvc.errors import Malformed, Overloaded, Problem, Unknown
 from pushsvc.pipeline import now_ms
 from pushsvc.server import Connection, connection_of
 from pushsvc.transport.asgi import AsgiCarrier
-from pushsvc.transport.inbound import apply_watch, decode_message
+from pushsvc.transport.inbound import Renewal, apply_watch, decode_message
 from pushsvc.transport.longpoll import poll
 from pushsvc.transport.websocket import converse
 
@@ -39,10 +41,13 @@ class StreamBody(ResponseBody):
     its socket detached if it can be; else its frames are the body, until it leaves.
     """
 
-    def __init__(self, streams: Attachment, wish: Wish, start: Start, offer: Offer) -> None:
+    def __init__(
+        self, streams: Attachment, wish: Wish, start: Start, offer: Offer, principal: Principal
+    ) -> None:
         self._streams = streams
         self._wish = wish
         self._start = start
+        self._principal = principal
         self._sse = offer.transport is Transport.SSE
         self._connection = connection_of(request.scope)
         self._carrier = AsgiCarrier(cutter(self._connection))
@@ -50,7 +55,11 @@ class StreamBody(ResponseBody):
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
         subscriber = self._streams.subscribe(
-            self._wish, self._start, self._carrier, "sse" if self._sse else "ndjson"
+            self._wish,
+            self._start,
+            self._carrier,
+            "sse" if self._sse else "ndjson",
+            self._principal,
         )
         wire: Wire = "sse-chunk" if self._sse else "ndjson-chunk"
         if self._streams.detach(self._connection, subscriber, wire):
@@ -101,18 +110,20 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.get("/v1/stream")
     async def stream() -> Response:
         connection = connection_of(request.scope)
+        principal = principal_of_request()
         try:
             offer, wish, start = streams.negotiate(
                 request.args,
                 ", ".join(request.headers.getlist("Accept")) or None,
                 request.headers.get("Last-Event-ID"),
+                principal,
             )
         except Problem:
             if connection is not None:
                 connection.keep()
             raise
         if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
-            return _response(offer, StreamBody(streams, wish, start, offer))
+            return _response(offer, StreamBody(streams, wish, start, offer, principal))
         if connection is not None:
             connection.keep()
         if request.method == "HEAD":
@@ -125,6 +136,7 @@ def install(app: QuartTrio, context: Context) -> None:
             AsgiCarrier(cutter(connection)),
             wait=pacing.poll_wait if wait is None else min(wait, pacing.poll_wait),
             hurry=context.pipeline.hurry,
+            attached=lambda subscriber: context.leases.begin(subscriber, principal),
         )
         return _response(offer, body)
 
@@ -136,8 +148,9 @@ def install(app: QuartTrio, context: Context) -> None:
             streams.refuse_when_draining()
             carrier = AsgiCarrier(cutter(connection))
             try:
-                wish, start = streams.read(websocket.args, None)
-                subscriber = streams.subscribe(wish, start, carrier, "websocket")
+                principal = principal_of_request()
+                wish, start = streams.read(websocket.args, None, principal)
+                subscriber = streams.subscribe(wish, start, carrier, "websocket", principal)
             except Overloaded:
                 raise
             except Problem as problem:
@@ -178,17 +191,23 @@ def install(app: QuartTrio, context: Context) -> None:
         subscriber = hub.subscribers.get(session)
         if subscriber is None:
             raise Unknown("session", "no stream has this session (any more)")
+        context.leases.refuse_others(subscriber, principal_of_request())
         if not body:
             raise Malformed("message", "the body is empty: it takes a message such as a watch")
-        wish = apply_watch(
-            hub,
-            session,
-            subscriber.view.wish,
-            decode_message(body),
-            limits,
-            now=trio.current_time(),
-            time_ms=now_ms(),
-        )
+        said = decode_message(body)
+        if isinstance(said, Renewal):
+            context.leases.renew(subscriber, said.token)
+            wish = subscriber.view.wish
+        else:
+            wish = apply_watch(
+                hub,
+                session,
+                subscriber.view.wish,
+                said,
+                limits,
+                now=trio.current_time(),
+                time_ms=now_ms(),
+            )
         context.pipeline.hurry()
         granted = {
             "max_hz": wish.max_hz,

@@ -9,6 +9,7 @@ import trio
 from pushsvc.core import wire
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.hub import Hub, Start
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Frame
 from pushsvc.pipeline import now_ms
@@ -26,6 +27,7 @@ async def poll(
     *,
     wait: float,
     hurry: Callable[[], None],
+    attached: Callable[[Subscriber], None],
 ) -> bytes:
     """Answer one poll within `wait` seconds: `{"id": CURSOR, "documents": [...]}`.
 
@@ -42,6 +44,7 @@ async def poll(
         greet=False,
         transport="longpoll",
     )
+    attached(subscriber)
     hurry()
     frames: list[Frame] = []
     try:
