@@ -130,7 +130,9 @@ class Access:
     def admit_nowait(self, asking: Asking, need: Need) -> Granted:
         """As `admit`; raises UnknownKey where new keys may help."""
         client = self.client_of(asking)
-        presented = find(asking.headers, asking.tickets) if self.controlled else None
+        presented = None
+        if self.controlled and need is not Need.NOTHING:
+            presented = find(asking.headers, asking.tickets)
         if asking.websocket or asking.method not in SAFE_METHODS:
             by_cookie = presented is not None and presented.way is Way.COOKIE
             self.origins.refuse_strangers(client, asking.headers, by_cookie=by_cookie)

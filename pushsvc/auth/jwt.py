@@ -20,8 +20,15 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc import jws, jwt
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
+from joserfc.errors import (
+    ExpiredTokenError,
+    InvalidClaimError,
+    JoseError,
+    MissingClaimError,
+    UnsupportedAlgorithmError,
+)
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSAlgModel
 
 from pushsvc.auth.principal import Grants, Principal, principal_of
 from pushsvc.core.selector import SelectorError
@@ -81,6 +88,22 @@ class StaticKeys:
         """There are no others."""
 
 
+class Registry(jws.JWSRegistry):
+    """The algorithms that are taken, and no others.
+
+    Unknown header parameters are passed over (RFC 7515 section 4), critical ones never. The library
+    warns of each use of the name `EdDSA`, which RFC 9864 deprecates and issuers go on writing.
+    """
+
+    def __init__(self, algorithms: Sequence[str]) -> None:
+        super().__init__(algorithms=list(algorithms), strict_check_header=False)
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        if name not in (self.allowed or ()):
+            raise UnsupportedAlgorithmError(f"Algorithm of '{name}' is not allowed")
+        return self.algorithms[name]
+
+
 class Verifier:
     """Tells who a token is of. Synchronous: keys are fetched elsewhere."""
 
@@ -106,8 +129,7 @@ class Verifier:
         self._claims = jwt.JWTClaimsRegistry(
             now=lambda: int(clock()), leeway=round(leeway), **options
         )
-        # Unknown header parameters are passed over (RFC 7515 section 4), critical ones never.
-        self._registry = jws.JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
+        self._registry = Registry(algorithms)
 
     def verify(self, token: str) -> Principal:
         """Whose token this is.
@@ -140,7 +162,7 @@ class Verifier:
             raise Unauthorized("token", "this token is of a type that is not for access")
         key = self._choose(algorithm, kid)
         try:
-            claims = jwt.decode(token, key, algorithms=[algorithm], registry=self._registry).claims
+            claims = jwt.decode(token, key, registry=self._registry).claims
         except (ValueError, TypeError, RecursionError):
             raise Unauthorized("token", "the token can't be read") from None
         if not isinstance(claims, dict):
@@ -235,6 +257,22 @@ def _read_pem(data: bytes) -> Key:
     return key
 
 
+def read_private_key(file: Path) -> tuple[Key, str]:
+    """A key to sign with, out of a PEM or JWK, and its algorithm. Raises UnusableKey."""
+    data = file.read_bytes()
+    for kind in (RSAKey, ECKey, OKPKey):
+        try:
+            key = kind.import_key(
+                data if data.lstrip().startswith(b"-----BEGIN") else msgspec.json.decode(data)
+            )
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+        fitting = [name for name in ALGORITHMS if fits(key, name)]
+        if fitting and key.is_private:
+            return key, fitting[0]
+    raise UnusableKey("no private key for RS256, ES256 or EdDSA is in it")
+
+
 def read_set(document: dict[str, Any]) -> list[Key]:
     """The keys of a JWK set that tokens may be signed with; others are passed over, as RFC 7517
     section 5 has it. Shared secrets are among those: what is public can't be one."""
@@ -268,7 +306,7 @@ def _bits(member: dict[str, Any]) -> int:
 def sign(claims: dict[str, Any], key: Key, algorithm: str) -> str:
     """A token; for development and sessions. The key must be a private or secret one."""
     header = {"alg": algorithm, **({} if key.kid is None else {"kid": key.kid})}
-    return jwt.encode(header, claims, key, algorithms=[algorithm])
+    return jwt.encode(header, claims, key, registry=Registry([algorithm]))
 
 
 def check_algorithms(names: Iterable[str]) -> tuple[str, ...]:

@@ -16,10 +16,11 @@ import secrets
 from typing import Any, Final
 
 import msgspec
-from joserfc import jws, jwt
+from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
+from pushsvc.auth.jwt import Registry
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.principal import Grants, Principal, principal_of
 from pushsvc.core.scope import NOTHING
@@ -48,7 +49,7 @@ class Sessions:
         self._key = OctKey.import_key(secret.encode() or secrets.token_bytes(32))
         self._seconds = seconds
         self._ring = ring
-        self._registry = jws.JWSRegistry(algorithms=[_ALGORITHM], strict_check_header=False)
+        self._registry = Registry([_ALGORITHM])
 
     def issue(self, principal: Principal, now: float) -> tuple[str, float]:
         """A session for who has this token, and when it ends. Raises Rejected if it grants more
@@ -59,7 +60,7 @@ class Sessions:
             claims["read"] = principal.readable
             claims["operator"] = principal.operator
         header = {"alg": _ALGORITHM, "typ": _TYPE}
-        session = jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM])
+        session = jwt.encode(header, claims, self._key, registry=self._registry)
         if len(session) > _MOST_BYTES:
             raise Rejected("session", "the token grants more than a cookie has room for")
         return session, expires
@@ -67,7 +68,7 @@ class Sessions:
     def verify(self, session: str, now: float) -> Principal:
         """Whose session this is. Raises Unauthorized."""
         try:
-            token = jwt.decode(session, self._key, [_ALGORITHM], registry=self._registry)
+            token = jwt.decode(session, self._key, registry=self._registry)
             if token.header.get("typ") != _TYPE:
                 raise Unauthorized("session", "this is not a session")
             claims = msgspec.convert(token.claims, _Claims)

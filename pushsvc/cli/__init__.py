@@ -13,6 +13,8 @@ _COMMANDS = {
     "demo": "Run the service with this machine's metrics, and print the URL to open.",
     "tail": "Show live samples in the terminal.",
     "publish": "Send NDJSON samples from a file or standard input.",
+    "key": "Make API keys.",
+    "token": "Make JSON Web Tokens, for development.",
     "check-config": "Print the configuration that `serve` would run with.",
 }
 

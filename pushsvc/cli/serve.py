@@ -11,7 +11,7 @@ import trio
 from pushsvc.cli.options import fail, load_settings, settings_options
 from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command
 from pushsvc.client.errors import reason
-from pushsvc.config import Settings
+from pushsvc.config import ConfigError, Settings
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
 
@@ -30,6 +30,8 @@ def command(**flags: Any) -> None:
     prepare_to_serve()
     try:
         run_command(partial(_serve, settings))
+    except ConfigError as error:
+        fail(str(error), status=2)
     except OSError as error:
         fail(explain_bind(settings, error))
 
