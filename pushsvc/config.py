@@ -20,7 +20,7 @@ from pushsvc.core.limits import Limits, Pacing, Retention
 _PREFIX: Final = "PUSHSVC_"
 _MOST: Final = 1e12
 """No limit or time needs to be larger, and milliseconds of it fit into 64 bits."""
-_RESERVED: Final = {"PUSHSVC_CONFIG", "PUSHSVC_URL"}
+_RESERVED: Final = {"PUSHSVC_CONFIG", "PUSHSVC_TOKEN", "PUSHSVC_URL"}
 """Variables that mean something to the command line itself."""
 
 
@@ -74,6 +74,70 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return tuple(name for part in self.otlp_attributes.split(",") if (name := part.strip()))
 
 
+class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who may read and write what."""
+
+    mode: str = "none"
+    """none, keys or jwt."""
+    insecure_no_auth: bool = False
+    """Whether mode none is meant even where others can reach the service."""
+    keys_file: str = ""
+    """Mode keys: TOML file with the hashes of API keys; read again when it changes."""
+    secret: str = ""
+    """Mode jwt: the shared secret of HS256."""
+    public_keys_file: str = ""
+    """Mode jwt: PEM, JWK or JWK set with the keys of RS256, ES256 or EdDSA."""
+    jwks_url: str = ""
+    """Mode jwt: where the issuer publishes its keys."""
+    algorithms: str = ""
+    """Mode jwt: those that are taken, with commas; all that go with the keys if empty."""
+    issuer: str = ""
+    """Mode jwt: what `iss` must be; anything if empty."""
+    audience: str = ""
+    """Mode jwt: what `aud` must name; anything if empty."""
+    leeway: float = 30.0
+    """Seconds that clocks may differ by."""
+    jwks_refresh: float = 600.0
+    """Seconds after which published keys are fetched again, unless they come with a max-age."""
+    jwks_stale: float = 86_400.0
+    """Seconds that known keys stay good while the URL doesn't answer."""
+    session_secret: str = ""
+    """What cookies are signed with, the same on all pods; one of the process's own if empty."""
+    session_seconds: float = 43_200.0
+    """How long a cookie is good, as long as its token is."""
+
+    @property
+    def algorithm_names(self) -> tuple[str, ...]:
+        return _names(self.algorithms)
+
+
+class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What other pages may do, and which proxies are believed."""
+
+    origins: str = ""
+    """Origins of other pages that may use the API, with commas: https://dash.example."""
+    frame_ancestors: str = "none"
+    """Who may embed the page: none, self, or origins, with commas."""
+    trusted_proxies: str = ""
+    """Addresses and networks whose Forwarded and X-Forwarded-* are believed, with commas."""
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        return _names(self.origins)
+
+    @property
+    def embedders(self) -> tuple[str, ...]:
+        return _names(self.frame_ancestors)
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        return _names(self.trusted_proxies)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, to standard error."""
 
@@ -91,6 +155,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     history: Retention = Retention()
     stream: Pacing = Pacing()
     ingest: Ingest = Ingest()
+    auth: Auth = Auth()
+    web: Web = Web()
     log: Log = Log()
 
 
@@ -105,7 +171,9 @@ _KEYS: Final = {
     for field in msgspec.structs.fields(struct)
 }
 
-SECRET: Final[frozenset[str]] = frozenset()
+_SPANS: Final = ("auth.jwks_refresh", "auth.jwks_stale", "auth.session_seconds")
+
+SECRET: Final = frozenset(("auth.secret", "auth.session_secret"))
 """Keys whose values are never shown."""
 
 
@@ -123,7 +191,9 @@ class Loaded(msgspec.Struct, frozen=True):
             part = getattr(self.settings, section)
             for field in msgspec.structs.fields(part):
                 key = f"{section}.{field.name}"
-                value = "********" if key in SECRET else getattr(part, field.name)
+                value = getattr(part, field.name)
+                if key in SECRET and value:
+                    value = "********"
                 line = f"{field.name} = {_toml_value(value)}"
                 if key in self.origins:
                     line += f"  # {self.origins[key]}"
@@ -243,10 +313,15 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = _is_address(value)
     elif usable and key == "ingest.statsd_interval":
         usable = 0.01 <= value <= 3600
-    elif usable and key.split(".")[0] in ("limits", "history", "stream"):
-        usable = 0 < value <= _MOST
+    elif key == "auth.mode":
+        usable = value in ("none", "keys", "jwt")
+    elif usable and key == "auth.leeway":
+        usable = 0 <= value <= 3600
+    elif usable and (key.split(".")[0] in ("limits", "history", "stream") or key in _SPANS):
+        usable = isinstance(value, bool) or 0 < value <= _MOST
     if not usable:
-        raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {value!r}")
+        shown = "what it is" if key in SECRET else repr(value)
+        raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {shown}")
 
 
 def _is_address(text: str) -> bool:
@@ -266,6 +341,12 @@ def _expected(key: str) -> str:
         return "debug, info, warning or error"
     if key == "log.format":
         return "auto, console or json"
+    if key == "auth.mode":
+        return "none, keys or jwt"
+    if key == "auth.leeway":
+        return "a number from 0 to 3600"
+    if _KEYS[key].type is bool:
+        return "true or false"
     if key == "server.port":
         return "a port from 0 to 65535"
     kind = _KEYS[key].type

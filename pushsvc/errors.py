@@ -46,6 +46,30 @@ class Malformed(Problem):
     close_code = 1008
 
 
+class Unauthorized(Problem):
+    """No token, or one that isn't good; with another one the same request may succeed."""
+
+    status = 401
+    title = "Unauthorized"
+    close_code = 4001
+
+
+class Forbidden(Problem):
+    """Whoever asks is known, and may not do this."""
+
+    status = 403
+    title = "Forbidden"
+    close_code = 4003
+
+
+class Misdirected(Problem):
+    """A name under which this service doesn't serve (RFC 9110 section 15.5.20)."""
+
+    status = 421
+    title = "Misdirected request"
+    close_code = 1008
+
+
 class Unknown(Problem):
     """What was named isn't there (any more): a path, a session."""
 

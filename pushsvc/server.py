@@ -175,9 +175,9 @@ class ShortConnection(Protocol):
         ...
 
 
-Front: TypeAlias = Callable[[bytes, socket.socket, str], bool]
-"""What a connection said first, its socket, and its address: tells whether it was taken."""
-Shorten: TypeAlias = Callable[[trio.SocketStream, bytes, str], ShortConnection | None]
+Front: TypeAlias = Callable[[bytes, socket.socket], bool]
+"""What a connection said first, and its socket: tells whether it was taken."""
+Shorten: TypeAlias = Callable[[trio.SocketStream, bytes], ShortConnection | None]
 
 
 class Server:
@@ -277,11 +277,7 @@ class Server:
     def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
         """Have a connection served, by the front or by Hypercorn."""
         assert self._handlers is not None
-        if (
-            self._certificate is None
-            and self._front is not None
-            and self._front(first, sock, address)
-        ):
+        if self._certificate is None and self._front is not None and self._front(first, sock):
             self._door.leave(address)
             return
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
@@ -298,7 +294,7 @@ class Server:
                 # Hypercorn leaves the socket open after a handshake that failed.
                 await trio.aclose_forcefully(stream)
                 return
-            short = self._shorten(stream, first, address)
+            short = self._shorten(stream, first)
             if short is not None:
                 rest = await self._run(short, short.run())
                 if not rest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from functools import partial
 from importlib import resources
@@ -21,6 +22,8 @@ from pushsvc.app import create_app
 from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
 from pushsvc.app.producer_connection import ProducerConnection
+from pushsvc.auth.leases import Leases
+from pushsvc.auth.mode import Lock, make_lock, run_key_file
 from pushsvc.config import Ingest, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
@@ -53,10 +56,12 @@ async def run_service(
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
     What comes out of `reload` has the certificate read again. `started` gets the URL, once
-    connections are accepted. Raises OSError where the address can't be bound, CertificateError.
+    connections are accepted. Raises OSError where the address can't be bound, CertificateError,
+    ConfigError where it would be open to those it must not be.
     """
     limits, pacing = settings.limits, settings.stream
     where = settings.server
+    lock = make_lock(settings)
     certificate = None
     if where.certfile:
         certificate = Certificate(Path(where.certfile), Path(where.keyfile))
@@ -71,6 +76,7 @@ async def run_service(
         make_session=sessions().__next__,
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
+    leases = Leases(lock.access, hub, pipeline.hurry)
     draining = trio.Event()
     engine = make_engine() if pacing.detach else None
     server: Server | None = None
@@ -91,6 +97,8 @@ async def run_service(
         ),
         keep_alive=KEEP_ALIVE,
         page=Path(str(resources.files("pushsvc") / "web")),
+        access=lock.access,
+        leases=leases,
     )
     app = create_app(context)
     try:
@@ -104,6 +112,7 @@ async def run_service(
             ticking.start_soon(renew, certificate, reload)
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
+        await start_lock(ticking, lock, leases)
         if engine is not None:
             await ticking.start(engine.run)
             await ticking.start(engine.run_tending)
@@ -179,6 +188,20 @@ async def open_statsd(
     counts = pipeline.hub.counts
     aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
     return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval)
+
+
+async def start_lock(nursery: trio.Nursery, lock: Lock, leases: Leases) -> None:
+    """Start what keeps keys fresh and ends streams whose token has expired."""
+    await nursery.start(leases.run)
+    ring = lock.access.ring
+    if lock.jwks is not None:
+        await nursery.start(lock.jwks.run)
+    if lock.key_file is not None and ring is not None:
+
+        def reconsider() -> None:
+            leases.reconsider(lambda owner: ring.owner(owner, time.time()))
+
+        await nursery.start(run_key_file, lock.key_file, ring, reconsider)
 
 
 def make_engine() -> Engine | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
-from pushsvc.config import Ingest, Server, Settings
+from pushsvc.config import Auth, Ingest, Server, Settings, Web
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
 
@@ -52,7 +52,9 @@ class Served:
                 await trio.sleep(0.01)
 
     @contextlib.asynccontextmanager
-    async def documents(self, accept: str, **parameters: Any) -> AsyncIterator[Documents]:
+    async def documents(
+        self, accept: str, *, headers: Mapping[str, str] | None = None, **parameters: Any
+    ) -> AsyncIterator[Documents]:
         """A stream over SSE or NDJSON, as documents."""
         query = str(httpx.QueryParams(parameters))
         async with await trio.open_tcp_stream(self.host, self.port) as stream:
@@ -60,7 +62,7 @@ class Served:
             request = h11.Request(
                 method="GET",
                 target=f"/v1/stream?{query}",
-                headers=[("Host", "test"), ("Accept", accept)],
+                headers=[("Host", "test"), ("Accept", accept), *(headers or {}).items()],
             )
             await stream.send_all(connection.send(request) + connection.send(h11.EndOfMessage()))
             documents = Documents(stream, connection)
@@ -69,7 +71,10 @@ class Served:
 
     @contextlib.asynccontextmanager
     async def websocket(
-        self, query: str = "", subprotocols: list[str] | None = None
+        self,
+        query: str = "",
+        subprotocols: list[str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[WebSocketConnection]:
         """A WebSocket on the stream's URL, by trio-websocket."""
         # On a stream of our own: the library leaves its socket to the collector when it is
@@ -79,16 +84,28 @@ class Served:
             trio.open_nursery() as nursery,
         ):
             socket = await wrap_client_stream(
-                nursery, stream, "test", f"/v1/stream?{query}", subprotocols=subprotocols
+                nursery,
+                stream,
+                "test",
+                f"/v1/stream?{query}",
+                subprotocols=subprotocols,
+                extra_headers=[
+                    (name.encode(), value.encode()) for name, value in (headers or {}).items()
+                ],
             )
             yield socket
             await socket.aclose()
 
-    async def rejection(self, subprotocols: list[str] | None = None) -> int:
+    async def rejection(
+        self,
+        subprotocols: list[str] | None = None,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
         """The HTTP status with which a WebSocket is turned away."""
         status: list[int] = []
         try:
-            async with self.websocket(subprotocols=subprotocols):
+            async with self.websocket(query, subprotocols, headers):
                 pass
         except* ConnectionRejected as group:
             leaf: BaseException = group
@@ -151,6 +168,8 @@ async def serving(
     server: Server | None = None,
     verify: ssl.SSLContext | bool = True,
     ingest: Ingest | None = None,
+    auth: Auth | None = None,
+    web: Web | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
     pacing = stream or Pacing()
@@ -159,6 +178,8 @@ async def serving(
         limits=limits or Limits(),
         history=history or Retention(),
         ingest=ingest or Ingest(),
+        auth=auth or Auth(),
+        web=web or Web(),
         stream=msgspec.structs.replace(pacing, detach=detach.get()),
     )
     drain = trio.Event()

@@ -19,6 +19,8 @@ from hypercorn.typing import HTTPScope
 
 from pushsvc.app import create_app
 from pushsvc.app.context import Context, crowd_allowance
+from pushsvc.auth.access import Access
+from pushsvc.auth.leases import Leases
 from pushsvc.config import Server
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
@@ -55,6 +57,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
         make_session=iter(map(str, range(1000))).__next__,
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
+    access = Access()
     async with trio.open_nursery() as nursery:
         await nursery.start(pipeline.run_ingest)
         await nursery.start(pipeline.run_ticks)
@@ -73,6 +76,8 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             connections=lambda: 0,
             keep_alive=75.0,
             page=Path("/nonexistent"),
+            access=access,
+            leases=Leases(access, hub, pipeline.hurry),
         )
         nursery.cancel_scope.cancel()
 

@@ -28,7 +28,7 @@ async def values(served: Served) -> dict[str, Any]:
 @pytest.mark.parametrize("compressed", [False, True])
 async def test_the_official_client(compressed: bool) -> None:
     def write(url: str) -> None:
-        with InfluxDBClient(url=url, token="any", org="any", enable_gzip=compressed) as client:  # noqa: S106
+        with InfluxDBClient(url=url, token="any", org="any", enable_gzip=compressed) as client:
             assert client.ping()
             with client.write_api(write_options=SYNCHRONOUS) as writer:
                 point = Point("room").tag("place", "the lab").field("celsius", 21.5)  # type: ignore[no-untyped-call]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from quart_trio import QuartTrio
 
 from pushsvc.app import (
+    guard,
     influx,
+    login,
     lookup,
     ops,
     otlp,
@@ -36,6 +38,6 @@ def create_app(context: Context) -> QuartTrio:
     )
     problems.install(app)
     producers = (samples, publish, otlp, remote_write, influx)
-    for module in (producer, *producers, streams, lookup, watchers, ops, page):
+    for module in (guard, producer, login, *producers, streams, lookup, watchers, ops, page):
         module.install(app, context)
     return app

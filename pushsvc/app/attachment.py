@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from pushsvc.app import parameters
 from pushsvc.app.context import Context
+from pushsvc.auth.principal import Principal
 from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, choose
@@ -30,7 +31,7 @@ _QUERIES = 256
 """Recent queries that are known by heart: after a restart many come with the same."""
 _CROWD_RETRY = 5.0
 """Seconds after which, give or take a half, who came in too large a crowd is to come back."""
-_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "heartbeat", "wait")
+_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "heartbeat", "wait", "ticket")
 
 
 class Attachment:
@@ -71,24 +72,40 @@ class Attachment:
         wish = parameters.wish(args, self.hub, self._context.limits)
         return wish, parameters.start(args)
 
-    def read(self, query: bytes, last_event_id: str | None) -> tuple[Wish, Start]:
-        """What the query of a stream's URL asks for, and where it begins. Raises Problem."""
-        wish, start = self._read_query(query)
+    def read(
+        self, query: bytes, last_event_id: str | None, principal: Principal
+    ) -> tuple[Wish, Start]:
+        """What the query of a stream's URL asks for, of one who may see so much, and where it
+        begins. Raises Problem."""
+        # A ticket is good once: known by heart, such a query would only push others out.
+        ticketed = b"ticket=" in query
+        wish, start = (self._parse_query if ticketed else self._read_query)(query)
         if last_event_id:
             start = Start(parse_cursor(last_event_id), start.window)
-        return wish, start
+        return wish.within(principal.read), start
 
     def negotiate(
-        self, query: bytes, accept: str | None, last_event_id: str | None, address: str
+        self,
+        query: bytes,
+        accept: str | None,
+        last_event_id: str | None,
+        principal: Principal,
+        address: str,
     ) -> tuple[Offer, Wish, Start]:
         """What a request without an upgrade gets. Raises Problem; there is room if it doesn't."""
         offer = choose(accept)
-        wish, start = self.read(query, last_event_id)
+        wish, start = self.read(query, last_event_id, principal)
         self.hub.admit(wish, start, trio.current_time(), address)
         return offer, wish, start
 
     def subscribe(
-        self, wish: Wish, start: Start, carrier: Carrier, transport: str, address: str
+        self,
+        wish: Wish,
+        start: Start,
+        carrier: Carrier,
+        transport: str,
+        principal: Principal,
+        address: str,
     ) -> Subscriber:
         """Attach a client. Raises what the hub does when it has no room."""
         subscriber = self.hub.subscribe(
@@ -100,6 +117,7 @@ class Attachment:
             transport=transport,
             address=address,
         )
+        self._context.leases.begin(subscriber, principal)
         self._context.pipeline.hurry()
         return subscriber
 
@@ -146,5 +164,9 @@ class Attachment:
     def conversation(self) -> Conversation:
         context = self._context
         return Conversation(
-            context.hub, context.limits, context.pipeline.hurry, trio.current_time()
+            context.hub,
+            context.limits,
+            context.pipeline.hurry,
+            context.leases.renew,
+            trio.current_time(),
         )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import trio
 
+from pushsvc.auth.access import Access
+from pushsvc.auth.leases import Leases
 from pushsvc.core.allowance import Allowance
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
@@ -41,6 +43,10 @@ class Context:
     """Seconds that a connection may be idle between two requests."""
     page: Path
     """The folder with the built page."""
+    access: Access
+    """Who may do what."""
+    leases: Leases
+    """Whose the live streams are."""
 
 
 def crowd_allowance(limits: Limits, now: float) -> Allowance:

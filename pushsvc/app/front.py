@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+from collections.abc import Mapping
 from email.utils import formatdate
 
 import h11
@@ -19,9 +20,11 @@ import msgspec
 import trio
 from wsproto.utilities import generate_accept_token
 
+from pushsvc.address import group
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
 from pushsvc.app.problems import MEDIA_TYPE, spread
+from pushsvc.auth.access import Asking, Granted, Need
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Transport, choose_subprotocol
 from pushsvc.core.subscriber import Ending
@@ -70,11 +73,12 @@ class Front:
     """Answers streams at the door. One for each service that detaches sockets."""
 
     def __init__(self, context: Context, engine: Engine) -> None:
+        self._access = context.access
         self._attachment = Attachment(context)
         self._compress = context.pacing.compress
         self._engine = engine
 
-    def take(self, data: bytes, sock: socket.socket, address: str) -> bool:
+    def take(self, data: bytes, sock: socket.socket) -> bool:
         """Answer a connection's first bytes, if they are one whole request for a stream.
 
         If so the socket, which must be non-blocking, belongs to someone else when this returns; if
@@ -85,45 +89,70 @@ class Front:
         try:
             self._attachment.knock()
             request = parse_request(data)
-            decided = None if request is None else self._decide(request, address)
+            decided = None if request is None else self._decide(request, sock.getpeername()[0])
         except Overloaded as problem:
             _refuse(sock, problem)
             return True
+        except OSError:
+            return False  # the peer is gone
         except Problem:
             return False  # the route says it as well, and in full
         if decided is None:
             return False
-        head, wire, wish, start = decided
+        head, wire, wish, start, granted = decided
         transport = wire.partition("-")[0]
-        subscriber = self._attachment.subscribe(wish, start, _NOBODY, transport, address)
+        subscriber = self._attachment.subscribe(
+            wish, start, _NOBODY, transport, granted.principal, group(granted.client.address)
+        )
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attachment.carry(self._engine, sock, subscriber, wire, head)
         return True
 
-    def _decide(self, request: h11.Request, address: str) -> tuple[bytes, Wire, Wish, Start] | None:
+    def _decide(
+        self, request: h11.Request, peer: str
+    ) -> tuple[bytes, Wire, Wish, Start, Granted] | None:
         """The head of the answer and what to attach; None for what is not a stream's business."""
         headers = fields_of(request)
         query = request.target.partition(b"?")[2]
+        if b"ticket=" in query:
+            return None
+        granted = self._access.admit_at_once(asking_of_fields("GET", headers, peer), Need.READ)
+        if granted is None:
+            return None
+        address = group(granted.client.address)
         if b"upgrade" in headers:
             answer = accept_websocket(headers, compress=self._compress)
             if answer is None:
                 return None
-            wish, start = self._attachment.read(query, None)
+            wish, start = self._attachment.read(query, None, granted.principal)
             self._attachment.hub.admit(wish, start, trio.current_time(), address)
-            return *answer, wish, start
+            return *answer, wish, start, granted
         accept = headers.get(b"accept")
         last_event_id = headers.get(b"last-event-id")
         offer, wish, start = self._attachment.negotiate(
             query,
             None if accept is None else accept.decode("latin-1"),
             None if last_event_id is None else last_event_id.decode("latin-1"),
+            granted.principal,
             address,
         )
         if offer.transport is Transport.LONGPOLL:
             return None
         wire: Wire = "sse-chunk" if offer.transport is Transport.SSE else "ndjson-chunk"
         head = _STREAM_HEAD.format(offer.media_type, formatdate(usegmt=True))
-        return head.encode(), wire, wish, start
+        return head.encode(), wire, wish, start, granted
+
+
+def asking_of_fields(method: str, fields: Mapping[bytes, bytes], peer: str) -> Asking:
+    """What decides about a request without a ticket that came over plain HTTP/1.1."""
+    return Asking(
+        method,
+        {name.decode("latin-1"): value.decode("latin-1") for name, value in fields.items()},
+        (),
+        peer,
+        "http",
+        b"upgrade" in fields,
+    )
 
 
 def parse_request(data: bytes) -> h11.Request | None:

@@ -19,8 +19,9 @@ import pushsvc
 from pushsvc.app import problems
 from pushsvc.app.connection import read_inflated
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
 from pushsvc.app.producer import who
-from pushsvc.core.hub import Refused
+from pushsvc.auth.access import withhold
 from pushsvc.errors import Malformed, Problem
 from pushsvc.ingest.influx import PRECISIONS
 from pushsvc.pipeline import now_ms
@@ -43,8 +44,8 @@ def install(app: QuartTrio, context: Context) -> None:
             decoded = await trio.to_thread.run_sync(
                 lambda: decoder.decode(body, now_ms(), unit=PRECISIONS[precision])
             )
-        refused: list[Refused] = []
-        await context.pipeline.submit(decoded.batch, producer=who(request), refused=refused)
+        batch, refused = withhold(principal_of_request(), decoded.batch)
+        await context.pipeline.submit(batch, producer=who(request), refused=refused)
         for one in refused:
             decoded.refused += 1
             if len(decoded.complaints) < 20:

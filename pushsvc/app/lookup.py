@@ -12,6 +12,8 @@ from quart_trio import QuartTrio
 
 from pushsvc.app import parameters
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
+from pushsvc.core.catalog import Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.series import Value
 from pushsvc.core.thin import thin
@@ -28,10 +30,15 @@ _MOST_POINTS = 1_000_000
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits = context.hub, context.limits
 
+    def shown() -> list[Series]:
+        """What is asked for, of what may be seen."""
+        asked = parameters.selectors(request.args, limits)
+        return hub.catalog.select(asked, principal_of_request().read)
+
     @app.get("/v1/series")
     async def series() -> Response:
-        parameters.refuse_unknown(request.args, ("select",))
-        found = hub.catalog.select(parameters.selectors(request.args, limits))
+        parameters.refuse_unknown(request.args, ("select", "ticket"))
+        found = shown()
         described = []
         for index, one in enumerate(found):
             if index % _STEP == _STEP - 1:
@@ -46,8 +53,8 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.get("/v1/history")
     async def history() -> Response:
-        parameters.refuse_unknown(request.args, ("select", "window", "points"))
-        found = hub.catalog.select(parameters.selectors(request.args, limits))
+        parameters.refuse_unknown(request.args, ("select", "window", "points", "ticket"))
+        found = shown()
         window = parameters.seconds(request.args, "window")
         points = parameters.number(request.args, "points")
         if points is not None and (points < 4 or points != int(points)):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 import pushsvc
+from pushsvc.auth.presenting import COOKIE
 from pushsvc.ingest.influx import PRECISIONS
 
 _VALUE = {
@@ -639,6 +640,66 @@ _PATHS: dict[str, Any] = {
             },
         }
     },
+    "/v1/login": {
+        "post": {
+            "summary": "Exchange a token for a session cookie",
+            "description": "For pages: the cookie is Secure, HttpOnly and SameSite=Strict, lasts "
+            "as long as the token and at most auth.session_seconds, and lets nothing be written. "
+            "The token comes in the body or as Authorization. A form is answered with 303 to the "
+            "page, or with the form again.",
+            "requestBody": {
+                "content": {
+                    "application/json": {
+                        "schema": _object({"token": {"type": "string"}}, ["token"], closed=True)
+                    },
+                    "application/x-www-form-urlencoded": {
+                        "schema": _object({"token": {"type": "string"}}, ["token"])
+                    },
+                },
+            },
+            "responses": {
+                "204": {"description": "Logged in, by Set-Cookie."},
+                "303": {"description": "Logged in, to a form."},
+                "400": _problem("The body can't be read."),
+                "401": _problem("The token isn't good."),
+                "403": _problem("The request comes from a page of another origin."),
+                "404": _problem("Access isn't controlled here (auth.mode none)."),
+                "408": _problem("No byte of the body came for too long."),
+                "413": _problem("Larger than 16 KiB."),
+                "415": _problem("Neither JSON nor a form."),
+                "422": _problem("The token grants more than a cookie has room for."),
+            },
+        }
+    },
+    "/v1/logout": {
+        "post": {
+            "summary": "Delete the session cookie",
+            "responses": {
+                "204": {"description": "Done, also where there was none."},
+                "403": _problem("The request comes from a page of another origin."),
+            },
+        }
+    },
+    "/v1/tickets": {
+        "post": {
+            "summary": "A ticket to open one stream with, as ?ticket=",
+            "description": "For EventSource, which can send no header. Good once.",
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "ticket": {"type": "string"},
+                            "expires_in": {"type": "number", "description": "Seconds."},
+                        },
+                        ["ticket", "expires_in"],
+                    ),
+                    "It reads what the token reads, and no more.",
+                ),
+                "429": _problem("This token has a hundred tickets that are unused."),
+                "503": _problem("Too many tickets are out; come back later."),
+            },
+        }
+    },
     "/livez": {
         "get": {
             "summary": "Is the process alive",
@@ -675,6 +736,62 @@ _PATHS: dict[str, Any] = {
     },
 }
 
+_OPEN: Final = (
+    *("/livez", "/readyz", "/openapi.json", "/ping", "/health"),
+    *("/v1/login", "/v1/logout"),
+)
+"""Paths that ask for no token."""
+_OPERATORS: Final = ("/metrics", "/v1/subscribers")
+_SECURITY_SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key or a JSON Web Token, as auth.mode is. None with mode none.",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "Any user, and the token as password.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "From /v1/login. It reads, and never writes.",
+    },
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "From /v1/tickets, for one request.",
+    },
+}
+
+
+def _lock(paths: dict[str, Any]) -> None:
+    """Say of each operation what it asks of who calls it."""
+    for path, item in paths.items():
+        for method, operation in item.items():
+            if path in _OPEN:
+                operation["security"] = []
+                continue
+            reads = method == "get" and path != "/v1/publish"
+            names = ["bearer", "basic"]
+            if reads or path in ("/v1/stream/{session}", "/v1/tickets"):
+                names.append("session")
+            if reads:
+                names.append("ticket")
+            operation["security"] = [{name: []} for name in names]
+            what = "is not an operator's" if path in _OPERATORS else "doesn't grant this"
+            for status, text in (
+                ("401", "No token, or one that isn't good (any more)."),
+                ("403", f"The token {what}, or the request comes from a page of another origin."),
+            ):
+                operation["responses"].setdefault(status, _problem(text))
+
+
+_lock(_PATHS)
+
 DOCUMENT: Final[bytes] = msgspec.json.encode(
     {
         "openapi": "3.1.0",
@@ -685,6 +802,6 @@ DOCUMENT: Final[bytes] = msgspec.json.encode(
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _PATHS,
-        "components": {"schemas": _SCHEMAS},
+        "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY_SCHEMES},
     }
 )

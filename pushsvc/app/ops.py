@@ -39,6 +39,7 @@ _EVENTS = {
     "subscribers_overtaken": "Times a subscriber fell off its view's ring.",
     "gaps": "Gaps that subscribers were told of.",
     "samples_lost": "Samples that those gaps stood for, where that is known.",
+    "subscribers_expired": "Subscribers whose token expired.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",
     "series_gone": "Series that fell silent, or were said to be over.",
     "remote_write_refused": "Samples and native histograms of remote write that were refused.",
@@ -74,6 +75,12 @@ class _HubCollector(Collector):
         totals = hub.totals()
         for event, text in _EVENTS.items():
             yield CounterMetricFamily(f"pushsvc_{event}", text, value=totals[event])
+        refused = CounterMetricFamily(
+            "pushsvc_access_refused", "Requests refused at the lock, by reason.", labels=["code"]
+        )
+        for code, count in context.access.refused.items():
+            refused.add_metric([code], count)
+        yield refused
         queue = context.pipeline.statistics()
         for name, text, value in (
             ("series", "Live series.", len(hub.catalog)),

@@ -21,7 +21,9 @@ from quart_trio import QuartTrio
 from pushsvc.app import problems
 from pushsvc.app.connection import read_inflated
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
 from pushsvc.app.producer import who
+from pushsvc.auth.access import withhold
 from pushsvc.core.hub import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
 from pushsvc.ingest.otlp_reading import Decoded
@@ -57,8 +59,8 @@ def install(app: QuartTrio, context: Context) -> None:
         body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
         decode = decoder.protobuf if request.mimetype == _PROTOBUF else decoder.json
         decoded = await trio.to_thread.run_sync(decode, body, now_ms(), limiter=decoding)
-        refused: list[Refused] = []
-        await context.pipeline.submit(decoded.batch, producer=who(request), refused=refused)
+        batch, refused = withhold(principal_of_request(), decoded.batch)
+        await context.pipeline.submit(batch, producer=who(request), refused=refused)
         decoder.remember(decoded)
         _judge(decoded, refused)
         context.hub.counts["otlp_points_refused"] += decoded.refusals.points

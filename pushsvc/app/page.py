@@ -9,6 +9,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from pushsvc.app.context import Context
+from pushsvc.app.login import logged_in, login_page
 from pushsvc.app.openapi import DOCUMENT
 from pushsvc.errors import Unknown
 
@@ -42,7 +43,11 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.get("/")
     async def index() -> Response:
-        return _serve("index.html") if assets else Response(_ABSENT, content_type="text/html")
+        if not await logged_in(context):
+            return login_page(context.access.origins)
+        if assets:
+            return _serve("index.html")
+        return _labelled(Response(_ABSENT, content_type="text/html"))
 
     @app.get("/<path:name>")
     async def asset(name: str) -> Response:
@@ -56,7 +61,10 @@ def install(app: QuartTrio, context: Context) -> None:
         response.headers["Cache-Control"] = (
             "public, max-age=31536000, immutable" if asset.immutable else "no-cache"
         )
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        return _labelled(response) if asset.media_type.startswith("text/html") else response
+
+    def _labelled(response: Response) -> Response:
+        response.headers.update(context.access.origins.page_headers())
         return response
 
 

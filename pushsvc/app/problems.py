@@ -27,9 +27,17 @@ def respond(problem: Problem) -> Response:
     if retry_after is not None:
         document["retry_after"] = retry_after = spread(retry_after)
     response = _document(document, problem.status)
-    if problem.status in (408, 413) and has_request_context() and request.http_version < "2":
+    if (
+        problem.status in (401, 403, 408, 413)
+        and has_request_context()
+        and request.http_version < "2"
+    ):
         # The rest of the body is still to come, and nobody will read it.
         response.headers["Connection"] = "close"
+    if problem.status == 401:
+        # RFC 6750 section 3: no error is named to who presented nothing.
+        error = "" if problem.code == "no_token" else ', error="invalid_token"'
+        response.headers["WWW-Authenticate"] = f'Bearer realm="pushsvc"{error}'
     if problem.code == "content_encoding" and problem.status == 415:
         response.headers["Accept-Encoding"] = ACCEPTED
     if retry_after is not None:

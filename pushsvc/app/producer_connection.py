@@ -22,9 +22,11 @@ import trio
 
 from pushsvc.app.connection import BodyTimeout
 from pushsvc.app.context import Context
-from pushsvc.app.front import fields_of
+from pushsvc.app.front import asking_of_fields, fields_of
 from pushsvc.app.problems import MEDIA_TYPE, spread
+from pushsvc.app.producer import account
 from pushsvc.app.samples import JSON_TYPES, publish
+from pushsvc.auth.access import Granted, Need
 from pushsvc.errors import Problem
 
 _log = structlog.get_logger("pushsvc.app")
@@ -47,21 +49,27 @@ class ProducerConnection:
     """A connection that has brought nothing but small batches so far."""
 
     def __init__(
-        self, context: Context, stream: trio.SocketStream, first: bytes, producer: str
+        self, context: Context, stream: trio.SocketStream, first: bytes, peer: str
     ) -> None:
         self._context = context
         self._stream = stream
         self._data = first
-        self._producer = producer
+        self._peer = peer
         self._idle = trio.CancelScope()
         self._last = False  # no request after this one
 
     @classmethod
     def open(
-        cls, context: Context, stream: trio.SocketStream, first: bytes, address: str
+        cls, context: Context, stream: trio.SocketStream, first: bytes
     ) -> ProducerConnection | None:
         """One for a connection that begins with a batch; None for any other."""
-        return cls(context, stream, first, address) if first.startswith(_REQUEST) else None
+        if not first.startswith(_REQUEST):
+            return None
+        try:
+            peer = stream.socket.getpeername()[0]
+        except OSError:
+            return None  # it is gone
+        return cls(context, stream, first, peer)
 
     def dismiss(self) -> None:
         """Answer the request that is under way, if one is, and take no other."""
@@ -86,10 +94,11 @@ class ProducerConnection:
             if head_size is None:
                 return None
             fields = self._plain(self._data[:head_size]) if head_size else None
-            if fields is None:
+            granted = None if fields is None else self._admit(fields)
+            if fields is None or granted is None:
                 return self._data
             end = head_size + int(fields[b"content-length"])
-            status, content_type, extra, body = await self._answer(head_size, end)
+            status, content_type, extra, body = await self._answer(head_size, end, granted)
             last = self._last or b"close" in fields.get(b"connection", b"").lower()
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
@@ -144,12 +153,22 @@ class ProducerConnection:
         )
         return fields if plain else None
 
-    async def _answer(self, start: int, end: int) -> tuple[int, str, str, bytes]:
+    def _admit(self, fields: dict[bytes, bytes]) -> Granted | None:
+        """Whose request this is; None where the long way is to say so, or why it may not be."""
+        try:
+            asking = asking_of_fields("POST", fields, self._peer)
+            return self._context.access.admit_at_once(asking, Need.WRITE)
+        except Problem:
+            return None
+
+    async def _answer(self, start: int, end: int, granted: Granted) -> tuple[int, str, str, bytes]:
         """Apply the body; the status, media type, further fields and body of the answer."""
         try:
             await self._read_body(end)
-            self._context.pipeline.quotas.refuse(self._producer, trio.current_time())
-            members = await publish(self._context, self._data[start:end], self._producer)
+            principal = granted.principal
+            producer = account(principal, granted.client.address)
+            self._context.pipeline.quotas.refuse(producer, trio.current_time())
+            members = await publish(self._context, self._data[start:end], principal, producer)
         except Problem as problem:
             document = problem.document()
             extra = ""

@@ -22,7 +22,9 @@ from quart_trio import QuartTrio
 
 from pushsvc.app import problems
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
 from pushsvc.app.producer import who
+from pushsvc.auth.access import refuse_outside
 from pushsvc.core.hub import Applied
 from pushsvc.core.negotiate import choose_subprotocol
 from pushsvc.core.wire import Close
@@ -69,11 +71,18 @@ class _Producer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._who = who(websocket)
+        self._principal = principal_of_request()
         self._sending_since: float | None = None
 
     async def serve(self) -> None:
         """Apply and answer until the service ends; the framework cancels when the producer goes."""
         while (message := await self._next()) is not None:
+            try:
+                self._principal = self._context.access.still(self._principal)
+            except Problem as problem:
+                await self._send(_error(problem, None))
+                await websocket.close(problem.close_code, problem.code)
+                return
             await self._send(await self._answer(message))
         await self._send({"type": "goaway", "retry": 1000})
         await websocket.close(Close.RESTARTING, "drain")
@@ -108,6 +117,7 @@ class _Producer:
         codec, body = (MSGPACK, message) if isinstance(message, bytes) else (JSON, message.encode())
         try:
             tag, batch = self._context.native.message(body, now_ms(), codec)
+            refuse_outside(self._principal, batch)
             applied = await self._context.pipeline.submit(batch, producer=self._who)
         except Problem as problem:
             return _error(problem, tag)

@@ -14,7 +14,9 @@ from quart_trio import QuartTrio
 from pushsvc.app import problems
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
 from pushsvc.app.producer import who
+from pushsvc.auth.access import withhold
 from pushsvc.core.hub import Refused
 from pushsvc.errors import Malformed, Overloaded, TooMany, UnsupportedMedia
 from pushsvc.ingest.remote_write import Decoded
@@ -43,8 +45,8 @@ def install(app: QuartTrio, context: Context) -> None:
                 decoded = await trio.to_thread.run_sync(
                     lambda: decoder.decode(body, now_ms(), version=version)
                 )
-            refused: list[Refused] = []
-            await context.pipeline.submit(decoded.batch, producer=who(request), refused=refused)
+            batch, refused = withhold(principal_of_request(), decoded.batch)
+            await context.pipeline.submit(batch, producer=who(request), refused=refused)
         except TooMany as problem:
             after = problem.extra.pop("retry_after", 1.0)
             raise Overloaded(

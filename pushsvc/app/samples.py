@@ -17,10 +17,13 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.connection import read_inflated, read_inflated_parts
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
 from pushsvc.app.producer import who
+from pushsvc.auth.access import outside, refuse_outside
+from pushsvc.auth.principal import Principal
 from pushsvc.core.hub import Applied
 from pushsvc.core.series import Batch
-from pushsvc.errors import Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
+from pushsvc.errors import Forbidden, Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
 from pushsvc.ingest.idempotency import Answers, fingerprint, read_key
 from pushsvc.ingest.native import JSON, MSGPACK
 from pushsvc.pipeline import Outcome, now_ms
@@ -35,13 +38,16 @@ _REPORTED = 100
 """Refused lines that a report names one by one."""
 
 
-async def publish(context: Context, body: bytes, producer: str) -> dict[str, Any]:
+async def publish(
+    context: Context, body: bytes, principal: Principal, producer: str
+) -> dict[str, Any]:
     """Apply a JSON body, and tell what became of it. Raises Problem."""
     arrived = now_ms()
     if len(body) > _BIG:
         batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
     else:
         batch = context.native.batch(body, arrived)
+    refuse_outside(principal, batch)
     return _members(await context.pipeline.submit(batch, producer=producer))
 
 
@@ -79,11 +85,16 @@ def install(app: QuartTrio, context: Context) -> None:
     async def decode(body: bytes) -> Batch:
         codec = MSGPACK if request.mimetype in _MSGPACK else JSON
         if len(body) > _BIG:
-            return await trio.to_thread.run_sync(context.native.batch, body, now_ms(), codec)
-        return context.native.batch(body, now_ms(), codec)
+            batch = await trio.to_thread.run_sync(context.native.batch, body, now_ms(), codec)
+        else:
+            batch = context.native.batch(body, now_ms(), codec)
+        refuse_outside(principal_of_request(), batch)
+        return batch
 
     async def once(key: str, body: bytes) -> Applied:
         """The answer to a batch that may have come before."""
+        # A key is its producer's own: what another sent under the same name is none of its affair.
+        key = f"{principal_of_request().id} {key}"
         mark = fingerprint(body, request.mimetype)
         before = answers.begin(key, mark, trio.current_time())
         if before is not None:
@@ -131,9 +142,28 @@ def install(app: QuartTrio, context: Context) -> None:
 
     async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
         batch, errors = context.native.lines(lines, now_ms())
+        # An upload may go on for longer than its token.
+        if outside(context.access.still(principal_of_request()), batch):
+            lines, forbidden = _divide(lines)
+            batch, errors = context.native.lines(lines, now_ms())
+            report.refuse(forbidden)
         if batch.rows:
             report.add(await context.pipeline.submit(batch, producer=who(request)))
         report.refuse(errors)
+
+    def _divide(
+        lines: list[tuple[int, bytes]],
+    ) -> tuple[list[tuple[int, bytes]], list[tuple[int, Problem]]]:
+        """The lines without those whose series may not be written, and why each of those."""
+        kept, forbidden = [], list[tuple[int, Problem]]()
+        for line in lines:
+            batch, _ = context.native.lines([line], now_ms())
+            try:
+                refuse_outside(principal_of_request(), batch)
+                kept.append(line)
+            except Forbidden as problem:
+                forbidden.append((line[0], problem))
+        return kept, forbidden
 
 
 class _Report:

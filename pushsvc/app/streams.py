@@ -19,6 +19,8 @@ from pushsvc.app import parameters
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
+from pushsvc.app.guard import principal_of_request
+from pushsvc.auth.principal import Principal
 from pushsvc.core import wire
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, Transport, choose_subprotocol
@@ -29,7 +31,7 @@ from pushsvc.errors import Malformed, Overloaded, Problem, Unknown
 from pushsvc.pipeline import now_ms
 from pushsvc.server import Connection, connection_of
 from pushsvc.transport.asgi import AsgiCarrier
-from pushsvc.transport.inbound import apply_watch, decode_message
+from pushsvc.transport.inbound import Renewal, apply_watch, decode_message
 from pushsvc.transport.longpoll import poll
 from pushsvc.transport.websocket import converse
 
@@ -41,10 +43,13 @@ class StreamBody(ResponseBody):
     its socket detached if it can be; else its frames are the body, until it leaves.
     """
 
-    def __init__(self, streams: Attachment, wish: Wish, start: Start, offer: Offer) -> None:
+    def __init__(
+        self, streams: Attachment, wish: Wish, start: Start, offer: Offer, principal: Principal
+    ) -> None:
         self._streams = streams
         self._wish = wish
         self._start = start
+        self._principal = principal
         self._address = group(request.remote_addr or "")
         self._sse = offer.transport is Transport.SSE
         self._connection = connection_of(request.scope)
@@ -57,6 +62,7 @@ class StreamBody(ResponseBody):
             self._start,
             self._carrier,
             "sse" if self._sse else "ndjson",
+            self._principal,
             self._address,
         )
         wire: Wire = "sse-chunk" if self._sse else "ndjson-chunk"
@@ -108,12 +114,14 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.get("/v1/stream")
     async def stream() -> Response:
         connection = connection_of(request.scope)
+        principal = principal_of_request()
         try:
             streams.knock(counted=False)
             offer, wish, start = streams.negotiate(
                 request.query_string,
                 ", ".join(request.headers.getlist("Accept")) or None,
                 request.headers.get("Last-Event-ID"),
+                principal,
                 group(request.remote_addr or ""),
             )
             if offer.transport is not Transport.LONGPOLL:
@@ -123,7 +131,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 connection.keep()
             raise
         if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
-            return _response(offer, StreamBody(streams, wish, start, offer))
+            return _response(offer, StreamBody(streams, wish, start, offer, principal))
         if connection is not None:
             connection.keep()
         if request.method == "HEAD":
@@ -140,6 +148,7 @@ def install(app: QuartTrio, context: Context) -> None:
             wait=longest if wait is None else min(wait, longest),
             hurry=context.pipeline.hurry,
             address=group(request.remote_addr or ""),
+            attached=lambda subscriber: context.leases.begin(subscriber, principal),
         )
         return _response(offer, body)
 
@@ -151,9 +160,11 @@ def install(app: QuartTrio, context: Context) -> None:
             streams.knock()
             carrier = AsgiCarrier(cutter(connection))
             try:
-                wish, start = streams.read(websocket.query_string, None)
+                principal = principal_of_request()
+                wish, start = streams.read(websocket.query_string, None, principal)
+                address = group(websocket.remote_addr or "")
                 subscriber = streams.subscribe(
-                    wish, start, carrier, "websocket", group(websocket.remote_addr or "")
+                    wish, start, carrier, "websocket", principal, address
                 )
             except Overloaded:
                 raise
@@ -195,17 +206,23 @@ def install(app: QuartTrio, context: Context) -> None:
         subscriber = hub.subscribers.get(session)
         if subscriber is None:
             raise Unknown("session", "no stream has this session (any more)")
+        context.leases.refuse_others(subscriber, principal_of_request())
         if not body:
             raise Malformed("message", "the body is empty: it takes a message such as a watch")
-        wish = apply_watch(
-            hub,
-            session,
-            subscriber.view.wish,
-            decode_message(body),
-            limits,
-            now=trio.current_time(),
-            time_ms=now_ms(),
-        )
+        said = decode_message(body)
+        if isinstance(said, Renewal):
+            context.leases.renew(subscriber, said.token)
+            wish = subscriber.view.wish
+        else:
+            wish = apply_watch(
+                hub,
+                session,
+                subscriber.view.wish,
+                said,
+                limits,
+                now=trio.current_time(),
+                time_ms=now_ms(),
+            )
         context.pipeline.hurry()
         granted = {
             "max_hz": wish.max_hz,

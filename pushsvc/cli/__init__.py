@@ -15,6 +15,8 @@ _COMMANDS = {
     "publish": "Send NDJSON samples from a file or standard input.",
     "drain": "End a service on this machine, and wait until it has ended.",
     "health": "Ask a running service whether it takes traffic.",
+    "key": "Make API keys.",
+    "token": "Make JSON Web Tokens, for development.",
     "check-config": "Print the configuration that `serve` would run with.",
 }
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-from pushsvc.cli.options import load_settings, settings_options
+from pushsvc.auth.mode import make_lock
+from pushsvc.cli.options import fail, load_settings, settings_options
+from pushsvc.config import ConfigError
 
 
 @click.command("check-config")
@@ -17,4 +19,9 @@ def command(**flags: Any) -> None:
     Values that are not defaults say where they came from; secrets are masked. The exit status is
     2 if the configuration can't be used.
     """
-    click.echo(load_settings(**flags).toml(), nl=False)
+    loaded = load_settings(**flags)
+    try:
+        make_lock(loaded.settings)
+    except ConfigError as error:
+        fail(str(error), status=2)
+    click.echo(loaded.toml(), nl=False)

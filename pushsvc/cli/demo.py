@@ -12,10 +12,10 @@ import click
 import msgspec
 import trio
 
-from pushsvc.cli.options import fail, load_settings, settings_options
+from pushsvc.cli.options import fail, load_settings, settings_options, token_option
 from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command
 from pushsvc.cli.serve import explain_bind
-from pushsvc.config import Settings
+from pushsvc.config import ConfigError, Settings
 from pushsvc.demo.producer import run_producer
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
@@ -36,7 +36,8 @@ _DEFAULTS = {
     show_default=True,
     help="Readings a second.",
 )
-def command(hz: float, **flags: Any) -> None:
+@token_option
+def command(hz: float, token: str | None, **flags: Any) -> None:
     """Run the service with this machine's metrics, and print the URL to open.
 
     A producer in the same process reads CPU, memory, disks, networks and processes and publishes
@@ -47,23 +48,25 @@ def command(hz: float, **flags: Any) -> None:
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
     try:
-        run_command(partial(_demo, settings, hz))
+        run_command(partial(_demo, settings, hz, token))
+    except ConfigError as error:
+        fail(str(error), status=2)
     except OSError as error:
         if error.errno != errno.EADDRINUSE or "server.port" in loaded.origins:
             fail(explain_bind(settings, error))
         # Nobody asked for the usual port: any other will do.
         server = msgspec.structs.replace(settings.server, port=0)
-        run_command(partial(_demo, msgspec.structs.replace(settings, server=server), hz))
+        run_command(partial(_demo, msgspec.structs.replace(settings, server=server), hz, token))
 
 
-async def _demo(settings: Settings, hz: float) -> None:
+async def _demo(settings: Settings, hz: float, token: str | None) -> None:
     drain = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(drain_on_signal, drain)
         async with trio.open_nursery() as serving:
             url = await serving.start(partial(run_service, settings, drain=drain))
             async with trio.open_nursery() as producing:
-                await producing.start(run_producer, url, hz)
+                await producing.start(run_producer, url, hz, token)
                 program = sys.argv[0] if Path(sys.argv[0]).name == "pushsvc" else "pushsvc"
                 click.echo(
                     f"This machine's metrics are live. Open\n\n    {url}\n\n"

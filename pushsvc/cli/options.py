@@ -25,6 +25,11 @@ def settings_options(function: _Function) -> _Function:
             help="Any other setting; repeatable.",
         ),
         click.option("--statsd", metavar="HOST:PORT", help="Take StatsD on this UDP socket."),
+        click.option(
+            "--insecure-no-auth",
+            is_flag=True,
+            help="Let anyone read and write, also where others can reach the service.",
+        ),
         click.option("--log-format", help="console, json, or auto: console on a terminal."),
         click.option("--log-level", help="debug, info, warning or error."),
         click.option("--keyfile", metavar="FILE", help="The certificate's key, PEM."),
@@ -52,6 +57,7 @@ def load_settings(
     statsd: str | None,
     log_level: str | None,
     log_format: str | None,
+    insecure_no_auth: bool,
     assignments: tuple[str, ...],
     defaults: Mapping[str, Any] | None = None,
 ) -> Loaded:
@@ -69,6 +75,8 @@ def load_settings(
         )
         if text is not None
     ]
+    if insecure_no_auth:
+        flags.append(("--insecure-no-auth", "auth.insecure_no_auth", "true"))
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
@@ -87,6 +95,48 @@ url_option = click.option(
     show_default=True,
     help="Where the service is (or PUSHSVC_URL).",
 )
+
+token_option = click.option(
+    "--token",
+    envvar="PUSHSVC_TOKEN",
+    help="API key or JSON Web Token; better in PUSHSVC_TOKEN, where other users don't see it.",
+)
+
+
+def grant_options(function: _Function) -> _Function:
+    """What a key or token grants."""
+    for option in (
+        click.option("--operator", is_flag=True, help="May see /metrics and /v1/subscribers."),
+        click.option(
+            "--write",
+            multiple=True,
+            metavar="SELECTOR",
+            callback=_check_selectors,
+            help="May write what this matches; repeatable.",
+        ),
+        click.option(
+            "--read",
+            multiple=True,
+            metavar="SELECTOR",
+            callback=_check_selectors,
+            help="May read what this matches; repeatable.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _check_selectors(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    from pushsvc.core.selector import SelectorError, parse
+
+    for text in value:
+        try:
+            parse(text)
+        except SelectorError as error:
+            raise click.BadParameter(error.detail, ctx, param) from None
+    return value
 
 
 def fail(message: str, status: int = 1) -> NoReturn:

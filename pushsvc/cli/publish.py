@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 import trio
 
-from pushsvc.cli.options import check_url, fail, url_option
+from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.client import ClientError, open_publisher
 
@@ -20,7 +20,8 @@ _CHUNK = 64 * 1024
 @click.command("publish")
 @click.argument("source", type=click.File("rb"), default="-", metavar="[FILE]")
 @url_option
-def command(source: BinaryIO, url: str) -> None:
+@token_option
+def command(source: BinaryIO, url: str, token: str | None) -> None:
     """Send NDJSON samples from FILE or standard input, as they come.
 
     One sample a line: {"name": "up", "labels": {"host": "a"}, "value": 1}. Each line is applied or
@@ -28,7 +29,7 @@ def command(source: BinaryIO, url: str) -> None:
     there were any.
     """
     try:
-        report = run_command(partial(_publish, check_url(url), source))
+        report = run_command(partial(_publish, check_url(url), token, source))
     except ClientError as error:
         fail(str(error))
     for refused in report["errors"]:
@@ -44,7 +45,7 @@ def command(source: BinaryIO, url: str) -> None:
         raise SystemExit(1)
 
 
-async def _publish(url: str, source: BinaryIO) -> dict[str, Any]:
+async def _publish(url: str, token: str | None, source: BinaryIO) -> dict[str, Any]:
     progress = _Progress()
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -60,7 +61,7 @@ async def _publish(url: str, source: BinaryIO) -> dict[str, Any]:
             progress.add(chunk)
             yield chunk
 
-    async with open_publisher(url) as publisher:
+    async with open_publisher(url, token=token) as publisher:
         try:
             return await publisher.upload(chunks())
         finally:

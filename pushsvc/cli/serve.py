@@ -16,7 +16,7 @@ from pushsvc.cli.process import (
     run_command,
 )
 from pushsvc.client.errors import reason
-from pushsvc.config import Settings
+from pushsvc.config import ConfigError, Settings
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
 from pushsvc.tls import CertificateError
@@ -36,6 +36,8 @@ def command(**flags: Any) -> None:
     prepare_to_serve()
     try:
         run_command(partial(_serve, settings))
+    except ConfigError as error:
+        fail(str(error), status=2)
     except CertificateError as error:
         fail(str(error))
     except OSError as error:

@@ -8,7 +8,7 @@ import sys
 import click
 import msgspec
 
-from pushsvc.cli.options import check_url, fail, url_option
+from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.client import ClientError, Gap, Points, Sample, Stream, connect
 from pushsvc.errors import Problem
@@ -17,6 +17,7 @@ from pushsvc.errors import Problem
 @click.command("tail")
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @url_option
+@token_option
 @click.option("--window", help="Start with this much history: 30s, 15m.")
 @click.option("--max-hz", type=click.FloatRange(min=0, min_open=True), help="Frames a second.")
 @click.option(
@@ -36,6 +37,7 @@ from pushsvc.errors import Problem
 def command(
     selectors: tuple[str, ...],
     url: str,
+    token: str | None,
     window: str | None,
     max_hz: float | None,
     merge: str | None,
@@ -67,6 +69,7 @@ def command(
             max_hz=max_hz,
             merge=merge,
             retries=retries,
+            token=token,
         ) as stream:
             if as_json or not sys.stdout.isatty():
                 await _lines(stream)

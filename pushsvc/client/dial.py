@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -19,6 +20,16 @@ from pushsvc.client.errors import Unreachable, answered, reason
 
 _SUBPROTOCOL = "pushsvc.v1"
 _MESSAGE_BYTES = 64 * 1024 * 1024
+
+Token: TypeAlias = str | Callable[[], str] | None
+"""A token, or what gives the current one: it is asked each time a token is sent."""
+
+
+def authorization(token: Token) -> dict[str, str]:
+    """The header that presents a token; none without one."""
+    current = token() if callable(token) else token
+    return {} if current is None else {"Authorization": f"Bearer {current}"}
+
 
 Transport: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
@@ -65,6 +76,7 @@ async def handshake(
     url: str,
     host: str,
     resource: str,
+    headers: dict[str, str],
     *,
     task_status: trio.TaskStatus[WebSocketConnection],
 ) -> None:
@@ -82,6 +94,7 @@ async def handshake(
                 host,
                 resource,
                 subprotocols=[_SUBPROTOCOL],
+                extra_headers=[(name.encode(), value.encode()) for name, value in headers.items()],
                 max_message_size=_MESSAGE_BYTES,
             )
             task_status.started(socket)

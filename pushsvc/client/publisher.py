@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import trio
 
-from pushsvc.client.dial import backoff
+from pushsvc.client.dial import Token, authorization, backoff
 from pushsvc.client.errors import Busy, Unreachable, answered, reason
 
 
@@ -90,7 +90,15 @@ class Publisher:
 
 
 @asynccontextmanager
-async def open_publisher(url: str) -> AsyncIterator[Publisher]:
-    """A publisher for the service at `url`; its connection is closed on leaving."""
-    async with httpx.AsyncClient(base_url=url, timeout=30.0) as http:
+async def open_publisher(url: str, *, token: Token = None) -> AsyncIterator[Publisher]:
+    """A publisher for the service at `url`; its connection is closed on leaving.
+
+    `token` is an API key or JSON Web Token, or what gives the current one for each request.
+    """
+
+    async def authorize(request: httpx.Request) -> None:
+        request.headers.update(authorization(token))
+
+    hooks = {"request": [authorize]}
+    async with httpx.AsyncClient(base_url=url, timeout=30.0, event_hooks=hooks) as http:
         yield Publisher(url, http)

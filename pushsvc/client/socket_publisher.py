@@ -11,7 +11,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from pushsvc.client.dial import Transport, backoff, dial, handshake
+from pushsvc.client.dial import Token, Transport, authorization, backoff, dial, handshake
 from pushsvc.client.errors import Busy, Refused, Unreachable
 
 _CONNECT_TIMEOUT = 10.0
@@ -33,8 +33,9 @@ class SocketPublisher:
     sent. Connects when there is something to send, and again after a cut.
     """
 
-    def __init__(self, url: str, nursery: trio.Nursery) -> None:
+    def __init__(self, url: str, nursery: trio.Nursery, token: Token) -> None:
         self._url = url
+        self._token = token
         self._nursery = nursery  # of `open_socket_publisher`, for the tasks of a connection
         self._opening = trio.Lock()
         self._socket: WebSocketConnection | None = None
@@ -97,7 +98,12 @@ class SocketPublisher:
             transport = await dial(self._url)
             try:
                 socket: WebSocketConnection = await self._nursery.start(
-                    handshake, transport, self._url, target.netloc, resource
+                    handshake,
+                    transport,
+                    self._url,
+                    target.netloc,
+                    resource,
+                    authorization(self._token),
                 )
             except BaseException:
                 await trio.aclose_forcefully(transport)
@@ -145,10 +151,13 @@ def _why(closed: ConnectionClosed) -> str:
 
 
 @asynccontextmanager
-async def open_socket_publisher(url: str) -> AsyncIterator[SocketPublisher]:
-    """A publisher over a WebSocket to the service at `url`; it is closed on leaving."""
+async def open_socket_publisher(url: str, *, token: Token = None) -> AsyncIterator[SocketPublisher]:
+    """A publisher over a WebSocket to the service at `url`; it is closed on leaving.
+
+    `token` is an API key or JSON Web Token, or what gives the current one for each connection.
+    """
     async with trio.open_nursery() as nursery:
-        publisher = SocketPublisher(url, nursery)
+        publisher = SocketPublisher(url, nursery, token)
         try:
             yield publisher
         finally:

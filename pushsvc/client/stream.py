@@ -14,7 +14,15 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from pushsvc.client.dial import Transport, backoff, close_action, dial, handshake
+from pushsvc.client.dial import (
+    Token,
+    Transport,
+    authorization,
+    backoff,
+    close_action,
+    dial,
+    handshake,
+)
 from pushsvc.client.errors import Busy, Refused, Unreachable
 from pushsvc.client.events import Document, Event, Gap, Gone, Points, Sample, Series, decode
 
@@ -55,12 +63,18 @@ class Stream:
     """
 
     def __init__(
-        self, url: str, parameters: dict[str, Any], retries: int | None, nursery: trio.Nursery
+        self,
+        url: str,
+        parameters: dict[str, Any],
+        retries: int | None,
+        token: Token,
+        nursery: trio.Nursery,
     ) -> None:
         self.statistics = Statistics(cursor=parameters.get("since"))
         self._url = url
         self._parameters = parameters
         self._retries = retries
+        self._token = token
         self._nursery = nursery  # of `connect`, for the tasks of trio-websocket
         self._transport: Transport | None = None
         self._socket: WebSocketConnection | None = None
@@ -95,6 +109,14 @@ class Stream:
         if self._socket is not None:
             message = msgspec.json.encode({"type": "watch", **changes}).decode()
             with contextlib.suppress(ConnectionClosed):  # the next connection asks for it
+                await self._socket.send_message(message)
+
+    async def renew(self, token: str) -> None:
+        """Go on with a new token of the same subject: now if connected, and from here on."""
+        self._token = token
+        if self._socket is not None:
+            message = msgspec.json.encode({"type": "auth", "token": token}).decode()
+            with contextlib.suppress(ConnectionClosed):  # the next connection presents it
                 await self._socket.send_message(message)
 
     def __aiter__(self) -> Stream:
@@ -138,7 +160,12 @@ class Stream:
         with trio.move_on_after(_CONNECT_TIMEOUT):
             self._transport = await dial(self._url)
             self._socket = await self._nursery.start(
-                handshake, self._transport, self._url, target.netloc, resource
+                handshake,
+                self._transport,
+                self._url,
+                target.netloc,
+                resource,
+                authorization(self._token),
             )
             self.statistics.connects += 1
             return self._socket
@@ -227,13 +254,15 @@ async def connect(
     merge: str | None = None,
     heartbeat: float | None = None,
     retries: int | None = None,
+    token: Token = None,
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
     `select` are PromQL selectors, none for every series; `since` a cursor to go on from;
     `heartbeat` the seconds of quiet that the way there bears. It reconnects for ever, with full
     jitter; with `retries`, it gives up if so many more attempts fail before it was ever connected.
-    Nothing happens until the stream is iterated over.
+    `token` is an API key or JSON Web Token, or what gives the current one for each connection;
+    `Stream.renew` sends a new one on this. Nothing happens until the stream is iterated over.
     """
     parameters: dict[str, Any] = {"select": list(select)}
     optional: dict[str, Any] = {"since": since, "window": window, "max_hz": max_hz}
@@ -241,7 +270,7 @@ async def connect(
     parameters.update({name: value for name, value in optional.items() if value is not None})
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        stream = Stream(url, parameters, retries, nursery)
+        stream = Stream(url, parameters, retries, token, nursery)
         try:
             yield stream
         except Exception as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pushsvc.core.history import History
+from pushsvc.core.scope import EVERYTHING, Scope
 from pushsvc.core.selector import Matcher, Selector
 from pushsvc.core.series import Identity, Kind, Rows
 
@@ -116,12 +117,20 @@ class Catalog:
                 if not values:
                     del self._index[label]
 
-    def select(self, selectors: Iterable[Selector]) -> list[Series]:
-        """The series that any of the selectors matches, in the order of their creation."""
+    def select(self, selectors: Iterable[Selector], allowed: Scope = EVERYTHING) -> list[Series]:
+        """The series that any of the selectors matches and the scope admits, in the order of their
+        creation."""
+        found = self._any(selectors)
+        if allowed.selectors is not None:
+            admitted = self._any(allowed.selectors)
+            found = {ref: series for ref, series in found.items() if ref in admitted}
+        return [found[ref] for ref in sorted(found)]
+
+    def _any(self, selectors: Iterable[Selector]) -> dict[int, Series]:
         found: dict[int, Series] = {}
         for selector in selectors:
             found.update(self._select(selector))
-        return [found[ref] for ref in sorted(found)]
+        return found
 
     def _select(self, selector: Selector) -> dict[int, Series]:
         # A matcher that refuses '' needs the label to be there: its postings bound the answer.

@@ -23,7 +23,7 @@ from pushsvc.core.series import Batch, Rows, shorten
 from pushsvc.core.subscriber import Carrier, Subscriber
 from pushsvc.core.view import View, Wish
 from pushsvc.core.wire import Frame
-from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
+from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
 
 _LINGER = 60.0
 """Seconds that a view nobody watches is kept: a long poll comes back to it."""
@@ -44,7 +44,7 @@ class Refused(msgspec.Struct, frozen=True):
     """Rows that the hub would not take, and why."""
 
     rows: Rows
-    problem: Rejected
+    problem: Problem
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -397,12 +397,8 @@ class Hub:
                 epoch=self.epoch,
                 seq=self.seq,
                 now=now,
-                members=self.catalog.select(wish.selectors),
-                departed=[
-                    entry
-                    for entry in self._departed
-                    if any(selector.matches(entry[2].identity) for selector in wish.selectors)
-                ],
+                members=self.catalog.select(wish.selectors, wish.allowed),
+                departed=[entry for entry in self._departed if wish.matches(entry[2].identity)],
                 departures=self._departures,
                 forgotten=self._forgotten,
                 ring_frames=self._pacing.ring_frames,

@@ -60,6 +60,7 @@ class Subscriber:
         "frames",
         "late",
         "overtaken",
+        "owner",
         "parted",
         "replayed",
         "session",
@@ -88,6 +89,8 @@ class Subscriber:
         self.since = now
         """When it was attached (monotonic seconds)."""
         self.carrier = carrier
+        self.owner: object = None
+        """Whose stream it is, for who attached it; nothing here looks at it."""
         self.view = view
         self.cursor = opening.since
         """Seq of the newest batch that the client has been given."""

@@ -18,7 +18,9 @@ from pushsvc.core import wire
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.merge import Merge
 from pushsvc.core.replay import Replay
+from pushsvc.core.scope import EVERYTHING, Scope
 from pushsvc.core.selector import Selector
+from pushsvc.core.series import Identity
 from pushsvc.core.wire import Frame
 
 if TYPE_CHECKING:
@@ -40,12 +42,28 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
     """Seconds of quiet after which a heartbeat is due. It is the view's and not the client's, so
     that a heartbeat is a frame like any other: made once, shared, and at the pace of nobody who
     asked for another."""
+    allowed: Scope = EVERYTHING
+    """What it may see; of what the selectors match it is given no more than that."""
 
     @property
-    def key(self) -> tuple[tuple[str, ...], float, Merge, float]:
-        """Equal for wishes that the same frames fulfil."""
-        texts = tuple(sorted({s.text for s in self.selectors}))
-        return texts, self.max_hz, self.merge, self.heartbeat
+    def key(self) -> tuple[tuple[str, ...], float, Merge, float, tuple[str, ...] | None]:
+        """Equal for wishes that the same frames fulfil.
+
+        What is allowed is part of it: who may see different things never shares a view, even where
+        they ask for the same; who may see the same does.
+        """
+        asked = tuple(sorted({s.text for s in self.selectors}))
+        return asked, self.max_hz, self.merge, self.heartbeat, self.allowed.key
+
+    def within(self, allowed: Scope) -> Wish:
+        """The same wish of someone who may see this much."""
+        return self if allowed is self.allowed else msgspec.structs.replace(self, allowed=allowed)
+
+    def matches(self, identity: Identity) -> bool:
+        """Whether a series of this identity is shown: it is asked for, and allowed."""
+        return self.allowed.admits(identity) and any(
+            selector.matches(identity) for selector in self.selectors
+        )
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -166,8 +184,8 @@ class View:
     # -- series come and go ------------------------------------------------------------------------
 
     def admit(self, series: Series) -> None:
-        """Take in a new series if one of the selectors matches it."""
-        if any(selector.matches(series.identity) for selector in self.wish.selectors):
+        """Take in a new series if it is asked for and allowed."""
+        if self.wish.matches(series.identity):
             self.members[series.ref] = series
             series.views.append(self)
 

@@ -33,7 +33,10 @@ class Close:
     TOO_BIG: Final = 1009
     RESTARTING: Final = 1012
     OVER_CAPACITY: Final = 1013
+    UNAUTHORIZED: Final = 4001
+    FORBIDDEN: Final = 4003
     STALLED: Final = 4100
+    EXPIRED: Final = 4101
 
 
 class Frame:

@@ -18,7 +18,11 @@ _KEPT = 120
 
 
 async def run_producer(
-    url: str, hz: float, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    url: str,
+    hz: float,
+    token: str | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Publish this machine's metrics `hz` times a second until cancelled.
 
@@ -29,7 +33,7 @@ async def run_producer(
     waiting: deque[list[Sample]] = deque(maxlen=_KEPT)
     reachable = True
     started = False
-    async with open_publisher(url) as publisher:
+    async with open_publisher(url, token=token) as publisher:
         due = trio.current_time()
         while True:
             samples = await trio.to_thread.run_sync(host.read)

@@ -29,10 +29,16 @@ class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields
     heartbeat: str | float | None = None
 
 
-_decode = msgspec.json.Decoder(Watch).decode
+class Renewal(msgspec.Struct, tag_field="type", tag="auth", forbid_unknown_fields=True):
+    """Go on with a new token."""
+
+    token: str
 
 
-def decode_message(data: bytes | str) -> Watch:
+_decode: Callable[[bytes | str], Watch | Renewal] = msgspec.json.Decoder(Watch | Renewal).decode
+
+
+def decode_message(data: bytes | str) -> Watch | Renewal:
     """Read one message. Raises Malformed, whose code is `message`."""
     try:
         return _decode(data)
@@ -62,7 +68,7 @@ def apply_watch(
         current.heartbeat
         if watch.heartbeat is None
         else parse_duration(str(watch.heartbeat), "heartbeat"),
-    )
+    ).within(current.allowed)
     hub.watch(session, wish, window, now=now, time_ms=time_ms)
     return wish
 
@@ -70,12 +76,20 @@ def apply_watch(
 class Conversation:
     """What a WebSocket may say, and how much of it: shared by both ways of carrying one."""
 
-    __slots__ = ("_allowance", "_hub", "_hurry", "_limits")
+    __slots__ = ("_allowance", "_hub", "_hurry", "_limits", "_renew")
 
-    def __init__(self, hub: Hub, limits: Limits, hurry: Callable[[], None], now: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        limits: Limits,
+        hurry: Callable[[], None],
+        renew: Callable[[Subscriber, str], None],
+        now: float,
+    ) -> None:
         self._hub = hub
         self._limits = limits
         self._hurry = hurry
+        self._renew = renew
         rate = limits.messages_per_second
         self._allowance = Allowance(rate, max(1.0, rate * 10), now)
 
@@ -95,11 +109,15 @@ class Conversation:
             )
         if not isinstance(message, str):
             raise Malformed("binary", "binary messages mean nothing here: send JSON as text")
+        said = decode_message(message)
+        if isinstance(said, Renewal):
+            self._renew(subscriber, said.token)
+            return
         apply_watch(
             self._hub,
             subscriber.session,
             subscriber.view.wish,
-            decode_message(message),
+            said,
             self._limits,
             now=now,
             time_ms=now_ms(),

@@ -9,6 +9,7 @@ import trio
 from pushsvc.core import wire
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.hub import Hub, Start
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Frame
 from pushsvc.pipeline import now_ms
@@ -27,6 +28,7 @@ async def poll(
     wait: float,
     hurry: Callable[[], None],
     address: str = "",
+    attached: Callable[[Subscriber], None],
 ) -> bytes:
     """Answer one poll within `wait` seconds: `{"id": CURSOR, "documents": [...]}`.
 
@@ -44,6 +46,7 @@ async def poll(
         transport="longpoll",
         address=address,
     )
+    attached(subscriber)
     hurry()
     frames: list[Frame] = []
     try:

@@ -107,7 +107,12 @@ def test_errors_are_one_clear_line() -> None:
         cases = [
             (("serve", "--port", port), 1, f"can't listen on 127.0.0.1 port {port}: Address alr"),
             (("demo", "--port", port), 1, f"can't listen on 127.0.0.1 port {port}: Address alr"),
-            (("serve", "--host", "nowhere.invalid"), 1, "can't listen on nowhere.invalid"),
+            (("serve", "--host", "0.0.0.0"), 2, "anyone could read and write everything"),
+            (
+                ("serve", "--insecure-no-auth", "--host", "nowhere.invalid"),
+                1,
+                "can't listen on nowhere.invalid",
+            ),
             (("serve", "--port", "0", "--statsd", "8125"), 2, "ingest.statsd must be HOST:PORT"),
             (
                 ("serve", "--port", "0", "--statsd", "192.0.2.1:1"),

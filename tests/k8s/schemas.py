@@ -31,6 +31,12 @@ _GATEWAY_DURATION: Final[Schema] = {
     "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$",  # GEP-2257
 }
 _PROMETHEUS_DURATION: Final[Schema] = {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}
+_SECRET_KEY: Final[Schema] = {
+    "type": "object",
+    "properties": {"name": _NAME, "key": {"type": "string"}, "optional": {"type": "boolean"}},
+    "required": ["key"],
+    "additionalProperties": False,
+}
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": {"type": "string"}}
 
 
@@ -134,7 +140,8 @@ SPECS: Final[dict[tuple[str, str], Schema]] = {
                         "port": {"type": "string"},
                         "path": {"type": "string"},
                         "interval": _PROMETHEUS_DURATION,
-                    }
+                    },
+                    {"authorization": _object({"credentials": _SECRET_KEY})},
                 )
             ),
         }

@@ -175,7 +175,7 @@ class TestPods:
         assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(spec)
         assert not any("hostPort" in port for port in only["ports"])
         assert {key for volume in spec["volumes"] for key in volume} == {
-            "name", "configMap", "emptyDir",
+            "name", "configMap", "emptyDir", "secret",
         }  # fmt: skip
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] != 0
@@ -298,6 +298,13 @@ class TestReferences:
         assert only["livenessProbe"]["httpGet"]["path"] == "/livez"
 
 
+def mounts_path(container: Any, name: str) -> str:
+    """Where a volume is mounted."""
+    [path] = [m["mountPath"] for m in container["volumeMounts"] if m["name"] == name]
+    assert isinstance(path, str)
+    return path
+
+
 def references(each: Any) -> list[tuple[str, str]]:
     """What an object names by kind, as far as the manifests do so."""
     found: list[tuple[str, str]] = []
@@ -310,7 +317,7 @@ def references(each: Any) -> list[tuple[str, str]]:
             found.append(("ConfigMap", value["name"]))
         elif key == "serviceAccountName":
             found.append(("ServiceAccount", value))
-        elif key == "secretName":
+        elif key == "secretName" and not each.get("optional"):
             found.append(("Secret", value))
         elif key == "secretRef" and not value.get("optional"):
             found.append(("Secret", value["name"]))
@@ -342,7 +349,10 @@ class TestConfiguration:
         mounts = {m["mountPath"]: m["name"] for m in container(built("base"))["volumeMounts"]}
         assert mounts[str(path.parent)] == "config"
         file = tmp_path / path.name
-        file.write_text(data[path.name])
+        configured = data[path.name]
+        keys = mounts_path(container(built("base")), "keys")
+        assert f'keys_file = "{keys}/keys.toml"' in configured
+        file.write_text(configured.replace(keys, str(tmp_path)))
         with pytest.raises(SystemExit) as ended:
             main(["check-config", "--config", str(file)])
         assert ended.value.code == 0

@@ -1,0 +1,142 @@
+"""The lock on every route: asked before any of them runs, in one place.
+
+A route that isn't in the table below needs a token that may read, or write if it takes a POST: one
+that is added later is locked unless someone says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from quart import Response, g, request, websocket
+from quart.wrappers import Request, Websocket
+from quart_trio import QuartTrio
+
+from pushsvc.app.context import Context
+from pushsvc.auth.access import Asking, Need
+from pushsvc.auth.origins import ALWAYS, SAFE_METHODS
+from pushsvc.auth.principal import Principal
+from pushsvc.core import wire
+from pushsvc.core.negotiate import choose_subprotocol
+from pushsvc.errors import Forbidden, Problem, Unauthorized
+from pushsvc.server import connection_of
+
+_log = structlog.get_logger("pushsvc.auth")
+
+NEEDS: Final = {
+    "livez": Need.NOTHING,
+    "readyz": Need.NOTHING,
+    "openapi": Need.NOTHING,
+    "index": Need.NOTHING,  # the page, or the form to log in
+    "asset": Need.NOTHING,
+    "login": Need.NOTHING,
+    "logout": Need.NOTHING,
+    "influx_ping": Need.NOTHING,
+    "influx_health": Need.NOTHING,
+    "plain": Need.NOTHING,  # it says that a WebSocket is wanted
+    "publish": Need.WRITE,
+    "tickets": Need.READ,
+    "companion": Need.READ,
+    "metrics": Need.OPERATOR,
+    "subscribers": Need.OPERATOR,
+}
+"""What routes need, by endpoint."""
+
+
+def need_of(endpoint: str, method: str) -> Need:
+    """What a request to this endpoint needs."""
+    return NEEDS.get(endpoint, Need.READ if method in SAFE_METHODS else Need.WRITE)
+
+
+def principal_of_request() -> Principal:
+    """Whose request this is; there is none before the guard has let it through."""
+    principal = g.principal
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def asking_of(asked: Request | Websocket) -> Asking:
+    """What of a request decides whether it may be."""
+    headers: dict[str, str] = {}
+    for raw, value in asked.headers.items():
+        name = raw.lower()
+        if name in headers:
+            value = headers[name] + ("; " if name == "cookie" else ", ") + value
+        headers[name] = value
+    scope = asked.scope
+    client = scope.get("client")
+    return Asking(
+        asked.method,
+        headers,
+        asked.args.getlist("ticket"),
+        client[0] if client else "",
+        {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]),
+        isinstance(asked, Websocket),
+    )
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    access = context.access
+
+    @app.before_request
+    async def guard() -> Response | None:
+        asking = asking_of(request)
+        preflight = "access-control-request-method" in asking.headers
+        if request.method == "OPTIONS" and preflight:
+            return Response(b"", status=204)
+        if request.endpoint is None:
+            return None  # there is nothing to guard: the framework says so
+        try:
+            granted = await access.admit(asking, need_of(request.endpoint, request.method))
+        except Problem as problem:
+            _keep(request)
+            _tell(problem, asking)
+            raise
+        g.principal = granted.principal
+        request.remote_addr = granted.client.address
+        return None
+
+    @app.before_websocket
+    async def guard_socket() -> Response | None:
+        asking = asking_of(websocket)
+        try:
+            granted = await access.admit(asking, need_of(websocket.endpoint or "", "GET"))
+        except Problem as problem:
+            _keep(websocket)
+            _tell(problem, asking)
+            if not isinstance(problem, Unauthorized | Forbidden) or problem.code == "origin":
+                raise
+            # A page is never shown the status of a handshake: say it on the open socket.
+            await websocket.accept(subprotocol=choose_subprotocol(websocket.requested_subprotocols))
+            said = wire.error(problem.code, problem.detail, **problem.extra)
+            await websocket.send(said.json.decode())
+            await websocket.close(problem.close_code, problem.code)
+            return Response(b"")
+        g.principal = granted.principal
+        websocket.remote_addr = granted.client.address
+        return None
+
+    @app.after_request
+    async def label(response: Response) -> Response:
+        for name, value in ALWAYS.items():
+            response.headers.setdefault(name, value)
+        asking = asking_of(request)
+        preflight = request.method == "OPTIONS" and response.status_code == 204
+        for name, value in access.origins.cors(asking.headers, preflight=preflight).items():
+            if name == "Vary":
+                response.vary.add(value)
+            else:
+                response.headers[name] = value
+        return response
+
+
+def _keep(asked: Request | Websocket) -> None:
+    """The connection of a stream that is refused goes on as any other."""
+    connection = connection_of(asked.scope)
+    if connection is not None:
+        connection.keep()
+
+
+def _tell(problem: Problem, asking: Asking) -> None:
+    _log.debug("refused", code=problem.code, peer=asking.peer)

@@ -1,0 +1,127 @@
+"""Logging in and out, and tickets: other ways to present a token one has."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+from typing import Final
+from urllib.parse import parse_qs
+
+import msgspec
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app.connection import read_body
+from pushsvc.app.context import Context
+from pushsvc.app.guard import asking_of, principal_of_request
+from pushsvc.auth.access import Need
+from pushsvc.auth.origins import Origins
+from pushsvc.auth.presenting import COOKIE, Way, find
+from pushsvc.auth.tickets import LIFETIME
+from pushsvc.core.scope import NOTHING
+from pushsvc.errors import Malformed, Problem, Unauthorized, UnsupportedMedia
+
+_MOST_BYTES: Final = 16 * 1024
+_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
+_STYLE: Final = (
+    ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}"
+    "body{display:grid;min-height:90vh;place-content:center}"
+    "form{display:grid;gap:.75rem;width:min(24rem,90vw)}"
+    "input,button{font:inherit;padding:.5rem .75rem}[role=alert]{color:#c62828}"
+)
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+
+class _Login(msgspec.Struct, forbid_unknown_fields=True):
+    token: str
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    access = context.access
+
+    @app.post("/v1/login")
+    async def login() -> Response:
+        """Exchange a token, from the header, JSON or the form, for a session cookie."""
+        form = request.mimetype == "application/x-www-form-urlencoded"
+        try:
+            session, seconds = await access.log_in(await presented(form=form))
+        except Unauthorized as problem:
+            if not form:
+                raise
+            return login_page(access.origins, problem)
+        response = Response(b"", status=303 if form else 204)
+        if form:
+            response.headers["Location"] = "/"
+        response.headers["Set-Cookie"] = (
+            f"{COOKIE}={session}; Max-Age={max(0, int(seconds))}; {_ATTRIBUTES}"
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def presented(*, form: bool) -> str:
+        body = await read_body(request, most=_MOST_BYTES, timeout=context.pacing.body_timeout)
+        found = find(asking_of(request).headers, ())
+        if found is not None and found.way is Way.HEADER:
+            return found.token
+        if form:
+            tokens = parse_qs(body.decode("utf-8", "replace")).get("token", [])
+            if len(tokens) != 1:
+                raise Malformed("login", "the form has one field, token")
+            return tokens[0].strip()
+        if request.mimetype not in ("application/json", ""):
+            raise UnsupportedMedia("media_type", "a login comes as JSON or as a form")
+        try:
+            return msgspec.json.decode(body, type=_Login).token
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise Malformed("login", 'the body is {"token": "…"}') from None
+
+    @app.post("/v1/logout")
+    async def logout() -> Response:
+        """Delete the cookie. Without one, too: whoever asks is then logged out."""
+        response = Response(b"", status=204)
+        response.headers["Set-Cookie"] = f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}"
+        # What the browser keeps of answers is gone as well.
+        response.headers["Clear-Site-Data"] = '"cache"'
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.post("/v1/tickets")
+    async def tickets() -> Response:
+        """A ticket for one request that reads."""
+        reader = msgspec.structs.replace(principal_of_request(), write=NOTHING, operator=False)
+        ticket = access.tickets.issue(reader, trio.current_time())
+        body = msgspec.json.encode({"ticket": ticket, "expires_in": LIFETIME})
+        response = Response(body, content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+async def logged_in(context: Context) -> bool:
+    """Whether who asks for the page may see anything on it."""
+    try:
+        await context.access.admit(asking_of(request), Need.TOKEN)
+    except Unauthorized:
+        return False
+    return True
+
+
+def login_page(origins: Origins, problem: Problem | None = None) -> Response:
+    """The form to log in, with what was wrong the last time."""
+    alert = "" if problem is None else f'<p role="alert">{escape(problem.detail)}</p>'
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>pushsvc: log in</title><style>{_STYLE}</style>"
+        '<form method="post" action="/v1/login"><h1>pushsvc</h1>'
+        f"{alert}"
+        '<label for="token">Your key or token</label>'
+        '<input id="token" name="token" type="password" required autofocus '
+        'autocomplete="current-password" spellcheck="false">'
+        "<button>Log in</button></form></html>\n"
+    )
+    response = Response(page, status=200 if problem is None else 401, content_type="text/html")
+    response.headers.update(origins.page_headers(style=f"'sha256-{_STYLE_HASH}'", form="'self'"))
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,263 @@
+"""The one place that says who a request is from, and whether it may be.
+
+`admit` is asked before any route runs, and by the front before it answers a stream: with the same
+request it says the same. What a principal may read is then laid over everything that is shown to
+it (`Wish.within`, `Catalog.select`); what it may write is checked here, series by series.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import msgspec
+import trio
+
+from pushsvc.auth.jwt import UnknownKey, Verifier
+from pushsvc.auth.keys import KeyRing
+from pushsvc.auth.origins import SAFE_METHODS, Origins
+from pushsvc.auth.presenting import Presented, Way, find
+from pushsvc.auth.principal import ANYONE, Principal
+from pushsvc.auth.proxies import Client, Proxies
+from pushsvc.auth.sessions import Sessions
+from pushsvc.auth.tickets import Tickets
+from pushsvc.core.hub import Refused
+from pushsvc.core.scope import NOTHING
+from pushsvc.core.series import Batch, Identity
+from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
+
+_Result = TypeVar("_Result")
+
+_NAMED: Final = 20
+"""Refused series that an answer names."""
+
+
+class Need(StrEnum):
+    """What a request needs of who makes it."""
+
+    NOTHING = "nothing"
+    TOKEN = "token"  # noqa: S105 - a token of any sort
+    READ = "read"
+    WRITE = "write"
+    OPERATOR = "operator"
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """What of a request decides whether it may be, whoever has read it off the wire.
+
+    `headers` have lower-case names; those that are repeated are joined with commas, cookies with
+    semicolons.
+    """
+
+    method: str
+    headers: Mapping[str, str]
+    tickets: Sequence[str]
+    """Values of the query parameter `ticket`."""
+    peer: str
+    """The address at the other end of the socket; empty if there is none."""
+    scheme: str
+    websocket: bool
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """A request that may be: whose it is, and where it is from."""
+
+    principal: Principal
+    client: Client
+
+
+class Access:
+    """Who may do what, in one service. `ANYONE` may do all where there are no keys of any sort."""
+
+    def __init__(
+        self,
+        *,
+        ring: KeyRing | None = None,
+        verifier: Verifier | None = None,
+        sessions: Sessions | None = None,
+        origins: Origins | None = None,
+        proxies: Proxies | None = None,
+        local_only: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`local_only` is for a service that is open to anyone on this machine and no one else."""
+        self.ring = ring
+        self.verifier = verifier
+        self.origins = origins or Origins((), ())
+        self.tickets = Tickets()
+        self.refused: Counter[str] = Counter()
+        """How many requests were refused, by code."""
+        self._sessions = sessions
+        self._proxies = proxies or Proxies(())
+        self._local_only = local_only
+        self._clock = clock
+
+    @property
+    def controlled(self) -> bool:
+        """Whether tokens are asked for at all."""
+        return self.ring is not None or self.verifier is not None
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    async def admit(self, asking: Asking, need: Need) -> Granted:
+        """Let a request through. Raises Problem.
+
+        A ticket is used up by this. Waits for new keys where a token names one that isn't known.
+        """
+        try:
+            try:
+                return self.admit_nowait(asking, need)
+            except UnknownKey:
+                assert self.verifier is not None
+                await self.verifier.source.wait_refresh()
+                return self._settle(lambda: self.admit_nowait(asking, need))
+        except Problem as problem:
+            self.refused[problem.code] += 1
+            raise
+
+    def admit_at_once(self, asking: Asking, need: Need) -> Granted | None:
+        """Let a request through where that takes no waiting, uses nothing up, and the answer needs
+        no headers for it; else None, and `admit` is to be asked. Raises Problem, uncounted."""
+        if asking.tickets or (not asking.websocket and self.origins.needs_headers(asking.headers)):
+            return None
+        try:
+            return self.admit_nowait(asking, need)
+        except UnknownKey:
+            return None
+
+    def admit_nowait(self, asking: Asking, need: Need) -> Granted:
+        """As `admit`; raises UnknownKey where new keys may help."""
+        client = self.client_of(asking)
+        presented = None
+        if self.controlled and need is not Need.NOTHING:
+            presented = find(asking.headers, asking.tickets)
+        if asking.websocket or asking.method not in SAFE_METHODS:
+            by_cookie = presented is not None and presented.way is Way.COOKIE
+            self.origins.refuse_strangers(client, asking.headers, by_cookie=by_cookie)
+        if need is Need.NOTHING:
+            return Granted(ANYONE if not self.controlled else _NOBODY, client)
+        return Granted(self._permit(self._identify(presented), need), client)
+
+    def client_of(self, asking: Asking) -> Client:
+        """Where a request is from. Raises Malformed and Misdirected."""
+        client = self._proxies.client(asking.peer, asking.scheme, asking.headers)
+        if self._local_only:
+            self.origins.refuse_other_names(client)
+        return client
+
+    def _identify(self, presented: Presented | None) -> Principal:
+        if not self.controlled:
+            return ANYONE
+        if presented is None:
+            raise Unauthorized("no_token", "this needs a token")
+        if presented.way is Way.TICKET:
+            return self.tickets.redeem(presented.token, trio.current_time())
+        if presented.way is Way.COOKIE:
+            if self._sessions is None:
+                raise Unauthorized("session", "there are no sessions here")
+            return self._sessions.verify(presented.token, self._clock())
+        return self.verify(presented.token)
+
+    def verify(self, token: str) -> Principal:
+        """Whose token this is. Raises Unauthorized, Overloaded, UnknownKey."""
+        if self.ring is not None:
+            return self.ring.verify(token, self._clock())
+        if self.verifier is not None:
+            return self.verifier.verify(token)
+        return ANYONE
+
+    def still(self, principal: Principal) -> Principal:
+        """Who this is by now: for what goes on long after it was let in. Raises Unauthorized where
+        a token has expired, or a key is gone."""
+        now = self._clock()
+        if principal.expires is not None and now >= principal.expires:
+            raise Unauthorized("token_expired", "the token has expired")
+        if self.ring is not None and principal is not ANYONE:
+            return self.ring.owner(principal.id, now)
+        return principal
+
+    async def verify_patiently(self, token: str) -> Principal:
+        """As `verify`, waiting for new keys where a token names one that isn't known."""
+        try:
+            return self.verify(token)
+        except UnknownKey:
+            assert self.verifier is not None
+            await self.verifier.source.wait_refresh()
+            return self._settle(lambda: self.verify(token))
+
+    @staticmethod
+    def _settle(verify: Callable[[], _Result]) -> _Result:
+        try:
+            return verify()
+        except UnknownKey:
+            raise Unauthorized("token", "the token is signed with a key that isn't known") from None
+
+    @staticmethod
+    def _permit(principal: Principal, need: Need) -> Principal:
+        if need is Need.READ and principal.read.empty:
+            raise Forbidden("read_scope", "this token may read nothing")
+        if need is Need.WRITE and principal.write.empty:
+            raise Forbidden("write_scope", "this token may write nothing")
+        if need is Need.OPERATOR and not principal.operator:
+            raise Forbidden("operator_scope", "this is for operators, and the token isn't one's")
+        return principal
+
+    # -- sessions ----------------------------------------------------------------------------------
+
+    async def log_in(self, token: str) -> tuple[str, float]:
+        """A session for who has this token, and after how many seconds it ends. Raises Problem."""
+        if self._sessions is None:
+            raise Unknown("login", "access isn't controlled here (auth.mode): nobody logs in")
+        try:
+            principal = await self.verify_patiently(token)
+        except Problem as problem:
+            self.refused[problem.code] += 1
+            raise
+        now = self._clock()
+        session, expires = self._sessions.issue(principal, now)
+        return session, expires - now
+
+
+_NOBODY: Final = Principal("nobody", NOTHING, NOTHING)
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def outside(principal: Principal, batch: Batch) -> list[Identity]:
+    """The series of a batch that may not be written."""
+    if principal.write.selectors is None:
+        return []
+    admits = principal.write.admits
+    return [rows.identity for rows in batch.rows if not admits(rows.identity)]
+
+
+def withhold(principal: Principal, batch: Batch) -> tuple[Batch, list[Refused]]:
+    """A batch without what may not be written, and that, each with why."""
+    if principal.write.selectors is None:
+        return batch, []
+    admits = principal.write.admits
+    kept, refused = [], []
+    for rows in batch.rows:
+        if admits(rows.identity):
+            kept.append(rows)
+        else:
+            refused.append(Refused(rows, _outside([rows.identity.text])))
+    return Batch(kept, [identity for identity in batch.ended if admits(identity)]), refused
+
+
+def refuse_outside(principal: Principal, batch: Batch) -> None:
+    """Raise Forbidden, which names them, if any series of a batch may not be written."""
+    refused = outside(principal, batch)
+    if refused:
+        raise _outside([identity.text for identity in refused])
+
+
+def _outside(names: list[str]) -> Forbidden:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return Forbidden(
+        "write_scope", f"this token may not write {names[0]}{more}", series=names[:_NAMED]
+    )

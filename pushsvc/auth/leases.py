@@ -1,0 +1,162 @@
+"""Live streams, and until when each may go on.
+
+A stream belongs to who opened it and ends when its token does, with a code that asks to come back
+with another. Before that a client may renew: the new token takes the place of the old one, and what
+it may see now is applied as a `watch` is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+import trio
+
+from pushsvc.auth.access import Access
+from pushsvc.auth.jwt import UnknownKey
+from pushsvc.auth.principal import ANYONE, Principal
+from pushsvc.core.hub import Hub
+from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.wire import Close
+from pushsvc.errors import Forbidden, Overloaded, Problem
+from pushsvc.pipeline import now_ms
+
+_log = structlog.get_logger("pushsvc.auth")
+
+_EVERY: Final = 1.0
+"""Seconds between two looks at the clock: it is the wall's, and may be set."""
+_PENDING: Final = 256
+"""Renewals that wait for an issuer's new keys; beyond, a stream is ended instead."""
+_AT_ONCE: Final = 256
+"""Streams ended between two checkpoints."""
+
+
+class Leases:
+    """Whose the live streams of a hub are. `run` ends those whose time is over."""
+
+    def __init__(
+        self,
+        access: Access,
+        hub: Hub,
+        hurry: Callable[[], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._access = access
+        self._hub = hub
+        self._hurry = hurry
+        self._clock = clock
+        self._numbers = itertools.count()
+        # (expiry, number, session); an entry whose stream is gone or was renewed means nothing.
+        self._ends: list[tuple[float, int, str]] = []
+        self._send, self._receive = trio.open_memory_channel[tuple[str, str]](_PENDING)
+
+    def begin(self, subscriber: Subscriber, principal: Principal) -> None:
+        """Take note of whose stream this is."""
+        subscriber.owner = principal
+        if principal.expires is not None:
+            if len(self._ends) > 2 * len(self._hub.subscribers) + 1000:
+                self._ends = [end for end in self._ends if end[2] in self._hub.subscribers]
+                heapq.heapify(self._ends)
+            end = principal.expires, next(self._numbers), subscriber.session
+            heapq.heappush(self._ends, end)
+
+    def refuse_others(self, subscriber: Subscriber, principal: Principal) -> None:
+        """Raise Forbidden for who says something to a stream that isn't theirs."""
+        owner = owner_of(subscriber)
+        if owner.id != principal.id:
+            raise Forbidden("session", "this stream belongs to someone else")
+
+    def renew(self, subscriber: Subscriber, token: str) -> None:
+        """Go on with a new token, of the same subject. Raises Problem.
+
+        Where its key must be fetched first, that happens afterwards, and a refusal ends the stream.
+        """
+        try:
+            principal = self._access.verify(token)
+        except UnknownKey:
+            try:
+                self._send.send_nowait((subscriber.session, token))
+            except trio.WouldBlock:
+                raise Overloaded("keys", "too many wait for new keys", retry_after=5.0) from None
+            return
+        self._apply(subscriber, principal)
+
+    def _apply(self, subscriber: Subscriber, principal: Principal) -> None:
+        owner = owner_of(subscriber)
+        if principal.id != owner.id:
+            raise Forbidden("subject", "a stream is renewed with a token of the same subject")
+        if principal.read.empty:
+            raise Forbidden("read_scope", "this token may read nothing")
+        wish = subscriber.view.wish.within(principal.read)
+        now = trio.current_time()
+        self._hub.watch(subscriber.session, wish, None, now=now, time_ms=now_ms())
+        self.begin(subscriber, principal)
+        self._hurry()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """End streams when their tokens do, and apply renewals that had to wait."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run_renewals)
+            task_status.started()
+            while True:
+                await trio.sleep(_EVERY)
+                await self._end_expired()
+
+    async def _run_renewals(self) -> None:
+        async for session, token in self._receive:
+            subscriber = self._hub.subscribers.get(session)
+            if subscriber is None:
+                continue
+            try:
+                principal = await self._access.verify_patiently(token)
+                if session in self._hub.subscribers:
+                    self._apply(subscriber, principal)
+            except Problem as problem:
+                end(subscriber, problem)
+
+    async def _end_expired(self) -> None:
+        now = self._clock()
+        ended = 0
+        while self._ends and self._ends[0][0] <= now:
+            _, _, session = heapq.heappop(self._ends)
+            subscriber = self._hub.subscribers.get(session)
+            if subscriber is None:
+                continue
+            expires = owner_of(subscriber).expires
+            if expires is None or expires > now:
+                continue  # renewed
+            self._hub.counts["subscribers_expired"] += 1
+            subscriber.carrier.end(
+                Ending("token_expired", Close.EXPIRED, message="the token has expired")
+            )
+            ended += 1
+            if ended % _AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+
+    def reconsider(self, look_up: Callable[[str], Principal]) -> None:
+        """Apply to every stream what its owner may see now; `look_up` finds an owner by id, and
+        raises Problem where there is none any more."""
+        for subscriber in list(self._hub.subscribers.values()):
+            owner = owner_of(subscriber)
+            try:
+                principal = look_up(owner.id)
+                if principal.read.key != owner.read.key or principal.expires != owner.expires:
+                    self._apply(subscriber, principal)
+            except Problem as problem:
+                end(subscriber, problem)
+
+
+def owner_of(subscriber: Subscriber) -> Principal:
+    """Whose stream it is."""
+    owner = subscriber.owner
+    return owner if isinstance(owner, Principal) else ANYONE
+
+
+def end(subscriber: Subscriber, problem: Problem) -> None:
+    """End a stream for this reason."""
+    ending = Ending(problem.code, problem.close_code, message=problem.detail)
+    subscriber.carrier.end(ending)

@@ -1,0 +1,194 @@
+"""How a service is locked: the configuration's `auth` and `web`, made into what decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+import trio
+from joserfc.jwk import Key
+
+from pushsvc.auth.access import Access
+from pushsvc.auth.jwks import Jwks
+from pushsvc.auth.jwt import (
+    ALGORITHMS,
+    KeySource,
+    StaticKeys,
+    UnusableKey,
+    Verifier,
+    check_algorithms,
+    read_keys,
+    read_secret,
+)
+from pushsvc.auth.keys import KeyFileError, KeyRing, load_keys
+from pushsvc.auth.origins import Origins
+from pushsvc.auth.proxies import Proxies, is_loopback
+from pushsvc.auth.sessions import Sessions
+from pushsvc.config import Auth, ConfigError, Settings
+
+_log = structlog.get_logger("pushsvc.auth")
+
+_ASYMMETRIC: Final = ("RS256", "ES256", "EdDSA")
+_LOOK: Final = 5.0
+"""Seconds between two looks at the file of keys."""
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """What decides, and what has to be run for it."""
+
+    access: Access
+    jwks: Jwks | None = None
+    key_file: Path | None = None
+
+
+def make_lock(settings: Settings) -> Lock:
+    """Read what the configuration names. Raises ConfigError where the service must not start."""
+    auth, web = settings.auth, settings.web
+    try:
+        origins = Origins(web.allowed_origins, web.embedders)
+        proxies = Proxies(web.proxies)
+    except ValueError as error:
+        raise ConfigError(f"web: {error}") from None
+    if auth.mode == "none":
+        local = is_loopback(settings.server.host)
+        if not local and not auth.insecure_no_auth:
+            raise ConfigError(
+                f"server.host is {settings.server.host}, which others can reach, and auth.mode is "
+                "none: anyone could read and write everything. Set auth.mode to keys or jwt, or "
+                "say --insecure-no-auth (auth.insecure_no_auth) if something else keeps them out"
+            )
+        open_to_all = auth.insecure_no_auth
+        return Lock(Access(origins=origins, proxies=proxies, local_only=not open_to_all))
+    if auth.mode == "keys":
+        if not auth.keys_file:
+            raise ConfigError("auth.mode is keys: auth.keys_file must say where they are")
+        file = Path(auth.keys_file)
+        try:
+            ring = _first_keys(file)
+        except KeyFileError as error:
+            raise ConfigError(f"auth.keys_file: {error}") from None
+        sessions = _sessions(auth, ring)
+        access = Access(ring=ring, sessions=sessions, origins=origins, proxies=proxies)
+        return Lock(access, key_file=file)
+    source, jwks, algorithms = _source(auth)
+    verifier = Verifier(
+        source,
+        algorithms=algorithms,
+        issuer=auth.issuer,
+        audience=auth.audience,
+        leeway=auth.leeway,
+    )
+    sessions = _sessions(auth, None)
+    access = Access(verifier=verifier, sessions=sessions, origins=origins, proxies=proxies)
+    return Lock(access, jwks=jwks)
+
+
+def _first_keys(file: Path) -> KeyRing:
+    """The keys there are. Where a file is still to come, as one that is mounted from a Secret may
+    be, there are none, and everyone is refused until it is there. Raises KeyFileError."""
+    if file.parent.is_dir() and not file.exists():
+        _log.warning("no keys yet: everyone is refused", file=str(file), make="pushsvc key new")
+        return KeyRing({})
+    return load_keys(file)
+
+
+def _sessions(auth: Auth, ring: KeyRing | None) -> Sessions:
+    if auth.session_secret:
+        try:
+            read_secret(auth.session_secret)
+        except UnusableKey as error:
+            raise ConfigError(f"auth.session_secret: {error}") from None
+    return Sessions(auth.session_secret, auth.session_seconds, ring)
+
+
+def _source(auth: Auth) -> tuple[KeySource, Jwks | None, tuple[str, ...]]:
+    configured = [
+        name
+        for name, value in (
+            ("auth.secret", auth.secret),
+            ("auth.public_keys_file", auth.public_keys_file),
+            ("auth.jwks_url", auth.jwks_url),
+        )
+        if value
+    ]
+    if len(configured) != 1:
+        which = " and ".join(configured) or "none"
+        raise ConfigError(
+            "auth.mode is jwt: one of auth.secret, auth.public_keys_file and auth.jwks_url must "
+            f"say how tokens are verified, not {which}"
+        )
+    try:
+        names = auth.algorithm_names or (("HS256",) if auth.secret else _ASYMMETRIC)
+        algorithms = check_algorithms(names)
+    except UnusableKey as error:
+        raise ConfigError(f"auth.algorithms: {error}") from None
+    kinds = {ALGORITHMS[name][0] for name in algorithms}
+    if ("oct" in kinds) != bool(auth.secret) or (auth.secret and len(kinds) > 1):
+        raise ConfigError(
+            f"auth.algorithms: HS256 goes with auth.secret and with nothing else: {configured[0]} "
+            "is configured"
+        )
+    if auth.jwks_url:
+        if not (auth.issuer and auth.audience):
+            raise ConfigError(
+                "auth.jwks_url: whoever publishes it signs for others too: auth.issuer and "
+                "auth.audience must say whose tokens are meant for this service"
+            )
+        _check_url(auth.jwks_url)
+        jwks = Jwks(auth.jwks_url, refresh=auth.jwks_refresh, stale=auth.jwks_stale)
+        return jwks, jwks, algorithms
+    keys: list[Key] = []
+    try:
+        keys = [read_secret(auth.secret)] if auth.secret else read_keys(Path(auth.public_keys_file))
+    except OSError as error:
+        raise ConfigError(f"{auth.public_keys_file}: {error.strerror or error}") from None
+    except UnusableKey as error:
+        raise ConfigError(f"{configured[0]}: {error}") from None
+    return StaticKeys(keys), None, algorithms
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        return
+    raise ConfigError("auth.jwks_url starts with https:// (http:// on this machine only)")
+
+
+async def run_key_file(
+    file: Path,
+    ring: KeyRing,
+    changed: Callable[[], None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Read the file of keys again when it has changed, and call `changed`.
+
+    One that can't be used is logged, and the keys stay as they were.
+    """
+    task_status.started()
+    seen = _stamp(file)
+    while True:
+        await trio.sleep(_LOOK)
+        stamp = _stamp(file)
+        if stamp is None or stamp == seen:
+            continue
+        try:
+            ring.replace(load_keys(file))
+        except KeyFileError as error:
+            _log.error("the keys stay as they were", reason=str(error))
+        else:
+            _log.info("keys", file=str(file), count=len(ring))
+            changed()
+        seen = stamp
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -1,0 +1,58 @@
+"""Who asks: what a token, a key or a session comes down to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from pushsvc.core.scope import EVERYTHING, Scope, scope_of
+from pushsvc.core.selector import parse
+
+_MOST_SELECTORS: Final = 32
+"""Selectors in one grant: each is matched against every new series."""
+
+
+class Grants(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What an issuer grants, as it writes it: PromQL selectors. What isn't granted is denied."""
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    operator: bool = False
+    """May look at `/metrics` and `/v1/subscribers`, which tell of everyone."""
+
+
+class Principal(msgspec.Struct, frozen=True, eq=False):
+    """Who asks. `id` is the same for all tokens of one subject: limits and renewals go by it."""
+
+    id: str
+    read: Scope
+    write: Scope
+    operator: bool = False
+    expires: float | None = None
+    """Unix seconds after which it is nobody any more; None if it lasts."""
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """The selectors it may read, as text."""
+        return _ALL if self.read.key is None else self.read.key
+
+
+_ALL: Final = ('{__name__=~".+"}',)
+
+ANYONE: Final = Principal("anyone", EVERYTHING, EVERYTHING, operator=True)
+"""Who asks where access is not controlled."""
+
+
+def principal_of(subject: str, grants: Grants, expires: float | None = None) -> Principal:
+    """Raises SelectorError for a selector that can't be read, ValueError for too many of them."""
+    return Principal(subject, _scope(grants.read), _scope(grants.write), grants.operator, expires)
+
+
+@lru_cache(4096)
+def _scope(selectors: tuple[str, ...]) -> Scope:
+    # Kept, since a tenant's tokens all grant the same.
+    if len(selectors) > _MOST_SELECTORS:
+        raise ValueError(f"{len(selectors)} selectors are granted, {_MOST_SELECTORS} are allowed")
+    return scope_of(parse(text) for text in selectors)
