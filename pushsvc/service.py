@@ -197,6 +197,12 @@ async def start_lock(nursery: trio.Nursery, lock: Lock, leases: Leases) -> None:
     if lock.jwks is not None:
         await nursery.start(lock.jwks.run)
     if lock.key_file is not None and ring is not None:
+        if not len(ring):
+            _log.warning(
+                "no keys yet: everyone is refused",
+                file=str(lock.key_file),
+                make="pushsvc key new",
+            )
 
         def reconsider() -> None:
             leases.reconsider(lambda owner: ring.owner(owner, time.time()))

@@ -91,7 +91,6 @@ def _first_keys(file: Path) -> KeyRing:
     """The keys there are. Where a file is still to come, as one that is mounted from a Secret may
     be, there are none, and everyone is refused until it is there. Raises KeyFileError."""
     if file.parent.is_dir() and not file.exists():
-        _log.warning("no keys yet: everyone is refused", file=str(file), make="pushsvc key new")
         return KeyRing({})
     return load_keys(file)
 
