@@ -11,6 +11,7 @@ says that it is of another type isn't taken.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -46,6 +47,8 @@ _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
 """What `typ` may say: a token that was made for something else isn't an access token
 (RFC 8725 section 3.11, RFC 9068 section 2.1)."""
 _LEAST_RSA_BITS: Final = 2048
+_KNOWN: Final = 10_000
+"""Tokens that were verified and are known by their hash."""
 _LEAST_SECRET_BYTES: Final = 32
 """As long as the hash (RFC 7518 section 3.2)."""
 
@@ -129,6 +132,10 @@ class Verifier:
             now=lambda: int(clock()), leeway=round(leeway), **options
         )
         self._registry = Registry(algorithms)
+        # Whose tokens are, by their hash, as long as the keys stay: a producer sends its own with
+        # every batch, and a signature costs more than all else of a small one.
+        self._known: dict[bytes, Principal] = {}
+        self._keys: Sequence[Key] = ()
 
     def verify(self, token: str) -> Principal:
         """Whose token this is.
@@ -136,8 +143,16 @@ class Verifier:
         Raises Unauthorized, whose code says why; UnknownKey where new keys may help; Overloaded
         while there are no keys.
         """
+        digest = hashlib.sha256(token.encode()).digest()
+        keys = self.source.current()
+        if keys is not self._keys:
+            self._keys = keys
+            self._known.clear()
+        principal = self._known.get(digest)
+        if principal is not None and self._clock() < (principal.expires or 0.0):
+            return principal
         try:
-            return self._verify(token)
+            principal = self._verify(token)
         except ExpiredTokenError:
             raise Unauthorized("token_expired", "this token has expired") from None
         except MissingClaimError as error:
@@ -146,6 +161,10 @@ class Verifier:
             raise Unauthorized("token", f"the token's {error.claim} isn't right here") from None
         except JoseError:
             raise Unauthorized("token", "the token's signature can't be verified") from None
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known[digest] = principal
+        return principal
 
     def _verify(self, token: str) -> Principal:
         try:
