@@ -16,7 +16,7 @@ help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
 	@echo 'make test    run all tests, browser included'
 	@echo 'make lint    ruff, mypy and biome'
-	@echo 'make bench   measure, beside the naive service (ARGS=--quick for two minutes)'
+	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
 	@echo 'make clean   remove what the others made'
 
 demo: $(VENV)/.package

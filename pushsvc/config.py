@@ -31,10 +31,47 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Address or host name; 0.0.0.0 or :: for all interfaces."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """TCP port; 0 for any that is free."""
+    certfile: str = ""
+    """PEM file with the certificate and those it was signed with; with it TLS is spoken."""
+    keyfile: str = ""
+    """PEM file with the certificate's key, not encrypted."""
     backlog: Annotated[int, msgspec.Meta(ge=1)] = 1024
     """Connections the kernel holds until they are accepted."""
+    drain_delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds between failing readiness and the first goodbye: what a load balancer takes to
+    notice."""
+    drain_timeout: Annotated[float, msgspec.Meta(ge=0)] = 15.0
+    """Seconds within which all subscribers are told to come back."""
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """Seconds that open requests get to finish when the service ends."""
+
+
+class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How producers' formats are taken in."""
+
+    statsd: str = ""
+    """HOST:PORT of a UDP socket for StatsD; none if empty."""
+    statsd_interval: float = 1.0
+    """Seconds over which StatsD's counts and timings are gathered into one sample."""
+    otlp_attributes: str = ""
+    """Resource attributes of OpenTelemetry that become labels of every series, with commas."""
+
+    @property
+    def statsd_address(self) -> tuple[str, int] | None:
+        """Host and port of `statsd`. Raises ValueError where it isn't HOST:PORT."""
+        if not self.statsd:
+            return None
+        host, colon, port = self.statsd.rpartition(":")
+        number = int(port) if port.isascii() and port.isdigit() else -1
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not 0 <= number <= 65535:
+            raise ValueError(self.statsd)
+        return host, number
+
+    @property
+    def promoted(self) -> tuple[str, ...]:
+        """The names in `otlp_attributes`."""
+        return tuple(name for part in self.otlp_attributes.split(",") if (name := part.strip()))
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     limits: Limits = Limits()
     history: Retention = Retention()
     stream: Pacing = Pacing()
+    ingest: Ingest = Ingest()
     log: Log = Log()
 
 
@@ -122,6 +160,11 @@ def load(
         _check(key, value, origins[key])
         sections.setdefault(section, {})[name] = value
     settings = msgspec.convert(sections, Settings)
+    tls = {"server.certfile": settings.server.certfile, "server.keyfile": settings.server.keyfile}
+    if any(tls.values()) and not all(tls.values()):
+        [given] = (key for key, value in tls.items() if value)
+        [missing] = (key for key, value in tls.items() if not value)
+        raise ConfigError(f"{origins[given]}: {given} needs {missing} too")
     pacing = settings.stream
     if pacing.default_hz > pacing.max_hz:
         if "stream.default_hz" in origins:
@@ -196,13 +239,29 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = value in ("debug", "info", "warning", "error")
     elif key == "log.format":
         usable = value in ("auto", "console", "json")
+    elif usable and key == "ingest.statsd":
+        usable = _is_address(value)
+    elif usable and key == "ingest.statsd_interval":
+        usable = 0.01 <= value <= 3600
     elif usable and key.split(".")[0] in ("limits", "history", "stream"):
         usable = 0 < value <= _MOST
     if not usable:
         raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {value!r}")
 
 
+def _is_address(text: str) -> bool:
+    try:
+        Ingest(statsd=text).statsd_address  # noqa: B018 - it raises
+    except ValueError:
+        return False
+    return True
+
+
 def _expected(key: str) -> str:
+    if key == "ingest.statsd":
+        return "HOST:PORT, or empty for none"
+    if key == "ingest.statsd_interval":
+        return "a number of seconds from 0.01 to 3600"
     if key == "log.level":
         return "debug, info, warning or error"
     if key == "log.format":
@@ -214,7 +273,7 @@ def _expected(key: str) -> str:
         return "text"
     whole = kind is int or getattr(kind, "__origin__", None) is int
     noun = "a whole number" if whole else "a number"
-    if key == "server.shutdown_timeout":
+    if key in ("server.drain_delay", "server.drain_timeout", "server.shutdown_timeout"):
         return f"{noun}, 0 or more"
     return f"{noun} above 0, a million million at most"
 

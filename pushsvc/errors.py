@@ -78,6 +78,14 @@ class UnsupportedMedia(Problem):
     close_code = 1008
 
 
+class Conflict(Problem):
+    """Not while another request is under way (RFC 9110 section 15.5.10)."""
+
+    status = 409
+    title = "Conflict"
+    close_code = 1008
+
+
 class Rejected(Problem):
     """Readable, but against the data model or a limit; `index` or `line` says where."""
 

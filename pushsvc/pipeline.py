@@ -8,18 +8,20 @@ histories, silent series and stalled clients.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import structlog
 import trio
 
-from pushsvc.core.hub import Applied, Hub
+from pushsvc.core.hub import Applied, Hub, Refused
 from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.quota import Quotas
 from pushsvc.core.series import Batch, Rows
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.view import View
 from pushsvc.core.wire import Close
-from pushsvc.errors import Overloaded, Problem
+from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Journal
 
 _log = structlog.get_logger("pushsvc.pipeline")
@@ -28,6 +30,8 @@ _PIECE = 5_000
 """Samples that get one seq. A larger batch is applied in pieces, so that it can be replayed in
 frames of a sensible size and never holds up a tick for long."""
 
+_SHARE = 10.0
+"""Seconds over which a producer's samples are averaged."""
 _WOKEN = 256
 """Subscribers woken between two checkpoints: each may be a send."""
 
@@ -37,15 +41,32 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+Outcome: TypeAlias = Applied | Problem | None
+"""What became of a batch; None where it was given up before it got into the channel."""
+
+
 class _Submission:
     """A batch on its way, and the place where its producer finds the answer."""
 
-    __slots__ = ("batch", "done", "outcome")
+    __slots__ = ("_tell", "batch", "done", "outcome", "refused")
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        refused: list[Refused] | None,
+        tell: Callable[[Outcome], None] | None,
+    ) -> None:
         self.batch = batch
+        self.refused = refused
         self.done = trio.Event()
-        self.outcome: Applied | Problem | None = None
+        self.outcome: Outcome = None
+        self._tell = tell
+
+    def settle(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        if self._tell is not None:
+            self._tell(outcome)
+        self.done.set()
 
 
 class Pipeline:
@@ -59,6 +80,7 @@ class Pipeline:
         self.hub = hub
         self._journal = journal
         self._pacing = pacing
+        self.quotas = Quotas(limits.samples_per_second, _SHARE)
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
 
@@ -66,19 +88,48 @@ class Pipeline:
         """How full the ingest channel is, and who waits."""
         return self._send.statistics()
 
-    async def submit(self, batch: Batch) -> Applied:
+    async def submit(
+        self,
+        batch: Batch,
+        *,
+        producer: str | None = None,
+        refused: list[Refused] | None = None,
+        tell: Callable[[Outcome], None] | None = None,
+    ) -> Applied:
         """Apply a batch, all or nothing; returns when it is applied.
 
-        Once it is in the channel it is applied even if the caller is cancelled. Raises Rejected
-        if the hub can't take it, Overloaded when the hub is behind or the service is stopping.
+        `producer` says whose share of samples it is taken off, if anyone's. With a list for
+        `refused`, rows that the hub can't take are put there and the others are
+        applied. Once it is in the channel it is applied even if the caller is cancelled; `tell` is
+        called with what becomes of it, once, whether or not the caller is still there. Raises
+        Rejected if the hub can't take it, TooMany beyond the producer's share, Overloaded when the
+        hub is behind or the service is stopping.
         """
-        if not batch.rows:
+        submission = _Submission(batch, refused, tell)
+        if not batch.rows and not batch.ended:
+            nothing = Applied(0, self.hub.cursor, 0)
+            submission.settle(nothing)
             await trio.lowlevel.checkpoint()
-            return Applied(0, self.hub.cursor, 0)
-        submission = _Submission(batch)
+            return nothing
+        if producer is not None:
+            try:
+                self.quotas.charge(producer, batch.count, trio.current_time())
+            except TooMany:
+                submission.settle(None)
+                raise
+        await self._enqueue(submission)
+        await submission.done.wait()
+        if isinstance(submission.outcome, Problem):
+            raise submission.outcome
+        assert submission.outcome is not None
+        return submission.outcome
+
+    async def _enqueue(self, submission: _Submission) -> None:
+        entered = False
         try:
             with trio.fail_after(self._pacing.ingest_wait):
                 await self._send.send(submission)
+            entered = True
         except trio.TooSlowError:
             self.hub.counts["ingest_overloaded"] += 1
             raise Overloaded(
@@ -89,11 +140,9 @@ class Pipeline:
             ) from None
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             raise Overloaded("stopping", "the service is stopping", retry_after=2.0) from None
-        await submission.done.wait()
-        assert submission.outcome is not None
-        if isinstance(submission.outcome, Problem):
-            raise submission.outcome
-        return submission.outcome
+        finally:
+            if not entered:
+                submission.settle(None)
 
     def close(self) -> None:
         """Take no more batches; `run_ingest` ends when those in the channel are applied."""
@@ -111,13 +160,19 @@ class Pipeline:
         async with self._receive:
             async for submission in self._receive:
                 try:
-                    submission.outcome = await self._apply(submission.batch)
+                    submission.settle(await self._apply(submission))
                 except Problem as problem:
-                    submission.outcome = problem
-                submission.done.set()
+                    submission.settle(problem)
 
-    async def _apply(self, batch: Batch) -> Applied:
-        self.hub.check(batch)
+    async def _apply(self, submission: _Submission) -> Applied:
+        batch = submission.batch
+        if submission.refused is None:
+            self.hub.check(batch)
+        else:
+            batch, refused = self.hub.sift(batch)
+            submission.refused += refused
+            if not batch.rows and not batch.ended:
+                return Applied(0, self.hub.cursor, 0)
         samples = 0
         applied = None
         touched: dict[View, None] = {}
@@ -191,8 +246,8 @@ def _pieces(batch: Batch) -> Iterator[Batch]:
         if start < count:
             piece.append(rows if start == 0 else _part(rows, start, count))
             room -= count - start
-    if piece:
-        yield Batch(piece)
+    if piece or batch.ended:
+        yield Batch(piece, batch.ended)
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:

@@ -13,13 +13,15 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import structlog
 import trio
 from hypercorn.config import Config
 
+from pushsvc.door import Door
 from pushsvc.hypercorn_internals import (
     MAX_RECV,
     ASGIWrapper,
@@ -32,15 +34,19 @@ from pushsvc.hypercorn_internals import (
     has_unread_bytes,
     is_handled,
 )
+from pushsvc.tls import Certificate
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
 _log = structlog.get_logger("pushsvc.server")
 
+KEEP_ALIVE = 75.0
+"""Seconds that a connection may be idle: more than what proxies take for their side, 60."""
 _CLOSE_TIMEOUT = 1.0
 _DECISION_TIMEOUT = 10.0
 _STREAM_REQUEST = re.compile(rb"GET /v1/stream[? ]")
+_WEBSOCKET_REQUEST = re.compile(rb"GET /v1/(?:stream|publish)[? ]")
 _COMPRESSION_OFFER = re.compile(rb"\r\nSec-WebSocket-Extensions:[^\r]*\r\n", re.IGNORECASE)
 """Hypercorn accepts every offer of permessage-deflate, with a context per connection of about
 94 KiB; a server may decline it by silence (RFC 7692 section 5.1)."""
@@ -63,7 +69,7 @@ class Connection(TCPServer):
         config: Config,
         context: WorkerContext,
         state: Mapping[str, Any],
-        stream: trio.SocketStream,
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
         first: bytes,
     ) -> None:
         """`first` is what was read off the stream already."""
@@ -74,7 +80,8 @@ class Connection(TCPServer):
             ConnectionState({**state, _STATE_KEY: self}),
             stream,  # type: ignore[arg-type]
         )
-        self._socket = stream.socket
+        bare = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream
+        self._socket = bare.socket
         self._first = first
         self._tasks = trio.CancelScope()
         self._decided = trio.Event()
@@ -89,10 +96,13 @@ class Connection(TCPServer):
     async def _read_data(self) -> None:
         try:
             data, self._first = self._first, b""
+            if not data:
+                data = bytes(await self.stream.receive_some(MAX_RECV))
             while data:
                 stream = _STREAM_REQUEST.match(data) is not None
-                if stream:
+                if _WEBSOCKET_REQUEST.match(data):
                     data = _COMPRESSION_OFFER.sub(b"\r\n", data)
+                if stream:
                     self._decided = trio.Event()
                 await self.protocol.handle(RawData(data))
                 if stream and is_handled(self):
@@ -149,6 +159,27 @@ class Connection(TCPServer):
         self._socket.close()
 
 
+class ShortConnection(Protocol):
+    """A connection that is served without Hypercorn for as long as that can be."""
+
+    async def run(self) -> bytes | None:
+        """Serve; gives what was read of the first request that is Hypercorn's, None at the end."""
+        ...
+
+    def dismiss(self) -> None:
+        """End when the request that is under way is answered."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        ...
+
+
+Front: TypeAlias = Callable[[bytes, socket.socket, str], bool]
+"""What a connection said first, its socket, and its address: tells whether it was taken."""
+Shorten: TypeAlias = Callable[[trio.SocketStream, bytes, str], ShortConnection | None]
+
+
 class Server:
     """Serves an ASGI app on listening sockets. Made by `open_server`."""
 
@@ -157,24 +188,37 @@ class Server:
         app: ASGIFramework,
         config: Config,
         *,
+        counts: Counter[str],
         max_connections: int,
-        front: Callable[[bytes, trio.SocketStream], bool] | None,
+        max_per_address: int,
+        certificate: Certificate | None,
+        front: Front | None,
+        shorten: Shorten,
     ) -> None:
+        self._certificate = certificate
         self._front = front
+        self._shorten = shorten
         self._app = ASGIWrapper(app)
         self._config = config
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
-        self._max_connections = max_connections
-        self._connections: set[Connection] = set()
-        self._silent: set[trio.CancelScope] = set()  # of connections that have said nothing yet
+        self._connections: set[Connection | ShortConnection] = set()
+        self._door = Door(
+            self._enter,
+            counts,
+            most=max_connections,
+            most_per_address=max_per_address,
+            patience=config.keep_alive_timeout,
+            reads_heads=certificate is None,
+        )
+        self._handlers: trio.Nursery | None = None
         self._accepting = trio.CancelScope()
         self._empty = trio.Event()
 
     @property
     def connections(self) -> int:
-        """How many are open."""
-        return len(self._connections) + len(self._silent)
+        """How many are open, detached ones not counted."""
+        return len(self._connections) + len(self._door.waiting)
 
     async def run_lifespan(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -200,11 +244,16 @@ class Server:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept connections until `stop_accepting`, then close the listeners."""
-        task_status.started()
+        self._handlers = handlers
         with self._accepting:
-            await trio.serve_listeners(self._handle, listeners, handler_nursery=handlers)
-        for listener in listeners:
-            listener.socket.close()
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._door.waiting.run)
+                await nursery.start(self._door.waiting.run_tending)
+                for listener in listeners:
+                    # Out of Trio: the door accepts without a task per connection.
+                    sock = socket.socket(fileno=listener.socket.detach())
+                    await nursery.start(self._door.run_accept, sock)
+                task_status.started()
 
     def stop_accepting(self) -> None:
         """Take no new connections, and have those that are idle close."""
@@ -213,8 +262,9 @@ class Server:
     async def finish(self, seconds: float) -> int:
         """Wait so long for the open connections to end, then cut the rest; tells how many."""
         await self._context.terminated.set()
-        for waiting in list(self._silent):
-            waiting.cancel()
+        for connection in list(self._connections):
+            if not isinstance(connection, Connection):
+                connection.dismiss()
         with trio.move_on_after(seconds):
             while self._connections:
                 self._empty = trio.Event()
@@ -224,38 +274,63 @@ class Server:
             connection.abort()
         return cut
 
-    async def _handle(self, stream: trio.SocketStream) -> None:
+    def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
+        """Have a connection served, by the front or by Hypercorn."""
+        assert self._handlers is not None
+        if (
+            self._certificate is None
+            and self._front is not None
+            and self._front(first, sock, address)
+        ):
+            self._door.leave(address)
+            return
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._handlers.start_soon(self._handle, stream, first, address)
+
+    async def _handle(self, stream: trio.SocketStream, first: bytes, address: str) -> None:
         """Run one connection. Nothing that goes wrong in it reaches another."""
-        if self.connections >= self._max_connections:
-            await trio.aclose_forcefully(stream)
-            return
-        first = await self._receive_first(stream)
-        if not first or (self._front is not None and self._front(first, stream)):
-            return
+        try:
+            if self._certificate is not None:
+                wrapped = trio.SSLStream(
+                    stream, self._certificate.context, server_side=True, https_compatible=True
+                )
+                await self._pass_on(wrapped, b"")
+                # Hypercorn leaves the socket open after a handshake that failed.
+                await trio.aclose_forcefully(stream)
+                return
+            short = self._shorten(stream, first, address)
+            if short is not None:
+                rest = await self._run(short, short.run())
+                if not rest:
+                    await trio.aclose_forcefully(stream)
+                    return
+                first = rest
+            await self._pass_on(stream, first)
+        finally:
+            self._door.leave(address)
+
+    async def _pass_on(
+        self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], first: bytes
+    ) -> None:
+        """Have Hypercorn run one connection."""
         connection = Connection(self._app, self._config, self._context, self._state, stream, first)
+        await self._run(connection, connection.run())
+
+    async def _run(
+        self, connection: Connection | ShortConnection, running: Awaitable[bytes | None]
+    ) -> bytes | None:
         self._connections.add(connection)
         try:
-            await connection.run()
+            return await running
         except Exception as error:
             # Protocol errors of the peer come out here, bare or in groups, as Hypercorn lets them.
             _log.info("connection failed", error=repr(_leaf(error)))
             connection.abort()
+            return None
         finally:
             self._connections.discard(connection)
             if not self._connections:
                 self._empty.set()
-
-    async def _receive_first(self, stream: trio.SocketStream) -> bytes:
-        """What a new connection says first; nothing if it says nothing for too long."""
-        with trio.move_on_after(self._config.keep_alive_timeout) as waiting:
-            self._silent.add(waiting)
-            try:
-                return bytes(await stream.receive_some(MAX_RECV))
-            except trio.BrokenResourceError:
-                pass
-            finally:
-                self._silent.discard(waiting)
-        return b""
 
 
 def _leaf(error: BaseException) -> BaseException:
@@ -270,12 +345,13 @@ def hypercorn_config(*, message_bytes: int) -> Config:
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
-    config.keep_alive_timeout = 75.0
+    config.keep_alive_timeout = KEEP_ALIVE
     # Producers keep a connection for days; it need not be replaced every thousand requests.
     config.keep_alive_max_requests = 1_000_000_000
     config.websocket_max_message_size = message_bytes
     # Heartbeats are documents here, so that scripts see them; pings nobody waits for add nothing.
     config.websocket_ping_interval = None
+    config.ssl_handshake_timeout = 10.0
     return config
 
 
@@ -285,13 +361,21 @@ async def open_server(
     listeners: list[trio.SocketListener],
     *,
     message_bytes: int,
+    counts: Counter[str],
     max_connections: int,
+    max_per_address: int,
     user_timeout: float,
-    front: Callable[[bytes, trio.SocketStream], bool] | None = None,
+    certificate: Certificate | None = None,
+    front: Front | None = None,
+    shorten: Shorten = lambda *_: None,
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
-    `front` is shown the first bytes of each connection, and may take it, at once and for good.
+    With a `certificate` all of it is TLS, and none of what follows applies. `front` is shown the
+    first bytes of each connection, and may take its non-blocking socket, at once and for good.
+    `shorten` may give who serves the others until they are Hypercorn's. Connections beyond the two
+    limits are closed, and counted in `counts` with those that never said what they want.
+
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
     is cut.
@@ -304,8 +388,12 @@ async def open_server(
     server = Server(
         app,
         hypercorn_config(message_bytes=message_bytes),
+        counts=counts,
         max_connections=max_connections,
+        max_per_address=max_per_address,
+        certificate=certificate,
         front=front,
+        shorten=shorten,
     )
     async with trio.open_nursery() as outer:
         await outer.start(server.run_lifespan)

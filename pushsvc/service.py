@@ -1,14 +1,15 @@
 """The composition root: builds everything, and is the order in which it starts and stops.
 
-Stopping reads from the inside out: no new connections or streams, goodbye to subscribers, open
-requests answered, connections cut, the ingest channel drained, the journal closed.
+Stopping reads from the inside out: no new streams, goodbye to subscribers, no new connections, open
+requests answered, connections cut, StatsD flushed, the ingest channel drained, the journal closed.
 """
 
 from __future__ import annotations
 
-import random
 import secrets
 import socket
+from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -17,16 +18,23 @@ import trio
 
 from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
-from pushsvc.app.context import Context
+from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
-from pushsvc.config import Settings
+from pushsvc.app.producer_connection import ProducerConnection
+from pushsvc.config import Ingest, Settings
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Ending
-from pushsvc.core.wire import Close
+from pushsvc.core.limits import Limits
+from pushsvc.drain import part_from_all
+from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.remote_write import RemoteWriteDecoder
+from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
-from pushsvc.pipeline import Pipeline
-from pushsvc.server import Server, open_server
+from pushsvc.pipeline import Pipeline, now_ms
+from pushsvc.server import KEEP_ALIVE, Server, open_server
+from pushsvc.statsd import StatsdListener, bind_statsd
+from pushsvc.tls import Certificate, CertificateError
 from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.service")
@@ -39,23 +47,28 @@ async def run_service(
     settings: Settings,
     *,
     drain: trio.Event,
+    reload: trio.MemoryReceiveChannel[None] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
-    `started` gets the URL, once connections are accepted. Raises OSError where the address can't
-    be bound.
+    What comes out of `reload` has the certificate read again. `started` gets the URL, once
+    connections are accepted. Raises OSError where the address can't be bound, CertificateError.
     """
     limits, pacing = settings.limits, settings.stream
     where = settings.server
+    certificate = None
+    if where.certfile:
+        certificate = Certificate(Path(where.certfile), Path(where.keyfile))
     listeners = await trio.open_tcp_listeners(where.port, host=where.host, backlog=where.backlog)
+    url = url_of(listeners[0], "http" if certificate is None else "https")
     journal = MemoryJournal()
     hub = Hub(
         journal.epoch,
         limits=limits,
         retention=settings.history,
         pacing=pacing,
-        make_session=lambda: secrets.token_urlsafe(16),
+        make_session=sessions().__next__,
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
     draining = trio.Event()
@@ -67,15 +80,28 @@ async def run_service(
         limits=limits,
         pacing=pacing,
         native=NativeDecoder(limits),
+        remote_write=RemoteWriteDecoder(limits),
+        influx=InfluxDecoder(limits),
+        otlp=OtlpDecoder(limits, settings.ingest.promoted),
         engine=engine,
         draining=draining,
+        crowd=crowd_allowance(limits, trio.current_time()),
         connections=lambda: (
             (0 if server is None else server.connections) + (0 if engine is None else len(engine))
         ),
+        keep_alive=KEEP_ALIVE,
         page=Path(str(resources.files("pushsvc") / "web")),
     )
     app = create_app(context)
+    try:
+        statsd = await open_statsd(settings.ingest, limits, settings.history.series_ttl, pipeline)
+    except OSError:
+        for listener in listeners:
+            await listener.aclose()
+        raise
     async with trio.open_nursery() as ticking:
+        if reload is not None:
+            ticking.start_soon(renew, certificate, reload)
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
         if engine is not None:
@@ -83,30 +109,76 @@ async def run_service(
             await ticking.start(engine.run_tending)
         async with trio.open_nursery() as ingesting:
             await ingesting.start(pipeline.run_ingest)
-            async with open_server(
-                app,
-                listeners,
-                message_bytes=limits.message_bytes,
-                max_connections=limits.subscribers + _SPARE,
-                # For peers that are gone without a word; those that stall are parted from sooner.
-                user_timeout=2 * pacing.stall_timeout,
-                front=None if engine is None else Front(context, engine).take,
-            ) as server:
-                url = url_of(listeners[0])
-                _log.info("serving", url=url, epoch=hub.epoch)
-                task_status.started(url)
-                await drain.wait()
-                _log.info("draining", subscribers=len(hub.subscribers))
-                draining.set()
-                server.stop_accepting()
-                dismiss(hub, pacing.goaway_spread)
-                cut = await finish(server, engine, settings.server.shutdown_timeout)
-                if cut:
-                    _log.info("cut", connections=cut)
+            async with trio.open_nursery() as gathering:
+                async with open_server(
+                    app,
+                    listeners,
+                    message_bytes=limits.message_bytes,
+                    counts=hub.counts,
+                    max_connections=limits.subscribers + _SPARE,
+                    max_per_address=limits.connections_per_address,
+                    # For peers that are gone without a word; who stalls is parted from sooner.
+                    user_timeout=2 * pacing.stall_timeout,
+                    certificate=certificate,
+                    front=None if engine is None else Front(context, engine).take,
+                    shorten=partial(ProducerConnection.open, context),
+                ) as server:
+                    if statsd is not None:
+                        await gathering.start(statsd.run)
+                    _log.info("serving", url=url, epoch=hub.epoch)
+                    task_status.started(url)
+                    await drain.wait()
+                    _log.info("draining", subscribers=len(hub.subscribers))
+                    draining.set()
+                    await trio.sleep(where.drain_delay)
+                    await part_from_all(hub, pacing.reconnects_per_second, where.drain_timeout)
+                    server.stop_accepting()
+                    cut = await finish(server, engine, settings.server.shutdown_timeout)
+                    if cut:
+                        _log.info("cut", connections=cut)
+                gathering.cancel_scope.cancel()
             pipeline.close()
         await journal.aclose()
         ticking.cancel_scope.cancel()
     _log.info("stopped")
+
+
+def sessions() -> Iterator[str]:
+    """Names of sessions that nobody guesses, 144 bits each. Asked of the kernel in bulk: one at a
+    time is a system call for each handshake."""
+    while True:
+        text = secrets.token_urlsafe(18 * 256)
+        for start in range(0, len(text), 24):
+            yield text[start : start + 24]
+
+
+async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChannel[None]) -> None:
+    """Read the certificate again whenever that is asked for; one that is no good is not taken."""
+    async for _ in reload:
+        if certificate is None:
+            _log.info("nothing to reload: there is no certificate")
+            continue
+        try:
+            certificate.reload()
+        except CertificateError as error:
+            _log.error("the former certificate stays", error=str(error))
+        else:
+            _log.info("certificate reloaded")
+
+
+async def open_statsd(
+    ingest: Ingest, limits: Limits, ttl: float, pipeline: Pipeline
+) -> StatsdListener | None:
+    """A listener for StatsD, if one is wanted. Raises OSError where its address can't be bound."""
+    address = ingest.statsd_address
+    if address is None:
+        return None
+    bound = await bind_statsd(*address)
+    host, port = bound.getsockname()[:2]
+    _log.info("statsd", host=host, port=port, interval=ingest.statsd_interval)
+    counts = pipeline.hub.counts
+    aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
+    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval)
 
 
 def make_engine() -> Engine | None:
@@ -127,16 +199,9 @@ async def finish(server: Server, engine: Engine | None, seconds: float) -> int:
     return cut
 
 
-def dismiss(hub: Hub, spread: float) -> None:
-    """Tell every subscriber to come back, each at its own time within `spread` seconds."""
-    for subscriber in list(hub.subscribers.values()):
-        retry_ms = round(random.uniform(0.1, 1.0) * spread * 1000)
-        subscriber.carrier.end(Ending("drain", Close.RESTARTING, retry_ms=retry_ms))
-
-
-def url_of(listener: trio.SocketListener) -> str:
+def url_of(listener: trio.SocketListener, scheme: str = "http") -> str:
     """The URL that a browser on this machine opens."""
     host, port = listener.socket.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104
         host = "127.0.0.1" if listener.socket.family == socket.AF_INET else "::1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

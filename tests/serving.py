@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
-from pushsvc.config import Server, Settings
+from pushsvc.config import Ingest, Server, Settings
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
 
@@ -29,7 +30,7 @@ class Served:
         self.url = url
         self.http = http
         self.drain = drain
-        self.host, port = url.removeprefix("http://").rsplit(":", 1)
+        self.host, port = url.partition("://")[2].rsplit(":", 1)
         self.port = int(port)
 
     async def publish(self, *samples: dict[str, Any]) -> dict[str, Any]:
@@ -148,13 +149,16 @@ async def serving(
     history: Retention | None = None,
     stream: Pacing | None = None,
     server: Server | None = None,
+    verify: ssl.SSLContext | bool = True,
+    ingest: Ingest | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
-    pacing = stream or Pacing(goaway_spread=0.2)
+    pacing = stream or Pacing()
     settings = Settings(
         server=server or Server(port=0),
         limits=limits or Limits(),
         history=history or Retention(),
+        ingest=ingest or Ingest(),
         stream=msgspec.structs.replace(pacing, detach=detach.get()),
     )
     drain = trio.Event()
@@ -164,7 +168,7 @@ async def serving(
             await run_service(settings, drain=drain, task_status=task_status)
 
         url = await nursery.start(run)
-        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=10, verify=verify) as http:
             yield Served(url, http, drain)
         drain.set()
         nursery.cancel_scope.deadline = trio.current_time() + 10

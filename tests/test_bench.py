@@ -11,7 +11,7 @@ import pytest
 from tests.bench.load import Window
 from tests.bench.sequence import Disorder, Sequence, read_polled, read_pushed, read_sample
 from tests.bench.systems import NAIVE, PUSHSVC, System
-from tests.bench.transport import Broken, reader
+from tests.bench.transport import Broken, opening, reader
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def chunked(*parts: bytes) -> bytes:
 
 
 WEBSOCKET = (
-    b"HTTP/1.1 101 \r\nSec-WebSocket-Accept: pYETGFjeVZwlmznkwkFv1i9kteI=\r\n\r\n"
-    b"\x81\x03one"
+    opening("websocket")
+    + b"\x81\x03one"
     + b"\x81\x7e\x01\x00"
     + b"x" * 256
     + b"\x89\x01p"

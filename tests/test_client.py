@@ -249,7 +249,7 @@ def test_close_codes_say_what_to_do() -> None:
 
 async def test_publishing() -> None:
     async with (
-        serving(stream=Pacing(goaway_spread=0.1)) as served,
+        serving(stream=Pacing()) as served,
         open_publisher(served.url) as publisher,
     ):
         answer = await publisher.publish([{"name": "a", "value": 1}])

@@ -110,3 +110,28 @@ def test_what_does_not_fit_together_is_refused() -> None:
         load(None, {}, [("--set", "limits.serie", "1")])
     with pytest.raises(ConfigError, match="No such file"):
         load(Path("/nonexistent.toml"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", None),
+        ("127.0.0.1:8125", ("127.0.0.1", 8125)),
+        ("[::1]:0", ("::1", 0)),
+        ("localhost:65535", ("localhost", 65535)),
+    ],
+)
+def test_a_statsd_address(text: str, address: tuple[str, int] | None) -> None:
+    settings = load(None, {}, [("--statsd", "ingest.statsd", text)]).settings
+    assert settings.ingest.statsd_address == address
+
+
+@pytest.mark.parametrize("text", ["8125", ":8125", "a:", "a:b", "a:65536", "a:-1", "a:\u0661"])
+def test_what_is_no_statsd_address_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"--statsd: ingest\.statsd must be HOST:PORT"):
+        load(None, {}, [("--statsd", "ingest.statsd", text)])
+
+
+def test_promoted_attributes_are_a_list_with_commas() -> None:
+    settings = load(None, {"PUSHSVC_INGEST_OTLP_ATTRIBUTES": "host.name, k8s.pod.name,"}).settings
+    assert settings.ingest.promoted == ("host.name", "k8s.pod.name")

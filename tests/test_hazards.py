@@ -18,12 +18,15 @@ import trio.testing
 from hypercorn.typing import HTTPScope
 
 from pushsvc.app import create_app
-from pushsvc.app.context import Context
+from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.config import Server
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.asgi import AsgiCarrier
@@ -61,9 +64,14 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             limits=limits,
             pacing=pacing,
             native=NativeDecoder(limits),
+            otlp=OtlpDecoder(limits),
+            remote_write=RemoteWriteDecoder(limits),
+            influx=InfluxDecoder(limits),
             engine=None,
             draining=trio.Event(),
+            crowd=crowd_allowance(limits, 0.0),
             connections=lambda: 0,
+            keep_alive=75.0,
             page=Path("/nonexistent"),
         )
         nursery.cancel_scope.cancel()
@@ -188,7 +196,7 @@ async def stalled(served: Served, series: int = 200) -> socket.socket:
 
 async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> None:
     # Hypercorn's Trio worker shields send_all: no timeout or cancellation of ours reaches it.
-    pacing = Pacing(max_hz=100, default_hz=100, goaway_spread=0.1)
+    pacing = Pacing(max_hz=100, default_hz=100)
     async with serving(stream=pacing, server=Server(port=0, shutdown_timeout=0.5)) as served:
         raw = await stalled(served)
         with contextlib.closing(raw):
@@ -217,7 +225,7 @@ async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> No
 
 
 async def test_a_stalled_client_is_parted_from() -> None:
-    pacing = Pacing(max_hz=100, default_hz=100, stall_timeout=1.5, goaway_spread=0.1)
+    pacing = Pacing(max_hz=100, default_hz=100, stall_timeout=1.5)
     async with serving(stream=pacing) as served:
         with contextlib.closing(await stalled(served)):
             await served.wait_metric("pushsvc_subscribers_stalled_total", 1)

@@ -18,11 +18,11 @@ import pushsvc
 LAYERS = (
     ("errors",),
     ("core",),  # the product without I/O
-    ("config", "journal", "log", "units"),
+    ("address", "config", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
-    ("ingest", "transport"),
-    ("hypercorn_internals",),
-    ("auth", "server"),
+    ("drain", "ingest", "transport"),
+    ("door", "hypercorn_internals", "tls"),
+    ("auth", "server", "statsd"),
     ("app",),
     ("client", "service"),  # the composition root; and a client, which is a program of its own
     ("demo",),

@@ -112,7 +112,7 @@ async def test_time_passes_over_what_the_hub_holds(autojump_clock: MockClock) ->
         told = documents(subscriber)
         assert {document["type"] for document in told} == {"gone"}
         assert sorted(ref for document in told for ref in document["refs"]) == [1, 2]
-        assert service.hub.counts["series_expired"] == 2
+        assert service.hub.counts["series_gone"] == 2
 
 
 async def test_who_takes_nothing_for_too_long_is_parted_from(autojump_clock: MockClock) -> None:

@@ -87,6 +87,7 @@ def test_a_wheel_of_the_checkout_has_the_page(tmp_path: Path) -> None:
     [script] = [name for name in page[".js"] if "/assets/" in name]
     assert script.removeprefix("pushsvc/web") in index
     assert "<script>" not in index  # a strict Content-Security-Policy would not run it
+    assert {"pushsvc/web/client.js", "pushsvc/web/client.d.ts"} <= set(names)
     assert not [name for name in names if name.startswith("web/")]
 
 

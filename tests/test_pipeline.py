@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from pushsvc import pipeline as pipeline_module
-from pushsvc.core.hub import Applied
+from pushsvc.core.hub import Applied, Refused
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, identify
 from pushsvc.errors import Overloaded, Rejected
-from pushsvc.pipeline import _pieces
+from pushsvc.pipeline import Outcome, _pieces
 from tests.flow import LIMITS, GatedJournal, Recorder, Service, batch, running
 
 # -- submitting ------------------------------------------------------------------------------------
@@ -266,3 +266,50 @@ async def test_a_large_batch_is_refused_as_a_whole(autojump_clock: MockClock) ->
             await service.pipeline.submit(large)
         assert len(service.hub.catalog) == 1
         assert service.hub.seq == 1
+
+
+async def test_the_outcome_is_told_whether_or_not_the_producer_is_there(
+    autojump_clock: MockClock,
+) -> None:
+    journal = GatedJournal()
+    limits, pacing = Limits(ingest_queue=1), Pacing(ingest_wait=0.01)
+    async with running(journal, limits=limits, pacing=pacing) as service:
+        submit = service.pipeline.submit
+        told: list[Outcome] = []
+        journal.shut()
+        with trio.move_on_after(0.005) as gone:
+            await submit(batch("a"), tell=told.append)
+        assert gone.cancelled_caught
+        assert told == []
+        with trio.move_on_after(0.005):
+            await submit(batch("b"), tell=told.append)
+        with trio.move_on_after(0.005):
+            await submit(batch("c"), tell=told.append)
+        assert told == [None], "c never got into the channel"
+        with pytest.raises(Overloaded):
+            await submit(batch("d"), tell=told.append)
+        assert told == [None, None]
+        journal.gate.set()
+        await submit(batch("a", value="state"), refused=[])
+        assert [type(one) for one in told[2:]] == [Applied, Applied]
+        with pytest.raises(Rejected):
+            await submit(batch("a", value="state"), tell=told.append)
+        assert isinstance(told[-1], Rejected)
+        await submit(Batch([]), tell=told.append)
+        assert isinstance(told[-1], Applied)
+
+
+async def test_rows_that_can_not_be_taken_may_be_left_out(autojump_clock: MockClock) -> None:
+    async with running(limits=Limits(series=2)) as service:
+        await service.pipeline.submit(batch("a"))
+        refused: list[Refused] = []
+        mixed = Batch([*batch("a", value="x").rows, *batch("b", "c").rows])
+        applied = await service.pipeline.submit(mixed, refused=refused)
+        assert applied.samples == 1
+        assert [(one.rows.identity.text, one.problem.code) for one in refused] == [
+            ("a", "kind"),
+            ("c", "series_limit"),
+        ]
+        seq = service.hub.seq
+        nothing = await service.pipeline.submit(batch("c"), refused=refused)
+        assert (nothing.samples, service.hub.seq, len(refused)) == (0, seq, 3)

@@ -7,10 +7,12 @@ import time
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import trio
 
 from pushsvc.core.limits import Limits, Pacing
+from tests.ingest.test_inflate import DEFLATE
 from tests.serving import next_of, serving
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -288,7 +290,7 @@ async def test_a_full_channel_makes_the_producer_wait_then_come_back() -> None:
     # A channel of one batch, hardly any patience, and a journal that stands still while many
     # producers push at once: some are told to come back, and what was answered 2xx is there.
     limits = Limits(ingest_queue=1, batch_samples=20_000)
-    pacing = Pacing(ingest_wait=0.001, goaway_spread=0.1)
+    pacing = Pacing(ingest_wait=0.001)
     async with serving(limits=limits, stream=pacing) as served:
         answers: list[httpx.Response] = []
 
@@ -320,3 +322,71 @@ async def test_a_producer_that_vanishes_mid_body_harms_nobody() -> None:
         await served.wait_metric("pushsvc_samples_total", 1)
         await stream.aclose()
         assert (await served.publish({"name": "a", "value": 2}))["applied"] == 1
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "deflate"])
+async def test_bodies_may_be_compressed(coding: str) -> None:
+    compress = DEFLATE[coding]
+    async with serving(limits=Limits(body_bytes=10_000)) as served:
+        post = served.http.post
+        headers = {"Content-Encoding": coding}
+        one = compress(b'{"name":"a","value":1}')
+        answer = await post("/v1/samples", content=one, headers=headers)
+        assert answer.json()["applied"] == 1
+        lines = b"".join(b'{"name":"m%d","value":%d}\n' % (i % 7, i) for i in range(1_000))
+        upload = await post("/v1/samples", content=compress(lines), headers={**headers, **NDJSON})
+        assert upload.json()["applied"] == 1_000
+        bomb = compress(b'{"name":"a","value":1,"help":"' + b"x" * 10_000_000)
+        assert_problem(await post("/v1/samples", content=bomb, headers=headers), 413, "body")
+        blank = compress(b'{"name":"b","value":1}\n' + b"\n" * 10_000_000)
+        refused = await post("/v1/samples", content=blank, headers={**headers, **NDJSON})
+        assert assert_problem(refused, 413, "body", "200 times")["applied"] == 1
+        cut = await post("/v1/samples", content=one[:-3], headers=headers)
+        assert_problem(cut, 400, "content_encoding", "ends before")
+        other = await post("/v1/samples", content=b"x", headers={"Content-Encoding": "br"})
+        assert_problem(other, 415, "content_encoding", "gzip, zstd")
+        assert other.headers["accept-encoding"] == "gzip, zstd, deflate"
+
+
+async def test_messagepack() -> None:
+    async with serving() as served:
+        for media_type in ("application/msgpack", "application/vnd.msgpack"):
+            answer = await served.http.post(
+                "/v1/samples",
+                content=msgspec.msgpack.encode({"samples": [{"name": "a", "value": 1}] * 3}),
+                headers={"Content-Type": media_type},
+            )
+            assert answer.json()["applied"] == 3
+        bad = await served.http.post(
+            "/v1/samples", content=b"\xc1", headers={"Content-Type": "application/msgpack"}
+        )
+        assert_problem(bad, 400, "messagepack")
+
+
+async def test_a_batch_with_a_key_is_applied_once() -> None:
+    async with serving(limits=Limits(idempotency_keys=2)) as served:
+
+        async def post(key: str, **sample: Any) -> httpx.Response:
+            return await served.http.post(
+                "/v1/samples", json=sample, headers={"Idempotency-Key": key}
+            )
+
+        first = await post('"k"', name="a", value=1)
+        assert first.status_code == 200
+        for _ in range(3):
+            again = await post('"k"', name="a", value=1)
+            assert (again.status_code, again.json()) == (200, first.json())
+        assert await served.metric("pushsvc_samples_total") == 1
+        other = await post('"k"', name="a", value=2)
+        assert_problem(other, 422, "idempotency_key", "another body")
+        for _ in range(2):
+            assert_problem(await post('"bad"', name="a b", value=1), 422, "name")
+        assert (await post('"bad"', name="a", value=3)).status_code == 200
+        full = await post('"more"', name="a", value=4)
+        assert_problem(full, 503, "idempotency_keys", "limits.idempotency_keys")
+        assert_problem(await post('""', name="a", value=1), 400, "idempotency_key")
+        lines = await served.http.post(
+            "/v1/samples", content=b"", headers={"Idempotency-Key": "x", **NDJSON}
+        )
+        assert_problem(lines, 400, "idempotency_key", "not with lines")
+        assert await served.metric("pushsvc_samples_total") == 2

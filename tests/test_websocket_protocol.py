@@ -223,7 +223,7 @@ async def test_nothing_is_heard_after_a_close() -> None:
 
 
 async def test_who_answers_pings_stays_and_who_does_not_goes() -> None:
-    async with serving(stream=Pacing(heartbeat=0.5, goaway_spread=0.1)) as served:
+    async with serving(stream=Pacing(heartbeat=0.5)) as served:
         async with peer(served) as deaf, peer(served) as alive:
             with trio.move_on_after(3.5):
                 while True:
@@ -244,12 +244,3 @@ async def test_a_client_that_never_answers_the_close_is_cut() -> None:
         with trio.fail_after(10):
             while await served.metric("pushsvc_connections") > 1:
                 await trio.sleep(0.1)
-
-
-async def test_compression_is_declined() -> None:
-    async with serving() as served:
-        offer = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
-        async with await served.raw(HANDSHAKE[:-2] + offer) as stream:
-            head = await stream.receive_some()
-            assert b" 101 " in head
-            assert b"permessage-deflate" not in head.lower()

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from quart_trio import QuartTrio
 
-from pushsvc.app import lookup, ops, page, problems, samples, streams, watchers
+from pushsvc.app import (
+    influx,
+    lookup,
+    ops,
+    otlp,
+    page,
+    problems,
+    producer,
+    publish,
+    remote_write,
+    samples,
+    streams,
+    watchers,
+)
 from pushsvc.app.connection import BoundedHTTPConnection, BoundedRequest
 from pushsvc.app.context import Context
 
@@ -22,6 +35,7 @@ def create_app(context: Context) -> QuartTrio:
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
     problems.install(app)
-    for module in (streams, samples, lookup, watchers, ops, page):
+    producers = (samples, publish, otlp, remote_write, influx)
+    for module in (producer, *producers, streams, lookup, watchers, ops, page):
         module.install(app, context)
     return app

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+from urllib.parse import parse_qsl
 
 import trio
 from werkzeug.datastructures import MultiDict
 
 from pushsvc.app import parameters
 from pushsvc.app.context import Context
+from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, choose
-from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.subscriber import Carrier, Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire
 from pushsvc.errors import Overloaded
@@ -23,6 +26,10 @@ from pushsvc.transport.engine import Engine
 from pushsvc.transport.inbound import Conversation
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
 
+_QUERIES = 256
+"""Recent queries that are known by heart: after a restart many come with the same."""
+_CROWD_RETRY = 5.0
+"""Seconds after which, give or take a half, who came in too large a crowd is to come back."""
 _PARAMETERS = ("select", "since", "window", "max_hz", "merge", "heartbeat", "wait")
 
 
@@ -32,31 +39,56 @@ class Attachment:
     def __init__(self, context: Context) -> None:
         self.hub = context.hub
         self._context = context
+        self._make_conversation = self.conversation  # bound once, not for each client
+        self._read_query = functools.lru_cache(_QUERIES)(self._parse_query)
 
-    def refuse_when_draining(self) -> None:
-        """Raise Overloaded while the service is about to end."""
+    def knock(self, *, counted: bool = True) -> None:
+        """Raise Overloaded when no stream can be had: the service is about to end, it is full, or
+        more came in the last second than it takes.
+
+        To be asked before anything that costs. `counted` is off for what is no handshake: a long
+        poll comes again and again.
+        """
+        limits, now = self._context.limits, trio.current_time()
         if self._context.draining.is_set():
             raise Overloaded("draining", "this server is going away", retry_after=1.0)
+        self.hub.refuse_when_full()
+        if counted and not self._context.crowd.take(now):
+            self.hub.counts["streams_refused"] += 1
+            raise Overloaded(
+                "streams_per_second",
+                f"more than {limits.streams_per_second:g} streams are being opened a second "
+                "(limits.streams_per_second)",
+                retry_after=_CROWD_RETRY,
+                limit="streams_per_second",
+            )
 
-    def read(self, args: MultiDict[str, str], last_event_id: str | None) -> tuple[Wish, Start]:
-        """What the parameters of a stream ask for. Raises Problem."""
+    def _parse_query(self, query: bytes) -> tuple[Wish, Start]:
+        pairs = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True)
+        args = MultiDict(pairs)
         parameters.refuse_unknown(args, _PARAMETERS)
         parameters.seconds(args, "wait")
         wish = parameters.wish(args, self.hub, self._context.limits)
-        return wish, parameters.start(args, last_event_id)
+        return wish, parameters.start(args)
+
+    def read(self, query: bytes, last_event_id: str | None) -> tuple[Wish, Start]:
+        """What the query of a stream's URL asks for, and where it begins. Raises Problem."""
+        wish, start = self._read_query(query)
+        if last_event_id:
+            start = Start(parse_cursor(last_event_id), start.window)
+        return wish, start
 
     def negotiate(
-        self, args: MultiDict[str, str], accept: str | None, last_event_id: str | None
+        self, query: bytes, accept: str | None, last_event_id: str | None, address: str
     ) -> tuple[Offer, Wish, Start]:
         """What a request without an upgrade gets. Raises Problem; there is room if it doesn't."""
         offer = choose(accept)
-        wish, start = self.read(args, last_event_id)
-        self.refuse_when_draining()
-        self.hub.admit(wish, start, trio.current_time())
+        wish, start = self.read(query, last_event_id)
+        self.hub.admit(wish, start, trio.current_time(), address)
         return offer, wish, start
 
     def subscribe(
-        self, wish: Wish, start: Start, carrier: AsgiCarrier, transport: str
+        self, wish: Wish, start: Start, carrier: Carrier, transport: str, address: str
     ) -> Subscriber:
         """Attach a client. Raises what the hub does when it has no room."""
         subscriber = self.hub.subscribe(
@@ -66,6 +98,7 @@ class Attachment:
             now=trio.current_time(),
             time_ms=now_ms(),
             transport=transport,
+            address=address,
         )
         self._context.pipeline.hurry()
         return subscriber
@@ -87,20 +120,27 @@ class Attachment:
         return True
 
     def carry(
-        self, engine: Engine, sock: socket.socket, subscriber: Subscriber, wire: Wire
+        self,
+        engine: Engine,
+        sock: socket.socket,
+        subscriber: Subscriber,
+        wire: Wire,
+        head: bytes = b"",
     ) -> None:
-        """Have the engine carry a subscriber on a socket whose handshake is answered."""
+        """Have the engine carry a subscriber on a socket whose handshake is answered, or will be
+        with `head`."""
         # It may have been drained while it was being set up.
         former = subscriber.carrier
         ending = former.ending if isinstance(former, AsgiCarrier) else None
         carrier: DetachedCarrier
-        if wire == "websocket":
-            carrier = WebSocketCarrier(engine, self.hub, sock, subscriber, self.conversation())
+        if wire in ("websocket", "websocket-deflate"):
+            carrier = WebSocketCarrier(
+                engine, self.hub, sock, subscriber, wire, self._make_conversation
+            )
         else:
             carrier = DetachedCarrier(engine, self.hub, sock, subscriber, wire)
-        if ending is None:
-            carrier.wake()
-        else:
+        carrier.begin(head)
+        if ending is not None:
             carrier.end(ending)
 
     def conversation(self) -> Conversation:

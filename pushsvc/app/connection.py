@@ -17,6 +17,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers.request import TrioBody, TrioRequest
 
 from pushsvc.errors import Problem, TooLarge
+from pushsvc.ingest.inflate import Inflater
 
 
 class BodyTimeout(Problem):
@@ -24,6 +25,12 @@ class BodyTimeout(Problem):
 
     status = 408
     title = "Request timeout"
+
+    @classmethod
+    def after(cls, seconds: float) -> BodyTimeout:
+        return cls(
+            "body_timeout", f"no byte of the body came for {seconds:g} s (stream.body_timeout)"
+        )
 
 
 class BoundedBody(TrioBody):
@@ -57,9 +64,7 @@ async def read_parts(request: Request, timeout: float) -> AsyncGenerator[bytes]:
         except StopAsyncIteration:
             return
         except trio.TooSlowError:
-            raise BodyTimeout(
-                "body_timeout", f"no byte of the body came for {timeout:g} s (stream.body_timeout)"
-            ) from None
+            raise BodyTimeout.after(timeout) from None
         yield part
 
 
@@ -78,6 +83,34 @@ async def read_body(request: Request, *, most: int, timeout: float) -> bytes:
     raise TooLarge(
         "body", f"the body is larger than {most} bytes (limits.body_bytes)", limit="body_bytes"
     )
+
+
+async def read_inflated_parts(
+    request: Request, timeout: float, *, most: int, endless: bool = False
+) -> AsyncGenerator[bytes]:
+    """The body as it comes, taken off its Content-Encoding in pieces that are each small.
+
+    Checkpoints between the pieces, however much a few bytes grow to. Raises what `read_parts` and
+    Inflater raise.
+    """
+    inflater = Inflater(request.headers.get("Content-Encoding", ""), most, endless=endless)
+    async with aclosing(read_parts(request, timeout)) as parts:
+        async for part in parts:
+            for piece in inflater.feed(part):
+                yield piece
+                await trio.lowlevel.checkpoint()
+    inflater.finish()
+
+
+async def read_inflated(request: Request, *, most: int, timeout: float) -> bytes:
+    """The whole body, inflated; `most` bounds it as it is sent and as it is inflated."""
+    if not request.headers.get("Content-Encoding"):
+        return await read_body(request, most=most, timeout=timeout)
+    body = bytearray()
+    async with aclosing(read_inflated_parts(request, timeout, most=most)) as parts:
+        async for part in parts:
+            body += part
+    return bytes(body)
 
 
 class BoundedRequest(TrioRequest):

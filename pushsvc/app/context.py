@@ -8,9 +8,13 @@ from pathlib import Path
 
 import trio
 
+from pushsvc.core.allowance import Allowance
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
+from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
 
@@ -22,11 +26,24 @@ class Context:
     limits: Limits
     pacing: Pacing
     native: NativeDecoder
+    otlp: OtlpDecoder
+    remote_write: RemoteWriteDecoder
+    influx: InfluxDecoder
     engine: Engine | None
     """What carries detached sockets; None where all stay with the ASGI server."""
     draining: trio.Event
     """Set when the service is about to end: no new streams."""
+    crowd: Allowance
+    """Streams that may be opened."""
     connections: Callable[[], int]
     """How many connections are open."""
+    keep_alive: float
+    """Seconds that a connection may be idle between two requests."""
     page: Path
     """The folder with the built page."""
+
+
+def crowd_allowance(limits: Limits, now: float) -> Allowance:
+    """A second's worth of streams, full at `now` (monotonic seconds)."""
+    rate = limits.streams_per_second
+    return Allowance(rate, max(1.0, rate), now)

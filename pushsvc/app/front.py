@@ -1,34 +1,37 @@
 """The short way in for streams: a handshake answered without a framework.
 
 After a restart everyone comes back at once. A stream's request takes its route through Hypercorn
-and Quart in about a millisecond; what is decided on that way fits in a tenth. So the server shows
+and Quart in about a millisecond; what is decided on that way fits in a tenth. So the door shows
 a connection's first bytes here before anything else: a plain `GET /v1/stream` that will be
-answered with SSE, NDJSON or a WebSocket is, with the very functions of the route. Everything else,
-and everything that is to be refused, goes the long way, with the bytes already read.
+answered with SSE, NDJSON or a WebSocket is, with the very functions of the route, and so is one
+that there is no room for. Everything else goes the long way, with the bytes already read.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 from email.utils import formatdate
-from urllib.parse import parse_qsl
 
 import h11
+import msgspec
 import trio
-from werkzeug.datastructures import MultiDict
 from wsproto.utilities import generate_accept_token
 
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
+from pushsvc.app.problems import MEDIA_TYPE, spread
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Transport, choose_subprotocol
+from pushsvc.core.subscriber import Ending
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire
-from pushsvc.errors import Problem
-from pushsvc.transport.asgi import AsgiCarrier
+from pushsvc.errors import Overloaded, Problem
+from pushsvc.transport.deflate import negotiate
 from pushsvc.transport.engine import Engine
 
-_PATH = b"/v1/stream"
+_REQUEST = re.compile(rb"GET /v1/stream[? ]")
 _MOST_BYTES = 16 * 1024
 _STREAM_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store, no-transform\r\n"
@@ -38,6 +41,29 @@ _WEBSOCKET_HEAD = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
 )
+_REFUSAL = (
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+    "Retry-After: {}\r\nDate: {}\r\nConnection: close\r\n\r\n"
+)
+
+
+class _Nobody:
+    """Stands in for the carrier while a client is attached that has none yet."""
+
+    def wake(self) -> None:
+        pass
+
+    def end(self, ending: Ending) -> None:
+        pass
+
+    def stalled_since(self) -> float | None:
+        return None
+
+    def abort(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
 
 
 class Front:
@@ -45,77 +71,53 @@ class Front:
 
     def __init__(self, context: Context, engine: Engine) -> None:
         self._attachment = Attachment(context)
+        self._compress = context.pacing.compress
         self._engine = engine
 
-    def take(self, data: bytes, stream: trio.SocketStream) -> bool:
+    def take(self, data: bytes, sock: socket.socket, address: str) -> bool:
         """Answer a connection's first bytes, if they are one whole request for a stream.
 
-        If so the socket is gone from `stream` when this returns; if not, nothing has happened.
+        If so the socket, which must be non-blocking, belongs to someone else when this returns; if
+        not, nothing has happened.
         """
-        request = self._parse(data)
-        if request is None:
+        if _REQUEST.match(data) is None or len(data) > _MOST_BYTES:
             return False
         try:
-            decided = self._decide(request)
+            self._attachment.knock()
+            request = parse_request(data)
+            decided = None if request is None else self._decide(request, address)
+        except Overloaded as problem:
+            _refuse(sock, problem)
+            return True
         except Problem:
             return False  # the route says it as well, and in full
         if decided is None:
             return False
         head, wire, wish, start = decided
-        transport = wire.removesuffix("-chunk")
-        subscriber = self._attachment.subscribe(wish, start, AsgiCarrier(), transport)
-        # Out of Trio's epoll before the descriptor changes hands.
-        trio.lowlevel.notify_closing(stream.socket)
-        detached = socket.socket(fileno=stream.socket.detach())
-        detached.setblocking(False)
-        try:
-            detached.send(head)  # into an empty send buffer, which takes it whole
-        except OSError:
-            self._attachment.hub.unsubscribe(subscriber, now=trio.current_time())
-            detached.close()
-            return True
-        self._attachment.carry(self._engine, detached, subscriber, wire)
+        transport = wire.partition("-")[0]
+        subscriber = self._attachment.subscribe(wish, start, _NOBODY, transport, address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._attachment.carry(self._engine, sock, subscriber, wire, head)
         return True
 
-    @staticmethod
-    def _parse(data: bytes) -> h11.Request | None:
-        if not data.startswith(b"GET " + _PATH) or len(data) > _MOST_BYTES:
-            return None
-        connection = h11.Connection(h11.SERVER)
-        try:
-            connection.receive_data(data)
-            request = connection.next_event()
-            if not isinstance(request, h11.Request) or request.http_version != b"1.1":
-                return None
-            if request.target.partition(b"?")[0] != _PATH:
-                return None
-            end = connection.next_event()
-        except h11.RemoteProtocolError:
-            return None
-        whole = isinstance(end, h11.EndOfMessage) and not connection.trailing_data[0]
-        return request if whole else None
-
-    def _decide(self, request: h11.Request) -> tuple[bytes, Wire, Wish, Start] | None:
+    def _decide(self, request: h11.Request, address: str) -> tuple[bytes, Wire, Wish, Start] | None:
         """The head of the answer and what to attach; None for what is not a stream's business."""
-        headers: dict[bytes, bytes] = {}
-        for name, value in request.headers:
-            headers[name] = headers[name] + b", " + value if name in headers else value
-        query = request.target.partition(b"?")[2].decode("ascii", "replace")
-        args = MultiDict(parse_qsl(query, keep_blank_values=True, errors="replace"))
+        headers = fields_of(request)
+        query = request.target.partition(b"?")[2]
         if b"upgrade" in headers:
-            answer = _accept_websocket(headers)
+            answer = accept_websocket(headers, compress=self._compress)
             if answer is None:
                 return None
-            wish, start = self._attachment.read(args, None)
-            self._attachment.refuse_when_draining()
-            self._attachment.hub.admit(wish, start, trio.current_time())
-            return answer, "websocket", wish, start
+            wish, start = self._attachment.read(query, None)
+            self._attachment.hub.admit(wish, start, trio.current_time(), address)
+            return *answer, wish, start
         accept = headers.get(b"accept")
         last_event_id = headers.get(b"last-event-id")
         offer, wish, start = self._attachment.negotiate(
-            args,
+            query,
             None if accept is None else accept.decode("latin-1"),
             None if last_event_id is None else last_event_id.decode("latin-1"),
+            address,
         )
         if offer.transport is Transport.LONGPOLL:
             return None
@@ -124,10 +126,33 @@ class Front:
         return head.encode(), wire, wish, start
 
 
-def _accept_websocket(headers: dict[bytes, bytes]) -> bytes | None:
+def parse_request(data: bytes) -> h11.Request | None:
+    """The request that `data` is, and nothing but it; None for anything else."""
+    connection = h11.Connection(h11.SERVER)
+    try:
+        connection.receive_data(data)
+        request = connection.next_event()
+        if not isinstance(request, h11.Request) or request.http_version != b"1.1":
+            return None
+        end = connection.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    whole = isinstance(end, h11.EndOfMessage) and not connection.trailing_data[0]
+    return request if whole else None
+
+
+def fields_of(request: h11.Request) -> dict[bytes, bytes]:
+    """Its header fields by lower-case name, those that are repeated joined with commas."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in request.headers:
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
+
+
+def accept_websocket(headers: dict[bytes, bytes], *, compress: bool) -> tuple[bytes, Wire] | None:
     """The answer to an opening handshake (RFC 6455 section 4.2); None if it isn't a plain one.
 
-    An offer of compression is declined by silence (RFC 7692 section 5.1).
+    An offer of compression that isn't taken is declined by silence (RFC 7692 section 5.1).
     """
     key = headers.get(b"sec-websocket-key", b"")
     tokens = [token.strip().lower() for token in headers.get(b"connection", b"").split(b",")]
@@ -138,7 +163,23 @@ def _accept_websocket(headers: dict[bytes, bytes]) -> bytes | None:
         or len(key) != 24
     ):
         return None
-    offered = headers.get(b"sec-websocket-protocol", b"").decode("latin-1").split(",")
-    chosen = choose_subprotocol([name.strip() for name in offered if name.strip()])
-    line = b"" if chosen is None else f"Sec-WebSocket-Protocol: {chosen}\r\n".encode()
-    return _WEBSOCKET_HEAD % (generate_accept_token(key), line)
+    fields = ""
+    if offered := headers.get(b"sec-websocket-protocol"):
+        names = [name.strip() for name in offered.decode("latin-1").split(",")]
+        chosen = choose_subprotocol([name for name in names if name])
+        fields = f"Sec-WebSocket-Protocol: {chosen}\r\n" if chosen else ""
+    wire: Wire = "websocket"
+    if compress and (offers := headers.get(b"sec-websocket-extensions")):
+        extension = negotiate(offers.decode("latin-1"))
+        if extension is not None:
+            fields += f"Sec-WebSocket-Extensions: {extension}\r\n"
+            wire = "websocket-deflate"
+    return _WEBSOCKET_HEAD % (generate_accept_token(key), fields.encode()), wire
+
+
+def _refuse(sock: socket.socket, problem: Overloaded) -> None:
+    seconds = spread(problem.retry_after)
+    body = msgspec.json.encode({**problem.document(), "retry_after": seconds})
+    head = _REFUSAL.format(MEDIA_TYPE, len(body), seconds, formatdate(usegmt=True))
+    with contextlib.closing(sock), contextlib.suppress(OSError):
+        sock.send(head.encode() + body)

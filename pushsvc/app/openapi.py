@@ -116,6 +116,36 @@ _SCHEMAS: dict[str, Any] = {
         },
         ["applied", "id", "watchers"],
     ),
+    "Message": _object(
+        {"tag": {"type": ["string", "integer", "null"]}, "samples": _array(_ref("Sample"))},
+        ["samples"],
+        closed=True,
+    ),
+    "Receipt": {
+        "oneOf": [
+            _object(
+                {
+                    "type": {"const": "applied"},
+                    "tag": {"type": ["string", "integer", "null"]},
+                    "applied": {"type": "integer"},
+                    "id": _CURSOR,
+                    "watchers": {"type": "integer"},
+                },
+                ["type", "tag", "applied", "id", "watchers"],
+            ),
+            _object(
+                {
+                    "type": {"const": "error"},
+                    "tag": {"type": ["string", "integer", "null"]},
+                    "code": {"type": "string"},
+                    "message": {"type": "string"},
+                    "retry_after": {"type": "number"},
+                },
+                ["type", "tag", "code", "message"],
+            ),
+            _object({"type": {"const": "goaway"}, "retry": {"type": "integer"}}, ["type", "retry"]),
+        ]
+    },
     "Report": _object(
         {
             "applied": {"type": "integer"},
@@ -222,16 +252,46 @@ _SCHEMAS: dict[str, Any] = {
     },
 }
 
+_CODING = _parameter(
+    "Content-Encoding",
+    {"enum": ["gzip", "zstd", "deflate"]},
+    "How the body is compressed.",
+    "header",
+)
+_KEY = _parameter(
+    "Idempotency-Key",
+    {"type": "string"},
+    "The same key with the same body is applied once within five minutes, and gets the first "
+    "answer. For batches, not for lines.",
+    "header",
+)
+_OTLP_TYPES = ("application/x-protobuf", "application/json")
+
+
+def _otlp(description: str) -> dict[str, Any]:
+    """A message in the encoding of the request: binary, or the JSON of its protobuf."""
+    schemas = ({"type": "string", "format": "binary"}, {"type": "object"})
+    return {
+        "description": description,
+        "content": {
+            media_type: {"schema": schema}
+            for media_type, schema in zip(_OTLP_TYPES, schemas, strict=True)
+        },
+    }
+
+
 _PATHS: dict[str, Any] = {
     "/v1/samples": {
         "post": {
             "summary": "Publish samples",
             "description": "A JSON batch is all or nothing. NDJSON, also as a long chunked "
             "upload, is applied as it arrives, line by line, and reported on at the end.",
+            "parameters": [_CODING, _KEY],
             "requestBody": {
                 "required": True,
                 "content": {
                     "application/json": {"schema": {"oneOf": [_ref("Batch"), _ref("Sample")]}},
+                    "application/msgpack": {"schema": {"oneOf": [_ref("Batch"), _ref("Sample")]}},
                     "application/x-ndjson": {"schema": {"type": "string"}},
                 },
             },
@@ -241,10 +301,54 @@ _PATHS: dict[str, Any] = {
                 ),
                 "400": _problem("The body can't be read."),
                 "408": _problem("No byte of the body came for too long."),
+                "409": _problem("A request with this Idempotency-Key is under way."),
                 "413": _problem("Larger than limits.body_bytes, batch_samples or line_bytes."),
-                "415": _problem("Neither JSON nor NDJSON."),
+                "415": _problem("Another media type or Content-Encoding than those."),
                 "422": _problem("Against the data model or a limit: see index, line or errors."),
-                "503": _problem("The hub is behind; come back after Retry-After seconds."),
+                "503": _problem(
+                    "The hub is behind, or limits.idempotency_keys are remembered; come back "
+                    "after Retry-After seconds."
+                ),
+            },
+        }
+    },
+    "/v1/publish": {
+        "get": {
+            "summary": "Publish many times a second, over a WebSocket",
+            "description": "Each message is a Message or a Sample: JSON in text, MessagePack in "
+            "binary messages. Each gets a Receipt, in the order they came. An error costs its own "
+            "message only; one with retry_after may be sent again.",
+            "responses": {
+                "101": {"description": "A WebSocket."},
+                "426": _problem("Not a WebSocket handshake."),
+                "503": _problem(
+                    "The service is about to end; come back after Retry-After seconds."
+                ),
+            },
+        }
+    },
+    "/v1/metrics": {
+        "post": {
+            "summary": "Publish OpenTelemetry metrics (OTLP/HTTP)",
+            "description": "Errors are a google.rpc.Status in the encoding of the request.",
+            "parameters": [_CODING],
+            "requestBody": {"required": True, **_otlp("ExportMetricsServiceRequest")},
+            "responses": {
+                "200": _otlp(
+                    "ExportMetricsServiceResponse; partialSuccess tells what was refused."
+                ),
+                "400": _otlp("The body can't be read."),
+                "408": _otlp("No byte of the body came for too long."),
+                "413": _otlp("Larger than limits.body_bytes or batch_samples."),
+                "415": {
+                    "description": "Another media type (a problem document), or another "
+                    "Content-Encoding (a Status).",
+                    "content": {
+                        "application/problem+json": {"schema": _ref("Problem")},
+                        **_otlp("")["content"],
+                    },
+                },
+                "503": _otlp("The hub is behind; come back after Retry-After seconds."),
             },
         }
     },
@@ -414,12 +518,15 @@ _PATHS: dict[str, Any] = {
                                             "enum": ["websocket", "sse", "ndjson", "longpoll"]
                                         },
                                         "view": _ref("Granted"),
+                                        "address": {"type": "string"},
                                         "seconds": {"type": "number"},
                                         "behind": {"type": "integer"},
                                         "stalled": {"type": ["number", "null"]},
                                         "reason": {"type": ["string", "null"]},
                                         "frames": {"type": "integer"},
                                         "replayed": {"type": "integer"},
+                                        "late": {"type": "integer"},
+                                        "blocked": {"type": "integer"},
                                         "overtaken": {"type": "integer"},
                                     },
                                     ["session", "transport", "view", "behind", "stalled", "reason"],

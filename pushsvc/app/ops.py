@@ -27,12 +27,35 @@ _EVENTS = {
     "ticks": "Ticks of views that made frames.",
     "subscribed": "Subscribers attached, long polls included.",
     "subscribers_refused": "Subscribers refused because limits.subscribers was reached.",
+    "connections_refused": "Connections closed at once: there were too many.",
+    "connections_refused_by_address": "Connections closed at once: too many from one address.",
+    "connections_silent": "Connections closed that did not say in time what they want.",
+    "streams_refused": "Streams refused because more came than limits.streams_per_second.",
     "subscribers_stalled": "Subscribers parted from because they took no bytes.",
-    "frames": "Frames given to subscribers that have left.",
+    "frames": "Frames given to subscribers.",
+    "frames_late": "Those of them that came from a view's ring, to subscribers a little behind.",
     "frames_replayed": "Those of them that were made for one subscriber alone.",
-    "subscribers_overtaken": "Times a subscriber that has left fell off its view's ring.",
+    "writes_blocked": "Times a socket took less than it was offered.",
+    "subscribers_overtaken": "Times a subscriber fell off its view's ring.",
+    "gaps": "Gaps that subscribers were told of.",
+    "samples_lost": "Samples that those gaps stood for, where that is known.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",
-    "series_expired": "Series that fell silent and are gone.",
+    "series_gone": "Series that fell silent, or were said to be over.",
+    "remote_write_refused": "Samples and native histograms of remote write that were refused.",
+    "remote_write_passed_over": "Samples of remote write passed over: NaN or infinite.",
+    "influx_lines_refused": "Lines of line protocol that were refused.",
+    "influx_strings": "Fields of line protocol passed over: strings.",
+    "otlp_points_refused": "OpenTelemetry data points refused, with the reason in the answer.",
+    "otlp_points_without_value": "OpenTelemetry data points that said there was no value.",
+    "statsd_datagrams": "StatsD datagrams read.",
+    "statsd_datagrams_dropped": "StatsD datagrams the kernel dropped: its buffer was full.",
+    "statsd_datagrams_too_long": "StatsD datagrams of more than 16 KiB, dropped whole.",
+    "statsd_lines": "StatsD lines read.",
+    "statsd_lines_bad": "StatsD lines that could not be used; the log has the last reason.",
+    "statsd_lines_other": "Events and service checks of DogStatsD, which are passed over.",
+    "statsd_lines_refused": "StatsD lines of metrics beyond limits.statsd_series.",
+    "statsd_samples_refused": "Samples gathered from StatsD that the hub would not take.",
+    "producers_stalled": "Producers' WebSockets cut because no answers were taken.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
 }
 
@@ -48,8 +71,9 @@ class _HubCollector(Collector):
         yield InfoMetricFamily(
             "pushsvc_build", "This program.", value={"version": pushsvc.__version__}
         )
+        totals = hub.totals()
         for event, text in _EVENTS.items():
-            yield CounterMetricFamily(f"pushsvc_{event}", text, value=hub.counts[event])
+            yield CounterMetricFamily(f"pushsvc_{event}", text, value=totals[event])
         queue = context.pipeline.statistics()
         for name, text, value in (
             ("series", "Live series.", len(hub.catalog)),

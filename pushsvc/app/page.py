@@ -24,7 +24,9 @@ class _Asset:
 
     def __init__(self, path: Path, name: str) -> None:
         self.content = path.read_bytes()
-        self.media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        # TypeScript's declarations share their suffix with a kind of video.
+        self.media_type = "text/plain" if path.suffix == ".ts" else guessed
         if self.media_type.startswith("text/") or self.media_type.endswith(("javascript", "json")):
             self.media_type += "; charset=utf-8"
         # Names under assets/ carry a hash of what is in them.

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from werkzeug.datastructures import MultiDict
 
-from pushsvc.core.cursor import Cursor, parse_cursor
+from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.duration import parse_duration
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits
@@ -64,11 +64,7 @@ def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
     )
 
 
-def start(args: MultiDict[str, str], last_event_id: str | None = None) -> Start:
-    """Where a stream begins. An EventSource's own `Last-Event-ID` beats `since`, which stays in
-    its URL from when it was first opened."""
-    since: Cursor | None = None
-    text = last_event_id or args.get("since")
-    if text:
-        since = parse_cursor(text)
-    return Start(since, seconds(args, "window"))
+def start(args: MultiDict[str, str]) -> Start:
+    """Where a stream begins."""
+    text = args.get("since")
+    return Start(parse_cursor(text) if text else None, seconds(args, "window"))

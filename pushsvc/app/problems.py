@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from pushsvc.errors import Problem
+from pushsvc.ingest.inflate import ACCEPTED
 
 _log = structlog.get_logger("pushsvc.app")
 
@@ -20,14 +22,25 @@ MEDIA_TYPE = "application/problem+json"
 
 def respond(problem: Problem) -> Response:
     """The answer to a request that failed in an expected way."""
-    response = _document(problem.document(), problem.status)
+    document = problem.document()
+    retry_after = document.get("retry_after")
+    if retry_after is not None:
+        document["retry_after"] = retry_after = spread(retry_after)
+    response = _document(document, problem.status)
     if problem.status in (408, 413) and has_request_context() and request.http_version < "2":
         # The rest of the body is still to come, and nobody will read it.
         response.headers["Connection"] = "close"
-    retry_after = problem.extra.get("retry_after")
+    if problem.code == "content_encoding" and problem.status == 415:
+        response.headers["Accept-Encoding"] = ACCEPTED
     if retry_after is not None:
-        response.headers["Retry-After"] = str(math.ceil(retry_after))
+        response.headers["Retry-After"] = str(retry_after)
     return response
+
+
+def spread(retry_after: float) -> int:
+    """Whole seconds around this many, so that those who are sent away don't all come back at
+    once."""
+    return math.ceil(retry_after * random.uniform(0.5, 1.5))
 
 
 def _document(document: dict[str, Any], status: int) -> Response:

@@ -1,4 +1,7 @@
-"""`POST /v1/samples`: the producers' door for the native format."""
+"""`POST /v1/samples`: the producers' door for the native format.
+
+A batch with an `Idempotency-Key` is applied once, however often it comes within five minutes.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,19 @@ import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from pushsvc.app.connection import read_body, read_parts
+from pushsvc.app.connection import read_inflated, read_inflated_parts
 from pushsvc.app.context import Context
+from pushsvc.app.producer import who
 from pushsvc.core.hub import Applied
-from pushsvc.errors import Problem, Rejected, TooLarge, UnsupportedMedia
-from pushsvc.pipeline import now_ms
+from pushsvc.core.series import Batch
+from pushsvc.errors import Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
+from pushsvc.ingest.idempotency import Answers, fingerprint, read_key
+from pushsvc.ingest.native import JSON, MSGPACK
+from pushsvc.pipeline import Outcome, now_ms
 
-_JSON = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
+JSON_TYPES = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
 """What is read as JSON. `curl -d` says form data unless told otherwise, and means JSON here."""
+_MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _BIG = 128 * 1024
 """Bodies beyond this are decoded in a worker thread, so that no stream waits for one."""
@@ -27,31 +35,81 @@ _REPORTED = 100
 """Refused lines that a report names one by one."""
 
 
+async def publish(context: Context, body: bytes, producer: str) -> dict[str, Any]:
+    """Apply a JSON body, and tell what became of it. Raises Problem."""
+    arrived = now_ms()
+    if len(body) > _BIG:
+        batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
+    else:
+        batch = context.native.batch(body, arrived)
+    return _members(await context.pipeline.submit(batch, producer=producer))
+
+
+def _members(applied: Applied) -> dict[str, Any]:
+    return {"applied": applied.samples, "id": str(applied.cursor), "watchers": applied.watchers}
+
+
 def install(app: QuartTrio, context: Context) -> None:
     limits, pacing = context.limits, context.pacing
+    answers: Answers[Applied] = Answers(limits.idempotency_keys)
 
     @app.post("/v1/samples")
     async def samples() -> Response:
         media_type = request.mimetype
+        header = request.headers.get("Idempotency-Key")
         if media_type in _NDJSON:
+            if header is not None:
+                raise Malformed(
+                    "idempotency_key", "an Idempotency-Key goes with a batch, not with lines"
+                )
             return await upload()
-        if media_type not in _JSON:
+        if media_type not in (*JSON_TYPES, *_MSGPACK):
             raise UnsupportedMedia(
                 "media_type",
-                f"samples come as application/json or application/x-ndjson, not {media_type}",
+                "samples come as application/json, application/msgpack or application/x-ndjson, "
+                f"not {media_type[:100]!r}",
             )
-        body = await read_body(request, most=limits.body_bytes, timeout=pacing.body_timeout)
-        arrived = now_ms()
+        key = None if header is None else read_key(header)
+        body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
+        if key is None:
+            batch = await decode(body)
+            return _json(_members(await context.pipeline.submit(batch, producer=who(request))))
+        return _json(_members(await once(key, body)))
+
+    async def decode(body: bytes) -> Batch:
+        codec = MSGPACK if request.mimetype in _MSGPACK else JSON
         if len(body) > _BIG:
-            batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
-        else:
-            batch = context.native.batch(body, arrived)
-        return _answer(await context.pipeline.submit(batch))
+            return await trio.to_thread.run_sync(context.native.batch, body, now_ms(), codec)
+        return context.native.batch(body, now_ms(), codec)
+
+    async def once(key: str, body: bytes) -> Applied:
+        """The answer to a batch that may have come before."""
+        mark = fingerprint(body, request.mimetype)
+        before = answers.begin(key, mark, trio.current_time())
+        if before is not None:
+            return before
+
+        def settle(outcome: Outcome) -> None:
+            # Told also when the producer is gone: it will come back with the same key.
+            if isinstance(outcome, Applied):
+                answers.give(key, outcome, trio.current_time())
+            else:
+                answers.forget(key)
+
+        try:
+            batch = await decode(body)
+        except BaseException:
+            answers.forget(key)
+            raise
+        return await context.pipeline.submit(batch, producer=who(request), tell=settle)
 
     async def upload() -> Response:
         """Apply NDJSON line by line as it arrives, and report at the end."""
         report = _Report()
-        parts = _lines(read_parts(request, pacing.body_timeout), limits.line_bytes)
+        parts = _lines(
+            read_inflated_parts(request, pacing.body_timeout, most=limits.body_bytes, endless=True),
+            limits.line_bytes,
+        )
         async with aclosing(parts):
             try:
                 async for lines in parts:
@@ -74,7 +132,7 @@ def install(app: QuartTrio, context: Context) -> None:
     async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
         batch, errors = context.native.lines(lines, now_ms())
         if batch.rows:
-            report.add(await context.pipeline.submit(batch))
+            report.add(await context.pipeline.submit(batch, producer=who(request)))
         report.refuse(errors)
 
 
@@ -146,12 +204,6 @@ async def _lines(
                 )
     if rest:
         yield [(number + 1, rest)]
-
-
-def _answer(applied: Applied) -> Response:
-    return _json(
-        {"applied": applied.samples, "id": str(applied.cursor), "watchers": applied.watchers}
-    )
 
 
 def _json(

@@ -14,6 +14,7 @@ from quart import Response, request, websocket
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
 
+from pushsvc.address import group
 from pushsvc.app import parameters
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
@@ -44,6 +45,7 @@ class StreamBody(ResponseBody):
         self._streams = streams
         self._wish = wish
         self._start = start
+        self._address = group(request.remote_addr or "")
         self._sse = offer.transport is Transport.SSE
         self._connection = connection_of(request.scope)
         self._carrier = AsgiCarrier(cutter(self._connection))
@@ -51,7 +53,11 @@ class StreamBody(ResponseBody):
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
         subscriber = self._streams.subscribe(
-            self._wish, self._start, self._carrier, "sse" if self._sse else "ndjson"
+            self._wish,
+            self._start,
+            self._carrier,
+            "sse" if self._sse else "ndjson",
+            self._address,
         )
         wire: Wire = "sse-chunk" if self._sse else "ndjson-chunk"
         if self._streams.detach(self._connection, subscriber, wire):
@@ -103,11 +109,15 @@ def install(app: QuartTrio, context: Context) -> None:
     async def stream() -> Response:
         connection = connection_of(request.scope)
         try:
+            streams.knock(counted=False)
             offer, wish, start = streams.negotiate(
-                request.args,
+                request.query_string,
                 ", ".join(request.headers.getlist("Accept")) or None,
                 request.headers.get("Last-Event-ID"),
+                group(request.remote_addr or ""),
             )
+            if offer.transport is not Transport.LONGPOLL:
+                streams.knock()
         except Problem:
             if connection is not None:
                 connection.keep()
@@ -129,6 +139,7 @@ def install(app: QuartTrio, context: Context) -> None:
             AsgiCarrier(cutter(connection)),
             wait=longest if wait is None else min(wait, longest),
             hurry=context.pipeline.hurry,
+            address=group(request.remote_addr or ""),
         )
         return _response(offer, body)
 
@@ -137,11 +148,13 @@ def install(app: QuartTrio, context: Context) -> None:
         connection = connection_of(websocket.scope)
         with undetached(websocket.scope):
             subprotocol = choose_subprotocol(websocket.requested_subprotocols)
-            streams.refuse_when_draining()
+            streams.knock()
             carrier = AsgiCarrier(cutter(connection))
             try:
-                wish, start = streams.read(websocket.args, None)
-                subscriber = streams.subscribe(wish, start, carrier, "websocket")
+                wish, start = streams.read(websocket.query_string, None)
+                subscriber = streams.subscribe(
+                    wish, start, carrier, "websocket", group(websocket.remote_addr or "")
+                )
             except Overloaded:
                 raise
             except Problem as problem:

@@ -58,6 +58,7 @@ def _describe(subscriber: Subscriber, now: float) -> dict[str, Any]:
         # A whole session could be used to change what its stream shows.
         "session": subscriber.session[:8],
         "transport": subscriber.transport,
+        "address": subscriber.address,
         "view": {
             "select": [selector.text for selector in wish.selectors],
             "max_hz": wish.max_hz,
@@ -68,6 +69,8 @@ def _describe(subscriber: Subscriber, now: float) -> dict[str, Any]:
         "stalled": None if stalled is None else round(stalled, 3),
         "reason": reason,
         "frames": subscriber.frames,
+        "late": subscriber.late,
         "replayed": subscriber.replayed,
+        "blocked": subscriber.blocked,
         "overtaken": subscriber.overtaken,
     }

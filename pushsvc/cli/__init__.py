@@ -13,6 +13,7 @@ _COMMANDS = {
     "demo": "Run the service with this machine's metrics, and print the URL to open.",
     "tail": "Show live samples in the terminal.",
     "publish": "Send NDJSON samples from a file or standard input.",
+    "drain": "End a service on this machine, and wait until it has ended.",
     "health": "Ask a running service whether it takes traffic.",
     "check-config": "Print the configuration that `serve` would run with.",
 }

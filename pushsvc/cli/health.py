@@ -25,7 +25,7 @@ def command(url: str, timeout: float) -> None:
     except httpx.InvalidURL as error:
         fail(f"{url}: {error}", status=2)
     except httpx.HTTPError as error:
-        fail(f"{url}: {error or type(error).__name__}")
+        fail(f"{url}: {str(error) or type(error).__name__}")
     if answer.status_code != 200:
         fail(f"{url}: {answer.text.strip()[:200] or answer.status_code}")
     click.echo(answer.text.strip())

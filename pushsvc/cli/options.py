@@ -24,8 +24,11 @@ def settings_options(function: _Function) -> _Function:
             metavar="SECTION.KEY=VALUE",
             help="Any other setting; repeatable.",
         ),
+        click.option("--statsd", metavar="HOST:PORT", help="Take StatsD on this UDP socket."),
         click.option("--log-format", help="console, json, or auto: console on a terminal."),
         click.option("--log-level", help="debug, info, warning or error."),
+        click.option("--keyfile", metavar="FILE", help="The certificate's key, PEM."),
+        click.option("--certfile", metavar="FILE", help="Certificate chain, PEM: serve TLS."),
         click.option("--port", help="TCP port; 0 for any that is free.  [default: 8080]"),
         click.option("--host", help="Address or host name.  [default: 127.0.0.1]"),
         click.option(
@@ -44,6 +47,9 @@ def load_settings(
     file: Path | None,
     host: str | None,
     port: str | None,
+    certfile: str | None,
+    keyfile: str | None,
+    statsd: str | None,
     log_level: str | None,
     log_format: str | None,
     assignments: tuple[str, ...],
@@ -55,6 +61,9 @@ def load_settings(
         for flag, key, text in (
             ("--host", "server.host", host),
             ("--port", "server.port", port),
+            ("--certfile", "server.certfile", certfile),
+            ("--keyfile", "server.keyfile", keyfile),
+            ("--statsd", "ingest.statsd", statsd),
             ("--log-level", "log.level", log_level),
             ("--log-format", "log.format", log_format),
         )

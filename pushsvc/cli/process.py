@@ -41,6 +41,18 @@ async def drain_on_signal(
             drain.set()
 
 
+async def reload_on_signal(
+    reload: trio.MemorySendChannel[None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Pass each SIGHUP on."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            await reload.send(None)
+
+
 def prepare_to_serve() -> None:
     """Set the process up for many connections and much short-lived data."""
     with contextlib.suppress(OSError, ValueError):

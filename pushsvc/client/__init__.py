@@ -7,6 +7,9 @@
     async with open_publisher("http://127.0.0.1:8080") as publisher:
         await publisher.publish([{"name": "node_load1", "value": 0.42}])
 
+    async with open_socket_publisher("http://127.0.0.1:8080") as publisher:  # many a second
+        await publisher.publish([{"name": "node_load1", "value": 0.42}])
+
 A stream keeps its cursor, so that it goes on where it was after any cut: nothing is lost or
 doubled, and what the server no longer has comes as a `Gap` that counts it.
 """
@@ -14,6 +17,7 @@ doubled, and what the server no longer has comes as a `Gap` that counts it.
 from pushsvc.client.errors import Busy, ClientError, Refused, Unreachable
 from pushsvc.client.events import Event, Gap, Gone, Points, Sample, Series
 from pushsvc.client.publisher import Publisher, open_publisher
+from pushsvc.client.socket_publisher import SocketPublisher, open_socket_publisher
 from pushsvc.client.stream import Statistics, Stream, connect
 
 __all__ = [
@@ -27,9 +31,11 @@ __all__ = [
     "Refused",
     "Sample",
     "Series",
+    "SocketPublisher",
     "Statistics",
     "Stream",
     "Unreachable",
     "connect",
     "open_publisher",
+    "open_socket_publisher",
 ]

@@ -58,7 +58,7 @@ def answered(status: int, headers: Mapping[Any, Any], body: bytes | None) -> Cli
         problem = {}
     detail = str(problem.get("detail") or f"the server answered {status}")
     code = str(problem.get("code") or status)
-    if status in (429, 502, 503, 504):
+    if status in (429, 502, 503, 504) or (status == 409 and "retry_after" in problem):
         after = problem.get("retry_after") or headers.get("retry-after") or 1
         try:
             seconds = float(after)

@@ -22,12 +22,20 @@ class Publisher:
         self._http = http
 
     async def publish(
-        self, samples: Iterable[Mapping[str, Any]], *, patience: float = 30.0
+        self,
+        samples: Iterable[Mapping[str, Any]],
+        *,
+        patience: float = 30.0,
+        key: str | None = None,
     ) -> dict[str, Any]:
         """Send one batch, all or nothing; the answer has `applied`, `id` and `watchers`.
 
         While the server says that it is behind, waits and tries again, for about `patience`
         seconds. Raises Refused for a batch that it won't have, Busy and Unreachable.
+
+        With a `key` (any text of your own that no other batch has, for five minutes: an
+        Idempotency-Key) the batch is applied once however often it is sent, so that it is also
+        sent again when the connection failed and nobody knows what became of it.
         """
         body = msgspec.json.encode({"samples": list(samples)})
         deadline = trio.current_time() + patience
@@ -35,18 +43,22 @@ class Publisher:
         while True:
             attempt += 1
             try:
-                return await self._post(body)
-            except Busy as busy:
-                delay = max(busy.retry_after, backoff(attempt))
+                return await self._post(body, key)
+            except (Busy, Unreachable) as error:
+                if isinstance(error, Unreachable) and key is None:
+                    raise
+                after = error.retry_after if isinstance(error, Busy) else 0.0
+                delay = max(after, backoff(attempt))
                 if trio.current_time() + delay > deadline:
                     raise
                 await trio.sleep(delay)
 
-    async def _post(self, body: bytes) -> dict[str, Any]:
+    async def _post(self, body: bytes, key: str | None) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = f'"{key}"'
         try:
-            answer = await self._http.post(
-                "/v1/samples", content=body, headers={"Content-Type": "application/json"}
-            )
+            answer = await self._http.post("/v1/samples", content=body, headers=headers)
         except httpx.HTTPError as error:
             raise Unreachable(f"{self._url}: {reason(error)}") from None
         if answer.status_code != 200:

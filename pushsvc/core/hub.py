@@ -40,6 +40,13 @@ class Applied(msgspec.Struct, frozen=True):
     watchers: int
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """Rows that the hub would not take, and why."""
+
+    rows: Rows
+    problem: Rejected
+
+
 class Start(msgspec.Struct, frozen=True):
     """Where a stream begins: after a cursor, or with a window of history, or with the newest."""
 
@@ -67,8 +74,10 @@ class Hub:
         self.views: dict[object, View] = {}
         self.subscribers: dict[str, Subscriber] = {}
         """By session."""
+        self.addresses: Counter[str] = Counter()
+        """How many subscribers come from where."""
         self.counts: Counter[str] = Counter()
-        """Events since the start: samples, batches, frames, replays, gaps, ... for /metrics."""
+        """Events since the start, for `totals`; of clients and views, those that are gone."""
         self._limits = limits
         self._retention = retention
         self._pacing = pacing
@@ -103,6 +112,33 @@ class Hub:
                 f"{self._limits.series} (limits.series)",
                 limit="series",
             )
+
+    def sift(self, batch: Batch) -> tuple[Batch, list[Refused]]:
+        """The rows of a batch that can be applied, and those that can't; nothing is changed.
+
+        Of new series beyond `limits.series` the first ones that fit are taken.
+        """
+        good: list[Rows] = []
+        refused: list[Refused] = []
+        room = self._limits.series - len(self.catalog)
+        for rows in batch.rows:
+            text = rows.identity.text
+            series = self.catalog.get(text)
+            if series is not None:
+                conflict, code = series.conflict(rows), "kind"
+            elif room > 0:
+                conflict, room = None, room - 1
+            else:
+                conflict, code = (
+                    f"{text} would be a new series, and there are {self._limits.series} "
+                    "(limits.series)",
+                    "series_limit",
+                )
+            if conflict is None:
+                good.append(rows)
+            else:
+                refused.append(Refused(rows, Rejected(code, conflict, series=text)))
+        return Batch(good, batch.ended), refused
 
     def apply(
         self,
@@ -141,6 +177,10 @@ class Hub:
             for view in series.views:
                 view.dirty[series.ref] = series
                 touched[view] = None
+        for identity in batch.ended:
+            ended = self.catalog.get(identity.text)
+            if ended is not None:
+                self._expire(ended)
         watchers = 0
         for view in touched:
             watchers += len(view.subscribers)
@@ -185,8 +225,10 @@ class Hub:
             self._pacing.grant_heartbeat(heartbeat),
         )
 
-    def admit(self, wish: Wish, start: Start, now: float) -> View:
+    def admit(self, wish: Wish, start: Start, now: float, address: str = "") -> View:
         """The view that a client would be attached to, if there is room for it.
+
+        `address` is what it is counted under among others that come from there.
 
         Raises Overloaded where there is none, Malformed for a cursor that this hub can't have
         given.
@@ -196,6 +238,20 @@ class Hub:
             raise Malformed(
                 "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
             )
+        self.refuse_when_full()
+        if self.addresses[address] >= self._limits.subscribers_per_address and address:
+            self.counts["subscribers_refused"] += 1
+            raise Overloaded(
+                "subscribers_per_address",
+                f"{self._limits.subscribers_per_address} subscribers are connected from your "
+                "address, the limit (limits.subscribers_per_address)",
+                retry_after=5.0,
+                limit="subscribers_per_address",
+            )
+        return self._view(wish, now)
+
+    def refuse_when_full(self) -> None:
+        """Raise Overloaded when not one subscriber more may be attached."""
         if len(self.subscribers) >= self._limits.subscribers:
             self.counts["subscribers_refused"] += 1
             raise Overloaded(
@@ -205,7 +261,6 @@ class Hub:
                 retry_after=5.0,
                 limit="subscribers",
             )
-        return self._view(wish, now)
 
     def subscribe(
         self,
@@ -218,13 +273,14 @@ class Hub:
         describe: Describe = "all",
         greet: bool = True,
         transport: str = "",
+        address: str = "",
     ) -> Subscriber:
         """Attach a client to the view of its wish; replaying and attaching are one step.
 
         `describe` is as in Replay; `greet` says whether a `hello` comes first. Raises what `admit`
         raises.
         """
-        view = self.admit(wish, start, now)
+        view = self.admit(wish, start, now, address)
         opening = view.open(
             self.seq,
             (start, describe),
@@ -240,9 +296,11 @@ class Hub:
             replay_points=self._pacing.replay_points,
             hello=self._hello(session, wish) if greet else None,
             transport=transport,
+            address=address,
             now=now,
         )
         self.subscribers[session] = subscriber
+        self.addresses[address] += 1
         self._attach(subscriber, view, now)
         self.counts["subscribed"] += 1
         return subscriber
@@ -283,10 +341,20 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber, *, now: float) -> None:
         """Let go of a client. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
+            self.addresses[subscriber.address] -= 1
+            if not self.addresses[subscriber.address]:
+                del self.addresses[subscriber.address]
             self._detach(subscriber, now)
-            self.counts["frames"] += subscriber.frames
-            self.counts["frames_replayed"] += subscriber.replayed
-            self.counts["subscribers_overtaken"] += subscriber.overtaken
+            _count_client(self.counts, subscriber)
+
+    def totals(self) -> Counter[str]:
+        """All counts since the start, with what clients and views that are there have come to."""
+        totals = self.counts.copy()
+        for subscriber in self.subscribers.values():
+            _count_client(totals, subscriber)
+        for view in self.views.values():
+            _count_view(totals, view)
+        return totals
 
     def _attach(self, subscriber: Subscriber, view: View, now: float) -> None:
         if view.idle_since is not None:
@@ -408,6 +476,12 @@ class Hub:
                 self.counts["ticks"] += 1
                 yield view
 
+    def flush(self, view: View, now: float) -> bool:
+        """Tick a view at once, whatever its rate; tells whether it has new frames."""
+        fresh = view.pending and view.tick(self.seq, now, self._pacing.replay_points)
+        self.counts["ticks"] += fresh
+        return fresh
+
     def sweep(self, now: float) -> None:
         """Drop samples that are too old, series that fell silent, and views nobody wants.
 
@@ -438,7 +512,7 @@ class Hub:
             view.dismiss(series, self._departures, self.seq)
             self._schedule.plan_tick(view)
         series.views.clear()
-        self.counts["series_expired"] += 1
+        self.counts["series_gone"] += 1
 
     def _close_idle(self, now: float, *, linger: float) -> None:
         idle = [
@@ -447,5 +521,20 @@ class Hub:
             if view.idle_since is not None and now - view.idle_since >= linger
         ]
         for view in idle:
+            _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
+
+
+def _count_client(counts: Counter[str], subscriber: Subscriber) -> None:
+    """Add which rungs of the ladder a client has stood on, and how often."""
+    counts["frames"] += subscriber.frames
+    counts["frames_late"] += subscriber.late
+    counts["frames_replayed"] += subscriber.replayed
+    counts["writes_blocked"] += subscriber.blocked
+    counts["subscribers_overtaken"] += subscriber.overtaken
+
+
+def _count_view(counts: Counter[str], view: View) -> None:
+    counts["gaps"] += view.gaps
+    counts["samples_lost"] += view.lost

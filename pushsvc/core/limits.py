@@ -28,6 +28,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Distinct views (selectors, rate, merge, heartbeat) that are watched at the same time."""
     subscribers: int = 16_000
     """Dashboards connected to this process."""
+    streams_per_second: float = 2_000.0
+    """Streams that may be opened a second, and at once; long polls are not counted."""
     selectors: int = 32
     """Selectors in one view."""
     selector_bytes: int = 4096
@@ -36,8 +38,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Bytes of one message from a dashboard."""
     messages_per_second: float = 20.0
     """Messages a dashboard may send, averaged over ten seconds."""
+    samples_per_second: float = 100_000.0
+    """Samples of one producer (its token, or else its address), averaged over ten seconds."""
+    connections_per_address: int = 1_000
+    """Connections from one address that carry no stream: producers, pages being loaded."""
+    subscribers_per_address: int = 4_000
+    """Dashboards connected from one address."""
     ingest_queue: int = 64
     """Batches that wait for the hub before producers are told to wait."""
+    idempotency_keys: int = 50_000
+    """Idempotency-Keys remembered; each is for five minutes."""
+    statsd_series: int = 20_000
+    """Different metrics, tags included, that StatsD is gathered for at the same time."""
     past_seconds: float = 7 * 86_400.0
     """How far behind the server's clock a sample's time may be."""
     future_seconds: float = 600.0
@@ -96,5 +108,8 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Seconds without a byte after which an upload is given up."""
     detach: bool = True
     """Whether sockets of streams are taken out of the HTTP server; off costs a task per stream."""
-    goaway_spread: float = 5.0
-    """Seconds over which drained clients are told to come back."""
+    compress: bool = True
+    """Whether WebSockets whose client offers permessage-deflate have it, where that can be done
+    once for everyone: on detached sockets."""
+    reconnects_per_second: float = 500.0
+    """Drained clients that come back in one second, at the most."""

@@ -89,6 +89,7 @@ class Replay:
             described = self._to_describe(news, stop)
 
         if lost is None or lost > 0:
+            self._view.count_gap(lost)
             yield wire.gap(self._cursor(self.cursor), lost)
         if opening or described or merged:
             cursor = None if stop <= self._floor else self._cursor(stop)

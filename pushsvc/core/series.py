@@ -65,6 +65,8 @@ class Batch(msgspec.Struct):
     """Samples that were ingested together and get one sequence number."""
 
     rows: list[Rows]
+    ended: list[Identity] = []
+    """Series that their producer says are over, after what `rows` has of them."""
 
     @property
     def count(self) -> int:

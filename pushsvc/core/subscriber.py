@@ -7,7 +7,6 @@ stalls therefore holds nothing, and catches up by the same call as everyone else
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
 import msgspec
@@ -26,6 +25,8 @@ class Ending(msgspec.Struct, frozen=True):
     retry_ms: int | None = None
     """When to come back, for a `goaway`."""
     message: str = ""
+    flush: bool = False
+    """Whether the client is given first what it is owed."""
 
 
 class Carrier(Protocol):
@@ -52,9 +53,12 @@ class Subscriber:
         "_number",
         "_pending",
         "_replay",
+        "address",
+        "blocked",
         "carrier",
         "cursor",
         "frames",
+        "late",
         "overtaken",
         "parted",
         "replayed",
@@ -74,9 +78,12 @@ class Subscriber:
         replay_points: int,
         hello: Frame | None,
         transport: str,
+        address: str,
         now: float,
     ) -> None:
         self.session = session
+        self.address = address
+        """Where its client is."""
         self.transport = transport
         self.since = now
         """When it was attached (monotonic seconds)."""
@@ -86,6 +93,10 @@ class Subscriber:
         """Seq of the newest batch that the client has been given."""
         self.frames = 0
         """Frames pulled so far."""
+        self.late = 0
+        """How many of them it was given from the view's ring when there was a newer one already."""
+        self.blocked = 0
+        """How often its socket took less than it was offered."""
         self.overtaken = 0
         """How often it fell so far behind that the ring no longer had its next frame."""
         self.parted = False
@@ -95,9 +106,10 @@ class Subscriber:
         self._limit = replay_points
         self._number = view.next_number  # of the next shared frame, for when there is no replay
         self._replay = opening.replay
-        self._pending: deque[Frame] = deque(opening.frames)
+        # Last first. Not a deque: an empty one is larger than all the rest of a subscriber.
+        self._pending = list(reversed(opening.frames))
         if hello is not None:
-            self._pending.appendleft(hello)
+            self._pending.append(hello)
 
     @property
     def behind(self) -> int:
@@ -109,16 +121,36 @@ class Subscriber:
         """Whether it is given a replay of its own rather than the shared frames."""
         return self._replay is not None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it has been given every frame there is."""
+        return self._number == self.view.next_number and self._replay is None and not self._pending
+
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""
-        if not self._pending and self._replay is None:
-            frame = self._shared()
+        if self._replay is None and not self._pending:
+            # For nearly everyone, nearly always: the shared frame that was just made.
+            view = self.view
+            number = self._number
+            if number == view.next_number:
+                return None
+            newest = number + 1 == view.next_number
+            frame = view.newest if newest else view.frame(number)
             if frame is not None:
+                if not newest:
+                    self.late += 1
+                self._number = number + 1
+                if frame.seq > self.cursor:
+                    self.cursor = frame.seq
+                self.frames += 1
                 return frame
+            # Fell off the ring: the histories still know.
+            self.overtaken += 1
+            self._replay = Replay(view, since=self.cursor, describe="changed")
         self._refill()
         if not self._pending:
             return None
-        frame = self._pending.popleft()
+        frame = self._pending.pop()
         self.cursor = max(self.cursor, frame.seq)
         self.frames += 1
         self.replayed += 1
@@ -127,30 +159,16 @@ class Subscriber:
     def move(self, view: View, replay: Replay, first: Frame) -> None:
         """Go over to another view. What is left of the old one is covered by `replay`."""
         self.view = view
-        self._pending.clear()
-        self._pending.append(first)
+        self._pending = [first]
         self._replay = replay
-
-    def _shared(self) -> Frame | None:
-        if self._number == self.view.next_number:
-            return None
-        frame = self.view.frame(self._number)
-        if frame is None:
-            # Fell off the ring: the histories still know.
-            self.overtaken += 1
-            self._replay = Replay(self.view, since=self.cursor, describe="changed")
-            return None
-        self._number += 1
-        self.cursor = max(self.cursor, frame.seq)
-        self.frames += 1
-        return frame
 
     def _refill(self) -> None:
         """Replay until there is a frame to take, the replay is done, or it must wait."""
         while self._replay is not None and not self._pending:
             replay, view = self._replay, self.view
             before = replay.cursor
-            self._pending.extend(replay.slice(view.seq, self._limit))
+            self._pending = list(replay.slice(view.seq, self._limit))
+            self._pending.reverse()
             if not self._pending:
                 self.cursor = max(self.cursor, replay.cursor)
             if replay.cursor == view.seq:

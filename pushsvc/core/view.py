@@ -103,7 +103,14 @@ class View:
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
         self._openings: dict[Hashable, Opening] = {}
         self._openings_at: tuple[int, int, int] | None = None
-        self._next_number = 0
+        self.next_number = 0
+        """The number that the next frame will get."""
+        self.gaps = 0
+        """Gaps that its clients were told of, shared ones once."""
+        self.lost = 0
+        """Samples that those gaps stand for, where it is known how many."""
+        self.newest: Frame | None = None
+        """The frame made last."""
         # (number, seq, series) of series that are gone, oldest first.
         self._departed = deque(departed, maxlen=10_000)
         self.departures = departures
@@ -115,19 +122,20 @@ class View:
 
     # -- the ring of recent frames -----------------------------------------------------------------
 
-    @property
-    def next_number(self) -> int:
-        """The number that the next frame will get."""
-        return self._next_number
-
     def frame(self, number: int) -> Frame | None:
         """The frame of this number; None if it isn't held any more. It must have been made."""
-        index = number - (self._next_number - len(self._frames))
+        index = number - (self.next_number - len(self._frames))
         return self._frames[index] if index >= 0 else None
+
+    def count_gap(self, lost: int | None) -> None:
+        """Take note of a gap that clients are told of."""
+        self.gaps += 1
+        self.lost += lost or 0
 
     def _append(self, frame: Frame, now: float) -> None:
         self._frames.append(frame)
-        self._next_number += 1
+        self.newest = frame
+        self.next_number += 1
         self.last_frame = now
 
     # -- how streams begin -------------------------------------------------------------------------
@@ -140,7 +148,7 @@ class View:
         After a restart everyone comes back at once, and wants the same: until something changes,
         they are given the same frames.
         """
-        now_at = (seq, self.seq, self._next_number)
+        now_at = (seq, self.seq, self.next_number)
         if now_at != self._openings_at:
             self._openings_at = now_at
             self._openings.clear()
@@ -189,6 +197,7 @@ class View:
             series.views.remove(self)
         self.members.clear()
         self._frames.clear()
+        self.newest = None
         self._openings.clear()
 
     # -- ticking -----------------------------------------------------------------------------------
@@ -200,7 +209,7 @@ class View:
 
     def tick(self, seq: int, now: float, limit: int) -> bool:
         """Turn what changed into frames, up to batch `seq`; tells whether there are any."""
-        before = self._next_number
+        before = self.next_number
         self._openings.clear()
         self.next_tick = now + self.interval
         if self.subscribers:
@@ -219,10 +228,11 @@ class View:
         else:
             # Nobody is owed frames; who comes next replays from the histories.
             self._frames.clear()
+            self.newest = None
         self.announced = self.departures
         self.dirty.clear()
         self.seq = seq
-        return self._next_number > before
+        return self.next_number > before
 
     def beat(self, seq: int, now: float, time_ms: int) -> None:
         """Make a heartbeat, which also tells clients how far they have got.

@@ -1,21 +1,24 @@
-"""The native format: samples as JSON, alone, in a batch, or one to a line.
+"""The native format: samples as JSON or MessagePack, alone, in a batch, or one to a line.
 
     {"name": "node_load1", "labels": {"host": "a"}, "value": 0.42, "time": 1732320000000,
      "kind": "gauge", "unit": "", "help": ""}
 
 All but name and value are optional. A batch is `{"samples": [...]}`; NDJSON has one sample a line.
+MessagePack says the same with the same names. On a WebSocket a batch may have a `tag`, a string or
+an integer that its answer repeats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isfinite
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Identity, Kind, Rows, Value, identify, shorten
-from pushsvc.errors import Malformed, Rejected, TooLarge
+from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
 
 _NO_LABELS = msgspec.Raw(b"{}")
 
@@ -34,10 +37,39 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     samples: list[_Sample]
 
 
-_decode_sample = msgspec.json.Decoder(_Sample).decode
-_decode_body = msgspec.json.Decoder(_Body).decode
-_decode_labels = msgspec.json.Decoder(dict[str, str]).decode
-_decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+Tag: TypeAlias = str | int | None
+
+
+class _Message(_Body, forbid_unknown_fields=True, gc=False):
+    tag: Tag = None
+
+
+class Codec(NamedTuple):
+    """One way to write the same documents."""
+
+    name: str
+    sample: Callable[[bytes], _Sample]
+    body: Callable[[bytes], _Body]
+    message: Callable[[bytes], _Message]
+    labels: Callable[[bytes | msgspec.Raw], dict[str, str]]
+    keys: Callable[[bytes], dict[str, msgspec.Raw]]
+    tag: Callable[[bytes | msgspec.Raw], Tag]
+
+
+def _codec(name: str, decoder: Any) -> Codec:
+    return Codec(
+        name,
+        decoder(_Sample).decode,
+        decoder(_Body).decode,
+        decoder(_Message).decode,
+        decoder(dict[str, str]).decode,
+        decoder(dict[str, msgspec.Raw]).decode,
+        decoder(Tag).decode,
+    )
+
+
+JSON = _codec("JSON", msgspec.json.Decoder)
+MSGPACK = _codec("MessagePack", msgspec.msgpack.Decoder)
 
 _Key = tuple[str, bytes]
 
@@ -70,17 +102,27 @@ class NativeDecoder:
         self._future_ms = limits.future_seconds * 1000
         self._identities: dict[_Key, Identity] = {}
 
-    def batch(self, body: bytes, now_ms: int) -> Batch:
+    def batch(self, body: bytes, now_ms: int, codec: Codec = JSON) -> Batch:
         """Decode `{"samples": [...]}` or a lone sample; `now_ms` is the time of arrival.
 
         All or nothing. Raises Malformed, Rejected (with `index`) and TooLarge.
         """
+        return self._batch(_read(body, codec, codec.body).samples, now_ms, codec)
+
+    def message(self, body: bytes, now_ms: int, codec: Codec = JSON) -> tuple[Tag, Batch]:
+        """Decode one message of a WebSocket, as `batch` does, and its tag.
+
+        Raises what `batch` raises; the `extra` of the error has the `tag`, if one can be found.
+        """
         try:
-            samples = self._decode(body)
-        except RecursionError:
-            raise Malformed("json", "the body is nested too deeply") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _explain(error, "body") from None
+            message = _read(body, codec, codec.message)
+            tag = message.tag if isinstance(message, _Message) else None
+            return tag, self._batch(message.samples, now_ms, codec)
+        except Problem as problem:
+            problem.extra["tag"] = _find_tag(body, codec)
+            raise
+
+    def _batch(self, samples: list[_Sample], now_ms: int, codec: Codec) -> Batch:
         if len(samples) > self._limits.batch_samples:
             raise TooLarge(
                 "batch",
@@ -115,22 +157,12 @@ class NativeDecoder:
                         rows.times.append(now_ms if time is None else time)
                         rows.values.append(value)
                         continue
-                self._group(grouped, sample, now_ms)
+                self._group(grouped, sample, now_ms, codec)
         except (Rejected, Malformed) as error:
             error.extra["index"] = index
             error.detail = f"samples[{index}]: {error.detail}"
             raise
         return Batch(list(grouped.values()))
-
-    @staticmethod
-    def _decode(body: bytes) -> list[_Sample]:
-        try:
-            return _decode_body(body).samples
-        except msgspec.ValidationError:
-            # A lone sample, or a batch with something wrong in it: then the first error counts.
-            if "samples" in _decode_keys(body):
-                raise
-        return [_decode_sample(body)]
 
     def lines(
         self, lines: Iterable[tuple[int, bytes]], now_ms: int
@@ -145,21 +177,21 @@ class NativeDecoder:
             if not line or line.isspace():
                 continue
             try:
-                self._group(grouped, _decode_sample(line), now_ms)
+                self._group(grouped, JSON.sample(line), now_ms, JSON)
             except (Rejected, Malformed) as error:
                 errors.append((number, error))
             except RecursionError:
                 errors.append((number, Malformed("json", "the line is nested too deeply")))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                errors.append((number, _explain(error, "line")))
+                errors.append((number, _explain(error, "line", JSON)))
         return Batch(list(grouped.values())), errors
 
-    def _group(self, grouped: dict[str, Rows], sample: _Sample, now_ms: int) -> None:
+    def _group(self, grouped: dict[str, Rows], sample: _Sample, now_ms: int, codec: Codec) -> None:
         """Check a sample and put it with the others of its series. Raises before it changes."""
         # The identity comes first: what is said of the others may then quote the name.
         identity = self._identities.get((sample.name, bytes(sample.labels)))
         if identity is None:
-            identity = self._identify(sample)
+            identity = self._identify(sample, codec)
         value = sample.value
         kind = sample.kind
         if type(value) is not float or kind == "state":
@@ -202,9 +234,9 @@ class NativeDecoder:
         if type(sample.value) is str:
             self._check_text("value", sample.name, sample.value)
 
-    def _identify(self, sample: _Sample) -> Identity:
+    def _identify(self, sample: _Sample, codec: Codec) -> Identity:
         try:
-            labels = _decode_labels(sample.labels)
+            labels = {} if sample.labels is _NO_LABELS else codec.labels(sample.labels)
         except RecursionError:
             raise Malformed("labels", f"labels of {shorten(sample.name)} nest too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -254,7 +286,31 @@ class NativeDecoder:
         )
 
 
-def _explain(error: Exception, what: str) -> Malformed:
+def _read(body: bytes, codec: Codec, whole: Callable[[bytes], _Body]) -> _Body:
+    """A batch, or a lone sample as one. Raises Malformed."""
+    try:
+        try:
+            return whole(body)
+        except msgspec.ValidationError:
+            # A lone sample, or a batch with something wrong in it: then the first error counts.
+            if "samples" in codec.keys(body):
+                raise
+        return _Body([codec.sample(body)])
+    except RecursionError:
+        raise Malformed(codec.name.lower(), "the body is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _explain(error, "body", codec) from None
+
+
+def _find_tag(body: bytes, codec: Codec) -> Tag:
+    try:
+        tag = codec.keys(body).get("tag")
+        return None if tag is None else codec.tag(tag)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _explain(error: Exception, what: str, codec: Codec) -> Malformed:
     """What a decoder's error means to a producer; msgspec names the place and what it expected."""
     if isinstance(error, msgspec.ValidationError):
         text = str(error)
@@ -263,4 +319,4 @@ def _explain(error: Exception, what: str) -> Malformed:
             half = _EXPLAINED // 2
             text = f"{text[:half]}…{text[-half:]}"
         return Malformed("schema", text)
-    return Malformed("json", f"the {what} is not valid JSON: {error}")
+    return Malformed(codec.name.lower(), f"the {what} is not valid {codec.name}: {error}")

@@ -56,11 +56,13 @@ class AsgiCarrier:
         """
         self._sending_since = None
         await trio.lowlevel.checkpoint()
-        while self.ending is None:
+        while self.ending is None or self.ending.flush:
             frame = subscriber.pull()
             if frame is not None:
                 self._sending_since = trio.current_time()
                 return frame
+            if self.ending is not None:
+                break
             await self._news.wait()
             self._news = trio.Event()
         if self._farewell is None:

@@ -76,10 +76,38 @@ class DetachedCarrier:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.subscriber.session[:8]}>"
 
+    def begin(self, head: bytes) -> None:
+        """Send what comes first: the head of the answer, if any, and the first frames with it."""
+        frames = [head]
+        size = 0
+        while size < _NOT_SENT and (frame := self.subscriber.pull()) is not None:
+            encoded = frame.encoded(self._wire)
+            frames.append(encoded)
+            size += len(encoded)
+        if self._write(b"".join(frames)):
+            self._pump()
+
     # -- the hub's side ----------------------------------------------------------------------------
 
     def wake(self) -> None:
-        if self._blocked_since is None and not self.closed:
+        if self._blocked_since is not None or self.closed or self._ending is not None:
+            return
+        # What the service does most often, a frame to a client that has taken all before it: hence
+        # without another call.
+        frame = self.subscriber.pull()
+        if frame is None:
+            return
+        data = frame.encoded(self._wire)
+        try:
+            sent = self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self.abort()
+            return
+        if sent != len(data):
+            self._keep(data, sent)
+        elif not self.subscriber.is_current:
             self._pump()
 
     def end(self, ending: Ending) -> None:
@@ -134,11 +162,11 @@ class DetachedCarrier:
             self._finish()
             return
         for _ in range(_BURST):
-            if self._ending is not None:
-                self._say_goodbye(self._ending)
-                return
-            frame = self.subscriber.pull()
+            ending = self._ending
+            frame = self.subscriber.pull() if ending is None or ending.flush else None
             if frame is None:
+                if ending is not None:
+                    self._say_goodbye(ending)
                 return
             if not self._write(frame.encoded(self._wire)):
                 return
@@ -156,9 +184,14 @@ class DetachedCarrier:
         if sent == len(data):
             self._tail = None
             return True
+        self._keep(data, sent)
+        return False
+
+    def _keep(self, data: bytes | memoryview, sent: int) -> None:
+        """Keep what wasn't taken until it can be."""
+        self.subscriber.blocked += 1
         self._tail = memoryview(data)[sent:]
         self._wait_writable()
-        return False
 
     def _wait_writable(self) -> None:
         if self._blocked_since is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import trio
 
+from pushsvc.core.allowance import Allowance
 from pushsvc.core.duration import parse_duration
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
@@ -75,7 +76,8 @@ class Conversation:
         self._hub = hub
         self._limits = limits
         self._hurry = hurry
-        self._allowance = Allowance(limits.messages_per_second, now)
+        rate = limits.messages_per_second
+        self._allowance = Allowance(rate, max(1.0, rate * 10), now)
 
     @property
     def message_bytes(self) -> int:
@@ -84,7 +86,13 @@ class Conversation:
     def answer(self, subscriber: Subscriber, message: str | bytes | None) -> None:
         """Do what a message asks for. Raises Problem; the stream is then to be ended with it."""
         now = trio.current_time()
-        self._allowance.spend(now)
+        if not self._allowance.take(now):
+            raise TooMany(
+                "messages",
+                f"more than {self._allowance.per_second:g} messages a second "
+                "(limits.messages_per_second)",
+                limit="messages_per_second",
+            )
         if not isinstance(message, str):
             raise Malformed("binary", "binary messages mean nothing here: send JSON as text")
         apply_watch(
@@ -97,27 +105,3 @@ class Conversation:
             time_ms=now_ms(),
         )
         self._hurry()
-
-
-class Allowance:
-    """How many messages a client may still send: a rate averaged over ten seconds."""
-
-    __slots__ = ("_at", "_left", "_most", "_per_second")
-
-    def __init__(self, per_second: float, now: float) -> None:
-        self._per_second = per_second
-        self._most = max(1.0, per_second * 10)
-        self._left = self._most
-        self._at = now
-
-    def spend(self, now: float) -> None:
-        """Take one. Raises TooMany when there is none left."""
-        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
-        self._at = now
-        if self._left < 1.0:
-            raise TooMany(
-                "messages",
-                f"more than {self._per_second:g} messages a second (limits.messages_per_second)",
-                limit="messages_per_second",
-            )
-        self._left -= 1.0

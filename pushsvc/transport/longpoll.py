@@ -26,6 +26,7 @@ async def poll(
     *,
     wait: float,
     hurry: Callable[[], None],
+    address: str = "",
 ) -> bytes:
     """Answer one poll within `wait` seconds: `{"id": CURSOR, "documents": [...]}`.
 
@@ -41,6 +42,7 @@ async def poll(
         describe="used",
         greet=False,
         transport="longpoll",
+        address=address,
     )
     hurry()
     frames: list[Frame] = []

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import msgspec
@@ -16,13 +17,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.bench import fanout, ingest, memory
+from tests.bench import fanout, frames, ingest, memory, stalled, storm
 from tests.bench.fanout import Fanout
+from tests.bench.frames import Frames
 from tests.bench.ingest import Ingest
 from tests.bench.memory import Memory
 from tests.bench.process import Failed
 from tests.bench.report import Machine, Target, machine
-from tests.bench.systems import PUSHSVC
+from tests.bench.stalled import Stalled
+from tests.bench.storm import Handshakes
+from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC
 
 # The cases by which the service is judged.
 _BIG_BATCH = 10_000
@@ -54,6 +58,9 @@ class Outcome(msgspec.Struct):
     fanout: list[Fanout] = []
     ingest: list[Ingest] = []
     memory: list[Memory] = []
+    frames: list[Frames] = []
+    storm: list[Handshakes] = []
+    stalled: list[Stalled] = []
     targets: list[Target] = []
     failures: list[Failure] = []
     seconds: float = 0.0
@@ -61,15 +68,28 @@ class Outcome(msgspec.Struct):
     """Whether all cases were run."""
 
 
+_BENCHMARKS: dict[str, ModuleType] = {
+    each.__name__.rpartition(".")[2]: each
+    for each in (ingest, memory, frames, fanout, storm, stalled)
+}
+"""Modules of one kind of case each, by name and in the order they are run."""
+_TITLES = {
+    "fanout": "Fan-out of a dashboard of 50 series",
+    "ingest": "Ingest",
+    "memory": "Memory",
+    "frames": "One frame to one subscriber",
+    "storm": "Handshakes",
+    "stalled": "One client in ten is stalled",
+}
+
+
 def _cases(names: Sequence[str], *, quick: bool) -> list[_Case]:
-    found: list[_Case] = []
-    if "ingest" in names:
-        found += ingest.cases(quick=quick)
-    if "memory" in names:
-        found += memory.cases(quick=quick)
-    if "fanout" in names:
-        found += fanout.cases(quick=quick)
-    return found
+    return [
+        case
+        for name, module in _BENCHMARKS.items()
+        if name in names
+        for case in module.cases(quick=quick)
+    ]
 
 
 def _run(cases: Sequence[_Case], outcome: Outcome, console: Console) -> None:
@@ -97,12 +117,8 @@ def _run(cases: Sequence[_Case], outcome: Outcome, console: Console) -> None:
                 outcome.failures.append(Failure(case.title, str(error)))
                 progress.console.print(f"    failed: {error}", markup=False, style="red")
             else:
-                if isinstance(found, Fanout):
-                    outcome.fanout.append(found)
-                elif isinstance(found, Ingest):
-                    outcome.ingest.append(found)
-                else:
-                    outcome.memory.append(found)
+                name = type(case).__module__.rpartition(".")[2]
+                getattr(outcome, name).append(found)
             progress.update(task, completed=target)
 
 
@@ -113,11 +129,29 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
             what += f"{batch.series:,} series"
             yield Target(what, 200_000, batch.intakes[0].per_core.median)
     for case in outcome.fanout:
-        for delivery, cheaper in zip(case.deliveries, case.times_cheaper(), strict=True):
-            of_target = case.pattern == "together" and delivery.system == PUSHSVC.name
-            if of_target and case.clients == _MANY and cheaper is not None:
-                what = f"fan-out, {case.transport}, {case.clients} subscribers: naive ÷ pushsvc"
-                yield Target(what, 20, cheaper)
+        for delivery, times in zip(case.deliveries, case.times_ours(), strict=True):
+            if case.clients < _MANY or delivery.system.startswith(PUSHSVC.name):
+                continue
+            what = f"50 series {case.pattern}, {case.transport}, {case.clients:,} subscribers: "
+            wanted = 20 if delivery.system == NAIVE.name else 10
+            yield Target(f"{what}{delivery.system} ÷ pushsvc", wanted, times)
+    for sending in outcome.frames:
+        for sent in sending.sent:
+            if sent.system == PUSHSVC.name:
+                what = f"CPU of a frame of {sending.size} bytes, {sending.transport}, "
+                what += f"{sending.clients:,} subscribers: pushsvc ÷ floor"
+                yield Target(what, 1.2, sent.times_floor.median, at_most=True)
+    for held in outcome.memory:
+        if held.transport != "longpoll":
+            what = f"KiB for an idle connection, {held.transport}, {held.clients:,} of them"
+            kib = held.footprints[0].bytes_per_connection / 1024
+            yield Target(what, 1.5, kib, at_most=True)
+    for crowd in outcome.storm:
+        what = f"handshakes per second of one core, {crowd.transport}"
+        yield Target(what, 3_000, crowd.answered[0].per_core)
+    for stall in outcome.stalled:
+        what = f"rise of the others' p99 while a tenth is stalled, {stall.transport}"
+        yield Target(what, 0.25, stalled.change(stall.endured[0]), at_most=True)
 
 
 def _print(outcome: Outcome, console: Console) -> None:
@@ -131,20 +165,17 @@ def _print(outcome: Outcome, console: Console) -> None:
         + f"; revision {facts.revision}",
         highlight=False,
     )
-    if outcome.fanout:
-        lines = [fanout.rows(each) for each in outcome.fanout]
-        _print_table(console, "Fan-out of a dashboard of 50 series", fanout.COLUMNS, lines, 3)
-    if outcome.ingest:
-        lines = [ingest.rows(each) for each in outcome.ingest]
-        _print_table(console, "Ingest", ingest.COLUMNS, lines, 3)
-    if outcome.memory:
-        lines = [memory.rows(each) for each in outcome.memory]
-        _print_table(console, "Memory", memory.COLUMNS, lines, 2)
+    for name, module in _BENCHMARKS.items():
+        found = getattr(outcome, name)
+        if found:
+            left = 3 if name in ("fanout", "ingest", "frames") else 2
+            lines = [module.rows(each) for each in found]
+            _print_table(console, _TITLES[name], module.COLUMNS, lines, left)
     for target in outcome.targets:
         verdict = "[green]reached[/]" if target.reached else "[red]missed[/]"
         console.print(
-            f"{verdict}: {target.what}: {target.measured:,.0f}, at least {target.wanted:,.0f} "
-            "wanted",
+            f"{verdict}: {target.what}: {target.measured:,.3g}, "
+            f"{'at most' if target.at_most else 'at least'} {target.wanted:,.3g} wanted",
             highlight=False,
         )
     for failure in outcome.failures:
@@ -173,17 +204,17 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description=(
-            "Measure the service beside the naive one (a handler, a channel and a send per client "
-            "and sample), interleaved in one run. Each server runs on one core and the load on "
-            "another; figures are medians of rounds. All samples are checked: each client must "
-            "get each one once and in order."
+            "Measure the service beside the bare socket, its peers and the naive service (a "
+            "handler, a channel and a send per client and sample), interleaved in one run. Each "
+            "server runs on one core and the load on another; figures are medians of rounds. All "
+            "samples are checked: each client must get each one once and in order."
         ),
         epilog="Exit status: 0 if all was measured, 1 if a case failed, 130 if interrupted.",
     )
     parser.add_argument(
         "what",
         nargs="*",
-        metavar="fanout|ingest|memory",
+        metavar="|".join(_BENCHMARKS),
         help="what to measure (default: all of it)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer cases, in about two minutes")
@@ -195,11 +226,10 @@ def _arguments() -> argparse.Namespace:
         help="where to write the figures (default: %(default)s)",
     )
     arguments = parser.parse_args()
-    known = ("fanout", "ingest", "memory")
     for name in arguments.what:
-        if name not in known:
-            parser.error(f"there is no benchmark {name}: choose from {', '.join(known)}")
-    arguments.what = arguments.what or known
+        if name not in _BENCHMARKS:
+            parser.error(f"there is no benchmark {name}: choose from {', '.join(_BENCHMARKS)}")
+    arguments.what = arguments.what or list(_BENCHMARKS)
     return arguments
 
 
@@ -209,6 +239,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=None if sys.stdout.isatty() else 160)
     outcome = Outcome(machine(), arguments.quick)
+    for system in (FLOOR_C, BROADCAST, NCHAN):
+        if (reason := system.missing()) is not None:
+            console.print(f"without {system.name}: {reason}", style="yellow")
     began = time.monotonic()
     status = 0
     try:

@@ -26,6 +26,7 @@ import msgspec
 
 from tests.bench import transport
 from tests.bench.process import cpu_seconds
+from tests.bench.publisher import PATIENCE, Publish, Publisher
 from tests.bench.sequence import (
     Disorder,
     Hop,
@@ -42,8 +43,6 @@ _TOGETHER_PERIOD = 0.125
 held back by the tick before it."""
 _SETTLE = 0.05
 """Seconds of quiet before the server's CPU clock is read: what a send leaves behind is its too."""
-_PATIENCE = 60.0
-"""Seconds without a byte after which what is missing is taken for lost."""
 _HANDSHAKES = 64
 """Handshakes at the same time: fewer than the shortest backlog."""
 
@@ -67,7 +66,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     series: int = 50
     name: str = "bench"
     """Name of the metric."""
-    publish: str = "/v1/samples"
+    publish: Publish = "samples"
+    pad: int = 0
+    """Bytes that each sample has at the least."""
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +76,8 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     pattern: Pattern
     seconds: float
+    stalled: int = 0
+    """So many subscribers take no more bytes from the beginning on; they are gone after it."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -115,40 +118,6 @@ class _Subscriber:
         self.ready = False
 
 
-class Publisher:
-    """One keep-alive connection that posts samples, one request at a time."""
-
-    def __init__(self, job: Job) -> None:
-        self.sock = socket.create_connection((job.host, job.port), timeout=_PATIENCE)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.waiting = False
-        self._answers = transport.PollReader()
-        self._head = (
-            f"POST {job.publish} HTTP/1.1\r\nHost: {job.host}:{job.port}\r\n"
-            "Content-Type: application/json\r\nContent-Length: "
-        ).encode()
-        self._samples = [
-            f'{{"name":"{job.name}","labels":{{"host":"web-{n:03}","region":"eu-1"}},"value":'
-            for n in range(job.series)
-        ]
-
-    def post(self, numbers: range) -> None:
-        """Publish these numbers in one batch."""
-        series = len(self._samples)
-        samples = ",".join(f"{self._samples[n % series]}{n}}}" for n in numbers)
-        body = f'{{"samples":[{samples}]}}'.encode()
-        self.waiting = True
-        self.sock.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
-
-    def receive(self) -> None:
-        """Read what there is of the answer."""
-        data = self.sock.recv(65536)
-        if not data:
-            raise transport.Broken("the server closed the publisher's connection")
-        if self._answers.feed(data):
-            self.waiting = False
-
-
 class Load:
     """The subscribers, the publisher and the loop that serves them."""
 
@@ -161,6 +130,7 @@ class Load:
         self._sequence = Sequence(job.series, read)
         self._subscribers: dict[int, _Subscriber] = {}
         self._ready = 0
+        self._taking = job.clients  # subscribers that are to be given everything
         self._delivered = 0
         self._arrivals: list[tuple[int, Hop]] = []
         self._epoll = select.epoll()
@@ -188,7 +158,7 @@ class Load:
 
     def _subscribe(self) -> None:
         job = self._job
-        sock = socket.create_connection((job.host, job.port), timeout=_PATIENCE)
+        sock = socket.create_connection((job.host, job.port), timeout=PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(self._request(None))
         sock.setblocking(False)
@@ -263,11 +233,11 @@ class Load:
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():
-            if not self._turn(_PATIENCE):
+            if not self._turn(PATIENCE):
                 behind = self._job.clients - self._ready or len(
                     {s.place.expected for s in self._subscribers.values()}
                 )
-                raise Disorder(f"nothing came for {_PATIENCE:.0f} s ({behind} clients wait)")
+                raise Disorder(f"nothing came for {PATIENCE:.0f} s ({behind} clients wait)")
 
     def _until_time(self, deadline: float) -> None:
         while (left := deadline - time.monotonic()) > 0:
@@ -301,6 +271,7 @@ class Load:
         first = len(self._sequence.stamps)
         while window.pattern == "spread" and len(self._publishers) < self._job.series:
             self._add_publisher()
+        stalled = self._stall(window.stalled)
         gc.collect()
         server_cpu, load_cpu = cpu_seconds(self._job.pid), time.process_time()
         began = time.monotonic()
@@ -313,6 +284,8 @@ class Load:
         load_cpu = time.process_time() - load_cpu
         self._settle()
         server_cpu = cpu_seconds(self._job.pid) - server_cpu
+        for sock in stalled:
+            sock.close()
         p50, p99, most = self._latencies()
         return Measured(
             published=len(self._sequence.stamps) - first,
@@ -327,8 +300,19 @@ class Load:
             max_ms=most,
         )
 
+    def _stall(self, count: int) -> list[socket.socket]:
+        """Have so many subscribers take no more bytes."""
+        stalled = [self._subscribers.pop(fd).sock for fd in list(self._subscribers)[:count]]
+        for sock in stalled:
+            self._epoll.unregister(sock)
+        self._taking -= len(stalled)
+        return stalled
+
     def _add_publisher(self) -> None:
-        publisher = Publisher(self._job)
+        job = self._job
+        publisher = Publisher(
+            job.host, job.port, job.publish, job.transport, job.name, job.series, job.pad
+        )
         self._publishers.append(publisher)
         self._answering[publisher.sock.fileno()] = publisher
         self._epoll.register(publisher.sock, select.EPOLLIN)
@@ -343,7 +327,7 @@ class Load:
     def _arrived(self, first: int, behind: int = 0) -> bool:
         """Whether clients lack, on average, at most `behind` of the samples since `first`."""
         published = len(self._sequence.stamps) - first
-        return self._delivered >= (published - behind) * self._job.clients
+        return self._delivered >= (published - behind) * self._taking
 
     def _publish_together(self, first: int, end: float) -> int:
         while True:

@@ -12,7 +12,7 @@ import msgspec
 
 from tests.bench.process import rss_bytes
 from tests.bench.report import ratio
-from tests.bench.systems import NAIVE, PUSHSVC, System
+from tests.bench.systems import BROADCAST, MOST_NAIVE, NAIVE, NCHAN, PUSHSVC, System
 
 _WARM = 20
 """Connections made and ended before, so that what is paid once isn't counted."""
@@ -46,7 +46,12 @@ class MemoryCase(msgspec.Struct, frozen=True):
 
     @property
     def systems(self) -> list[System]:
-        return [each for each in (PUSHSVC, NAIVE) if self.transport in each.transports]
+        everyone = (PUSHSVC, NAIVE) if self.clients <= MOST_NAIVE else (PUSHSVC,)
+        return [
+            each
+            for each in (*everyone, BROADCAST, NCHAN)
+            if self.transport in each.transports and each.missing() is None
+        ]
 
     @property
     def steps(self) -> int:
@@ -73,24 +78,28 @@ class MemoryCase(msgspec.Struct, frozen=True):
 
 
 def cases(*, quick: bool) -> list[MemoryCase]:
-    transports = ("websocket",) if quick else ("websocket", "sse", "ndjson", "longpoll")
-    return [MemoryCase(transport, 1000) for transport in transports]
+    if quick:
+        return [MemoryCase("websocket", 1000)]
+    return [
+        *(MemoryCase(transport, 1000) for transport in ("websocket", "sse", "ndjson", "longpoll")),
+        *(MemoryCase(transport, 15_000) for transport in ("websocket", "sse")),
+    ]
 
 
-COLUMNS = ("transport", "subscribers", "system", "per connection", "naive ÷ this", "idle server")
+COLUMNS = ("transport", "subscribers", "system", "per connection", "this ÷ pushsvc", "idle server")
 
 
 def rows(outcome: Memory) -> Iterator[tuple[str, ...]]:
     """The outcome as lines of a table with COLUMNS."""
     first = (outcome.transport, str(outcome.clients))
-    naive = {each.system: each.bytes_per_connection for each in outcome.footprints}.get(NAIVE.name)
+    ours = outcome.footprints[0].bytes_per_connection
     for footprint in outcome.footprints:
-        smaller = None if naive is None else naive / footprint.bytes_per_connection
+        larger = footprint.bytes_per_connection / ours
         yield (
             *first,
             footprint.system,
             f"{footprint.bytes_per_connection / 1024:.1f} KiB",
-            ratio(smaller),
+            ratio(larger),
             f"{footprint.rss_bytes / 2**20:.1f} MiB",
         )
         first = ("", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import subprocess
 import sys
@@ -75,6 +76,11 @@ class Process:
         line, _, self._rest = self._rest.partition(b"\n")
         return line
 
+    def has_spoken(self, timeout: float) -> bool:
+        """Whether there is something to hear, within so many seconds."""
+        assert self._child.stdout is not None
+        return b"\n" in self._rest or bool(select.select([self._child.stdout], [], [], timeout)[0])
+
     def last_words(self) -> str:
         """The end of what the child wrote to standard error."""
         return "\n".join(self._errors.read_text(errors="replace").strip().splitlines()[-8:])
@@ -88,7 +94,9 @@ class Process:
 def running(arguments: Sequence[str], cpu: int) -> Iterator[Process]:
     """Run Python with these arguments on one core; on leaving, the process is ended."""
     with (
-        tempfile.NamedTemporaryFile(prefix="bench-", suffix=".log") as errors,
+        # What it writes is gone with it, also where it becomes another program.
+        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
+        (Path(folder) / "stderr").open("wb") as errors,
         # In a session of its own, so that Ctrl-C reaches only this process, which ends the rest.
         subprocess.Popen(
             [sys.executable, *arguments],
@@ -96,6 +104,7 @@ def running(arguments: Sequence[str], cpu: int) -> Iterator[Process]:
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=ROOT,
+            env={**os.environ, "TMPDIR": folder},
             start_new_session=True,
         ) as child,
     ):

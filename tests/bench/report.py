@@ -46,9 +46,13 @@ class Target(msgspec.Struct, frozen=True):
     what: str
     wanted: float
     measured: float
+    at_most: bool = False
+    """Whether less is better."""
 
     @property
     def reached(self) -> bool:
+        if self.at_most:
+            return self.measured <= self.wanted
         return self.measured >= self.wanted
 
 
@@ -90,10 +94,10 @@ def _revision() -> str:
     return found.stdout.strip()
 
 
-def ratio(value: float | None) -> str:
+def ratio(value: float | None, *, digits: int = 1) -> str:
     if value is None:
         return "-"
-    return f"{value:.0f} x" if value >= 10 else f"{value:.1f} x"
+    return f"{value:.0f} x" if value >= 10 else f"{value:.{digits}f} x"
 
 
 def milliseconds(value: float) -> str:

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from tests.bench.load import Failure, Job, Measured, Ready, Window
+from tests.bench.peers import floor, nchan
 from tests.bench.process import LOAD_CPU, SERVER_CPU, Failed, Process, running
+from tests.bench.publisher import Publish
 
 _START = 20.0
 _ANSWER = 300.0
+MOST_NAIVE = 1_000
+"""Subscribers that the naive service is asked to serve: with more it measures only patience."""
 
 _Answer = TypeVar("_Answer", Ready, Measured)
 
 
-class System(msgspec.Struct, frozen=True, kw_only=True):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class System:
     """How to run a service, and how to talk to it."""
 
     name: str
     arguments: tuple[str, ...]
     """Of the Python that runs it. It prints a line with its URL when it takes connections."""
     transports: frozenset[str]
-    snapshot: bool
-    """As in Job."""
+    snapshot: bool = False
+    publish: Publish = "samples"
+    """Both as in Job."""
     subprotocol: str | None = None
+    missing: Callable[[], str | None] = lambda: None
+    """Why it can't be run here, if so."""
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Server]:
@@ -41,6 +53,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
             while found is None:
                 line = process.hear(_START).decode(errors="replace")
                 found = re.search(r"http://([0-9.]+):(\d+)", line)
+            _wait_listening(found[1], int(found[2]))
             try:
                 yield Server(self, process, found[1], int(found[2]))
             except Failed as error:
@@ -53,7 +66,10 @@ PUSHSVC = System(
     name="pushsvc",
     arguments=(
         *("-m", "pushsvc", "serve", "--host", "127.0.0.1", "--port", "0"),
-        *("--set", "log.level=warning"),
+        # Everyone comes at once here, and is to be let in.
+        *("--set", "log.level=warning", "--set", "limits.streams_per_second=1e6"),
+        *("--set", "limits.subscribers_per_address=20000"),
+        *("--set", "limits.samples_per_second=1e9"),
     ),
     transports=frozenset(("websocket", "sse", "ndjson", "longpoll")),
     snapshot=True,
@@ -61,10 +77,54 @@ PUSHSVC = System(
 )
 NAIVE = System(
     name="naive",
-    arguments=("-m", "tests.bench.naive"),
+    arguments=("-m", "tests.bench.peers.naive"),
     transports=frozenset(("websocket", "sse", "ndjson")),
-    snapshot=False,
 )
+BROADCAST = System(
+    name="websockets.broadcast",
+    arguments=("-m", "tests.bench.peers.broadcast"),
+    transports=frozenset(("websocket",)),
+    publish="websocket",
+    missing=lambda: None if find_spec("uvloop") else "uvloop isn't installed",
+)
+NCHAN = System(
+    name="nchan",
+    arguments=("-m", "tests.bench.peers.nchan"),
+    transports=frozenset(("websocket", "sse")),
+    publish="message",
+    missing=lambda: (
+        None
+        if nchan.NGINX and nchan.MODULE.exists()
+        else "nginx with nchan isn't installed (Debian: nginx-light libnginx-mod-nchan)"
+    ),
+)
+FLOOR = System(
+    name="floor",
+    arguments=("-m", "tests.bench.peers.floor"),
+    transports=frozenset(("websocket", "sse")),
+    publish="frame",
+)
+FLOOR_C = System(
+    name="floor in C",
+    arguments=("-m", "tests.bench.peers.floor", "--c"),
+    transports=frozenset(("websocket", "sse")),
+    publish="frame",
+    missing=lambda: None if floor.COMPILER else "there is no C compiler",
+)
+
+
+def _wait_listening(host: str, port: int) -> None:
+    """Some say where they will listen, and then become another program."""
+    deadline = time.monotonic() + _START
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=1.0).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise Failed(f"nothing listens on {host}:{port}: {error}") from None
+            time.sleep(0.05)
+        else:
+            return
 
 
 class Server:
@@ -78,7 +138,14 @@ class Server:
 
     @contextlib.contextmanager
     def subscribers(
-        self, transport: str, clients: int, *, name: str = "bench", max_hz: float | None = None
+        self,
+        transport: str,
+        clients: int,
+        *,
+        name: str = "bench",
+        max_hz: float | None = None,
+        series: int = 50,
+        pad: int = 0,
     ) -> Iterator[Subscribers]:
         """Connect clients that watch the metric `name`, from the load generator's core."""
         target = f"/v1/stream?select={quote(name)}"
@@ -94,6 +161,9 @@ class Server:
             snapshot=self.system.snapshot,
             clients=clients,
             name=name,
+            series=series,
+            publish=self.system.publish,
+            pad=pad,
         )
         arguments = ("-m", "tests.bench.load", msgspec.json.encode(job).decode())
         with running(arguments, LOAD_CPU) as process:
@@ -108,9 +178,14 @@ class Subscribers:
         self.ready = ready
         self.clients = clients
 
-    def measure(self, window: Window) -> Measured:
-        """Publish and receive for a while. Raises Failed if a sample was lost or doubled."""
+    def measure(self, window: Window, meanwhile: Callable[[], None] | None = None) -> Measured:
+        """Publish and receive for a while. Raises Failed if a sample was lost or doubled.
+
+        `meanwhile` is called about once a second until that is done.
+        """
         self._process.tell(msgspec.json.encode(window))
+        while meanwhile is not None and not self._process.has_spoken(1.0):
+            meanwhile()
         return _heard(self._process, Measured)
 
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
-_KEY = base64.b64encode(b"pushsvc-benchmark").decode()
+_KEY = base64.b64encode(b"pushsvc-bench-16").decode()
 _ACCEPT = base64.b64encode(
     hashlib.sha1(  # noqa: S324 - RFC 6455 wants this one
         _KEY.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -60,6 +60,38 @@ def request(transport: str, target: str, host: str, subprotocol: str | None = No
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+def client_message(payload: bytes) -> bytes:
+    """A text message of a client on a WebSocket, under a mask of zeros, which changes nothing."""
+    return b"\x81" + _length(len(payload), 0x80) + bytes(4) + payload
+
+
+def server_message(transport: str, document: bytes) -> bytes:
+    """A document on its way to a client, wrapped as the transport wants it."""
+    if transport == "websocket":
+        return b"\x81" + _length(len(document), 0) + document
+    body = b"data: %b\n\n" % document if transport == "sse" else document + b"\n"
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+def opening(transport: str) -> bytes:
+    """The head of a server's answer to `request`, made in advance: the key is always the same."""
+    if transport == "websocket":
+        return (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + _ACCEPT + b"\r\n\r\n"
+        )
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {ACCEPT[transport]}\r\n"
+    return head.encode() + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def _length(size: int, mask: int) -> bytes:
+    if size < 126:
+        return bytes((mask | size,))
+    if size < 65536:
+        return bytes((mask | 126,)) + size.to_bytes(2, "big")
+    return bytes((mask | 127,)) + size.to_bytes(8, "big")
+
+
 class Head:
     """The head of an HTTP response, which comes before everything else."""
 
@@ -74,9 +106,9 @@ class Head:
             name, _, value = line.partition(b":")
             self.fields[name.strip().lower()] = value.strip()
 
-    def expect(self, status: int) -> None:
-        if self.status != status:
-            raise Broken(f"HTTP {self.status} instead of {status}")
+    def expect(self, *statuses: int) -> None:
+        if self.status not in statuses:
+            raise Broken(f"HTTP {self.status} instead of {statuses[0]}")
 
 
 class WebSocketReader:
@@ -152,7 +184,8 @@ class WebSocketReader:
 
 
 class StreamReader:
-    """A chunked response (RFC 9112 section 7.1) that goes on, cut into documents by `separator`."""
+    """A response that goes on, cut into documents by `separator`: chunked (RFC 9112 section 7.1),
+    or without an end."""
 
     def __init__(self, separator: bytes, unwrap: Callable[[bytes], bytes | None]) -> None:
         """`unwrap` takes what stands between separators; None means it is no document."""
@@ -160,6 +193,7 @@ class StreamReader:
         self.clean = True
         self._separator = separator
         self._unwrap = unwrap
+        self._chunked = True
         self._raw = b""
         self._body = b""
 
@@ -175,11 +209,16 @@ class StreamReader:
                 return []
             head = Head(raw[:end])
             head.expect(200)
-            if head.fields.get(b"transfer-encoding", b"").lower() != b"chunked":
-                raise Broken("a stream that isn't chunked")
+            if b"content-length" in head.fields:
+                raise Broken("a stream that has an end")
+            self._chunked = head.fields.get(b"transfer-encoding", b"").lower() == b"chunked"
             self.opened = True
             raw = raw[end + 4 :]
-        raw = self._unchunk(raw)
+        if self._chunked:
+            raw = self._unchunk(raw)
+        else:
+            self._body += raw
+            raw = b""
         *whole, self._body = self._body.split(self._separator)
         self._raw = raw
         self.clean = not raw and not self._body
@@ -231,7 +270,7 @@ class PollReader:
         documents = []
         while (end := rest.find(b"\r\n\r\n")) >= 0:
             head = Head(rest[:end])
-            head.expect(200)
+            head.expect(200, 201, 202)
             stop = end + 4 + int(head.fields.get(b"content-length", b"-1"))
             if stop < end + 4:
                 raise Broken("an answer without a length")

@@ -1,5 +1,6 @@
 /** What stands between browsers and servers in the world, on loopback: a box that interferes. */
 
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
@@ -7,6 +8,8 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 export interface Interference {
   /** Answers 403 to every upgrade. */
   websocket?: boolean;
+  /** Takes every upgrade, and passes nothing on: it opens and never delivers. */
+  mute?: boolean;
   /** Keeps event streams to itself: the client never sees a byte of them. */
   eventStream?: boolean;
   /** Sent with every answer. */
@@ -86,6 +89,16 @@ export class Middlebox {
   private upgrade(request: http.IncomingMessage, socket: Socket, head: Buffer): void {
     if (this.interference.websocket) {
       socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    if (this.interference.mute) {
+      const accept = createHash('sha1')
+        .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+        .digest('base64');
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+          `Sec-WebSocket-Protocol: pushsvc.v1\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+      );
       return;
     }
     const onward = net.connect(Number(this.target.port), this.target.hostname, () => {

@@ -108,6 +108,12 @@ def test_errors_are_one_clear_line() -> None:
             (("serve", "--port", port), 1, f"can't listen on 127.0.0.1 port {port}: Address alr"),
             (("demo", "--port", port), 1, f"can't listen on 127.0.0.1 port {port}: Address alr"),
             (("serve", "--host", "nowhere.invalid"), 1, "can't listen on nowhere.invalid"),
+            (("serve", "--port", "0", "--statsd", "8125"), 2, "ingest.statsd must be HOST:PORT"),
+            (
+                ("serve", "--port", "0", "--statsd", "192.0.2.1:1"),
+                1,
+                "can't listen on 192.0.2.1 UDP port 1: ",
+            ),
             (("serve", "--port", "x"), 2, "--port: server.port must be a port"),
             (("serve", "--set", "limits"), 2, "is not SECTION.KEY=VALUE"),
             (("serve", "--config", "/nonexistent.toml"), 2, "/nonexistent.toml: No such file"),

@@ -9,6 +9,15 @@ from pushsvc.core.subscriber import Subscriber
 from tests.core.stream import documents
 from tests.core.world import Client, World
 
+RUNGS = (
+    "frames",
+    "frames_late",
+    "frames_replayed",
+    "subscribers_overtaken",
+    "gaps",
+    "samples_lost",
+)
+
 
 class TestSharing:
     def test_two_subscribers_are_given_the_same_frames(self) -> None:
@@ -57,6 +66,39 @@ class TestSharing:
             world.tick(1.0)
         assert len(documents(subscriber)) == 3
         assert subscriber.replayed == replayed
+
+    def test_each_rung_is_counted_while_its_client_is_there_and_after(self) -> None:
+        retention = Retention(samples=4)
+        world = World(pacing=Pacing(ring_frames=3), retention=retention)
+        clients = [world.subscribe() for _ in range(3)]
+        for client in clients:
+            documents(client)
+        before = world.hub.totals()
+        prompt, late, overtaken = clients
+        for value in range(10):
+            world.publish({"a": [float(value)]})
+            world.tick(1.0)
+            documents(prompt)
+            if value % 2:
+                documents(late)
+        documents(overtaken)
+
+        def since() -> dict[str, int]:
+            now = world.hub.totals()
+            return {name: now[name] - before[name] for name in RUNGS}
+
+        expected = {
+            "frames": 10 + 10 + 2,
+            "frames_late": 5,
+            "frames_replayed": 2,  # a gap, and what is left
+            "subscribers_overtaken": 1,
+            "gaps": 1,
+            "samples_lost": 6,
+        }
+        assert since() == expected
+        for client in clients:
+            world.hub.unsubscribe(client, now=world.now)
+        assert since() == expected
 
     def test_a_stalled_subscriber_costs_nothing(self) -> None:
         world = World(pacing=Pacing(ring_frames=4))

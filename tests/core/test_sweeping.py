@@ -47,7 +47,7 @@ class TestSweeping:
         assert len(world.hub.catalog) == 1
         self.sweep(world, 6.0)
         assert len(world.hub.catalog) == 0
-        assert world.hub.counts["series_expired"] == 1
+        assert world.hub.counts["series_gone"] == 1
 
     def test_a_silent_series_goes_and_the_others_stay(self) -> None:
         world = World(retention=Retention(seconds=1000.0, series_ttl=10.0))

@@ -128,10 +128,14 @@ class TestTime:
     def test_the_grace_period_has_room_for_the_drain(self, build: str) -> None:
         spec = pod(build)
         sleep = container(built(build))["lifecycle"]["preStop"]["sleep"]["seconds"]
-        server, stream = settings().server, settings().stream
+        server = settings().server
         assert sleep >= 5  # for proxies to hear of it
-        drain = max(server.shutdown_timeout, stream.goaway_spread)
+        drain = server.drain_delay + server.drain_timeout + server.shutdown_timeout
         assert sleep + drain + 20 <= spec["terminationGracePeriodSeconds"]
+
+    def test_a_full_pod_can_tell_everyone_to_go_in_time(self) -> None:
+        told = settings().stream.reconnects_per_second * settings().server.drain_timeout
+        assert told >= settings().limits.subscribers
 
     def test_load_balancers_drain_as_long_as_a_pod_does(self) -> None:
         grace = pod()["terminationGracePeriodSeconds"]

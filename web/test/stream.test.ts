@@ -1,91 +1,24 @@
 /** The stream on transports that do as they are told, in a time that is made up. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type Document, type Status, Stream } from '../src/client/index.ts';
-import type { End, Listener, Transport, TransportName } from '../src/client/transport.ts';
+import type { Document } from '../src/client/index.ts';
+import { HELLO, heartbeat, World } from './world.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
 });
 afterEach(() => {
   vi.useRealTimers();
+  vi.unstubAllGlobals();
 });
 
-const HELLO: Document = {
-  type: 'hello',
-  epoch: 'E',
-  session: 's',
-  heartbeat: 15,
-  granted: { max_hz: 10, merge: 'all', select: [] },
-};
-const heartbeat = (id: string): Document => ({ type: 'heartbeat', id, time: 0 });
-
-class Opened {
-  closed = false;
-  readonly transport: TransportName;
-  readonly url: URL;
-  readonly listener: Listener;
-
-  constructor(transport: TransportName, url: URL, listener: Listener) {
-    this.transport = transport;
-    this.url = url;
-    this.listener = listener;
+/** Time goes by, with a heartbeat each second. */
+function beat(world: World, link: World['link'], duration: number): void {
+  for (let passed = 0; passed < duration; passed += 1000) {
+    vi.advanceTimersByTime(1000);
+    link.listener.received(heartbeat('E.1'));
   }
-
-  get since(): string | null {
-    return this.url.searchParams.get('since');
-  }
-}
-
-class World {
-  readonly links: Opened[] = [];
-  readonly documents: Document[] = [];
-  readonly statuses: Status[] = [];
-  readonly stream: Stream;
-
-  constructor(names: readonly TransportName[] = ['websocket', 'sse', 'longpoll'], random = 0.5) {
-    const transports = names.map(
-      (name): Transport => ({
-        name,
-        hold: name === 'longpoll' ? 25 : 0,
-        open: (request, listener) => {
-          const link = new Opened(name, request(), listener);
-          this.links.push(link);
-          return {
-            close: () => {
-              link.closed = true;
-            },
-          };
-        },
-      }),
-    );
-    this.stream = new Stream({
-      url: new URL('http://test/v1/stream'),
-      query: { window: '15m', select: ['up', 'node_load1{host="a"}'], merge: 'envelope', maxHz: 5 },
-      transports,
-      onDocument: (document) => this.documents.push(document),
-      onStatus: (status) => this.statuses.push(status),
-      random: () => random,
-    });
-  }
-
-  get link(): Opened {
-    return this.links.at(-1)!;
-  }
-
-  get phase(): string {
-    return this.stream.status.phase;
-  }
-
-  receive(...documents: Document[]): void {
-    for (const document of documents) {
-      this.link.listener.received(document);
-    }
-  }
-
-  end(end: Partial<End> = {}): void {
-    this.link.listener.ended({ advice: 'back-off', reason: 'test', ...end });
-  }
+  expect(world.phase).toBe('live');
 }
 
 test('asks for what the query says, and from the cursor on when it has one', () => {
@@ -149,17 +82,188 @@ describe('transports', () => {
     expect(world.link.transport).toBe('websocket');
   });
 
-  test('goes on where one opens but never delivers', () => {
+  test('gives each a head start over the next, and keeps the first that delivers', () => {
     const world = new World();
     world.stream.start();
-    vi.advanceTimersByTime(5000);
+    expect(world.opened).toEqual(['websocket']);
+    vi.advanceTimersByTime(999);
+    expect(world.opened).toEqual(['websocket']);
+    vi.advanceTimersByTime(1);
+    expect(world.opened).toEqual(['websocket', 'sse']);
+    vi.advanceTimersByTime(1000);
+    expect(world.opened).toEqual(['websocket', 'sse', 'longpoll']);
+    const [websocket, sse, longpoll] = world.links;
+    websocket!.listener.received(HELLO);
+    expect([websocket!.closed, sse!.closed, longpoll!.closed]).toEqual([false, true, true]);
+    // What the losers still have on the way is dropped.
+    sse!.listener.received(heartbeat('E.9'));
+    longpoll!.listener.alive('E.9');
+    longpoll!.listener.ended({ advice: 'never', reason: 'too late' });
+    expect(world.documents).toEqual([HELLO]);
+    expect(world.stream.cursor).toBe(null);
+    expect(world.stream.status).toMatchObject({ phase: 'live', transport: 'websocket' });
+  });
+
+  test('goes on with another where one opens but never delivers', () => {
+    const world = new World();
+    world.stream.start();
+    vi.advanceTimersByTime(2000);
+    world.links[2]!.listener.alive('E.3');
     expect(world.links[0]!.closed).toBe(true);
-    expect(world.link.transport).toBe('sse');
-    vi.advanceTimersByTime(5000);
-    expect(world.link.transport).toBe('longpoll');
-    world.link.listener.alive('E.3');
     expect(world.stream.status).toMatchObject({ phase: 'live', transport: 'longpoll' });
     expect(world.stream.cursor).toBe('E.3');
+  });
+
+  test('gives up where all of them open and none delivers, and starts over', () => {
+    const world = new World();
+    world.stream.start();
+    vi.advanceTimersByTime(11_999);
+    expect(world.phase).toBe('connecting');
+    vi.advanceTimersByTime(1);
+    expect(world.stream.status).toMatchObject({
+      phase: 'waiting',
+      reason: 'the server does not answer',
+    });
+    expect(world.links.every(({ closed }) => closed)).toBe(true);
+    vi.advanceTimersByTime(750);
+    expect(world.link.transport).toBe('websocket');
+  });
+
+  test('does not ask the others what the server itself has answered', () => {
+    const world = new World();
+    world.stream.start();
+    world.end({ after: 3000 });
+    vi.advanceTimersByTime(2999);
+    expect(world.opened).toEqual(['websocket']);
+    vi.advanceTimersByTime(1);
+    expect(world.opened).toEqual(['websocket', 'websocket']);
+  });
+
+  test('the one that delivered goes first the next time, and on the next page', () => {
+    const storage = new Map<string, string>();
+    vi.stubGlobal('localStorage', {
+      getItem: (key: string) => storage.get(key) ?? null,
+      setItem: (key: string, value: string) => storage.set(key, value),
+    });
+    const first = new World();
+    first.stream.start();
+    vi.advanceTimersByTime(1000);
+    first.links[1]!.listener.received(HELLO);
+    first.stream.close();
+    const second = new World();
+    second.stream.start();
+    expect(second.opened).toEqual(['sse']);
+    vi.advanceTimersByTime(1000);
+    expect(second.opened).toEqual(['sse', 'websocket']);
+    second.stream.close();
+    // An hour later the network may be another one.
+    vi.advanceTimersByTime(3_600_000);
+    const third = new World();
+    third.stream.start();
+    expect(third.opened).toEqual(['websocket']);
+    third.stream.close();
+    storage.set('pushsvc.transports', 'not JSON');
+    const fourth = new World();
+    fourth.stream.start();
+    fourth.receive(HELLO);
+    expect(fourth.phase).toBe('live');
+  });
+
+  test('what works on one network is not what works on another', () => {
+    const connection = Object.assign(new EventTarget(), { type: 'wifi', effectiveType: '4g' });
+    vi.stubGlobal('navigator', { connection });
+    const world = new World();
+    world.stream.start();
+    world.end({ unusable: true });
+    world.receive(HELLO, heartbeat('E.1'));
+    world.stream.close();
+    world.stream.start();
+    expect(world.link.transport).toBe('sse');
+    world.receive(HELLO);
+    connection.type = 'cellular';
+    connection.dispatchEvent(new Event('change'));
+    // It looks at once whether a better one works here.
+    vi.advanceTimersByTime(0);
+    expect(world.link.transport).toBe('websocket');
+    world.stream.close();
+    world.stream.start();
+    expect(world.link.transport).toBe('websocket');
+  });
+
+  test('goes back to a better one without loss, when that works again', () => {
+    const world = new World();
+    world.stream.start();
+    world.end({ unusable: true });
+    const sse = world.link;
+    world.receive(HELLO, heartbeat('E.1'));
+    const shown = world.statuses.length;
+    beat(world, sse, 60_000);
+    expect(world.opened).toEqual(['websocket', 'sse', 'websocket']);
+    const probe = world.link;
+    expect(probe.since).toBe('E.1');
+    sse.listener.received(heartbeat('E.2'));
+    expect(sse.closed).toBe(false);
+    probe.listener.received(HELLO);
+    // Asked once more, from where the other one had come to.
+    expect([probe.closed, sse.closed]).toEqual([true, true]);
+    expect(world.link.transport).toBe('websocket');
+    expect(world.link.since).toBe('E.2');
+    world.receive(HELLO);
+    expect(world.stream.status.transport).toBe('websocket');
+    expect(new Set(world.statuses.slice(shown).map(({ phase }) => phase))).toEqual(
+      new Set(['live']),
+    );
+    expect(world.documents.filter((document) => 'id' in document)).toHaveLength(62);
+  });
+
+  test('tries a better one less and less often while it does not work', () => {
+    const world = new World();
+    world.stream.start();
+    world.end({ unusable: true });
+    const sse = world.link;
+    world.receive(HELLO, heartbeat('E.1'));
+    const tries: number[] = [];
+    for (let second = 1; second <= 1000; second += 1) {
+      const before = world.links.length;
+      beat(world, sse, 1000);
+      if (world.links.length > before) {
+        tries.push(second);
+        world.end({ unusable: true });
+      }
+    }
+    expect(tries).toEqual([60, 180, 420, 900]);
+    expect(sse.closed).toBe(false);
+  });
+
+  test('a better one that worked when it was tried and fails afterwards costs nothing', () => {
+    const world = new World();
+    world.stream.start();
+    world.end({ unusable: true });
+    const sse = world.link;
+    world.receive(HELLO, heartbeat('E.1'));
+    beat(world, sse, 60_000);
+    world.receive(HELLO);
+    expect(world.link.transport).toBe('websocket');
+    world.end({ unusable: true });
+    expect(world.link.transport).toBe('sse');
+    world.receive(HELLO);
+    expect(world.stream.status).toMatchObject({ phase: 'live', transport: 'sse' });
+  });
+
+  test('one that delivers its opening and then nothing is passed over', () => {
+    const world = new World();
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    vi.advanceTimersByTime(37_501);
+    expect(world.opened).toEqual(['websocket', 'sse']);
+    expect(world.link.since).toBe('E.1');
+  });
+
+  test('an explicit choice is all that is tried', () => {
+    const world = new World(['longpoll']);
+    world.stream.start();
+    vi.advanceTimersByTime(60_000);
+    expect(new Set(world.opened)).toEqual(new Set(['longpoll']));
   });
 
   test('blames none of them when the server is away', () => {
@@ -321,4 +425,338 @@ test('nothing happens after close, and start begins again with the cursor', () =
   expect(world.links.length).toBe(1);
   world.stream.start();
   expect(world.link.since).toBe('E.5');
+});
+
+describe('while nobody looks', () => {
+  test('asks for less, then lets go, and resumes with its cursor', () => {
+    const world = new World(['websocket']);
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.5'));
+    world.stream.attend('low');
+    expect(world.link.said).toEqual([
+      { type: 'watch', select: ['up', 'node_load1{host="a"}'], max_hz: 1 },
+    ]);
+    world.receive(HELLO, heartbeat('E.6'));
+    world.stream.attend('none');
+    expect(world.link.closed).toBe(true);
+    expect(world.stream.status).toMatchObject({ phase: 'paused', retryAt: null });
+    vi.advanceTimersByTime(3_600_000);
+    expect(world.links.length).toBe(1);
+    world.stream.attend('full');
+    expect(world.link.since).toBe('E.6');
+    expect(world.link.url.searchParams.get('max_hz')).toBe('5');
+    world.receive(HELLO);
+    expect(world.phase).toBe('live');
+    expect(world.link.said).toEqual([]);
+  });
+
+  test('does not even begin before somebody looks', () => {
+    const world = new World(['websocket']);
+    world.stream.attend('none');
+    world.stream.start();
+    expect(world.links.length).toBe(0);
+    expect(world.phase).toBe('paused');
+    world.stream.attend('low');
+    expect(world.link.url.searchParams.get('max_hz')).toBe('1');
+  });
+
+  test('is back at its rate when it is seen again', () => {
+    const world = new World(['websocket']);
+    world.stream.start();
+    world.stream.attend('low');
+    world.receive(HELLO);
+    expect(world.link.said).toHaveLength(1);
+    world.stream.attend('full');
+    vi.advanceTimersByTime(100);
+    expect(world.link.said.at(-1)).toMatchObject({ max_hz: 5 });
+  });
+
+  test('polls ask for less by themselves', () => {
+    const world = new World(['longpoll']);
+    world.stream.start();
+    world.link.listener.alive('E.1');
+    world.stream.attend('low');
+    expect(world.link.request().url.searchParams.get('max_hz')).toBe('1');
+    world.stream.attend('full');
+    expect(world.link.request().url.searchParams.get('max_hz')).toBe('5');
+  });
+
+  test.each(['online', 'pageshow', 'visibilitychange'])('%s ends a wait at once', (event) => {
+    const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+    vi.stubGlobal('window', page);
+    vi.stubGlobal('document', page);
+    const world = new World(['websocket'], 1);
+    world.stream.start();
+    world.receive(HELLO);
+    world.end();
+    page.visibilityState = 'hidden';
+    page.dispatchEvent(new Event(event));
+    expect(world.links.length).toBe(1);
+    page.visibilityState = 'visible';
+    page.dispatchEvent(new Event(event));
+    expect(world.links.length).toBe(2);
+    // What the server asked for still holds.
+    world.end({ after: 5000 });
+    page.dispatchEvent(new Event(event));
+    expect(world.links.length).toBe(2);
+    world.stream.close();
+    page.dispatchEvent(new Event(event));
+    vi.advanceTimersByTime(60_000);
+    expect(world.links.length).toBe(2);
+  });
+
+  test('a page that slept finds out at once that its link is dead', () => {
+    const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+    vi.stubGlobal('window', page);
+    vi.stubGlobal('document', page);
+    const world = new World(['websocket']);
+    world.stream.start();
+    world.receive(HELLO);
+    // Timers stand still in sleep.
+    vi.setSystemTime(Date.now() + 600_000);
+    page.dispatchEvent(new Event('pageshow'));
+    vi.advanceTimersByTime(0);
+    expect(world.links.length).toBe(2);
+  });
+});
+
+describe('a token', () => {
+  test('is shown with each request', () => {
+    const world = new World(['websocket'], 0.5, { token: 'secret' });
+    world.stream.start();
+    expect(world.link.request().token).toBe('secret');
+    world.end({ advice: 'never', unauthorized: true, reason: 'unknown token' });
+    expect(world.stream.status).toMatchObject({ phase: 'refused', reason: 'unknown token' });
+  });
+
+  test('is fetched, kept, and fetched once more when it is refused', async () => {
+    const tokens = ['first', 'second', 'third'];
+    const token = vi.fn(async () => tokens.shift()!);
+    const world = new World(['websocket'], 0, { token });
+    world.stream.start();
+    expect(world.links.length).toBe(0);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(world.link.request().token).toBe('first');
+    world.receive(HELLO);
+    world.end();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(world.link.request().token).toBe('first');
+    world.end({ advice: 'never', unauthorized: true, reason: 'expired' });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(world.link.request().token).toBe('second');
+    world.end({ advice: 'never', unauthorized: true, reason: 'expired' });
+    expect(world.phase).toBe('refused');
+    expect(token).toHaveBeenCalledTimes(2);
+    world.stream.retryNow();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(world.link.request().token).toBe('third');
+  });
+
+  test('that cannot be fetched is asked for again later, with the reason told', async () => {
+    let broken = true;
+    const token = async () => {
+      if (broken) {
+        throw new Error('the login service is down');
+      }
+      return 'here';
+    };
+    const world = new World(['websocket'], 0, { token });
+    world.stream.start();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(world.stream.status).toMatchObject({
+      phase: 'waiting',
+      reason: 'there is no token: the login service is down',
+    });
+    broken = false;
+    await vi.advanceTimersByTimeAsync(500);
+    expect(world.link.request().token).toBe('here');
+  });
+
+  test('that never comes is given up', async () => {
+    const world = new World(['websocket'], 0, { token: () => new Promise<string>(() => {}) });
+    world.stream.start();
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(world.stream.status).toMatchObject({
+      phase: 'waiting',
+      reason: 'there is no token: fetching it took too long',
+    });
+  });
+
+  test('that expires is fetched anew, but not again and again', async () => {
+    let count = 0;
+    const world = new World(['websocket'], 0, { token: async () => `token ${++count}` });
+    const refuse = () => world.end({ advice: 'back-off', unauthorized: true, reason: 'expired' });
+    world.stream.start();
+    await vi.advanceTimersByTimeAsync(0);
+    for (const round of [1, 2, 3]) {
+      expect(world.link.request().token).toBe(`token ${round}`);
+      world.receive(HELLO, heartbeat(`E.${round}`));
+      await vi.advanceTimersByTimeAsync(6_000);
+      refuse();
+      await vi.advanceTimersByTimeAsync(0);
+    }
+    // This one is refused as soon as it is shown.
+    world.receive(HELLO);
+    refuse();
+    expect(world.phase).toBe('waiting');
+    expect(count).toBe(4);
+  });
+
+  test('that comes after the stream was closed opens nothing', async () => {
+    const world = new World(['websocket'], 0, { token: async () => 'late' });
+    world.stream.start();
+    world.stream.close();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(world.links.length).toBe(0);
+  });
+});
+
+describe('changing what is shown', () => {
+  const query = (...select: string[]) => ({ select, window: '15m', merge: 'all' as const });
+
+  test('what is added is asked for on the link, with its window', () => {
+    const world = new World(['websocket'], 0, { query: query('a') });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    expect(world.stream.change(query('a', 'b'))).toBe(true);
+    expect(world.link.said).toEqual([
+      { type: 'watch', select: ['a', 'b'], window: '15m', max_hz: 10 },
+    ]);
+    world.receive(HELLO, { type: 'points', id: 'E.2', points: [] });
+    world.end();
+    vi.advanceTimersByTime(500);
+    expect(world.link.url.searchParams.getAll('select')).toEqual(['a', 'b']);
+  });
+
+  test('what is asked for one by one is said together', () => {
+    const world = new World(['websocket'], 0, { query: query('a') });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    const select = ['a'];
+    for (let n = 0; n < 30; n += 1) {
+      select.push(`b${n}`);
+      world.stream.change(query(...select));
+      vi.advanceTimersByTime(10);
+    }
+    vi.advanceTimersByTime(100);
+    expect(world.link.said.length).toBeLessThanOrEqual(5);
+    expect(world.link.said.at(-1)!.select).toEqual(select);
+    // All is there once all was answered, and not before.
+    for (const [index] of world.link.said.entries()) {
+      expect(world.link.request().url.searchParams.getAll('select')).toEqual(['a']);
+      world.receive(HELLO, heartbeat(`E.${index + 2}`));
+    }
+    expect(world.link.request().url.searchParams.getAll('select')).toEqual(select);
+  });
+
+  test('what is left out and wanted again at once comes with its history', () => {
+    const world = new World(['websocket'], 0, { query: query('a', 'b') });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.stream.change(query('b', 'a', 'c'));
+    world.stream.change(query('a', 'c'));
+    world.stream.change(query('a', 'b', 'c'));
+    vi.advanceTimersByTime(100);
+    expect(world.link.said.map(({ select }) => select)).toEqual([
+      ['b', 'a', 'c'],
+      ['a', 'c'],
+      ['a', 'b', 'c'],
+    ]);
+  });
+
+  test('a cursor that is true of nothing that is wanted is dropped', () => {
+    const world = new World(['websocket'], 0, { query: query('a') });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.stream.change(query('a', 'b'));
+    world.stream.change(query('b'));
+    world.end();
+    vi.advanceTimersByTime(500);
+    expect(world.link.url.searchParams.getAll('select')).toEqual(['b']);
+    expect(world.link.since).toBe(null);
+    world.receive(HELLO, heartbeat('E.2'));
+    expect(world.link.said).toEqual([]);
+    world.end();
+    vi.advanceTimersByTime(500);
+    expect(world.link.since).toBe('E.2');
+  });
+
+  test('is asked for again where the link ended before the history had come', () => {
+    const again: (readonly string[])[] = [];
+    const world = new World(['websocket'], 0, {
+      query: query('a'),
+      onAgain: (selectors) => again.push(selectors),
+    });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.stream.change(query('a', 'b'));
+    // The old view still ticks; then a part of the history, without a cursor of its own.
+    world.receive(heartbeat('E.2'), HELLO, { type: 'points', points: [] });
+    world.end();
+    vi.advanceTimersByTime(500);
+    expect(world.link.url.searchParams.getAll('select')).toEqual(['a']);
+    expect(world.link.since).toBe('E.2');
+    world.receive(HELLO);
+    expect(again).toEqual([['b']]);
+    expect(world.link.said).toMatchObject([{ select: ['a', 'b'], window: '15m' }]);
+  });
+
+  test('leaving something out needs nothing, on any transport', () => {
+    const world = new World(['longpoll'], 0, { query: query('a', 'b') });
+    world.stream.start();
+    world.link.listener.alive('E.1');
+    expect(world.stream.change(query('b'))).toBe(true);
+    expect(world.link.request().url.searchParams.getAll('select')).toEqual(['b']);
+    expect(world.stream.change(query('b', 'c'))).toBe(false);
+    expect(world.link.request().url.searchParams.getAll('select')).toEqual(['b']);
+  });
+
+  test('what is refused is left out, and the rest goes on', () => {
+    const out: unknown[] = [];
+    const world = new World(['websocket'], 0, {
+      query: query('a'),
+      onLeftOut: (selectors, end) => out.push([selectors, end?.reason]),
+    });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.stream.change(query('a', 'b'));
+    world.end({ advice: 'never', reason: 'no room for b' });
+    expect(out).toEqual([[['b'], 'no room for b']]);
+    expect(world.phase).toBe('connecting');
+    expect(world.link.since).toBe('E.1');
+    world.receive(HELLO);
+    expect(world.link.said).toEqual([]);
+  });
+
+  test('what a link of another kind can not add is handed back', () => {
+    const out: unknown[] = [];
+    const world = new World(['websocket', 'longpoll'], 0, {
+      query: query('a'),
+      onLeftOut: (selectors, end) => out.push([selectors, end]),
+    });
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.end();
+    world.stream.change(query('a', 'b'));
+    vi.advanceTimersByTime(500);
+    world.end({ unusable: true });
+    world.link.listener.alive('E.2');
+    expect(out).toEqual([[['b'], null]]);
+  });
+});
+
+test('measures the round trip, and how old the newest sample is', async () => {
+  const measured = [40, null, 50];
+  const world = new World(['websocket'], 0, { measure: async () => measured.shift() ?? null });
+  world.stream.start();
+  world.receive(HELLO);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(world.stream.status).toMatchObject({ roundTrip: 40, lag: null });
+  world.receive({ type: 'points', id: 'E.1', points: [[1, Date.now() - 250, 1]] });
+  expect(world.stream.status.lag).toBe(250);
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(world.stream.status.roundTrip).toBe(null);
+  world.receive(heartbeat('E.2'));
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(world.stream.status.roundTrip).toBe(50);
 });

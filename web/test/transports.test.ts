@@ -33,11 +33,16 @@ class Ear implements Listener {
   }
 }
 
-const url = () => new URL('http://test/v1/stream');
+const url = (token: string | null = null) => {
+  return () => ({ url: new URL('http://test/v1/stream'), token });
+};
+let requests: { url: URL; init: RequestInit }[] = [];
 const answer = (...responses: (Response | Error)[]): string[] => {
   const asked: string[] = [];
-  vi.stubGlobal('fetch', async (input: URL) => {
+  requests = [];
+  vi.stubGlobal('fetch', async (input: URL, init: RequestInit) => {
     asked.push(input.search);
+    requests.push({ url: input, init });
     const response = responses.shift() ?? new TypeError('no network');
     if (response instanceof Error) {
       throw response;
@@ -109,7 +114,7 @@ describe('SSE', () => {
       }),
     );
     const ear = new Ear();
-    sse.open(url, ear);
+    sse.open(url(), ear);
     expect(await ear.end).toMatchObject({ advice: 'back-off' });
     expect(ear.documents).toEqual([{ type: 'heartbeat', id: 'E.1', time: 0 }]);
   });
@@ -119,7 +124,8 @@ describe('SSE', () => {
       problem(400, 'selector'),
       { advice: 'never', code: 'selector', reason: 'because of selector' },
     ],
-    [problem(401, 'token'), { advice: 'never' }],
+    [problem(401, 'token'), { advice: 'never', unauthorized: true }],
+    [problem(403, 'scope'), { advice: 'never' }],
     [problem(406, 'accept'), { advice: 'back-off', unusable: true }],
     [problem(503, 'full', { 'Retry-After': '5' }), { advice: 'back-off', after: 5000 }],
     [new Response('<html>', { status: 502 }), { advice: 'back-off' }],
@@ -128,9 +134,39 @@ describe('SSE', () => {
   ])('ends as the answer says', async (response, end) => {
     answer(response);
     const ear = new Ear();
-    sse.open(url, ear);
+    sse.open(url(), ear);
     expect(await ear.end).toMatchObject(end);
   });
+});
+
+test('an event that has no end is no event', () => {
+  const parser = new EventParser(() => {});
+  const part = 'x'.repeat(1024 * 1024);
+  expect(() => {
+    for (let n = 0; n < 65; n += 1) {
+      parser.feed(part);
+    }
+  }).toThrow(SyntaxError);
+});
+
+test('over HTTP the token is a header, also of what is said to a stream by its side', async () => {
+  const never = new ReadableStream();
+  const stream = new Response(never, { headers: { 'Content-Type': 'text/event-stream' } });
+  answer(stream, Response.json({ granted: {} }), problem(404, 'session'), new TypeError('no'));
+  const link = sse.open(url('s3cret'), new Ear());
+  expect(await link.watch!({ type: 'watch', max_hz: 1 }, 'abc')).toBe(null);
+  const [, said] = requests;
+  expect(String(said!.url)).toBe('http://test/v1/stream/abc');
+  expect(said!.init).toMatchObject({ method: 'POST', body: '{"type":"watch","max_hz":1}' });
+  for (const { init } of requests) {
+    expect(new Headers(init.headers).get('Authorization')).toBe('Bearer s3cret');
+  }
+  const refused = await link.watch!({ type: 'watch', max_hz: 1 }, 'abc');
+  expect(refused).toMatchObject({ unusable: true, reason: 'because of session' });
+  expect(await link.watch!({ type: 'watch', max_hz: 1 }, 'abc')).toMatchObject({
+    advice: 'back-off',
+  });
+  link.close();
 });
 
 describe('long polling', () => {
@@ -141,7 +177,7 @@ describe('long polling', () => {
       problem(503, 'draining'),
     );
     const ear = new Ear();
-    longpoll.open(url, ear);
+    longpoll.open(url(), ear);
     expect(await ear.end).toMatchObject({ advice: 'back-off', code: 'draining' });
     expect(asked).toEqual(['?wait=1', '?wait=25', '?wait=25']);
     expect(ear.documents).toEqual([{ type: 'gap', id: 'E.1', lost: 1 }]);
@@ -157,10 +193,17 @@ describe('WebSocket', () => {
     onclose: (event: { code: number; reason: string }) => void = () => {};
     closedWith: number | undefined;
     readonly url: string;
+    readonly protocols: string[];
+    readonly sent: string[] = [];
 
-    constructor(address: URL) {
+    constructor(address: URL, protocols: string[]) {
       this.url = String(address);
+      this.protocols = protocols;
       FakeSocket.last = this;
+    }
+
+    send(text: string): void {
+      this.sent.push(text);
     }
 
     close(code?: number): void {
@@ -171,9 +214,32 @@ describe('WebSocket', () => {
   const opened = (): [FakeSocket, Ear] => {
     vi.stubGlobal('WebSocket', FakeSocket);
     const ear = new Ear();
-    websocket.open(url, ear);
+    websocket.open(url(), ear);
     return [FakeSocket.last, ear];
   };
+
+  test('a token travels as a subprotocol, since a page can set no headers', () => {
+    vi.stubGlobal('WebSocket', FakeSocket);
+    websocket.open(url('tök?n>'), new Ear());
+    expect(FakeSocket.last.protocols).toEqual(['pushsvc.v1', 'pushsvc.token.dMO2az9uPg']);
+    websocket.open(url(), new Ear());
+    expect(FakeSocket.last.protocols).toEqual(['pushsvc.v1']);
+  });
+
+  test('a token that has expired is told apart from other refusals', async () => {
+    const [socket, ear] = opened();
+    socket.onopen();
+    socket.onmessage!({ data: '{"type":"error","code":"token","message":"it has expired"}' });
+    socket.onclose({ code: 1008, reason: 'token' });
+    expect(await ear.end).toMatchObject({ advice: 'never', unauthorized: true });
+  });
+
+  test('says what is to be shown', async () => {
+    vi.stubGlobal('WebSocket', FakeSocket);
+    const link = websocket.open(url(), new Ear());
+    expect(await link.watch!({ type: 'watch', select: ['up'], max_hz: 2 }, 's')).toBe(null);
+    expect(FakeSocket.last.sent).toEqual(['{"type":"watch","select":["up"],"max_hz":2}']);
+  });
 
   test('one that never opens is not usable here', async () => {
     const [socket, ear] = opened();
@@ -207,7 +273,7 @@ describe('WebSocket', () => {
     vi.stubGlobal('WebSocket', FakeSocket);
     const ear = new Ear();
     const ended = vi.spyOn(ear, 'ended');
-    websocket.open(url, ear).close();
+    websocket.open(url(), ear).close();
     FakeSocket.last.onclose({ code: 1000, reason: '' });
     expect(FakeSocket.last.closedWith).toBe(1000);
     expect(ended).not.toHaveBeenCalled();

@@ -15,7 +15,7 @@ export async function endOfResponse(response: Response): Promise<End> {
   if ([404, 405, 406, 415].includes(status)) {
     return { advice: 'back-off', ...why, unusable: true };
   }
-  return { advice: 'never', ...why };
+  return { advice: 'never', ...why, ...(status === 401 ? { unauthorized: true } : {}) };
 }
 
 /** The end that a failed fetch is: the network doesn't say why, and nor does the browser. */

@@ -1,3 +1,5 @@
+/** What the page uses: the library, and under it the stream and its documents. */
+
+export * from './library.ts';
 export type * from './protocol.ts';
-export { type Phase, type Status, Stream, type StreamOptions } from './stream.ts';
-export type { TransportName } from './transport.ts';
+export { Stream, type StreamOptions } from './stream.ts';

@@ -1,6 +1,6 @@
 import { endOfFailure, endOfResponse } from './http.ts';
-import type { Document } from './protocol.ts';
-import type { Listener, Transport } from './transport.ts';
+import { type Document, headers } from './protocol.ts';
+import type { Listener, Request, Transport } from './transport.ts';
 
 const WAIT_SECONDS = 25;
 
@@ -20,16 +20,16 @@ export const longpoll: Transport = {
   },
 };
 
-async function run(request: () => URL, listener: Listener, signal: AbortSignal): Promise<void> {
+async function run(request: () => Request, listener: Listener, signal: AbortSignal): Promise<void> {
   // The first answer comes soon even if there is no news: it tells that polling works.
   let wait = 1;
   try {
     while (!signal.aborted) {
-      const url = request();
+      const { url, token } = request();
       url.searchParams.set('wait', String(wait));
       wait = WAIT_SECONDS;
       const response = await fetch(url, {
-        headers: { Accept: 'application/json' },
+        headers: headers(token, { Accept: 'application/json' }),
         cache: 'no-store',
         signal,
       });

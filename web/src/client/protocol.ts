@@ -90,7 +90,38 @@ export interface Query {
   readonly merge?: Merge;
 }
 
+/** Change what a live stream shows; what is left out stays as it is. */
+export interface Watch {
+  readonly type: 'watch';
+  readonly select?: readonly string[];
+  /** History wanted of series that were not watched before. */
+  readonly window?: string;
+  readonly max_hz?: number;
+}
+
 export const SUBPROTOCOL = 'pushsvc.v1';
+
+/**
+ * The subprotocols a WebSocket offers. A page can't set headers on one, so that its token travels
+ * as an entry of its own, which the server reads and never chooses.
+ */
+export function subprotocols(token: string | null): string[] {
+  if (token === null) {
+    return [SUBPROTOCOL];
+  }
+  const bytes = String.fromCharCode(...new TextEncoder().encode(token));
+  const encoded = btoa(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  return [SUBPROTOCOL, `pushsvc.token.${encoded}`];
+}
+
+/** The headers of a request over HTTP. */
+export function headers(token: string | null, more: Readonly<Record<string, string>>): Headers {
+  const all = new Headers(more);
+  if (token !== null) {
+    all.set('Authorization', `Bearer ${token}`);
+  }
+  return all;
+}
 
 /** The stream's URL for a query, from `since` on if there is a cursor. */
 export function streamUrl(base: URL, query: Query, since: string | null): URL {

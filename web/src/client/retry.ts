@@ -11,6 +11,15 @@ export function adviceOfClose(code: number): Advice {
   return code >= 4200 && code < 4300 ? 'at-once' : 'back-off';
 }
 
+/** Close codes and problems that another token may cure: the server says which it was. */
+export function aboutToken(closeCode: number, code: string | undefined): boolean {
+  return (
+    closeCode === 4001 ||
+    closeCode === 4101 ||
+    /token|unauthori[sz]ed|expired|credential/.test(code ?? '')
+  );
+}
+
 const LEAST_MS = 500;
 const MOST_MS = 20_000;
 

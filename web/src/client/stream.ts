@@ -1,83 +1,120 @@
 /** A stream that stays: one cursor carried over transports, drops and restarts of the server. */
 
+import { Credentials, type TokenSource } from './credentials.ts';
+import { Intent } from './intent.ts';
 import { longpoll } from './longpoll.ts';
+import { Network, onNetworkChange } from './network.ts';
+import { onReturn, type Presence } from './presence.ts';
 import { type Document, type Query, streamUrl } from './protocol.ts';
+import { type Judge, Race } from './race.ts';
 import { backOff } from './retry.ts';
 import { sse } from './sse.ts';
-import type { End, Link, Transport, TransportName } from './transport.ts';
+import { IDLE, type Status } from './status.ts';
+import { TIMING, type Timing } from './timing.ts';
+import type { End, Link, Listener, Request, Transport } from './transport.ts';
+import { Upgrade } from './upgrade.ts';
+import { measureRoundTrip, Vitals } from './vitals.ts';
 import { websocket } from './websocket.ts';
-
-/**
- * connecting: a link is being opened. live: documents flow. waiting: cut, the next try is
- * planned. refused: the server won't have us, and trying again won't help. closed: by `close`.
- */
-export type Phase = 'connecting' | 'live' | 'waiting' | 'refused' | 'closed';
-
-/** How the stream is, for a page to show. Times are those of `Date.now()`. */
-export interface Status {
-  readonly phase: Phase;
-  /** Of the link that is live, or the last one that was. */
-  readonly transport: TransportName | null;
-  /** Tries since documents last flowed: 0 while they do. */
-  readonly attempt: number;
-  /** When the next try is planned, while waiting. */
-  readonly retryAt: number | null;
-  /** Since when the stream has been cut; null while it is live, and before it ever was. */
-  readonly cutSince: number | null;
-  /** Why it was cut or refused, in words. */
-  readonly reason: string;
-}
 
 export interface StreamOptions {
   readonly url: URL;
   readonly query?: Query;
   /** In order of preference. */
   readonly transports?: readonly Transport[];
+  readonly token?: TokenSource;
   readonly onDocument: (document: Document) => void;
   readonly onStatus?: (status: Status) => void;
+  /**
+   * These selectors, asked for by `change`, can't be added to this stream: the server refuses
+   * them, which `end` is about, or the link that it has now can't be told of them (null). The
+   * stream goes on without them.
+   */
+  readonly onLeftOut?: (selectors: readonly string[], end: End | null) => void;
+  /** What was asked for by `change` is asked for again: its history comes from the beginning. */
+  readonly onAgain?: (selectors: readonly string[]) => void;
+  readonly timing?: Partial<Timing>;
   readonly random?: () => number;
+  readonly measure?: (url: URL) => Promise<number | null>;
 }
 
-const OPENING_SECONDS = 5;
+/** All that this client speaks, in order of preference. */
+export const TRANSPORTS: readonly Transport[] = [websocket, sse, longpoll];
+
 /** A heartbeat that is this many times overdue will not come. */
 const PATIENCE = 2.5;
 const DEFAULT_HEARTBEAT = 15;
-/** A link that lived so long was no failure: the next attempt counts from the beginning. */
-const SETTLED_MS = 5_000;
-/** How long a transport that did not work is passed over. */
-const DEMOTED_MS = 60_000;
+/** Between two messages on a link. */
+const TELL_MS = 100;
+/** A link that goes silent and delivered nothing after so long only ever opened. */
+const BURST_MS = 2_000;
 
-/** Opens links one after the other. Nothing happens before `start`; `close` ends it for good. */
+/** The link that won, and what is known of it. */
+interface Live {
+  readonly transport: Transport;
+  readonly link: Link;
+  readonly since: number;
+  heardAt: number;
+  /** For saying something to it; null until its `hello`. */
+  session: string | null;
+  /** Answers to a `watch` that have not come, one that is about to be said included. */
+  asked: number;
+  /** When the last one was said. */
+  toldAt: number;
+  telling: ReturnType<typeof setTimeout> | undefined;
+  say: () => void;
+  /** Selectors of the view that the server has been told to show. */
+  shown: readonly string[];
+}
+
+/** Holds one link at a time. Nothing happens before `start`; `close` ends it for good. */
 export class Stream {
   /** The newest cursor, or null before the first. */
   cursor: string | null = null;
 
   private readonly options: StreamOptions;
   private readonly transports: readonly Transport[];
+  private readonly timing: Timing;
   private readonly random: () => number;
-  private readonly demotedUntil = new Map<TransportName, number>();
-  private current: Status = {
-    phase: 'closed',
-    transport: null,
-    attempt: 0,
-    retryAt: null,
-    cutSince: null,
-    reason: '',
-  };
-  private link: Link | null = null;
+  private readonly network: Network;
+  private readonly credentials: Credentials;
+  private readonly intent: Intent;
+  private readonly upgrade: Upgrade;
+  private readonly vitals: Vitals;
+  private current: Status = IDLE;
+  private race: Race | null = null;
+  private live: Live | null = null;
   private failures = 0;
-  private liveSince = 0;
   private heartbeat = DEFAULT_HEARTBEAT;
   private deadline = Number.POSITIVE_INFINITY;
-  private onDeadline: () => void = () => {};
   private notBefore = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private untested: Transport[] = [];
+  private unlisten: (() => void)[] = [];
+  /** Between two transports: the page need not see that nothing is open for a moment. */
+  private moving = false;
+  /** Counts what was begun, so that a token that comes late finds out that it does. */
+  private tries = 0;
 
   constructor(options: StreamOptions) {
     this.options = options;
-    this.transports = options.transports ?? [websocket, sse, longpoll];
+    this.transports = options.transports ?? TRANSPORTS;
+    this.timing = { ...TIMING, ...options.timing };
     this.random = options.random ?? Math.random;
+    this.network = new Network(this.timing);
+    this.credentials = new Credentials(options.token ?? null);
+    this.intent = new Intent(options.query ?? {});
+    this.upgrade = new Upgrade(
+      this.transports,
+      this.timing,
+      () => this.askToTry(),
+      (name) => {
+        this.network.worked(name);
+        this.moving = true;
+        this.connect();
+      },
+    );
+    const show = (change: Partial<Status>): void => this.show(change);
+    const measure = options.measure ?? measureRoundTrip;
+    this.vitals = new Vitals(options.url, this.timing.measure, measure, show);
   }
 
   get status(): Status {
@@ -87,14 +124,20 @@ export class Stream {
   /** Begin, or begin again after `close`. */
   start(): void {
     if (this.current.phase === 'closed') {
-      listen(this.wake, 'add');
-      this.connect();
+      this.unlisten = [onReturn(this.wake), onNetworkChange(this.moved)];
+      if (this.intent.presence === 'none') {
+        this.pause();
+      } else {
+        this.connect();
+      }
     }
   }
 
   /** Let go of the link and try no more. The cursor stays. */
   close(): void {
-    listen(this.wake, 'remove');
+    for (const undo of this.unlisten.splice(0)) {
+      undo();
+    }
     this.drop();
     this.show({ phase: 'closed', retryAt: null });
   }
@@ -102,66 +145,174 @@ export class Stream {
   /** Try now rather than when it was planned; does nothing while there is a link. */
   retryNow(): void {
     if (this.current.phase === 'waiting' || this.current.phase === 'refused') {
+      this.credentials.forget();
       this.connect();
     }
+  }
+
+  /** How much is needed now: all, less, or nothing until it is again. */
+  attend(presence: Presence): void {
+    const before = this.intent.presence;
+    this.intent.presence = presence;
+    if (presence === before || this.current.phase === 'closed') {
+      return;
+    }
+    if (presence === 'none') {
+      if (this.current.phase !== 'refused') {
+        this.pause();
+      }
+    } else if (this.current.phase === 'paused') {
+      this.failures = 0;
+      this.connect();
+    } else if (this.live !== null) {
+      this.tell(this.live);
+    }
+  }
+
+  private pause(): void {
+    this.drop();
+    this.show({ phase: 'paused', retryAt: null, reason: 'nobody is looking' });
+  }
+
+  /**
+   * Show something else: other selectors, or another rate. What was shown already goes on without
+   * loss; what is added begins with its window. Tells whether that can be done: a link that polls
+   * can leave something out, and not begin anything at a cursor of its own.
+   */
+  change(query: Query): boolean {
+    if (this.cursor === null && this.live === null) {
+      this.intent.replace(query);
+      if (this.race !== null) {
+        this.connect();
+      }
+      return true;
+    }
+    const { live } = this;
+    const added = this.intent.added(query);
+    if (added.length > 0 && live !== null) {
+      if (live.link.watch === undefined) {
+        return false;
+      }
+      // Left out a moment ago, and wanted again: its history comes only if the server was told.
+      const { missing } = this.intent;
+      if (added.some((one) => !missing.includes(one) && live.shown.includes(one))) {
+        this.sayNow(live);
+      }
+    }
+    this.intent.change(query);
+    if (live !== null) {
+      this.tell(live);
+    } else if (this.race !== null) {
+      this.connect();
+    }
+    return true;
   }
 
   /** The page is back, or the network: whatever timers were for, look at it now. */
   private readonly wake = (): void => {
-    if (typeof document !== 'undefined' && document.visibilityState === 'hidden') {
-      return;
-    }
     const now = Date.now();
     if (this.current.phase === 'waiting' && now >= this.notBefore) {
       this.failures = 0;
       this.connect();
-    } else if (now > this.deadline) {
-      this.onDeadline();
+    } else if (this.live !== null && now > this.deadline) {
+      this.overdue(this.live);
+    }
+  };
+
+  /** Another network: what did not work on the last one may work here. */
+  private readonly moved = (): void => {
+    this.network.forgive();
+    this.wake();
+    if (this.live !== null) {
+      this.upgrade.hurry(this.live.transport);
     }
   };
 
   private connect(): void {
-    const now = Date.now();
-    const usable = this.transports.filter(({ name }) => (this.demotedUntil.get(name) ?? 0) <= now);
-    this.untested = usable.length > 0 ? usable : [...this.transports];
-    this.show({ phase: 'connecting', attempt: this.failures + 1, retryAt: null });
-    this.open();
-  }
-
-  private open(): void {
     this.drop();
-    const transport = this.untested.shift()!;
-    let opened = false;
-    const arrived = (): void => {
-      if (!opened) {
-        opened = true;
-        this.opened(transport);
-      }
-      this.expect(this.heartbeat * PATIENCE + transport.hold, transport);
-    };
-    this.expect(OPENING_SECONDS + Math.min(transport.hold, OPENING_SECONDS), transport);
-    this.link = transport.open(
-      () => streamUrl(this.options.url, this.options.query ?? {}, this.cursor),
-      {
-        received: (document) => {
-          // An error only says why the link is about to end: that is no sign of life.
-          if (document.type !== 'error') {
-            arrived();
-          }
-          this.take(document);
-        },
-        alive: (id) => {
-          arrived();
-          this.cursor = id ?? this.cursor;
-        },
-        ended: (end) => this.ended(transport, end, opened),
-      },
-    );
+    if (!this.moving) {
+      this.show({ phase: 'connecting', attempt: this.failures + 1, retryAt: null });
+    }
+    const attempt = ++this.tries;
+    const token = this.credentials.get();
+    if (token instanceof Promise) {
+      token.then(
+        (token) => attempt === this.tries && this.open(token),
+        (error) => attempt === this.tries && this.noToken(error),
+      );
+    } else {
+      this.open(token);
+    }
   }
 
-  private opened(transport: Transport): void {
-    this.liveSince = Date.now();
-    this.demotedUntil.delete(transport.name);
+  private noToken(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.retryLater({ advice: 'back-off', reason: `there is no token: ${why}` });
+  }
+
+  private open(token: string | null): void {
+    if (this.intent.nothing) {
+      this.options.onAgain?.(this.intent.missing);
+      this.cursor = null;
+    }
+    if (this.cursor === null) {
+      this.intent.settle();
+    }
+    const request = this.asker(token);
+    const judge: Judge = {
+      won: (transport, link, failed) => {
+        this.race = null;
+        for (const { name } of failed) {
+          this.network.failed(name);
+        }
+        return this.won(transport, link);
+      },
+      lost: (end) => {
+        this.race = null;
+        this.network.forgive();
+        this.ended(end);
+      },
+      warned: (document) => this.options.onDocument(document),
+    };
+    this.race = new Race(this.network.order(this.transports), request, this.timing, judge);
+    this.race.start();
+  }
+
+  /** What links ask for: never more than the cursor is true of. */
+  private asker(token: string | null): () => Request {
+    return () => ({
+      url: streamUrl(this.options.url, this.intent.opening(), this.cursor),
+      token,
+    });
+  }
+
+  /** What a try of a better transport asks for; null while there is nothing to ask, or nobody. */
+  private askToTry(): (() => Request) | null {
+    const token = this.credentials.get();
+    const { presence, nothing } = this.intent;
+    if (this.cursor === null || nothing || token instanceof Promise || presence !== 'full') {
+      return null;
+    }
+    return this.asker(token);
+  }
+
+  private won(transport: Transport, link: Link): Listener {
+    const now = Date.now();
+    const live: Live = {
+      transport,
+      link,
+      since: now,
+      heardAt: now,
+      session: null,
+      asked: 0,
+      toldAt: Number.NEGATIVE_INFINITY,
+      telling: undefined,
+      say: () => {},
+      shown: this.intent.shown,
+    };
+    this.live = live;
+    this.moving = false;
+    this.network.worked(transport.name);
     this.show({
       phase: 'live',
       transport: transport.name,
@@ -169,90 +320,192 @@ export class Stream {
       retryAt: null,
       cutSince: null,
       reason: '',
+      code: '',
     });
+    this.upgrade.serving(transport);
+    this.vitals.start();
+    const { missing } = this.intent;
+    if (missing.length > 0 && link.watch === undefined) {
+      this.leaveOut(missing, null);
+    }
+    return {
+      received: (document) => {
+        // An error only says why the link is about to end: that is no sign of life.
+        if (document.type !== 'error') {
+          this.heard(live);
+        }
+        this.take(live, document);
+      },
+      alive: (id) => {
+        this.heard(live);
+        this.cursor = id ?? this.cursor;
+      },
+      ended: (end) => {
+        this.live = null;
+        clearTimeout(live.telling);
+        this.settle(live);
+        this.ended(end);
+      },
+    };
   }
 
-  private take(document: Document): void {
+  private heard(live: Live): void {
+    live.heardAt = Date.now();
+    clearTimeout(this.timer);
+    const patience = (this.heartbeat * PATIENCE + live.transport.hold) * 1000;
+    this.deadline = live.heardAt + patience;
+    this.timer = setTimeout(() => this.overdue(live), patience);
+  }
+
+  private take(live: Live, document: Document): void {
     if (document.type === 'hello') {
       this.heartbeat = document.heartbeat;
+      if (live.session === null) {
+        this.intent.granted(document.granted.max_hz);
+      }
+      this.greeted(live, document.session);
     }
     this.options.onDocument(document);
+    if (this.live !== live) {
+      return; // whoever was told closed this stream
+    }
     if ('id' in document && document.id !== undefined) {
       this.cursor = document.id;
+      if (live.asked === 0 && document.type !== 'gap' && live.session !== null) {
+        this.intent.settle();
+      }
     }
-    if (document.type === 'goaway') {
-      this.settle();
+    if (document.type === 'points') {
+      this.vitals.arrived(document.points.at(-1)?.[1]);
+    } else if (document.type === 'goaway') {
+      this.settle(live);
       this.notBefore = Date.now() + document.retry;
       this.wait(document.retry, 'the server is going away');
     }
   }
 
-  private ended(transport: Transport, end: End, opened: boolean): void {
-    this.link = null;
-    if (!opened && end.unusable === true) {
-      this.demote(transport);
-      if (this.untested.length > 0) {
-        this.open();
-        return;
-      }
-    } else if (!opened) {
-      // The server itself answered so, or nothing did: those that failed before it are not to
-      // blame.
-      this.demotedUntil.clear();
+  private greeted(live: Live, session: string): void {
+    if (live.session !== null) {
+      live.asked = Math.max(0, live.asked - 1);
+      return;
+    }
+    live.session = session;
+    const { missing, outdated } = this.intent;
+    if (missing.length > 0) {
+      this.options.onAgain?.(missing);
+    }
+    if (outdated) {
+      this.tell(live);
+    }
+  }
+
+  /** Tell a live link what is wanted. One that can't be told asks so with its next poll. */
+  private tell(live: Live): void {
+    const { watch } = live.link;
+    const { session } = live;
+    if (watch === undefined || session === null || live.telling !== undefined) {
+      return; // its hello makes up for it, or what is about to be said
+    }
+    live.asked += 1;
+    // A page that asks for a hundred things one by one is not to be taken for a flood.
+    const wait = live.toldAt + TELL_MS - Date.now();
+    live.say = () => {
+      const message = this.intent.watch();
+      live.toldAt = Date.now();
+      live.shown = message.select ?? [];
+      void watch(message, session).then((end) => this.told(live, end));
+    };
+    live.telling = setTimeout(() => this.sayNow(live), Math.max(0, wait));
+    if (wait <= 0) {
+      this.sayNow(live);
+    }
+  }
+
+  /** Say at once what is about to be said. */
+  private sayNow(live: Live): void {
+    if (live.telling !== undefined) {
+      clearTimeout(live.telling);
+      live.telling = undefined;
+      live.say();
+    }
+  }
+
+  private told(live: Live, end: End | null): void {
+    if (end === null || this.live !== live) {
+      return;
+    }
+    // The stream itself goes on as it was.
+    live.asked = Math.max(0, live.asked - 1);
+    const { missing } = this.intent;
+    if (missing.length > 0) {
+      // 404: this stream is at another server than the one that was asked.
+      this.leaveOut(missing, end.advice === 'never' ? end : null);
+    }
+  }
+
+  private leaveOut(selectors: readonly string[], end: End | null): void {
+    this.intent.leaveOut(selectors);
+    this.options.onLeftOut?.(selectors, end);
+  }
+
+  /** A link ended, or none could be opened. */
+  private ended(end: End): void {
+    const wasMoving = this.moving;
+    this.moving = false;
+    if (end.unauthorized === true && this.credentials.refused()) {
+      this.connect();
+      return;
     }
     const lost = end.code === 'cursor' && this.cursor !== null;
+    const { missing } = this.intent;
     if (lost) {
       // A cursor that the server can't have given is of no use: begin anew, and say so.
       this.options.onDocument({ type: 'gap', id: this.cursor!, lost: null });
       this.cursor = null;
+    } else if (end.advice === 'never' && missing.length > 0) {
+      // What worked before still does: it is what was added that is refused.
+      this.leaveOut(missing, end);
+      this.connect();
+      return;
     } else if (end.advice === 'never') {
       this.drop();
-      this.show({ phase: 'refused', retryAt: null, cutSince: this.cut(), reason: end.reason });
+      const { reason, code = end.unauthorized ? 'unauthorized' : '' } = end;
+      this.show({ phase: 'refused', retryAt: null, cutSince: this.cut(), reason, code });
       return;
     }
-    this.settle();
+    this.retryLater(wasMoving ? { ...end, advice: 'at-once' } : end);
+  }
+
+  private retryLater(end: End): void {
     const atOnce = end.advice === 'at-once' && this.failures === 0;
     const delay = atOnce ? 0 : backOff(this.failures, this.random);
     this.failures += 1;
     this.notBefore = Date.now() + (end.after ?? 0);
-    this.wait(Math.max(end.after ?? 0, delay), end.reason);
+    this.wait(Math.max(end.after ?? 0, delay), end.reason, end.code);
   }
 
   /** Nothing came for too long. */
-  private overdue(transport: Transport): void {
-    const wasLive = this.current.phase === 'live';
-    this.drop();
-    if (!wasLive) {
-      this.demote(transport);
-      if (this.untested.length > 0) {
-        this.open();
-        return;
-      }
+  private overdue(live: Live): void {
+    this.settle(live);
+    if (live.heardAt - live.since < BURST_MS && this.transports.length > 1) {
+      // It opened, and then delivered nothing: something on the way holds it back.
+      this.network.failed(live.transport.name);
     }
-    this.settle();
-    const delay = wasLive ? 0 : backOff(this.failures, this.random);
     this.failures += 1;
-    this.wait(delay, wasLive ? 'the connection went silent' : 'the server does not answer');
+    this.wait(0, 'the connection went silent');
   }
 
-  private demote(transport: Transport): void {
-    if (this.untested.length > 0) {
-      this.demotedUntil.set(transport.name, Date.now() + DEMOTED_MS);
-    } else {
-      // None works: that says more about the server than about any of them.
-      this.demotedUntil.clear();
-    }
-  }
-
-  private settle(): void {
-    if (this.current.phase === 'live' && Date.now() - this.liveSince >= SETTLED_MS) {
+  private settle(live: Live): void {
+    if (Date.now() - live.since >= this.timing.settled) {
       this.failures = 0;
+      this.credentials.accepted();
     }
   }
 
-  private wait(delay: number, reason: string): void {
+  private wait(delay: number, reason: string, code = ''): void {
     this.drop();
-    this.show({ phase: 'waiting', retryAt: Date.now() + delay, cutSince: this.cut(), reason });
+    const retryAt = Date.now() + delay;
+    this.show({ phase: 'waiting', retryAt, cutSince: this.cut(), reason, code });
     this.timer = setTimeout(() => this.connect(), delay);
   }
 
@@ -260,32 +513,21 @@ export class Stream {
     return this.current.phase === 'live' ? Date.now() : this.current.cutSince;
   }
 
-  private expect(seconds: number, transport: Transport): void {
-    clearTimeout(this.timer);
-    this.deadline = Date.now() + seconds * 1000;
-    this.onDeadline = () => this.overdue(transport);
-    this.timer = setTimeout(this.onDeadline, seconds * 1000);
-  }
-
   private drop(): void {
+    this.tries += 1;
     clearTimeout(this.timer);
+    this.upgrade.stop();
+    this.vitals.stop();
     this.deadline = Number.POSITIVE_INFINITY;
-    this.link?.close();
-    this.link = null;
+    this.race?.close();
+    this.race = null;
+    clearTimeout(this.live?.telling);
+    this.live?.link.close();
+    this.live = null;
   }
 
   private show(change: Partial<Status>): void {
     this.current = { ...this.current, ...change };
     this.options.onStatus?.(this.current);
   }
-}
-
-function listen(wake: () => void, how: 'add' | 'remove'): void {
-  if (typeof window === 'undefined') {
-    return;
-  }
-  const method = how === 'add' ? 'addEventListener' : 'removeEventListener';
-  window[method]('online', wake);
-  window[method]('pageshow', wake);
-  document[method]('visibilitychange', wake);
 }

@@ -1,6 +1,6 @@
 /** The seam between the stream, which knows cursors and patience, and what carries its bytes. */
 
-import type { Document } from './protocol.ts';
+import type { Document, Watch } from './protocol.ts';
 import type { Advice } from './retry.ts';
 
 export type TransportName = 'websocket' | 'sse' | 'longpoll';
@@ -16,6 +16,8 @@ export interface End {
   readonly after?: number;
   /** True where this transport can't work here, whatever the server's health: try another. */
   readonly unusable?: boolean;
+  /** True where it was the token that was refused, or missed: another one may be let in. */
+  readonly unauthorized?: boolean;
 }
 
 /** What a transport tells of its link. After `ended` it tells nothing more. */
@@ -26,9 +28,21 @@ export interface Listener {
   ended(end: End): void;
 }
 
+/** What is asked for, and who asks. */
+export interface Request {
+  readonly url: URL;
+  readonly token: string | null;
+}
+
 /** One connection, or one run of polls. Closing it is silent: `ended` is not called. */
 export interface Link {
   close(): void;
+  /**
+   * Have a live link show something else; the server answers with a new `hello`. Resolves to why
+   * it was refused, where that doesn't end the link, or to null. Absent where a link can't be
+   * told: polls ask anew each time anyway.
+   */
+  watch?(change: Watch, session: string): Promise<End | null>;
 }
 
 export interface Transport {
@@ -36,5 +50,5 @@ export interface Transport {
   /** Seconds of quiet beyond heartbeats that are normal: how long a poll is held. */
   readonly hold: number;
   /** Open a link. `request` gives the URL with the newest cursor, each time it is asked. */
-  open(request: () => URL, listener: Listener): Link;
+  open(request: () => Request, listener: Listener): Link;
 }

@@ -1,5 +1,5 @@
-import { type Document, type ErrorDocument, parseDocument, SUBPROTOCOL } from './protocol.ts';
-import { adviceOfClose } from './retry.ts';
+import { type Document, type ErrorDocument, parseDocument, subprotocols } from './protocol.ts';
+import { aboutToken, adviceOfClose } from './retry.ts';
 import type { End, Link, Listener, Transport } from './transport.ts';
 
 /** One WebSocket, a document per text message. */
@@ -7,11 +7,11 @@ export const websocket: Transport = {
   name: 'websocket',
   hold: 0,
   open(request, listener) {
-    const url = request();
+    const { url, token } = request();
     url.protocol = url.protocol.replace('http', 'ws');
     let socket: WebSocket;
     try {
-      socket = new WebSocket(url, SUBPROTOCOL);
+      socket = new WebSocket(url, subprotocols(token));
     } catch (error) {
       // A policy of the page forbids it, or there is no WebSocket at all.
       return failSoon(listener, String(error));
@@ -61,6 +61,7 @@ function attach(socket: WebSocket, listener: Listener): Link {
       unusable: !delivered && [1000, 1005, 1006].includes(event.code),
       reason: refusal?.message ?? (event.reason || `closed with code ${event.code}`),
       ...(refusal === null ? {} : { code: refusal.code }),
+      ...(aboutToken(event.code, refusal?.code ?? event.reason) ? { unauthorized: true } : {}),
     });
   };
   return {
@@ -68,6 +69,10 @@ function attach(socket: WebSocket, listener: Listener): Link {
       closed = true;
       socket.onmessage = null;
       socket.close(1000);
+    },
+    async watch(change) {
+      socket.send(JSON.stringify(change));
+      return null;
     },
   };
 }

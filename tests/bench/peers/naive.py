@@ -1,8 +1,8 @@
 """The service everyone writes first: a handler, a channel and a send per client and sample.
 
 It is written as well as its design allows: a sample is encoded once, not once per client, nobody
-filters, and nothing is kept. `python -m tests.bench.naive` serves it on a free port and prints
-the URL.
+filters, and nothing is kept. `python -m tests.bench.peers.naive` serves it on a free port and
+prints the URL.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""`POST /api/v1/write`: Prometheus, and whatever else speaks remote write.
+
+Prometheus comes back with a request that was answered 5xx, until it is taken, and drops one that
+was answered 4xx. So what is only too much for now gets 503, also where that is one producer's own
+share; and what it should not send again gets 400, after the rest of its request was applied.
+"""
+
+from __future__ import annotations
+
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app import problems
+from pushsvc.app.connection import read_body
+from pushsvc.app.context import Context
+from pushsvc.app.producer import who
+from pushsvc.core.hub import Refused
+from pushsvc.errors import Malformed, Overloaded, TooMany, UnsupportedMedia
+from pushsvc.ingest.remote_write import Decoded
+from pushsvc.pipeline import now_ms
+
+_MEDIA_TYPE = "application/x-protobuf"
+_VERSIONS = {"prometheus.WriteRequest": 1, "io.prometheus.write.v2.Request": 2}
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    limits, pacing, decoder = context.limits, context.pacing, context.remote_write
+    decoding = trio.Lock()
+
+    @app.post("/api/v1/write")
+    async def remote_write() -> Response:
+        version = _version()
+        coding = request.headers.get("Content-Encoding", "")
+        if coding.strip().lower() != "snappy":
+            raise UnsupportedMedia(
+                "content_encoding", f"remote write comes as a snappy block, not {coding[:100]!r}"
+            )
+        try:
+            body = await read_body(request, most=limits.body_bytes, timeout=pacing.body_timeout)
+            # In a thread, so that no stream waits for it, and one after the other.
+            async with decoding:
+                decoded = await trio.to_thread.run_sync(
+                    lambda: decoder.decode(body, now_ms(), version=version)
+                )
+            refused: list[Refused] = []
+            await context.pipeline.submit(decoded.batch, producer=who(request), refused=refused)
+        except TooMany as problem:
+            after = problem.extra.pop("retry_after", 1.0)
+            raise Overloaded(
+                problem.code, problem.detail, retry_after=after, **problem.extra
+            ) from None
+        return _answer(context, version, decoded, refused)
+
+
+def _version() -> int:
+    """Which message the body is, by its media type."""
+    proto = request.mimetype_params.get("proto", "prometheus.WriteRequest")
+    if request.mimetype != _MEDIA_TYPE or proto not in _VERSIONS:
+        raise UnsupportedMedia(
+            "media_type",
+            f"remote write comes as {_MEDIA_TYPE}, with proto={' or '.join(_VERSIONS)}, not "
+            f"{request.headers.get('Content-Type', '')[:100]!r}",
+        )
+    return _VERSIONS[proto]
+
+
+def _answer(context: Context, version: int, decoded: Decoded, refused: list[Refused]) -> Response:
+    for one in refused:
+        decoded.samples -= len(one.rows.times)
+        decoded.refused += len(one.rows.times)
+        if len(decoded.complaints) < 20:
+            decoded.complaints.append(one.problem.detail)
+    counts = context.hub.counts
+    counts["remote_write_refused"] += decoded.refused + decoded.histograms
+    counts["remote_write_passed_over"] += decoded.passed_over
+    if decoded.complaints:
+        response = problems.respond(
+            Malformed(
+                "partial",
+                f"{decoded.samples} samples were applied; refused: {'; '.join(decoded.complaints)}",
+                applied=decoded.samples,
+                refused=decoded.refused,
+                histograms=decoded.histograms,
+            )
+        )
+    else:
+        response = Response(b"", status=204)
+    if version == 2:
+        # Staleness markers and numbers that nobody can draw were dealt with: that is written too.
+        response.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(
+            decoded.samples + decoded.passed_over + decoded.markers
+        )
+        response.headers["X-Prometheus-Remote-Write-Histograms-Written"] = "0"
+        response.headers["X-Prometheus-Remote-Write-Exemplars-Written"] = "0"
+    return response

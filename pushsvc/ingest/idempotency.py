@@ -1,0 +1,115 @@
+"""Requests that may come twice and must count once.
+
+The header and its answers are those of draft-ietf-httpapi-idempotency-key-header: a key that comes
+again with the same body gets the first answer, one that is still under way 409, one that comes with
+another body 422. Only what was applied is remembered: after a failure the same request may try
+again. Keys live in this process, and end with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pushsvc.errors import Conflict, Malformed, Overloaded, Rejected
+
+_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,255})"|([!#-\[\]-~]{1,255})')
+"""A string as RFC 8941 has it, or, as many send it, the bare characters."""
+
+_Answer = TypeVar("_Answer")
+
+
+def read_key(header: str) -> str:
+    """The key in an `Idempotency-Key` header. Raises Malformed."""
+    match = _KEY.fullmatch(header.strip())
+    if match is None:
+        raise Malformed(
+            "idempotency_key",
+            'an Idempotency-Key is a string of 1 to 255 printable ASCII characters: "8e03978e"',
+        )
+    return match[1] or match[2]
+
+
+def fingerprint(body: bytes, media_type: str) -> bytes:
+    """What tells one body from another."""
+    return hashlib.blake2b(body, digest_size=16, person=media_type.encode()[:16]).digest()
+
+
+@dataclass(slots=True)
+class _Entry(Generic[_Answer]):
+    fingerprint: bytes
+    answer: _Answer
+    expires: float
+
+
+class Answers(Generic[_Answer]):
+    """The answers of the last `seconds`, by key: `most` of them at the most.
+
+    `now` is seconds of any steady clock.
+    """
+
+    def __init__(self, most: int, seconds: float = 300.0) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._given: dict[str, _Entry[_Answer]] = {}  # in the order in which they expire
+        self._pending: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._given) + len(self._pending)
+
+    def begin(self, key: str, body: bytes, now: float) -> _Answer | None:
+        """The first answer to this key; None if the request is the first, to be done now and then
+        ended with `give` or `forget`. `body` is its fingerprint.
+
+        Raises Conflict while the first is under way, Rejected for another body, and Overloaded
+        where there is no room for a new key: then nothing may be applied under it.
+        """
+        self._expire(now)
+        entry = self._given.get(key)
+        known = self._pending.get(key) if entry is None else entry.fingerprint
+        if known is not None and known != body:
+            raise Rejected(
+                "idempotency_key", "this Idempotency-Key was used with another body before"
+            )
+        if entry is not None:
+            return entry.answer
+        if known is not None:
+            raise Conflict(
+                "idempotency_key",
+                "a request with this Idempotency-Key is under way; its answer can be had when it "
+                "is done",
+                retry_after=1.0,
+            )
+        if len(self) >= self._most:
+            raise Overloaded(
+                "idempotency_keys",
+                f"{self._most} keys are remembered, the limit (limits.idempotency_keys); nothing "
+                "was applied",
+                retry_after=self._soonest(now),
+                limit="idempotency_keys",
+            )
+        self._pending[key] = body
+        return None
+
+    def give(self, key: str, answer: _Answer, now: float) -> None:
+        """The request was applied; whoever asks again within the time gets this answer."""
+        self._given[key] = _Entry(self._pending.pop(key), answer, now + self._seconds)
+
+    def forget(self, key: str) -> None:
+        """The request failed, and nothing was applied."""
+        self._pending.pop(key, None)
+
+    def _expire(self, now: float) -> None:
+        while self._given:
+            key, entry = next(iter(self._given.items()))
+            if entry.expires > now:
+                return
+            del self._given[key]
+
+    def _soonest(self, now: float) -> float:
+        """Seconds until there is room again."""
+        for entry in self._given.values():
+            return max(1.0, entry.expires - now)
+        return 1.0

@@ -1,0 +1,282 @@
+"""InfluxDB line protocol: lines of a measurement, tags, fields and a time, to a Batch.
+
+Each numeric or boolean field is a series: `MEASUREMENT_FIELD`, or `MEASUREMENT` where the field is
+called `value`, with the tags as labels. Characters that a metric or label name may not have become
+underscores. A boolean is a gauge of 1 and 0. A string field is no number, and is passed over.
+
+Source: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
+"""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+
+import msgspec
+
+from pushsvc.core.limits import Limits
+from pushsvc.core.series import Batch, Identity, Rows, identify, shorten
+from pushsvc.errors import Malformed, Rejected, TooLarge
+
+PRECISIONS = {
+    **dict.fromkeys(("ns", "n"), (1, 1_000_000)),
+    **dict.fromkeys(("us", "u", "µ"), (1, 1_000)),
+    "ms": (1, 1),
+    "s": (1_000, 1),
+    "m": (60_000, 1),
+    "h": (3_600_000, 1),
+}
+"""Milliseconds in one unit of a time, as a fraction, by what requests call the unit."""
+
+_REMEMBERED = 4096
+_REPORTED = 20
+_BOOLEANS = {
+    **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0),
+    **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), 0.0),
+}
+_NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_INTEGER = re.compile(rb"[-+]?\d+[iu]")
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
+# A line's three parts; spaces count only where they aren't escaped or within a string.
+_KEY = rb"(?:[^\\ ]|\\.)+"
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+_LINE = re.compile(rb"(%b) +((?:[^\\\" ]|\\.|%b)+)(?: +(-?\d+))? *" % (_KEY, _STRING), re.DOTALL)
+_TAG = re.compile(rb"((?:[^\\,=]|\\.)+)=((?:[^\\,]|\\.)+)", re.DOTALL)
+_FIELD = re.compile(rb"((?:[^\\,=]|\\.)+)=(%b|[^,\"]+)" % _STRING, re.DOTALL)
+_COMMA = re.compile(rb"(?:[^\\,]|\\.)+", re.DOTALL)
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_ESCAPED = re.compile(rb"\\([,= \\])")
+
+
+class Decoded(msgspec.Struct):
+    """What a body brings, and what of it can't be taken."""
+
+    batch: Batch
+    samples: int = 0
+    strings: int = 0
+    """Fields that are strings, and so no samples."""
+    refused: int = 0
+    """Lines that were refused, whole or some of their fields."""
+    complaints: list[str] = []
+    """What was wrong, of the first ones: each names its line."""
+
+
+class InfluxDecoder:
+    """Decodes bodies. It remembers what series are called; not to be called from two threads."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # By measurement and tags as they were sent, and field: None for what is no series.
+        self._identities: dict[tuple[bytes, bytes], Identity] = {}
+
+    def decode(
+        self, body: bytes, now_ms: int, *, unit: tuple[int, int] = (1, 1_000_000)
+    ) -> Decoded:
+        """Decode the lines of a body; `unit` is the milliseconds in one unit of their times, as a
+        fraction.
+
+        Lines are judged one by one. Raises TooLarge beyond `limits.batch_samples`.
+        """
+        decoded = Decoded(Batch([]), complaints=[])
+        rows: dict[str, Rows] = {}
+        known = self._identities.get
+        multiply, divide = unit
+        earliest = now_ms - self._limits.past_seconds * 1000
+        latest = now_ms + self._limits.future_seconds * 1000
+        lines = body.split(b"\n") if b'"' not in body else _split_lines(body)
+        for number, line in enumerate(lines, 1):
+            # What nearly every line is: nothing escaped, no strings, one space between its parts.
+            parts = line.split(b" ")
+            plain = len(parts) == 3 and b"\\" not in line and b'"' not in line
+            if plain:
+                key, fields, raw = parts
+                try:
+                    time = int(raw) * multiply // divide
+                    pairs = [field.partition(b"=") for field in fields.split(b",")]
+                    values = [float(value) for _, _, value in pairs]
+                except ValueError:
+                    plain = False
+            if plain and earliest <= time <= latest:
+                for (field, _, _), value in zip(pairs, values, strict=True):
+                    identity = known((key, field))
+                    if identity is None or not isfinite(value):
+                        plain = False
+                        break
+                    series = rows.get(identity.text)
+                    if series is None:
+                        rows[identity.text] = Rows(identity, [time], [value])
+                    else:
+                        series.times.append(time)
+                        series.values.append(value)
+                    decoded.samples += 1
+                else:
+                    continue
+                # Some of its fields are in already: those that the long way would add again.
+                self._take_back(rows, key, pairs, field, decoded)
+            self._line(line, number, now_ms, unit, rows, decoded)
+        if decoded.samples > self._limits.batch_samples:
+            raise TooLarge(
+                "batch",
+                f"{decoded.samples} samples in one body, the limit is "
+                f"{self._limits.batch_samples} (limits.batch_samples)",
+                limit="batch_samples",
+            )
+        decoded.batch = Batch(list(rows.values()))
+        return decoded
+
+    def _take_back(
+        self,
+        rows: dict[str, Rows],
+        key: bytes,
+        pairs: list[tuple[bytes, bytes, bytes]],
+        until: bytes,
+        decoded: Decoded,
+    ) -> None:
+        for field, _, _ in pairs:
+            if field is until:
+                return
+            text = self._identities[key, field].text
+            rows[text].times.pop()
+            rows[text].values.pop()
+            decoded.samples -= 1
+            if not rows[text].times:
+                del rows[text]
+
+    def _line(
+        self,
+        line: bytes,
+        number: int,
+        now_ms: int,
+        unit: tuple[int, int],
+        rows: dict[str, Rows],
+        decoded: Decoded,
+    ) -> None:
+        """Take in one line, whatever it looks like; what is wrong with it is told."""
+        line = line.strip(b"\r\t ")
+        if not line or line.startswith(b"#"):
+            return
+        try:
+            taken, strings = self._parse(line, now_ms, unit)
+        except (Malformed, Rejected) as problem:
+            decoded.refused += 1
+            if len(decoded.complaints) < _REPORTED:
+                decoded.complaints.append(f"line {number}: {problem.detail}")
+            return
+        decoded.strings += strings
+        for identity, time, value in taken:
+            series = rows.get(identity.text)
+            if series is None:
+                rows[identity.text] = Rows(identity, [time], [value])
+            else:
+                series.times.append(time)
+                series.values.append(value)
+            decoded.samples += 1
+
+    def _parse(
+        self, line: bytes, now_ms: int, unit: tuple[int, int]
+    ) -> tuple[list[tuple[Identity, int, float]], int]:
+        found = _LINE.fullmatch(line)
+        if found is None:
+            shown = shorten(line.decode(errors="replace"))
+            raise Malformed("line", f"not MEASUREMENT,TAGS FIELDS TIME: {shown}")
+        key, fields, raw = found.groups()
+        time = now_ms if raw is None else int(raw) * unit[0] // unit[1]
+        limits = self._limits
+        if not now_ms - limits.past_seconds * 1000 <= time <= now_ms + limits.future_seconds * 1000:
+            raise Rejected(
+                "time", "the time is too far from the server's clock: is the precision right?"
+            )
+        taken, strings, at = [], 0, 0
+        while at < len(fields):
+            pair = _FIELD.match(fields, at)
+            if pair is None or (pair.end() < len(fields) and fields[pair.end()] != ord(",")):
+                raise Malformed(
+                    "field", f"not FIELD=VALUE: {shorten(fields[at:].decode(errors='replace'))}"
+                )
+            at = pair.end() + 1
+            value = _value(pair[2])
+            if value is None:
+                strings += 1
+            else:
+                taken.append((self._identity(key, pair[1]), time, value))
+        if fields.endswith(b","):
+            raise Malformed("field", "a comma after the last field")
+        return taken, strings
+
+    def _identity(self, key: bytes, field: bytes) -> Identity:
+        identity = self._identities.get((key, field))
+        if identity is None:
+            measurement, *tags = _COMMA.findall(key)
+            if b",".join((measurement, *tags)) != key:
+                raise Malformed("tags", "a comma too many among the tags")
+            name = _name(measurement)
+            last = _name(field)
+            labels = {}
+            for tag in tags:
+                pair = _TAG.fullmatch(tag)
+                if pair is None:
+                    raise Malformed(
+                        "tags", f"not TAG=VALUE: {shorten(tag.decode(errors='replace'))}"
+                    )
+                labels[_name(pair[1])] = _text(pair[2])
+            if len(labels) != len(tags):
+                raise Malformed("tags", "a tag is there twice")
+            full = name if last == "value" else f"{name}_{last}"
+            identity = identify(full, labels, self._limits)
+            if len(key) <= _REMEMBERED:
+                if len(self._identities) >= 2 * self._limits.series:
+                    self._identities.clear()
+                self._identities[key, field] = identity
+        return identity
+
+
+def _split_lines(body: bytes) -> list[bytes]:
+    """Lines; a line break within a string field is part of it."""
+    lines: list[bytes] = []
+    held: list[bytes] = []  # of a line whose string is still open
+    for part in body.split(b"\n"):
+        odd = _ESCAPE.sub(b"", part).count(b'"') % 2 == 1
+        if held:
+            held.append(part)
+            if odd:
+                lines.append(b"\n".join(held))
+                held = []
+        elif odd and not part.lstrip().startswith(b"#"):
+            held = [part]
+        else:
+            lines.append(part)
+    # One that is never closed is a line of its own, which will be refused.
+    return lines + held
+
+
+def _value(raw: bytes) -> float | None:
+    """A field's value; None for a string. Raises Malformed."""
+    if raw.startswith(b'"'):
+        return None
+    if _NUMBER.fullmatch(raw):
+        value = float(raw)
+        if isfinite(value):
+            return value
+        raise Rejected("value", f"out of range: {shorten(raw.decode())}")
+    if _INTEGER.fullmatch(raw):
+        if len(raw) > 21:
+            raise Rejected("value", f"out of range: {shorten(raw.decode())}")
+        return float(int(raw[:-1]))
+    if raw in _BOOLEANS:
+        return _BOOLEANS[raw]
+    raise Malformed(
+        "value", f"not a number, boolean or string: {shorten(raw.decode(errors='replace'))}"
+    )
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return _ESCAPED.sub(rb"\1", raw).decode()
+    except UnicodeDecodeError:
+        raise Malformed("text", f"not UTF-8: {raw[:60]!r}") from None
+
+
+def _name(raw: bytes) -> str:
+    """A name that a metric or a label may have."""
+    name = _NOT_IN_NAMES.sub("_", _text(raw))
+    return f"_{name}" if name[:1].isdigit() else name

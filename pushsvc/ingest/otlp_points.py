@@ -1,0 +1,86 @@
+"""A data point of OpenTelemetry as the samples that it is made of."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+from math import inf, isfinite, isnan
+from typing import TypeAlias, cast
+
+import msgspec
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    HistogramDataPoint,
+    NumberDataPoint,
+    SummaryDataPoint,
+)
+
+from pushsvc.core.series import Kind
+from pushsvc.errors import Rejected
+
+Point: TypeAlias = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
+
+
+class Part(msgspec.Struct, gc=False):
+    """One sample of a data point."""
+
+    suffix: str
+    label: tuple[str, str] | None
+    value: float
+    kind: Kind
+    unit: str = ""
+
+
+def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
+    """The samples of a data point; the last stands for the whole. Raises Rejected."""
+    if what in ("gauge", "sum"):
+        number = cast(NumberDataPoint, point)
+        which = number.WhichOneof("value")
+        if which is None:
+            raise Rejected("value", "a point has neither asDouble nor asInt")
+        return [Part("", None, float(getattr(number, which)), kind, unit)]
+    if what == "histogram":
+        return _histogram(cast(HistogramDataPoint, point), kind, unit)
+    return _summary(cast(SummaryDataPoint, point), unit)
+
+
+def _summary(point: SummaryDataPoint, unit: str) -> list[Part]:
+    if not all(0 <= at.quantile <= 1 for at in point.quantile_values):
+        raise Rejected("quantile", "the quantiles of a summary lie between 0 and 1")
+    quantiles = [
+        Part("", ("quantile", _number(at.quantile)), at.value, "gauge", unit)
+        for at in point.quantile_values
+        if isfinite(at.value)  # NaN: there was nothing to take a quantile of
+    ]
+    return [
+        *quantiles,
+        Part("_sum", None, point.sum, "counter", unit),
+        Part("_count", None, float(point.count), "counter"),
+    ]
+
+
+def _histogram(point: HistogramDataPoint, kind: Kind, unit: str) -> list[Part]:
+    bounds, counts = point.explicit_bounds, point.bucket_counts
+    if (counts or bounds) and len(counts) != len(bounds) + 1:
+        raise Rejected(
+            "buckets",
+            f"a histogram has {len(bounds)} bounds and {len(counts)} buckets: "
+            "it takes one bucket more than bounds",
+        )
+    if any(map(isnan, bounds)) or not all(low < high for low, high in pairwise(bounds)):
+        raise Rejected("buckets", "the bounds of a histogram must rise")
+    if counts and sum(counts) != point.count:
+        raise Rejected("buckets", "the buckets of a histogram must add up to its count")
+    parts = [
+        Part("_bucket", ("le", _number(bound)), float(count), kind)
+        for bound, count in zip(bounds, accumulate(counts), strict=False)
+        if bound < inf
+    ]
+    parts.append(Part("_bucket", ("le", "+Inf"), float(point.count), kind))
+    if point.HasField("sum"):
+        parts.append(Part("_sum", None, point.sum, kind, unit))
+    parts.append(Part("_count", None, float(point.count), kind))
+    return parts
+
+
+def _number(value: float) -> str:
+    """A bound or quantile as OpenMetrics writes it: 0.5, 10.0, +Inf."""
+    return ("+Inf" if value > 0 else "-Inf") if abs(value) == inf else repr(value)

@@ -1,0 +1,99 @@
+"""The protobuf messages of Prometheus remote write, versions 1.0 and 2.0.
+
+Described here field by field, as the specifications number them, rather than generated: what is not
+read (exemplars, the buckets of histograms) is left out and skipped as unknown.
+https://prometheus.io/docs/specs/prw/remote_write_spec/ and remote_write_spec_2_0/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+_STRING = FieldDescriptorProto.TYPE_STRING
+_DOUBLE = FieldDescriptorProto.TYPE_DOUBLE
+_INT64 = FieldDescriptorProto.TYPE_INT64
+_UINT32 = FieldDescriptorProto.TYPE_UINT32
+_INT32 = FieldDescriptorProto.TYPE_INT32  # how an enum travels
+_ONE = FieldDescriptorProto.LABEL_OPTIONAL
+_MANY = FieldDescriptorProto.LABEL_REPEATED
+
+_V1 = "pushsvc.remote_write.v1"
+_V2 = "pushsvc.remote_write.v2"
+
+_SAMPLE = {"value": (1, _ONE, _DOUBLE), "timestamp": (2, _ONE, _INT64)}
+_HISTOGRAM = {"timestamp": (15, _ONE, _INT64)}
+
+_MESSAGES: dict[str, dict[str, dict[str, tuple[int, Any, Any]]]] = {
+    _V1: {
+        "Label": {"name": (1, _ONE, _STRING), "value": (2, _ONE, _STRING)},
+        "Sample": _SAMPLE,
+        "Histogram": _HISTOGRAM,
+        "TimeSeries": {
+            "labels": (1, _MANY, "Label"),
+            "samples": (2, _MANY, "Sample"),
+            "histograms": (4, _MANY, "Histogram"),
+        },
+        "MetricMetadata": {
+            "type": (1, _ONE, _INT32),
+            "metric_family_name": (2, _ONE, _STRING),
+            "help": (4, _ONE, _STRING),
+            "unit": (5, _ONE, _STRING),
+        },
+        "WriteRequest": {
+            "timeseries": (1, _MANY, "TimeSeries"),
+            "metadata": (3, _MANY, "MetricMetadata"),
+        },
+    },
+    _V2: {
+        "Sample": _SAMPLE,
+        "Histogram": _HISTOGRAM,
+        "Metadata": {
+            "type": (1, _ONE, _INT32),
+            "help_ref": (3, _ONE, _UINT32),
+            "unit_ref": (4, _ONE, _UINT32),
+        },
+        "TimeSeries": {
+            "labels_refs": (1, _MANY, _UINT32),
+            "samples": (2, _MANY, "Sample"),
+            "histograms": (3, _MANY, "Histogram"),
+            "metadata": (5, _ONE, "Metadata"),
+        },
+        "Request": {
+            "symbols": (4, _MANY, _STRING),
+            "timeseries": (5, _MANY, "TimeSeries"),
+        },
+    },
+}
+
+
+def _build(pool: DescriptorPool, package: str) -> None:
+    file = FileDescriptorProto(
+        name=package.replace(".", "/") + ".proto", package=package, syntax="proto3"
+    )
+    for name, fields in _MESSAGES[package].items():
+        message = file.message_type.add(name=name)
+        for field, (number, label, kind) in fields.items():
+            added = message.field.add(name=field, number=number, label=label)
+            if isinstance(kind, str):
+                added.type = FieldDescriptorProto.TYPE_MESSAGE
+                added.type_name = f".{package}.{kind}"
+            else:
+                added.type = kind
+    pool.Add(file)
+
+
+_pool = DescriptorPool()
+_build(_pool, _V1)
+_build(_pool, _V2)
+
+WriteRequest: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V1}.WriteRequest"))
+"""A request of version 1.0."""
+TimeSeries: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V1}.TimeSeries"))
+"""A series of version 1.0, alone."""
+MetricMetadata: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V1}.MetricMetadata"))
+Request: Any = GetMessageClass(_pool.FindMessageTypeByName(f"{_V2}.Request"))
+"""A request of version 2.0."""

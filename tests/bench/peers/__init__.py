@@ -1,0 +1,1 @@
+"""What the service is measured beside: the bare socket, the naive service, and its peers."""

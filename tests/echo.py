@@ -1,0 +1,94 @@
+"""A WebSocket echo endpoint made of the engine's own code, for test suites that want one.
+
+`python -m tests.echo` serves it on a free loopback port, prints that, and runs until it is ended.
+The handshake, the frames, the compression and what comes in are those of a stream; only what is
+said is the client's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import Counter, deque
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import trio
+
+from pushsvc.app.front import accept_websocket, fields_of, parse_request
+from pushsvc.core.wire import Frame, Wire
+from pushsvc.door import Door
+from pushsvc.transport.engine import Engine
+from pushsvc.transport.websocket_carrier import WebSocketCarrier
+
+_MOST = 32 * 1024 * 1024
+"""Bytes of a message: the largest that Autobahn sends has half as many."""
+
+
+class _Binary(Frame):
+    """A frame like any other, but for its opcode."""
+
+    def encoded(self, wire: Wire) -> bytes:
+        encoded = super().encoded(wire)
+        return bytes((encoded[0] & 0xF0 | 0x2,)) + encoded[1:]
+
+
+class _Echo:
+    """Subscriber and conversation in one: what is said is what is pulled."""
+
+    message_bytes = _MOST
+
+    def __init__(self) -> None:
+        self.carrier: Any = None
+        self.blocked = 0
+        self.is_current = False
+        self.view = SimpleNamespace(wish=SimpleNamespace(heartbeat=30.0))
+        self._frames: deque[Frame] = deque()
+
+    def pull(self) -> Frame | None:
+        return self._frames.popleft() if self._frames else None
+
+    def answer(self, _subscriber: object, message: str | bytes) -> None:
+        text = isinstance(message, str)
+        data = message.encode() if isinstance(message, str) else message
+        self._frames.append(Frame(data) if text else _Binary(data))
+        self.carrier.wake()
+
+
+def _enter(engine: Engine, leave: Callable[[], None], sock: socket.socket, first: bytes) -> None:
+    request = parse_request(first)
+    answer = None if request is None else accept_websocket(fields_of(request), compress=True)
+    if answer is None:
+        sock.close()
+        leave()
+        return
+    head, wire = answer
+    echo = _Echo()
+    hub = SimpleNamespace(unsubscribe=lambda *_, **__: leave(), counts=Counter())
+    WebSocketCarrier(
+        engine, cast("Any", hub), sock, cast("Any", echo), wire, lambda: cast("Any", echo)
+    ).begin(head)
+
+
+async def main() -> None:
+    engine = Engine()
+    door = Door(
+        lambda sock, first, address: _enter(engine, lambda: door.leave(address), sock, first),
+        Counter(),
+        most=100,
+        most_per_address=100,
+        patience=30.0,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        print(listener.getsockname()[1], flush=True)  # noqa: T201
+        async with trio.open_nursery() as nursery:
+            for run in (engine.run, engine.run_tending, door.waiting.run, door.waiting.run_tending):
+                await nursery.start(run)
+            await nursery.start(door.run_accept, listener)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        trio.run(main)

@@ -1,0 +1,199 @@
+"""Remote write: what series are called and are, what ends them, what is refused."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pushsvc.core.limits import Limits
+from pushsvc.errors import Malformed, TooLarge
+from pushsvc.ingest.remote_write import Decoded, RemoteWriteDecoder
+from pushsvc.ingest.remote_write_messages import WriteRequest
+from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
+
+STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+MAKE = {1: remote_write_1, 2: remote_write_2}
+
+
+def decoder(**limits: Any) -> RemoteWriteDecoder:
+    return RemoteWriteDecoder(Limits(**limits))
+
+
+def said(decoded: Decoded) -> dict[str, list[tuple[float, int]]]:
+    return {
+        rows.identity.text: list(zip(rows.values, rows.times, strict=True))  # type: ignore[arg-type]
+        for rows in decoded.batch.rows
+    }
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_series_and_samples_are_the_same_each_time(version: int) -> None:
+    reader = decoder()
+    for turn in range(3):
+        points = {f"m{n}": [(n + turn / 2, NOW + turn)] for n in range(5)}
+        body = MAKE[version](points, labels={"job": "node", "instance": "a:9100"})
+        decoded = reader.decode(snappy(body), NOW, version=version)
+        assert said(decoded) == {
+            f'm{n}{{instance="a:9100",job="node"}}': [(n + turn / 2, NOW + turn)] for n in range(5)
+        }
+        assert decoded.samples == 5
+        assert not decoded.complaints
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_several_samples_of_one_series_keep_their_order(version: int) -> None:
+    reader = decoder()
+    points = [(float(n), NOW + n) for n in range(4)]
+    for _ in range(2):
+        decoded = reader.decode(snappy(MAKE[version]({"a": points})), NOW, version=version)
+        assert said(decoded) == {"a": points}
+
+
+times = st.one_of(
+    st.integers(NOW - 1000, NOW + 1000), st.sampled_from((0, 1, 127, 128, 2**35, 2**42, 2**49))
+)
+requests = st.dictionaries(
+    st.sampled_from(("a", "b_total", "c:d", "e" * 150)),
+    st.lists(st.tuples(st.floats(allow_nan=False, allow_infinity=False), times), max_size=3),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(requests, max_size=3), st.dictionaries(st.sampled_from("xyz"), st.text(max_size=200))
+)
+def test_the_short_way_and_the_long_one_agree(
+    bodies: list[dict[str, list[tuple[float, int]]]], labels: dict[str, str]
+) -> None:
+    limits = Limits(past_seconds=1e11, future_seconds=1e11)
+    knowing = RemoteWriteDecoder(limits)
+    for points in bodies:
+        body = snappy(remote_write_1(points, labels=labels))
+        fresh = RemoteWriteDecoder(limits).decode(body, NOW, version=1)
+        for _ in range(2):
+            assert said(knowing.decode(body, NOW, version=1)) == said(fresh)
+        second = snappy(remote_write_2(points, labels=labels))
+        assert said(knowing.decode(second, NOW, version=2)) == said(fresh)
+
+
+def test_kinds_by_name_until_metadata_tells() -> None:
+    reader = decoder()
+    names = ["http_requests_total", "temperature", "latency_bucket", "latency_sum"]
+    body = snappy(remote_write_1({name: [(1.0, NOW)] for name in names}))
+    kinds = [rows.kind for rows in reader.decode(body, NOW, version=1).batch.rows]
+    assert kinds == ["counter", None, "counter", "counter"]
+    request: Any = WriteRequest()
+    request.metadata.add(type=1, metric_family_name="temperature", help="Odd.", unit="celsius")
+    request.metadata.add(type=3, metric_family_name="latency", help="How long.", unit="seconds")
+    assert not reader.decode(snappy(request.SerializeToString()), NOW, version=1).batch.rows
+    rows = reader.decode(body, NOW, version=1).batch.rows
+    assert [(row.kind, row.unit, row.help) for row in rows] == [
+        ("counter", None, None),
+        ("counter", "celsius", "Odd."),
+        ("counter", "seconds", "How long."),
+        ("counter", "seconds", "How long."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "labels", "kind"),
+    [
+        (0, "a", {}, None),
+        (0, "a_total", {}, "counter"),
+        (1, "a", {}, "counter"),
+        (2, "a", {}, "gauge"),
+        (3, "a_bucket", {"le": "1"}, "counter"),
+        (5, "a", {"quantile": "0.9"}, "gauge"),
+        (5, "a_count", {}, "counter"),
+        (6, "a", {}, None),
+    ],
+)
+def test_metadata_of_version_2(
+    type_: int, name: str, labels: dict[str, str], kind: str | None
+) -> None:
+    body = remote_write_2({name: [(1.0, NOW)]}, labels=labels, metadata=(type_, "Help.", "bytes"))
+    [rows] = decoder().decode(snappy(body), NOW, version=2).batch.rows
+    assert (rows.kind, rows.help, rows.unit) == (kind, "Help.", "bytes")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_staleness_marker_ends_a_series(version: int) -> None:
+    points = {
+        "over": [(1.0, NOW), (STALE, NOW + 1)],
+        "back": [(STALE, NOW), (2.0, NOW + 1)],
+        "gone": [(STALE, NOW)],
+    }
+    decoded = decoder().decode(snappy(MAKE[version](points)), NOW, version=version)
+    assert said(decoded) == {"over": [(1.0, NOW)], "back": [(2.0, NOW + 1)]}
+    assert [identity.text for identity in decoded.batch.ended] == ["over", "gone"]
+    assert not decoded.complaints
+
+
+def test_what_nobody_can_draw_is_passed_over() -> None:
+    body = remote_write_1({"a": [(float("nan"), NOW), (float("inf"), NOW), (1.0, NOW)]})
+    decoded = decoder().decode(snappy(body), NOW, version=1)
+    assert said(decoded) == {"a": [(1.0, NOW)]}
+    assert (decoded.passed_over, decoded.refused) == (2, 0)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_bad_series_are_refused_by_name_and_the_others_taken(version: int) -> None:
+    points = {"good": [(1.0, NOW)], "bad name": [(1.0, NOW)], "late": [(1.0, 5)]}
+    decoded = decoder().decode(snappy(MAKE[version](points)), NOW, version=version)
+    assert list(said(decoded)) == ["good"]
+    assert decoded.refused == 2
+    assert "'bad name'" in decoded.complaints[0] or "'bad name'" in decoded.complaints[1]
+
+
+def test_native_histograms_are_refused_and_the_others_taken() -> None:
+    request: Any = WriteRequest()
+    for name in ("hist", "plain"):
+        one = request.timeseries.add()
+        one.labels.add(name="__name__", value=name)
+    request.timeseries[0].histograms.add(timestamp=NOW)
+    request.timeseries[1].samples.add(value=1.0, timestamp=NOW)
+    decoded = decoder().decode(snappy(request.SerializeToString()), NOW, version=1)
+    assert list(said(decoded)) == ["plain"]
+    assert decoded.histograms == 1
+    assert "native histograms" in decoded.complaints[0]
+
+
+def test_a_label_twice_is_refused() -> None:
+    request: Any = WriteRequest()
+    one = request.timeseries.add()
+    for name, value in (("__name__", "a"), ("x", "1"), ("x", "2")):
+        one.labels.add(name=name, value=value)
+    one.samples.add(value=1.0, timestamp=NOW)
+    for _ in range(2):
+        decoded = decoder().decode(snappy(request.SerializeToString()), NOW, version=1)
+        assert (decoded.samples, decoded.refused) == (0, 1)
+
+
+def test_a_bomb_is_refused_before_it_is_inflated() -> None:
+    bomb = snappy(b"\0" * 10_000_000)
+    assert len(bomb) < 1_000_000
+    with pytest.raises(TooLarge, match=r"limits\.body_bytes"):
+        decoder(body_bytes=1_000_000).decode(bomb, NOW, version=1)
+    # One that announces less than it is.
+    with pytest.raises(Malformed, match="snappy"):
+        decoder().decode(b"\x05" + bomb[4:], NOW, version=1)
+
+
+def test_too_many_samples_are_too_many() -> None:
+    body = snappy(remote_write_1({f"m{n}": [(1.0, NOW)] for n in range(11)}))
+    with pytest.raises(TooLarge, match=r"limits\.batch_samples"):
+        decoder(batch_samples=10).decode(body, NOW, version=1)
+
+
+def test_memory_is_bounded() -> None:
+    reader = decoder(series=5)
+    for n in range(200):
+        for version in (1, 2):
+            body = MAKE[version]({f"m{n}": [(1.0, NOW)]}, labels={"n": str(n)})
+            reader.decode(snappy(body), NOW, version=version)
+    assert len(reader._series) <= 10
+    assert len(reader._symbols) <= 40

@@ -1,0 +1,253 @@
+"""A real Prometheus that scrapes a node exporter and writes here, and how it is made to wait."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from pushsvc.core.limits import Limits, Pacing
+from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
+from tests.serving import Served, next_of, serving
+
+HEADERS = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+V2 = {**HEADERS, "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
+WIDE = Limits(past_seconds=1e11)
+"""So that samples of any time are fine."""
+
+
+async def test_a_request_of_each_version() -> None:
+    async with serving(limits=WIDE) as served:
+        async with served.documents("text/event-stream", select="a_total") as documents:
+            await next_of(documents, "points")
+            body = snappy(remote_write_1({"a_total": [(1.0, NOW)]}))
+            first = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
+            assert (first.status_code, first.content) == (204, b"")
+            points = await next_of(documents, "points")
+            assert points["series"][0]["kind"] == "counter"
+            assert points["points"][0][1:] == [NOW, 1.0]
+            body = snappy(remote_write_2({"a_total": [(2.0, NOW + 1)]}))
+            second = await served.http.post("/api/v1/write", content=body, headers=V2)
+            assert second.status_code == 204
+            assert second.headers["X-Prometheus-Remote-Write-Samples-Written"] == "1"
+            assert second.headers["X-Prometheus-Remote-Write-Histograms-Written"] == "0"
+            assert (await next_of(documents, "points"))["points"][0][1:] == [NOW + 1, 2.0]
+
+
+async def test_a_staleness_marker_ends_the_series_for_those_who_watch() -> None:
+    stale = b"\x02\x00\x00\x00\x00\x00\xf0\x7f"
+    async with serving(limits=WIDE) as served, served.documents("text/event-stream") as documents:
+        await next_of(documents, "points")
+        body = remote_write_1({"a": [(1.0, NOW)]})
+        await served.http.post("/api/v1/write", content=snappy(body), headers=HEADERS)
+        points = await next_of(documents, "points")
+        marker = body.replace(b"\x00\x00\x00\x00\x00\x00\xf0?", stale)
+        await served.http.post("/api/v1/write", content=snappy(marker), headers=HEADERS)
+        assert (await next_of(documents, "gone"))["refs"] == [points["series"][0]["ref"]]
+        assert (await served.http.get("/v1/series")).json() == {"series": []}
+
+
+async def test_part_of_a_request_may_be_refused() -> None:
+    async with serving(limits=Limits(past_seconds=1e11, series=2)) as served:
+        body = snappy(remote_write_1({name: [(1.0, NOW)] for name in ("a", "b", "c", "no good")}))
+        answer = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
+        assert answer.status_code == 400
+        told = answer.json()
+        assert (told["code"], told["applied"], told["refused"]) == ("partial", 2, 2)
+        assert "c would be a new series" in told["detail"]
+        assert "'no good'" in told["detail"]
+        # Known ones flow.
+        again = snappy(remote_write_1({"a": [(2.0, NOW)], "b": [(2.0, NOW)]}))
+        answer = await served.http.post("/api/v1/write", content=again, headers=HEADERS)
+        assert answer.status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({**HEADERS, "Content-Type": "application/json"}, "media_type"),
+        ({**HEADERS, "Content-Type": "application/x-protobuf;proto=some.Other"}, "media_type"),
+        ({**HEADERS, "Content-Encoding": "gzip"}, "content_encoding"),
+        ({"Content-Type": "application/x-protobuf"}, "content_encoding"),
+    ],
+)
+async def test_what_isn_t_remote_write(headers: dict[str, str], code: str) -> None:
+    async with serving() as served:
+        answer = await served.http.post("/api/v1/write", content=b"x", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (415, code)
+
+
+async def test_garbage_is_not_to_be_sent_again() -> None:
+    async with serving() as served:
+        for body in (b"", b"garbage", snappy(b"\x0a\xff\xff")):
+            answer = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
+            assert answer.status_code == 400
+
+
+async def test_who_sends_too_much_is_made_to_wait_and_not_to_drop() -> None:
+    limits = Limits(past_seconds=1e11, samples_per_second=1.0)
+    async with serving(limits=limits) as served:
+        body = snappy(remote_write_1({"a": [(float(n), NOW + n) for n in range(100)]}))
+        first = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
+        assert first.status_code == 204
+        second = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
+        assert second.status_code in (429, 503)
+        assert int(second.headers["Retry-After"]) > 1
+
+
+# -- the real thing -------------------------------------------------------------------------------
+
+
+def binary(name: str, package: str) -> str:
+    """Its path; installed where that may be done, and otherwise the test is skipped."""
+    found = shutil.which(name)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (("update",), ("install", "-y", package)):
+            subprocess.run(["apt-get", "-qq", *command], capture_output=True, check=False)
+        found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} isn't installed (Debian: {package})")
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        try:
+            yield child
+        finally:
+            child.terminate()
+
+
+CONFIGURATION = """
+global:
+  scrape_interval: 1s
+scrape_configs:
+  - job_name: node
+    static_configs:
+      - targets: ["127.0.0.1:{exporter}"]
+remote_write:
+  - url: {url}/api/v1/write
+    queue_config:
+      batch_send_deadline: 1s
+      min_backoff: 100ms
+      max_backoff: 500ms
+    metadata_config:
+      send_interval: 2s
+"""
+
+
+@contextlib.asynccontextmanager
+async def prometheus(url: str, folder: Path) -> AsyncIterator[str]:
+    """Prometheus, scraping a node exporter and writing to `url`; gives where it listens."""
+    exporter, port = free_port(), free_port()
+    file = folder / "prometheus.yml"
+    file.write_text(CONFIGURATION.format(exporter=exporter, url=url))
+    with (
+        process(
+            binary("prometheus-node-exporter", "prometheus-node-exporter"),
+            f"--web.listen-address=127.0.0.1:{exporter}",
+        ),
+        process(
+            binary("prometheus", "prometheus"),
+            f"--config.file={file}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ),
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+async def test_a_real_prometheus(tmp_path: Path) -> None:
+    async with serving() as served:
+        async with (
+            prometheus(served.url, tmp_path),
+            served.documents("text/event-stream", select="node_load1") as documents,
+        ):
+            with trio.fail_after(60):
+                values: list[Any] = []
+                while len(values) < 2:  # live: one scrape after the other
+                    async for document in documents:
+                        if document.get("points"):
+                            values += document["points"]
+                            break
+            assert values[-1][1] > values[0][1]
+            with trio.fail_after(30):
+                while True:
+                    listed = (
+                        await served.http.get("/v1/series?select=node_cpu_seconds_total")
+                    ).json()
+                    if listed["series"] and "help" in listed["series"][0]:
+                        break
+                    await trio.sleep(0.2)
+            one = listed["series"][0]
+            assert one["kind"] == "counter"
+            assert one["help"] == "Seconds the CPUs spent in each mode."
+            assert one["labels"]["job"] == "node"
+            assert await served.metric("pushsvc_series") > 100
+            assert await served.metric("pushsvc_remote_write_refused_total") == 0
+
+
+async def test_a_real_prometheus_that_was_made_to_wait_delivers_all(
+    tmp_path: Path,
+) -> None:
+    pacing = Pacing(ingest_wait=0.01)
+    limits = Limits(ingest_queue=1, samples_per_second=1e9)
+    async with serving(stream=pacing, limits=limits) as served:
+        async with prometheus(served.url, tmp_path) as url:
+            refused = await refuse_for_a_while(served, 4.0)
+            assert refused > 0
+            async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+                with trio.fail_after(60):
+                    while True:
+                        ours = await history(served)
+                        if len(ours) >= 8:
+                            break
+                        await trio.sleep(0.5)
+                query = {"query": "up[1m]"}
+                result = (await client.get("/api/v1/query", params=query)).json()["data"]["result"]
+                theirs = [round(float(time) * 1000) for time, _ in result[0]["values"]]
+        # Every scrape that Prometheus has, up to the newest here, is here too.
+        expected = [time for time in theirs if time <= ours[-1]]
+        assert len(expected) >= 8
+        assert ours == expected
+
+
+async def refuse_for_a_while(served: Served, seconds: float) -> float:
+    """Keep the ingest channel full, so that everyone is told to wait; how often that was."""
+    with trio.move_on_after(seconds):
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(flood, served)
+    return await served.metric("pushsvc_ingest_overloaded_total")
+
+
+async def flood(served: Served) -> None:
+    samples = [{"name": f"flood{n}", "value": n} for n in range(5000)]
+    while True:
+        await served.http.post("/v1/samples", json={"samples": samples})
+
+
+async def history(served: Served) -> list[int]:
+    """The times of all samples of `up` here."""
+    answer = (await served.http.get("/v1/history?select=up&window=10m")).json()
+    return [time for series in answer["series"] for time, _ in series["points"]]

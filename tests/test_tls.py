@@ -1,0 +1,316 @@
+"""TLS in the process: HTTP/1.1 and HTTP/2, WebSockets over both, certificates that are replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import httpx
+import pytest
+import trio
+import trustme
+from cryptography.hazmat.primitives import serialization
+from trio_websocket import open_websocket_url
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import TextMessage
+
+from pushsvc.config import ConfigError, Server, load
+from pushsvc.tls import Certificate, CertificateError
+from tests.cli.test_commands import ENV, PUSHSVC, run
+from tests.serving import serving
+
+# A response of httpx that isn't read to its end leaves generators to the collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*httpcore.*:ResourceWarning",
+    "ignore:.*(httpcore|httpx|async_generator).*:pytest.PytestUnraisableExceptionWarning",
+)
+
+
+class Authority:
+    """A CA of the tests' own, and what it signed for loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca = trustme.CA()
+        self.certfile, self.keyfile = folder / "cert.pem", folder / "key.pem"
+        self.trust = ssl.create_default_context()
+        self.ca.configure_trust(self.trust)
+        self.issue()
+
+    def issue(self) -> None:
+        """Write a new certificate in place of the former."""
+        issued = self.ca.issue_cert("127.0.0.1", "localhost")
+        issued.private_key_pem.write_to_path(self.keyfile)
+        self.certfile.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+
+    @property
+    def server(self) -> Server:
+        return Server(port=0, certfile=str(self.certfile), keyfile=str(self.keyfile))
+
+    def serial(self, port: int) -> str:
+        """Of the certificate that is shown to who connects now."""
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=5) as sock,
+            self.trust.wrap_socket(sock, server_hostname="127.0.0.1") as wrapped,
+        ):
+            shown: dict[str, Any] | None = wrapped.getpeercert()
+            assert shown is not None
+            return str(shown["serialNumber"])
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def secured(authority: Authority) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
+    """A service with TLS, and an HTTP/2 client of it."""
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        assert served.url.startswith("https://")
+        async with httpx.AsyncClient(
+            base_url=served.url, verify=authority.trust, http2=True
+        ) as client:
+            yield served.url, client
+
+
+SAMPLES = {"samples": [{"name": "a", "value": 1}, {"name": "b", "value": 2}]}
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+async def test_publish_and_stream(authority: Authority, version: str, accept: str) -> None:
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        async with httpx.AsyncClient(
+            base_url=served.url, verify=authority.trust, http2=version == "HTTP/2"
+        ) as client:
+            published = await client.post("/v1/samples", json=SAMPLES)
+            assert published.status_code == 200
+            assert published.http_version == version
+            async with client.stream("GET", "/v1/stream", headers={"Accept": accept}) as stream:
+                kinds = []
+                async for line in stream.aiter_lines():
+                    text = line.removeprefix("data: ")
+                    if text.startswith("{"):
+                        kinds.append(json.loads(text)["type"])
+                    if kinds[-1:] == ["points"]:
+                        break
+                assert kinds == ["hello", "points"]
+
+
+async def test_a_hundred_streams_share_one_http2_connection(authority: Authority) -> None:
+    async with secured(authority) as (_, client):
+        await client.post("/v1/samples", json=SAMPLES)
+        heard = 0
+
+        async def one() -> None:
+            nonlocal heard
+            async with client.stream("GET", "/v1/stream") as stream:
+                async for line in stream.aiter_lines():
+                    if '"points"' in line:
+                        heard += 1
+                        return
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(60):
+                    nursery.start_soon(one)
+        assert heard == 60
+
+
+async def test_a_stream_that_is_reset_is_over(authority: Authority) -> None:
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        context = ssl.create_default_context()
+        authority.ca.configure_trust(context)
+        context.set_alpn_protocols(["h2"])
+        stream = await trio.open_ssl_over_tcp_stream(
+            served.host, served.port, ssl_context=context, https_compatible=True
+        )
+        async with stream:
+            peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+            peer.initiate_connection()
+            head = [(":method", "GET"), (":scheme", "https"), (":path", "/v1/stream")]
+            peer.send_headers(1, [*head, (":authority", "x")], end_stream=True)
+            await stream.send_all(peer.data_to_send())
+            await served.wait_metric("pushsvc_subscribers", 1)
+            peer.reset_stream(1)
+            await stream.send_all(peer.data_to_send())
+            await served.wait_metric("pushsvc_subscribers", 0)
+
+
+async def test_a_websocket_over_tls(authority: Authority) -> None:
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        await served.http.post("/v1/samples", json=SAMPLES)
+        url = served.url.replace("https:", "wss:") + "/v1/stream?select=a"
+        async with open_websocket_url(url, ssl_context=authority.trust) as websocket:
+            documents = [json.loads(await websocket.get_message()) for _ in range(2)]
+            assert [document["type"] for document in documents] == ["hello", "points"]
+            await websocket.send_message('{"type":"watch","select":["b"]}')
+            assert json.loads(await websocket.get_message())["granted"]["select"] == ["b"]
+
+
+async def test_a_websocket_over_http2(authority: Authority) -> None:
+    """RFC 8441: CONNECT with :protocol on one stream of the connection."""
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        await served.http.post("/v1/samples", json=SAMPLES)
+        context = ssl.create_default_context()
+        authority.ca.configure_trust(context)
+        context.set_alpn_protocols(["h2"])
+        stream = await trio.open_ssl_over_tcp_stream(
+            served.host, served.port, ssl_context=context, https_compatible=True
+        )
+        peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        websocket = Connection(ConnectionType.CLIENT)
+        peer.initiate_connection()
+        await stream.send_all(peer.data_to_send())
+        opened = False
+        documents: list[dict[str, Any]] = []
+        async with stream:
+            with trio.fail_after(10):
+                while len(documents) < 3:
+                    for event in peer.receive_data(await stream.receive_some(65536)):
+                        if isinstance(event, h2.events.RemoteSettingsChanged) and not opened:
+                            setting = h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL
+                            assert event.changed_settings[setting].new_value == 1
+                            opened = True
+                            peer.send_headers(
+                                1,
+                                [
+                                    (":method", "CONNECT"),
+                                    (":protocol", "websocket"),
+                                    (":scheme", "https"),
+                                    (":path", "/v1/stream?select=a"),
+                                    (":authority", f"{served.host}:{served.port}"),
+                                    ("sec-websocket-version", "13"),
+                                    ("sec-websocket-protocol", "pushsvc.v1"),
+                                ],
+                            )
+                        elif isinstance(event, h2.events.ResponseReceived):
+                            fields = dict(event.headers)
+                            assert fields[b":status"] == b"200"
+                            assert fields[b"sec-websocket-protocol"] == b"pushsvc.v1"
+                        elif isinstance(event, h2.events.DataReceived):
+                            websocket.receive_data(event.data)
+                            for message in websocket.events():
+                                assert isinstance(message, TextMessage)
+                                documents.append(json.loads(message.data))
+                            if len(documents) == 2:
+                                said = websocket.send(
+                                    TextMessage(data='{"type":"watch","select":["b"]}')
+                                )
+                                peer.send_data(1, said)
+                    await stream.send_all(peer.data_to_send())
+        assert [each["type"] for each in documents[:3]] == ["hello", "points", "hello"]
+        assert documents[2]["granted"]["select"] == ["b"]
+
+
+async def test_subscribers_are_told_at_the_end(authority: Authority) -> None:
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        async with served.http.stream("GET", "/v1/stream") as stream:
+            lines = stream.aiter_lines()
+            assert '"hello"' in await anext(lines)
+            served.drain.set()
+            with trio.fail_after(5):
+                rest = [line async for line in lines]
+        assert any('"goaway"' in line for line in rest)
+
+
+async def test_who_says_nothing_or_no_tls_costs_no_one_anything(authority: Authority) -> None:
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        silent = [socket.create_connection((served.host, served.port)) for _ in range(20)]
+        async with await served.raw(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n") as plain:
+            with trio.fail_after(5), contextlib.suppress(trio.BrokenResourceError):
+                assert b"HTTP/1.1 200" not in await plain.receive_some()
+        assert (await served.http.get("/livez")).status_code == 200
+        for sock in silent:
+            sock.close()
+
+
+def test_files_that_are_no_good_are_named(authority: Authority, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    foreign = Authority(other)
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
+    encrypted = tmp_path / "encrypted.pem"
+    encrypted.write_bytes(encrypt(authority.keyfile))
+    for certfile, keyfile, complaint in (
+        (authority.certfile, foreign.keyfile, "isn't the one of"),
+        (garbage, authority.keyfile, "not a certificate"),
+        (tmp_path / "none.pem", authority.keyfile, "No such file"),
+        (authority.certfile, encrypted, "encrypted"),
+    ):
+        with pytest.raises(CertificateError, match=complaint):
+            Certificate(certfile, keyfile)
+
+
+def encrypt(keyfile: Path) -> bytes:
+    key = serialization.load_pem_private_key(keyfile.read_bytes(), None)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"x"),
+    )
+
+
+def test_one_file_needs_the_other() -> None:
+    with pytest.raises(ConfigError, match=r"--certfile: server\.certfile needs server\.keyfile"):
+        load(None, {}, [("--certfile", "server.certfile", "x.pem")])
+
+
+@contextlib.contextmanager
+def process(*args: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    with subprocess.Popen(
+        [*PUSHSVC, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV
+    ) as child:
+        assert child.stdout is not None
+        try:
+            url = child.stdout.readline().strip()
+            assert url.startswith("https://"), child.communicate()[1]
+            yield child, int(url.rsplit(":", 1)[1])
+        finally:
+            child.terminate()
+
+
+def test_sighup_reads_the_certificate_again(authority: Authority) -> None:
+    files = ("--certfile", str(authority.certfile), "--keyfile", str(authority.keyfile))
+    with process("serve", "--port", "0", *files) as (child, port):
+        first = authority.serial(port)
+
+        def wait_for(words: str) -> None:
+            assert child.stderr is not None
+            deadline = time.monotonic() + 10
+            while words not in (line := child.stderr.readline()):
+                assert line
+                assert time.monotonic() < deadline
+
+        authority.issue()
+        assert authority.serial(port) == first
+        child.send_signal(signal.SIGHUP)
+        wait_for("certificate reloaded")
+        second = authority.serial(port)
+        assert second != first
+        authority.keyfile.write_text("nonsense")
+        os.kill(child.pid, signal.SIGHUP)
+        wait_for("the former certificate stays")
+        assert authority.serial(port) == second
+
+
+def test_a_certificate_that_is_no_good_ends_the_command(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.pem")
+    done = run("serve", "--port", "0", "--certfile", missing, "--keyfile", missing)
+    assert done.returncode == 1
+    assert done.stderr == f"pushsvc: {missing}: No such file or directory\n"
+    assert done.stdout == ""

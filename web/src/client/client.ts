@@ -1,0 +1,165 @@
+/** The client that a page makes: one per service, any number of subscriptions. */
+
+import type { TokenSource } from './credentials.ts';
+import type { StreamSettings } from './pool.ts';
+import { type Presence, watchPresence } from './presence.ts';
+import { Sharing, sharingPossible } from './sharing.ts';
+import { Own, type Source } from './source.ts';
+import { IDLE, type Status } from './status.ts';
+import { TRANSPORTS } from './stream.ts';
+import { call, type SubscribeOptions, Subscription } from './subscription.ts';
+import { TIMING, type Timing } from './timing.ts';
+import type { Transport, TransportName } from './transport.ts';
+import { makeWish } from './wish.ts';
+
+export interface ConnectOptions {
+  /** A token, or what fetches one: called at first, and again when the server refuses one. */
+  readonly token?: TokenSource;
+  /** Only these, in this order. Left out: WebSocket, then SSE, then long polling. */
+  readonly transports?: readonly TransportName[];
+  /**
+   * One connection for all tabs of this origin that say so: those with the same URL, and the same
+   * name if this is one. Tabs that show different users' data must give different names. Needs
+   * Web Locks, hence a secure context (HTTPS or localhost); without them each tab connects itself.
+   */
+  readonly share?: boolean | string;
+  /** Ask for less when out of sight, and for nothing after five minutes; true if left out. */
+  readonly pauseHidden?: boolean;
+  readonly onStatus?: (status: Status) => void;
+  /** For those who know better how long to wait for what. */
+  readonly timing?: Partial<Timing>;
+}
+
+/**
+ * Watch a pushsvc service. `url` is where it is served from, relative to the page if it isn't
+ * whole; the stream's own URL will do too. Nothing is sent before there is a subscription.
+ */
+export function connect(url: string | URL = '/', options: ConnectOptions = {}): Client {
+  return new Client(streamAt(url), options);
+}
+
+export class Client {
+  private readonly options: ConnectOptions;
+  private readonly source: Source;
+  private readonly subscriptions = new Set<Subscription>();
+  private readonly listeners = new Set<(status: Status) => void>();
+  private readonly unwatch: () => void;
+  private current: Status = IDLE;
+  private closed = false;
+
+  /** Use `connect`. @internal */
+  constructor(url: URL, options: ConnectOptions, transports?: readonly Transport[]) {
+    this.options = options;
+    const timing = { ...TIMING, ...options.timing };
+    const settings: StreamSettings = {
+      url,
+      timing,
+      transports: transports ?? named(options.transports),
+      ...(options.token === undefined ? {} : { token: options.token }),
+    };
+    const show = (status: Status): void => this.show(status);
+    const { share = false } = options;
+    this.source =
+      share !== false && sharingPossible()
+        ? new Sharing(settings, `${url.href}#${share === true ? '' : share}`, show, timing)
+        : new Own(settings, show);
+    const attend = (presence: Presence): void => this.source.attend(presence);
+    this.unwatch = options.pauseHidden === false ? () => {} : watchPresence(attend, timing);
+  }
+
+  /** How the connection is; of several streams, the one that is worst off. */
+  get status(): Status {
+    return this.current;
+  }
+
+  /** Be told of every change; once at once. Gives what ends it. */
+  onStatus(listener: (status: Status) => void): () => void {
+    this.listeners.add(listener);
+    call(listener, this.current);
+    return () => this.listeners.delete(listener);
+  }
+
+  /**
+   * Watch series: one PromQL selector, several, or '' for every series there is.
+   *
+   * Throws for options that can't be meant; what only the server can tell is wrong goes to
+   * `onError`, and to iterators.
+   */
+  subscribe(selector: string | readonly string[], options: SubscribeOptions = {}): Subscription {
+    if (this.closed) {
+      throw new TypeError('this client is closed');
+    }
+    const subscription = new Subscription(makeWish(selector, options), options, (one) => {
+      if (this.subscriptions.delete(one)) {
+        this.source.remove(one);
+      }
+    });
+    if (options.signal?.aborted) {
+      subscription.close();
+      return subscription;
+    }
+    this.subscriptions.add(subscription);
+    this.source.add(subscription);
+    return subscription;
+  }
+
+  /** Try now rather than when it was planned, also where the server refused. */
+  retryNow(): void {
+    this.source.retryNow();
+  }
+
+  /** End all subscriptions and let go. */
+  close(): void {
+    if (!this.closed) {
+      this.closed = true;
+      this.unwatch();
+      for (const subscription of [...this.subscriptions]) {
+        subscription.close();
+      }
+      this.source.close();
+      this.show(IDLE);
+      this.listeners.clear();
+    }
+  }
+
+  private show(status: Status): void {
+    this.current = status;
+    call(this.options.onStatus, status);
+    for (const listener of [...this.listeners]) {
+      call(listener, status);
+    }
+  }
+}
+
+const STREAM = /\/v1\/stream\/?$/;
+
+function streamAt(url: string | URL): URL {
+  const base = typeof location === 'undefined' ? undefined : location.href;
+  const whole = new URL(url, base);
+  whole.search = '';
+  whole.hash = '';
+  if (STREAM.test(whole.pathname)) {
+    whole.pathname = whole.pathname.replace(/\/$/, '');
+    return whole;
+  }
+  whole.pathname = whole.pathname.replace(/\/?$/, '/');
+  return new URL('v1/stream', whole);
+}
+
+function named(names: readonly TransportName[] | undefined): readonly Transport[] {
+  if (names === undefined) {
+    return TRANSPORTS;
+  }
+  if (names.length === 0) {
+    throw new TypeError('transports must name one at least');
+  }
+  return names.map((name) => {
+    const found = TRANSPORTS.find((transport) => transport.name === name);
+    if (found === undefined) {
+      throw new TypeError(
+        `there is no transport ${JSON.stringify(name)}: there are websocket, sse and longpoll`,
+      );
+    }
+    return found;
+  });
+}

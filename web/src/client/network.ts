@@ -1,0 +1,130 @@
+/** Which transport works where: what an earlier page, or this one, found out on each network. */
+
+import { LONGEST, TIMING, type Timing } from './timing.ts';
+import type { Transport, TransportName } from './transport.ts';
+
+interface Winner {
+  readonly name: TransportName;
+  readonly at: number;
+}
+
+interface Demotion {
+  until: number;
+  /** How long the next one lasts. */
+  next: number;
+}
+
+/** What the Network Information API tells, in the browsers that have it. */
+interface Connection extends EventTarget {
+  readonly type?: string;
+  readonly effectiveType?: string;
+}
+
+const KEY = 'pushsvc.transports';
+/** Networks remembered; the oldest is forgotten first. */
+const MOST = 8;
+
+/** One for each stream; what won is shared with other pages through the browser's storage. */
+export class Network {
+  private readonly timing: Timing;
+  private readonly demotions = new Map<TransportName, Demotion>();
+  /** Stands in for the storage where there is none. */
+  private kept = '';
+
+  constructor(timing: Timing = TIMING) {
+    this.timing = timing;
+  }
+
+  /** The transports to race: the one that worked here first, those that don't left out. */
+  order(transports: readonly Transport[]): Transport[] {
+    const now = Date.now();
+    const usable = transports.filter(({ name }) => (this.demotions.get(name)?.until ?? 0) <= now);
+    const racing = usable.length > 0 ? usable : [...transports];
+    const winner = this.winner();
+    return racing.sort((a, b) => Number(b.name === winner) - Number(a.name === winner));
+  }
+
+  /** This transport delivered: it goes first on this network for a while. */
+  worked(name: TransportName): void {
+    this.demotions.delete(name);
+    const winners = this.read();
+    delete winners[networkName()];
+    winners[networkName()] = { name, at: Date.now() };
+    const networks = Object.entries(winners).slice(-MOST);
+    this.write(JSON.stringify(Object.fromEntries(networks)));
+  }
+
+  /** This one did not, although others did: it is passed over, each time for longer. */
+  failed(name: TransportName): void {
+    const duration = this.demotions.get(name)?.next ?? this.timing.demoted;
+    this.demotions.set(name, {
+      until: Date.now() + duration,
+      next: Math.min(LONGEST, duration * 2),
+    });
+  }
+
+  /** Nothing worked, or everything is different now: none is to blame. */
+  forgive(): void {
+    this.demotions.clear();
+  }
+
+  private winner(): TransportName | null {
+    const winner = this.read()[networkName()];
+    return winner !== undefined && Date.now() - winner.at < this.timing.remembered
+      ? winner.name
+      : null;
+  }
+
+  private read(): Record<string, Winner> {
+    let text = this.kept;
+    try {
+      text = localStorage.getItem(KEY) ?? this.kept;
+    } catch {
+      // Not allowed, or no browser.
+    }
+    try {
+      const winners: unknown = JSON.parse(text || '{}');
+      return typeof winners === 'object' && winners !== null
+        ? (winners as Record<string, Winner>)
+        : {};
+    } catch {
+      return {};
+    }
+  }
+
+  private write(text: string): void {
+    this.kept = text;
+    try {
+      localStorage.setItem(KEY, text);
+    } catch {
+      // Not allowed, full, or no browser: it is remembered as long as the page lives.
+    }
+  }
+}
+
+/** What tells networks apart. Where the browser says nothing, time alone makes it forget. */
+function networkName(): string {
+  const connection = connectionOf();
+  return `${connection?.type ?? ''}/${connection?.effectiveType ?? ''}`;
+}
+
+/** Have a function called when the device moves to another network; gives what undoes that. */
+export function onNetworkChange(moved: () => void): () => void {
+  let name = networkName();
+  const look = (): void => {
+    const before = name;
+    name = networkName();
+    if (name !== before) {
+      moved();
+    }
+  };
+  const connection = connectionOf();
+  connection?.addEventListener?.('change', look);
+  return () => connection?.removeEventListener?.('change', look);
+}
+
+function connectionOf(): Connection | undefined {
+  return typeof navigator === 'undefined'
+    ? undefined
+    : (navigator as Navigator & { connection?: Connection }).connection;
+}

@@ -1,0 +1,101 @@
+/** What waits for an iterator. */
+
+import type { SubscriptionError, Update } from './update.ts';
+
+/** Updates that wait for an iterator, and points in them; past either the oldest are dropped. */
+const MOST_UPDATES = 10_000;
+const MOST_POINTS = 1_000_000;
+
+/** What waits for one loop. When it is full the oldest are dropped, and a gap says how much. */
+export class Queue implements AsyncIterator<Update, undefined> {
+  private readonly updates: Update[] = [];
+  private points = 0;
+  private lost = 0;
+  private waiting: {
+    resolve(result: IteratorResult<Update, undefined>): void;
+    reject(error: unknown): void;
+  }[] = [];
+  private ended = false;
+  private error: SubscriptionError | null = null;
+  private readonly onReturn: () => void;
+
+  constructor(onReturn: () => void) {
+    this.onReturn = onReturn;
+  }
+
+  push(update: Update): void {
+    const waiter = this.waiting.shift();
+    if (waiter !== undefined) {
+      waiter.resolve({ done: false, value: update });
+      return;
+    }
+    this.updates.push(update);
+    this.points += size(update);
+    while (this.updates.length > MOST_UPDATES || this.points > MOST_POINTS) {
+      const dropped = this.updates.shift();
+      if (dropped === undefined) {
+        break;
+      }
+      this.points -= size(dropped);
+      this.lost += countSamples(dropped);
+    }
+  }
+
+  /** What waits is still given out, then the loop ends, or throws. */
+  end(error: SubscriptionError | null): void {
+    this.ended = true;
+    this.error = error;
+    const [first, ...others] = this.waiting.splice(0);
+    if (first !== undefined) {
+      void this.next().then(first.resolve, first.reject);
+    }
+    for (const { resolve } of others) {
+      resolve({ done: true, value: undefined });
+    }
+  }
+
+  next(): Promise<IteratorResult<Update, undefined>> {
+    if (this.lost > 0) {
+      const { lost } = this;
+      this.lost = 0;
+      return Promise.resolve({ done: false, value: { type: 'gap', lost } });
+    }
+    const update = this.updates.shift();
+    if (update !== undefined) {
+      this.points -= size(update);
+      return Promise.resolve({ done: false, value: update });
+    }
+    if (this.error !== null) {
+      const { error } = this;
+      this.error = null;
+      return Promise.reject(error);
+    }
+    if (this.ended) {
+      return Promise.resolve({ done: true, value: undefined });
+    }
+    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+  }
+
+  return(): Promise<IteratorResult<Update, undefined>> {
+    this.updates.length = 0;
+    this.points = 0;
+    this.lost = 0;
+    if (!this.ended) {
+      this.end(null);
+      this.onReturn();
+    }
+    return Promise.resolve({ done: true, value: undefined });
+  }
+}
+
+function size(update: Update): number {
+  return update.type === 'points' ? update.points.length : 0;
+}
+
+/** How many samples an update tells of, one at least: a dropped one is not to go unsaid. */
+function countSamples(update: Update): number {
+  if (update.type !== 'points') {
+    return update.type === 'gap' ? (update.lost ?? 1) : 1;
+  }
+  return update.points.reduce((sum, { count }) => sum + count, 0);
+}

@@ -1,0 +1,44 @@
+import type { TransportName } from './transport.ts';
+
+/**
+ * connecting: a link is being opened. live: documents flow. waiting: cut, the next try is
+ * planned. paused: let go while the page is out of sight. refused: the server won't have us, and
+ * trying again won't help. closed: by `close`, or not begun.
+ */
+export type Phase = 'connecting' | 'live' | 'waiting' | 'paused' | 'refused' | 'closed';
+
+/** How a stream is, for a page to show. Times are those of `Date.now()`. */
+export interface Status {
+  readonly phase: Phase;
+  /** Of the link that is live, or the last one that was. */
+  readonly transport: TransportName | null;
+  /** Tries since documents last flowed: 0 while they do. */
+  readonly attempt: number;
+  /** When the next try is planned, while waiting. */
+  readonly retryAt: number | null;
+  /** Since when the stream has been cut; null while it is live, and before it ever was. */
+  readonly cutSince: number | null;
+  /** Why it was cut or refused, in words. */
+  readonly reason: string;
+  /** What the server calls the problem, where it named one: `selector`, `token`, `subscribers`. */
+  readonly code: string;
+  /** Milliseconds that a request and its answer last took; null while that isn't known. */
+  readonly roundTrip: number | null;
+  /**
+   * Milliseconds between the time of the newest sample and when it came, by this browser's clock;
+   * null before there is one. It holds the producer's delay and any difference of the clocks.
+   */
+  readonly lag: number | null;
+}
+
+export const IDLE: Status = {
+  phase: 'closed',
+  transport: null,
+  attempt: 0,
+  retryAt: null,
+  cutSince: null,
+  reason: '',
+  code: '',
+  roundTrip: null,
+  lag: null,
+};

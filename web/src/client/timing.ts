@@ -1,0 +1,42 @@
+/** Every interval the client lives by, in milliseconds. */
+export interface Timing {
+  /** How long a transport may try alone before the next one joins the race. */
+  readonly headStart: number;
+  /** How long a transport may take to deliver its first document. */
+  readonly opening: number;
+  /** A link that lived so long was no failure: the next attempt counts from the beginning. */
+  readonly settled: number;
+  /** How long a transport that did not work is passed over; doubles each time, up to an hour. */
+  readonly demoted: number;
+  /** While a lesser transport serves: when better ones are tried again; doubles, up to an hour. */
+  readonly upgrade: number;
+  /** How long the transport that worked on a network goes first there. */
+  readonly remembered: number;
+  /** After so long out of sight, a page asks for less. */
+  readonly lowerAfter: number;
+  /** After so long out of sight, it lets go, and resumes when it is seen again. */
+  readonly letGoAfter: number;
+  /** Between two measurements of the round trip. */
+  readonly measure: number;
+  /** A tab that shares a connection and hears nothing for so long asks whether the leader lives. */
+  readonly leaderQuiet: number;
+}
+
+export const TIMING: Timing = {
+  headStart: 1_000,
+  opening: 5_000,
+  settled: 5_000,
+  demoted: 60_000,
+  upgrade: 60_000,
+  remembered: 3_600_000,
+  lowerAfter: 10_000,
+  letGoAfter: 300_000,
+  measure: 30_000,
+  leaderQuiet: 8_000,
+};
+
+/** The longest that a doubling interval gets. */
+export const LONGEST = 3_600_000;
+
+/** Frames a second that a page out of sight asks for. */
+export const HIDDEN_HZ = 1;

@@ -1,0 +1,38 @@
+/** What subscribers are told. */
+
+import type { SeriesPoint, SeriesView } from './series.ts';
+
+/** New points, in the order in which they came. */
+export interface PointsUpdate {
+  readonly type: 'points';
+  readonly points: readonly SeriesPoint[];
+}
+
+/**
+ * Samples that will not come: the server no longer had them (`lost`, null where nobody knows how
+ * many), or nobody took them from an iterator in time. Where several subscriptions share a stream
+ * it may have been any of theirs.
+ */
+export interface GapUpdate {
+  readonly type: 'gap';
+  readonly lost: number | null;
+}
+
+/** Series that fell silent, and that the server dropped. */
+export interface GoneUpdate {
+  readonly type: 'gone';
+  readonly series: readonly SeriesView[];
+}
+
+export type Update = PointsUpdate | GapUpdate | GoneUpdate;
+
+/** Why a subscription can't be served. `code` is the server's name for it, if it gave one. */
+export class SubscriptionError extends Error {
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.name = 'SubscriptionError';
+    this.code = code;
+  }
+}

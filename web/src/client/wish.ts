@@ -1,0 +1,55 @@
+/** What a subscription asks for, checked. */
+
+import { parseDuration } from './duration.ts';
+import type { Merge } from './protocol.ts';
+import { type Matcher, read } from './selector.ts';
+
+/** What is asked for, in the form in which it is compared and sent. */
+export interface Wish {
+  readonly selectors: readonly string[];
+  readonly window: number | null;
+  readonly maxHz: number | null;
+  readonly merge: Merge;
+}
+
+/** The same as a page says it. */
+interface Asked {
+  readonly window?: string | number;
+  readonly maxHz?: number;
+  readonly merge?: Merge;
+}
+
+/** Every series there is. */
+const EVERYTHING = '{__name__=~".+"}';
+
+/** Throws a RangeError or TypeError for what can't be meant. */
+export function makeWish(selector: string | readonly string[], options: Asked): Wish {
+  const asked = typeof selector === 'string' ? [selector] : selector;
+  const selectors = [...new Set(asked.map((one) => one.trim() || EVERYTHING))];
+  const { window, maxHz = null, merge = 'all' } = options;
+  if (maxHz !== null && !(maxHz > 0 && maxHz < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`maxHz must be a number above 0, not ${maxHz}`);
+  }
+  if (!['all', 'last', 'envelope'].includes(merge)) {
+    throw new TypeError(`merge must be all, last or envelope, not ${JSON.stringify(merge)}`);
+  }
+  return {
+    selectors: selectors.length > 0 ? selectors : [EVERYTHING],
+    window: window === undefined ? null : parseDuration(window),
+    maxHz,
+    merge,
+  };
+}
+
+/** What a wish means; null where only the server can tell. */
+export function matcherOf({ selectors }: Wish): Matcher | null {
+  const matchers: Matcher[] = [];
+  for (const selector of selectors) {
+    const matcher = read(selector);
+    if (matcher === null) {
+      return null;
+    }
+    matchers.push(matcher);
+  }
+  return (name, labels) => matchers.some((matches) => matches(name, labels));
+}
