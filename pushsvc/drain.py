@@ -47,10 +47,17 @@ async def part_from_all(hub: Hub, per_second: float, seconds: float) -> None:
     # Those of one view came one after the other, as a rule, and should not have to leave so.
     random.shuffle(subscribers)
     begin = trio.current_time()
+    deadline = begin + seconds
     schedule = moments(len(subscribers), per_second, seconds)
     for subscriber, (told, retry_ms) in zip(subscribers, schedule, strict=True):
-        if begin + told - trio.current_time() > _TOGETHER:
-            await trio.sleep_until(begin + told)
+        ahead = begin + told - trio.current_time()
+        if ahead > _TOGETHER and trio.current_time() < deadline:
+            await trio.sleep_until(min(begin + told, deadline))
+        elif ahead < -_TOGETHER:
+            # What was missed isn't made up for, or those would come back together.
+            begin -= ahead
+        # What is later than there is time for is waited for by who is told.
+        retry_ms += max(0, round((begin + told - trio.current_time()) * 1000))
         if subscriber.session not in hub.subscribers:
             continue
         view = subscriber.view

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +15,7 @@ import pytest
 import trio
 
 from pushsvc.core.limits import Limits, Pacing
+from tests.debian import program
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 from tests.serving import Served, next_of, serving
 
@@ -112,18 +111,6 @@ async def test_who_sends_too_much_is_made_to_wait_and_not_to_drop() -> None:
 # -- the real thing -------------------------------------------------------------------------------
 
 
-def binary(name: str, package: str) -> str:
-    """Its path; installed where that may be done, and otherwise the test is skipped."""
-    found = shutil.which(name)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (("update",), ("install", "-y", package)):
-            subprocess.run(["apt-get", "-qq", *command], capture_output=True, check=False)
-        found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} isn't installed (Debian: {package})")
-    return found
-
-
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
@@ -166,11 +153,11 @@ async def prometheus(url: str, folder: Path) -> AsyncIterator[str]:
     file.write_text(CONFIGURATION.format(exporter=exporter, url=url))
     with (
         process(
-            binary("prometheus-node-exporter", "prometheus-node-exporter"),
+            program("prometheus-node-exporter", "prometheus-node-exporter"),
             f"--web.listen-address=127.0.0.1:{exporter}",
         ),
         process(
-            binary("prometheus", "prometheus"),
+            program("prometheus", "prometheus"),
             f"--config.file={file}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",

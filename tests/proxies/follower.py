@@ -6,8 +6,9 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+import h11
 import httpx
 import msgspec
 import trio
@@ -15,7 +16,8 @@ from trio_websocket import (
     ConnectionClosed,
     ConnectionRejected,
     HandshakeError,
-    open_websocket_url,
+    WebSocketConnection,
+    wrap_client_stream,
 )
 
 Document = dict[str, Any]
@@ -25,7 +27,13 @@ ACCEPT = {
     "ndjson": "application/x-ndjson",
     "longpoll": "application/json",
 }
-_CUT = (httpx.HTTPError, ConnectionClosed, ConnectionRejected, HandshakeError, OSError)
+_CUT = (
+    *(httpx.HTTPError, ConnectionClosed, ConnectionRejected, HandshakeError, OSError),
+    # trio-websocket's own way of telling that the peer left amid a handshake.
+    *(trio.BrokenResourceError, trio.TooSlowError, h11.ProtocolError),
+)
+_PATIENCE = 5.0
+"""Seconds that a handshake may take."""
 
 
 class Refused(Exception):
@@ -78,10 +86,15 @@ class Follower:
 
     async def wait_value(self, value: float, seconds: float) -> None:
         """Wait until it has been given this value."""
-        with trio.fail_after(seconds):
+        with trio.move_on_after(seconds):
             while value not in self.values[-3:]:
                 self._news = trio.Event()
                 await self._news.wait()
+            return
+        raise AssertionError(
+            f"{self.name}: no {value:g} within {seconds:g} s; last {self.values[-3:]}, "
+            f"{len(self.cuts)} cuts, {self.cuts[-2:]}"
+        )
 
     async def wait_cut(self, seconds: float) -> bool:
         """Whether it is cut within so many seconds."""
@@ -110,8 +123,7 @@ class Follower:
     async def _documents(self) -> AsyncGenerator[Document, None]:
         if self._transport == "websocket":
             url = self._query().replace("http", "ws", 1)
-            context = self._context if url.startswith("wss") else None
-            async with open_websocket_url(url, context) as socket:
+            async with self._websocket(url) as socket:
                 while True:
                     yield msgspec.json.decode(await socket.get_message())
         async with httpx.AsyncClient(
@@ -132,6 +144,30 @@ class Follower:
                     text = line.removeprefix("data: ")
                     if text.startswith("{"):
                         yield msgspec.json.decode(text)
+
+    @contextlib.asynccontextmanager
+    async def _websocket(self, url: str) -> AsyncGenerator[WebSocketConnection, None]:
+        # On a connection of our own: the library leaves its socket to the collector when the
+        # handshake fails.
+        target = urlsplit(url)
+        assert target.hostname is not None
+        assert target.port is not None
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
+        stream = raw = await trio.open_tcp_stream(target.hostname, target.port)
+        try:
+            if target.scheme == "wss":
+                stream = trio.SSLStream(
+                    raw, self._context, server_hostname=target.hostname, https_compatible=True
+                )
+            async with trio.open_nursery() as nursery:
+                with trio.fail_after(_PATIENCE):
+                    socket = await wrap_client_stream(
+                        nursery, stream, target.netloc, f"{target.path}?{target.query}"
+                    )
+                yield socket
+                await socket.aclose()
+        finally:
+            await trio.aclose_forcefully(raw)
 
     async def _polled(self, http: httpx.AsyncClient) -> AsyncGenerator[Document, None]:
         """One poll after another; each answer without news counts as a heartbeat."""

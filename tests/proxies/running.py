@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import trio
 import trustme
 
-from tests.proxies.proxy import Place, Proxy, Values, program
+from tests.proxies.proxy import Place, Proxy, Values, program_of
 
 
 def free_ports(count: int) -> list[int]:
@@ -48,8 +46,7 @@ class Running:
     async def start(self) -> None:
         """Returns when connections are accepted."""
         name, *arguments = self.proxy.command(self.place)
-        found = program(name)
-        assert found is not None
+        found = program_of(name)
         with (self.place.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - forks, and doesn't wait
                 [found, *arguments],
@@ -82,8 +79,7 @@ class Running:
             self._process.send_signal(self.proxy.reload_signal)
         command = self.proxy.reload_command(self.place)
         if command is not None:
-            found = program(command[0])
-            assert found is not None
+            found = program_of(command[0])
             await trio.run_process([found, *command[1:]], capture_stderr=True)
 
     def log(self) -> str:
@@ -104,9 +100,7 @@ async def running(
     proxy: Proxy, values: Values, backend: int, folder: Path
 ) -> AsyncIterator[Running]:
     """A proxy in front of a port of loopback. Skips the test where it isn't installed."""
-    if program(proxy.name) is None:
-        assert not os.environ.get("CI"), f"CI has no {proxy.name}"
-        pytest.skip(f"no {proxy.name} here")
+    program_of(proxy.name)
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     plain, tls, admin = free_ports(3)
