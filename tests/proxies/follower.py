@@ -32,7 +32,7 @@ _CUT = (
     # trio-websocket's own way of telling that the peer left amid a handshake.
     *(trio.BrokenResourceError, trio.TooSlowError, h11.ProtocolError),
 )
-_PATIENCE = 5.0
+_PATIENCE = 1.0
 """Seconds that a handshake may take."""
 
 
@@ -62,6 +62,9 @@ class Follower:
         self._context = context
         self._http2 = http2
         self._cursor: str | None = None
+        # Seconds after which it takes a stream for dead: some proxies let one open and then
+        # forget it.
+        self._silence = 60.0
         self._news = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -108,6 +111,7 @@ class Follower:
         self._cursor = document.get("id", self._cursor)
         if document["type"] == "hello":
             self.hellos += 1
+            self._silence = 4 * document["heartbeat"]
         elif document["type"] == "heartbeat":
             self.beats += 1
         elif document["type"] == "gap":
@@ -125,16 +129,19 @@ class Follower:
             url = self._query().replace("http", "ws", 1)
             async with self._websocket(url) as socket:
                 while True:
-                    yield msgspec.json.decode(await socket.get_message())
+                    with trio.fail_after(self._silence):
+                        message = await socket.get_message()
+                    yield msgspec.json.decode(message)
+        polls = self._transport == "longpoll"
         async with httpx.AsyncClient(
             verify=self._context,
             http1=not self._http2,
             http2=self._http2,
-            timeout=httpx.Timeout(10, read=None),
+            timeout=httpx.Timeout(10, read=None if polls else self._silence),
             trust_env=False,
             headers={"Accept": ACCEPT[self._transport]},
         ) as http:
-            if self._transport == "longpoll":
+            if polls:
                 async for document in self._polled(http):
                     yield document
                 return
