@@ -75,8 +75,9 @@ class Served:
         query: str = "",
         subprotocols: list[str] | None = None,
         headers: Mapping[str, str] | None = None,
+        path: str = "/v1/stream",
     ) -> AsyncIterator[WebSocketConnection]:
-        """A WebSocket on the stream's URL, by trio-websocket."""
+        """A WebSocket, by trio-websocket."""
         # On a stream of our own: the library leaves its socket to the collector when it is
         # rejected, or closed by the server.
         async with (
@@ -87,7 +88,7 @@ class Served:
                 nursery,
                 stream,
                 "test",
-                f"/v1/stream?{query}",
+                f"{path}?{query}",
                 subprotocols=subprotocols,
                 extra_headers=[
                     (name.encode(), value.encode()) for name, value in (headers or {}).items()
