@@ -125,7 +125,7 @@ def make(sort: Sort) -> str:
         case Sort.KEY_URL:
             return _with_header(_STRANGER, jku="http://127.0.0.1:9/keys", x5u="http://127.0.0.1:9/")
         case Sort.CRITICAL:
-            return _with_header(crit=["unheard-of"], **{"unheard-of": True})
+            return _with_header(crit=["unheard"], unheard=True)
         case Sort.OTHER_TYPE:
             return _with_header(typ="logout+jwt")
         case Sort.ENCRYPTED:

@@ -33,20 +33,21 @@ def by_token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Auth, dict[Sort,
 @pytest.fixture(scope="module")
 def by_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Auth, dict[Sort, str]]:
     """A service that takes keys, and a key of each sort that there is."""
-    all_ = tokens.FULL["read"]
+    all_ = ['{__name__=~".+"}']
+    none: list[str] = []
     grants = {
         Sort.FULL: (all_, all_, True),
-        Sort.READER: (all_, [], False),
-        Sort.WRITER: ([], all_, False),
-        Sort.OPERATOR: ([], [], True),
-        Sort.NOBODY: ([], [], False),
+        Sort.READER: (all_, none, False),
+        Sort.WRITER: (none, all_, False),
+        Sort.OPERATOR: (none, none, True),
+        Sort.NOBODY: (none, none, False),
         Sort.EXPIRED: (all_, all_, True),
     }
     file = tmp_path_factory.mktemp("keys") / "keys.toml"
     keys, tables = {}, []
     for sort, (read, write, operator) in grants.items():
         keys[sort], id_, hash_ = make_key()
-        table = table_of(id_, hash_, name=sort, read=read, write=write, operator=operator)
+        table = table_of(id_, hash_, name=sort.value, read=read, write=write, operator=operator)
         tables.append(table + "expires = 2020-01-01T00:00:00Z\n" * (sort is Sort.EXPIRED))
     file.write_text("\n".join(tables))
     _, id_, secret = keys[Sort.FULL].split("_", 2)
