@@ -11,7 +11,9 @@ says that it is of another type isn't taken.
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -45,6 +47,8 @@ ALGORITHMS: Final = {
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
 """What `typ` may say: a token that was made for something else isn't an access token
 (RFC 8725 section 3.11, RFC 9068 section 2.1)."""
+_KEPT: Final = 4096
+"""Verified tokens that are remembered."""
 _LEAST_RSA_BITS: Final = 2048
 _LEAST_SECRET_BYTES: Final = 32
 """As long as the hash (RFC 7518 section 3.2)."""
@@ -129,6 +133,9 @@ class Verifier:
             now=lambda: int(clock()), leeway=round(leeway), **options
         )
         self._registry = Registry(algorithms)
+        # Producers come with the same token again and again: by its hash, whose it was, and the
+        # keys that said so. With other keys it is verified anew.
+        self._verified: OrderedDict[bytes, tuple[Sequence[Key], Principal]] = OrderedDict()
 
     def verify(self, token: str) -> Principal:
         """Whose token this is.
@@ -136,6 +143,19 @@ class Verifier:
         Raises Unauthorized, whose code says why; UnknownKey where new keys may help; Overloaded
         while there are no keys.
         """
+        keys = self.source.current()
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        before = self._verified.get(digest)
+        if before is not None and before[0] is keys and self._clock() < (before[1].expires or 0.0):
+            self._verified.move_to_end(digest)
+            return before[1]
+        principal = self._verify_anew(token)
+        self._verified[digest] = keys, principal
+        if len(self._verified) > _KEPT:
+            self._verified.popitem(last=False)
+        return principal
+
+    def _verify_anew(self, token: str) -> Principal:
         try:
             return self._verify(token)
         except ExpiredTokenError:
