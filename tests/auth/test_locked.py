@@ -301,6 +301,8 @@ async def test_the_page_says_who_may_embed_it(
         assert page.headers.get("x-frame-options") == frame
         assert "unsafe" not in page.headers["content-security-policy"]
         assert page.headers["x-content-type-options"] == "nosniff"
+        # A browser says the origin of the page's own form only under this policy.
+        assert page.headers["referrer-policy"] == "same-origin"
 
 
 async def test_logging_in_by_the_form_and_out_again(auth: Auth) -> None:
