@@ -108,14 +108,15 @@ class Door:
         counts: Counter[str],
         *,
         most: int,
-        most_per_address: int,
+        most_of: Callable[[str], int],
         patience: float,
         reads_heads: bool = True,
     ) -> None:
         """`enter` gets a non-blocking socket, what was read off it, and the peer's address, for
         which it calls `leave` in the end. `most` connections may be in at a time, and
-        `most_per_address` of one address; `patience` is the seconds one may say nothing. Where
-        `reads_heads` is off nothing is read: what comes is TLS, and for someone else."""
+        `most_of(peer)` of the address that a peer has; `patience` is the seconds one may say
+        nothing. Where `reads_heads` is off nothing is read: what comes is TLS, and for someone
+        else."""
         self.waiting = Engine()
         """Those that were accepted and have not said enough yet."""
         self.patience = patience
@@ -123,7 +124,7 @@ class Door:
         self.counts = counts
         self._enter = enter
         self._most = most
-        self._most_per_address = most_per_address
+        self._most_of = most_of
         self._inside = 0
         self._addresses: Counter[str] = Counter()
 
@@ -143,10 +144,10 @@ class Door:
         if not self._addresses[address]:
             del self._addresses[address]
 
-    def _has_room(self, address: str) -> bool:
+    def _has_room(self, peer: str, address: str) -> bool:
         if self._inside >= self._most:
             self.counts["connections_refused"] += 1
-        elif self._addresses[address] >= self._most_per_address:
+        elif self._addresses[address] >= self._most_of(peer):
             self.counts["connections_refused_by_address"] += 1
         else:
             return True
@@ -181,7 +182,7 @@ class Door:
                 continue  # it left before it was its turn
             sock.setblocking(False)
             address = group(peer[0])
-            if not self._has_room(address):
+            if not self._has_room(peer[0], address):
                 sock.close()
                 continue
             self._inside += 1

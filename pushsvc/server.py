@@ -190,7 +190,7 @@ class Server:
         *,
         counts: Counter[str],
         max_connections: int,
-        max_per_address: int,
+        max_of: Callable[[str], int],
         certificate: Certificate | None,
         front: Front | None,
         shorten: Shorten,
@@ -207,7 +207,7 @@ class Server:
             self._enter,
             counts,
             most=max_connections,
-            most_per_address=max_per_address,
+            most_of=max_of,
             patience=config.keep_alive_timeout,
             reads_heads=certificate is None,
         )
@@ -359,7 +359,7 @@ async def open_server(
     message_bytes: int,
     counts: Counter[str],
     max_connections: int,
-    max_per_address: int,
+    max_of: Callable[[str], int],
     user_timeout: float,
     certificate: Certificate | None = None,
     front: Front | None = None,
@@ -369,8 +369,9 @@ async def open_server(
 
     With a `certificate` all of it is TLS, and none of what follows applies. `front` is shown the
     first bytes of each connection, and may take its non-blocking socket, at once and for good.
-    `shorten` may give who serves the others until they are Hypercorn's. Connections beyond the two
-    limits are closed, and counted in `counts` with those that never said what they want.
+    `shorten` may give who serves the others until they are Hypercorn's. Connections beyond
+    `max_connections`, or beyond `max_of(peer)` of one address, are closed, and counted in `counts`
+    with those that never said what they want.
 
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
@@ -386,7 +387,7 @@ async def open_server(
         hypercorn_config(message_bytes=message_bytes),
         counts=counts,
         max_connections=max_connections,
-        max_per_address=max_per_address,
+        max_of=max_of,
         certificate=certificate,
         front=front,
         shorten=shorten,

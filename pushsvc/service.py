@@ -125,7 +125,12 @@ async def run_service(
                     message_bytes=limits.message_bytes,
                     counts=hub.counts,
                     max_connections=limits.subscribers + _SPARE,
-                    max_per_address=limits.connections_per_address,
+                    max_of=lambda peer: (
+                        # Behind a proxy are as many as it lets in.
+                        limits.subscribers + _SPARE
+                        if lock.access.proxies.trusts(peer)
+                        else limits.connections_per_address
+                    ),
                     # For peers that are gone without a word; who stalls is parted from sooner.
                     user_timeout=2 * pacing.stall_timeout,
                     certificate=certificate,

@@ -77,7 +77,7 @@ async def main() -> None:
         lambda sock, first, address: _enter(engine, lambda: door.leave(address), sock, first),
         Counter(),
         most=100,
-        most_per_address=100,
+        most_of=lambda _: 100,
         patience=30.0,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -77,7 +77,7 @@ class Served:
         headers: Mapping[str, str] | None = None,
         path: str = "/v1/stream",
     ) -> AsyncIterator[WebSocketConnection]:
-        """A WebSocket, by trio-websocket."""
+        """A WebSocket, of a stream unless said otherwise, by trio-websocket."""
         # On a stream of our own: the library leaves its socket to the collector when it is
         # rejected, or closed by the server.
         async with (
@@ -87,7 +87,7 @@ class Served:
             socket = await wrap_client_stream(
                 nursery,
                 stream,
-                "test",
+                f"{self.host}:{self.port}",
                 f"{path}?{query}",
                 subprotocols=subprotocols,
                 extra_headers=[

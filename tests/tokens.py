@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from pushsvc.auth.jwt import sign
@@ -62,6 +64,19 @@ def forged_with_public_key(key: Key = RSA) -> str:
     signed = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims())}"
     mac = hmac.new(public, signed.encode(), hashlib.sha256).digest()
     return f"{signed}.{part(mac)}"
+
+
+def with_header(key: Key, **header: Any) -> str:
+    """A token of this RSA key with more in its header than there should be."""
+    signed = f"{part({'alg': 'RS256', 'typ': 'JWT', **header})}.{part(claims())}"
+    private: Any = key.get_op_key("sign")
+    mac = private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{signed}.{part(mac)}"
+
+
+def unsigned_jwk(key: Key) -> str:
+    """A token that brings the key it is to be verified with."""
+    return with_header(key, jwk=key.as_dict(private=False))
 
 
 def tampered() -> str:

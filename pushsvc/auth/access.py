@@ -91,7 +91,7 @@ class Access:
         self.refused: Counter[str] = Counter()
         """How many requests were refused, by code."""
         self._sessions = sessions
-        self._proxies = proxies or Proxies(())
+        self.proxies = proxies or Proxies(())
         self._local_only = local_only
         self._clock = clock
 
@@ -143,7 +143,7 @@ class Access:
 
     def client_of(self, asking: Asking) -> Client:
         """Where a request is from. Raises Malformed and Misdirected."""
-        client = self._proxies.client(asking.peer, asking.scheme, asking.headers)
+        client = self.proxies.client(asking.peer, asking.scheme, asking.headers)
         if self._local_only:
             self.origins.refuse_other_names(client)
         return client

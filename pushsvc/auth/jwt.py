@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -47,9 +46,9 @@ ALGORITHMS: Final = {
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
 """What `typ` may say: a token that was made for something else isn't an access token
 (RFC 8725 section 3.11, RFC 9068 section 2.1)."""
-_KEPT: Final = 4096
-"""Verified tokens that are remembered."""
 _LEAST_RSA_BITS: Final = 2048
+_KNOWN: Final = 10_000
+"""Tokens that were verified and are known by their hash."""
 _LEAST_SECRET_BYTES: Final = 32
 """As long as the hash (RFC 7518 section 3.2)."""
 
@@ -133,9 +132,10 @@ class Verifier:
             now=lambda: int(clock()), leeway=round(leeway), **options
         )
         self._registry = Registry(algorithms)
-        # Producers come with the same token again and again: by its hash, whose it was, and the
-        # keys that said so. With other keys it is verified anew.
-        self._verified: OrderedDict[bytes, tuple[Sequence[Key], Principal]] = OrderedDict()
+        # Whose tokens are, by their hash, as long as the keys stay: a producer sends its own with
+        # every batch, and a signature costs more than all else of a small one.
+        self._known: dict[bytes, Principal] = {}
+        self._keys: Sequence[Key] = ()
 
     def verify(self, token: str) -> Principal:
         """Whose token this is.
@@ -143,21 +143,16 @@ class Verifier:
         Raises Unauthorized, whose code says why; UnknownKey where new keys may help; Overloaded
         while there are no keys.
         """
+        digest = hashlib.sha256(token.encode()).digest()
         keys = self.source.current()
-        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        before = self._verified.get(digest)
-        if before is not None and before[0] is keys and self._clock() < (before[1].expires or 0.0):
-            self._verified.move_to_end(digest)
-            return before[1]
-        principal = self._verify_anew(token)
-        self._verified[digest] = keys, principal
-        if len(self._verified) > _KEPT:
-            self._verified.popitem(last=False)
-        return principal
-
-    def _verify_anew(self, token: str) -> Principal:
+        if keys is not self._keys:
+            self._keys = keys
+            self._known.clear()
+        principal = self._known.get(digest)
+        if principal is not None and self._clock() < (principal.expires or 0.0):
+            return principal
         try:
-            return self._verify(token)
+            principal = self._verify(token)
         except ExpiredTokenError:
             raise Unauthorized("token_expired", "this token has expired") from None
         except MissingClaimError as error:
@@ -166,6 +161,10 @@ class Verifier:
             raise Unauthorized("token", f"the token's {error.claim} isn't right here") from None
         except JoseError:
             raise Unauthorized("token", "the token's signature can't be verified") from None
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known[digest] = principal
+        return principal
 
     def _verify(self, token: str) -> Principal:
         try:

@@ -59,7 +59,7 @@ class Proxies:
         Malformed where a trusted proxy's headers can't be read or contradict each other.
         """
         host = headers.get("host", "")
-        if not self._networks or not self._trusts(peer):
+        if not self._networks or not self.trusts(peer):
             return Client(peer, scheme, host)
         hop = self._nearest_untrusted(_forwarded(headers))
         other = self._nearest_untrusted(_x_forwarded(headers))
@@ -81,7 +81,10 @@ class Proxies:
             raise Malformed("forwarded", "the forwarded scheme is neither http nor https")
         return Client(_plain(address), told, hosts[0] if hosts else host)
 
-    def _trusts(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        """Whether what this peer says of others is believed."""
+        if not self._networks:
+            return False
         try:
             parsed = _parse(address)
         except ValueError:
@@ -96,7 +99,7 @@ class Proxies:
             except ValueError:
                 # `unknown`, or a name that hides an address: the way can't be followed further.
                 raise Malformed("forwarded", "a forwarded address can't be read") from None
-            if not self._trusts(hop.address):
+            if not self.trusts(hop.address):
                 return hop
         return hops[0] if hops else None
 

@@ -69,6 +69,7 @@ PUSHSVC = System(
         # Everyone comes at once here, and is to be let in.
         *("--set", "log.level=warning", "--set", "limits.streams_per_second=1e6"),
         *("--set", "limits.subscribers_per_address=20000"),
+        *("--set", "limits.connections_per_address=20000"),
         *("--set", "limits.samples_per_second=1e9"),
     ),
     transports=frozenset(("websocket", "sse", "ndjson", "longpoll")),
