@@ -184,6 +184,13 @@ _SCHEMAS: dict[str, Any] = {
         "minItems": 3,
         "maxItems": 6,
     },
+    "Past": {
+        "description": "[time, value].",
+        "type": "array",
+        "items": _VALUE,
+        "minItems": 2,
+        "maxItems": 2,
+    },
     "Granted": _object(
         {
             "max_hz": {"type": "number"},
@@ -570,17 +577,7 @@ _PATHS: dict[str, Any] = {
                                     "allOf": [
                                         _ref("Series"),
                                         _object(
-                                            {
-                                                "points": _array(
-                                                    {
-                                                        "type": "array",
-                                                        "prefixItems": [
-                                                            {"type": "integer"},
-                                                            _VALUE,
-                                                        ],
-                                                    }
-                                                )
-                                            },
+                                            {"points": _array(_ref("Past"))},
                                             ["points"],
                                         ),
                                     ]
@@ -779,11 +776,12 @@ def _lock(paths: dict[str, Any]) -> None:
             names = ["bearer", "basic"]
             if reads or path in ("/v1/stream/{session}", "/v1/tickets"):
                 names.append("session")
-            if reads:
+            if reads and path not in _OPERATORS:
                 names.append("ticket")
             operation["security"] = [{name: []} for name in names]
             what = "is not an operator's" if path in _OPERATORS else "doesn't grant this"
             for status, text in (
+                ("400", "The token can't be read, or there are several."),
                 ("401", "No token, or one that isn't good (any more)."),
                 ("403", f"The token {what}, or the request comes from a page of another origin."),
             ):

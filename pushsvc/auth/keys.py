@@ -37,6 +37,7 @@ from pushsvc.core.selector import SelectorError
 from pushsvc.errors import Unauthorized
 
 _KEY = re.compile(r"pushsvc_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+_NO_HASH = bytes(32)
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -75,9 +76,8 @@ class KeyRing:
         """Whose key this is, at `now` (Unix seconds). Raises Unauthorized."""
         parts = _KEY.fullmatch(key)
         entry = None if parts is None else self._entries.get(parts[1])
-        expected = b"" if entry is None else entry[0]
         # Also where the id is unknown, so that the time it takes doesn't tell.
-        right = hmac.compare_digest(_digest(key), expected)
+        right = hmac.compare_digest(_digest(key), _NO_HASH if entry is None else entry[0])
         if entry is None or not right:
             raise Unauthorized("token", "this is not a key that is known here")
         return self._alive(entry[1], now)

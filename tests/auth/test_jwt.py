@@ -236,3 +236,33 @@ def test_files_of_keys(tmp_path: Path) -> None:
         read_keys(jwk)
     with pytest.raises(UnusableKey, match="32 bytes"):
         read_secret("short")
+
+
+def test_what_was_verified_is_good_as_long_as_the_token_and_its_keys() -> None:
+    now = time.time()
+    clock = [now]
+
+    class Changing(StaticKeys):
+        keys = (public(BY_ALGORITHM["RS256"]),)
+
+        def current(self) -> tuple[Key, ...]:
+            return self.keys
+
+    source = Changing(())
+    one = Verifier(
+        source,
+        algorithms=["RS256"],
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        leeway=0,
+        clock=lambda: clock[0],
+    )
+    text = token(exp=int(now) + 60)
+    assert one.verify(text) is one.verify(text)
+    clock[0] = now + 61
+    with pytest.raises(Unauthorized, match="expired"):
+        one.verify(text)
+    clock[0] = now
+    source.keys = (public(RSAKey.generate_key(2048)),)
+    with pytest.raises(Unauthorized, match="signature"):
+        one.verify(text)

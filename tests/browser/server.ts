@@ -53,7 +53,11 @@ export class Server {
   }
 
   /** Start it and wait until it prints its URL. */
-  static async start(command: 'serve' | 'demo' = 'serve', port = 0): Promise<Server> {
+  static async start(
+    command: 'serve' | 'demo' = 'serve',
+    port = 0,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Server> {
     const child = spawn(
       PYTHON,
       [
@@ -66,7 +70,7 @@ export class Server {
       ],
       {
         cwd: ROOT,
-        env: { ...process.env, PYTHONPATH: ROOT, PYTHONUNBUFFERED: '1' },
+        env: { ...process.env, ...environment, PYTHONPATH: ROOT, PYTHONUNBUFFERED: '1' },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
