@@ -7,6 +7,7 @@ import type { Format } from '../format/units.ts';
 import type { Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
+import { lookBack } from './lookback.ts';
 
 /** Lines that one panel draws; of more, the highest. */
 export const MOST_DRAWN = 40;
@@ -33,6 +34,7 @@ export function Chart({ panel, dashboard, format, focus, filled = false }: Chart
     focus.value;
     look.value;
     dashboard.windowMs.value;
+    dashboard.heldAt.value;
     view.current?.repaint();
   });
   useSignalEffect(() => view.current?.point(dashboard.hover.value));
@@ -167,6 +169,7 @@ class ChartView {
     over.addEventListener('pointerleave', () => {
       hover.value = null;
     });
+    lookBack(over, this.dashboard, (left) => this.plot!.time(left));
     return this.plot;
   }
 }

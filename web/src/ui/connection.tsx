@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<Freshness, string>> = {
 /** One word for how fresh the picture is, and what carries it. */
 export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
-  const { transport, cutSince } = dashboard.status.value;
+  const { transport, cutSince, lag } = dashboard.status.value;
   // Read so that the ages go on.
   dashboard.now.value;
   return (
@@ -35,6 +35,14 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
       {transport !== null && (freshness === 'live' || freshness === 'stale') && (
         <span class="transport" title="How the data comes">
           {TRANSPORTS[transport]}
+        </span>
+      )}
+      {freshness === 'live' && lag !== null && (
+        <span
+          class="lag"
+          title="From the newest sample’s own time until it came here, by this device’s clock"
+        >
+          {`lag ${Math.round(lag).toLocaleString('en')}\u202fms`}
         </span>
       )}
     </p>

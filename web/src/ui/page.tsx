@@ -3,6 +3,7 @@ import type { Dashboard } from '../dashboard.ts';
 import type { Panel } from '../store/panel.ts';
 import { EmptyState } from './empty.tsx';
 import { Header } from './header.tsx';
+import { Keys } from './keys.tsx';
 import { PanelCard } from './panel.tsx';
 
 /** The whole page. */
@@ -11,6 +12,7 @@ export function Page({ dashboard }: { dashboard: Dashboard }) {
   return (
     <>
       <Header dashboard={dashboard} />
+      <Keys dashboard={dashboard} />
       <main>
         <h2 class="unseen">Panels</h2>
         <Panels dashboard={dashboard} shown={shown.value} />

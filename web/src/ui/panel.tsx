@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useId, useRef } from 'preact/hooks';
+import { useEffect, useId, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 import { type Format, formatOf } from '../format/units.ts';
@@ -44,13 +44,22 @@ interface CardProps {
 /** One panel: what it is, its newest value if there is one line, the chart, the legend. */
 export function PanelCard({ panel, dashboard, description }: CardProps) {
   const title = useId();
+  const root = useRef<HTMLElement>(null);
+  const inSight = useSignal(false);
+  useEffect(() => {
+    const sight = new IntersectionObserver(([entry]) => {
+      inSight.value = entry!.isIntersecting;
+    });
+    sight.observe(root.current!);
+    return () => sight.disconnect();
+  }, []);
   const wanted = description?.kind ?? 'line';
   const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
   const format = formatOf(description?.unit ?? panel.unit, isRate(panel.kind));
   return (
-    <section class="panel" aria-labelledby={title}>
+    <section ref={root} class="panel" aria-labelledby={title}>
       <header>
         <div class="title">
           <h3 id={title}>{description?.title ?? panel.name}</h3>
@@ -95,7 +104,13 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
             />
           )}
           {(kind === 'line' || kind === 'area') && panel.members.length > 1 && (
-            <Legend panel={panel} dashboard={dashboard} format={format} focus={focus} />
+            <Legend
+              panel={panel}
+              dashboard={dashboard}
+              format={format}
+              focus={focus}
+              inSight={inSight}
+            />
           )}
           {panel.members.length > MOST_DRAWN && (
             <p class="remark">
@@ -120,7 +135,7 @@ function Single({
 }) {
   const [only, ...others] = panel.members;
   dashboard.now.value;
-  const hover = dashboard.hover.value;
+  const hover = dashboard.hover.value ?? dashboard.heldAt.value;
   if (only === undefined || others.length > 0 || panel.kind === 'state') {
     return null;
   }
