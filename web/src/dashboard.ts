@@ -45,6 +45,11 @@ export class Dashboard {
   readonly seriesCount = signal(0);
   /** Samples a second over the last few; null until that is known. */
   readonly sampleRate: Signal<number | null> = signal(null);
+  /**
+   * Milliseconds from the time of the newest sample until it came here, by the server's clock; null
+   * until one came that is no replay.
+   */
+  readonly lag: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
   readonly windowMs: Signal<number>;
@@ -267,6 +272,9 @@ export class Dashboard {
         this.status.value.phase === 'live' && at - first.at >= 4 * BEAT_MS
           ? ((this.store.samples - first.samples) * 1000) / (at - first.at)
           : null;
+      const { arrival } = this.store;
+      this.lag.value =
+        arrival && Math.max(0, arrival.at - Date.now() + this.clock.now() - arrival.time);
       this.now.value = this.edge;
       if (this.heldAt.value !== null) {
         this.newSamples.value = this.store.samples - this.heldSamples;

@@ -1,9 +1,13 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { summaryOf } from '../src/panels/figures.tsx';
 import { reached } from '../src/panels/model.ts';
 import { select } from '../src/panels/selection.ts';
 import { Panel } from '../src/store/panel.ts';
 import { Series } from '../src/store/series.ts';
+import { Store } from '../src/store/store.ts';
+import { matching } from '../src/ui/page.tsx';
+
+afterEach(() => vi.useRealTimers());
 
 function series(name: string, host: string, unit = ''): Series {
   return new Series({ ref: 1, name, labels: { host }, kind: 'gauge', unit });
@@ -57,4 +61,41 @@ test('a summary is of what lies within the time, and merged points keep their en
   one.put(4_000, 100);
   expect(summaryOf(one, 2_000, 3_500)).toEqual({ least: 0, most: 9, mean: 2 });
   expect(summaryOf(one, 10_000, 20_000).mean).toBeNaN();
+});
+
+test('the lag is told from what is new, by the newest of a frame, never from a replay', () => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  const store = new Store({ arranged: () => {}, changed: () => {} });
+  store.take({
+    type: 'hello',
+    epoch: 'E',
+    session: 's',
+    heartbeat: 15,
+    granted: { max_hz: 10, merge: 'all', select: [] },
+  });
+  const load = { ref: 1, name: 'load', labels: {}, kind: 'gauge', unit: '' } as const;
+  const points = (...times: number[]) =>
+    store.take({
+      type: 'points',
+      id: 'E.1',
+      series: [load],
+      points: times.map((time) => [1, time, 1]),
+    });
+  points(400_000);
+  expect(store.arrival).toBeNull();
+  vi.advanceTimersByTime(5_000);
+  points(1_004_900, 900_000);
+  expect(store.arrival).toEqual({ time: 1_004_900, at: 1_005_000 });
+});
+
+test('a search is words, or a selector as the stream takes it', () => {
+  const load = panelOf(series('node_load1', 'a'), series('node_load1', 'b'));
+  const heat = panelOf(series('heat', 'b', 'celsius'));
+  const all = [load, heat];
+  expect(matching(all, 'LOAD host=b')).toEqual([load]);
+  expect(matching(all, '{host="a"}')).toEqual([load]);
+  expect(matching(all, '{host=~"a|b"}')).toEqual(all);
+  expect(matching(all, 'heat{host!="b"}')).toEqual([]);
+  // One that isn't finished yet is looked for as words.
+  expect(matching(all, 'heat{')).toEqual([]);
 });

@@ -19,7 +19,8 @@ const WORDS: Readonly<Record<Freshness, string>> = {
 /** One word for how fresh the picture is, and what carries it. */
 export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
-  const { transport, cutSince, lag } = dashboard.status.value;
+  const { transport, cutSince } = dashboard.status.value;
+  const lag = dashboard.lag.value;
   // Read so that the ages go on.
   dashboard.now.value;
   return (
@@ -38,11 +39,8 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
         </span>
       )}
       {freshness === 'live' && lag !== null && (
-        <span
-          class="lag"
-          title="From the newest sample’s own time until it came here, by this device’s clock"
-        >
-          {`lag ${Math.round(lag).toLocaleString('en')}\u202fms`}
+        <span class="lag" title="From the newest sample’s own time until it came here">
+          {`lag ${lag < 10_000 ? `${Math.round(lag)}\u202fms` : formatAge(lag)}`}
         </span>
       )}
     </p>

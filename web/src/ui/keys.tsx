@@ -3,7 +3,7 @@ import { type Dashboard, WINDOWS } from '../dashboard.ts';
 
 const SHEET: readonly (readonly [string, string])[] = [
   ['Space', 'hold the charts, or go back to live'],
-  ['← →', 'look back, and forward again'],
+  ['Left, Right', 'look back, and forward again'],
   ['+ −', 'a shorter or a longer window'],
   ['0', 'back to live'],
   ['/', 'search panels'],

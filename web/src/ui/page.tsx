@@ -1,4 +1,5 @@
 import { useComputed } from '@preact/signals';
+import { read } from '../client/selector.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Panel } from '../store/panel.ts';
 import { EmptyState } from './empty.tsx';
@@ -29,7 +30,10 @@ function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Pa
     return (
       <section class="message">
         <h3>No panel matches “{dashboard.filter.value}”</h3>
-        <p>The filter looks at metric names, help texts and label values.</p>
+        <p>
+          The filter looks for words in metric names, help texts and labels, or takes a selector
+          such as <code>{'{host=~"web.*"}'}</code>.
+        </p>
         <button type="button" onClick={() => (dashboard.filter.value = '')}>
           Show all {dashboard.panels.value.length} panels
         </button>
@@ -65,8 +69,17 @@ function Waiting({ dashboard }: { dashboard: Dashboard }) {
   );
 }
 
-/** Panels in which every word is found: in the name, the help, or a label. */
+/**
+ * Panels in which every word is found: in the name, the help, or a label. A selector finds those
+ * with a series that it means.
+ */
 export function matching(panels: readonly Panel[], filter: string): readonly Panel[] {
+  const means = filter.includes('{') ? read(filter) : null;
+  if (means !== null) {
+    return panels.filter(({ members }) =>
+      members.some(({ series }) => means(series.name, series.labels)),
+    );
+  }
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) {
     return panels;
