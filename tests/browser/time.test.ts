@@ -39,6 +39,7 @@ test('Space holds the charts while samples keep arriving, and goes back to live'
     .toBeGreaterThan(before);
   await page.keyboard.press('Space');
   await page.getByRole('button', { name: 'Pause' }).waitFor();
+  await expect.poll(() => page.locator('.lag').textContent()).toMatch(/^lag \d{1,4}\sms$/);
   expect(failures).toEqual([]);
   await close();
 });
