@@ -12,11 +12,17 @@ const MINUTE = 60_000;
 
 /** Windows on offer, in milliseconds. */
 export const WINDOWS: readonly { readonly ms: number; readonly title: string }[] = [
+  { ms: MINUTE / 2, title: '30s' },
   { ms: MINUTE, title: '1m' },
   { ms: 5 * MINUTE, title: '5m' },
   { ms: 15 * MINUTE, title: '15m' },
   { ms: 60 * MINUTE, title: '1h' },
+  { ms: 180 * MINUTE, title: '3h' },
+  { ms: 360 * MINUTE, title: '6h' },
 ];
+/** The shortest window, and how far one can look back. */
+export const LEAST_WINDOW = 5_000;
+export const FARTHEST = 360 * MINUTE;
 const DEFAULT_WINDOW = 15 * MINUTE;
 
 const BEAT_MS = 500;
@@ -39,6 +45,11 @@ export class Dashboard {
   readonly seriesCount = signal(0);
   /** Samples a second over the last few; null until that is known. */
   readonly sampleRate: Signal<number | null> = signal(null);
+  /**
+   * Milliseconds from the time of the newest sample until it came here, by the server's clock; null
+   * until one came that is no replay.
+   */
+  readonly lag: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
   readonly windowMs: Signal<number>;
@@ -47,6 +58,10 @@ export class Dashboard {
   readonly hover: Signal<number | null> = signal(null);
   /** Why an older part of the window could not be filled in; empty if it could. */
   readonly notice = signal('');
+  /** Where the right edge is held, in Unix milliseconds; null while it follows the newest. */
+  readonly heldAt: Signal<number | null> = signal(null);
+  /** Samples that came in since the charts are held. */
+  readonly newSamples = signal(0);
   readonly painter = new Painter();
 
   readonly store: Store;
@@ -58,13 +73,14 @@ export class Dashboard {
   private fitting: boolean;
   private counts: { at: number; samples: number }[] = [];
   private trimmedAt = 0;
+  private heldSamples = 0;
 
   /** Talks to the service at `origin`; nothing happens before `start`. */
   constructor(origin: URL) {
     this.origin = origin;
     const remembered = rememberedWindow();
     this.fitting = remembered === null;
-    this.windowMs = signal(remembered ?? WINDOWS[0]!.ms);
+    this.windowMs = signal(remembered ?? WINDOWS[1]!.ms);
     this.loadedMs = Math.max(this.windowMs.value, DEFAULT_WINDOW);
     this.now = signal(this.clock.now());
     this.store = new Store({
@@ -119,11 +135,70 @@ export class Dashboard {
     this.stream.retryNow();
   }
 
-  /** The right edge of all charts: now, or a little later for a producer that is ahead. */
+  /** The right edge of all charts: where they are held, else now. */
   get edge(): number {
+    return this.heldAt.peek() ?? this.liveEdge;
+  }
+
+  /** Now, or a little later for a producer that is ahead. */
+  get liveEdge(): number {
     const now = this.clock.now();
     const { newest } = this.store;
     return newest > now && newest < now + AHEAD_MS ? newest : now;
+  }
+
+  /** Hold the charts where they are. Data keeps arriving, and is counted. */
+  pause(): void {
+    this.hold(this.edge);
+  }
+
+  /** Let the charts follow the newest samples again. */
+  resume(): void {
+    this.heldAt.value = null;
+    this.newSamples.value = 0;
+    this.refresh();
+  }
+
+  /** Move the picture by so many milliseconds: back in time if negative. At now it is live again. */
+  shift(ms: number): void {
+    const edge = this.edge + ms;
+    if (edge >= this.liveEdge) {
+      this.resume();
+    } else {
+      this.hold(edge);
+    }
+  }
+
+  /** Show just the time between two times, and hold it there. */
+  zoom(from: number, to: number): void {
+    this.fitting = false;
+    this.windowMs.value = Math.max(LEAST_WINDOW, to - from);
+    this.hold(Math.max(to, from + LEAST_WINDOW));
+  }
+
+  private hold(edge: number): void {
+    const live = this.liveEdge;
+    const span = this.windowMs.peek();
+    if (this.heldAt.peek() === null) {
+      this.heldSamples = this.store.samples;
+    }
+    this.heldAt.value = Math.min(live, Math.max(edge, live - FARTHEST + span));
+    this.reachBack(live - this.edge + span);
+    this.refresh();
+  }
+
+  private refresh(): void {
+    this.now.value = this.edge;
+    this.painter.dirtyAll();
+  }
+
+  /** Ask for what is missing of the last so many milliseconds. */
+  private reachBack(ms: number): void {
+    if (ms > this.loadedMs) {
+      // Some more than is asked for, so that a drag doesn't ask at every step.
+      this.loadedMs = Math.min(FARTHEST, Math.max(ms, 2 * this.loadedMs));
+      void this.backfill(this.loadedMs);
+    }
   }
 
   /** Show another window. What is missing of it is asked of the server's history. */
@@ -132,15 +207,16 @@ export class Dashboard {
     this.windowMs.value = windowMs;
     remember('pushsvc.window', String(windowMs));
     this.painter.dirtyAll();
-    if (windowMs > this.loadedMs) {
-      this.loadedMs = windowMs;
-      void this.backfill(windowMs);
+    const back = this.liveEdge - this.edge;
+    if (windowMs + back > this.loadedMs) {
+      this.loadedMs = windowMs + back;
+      void this.backfill(this.loadedMs);
     }
   }
 
   /** Widen the window to what there is, up to the default: a young server's charts are full too. */
   private fit(): void {
-    const span = this.edge - this.store.oldest;
+    const span = this.liveEdge - this.store.oldest;
     const fitting = WINDOWS.find(({ ms }) => span <= ms * 1.05)?.ms ?? DEFAULT_WINDOW;
     const wider = Math.min(fitting, DEFAULT_WINDOW);
     if (wider > this.windowMs.value) {
@@ -150,7 +226,7 @@ export class Dashboard {
 
   private async backfill(windowMs: number): Promise<void> {
     const url = new URL('v1/history', this.origin);
-    url.searchParams.set('window', `${windowMs / MINUTE}m`);
+    url.searchParams.set('window', `${Math.ceil(windowMs / 1000)}s`);
     url.searchParams.set('points', String(BACKFILL_POINTS));
     try {
       const response = await fetch(url, { headers: { Accept: 'application/json' } });
@@ -184,7 +260,9 @@ export class Dashboard {
     const at = Date.now();
     if (at - this.trimmedAt >= TRIM_MS) {
       this.trimmedAt = at;
-      this.store.trim(this.edge - this.loadedMs - MINUTE);
+      this.store.trim(
+        Math.min(this.liveEdge - this.loadedMs, this.edge - this.windowMs.peek()) - MINUTE,
+      );
     }
     this.counts.push({ at, samples: this.store.samples });
     this.counts = this.counts.filter((count) => at - count.at <= RATE_MS);
@@ -194,7 +272,13 @@ export class Dashboard {
         this.status.value.phase === 'live' && at - first.at >= 4 * BEAT_MS
           ? ((this.store.samples - first.samples) * 1000) / (at - first.at)
           : null;
+      const { arrival } = this.store;
+      this.lag.value =
+        arrival && Math.max(0, arrival.at - Date.now() + this.clock.now() - arrival.time);
       this.now.value = this.edge;
+      if (this.heldAt.value !== null) {
+        this.newSamples.value = this.store.samples - this.heldSamples;
+      }
     });
     this.painter.dirtyAll();
   }

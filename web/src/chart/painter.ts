@@ -28,7 +28,7 @@ export class Painter {
   /** These panels have new points. */
   dirty(panels: ReadonlySet<Panel>): void {
     for (const canvas of this.paintedAt.keys()) {
-      if (panels.has(canvas.panel)) {
+      if ([...canvas.panel.sources].some((source) => panels.has(source))) {
         this.mark(canvas);
       }
     }

@@ -35,6 +35,7 @@ export class Plot {
   private readonly em: number;
   private look: Look;
   private format: Format;
+  private readonly filled: boolean;
   private extent: Extent | null = null;
   private drawn: readonly Drawn[] = [];
   private lines: Line[] = [];
@@ -42,10 +43,18 @@ export class Plot {
   /** Fills `root` with `width` by `height` CSS pixels; `em` is the size of its text in them. */
   constructor(
     root: HTMLElement,
-    options: { width: number; height: number; em: number; look: Look; format: Format },
+    options: {
+      width: number;
+      height: number;
+      em: number;
+      look: Look;
+      format: Format;
+      filled: boolean;
+    },
   ) {
     this.look = options.look;
     this.format = options.format;
+    this.filled = options.filled;
     this.em = options.em;
     const font = `${options.em}px ${getComputedStyle(root).fontFamily}`;
     const axis: uPlot.Axis = {
@@ -156,7 +165,8 @@ export class Plot {
     return {
       width: 1.5,
       stroke: () => this.stroke(slot - 1),
-      fill: () => (this.drawn.length === 1 ? `${this.stroke(slot - 1)}1f` : 'transparent'),
+      fill: () =>
+        this.filled || this.drawn.length === 1 ? `${this.stroke(slot - 1)}1f` : 'transparent',
       fillTo: () => Math.max(this.extent?.min ?? 0, Math.min(0, this.extent?.max ?? 0)),
       points: { show: false, filter: () => null },
       gaps: (chart) => {

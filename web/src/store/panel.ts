@@ -18,6 +18,7 @@ export class Panel {
   readonly name: string;
   readonly kind: Kind;
   readonly unit: string;
+  readonly sources: ReadonlySet<Panel>;
   /** Ordered by labels. */
   members: readonly Member[] = [];
   /** Labels that all lines have in common. */
@@ -27,7 +28,9 @@ export class Panel {
 
   private readonly all = new Map<Series, number>();
 
-  constructor(series: Series) {
+  /** `sources` are the panels of the store that this one's series are of; itself if left out. */
+  constructor(series: Series, sources?: ReadonlySet<Panel>) {
+    this.sources = sources ?? new Set([this]);
     this.key = panelKey(series);
     this.name = series.name;
     this.kind = series.kind;

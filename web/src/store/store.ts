@@ -25,6 +25,11 @@ export class Store {
   newest = Number.NEGATIVE_INFINITY;
   /** Time of the oldest one that came. */
   oldest = Number.POSITIVE_INFINITY;
+  /**
+   * The newest sample of the last frame that was no replay, and when it came (`Date.now()`); null
+   * before there was one.
+   */
+  arrival: { readonly time: number; readonly at: number } | null = null;
   /** Whether the server has told which series there are, be it none. */
   described = false;
 
@@ -70,6 +75,7 @@ export class Store {
     switch (document.type) {
       case 'hello':
         this.helloAt = Date.now();
+        this.arrival = null;
         if (document.epoch !== this.epoch) {
           this.refs = new Map();
           this.epoch = document.epoch;
@@ -146,16 +152,21 @@ export class Store {
     const changed = new Set<Panel>();
     // What comes right after a hello is the past.
     const fresh = Date.now() - this.helloAt > REPLAY_MS;
+    let newest = Number.NEGATIVE_INFINITY;
     for (const [ref, time, value, low, high, count] of document.points) {
       const series = this.refs.get(ref);
       if (series === undefined) {
         continue;
       }
       series.put(time, value, low, high, fresh);
-      this.newest = Math.max(this.newest, time);
+      newest = Math.max(newest, time);
       this.oldest = Math.min(this.oldest, time);
       this.samples += count ?? 1;
       changed.add(this.panelOf.get(series)!);
+    }
+    this.newest = Math.max(this.newest, newest);
+    if (fresh && Number.isFinite(newest)) {
+      this.arrival = { time: newest, at: Date.now() };
     }
     if (document.points.length > 0) {
       this.lastPointsAt = Date.now();

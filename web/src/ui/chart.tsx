@@ -7,6 +7,7 @@ import type { Format } from '../format/units.ts';
 import type { Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
+import { lookBack } from './lookback.ts';
 
 /** Lines that one panel draws; of more, the highest. */
 export const MOST_DRAWN = 40;
@@ -16,21 +17,24 @@ interface ChartProps {
   readonly dashboard: Dashboard;
   readonly format: Format;
   readonly focus: Signal<string | null>;
+  /** Whether the area under each line is filled, be there more than one. */
+  readonly filled?: boolean;
 }
 
 /** The lines of a panel. It is painted by the painter, never by a render. */
-export function Chart({ panel, dashboard, format, focus }: ChartProps) {
+export function Chart({ panel, dashboard, format, focus, filled = false }: ChartProps) {
   const root = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
   useEffect(() => {
-    view.current = new ChartView(root.current!, panel, dashboard, format, focus);
+    view.current = new ChartView(root.current!, panel, dashboard, format, focus, filled);
     return () => view.current?.close();
-  }, [panel, dashboard]);
+  }, [panel, dashboard, filled]);
   useSignalEffect(() => {
     // Whatever changes the picture besides new points.
     focus.value;
     look.value;
     dashboard.windowMs.value;
+    dashboard.heldAt.value;
     view.current?.repaint();
   });
   useSignalEffect(() => view.current?.point(dashboard.hover.value));
@@ -52,6 +56,7 @@ class ChartView {
   private readonly dashboard: Dashboard;
   private readonly format: Format;
   private readonly focus: Signal<string | null>;
+  private readonly filled: boolean;
   private readonly crosshair = document.createElement('div');
   private readonly ends: (() => void)[];
   private plot: Plot | null = null;
@@ -62,12 +67,14 @@ class ChartView {
     dashboard: Dashboard,
     format: Format,
     focus: Signal<string | null>,
+    filled: boolean,
   ) {
     this.root = root;
     this.panel = panel;
     this.dashboard = dashboard;
     this.format = format;
     this.focus = focus;
+    this.filled = filled;
     this.crosshair.className = 'crosshair';
     this.crosshair.hidden = true;
     const sight = new IntersectionObserver(
@@ -151,6 +158,7 @@ class ChartView {
       em: Number.parseFloat(style.fontSize),
       look: look.peek(),
       format: this.format,
+      filled: this.filled,
     });
     const { over } = this.plot;
     over.append(this.crosshair);
@@ -161,6 +169,7 @@ class ChartView {
     over.addEventListener('pointerleave', () => {
       hover.value = null;
     });
+    lookBack(over, this.dashboard, (left) => this.plot!.time(left));
     return this.plot;
   }
 }

@@ -20,6 +20,7 @@ const WORDS: Readonly<Record<Freshness, string>> = {
 export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
   const { transport, cutSince } = dashboard.status.value;
+  const lag = dashboard.lag.value;
   // Read so that the ages go on.
   dashboard.now.value;
   return (
@@ -35,6 +36,11 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
       {transport !== null && (freshness === 'live' || freshness === 'stale') && (
         <span class="transport" title="How the data comes">
           {TRANSPORTS[transport]}
+        </span>
+      )}
+      {freshness === 'live' && lag !== null && (
+        <span class="lag" title="From the newest sample’s own time until it came here">
+          {`lag ${lag < 10_000 ? `${Math.round(lag)}\u202fms` : formatAge(lag)}`}
         </span>
       )}
     </p>

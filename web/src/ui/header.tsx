@@ -24,6 +24,7 @@ export function Header({ dashboard }: { dashboard: Dashboard }) {
       <div class="controls">
         <Filter dashboard={dashboard} />
         <WindowChoice dashboard={dashboard} />
+        <Hold dashboard={dashboard} />
         <ThemeChoice />
       </div>
       <Outage dashboard={dashboard} />
@@ -90,6 +91,33 @@ function WindowChoice({ dashboard }: { dashboard: Dashboard }) {
         </label>
       ))}
     </fieldset>
+  );
+}
+
+/** Hold the charts or let them go on, with the count of what came meanwhile. */
+function Hold({ dashboard }: { dashboard: Dashboard }) {
+  if (dashboard.heldAt.value === null) {
+    return (
+      <button
+        type="button"
+        class="hold"
+        title="Hold the charts (Space)"
+        onClick={() => dashboard.pause()}
+      >
+        Pause
+      </button>
+    );
+  }
+  const count = dashboard.newSamples.value;
+  return (
+    <button
+      type="button"
+      class="hold held"
+      title="Follow the newest samples (Space)"
+      onClick={() => dashboard.resume()}
+    >
+      Back to live{count > 0 && ` · ${count.toLocaleString('en')} new`}
+    </button>
   );
 }
 

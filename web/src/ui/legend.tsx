@@ -14,12 +14,16 @@ interface LegendProps {
   readonly format: Format;
   /** Identity of the line that is looked at. */
   readonly focus: Signal<string | null>;
+  /** Whether the panel is in sight: else the values may be old. */
+  readonly inSight: Signal<boolean>;
 }
 
 /** The lines by name, with their values now or where the pointer is. */
-export function Legend({ panel, dashboard, format, focus }: LegendProps) {
+export function Legend({ panel, dashboard, format, focus, inSight }: LegendProps) {
   const [all, setAll] = useState(false);
-  const now = dashboard.now.value;
+  // What nobody sees isn't rendered again and again.
+  const seen = inSight.value;
+  const now = seen ? dashboard.now.value : dashboard.now.peek();
   const ranked = rank(panel, now);
   const shown = all ? ranked : ranked.slice(0, FEW);
   const hidden = ranked.length - FEW;
@@ -34,7 +38,7 @@ export function Legend({ panel, dashboard, format, focus }: LegendProps) {
             format={format}
             focus={focus}
             now={now}
-            hover={dashboard.hover.value}
+            hover={seen ? (dashboard.hover.value ?? dashboard.heldAt.value) : null}
           />
         ))}
       </ul>

@@ -1,8 +1,10 @@
 import { useComputed } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
+import { matching } from '../panels/search.ts';
 import type { Panel } from '../store/panel.ts';
 import { EmptyState } from './empty.tsx';
 import { Header } from './header.tsx';
+import { Keys } from './keys.tsx';
 import { PanelCard } from './panel.tsx';
 
 /** The whole page. */
@@ -11,6 +13,7 @@ export function Page({ dashboard }: { dashboard: Dashboard }) {
   return (
     <>
       <Header dashboard={dashboard} />
+      <Keys dashboard={dashboard} />
       <main>
         <h2 class="unseen">Panels</h2>
         <Panels dashboard={dashboard} shown={shown.value} />
@@ -27,7 +30,10 @@ function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Pa
     return (
       <section class="message">
         <h3>No panel matches “{dashboard.filter.value}”</h3>
-        <p>The filter looks at metric names, help texts and label values.</p>
+        <p>
+          The filter looks for words in metric names, help texts and labels, or takes a selector
+          such as <code>{'{host=~"web.*"}'}</code>.
+        </p>
         <button type="button" onClick={() => (dashboard.filter.value = '')}>
           Show all {dashboard.panels.value.length} panels
         </button>
@@ -61,24 +67,4 @@ function Waiting({ dashboard }: { dashboard: Dashboard }) {
       ))}
     </div>
   );
-}
-
-/** Panels in which every word is found: in the name, the help, or a label. */
-export function matching(panels: readonly Panel[], filter: string): readonly Panel[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length === 0) {
-    return panels;
-  }
-  return panels.filter((panel) => {
-    const text = [
-      panel.name,
-      panel.help,
-      ...panel.members.flatMap(({ series }) =>
-        Object.entries(series.labels).map(([name, value]) => `${name}=${value}`),
-      ),
-    ]
-      .join('\n')
-      .toLowerCase();
-    return words.every((word) => text.includes(word));
-  });
 }

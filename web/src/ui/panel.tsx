@@ -1,26 +1,71 @@
 import { useSignal } from '@preact/signals';
-import { useId } from 'preact/hooks';
+import { useEffect, useId, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 import { type Format, formatOf } from '../format/units.ts';
+import { Figures } from '../panels/figures.tsx';
+import type { Panel as Description } from '../panels/model.ts';
+import { isReadable, select } from '../panels/selection.ts';
 import type { Panel } from '../store/panel.ts';
 import { isRate, latestOf, valueAt } from '../store/rate.ts';
 import { Chart, MOST_DRAWN } from './chart.tsx';
 import { Legend } from './legend.tsx';
 import { States } from './states.tsx';
 
+/** A panel as it was described: drawn from the series that its selector means. */
+export function PanelView({ panel, dashboard }: { panel: Description; dashboard: Dashboard }) {
+  const group = useRef<Panel | null>(null);
+  group.current = select(dashboard.panels.value, panel.select, group.current);
+  if (group.current !== null) {
+    return <PanelCard panel={group.current} description={panel} dashboard={dashboard} />;
+  }
+  const heading = panel.title ?? panel.select;
+  return (
+    <section class="panel" aria-label={heading}>
+      <header>
+        <h3>{heading}</h3>
+      </header>
+      <p class="remark">
+        {isReadable(panel.select)
+          ? 'No series matches yet. They appear here as soon as someone publishes them.'
+          : `The selector ${panel.select} can’t be read.`}
+      </p>
+    </section>
+  );
+}
+
+interface CardProps {
+  readonly panel: Panel;
+  readonly dashboard: Dashboard;
+  /** How it is to be drawn, where somebody said so. */
+  readonly description?: Description;
+}
+
 /** One panel: what it is, its newest value if there is one line, the chart, the legend. */
-export function PanelCard({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
+export function PanelCard({ panel, dashboard, description }: CardProps) {
   const title = useId();
+  const root = useRef<HTMLElement>(null);
+  const inSight = useSignal(false);
+  useEffect(() => {
+    const sight = new IntersectionObserver(([entry]) => {
+      inSight.value = entry!.isIntersecting;
+    });
+    sight.observe(root.current!);
+    return () => sight.disconnect();
+  }, []);
+  const wanted = description?.kind ?? 'line';
+  const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
-  const format = formatOf(panel.unit, isRate(panel.kind));
+  const format = formatOf(description?.unit ?? panel.unit, isRate(panel.kind));
   return (
-    <section class="panel" aria-labelledby={title}>
+    <section ref={root} class="panel" aria-labelledby={title}>
       <header>
         <div class="title">
-          <h3 id={title}>{panel.name}</h3>
-          <Single panel={panel} dashboard={dashboard} format={format} />
+          <h3 id={title}>{description?.title ?? panel.name}</h3>
+          {(kind === 'line' || kind === 'area') && (
+            <Single panel={panel} dashboard={dashboard} format={format} />
+          )}
         </div>
         <p class="about">
           <Silence panel={panel} dashboard={dashboard} />
@@ -41,9 +86,31 @@ export function PanelCard({ panel, dashboard }: { panel: Panel; dashboard: Dashb
         <States panel={panel} dashboard={dashboard} />
       ) : (
         <>
-          <Chart panel={panel} dashboard={dashboard} format={format} focus={focus} />
-          {panel.members.length > 1 && (
-            <Legend panel={panel} dashboard={dashboard} format={format} focus={focus} />
+          {description !== undefined && kind !== 'line' && kind !== 'area' && (
+            <Figures
+              panel={panel}
+              dashboard={dashboard}
+              format={format}
+              description={description}
+            />
+          )}
+          {(kind === 'line' || kind === 'area' || kind === 'stat') && (
+            <Chart
+              panel={panel}
+              dashboard={dashboard}
+              format={format}
+              focus={focus}
+              filled={kind === 'area'}
+            />
+          )}
+          {(kind === 'line' || kind === 'area') && panel.members.length > 1 && (
+            <Legend
+              panel={panel}
+              dashboard={dashboard}
+              format={format}
+              focus={focus}
+              inSight={inSight}
+            />
           )}
           {panel.members.length > MOST_DRAWN && (
             <p class="remark">
@@ -68,7 +135,7 @@ function Single({
 }) {
   const [only, ...others] = panel.members;
   dashboard.now.value;
-  const hover = dashboard.hover.value;
+  const hover = dashboard.hover.value ?? dashboard.heldAt.value;
   if (only === undefined || others.length > 0 || panel.kind === 'state') {
     return null;
   }
@@ -79,8 +146,13 @@ function Single({
 /** Says when nothing comes for this panel although the connection is well. */
 function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const now = dashboard.now.value;
-  if (dashboard.status.value.phase !== 'live') {
-    return null;
+  const { phase, cutSince } = dashboard.status.value;
+  if (phase !== 'live') {
+    return cutSince === null ? null : (
+      <span class="chip silent" title="The connection to the server is cut: what is drawn is old">
+        network down for {formatAge(Date.now() - cutSince)}
+      </span>
+    );
   }
   if (!panel.members.every(({ series }) => series.isSilent(now))) {
     return null;

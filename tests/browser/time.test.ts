@@ -1,0 +1,88 @@
+/** Time on the page: held while data keeps arriving, looked back at, zoomed into, live again. */
+
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ARTIFACTS, colouredPixels, expectFreshness, launch, open, points } from './browser.ts';
+import { Server } from './server.ts';
+
+let browser: Browser;
+let demo: Server;
+beforeAll(async () => {
+  browser = await launch();
+  demo = await Server.start('demo');
+});
+afterAll(async () => {
+  await Server.stopAll();
+  await browser?.close();
+});
+
+const NAME = 'node_cpu_utilization';
+
+async function one(page: Page): Promise<void> {
+  await expectFreshness(page, 'Live');
+  await page.getByPlaceholder('Filter panels').fill(NAME);
+  await expect.poll(() => page.locator('.panel').count()).toBe(1);
+  await expect.poll(() => colouredPixels(page, NAME)).toBeGreaterThan(20);
+  await page.locator('h1').click();
+}
+
+test('Space holds the charts while samples keep arriving, and goes back to live', async () => {
+  const { page, failures, close } = await open(browser, demo.url);
+  await one(page);
+  await page.keyboard.press('Space');
+  const back = page.getByRole('button', { name: /Back to live/ });
+  await back.waitFor();
+  const before = (await points(page, NAME, { cpu: '0' })).length;
+  await expect.poll(() => back.textContent(), { timeout: 8000 }).toMatch(/\d+ new/);
+  await expect
+    .poll(async () => (await points(page, NAME, { cpu: '0' })).length, { timeout: 8000 })
+    .toBeGreaterThan(before);
+  await page.keyboard.press('Space');
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  await expect.poll(() => page.locator('.lag').textContent()).toMatch(/^lag \d{1,4}\sms$/);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a drag looks back, one with Shift zooms in, and 0 is live again', async () => {
+  const { page, failures, close } = await open(browser, demo.url);
+  await one(page);
+  const box = (await page.locator('.panel .u-over').boundingBox())!;
+  const middle = box.y + box.height / 2;
+  await page.mouse.move(box.x + 60, middle);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 160, middle, { steps: 4 });
+  await page.mouse.up();
+  await page.getByRole('button', { name: /Back to live/ }).waitFor();
+  await page.keyboard.press('0');
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+
+  await page.keyboard.down('Shift');
+  await page.mouse.move(box.x + box.width * 0.5, middle);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.75, middle, { steps: 4 });
+  expect(await page.locator('.brush').count()).toBe(1);
+  await page.mouse.up();
+  await page.keyboard.up('Shift');
+  expect(await page.locator('.brush').count()).toBe(0);
+  await page.getByRole('button', { name: /Back to live/ }).waitFor();
+  // A quarter of a window is none of those on offer.
+  expect(await page.getByRole('radio', { checked: true }).count()).toBe(0);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a sheet tells the keys, and the bar has room for all on a phone', async () => {
+  const { page, close } = await open(browser, demo.url);
+  await one(page);
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/keys.png` });
+  await page.keyboard.press('Escape');
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.waitForTimeout(600);
+  await page.screenshot({ path: `${ARTIFACTS}/phone-one.png` });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(wide).toBeLessThanOrEqual(390);
+  await close();
+});

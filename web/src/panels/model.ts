@@ -1,0 +1,58 @@
+/** What a panel shows and how: the same for those the page finds and those a dashboard keeps. */
+
+/** line and area: over time. stat: the newest value above its course. gauge: a newest value between
+ * two bounds. table: last, least, most and mean of each series. timeline: states over time. States
+ * are always drawn as a timeline, and nothing else is: numbers become lines there. */
+export type PanelKind = 'line' | 'area' | 'stat' | 'gauge' | 'table' | 'timeline';
+
+export const PANEL_KINDS: readonly PanelKind[] = [
+  'line',
+  'area',
+  'stat',
+  'gauge',
+  'table',
+  'timeline',
+];
+
+/** From this value on (in the panel's unit, after `rate`) a value is worth a look, or an alarm. */
+export interface Threshold {
+  readonly at: number;
+  readonly level: 'warning' | 'critical';
+}
+
+export interface Panel {
+  /** Unique within its dashboard. */
+  readonly id: string;
+  /** What stands above it; the name of the metric if left out. */
+  readonly title?: string;
+  readonly kind: PanelKind;
+  /** A PromQL instant vector selector, as the stream takes it. */
+  readonly select: string;
+  /** Overrules the unit that the series bring. */
+  readonly unit?: string;
+  readonly thresholds?: readonly Threshold[];
+  /** Ends of a gauge. Without them it takes those of the unit, or 0 and the most there was. */
+  readonly min?: number;
+  readonly max?: number;
+  /** Place on a dashboard, in its columns and rows. */
+  readonly grid?: {
+    readonly x: number;
+    readonly y: number;
+    readonly w: number;
+    readonly h: number;
+  };
+}
+
+/** The highest threshold that a value has reached; null for none. */
+export function reached(
+  thresholds: readonly Threshold[] | undefined,
+  value: number,
+): Threshold | null {
+  let highest: Threshold | null = null;
+  for (const threshold of thresholds ?? []) {
+    if (value >= threshold.at && (highest === null || threshold.at > highest.at)) {
+      highest = threshold;
+    }
+  }
+  return highest;
+}

@@ -1,0 +1,46 @@
+import { read } from '../client/selector.ts';
+import { Panel } from '../store/panel.ts';
+
+/**
+ * The series that a selector means, as one group of lines; null for none, or for a selector that
+ * can't be read here (`isReadable`). It is the one from `before` while nothing came or went.
+ */
+export function select(
+  panels: readonly Panel[],
+  selector: string,
+  before: Panel | null = null,
+): Panel | null {
+  const matches = read(selector);
+  if (matches === null) {
+    return null;
+  }
+  const sources = new Set<Panel>();
+  let group: Panel | null = null;
+  for (const panel of panels) {
+    for (const { series } of panel.members) {
+      if (matches(series.name, series.labels)) {
+        // One axis has one unit: what is measured otherwise than the first is another panel's.
+        group ??= new Panel(series, sources);
+        if (group.unit === series.unit && group.kind === series.kind) {
+          group.add(series);
+          sources.add(panel);
+        }
+      }
+    }
+  }
+  group?.arrange();
+  return before !== null && group !== null && alike(before, group) ? before : group;
+}
+
+export function isReadable(selector: string): boolean {
+  return read(selector) !== null;
+}
+
+function alike(a: Panel, b: Panel): boolean {
+  return (
+    a.key === b.key &&
+    a.members.length === b.members.length &&
+    a.members.every(({ series }, index) => series === b.members[index]!.series) &&
+    [...b.sources].every((source) => a.sources.has(source))
+  );
+}

@@ -1,0 +1,91 @@
+import { useEffect, useRef } from 'preact/hooks';
+import { type Dashboard, WINDOWS } from '../dashboard.ts';
+
+const SHEET: readonly (readonly [string, string])[] = [
+  ['Space', 'hold the charts, or go back to live'],
+  ['Left, Right', 'look back, and forward again'],
+  ['+ −', 'a shorter or a longer window'],
+  ['0', 'back to live'],
+  ['/', 'search panels'],
+  ['?', 'this sheet'],
+  ['Drag', 'look back with a pointer (or turn the wheel with Shift)'],
+  ['Shift + drag', 'zoom into a time'],
+];
+
+/** The keys of the page, and the sheet that tells them. */
+export function Keys({ dashboard }: { dashboard: Dashboard }) {
+  const sheet = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const press = (event: KeyboardEvent): void => {
+      const target = event.target as HTMLElement;
+      const taken = target.closest('input, select, textarea, dialog, [contenteditable]') !== null;
+      // Space on a button presses it.
+      const pressing = event.key === ' ' && target.closest('button, a, summary') !== null;
+      if (taken || pressing || event.ctrlKey || event.metaKey || event.altKey) {
+        return;
+      }
+      if (event.key === '?') {
+        sheet.current!.showModal();
+      } else if (!act(event.key, dashboard)) {
+        return;
+      }
+      event.preventDefault();
+    };
+    document.addEventListener('keydown', press);
+    return () => document.removeEventListener('keydown', press);
+  }, [dashboard]);
+  return (
+    <dialog ref={sheet} class="sheet" aria-label="Keys">
+      <dl>
+        {SHEET.map(([key, meaning]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{meaning}</dd>
+          </div>
+        ))}
+      </dl>
+      <form method="dialog">
+        <button type="submit">Close</button>
+      </form>
+    </dialog>
+  );
+}
+
+/** Do what a key stands for; false if it stands for nothing. */
+function act(key: string, dashboard: Dashboard): boolean {
+  const span = dashboard.windowMs.peek();
+  switch (key) {
+    case ' ':
+      if (dashboard.heldAt.peek() === null) {
+        dashboard.pause();
+      } else {
+        dashboard.resume();
+      }
+      return true;
+    case '0':
+      dashboard.resume();
+      return true;
+    case 'ArrowLeft':
+      dashboard.shift(-span / 8);
+      return true;
+    case 'ArrowRight':
+      dashboard.shift(span / 8);
+      return true;
+    case '+':
+    case '-': {
+      const next =
+        key === '+' ? WINDOWS.findLast(({ ms }) => ms < span) : WINDOWS.find(({ ms }) => ms > span);
+      if (next !== undefined) {
+        dashboard.choose(next.ms);
+      }
+      return true;
+    }
+    case '/':
+      document.querySelector<HTMLElement>('.filter')?.focus();
+      return true;
+    default:
+      return false;
+  }
+}

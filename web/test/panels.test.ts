@@ -1,0 +1,101 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { summaryOf } from '../src/panels/figures.tsx';
+import { reached } from '../src/panels/model.ts';
+import { matching } from '../src/panels/search.ts';
+import { select } from '../src/panels/selection.ts';
+import { Panel } from '../src/store/panel.ts';
+import { Series } from '../src/store/series.ts';
+import { Store } from '../src/store/store.ts';
+
+afterEach(() => vi.useRealTimers());
+
+function series(name: string, host: string, unit = ''): Series {
+  return new Series({ ref: 1, name, labels: { host }, kind: 'gauge', unit });
+}
+
+function panelOf(...all: Series[]): Panel {
+  const panel = new Panel(all[0]!);
+  for (const one of all) {
+    panel.add(one);
+  }
+  panel.arrange();
+  return panel;
+}
+
+test('a selector gathers series of one unit, and knows where they are from', () => {
+  const load = panelOf(series('load', 'a'), series('load', 'b'));
+  const heat = panelOf(series('heat', 'a', 'celsius'));
+  const group = select([load, heat], '{host="a"}')!;
+  expect(group.members.map(({ series: one }) => one.name)).toEqual(['load']);
+  expect([...group.sources]).toEqual([load]);
+  expect(select([load, heat], 'load{host=~"c.*"}')).toBeNull();
+});
+
+test('the group stays the same object until a series comes or goes', () => {
+  const a = series('load', 'a');
+  const panels = [panelOf(a)];
+  const before = select(panels, 'load')!;
+  expect(select(panels, 'load', before)).toBe(before);
+  const more = select([panelOf(a, series('load', 'b'))], 'load', before)!;
+  expect(more).not.toBe(before);
+  expect(more.members).toHaveLength(2);
+});
+
+test('the highest threshold that is reached counts, in whatever order they are given', () => {
+  const thresholds = [
+    { at: 90, level: 'critical' },
+    { at: 70, level: 'warning' },
+  ] as const;
+  expect(reached(thresholds, 69.9)).toBeNull();
+  expect(reached(thresholds, 70)?.level).toBe('warning');
+  expect(reached(thresholds, 1000)?.level).toBe('critical');
+  expect(reached(undefined, 1)).toBeNull();
+  expect(reached(thresholds, Number.NaN)).toBeNull();
+});
+
+test('a summary is of what lies within the time, and merged points keep their ends', () => {
+  const one = series('load', 'a');
+  one.put(1_000, 100);
+  one.put(2_000, 1);
+  one.put(3_000, 3, 0, 9);
+  one.put(4_000, 100);
+  expect(summaryOf(one, 2_000, 3_500)).toEqual({ least: 0, most: 9, mean: 2 });
+  expect(summaryOf(one, 10_000, 20_000).mean).toBeNaN();
+});
+
+test('the lag is told from what is new, by the newest of a frame, never from a replay', () => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  const store = new Store({ arranged: () => {}, changed: () => {} });
+  store.take({
+    type: 'hello',
+    epoch: 'E',
+    session: 's',
+    heartbeat: 15,
+    granted: { max_hz: 10, merge: 'all', select: [] },
+  });
+  const load = { ref: 1, name: 'load', labels: {}, kind: 'gauge', unit: '' } as const;
+  const points = (...times: number[]) =>
+    store.take({
+      type: 'points',
+      id: 'E.1',
+      series: [load],
+      points: times.map((time) => [1, time, 1]),
+    });
+  points(400_000);
+  expect(store.arrival).toBeNull();
+  vi.advanceTimersByTime(5_000);
+  points(1_004_900, 900_000);
+  expect(store.arrival).toEqual({ time: 1_004_900, at: 1_005_000 });
+});
+
+test('a search is words, or a selector as the stream takes it', () => {
+  const load = panelOf(series('node_load1', 'a'), series('node_load1', 'b'));
+  const heat = panelOf(series('heat', 'b', 'celsius'));
+  const all = [load, heat];
+  expect(matching(all, 'LOAD host=b')).toEqual([load]);
+  expect(matching(all, '{host="a"}')).toEqual([load]);
+  expect(matching(all, '{host=~"a|b"}')).toEqual(all);
+  expect(matching(all, 'heat{host!="b"}')).toEqual([]);
+  // One that isn't finished yet is looked for as words.
+  expect(matching(all, 'heat{')).toEqual([]);
+});
