@@ -9,7 +9,7 @@ import pytest
 import trio
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write.point import Point
-from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.client.write_api import SYNCHRONOUS, WriteOptions
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
@@ -116,3 +116,19 @@ async def test_clients_that_ask_whether_someone_is_there() -> None:
         ping = await served.http.get("/ping")
         assert (ping.status_code, ping.headers["X-Influxdb-Build"]) == (204, "pushsvc")
         assert (await served.http.get("/health")).json()["status"] == "pass"
+
+
+async def test_the_official_client_waits_when_it_is_told_to_and_loses_nothing() -> None:
+    def write(url: str) -> None:
+        options = WriteOptions(batch_size=1, flush_interval=50, retry_interval=100)
+        with InfluxDBClient(url=url, token="any", org="any") as client:
+            with client.write_api(write_options=options) as writer:
+                writer.write("any", record="room celsius=21.5")
+
+    async with serving(limits=Limits(samples_per_second=20.0)) as served:
+        flood = "\n".join(f"m value={n}" for n in range(230))
+        assert (await served.http.post("/write", content=flood)).status_code == 204
+        began = trio.current_time()
+        await trio.to_thread.run_sync(write, served.url)
+        assert trio.current_time() - began > 1.0
+        assert (await values(served))["room_celsius"] == 21.5

@@ -23,6 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pushsvc.core.limits import Limits
 from tests.serving import Served, next_of, serving
 
 RESOURCE = Resource({"service.name": "shop", "service.instance.id": "i-1", "host.name": "web1"})
@@ -179,3 +180,18 @@ async def test_partial_success_is_logged_by_the_sdk(caplog: pytest.LogCaptureFix
             assert any("http_server_requests_total" in text for text in await read(served))
         finally:
             await trio.to_thread.run_sync(program.end)
+
+
+async def test_the_exporter_waits_when_it_is_told_to_and_loses_nothing() -> None:
+    async with serving(limits=Limits(samples_per_second=20.0)) as served:
+        used = {"samples": [{"name": "used", "value": n} for n in range(230)]}
+        assert (await served.http.post("/v1/samples", json=used)).status_code == 200
+        program = Program(reader(served))
+        program.work()
+        began = trio.current_time()
+        await program.flush()
+        assert trio.current_time() - began > 1.0  # the share was overdrawn by a second and a half
+        assert await served.metric("pushsvc_producers_refused_total") >= 1
+        found = await read(served)
+        assert [value for name, (_, value) in found.items() if "http_server_open" in name] == [3.0]
+        program.end()

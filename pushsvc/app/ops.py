@@ -75,6 +75,11 @@ class _HubCollector(Collector):
         totals = hub.totals()
         for event, text in _EVENTS.items():
             yield CounterMetricFamily(f"pushsvc_{event}", text, value=totals[event])
+        yield CounterMetricFamily(
+            "pushsvc_producers_refused",
+            "Times a producer had used up limits.samples_per_second, and was to wait.",
+            value=context.pipeline.quotas.refused,
+        )
         refused = CounterMetricFamily(
             "pushsvc_access_refused", "Requests refused at the lock, by reason.", labels=["code"]
         )

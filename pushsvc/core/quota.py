@@ -18,6 +18,8 @@ class Quotas:
     """
 
     def __init__(self, per_second: float, burst_seconds: float) -> None:
+        self.refused = 0
+        """How often someone was told to come back."""
         self._per_second = per_second
         self._most = per_second * burst_seconds
         # By producer: what it may bring still, below zero when it owes, and when that was so.
@@ -27,6 +29,7 @@ class Quotas:
         """Raise TooMany, whose `retry_after` says when to come back, for who owes."""
         left = self._left(producer, now)
         if left < 0.0:
+            self.refused += 1
             raise TooMany(
                 "samples_per_second",
                 f"more than {self._per_second:g} samples a second from one producer "
