@@ -32,7 +32,7 @@ _CUT = (
     # trio-websocket's own way of telling that the peer left amid a handshake.
     *(trio.BrokenResourceError, trio.TooSlowError, h11.ProtocolError),
 )
-_PATIENCE = 1.0
+_PATIENCE = 3.0
 """Seconds that a handshake may take."""
 
 

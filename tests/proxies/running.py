@@ -31,9 +31,15 @@ class Running:
     def __init__(self, proxy: Proxy, place: Place, authority: trustme.CA) -> None:
         self.proxy = proxy
         self.place = place
-        self.ssl = ssl.create_default_context()
-        authority.configure_trust(self.ssl)
+        self._authority = authority
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def ssl(self) -> ssl.SSLContext:
+        """A context of one's own: httpx writes into it which protocols it offers."""
+        context = ssl.create_default_context()
+        self._authority.configure_trust(context)
+        return context
 
     @property
     def plain(self) -> str:
