@@ -202,9 +202,9 @@ describe('a stream', () => {
     for (const host of hosts) {
       await server.publish({ name: 'load', labels: { host }, value: 1 });
     }
-    for (const transport of ['websocket', 'sse']) {
+    for (const transport of ['websocket', 'sse', 'longpoll']) {
       const page = await watch(server.url, { transports: [transport] });
-      await expect.poll(async () => (await notes(page)).status.phase).toBe('live');
+      await expect.poll(async () => (await notes(page)).status.phase, patient).toBe('live');
       await page.evaluate(() => {
         const { client } = window as unknown as { client: Connected };
         Object.assign(window, {
@@ -219,7 +219,7 @@ describe('a stream', () => {
           return other.series.map(({ labels }) => labels.host).sort();
         });
       await expect.poll(names, patient).toEqual(['a', 'b']);
-      expect((await subscribers()).count).toBe(1);
+      await expect.poll(async () => (await subscribers()).count, patient).toBe(1);
       await page.close();
       await expect.poll(async () => (await subscribers()).count, patient).toBe(0);
     }
@@ -261,8 +261,9 @@ test('in a network that is cut again and again, with subscriptions that come and
   }
   await publishing;
   const all = producer.published.map(([, value]) => value);
-  for (const page of pages) {
-    await expect.poll(() => received(page), patient).toEqual(producer.published);
+  for (const [which, page] of pages.entries()) {
+    const what = { ...patient, message: `page ${which}` };
+    await expect.poll(() => received(page), what).toEqual(producer.published);
     expect((await notes(page)).gaps).toEqual([]);
     const late = () =>
       page.evaluate(() =>
@@ -271,7 +272,8 @@ test('in a network that is cut again and again, with subscriptions that come and
     for (const [round, values] of (await late()).entries()) {
       if (round % 2 === 1) {
         // Those that came later have all of the past as well.
-        await expect.poll(async () => (await late())[round], patient).toEqual(all);
+        const that = { ...patient, message: `round ${round} of page ${which}` };
+        await expect.poll(async () => (await late())[round], that).toEqual(all);
       } else {
         expect(values).toEqual(all.slice(0, values.length));
       }

@@ -248,16 +248,42 @@ describe('several subscriptions', () => {
     expect(service.sessions.size).toBe(1);
   });
 
-  test('on a link that polls, one that comes later has polls of its own', async () => {
+  test('that come later join on a link that polls, with their history', async () => {
     const service = new Service();
+    service.publish('b', 1);
     const made = client(service, {}, 'longpoll');
-    follow(made, 'a');
+    const a = follow(made, 'a', { window: '15m' });
+    await settle();
+    service.publish('a', 1);
+    const b = follow(made, 'b', { window: '15m' });
+    // While the past of b is on its way, a goes on.
+    service.publish('a', 2);
+    await settle();
+    expect([...service.sessions].map(({ select }) => select)).toEqual([['a', 'b']]);
+    service.publish('b', 2);
+    service.publish('a', 3);
+    const both = follow(made, ['a', 'b'], { window: '15m' });
+    await settle();
+    service.publish('b', 3);
+    expect([a.values, b.values]).toEqual([
+      [1, 2, 3],
+      [1, 2, 3],
+    ]);
+    expect(both.values.toSorted()).toEqual([1, 1, 2, 2, 3, 3]);
+    expect(service.sessions.size).toBe(1);
+  });
+
+  test('on a link that polls, one that is refused is told so, and the others go on', async () => {
+    const service = new Service();
+    service.unreadable.add('b');
+    const made = client(service, {}, 'longpoll');
+    const a = follow(made, 'a');
     await settle();
     const b = follow(made, 'b');
     await settle();
-    expect(service.sessions.size).toBe(2);
-    service.publish('b', 1);
-    expect(b.values).toEqual([1]);
+    service.publish('a', 1);
+    expect(b.errors).toEqual(["b can't be read"]);
+    expect(a.values).toEqual([1]);
   });
 
   test('more than a stream can carry are spread over several', async () => {

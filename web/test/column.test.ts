@@ -87,14 +87,19 @@ describe('memory', () => {
   });
 });
 
-test('replaces a point of the same time, and only such a one', () => {
+test('knows a point again, and what was merged otherwise', () => {
   const column = new Column(10, true);
   column.put(1, 1, 1, 1, 1);
+  column.put(1, 2, 2, 2, 1);
   column.put(3, 3, 3, 3, 1);
-  expect(column.replace(3, 5, 4, 6, 2)).toBe(true);
-  expect(column.replace(2, 0, 0, 0, 1)).toBe(false);
+  expect(column.repeats(1, 2, 2, 2, 1)).toBe(true);
+  expect(column.repeats(1, 1, 1, 1, 1)).toBe(true);
+  expect(column.repeats(1, 3, 3, 3, 1)).toBe(false); // another sample of that moment
+  expect(column.repeats(2, 0, 0, 0, 1)).toBe(false);
+  expect(column.repeats(3, 5, 4, 6, 2)).toBe(true);
   expect(rows(column)).toEqual([
     [1, 1, 1, 1, 1],
+    [1, 2, 2, 2, 1],
     [3, 5, 4, 6, 2],
   ]);
 });

@@ -96,8 +96,13 @@ export class Service {
         listener.ended({ advice: 'never', code: 'selector', reason: `${bad} can't be read` });
       } else {
         this.sessions.add(session);
-        listener.received(this.hello(session));
+        if (transport !== 'longpoll') {
+          listener.received(this.hello(session));
+        }
         this.replay(session, searchParams.get('window'));
+        if (transport === 'longpoll' && !closed) {
+          listener.alive(`${this.epoch}.${this.seq}`);
+        }
       }
     }, 1);
     return {

@@ -90,6 +90,30 @@ test('tabs that watch different things share one connection too', async () => {
   expect([...service.sessions].map(({ select }) => select)).toEqual([['a']]);
 });
 
+test('a tab that comes in an outage is told the history once', async () => {
+  const first = follow(browser.open(), 'a');
+  await settle();
+  for (let n = 0; n < 5; n += 1) {
+    service.publish('a', n);
+  }
+  await settle();
+  service.publish('b', 0);
+  const other = follow(browser.open(), 'b');
+  await settle();
+  service.down = true;
+  service.cut();
+  const later = follow(browser.open(), '{__name__=~"a|b"}');
+  await settle(5_000);
+  service.down = false;
+  await settle(30_000);
+  service.publish('a', 5);
+  service.publish('b', 1);
+  await settle();
+  expect(first.values).toEqual(upTo(6));
+  expect(other.values).toEqual([0, 1]);
+  expect(later.values.toSorted()).toEqual([0, 0, 1, 1, 2, 3, 4, 5]);
+});
+
 describe.each(['closes', 'crashes'])('when the leader %s', (how) => {
   const end = (tab: Tab): void => {
     if (how === 'crashes') {

@@ -1,8 +1,9 @@
 /** The stream on transports that do as they are told, in a time that is made up. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Document } from '../src/client/index.ts';
-import { HELLO, heartbeat, World } from './world.ts';
+import type { Document, StreamOptions } from '../src/client/index.ts';
+import type { Transport } from '../src/client/transport.ts';
+import { HELLO, heartbeat, type Opened, transports, World } from './world.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -618,7 +619,7 @@ describe('changing what is shown', () => {
     const world = new World(['websocket'], 0, { query: query('a') });
     world.stream.start();
     world.receive(HELLO, heartbeat('E.1'));
-    expect(world.stream.change(query('a', 'b'))).toBe(true);
+    world.stream.change(query('a', 'b'));
     expect(world.link.said).toEqual([
       { type: 'watch', select: ['a', 'b'], window: '15m', max_hz: 10 },
     ]);
@@ -705,10 +706,9 @@ describe('changing what is shown', () => {
     const world = new World(['longpoll'], 0, { query: query('a', 'b') });
     world.stream.start();
     world.link.listener.alive('E.1');
-    expect(world.stream.change(query('b'))).toBe(true);
+    world.stream.change(query('b'));
     expect(world.link.request().url.searchParams.getAll('select')).toEqual(['b']);
-    expect(world.stream.change(query('b', 'c'))).toBe(false);
-    expect(world.link.request().url.searchParams.getAll('select')).toEqual(['b']);
+    expect(world.links.length).toBe(1);
   });
 
   test('what is refused is left out, and the rest goes on', () => {
@@ -728,20 +728,110 @@ describe('changing what is shown', () => {
     expect(world.link.said).toEqual([]);
   });
 
-  test('what a link of another kind can not add is handed back', () => {
-    const out: unknown[] = [];
-    const world = new World(['websocket', 'longpoll'], 0, {
-      query: query('a'),
-      onLeftOut: (selectors, end) => out.push([selectors, end]),
+  describe('on a link that polls', () => {
+    function polling(options: Partial<StreamOptions> = {}): World {
+      const world = new World(['longpoll'], 0, { query: query('a'), ...options });
+      world.stream.start();
+      world.link.listener.alive('E.1');
+      return world;
+    }
+
+    test('the history of what is added comes by its side, and then one link has all', () => {
+      const again: (readonly string[])[] = [];
+      const world = polling({ onAgain: (selectors) => again.push(selectors) });
+      const [main] = world.links;
+      world.stream.change(query('a', 'b'));
+      const aside = world.link;
+      expect(aside.url.search).toBe('?select=b&window=15m&merge=all');
+      main!.listener.alive('E.5');
+      expect(main!.request().url.search).toBe('?select=a&window=15m&merge=all&since=E.5');
+      world.receive({ type: 'points', id: 'E.7', points: [] });
+      expect(world.stream.cursor).toBe('E.5');
+      aside.listener.alive('E.7');
+      expect([main!.closed, aside.closed]).toEqual([true, true]);
+      // From where the first was when the second was asked for: what comes again is known.
+      expect(world.link.url.search).toBe('?select=a&select=b&window=15m&merge=all&since=E.1');
+      expect(again).toEqual([['b'], ['a', 'b']]);
+      expect(world.documents).toEqual([{ type: 'points', series: [], points: [] }]);
+      expect(world.phase).toBe('live');
+      expect(world.statuses.filter(({ phase }) => phase === 'connecting').length).toBe(1);
     });
+
+    test('a history that has come less far is where the link goes on', () => {
+      const world = polling();
+      world.stream.cursor = 'E.9';
+      world.stream.change(query('a', 'b'));
+      world.link.listener.alive('E.7');
+      expect(world.link.since).toBe('E.7');
+    });
+
+    test('what is added meanwhile comes next', () => {
+      const world = polling();
+      world.stream.change(query('a', 'b'));
+      world.stream.change(query('a', 'b', 'c'));
+      world.link.listener.alive('E.2');
+      expect(world.link.url.searchParams.getAll('select')).toEqual(['a', 'b']);
+      world.link.listener.alive('E.2');
+      expect(world.link.url.searchParams.getAll('select')).toEqual(['c']);
+      world.link.listener.alive('E.2');
+      expect(world.link.url.searchParams.getAll('select')).toEqual(['a', 'b', 'c']);
+    });
+
+    test('is tried again later where that fails, and left out where it is refused', () => {
+      const out: unknown[] = [];
+      const world = polling({
+        onLeftOut: (selectors, end) => out.push([selectors, end.reason]),
+      });
+      const [main] = world.links;
+      world.stream.change(query('a', 'b'));
+      world.end({ after: 3000 });
+      vi.advanceTimersByTime(2999);
+      expect(world.links.length).toBe(2);
+      vi.advanceTimersByTime(1);
+      expect(world.links.length).toBe(3);
+      world.end({ advice: 'never', reason: 'no room for b' });
+      expect(out).toEqual([[['b'], 'no room for b']]);
+      expect(main!.closed).toBe(false);
+      expect(world.phase).toBe('live');
+    });
+
+    test('nothing comes by the side of a link that has ended', () => {
+      const world = polling();
+      const [main] = world.links;
+      world.stream.change(query('a', 'b'));
+      const aside = world.link;
+      main!.listener.ended({ advice: 'at-once', reason: 'cut' });
+      expect(aside.closed).toBe(true);
+      vi.advanceTimersByTime(1);
+      expect(world.link.url.searchParams.getAll('select')).toEqual(['a']);
+      world.link.listener.alive('E.1');
+      expect(world.link.url.searchParams.getAll('select')).toEqual(['b']);
+    });
+  });
+
+  test('what a server that was asked by the side can not find comes by a poll', async () => {
+    const links: Opened[] = [];
+    const [sse, longpoll] = transports(['sse', 'longpoll'], links);
+    const deaf: Transport = {
+      ...sse!,
+      open: (request, listener) => ({
+        ...sse!.open(request, listener),
+        watch: async () => ({ advice: 'back-off', reason: 'no such session', unusable: true }),
+      }),
+    };
+    const world = new World([], 0, { query: query('a'), transports: [deaf, longpoll!] });
     world.stream.start();
-    world.receive(HELLO, heartbeat('E.1'));
-    world.end();
+    links[0]!.listener.received(HELLO);
+    links[0]!.listener.received(heartbeat('E.1'));
     world.stream.change(query('a', 'b'));
-    vi.advanceTimersByTime(500);
-    world.end({ unusable: true });
-    world.link.listener.alive('E.2');
-    expect(out).toEqual([[['b'], null]]);
+    await vi.advanceTimersByTimeAsync(0);
+    // What the old view still brings is no sign that what was added has come.
+    links[0]!.listener.received(heartbeat('E.2'));
+    expect(links[1]!.url.searchParams.getAll('select')).toEqual(['b']);
+    links[1]!.listener.alive('E.3');
+    expect(links[2]!.transport).toBe('sse');
+    expect(links[2]!.url.searchParams.getAll('select')).toEqual(['a', 'b']);
+    expect(links[2]!.since).toBe('E.1');
   });
 });
 

@@ -11,6 +11,8 @@ export interface Note {
   readonly wish: Wish;
   readonly alone: boolean;
   readonly cursor: string | null;
+  /** Selectors whose history had not come when this was said. */
+  readonly missing: readonly string[];
   readonly status: Status;
 }
 
@@ -25,7 +27,7 @@ export interface Want {
  * who: a newcomer asks who leads. lead: I do, with these streams. want: all that a tab wants.
  * placed: what was wanted comes with this stream, and so much of it is held already. refused: the
  * server won't have it. note: a stream is new or asks for something else. ended: it is closed.
- * document: it brought this. status: it is so. retry: have all try now. bye: a tab leaves. ping and
+ * document: it brought this. again: what these selectors bring next may have come. status: it is so. retry: have all try now. bye: a tab leaves. ping and
  * pong: whether the leader lives.
  */
 export type Message = { readonly from: string; readonly to?: string } & (
@@ -47,6 +49,7 @@ export type Message = { readonly from: string; readonly to?: string } & (
   | { readonly type: 'note'; readonly note: Note }
   | { readonly type: 'ended'; readonly trunk: string }
   | { readonly type: 'document'; readonly trunk: string; readonly text: string }
+  | { readonly type: 'again'; readonly trunk: string; readonly selectors: readonly string[] }
   | { readonly type: 'status'; readonly trunk: string; readonly status: Status }
 );
 

@@ -88,17 +88,26 @@ export class Column {
     this.write(at, time, value, low, high, count);
   }
 
-  /** Replace the point of a time, and tell whether there was one. */
-  replace(time: number, value: Value, low: number, high: number, count: number): boolean {
-    const at = this.search(time);
-    if (at === this.end || this.time[at] !== time) {
-      return false;
+  /**
+   * Tell whether a point is held that this one is again: one sample of the same time and value, or
+   * several of them that were merged otherwise, which it then replaces.
+   */
+  repeats(time: number, value: Value, low: number, high: number, count: number): boolean {
+    for (let at = this.search(time); at < this.end && this.time[at] === time; at += 1) {
+      const held = this.merged?.[2][at] ?? 1;
+      const same = this.numeric && typeof value !== 'number' ? Number.NaN : value;
+      if (held === count && Object.is(this.value[at], same)) {
+        return true;
+      }
+      if (held !== 1 || count !== 1) {
+        if (this.merged === null) {
+          this.beginEnvelope();
+        }
+        this.write(at, time, value, low, high, count);
+        return true;
+      }
     }
-    if (count !== 1 && this.merged === null) {
-      this.beginEnvelope();
-    }
-    this.write(at, time, value, low, high, count);
-    return true;
+    return false;
   }
 
   /** Forget what is older, and give back the memory of what is much too long for what is left. */

@@ -59,10 +59,11 @@ export class Feed {
    * of this feed is its own.
    */
   attach(subscription: Subscription, matcher: Matcher | null): void {
-    for (const [identity, series] of subscription.known) {
-      // It comes from another feed: this one goes on where that left off.
-      series.doubt(this.merge !== 'all');
+    for (const [identity, known] of subscription.known) {
+      // It comes from another feed, which may go on with others: this one goes on for itself.
       if (!this.routes.has(identity)) {
+        const series = known.clone();
+        series.doubt(this.merge !== 'all');
         this.routes.set(identity, { identity, series, takers: [] });
       }
     }

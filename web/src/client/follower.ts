@@ -37,8 +37,8 @@ export class Follower implements Source {
   constructor(say: Say, legacy: Legacy, onStatus: (status: Status) => void) {
     this.say = say;
     this.onStatus = onStatus;
-    for (const { id, wish, alone, cursor, feed } of legacy.remains) {
-      this.notes.set(id, { id, wish, alone, cursor, status: WAITING });
+    for (const { id, wish, alone, cursor, missing, feed } of legacy.remains) {
+      this.notes.set(id, { id, wish, alone, cursor, missing, status: WAITING });
       if (feed !== null) {
         feed.keepAll = false;
         this.feeds.set(id, feed);
@@ -109,6 +109,9 @@ export class Follower implements Source {
       case 'document':
         this.receive(message.trunk, parseDocument(message.text));
         break;
+      case 'again':
+        this.feeds.get(message.trunk)?.doubt(matcherOf(message));
+        break;
       case 'status':
         this.show(message.trunk, message.status);
         break;
@@ -125,11 +128,12 @@ export class Follower implements Source {
   /** Stop following, with all that is needed to lead. */
   succeed(): Legacy {
     this.closed = true;
-    const remains = [...this.notes.values()].map(({ id, wish, alone, cursor }) => ({
+    const remains = [...this.notes.values()].map(({ id, wish, alone, cursor, missing }) => ({
       id,
       wish,
       alone,
       cursor,
+      missing,
       feed: this.feeds.get(id) ?? null,
       heldSince: this.heldSince(id, wish.selectors),
     }));

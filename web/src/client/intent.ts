@@ -61,10 +61,20 @@ export class Intent {
     this.wanted = query;
   }
 
-  /** All that is wanted has come up to the cursor. */
-  settle(): void {
+  /** All that is wanted has come up to the cursor; or of what was missing, these selectors. */
+  settle(come: readonly string[] = this.missing): void {
+    const missing = this.missing.filter((one) => !come.includes(one));
+    const { select } = this.wanted;
+    this.settled =
+      select === undefined || missing.length === 0
+        ? this.wanted
+        : { ...this.wanted, select: select.filter((one) => !missing.includes(one)) };
     this.nothing = false;
-    this.settled = this.wanted;
+  }
+
+  /** What is asked for what is missing. */
+  adding(): Query {
+    return { ...this.wanted, select: this.missing };
   }
 
   /** Want these no more. */

@@ -63,6 +63,8 @@ export class Leader implements Source {
             trunk: trunk.id,
             text: JSON.stringify(document),
           })),
+        again: (trunk, selectors) =>
+          this.tell(() => ({ type: 'again', trunk: trunk.id, selectors })),
         shown: (trunk, status) => {
           showAll(trunk.feed.subscriptions, status);
           this.tell(() => ({ type: 'status', trunk: trunk.id, status }));
@@ -145,6 +147,7 @@ export class Leader implements Source {
       wish: wishOf(trunk),
       alone: trunk.alone,
       cursor: trunk.stream.cursor,
+      missing: trunk.stream.missing,
       feed: trunk.feed,
       heldSince: trunk.heldSince,
     }));
@@ -280,6 +283,7 @@ function noteOf(trunk: Trunk): Note {
     wish: wishOf(trunk),
     alone: trunk.alone,
     cursor: trunk.stream.cursor,
+    missing: trunk.stream.missing,
     status: trunk.stream.status,
   };
 }

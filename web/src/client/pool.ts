@@ -2,9 +2,9 @@
  * The streams of one client, and which subscriptions each of them serves.
  *
  * A stream has one rate and one way of merging. A subscription joins one that has the same, holds as
- * much of the past as is wanted, and has room for its selectors; it is then asked for on the link
- * that is open. Any other gets a stream of its own: one with a selector that can't be told apart
- * here, and one that comes while the link is a poll, which can't be told anything.
+ * much of the past as is wanted, and has room for its selectors: a browser has six connections to
+ * one host, so that streams are few. Any other gets a stream of its own, also one with a selector
+ * that can't be told apart here.
  */
 
 import { Feed } from './feed.ts';
@@ -28,6 +28,8 @@ export interface Watcher {
   asked?(trunk: Trunk): void;
   closed?(trunk: Trunk): void;
   received?(trunk: Trunk, document: Document): void;
+  /** What these selectors bring next may have come already. */
+  again?(trunk: Trunk, selectors: readonly string[]): void;
   shown?(trunk: Trunk, status: Status): void;
 }
 
@@ -89,11 +91,17 @@ export class Pool {
 
   /** Go on with the trunks of another tab: from their cursors, all that they carried. */
   resume(remains: readonly Remains[]): void {
-    for (const { id, wish, alone, cursor, feed, heldSince } of remains) {
+    for (const { id, wish, alone, cursor, missing, feed, heldSince } of remains) {
       const trunk = this.open(id, wish, alone, feed ?? undefined);
       trunk.heldSince = heldSince;
-      trunk.stream.cursor = cursor;
       trunk.inherited = wish.selectors;
+      const come = wish.selectors.filter((one) => !missing.includes(one));
+      if (cursor !== null && come.length > 0) {
+        trunk.stream.cursor = cursor;
+        trunk.stream.change(trunk.query(come));
+      } else {
+        trunk.feed.doubt(null);
+      }
       this.begin(trunk, wish.selectors);
     }
   }
@@ -171,7 +179,8 @@ export class Pool {
     ) {
       return false;
     }
-    return trunk.stream.change(trunk.query(selectors));
+    trunk.stream.change(trunk.query(selectors));
+    return true;
   }
 
   private open(id: string, wish: Wish, alone: boolean, kept?: Feed): Trunk {
@@ -187,8 +196,8 @@ export class Pool {
       onStatus: (status) => this.show(trunk, status),
       onLeftOut: (selectors, end) => this.leaveOut(trunk, selectors, end),
       onAgain: (selectors) => {
-        const wish: Wish = { selectors, window: null, maxHz: null, merge: trunk.merge };
-        trunk.feed.doubt(matcherOf(wish));
+        trunk.feed.doubt(matcherOf({ selectors }));
+        this.watcher.again?.(trunk, selectors);
       },
     });
     this.trunks.add(trunk);
@@ -229,12 +238,12 @@ export class Pool {
     this.watcher.closed?.(trunk);
   }
 
-  /** Move those who asked for these selectors to streams of their own, or tell them it's refused. */
-  private leaveOut(trunk: Trunk, selectors: readonly string[], end: End | null): void {
+  /** Tell those who asked for these selectors that it's refused, or see what of theirs it is. */
+  private leaveOut(trunk: Trunk, selectors: readonly string[], end: End): void {
     for (const taker of [...trunk.takers.keys()]) {
       if (taker.wish.selectors.some((one) => selectors.includes(one))) {
         this.displace(taker, trunk);
-        if (end === null || taker.wish.selectors.length > 1) {
+        if (taker.wish.selectors.length > 1) {
           this.alone(taker);
         } else {
           taker.refused(end.reason, end.code ?? '');

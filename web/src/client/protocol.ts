@@ -144,6 +144,18 @@ export function streamUrl(base: URL, query: Query, since: string | null): URL {
   return url;
 }
 
+/** Which of two cursors comes first. Of different epochs nobody can tell: the first one then. */
+export function older(one: string, other: string): string {
+  const [epoch, seq] = split(one);
+  const [otherEpoch, otherSeq] = split(other);
+  return epoch === otherEpoch && otherSeq < seq ? other : one;
+}
+
+function split(cursor: string): [epoch: string, seq: number] {
+  const at = cursor.lastIndexOf('.');
+  return [cursor.slice(0, at), Number(cursor.slice(at + 1))];
+}
+
 /** Read one document. Throws a SyntaxError for what is none. */
 export function parseDocument(text: string): Document {
   const document: unknown = JSON.parse(text);

@@ -6,7 +6,10 @@ import type { Description, Kind, Labels, Point, Value } from './protocol.ts';
 /** Points held of one series at the most, whatever its window. */
 const MOST_POINTS = 50_000;
 
-/** What a series is, and what it lately was. The same object as long as it is watched. */
+/**
+ * What a series is, and what it lately was. The same object as long as the same stream brings it: it
+ * may be another one after the server refused what a stream was asked for, or another tab leads.
+ */
 export interface SeriesView {
   readonly name: string;
   readonly labels: Labels;
@@ -65,6 +68,17 @@ export class Series implements SeriesView {
     this.column = new Column(MOST_POINTS, kind !== 'state');
   }
 
+  /** The same with points of its own, for another stream to go on with. */
+  clone(): Series {
+    const { description, points } = this.copy(0, Number.NEGATIVE_INFINITY);
+    const clone = new Series(description);
+    clone.gone = this.gone;
+    for (const point of points) {
+      clone.put(point);
+    }
+    return clone;
+  }
+
   get length(): number {
     return this.column.length;
   }
@@ -98,7 +112,8 @@ export class Series implements SeriesView {
   }
 
   /**
-   * What comes next may repeat what is held: a point of a time that is held is that one again.
+   * What comes next may repeat what is held: a sample of a time and value that is held is that one
+   * again.
    * Where samples are merged, the same ones may come as points of other times: then all up to the
    * newest that is held are taken for known.
    */
@@ -117,7 +132,7 @@ export class Series implements SeriesView {
     const high = max ?? alone;
     if (
       time <= this.doubtUntil &&
-      (this.doubtAll || this.column.replace(time, value, low, high, count))
+      (this.doubtAll || this.column.repeats(time, value, low, high, count))
     ) {
       return null;
     }

@@ -1,11 +1,12 @@
 /** A stream that stays: one cursor carried over transports, drops and restarts of the server. */
 
+import { Aside } from './aside.ts';
 import { Credentials, type TokenSource } from './credentials.ts';
 import { Intent } from './intent.ts';
 import { longpoll } from './longpoll.ts';
 import { Network, onNetworkChange } from './network.ts';
 import { onReturn, type Presence } from './presence.ts';
-import { type Document, type Query, streamUrl } from './protocol.ts';
+import { type Document, older, type Query, streamUrl } from './protocol.ts';
 import { type Judge, Race } from './race.ts';
 import { backOff } from './retry.ts';
 import { sse } from './sse.ts';
@@ -25,12 +26,11 @@ export interface StreamOptions {
   readonly onDocument: (document: Document) => void;
   readonly onStatus?: (status: Status) => void;
   /**
-   * These selectors, asked for by `change`, can't be added to this stream: the server refuses
-   * them, which `end` is about, or the link that it has now can't be told of them (null). The
+   * The server refuses these selectors, asked for by `change`, for the reason that `end` has. The
    * stream goes on without them.
    */
-  readonly onLeftOut?: (selectors: readonly string[], end: End | null) => void;
-  /** What was asked for by `change` is asked for again: its history comes from the beginning. */
+  readonly onLeftOut?: (selectors: readonly string[], end: End) => void;
+  /** What these bring next may have come already. */
   readonly onAgain?: (selectors: readonly string[]) => void;
   readonly timing?: Partial<Timing>;
   readonly random?: () => number;
@@ -64,6 +64,7 @@ interface Live {
   say: () => void;
   /** Selectors of the view that the server has been told to show. */
   shown: readonly string[];
+  readonly aside: Aside;
 }
 
 /** Holds one link at a time. Nothing happens before `start`; `close` ends it for good. */
@@ -80,6 +81,9 @@ export class Stream {
   private readonly intent: Intent;
   private readonly upgrade: Upgrade;
   private readonly vitals: Vitals;
+  private readonly poller: Transport;
+  /** What the newest link was opened with. */
+  private token: string | null = null;
   private current: Status = IDLE;
   private race: Race | null = null;
   private live: Live | null = null;
@@ -97,6 +101,7 @@ export class Stream {
   constructor(options: StreamOptions) {
     this.options = options;
     this.transports = options.transports ?? TRANSPORTS;
+    this.poller = this.transports.find(({ name }) => name === 'longpoll') ?? longpoll;
     this.timing = { ...TIMING, ...options.timing };
     this.random = options.random ?? Math.random;
     this.network = new Network(this.timing);
@@ -108,8 +113,7 @@ export class Stream {
       () => this.askToTry(),
       (name) => {
         this.network.worked(name);
-        this.moving = true;
-        this.connect();
+        this.move();
       },
     );
     const show = (change: Partial<Status>): void => this.show(change);
@@ -119,6 +123,11 @@ export class Stream {
 
   get status(): Status {
     return this.current;
+  }
+
+  /** Selectors that were asked for, and whose history has not come. */
+  get missing(): readonly string[] {
+    return this.intent.missing;
   }
 
   /** Begin, or begin again after `close`. */
@@ -176,25 +185,21 @@ export class Stream {
 
   /**
    * Show something else: other selectors, or another rate. What was shown already goes on without
-   * loss; what is added begins with its window. Tells whether that can be done: a link that polls
-   * can leave something out, and not begin anything at a cursor of its own.
+   * loss; what is added begins with its window.
    */
-  change(query: Query): boolean {
+  change(query: Query): void {
     if (this.cursor === null && this.live === null) {
       this.intent.replace(query);
       if (this.race !== null) {
         this.connect();
       }
-      return true;
+      return;
     }
     const { live } = this;
-    const added = this.intent.added(query);
-    if (added.length > 0 && live !== null) {
-      if (live.link.watch === undefined) {
-        return false;
-      }
+    if (live !== null) {
       // Left out a moment ago, and wanted again: its history comes only if the server was told.
       const { missing } = this.intent;
+      const added = this.intent.added(query);
       if (added.some((one) => !missing.includes(one) && live.shown.includes(one))) {
         this.sayNow(live);
       }
@@ -205,7 +210,6 @@ export class Stream {
     } else if (this.race !== null) {
       this.connect();
     }
-    return true;
   }
 
   /** The page is back, or the network: whatever timers were for, look at it now. */
@@ -251,6 +255,7 @@ export class Stream {
   }
 
   private open(token: string | null): void {
+    this.token = token;
     if (this.intent.nothing) {
       this.options.onAgain?.(this.intent.missing);
       this.cursor = null;
@@ -309,6 +314,7 @@ export class Stream {
       telling: undefined,
       say: () => {},
       shown: this.intent.shown,
+      aside: new Aside(this.poller, this.random),
     };
     this.live = live;
     this.moving = false;
@@ -324,10 +330,7 @@ export class Stream {
     });
     this.upgrade.serving(transport);
     this.vitals.start();
-    const { missing } = this.intent;
-    if (missing.length > 0 && link.watch === undefined) {
-      this.leaveOut(missing, null);
-    }
+    this.tell(live);
     return {
       received: (document) => {
         // An error only says why the link is about to end: that is no sign of life.
@@ -342,7 +345,7 @@ export class Stream {
       },
       ended: (end) => {
         this.live = null;
-        clearTimeout(live.telling);
+        this.hush(live);
         this.settle(live);
         this.ended(end);
       },
@@ -371,7 +374,8 @@ export class Stream {
     }
     if ('id' in document && document.id !== undefined) {
       this.cursor = document.id;
-      if (live.asked === 0 && document.type !== 'gap' && live.session !== null) {
+      const told = live.session !== null && live.asked === 0 && !live.aside.busy;
+      if (told && document.type !== 'gap') {
         this.intent.settle();
       }
     }
@@ -399,12 +403,21 @@ export class Stream {
     }
   }
 
-  /** Tell a live link what is wanted. One that can't be told asks so with its next poll. */
+  /**
+   * Tell a live link what is wanted. One that can't be told asks so with its next poll, except for
+   * what is added: that begins at a cursor of its own.
+   */
   private tell(live: Live): void {
     const { watch } = live.link;
     const { session } = live;
-    if (watch === undefined || session === null || live.telling !== undefined) {
-      return; // its hello makes up for it, or what is about to be said
+    if (watch === undefined) {
+      if (this.intent.missing.length > 0) {
+        this.bring(live);
+      }
+      return;
+    }
+    if (session === null || live.telling !== undefined || live.aside.busy) {
+      return; // its hello makes up for it, or what is about to be said, or the next link
     }
     live.asked += 1;
     // A page that asks for a hundred things one by one is not to be taken for a flood.
@@ -438,12 +451,64 @@ export class Stream {
     live.asked = Math.max(0, live.asked - 1);
     const { missing } = this.intent;
     if (missing.length > 0) {
-      // 404: this stream is at another server than the one that was asked.
-      this.leaveOut(missing, end.advice === 'never' ? end : null);
+      if (end.advice === 'never' && end.unauthorized !== true) {
+        this.leaveOut(missing, end);
+      } else {
+        // 404: this stream is at another server than the one that was asked.
+        this.bring(live);
+      }
     }
   }
 
-  private leaveOut(selectors: readonly string[], end: End | null): void {
+  /**
+   * Have the history of what is added come by the side of a link that can't be told of it, and then
+   * open one for all of it, from where both have come to: what comes again is taken for known.
+   */
+  private bring(live: Live): void {
+    if (live.aside.busy) {
+      return; // the next link makes up for it
+    }
+    if (this.intent.nothing) {
+      this.move();
+      return;
+    }
+    live.aside.fetch(() => {
+      const { missing } = this.intent;
+      const since = this.cursor;
+      const url = streamUrl(this.options.url, this.intent.adding(), null);
+      return {
+        request: () => ({ url: new URL(url), token: this.token }),
+        came: (documents, id) => {
+          this.options.onAgain?.(missing);
+          for (const { series = [], points } of documents) {
+            // Without its cursor, which is that of these selectors alone.
+            this.options.onDocument({ type: 'points', series, points });
+          }
+          if (this.live === live) {
+            this.cursor = since === null || id === undefined ? null : older(since, id);
+            this.intent.settle(missing);
+            this.options.onAgain?.(this.intent.shown);
+            this.move();
+          }
+        },
+        refused: (end) => this.leaveOut(missing, end),
+      };
+    });
+  }
+
+  /** Open another link in the place of this one. */
+  private move(): void {
+    this.moving = true;
+    this.connect();
+  }
+
+  /** Say nothing more to a link, nor by its side. */
+  private hush(live: Live): void {
+    clearTimeout(live.telling);
+    live.aside.close();
+  }
+
+  private leaveOut(selectors: readonly string[], end: End): void {
     this.intent.leaveOut(selectors);
     this.options.onLeftOut?.(selectors, end);
   }
@@ -521,9 +586,11 @@ export class Stream {
     this.deadline = Number.POSITIVE_INFINITY;
     this.race?.close();
     this.race = null;
-    clearTimeout(this.live?.telling);
-    this.live?.link.close();
-    this.live = null;
+    if (this.live !== null) {
+      this.hush(this.live);
+      this.live.link.close();
+      this.live = null;
+    }
   }
 
   private show(change: Partial<Status>): void {

@@ -65,6 +65,8 @@ export interface Remains {
   readonly wish: Wish;
   readonly alone: boolean;
   readonly cursor: string | null;
+  /** Selectors that the cursor is not true of, as their history may not have come. */
+  readonly missing: readonly string[];
   /** What is held of it here. */
   readonly feed: Feed | null;
   readonly heldSince: number;

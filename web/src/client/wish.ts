@@ -42,7 +42,7 @@ export function makeWish(selector: string | readonly string[], options: Asked): 
 }
 
 /** What a wish means; null where only the server can tell. */
-export function matcherOf({ selectors }: Wish): Matcher | null {
+export function matcherOf({ selectors }: Pick<Wish, 'selectors'>): Matcher | null {
   const matchers: Matcher[] = [];
   for (const selector of selectors) {
     const matcher = read(selector);
