@@ -35,6 +35,9 @@ _SHARE = 10.0
 _WOKEN = 256
 """Subscribers woken between two checkpoints: each may be a send."""
 
+_SWEEPS = 20
+"""Sweeps a second at the most."""
+
 
 def now_ms() -> int:
     """Unix milliseconds."""
@@ -205,14 +208,19 @@ class Pipeline:
     async def run_sweeps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Let time pass, once a second: retention, expiry, and clients that make no progress."""
+        """Let time pass, once a second: retention, expiry, and clients that make no progress.
+
+        While more samples are held than may be, sweeps come faster.
+        """
         task_status.started()
         while True:
             await trio.sleep(1.0)
-            now = trio.current_time()
-            self.hub.sweep(now)
+            for _ in range(_SWEEPS):
+                if not self.hub.sweep(trio.current_time()):
+                    break
+                await trio.sleep(1.0 / _SWEEPS)
             self.hurry()
-            self._part_from_stalled(now)
+            self._part_from_stalled(trio.current_time())
 
     def _part_from_stalled(self, now: float) -> None:
         for subscriber in list(self.hub.subscribers.values()):

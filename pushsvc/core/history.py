@@ -81,6 +81,12 @@ class History:
         if self.total - self.first > self._limit:
             self._evict(self.total - self._limit)
 
+    def bound(self, limit: int) -> None:
+        """Hold no more than so many rows from now on."""
+        self._limit = limit
+        if len(self) > limit:
+            self._evict(self.total - limit)
+
     def evict_through(self, seq: int) -> None:
         """Drop the rows of batches up to and including `seq`."""
         if len(self) and self._seqs[self.first - self._known] <= seq:

@@ -13,6 +13,7 @@ import msgspec
 
 from pushsvc.core import wire
 from pushsvc.core.arrivals import Arrivals
+from pushsvc.core.budget import Budget
 from pushsvc.core.catalog import Catalog, Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.limits import Limits, Pacing, Retention
@@ -85,6 +86,7 @@ class Hub:
         self._schedule = Schedule()
         self._arrivals = Arrivals()
         self._to_sweep: list[Series] = []
+        self._budget = Budget(retention.total_samples, retention.samples)
         self._departed: deque[tuple[int, int, Series]] = deque(maxlen=10_000)
         self._departures = 0
         self._forgotten = -1
@@ -187,10 +189,11 @@ class Hub:
             self._schedule.plan_tick(view)
         self.counts["samples"] += samples
         self.counts["batches"] += 1
+        self._budget.arrive(samples)
         return Applied(samples, self.cursor, watchers)
 
     def _create(self, rows: Rows, seq: int) -> Series:
-        series = self.catalog.add(rows, seq, self._retention.samples)
+        series = self.catalog.add(rows, seq, self._budget.share)
         for view in self.views.values():
             view.admit(series)
         return series
@@ -478,10 +481,11 @@ class Hub:
         self.counts["ticks"] += fresh
         return fresh
 
-    def sweep(self, now: float) -> None:
-        """Drop samples that are too old, series that fell silent, and views nobody wants.
+    def sweep(self, now: float) -> bool:
+        """Drop samples that are too old or too many, silent series, and views nobody wants.
 
-        Looks at some thousand series a call: call it about once a second.
+        Looks at some thousand series a call: call it about once a second, or sooner where it
+        tells that it is behind.
         """
         # The newest batch has to grow old as well, even if nothing comes after it.
         self._arrivals.mark(now, self.seq)
@@ -489,13 +493,17 @@ class Hub:
         silent = self._arrivals.before(now - self._retention.series_ttl)
         self._arrivals.forget(now - max(self._retention.seconds, self._retention.series_ttl))
         if not self._to_sweep:
+            self._budget.close()
             self._to_sweep = list(self.catalog)
         for series in self._to_sweep[-_SWEEP:]:
             series.history.evict_through(horizon)
+            self._budget.note(len(series.history))
+            series.history.bound(self._budget.share)
             if series.history.last_seq <= silent:
                 self._expire(series)
         del self._to_sweep[-_SWEEP:]
         self._close_idle(now, linger=_LINGER)
+        return self._budget.overdrawn
 
     def _expire(self, series: Series) -> None:
         self.catalog.remove(series)

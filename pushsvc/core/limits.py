@@ -61,6 +61,8 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     samples: int = 10_000
     """Samples per series."""
+    total_samples: int = 10_000_000
+    """Samples of all series together, about 50 bytes each; beyond it the longest pasts are cut."""
     seconds: float = 3600.0
     """Age, by arrival, at which a sample is dropped."""
     series_ttl: float = 3600.0

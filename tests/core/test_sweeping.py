@@ -87,6 +87,38 @@ class TestSweeping:
             left.append(len(world.hub.catalog))
         assert left == [25, 15, 10, 0]
 
+    def test_the_pasts_of_all_series_fit_together(self) -> None:
+        world = World(retention=Retention(samples=1_000, total_samples=1_000))
+        for _ in range(10):
+            world.publish({"a": [1.0]})
+        for _ in range(30):
+            world.publish({f"s{n}": [1.0] * 20 for n in range(9)})
+            self.sweep(world, 1.0)
+        self.sweep(world, 3.0)
+        held = {series.identity.text: len(series.history) for series in world.hub.catalog}
+        assert held == {"a": 10, **dict.fromkeys((f"s{n}" for n in range(9)), 110)}
+        self.sweep(world, 30.0)  # nothing comes, nothing goes
+        assert sum(len(series.history) for series in world.hub.catalog) == 1_000
+
+    def test_who_misses_what_was_cut_is_told_of_a_gap(self) -> None:
+        world = World(retention=Retention(samples=1_000, total_samples=100))
+        cursor = world.publish({"a": [1.0]}).cursor
+        for _ in range(50):
+            world.publish({"a": [1.0] * 4})
+        self.sweep(world, 4.0)
+        late = world.subscribe(since=str(cursor))
+        assert types(late).count("gap") == 1
+
+    def test_more_than_may_be_held_has_sweeps_come_sooner(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(hub_module, "_SWEEP", 1)
+        world = World(retention=Retention(samples=1_000, total_samples=100))
+        world.publish({name: [1.0] * 36 for name in "abc"})
+        assert not world.hub.sweep(world.now)
+        world.publish({"a": [1.0] * 3})
+        assert [world.hub.sweep(world.now) for _ in range(3)] == [True, True, False]
+
     def test_marks_are_bounded(self) -> None:
         world = World(retention=Retention(seconds=20.0, series_ttl=30.0))
         for _ in range(2_000):

@@ -201,7 +201,8 @@ class TestPods:
         limits, history = settings().limits, settings().history
         most = (
             60 * MIB
-            + limits.series * (2.5 * 1024 + history.samples * 50)
+            + limits.series * 2.5 * 1024
+            + history.total_samples * 50 * 1.1
             + limits.subscribers * (1.5 * 1024 + 128 * 1024 / 20)
             + limits.ingest_queue * 4 * limits.body_bytes
         )

@@ -1,0 +1,59 @@
+"""How long the past of one series may be, so that the pasts of all of them fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+_SLACK = 1.1
+"""What may be held beyond the bound for a while, as a part of it."""
+
+
+class Budget:
+    """A bound on all samples that are held, kept by bounding each series.
+
+    Series that hold little keep what they have; what is left is shared evenly by the others
+    (max-min fairness), so that it is the longest pasts that are cut. All series are looked at in
+    turn: note each, then `close` the round.
+    """
+
+    def __init__(self, total: int, most: int) -> None:
+        """`total` samples may be held of all series, and `most` of one."""
+        self.share = most
+        """Samples that one series may hold, for now."""
+        self._total = total
+        self._most = most
+        self._lengths: Counter[int] = Counter()  # how many series hold so many samples
+        self._held = 0  # at the end of the last round
+        self._arrived = 0  # since then
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether the next round had better come soon."""
+        return self._held + self._arrived > self._total * _SLACK
+
+    def arrive(self, samples: int) -> None:
+        """So many samples are held in addition, at the most."""
+        self._arrived += samples
+
+    def note(self, length: int) -> None:
+        """One series holds so many samples."""
+        # Who is at the bound would hold more, and nobody knows how much.
+        self._lengths[length if length < self.share else self._most] += 1
+
+    def close(self) -> None:
+        """All series have been noted: find the share that they may have from now on."""
+        if not self._lengths:
+            return
+        left = self._total
+        count = self._lengths.total()
+        self.share = self._most
+        for length, series in sorted(self._lengths.items()):
+            if length * count > left:
+                self.share = max(1, left // count)
+                left -= self.share * count
+                break
+            left -= length * series
+            count -= series
+        self._held = self._total - left
+        self._arrived = 0
+        self._lengths.clear()
