@@ -4,8 +4,14 @@ import page from './vite.config.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-// The browser tests lie beside the Python ones; their packages are here.
+// The browser tests and benchmarks lie beside the Python ones; their packages are here.
 const packages = ['playwright-core', '@axe-core/playwright', '@sparticuz/chromium'];
+const browser = {
+  resolve: {
+    alias: Object.fromEntries(packages.map((name) => [name, here(`./node_modules/${name}`)])),
+  },
+  server: { fs: { allow: [here('..')] } },
+};
 
 export default mergeConfig(
   page,
@@ -15,12 +21,7 @@ export default mergeConfig(
         { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'] } },
         {
           extends: true,
-          resolve: {
-            alias: Object.fromEntries(
-              packages.map((name) => [name, here(`./node_modules/${name}`)]),
-            ),
-          },
-          server: { fs: { allow: [here('..')] } },
+          ...browser,
           test: {
             name: 'browser',
             dir: here('../tests/browser'),
@@ -29,6 +30,17 @@ export default mergeConfig(
             fileParallelism: false,
             testTimeout: 60_000,
             hookTimeout: 60_000,
+          },
+        },
+        {
+          extends: true,
+          ...browser,
+          test: {
+            name: 'bench',
+            dir: here('../tests/bench/browser'),
+            include: ['**/*.bench.ts'],
+            fileParallelism: false,
+            hookTimeout: 600_000,
           },
         },
       ],

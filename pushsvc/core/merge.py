@@ -17,8 +17,9 @@ state    a run of equal values becomes one     the same: no change is lost
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from math import isfinite
+from operator import sub
 from typing import Literal, TypeAlias
 
 from pushsvc.core.series import Kind, Value
@@ -39,6 +40,8 @@ def points(
         return zip(repeat(ref), times, values)
     if kind == "state":
         return _runs(ref, times, values)
+    if min(map(sub, islice(times, 1, None), times), default=span_ms) >= span_ms:
+        return zip(repeat(ref), times, values)  # the usual history: nothing is so close
     return _spans(ref, kind, merge, span_ms, times, values)
 
 

@@ -3,6 +3,7 @@ import type { Format } from '../format/units.ts';
 import { type Line, lineOf } from '../store/rate.ts';
 import type { Series } from '../store/series.ts';
 import { type Extent, extentOf } from './extent.ts';
+import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
 import { multiples, timeLabels, timeSplits } from './splits.ts';
 
@@ -17,15 +18,19 @@ export interface Drawn {
 }
 
 const FADED = 0.18;
+/** CSS pixels. */
+const WIDTH = 1.5;
 const AXIS_WIDTH_EM = 5.2;
 const AXIS_HEIGHT_EM = 2;
 /** A time with seconds. */
 const LABEL_WIDTH_EM = 4.6;
+/** The types know aligned data only; in mode 2 each line brings its own times. */
+const NOTHING = [null, [[], []]] as unknown as uPlot.AlignedData;
 
 /**
  * A chart of lines over time, each with its own times, on axes that stay where they are.
  *
- * uPlot draws; what it is given are views of the columns. Nothing happens but by `draw`.
+ * uPlot has the axes and the scales. Nothing happens but by `draw`.
  */
 export class Plot {
   /** The area of the lines, without the axes: what a pointer moves over. */
@@ -100,12 +105,11 @@ export class Plot {
             values: (_chart, splits) => this.format.ticks(splits),
           },
         ],
-        // It looks at the first line for the scales: that one is always there.
-        series: [{}, this.slot(1)],
-        hooks: { drawAxes: [() => this.drawBands()], draw: [() => this.drawDots()] },
+        // It wants a line; those that there are, are drawn by `drawLines`.
+        series: [{}, { show: true, paths: () => null, points: { show: false } }],
+        hooks: { draw: [() => this.drawLines()] },
       },
-      // The types know aligned data only; in mode 2 each line brings its own times.
-      [null, [[], []]] as unknown as uPlot.AlignedData,
+      NOTHING,
       root,
     );
     this.over = this.chart.over;
@@ -120,27 +124,11 @@ export class Plot {
     this.look = look;
     this.drawn = drawn;
     this.lines = drawn.map(({ series }) => lineOf(series, from, to));
-    while (this.chart.series.length <= drawn.length) {
-      const slot = this.chart.series.length;
-      this.chart.addSeries(this.slot(slot), slot);
-    }
     const [low, high] = reach(this.lines, from, to);
     this.extent = extentOf(low, high, this.format, this.extent);
-    const data: unknown[] = [null];
-    for (let slot = 1; slot < this.chart.series.length; slot += 1) {
-      const one = drawn[slot - 1];
-      const line = this.lines[slot - 1];
-      const series = this.chart.series[slot]!;
-      series.show = one !== undefined;
-      series.alpha = one?.faded ? FADED : 1;
-      if (one !== undefined) {
-        series.dash = [...strokeOf(one.colour, look).dash];
-      }
-      data.push(line === undefined ? [[], []] : [line.times, line.values]);
-    }
     const { min, max } = this.extent;
     this.chart.batch(() => {
-      this.chart.setData(data as uPlot.AlignedData, false);
+      this.chart.setData(NOTHING, false);
       this.chart.setScale('x', { min: from, max: to });
       this.chart.setScale('y', { min, max });
     });
@@ -160,108 +148,64 @@ export class Plot {
     this.chart.destroy();
   }
 
-  /** Room for one line; which one it is changes from one drawing to the next. */
-  private slot(slot: number): uPlot.Series {
-    return {
-      width: 1.5,
-      stroke: () => this.stroke(slot - 1),
-      fill: () =>
-        this.filled || this.drawn.length === 1 ? `${this.stroke(slot - 1)}1f` : 'transparent',
-      fillTo: () => Math.max(this.extent?.min ?? 0, Math.min(0, this.extent?.max ?? 0)),
-      points: { show: false, filter: () => null },
-      gaps: (chart) => {
-        const { times = [], gaps = [] } = this.lines[slot - 1] ?? {};
-        return gaps.map((index) => [
-          chart.valToPos(times[index]!, 'x', true),
-          chart.valToPos(times[index + 1]!, 'x', true),
-        ]);
-      },
-    };
-  }
-
-  private stroke(index: number): string {
-    return strokeOf(this.drawn[index]?.colour ?? 0, this.look).stroke;
-  }
-
-  /** The lowest and highest of merged points, behind the lines. */
-  private drawBands(): void {
-    for (const [index, { times, lows, highs, gaps }] of this.lines.entries()) {
-      if (lows === null || highs === null) {
-        continue;
-      }
-      const broken = new Set(gaps);
-      this.clipped((context, x, y) => {
-        context.fillStyle = this.stroke(index);
-        context.globalAlpha = this.drawn[index]!.faded ? 0.04 : 0.22;
-        context.beginPath();
-        for (let start = 0; start < times.length; ) {
-          let end = start;
-          while (end + 1 < times.length && !broken.has(end)) {
-            end += 1;
-          }
-          for (let at = start; at <= end; at += 1) {
-            context[at === start ? 'moveTo' : 'lineTo'](x(times[at]!), y(highs[at]!));
-          }
-          for (let at = end; at >= start; at -= 1) {
-            context.lineTo(x(times[at]!), y(lows[at]!));
-          }
-          start = end + 1;
-        }
-        context.fill();
-      });
-    }
-  }
-
-  /** Points that no line reaches, and the heads of those that go on. */
-  private drawDots(): void {
-    const radius = 1.6 * devicePixelRatio;
-    this.clipped((context, x, y) => {
-      for (const [index, { times, values, gaps }] of this.lines.entries()) {
-        const { faded, headed } = this.drawn[index]!;
-        const dot = (at: number, size: number): void => {
-          context.beginPath();
-          context.arc(x(times[at]!), y(values[at]!), size, 0, 2 * Math.PI);
-          context.fill();
-        };
-        context.fillStyle = this.stroke(index);
-        context.globalAlpha = faded ? FADED : 1;
-        const ends = [-1, ...gaps, times.length - 1];
-        for (let at = 1; at < ends.length; at += 1) {
-          if (ends[at]! - ends[at - 1]! === 1) {
-            dot(ends[at]!, radius);
-          }
-        }
-        if (headed && times.length > 0) {
-          dot(times.length - 1, radius * 1.5);
-        }
-      }
-    });
-  }
-
-  private clipped(
-    paint: (
-      context: CanvasRenderingContext2D,
-      x: (time: number) => number,
-      y: (value: number) => number,
-    ) => void,
-  ): void {
+  /** Fills, bands, lines, points that no line reaches, and the heads of those that go on. */
+  private drawLines(): void {
     const { ctx: context, bbox } = this.chart;
+    const { min: from = 0, max: to = 1 } = this.chart.scales.x!;
+    const { min, max } = this.extent ?? { min: 0, max: 1 };
+    const frame: Frame = { ...bbox, from: from!, to: to!, min, max };
+    const zero = yOf(frame)(Math.max(min, Math.min(0, max)));
     context.save();
     context.beginPath();
     // Heads lie on the right edge: they get the room of the padding.
-    context.rect(
-      bbox.left,
-      bbox.top - 8,
-      bbox.width + this.em * devicePixelRatio,
-      bbox.height + 16,
-    );
+    const room = this.em * devicePixelRatio;
+    context.rect(bbox.left, bbox.top - 8, bbox.width + room, bbox.height + 16);
     context.clip();
-    paint(
-      context,
-      (time) => this.chart.valToPos(time, 'x', true),
-      (value) => this.chart.valToPos(value, 'y', true),
-    );
+    for (const [index, line] of this.lines.entries()) {
+      const { colour, faded } = this.drawn[index]!;
+      const { stroke, dash } = strokeOf(colour, this.look);
+      context.strokeStyle = stroke;
+      context.fillStyle = stroke;
+      context.globalAlpha = faded ? 0.04 : 0.22;
+      fillBand(context, line, frame);
+      context.globalAlpha = faded ? FADED : 1;
+      if (this.filled || this.drawn.length === 1) {
+        context.globalAlpha *= 0.12;
+        fillLine(context, line, frame, zero);
+        context.globalAlpha /= 0.12;
+      }
+      strokeLine(context, line, frame, {
+        width: WIDTH * devicePixelRatio,
+        dash: dash.map((length) => length * devicePixelRatio),
+      });
+      this.drawDots(context, line, frame, this.drawn[index]!.headed);
+    }
     context.restore();
+  }
+
+  private drawDots(
+    context: CanvasRenderingContext2D,
+    { times, values, gaps }: Line,
+    frame: Frame,
+    headed: boolean,
+  ): void {
+    const x = xOf(frame);
+    const y = yOf(frame);
+    const radius = 1.6 * devicePixelRatio;
+    const dot = (at: number, size: number): void => {
+      context.beginPath();
+      context.arc(x(times[at]!), y(values[at]!), size, 0, 2 * Math.PI);
+      context.fill();
+    };
+    const ends = [-1, ...gaps, times.length - 1];
+    for (let at = 1; at < ends.length; at += 1) {
+      if (ends[at]! - ends[at - 1]! === 1) {
+        dot(ends[at]!, radius);
+      }
+    }
+    if (headed && times.length > 0) {
+      dot(times.length - 1, radius * 1.5);
+    }
   }
 }
 

@@ -1,7 +1,6 @@
 import type { Kind, Labels } from '../client/index.ts';
+import { natural } from './natural.ts';
 import type { Series } from './series.ts';
-
-const natural = new Intl.Collator('en', { numeric: true });
 
 /** Label values of one line: what tells it from the others of its panel. */
 export interface Member {
@@ -71,7 +70,7 @@ export class Panel {
         title: this.distinguishing.map((name) => one.labels[name] ?? '–').join(' · '),
         colour: this.all.get(one)!,
       }))
-      .sort((a, b) => natural.compare(a.title, b.title));
+      .sort((a, b) => natural(a.title, b.title));
   }
 
   private freeColour(): number {
@@ -91,5 +90,5 @@ export function panelKey(series: Series): string {
 
 /** Panels in the order of names as people count: load2 before load10. */
 export function byName(a: Panel, b: Panel): number {
-  return natural.compare(a.key, b.key);
+  return natural(a.key, b.key);
 }

@@ -1,10 +1,9 @@
 /** Everything the page knows: series by identity, refs of this epoch, panels, and what is new. */
 
 import type { Description, Document, Points, Value } from '../client/index.ts';
+import { natural } from './natural.ts';
 import { byName, Panel, panelKey } from './panel.ts';
 import { identityOf, Series } from './series.ts';
-
-const natural = new Intl.Collator('en', { numeric: true });
 
 const REPLAY_MS = 1000;
 
@@ -153,17 +152,29 @@ export class Store {
     // What comes right after a hello is the past.
     const fresh = Date.now() - this.helloAt > REPLAY_MS;
     let newest = Number.NEGATIVE_INFINITY;
-    for (const [ref, time, value, low, high, count] of document.points) {
-      const series = this.refs.get(ref);
+    let { oldest, samples } = this;
+    let of: number | null = null;
+    let series: Series | undefined;
+    // The past comes series by series, and is long: no more is done for each point than must be.
+    for (const point of document.points) {
+      if (point[0] !== of) {
+        of = point[0];
+        series = this.refs.get(of);
+        if (series !== undefined) {
+          changed.add(this.panelOf.get(series)!);
+        }
+      }
       if (series === undefined) {
         continue;
       }
-      series.put(time, value, low, high, fresh);
-      newest = Math.max(newest, time);
-      this.oldest = Math.min(this.oldest, time);
-      this.samples += count ?? 1;
-      changed.add(this.panelOf.get(series)!);
+      const time = point[1];
+      series.put(time, point[2], point[3], point[4], fresh);
+      newest = time > newest ? time : newest;
+      oldest = time < oldest ? time : oldest;
+      samples += point[5] ?? 1;
     }
+    this.oldest = oldest;
+    this.samples = samples;
     this.newest = Math.max(this.newest, newest);
     if (fresh && Number.isFinite(newest)) {
       this.arrival = { time: newest, at: Date.now() };
@@ -209,7 +220,7 @@ export class Store {
   }
 
   private arrange(panels: Iterable<Panel>): void {
-    this.joining.sort(([, a], [, b]) => natural.compare(a.identity, b.identity));
+    this.joining.sort(([, a], [, b]) => natural(a.identity, b.identity));
     for (const [panel, series] of this.joining.splice(0)) {
       panel.add(series);
     }
