@@ -7,6 +7,7 @@
  */
 
 import type { Line } from '../store/rate.ts';
+import type { Trace } from './trace.ts';
 
 /** A rectangle of canvas pixels, and the times and values at its edges. */
 export interface Frame {
@@ -27,12 +28,6 @@ export interface Stroke {
   readonly dash: readonly number[];
 }
 
-/** The highest and lowest canvas row that a line passes in each column; NaN where there is none. */
-export interface Trace {
-  readonly tops: Float32Array;
-  readonly bottoms: Float32Array;
-}
-
 /** With fewer points than this for a column, a line is drawn as what it is. */
 const DENSE = 1 / 3;
 
@@ -48,61 +43,11 @@ export function yOf({ top, height, min, max }: Frame): (value: number) => number
   return (value) => top + (max - value) * scale;
 }
 
-/** What a line passes of each column of a frame. */
-export function traceOf({ times, gaps }: Line, values: Float64Array, frame: Frame): Trace {
-  const columns = Math.ceil(frame.width);
-  const tops = new Float32Array(columns).fill(Number.NaN);
-  const bottoms = new Float32Array(columns).fill(Number.NaN);
-  const x = xOf(frame);
-  const y = yOf(frame);
-  const pass = (column: number, one: number, other: number): void => {
-    const top = Math.min(one, other);
-    const bottom = Math.max(one, other);
-    if (!(tops[column]! <= top)) {
-      tops[column] = top;
-    }
-    if (!(bottoms[column]! >= bottom)) {
-      bottoms[column] = bottom;
-    }
-  };
-  let gap = 0;
-  let before = 0;
-  let row = 0;
-  for (let at = 0; at < times.length; at += 1) {
-    const here = x(times[at]!) - frame.left;
-    const there = y(values[at]!);
-    const column = Math.floor(here);
-    const begins = at === 0 || gaps[gap] === at - 1;
-    if (!begins) {
-      // The line crosses the columns between two points.
-      const slope = (there - row) / (here - before);
-      let left = Math.max(before, 0);
-      let passed = row + slope * (left - before);
-      for (let next = Math.floor(left); next < Math.min(column, columns); next += 1) {
-        const edge = row + slope * (next + 1 - before);
-        pass(next, passed, edge);
-        left = next + 1;
-        passed = edge;
-      }
-      if (column >= 0 && column < columns) {
-        pass(column, left > before ? passed : row, there);
-      }
-    } else if (column >= 0 && column < columns) {
-      pass(column, there, there);
-    }
-    if (gaps[gap] === at - 1) {
-      gap += 1;
-    }
-    before = here;
-    row = there;
-  }
-  return { tops, bottoms };
-}
-
 /** Draw a line in the stroke and alpha that the context has. */
 export function strokeLine(
   context: CanvasRenderingContext2D,
   line: Line,
+  { lows, highs }: Trace,
   frame: Frame,
   { width, dash }: Stroke,
 ): void {
@@ -114,56 +59,72 @@ export function strokeLine(
     context.setLineDash([]);
     return;
   }
-  const { tops, bottoms } = traceOf(line, line.values, frame);
+  // A dash goes along the time: however steep the line is, it stays to be seen.
   const period = dash.reduce((sum, length) => sum + length, 0);
-  const path = new Path2D();
-  for (let column = 0; column < tops.length; column += 1) {
-    // A dash goes along the time: however steep the line is, it stays to be seen.
-    if (!Number.isNaN(tops[column]) && (period === 0 || drawn(dash, column % period))) {
-      path.moveTo(frame.left + column + 0.5, tops[column]! - width / 2);
-      path.lineTo(frame.left + column + 0.5, bottoms[column]! + width / 2);
-    }
-  }
-  columns(context, path);
+  const shown = (column: number): boolean => period === 0 || drawn(dash, column % period);
+  const half = width / 2;
+  const y = yOf(frame);
+  columns(
+    context,
+    frame,
+    highs,
+    (column) => (shown(column) ? y(highs[column]!) - half : Number.NaN),
+    (column) => y(lows[column]!) + half,
+  );
 }
 
-/** Fill from a line to a row, in the stroke's colour. */
+/** Fill from a line to a value, in the stroke's colour. */
 export function fillLine(
   context: CanvasRenderingContext2D,
-  line: Line,
+  { highs }: Trace,
   frame: Frame,
-  floor: number,
+  to: number,
 ): void {
-  const { tops } = traceOf(line, line.values, frame);
-  const path = new Path2D();
-  for (const [column, top] of tops.entries()) {
-    if (!Number.isNaN(top)) {
-      path.moveTo(frame.left + column + 0.5, top);
-      path.lineTo(frame.left + column + 0.5, floor);
-    }
-  }
-  columns(context, path);
+  const y = yOf(frame);
+  const floor = y(to);
+  columns(
+    context,
+    frame,
+    highs,
+    (column) => y(highs[column]!),
+    () => floor,
+  );
 }
 
-/** Fill between the lowest and the highest of a line's points, in the stroke's colour. */
-export function fillBand(context: CanvasRenderingContext2D, line: Line, frame: Frame): void {
-  if (line.lows === null || line.highs === null) {
-    return;
+/** Fill between the lowest and the highest of what a line's points stand for. */
+export function fillBand(
+  context: CanvasRenderingContext2D,
+  { floor, ceiling }: Trace,
+  frame: Frame,
+): void {
+  if (floor !== null && ceiling !== null) {
+    const y = yOf(frame);
+    columns(
+      context,
+      frame,
+      ceiling,
+      (column) => y(ceiling[column]!),
+      (column) => y(floor[column]!),
+    );
   }
-  const { bottoms } = traceOf(line, line.lows, frame);
-  const { tops } = traceOf(line, line.highs, frame);
-  const path = new Path2D();
-  for (const [column, top] of tops.entries()) {
-    if (!Number.isNaN(top)) {
-      path.moveTo(frame.left + column + 0.5, top);
-      path.lineTo(frame.left + column + 0.5, bottoms[column]!);
-    }
-  }
-  columns(context, path);
 }
 
 /** Strokes of one pixel each, none over another: what rasterizers are quickest at. */
-function columns(context: CanvasRenderingContext2D, path: Path2D): void {
+function columns(
+  context: CanvasRenderingContext2D,
+  { left }: Frame,
+  present: Float64Array,
+  top: (column: number) => number,
+  bottom: (column: number) => number,
+): void {
+  const path = new Path2D();
+  for (let column = 0; column < present.length; column += 1) {
+    const begin = Number.isNaN(present[column]) ? Number.NaN : top(column);
+    if (!Number.isNaN(begin)) {
+      path.moveTo(left + column + 0.5, begin);
+      path.lineTo(left + column + 0.5, bottom(column));
+    }
+  }
   context.lineWidth = 1;
   context.lineCap = 'butt';
   context.stroke(path);
@@ -172,14 +133,11 @@ function columns(context: CanvasRenderingContext2D, path: Path2D): void {
 function polyline({ times, values, gaps }: Line, frame: Frame): Path2D {
   const x = xOf(frame);
   const y = yOf(frame);
+  const breaks = new Set(gaps);
   const path = new Path2D();
-  let gap = 0;
   for (let at = 0; at < times.length; at += 1) {
-    const begins = at === 0 || gaps[gap] === at - 1;
+    const begins = at === 0 || breaks.has(at - 1);
     path[begins ? 'moveTo' : 'lineTo'](x(times[at]!), y(values[at]!));
-    if (gaps[gap] === at - 1) {
-      gap += 1;
-    }
   }
   return path;
 }

@@ -9,25 +9,38 @@ export interface Canvas {
   paint(): void;
 }
 
-/** Draws what is new once per animation frame at the most, and only what is in sight. */
+/** Milliseconds of one animation frame that may be spent on drawing what nobody waits for. */
+const SHARE_MS = 6;
+
+/** Milliseconds of a frame: a timer that is later than the next one is worth setting. */
+const FRAME_MS = 12;
+
+/**
+ * Draws what is new once per animation frame at the most, and only what is in sight. What doesn't
+ * fit into one frame is drawn in the next, so that the page answers at once, whatever there is to
+ * draw.
+ */
 export class Painter {
-  private readonly paintedAt = new Map<Canvas, number>();
+  /** When each may be painted again. */
+  private readonly dueAt = new Map<Canvas, number>();
   private readonly waiting = new Set<Canvas>();
   private frame = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private timerAt = Number.POSITIVE_INFINITY;
 
   /** Take part until the function that is returned is called. */
   add(canvas: Canvas): () => void {
-    this.paintedAt.set(canvas, Number.NEGATIVE_INFINITY);
+    this.dueAt.set(canvas, Number.NEGATIVE_INFINITY);
     this.mark(canvas);
     return () => {
-      this.paintedAt.delete(canvas);
+      this.dueAt.delete(canvas);
       this.waiting.delete(canvas);
     };
   }
 
   /** These panels have new points. */
   dirty(panels: ReadonlySet<Panel>): void {
-    for (const canvas of this.paintedAt.keys()) {
+    for (const canvas of this.dueAt.keys()) {
       if ([...canvas.panel.sources].some((source) => panels.has(source))) {
         this.mark(canvas);
       }
@@ -36,44 +49,66 @@ export class Painter {
 
   /** Time has passed. */
   dirtyAll(): void {
-    for (const canvas of this.paintedAt.keys()) {
+    for (const canvas of this.dueAt.keys()) {
       this.mark(canvas);
     }
   }
 
   /** Someone did something and waits to see it: draw in the next frame. */
   hurry(canvas: Canvas): void {
-    if (this.paintedAt.has(canvas)) {
-      this.paintedAt.set(canvas, Number.NEGATIVE_INFINITY);
+    if (this.dueAt.has(canvas)) {
+      this.dueAt.set(canvas, Number.NEGATIVE_INFINITY);
       this.mark(canvas);
     }
   }
 
   private mark(canvas: Canvas): void {
     this.waiting.add(canvas);
-    this.schedule();
+    // Those out of sight stay marked until they are seen.
+    if (canvas.inSight) {
+      this.schedule(this.dueAt.get(canvas)!);
+    }
   }
 
-  private schedule(): void {
-    if (this.frame === 0) {
+  /** Have a frame at a time: between two there is nothing to do. */
+  private schedule(at: number): void {
+    if (this.frame !== 0 || at >= this.timerAt) {
+      return;
+    }
+    clearTimeout(this.timer);
+    const left = at - performance.now();
+    if (left > FRAME_MS) {
+      this.timerAt = at;
+      this.timer = setTimeout(() => {
+        this.timerAt = Number.POSITIVE_INFINITY;
+        this.schedule(Number.NEGATIVE_INFINITY);
+      }, left - FRAME_MS);
+    } else {
+      this.timerAt = Number.POSITIVE_INFINITY;
       this.frame = requestAnimationFrame((now) => this.paint(now));
     }
   }
 
   private paint(now: number): void {
     this.frame = 0;
+    const begun = performance.now();
+    let soonest = Number.POSITIVE_INFINITY;
     for (const canvas of this.waiting) {
-      // Those out of sight stay marked until they are seen.
       if (!canvas.inSight) {
         continue;
       }
-      if (now - this.paintedAt.get(canvas)! < canvas.rest) {
-        this.schedule();
+      const due = this.dueAt.get(canvas)!;
+      const full = performance.now() - begun > SHARE_MS;
+      if (due > now || (full && due > Number.NEGATIVE_INFINITY)) {
+        soonest = Math.min(soonest, due);
         continue;
       }
       this.waiting.delete(canvas);
-      this.paintedAt.set(canvas, now);
       canvas.paint();
+      this.dueAt.set(canvas, now + canvas.rest);
+    }
+    if (soonest < Number.POSITIVE_INFINITY) {
+      this.schedule(soonest);
     }
   }
 }

@@ -6,6 +6,7 @@ import { type Extent, extentOf } from './extent.ts';
 import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
 import { multiples, timeLabels, timeSplits } from './splits.ts';
+import { type Trace, traceOf } from './trace.ts';
 
 /** One line to draw. */
 export interface Drawn {
@@ -44,6 +45,7 @@ export class Plot {
   private extent: Extent | null = null;
   private drawn: readonly Drawn[] = [];
   private lines: Line[] = [];
+  private traces: Trace[] = [];
 
   /** Fills `root` with `width` by `height` CSS pixels; `em` is the size of its text in them. */
   constructor(
@@ -78,7 +80,10 @@ export class Plot {
         legend: { show: false },
         cursor: { show: false },
         // Times are plain numbers to it: the grid is ours.
-        scales: { x: { time: false, auto: false }, y: { auto: false } },
+        scales: {
+          x: { time: false, auto: false, range: (_chart, min, max) => [min, max] },
+          y: { auto: false, range: (_chart, min, max) => [min, max] },
+        },
         axes: [
           {
             ...axis,
@@ -124,7 +129,9 @@ export class Plot {
     this.look = look;
     this.drawn = drawn;
     this.lines = drawn.map(({ series }) => lineOf(series, from, to));
-    const [low, high] = reach(this.lines, from, to);
+    const columns = Math.max(1, Math.ceil(this.chart.bbox.width));
+    this.traces = this.lines.map((line) => traceOf(line, from, to, columns));
+    const [low, high] = reach(this.traces);
     this.extent = extentOf(low, high, this.format, this.extent);
     const { min, max } = this.extent;
     this.chart.batch(() => {
@@ -154,7 +161,7 @@ export class Plot {
     const { min: from = 0, max: to = 1 } = this.chart.scales.x!;
     const { min, max } = this.extent ?? { min: 0, max: 1 };
     const frame: Frame = { ...bbox, from: from!, to: to!, min, max };
-    const zero = yOf(frame)(Math.max(min, Math.min(0, max)));
+    const zero = Math.max(min, Math.min(0, max));
     context.save();
     context.beginPath();
     // Heads lie on the right edge: they get the room of the padding.
@@ -163,18 +170,19 @@ export class Plot {
     context.clip();
     for (const [index, line] of this.lines.entries()) {
       const { colour, faded } = this.drawn[index]!;
+      const trace = this.traces[index]!;
       const { stroke, dash } = strokeOf(colour, this.look);
       context.strokeStyle = stroke;
       context.fillStyle = stroke;
       context.globalAlpha = faded ? 0.04 : 0.22;
-      fillBand(context, line, frame);
+      fillBand(context, trace, frame);
       context.globalAlpha = faded ? FADED : 1;
       if (this.filled || this.drawn.length === 1) {
         context.globalAlpha *= 0.12;
-        fillLine(context, line, frame, zero);
+        fillLine(context, trace, frame, zero);
         context.globalAlpha /= 0.12;
       }
-      strokeLine(context, line, frame, {
+      strokeLine(context, line, trace, frame, {
         width: WIDTH * devicePixelRatio,
         dash: dash.map((length) => length * devicePixelRatio),
       });
@@ -209,15 +217,20 @@ export class Plot {
   }
 }
 
-/** The lowest and highest value within a span of time; NaN if there is none. */
-function reach(lines: readonly Line[], from: number, to: number): [number, number] {
+/** The lowest and highest value that is passed; NaN if there is none. */
+function reach(traces: readonly Trace[]): [number, number] {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
-  for (const { times, values, lows, highs } of lines) {
-    for (let at = 0; at < times.length; at += 1) {
-      if (times[at]! >= from && times[at]! <= to) {
-        lowest = Math.min(lowest, (lows ?? values)[at]!);
-        highest = Math.max(highest, (highs ?? values)[at]!);
+  for (const { lows, highs, floor, ceiling } of traces) {
+    // What isn't passed is NaN, which is neither lower nor higher.
+    for (const low of floor ?? lows) {
+      if (low < lowest) {
+        lowest = low;
+      }
+    }
+    for (const high of ceiling ?? highs) {
+      if (high > highest) {
+        highest = high;
       }
     }
   }

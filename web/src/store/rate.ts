@@ -27,12 +27,7 @@ export function lineOf(series: Series, from: number, to: number): Line {
   const first = Math.max(0, column.indexOf(from) - (rate ? 2 : 1));
   const last = Math.min(column.length, column.indexOf(to) + 1);
   const { times, values, lows, highs } = column.slice(first, last);
-  const gaps: number[] = [];
-  for (let index = 1; index < times.length; index += 1) {
-    if (series.isGap(times[index - 1]!, times[index]!)) {
-      gaps.push(index - 1);
-    }
-  }
+  const gaps = series.gapsOf(times);
   return rate ? rates(series.kind, times, values, gaps) : { times, values, lows, highs, gaps };
 }
 

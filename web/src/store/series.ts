@@ -129,6 +129,22 @@ export class Series {
     return next - time > Math.max(LEAST_GAP_MS, 4 * Math.max(usual, this.interval));
   }
 
+  /** Indexes of times that a gap follows. */
+  gapsOf(times: Float64Array): number[] {
+    const least = Math.max(LEAST_GAP_MS, 4 * this.interval);
+    const breaks = this.breaks.length > 0;
+    const gaps: number[] = [];
+    for (let index = 1; index < times.length; index += 1) {
+      const time = times[index - 1]!;
+      const next = times[index]!;
+      // Few are looked at twice.
+      if ((breaks || next - time > least) && this.isGap(time, next)) {
+        gaps.push(index - 1);
+      }
+    }
+    return gaps;
+  }
+
   /**
    * Whether it has been quiet for much longer than usual at a time of the samples' clock. Samples
    * that come in late are samples all the same.

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { type Canvas, Painter } from '../src/chart/painter.ts';
+import type { Panel } from '../src/store/panel.ts';
+
+/** Milliseconds that painting took, by a clock that else stands still in a frame. */
+let spent = 0;
+
+beforeEach(() => {
+  spent = 0;
+  vi.useFakeTimers();
+  const begun = Date.now();
+  vi.stubGlobal('performance', { now: () => Date.now() - begun + spent });
+  vi.stubGlobal('requestAnimationFrame', (frame: FrameRequestCallback) =>
+    setTimeout(() => frame(performance.now()), 16),
+  );
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const PANEL = { sources: new Set<Panel>() } as unknown as Panel;
+
+class Sketch implements Canvas {
+  readonly panel = PANEL;
+  inSight = true;
+  rest = 100;
+  painted: number[] = [];
+  private readonly takes: number;
+
+  constructor(takes = 0) {
+    this.takes = takes;
+  }
+
+  paint(): void {
+    this.painted.push(Date.now());
+    spent += this.takes;
+  }
+}
+
+test('paints what is new in the next frame, and then rests', () => {
+  const painter = new Painter();
+  const sketch = new Sketch();
+  painter.add(sketch);
+  vi.advanceTimersByTime(20);
+  expect(sketch.painted.length).toBe(1);
+  for (let n = 0; n < 50; n += 1) {
+    painter.dirtyAll();
+    vi.advanceTimersByTime(10);
+  }
+  expect(sketch.painted.length).toBeGreaterThanOrEqual(5);
+  expect(sketch.painted.length).toBeLessThanOrEqual(6);
+});
+
+test('paints at once what somebody waits to see', () => {
+  const painter = new Painter();
+  const sketch = new Sketch();
+  sketch.rest = 10_000;
+  painter.add(sketch);
+  vi.advanceTimersByTime(20);
+  painter.dirtyAll();
+  vi.advanceTimersByTime(1_000);
+  expect(sketch.painted.length).toBe(1);
+  painter.hurry(sketch);
+  vi.advanceTimersByTime(20);
+  expect(sketch.painted.length).toBe(2);
+});
+
+test('paints what is out of sight when it is seen', () => {
+  const painter = new Painter();
+  const sketch = new Sketch();
+  sketch.inSight = false;
+  painter.add(sketch);
+  painter.dirtyAll();
+  vi.advanceTimersByTime(1_000);
+  expect(sketch.painted).toEqual([]);
+  sketch.inSight = true;
+  painter.hurry(sketch);
+  vi.advanceTimersByTime(20);
+  expect(sketch.painted.length).toBe(1);
+});
+
+test('forgets what is taken away', () => {
+  const painter = new Painter();
+  const sketch = new Sketch();
+  const remove = painter.add(sketch);
+  remove();
+  painter.hurry(sketch);
+  vi.advanceTimersByTime(1_000);
+  expect(sketch.painted).toEqual([]);
+});
+
+test('spreads what takes long over frames, but for what somebody waits to see', () => {
+  const painter = new Painter();
+  const sketches = [new Sketch(5), new Sketch(5), new Sketch(5), new Sketch(5)];
+  for (const sketch of sketches) {
+    painter.add(sketch);
+  }
+  const last = () => new Set(sketches.map(({ painted }) => painted.at(-1)));
+  vi.advanceTimersByTime(1_000);
+  expect(last().size).toBe(1);
+  painter.dirtyAll();
+  vi.advanceTimersByTime(1_000);
+  expect(sketches.map(({ painted }) => painted.length)).toEqual([2, 2, 2, 2]);
+  expect(last().size).toBe(2);
+});
