@@ -153,7 +153,7 @@ def judge_echo(echo: Mapping[str, object], front: str, scheme: str) -> list[Find
     if forwarded and not echo.get("trusted"):
         text = (
             f"{', '.join(forwarded)} arrives from {peer}, which is not a trusted proxy: everyone "
-            "counts as that one address. Trust it in the service's configuration (trusted "
+            "counts as that one address. Trust it in the service's configuration (web.trusted_"
             "proxies) if it is yours."
         )
         found.append(Finding("forwarding", "problem", text, "forwarding"))
