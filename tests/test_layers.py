@@ -25,7 +25,7 @@ LAYERS = (
     ("auth", "server", "statsd"),
     ("app",),
     ("client", "service"),  # the composition root; and a client, which is a program of its own
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -637,6 +637,70 @@ _PATHS: dict[str, Any] = {
             },
         }
     },
+    "/v1/doctor/echo": {
+        "get": {
+            "summary": "How a request arrived, for the path doctor",
+            "description": "A WebSocket handshake opens one that gives back each message, of 1024 "
+            "bytes at most, for 660 s. Secrets among the headers are hidden.",
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "time_ms": {"type": "integer", "description": "Unix milliseconds."},
+                            "http_version": {"type": "string"},
+                            "peer": {"type": "string", "description": "Who connected to us."},
+                            "trusted": {
+                                "type": "boolean",
+                                "description": "Whether the peer is a trusted proxy.",
+                            },
+                            "address": {"type": "string", "description": "Who it is taken for."},
+                            "scheme": {"enum": ["http", "https"]},
+                            "host": {"type": "string"},
+                            "heartbeat": {"type": "number", "description": "Seconds."},
+                            "headers": {
+                                "type": "object",
+                                "additionalProperties": {"type": "string"},
+                            },
+                        },
+                        ["time_ms", "http_version", "peer", "trusted", "address", "headers"],
+                    ),
+                    "As it arrived.",
+                ),
+                "101": {"description": "A WebSocket that echoes."},
+                "400": _problem("A parameter is unknown."),
+                "503": _problem("Too many examinations; come back after Retry-After seconds."),
+            },
+        }
+    },
+    "/v1/doctor/drip": {
+        "get": {
+            "summary": "An answer that comes a line at a time, for the path doctor",
+            "parameters": [
+                _parameter(
+                    "lines",
+                    {"type": "integer", "minimum": 1, "maximum": 1000},
+                    "How many; 8 if not said.",
+                ),
+                _parameter(
+                    "interval",
+                    {"type": "string"},
+                    "The pause between two: 250ms, 20s; 250ms if not said. 660 s in all at most.",
+                ),
+                _parameter("as", {"enum": ["ndjson", "sse"]}, "How they are framed."),
+            ],
+            "responses": {
+                "200": {
+                    "description": "Objects with `n`, from 0, and `time_ms`, when it was sent.",
+                    "content": {
+                        "application/jsonl": {"schema": {"type": "string"}},
+                        "text/event-stream": {"schema": {"type": "string"}},
+                    },
+                },
+                "400": _problem("A parameter can't be read, or the answer would be too long."),
+                "503": _problem("Too many examinations; come back after Retry-After seconds."),
+            },
+        }
+    },
     "/v1/login": {
         "post": {
             "summary": "Exchange a token for a session cookie",

@@ -15,6 +15,7 @@ _COMMANDS = {
     "publish": "Send NDJSON samples from a file or standard input.",
     "drain": "End a service on this machine, and wait until it has ended.",
     "health": "Ask a running service whether it takes traffic.",
+    "doctor": "Find what cuts or buffers streams between here and a service.",
     "key": "Make API keys.",
     "token": "Make JSON Web Tokens, for development.",
     "check-config": "Print the configuration that `serve` would run with.",

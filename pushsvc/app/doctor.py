@@ -1,0 +1,169 @@
+"""`/v1/doctor/`: what the path doctor needs at this end, to see what a path does to a long answer.
+
+`echo` tells how a request arrived, `drip` answers a line at a time with known pauses, and the
+WebSocket at `echo` gives back what it is sent. None of them touches the hub. All are bounded in
+length and in number, so that an examination can't take the service from its dashboards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+import trio
+from quart import Response, request, websocket
+from quart_trio import QuartTrio
+
+from pushsvc.app import parameters
+from pushsvc.app.context import Context
+from pushsvc.app.guard import asking_of
+from pushsvc.core.allowance import Allowance
+from pushsvc.core.negotiate import choose_subprotocol
+from pushsvc.core.wire import Close
+from pushsvc.errors import Malformed, Overloaded
+from pushsvc.pipeline import now_ms
+
+_MOST_LINES: Final = 1_000
+_LONGEST: Final = 660.0
+"""Seconds of one answer: enough to find a cut after ten minutes."""
+_AT_ONCE: Final = 64
+"""Long answers and WebSockets at the same time; an examination has up to eight."""
+_PER_SECOND: Final = 10.0
+_BURST: Final = 60.0
+_MOST_MESSAGE: Final = 1024
+_SECRET: Final = frozenset(
+    # The last of them may carry a token.
+    {"authorization", "cookie", "proxy-authorization", "x-api-key", "sec-websocket-protocol"}
+)
+_MOST_FIELDS: Final = 64
+_MOST_VALUE: Final = 512
+
+
+class _Room:
+    """How much is examined at the moment, over all clients."""
+
+    def __init__(self, now: float) -> None:
+        self._allowance = Allowance(_PER_SECOND, _BURST, now)
+        self._open = 0
+
+    def knock(self) -> None:
+        """Count a request. Raises Overloaded above the rate."""
+        if not self._allowance.take(trio.current_time()):
+            raise Overloaded("doctor_busy", "too many examinations at once", retry_after=2.0)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Have one of the places for long answers. Raises Overloaded when all are taken."""
+        if self._open >= _AT_ONCE:
+            raise Overloaded("doctor_busy", "too many examinations at once", retry_after=10.0)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    def full(self) -> bool:
+        return self._open >= _AT_ONCE
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    room: list[_Room] = []
+
+    def entered() -> _Room:
+        """The room, once a clock runs; refuses who comes too often, and all when draining."""
+        if not room:
+            room.append(_Room(trio.current_time()))
+        if context.draining.is_set():
+            raise Overloaded("draining", "the service is about to end", retry_after=2.0)
+        room[0].knock()
+        return room[0]
+
+    @app.get("/v1/doctor/echo")
+    async def doctor_echo() -> Response:
+        parameters.refuse_unknown(request.args, ("ticket",))
+        entered()
+        asking = asking_of(request)
+        client = context.access.proxies.client(asking.peer, asking.scheme, asking.headers)
+        body = {
+            "time_ms": now_ms(),
+            "http_version": request.scope["http_version"],
+            "peer": asking.peer,
+            "trusted": context.access.proxies.trusts(asking.peer),
+            "address": client.address,
+            "scheme": client.scheme,
+            "host": client.host,
+            "heartbeat": context.pacing.heartbeat,
+            "headers": _shown(asking.headers),
+        }
+        response = Response(msgspec.json.encode(body), content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.get("/v1/doctor/drip")
+    async def doctor_drip() -> Response:
+        parameters.refuse_unknown(request.args, ("lines", "interval", "as", "ticket"))
+        lines = parameters.number(request.args, "lines") or 8
+        interval = parameters.seconds(request.args, "interval") or 0.25
+        sort = request.args.get("as", "ndjson")
+        if lines != int(lines) or lines > _MOST_LINES:
+            raise Malformed("lines", f"lines must be a whole number from 1 to {_MOST_LINES}")
+        if interval * (lines - 1) > _LONGEST:
+            raise Malformed("interval", f"a drip lasts {_LONGEST:g} s at the most")
+        if sort not in ("ndjson", "sse"):
+            raise Malformed("as", "as must be ndjson or sse")
+        entrance = entered()
+        if entrance.full():
+            raise Overloaded("doctor_busy", "too many examinations at once", retry_after=10.0)
+        prefix, suffix = (b"data: ", b"\n\n") if sort == "sse" else (b"", b"\n")
+
+        async def body() -> AsyncGenerator[bytes]:
+            with entrance.hold():
+                for number in range(int(lines)):
+                    if number:
+                        with trio.move_on_after(interval):
+                            await context.draining.wait()
+                            return
+                    line = msgspec.json.encode({"n": number, "time_ms": now_ms()})
+                    yield prefix + line + suffix
+
+        response = Response(
+            body(),
+            content_type="text/event-stream" if sort == "sse" else "application/jsonl",
+        )
+        response.timeout = None
+        # Those of a stream: it is the treatment of streams that is examined.
+        response.headers["Cache-Control"] = "no-store, no-transform"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+
+    @app.websocket("/v1/doctor/echo")
+    async def doctor_socket() -> None:
+        with entered().hold():
+            await websocket.accept(subprotocol=choose_subprotocol(websocket.requested_subprotocols))
+            async with trio.open_nursery() as nursery:
+                nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
+
+                async def drained() -> None:
+                    await context.draining.wait()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(drained)
+                while True:
+                    message = await websocket.receive()
+                    if len(message) > _MOST_MESSAGE:
+                        await websocket.close(
+                            Close.TOO_BIG, f"an echo has {_MOST_MESSAGE} bytes at most"
+                        )
+                        return
+                    await websocket.send(message)
+            await websocket.close(Close.RESTARTING, "its time is over, or the service's")
+
+
+def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """Header fields as they arrived, cut to a bounded size, and without what they keep secret."""
+    shown = {}
+    for name, value in list(headers.items())[:_MOST_FIELDS]:
+        shown[name] = "(hidden)" if name in _SECRET else value[:_MOST_VALUE]
+    return shown

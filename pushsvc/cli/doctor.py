@@ -1,0 +1,85 @@
+"""`pushsvc doctor`."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from pushsvc.cli.options import check_url, fail, token_option
+from pushsvc.cli.process import run_command
+
+
+@click.command("doctor")
+@click.argument("url")
+@token_option
+@click.option(
+    "--idle",
+    type=click.FloatRange(2, 600),
+    default=20.0,
+    show_default=True,
+    help="Seconds of quiet up to which cuts are looked for; about as long does it take.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.5),
+    default=5.0,
+    show_default=True,
+    help="Seconds for what should be answered at once.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@click.option(
+    "--cafile",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificates to trust, PEM.",
+)
+@click.option("--insecure", is_flag=True, help="Take any certificate.")
+def command(
+    url: str,
+    token: str | None,
+    idle: float,
+    timeout: float,
+    as_json: bool,
+    cafile: Path | None,
+    insecure: bool,
+) -> None:
+    """Find what cuts, buffers or refuses streams between here and the service at URL.
+
+    The exit status is 0 for a healthy path, 1 if a problem was found, and 2 if the path couldn't
+    be examined.
+    """
+    from pushsvc.doctor import Report, Unexaminable, examine
+    from pushsvc.doctor.report import as_text
+    from pushsvc.doctor.way import Way
+
+    try:
+        tls = ssl.create_default_context(cafile=cafile)
+    except (ssl.SSLError, OSError) as error:
+        fail(f"{cafile}: {error}", status=2)
+    if insecure:
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
+    way = Way(check_url(url), token, tls, timeout)
+    on_terminal = sys.stderr.isatty() and not as_json
+
+    def progress(text: str) -> None:
+        if on_terminal:
+            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+    async def run() -> Report:
+        return await examine(way, idle, progress)
+
+    try:
+        report = run_command(run)
+    except Unexaminable as error:
+        progress("")
+        fail(str(error), status=2)
+    progress("")
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+    else:
+        click.echo(as_text(report), nl=False)
+    raise SystemExit(0 if report.healthy else 1)

@@ -1,0 +1,136 @@
+"""The examination: all probes side by side, then the judgements."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+import msgspec
+import trio
+
+from pushsvc.doctor import advice, judge, probes
+from pushsvc.doctor.findings import Finding, Report
+from pushsvc.doctor.judge import Drip, Quiet
+from pushsvc.doctor.way import Way
+
+_STREAMS: Final = (
+    ("SSE", "text/event-stream"),
+    ("NDJSON", "application/jsonl"),
+    ("long poll", "application/json"),
+)
+_SHARES: Final = (0.25, 0.5, 1.0)
+"""The quiet spells that are tried, of the longest: one that forgets without a word shows between
+two of them, one that cuts is timed exactly."""
+
+
+class Unexaminable(Exception):
+    """There is no service with a doctor's endpoints at that URL; the message says why."""
+
+
+async def examine(
+    way: Way, idle: float, progress: Callable[[str], None] = lambda _: None
+) -> Report:
+    """Examine a path; takes about `idle` seconds. `progress` is told what is under way.
+
+    Raises Unexaminable.
+    """
+    began = trio.current_time()
+    progress("asking how requests arrive")
+    before = time.time()
+    answer = await _first(way)
+    after = time.time()
+    told = msgspec.json.decode(answer.content)
+    heartbeat = float(told.get("heartbeat", 15.0))
+
+    through: dict[str, str] = {}
+    sockets: list[Quiet] = []
+    answers: list[Quiet] = []
+    busy: dict[str, tuple[float, str]] = {}
+    dripped: list[Drip] = []
+
+    async def quiet_socket(seconds: float) -> None:
+        sockets.append(await probes.quiet_socket(way, seconds))
+
+    async def quiet_answer(seconds: float) -> None:
+        answers.append(await probes.quiet_answer(way, seconds))
+
+    async def tell() -> None:
+        while True:
+            left = max(0.0, idle - (trio.current_time() - watched))
+            progress(f"watching quiet and busy connections, {left:.0f} s to go")
+            await trio.sleep(1)
+
+    progress("trying the transports")
+    through["WebSocket"] = await probes.stream_socket(way)
+    for kind, media_type in _STREAMS:
+        through[kind] = await probes.stream_answer(way, media_type)
+    progress("looking for what buffers")
+    dripped.append(await probes.drip(way, 8, 0.25))
+    every = min(1.0, idle / 8)
+    watched = trio.current_time()
+    async with trio.open_nursery() as telling:
+        telling.start_soon(tell)
+        async with trio.open_nursery() as nursery:
+
+            async def busy_answer() -> None:
+                busy["HTTP stream"] = await probes.busy_answer(way, idle, every)
+
+            async def busy_socket() -> None:
+                busy["WebSocket"] = await probes.busy_socket(way, idle, every)
+
+            nursery.start_soon(busy_answer)
+            if not through["WebSocket"]:
+                nursery.start_soon(busy_socket)
+            for share in _SHARES:
+                nursery.start_soon(quiet_answer, share * idle)
+                if not through["WebSocket"]:
+                    nursery.start_soon(quiet_socket, share * idle)
+        telling.cancel_scope.cancel()
+
+    findings = [judge.judge_transport(kind, failure) for kind, failure in through.items()]
+    findings += judge.judge_drip(dripped[0])
+    for kind, tried in (("WebSocket", sockets), ("HTTP stream", answers)):
+        if tried:
+            lasted, failure = busy[kind]
+            findings += judge.judge_quiet(kind, tried, heartbeat, lasted if failure else None)
+    findings += [judge.judge_busy(kind, lasted, idle, why) for kind, (lasted, why) in busy.items()]
+    findings += judge.judge_echo(told, answer.http_version, answer.url.scheme)
+    findings.append(judge.judge_skew(before, after, told["time_ms"] / 1000))
+    return _report(way, idle, trio.current_time() - began, answer, findings)
+
+
+async def _first(way: Way) -> httpx.Response:
+    try:
+        answer = await probes.echo(way)
+    except httpx.HTTPError as error:
+        raise Unexaminable(f"{way.url}: {str(error) or type(error).__name__}") from None
+    if answer.status_code in (401, 403):
+        raise Unexaminable(f"{way.url}: status {answer.status_code}; it asks for a --token")
+    try:
+        told = msgspec.json.decode(answer.content, type=dict[str, object])
+    except msgspec.DecodeError:
+        told = {}
+    if answer.status_code != 200 or not isinstance(told.get("time_ms"), int):
+        raise Unexaminable(
+            f"{way.url}: no pushsvc with a doctor there (status {answer.status_code})"
+        )
+    return answer
+
+
+def _report(
+    way: Way, idle: float, seconds: float, answer: httpx.Response, findings: list[Finding]
+) -> Report:
+    known = advice.known()
+    seen = advice.seen_in({name.lower(): value for name, value in answer.headers.items()}, known)
+    cures = {one.cure for one in findings if one.level in ("problem", "note") and one.cure}
+    return Report(
+        url=way.url,
+        healthy=not any(one.level == "problem" for one in findings),
+        seconds=round(seconds, 1),
+        idle=idle,
+        findings=tuple(findings),
+        seen=tuple(proxy.name for proxy in seen),
+        advice=tuple(advice.fitting(cures, seen or known)),
+    )

@@ -1,0 +1,58 @@
+"""What an examination finds."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Cure: TypeAlias = Literal["idle", "total", "buffering", "upgrade", "compression", "forwarding"]
+"""What kind of setting of a proxy helps."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was found, or could not be told."""
+
+    code: str
+    """A stable slug."""
+    level: Literal["ok", "problem", "note", "unknown"]
+    """Only a problem makes a path unhealthy; `unknown` is what could not be told, and why."""
+    text: str
+    """One or two sentences for people."""
+    cure: Cure | None = None
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What to set on one proxy."""
+
+    cure: Cure
+    default: str
+    """What it does unless it is told otherwise."""
+    set: str
+    source: str
+    """Where the vendor says so."""
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """A proxy or load balancer, how it shows itself, and its settings."""
+
+    name: str
+    signs: tuple[str, ...]
+    """`header: pattern`, regular expressions on the header fields of an answer, any case."""
+    settings: tuple[Setting, ...]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The result; as JSON, the document that `--json` prints."""
+
+    url: str
+    healthy: bool
+    seconds: float
+    """How long the examination took."""
+    idle: float
+    """Seconds of quiet up to which cuts were looked for."""
+    findings: tuple[Finding, ...]
+    seen: tuple[str, ...]
+    """Names of the proxies that gave themselves away in headers; there may be others."""
+    advice: tuple[Proxy, ...]
+    """Settings that fit what was found: those of the proxies seen, of all if none was."""

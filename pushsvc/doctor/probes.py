@@ -1,0 +1,161 @@
+"""Measurements. None of them raises for what a path does: that is what they measure."""
+
+from __future__ import annotations
+
+import httpx
+import msgspec
+import trio
+
+from pushsvc.doctor.judge import Drip, Quiet
+from pushsvc.doctor.way import FAILURES, Way, said
+
+
+async def drip(way: Way, lines: int, interval: float, accept_encoding: str = "gzip") -> Drip:
+    """An answer of `lines` lines, `interval` seconds apart, and when they arrived."""
+    began = trio.current_time()
+    arrived: list[float] = []
+    sent: list[int] = []
+    encoding = failure = ""
+    whole = False
+    try:
+        with trio.fail_after(way.timeout + lines * interval):
+            async with (
+                way.http() as http,
+                http.stream(
+                    "GET",
+                    f"/v1/doctor/drip?lines={lines}&interval={round(interval * 1000)}ms",
+                    headers={"Accept-Encoding": accept_encoding},
+                ) as answer,
+            ):
+                encoding = answer.headers.get("Content-Encoding", "")
+                if answer.status_code != 200:
+                    failure = f"status {answer.status_code}"
+                else:
+                    async for line in answer.aiter_lines():
+                        if line:
+                            sent.append(msgspec.json.decode(line)["time_ms"])
+                            arrived.append(trio.current_time() - began)
+                    whole = len(arrived) == lines
+                    failure = "" if whole else f"it ended after {len(arrived)} of {lines} lines"
+    except* FAILURES as group:
+        failure = said(group)
+    except* (msgspec.DecodeError, KeyError):
+        failure = "what arrived is not what was sent"
+    except* trio.TooSlowError:
+        failure = "it came to a halt"
+    return Drip(tuple(arrived), tuple(sent), encoding, whole, failure)
+
+
+async def quiet_answer(way: Way, seconds: float) -> Quiet:
+    """An answer that says nothing for so long between its first and its last line."""
+    began = trio.current_time()
+    measured = await drip(way, 2, seconds, "identity")
+    lived = trio.current_time() - began
+    if measured.whole:
+        return Quiet(seconds, seconds, "alive")
+    if not measured.arrived and lived < seconds * 0.9 and "status" in measured.failure:
+        # A gateway's own 504 is a cut, seen where headers had been held back.
+        cut = measured.failure in ("status 502", "status 504") and lived > 1
+        return Quiet(seconds, lived, "cut" if cut else "failed", measured.failure)
+    end = "silent" if lived >= seconds else "cut"
+    return Quiet(seconds, lived, "silent" if end == "silent" else "cut", measured.failure)
+
+
+async def quiet_socket(way: Way, seconds: float) -> Quiet:
+    """A WebSocket on which nothing is said for so long, and then something."""
+    opened: float | None = None
+    failure = ""
+    try:
+        async with way.socket("/v1/doctor/echo") as socket:
+            opened = trio.current_time()
+            with trio.move_on_after(seconds):
+                await socket.get_message()
+            with trio.move_on_after(way.timeout):
+                await socket.send_message("still there?")
+                await socket.get_message()
+                return Quiet(seconds, seconds, "alive")
+            return Quiet(seconds, trio.current_time() - opened, "silent", "no echo")
+    except* FAILURES as group:
+        failure = said(group)
+    if opened is None:
+        return Quiet(seconds, 0.0, "failed", failure)
+    return Quiet(seconds, trio.current_time() - opened, "cut", failure)
+
+
+async def busy_socket(way: Way, seconds: float, every: float = 1.0) -> tuple[float, str]:
+    """How long a WebSocket lived that is never quiet, and what ended it before its time."""
+    opened: float | None = None
+    failure = ""
+    try:
+        async with way.socket("/v1/doctor/echo") as socket:
+            opened = trio.current_time()
+            while True:
+                left = opened + seconds - trio.current_time()
+                with trio.move_on_after(way.timeout) as waiting:
+                    await socket.send_message("busy")
+                    await socket.get_message()
+                if waiting.cancelled_caught:
+                    return trio.current_time() - opened, "no echo any more"
+                if left <= 0:
+                    break
+                await trio.sleep(min(every, left))
+    except* FAILURES as group:
+        failure = said(group)
+    return (0.0 if opened is None else trio.current_time() - opened), failure
+
+
+async def busy_answer(way: Way, seconds: float, every: float = 1.0) -> tuple[float, str]:
+    """The same for an answer that is never quiet."""
+    began = trio.current_time()
+    measured = await drip(way, round(seconds / every) + 1, every, "identity")
+    return trio.current_time() - began, measured.failure
+
+
+async def stream_socket(way: Way) -> str:
+    """Why no stream comes over a WebSocket; empty if one does."""
+    failure = f"it opened, and no first message came within {way.timeout:g} s"
+    try:
+        async with way.socket("/v1/stream") as socket:
+            with trio.move_on_after(way.timeout):
+                document = msgspec.json.decode(await socket.get_message())
+                kind = document.get("type")
+                failure = "" if kind == "hello" else f"the service says {document}"[:200]
+    except* FAILURES as group:
+        failure = said(group)
+    except* (msgspec.DecodeError, AttributeError):
+        failure = "what arrived is no message of this service"
+    return failure
+
+
+async def stream_answer(way: Way, media_type: str) -> str:
+    """Why no stream of this media type comes over HTTP; empty if one does."""
+    failure = f"no first byte within {way.timeout:g} s"
+    try:
+        with trio.move_on_after(way.timeout) as reading:
+            async with (
+                way.http() as http,
+                http.stream(
+                    "GET", "/v1/stream?wait=250ms", headers={"Accept": media_type}
+                ) as answer,
+            ):
+                kind = answer.headers.get("Content-Type", "").partition(";")[0]
+                if answer.status_code != 200:
+                    return f"status {answer.status_code}"
+                if kind != media_type:
+                    return f"it came as {kind or 'nothing'}, not {media_type}"
+                failure = f"headers came, and no first byte within {way.timeout:g} s"
+                async for _ in answer.aiter_bytes():
+                    failure = ""
+                    # Not left by a return: httpx's generators end well only from within.
+                    reading.cancel()
+    except* FAILURES as group:
+        failure = said(group)
+    return failure
+
+
+async def echo(way: Way) -> httpx.Response:
+    """How a request arrives. Raises httpx.HTTPError; the one probe that the others rest on."""
+    async with way.http() as http:
+        with trio.move_on_after(way.timeout):
+            return await http.get("/v1/doctor/echo")
+    raise httpx.ReadTimeout(f"no answer within {way.timeout:g} s")

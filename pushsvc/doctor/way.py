@@ -1,0 +1,109 @@
+"""How the service is reached: each probe on connections of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ssl
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from pushsvc.client.dial import handshake
+from pushsvc.client.errors import ClientError, Unreachable, reason
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """Where the service is and how it is asked."""
+
+    url: str
+    token: str | None
+    tls: ssl.SSLContext
+    timeout: float
+    """Seconds for what should be answered at once."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+    def http(self) -> httpx.AsyncClient:
+        """HTTP/2 where the other end has it, as in a browser; reads wait for as long as it takes.
+
+        Proxies of the environment are left out: WebSockets would not go through them.
+        """
+        return httpx.AsyncClient(
+            base_url=self.url,
+            headers=self.headers,
+            http2=True,
+            verify=self.tls,
+            trust_env=False,
+            timeout=httpx.Timeout(self.timeout, read=None),
+        )
+
+    @contextlib.asynccontextmanager
+    async def socket(self, path: str) -> AsyncIterator[WebSocketConnection]:
+        """A WebSocket. Raises ClientError where there is none within the timeout."""
+        target = urlsplit(self.url)
+        secure = target.scheme == "https"
+        host, port = target.hostname or "", target.port or (443 if secure else 80)
+        with trio.CancelScope(deadline=trio.current_time() + self.timeout) as opening:
+            async with (
+                await self._connect(host, port, secure=secure) as stream,
+                trio.open_nursery() as nursery,
+            ):
+
+                async def run(task_status: trio.TaskStatus[WebSocketConnection]) -> None:
+                    await handshake(
+                        stream,
+                        self.url,
+                        target.netloc,
+                        target.path + path,
+                        self.headers,
+                        task_status=task_status,
+                    )
+
+                socket = await nursery.start(run)
+                opening.deadline = float("inf")
+                yield socket
+                nursery.cancel_scope.cancel()
+        if opening.cancelled_caught:
+            raise Unreachable(f"no answer to the handshake within {self.timeout:g} s")
+
+    async def _connect(
+        self, host: str, port: int, *, secure: bool
+    ) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise Unreachable(reason(error)) from None
+        if not secure:
+            return stream
+        tls = trio.SSLStream(stream, self.tls, server_hostname=host, https_compatible=True)
+        try:
+            await tls.do_handshake()
+        except (trio.BrokenResourceError, ssl.SSLError) as error:
+            await trio.aclose_forcefully(stream)
+            raise Unreachable(f"TLS: {reason(error)}") from None
+        return tls
+
+
+def said(error: BaseException) -> str:
+    """Why a probe failed, in a few words."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, ConnectionClosed):
+        closing = error.reason
+        if closing is None:
+            return "the connection broke"
+        return f"closed with {closing.code} {closing.reason or ''}".rstrip()
+    if isinstance(error, ClientError):
+        return str(error)
+    return reason(error)
+
+
+FAILURES = (httpx.HTTPError, ClientError, ConnectionClosed, OSError, trio.BrokenResourceError)
+"""What a bad path makes of a probe."""

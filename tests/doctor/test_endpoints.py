@@ -1,0 +1,75 @@
+"""What the service offers the path doctor."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import trio
+from trio_websocket import ConnectionClosed
+
+from tests.serving import serving
+
+
+async def test_an_echo_tells_how_the_request_arrived_without_its_secrets() -> None:
+    async with serving() as served:
+        headers = {"X-Forwarded-For": "192.0.2.7", "Cookie": "a=b", "Via": "1.1 there"}
+        answer = (await served.http.get("/v1/doctor/echo", headers=headers)).json()
+    assert answer["http_version"] == "1.1"
+    assert answer["peer"] == answer["address"] == "127.0.0.1"
+    assert not answer["trusted"]
+    assert answer["headers"]["x-forwarded-for"] == "192.0.2.7"
+    assert answer["headers"]["via"] == "1.1 there"
+    assert answer["headers"]["cookie"] == "(hidden)"
+
+
+async def test_a_drip_comes_a_line_at_a_time() -> None:
+    async with serving() as served:
+        async with served.http.stream("GET", "/v1/doctor/drip?lines=3&interval=200ms") as answer:
+            arrived = [
+                (trio.current_time(), msgspec.json.decode(line)["n"])
+                async for line in answer.aiter_lines()
+            ]
+        assert [n for _, n in arrived] == [0, 1, 2]
+        assert arrived[2][0] - arrived[0][0] > 0.3
+        for query in ("lines=0", "lines=1001", "lines=2&interval=700s", "as=xml", "line=3"):
+            assert (await served.http.get(f"/v1/doctor/drip?{query}")).status_code == 400, query
+
+
+async def test_a_drip_ends_with_the_service() -> None:
+    async with serving() as served:
+        with trio.fail_after(5):
+            async with served.http.stream("GET", "/v1/doctor/drip?lines=2&interval=60s") as answer:
+                lines = answer.aiter_lines()
+                await anext(lines)
+                served.drain.set()
+                assert [line async for line in lines] == []
+
+
+async def test_a_socket_gives_back_what_it_is_sent_and_bounds_it() -> None:
+    async with serving() as served:
+        async with served.websocket(path="/v1/doctor/echo") as socket:
+            await socket.send_message("a")
+            assert await socket.get_message() == "a"
+            await socket.send_message("a" * 2000)
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.get_message()
+            assert closed.value.reason is not None
+            assert closed.value.reason.code == 1009
+
+
+async def test_a_socket_ends_with_the_service() -> None:
+    async with serving() as served, served.websocket(path="/v1/doctor/echo") as socket:
+        await socket.send_message("a")
+        await socket.get_message()
+        served.drain.set()
+        with trio.fail_after(5), pytest.raises(ConnectionClosed) as closed:
+            await socket.get_message()
+        assert closed.value.reason is not None
+        assert closed.value.reason.code == 1012
+
+
+async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
+    async with serving() as served:
+        statuses = [(await served.http.get("/v1/doctor/echo")).status_code for _ in range(150)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 503

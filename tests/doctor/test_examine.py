@@ -1,0 +1,58 @@
+"""A real service behind middleboxes that are broken in one way each."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+
+from pushsvc.doctor import Unexaminable, examine
+from pushsvc.doctor.report import as_text
+from pushsvc.doctor.way import Way
+from tests.doctor.middlebox import Fault, between
+from tests.serving import serving
+
+
+def way(url: str) -> Way:
+    return Way(url, None, ssl.create_default_context(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "problems", "missing"),
+    [
+        (Fault(), set(), {"idle", "total", "buffering", "upgrade", "compression"}),
+        (Fault(cuts_idle=1.2), {"WebSocket_idle", "HTTP stream_idle"}, {"total", "buffering"}),
+        (Fault(forgets_idle=1.2), {"WebSocket_idle", "HTTP stream_idle"}, {"total", "buffering"}),
+        (Fault(cuts_after=1.5, sockets_only=True), {"WebSocket_busy"}, {"buffering", "idle"}),
+        (Fault(buffers=True), {"buffered", "SSE_through", "NDJSON_through"}, {"upgrade"}),
+        (Fault(compresses=True), {"compressed", "buffered"}, {"upgrade"}),
+        (Fault(strips_upgrade=True), {"WebSocket_through"}, {"buffering", "idle"}),
+        (Fault(http10=True), {"WebSocket_through", "http_version"}, {"buffering", "idle"}),
+        (Fault(adds=b"X-Forwarded-For: 192.0.2.1\r\n"), {"forwarding"}, {"buffering", "idle"}),
+    ],
+    ids=["none", "cuts", "forgets", "dies", "buffers", "gzip", "no-upgrade", "1.0", "forwards"],
+)
+async def test_each_fault_is_found_and_no_other(
+    fault: Fault, problems: set[str], missing: set[str]
+) -> None:
+    async with serving() as served, between(served.port, fault) as url:
+        report = await examine(way(url), 2.0)
+    found = {one.code for one in report.findings if one.level == "problem"}
+    assert problems <= found, as_text(report)
+    assert report.healthy == (not problems), as_text(report)
+    cures = {one.cure for one in report.findings if one.level == "problem"}
+    assert not cures & missing, as_text(report)
+
+
+async def test_a_proxy_that_names_itself_is_the_only_one_that_is_advised_about() -> None:
+    fault = Fault(cuts_idle=1.2, signs=b"Via: 1.1 Caddy, haproxy\r\n")
+    async with serving() as served, between(served.port, fault) as url:
+        report = await examine(way(url), 2.0)
+    assert report.seen == ("HAProxy", "Caddy")
+    assert [proxy.name for proxy in report.advice] == ["HAProxy"]
+    assert all(len(line) <= 80 for line in as_text(report).splitlines() if "://" not in line)
+
+
+async def test_what_is_no_service_is_not_examined() -> None:
+    with pytest.raises(Unexaminable):
+        await examine(way("http://127.0.0.1:1"), 2.0)
