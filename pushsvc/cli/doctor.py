@@ -55,13 +55,17 @@ def command(
     from pushsvc.doctor.report import as_text
     from pushsvc.doctor.way import Way
 
+    def tls() -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=cafile)
+        if insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
     try:
-        tls = ssl.create_default_context(cafile=cafile)
+        tls()
     except (ssl.SSLError, OSError) as error:
         fail(f"{cafile}: {error}", status=2)
-    if insecure:
-        tls.check_hostname = False
-        tls.verify_mode = ssl.CERT_NONE
     way = Way(check_url(url), token, tls, timeout)
     on_terminal = sys.stderr.isatty() and not as_json
 

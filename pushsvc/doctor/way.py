@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,7 +22,8 @@ class Way:
 
     url: str
     token: str | None
-    tls: ssl.SSLContext
+    tls: Callable[[], ssl.SSLContext]
+    """Makes a context for each connection: what is offered by ALPN is written into it."""
     timeout: float
     """Seconds for what should be answered at once."""
 
@@ -39,7 +40,7 @@ class Way:
             base_url=self.url,
             headers=self.headers,
             http2=True,
-            verify=self.tls,
+            verify=self.tls(),
             trust_env=False,
             timeout=httpx.Timeout(self.timeout, read=None),
         )
@@ -82,7 +83,7 @@ class Way:
             raise Unreachable(reason(error)) from None
         if not secure:
             return stream
-        tls = trio.SSLStream(stream, self.tls, server_hostname=host, https_compatible=True)
+        tls = trio.SSLStream(stream, self.tls(), server_hostname=host, https_compatible=True)
         try:
             await tls.do_handshake()
         except (trio.BrokenResourceError, ssl.SSLError) as error:

@@ -71,6 +71,7 @@ def _websocket(path: str, say: str) -> Knock:
 
 _JSON = {"Content-Type": "application/json"}
 _SAMPLE = b'{"name":"a","value":1}'
+_HELLO = '{"type":"hello"}'
 _STREAM = "/v1/stream"
 _OTLP = "/v1/metrics"
 _INFLUX = "/api/v2/write"
@@ -110,6 +111,9 @@ def doors() -> list[Door]:
         Door("ticket", "tickets", "read", _http(post, "/v1/tickets")),
         Door("subscribers", "subscribers", "operator", _http(get, "/v1/subscribers")),
         Door("metrics", "metrics", "operator", _http(get, "/metrics")),
+        Door("doctor's echo", "doctor_echo", "read", _http(get, "/v1/doctor/echo")),
+        Door("doctor's drip", "doctor_drip", "read", _http(get, "/v1/doctor/drip?lines=1")),
+        Door("doctor's socket", "doctor_socket", "read", _websocket("/v1/doctor/echo", _HELLO)),
         Door("batch", "samples", "write", _http(post, "/v1/samples", body=_SAMPLE, headers=_JSON)),
         Door(
             "batch, the long way",

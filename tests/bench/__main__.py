@@ -17,14 +17,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.bench import decode, fanout, frames, ingest, memory, stalled, storm
+from tests.bench import decode, fanout, frames, ingest, memory, paint, soak, stalled, storm
 from tests.bench.decode import Decoders
 from tests.bench.fanout import Fanout
 from tests.bench.frames import Frames
 from tests.bench.ingest import Ingest
 from tests.bench.memory import Memory
+from tests.bench.paint import Paint
 from tests.bench.process import Failed
 from tests.bench.report import Machine, Target, machine
+from tests.bench.soak import Soak
 from tests.bench.stalled import Stalled
 from tests.bench.storm import Handshakes
 from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC
@@ -63,6 +65,8 @@ class Outcome(msgspec.Struct):
     frames: list[Frames] = []
     storm: list[Handshakes] = []
     stalled: list[Stalled] = []
+    paint: list[Paint] = []
+    soak: list[Soak] = []
     targets: list[Target] = []
     failures: list[Failure] = []
     seconds: float = 0.0
@@ -72,7 +76,7 @@ class Outcome(msgspec.Struct):
 
 _BENCHMARKS: dict[str, ModuleType] = {
     each.__name__.rpartition(".")[2]: each
-    for each in (decode, ingest, memory, frames, fanout, storm, stalled)
+    for each in (decode, ingest, memory, frames, fanout, storm, stalled, paint, soak)
 }
 """Modules of one kind of case each, by name and in the order they are run."""
 _TITLES = {
@@ -83,6 +87,8 @@ _TITLES = {
     "frames": "One frame to one subscriber",
     "storm": "Handshakes",
     "stalled": "One client in ten is stalled",
+    "paint": "First paint of a dashboard",
+    "soak": "A page that is left open",
 }
 
 
@@ -159,6 +165,15 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
     for stall in outcome.stalled:
         what = f"rise of the others' p99 while a tenth is stalled, {stall.transport}"
         yield Target(what, 0.25, stalled.change(stall.endured[0]), at_most=True)
+    for painted in outcome.paint:
+        what = f"ms from the script to the picture, {painted.points:,} points"
+        yield Target(what, 300, painted.painted_ms.median, at_most=True)
+    for soaked in outcome.soak:
+        page = soaked.runs[0]
+        yield Target("CPU of the page, of one core", 0.3, page.cpu, at_most=True)
+        yield Target("growth of the page's memory after a minute", 0.02, page.growth, at_most=True)
+        what = f"frames a second, {page.in_sight} panels in sight"
+        yield Target(what, 59, page.fps)
 
 
 def _print(outcome: Outcome, console: Console) -> None:

@@ -107,6 +107,12 @@ class Nginx(Proxy):
     def configuration(self, values: Values, place: Place) -> str:
         folder = place.folder
         heed = "" if values.get("heed", "yes") == "yes" else "X-Accel-Buffering"
+        upgrade = (
+            "proxy_set_header Upgrade $http_upgrade;"
+            "proxy_set_header Connection $connection_upgrade;"
+        )
+        if values.get("upgrade") == "no":
+            upgrade = ""
         paths = "\n".join(
             f"  {kind}_temp_path {folder}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -133,8 +139,7 @@ http {{
       proxy_pass http://127.0.0.1:{place.backend};
       proxy_http_version 1.1;
       proxy_set_header Host $host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
+      {upgrade}
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_read_timeout {_ms(values["proxy_read_timeout"])}ms;
@@ -205,7 +210,7 @@ class Caddy(Proxy):
         return {}
 
     def configuration(self, values: Values, place: Place) -> str:
-        assert not values
+        buffers = "buffer_responses" if "buffer_responses" in values else ""
         return f"""
 {{
   admin 127.0.0.1:{place.admin}
@@ -214,7 +219,9 @@ class Caddy(Proxy):
 }}
 http://127.0.0.1:{place.plain} {{
   bind 127.0.0.1
-  reverse_proxy 127.0.0.1:{place.backend}
+  reverse_proxy 127.0.0.1:{place.backend} {{
+    {buffers}
+  }}
 }}
 https://127.0.0.1:{place.tls} {{
   bind 127.0.0.1
@@ -263,14 +270,16 @@ class Envoy(Proxy):
         }
 
     def configuration(self, values: Values, place: Place) -> str:
-        seconds = {name: f"{_ms(value) / 1000}s" for name, value in values.items()}
+        times = {name: value for name, value in values.items() if name != "upgrade"}
+        seconds = {name: f"{_ms(value) / 1000}s" for name, value in times.items()}
+        upgrades = [] if values.get("upgrade") == "no" else [{"upgrade_type": "websocket"}]
         manager = {
             "@type": f"{_EXTENSIONS}.filters.network.http_connection_manager.v3"
             ".HttpConnectionManager",
             "stat_prefix": "front",
             "use_remote_address": True,
             "stream_idle_timeout": seconds["listener idle"],
-            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "upgrade_configs": upgrades,
             "http_filters": [
                 {
                     "name": "router",

@@ -18,7 +18,7 @@ const PAST_SECONDS = 900;
 const READ_MS = 15_000;
 const FRAMES_SECONDS = 5;
 /** Eight panels are in sight. */
-const VIEWPORT = { width: 1920, height: 640 };
+const VIEWPORT = { width: 1920, height: 840 };
 
 interface Run {
   readonly system: string;
