@@ -82,15 +82,17 @@ def judge_quiet(
     known = [one for one in tried if one.end != "failed"]
     if not known:
         why = tried[0].failure if tried else "it was not tried"
-        return [Finding(f"{kind}_idle", "unknown", f"{kind}: idle cuts could not be told: {why}.")]
+        return [
+            Finding(_code(kind, "idle"), "unknown", f"{kind}: idle cuts could not be told: {why}.")
+        ]
     dead = [one for one in known if one.end != "alive"]
     longest = max((one.asked for one in known if one.end == "alive"), default=0.0)
     if not dead:
         text = f"{kind}: quiet for {longest:g} s is survived. Longer was not tried."
-        return [Finding(f"{kind}_idle", "ok", text)]
+        return [Finding(_code(kind, "idle"), "ok", text)]
     if total is not None and all(one.lived > total * 0.8 for one in dead):
         text = f"{kind}: all end after {total:.1f} s, so what longer quiet does could not be told."
-        return [Finding(f"{kind}_idle", "unknown", text)]
+        return [Finding(_code(kind, "idle"), "unknown", text)]
     cuts = [one.lived for one in dead if one.end == "cut"]
     if cuts:
         limit = min(cuts)
@@ -104,31 +106,33 @@ def judge_quiet(
             f"{kind}: cut {when}. The service's heartbeat of {heartbeat:g} s prevents it, with "
             f"little to spare unless it is at most {needed:.0f} s."
         )
-        return [Finding(f"{kind}_idle", "note", text, "idle")]
+        return [Finding(_code(kind, "idle"), "note", text, "idle")]
     text = (
         f"{kind}: cut {when}, and the service's heartbeat is {heartbeat:g} s. Raise the path's "
         f"idle timeout above {heartbeat * 3:g} s, or have a heartbeat of {needed:.1f} s or less."
     )
-    return [Finding(f"{kind}_idle", "problem", text, "idle")]
+    return [Finding(_code(kind, "idle"), "problem", text, "idle")]
 
 
 def judge_busy(kind: str, lasted: float, wanted: float, failure: str) -> Finding:
     """Whether a connection that is never quiet is ended all the same."""
     if not failure:
-        return Finding(f"{kind}_busy", "ok", f"{kind}: a busy one lived for {lasted:.0f} s.")
+        return Finding(_code(kind, "busy"), "ok", f"{kind}: a busy one lived for {lasted:.0f} s.")
     text = (
         f"{kind}: opened, then died after {lasted:.1f} of {wanted:g} s though it was never quiet "
         f"({failure}): a limit on a connection's whole time, or something that breaks it."
     )
-    return Finding(f"{kind}_busy", "problem", text, "total")
+    return Finding(_code(kind, "busy"), "problem", text, "total")
 
 
 def judge_transport(kind: str, failure: str) -> Finding:
     """Whether a transport gets through."""
     if not failure:
-        return Finding(f"{kind}_through", "ok", f"{kind}: gets through.")
+        return Finding(_code(kind, "through"), "ok", f"{kind}: gets through.")
     cure: Literal["upgrade", "buffering"] = "upgrade" if kind == "WebSocket" else "buffering"
-    return Finding(f"{kind}_through", "problem", f"{kind}: does not get through: {failure}.", cure)
+    return Finding(
+        _code(kind, "through"), "problem", f"{kind}: does not get through: {failure}.", cure
+    )
 
 
 def judge_echo(echo: Mapping[str, object], front: str, scheme: str) -> list[Finding]:
@@ -183,3 +187,8 @@ def judge_skew(before: float, after: float, server: float) -> Finding:
     unsure = (after - before) / 2
     text = f"The service's clock is {skew:+.2f} s from this one's (± {unsure:.2f} s)."
     return Finding("clock", "note" if abs(skew) - unsure > _SKEW_NOTED else "ok", text)
+
+
+def _code(kind: str, what: str) -> str:
+    """`http_stream_idle` for an "HTTP stream"."""
+    return f"{kind.lower().replace(' ', '_')}_{what}"

@@ -56,17 +56,17 @@ async def test_as_the_manifests_set_it_a_path_is_healthy(
         (
             Nginx(),
             {**Nginx.stock, "proxy_read_timeout": 10},
-            {"WebSocket_idle", "HTTP stream_idle"},
+            {"websocket_idle", "http_stream_idle"},
         ),
         (Nginx(), {**Nginx.stock, "gzip": "on", "heed": "no"}, {"compressed", "buffered"}),
-        (Nginx(), {**Nginx.stock, "upgrade": "no"}, {"WebSocket_through"}),
+        (Nginx(), {**Nginx.stock, "upgrade": "no"}, {"websocket_through"}),
         (
             HAProxy(),
             {"timeout server": 10, "timeout client": 10},
-            {"WebSocket_idle", "HTTP stream_idle"},
+            {"websocket_idle", "http_stream_idle"},
         ),
-        (Envoy(), Envoy.stock, {"HTTP stream_busy"}),
-        (Envoy(), {**Envoy.stock, "route": 0, "upgrade": "no"}, {"WebSocket_through"}),
+        (Envoy(), Envoy.stock, {"http_stream_busy"}),
+        (Envoy(), {**Envoy.stock, "route": 0, "upgrade": "no"}, {"websocket_through"}),
         (Caddy(), {"buffer_responses": "yes"}, {"buffered"}),
     ],
     ids=[
@@ -96,6 +96,6 @@ async def test_what_stock_idle_timeouts_leave_is_noted(tmp_path: Path) -> None:
     report = await examined(Nginx(), Nginx.stock, tmp_path)
     assert report.healthy, as_text(report)
     told = {one.code: one for one in report.findings}
-    for code in ("WebSocket_idle", "HTTP stream_idle"):
+    for code in ("websocket_idle", "http_stream_idle"):
         assert told[code].level == "note"
         assert "of quiet" in told[code].text

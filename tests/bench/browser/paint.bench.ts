@@ -1,7 +1,7 @@
 /** From the script to the picture: a dashboard of 50 series with 15 minutes of history. */
 
 import { writeFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { test } from 'vitest';
 import { launch } from '../../browser/browser.ts';
 import { Server } from '../../browser/server.ts';
 import { Load } from './load.ts';
@@ -61,22 +61,26 @@ test('first paint', async () => {
         };
       });
       await page.goto(server.url);
-      const painted = await page.waitForFunction((panels) => {
-        const { historyAt, strokes } = (window as unknown as { painted: Painted }).painted;
-        const lastAt = Math.max(...strokes.values());
-        if (strokes.size < panels || !Number.isFinite(lastAt)) {
-          return null;
-        }
-        const scripts = performance
-          .getEntriesByType('resource')
-          .filter(({ name }) => name.endsWith('.js')) as PerformanceResourceTiming[];
-        const scriptAt = Math.max(...scripts.map(({ responseEnd }) => responseEnd));
-        return {
-          fromScriptMs: lastAt - scriptAt,
-          historyMs: historyAt - scriptAt,
-          points: window.__pushsvc!.points('bench_metric_00', { host: 'host-0' }).length,
-        };
-      }, PANELS);
+      const painted = await page.waitForFunction(
+        ([panels, past]) => {
+          const { historyAt, strokes } = (window as unknown as { painted: Painted }).painted;
+          const lastAt = Math.max(...strokes.values());
+          const points = window.__pushsvc!.points('bench_metric_09', { host: 'host-4' }).length;
+          if (strokes.size < panels || !Number.isFinite(lastAt) || points < 0.9 * past) {
+            return null; // the past comes in several frames
+          }
+          const scripts = performance
+            .getEntriesByType('resource')
+            .filter(({ name }) => name.endsWith('.js')) as PerformanceResourceTiming[];
+          const scriptAt = Math.max(...scripts.map(({ responseEnd }) => responseEnd));
+          return {
+            fromScriptMs: lastAt - scriptAt,
+            historyMs: historyAt - scriptAt,
+            points,
+          };
+        },
+        [PANELS, PAST_SECONDS] as const,
+      );
       rounds.push((await painted.jsonValue())!);
       await context.close();
     }
@@ -85,6 +89,4 @@ test('first paint', async () => {
     await Server.stopAll();
   }
   writeFileSync(OUTCOME, JSON.stringify({ series: PANELS * LINES, rounds }, null, 2));
-  // Nothing but the seconds since has left the window.
-  expect(rounds.every(({ points }) => points > 0.9 * PAST_SECONDS)).toBe(true);
 }, 600_000);
