@@ -20,12 +20,12 @@ LAYERS = (
     ("core",),  # the product without I/O
     ("address", "config", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
-    ("drain", "ingest", "transport"),
+    ("client", "drain", "ingest", "transport"),
     ("door", "hypercorn_internals", "tls"),
-    ("auth", "server", "statsd"),
+    ("auth", "doctor", "server", "statsd"),
     ("app",),
-    ("client", "service"),  # the composition root; and a client, which is a program of its own
-    ("demo", "doctor"),
+    ("service",),  # the composition root
+    ("demo",),
     ("cli",),
     ("__init__", "__main__"),
 )

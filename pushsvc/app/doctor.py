@@ -1,8 +1,9 @@
 """`/v1/doctor/`: what the path doctor needs at this end, to see what a path does to a long answer.
 
 `echo` tells how a request arrived, `drip` answers a line at a time with known pauses, and the
-WebSocket at `echo` gives back what it is sent. None of them touches the hub. All are bounded in
-length and in number, so that an examination can't take the service from its dashboards.
+WebSocket at `echo` gives back what it is sent. `report` judges what a browser measured. None of
+them touches the hub. All are bounded in length and in number, so that an examination can't take the
+service from its dashboards.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
 from pushsvc.app import parameters
+from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.guard import asking_of
 from pushsvc.core.allowance import Allowance
 from pushsvc.core.negotiate import choose_subprotocol
 from pushsvc.core.wire import Close
+from pushsvc.doctor.diagnosis import diagnose
+from pushsvc.doctor.measured import Measured
 from pushsvc.errors import Malformed, Overloaded
 from pushsvc.pipeline import now_ms
 
@@ -137,6 +141,20 @@ def install(app: QuartTrio, context: Context) -> None:
         response.headers["Cache-Control"] = "no-store, no-transform"
         response.headers["X-Accel-Buffering"] = "no"
         return response
+
+    @app.post("/v1/doctor/report")
+    async def doctor_report() -> Response:
+        parameters.refuse_unknown(request.args, ())
+        entered()
+        body = await read_body(
+            request, most=context.limits.message_bytes, timeout=context.pacing.body_timeout
+        )
+        try:
+            measured = msgspec.json.decode(body, type=Measured)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Malformed("measured", f"these are no measurements: {error}") from None
+        report = msgspec.json.encode(diagnose(measured))
+        return Response(report, content_type="application/json")
 
     @app.websocket("/v1/doctor/echo")
     async def doctor_socket() -> None:

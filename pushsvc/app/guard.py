@@ -38,6 +38,8 @@ NEEDS: Final = {
     "publish": Need.WRITE,
     "tickets": Need.READ,
     "companion": Need.READ,
+    "doctor_report": Need.READ,  # it changes nothing
+    "doctor_page": Need.NOTHING,  # as the index
     "metrics": Need.OPERATOR,
     "subscribers": Need.OPERATOR,
 }

@@ -11,6 +11,8 @@ import msgspec
 
 import pushsvc
 from pushsvc.auth.presenting import COOKIE
+from pushsvc.doctor.findings import Report
+from pushsvc.doctor.measured import Measured
 from pushsvc.ingest.influx import PRECISIONS
 
 _VALUE = {
@@ -43,6 +45,12 @@ def _ref(name: str) -> dict[str, str]:
 
 def _array(items: Any) -> dict[str, Any]:
     return {"type": "array", "items": items}
+
+
+def _examination() -> dict[str, Any]:
+    """Schemas of what the path doctor measures and finds, as they are declared."""
+    template = "#/components/schemas/{name}"
+    return msgspec.json.schema_components((Measured, Report), ref_template=template)[1]
 
 
 def _json(schema: Any, description: str) -> dict[str, Any]:
@@ -701,6 +709,21 @@ _PATHS: dict[str, Any] = {
             },
         }
     },
+    "/v1/doctor/report": {
+        "post": {
+            "summary": "Judge what an examination measured, for the path doctor in a browser",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _ref("Measured")}},
+            },
+            "responses": {
+                "200": _json(_ref("Report"), "What was found, and which settings may help."),
+                "400": _problem("These are no measurements; `detail` says where."),
+                "413": _problem("More than limits.message_bytes."),
+                "503": _problem("Too many examinations; come back after Retry-After seconds."),
+            },
+        }
+    },
     "/v1/login": {
         "post": {
             "summary": "Exchange a token for a session cookie",
@@ -864,6 +887,9 @@ DOCUMENT: Final[bytes] = msgspec.json.encode(
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _PATHS,
-        "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY_SCHEMES},
+        "components": {
+            "schemas": {**_SCHEMAS, **_examination()},
+            "securitySchemes": _SECURITY_SCHEMES,
+        },
     }
 )

@@ -49,6 +49,10 @@ def install(app: QuartTrio, context: Context) -> None:
             return _serve("index.html")
         return _labelled(Response(_ABSENT, content_type="text/html"))
 
+    @app.get("/doctor")
+    async def doctor_page() -> Response:
+        return await index()
+
     @app.get("/<path:name>")
     async def asset(name: str) -> Response:
         return _serve(name)

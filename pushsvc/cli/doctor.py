@@ -51,8 +51,9 @@ def command(
     The exit status is 0 for a healthy path, 1 if a problem was found, and 2 if the path couldn't
     be examined.
     """
-    from pushsvc.doctor import Report, Unexaminable, examine
-    from pushsvc.doctor.report import as_text
+    from pushsvc.doctor.examine import Unexaminable, examine
+    from pushsvc.doctor.findings import Report
+    from pushsvc.doctor.text import as_text
     from pushsvc.doctor.way import Way
 
     def tls() -> ssl.SSLContext:

@@ -1,13 +1,6 @@
 """The path doctor: what lies between here and a service, told from what it does to connections.
 
-`judge` holds the judgements, without I/O: measurements in, findings out. `probes` takes the
-measurements, `examine` runs them side by side, `advice` knows the proxies' settings, and `report`
-writes it all down.
+`judge` holds the judgements and `diagnosis` all of them together, without I/O: `Measured` in,
+`Report` out. `probes` takes the measurements and `examine` runs them side by side, as the page does
+in a browser; `advice` knows the proxies' settings, and `text` writes a report down.
 """
-
-from __future__ import annotations
-
-from pushsvc.doctor.examine import Unexaminable, examine
-from pushsvc.doctor.findings import Finding, Report
-
-__all__ = ["Finding", "Report", "Unexaminable", "examine"]

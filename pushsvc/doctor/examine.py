@@ -10,9 +10,10 @@ import httpx
 import msgspec
 import trio
 
-from pushsvc.doctor import advice, judge, probes
-from pushsvc.doctor.findings import Finding, Report
-from pushsvc.doctor.judge import Drip, Quiet
+from pushsvc.doctor import probes
+from pushsvc.doctor.diagnosis import diagnose
+from pushsvc.doctor.findings import Report
+from pushsvc.doctor.measured import Busy, Drip, Echo, Measured, Quiet
 from pushsvc.doctor.way import Way
 
 _STREAMS: Final = (
@@ -41,13 +42,10 @@ async def examine(
     before = time.time()
     answer = await _first(way)
     after = time.time()
-    told = msgspec.json.decode(answer.content)
-    heartbeat = float(told.get("heartbeat", 15.0))
-
     through: dict[str, str] = {}
     sockets: list[Quiet] = []
     answers: list[Quiet] = []
-    busy: dict[str, tuple[float, str]] = {}
+    busy: dict[str, Busy] = {}
     dripped: list[Drip] = []
 
     async def quiet_socket(seconds: float) -> None:
@@ -89,16 +87,22 @@ async def examine(
                     nursery.start_soon(quiet_socket, share * idle)
         telling.cancel_scope.cancel()
 
-    findings = [judge.judge_transport(kind, failure) for kind, failure in through.items()]
-    findings += judge.judge_drip(dripped[0])
-    for kind, tried in (("WebSocket", sockets), ("HTTP stream", answers)):
-        if tried:
-            lasted, failure = busy[kind]
-            findings += judge.judge_quiet(kind, tried, heartbeat, lasted if failure else None)
-    findings += [judge.judge_busy(kind, lasted, idle, why) for kind, (lasted, why) in busy.items()]
-    findings += judge.judge_echo(told, answer.http_version, answer.url.scheme)
-    findings.append(judge.judge_skew(before, after, told["time_ms"] / 1000))
-    return _report(way, idle, trio.current_time() - began, answer, findings)
+    return diagnose(
+        Measured(
+            url=way.url,
+            idle=idle,
+            seconds=trio.current_time() - began,
+            before=before,
+            after=after,
+            echo=msgspec.json.decode(answer.content, type=Echo),
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            front=answer.http_version,
+            through=through,
+            drip=dripped[0],
+            quiet={"WebSocket": sockets, "HTTP stream": answers},
+            busy=busy,
+        )
+    )
 
 
 async def _first(way: Way) -> httpx.Response:
@@ -117,20 +121,3 @@ async def _first(way: Way) -> httpx.Response:
             f"{way.url}: no pushsvc with a doctor there (status {answer.status_code})"
         )
     return answer
-
-
-def _report(
-    way: Way, idle: float, seconds: float, answer: httpx.Response, findings: list[Finding]
-) -> Report:
-    known = advice.known()
-    seen = advice.seen_in({name.lower(): value for name, value in answer.headers.items()}, known)
-    cures = {one.cure for one in findings if one.level in ("problem", "note") and one.cure}
-    return Report(
-        url=way.url,
-        healthy=not any(one.level == "problem" for one in findings),
-        seconds=round(seconds, 1),
-        idle=idle,
-        findings=tuple(findings),
-        seen=tuple(proxy.name for proxy in seen),
-        advice=tuple(advice.fitting(cures, seen or known)),
-    )

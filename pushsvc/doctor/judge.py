@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
-
 from pushsvc.doctor.findings import Finding
+from pushsvc.doctor.measured import Busy, Drip, Echo, Quiet
 
 _BUFFERED_SHARE = 0.5
 """Lines that arrive in less than this share of the time they were sent in were held back."""
 _SKEW_NOTED = 2.0
-
-
-class Drip(msgspec.Struct, frozen=True):
-    """When the lines of a dripped answer arrived, counted from the request."""
-
-    arrived: tuple[float, ...]
-    sent_ms: tuple[int, ...]
-    """When the server says it sent them, Unix milliseconds."""
-    encoding: str = ""
-    """`Content-Encoding`, as it arrived."""
-    whole: bool = True
-    failure: str = ""
-    """Why it isn't whole; empty where it was only stopped."""
-
-
-class Quiet(msgspec.Struct, frozen=True):
-    """A connection on which nothing was sent for a while."""
-
-    asked: float
-    """Seconds of quiet that it was to survive."""
-    lived: float
-    """Seconds after which its end was seen, or at which it was given up."""
-    end: Literal["alive", "cut", "silent", "failed"]
-    """`silent`: nothing said that it was cut, but what was sent afterwards never came through."""
-    failure: str = ""
 
 
 def judge_drip(drip: Drip) -> list[Finding]:
@@ -114,13 +88,15 @@ def judge_quiet(
     return [Finding(_code(kind, "idle"), "problem", text, "idle")]
 
 
-def judge_busy(kind: str, lasted: float, wanted: float, failure: str) -> Finding:
+def judge_busy(kind: str, busy: Busy, wanted: float) -> Finding:
     """Whether a connection that is never quiet is ended all the same."""
-    if not failure:
-        return Finding(_code(kind, "busy"), "ok", f"{kind}: a busy one lived for {lasted:.0f} s.")
+    if not busy.failure:
+        text = f"{kind}: a busy one lived for {busy.lasted:.0f} s."
+        return Finding(_code(kind, "busy"), "ok", text)
     text = (
-        f"{kind}: opened, then died after {lasted:.1f} of {wanted:g} s though it was never quiet "
-        f"({failure}): a limit on a connection's whole time, or something that breaks it."
+        f"{kind}: opened, then died after {busy.lasted:.1f} of {wanted:g} s though it was never "
+        f"quiet ({busy.failure}): a limit on a connection's whole time, or something that breaks "
+        "it."
     )
     return Finding(_code(kind, "busy"), "problem", text, "total")
 
@@ -135,11 +111,9 @@ def judge_transport(kind: str, failure: str) -> Finding:
     )
 
 
-def judge_echo(echo: Mapping[str, object], front: str, scheme: str) -> list[Finding]:
+def judge_echo(echo: Echo, front: str, scheme: str) -> list[Finding]:
     """What becomes of HTTP versions, addresses and scheme, from the service's account of them."""
-    headers = echo.get("headers")
-    headers = headers if isinstance(headers, dict) else {}
-    behind = str(echo.get("http_version"))
+    behind = echo.http_version
     found = [
         Finding("http_version", "ok", f"{front} at this end, HTTP/{behind} at the service.")
         if behind != "1.0"
@@ -151,27 +125,28 @@ def judge_echo(echo: Mapping[str, object], front: str, scheme: str) -> list[Find
         )
     ]
     forwarded = [
-        name for name in ("forwarded", "x-forwarded-for", "x-real-ip") if headers.get(name)
+        name for name in ("forwarded", "x-forwarded-for", "x-real-ip") if echo.headers.get(name)
     ]
-    peer, address = echo.get("peer"), echo.get("address")
-    if forwarded and not echo.get("trusted"):
+    if forwarded and not echo.trusted:
         text = (
-            f"{', '.join(forwarded)} arrives from {peer}, which is not a trusted proxy: everyone "
-            "counts as that one address. Trust it in the service's configuration (web.trusted_"
-            "proxies) if it is yours."
+            f"{', '.join(forwarded)} arrives from {echo.peer}, which is not a trusted proxy: "
+            "everyone counts as that one address. Trust it in the service's configuration "
+            "(web.trusted_proxies) if it is yours."
         )
         found.append(Finding("forwarding", "problem", text, "forwarding"))
     elif forwarded:
-        found.append(Finding("forwarding", "ok", f"The service takes this client for {address}."))
+        found.append(
+            Finding("forwarding", "ok", f"The service takes this client for {echo.address}.")
+        )
     else:
         text = (
-            f"No forwarding header arrives; the service sees {peer}. Right if that is this "
+            f"No forwarding header arrives; the service sees {echo.peer}. Right if that is this "
             "machine, else a proxy hides its clients: from here this can't be told."
         )
         found.append(Finding("forwarding", "unknown", text, "forwarding"))
-    if echo.get("scheme") not in (None, scheme):
+    if echo.scheme not in ("", scheme):
         text = (
-            f"The service believes {echo['scheme']} though this end speaks {scheme}: "
+            f"The service believes {echo.scheme} though this end speaks {scheme}: "
             "X-Forwarded-Proto is missing or not trusted. Logins and origin checks need it."
         )
         found.append(Finding("scheme", "problem", text, "forwarding"))
@@ -185,7 +160,9 @@ def judge_skew(before: float, after: float, server: float) -> Finding:
     """
     skew = server - (before + after) / 2
     unsure = (after - before) / 2
-    text = f"The service's clock is {skew:+.2f} s from this one's (± {unsure:.2f} s)."
+    text = (
+        f"The service's clock is {round(skew, 2) + 0.0:+.2f} s from this one's (± {unsure:.2f} s)."
+    )
     return Finding("clock", "note" if abs(skew) - unsure > _SKEW_NOTED else "ok", text)
 
 

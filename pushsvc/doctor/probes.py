@@ -6,7 +6,7 @@ import httpx
 import msgspec
 import trio
 
-from pushsvc.doctor.judge import Drip, Quiet
+from pushsvc.doctor.measured import Busy, Drip, Quiet
 from pushsvc.doctor.way import FAILURES, Way, said
 
 
@@ -82,7 +82,7 @@ async def quiet_socket(way: Way, seconds: float) -> Quiet:
     return Quiet(seconds, trio.current_time() - opened, "cut", failure)
 
 
-async def busy_socket(way: Way, seconds: float, every: float = 1.0) -> tuple[float, str]:
+async def busy_socket(way: Way, seconds: float, every: float = 1.0) -> Busy:
     """How long a WebSocket lived that is never quiet, and what ended it before its time."""
     opened: float | None = None
     failure = ""
@@ -95,20 +95,20 @@ async def busy_socket(way: Way, seconds: float, every: float = 1.0) -> tuple[flo
                     await socket.send_message("busy")
                     await socket.get_message()
                 if waiting.cancelled_caught:
-                    return trio.current_time() - opened, "no echo any more"
+                    return Busy(trio.current_time() - opened, "no echo any more")
                 if left <= 0:
                     break
                 await trio.sleep(min(every, left))
     except* FAILURES as group:
         failure = said(group)
-    return (0.0 if opened is None else trio.current_time() - opened), failure
+    return Busy(0.0 if opened is None else trio.current_time() - opened, failure)
 
 
-async def busy_answer(way: Way, seconds: float, every: float = 1.0) -> tuple[float, str]:
+async def busy_answer(way: Way, seconds: float, every: float = 1.0) -> Busy:
     """The same for an answer that is never quiet."""
     began = trio.current_time()
     measured = await drip(way, round(seconds / every) + 1, every, "identity")
-    return trio.current_time() - began, measured.failure
+    return Busy(trio.current_time() - began, measured.failure)
 
 
 async def stream_socket(way: Way) -> str:

@@ -114,6 +114,12 @@ def doors() -> list[Door]:
         Door("doctor's echo", "doctor_echo", "read", _http(get, "/v1/doctor/echo")),
         Door("doctor's drip", "doctor_drip", "read", _http(get, "/v1/doctor/drip?lines=1")),
         Door("doctor's socket", "doctor_socket", "read", _websocket("/v1/doctor/echo", _HELLO)),
+        Door(
+            "doctor's report",
+            "doctor_report",
+            "read",
+            _http(post, "/v1/doctor/report", body=b"{}", headers=_JSON, good=400),
+        ),
         Door("batch", "samples", "write", _http(post, "/v1/samples", body=_SAMPLE, headers=_JSON)),
         Door(
             "batch, the long way",
@@ -143,7 +149,7 @@ def doors() -> list[Door]:
 OPEN = frozenset(
     (
         *("livez", "readyz", "openapi", "index", "asset", "login", "logout"),
-        *("influx_ping", "influx_health", "plain"),
+        *("influx_ping", "influx_health", "plain", "doctor_page"),
     )
 )
 """Endpoints that are meant to be open: probes, the page and what says how to come in."""

@@ -8,6 +8,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from tests.serving import serving
+from tests.test_openapi import check
 
 
 async def test_an_echo_tells_how_the_request_arrived_without_its_secrets() -> None:
@@ -66,6 +67,49 @@ async def test_a_socket_ends_with_the_service() -> None:
             await socket.get_message()
         assert closed.value.reason is not None
         assert closed.value.reason.code == 1012
+
+
+async def test_measurements_are_judged() -> None:
+    async with serving() as served:
+        echo = (await served.http.get("/v1/doctor/echo")).json()
+        measured = {
+            "url": "https://dash.example/",
+            "idle": 20.0,
+            "seconds": 22.0,
+            "before": 100.0,
+            "after": 100.2,
+            "echo": echo,
+            "headers": {"server": "nginx/1.22"},
+            "front": "HTTP/2",
+            "through": {"WebSocket": "closed with 1006", "SSE": ""},
+            "drip": {
+                "arrived": [2.0, 2.0],
+                "sent_ms": [0, 2000],
+                "encoding": "",
+                "whole": True,
+                "failure": "",
+            },
+            "quiet": {"HTTP stream": [{"asked": 20, "lived": 9, "end": "cut", "failure": ""}]},
+            "busy": {"HTTP stream": {"lasted": 20, "failure": ""}},
+        }
+        answer = await served.http.post("/v1/doctor/report", json=measured)
+        assert answer.status_code == 200, answer.text
+        report = answer.json()
+        check("/v1/doctor/report", "post", 200, "application/json", report)
+        check("/v1/doctor/echo", "get", 200, "application/json", echo)
+        problems = {one["code"] for one in report["findings"] if one["level"] == "problem"}
+        assert problems >= {"websocket_through", "buffered", "http_stream_idle", "scheme"}
+        assert report["seen"] == ["nginx"]
+        for changed in (
+            {**measured, "idle": 0},
+            {**measured, "more": 1},
+            {**measured, "echo": {}},
+            {key: value for key, value in measured.items() if key != "drip"},
+        ):
+            refused = await served.http.post("/v1/doctor/report", json=changed)
+            assert (refused.status_code, refused.json()["code"]) == (400, "measured")
+        large = await served.http.post("/v1/doctor/report", content=b" " * 100_000)
+        assert large.status_code == 413
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back() -> None:

@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from pushsvc.doctor import Unexaminable, examine
-from pushsvc.doctor.report import as_text
+from pushsvc.doctor.examine import Unexaminable, examine
+from pushsvc.doctor.text import as_text
 from pushsvc.doctor.way import Way
 from tests.doctor.middlebox import Fault, between
 from tests.serving import serving

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from pushsvc.doctor import advice
 from pushsvc.doctor.findings import Finding
 from pushsvc.doctor.judge import (
-    Drip,
-    Quiet,
     judge_busy,
     judge_drip,
     judge_echo,
     judge_quiet,
     judge_skew,
 )
+from pushsvc.doctor.measured import Busy, Drip, Echo, Quiet
 
 
 def levels(findings: list[Finding]) -> dict[str, str]:
@@ -60,16 +60,16 @@ def test_quiet(tried: list[Quiet], total: float | None, level: str, said: str) -
 
 
 def test_busy() -> None:
-    assert judge_busy("SSE", 20, 20, "").level == "ok"
-    assert judge_busy("SSE", 15, 20, "cut").cure == "total"
+    assert judge_busy("SSE", Busy(20), 20).level == "ok"
+    assert judge_busy("SSE", Busy(15, "cut"), 20).cure == "total"
 
 
 def test_how_a_request_arrived() -> None:
-    plain = {"http_version": "1.1", "peer": "a", "address": "a", "scheme": "http", "headers": {}}
+    plain = Echo(0, "1.1", peer="a", address="a", scheme="http")
     assert levels(judge_echo(plain, "HTTP/2", "http"))["forwarding"] == "unknown"
-    forwarded = {**plain, "headers": {"x-forwarded-for": "b"}, "trusted": False}
+    forwarded = msgspec.structs.replace(plain, headers={"x-forwarded-for": "b"})
     assert levels(judge_echo(forwarded, "HTTP/2", "http"))["forwarding"] == "problem"
-    trusted = {**forwarded, "trusted": True, "address": "b"}
+    trusted = msgspec.structs.replace(forwarded, trusted=True, address="b")
     assert levels(judge_echo(trusted, "HTTP/2", "http"))["forwarding"] == "ok"
     assert levels(judge_echo(trusted, "HTTP/2", "https"))["scheme"] == "problem"
 

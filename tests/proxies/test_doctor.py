@@ -8,8 +8,9 @@ import pytest
 
 from pushsvc.config import Web
 from pushsvc.core.limits import Pacing
-from pushsvc.doctor import Report, examine
-from pushsvc.doctor.report import as_text
+from pushsvc.doctor.examine import examine
+from pushsvc.doctor.findings import Report
+from pushsvc.doctor.text import as_text
 from pushsvc.doctor.way import Way
 from tests.proxies import SCALE
 from tests.proxies.proxy import PROXIES, Caddy, Envoy, HAProxy, Nginx, Proxy, Values

@@ -34,9 +34,9 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
       )}
       {freshness === 'cut' && cutSince !== null && <span>{formatAge(Date.now() - cutSince)}</span>}
       {transport !== null && (freshness === 'live' || freshness === 'stale') && (
-        <span class="transport" title="How the data comes">
+        <a class="transport" href="/doctor" title="How the data comes; examine the path">
           {TRANSPORTS[transport]}
-        </span>
+        </a>
       )}
       {freshness === 'live' && lag !== null && (
         <span class="lag" title="From the newest sample’s own time until it came here">
@@ -78,6 +78,7 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
             Try now
           </button>
         )}
+        <a href="/doctor">Examine the path</a>
       </div>
     );
   }

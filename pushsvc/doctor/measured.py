@@ -1,0 +1,77 @@
+"""What an examination measured. Times are seconds, of any one monotonic clock unless said."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+
+class Drip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the lines of a dripped answer arrived, counted from the request."""
+
+    arrived: tuple[float, ...]
+    sent_ms: tuple[int, ...]
+    """When the server says it sent them, Unix milliseconds."""
+    encoding: str = ""
+    """`Content-Encoding`, as it arrived."""
+    whole: bool = True
+    failure: str = ""
+    """Why it isn't whole; empty where it was only stopped."""
+
+
+class Quiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A connection on which nothing was sent for a while."""
+
+    asked: float
+    """Seconds of quiet that it was to survive."""
+    lived: float
+    """Seconds after which its end was seen, or at which it was given up."""
+    end: Literal["alive", "cut", "silent", "failed"]
+    """`silent`: nothing said that it was cut, but what was sent afterwards never came through."""
+    failure: str = ""
+
+
+class Busy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A connection that was never quiet."""
+
+    lasted: float
+    failure: str = ""
+    """What ended it before its time; empty where nothing did."""
+
+
+class Echo(msgspec.Struct, frozen=True):
+    """How a request arrived: the answer of `/v1/doctor/echo`."""
+
+    time_ms: int
+    http_version: str
+    peer: str = ""
+    trusted: bool = False
+    address: str = ""
+    scheme: str = ""
+    heartbeat: float = 15.0
+    headers: dict[str, str] = {}
+
+
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it."""
+
+    url: str
+    idle: Annotated[float, msgspec.Meta(gt=0)]
+    """Seconds of quiet up to which cuts were looked for."""
+    seconds: float
+    """How long it took."""
+    before: float
+    """Unix seconds when the echo was asked for, and when it had come."""
+    after: float
+    echo: Echo
+    headers: dict[str, str]
+    """Of the echo's answer, names in lower case."""
+    front: str
+    """HTTP's version at this end: `HTTP/2`."""
+    through: dict[str, str]
+    """By transport, why it did not get through; empty where it did."""
+    drip: Drip
+    quiet: dict[str, list[Quiet]]
+    """By kind of connection."""
+    busy: dict[str, Busy]

@@ -1,0 +1,3 @@
+import './doctor.css';
+
+export { Doctor } from './doctor.tsx';
