@@ -15,6 +15,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: ['chrome123', 'firefox120', 'safari17.5'],
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: [here('index.html'), here('doctor.html')] },
     assetsInlineLimit: 0,
   },
   server: {

@@ -43,19 +43,22 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.get("/")
     async def index() -> Response:
-        if not await logged_in(context):
-            return login_page(context.access.origins)
-        if assets:
-            return _serve("index.html")
-        return _labelled(Response(_ABSENT, content_type="text/html"))
+        return await page("index.html")
 
     @app.get("/doctor")
     async def doctor_page() -> Response:
-        return await index()
+        return await page("doctor.html")
 
     @app.get("/<path:name>")
     async def asset(name: str) -> Response:
         return _serve(name)
+
+    async def page(name: str) -> Response:
+        if not await logged_in(context):
+            return login_page(context.access.origins)
+        if assets:
+            return _serve(name)
+        return _labelled(Response(_ABSENT, content_type="text/html"))
 
     def _serve(name: str) -> Response:
         asset = assets.get(name)

@@ -4,7 +4,7 @@ import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ARTIFACTS, launch, open } from './browser.ts';
-import { Middlebox } from './middlebox.ts';
+import { type Interference, Middlebox } from './middlebox.ts';
 import { Server } from './server.ts';
 
 let browser: Browser;
@@ -43,24 +43,76 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
   });
 });
 
-test('a path that refuses WebSockets and keeps events to itself', async () => {
-  const middlebox = await Middlebox.start(server.url, { websocket: true, eventStream: true });
-  const { page, close } = await open(browser, `${middlebox.url}/doctor`, {
+/** The levels of findings, by code, behind a box that interferes. */
+async function through(
+  interference: Interference,
+  look: (page: Page) => Promise<void> = async () => {},
+): Promise<Record<string, string>> {
+  const middlebox = await Middlebox.start(server.url, interference);
+  const { page, failures, close } = await open(browser, `${middlebox.url}/doctor`, {
     viewport: { width: 390, height: 844 },
   });
-  const text = await examine(page);
-  expect(text).toContain('This path is not healthy');
-  expect(text).toMatch(/WebSocket: does not get through: .*before it opened/);
-  expect(text).toContain('SSE: does not get through: no first byte within 5 s');
-  expect(text).toContain('NDJSON: gets through');
-  expect(text).toContain('proxy_set_header Upgrade');
-  const overflow = await page.evaluate(
-    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  );
-  expect(overflow).toBe(0);
-  await page.screenshot({ path: `${ARTIFACTS}/doctor-phone.png`, fullPage: true });
+  await examine(page);
+  const levels = await page
+    .locator('.doctor li')
+    .evaluateAll((rows) =>
+      rows.map((row) => [(row as HTMLElement).dataset.code!, row.className] as const),
+    );
+  await look(page);
+  expect(failures).toEqual([]);
   await close();
   middlebox.stop();
+  return Object.fromEntries(levels);
+}
+
+describe('behind a box', () => {
+  test('that refuses WebSockets and cuts what is quiet, its own setting is told', async () => {
+    const levels = await through(
+      { websocket: true, idleMs: 2000, via: '1.1 haproxy' },
+      async (page) => {
+        expect(await page.locator('[data-code=http_stream_idle]').innerText()).toMatch(
+          /cut after 2\.\d s of quiet/,
+        );
+        expect(await page.locator('section h3').allInnerTexts()).toEqual(['HAProxy']);
+        expect(await page.locator('main').innerText()).toContain('timeout tunnel 1h');
+        const overflow = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        );
+        expect(overflow).toBe(0);
+        await page.screenshot({ path: `${ARTIFACTS}/doctor-phone.png`, fullPage: true });
+      },
+    );
+    expect(levels).toMatchObject({
+      websocket_through: 'problem',
+      http_stream_idle: 'problem',
+      http_stream_busy: 'ok',
+      sse_through: 'ok',
+      unbuffered: 'ok',
+    });
+    expect(levels).not.toHaveProperty('websocket_idle');
+  });
+
+  test('that opens WebSockets and passes nothing on, and keeps events to itself', async () => {
+    const levels = await through({ mute: true, eventStream: true }, async (page) => {
+      expect(await page.locator('[data-code=websocket_through]').innerText()).toContain(
+        'it opened, and no message came',
+      );
+      // No proxy names itself: those of the whole table that have such settings are offered.
+      expect(await page.locator('section h3').allInnerTexts()).toContain('nginx');
+    });
+    expect(levels).toMatchObject({ websocket_through: 'problem', sse_through: 'problem' });
+  });
+
+  test('that holds answers back until they are whole', async () => {
+    expect(await through({ holds: true })).toMatchObject({
+      buffered: 'problem',
+      sse_through: 'problem',
+      ndjson_through: 'problem',
+      long_poll_through: 'ok',
+      websocket_through: 'ok',
+      websocket_idle: 'ok',
+    });
+  });
 });
 
 test('can be stopped, and says so when there is nobody to ask', async () => {

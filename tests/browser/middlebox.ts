@@ -12,8 +12,14 @@ export interface Interference {
   mute?: boolean;
   /** Keeps event streams to itself: the client never sees a byte of them. */
   eventStream?: boolean;
+  /** Sends an answer on when it is whole. */
+  holds?: boolean;
   /** Sent with every answer. */
   policy?: string;
+  /** How it names itself in answers. */
+  via?: string;
+  /** Cuts what is quiet for so long. */
+  idleMs?: number;
 }
 
 export class Middlebox {
@@ -62,6 +68,7 @@ export class Middlebox {
 
   private pass(request: http.IncomingMessage, response: http.ServerResponse): void {
     const { hostname, port } = this.target;
+    request.socket.setTimeout(this.interference.idleMs ?? 0);
     const onward = http.request(
       { hostname, port, path: request.url, method: request.method, headers: request.headers },
       (answer) => {
@@ -72,12 +79,19 @@ export class Middlebox {
           answer.resume();
           return;
         }
-        const { policy } = this.interference;
+        const { policy, via } = this.interference;
         response.writeHead(answer.statusCode!, {
           ...answer.headers,
           ...(policy === undefined ? {} : { 'content-security-policy': policy }),
+          ...(via === undefined ? {} : { via }),
         });
-        answer.pipe(response);
+        if (this.interference.holds) {
+          const held: Buffer[] = [];
+          answer.on('data', (part: Buffer) => held.push(part));
+          answer.on('end', () => response.end(Buffer.concat(held)));
+        } else {
+          answer.pipe(response);
+        }
         answer.on('error', () => response.destroy());
       },
     );
@@ -101,6 +115,7 @@ export class Middlebox {
       );
       return;
     }
+    socket.setTimeout(this.interference.idleMs ?? 0, () => socket.destroy());
     const onward = net.connect(Number(this.target.port), this.target.hostname, () => {
       const headers = request.rawHeaders
         .map((value, index) => (index % 2 === 0 ? `${value}: ` : `${value}\r\n`))

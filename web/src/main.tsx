@@ -1,5 +1,5 @@
 // First of all: modules are evaluated in this order.
-import { dashboard, origin } from './begin.ts';
+import { dashboard } from './begin.ts';
 import 'uplot/dist/uPlot.min.css';
 import './style/page.css';
 import './style/header.css';
@@ -8,10 +8,5 @@ import { render } from 'preact';
 import { inspect } from './inspection.ts';
 import { Page } from './ui/page.tsx';
 
-const root = document.getElementById('page')!;
-if (dashboard !== null) {
-  render(<Page dashboard={dashboard} />, root);
-  window.__pushsvc = inspect(dashboard);
-} else {
-  void import('./doctor/index.ts').then(({ Doctor }) => render(<Doctor origin={origin} />, root));
-}
+render(<Page dashboard={dashboard} />, document.getElementById('page')!);
+window.__pushsvc = inspect(dashboard);

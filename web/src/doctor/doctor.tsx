@@ -138,7 +138,7 @@ function Findings({ report }: { report: Report }) {
         {findings.map(({ code, level, text }) => {
           const [path, word] = MARKS[level];
           return (
-            <li class={level} key={code}>
+            <li class={level} data-code={code} key={code}>
               <svg class="mark" viewBox="0 0 16 16" aria-hidden="true">
                 <path d={path} />
               </svg>

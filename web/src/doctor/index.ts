@@ -1,3 +1,0 @@
-import './doctor.css';
-
-export { Doctor } from './doctor.tsx';
