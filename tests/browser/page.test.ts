@@ -41,6 +41,33 @@ describe("on the demo's metrics", () => {
     await close();
   });
 
+  test('panels are collapsed and hidden, which the next visit keeps', async () => {
+    const { page, close } = await open(browser, demo.url);
+    await expectFreshness(page, 'Live');
+    const panel = page.locator('.panel', {
+      has: page.getByRole('heading', { name: 'node_load1', exact: true }),
+    });
+    await panel.scrollIntoViewIfNeeded();
+    await panel.locator('canvas').waitFor();
+    const count = await page.locator('.panel').count();
+    await page.getByRole('button', { name: 'Collapse node_load1', exact: true }).press('Enter');
+    await expect.poll(() => panel.locator('canvas').count()).toBe(0);
+    await page.getByRole('button', { name: 'Hide node_load5', exact: true }).press('Enter');
+    await expect.poll(() => page.locator('.panel').count()).toBe(count - 1);
+    expect(await page.getByRole('status').allInnerTexts()).toContain('1 hidden panel');
+
+    await page.reload();
+    await panel.waitFor();
+    await panel.scrollIntoViewIfNeeded();
+    expect(await page.locator('.panel').count()).toBe(count - 1);
+    expect(await panel.locator('canvas').count()).toBe(0);
+    await page.getByRole('button', { name: 'Show node_load5' }).press('Enter');
+    await page.getByRole('button', { name: 'Collapse node_load1', exact: true }).press('Enter');
+    await expect.poll(() => page.locator('.panel').count()).toBe(count);
+    await panel.locator('canvas').waitFor();
+    await close();
+  });
+
   test('a strict Content-Security-Policy forbids nothing that it needs', async () => {
     const middlebox = await Middlebox.start(demo.url, { policy: "default-src 'self'" });
     const { page, failures, close } = await open(browser, middlebox.url);

@@ -99,3 +99,19 @@ test('a search is words, or a selector as the stream takes it', () => {
   // One that isn't finished yet is looked for as words.
   expect(matching(all, 'heat{')).toEqual([]);
 });
+
+test('a search that finds nothing finds what is like it', () => {
+  const cpu = panelOf(series('node_cpu_seconds_total', 'a'));
+  const memory = panelOf(series('node_memory_bytes', 'a'));
+  const all = [memory, cpu];
+  const found = (filter: string) => matching(all, filter).map(({ name }) => name);
+  expect(found('memroy')).toEqual(['node_memory_bytes']);
+  expect(found('secnds')).toEqual(['node_cpu_seconds_total']);
+  expect(found('memoryy bytes')).toEqual(['node_memory_bytes']);
+  expect(found('ncpu')).toEqual(['node_cpu_seconds_total']);
+  expect(found('nmb')).toEqual(['node_memory_bytes']);
+  // What is meant exactly is not mixed with what is only like it.
+  expect(found('cpu')).toEqual(['node_cpu_seconds_total']);
+  expect(found('xyz')).toEqual([]);
+  expect(found('disk')).toEqual([]);
+});

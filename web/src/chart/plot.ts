@@ -177,7 +177,7 @@ export class Plot {
       context.globalAlpha = faded ? 0.04 : 0.22;
       fillBand(context, trace, frame);
       context.globalAlpha = faded ? FADED : 1;
-      if (this.filled || this.drawn.length === 1) {
+      if ((this.filled || this.drawn.length === 1) && line.times.length > 1) {
         context.globalAlpha *= 0.12;
         fillLine(context, trace, frame, zero);
         context.globalAlpha /= 0.12;

@@ -1,5 +1,6 @@
 import { useComputed } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
+import { hidden } from '../panels/arrangement.ts';
 import { matching } from '../panels/search.ts';
 import type { Panel } from '../store/panel.ts';
 import { EmptyState } from './empty.tsx';
@@ -40,12 +41,37 @@ function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Pa
       </section>
     );
   }
+  const seen = shown.filter(({ key }) => !hidden.has(key));
   return (
-    <div class="grid">
-      {shown.map((panel) => (
-        <PanelCard key={panel.key} panel={panel} dashboard={dashboard} />
+    <>
+      <div class="grid">
+        {seen.map((panel) => (
+          <PanelCard key={panel.key} panel={panel} dashboard={dashboard} />
+        ))}
+      </div>
+      <Hidden panels={shown.filter(({ key }) => hidden.has(key))} />
+    </>
+  );
+}
+
+/** What was hidden, for getting it back. */
+function Hidden({ panels }: { panels: readonly Panel[] }) {
+  return (
+    <section class="hidden" aria-label="Hidden panels">
+      <p role="status">
+        {panels.length > 0 && `${panels.length} hidden ${panels.length === 1 ? 'panel' : 'panels'}`}
+      </p>
+      {panels.map(({ key, name }) => (
+        <button type="button" key={key} onClick={() => hidden.toggle(key)}>
+          Show {name}
+        </button>
       ))}
-    </div>
+      {panels.length > 1 && (
+        <button type="button" onClick={() => hidden.clear()}>
+          Show all
+        </button>
+      )}
+    </section>
   );
 }
 

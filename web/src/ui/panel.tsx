@@ -3,6 +3,7 @@ import { useEffect, useId, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 import { type Format, formatOf } from '../format/units.ts';
+import { collapsed, hidden } from '../panels/arrangement.ts';
 import { Figures } from '../panels/figures.tsx';
 import type { Panel as Description } from '../panels/model.ts';
 import { isReadable, select } from '../panels/selection.ts';
@@ -57,15 +58,17 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
   const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
+  const folded = description === undefined && collapsed.has(panel.key);
   const format = formatOf(description?.unit ?? panel.unit, isRate(panel.kind));
   return (
-    <section ref={root} class="panel" aria-labelledby={title}>
+    <section ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
         <div class="title">
           <h3 id={title}>{description?.title ?? panel.name}</h3>
           {(kind === 'line' || kind === 'area') && (
             <Single panel={panel} dashboard={dashboard} format={format} />
           )}
+          {description === undefined && <Fold panel={panel} />}
         </div>
         <p class="about">
           <Silence panel={panel} dashboard={dashboard} />
@@ -82,7 +85,7 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
           {panel.help && <span title={panel.help}>{panel.help}</span>}
         </p>
       </header>
-      {panel.kind === 'state' ? (
+      {folded ? null : panel.kind === 'state' ? (
         <States panel={panel} dashboard={dashboard} />
       ) : (
         <>
@@ -120,6 +123,36 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
         </>
       )}
     </section>
+  );
+}
+
+/** Collapse a panel to its name, or hide it. */
+function Fold({ panel: { key, name } }: { panel: Panel }) {
+  const folded = collapsed.has(key);
+  return (
+    <span class="fold">
+      <button
+        type="button"
+        aria-expanded={!folded}
+        aria-label={`Collapse ${name}`}
+        title={folded ? 'Expand' : 'Collapse'}
+        onClick={() => collapsed.toggle(key)}
+      >
+        <svg viewBox="0 0 16 16" aria-hidden="true">
+          <path d={folded ? 'M6 4l4 4-4 4' : 'M4 6l4 4 4-4'} />
+        </svg>
+      </button>
+      <button
+        type="button"
+        aria-label={`Hide ${name}`}
+        title="Hide"
+        onClick={() => hidden.toggle(key)}
+      >
+        <svg viewBox="0 0 16 16" aria-hidden="true">
+          <path d="M4 4l8 8M12 4l-8 8" />
+        </svg>
+      </button>
+    </span>
   );
 }
 

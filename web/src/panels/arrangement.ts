@@ -1,0 +1,51 @@
+/** What a viewer has collapsed and hidden of the automatic page, kept in this browser. */
+
+import { type Signal, signal } from '@preact/signals';
+import { recall, remember } from '../settings.ts';
+
+/** Kept at the most: metrics come and go over the months. */
+const MOST = 1_000;
+
+/** Panels by key, as a set that survives the page. */
+export class Choice {
+  readonly keys: Signal<ReadonlySet<string>>;
+  private readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+    this.keys = signal(new Set(read(name)));
+  }
+
+  has(key: string): boolean {
+    return this.keys.value.has(key);
+  }
+
+  toggle(key: string): void {
+    const keys = new Set(this.keys.value);
+    if (!keys.delete(key)) {
+      keys.add(key);
+    }
+    this.keep(keys);
+  }
+
+  clear(): void {
+    this.keep(new Set());
+  }
+
+  private keep(keys: ReadonlySet<string>): void {
+    this.keys.value = keys;
+    remember(this.name, JSON.stringify([...keys].slice(-MOST)));
+  }
+}
+
+export const collapsed = new Choice('pushsvc.collapsed');
+export const hidden = new Choice('pushsvc.hidden');
+
+function read(name: string): string[] {
+  try {
+    const kept: unknown = JSON.parse(recall(name) ?? '[]');
+    return Array.isArray(kept) ? kept.filter((key) => typeof key === 'string') : [];
+  } catch {
+    return [];
+  }
+}
