@@ -41,7 +41,7 @@ describe("on the demo's metrics", () => {
     await close();
   });
 
-  test('panels are collapsed and hidden, which the next visit keeps', async () => {
+  test('panels are collapsed, hidden and read as tables, which the next visit keeps', async () => {
     const { page, close } = await open(browser, demo.url);
     await expectFreshness(page, 'Live');
     const panel = page.locator('.panel', {
@@ -56,8 +56,25 @@ describe("on the demo's metrics", () => {
     await expect.poll(() => page.locator('.panel').count()).toBe(count - 1);
     expect(await page.getByRole('status').allInnerTexts()).toContain('1 hidden panel');
 
+    const memory = page.locator('.panel', {
+      has: page.getByRole('heading', { name: 'node_memory_bytes', exact: true }),
+    });
+    await page.getByRole('button', { name: 'node_memory_bytes as a table' }).press('Enter');
+    expect(await memory.getByRole('columnheader').allInnerTexts()).toEqual([
+      'series',
+      'last',
+      'min',
+      'max',
+      'mean',
+    ]);
+    const row = memory.getByRole('row', { name: 'used' });
+    await expect.poll(() => row.getByRole('cell').allInnerTexts()).toHaveLength(4);
+    expect((await row.getByRole('cell').allInnerTexts())[3]).toMatch(/\d.*[MG]iB/);
+    expect(await memory.locator('canvas').count()).toBe(0);
+
     await page.reload();
     await panel.waitFor();
+    expect(await memory.getByRole('table').count()).toBe(1);
     await panel.scrollIntoViewIfNeeded();
     expect(await page.locator('.panel').count()).toBe(count - 1);
     expect(await panel.locator('canvas').count()).toBe(0);

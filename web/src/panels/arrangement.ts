@@ -1,4 +1,4 @@
-/** What a viewer has collapsed and hidden of the automatic page, kept in this browser. */
+/** How a viewer has arranged the automatic page, kept in this browser. */
 
 import { type Signal, signal } from '@preact/signals';
 import { recall, remember } from '../settings.ts';
@@ -40,6 +40,8 @@ export class Choice {
 
 export const collapsed = new Choice('pushsvc.collapsed');
 export const hidden = new Choice('pushsvc.hidden');
+/** Panels that are read as tables. */
+export const tabular = new Choice('pushsvc.tables');
 
 function read(name: string): string[] {
   try {

@@ -1,3 +1,4 @@
+import type { Signal } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import type { Panel as Group } from '../store/panel.ts';
@@ -13,11 +14,13 @@ interface FiguresProps {
   readonly description: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
+  /** Whether the panel is in sight: else the values may be old. */
+  readonly inSight: Signal<boolean>;
 }
 
 /** Values as text: large ones, gauges, or a table of them. */
-export function Figures({ panel, description, dashboard, format }: FiguresProps) {
-  const to = dashboard.now.value;
+export function Figures({ panel, description, dashboard, format, inSight }: FiguresProps) {
+  const to = inSight.value ? dashboard.now.value : dashboard.now.peek();
   const from = to - dashboard.windowMs.value;
   const { thresholds } = description;
   const shown = panel.members.slice(0, MOST_WRITTEN);

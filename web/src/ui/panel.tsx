@@ -3,7 +3,7 @@ import { useEffect, useId, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 import { type Format, formatOf } from '../format/units.ts';
-import { collapsed, hidden } from '../panels/arrangement.ts';
+import { collapsed, hidden, tabular } from '../panels/arrangement.ts';
 import { Figures } from '../panels/figures.tsx';
 import type { Panel as Description } from '../panels/model.ts';
 import { isReadable, select } from '../panels/selection.ts';
@@ -54,7 +54,7 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
     sight.observe(root.current!);
     return () => sight.disconnect();
   }, []);
-  const wanted = description?.kind ?? 'line';
+  const wanted = description?.kind ?? (tabular.has(panel.key) ? 'table' : 'line');
   const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
@@ -89,12 +89,13 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
         <States panel={panel} dashboard={dashboard} />
       ) : (
         <>
-          {description !== undefined && kind !== 'line' && kind !== 'area' && (
+          {kind !== 'line' && kind !== 'area' && (
             <Figures
               panel={panel}
               dashboard={dashboard}
               format={format}
-              description={description}
+              description={description ?? { id: panel.key, kind, select: panel.name }}
+              inSight={inSight}
             />
           )}
           {(kind === 'line' || kind === 'area' || kind === 'stat') && (
@@ -126,11 +127,24 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
   );
 }
 
-/** Collapse a panel to its name, or hide it. */
-function Fold({ panel: { key, name } }: { panel: Panel }) {
+/** Read a panel as a table, collapse it to its name, or hide it. */
+function Fold({ panel: { key, name, kind } }: { panel: Panel }) {
   const folded = collapsed.has(key);
   return (
     <span class="fold">
+      {kind !== 'state' && (
+        <button
+          type="button"
+          aria-pressed={tabular.has(key)}
+          aria-label={`${name} as a table`}
+          title="Last, lowest, highest and mean of each line in this window"
+          onClick={() => tabular.toggle(key)}
+        >
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path d="M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 3.5v9" />
+          </svg>
+        </button>
+      )}
       <button
         type="button"
         aria-expanded={!folded}
