@@ -72,6 +72,26 @@ test('a drag looks back, one with Shift zooms in, and 0 is live again', async ()
   await close();
 });
 
+test('any window can be written, and is kept', async () => {
+  const { page, close } = await open(browser, demo.url);
+  await one(page);
+  const own = page.getByRole('textbox', { name: /Another window/ });
+  await own.fill('nonsense');
+  await own.press('Enter');
+  expect(await own.evaluate((field: HTMLInputElement) => field.validationMessage)).toContain('20m');
+  await own.fill('7h');
+  await own.press('Enter');
+  expect(await own.evaluate((field: HTMLInputElement) => field.validity.valid)).toBe(false);
+  await own.fill('1h30m');
+  await own.press('Enter');
+  expect(await page.getByRole('radio', { checked: true }).count()).toBe(0);
+  await page.reload();
+  await expect.poll(() => own.inputValue()).toBe('1h30m');
+  await page.getByRole('radio', { name: '5m', exact: true }).check({ force: true });
+  await expect.poll(() => own.inputValue()).toBe('');
+  await close();
+});
+
 test('a sheet tells the keys, and the bar has room for all on a phone', async () => {
   const { page, close } = await open(browser, demo.url);
   await one(page);

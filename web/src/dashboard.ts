@@ -286,5 +286,5 @@ export class Dashboard {
 
 function rememberedWindow(): number | null {
   const ms = Number(recall('pushsvc.window'));
-  return WINDOWS.some((one) => one.ms === ms) ? ms : null;
+  return ms >= LEAST_WINDOW && ms <= FARTHEST ? ms : null;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { extentOf } from '../src/chart/extent.ts';
 import { multiples, roundStep, timeLabels, timeSplits } from '../src/chart/splits.ts';
-import { formatAge } from '../src/format/time.ts';
+import { formatAge, formatSpan } from '../src/format/time.ts';
 import { formatOf } from '../src/format/units.ts';
 
 const plain = (text: string): string => text.replaceAll('\u202f', ' ');
@@ -141,4 +141,14 @@ describe('the y-axis', () => {
       }
     }
   });
+});
+
+test('a span of time is written as it is read', () => {
+  expect([5_000, 90_000, 3_600_000, 5_400_000, 3_725_000].map(formatSpan)).toEqual([
+    '5s',
+    '1m30s',
+    '1h',
+    '1h30m',
+    '1h2m5s',
+  ]);
 });

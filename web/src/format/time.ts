@@ -12,6 +12,22 @@ export function formatAge(ms: number): string {
   return hours < 48 ? `${hours}\u202fh` : `${Math.floor(hours / 24)}\u202fd`;
 }
 
+/** A span of time as it is written in a query: `1h30m`. */
+export function formatSpan(ms: number): string {
+  let seconds = Math.max(1, Math.round(ms / 1000));
+  let text = '';
+  for (const [unit, length] of [
+    ['h', 3600],
+    ['m', 60],
+    ['s', 1],
+  ] as const) {
+    const count = Math.floor(seconds / length);
+    seconds -= count * length;
+    text += count > 0 ? `${count}${unit}` : '';
+  }
+  return text;
+}
+
 const clock = new Intl.DateTimeFormat('en-GB', {
   hour: '2-digit',
   minute: '2-digit',

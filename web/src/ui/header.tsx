@@ -1,5 +1,7 @@
+import { parseDuration } from '../client/index.ts';
 import type { Dashboard } from '../dashboard.ts';
-import { WINDOWS } from '../dashboard.ts';
+import { FARTHEST, LEAST_WINDOW, WINDOWS } from '../dashboard.ts';
+import { formatSpan } from '../format/time.ts';
 import { formatOf } from '../format/units.ts';
 import { chooseTheme, type Theme, theme } from '../theme.ts';
 import { Connection, Outage } from './connection.tsx';
@@ -90,7 +92,48 @@ function WindowChoice({ dashboard }: { dashboard: Dashboard }) {
           <span>{title}</span>
         </label>
       ))}
+      <OwnWindow dashboard={dashboard} />
     </fieldset>
+  );
+}
+
+/** Any other window, as one writes it. */
+function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
+  const ms = dashboard.windowMs.value;
+  const own = WINDOWS.every((one) => one.ms !== ms);
+  const choose = (field: HTMLInputElement): void => {
+    let wanted = Number.NaN;
+    try {
+      wanted = parseDuration(field.value.trim());
+    } catch {
+      // Said below, as is one that is too short or too long.
+    }
+    const good = wanted >= LEAST_WINDOW && wanted <= FARTHEST;
+    field.setCustomValidity(good ? '' : 'A span from 5s to 6h, such as 20m or 1h30m');
+    if (field.reportValidity()) {
+      dashboard.choose(wanted);
+    }
+  };
+  return (
+    <input
+      class={own ? 'own chosen' : 'own'}
+      type="text"
+      aria-label="Another window, such as 20m"
+      placeholder="20m"
+      size={5}
+      autocomplete="off"
+      spellcheck={false}
+      value={own ? formatSpan(ms) : ''}
+      onInput={(event) => event.currentTarget.setCustomValidity('')}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') {
+          choose(event.currentTarget);
+        } else if (event.key === 'Escape') {
+          event.currentTarget.setCustomValidity('');
+          event.currentTarget.value = own ? formatSpan(ms) : '';
+        }
+      }}
+    />
   );
 }
 
