@@ -5,6 +5,7 @@ from __future__ import annotations
 from quart_trio import QuartTrio
 
 from pushsvc.app import (
+    dashboards,
     guard,
     influx,
     login,
@@ -38,6 +39,7 @@ def create_app(context: Context) -> QuartTrio:
     )
     problems.install(app)
     producers = (samples, publish, otlp, remote_write, influx)
-    for module in (guard, producer, login, *producers, streams, lookup, watchers, ops, page):
+    reading = (streams, lookup, watchers, dashboards)
+    for module in (guard, producer, login, *producers, *reading, ops, page):
         module.install(app, context)
     return app
