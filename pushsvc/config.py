@@ -138,6 +138,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
+class Dashboards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where dashboards are kept."""
+
+    directory: str = ""
+    """Directory of those that are saved; nothing can be saved if empty."""
+    provisioned: str = ""
+    """Directory of those that come from elsewhere and are only read; none if empty."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, to standard error."""
 
@@ -157,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ingest: Ingest = Ingest()
     auth: Auth = Auth()
     web: Web = Web()
+    dashboards: Dashboards = Dashboards()
     log: Log = Log()
 
 

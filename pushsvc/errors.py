@@ -110,6 +110,23 @@ class Conflict(Problem):
     close_code = 1008
 
 
+class PreconditionFailed(Problem):
+    """What is there isn't what the request is about (RFC 9110 section 15.5.13); `etag` is the
+    present version, null if there is none."""
+
+    status = 412
+    title = "Precondition failed"
+    close_code = 1008
+
+
+class PreconditionRequired(Problem):
+    """The request must say which version it is about (RFC 6585 section 3)."""
+
+    status = 428
+    title = "Precondition required"
+    close_code = 1008
+
+
 class Rejected(Problem):
     """Readable, but against the data model or a limit; `index` or `line` says where."""
 

@@ -24,9 +24,10 @@ from pushsvc.app.front import Front
 from pushsvc.app.producer_connection import ProducerConnection
 from pushsvc.auth.leases import Leases
 from pushsvc.auth.mode import Lock, make_lock, run_key_file
-from pushsvc.config import Ingest, Settings
+from pushsvc.config import ConfigError, Dashboards, Ingest, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
+from pushsvc.dashboards.library import Library
 from pushsvc.drain import part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
@@ -62,6 +63,7 @@ async def run_service(
     limits, pacing = settings.limits, settings.stream
     where = settings.server
     lock = make_lock(settings)
+    library = await trio.to_thread.run_sync(open_library, settings.dashboards)
     certificate = None
     if where.certfile:
         certificate = Certificate(Path(where.certfile), Path(where.keyfile))
@@ -99,6 +101,7 @@ async def run_service(
         page=Path(str(resources.files("pushsvc") / "web")),
         access=lock.access,
         leases=leases,
+        dashboards=library,
     )
     app = create_app(context)
     try:
@@ -178,6 +181,19 @@ async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChann
             _log.error("the former certificate stays", error=str(error))
         else:
             _log.info("certificate reloaded")
+
+
+def open_library(where: Dashboards) -> Library:
+    """The dashboards, ready to be saved. Blocks; raises ConfigError where they can't be."""
+    library = Library(
+        Path(where.directory) if where.directory else None,
+        Path(where.provisioned) if where.provisioned else None,
+    )
+    try:
+        library.prepare()
+    except OSError as error:
+        raise ConfigError(f"dashboards.directory can't be used: {error}") from None
+    return library
 
 
 async def open_statsd(

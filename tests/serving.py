@@ -15,7 +15,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
-from pushsvc.config import Auth, Ingest, Server, Settings, Web
+from pushsvc.config import Auth, Dashboards, Ingest, Server, Settings, Web
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
 
@@ -171,6 +171,7 @@ async def serving(
     ingest: Ingest | None = None,
     auth: Auth | None = None,
     web: Web | None = None,
+    dashboards: Dashboards | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
     pacing = stream or Pacing()
@@ -181,6 +182,7 @@ async def serving(
         ingest=ingest or Ingest(),
         auth=auth or Auth(),
         web=web or Web(),
+        dashboards=dashboards or Dashboards(),
         stream=msgspec.structs.replace(pacing, detach=detach.get()),
     )
     drain = trio.Event()

@@ -25,6 +25,7 @@ from pushsvc.config import Server
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.dashboards.library import Library
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
@@ -77,6 +78,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             keep_alive=75.0,
             page=Path("/nonexistent"),
             access=access,
+            dashboards=Library(None, None),
             leases=Leases(access, hub, pipeline.hurry),
         )
         nursery.cancel_scope.cancel()

@@ -18,7 +18,7 @@ import pushsvc
 LAYERS = (
     ("errors",),
     ("core",),  # the product without I/O
-    ("address", "config", "journal", "log", "units"),
+    ("address", "config", "dashboards", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "transport"),
     ("door", "hypercorn_internals", "tls"),

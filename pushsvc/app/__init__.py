@@ -5,6 +5,7 @@ from __future__ import annotations
 from quart_trio import QuartTrio
 
 from pushsvc.app import (
+    dashboards,
     doctor,
     guard,
     influx,
@@ -39,17 +40,7 @@ def create_app(context: Context) -> QuartTrio:
     )
     problems.install(app)
     producers = (samples, publish, otlp, remote_write, influx)
-    for module in (
-        guard,
-        producer,
-        login,
-        *producers,
-        streams,
-        lookup,
-        watchers,
-        doctor,
-        ops,
-        page,
-    ):
+    reading = (streams, lookup, watchers, dashboards, doctor)
+    for module in (guard, producer, login, *producers, *reading, ops, page):
         module.install(app, context)
     return app

@@ -13,6 +13,7 @@ from pushsvc.auth.leases import Leases
 from pushsvc.core.allowance import Allowance
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
+from pushsvc.dashboards.library import Library
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
@@ -45,6 +46,8 @@ class Context:
     """The folder with the built page."""
     access: Access
     """Who may do what."""
+    dashboards: Library
+    """The dashboards that are kept."""
     leases: Leases
     """Whose the live streams are."""
 

@@ -34,12 +34,15 @@ NEEDS: Final = {
     "logout": Need.NOTHING,
     "influx_ping": Need.NOTHING,
     "influx_health": Need.NOTHING,
+    "dashboard_schema": Need.NOTHING,
     "plain": Need.NOTHING,  # it says that a WebSocket is wanted
     "publish": Need.WRITE,
     "tickets": Need.READ,
     "companion": Need.READ,
     "doctor_report": Need.READ,  # it changes nothing
     "doctor_page": Need.NOTHING,  # as the index
+    "save_dashboard": Need.OPERATOR,  # everybody is shown it
+    "delete_dashboard": Need.OPERATOR,
     "metrics": Need.OPERATOR,
     "subscribers": Need.OPERATOR,
 }

@@ -199,6 +199,17 @@ _SCHEMAS: dict[str, Any] = {
         "minItems": 2,
         "maxItems": 2,
     },
+    "DashboardEntry": _object(
+        {
+            "name": {"type": "string"},
+            "source": {"enum": ["saved", "provisioned"]},
+            "title": {"type": "string"},
+            "etag": {"type": "string"},
+            "modified": {"type": "integer", "description": "Unix milliseconds."},
+            "error": {"type": "string"},
+        },
+        ["name", "source"],
+    ),
     "Granted": _object(
         {
             "max_hz": {"type": "number"},
@@ -281,6 +292,13 @@ _KEY = _parameter(
     "The same key with the same body is applied once within five minutes, and gets the first "
     "answer. For batches, not for lines.",
     "header",
+)
+_NAME = _parameter("name", {"type": "string"}, "1 to 64 of a-z, 0-9 and -.", "path")
+_IF_MATCH = _parameter(
+    "If-Match", {"type": "string"}, "The ETag of the version that is replaced.", "header"
+)
+_IF_NONE_MATCH = _parameter(
+    "If-None-Match", {"type": "string"}, "*: only if there is none of this name.", "header"
 )
 _OTLP_TYPES = ("application/x-protobuf", "application/json")
 
@@ -601,6 +619,94 @@ _PATHS: dict[str, Any] = {
             },
         }
     },
+    "/v1/dashboards": {
+        "get": {
+            "summary": "List dashboards",
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "writable": {
+                                "type": "boolean",
+                                "description": "Whether any can be saved here.",
+                            },
+                            "dashboards": _array(_ref("DashboardEntry")),
+                        },
+                        ["writable", "dashboards"],
+                    ),
+                    "By name; a file that is no dashboard has an error in place of a title.",
+                ),
+                "400": _problem("A parameter can't be read."),
+                "503": _problem("The directory can't be read just now."),
+            },
+        }
+    },
+    "/v1/dashboards/schema.json": {
+        "get": {
+            "summary": "The JSON Schema of a dashboard",
+            "responses": {
+                "200": {
+                    "description": "Draft 2020-12.",
+                    "content": {"application/schema+json": {"schema": {"type": "object"}}},
+                }
+            },
+        }
+    },
+    "/v1/dashboards/{name}": {
+        "get": {
+            "summary": "Read a dashboard",
+            "parameters": [_NAME],
+            "responses": {
+                "200": _json({"type": "object"}, "As /v1/dashboards/schema.json; see ETag."),
+                "304": {"description": "It is as If-None-Match says."},
+                "400": _problem("A parameter or the name can't be read."),
+                "404": _problem("There is none, or its file is broken."),
+                "503": _problem("The directory can't be read just now."),
+            },
+        },
+        "put": {
+            "summary": "Save a dashboard",
+            "description": "For operators: it is what everybody is shown.",
+            "parameters": [_NAME, _IF_MATCH, _IF_NONE_MATCH],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            "responses": {
+                "200": _json(_ref("DashboardEntry"), "Replaced."),
+                "201": _json(_ref("DashboardEntry"), "Created."),
+                "400": _problem("The body, the name or a header can't be read."),
+                "403": _problem(
+                    "The token is not an operator's, the request comes from a page of another "
+                    "origin, the dashboard is provisioned, or nothing is saved here."
+                ),
+                "404": _problem("It was deleted as it was saved."),
+                "408": _problem("No byte of the body came for too long."),
+                "412": _problem("It was changed meanwhile: etag and modified are the present's."),
+                "413": _problem("Larger than 256 KiB."),
+                "415": _problem("Not JSON."),
+                "422": _problem("Not a dashboard, or there are too many."),
+                "428": _problem("Neither If-Match nor If-None-Match."),
+                "503": _problem("It can't be written just now."),
+            },
+        },
+        "delete": {
+            "summary": "Delete a dashboard",
+            "parameters": [_NAME, _IF_MATCH, _IF_NONE_MATCH],
+            "responses": {
+                "204": {"description": "Deleted."},
+                "400": _problem("The name or a header can't be read."),
+                "403": _problem(
+                    "The token is not an operator's, the request comes from a page of another "
+                    "origin, the dashboard is provisioned, or nothing is saved here."
+                ),
+                "404": _problem("There is none."),
+                "412": _problem("It was changed meanwhile."),
+                "428": _problem("Neither If-Match nor If-None-Match."),
+                "503": _problem("It can't be deleted just now."),
+            },
+        },
+    },
     "/v1/subscribers": {
         "get": {
             "summary": "Who is connected, the slowest first",
@@ -822,7 +928,7 @@ _PATHS: dict[str, Any] = {
 
 _OPEN: Final = (
     *("/livez", "/readyz", "/openapi.json", "/ping", "/health"),
-    *("/v1/login", "/v1/logout"),
+    *("/v1/login", "/v1/logout", "/v1/dashboards/schema.json"),
 )
 """Paths that ask for no token."""
 _OPERATORS: Final = ("/metrics", "/v1/subscribers")
@@ -866,7 +972,10 @@ def _lock(paths: dict[str, Any]) -> None:
             if reads and path not in _OPERATORS:
                 names.append("ticket")
             operation["security"] = [{name: []} for name in names]
-            what = "is not an operator's" if path in _OPERATORS else "doesn't grant this"
+            by_operator = path in _OPERATORS or method in ("put", "delete")
+            if by_operator and "session" not in names:
+                names.append("session")
+            what = "is not an operator's" if by_operator else "doesn't grant this"
             for status, text in (
                 ("400", "The token can't be read, or there are several."),
                 ("401", "No token, or one that isn't good (any more)."),

@@ -24,6 +24,14 @@ def settings_options(function: _Function) -> _Function:
             metavar="SECTION.KEY=VALUE",
             help="Any other setting; repeatable.",
         ),
+        click.option(
+            "--dashboards", metavar="DIRECTORY", help="Keep the dashboards that are saved here."
+        ),
+        click.option(
+            "--provisioned-dashboards",
+            metavar="DIRECTORY",
+            help="Show the dashboards in here, which can't be changed.",
+        ),
         click.option("--statsd", metavar="HOST:PORT", help="Take StatsD on this UDP socket."),
         click.option(
             "--insecure-no-auth",
@@ -55,6 +63,8 @@ def load_settings(
     certfile: str | None,
     keyfile: str | None,
     statsd: str | None,
+    dashboards: str | None,
+    provisioned_dashboards: str | None,
     log_level: str | None,
     log_format: str | None,
     insecure_no_auth: bool,
@@ -70,6 +80,8 @@ def load_settings(
             ("--certfile", "server.certfile", certfile),
             ("--keyfile", "server.keyfile", keyfile),
             ("--statsd", "ingest.statsd", statsd),
+            ("--dashboards", "dashboards.directory", dashboards),
+            ("--provisioned-dashboards", "dashboards.provisioned", provisioned_dashboards),
             ("--log-level", "log.level", log_level),
             ("--log-format", "log.format", log_format),
         )

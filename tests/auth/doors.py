@@ -108,6 +108,20 @@ def doors() -> list[Door]:
         ),
         Door("series", "series", "read", _http(get, "/v1/series")),
         Door("history", "history", "read", _http(get, "/v1/history")),
+        Door("dashboards", "dashboards", "read", _http(get, "/v1/dashboards")),
+        Door("dashboard", "dashboard", "read", _http(get, "/v1/dashboards/none", good=404)),
+        Door(
+            "saving a dashboard",
+            "save_dashboard",
+            "operator",
+            _http("PUT", "/v1/dashboards/none", good=428),
+        ),
+        Door(
+            "deleting a dashboard",
+            "delete_dashboard",
+            "operator",
+            _http("DELETE", "/v1/dashboards/none", good=428),
+        ),
         Door("ticket", "tickets", "read", _http(post, "/v1/tickets")),
         Door("subscribers", "subscribers", "operator", _http(get, "/v1/subscribers")),
         Door("metrics", "metrics", "operator", _http(get, "/metrics")),
@@ -149,7 +163,7 @@ def doors() -> list[Door]:
 OPEN = frozenset(
     (
         *("livez", "readyz", "openapi", "index", "asset", "login", "logout"),
-        *("influx_ping", "influx_health", "plain", "doctor_page"),
+        *("influx_ping", "influx_health", "plain", "doctor_page", "dashboard_schema"),
     )
 )
 """Endpoints that are meant to be open: probes, the page and what says how to come in."""

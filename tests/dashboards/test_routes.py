@@ -1,0 +1,76 @@
+"""Dashboards over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pushsvc.config import ConfigError, Dashboards, Settings
+from pushsvc.service import open_library
+from tests.serving import serving
+from tests.test_openapi import check
+
+DASHBOARD: dict[str, Any] = {
+    "title": "Hosts",
+    "panels": [{"id": "a", "kind": "line", "select": "up"}],
+}
+ONE = "/v1/dashboards/{name}"
+
+
+async def test_save_read_replace_delete(tmp_path: Path) -> None:
+    async with serving(dashboards=Dashboards(directory=str(tmp_path))) as served:
+        http, url = served.http, "/v1/dashboards/hosts"
+        made = await http.put(url, json=DASHBOARD, headers={"If-None-Match": "*"})
+        assert made.status_code == 201
+        check(ONE, "put", 201, "application/json", made.json())
+        got = await http.get(url)
+        assert got.json() == DASHBOARD
+        etag = got.headers["etag"]
+        assert etag == made.headers["etag"] == made.json()["etag"]
+        assert (await http.get(url, headers={"If-None-Match": etag})).status_code == 304
+        changed = {**DASHBOARD, "title": "All hosts"}
+        put = await http.put(url, json=changed, headers={"If-Match": etag})
+        assert put.status_code == 200
+        late = await http.put(url, json=DASHBOARD, headers={"If-Match": etag})
+        assert (late.status_code, late.json()["etag"]) == (412, put.headers["etag"])
+        check(ONE, "put", 412, "application/problem+json", late.json())
+        listed = (await http.get("/v1/dashboards")).json()
+        check("/v1/dashboards", "get", 200, "application/json", listed)
+        assert listed["writable"] is True
+        assert [one["title"] for one in listed["dashboards"]] == ["All hosts"]
+        assert (await http.delete(url)).status_code == 428
+        gone = await http.delete(url, headers={"If-Match": put.headers["etag"]})
+        assert gone.status_code == 204
+        assert (await http.get(url)).status_code == 404
+
+
+async def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
+    new = {"If-None-Match": "*"}
+    async with serving(dashboards=Dashboards(directory=str(tmp_path))) as served:
+        for name, body, headers, status in (
+            ("a", b"{}", {}, 415),
+            ("a", b"{", {"Content-Type": "application/json"}, 400),
+            ("a", b"{}", {"Content-Type": "application/json"}, 422),
+            ("A", b"{}", {"Content-Type": "application/json"}, 400),
+            ("a", b" " * 300_000, {"Content-Type": "application/json"}, 413),
+        ):
+            url = f"/v1/dashboards/{name}"
+            refused = await served.http.put(url, content=body, headers={**new, **headers})
+            assert refused.status_code == status
+            check(ONE, "put", status, "application/problem+json", refused.json())
+        assert (await served.http.get("/v1/dashboards")).json()["dashboards"] == []
+    async with serving() as served:
+        off = await served.http.put("/v1/dashboards/a", json=DASHBOARD, headers=new)
+        assert (off.status_code, off.json()["code"]) == (403, "saving_off")
+        assert (await served.http.get("/v1/dashboards")).json()["writable"] is False
+        described = await served.http.get("/v1/dashboards/schema.json")
+        assert described.json()["title"] == "A dashboard of pushsvc"
+
+
+def test_a_directory_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigError, match=r"dashboards\.directory"):
+        open_library(Settings(dashboards=Dashboards(directory=str(file / "x"))).dashboards)
