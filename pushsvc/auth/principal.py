@@ -20,7 +20,8 @@ class Grants(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     operator: bool = False
-    """May look at `/metrics` and `/v1/subscribers`, which tell of everyone."""
+    """May look at `/metrics` and `/v1/subscribers`, which tell of everyone, and save dashboards,
+    which everyone is shown."""
 
 
 class Principal(msgspec.Struct, frozen=True, eq=False):

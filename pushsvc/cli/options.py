@@ -118,7 +118,11 @@ token_option = click.option(
 def grant_options(function: _Function) -> _Function:
     """What a key or token grants."""
     for option in (
-        click.option("--operator", is_flag=True, help="May see /metrics and /v1/subscribers."),
+        click.option(
+            "--operator",
+            is_flag=True,
+            help="May see /metrics and /v1/subscribers, and save dashboards.",
+        ),
         click.option(
             "--write",
             multiple=True,

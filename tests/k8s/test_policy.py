@@ -15,6 +15,7 @@ from pushsvc.app import create_app
 from pushsvc.cli import main
 from pushsvc.config import ConfigError, Settings, load
 from pushsvc.core.limits import Pacing
+from pushsvc.dashboards.model import check_name, read
 from tests.k8s.manifests import BUILDS, FRONTS, K8S, Object, built, container, of_kind, one
 from tests.serving import serving
 from tests.test_hazards import context
@@ -359,6 +360,18 @@ class TestConfiguration:
         assert ended.value.code == 0
         shown = tomllib.loads(capsys.readouterr().out)
         assert shown["server"]["host"] == "0.0.0.0"  # not only the pod's own loopback
+
+    def test_its_dashboards_are_mounted_and_can_be_read(self) -> None:
+        data = one(built("base"), "ConfigMap", "pushsvc-provisioned-dashboards")["data"]
+        configured = tomllib.loads(one(built("base"), "ConfigMap")["data"]["pushsvc.toml"])
+        mounted = mounts_path(container(built("base")), "dashboards")
+        assert configured["dashboards"] == {"provisioned": mounted}
+        # A mount inside another read-only one would have no directory to be mounted on.
+        others = [m["mountPath"] for m in container(built("base"))["volumeMounts"]]
+        assert not any(mounted.startswith(f"{other}/") for other in others)
+        for name, text in data.items():
+            check_name(name.removesuffix(".json"))
+            read(text.encode())
 
     def test_changing_it_rolls_out(self) -> None:
         name = one(built("base"), "ConfigMap")["metadata"]["name"]
