@@ -41,6 +41,7 @@ NEEDS: Final = {
     "companion": Need.READ,
     "doctor_report": Need.READ,  # it changes nothing
     "doctor_page": Need.NOTHING,  # as the index
+    "dashboard_page": Need.NOTHING,
     "save_dashboard": Need.OPERATOR,  # everybody is shown it
     "delete_dashboard": Need.OPERATOR,
     "metrics": Need.OPERATOR,

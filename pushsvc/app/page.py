@@ -45,6 +45,10 @@ def install(app: QuartTrio, context: Context) -> None:
     async def index() -> Response:
         return await page("index.html")
 
+    @app.get("/d/<name>")
+    async def dashboard_page(name: str) -> Response:  # noqa: ARG001 - the page reads it
+        return await page("index.html")
+
     @app.get("/doctor")
     async def doctor_page() -> Response:
         return await page("doctor.html")

@@ -163,7 +163,8 @@ def doors() -> list[Door]:
 OPEN = frozenset(
     (
         *("livez", "readyz", "openapi", "index", "asset", "login", "logout"),
-        *("influx_ping", "influx_health", "plain", "doctor_page", "dashboard_schema"),
+        *("influx_ping", "influx_health", "plain", "doctor_page", "dashboard_page"),
+        "dashboard_schema",
     )
 )
 """Endpoints that are meant to be open: probes, the page and what says how to come in."""

@@ -201,11 +201,16 @@ export class Dashboard {
     }
   }
 
-  /** Show another window. What is missing of it is asked of the server's history. */
-  choose(windowMs: number): void {
+  /**
+   * Show another window, and keep that choice unless it is somebody else's. What is missing of it is
+   * asked of the server's history.
+   */
+  choose(windowMs: number, keep = true): void {
     this.fitting = false;
     this.windowMs.value = windowMs;
-    remember('pushsvc.window', String(windowMs));
+    if (keep) {
+      remember('pushsvc.window', String(windowMs));
+    }
     this.painter.dirtyAll();
     const back = this.liveEdge - this.edge;
     if (windowMs + back > this.loadedMs) {

@@ -4,9 +4,13 @@ import 'uplot/dist/uPlot.min.css';
 import './style/page.css';
 import './style/header.css';
 import './style/panel.css';
+import './style/board.css';
 import { render } from 'preact';
+import { read } from './dashboards/address.ts';
 import { inspect } from './inspection.ts';
 import { Page } from './ui/page.tsx';
 
-render(<Page dashboard={dashboard} />, document.getElementById('page')!);
+const address = read(location);
+document.body.classList.toggle('embedded', address.panel !== null);
+render(<Page dashboard={dashboard} address={address} />, document.getElementById('page')!);
 window.__pushsvc = inspect(dashboard);

@@ -97,9 +97,14 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
 /** A threshold that was reached: a shape and a word beside the colour. */
 function Mark({ threshold }: { threshold: Threshold | null }) {
   return threshold === null ? null : (
-    <span class={`mark ${threshold.level}`} role="img" aria-label={threshold.level}>
-      {threshold.level === 'critical' ? '◆' : '▲'}
-    </span>
+    <svg
+      class={`mark ${threshold.level}`}
+      viewBox="0 0 16 16"
+      role="img"
+      aria-label={threshold.level}
+    >
+      <path d={threshold.level === 'critical' ? 'M8 1l7 7-7 7-7-7z' : 'M8 2l7 12H1z'} />
+    </svg>
   );
 }
 

@@ -1,6 +1,7 @@
 import { parseDuration } from '../client/index.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { FARTHEST, LEAST_WINDOW, WINDOWS } from '../dashboard.ts';
+import { Menu } from '../dashboards/menu.tsx';
 import { formatSpan } from '../format/time.ts';
 import { formatOf } from '../format/units.ts';
 import { chooseTheme, type Theme, theme } from '../theme.ts';
@@ -12,7 +13,7 @@ const THEMES: readonly { readonly value: Theme; readonly title: string }[] = [
   { value: 'dark', title: 'Dark' },
 ];
 
-export function Header({ dashboard }: { dashboard: Dashboard }) {
+export function Header({ dashboard, name }: { dashboard: Dashboard; name: string | null }) {
   return (
     <header class="bar">
       <div class="identity">
@@ -24,7 +25,8 @@ export function Header({ dashboard }: { dashboard: Dashboard }) {
         <Figures dashboard={dashboard} />
       </div>
       <div class="controls">
-        <Filter dashboard={dashboard} />
+        <Menu name={name} />
+        {name === null && <Filter dashboard={dashboard} />}
         <WindowChoice dashboard={dashboard} />
         <Hold dashboard={dashboard} />
         <ThemeChoice />

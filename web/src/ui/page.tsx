@@ -1,5 +1,7 @@
 import { useComputed } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
+import type { Address } from '../dashboards/address.ts';
+import { Board } from '../dashboards/board.tsx';
 import { hidden } from '../panels/arrangement.ts';
 import { matching } from '../panels/search.ts';
 import type { Panel } from '../store/panel.ts';
@@ -8,16 +10,27 @@ import { Header } from './header.tsx';
 import { Keys } from './keys.tsx';
 import { PanelCard } from './panel.tsx';
 
-/** The whole page. */
-export function Page({ dashboard }: { dashboard: Dashboard }) {
+interface PageProps {
+  readonly dashboard: Dashboard;
+  readonly address: Address;
+}
+
+/** The whole page: all metrics, or a dashboard that is kept. */
+export function Page({ dashboard, address }: PageProps) {
   const shown = useComputed(() => matching(dashboard.panels.value, dashboard.filter.value));
   return (
     <>
-      <Header dashboard={dashboard} />
+      {!address.kiosk && <Header dashboard={dashboard} name={address.name} />}
       <Keys dashboard={dashboard} />
       <main>
-        <h2 class="unseen">Panels</h2>
-        <Panels dashboard={dashboard} shown={shown.value} />
+        {address.name === null ? (
+          <>
+            <h2 class="unseen">Panels</h2>
+            <Panels dashboard={dashboard} shown={shown.value} />
+          </>
+        ) : (
+          <Board dashboard={dashboard} address={address} />
+        )}
       </main>
     </>
   );

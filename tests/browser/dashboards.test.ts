@@ -1,0 +1,155 @@
+/** Dashboards that are kept: shown where they were put, by a URL that says all of it. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ARTIFACTS, expectFreshness, launch, open } from './browser.ts';
+import { Server } from './server.ts';
+
+const WORKLOADS = {
+  title: 'Workloads',
+  description: 'By namespace.',
+  window: '5m',
+  variables: [{ name: 'namespace', label: 'namespace', select: 'pod_cpu' }],
+  panels: [
+    {
+      id: 'cpu',
+      title: 'CPU',
+      kind: 'line',
+      select: 'pod_cpu{namespace="$namespace"}',
+      grid: { x: 0, y: 0, w: 8, h: 4 },
+    },
+    {
+      id: 'now',
+      title: 'CPU now',
+      kind: 'gauge',
+      select: 'pod_cpu{namespace=~"$namespace"}',
+      max: 2,
+      thresholds: [{ at: 1, level: 'warning' }],
+      grid: { x: 8, y: 0, w: 4, h: 4 },
+    },
+    {
+      id: 'all',
+      title: 'All of them',
+      kind: 'table',
+      select: 'pod_cpu',
+      grid: { x: 0, y: 4, w: 12, h: 3 },
+    },
+  ],
+};
+
+let browser: Browser;
+let server: Server;
+let publishing: ReturnType<typeof setInterval>;
+const folder = mkdtempSync(join(tmpdir(), 'pushsvc-dashboards-'));
+beforeAll(async () => {
+  writeFileSync(join(folder, 'workloads.json'), JSON.stringify(WORKLOADS));
+  writeFileSync(join(folder, 'broken.json'), '{"title": 1}');
+  [browser, server] = await Promise.all([
+    launch(),
+    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_PROVISIONED: folder }),
+  ]);
+  const pods = [
+    ['shop', 'cart', 0.4],
+    ['shop', 'web', 1.2],
+    ['kube-system', 'dns', 0.1],
+  ] as const;
+  const publish = () =>
+    server.publish(
+      ...pods.map(([namespace, pod, value]) => ({
+        name: 'pod_cpu',
+        labels: { namespace, pod },
+        value: value + 0.05 * Math.sin(Date.now() / 3000),
+      })),
+    );
+  await publish();
+  publishing = setInterval(() => void publish().catch(() => {}), 500);
+});
+afterAll(async () => {
+  clearInterval(publishing);
+  await Server.stopAll();
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
+  test('panels are where they were put, and a variable chooses what they show', async () => {
+    const { page, failures, close } = await open(browser, server.url, {
+      colorScheme,
+      viewport: { width: 1440, height: 900 },
+    });
+    await expectFreshness(page, 'Live');
+    await page.getByLabel('Dashboard').selectOption('Workloads');
+    await page.waitForURL(/\/d\/workloads/);
+    await page.getByRole('heading', { name: 'Workloads', exact: true }).waitFor();
+    // One that is broken is not offered.
+    expect(await page.getByLabel('Dashboard').locator('option').allInnerTexts()).toEqual([
+      'All metrics',
+      'Workloads',
+    ]);
+    const namespace = page.getByLabel('namespace');
+    await expect.poll(() => namespace.inputValue()).toBe('kube-system');
+    await namespace.selectOption('shop');
+    expect(new URL(page.url()).searchParams.get('var-namespace')).toBe('shop');
+    const panel = (name: string) => page.getByRole('region', { name, exact: true });
+    await expect.poll(() => panel('CPU now').getByRole('listitem').count()).toBe(2);
+    expect(await panel('CPU now').getByRole('img', { name: 'warning' }).count()).toBe(1);
+    await expect.poll(() => panel('All of them').getByRole('row').count()).toBe(4);
+    await panel('CPU').locator('canvas').waitFor();
+    expect(await page.getByRole('radio', { name: '5m', exact: true }).isChecked()).toBe(true);
+    const [cpu, now] = await Promise.all([
+      panel('CPU').boundingBox(),
+      panel('CPU now').boundingBox(),
+    ]);
+    expect(cpu!.y).toBe(now!.y);
+    expect(cpu!.width / now!.width).toBeGreaterThan(1.8);
+    expect(failures).toEqual([]);
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+    await page.waitForTimeout(1500);
+    await page.screenshot({ path: `${ARTIFACTS}/dashboard-${colorScheme}.png` });
+    await close();
+  });
+});
+
+test('a link keeps the window and the choice; kiosk and one panel have nothing around them', async () => {
+  const { page, close } = await open(
+    browser,
+    `${server.url}/d/workloads?window=1m&var-namespace=shop`,
+  );
+  const link = page.getByRole('link', { name: 'Link to this view' });
+  await link.waitFor();
+  await page.getByRole('radio', { name: '15m', exact: true }).check({ force: true });
+  await expect
+    .poll(() => link.getAttribute('href'))
+    .toBe('/d/workloads?window=15m&var-namespace=shop');
+  await page.getByRole('link', { name: 'Kiosk' }).click();
+  await page.getByRole('heading', { name: 'Workloads' }).waitFor();
+  expect(await page.getByRole('banner').count()).toBe(0);
+  expect(await page.getByLabel('namespace').inputValue()).toBe('shop');
+  await page.goto(`${server.url}/d/workloads?panel=cpu&var-namespace=shop`);
+  const panel = page.getByRole('region', { name: 'CPU', exact: true });
+  await panel.locator('canvas').waitFor();
+  expect(await page.locator('.panel').count()).toBe(1);
+  const { width, height } = (await panel.boundingBox())!;
+  expect([width, height]).toEqual([page.viewportSize()!.width, page.viewportSize()!.height]);
+  await page.screenshot({ path: `${ARTIFACTS}/dashboard-embedded.png` });
+  await close();
+});
+
+test('what isn’t there is said, and a phone has one panel under the other', async () => {
+  const { page, close } = await open(browser, `${server.url}/d/nothing`);
+  await page.getByRole('alert').filter({ hasText: 'nothing' }).waitFor();
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto(`${server.url}/d/workloads`);
+  await page.getByRole('region', { name: 'CPU', exact: true }).locator('canvas').waitFor();
+  const overflow = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  expect(overflow).toBe(0);
+  await page.screenshot({ path: `${ARTIFACTS}/dashboard-phone.png`, fullPage: true });
+  await close();
+});

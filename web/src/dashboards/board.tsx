@@ -1,0 +1,155 @@
+import { useComputed, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { parseDuration } from '../client/index.ts';
+import { read as readSelector } from '../client/selector.ts';
+import type { Dashboard } from '../dashboard.ts';
+import { formatSpan } from '../format/time.ts';
+import type { Panel } from '../panels/model.ts';
+import { PanelView } from '../ui/panel.tsx';
+import { type Address, write } from './address.ts';
+import { fillIn, type Kept, load, type Variable, valuesOf } from './model.ts';
+
+interface BoardProps {
+  readonly dashboard: Dashboard;
+  readonly address: Address;
+}
+
+/** A dashboard that is kept: its panels where they were put. */
+export function Board({ dashboard, address }: BoardProps) {
+  const kept = useSignal<Kept | null>(null);
+  const failure = useSignal('');
+  const values = useSignal(address.values);
+  useEffect(() => {
+    load(new URL('/', location.href), address.name!).then(
+      (found) => {
+        kept.value = found;
+        document.title = `${found.title} · pushsvc`;
+        const window = address.window ?? found.window;
+        if (window !== undefined) {
+          show(dashboard, window);
+        }
+      },
+      (error) => {
+        failure.value = (error as Error).message;
+      },
+    );
+  }, [address.name]);
+  if (failure.value !== '') {
+    return (
+      <section class="message">
+        <h3>This dashboard can’t be shown</h3>
+        <p role="alert">{failure.value}</p>
+        <p>
+          <a href="/">All metrics</a>
+        </p>
+      </section>
+    );
+  }
+  if (kept.value === null) {
+    return <p role="status">Loading…</p>;
+  }
+  const { title, description, variables = [], panels } = kept.value;
+  const shown = address.panel === null ? panels : panels.filter(({ id }) => id === address.panel);
+  const here = (): Address => ({
+    ...address,
+    window: formatSpan(dashboard.windowMs.value),
+    values: values.value,
+  });
+  return (
+    <section class={address.panel === null ? 'board' : 'board alone'} aria-label={title}>
+      {address.panel === null && (
+        <header>
+          <h2>{title}</h2>
+          {description && <p>{description}</p>}
+          {variables.map((variable) => (
+            <Choice
+              key={variable.name}
+              variable={variable}
+              dashboard={dashboard}
+              value={values.value[variable.name]}
+              onChange={(value) => {
+                values.value = { ...values.value, [variable.name]: value };
+                history.replaceState(null, '', write(here()));
+              }}
+            />
+          ))}
+          {!address.kiosk && (
+            <p class="ways">
+              <a href={write(here())}>Link to this view</a>{' '}
+              <a href={write({ ...here(), kiosk: true })}>Kiosk</a>
+            </p>
+          )}
+        </header>
+      )}
+      {shown.length === 0 && <p role="alert">There is no panel {address.panel} on it.</p>}
+      <div class="cells">
+        {shown.map((panel) => (
+          <Cell key={panel.id} panel={panel} dashboard={dashboard} values={values.value} />
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function Cell({
+  panel,
+  dashboard,
+  values,
+}: {
+  panel: Panel;
+  dashboard: Dashboard;
+  values: Readonly<Record<string, string>>;
+}) {
+  const { grid } = panel;
+  const place =
+    grid === undefined
+      ? {}
+      : { '--x': grid.x + 1, '--y': grid.y + 1, '--w': grid.w, '--h': grid.h };
+  return (
+    <div class={grid === undefined ? 'cell' : 'cell placed'} style={place}>
+      <PanelView panel={{ ...panel, select: fillIn(panel.select, values) }} dashboard={dashboard} />
+    </div>
+  );
+}
+
+interface ChoiceProps {
+  readonly variable: Variable;
+  readonly dashboard: Dashboard;
+  readonly value: string | undefined;
+  readonly onChange: (value: string) => void;
+}
+
+/** What a variable stands for; the first of its values until somebody chooses. */
+function Choice({ variable, dashboard, value, onChange }: ChoiceProps) {
+  const found = useComputed(() => {
+    const matches = readSelector(variable.select);
+    return matches === null ? [] : valuesOf(variable, dashboard.panels.value, matches);
+  });
+  const [first] = found.value;
+  useEffect(() => {
+    if (value === undefined && first !== undefined) {
+      onChange(first);
+    }
+  }, [value, first]);
+  const options = value === undefined || found.value.includes(value) ? [] : [value];
+  return (
+    <label class="variable">
+      {variable.name}{' '}
+      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+        {[...options, ...found.value].map((one) => (
+          <option key={one} value={one}>
+            {one}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function show(dashboard: Dashboard, window: string): void {
+  try {
+    dashboard.choose(parseDuration(window), false);
+  } catch {
+    // A window in the URL that is none: the usual one then.
+  }
+}

@@ -1,0 +1,90 @@
+/** Dashboards as the service keeps them: `GET /v1/dashboards/schema.json`. */
+
+import type { Panel } from '../panels/model.ts';
+import type { Panel as Group } from '../store/panel.ts';
+
+export interface Variable {
+  readonly name: string;
+  /** Its values are those of this label, */
+  readonly label: string;
+  /** among the series of this selector. */
+  readonly select: string;
+}
+
+export interface Kept {
+  readonly title: string;
+  readonly description?: string;
+  /** How much of the past is shown at first. */
+  readonly window?: string;
+  readonly variables?: readonly Variable[];
+  readonly panels: readonly Panel[];
+}
+
+/** One of the listing; `error` where its file is none. */
+export interface Entry {
+  readonly name: string;
+  readonly source: 'saved' | 'provisioned';
+  readonly title?: string;
+  readonly error?: string;
+}
+
+async function get<T>(url: URL): Promise<T> {
+  const response = await fetch(url, { headers: { Accept: 'application/json' }, cache: 'no-cache' });
+  const body = (await response.json()) as T & { detail?: string };
+  if (!response.ok) {
+    throw new Error(body.detail ?? `the server answered ${response.status}`);
+  }
+  return body;
+}
+
+/** Those that can be shown. Throws an Error that says why not. */
+export async function list(origin: URL): Promise<readonly Entry[]> {
+  const { dashboards } = await get<{ dashboards: readonly Entry[] }>(
+    new URL('v1/dashboards', origin),
+  );
+  return dashboards.filter(({ error }) => error === undefined);
+}
+
+/** Throws an Error that says why not. */
+export function load(origin: URL, name: string): Promise<Kept> {
+  return get(new URL(`v1/dashboards/${encodeURIComponent(name)}`, origin));
+}
+
+/** What a variable can stand for, in the order people count in; of the series that are there. */
+export function valuesOf(
+  variable: Variable,
+  panels: readonly Group[],
+  matches: (name: string, labels: Readonly<Record<string, string>>) => boolean,
+): string[] {
+  const values = new Set<string>();
+  for (const { members } of panels) {
+    for (const { series } of members) {
+      const value = series.labels[variable.label];
+      if (value !== undefined && matches(series.name, series.labels)) {
+        values.add(value);
+      }
+    }
+  }
+  return [...values].sort(new Intl.Collator('en', { numeric: true }).compare);
+}
+
+/**
+ * A selector with `$name` filled in within its quotes. A value is text: where a matcher takes a
+ * regular expression, it means just itself.
+ */
+export function fillIn(selector: string, values: Readonly<Record<string, string>>): string {
+  return selector.replace(
+    /(=~|!~|=|!=)(\s*)"((?:[^"\\]|\\.)*)"/g,
+    (_, operator: string, space: string, text: string) => {
+      const filled = text.replace(/\$([A-Za-z_]\w*)/g, (whole, name: string) => {
+        const value = values[name];
+        if (value === undefined) {
+          return whole;
+        }
+        const meant = operator.endsWith('~') ? value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : value;
+        return meant.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
+      });
+      return `${operator}${space}"${filled}"`;
+    },
+  );
+}
