@@ -22,7 +22,9 @@ K8S = ROOT / "k8s"
 
 COMPONENTS = tuple(sorted(path.parent.name for path in K8S.glob("components/*/kustomization.yaml")))
 OVERLAYS = tuple(sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml")))
-FRONTS = tuple(name for name in COMPONENTS if name not in ("ingress", "prometheus", "tls"))
+FRONTS = tuple(
+    name for name in COMPONENTS if name not in ("ingress", "prometheus", "tls", "valkey")
+)
 """The components of which one is chosen: what stands in front of the service."""
 BUILDS = (
     "base",

@@ -270,8 +270,8 @@ class TestReferences:
                 assert [b["port"] for b in rule["backendRefs"]] == [port["port"]]
         for each in of_kind(objects, "PodMonitor"):
             assert [e["port"] for e in each["spec"]["podMetricsEndpoints"]] == ["http"]
-        for each in of_kind(objects, "NetworkPolicy"):
-            assert each["spec"]["ingress"] == [{"ports": [{"port": "http"}]}]
+        policy = one(objects, "NetworkPolicy")["spec"]
+        assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
         for kind, path_to in (
             ("BackendConfig", ("healthCheck",)),
             ("HealthCheckPolicy", ("default", "config", "httpHealthCheck")),
@@ -385,6 +385,41 @@ class TestConfiguration:
                     each["metadata"]["labels"]["app.kubernetes.io/version"] == pushsvc.__version__
                 )
         assert container(built(build))["image"].rpartition(":")[2] == pushsvc.__version__
+
+
+class TestValkey:
+    NAME = "pushsvc-valkey"
+
+    def test_it_keeps_the_restricted_standard_and_gets_by_without_a_disk(self) -> None:
+        deployment = one(built("components/valkey"), "Deployment", self.NAME)["spec"]
+        spec = deployment["template"]["spec"]
+        [only] = spec["containers"]
+        ours = container(built("base"))
+        assert only["securityContext"] == ours["securityContext"]
+        for key in ("runAsNonRoot", "seccompProfile"):
+            assert spec["securityContext"][key] == pod()["securityContext"][key]
+        assert spec["automountServiceAccountToken"] is False
+        assert (deployment["replicas"], deployment["strategy"]["type"]) == (1, "Recreate")
+        assert "volumes" not in spec
+        args = only["args"]
+        assert args[args.index("--save") + 1] == ""
+        assert args[args.index("--appendonly") + 1] == "no"
+        held = int(args[args.index("--maxmemory") + 1].removesuffix("mb"))
+        assert held <= 0.8 * int(only["resources"]["limits"]["memory"].removesuffix("Mi"))
+
+    def test_only_the_services_pods_reach_it(self) -> None:
+        objects = built("components/valkey")
+        labels = one(objects, "Deployment", self.NAME)["spec"]["template"]["metadata"]["labels"]
+        policy = one(objects, "NetworkPolicy", self.NAME)["spec"]
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+        [rule] = policy["ingress"]
+        [source] = rule["from"]
+        ours = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+        assert source["podSelector"]["matchLabels"].items() <= ours.items()
+        service = one(objects, "Service", self.NAME)["spec"]
+        assert service["selector"].items() <= labels.items()
+        # Nothing that is meant for the service's pods gets here.
+        assert not one(objects, "Service")["spec"]["selector"].items() <= labels.items()
 
 
 class TestMonitoring:
