@@ -21,6 +21,8 @@ HEADS = {
     "sse": "Accept: text/event-stream\r\n",
     "ndjson": "Accept: application/x-ndjson\r\n",
 }
+_PING = b"\x89\x00"
+_PONG = b"\x8a\x80mask"
 _PATIENCE = 5.0
 
 
@@ -74,13 +76,15 @@ class Dashboard:
                     self.told += 1
                     self.live = trio.Event()
                     return int(told[1]) / 1000
+                if self.transport == "websocket" and _PING in data:
+                    await stream.send_all(_PONG)
                 more = bytes(await stream.receive_some())
                 if not more:
                     self.cut += 1
                     self.live = trio.Event()
                     return None
                 # What was cut in two by the network is found in the next turn.
-                data = data[data.rfind(b"{", 0, -1) :][-4096:] + more if data else more
+                data = data[data.rfind(b"{", 0, -1) :][-4096:].replace(_PING, b"") + more
 
     def _take(self, data: bytes) -> None:
         found = _ID.findall(data)
