@@ -54,12 +54,16 @@ class Panel(
 
     id: _Id
     title: _Title | UnsetType = UNSET
-    kind: Literal["line", "area", "stat", "gauge", "table", "timeline"]
+    kind: Literal["line", "area", "stacked", "stat", "gauge", "table", "heatmap", "timeline"]
     select: _Selector
     unit: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     thresholds: Annotated[tuple[Threshold, ...], Meta(max_length=16)] | UnsetType = UNSET
     min: float | UnsetType = UNSET
     max: float | UnsetType = UNSET
+    rate: bool | UnsetType = UNSET
+    """Whether a counter is shown as its change per second, which it is if left out."""
+    by: Annotated[str, Meta(pattern=_WORD)] | UnsetType = UNSET
+    """The label whose values are the rows of a heatmap; each series has its own if left out."""
     grid: Grid | UnsetType = UNSET
 
 

@@ -50,6 +50,8 @@ export class Dashboard {
    * until one came that is no replay.
    */
   readonly lag: Signal<number | null> = signal(null);
+  /** Points a second and series that the server sends at the most; null before it has said so. */
+  readonly grantedHz: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
   readonly windowMs: Signal<number>;
@@ -95,6 +97,9 @@ export class Dashboard {
       query: { window: `${this.loadedMs / MINUTE}m`, merge: 'envelope' },
       onDocument: (document) => {
         this.store.take(document);
+        if (document.type === 'hello') {
+          this.grantedHz.value = document.granted.max_hz;
+        }
         if (this.fitting && document.type === 'points') {
           this.fit();
         }

@@ -64,7 +64,7 @@ export function strokeLine(
   const shown = (column: number): boolean => period === 0 || drawn(dash, column % period);
   const half = width / 2;
   const y = yOf(frame);
-  columns(
+  fillColumns(
     context,
     frame,
     highs,
@@ -82,7 +82,7 @@ export function fillLine(
 ): void {
   const y = yOf(frame);
   const floor = y(to);
-  columns(
+  fillColumns(
     context,
     frame,
     highs,
@@ -99,7 +99,7 @@ export function fillBand(
 ): void {
   if (floor !== null && ceiling !== null) {
     const y = yOf(frame);
-    columns(
+    fillColumns(
       context,
       frame,
       ceiling,
@@ -110,7 +110,7 @@ export function fillBand(
 }
 
 /** Strokes of one pixel each, none over another: what rasterizers are quickest at. */
-function columns(
+export function fillColumns(
   context: CanvasRenderingContext2D,
   { left }: Frame,
   present: Float64Array,

@@ -1,27 +1,16 @@
 import uPlot from 'uplot';
 import type { Format } from '../format/units.ts';
-import { type Line, lineOf } from '../store/rate.ts';
-import type { Series } from '../store/series.ts';
 import { type Extent, extentOf } from './extent.ts';
-import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
-import { type Look, strokeOf } from './palette.ts';
+import type { Look } from './palette.ts';
+import type { Drawn, Picture } from './picture.ts';
 import { multiples, timeLabels, timeSplits } from './splits.ts';
-import { type Trace, traceOf } from './trace.ts';
 
-/** One line to draw. */
-export interface Drawn {
-  readonly series: Series;
-  readonly colour: number;
-  /** Drawn back, because another one is looked at. */
-  readonly faded: boolean;
-  /** Marked at its end, where the next point will be. */
-  readonly headed: boolean;
-}
-
-const FADED = 0.18;
-/** CSS pixels. */
-const WIDTH = 1.5;
+/** CSS pixels, in lengths of an em. */
 const AXIS_WIDTH_EM = 5.2;
+/** Of an axis that has the names of rows. */
+const ROWS_WIDTH_EM = 10;
+const ROW_LETTERS = 16;
+const LEAST_ROW_EM = 1.1;
 const AXIS_HEIGHT_EM = 2;
 /** A time with seconds. */
 const LABEL_WIDTH_EM = 4.6;
@@ -29,7 +18,7 @@ const LABEL_WIDTH_EM = 4.6;
 const NOTHING = [null, [[], []]] as unknown as uPlot.AlignedData;
 
 /**
- * A chart of lines over time, each with its own times, on axes that stay where they are.
+ * A picture of lines over time, each with its own times, on axes that stay where they are.
  *
  * uPlot has the axes and the scales. Nothing happens but by `draw`.
  */
@@ -41,11 +30,8 @@ export class Plot {
   private readonly em: number;
   private look: Look;
   private format: Format;
-  private readonly filled: boolean;
+  private readonly picture: Picture;
   private extent: Extent | null = null;
-  private drawn: readonly Drawn[] = [];
-  private lines: Line[] = [];
-  private traces: Trace[] = [];
 
   /** Fills `root` with `width` by `height` CSS pixels; `em` is the size of its text in them. */
   constructor(
@@ -56,12 +42,12 @@ export class Plot {
       em: number;
       look: Look;
       format: Format;
-      filled: boolean;
+      picture: Picture;
     },
   ) {
     this.look = options.look;
     this.format = options.format;
-    this.filled = options.filled;
+    this.picture = options.picture;
     this.em = options.em;
     const font = `${options.em}px ${getComputedStyle(root).fontFamily}`;
     const axis: uPlot.Axis = {
@@ -104,15 +90,21 @@ export class Plot {
           },
           {
             ...axis,
-            size: options.em * AXIS_WIDTH_EM,
+            size: options.em * (this.picture.rows === null ? AXIS_WIDTH_EM : ROWS_WIDTH_EM),
+            grid: { ...axis.grid, show: this.picture.rows === null },
             splits: (_chart, _axis, min, max) =>
-              multiples(min, max, this.extent?.step ?? max - min),
-            values: (_chart, splits) => this.format.ticks(splits),
+              this.picture.rows === null
+                ? multiples(min, max, this.extent?.step ?? max - min)
+                : this.picture.rows.map((_, row) => rowPlace(row, this.picture.rows!.length)),
+            values: (chart, splits) =>
+              this.picture.rows === null
+                ? this.format.ticks(splits)
+                : this.rowNames(chart.bbox.height / devicePixelRatio),
           },
         ],
-        // It wants a line; those that there are, are drawn by `drawLines`.
+        // It wants a line; what there is, is drawn by `paint`.
         series: [{}, { show: true, paths: () => null, points: { show: false } }],
-        hooks: { draw: [() => this.drawLines()] },
+        hooks: { draw: [() => this.paint()] },
       },
       NOTHING,
       root,
@@ -127,18 +119,28 @@ export class Plot {
   /** Draw these lines from one time to another (Unix milliseconds). */
   draw(drawn: readonly Drawn[], from: number, to: number, look: Look): void {
     this.look = look;
-    this.drawn = drawn;
-    this.lines = drawn.map(({ series }) => lineOf(series, from, to));
-    const columns = Math.max(1, Math.ceil(this.chart.bbox.width));
-    this.traces = this.lines.map((line) => traceOf(line, from, to, columns));
-    const [low, high] = reach(this.traces);
+    this.picture.take(drawn, from, to, Math.max(1, Math.ceil(this.chart.bbox.width)));
+    const [low, high] = this.picture.reach();
     this.extent = extentOf(low, high, this.format, this.extent);
-    const { min, max } = this.extent;
+    const { min, max } = this.picture.rows === null ? this.extent : { min: 0, max: 1 };
     this.chart.batch(() => {
       this.chart.setData(NOTHING, false);
       this.chart.setScale('x', { min: from, max: to });
       this.chart.setScale('y', { min, max });
     });
+  }
+
+  /** From the least to the most that the axis, or the darkest shade, stands for. */
+  get span(): readonly [number, number] {
+    return [this.extent?.min ?? Number.NaN, this.extent?.max ?? Number.NaN];
+  }
+
+  /** The row that is so many CSS pixels from the top of `over`, and its value at a time. */
+  row(top: number, time: number): { readonly name: string; readonly value: number } | null {
+    const { rows } = this.picture;
+    const row = Math.floor((top / this.over.clientHeight) * (rows?.length ?? 0));
+    const name = rows?.[row];
+    return name === undefined ? null : { name, value: this.picture.at!(row, time) };
   }
 
   /** CSS pixels from the left of `over` to a time. */
@@ -155,84 +157,41 @@ export class Plot {
     this.chart.destroy();
   }
 
-  /** Fills, bands, lines, points that no line reaches, and the heads of those that go on. */
-  private drawLines(): void {
+  private paint(): void {
     const { ctx: context, bbox } = this.chart;
     const { min: from = 0, max: to = 1 } = this.chart.scales.x!;
     const { min, max } = this.extent ?? { min: 0, max: 1 };
-    const frame: Frame = { ...bbox, from: from!, to: to!, min, max };
-    const zero = Math.max(min, Math.min(0, max));
     context.save();
     context.beginPath();
     // Heads lie on the right edge: they get the room of the padding.
     const room = this.em * devicePixelRatio;
     context.rect(bbox.left, bbox.top - 8, bbox.width + room, bbox.height + 16);
     context.clip();
-    for (const [index, line] of this.lines.entries()) {
-      const { colour, faded } = this.drawn[index]!;
-      const trace = this.traces[index]!;
-      const { stroke, dash } = strokeOf(colour, this.look);
-      context.strokeStyle = stroke;
-      context.fillStyle = stroke;
-      context.globalAlpha = faded ? 0.04 : 0.22;
-      fillBand(context, trace, frame);
-      context.globalAlpha = faded ? FADED : 1;
-      if ((this.filled || this.drawn.length === 1) && line.times.length > 1) {
-        context.globalAlpha *= 0.12;
-        fillLine(context, trace, frame, zero);
-        context.globalAlpha /= 0.12;
-      }
-      strokeLine(context, line, trace, frame, {
-        width: WIDTH * devicePixelRatio,
-        dash: dash.map((length) => length * devicePixelRatio),
-      });
-      this.drawDots(context, line, frame, this.drawn[index]!.headed);
-    }
+    this.picture.paint(
+      context,
+      { ...bbox, from: from!, to: to!, min, max },
+      this.look,
+      { em: room, pixel: devicePixelRatio },
+      [min, max],
+    );
     context.restore();
   }
 
-  private drawDots(
-    context: CanvasRenderingContext2D,
-    { times, values, gaps }: Line,
-    frame: Frame,
-    headed: boolean,
-  ): void {
-    const x = xOf(frame);
-    const y = yOf(frame);
-    const radius = 1.6 * devicePixelRatio;
-    const dot = (at: number, size: number): void => {
-      context.beginPath();
-      context.arc(x(times[at]!), y(values[at]!), size, 0, 2 * Math.PI);
-      context.fill();
-    };
-    const ends = [-1, ...gaps, times.length - 1];
-    for (let at = 1; at < ends.length; at += 1) {
-      if (ends[at]! - ends[at - 1]! === 1) {
-        dot(ends[at]!, radius);
-      }
-    }
-    if (headed && times.length > 0) {
-      dot(times.length - 1, radius * 1.5);
-    }
+  /** As many names as there is room for, each no longer than the axis is wide. */
+  private rowNames(height: number): string[] {
+    const rows = this.picture.rows!;
+    const every = Math.max(1, Math.ceil((rows.length * this.em * LEAST_ROW_EM) / height));
+    return rows.map((name, row) =>
+      row % every > 0
+        ? ''
+        : name.length > ROW_LETTERS
+          ? `${name.slice(0, ROW_LETTERS - 1)}…`
+          : name,
+    );
   }
 }
 
-/** The lowest and highest value that is passed; NaN if there is none. */
-function reach(traces: readonly Trace[]): [number, number] {
-  let lowest = Number.POSITIVE_INFINITY;
-  let highest = Number.NEGATIVE_INFINITY;
-  for (const { lows, highs, floor, ceiling } of traces) {
-    // What isn't passed is NaN, which is neither lower nor higher.
-    for (const low of floor ?? lows) {
-      if (low < lowest) {
-        lowest = low;
-      }
-    }
-    for (const high of ceiling ?? highs) {
-      if (high > highest) {
-        highest = high;
-      }
-    }
-  }
-  return lowest <= highest ? [lowest, highest] : [Number.NaN, Number.NaN];
+/** Where the middle of a row is on an axis from 0 at the bottom to 1 at the top. */
+function rowPlace(row: number, rows: number): number {
+  return 1 - (row + 0.5) / rows;
 }

@@ -51,3 +51,11 @@ function read(name: string): string[] {
     return [];
   }
 }
+
+/** Whether legends tell least, most and mean beside the last value. */
+export const detailed: Signal<boolean> = signal(recall('pushsvc.detailed') === 'yes');
+
+export function tellDetails(wanted: boolean): void {
+  detailed.value = wanted;
+  remember('pushsvc.detailed', wanted ? 'yes' : 'no');
+}

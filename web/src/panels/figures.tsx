@@ -41,8 +41,8 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
           </thead>
           <tbody>
             {shown.map(({ series, title }) => {
-              const { least, most, mean } = summaryOf(series, from, to);
-              const latest = latestOf(series);
+              const { least, most, mean } = summaryOf(series, from, to, panel.raw);
+              const latest = latestOf(series, panel.raw);
               return (
                 <tr key={series.identity}>
                   <th scope="row">{title || series.name}</th>
@@ -65,9 +65,9 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
     <>
       <ul class="large-figures">
         {shown.map(({ series, title }) => {
-          const latest = latestOf(series);
+          const latest = latestOf(series, panel.raw);
           const silent = series.gone || series.isSilent(to);
-          const { most } = summaryOf(series, from, to);
+          const { most } = summaryOf(series, from, to, panel.raw);
           const min = description.min ?? format.bounds?.[0] ?? 0;
           const max = description.max ?? format.bounds?.[1] ?? most;
           return (
@@ -116,9 +116,9 @@ export interface Summary {
   readonly mean: number;
 }
 
-/** What a series did within a span of time, a counter as its rate. */
-export function summaryOf(series: Series, from: number, to: number): Summary {
-  const { times, values, lows, highs } = lineOf(series, from, to);
+/** What a series did within a span of time, a counter as its rate unless it is wanted `raw`. */
+export function summaryOf(series: Series, from: number, to: number, raw = false): Summary {
+  const { times, values, lows, highs } = lineOf(series, from, to, raw);
   let least = Number.POSITIVE_INFINITY;
   let most = Number.NEGATIVE_INFINITY;
   let sum = 0;

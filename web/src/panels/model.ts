@@ -1,16 +1,27 @@
 /** What a panel shows and how: the same for those the page finds and those a dashboard keeps. */
 
-/** line and area: over time. stat: the newest value above its course. gauge: a newest value between
- * two bounds. table: last, least, most and mean of each series. timeline: states over time. States
- * are always drawn as a timeline, and nothing else is: numbers become lines there. */
-export type PanelKind = 'line' | 'area' | 'stat' | 'gauge' | 'table' | 'timeline';
+/** line and area: over time. stacked: areas one upon the other. stat: the newest value above its course. gauge: a newest value between
+ * two bounds. table: last, least, most and mean of each series. heatmap: a row for each
+ * series, or value of a label, over time. timeline: states over time. States are always drawn as a
+ * timeline, and nothing else is: numbers become lines there. */
+export type PanelKind =
+  | 'line'
+  | 'area'
+  | 'stacked'
+  | 'stat'
+  | 'gauge'
+  | 'table'
+  | 'heatmap'
+  | 'timeline';
 
 export const PANEL_KINDS: readonly PanelKind[] = [
   'line',
   'area',
+  'stacked',
   'stat',
   'gauge',
   'table',
+  'heatmap',
   'timeline',
 ];
 
@@ -34,6 +45,10 @@ export interface Panel {
   /** Ends of a gauge. Without them it takes those of the unit, or 0 and the most there was. */
   readonly min?: number;
   readonly max?: number;
+  /** Whether a counter is shown as its change per second, which it is if left out. */
+  readonly rate?: boolean;
+  /** The label whose values are the rows of a heatmap; each series has its own if left out. */
+  readonly by?: string;
   /** Place on a dashboard, in its columns and rows. */
   readonly grid?: {
     readonly x: number;

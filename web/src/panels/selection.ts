@@ -9,6 +9,7 @@ export function select(
   panels: readonly Panel[],
   selector: string,
   before: Panel | null = null,
+  raw = false,
 ): Panel | null {
   const matches = read(selector);
   if (matches === null) {
@@ -20,7 +21,7 @@ export function select(
     for (const { series } of panel.members) {
       if (matches(series.name, series.labels)) {
         // One axis has one unit: what is measured otherwise than the first is another panel's.
-        group ??= new Panel(series, sources);
+        group ??= new Panel(series, sources, raw);
         if (group.unit === series.unit && group.kind === series.kind) {
           group.add(series);
           sources.add(panel);
@@ -39,6 +40,7 @@ export function isReadable(selector: string): boolean {
 function alike(a: Panel, b: Panel): boolean {
   return (
     a.key === b.key &&
+    a.raw === b.raw &&
     a.members.length === b.members.length &&
     a.members.every(({ series }, index) => series === b.members[index]!.series) &&
     [...b.sources].every((source) => a.sources.has(source))

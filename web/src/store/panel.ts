@@ -1,5 +1,6 @@
 import type { Kind, Labels } from '../client/index.ts';
 import { natural } from './natural.ts';
+import { isRate } from './rate.ts';
 import type { Series } from './series.ts';
 
 /** Label values of one line: what tells it from the others of its panel. */
@@ -18,6 +19,8 @@ export class Panel {
   readonly kind: Kind;
   readonly unit: string;
   readonly sources: ReadonlySet<Panel>;
+  /** Whether counters are shown as they count, rather than as their change per second. */
+  readonly raw: boolean;
   /** Ordered by labels. */
   members: readonly Member[] = [];
   /** Labels that all lines have in common. */
@@ -28,8 +31,9 @@ export class Panel {
   private readonly all = new Map<Series, number>();
 
   /** `sources` are the panels of the store that this one's series are of; itself if left out. */
-  constructor(series: Series, sources?: ReadonlySet<Panel>) {
+  constructor(series: Series, sources?: ReadonlySet<Panel>, raw = false) {
     this.sources = sources ?? new Set([this]);
+    this.raw = raw;
     this.key = panelKey(series);
     this.name = series.name;
     this.kind = series.kind;
@@ -38,6 +42,11 @@ export class Panel {
 
   get help(): string {
     return this.members.find(({ series }) => series.help)?.series.help ?? '';
+  }
+
+  /** Whether its values are changes per second. */
+  get rate(): boolean {
+    return isRate(this.kind) && !this.raw;
   }
 
   get empty(): boolean {

@@ -1,5 +1,5 @@
 import type { Member, Panel } from './panel.ts';
-import { latestOf } from './rate.ts';
+import { latestOf, valueAt } from './rate.ts';
 
 /** Lines up to which a panel shows all of them by name. */
 export const FEW = 8;
@@ -17,7 +17,7 @@ export function rank(panel: Panel, now: number): readonly Member[] {
   const weighed = panel.members.map((member) => ({
     member,
     quiet: member.series.gone || member.series.isSilent(now),
-    value: panel.kind === 'state' ? 0 : latestOf(member.series),
+    value: panel.kind === 'state' ? 0 : latestOf(member.series, panel.raw),
   }));
   return weighed
     .sort(
@@ -27,4 +27,15 @@ export function rank(panel: Panel, now: number): readonly Member[] {
         (Number.isNaN(b.value) ? -1 : b.value) - (Number.isNaN(a.value) ? -1 : a.value),
     )
     .map(({ member }) => member);
+}
+
+/** The members that have a value at a time, and it; the highest first. */
+export function rankAt(
+  panel: Panel,
+  time: number,
+): { readonly member: Member; readonly value: number }[] {
+  return panel.members
+    .map((member) => ({ member, value: valueAt(member.series, time, panel.raw) }))
+    .filter(({ value }) => !Number.isNaN(value))
+    .sort((a, b) => b.value - a.value);
 }

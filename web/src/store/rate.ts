@@ -18,11 +18,11 @@ export function isRate(kind: Kind): boolean {
 
 /**
  * What a series looks like from one time to another, with one point beyond each end so that its
- * line reaches the edges. Counters and deltas become rates per second.
+ * line reaches the edges. Counters and deltas become rates per second unless they are wanted `raw`.
  */
-export function lineOf(series: Series, from: number, to: number): Line {
+export function lineOf(series: Series, from: number, to: number, raw = false): Line {
   const { column } = series;
-  const rate = isRate(series.kind);
+  const rate = isRate(series.kind) && !raw;
   // The rate of a point needs the point before it.
   const first = Math.max(0, column.indexOf(from) - (rate ? 2 : 1));
   const last = Math.min(column.length, column.indexOf(to) + 1);
@@ -32,9 +32,9 @@ export function lineOf(series: Series, from: number, to: number): Line {
 }
 
 /** The newest value of a series as it is drawn; NaN if there is none yet. */
-export function latestOf(series: Series): number {
+export function latestOf(series: Series, raw = false): number {
   const { column } = series;
-  if (!isRate(series.kind)) {
+  if (raw || !isRate(series.kind)) {
     return column.lastValue;
   }
   const { times, values } = column.slice(Math.max(0, column.length - 2));
@@ -42,7 +42,7 @@ export function latestOf(series: Series): number {
 }
 
 /** The value of a line at a time: that of the newest point until then, if none is missing. */
-export function valueAt(series: Series, time: number): number {
+export function valueAt(series: Series, time: number, raw = false): number {
   const { column } = series;
   const after = column.indexOf(time + 1);
   if (after === 0 || (after === column.length && series.isGap(column.lastTime, time))) {
@@ -56,7 +56,7 @@ export function valueAt(series: Series, time: number): number {
   if (at + 1 < times.length && series.isGap(times[at]!, times[at + 1]!) && time > times[at]!) {
     return Number.NaN;
   }
-  if (!isRate(series.kind)) {
+  if (raw || !isRate(series.kind)) {
     return values[at]!;
   }
   return at === 0 ? Number.NaN : step(series.kind, times, values, 1);

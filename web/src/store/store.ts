@@ -171,7 +171,11 @@ export class Store {
       series.put(time, point[2], point[3], point[4], fresh);
       newest = time > newest ? time : newest;
       oldest = time < oldest ? time : oldest;
-      samples += point[5] ?? 1;
+      const count = point[5] ?? 1;
+      samples += count;
+      if (fresh) {
+        series.density = count;
+      }
     }
     this.oldest = oldest;
     this.samples = samples;

@@ -1,6 +1,10 @@
-import { type Signal, useSignalEffect } from '@preact/signals';
+import { type Signal, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { type Drawn, Plot } from '../chart/plot.ts';
+import { Curves } from '../chart/curves.ts';
+import { Heat } from '../chart/heat.ts';
+import type { Drawn, Picture } from '../chart/picture.ts';
+import { Plot } from '../chart/plot.ts';
+import { Stack } from '../chart/stack.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
@@ -8,31 +12,69 @@ import type { Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
 import { lookBack } from './lookback.ts';
+import { Pin } from './pin.tsx';
 
 /** Lines that one panel draws; of more, the highest. */
 export const MOST_DRAWN = 40;
+/** Areas that one panel stacks: a sum that leaves some out is none. */
+export const MOST_STACKED = 500;
+const LEAST_STILL_MS = 1_000;
+/** CSS pixels within which a click means what is pinned. */
+const PIN_WIDTH = 8;
+
+export type ChartKind = 'line' | 'area' | 'stacked' | 'heatmap';
+
+const TITLES: Readonly<Record<ChartKind, string>> = {
+  line: 'Line chart',
+  area: 'Area chart',
+  stacked: 'Stacked areas',
+  heatmap: 'Heatmap',
+};
+
+/** Who asked for less motion has pictures that move once a second. */
+const still = matchMedia('(prefers-reduced-motion: reduce)');
+
+/** Lines that a panel of this kind draws at the most. */
+export function mostDrawn(kind: ChartKind): number {
+  return kind === 'stacked' ? MOST_STACKED : MOST_DRAWN;
+}
 
 interface ChartProps {
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
   readonly focus: Signal<string | null>;
-  /** Whether the area under each line is filled, be there more than one. */
-  readonly filled?: boolean;
+  readonly kind: ChartKind;
+  /** The label that the rows of a heatmap are of. */
+  readonly by?: string | undefined;
 }
 
-/** The lines of a panel. It is painted by the painter, never by a render. */
-export function Chart({ panel, dashboard, format, focus, filled = false }: ChartProps) {
+/** The lines of a panel. They are painted by the painter, never by a render. */
+export function Chart({ panel, dashboard, format, focus, kind, by }: ChartProps) {
   const root = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
+  /** The time that was pinned to read its values. */
+  const pinned = useSignal<number | null>(null);
+  /** From the least to the most that shades of a heatmap stand for. */
+  const shades = useSignal<readonly [number, number]>([Number.NaN, Number.NaN]);
   useEffect(() => {
-    view.current = new ChartView(root.current!, panel, dashboard, format, focus, filled);
+    const picture = pictureOf(kind, by);
+    view.current = new ChartView(
+      root.current!,
+      { panel, dashboard, format, focus, kind, by },
+      picture,
+      {
+        pinned,
+        shades,
+      },
+    );
     return () => view.current?.close();
-  }, [panel, dashboard, filled]);
+  }, [panel, dashboard, kind, by]);
   useSignalEffect(() => {
     // Whatever changes the picture besides new points.
     focus.value;
     look.value;
+    pinned.value;
     dashboard.windowMs.value;
     dashboard.heldAt.value;
     view.current?.repaint();
@@ -40,41 +82,89 @@ export function Chart({ panel, dashboard, format, focus, filled = false }: Chart
   useSignalEffect(() => view.current?.point(dashboard.hover.value));
   const count = panel.members.length;
   return (
-    <div
-      ref={root}
-      class="chart"
-      role="img"
-      aria-label={`Line chart of ${panel.name}, ${count === 1 ? 'one line' : `${count} lines`}`}
-    />
+    <>
+      <div class="chart">
+        <div
+          ref={root}
+          role="img"
+          aria-label={`${TITLES[kind]} of ${panel.name}, ${count === 1 ? 'one line' : `${count} lines`}`}
+        />
+        {pinned.value !== null && (
+          <Pin
+            panel={panel}
+            format={format}
+            time={pinned.value}
+            onUnpin={() => {
+              pinned.value = null;
+            }}
+          />
+        )}
+      </div>
+      {kind === 'heatmap' && <Shades span={shades.value} format={format} />}
+    </>
   );
+}
+
+/** What the faintest and the darkest cell stand for. */
+function Shades({
+  span: [low, high],
+  format,
+}: {
+  span: readonly [number, number];
+  format: Format;
+}) {
+  return (
+    <p class="shades">
+      <span>{format.value(low)}</span>
+      <span aria-hidden="true" class="ramp" />
+      <span>{format.value(high)}</span>
+    </p>
+  );
+}
+
+function pictureOf(kind: ChartKind, by: string | undefined): Picture {
+  switch (kind) {
+    case 'stacked':
+      return new Stack();
+    case 'heatmap':
+      return new Heat(by);
+    default:
+      return new Curves(kind === 'area');
+  }
+}
+
+/** What a view tells the component that it is of. */
+interface Found {
+  readonly pinned: Signal<number | null>;
+  readonly shades: Signal<readonly [number, number]>;
 }
 
 class ChartView {
   readonly panel: Panel;
   inSight = false;
   private readonly root: HTMLElement;
-  private readonly dashboard: Dashboard;
-  private readonly format: Format;
-  private readonly focus: Signal<string | null>;
-  private readonly filled: boolean;
+  private readonly props: ChartProps;
+  private readonly picture: Picture;
+  private readonly pinned: Signal<number | null>;
+  private readonly shades: Signal<readonly [number, number]>;
   private readonly crosshair = document.createElement('div');
   private readonly ends: (() => void)[];
   private plot: Plot | null = null;
+  /** CSS pixels from the top that a pointer is at; null while it is elsewhere. */
+  private pointerTop: number | null = null;
 
   constructor(
     root: HTMLElement,
-    panel: Panel,
-    dashboard: Dashboard,
-    format: Format,
-    focus: Signal<string | null>,
-    filled: boolean,
+    props: ChartProps,
+    picture: Picture,
+    { pinned, shades }: Found,
   ) {
     this.root = root;
-    this.panel = panel;
-    this.dashboard = dashboard;
-    this.format = format;
-    this.focus = focus;
-    this.filled = filled;
+    this.props = props;
+    this.panel = props.panel;
+    this.picture = picture;
+    this.pinned = pinned;
+    this.shades = shades;
     this.crosshair.className = 'crosshair';
     this.crosshair.hidden = true;
     const sight = new IntersectionObserver(
@@ -91,7 +181,7 @@ class ChartView {
     });
     size.observe(root);
     this.ends = [
-      dashboard.painter.add(this),
+      props.dashboard.painter.add(this),
       () => sight.disconnect(),
       () => size.disconnect(),
       () => this.plot?.destroy(),
@@ -100,8 +190,11 @@ class ChartView {
 
   get rest(): number {
     const { clientWidth } = this.root;
+    if (still.matches) {
+      return LEAST_STILL_MS;
+    }
     // Half the time that one pixel stands for, and four times a second in the widest window.
-    return Math.min(250, this.dashboard.windowMs.peek() / (2 * Math.max(1, clientWidth)));
+    return Math.min(250, this.props.dashboard.windowMs.peek() / (2 * Math.max(1, clientWidth)));
   }
 
   close(): void {
@@ -111,7 +204,7 @@ class ChartView {
   }
 
   repaint(): void {
-    this.dashboard.painter.hurry(this);
+    this.props.dashboard.painter.hurry(this);
   }
 
   paint(): void {
@@ -120,56 +213,106 @@ class ChartView {
       return;
     }
     const plot = this.plot ?? this.open();
-    const span = this.dashboard.windowMs.peek();
+    const { dashboard } = this.props;
+    const span = dashboard.windowMs.peek();
     // Steps of a whole pixel: what was drawn keeps its place among the pixels, and its look.
     const step = span / width;
-    const to = Math.ceil(this.dashboard.edge / step) * step;
+    const to = Math.ceil(dashboard.edge / step) * step;
     plot.draw(this.lines(to), to - span, to, look.peek());
-    this.point(this.dashboard.hover.peek());
+    if (this.picture.rows !== null && `${plot.span}` !== `${this.shades.peek()}`) {
+      this.shades.value = plot.span;
+    }
+    this.point(dashboard.hover.peek());
+    this.placePin();
   }
 
   /** Show where a time is, or nothing. */
   point(time: number | null): void {
     const left = time === null || this.plot === null ? -1 : this.plot.left(time);
-    this.crosshair.hidden = !(left >= 0 && left <= (this.plot?.over.clientWidth ?? 0));
+    const width = this.plot?.over.clientWidth ?? 0;
+    this.crosshair.hidden = !(left >= 0 && left <= width);
     this.crosshair.style.translate = `${left}px 0`;
-    this.crosshair.dataset.time = time === null ? '' : formatClock(time);
-    this.crosshair.classList.toggle('flipped', left > (this.plot?.over.clientWidth ?? 0) / 2);
+    this.crosshair.classList.toggle('flipped', left > width / 2);
+    const row =
+      time === null || this.pointerTop === null ? null : this.plot!.row(this.pointerTop, time);
+    this.crosshair.dataset.time =
+      time === null
+        ? ''
+        : row === null
+          ? formatClock(time)
+          : `${formatClock(time)} · ${row.name} · ${this.props.format.value(row.value)}`;
+  }
+
+  /** Keep what is pinned at its time, until that leaves the picture. */
+  private placePin(): void {
+    const time = this.pinned.peek();
+    const { over } = this.plot!;
+    const left = time === null ? -1 : this.plot!.left(time);
+    const pin = this.root.parentElement?.querySelector<HTMLElement>('.pin');
+    if (time !== null && (left < 0 || left > over.clientWidth)) {
+      this.pinned.value = null;
+    } else if (pin) {
+      pin.style.left = `${over.offsetLeft + left}px`;
+      pin.classList.toggle('flipped', left > over.clientWidth / 2);
+    }
+  }
+
+  /** Pin the time of a place, or unpin it. */
+  private pin(left: number): void {
+    const before = this.pinned.peek();
+    const near = before !== null && Math.abs(this.plot!.left(before) - left) < PIN_WIDTH;
+    this.pinned.value = near ? null : this.plot!.time(left);
   }
 
   private lines(now: number): Drawn[] {
-    const focus = this.focus.peek();
-    const ranked = rank(this.panel, now).slice(0, MOST_DRAWN);
-    const drawn = ranked.map(({ series, colour }) => ({
+    const { kind } = this.props;
+    const { raw } = this.panel;
+    const focus = this.props.focus.peek();
+    const piled = kind === 'stacked' || kind === 'heatmap';
+    const most = mostDrawn(kind);
+    const ranked = rank(this.panel, now).slice(0, most);
+    // Layers and rows keep their order, whoever is highest now.
+    const chosen = piled && this.panel.members.length <= most ? this.panel.members : ranked;
+    const drawn = chosen.map(({ series, title, colour }) => ({
       series,
+      title: title || series.name,
       colour,
       faded: focus !== null && focus !== series.identity,
       headed: ranked.length <= FEW && !series.gone && !series.isSilent(now),
+      raw,
     }));
     // The highest last, and the one that is looked at on top of all.
-    return drawn.reverse().sort((a, b) => Number(b.faded) - Number(a.faded));
+    return piled ? drawn : drawn.reverse().sort((a, b) => Number(b.faded) - Number(a.faded));
   }
 
   private open(): Plot {
+    const { dashboard, format } = this.props;
     const style = getComputedStyle(this.root);
     this.plot = new Plot(this.root, {
       width: this.root.clientWidth,
       height: this.root.clientHeight,
       em: Number.parseFloat(style.fontSize),
       look: look.peek(),
-      format: this.format,
-      filled: this.filled,
+      format,
+      picture: this.picture,
     });
     const { over } = this.plot;
     over.append(this.crosshair);
-    const { hover } = this.dashboard;
+    const { hover } = dashboard;
     over.addEventListener('pointermove', (event) => {
-      hover.value = this.plot!.time(event.clientX - over.getBoundingClientRect().left);
+      const { left, top } = over.getBoundingClientRect();
+      this.pointerTop = event.clientY - top;
+      hover.value = this.plot!.time(event.clientX - left);
+      this.point(hover.value);
     });
     over.addEventListener('pointerleave', () => {
+      this.pointerTop = null;
       hover.value = null;
     });
-    lookBack(over, this.dashboard, (left) => this.plot!.time(left));
+    lookBack(over, dashboard, {
+      timeAt: (left) => this.plot!.time(left),
+      click: (left) => this.pin(left),
+    });
     return this.plot;
   }
 }

@@ -3,6 +3,8 @@ import { useState } from 'preact/hooks';
 import { strokeOf } from '../chart/palette.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
+import { detailed, tellDetails } from '../panels/arrangement.ts';
+import { summaryOf } from '../panels/figures.tsx';
 import type { Member, Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
@@ -18,7 +20,7 @@ interface LegendProps {
   readonly inSight: Signal<boolean>;
 }
 
-/** The lines by name, with their values now or where the pointer is. */
+/** The lines by name, with their values now or where the pointer is, and what they did if asked. */
 export function Legend({ panel, dashboard, format, focus, inSight }: LegendProps) {
   const [all, setAll] = useState(false);
   // What nobody sees isn't rendered again and again.
@@ -29,15 +31,27 @@ export function Legend({ panel, dashboard, format, focus, inSight }: LegendProps
   const hidden = ranked.length - FEW;
   return (
     <div class="legend">
-      {panel.distinguishing.length > 0 && <p class="labels">{panel.distinguishing.join(' · ')}</p>}
-      <ul class={all ? 'all' : ''}>
+      <p class="labels">
+        <span>{panel.distinguishing.join(' · ')}</span>
+        <button
+          type="button"
+          aria-pressed={detailed.value}
+          title="Lowest, highest and mean of each line in this window"
+          onClick={() => tellDetails(!detailed.value)}
+        >
+          min · max · mean
+        </button>
+      </p>
+      <ul class={[all && 'all', detailed.value && 'detailed'].filter(Boolean).join(' ')}>
         {shown.map((member) => (
           <Entry
             key={member.series.identity}
             member={member}
+            panel={panel}
             format={format}
             focus={focus}
             now={now}
+            windowMs={detailed.value ? dashboard.windowMs.value : null}
             hover={seen ? (dashboard.hover.value ?? dashboard.heldAt.value) : null}
           />
         ))}
@@ -56,14 +70,19 @@ interface EntryProps {
   readonly format: Format;
   readonly focus: Signal<string | null>;
   readonly now: number;
+  readonly panel: Panel;
+  /** The time that least, most and mean are of; null where they are not wanted. */
+  readonly windowMs: number | null;
   readonly hover: number | null;
 }
 
-function Entry({ member, format, focus, now, hover }: EntryProps) {
+function Entry({ member, panel, format, focus, now, windowMs, hover }: EntryProps) {
   const { series, title, colour } = member;
   const { stroke, dash } = strokeOf(colour, look.value);
   const silent = series.gone || series.isSilent(now);
-  const value = hover === null ? latestOf(series) : valueAt(series, hover);
+  const { raw } = panel;
+  const value = hover === null ? latestOf(series, raw) : valueAt(series, hover, raw);
+  const did = windowMs === null ? null : summaryOf(series, now - windowMs, now, raw);
   const labels = Object.entries(series.labels).map(([name, text]) => `${name}="${text}"`);
   return (
     <li class={silent ? 'silent' : ''}>
@@ -89,6 +108,22 @@ function Entry({ member, format, focus, now, hover }: EntryProps) {
         </svg>
         <span class="name">{title || series.name}</span>
         <span class="value">{silent && hover === null ? 'silent' : format.value(value)}</span>
+        {did !== null && (
+          <>
+            <span class="did">
+              <span class="unseen">min </span>
+              {format.value(did.least)}
+            </span>
+            <span class="did">
+              <span class="unseen">max </span>
+              {format.value(did.most)}
+            </span>
+            <span class="did">
+              <span class="unseen">mean </span>
+              {format.value(did.mean)}
+            </span>
+          </>
+        )}
       </button>
     </li>
   );

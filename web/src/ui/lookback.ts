@@ -5,12 +5,13 @@ const TREMBLE = 4;
 
 /**
  * Move through time on a chart: drag it, or turn the wheel sideways (with Shift, any wheel). A drag
- * with Shift marks the time to zoom into. Touch scrolls the page up and down as ever.
+ * with Shift marks the time to zoom into. Touch scrolls the page up and down as ever. What is no
+ * drag is a click.
  */
 export function lookBack(
   over: HTMLElement,
   dashboard: Dashboard,
-  timeAt: (left: number) => number,
+  { timeAt, click }: { timeAt: (left: number) => number; click: (left: number) => void },
 ): void {
   const perPixel = (): number => dashboard.windowMs.peek() / Math.max(1, over.clientWidth);
   over.style.touchAction = 'pan-y';
@@ -63,7 +64,9 @@ export function lookBack(
       'pointerup',
       ({ clientX }) => {
         end();
-        if (brush !== null && moved) {
+        if (!moved) {
+          click(clientX - left);
+        } else if (brush !== null) {
           const [from, to] = [down.clientX, clientX].sort((a, b) => a - b);
           dashboard.zoom(timeAt(from! - left), timeAt(to! - left));
         }

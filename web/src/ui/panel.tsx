@@ -5,18 +5,18 @@ import { formatAge } from '../format/time.ts';
 import { type Format, formatOf } from '../format/units.ts';
 import { collapsed, hidden, tabular } from '../panels/arrangement.ts';
 import { Figures } from '../panels/figures.tsx';
-import type { Panel as Description } from '../panels/model.ts';
+import type { Panel as Description, PanelKind } from '../panels/model.ts';
 import { isReadable, select } from '../panels/selection.ts';
 import type { Panel } from '../store/panel.ts';
-import { isRate, latestOf, valueAt } from '../store/rate.ts';
-import { Chart, MOST_DRAWN } from './chart.tsx';
+import { latestOf, valueAt } from '../store/rate.ts';
+import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
 import { Legend } from './legend.tsx';
 import { States } from './states.tsx';
 
 /** A panel as it was described: drawn from the series that its selector means. */
 export function PanelView({ panel, dashboard }: { panel: Description; dashboard: Dashboard }) {
   const group = useRef<Panel | null>(null);
-  group.current = select(dashboard.panels.value, panel.select, group.current);
+  group.current = select(dashboard.panels.value, panel.select, group.current, panel.rate === false);
   if (group.current !== null) {
     return <PanelCard panel={group.current} description={panel} dashboard={dashboard} />;
   }
@@ -56,23 +56,23 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
   }, []);
   const wanted = description?.kind ?? (tabular.has(panel.key) ? 'table' : 'line');
   const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
+  const chart = chartOf(kind);
+  const listed = chart !== null && kind !== 'stat' && kind !== 'heatmap';
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
   const folded = description === undefined && collapsed.has(panel.key);
-  const format = formatOf(description?.unit ?? panel.unit, isRate(panel.kind));
+  const format = formatOf(description?.unit ?? panel.unit, panel.rate);
   return (
     <section ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
         <div class="title">
           <h3 id={title}>{description?.title ?? panel.name}</h3>
-          {(kind === 'line' || kind === 'area') && (
-            <Single panel={panel} dashboard={dashboard} format={format} />
-          )}
+          {listed && <Single panel={panel} dashboard={dashboard} format={format} />}
           {description === undefined && <Fold panel={panel} />}
         </div>
         <p class="about">
           <Silence panel={panel} dashboard={dashboard} />
-          {isRate(panel.kind) && (
+          {panel.rate && (
             <span class="chip" title={`A ${panel.kind}, drawn as its change per second`}>
               per second
             </span>
@@ -89,7 +89,7 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
         <States panel={panel} dashboard={dashboard} />
       ) : (
         <>
-          {kind !== 'line' && kind !== 'area' && (
+          {(chart === null || kind === 'stat') && (
             <Figures
               panel={panel}
               dashboard={dashboard}
@@ -98,16 +98,17 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
               inSight={inSight}
             />
           )}
-          {(kind === 'line' || kind === 'area' || kind === 'stat') && (
+          {chart !== null && (
             <Chart
               panel={panel}
               dashboard={dashboard}
               format={format}
               focus={focus}
-              filled={kind === 'area'}
+              kind={chart}
+              by={description?.by}
             />
           )}
-          {(kind === 'line' || kind === 'area') && panel.members.length > 1 && (
+          {listed && panel.members.length > 1 && (
             <Legend
               panel={panel}
               dashboard={dashboard}
@@ -116,15 +117,31 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
               inSight={inSight}
             />
           )}
-          {panel.members.length > MOST_DRAWN && (
+          {chart !== null && panel.members.length > mostDrawn(chart) && (
             <p class="remark">
-              {MOST_DRAWN} of {panel.members.length} lines are drawn: those that are highest now.
+              {mostDrawn(chart)} of {panel.members.length} lines are drawn: those that are highest
+              now.
             </p>
           )}
         </>
       )}
     </section>
   );
+}
+
+/** The chart that a panel of a kind has; null for none. */
+function chartOf(kind: PanelKind): ChartKind | null {
+  switch (kind) {
+    case 'line':
+    case 'area':
+    case 'stacked':
+    case 'heatmap':
+      return kind;
+    case 'stat':
+      return 'line';
+    default:
+      return null;
+  }
 }
 
 /** Read a panel as a table, collapse it to its name, or hide it. */
@@ -186,11 +203,12 @@ function Single({
   if (only === undefined || others.length > 0 || panel.kind === 'state') {
     return null;
   }
-  const value = hover === null ? latestOf(only.series) : valueAt(only.series, hover);
+  const value =
+    hover === null ? latestOf(only.series, panel.raw) : valueAt(only.series, hover, panel.raw);
   return <output class="figure">{format.value(value)}</output>;
 }
 
-/** Says when nothing comes for this panel although the connection is well. */
+/** Says when nothing comes for this panel, or less than the producer sends, and why. */
 function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const now = dashboard.now.value;
   const { phase, cutSince } = dashboard.status.value;
@@ -202,7 +220,16 @@ function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
     );
   }
   if (!panel.members.every(({ series }) => series.isSilent(now))) {
-    return null;
+    const density = Math.max(...panel.members.map(({ series }) => series.density));
+    const hz = dashboard.grantedHz.value;
+    return density < 2 || hz === null ? null : (
+      <span
+        class="chip"
+        title={`The producer is faster than this screen is sent: a point stands for up to ${density} samples, with their lowest and highest`}
+      >
+        rate lowered to {hz}/s
+      </span>
+    );
   }
   const last = Math.max(...panel.members.map(({ series }) => series.lastTime));
   return (

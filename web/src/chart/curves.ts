@@ -1,0 +1,85 @@
+import { type Line, lineOf } from '../store/rate.ts';
+import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
+import { type Look, strokeOf } from './palette.ts';
+import { type Drawn, type Picture, reachOf, type Scale } from './picture.ts';
+import { type Trace, traceOf } from './trace.ts';
+
+const FADED = 0.18;
+/** CSS pixels. */
+const WIDTH = 1.5;
+
+/** A curve for each line, with the band of what its points stand for, and gaps as gaps. */
+export class Curves implements Picture {
+  readonly rows = null;
+  private readonly filled: boolean;
+  private drawn: readonly Drawn[] = [];
+  private lines: Line[] = [];
+  private traces: Trace[] = [];
+
+  /** `filled` says whether the area under each is, be there more than one. */
+  constructor(filled: boolean) {
+    this.filled = filled;
+  }
+
+  take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
+    this.drawn = drawn;
+    this.lines = drawn.map(({ series, raw }) => lineOf(series, from, to, raw));
+    this.traces = this.lines.map((line) => traceOf(line, from, to, columns));
+  }
+
+  reach(): [number, number] {
+    return reachOf(
+      this.traces.map(({ lows, highs, floor, ceiling }) => [floor ?? lows, ceiling ?? highs]),
+    );
+  }
+
+  paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, { pixel }: Scale): void {
+    const zero = Math.max(frame.min, Math.min(0, frame.max));
+    for (const [index, line] of this.lines.entries()) {
+      const { colour, faded, headed } = this.drawn[index]!;
+      const trace = this.traces[index]!;
+      const { stroke, dash } = strokeOf(colour, look);
+      context.strokeStyle = stroke;
+      context.fillStyle = stroke;
+      context.globalAlpha = faded ? 0.04 : 0.22;
+      fillBand(context, trace, frame);
+      context.globalAlpha = faded ? FADED : 1;
+      if ((this.filled || this.drawn.length === 1) && line.times.length > 1) {
+        context.globalAlpha *= 0.12;
+        fillLine(context, trace, frame, zero);
+        context.globalAlpha /= 0.12;
+      }
+      strokeLine(context, line, trace, frame, {
+        width: WIDTH * pixel,
+        dash: dash.map((length) => length * pixel),
+      });
+      dots(context, line, frame, 1.6 * pixel, headed);
+    }
+  }
+}
+
+/** Points that no line reaches, and the head of a line that goes on. */
+function dots(
+  context: CanvasRenderingContext2D,
+  { times, values, gaps }: Line,
+  frame: Frame,
+  radius: number,
+  headed: boolean,
+): void {
+  const x = xOf(frame);
+  const y = yOf(frame);
+  const dot = (at: number, size: number): void => {
+    context.beginPath();
+    context.arc(x(times[at]!), y(values[at]!), size, 0, 2 * Math.PI);
+    context.fill();
+  };
+  const ends = [-1, ...gaps, times.length - 1];
+  for (let at = 1; at < ends.length; at += 1) {
+    if (ends[at]! - ends[at - 1]! === 1) {
+      dot(ends[at]!, radius);
+    }
+  }
+  if (headed && times.length > 0) {
+    dot(times.length - 1, radius * 1.5);
+  }
+}

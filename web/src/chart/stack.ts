@@ -1,0 +1,108 @@
+import { lineOf } from '../store/rate.ts';
+import { type Frame, fillColumns, yOf } from './lines.ts';
+import { type Look, strokeOf } from './palette.ts';
+import { type Drawn, type Picture, reachOf, type Scale } from './picture.ts';
+import { traceOf } from './trace.ts';
+
+/** One area of a stack: from where to where it is, in each column of pixels. */
+export interface Layer {
+  readonly bottoms: Float64Array;
+  readonly tops: Float64Array;
+}
+
+/** Areas one upon the other, so that the top is their sum. What is below zero hangs from it. */
+export class Stack implements Picture {
+  readonly rows = null;
+  private drawn: readonly Drawn[] = [];
+  private layers: Layer[] = [];
+
+  take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
+    this.drawn = drawn;
+    this.layers = pile(drawn.map((one) => valuesOf(one, from, to, columns)));
+  }
+
+  reach(): [number, number] {
+    const [low, high] = reachOf(
+      this.layers.map(({ bottoms, tops }) => [
+        bottoms.map((bottom, column) => Math.min(bottom, tops[column]!)),
+        bottoms.map((bottom, column) => Math.max(bottom, tops[column]!)),
+      ]),
+    );
+    // An area is as high as its value only if zero is where it begins.
+    return [Math.min(low, 0), Math.max(high, 0)];
+  }
+
+  paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, { pixel }: Scale): void {
+    const y = yOf(frame);
+    for (const [index, { bottoms, tops }] of this.layers.entries()) {
+      const { colour, faded } = this.drawn[index]!;
+      context.strokeStyle = strokeOf(colour, look).stroke;
+      context.globalAlpha = faded ? 0.12 : 0.45;
+      const bottom = (column: number): number => y(bottoms[column]!);
+      const top = (column: number): number => y(tops[column]!);
+      fillColumns(context, frame, tops, top, bottom);
+      context.globalAlpha = faded ? 0.18 : 1;
+      fillColumns(context, frame, tops, top, (column) => {
+        // The edge goes on to where the next column's is: a step is no hole.
+        const next = column + 1 < tops.length ? y(tops[column + 1]!) : Number.NaN;
+        const here = top(column);
+        const reached = Number.isNaN(next) ? here : next;
+        return Math.abs(reached - here) < 1.5 * pixel ? here + 1.5 * pixel : reached;
+      });
+    }
+  }
+}
+
+/**
+ * One upon the other, in this order. Where a line has no value it adds nothing; where none has one,
+ * there is none.
+ */
+export function pile(lines: readonly Float64Array[]): Layer[] {
+  const columns = lines[0]?.length ?? 0;
+  const above = new Float64Array(columns);
+  const below = new Float64Array(columns);
+  return lines.map((values) => {
+    const bottoms = new Float64Array(columns).fill(Number.NaN);
+    const tops = new Float64Array(columns).fill(Number.NaN);
+    for (let column = 0; column < columns; column += 1) {
+      const value = values[column]!;
+      if (!Number.isNaN(value)) {
+        const ends = value < 0 ? below : above;
+        bottoms[column] = ends[column]!;
+        ends[column]! += value;
+        tops[column] = ends[column]!;
+      }
+    }
+    return { bottoms, tops };
+  });
+}
+
+/**
+ * A line's value in each column: halfway between the lowest and the highest that it passes there.
+ * Lines that are stacked have their points at times of their own: the last value holds until the
+ * next point is late, or the newest sum would be one of those alone that have come.
+ */
+function valuesOf({ series, raw }: Drawn, from: number, to: number, columns: number): Float64Array {
+  const line = lineOf(series, from, to, raw);
+  const { lows, highs } = traceOf(line, from, to, columns);
+  const values = lows.map((low, column) => (low + highs[column]!) / 2);
+  const last = line.times.at(-1);
+  if (last !== undefined && !series.gone) {
+    const width = (to - from) / columns;
+    const held = line.values.at(-1)!;
+    for (
+      let column = Math.max(0, Math.floor((last - from) / width));
+      column < columns;
+      column += 1
+    ) {
+      const time = from + column * width;
+      if (time > last && series.isGap(last, time)) {
+        break;
+      }
+      if (Number.isNaN(values[column]!)) {
+        values[column] = held;
+      }
+    }
+  }
+  return values;
+}

@@ -1,0 +1,53 @@
+import { strokeOf } from '../chart/palette.ts';
+import { formatClock } from '../format/time.ts';
+import type { Format } from '../format/units.ts';
+import type { Panel } from '../store/panel.ts';
+import { rankAt } from '../store/ranking.ts';
+import { look } from '../theme.ts';
+
+/** Lines whose values are read out; of more, the highest. */
+const MOST_READ = 10;
+
+interface PinProps {
+  readonly panel: Panel;
+  readonly format: Format;
+  readonly time: number;
+  readonly onUnpin: () => void;
+}
+
+/** The values of a time that was clicked at. It stays there while the picture goes on. */
+export function Pin({ panel, format, time, onUnpin }: PinProps) {
+  const read = rankAt(panel, time);
+  const rest = read.length - MOST_READ;
+  return (
+    <div class="pin">
+      <div
+        class="values"
+        role="status"
+        onKeyDown={(event) => {
+          if (event.key === 'Escape') {
+            onUnpin();
+          }
+        }}
+      >
+        <p>
+          <strong>{formatClock(time)}</strong>
+          <button type="button" aria-label={`Unpin ${formatClock(time)}`} onClick={onUnpin}>
+            ×
+          </button>
+        </p>
+        <ul>
+          {read.slice(0, MOST_READ).map(({ member: { series, title, colour }, value }) => (
+            <li key={series.identity}>
+              <i style={{ background: strokeOf(colour, look.value).stroke }} />
+              <span class="name">{title || series.name}</span>
+              <span class="value">{format.value(value)}</span>
+            </li>
+          ))}
+        </ul>
+        {rest > 0 && <p class="remark">{rest} more, lower</p>}
+        {read.length === 0 && <p class="remark">no samples then</p>}
+      </div>
+    </div>
+  );
+}
