@@ -4,7 +4,6 @@ import 'uplot/dist/uPlot.min.css';
 import './style/page.css';
 import './style/header.css';
 import './style/panel.css';
-import './style/board.css';
 import { render } from 'preact';
 import { read } from './dashboards/address.ts';
 import { inspect } from './inspection.ts';

@@ -7,16 +7,30 @@ test('an address says what is shown, and is read as it is written', () => {
     const { pathname, search } = new URL(text, 'http://test');
     return read({ pathname, search });
   };
-  expect(at('/')).toEqual({ name: null, panel: null, kiosk: false, window: null, values: {} });
+  expect(at('/?edit')).toEqual({
+    name: null,
+    panel: null,
+    kiosk: false,
+    edit: false,
+    window: null,
+    values: {},
+  });
   expect(at('/d/node-1?window=5m&var-host=a%26b&kiosk')).toEqual({
     name: 'node-1',
     panel: null,
     kiosk: true,
+    edit: false,
     window: '5m',
     values: { host: 'a&b' },
   });
+  expect(at('/d/node?edit')).toMatchObject({ kiosk: false, edit: true });
   expect(at('/d/node?panel=cpu')).toMatchObject({ panel: 'cpu', kiosk: true });
-  for (const text of ['/', '/d/node-1?window=5m&var-host=a%26b', '/d/node?panel=cpu']) {
+  for (const text of [
+    '/',
+    '/d/node-1?window=5m&var-host=a%26b',
+    '/d/node?panel=cpu',
+    '/d/node?edit=',
+  ]) {
     expect(write(at(text))).toBe(text);
   }
 });

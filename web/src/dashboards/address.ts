@@ -7,6 +7,8 @@ export interface Address {
   readonly panel: string | null;
   /** Without the bar. */
   readonly kiosk: boolean;
+  /** To be changed rather than looked at. */
+  readonly edit: boolean;
   /** `15m`; null for the dashboard's own. */
   readonly window: string | null;
   readonly values: Readonly<Record<string, string>>;
@@ -22,6 +24,7 @@ export function read({ pathname, search }: { pathname: string; search: string })
     name: name === null ? null : decodeURIComponent(name),
     panel,
     kiosk: query.has('kiosk') || panel !== null,
+    edit: name !== null && panel === null && query.has('edit'),
     window: query.get('window'),
     values: Object.fromEntries(
       [...query]
@@ -31,7 +34,7 @@ export function read({ pathname, search }: { pathname: string; search: string })
   };
 }
 
-export function write({ name, panel, kiosk, window, values }: Address): string {
+export function write({ name, panel, kiosk, edit, window, values }: Address): string {
   const query = new URLSearchParams();
   if (window !== null) {
     query.set('window', window);
@@ -43,6 +46,8 @@ export function write({ name, panel, kiosk, window, values }: Address): string {
     query.set('panel', panel);
   } else if (kiosk) {
     query.set('kiosk', '');
+  } else if (edit) {
+    query.set('edit', '');
   }
   const text = query.toString();
   return `${name === null ? '/' : `/d/${encodeURIComponent(name)}`}${text && `?${text}`}`;

@@ -1,3 +1,4 @@
+import '../style/board.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';
@@ -7,33 +8,72 @@ import { formatSpan } from '../format/time.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
 import { type Address, write } from './address.ts';
-import { fillIn, type Kept, load, type Variable, valuesOf } from './model.ts';
+import {
+  fillIn,
+  type Loaded,
+  list,
+  load,
+  Missing,
+  type Source,
+  type Variable,
+  valuesOf,
+} from './model.ts';
 
 interface BoardProps {
   readonly dashboard: Dashboard;
   readonly address: Address;
 }
 
-/** A dashboard that is kept: its panels where they were put. */
+/** A dashboard that is kept: its panels where they were put, or the means to put them there. */
 export function Board({ dashboard, address }: BoardProps) {
-  const kept = useSignal<Kept | null>(null);
+  const loaded = useSignal<Loaded | null>(null);
   const failure = useSignal('');
   const values = useSignal(address.values);
-  useEffect(() => {
-    load(new URL('/', location.href), address.name!).then(
-      (found) => {
-        kept.value = found;
-        document.title = `${found.title} · pushsvc`;
-        const window = address.window ?? found.window;
-        if (window !== undefined) {
-          show(dashboard, window);
-        }
-      },
-      (error) => {
-        failure.value = (error as Error).message;
-      },
-    );
-  }, [address.name]);
+  const editing = useSignal<Editing | null>(null);
+  const name = useSignal(address.name!);
+
+  const show = async (): Promise<void> => {
+    try {
+      loaded.value = await load(new URL('/', location.href), name.value);
+      const { kept } = loaded.value;
+      document.title = `${kept.title} · pushsvc`;
+      const window = address.window ?? kept.window;
+      if (window !== undefined) {
+        choose(dashboard, window);
+      }
+    } catch (error) {
+      if (!(error instanceof Missing && address.edit)) {
+        throw error;
+      }
+    }
+    if (address.edit) {
+      await edit();
+    }
+  };
+  /** The editor comes when it is asked for. */
+  const edit = async (): Promise<void> => {
+    const [{ Editor }, { entries, writable }] = await Promise.all([
+      import('../editor/editor.tsx'),
+      list(new URL('/', location.href)),
+    ]);
+    const entry = entries.find((one) => one.name === name.value);
+    editing.value = { Editor, writable, source: entry?.source ?? 'saved' };
+    history.replaceState(null, '', write({ ...here(), edit: true }));
+  };
+  const attempt = (act: () => Promise<void>): void => {
+    act().catch((error) => {
+      failure.value = (error as Error).message;
+    });
+  };
+  const here = (): Address => ({
+    ...address,
+    name: name.value,
+    edit: false,
+    window: formatSpan(dashboard.windowMs.value),
+    values: values.value,
+  });
+  useEffect(() => attempt(show), []);
+
   if (failure.value !== '') {
     return (
       <section class="message">
@@ -45,16 +85,27 @@ export function Board({ dashboard, address }: BoardProps) {
       </section>
     );
   }
-  if (kept.value === null) {
+  if (editing.value !== null) {
+    const { Editor, writable, source } = editing.value;
+    return (
+      <Editor
+        dashboard={dashboard}
+        name={name.value}
+        loaded={loaded.value}
+        source={source}
+        writable={writable}
+        values={values.value}
+        onDone={(kept) => {
+          location.assign(write({ ...here(), name: kept }));
+        }}
+      />
+    );
+  }
+  if (loaded.value === null) {
     return <p role="status">Loading…</p>;
   }
-  const { title, description, variables = [], panels } = kept.value;
+  const { title, description, variables = [], panels } = loaded.value.kept;
   const shown = address.panel === null ? panels : panels.filter(({ id }) => id === address.panel);
-  const here = (): Address => ({
-    ...address,
-    window: formatSpan(dashboard.windowMs.value),
-    values: values.value,
-  });
   return (
     <section class={address.panel === null ? 'board' : 'board alone'} aria-label={title}>
       {address.panel === null && (
@@ -76,12 +127,27 @@ export function Board({ dashboard, address }: BoardProps) {
           {!address.kiosk && (
             <p class="ways">
               <a href={write(here())}>Link to this view</a>{' '}
-              <a href={write({ ...here(), kiosk: true })}>Kiosk</a>
+              <a href={write({ ...here(), kiosk: true })}>Kiosk</a>{' '}
+              <a
+                href={`/v1/dashboards/${encodeURIComponent(name.value)}`}
+                download={`${name.value}.json`}
+              >
+                Export
+              </a>{' '}
+              <button type="button" onClick={() => attempt(edit)}>
+                Edit
+              </button>
             </p>
           )}
         </header>
       )}
-      {shown.length === 0 && <p role="alert">There is no panel {address.panel} on it.</p>}
+      {shown.length === 0 && (
+        <p role="alert">
+          {address.panel === null
+            ? 'There are no panels on it yet.'
+            : `There is no panel ${address.panel} on it.`}
+        </p>
+      )}
       <div class="cells">
         {shown.map((panel) => (
           <Cell key={panel.id} panel={panel} dashboard={dashboard} values={values.value} />
@@ -89,6 +155,12 @@ export function Board({ dashboard, address }: BoardProps) {
       </div>
     </section>
   );
+}
+
+interface Editing {
+  readonly Editor: typeof import('../editor/editor.tsx').Editor;
+  readonly writable: boolean;
+  readonly source: Source;
 }
 
 function Cell({
@@ -146,7 +218,7 @@ function Choice({ variable, dashboard, value, onChange }: ChoiceProps) {
   );
 }
 
-function show(dashboard: Dashboard, window: string): void {
+function choose(dashboard: Dashboard, window: string): void {
   try {
     dashboard.choose(parseDuration(window), false);
   } catch {

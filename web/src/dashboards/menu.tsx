@@ -2,37 +2,70 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type Entry, list } from './model.ts';
 
+/** No dashboard has this name. */
+const NEW = '/new';
+
 /** Goes from one dashboard to another; nothing where there is none. */
 export function Menu({ name }: { name: string | null }) {
   const entries = useSignal<readonly Entry[]>([]);
+  const writable = useSignal(false);
   useEffect(() => {
     // Without them there is still all that the service has.
     list(new URL('/', location.href)).then(
       (found) => {
-        entries.value = found;
+        entries.value = found.entries;
+        writable.value = found.writable;
       },
       () => {},
     );
   }, []);
-  if (entries.value.length === 0 && name === null) {
+  if (entries.value.length === 0 && !writable.value && name === null) {
     return null;
   }
+  const groups = [
+    ['Yours', entries.value.filter(({ source }) => source !== 'shipped')],
+    ['Come with pushsvc', entries.value.filter(({ source }) => source === 'shipped')],
+  ] as const;
   return (
     <label class="theme">
       <span class="unseen">Dashboard</span>
       <select
         value={name ?? ''}
         onChange={({ currentTarget: { value } }) =>
-          location.assign(value === '' ? '/' : `/d/${encodeURIComponent(value)}`)
+          location.assign(
+            value === ''
+              ? '/'
+              : value === NEW
+                ? `/d/${freeName(entries.value)}?edit`
+                : `/d/${encodeURIComponent(value)}`,
+          )
         }
       >
         <option value="">All metrics</option>
-        {entries.value.map((entry) => (
-          <option key={entry.name} value={entry.name}>
-            {entry.title}
-          </option>
-        ))}
+        {groups.map(
+          ([title, members]) =>
+            members.length > 0 && (
+              <optgroup key={title} label={title}>
+                {members.map((entry) => (
+                  <option key={entry.name} value={entry.name}>
+                    {entry.title}
+                  </option>
+                ))}
+              </optgroup>
+            ),
+        )}
+        {writable.value && <option value={NEW}>New dashboard…</option>}
       </select>
     </label>
   );
+}
+
+function freeName(entries: readonly Entry[]): string {
+  const taken = new Set(entries.map(({ name }) => name));
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? 'dashboard' : `dashboard-${number}`;
+    if (!taken.has(name)) {
+      return name;
+    }
+  }
 }

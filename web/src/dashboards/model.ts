@@ -20,34 +20,56 @@ export interface Kept {
   readonly panels: readonly Panel[];
 }
 
+/** saved: by somebody here. provisioned: from a directory that others keep. shipped: with pushsvc. */
+export type Source = 'saved' | 'provisioned' | 'shipped';
+
+/** What the service has under a name. */
+export interface Loaded {
+  readonly kept: Kept;
+  /** Its version, for saving it only if it still is what was loaded. */
+  readonly etag: string;
+}
+
 /** One of the listing; `error` where its file is none. */
 export interface Entry {
   readonly name: string;
-  readonly source: 'saved' | 'provisioned';
+  readonly source: Source;
   readonly title?: string;
   readonly error?: string;
 }
 
-async function get<T>(url: URL): Promise<T> {
+/** A dashboard that isn't there. */
+export class Missing extends Error {}
+
+async function get<T>(url: URL): Promise<{ body: T; headers: Headers }> {
   const response = await fetch(url, { headers: { Accept: 'application/json' }, cache: 'no-cache' });
-  const body = (await response.json()) as T & { detail?: string };
+  const body = (await response.json()) as T & { detail?: string; code?: string };
   if (!response.ok) {
-    throw new Error(body.detail ?? `the server answered ${response.status}`);
+    const reason = body.detail ?? `the server answered ${response.status}`;
+    throw body.code === 'dashboard' ? new Missing(reason) : new Error(reason);
   }
-  return body;
+  return { body, headers: response.headers };
 }
 
-/** Those that can be shown. Throws an Error that says why not. */
-export async function list(origin: URL): Promise<readonly Entry[]> {
-  const { dashboards } = await get<{ dashboards: readonly Entry[] }>(
+/** Those that can be shown, and whether more can be saved. Throws an Error that says why not. */
+export async function list(
+  origin: URL,
+): Promise<{ readonly entries: readonly Entry[]; readonly writable: boolean }> {
+  const { body } = await get<{ dashboards: readonly Entry[]; writable: boolean }>(
     new URL('v1/dashboards', origin),
   );
-  return dashboards.filter(({ error }) => error === undefined);
+  return {
+    entries: body.dashboards.filter(({ error }) => error === undefined),
+    writable: body.writable,
+  };
 }
 
-/** Throws an Error that says why not. */
-export function load(origin: URL, name: string): Promise<Kept> {
-  return get(new URL(`v1/dashboards/${encodeURIComponent(name)}`, origin));
+/** Throws Missing where there is none, and an Error that says why not for anything else. */
+export async function load(origin: URL, name: string): Promise<Loaded> {
+  const { body, headers } = await get<Kept>(
+    new URL(`v1/dashboards/${encodeURIComponent(name)}`, origin),
+  );
+  return { kept: body, etag: headers.get('ETag') ?? '' };
 }
 
 /** What a variable can stand for, in the order people count in; of the series that are there. */

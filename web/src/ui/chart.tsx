@@ -1,10 +1,8 @@
 import { type Signal, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Curves } from '../chart/curves.ts';
-import { Heat } from '../chart/heat.ts';
 import type { Drawn, Picture } from '../chart/picture.ts';
 import { Plot } from '../chart/plot.ts';
-import { Stack } from '../chart/stack.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
@@ -58,17 +56,28 @@ export function Chart({ panel, dashboard, format, focus, kind, by }: ChartProps)
   /** From the least to the most that shades of a heatmap stand for. */
   const shades = useSignal<readonly [number, number]>([Number.NaN, Number.NaN]);
   useEffect(() => {
+    let closed = false;
+    const open = (picture: Picture): void => {
+      if (!closed) {
+        view.current = new ChartView(
+          root.current!,
+          { panel, dashboard, format, focus, kind, by },
+          picture,
+          { pinned, shades },
+        );
+      }
+    };
     const picture = pictureOf(kind, by);
-    view.current = new ChartView(
-      root.current!,
-      { panel, dashboard, format, focus, kind, by },
-      picture,
-      {
-        pinned,
-        shades,
-      },
-    );
-    return () => view.current?.close();
+    if (picture instanceof Promise) {
+      void picture.then(open);
+    } else {
+      open(picture);
+    }
+    return () => {
+      closed = true;
+      view.current?.close();
+      view.current = null;
+    };
   }, [panel, dashboard, kind, by]);
   useSignalEffect(() => {
     // Whatever changes the picture besides new points.
@@ -122,12 +131,13 @@ function Shades({
   );
 }
 
-function pictureOf(kind: ChartKind, by: string | undefined): Picture {
+/** Curves are at hand; the others are loaded for those who look at one. */
+function pictureOf(kind: ChartKind, by: string | undefined): Picture | Promise<Picture> {
   switch (kind) {
     case 'stacked':
-      return new Stack();
+      return import('../chart/stack.ts').then(({ Stack }) => new Stack());
     case 'heatmap':
-      return new Heat(by);
+      return import('../chart/heat.ts').then(({ Heat }) => new Heat(by));
     default:
       return new Curves(kind === 'area');
   }
@@ -153,12 +163,7 @@ class ChartView {
   /** CSS pixels from the top that a pointer is at; null while it is elsewhere. */
   private pointerTop: number | null = null;
 
-  constructor(
-    root: HTMLElement,
-    props: ChartProps,
-    picture: Picture,
-    { pinned, shades }: Found,
-  ) {
+  constructor(root: HTMLElement, props: ChartProps, picture: Picture, { pinned, shades }: Found) {
     this.root = root;
     this.props = props;
     this.panel = props.panel;

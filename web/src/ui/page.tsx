@@ -1,13 +1,12 @@
 import { useComputed } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
 import type { Address } from '../dashboards/address.ts';
-import { Board } from '../dashboards/board.tsx';
 import { hidden } from '../panels/arrangement.ts';
 import { matching } from '../panels/search.ts';
 import type { Panel } from '../store/panel.ts';
-import { EmptyState } from './empty.tsx';
 import { Header } from './header.tsx';
 import { Keys } from './keys.tsx';
+import { useLater } from './later.ts';
 import { PanelCard } from './panel.tsx';
 
 interface PageProps {
@@ -29,16 +28,32 @@ export function Page({ dashboard, address }: PageProps) {
             <Panels dashboard={dashboard} shown={shown.value} />
           </>
         ) : (
-          <Board dashboard={dashboard} address={address} />
+          <Kept dashboard={dashboard} address={address} />
         )}
       </main>
     </>
   );
 }
 
+/** A dashboard that is kept. What shows it is loaded for those who look at one. */
+function Kept({ dashboard, address }: PageProps) {
+  const module = useLater(() => import('../dashboards/board.tsx'));
+  return module === null ? (
+    <p role="status">Loading…</p>
+  ) : (
+    <module.Board dashboard={dashboard} address={address} />
+  );
+}
+
+/** What to do where there is no metric yet. */
+function Empty() {
+  const module = useLater(() => import('./empty.tsx'));
+  return module && <module.EmptyState />;
+}
+
 function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Panel[] }) {
   if (dashboard.panels.value.length === 0) {
-    return dashboard.described.value ? <EmptyState /> : <Waiting dashboard={dashboard} />;
+    return dashboard.described.value ? <Empty /> : <Waiting dashboard={dashboard} />;
   }
   if (shown.length === 0) {
     return (

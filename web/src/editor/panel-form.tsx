@@ -1,0 +1,309 @@
+import { useSignal } from '@preact/signals';
+import type { Dashboard } from '../dashboard.ts';
+import { fillIn } from '../dashboards/model.ts';
+import { PANEL_KINDS, type Panel, type PanelKind, type Threshold } from '../panels/model.ts';
+import { isReadable, select } from '../panels/selection.ts';
+import { PanelView } from '../ui/panel.tsx';
+import { Dialog } from './dialog.tsx';
+import { freeId, titleOf } from './handles.tsx';
+import { nameOf } from './keeping.ts';
+
+const KINDS: Readonly<Record<PanelKind, string>> = {
+  line: 'Lines',
+  area: 'Areas',
+  stacked: 'Stacked areas',
+  stat: 'Large value with its course',
+  gauge: 'Gauge',
+  table: 'Table',
+  heatmap: 'Heatmap',
+  timeline: 'States over time',
+};
+const MOST_THRESHOLDS = 16;
+const MOST_OFFERED = 1_000;
+
+interface PanelFormProps {
+  /** Null for one that is new. */
+  readonly panel: Panel | null;
+  /** Ids that there are. */
+  readonly taken: readonly string[];
+  readonly dashboard: Dashboard;
+  readonly values: Readonly<Record<string, string>>;
+  readonly onDone: (panel: Panel) => void;
+  readonly onClose: () => void;
+}
+
+/** All of a panel, with what it will look like. */
+export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: PanelFormProps) {
+  const draft = useSignal<Panel>(panel ?? { id: '', kind: 'line', select: '' });
+  const {
+    title = '',
+    kind,
+    select: selector,
+    unit = '',
+    thresholds = [],
+    min,
+    max,
+    rate,
+    by,
+  } = draft.value;
+  const change = (fields: Partial<Record<keyof Panel, unknown>>): void => {
+    const next: Record<string, unknown> = { ...draft.value, ...fields };
+    for (const [name, value] of Object.entries(next)) {
+      // What is left out is as the page would have it.
+      if (value === undefined || value === '') {
+        delete next[name];
+      }
+    }
+    draft.value = { select: '', ...next } as unknown as Panel;
+  };
+  const meant = fillIn(selector, values);
+  const group = selector === '' ? null : select(dashboard.panels.value, meant);
+  const count = group?.members.length ?? 0;
+  const labels = [...new Set(group?.members.flatMap(({ series }) => Object.keys(series.labels)))];
+  return (
+    <Dialog
+      title={panel === null ? 'Add a panel' : `Change ${titleOf(panel)}`}
+      onClose={onClose}
+      wide
+    >
+      <form
+        class="panel-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const { value } = draft;
+          const id =
+            value.id ||
+            freeId(
+              nameOf(title || selector),
+              taken.map((one) => ({ id: one })),
+            );
+          onDone({
+            ...value,
+            id,
+            ...(thresholds.length > 0 && {
+              thresholds: [...thresholds].sort((a, b) => a.at - b.at),
+            }),
+          });
+        }}
+      >
+        <div class="fields">
+          <label class="whole">
+            Selector
+            <input
+              type="text"
+              required
+              maxLength={4096}
+              list="metrics"
+              placeholder='http_requests_total{job="api"}'
+              value={selector}
+              autocomplete="off"
+              spellcheck={false}
+              aria-describedby="matched"
+              onInput={({ currentTarget }) => {
+                change({ select: currentTarget.value });
+              }}
+            />
+          </label>
+          <datalist id="metrics">
+            {[...new Set(dashboard.panels.value.map(({ name }) => name))]
+              .slice(0, MOST_OFFERED)
+              .map((name) => (
+                <option key={name} value={name} />
+              ))}
+          </datalist>
+          <p id="matched" class="remark whole" role="status">
+            {selector === ''
+              ? 'A metric’s name, with matchers for labels if some series are wanted only.'
+              : !isReadable(meant)
+                ? 'This selector can’t be read.'
+                : count === 0
+                  ? 'No series matches now.'
+                  : `${count} series ${count === 1 ? 'matches' : 'match'}${group?.help ? `: ${group.help}` : ''}`}
+          </p>
+          <label class="whole">
+            Title
+            <input
+              type="text"
+              maxLength={200}
+              placeholder={group?.name ?? ''}
+              value={title}
+              onInput={({ currentTarget }) => change({ title: currentTarget.value })}
+            />
+          </label>
+          <label>
+            Shown as
+            <select
+              value={kind}
+              onChange={({ currentTarget }) => change({ kind: currentTarget.value })}
+            >
+              {PANEL_KINDS.map((one) => (
+                <option key={one} value={one}>
+                  {KINDS[one]}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label>
+            Unit
+            <input
+              type="text"
+              maxLength={64}
+              list="units"
+              placeholder={group?.unit ?? ''}
+              value={unit}
+              onInput={({ currentTarget }) => change({ unit: currentTarget.value })}
+            />
+          </label>
+          <datalist id="units">
+            {['bytes', 'seconds', 'ratio', 'percent', 'hertz', 'celsius'].map((name) => (
+              <option key={name} value={name} />
+            ))}
+          </datalist>
+          {kind === 'gauge' && (
+            <>
+              <Bound title="From" value={min} onChange={(value) => change({ min: value })} />
+              <Bound
+                title="To"
+                value={max}
+                onChange={(value) => change({ max: value })}
+                above={min}
+              />
+            </>
+          )}
+          {kind === 'heatmap' && (
+            <label>
+              A row for each
+              <select
+                value={by ?? ''}
+                onChange={({ currentTarget }) => change({ by: currentTarget.value })}
+              >
+                <option value="">series</option>
+                {[...new Set([...(by === undefined ? [] : [by]), ...labels])].map((label) => (
+                  <option key={label} value={label}>
+                    {label}
+                  </option>
+                ))}
+              </select>
+            </label>
+          )}
+          <label class="check whole">
+            <input
+              type="checkbox"
+              checked={rate !== false}
+              onChange={({ currentTarget }) =>
+                change({ rate: currentTarget.checked ? undefined : false })
+              }
+            />
+            Counters as their change per second
+          </label>
+          <Thresholds
+            thresholds={thresholds}
+            onChange={(next) => change({ thresholds: next.length > 0 ? next : undefined })}
+          />
+        </div>
+        <div class="preview">
+          {selector !== '' && (
+            <PanelView panel={{ ...draft.value, select: meant }} dashboard={dashboard} />
+          )}
+        </div>
+        <div class="actions">
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="first">
+            {panel === null ? 'Add' : 'Apply'}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+interface BoundProps {
+  readonly title: string;
+  readonly value: number | undefined;
+  readonly above?: number | undefined;
+  readonly onChange: (value: number | undefined) => void;
+}
+
+/** An end of a scale; empty where it follows the values. */
+function Bound({ title, value, above, onChange }: BoundProps) {
+  return (
+    <label>
+      {title}
+      <input
+        type="number"
+        step="any"
+        placeholder="as the values have it"
+        value={value}
+        onInput={({ currentTarget }) => {
+          const { valueAsNumber } = currentTarget;
+          currentTarget.setCustomValidity(
+            above !== undefined && valueAsNumber <= above ? `More than ${above}` : '',
+          );
+          onChange(Number.isNaN(valueAsNumber) ? undefined : valueAsNumber);
+        }}
+      />
+    </label>
+  );
+}
+
+interface ThresholdsProps {
+  readonly thresholds: readonly Threshold[];
+  readonly onChange: (thresholds: readonly Threshold[]) => void;
+}
+
+/** Values from which on the panel says that something is up. */
+function Thresholds({ thresholds, onChange }: ThresholdsProps) {
+  const replace = (index: number, fields: Partial<Threshold>): void =>
+    onChange(thresholds.map((one, at) => (at === index ? { ...one, ...fields } : one)));
+  return (
+    <fieldset class="thresholds whole">
+      <legend>Thresholds</legend>
+      {thresholds.map(({ at, level }, index) => (
+        <div key={index}>
+          <select
+            aria-label={`Level of threshold ${index + 1}`}
+            value={level}
+            onChange={({ currentTarget }) =>
+              replace(index, { level: currentTarget.value as Threshold['level'] })
+            }
+          >
+            <option value="warning">warning</option>
+            <option value="critical">critical</option>
+          </select>
+          <span>from</span>
+          <input
+            type="number"
+            step="any"
+            required
+            aria-label={`Value of threshold ${index + 1}`}
+            value={at}
+            onInput={({ currentTarget }) => {
+              if (!Number.isNaN(currentTarget.valueAsNumber)) {
+                replace(index, { at: currentTarget.valueAsNumber });
+              }
+            }}
+          />
+          <button
+            type="button"
+            aria-label={`Remove threshold ${index + 1}`}
+            onClick={() => onChange(thresholds.filter((_, one) => one !== index))}
+          >
+            ×
+          </button>
+        </div>
+      ))}
+      {thresholds.length < MOST_THRESHOLDS && (
+        <button
+          type="button"
+          onClick={() =>
+            onChange([...thresholds, { at: (thresholds.at(-1)?.at ?? 0) + 1, level: 'warning' }])
+          }
+        >
+          Add a threshold
+        </button>
+      )}
+    </fieldset>
+  );
+}
