@@ -59,6 +59,8 @@ export function Handles({ panel, panels, onPreview, onArrange, onChange }: Handl
     const height = Number.parseFloat(gridAutoRows) + Number.parseFloat(rowGap);
     const ending = new AbortController();
     const { signal } = ending;
+    // Or the texts that the pointer passes would be marked.
+    document.addEventListener('selectstart', (event) => event.preventDefault(), { signal });
     let next: Placed[] | null = null;
     const at = scrollY;
     const end = (kept: boolean): void => {
