@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
@@ -91,6 +92,15 @@ def test_a_wheel_of_the_checkout_has_the_page(tmp_path: Path) -> None:
     assert "<script>" not in index  # a strict Content-Security-Policy would not run it
     assert {"pushsvc/web/client.js", "pushsvc/web/client.d.ts"} <= set(names)
     assert not [name for name in names if name.startswith("web/")]
+
+
+def test_the_page_is_light() -> None:
+    """What is loaded before somebody edits: the page, or the page with a dashboard."""
+    assets = ROOT / "pushsvc" / "web" / "assets"
+    page = ("index-", "jsxRuntime-", "board-")
+    files = [file for file in assets.glob("*.js") if file.name.startswith(page)]
+    assert len(files) == len(page)
+    assert sum(len(gzip.compress(file.read_bytes())) for file in files) <= 60 * 1024
 
 
 def test_a_wheel_of_the_sdist_needs_no_node(unpacked: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { summaryOf } from '../src/panels/figures.tsx';
 import { reached } from '../src/panels/model.ts';
 import { matching } from '../src/panels/search.ts';
 import { select } from '../src/panels/selection.ts';
+import { summaryOf } from '../src/panels/summary.ts';
 import { Panel } from '../src/store/panel.ts';
 import { Series } from '../src/store/series.ts';
 import { Store } from '../src/store/store.ts';

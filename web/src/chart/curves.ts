@@ -1,3 +1,4 @@
+import type { Threshold } from '../panels/model.ts';
 import { type Line, lineOf } from '../store/rate.ts';
 import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
@@ -12,13 +13,15 @@ const WIDTH = 1.5;
 export class Curves implements Picture {
   readonly rows = null;
   private readonly filled: boolean;
+  private readonly thresholds: readonly Threshold[];
   private drawn: readonly Drawn[] = [];
   private lines: Line[] = [];
   private traces: Trace[] = [];
 
   /** `filled` says whether the area under each is, be there more than one. */
-  constructor(filled: boolean) {
+  constructor(filled: boolean, thresholds: readonly Threshold[]) {
     this.filled = filled;
+    this.thresholds = thresholds;
   }
 
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
@@ -34,6 +37,7 @@ export class Curves implements Picture {
   }
 
   paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, { pixel }: Scale): void {
+    this.drawThresholds(context, frame, look, pixel);
     const zero = Math.max(frame.min, Math.min(0, frame.max));
     for (const [index, line] of this.lines.entries()) {
       const { colour, faded, headed } = this.drawn[index]!;
@@ -54,6 +58,29 @@ export class Curves implements Picture {
         dash: dash.map((length) => length * pixel),
       });
       dots(context, line, frame, 1.6 * pixel, headed);
+    }
+  }
+
+  /** Those that the axis reaches to: an alarm far off isn't worth flattening the lines. */
+  private drawThresholds(
+    context: CanvasRenderingContext2D,
+    frame: Frame,
+    look: Look,
+    pixel: number,
+  ): void {
+    for (const { at, level } of this.thresholds) {
+      if (at >= frame.min && at <= frame.max) {
+        const y = yOf(frame)(at);
+        context.strokeStyle = look[level];
+        context.lineWidth = pixel;
+        context.globalAlpha = 0.9;
+        context.setLineDash([6 * pixel, 3 * pixel]);
+        context.beginPath();
+        context.moveTo(frame.left, y);
+        context.lineTo(frame.left + frame.width, y);
+        context.stroke();
+        context.setLineDash([]);
+      }
     }
   }
 }

@@ -8,7 +8,8 @@ import { multiples, timeLabels, timeSplits } from './splits.ts';
 /** CSS pixels, in lengths of an em. */
 const AXIS_WIDTH_EM = 5.2;
 /** Of an axis that has the names of rows. */
-const ROWS_WIDTH_EM = 10;
+const LEAST_ROWS_WIDTH_EM = 3;
+const LETTER_EM = 0.58;
 const ROW_LETTERS = 16;
 const LEAST_ROW_EM = 1.1;
 const AXIS_HEIGHT_EM = 2;
@@ -90,7 +91,7 @@ export class Plot {
           },
           {
             ...axis,
-            size: options.em * (this.picture.rows === null ? AXIS_WIDTH_EM : ROWS_WIDTH_EM),
+            size: () => options.em * this.axisWidth(),
             grid: { ...axis.grid, show: this.picture.rows === null },
             splits: (_chart, _axis, min, max) =>
               this.picture.rows === null
@@ -175,6 +176,14 @@ export class Plot {
       [min, max],
     );
     context.restore();
+  }
+
+  private axisWidth(): number {
+    const { rows } = this.picture;
+    const letters = Math.max(...(rows ?? []).map(({ length }) => length));
+    return rows === null
+      ? AXIS_WIDTH_EM
+      : Math.max(LEAST_ROWS_WIDTH_EM, Math.min(letters, ROW_LETTERS) * LETTER_EM + 1);
   }
 
   /** As many names as there is room for, each no longer than the axis is wide. */

@@ -42,6 +42,9 @@ export function Menu({ name }: { name: string | null }) {
         }
       >
         <option value="">All metrics</option>
+        {name !== null && entries.value.every((entry) => entry.name !== name) && (
+          <option value={name}>{name}</option>
+        )}
         {groups.map(
           ([title, members]) =>
             members.length > 0 && (

@@ -5,6 +5,7 @@ import type { Dashboard } from '../dashboard.ts';
 import { fillIn, type Kept, type Loaded, load, type Source } from '../dashboards/model.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
+import { hand } from '../ui/saving.ts';
 import { Asking, Question } from './dialog.tsx';
 import { Draft } from './draft.ts';
 import { Handles } from './handles.tsx';
@@ -264,7 +265,7 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
               }}
             />
           </label>
-          <button type="button" onClick={() => hand(place.value.name, draft.current.value)}>
+          <button type="button" onClick={() => handOut(place.value.name, draft.current.value)}>
             Export
           </button>
           {place.value.etag !== null && (
@@ -440,12 +441,7 @@ function suggested(name: string, title: string, loaded: Loaded | null): string {
 }
 
 /** Hand a dashboard out as a file. */
-function hand(name: string, kept: Kept): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(
-    new Blob([`${JSON.stringify(kept, null, 2)}\n`], { type: 'application/json' }),
-  );
-  link.download = `${name}.json`;
-  link.click();
-  URL.revokeObjectURL(link.href);
+function handOut(name: string, kept: Kept): void {
+  const text = `${JSON.stringify(kept, null, 2)}\n`;
+  hand(`${name}.json`, new Blob([text], { type: 'application/json' }));
 }

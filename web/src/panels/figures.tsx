@@ -2,14 +2,15 @@ import type { Signal } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import type { Panel as Group } from '../store/panel.ts';
-import { latestOf, lineOf } from '../store/rate.ts';
-import type { Series } from '../store/series.ts';
-import { type Panel, reached, type Threshold } from './model.ts';
+import { latestOf } from '../store/rate.ts';
+import { Mark } from './mark.tsx';
+import { type Panel, reached } from './model.ts';
+import { summaryOf } from './summary.ts';
 
 /** Series that one panel writes out; of more, the first. */
 const MOST_WRITTEN = 40;
 
-interface FiguresProps {
+export interface FiguresProps {
   readonly panel: Group;
   readonly description: Panel;
   readonly dashboard: Dashboard;
@@ -92,46 +93,4 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
       {remark}
     </>
   );
-}
-
-/** A threshold that was reached: a shape and a word beside the colour. */
-function Mark({ threshold }: { threshold: Threshold | null }) {
-  return threshold === null ? null : (
-    <svg
-      class={`mark ${threshold.level}`}
-      viewBox="0 0 16 16"
-      role="img"
-      aria-label={threshold.level}
-    >
-      <path d={threshold.level === 'critical' ? 'M8 1l7 7-7 7-7-7z' : 'M8 2l7 12H1z'} />
-    </svg>
-  );
-}
-
-export interface Summary {
-  /** NaN, as are the others, where there is no point within the time. */
-  readonly least: number;
-  readonly most: number;
-  /** Of the points as they are drawn, each counting the same. */
-  readonly mean: number;
-}
-
-/** What a series did within a span of time, a counter as its rate unless it is wanted `raw`. */
-export function summaryOf(series: Series, from: number, to: number, raw = false): Summary {
-  const { times, values, lows, highs } = lineOf(series, from, to, raw);
-  let least = Number.POSITIVE_INFINITY;
-  let most = Number.NEGATIVE_INFINITY;
-  let sum = 0;
-  let count = 0;
-  for (let at = 0; at < times.length; at += 1) {
-    if (times[at]! >= from && times[at]! <= to) {
-      least = Math.min(least, (lows ?? values)[at]!);
-      most = Math.max(most, (highs ?? values)[at]!);
-      sum += values[at]!;
-      count += 1;
-    }
-  }
-  return count === 0
-    ? { least: Number.NaN, most: Number.NaN, mean: Number.NaN }
-    : { least, most, mean: sum / count };
 }

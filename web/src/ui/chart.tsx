@@ -6,6 +6,7 @@ import { Plot } from '../chart/plot.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
+import type { Threshold } from '../panels/model.ts';
 import type { Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
@@ -45,10 +46,12 @@ interface ChartProps {
   readonly kind: ChartKind;
   /** The label that the rows of a heatmap are of. */
   readonly by?: string | undefined;
+  readonly thresholds?: readonly Threshold[] | undefined;
 }
 
 /** The lines of a panel. They are painted by the painter, never by a render. */
-export function Chart({ panel, dashboard, format, focus, kind, by }: ChartProps) {
+export function Chart(props: ChartProps) {
+  const { panel, dashboard, format, focus, kind, by, thresholds } = props;
   const root = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
   /** The time that was pinned to read its values. */
@@ -59,15 +62,10 @@ export function Chart({ panel, dashboard, format, focus, kind, by }: ChartProps)
     let closed = false;
     const open = (picture: Picture): void => {
       if (!closed) {
-        view.current = new ChartView(
-          root.current!,
-          { panel, dashboard, format, focus, kind, by },
-          picture,
-          { pinned, shades },
-        );
+        view.current = new ChartView(root.current!, props, picture, { pinned, shades });
       }
     };
-    const picture = pictureOf(kind, by);
+    const picture = pictureOf(props);
     if (picture instanceof Promise) {
       void picture.then(open);
     } else {
@@ -78,7 +76,7 @@ export function Chart({ panel, dashboard, format, focus, kind, by }: ChartProps)
       view.current?.close();
       view.current = null;
     };
-  }, [panel, dashboard, kind, by]);
+  }, [panel, dashboard, kind, by, format, JSON.stringify(thresholds)]);
   useSignalEffect(() => {
     // Whatever changes the picture besides new points.
     focus.value;
@@ -132,14 +130,14 @@ function Shades({
 }
 
 /** Curves are at hand; the others are loaded for those who look at one. */
-function pictureOf(kind: ChartKind, by: string | undefined): Picture | Promise<Picture> {
+function pictureOf({ kind, by, thresholds }: ChartProps): Picture | Promise<Picture> {
   switch (kind) {
     case 'stacked':
       return import('../chart/stack.ts').then(({ Stack }) => new Stack());
     case 'heatmap':
       return import('../chart/heat.ts').then(({ Heat }) => new Heat(by));
     default:
-      return new Curves(kind === 'area');
+      return new Curves(kind === 'area', thresholds ?? []);
   }
 }
 

@@ -4,7 +4,9 @@ import { strokeOf } from '../chart/palette.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import { detailed, tellDetails } from '../panels/arrangement.ts';
-import { summaryOf } from '../panels/figures.tsx';
+import { Mark } from '../panels/mark.tsx';
+import { reached, type Threshold } from '../panels/model.ts';
+import { summaryOf } from '../panels/summary.ts';
 import type { Member, Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
@@ -18,10 +20,11 @@ interface LegendProps {
   readonly focus: Signal<string | null>;
   /** Whether the panel is in sight: else the values may be old. */
   readonly inSight: Signal<boolean>;
+  readonly thresholds?: readonly Threshold[] | undefined;
 }
 
 /** The lines by name, with their values now or where the pointer is, and what they did if asked. */
-export function Legend({ panel, dashboard, format, focus, inSight }: LegendProps) {
+export function Legend({ panel, dashboard, format, focus, inSight, thresholds }: LegendProps) {
   const [all, setAll] = useState(false);
   // What nobody sees isn't rendered again and again.
   const seen = inSight.value;
@@ -50,6 +53,7 @@ export function Legend({ panel, dashboard, format, focus, inSight }: LegendProps
             panel={panel}
             format={format}
             focus={focus}
+            thresholds={thresholds}
             now={now}
             windowMs={detailed.value ? dashboard.windowMs.value : null}
             hover={seen ? (dashboard.hover.value ?? dashboard.heldAt.value) : null}
@@ -69,6 +73,7 @@ interface EntryProps {
   readonly member: Member;
   readonly format: Format;
   readonly focus: Signal<string | null>;
+  readonly thresholds: readonly Threshold[] | undefined;
   readonly now: number;
   readonly panel: Panel;
   /** The time that least, most and mean are of; null where they are not wanted. */
@@ -76,7 +81,7 @@ interface EntryProps {
   readonly hover: number | null;
 }
 
-function Entry({ member, panel, format, focus, now, windowMs, hover }: EntryProps) {
+function Entry({ member, panel, format, focus, thresholds, now, windowMs, hover }: EntryProps) {
   const { series, title, colour } = member;
   const { stroke, dash } = strokeOf(colour, look.value);
   const silent = series.gone || series.isSilent(now);
@@ -107,6 +112,7 @@ function Entry({ member, panel, format, focus, now, windowMs, hover }: EntryProp
           />
         </svg>
         <span class="name">{title || series.name}</span>
+        <Mark threshold={silent ? null : reached(thresholds, value)} />
         <span class="value">{silent && hover === null ? 'silent' : format.value(value)}</span>
         {did !== null && (
           <>

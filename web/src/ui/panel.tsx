@@ -1,17 +1,24 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 import { type Format, formatOf } from '../format/units.ts';
 import { collapsed, hidden, tabular } from '../panels/arrangement.ts';
-import { Figures } from '../panels/figures.tsx';
-import type { Panel as Description, PanelKind } from '../panels/model.ts';
+import type { FiguresProps } from '../panels/figures.tsx';
+import { Mark } from '../panels/mark.tsx';
+import {
+  type Panel as Description,
+  type PanelKind,
+  reached,
+  type Threshold,
+} from '../panels/model.ts';
 import { isReadable, select } from '../panels/selection.ts';
 import type { Panel } from '../store/panel.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
 import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
+import { useLater } from './later.ts';
 import { Legend } from './legend.tsx';
-import { States } from './states.tsx';
 
 /** A panel as it was described: drawn from the series that its selector means. */
 export function PanelView({ panel, dashboard }: { panel: Description; dashboard: Dashboard }) {
@@ -61,14 +68,32 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
   const folded = description === undefined && collapsed.has(panel.key);
-  const format = formatOf(description?.unit ?? panel.unit, panel.rate);
+  const unit = description?.unit ?? panel.unit;
+  const { rate } = panel;
+  const format = useMemo(() => formatOf(unit, rate), [unit, rate]);
   return (
     <section ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
         <div class="title">
           <h3 id={title}>{description?.title ?? panel.name}</h3>
-          {listed && <Single panel={panel} dashboard={dashboard} format={format} />}
-          {description === undefined && <Fold panel={panel} />}
+          {listed && (
+            <Single
+              panel={panel}
+              dashboard={dashboard}
+              format={format}
+              thresholds={description?.thresholds}
+            />
+          )}
+          <Tools>
+            <Save
+              title={description?.title ?? panel.name}
+              panel={panel}
+              dashboard={dashboard}
+              format={format}
+              drawn={chart !== null && !folded}
+            />
+            {description === undefined && <Fold panel={panel} />}
+          </Tools>
         </div>
         <p class="about">
           <Silence panel={panel} dashboard={dashboard} />
@@ -106,6 +131,7 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
               focus={focus}
               kind={chart}
               by={description?.by}
+              thresholds={description?.thresholds}
             />
           )}
           {listed && panel.members.length > 1 && (
@@ -115,6 +141,7 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
               format={format}
               focus={focus}
               inSight={inSight}
+              thresholds={description?.thresholds}
             />
           )}
           {chart !== null && panel.members.length > mostDrawn(chart) && (
@@ -127,6 +154,17 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
       )}
     </section>
   );
+}
+
+/** What of a panel isn't a chart is loaded for those who look at one. */
+function Figures(props: FiguresProps) {
+  const module = useLater(() => import('../panels/figures.tsx'));
+  return module && <module.Figures {...props} />;
+}
+
+function States(props: { readonly panel: Panel; readonly dashboard: Dashboard }) {
+  const module = useLater(() => import('./states.tsx'));
+  return module && <module.States {...props} />;
 }
 
 /** The chart that a panel of a kind has; null for none. */
@@ -144,11 +182,69 @@ function chartOf(kind: PanelKind): ChartKind | null {
   }
 }
 
+/** What can be done with a panel; there for a pointer that is near, and for the keyboard. */
+function Tools({ children }: { children: ComponentChildren }) {
+  return <span class="fold">{children}</span>;
+}
+
+interface SaveProps {
+  readonly title: string;
+  readonly panel: Panel;
+  readonly dashboard: Dashboard;
+  readonly format: Format;
+  /** Whether there is a picture. */
+  readonly drawn: boolean;
+}
+
+/** Get what is shown as a file. */
+function Save({ title, panel, dashboard, format, drawn }: SaveProps) {
+  const save = async (root: Element, picture: boolean): Promise<void> => {
+    const [{ hand, pngOf }, { csvOf }] = await Promise.all([
+      import('./saving.ts'),
+      import('../panels/csv.ts'),
+    ]);
+    const to = dashboard.edge;
+    if (picture) {
+      const canvas = root.closest('.panel')!.querySelector('canvas')!;
+      const { heldAt } = dashboard;
+      const blob = await pngOf(canvas, title, panel, format, heldAt.peek(), to);
+      hand(`${title}.png`, blob);
+    } else {
+      const text = csvOf(panel, to - dashboard.windowMs.peek(), to);
+      hand(`${title}.csv`, new Blob([text], { type: 'text/csv' }));
+    }
+  };
+  return (
+    <>
+      {drawn && (
+        <button
+          type="button"
+          class="file"
+          aria-label={`${title} as a PNG picture`}
+          title="The chart as a picture"
+          onClick={({ currentTarget }) => void save(currentTarget, true)}
+        >
+          PNG
+        </button>
+      )}
+      <button
+        type="button"
+        class="file"
+        aria-label={`${title} as a CSV file`}
+        title="The points in this window, as a table"
+        onClick={({ currentTarget }) => void save(currentTarget, false)}
+      >
+        CSV
+      </button>
+    </>
+  );
+}
+
 /** Read a panel as a table, collapse it to its name, or hide it. */
 function Fold({ panel: { key, name, kind } }: { panel: Panel }) {
   const folded = collapsed.has(key);
   return (
-    <span class="fold">
+    <>
       {kind !== 'state' && (
         <button
           type="button"
@@ -183,7 +279,7 @@ function Fold({ panel: { key, name, kind } }: { panel: Panel }) {
           <path d="M4 4l8 8M12 4l-8 8" />
         </svg>
       </button>
-    </span>
+    </>
   );
 }
 
@@ -192,10 +288,12 @@ function Single({
   panel,
   dashboard,
   format,
+  thresholds,
 }: {
   panel: Panel;
   dashboard: Dashboard;
   format: Format;
+  thresholds: readonly Threshold[] | undefined;
 }) {
   const [only, ...others] = panel.members;
   dashboard.now.value;
@@ -205,7 +303,11 @@ function Single({
   }
   const value =
     hover === null ? latestOf(only.series, panel.raw) : valueAt(only.series, hover, panel.raw);
-  return <output class="figure">{format.value(value)}</output>;
+  return (
+    <output class="figure">
+      <Mark threshold={reached(thresholds, value)} /> {format.value(value)}
+    </output>
+  );
 }
 
 /** Says when nothing comes for this panel, or less than the producer sends, and why. */
