@@ -60,6 +60,7 @@ describe("on the demo's metrics", () => {
       has: page.getByRole('heading', { name: 'node_memory_bytes', exact: true }),
     });
     await page.getByRole('button', { name: 'node_memory_bytes as a table' }).press('Enter');
+    await memory.getByRole('table').waitFor();
     expect(await memory.getByRole('columnheader').allInnerTexts()).toEqual([
       'series',
       'last',

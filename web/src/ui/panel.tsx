@@ -305,7 +305,8 @@ function Single({
     hover === null ? latestOf(only.series, panel.raw) : valueAt(only.series, hover, panel.raw);
   return (
     <output class="figure">
-      <Mark threshold={reached(thresholds, value)} /> {format.value(value)}
+      <Mark threshold={reached(thresholds, value)} />
+      {format.value(value)}
     </output>
   );
 }
