@@ -53,6 +53,8 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """HOST:PORT of a UDP socket for StatsD; none if empty."""
     statsd_interval: float = 1.0
     """Seconds over which StatsD's counts and timings are gathered into one sample."""
+    own_interval: float = 0.0
+    """Seconds between samples of the service's own metrics as series, pushsvc_*; none if 0."""
     otlp_attributes: str = ""
     """Resource attributes of OpenTelemetry that become labels of every series, with commas."""
 
@@ -321,6 +323,8 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = value in ("auto", "console", "json")
     elif usable and key == "ingest.statsd":
         usable = _is_address(value)
+    elif usable and key == "ingest.own_interval":
+        usable = value == 0 or 0.1 <= value <= 3600
     elif usable and key == "ingest.statsd_interval":
         usable = 0.01 <= value <= 3600
     elif key == "auth.mode":
@@ -345,6 +349,8 @@ def _is_address(text: str) -> bool:
 def _expected(key: str) -> str:
     if key == "ingest.statsd":
         return "HOST:PORT, or empty for none"
+    if key == "ingest.own_interval":
+        return "a number of seconds from 0.1 to 3600, or 0 for none"
     if key == "ingest.statsd_interval":
         return "a number of seconds from 0.01 to 3600"
     if key == "log.level":

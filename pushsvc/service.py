@@ -21,13 +21,14 @@ from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
 from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
+from pushsvc.app.own_metrics import run_own_series
 from pushsvc.app.producer_connection import ProducerConnection
 from pushsvc.auth.leases import Leases
 from pushsvc.auth.mode import Lock, make_lock, run_key_file
 from pushsvc.config import ConfigError, Dashboards, Ingest, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
-from pushsvc.dashboards.library import Library
+from pushsvc.dashboards.library import SHIPPED, Library
 from pushsvc.drain import part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
@@ -142,6 +143,8 @@ async def run_service(
                 ) as server:
                     if statsd is not None:
                         await gathering.start(statsd.run)
+                    if settings.ingest.own_interval > 0:
+                        await gathering.start(run_own_series, context, settings.ingest.own_interval)
                     _log.info("serving", url=url, epoch=hub.epoch)
                     task_status.started(url)
                     await drain.wait()
@@ -188,6 +191,7 @@ def open_library(where: Dashboards) -> Library:
     library = Library(
         Path(where.directory) if where.directory else None,
         Path(where.provisioned) if where.provisioned else None,
+        SHIPPED,
     )
     try:
         library.prepare()

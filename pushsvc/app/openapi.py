@@ -202,7 +202,7 @@ _SCHEMAS: dict[str, Any] = {
     "DashboardEntry": _object(
         {
             "name": {"type": "string"},
-            "source": {"enum": ["saved", "provisioned"]},
+            "source": {"enum": ["saved", "provisioned", "shipped"]},
             "title": {"type": "string"},
             "etag": {"type": "string"},
             "modified": {"type": "integer", "description": "Unix milliseconds."},

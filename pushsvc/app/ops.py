@@ -2,118 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from quart import Response
 from quart_trio import QuartTrio
 
-import pushsvc
 from pushsvc.app.context import Context
-
-_EVENTS = {
-    "samples": "Samples applied.",
-    "samples_conflicting": "Samples of a journal left out because the hub had it otherwise.",
-    "batches": "Batches applied; each got a sequence number.",
-    "ticks": "Ticks of views that made frames.",
-    "subscribed": "Subscribers attached, long polls included.",
-    "subscribers_refused": "Subscribers refused because limits.subscribers was reached.",
-    "connections_refused": "Connections closed at once: there were too many.",
-    "connections_refused_by_address": "Connections closed at once: too many from one address.",
-    "connections_silent": "Connections closed that did not say in time what they want.",
-    "streams_refused": "Streams refused because more came than limits.streams_per_second.",
-    "subscribers_stalled": "Subscribers parted from because they took no bytes.",
-    "frames": "Frames given to subscribers.",
-    "frames_late": "Those of them that came from a view's ring, to subscribers a little behind.",
-    "frames_replayed": "Those of them that were made for one subscriber alone.",
-    "writes_blocked": "Times a socket took less than it was offered.",
-    "subscribers_overtaken": "Times a subscriber fell off its view's ring.",
-    "gaps": "Gaps that subscribers were told of.",
-    "samples_lost": "Samples that those gaps stood for, where that is known.",
-    "subscribers_expired": "Subscribers whose token expired.",
-    "subscribers_unanswering": "WebSockets cut because no pong came.",
-    "series_gone": "Series that fell silent, or were said to be over.",
-    "remote_write_refused": "Samples and native histograms of remote write that were refused.",
-    "remote_write_passed_over": "Samples of remote write passed over: NaN or infinite.",
-    "influx_lines_refused": "Lines of line protocol that were refused.",
-    "influx_strings": "Fields of line protocol passed over: strings.",
-    "otlp_points_refused": "OpenTelemetry data points refused, with the reason in the answer.",
-    "otlp_points_without_value": "OpenTelemetry data points that said there was no value.",
-    "statsd_datagrams": "StatsD datagrams read.",
-    "statsd_datagrams_dropped": "StatsD datagrams the kernel dropped: its buffer was full.",
-    "statsd_datagrams_too_long": "StatsD datagrams of more than 16 KiB, dropped whole.",
-    "statsd_lines": "StatsD lines read.",
-    "statsd_lines_bad": "StatsD lines that could not be used; the log has the last reason.",
-    "statsd_lines_other": "Events and service checks of DogStatsD, which are passed over.",
-    "statsd_lines_refused": "StatsD lines of metrics beyond limits.statsd_series.",
-    "statsd_samples_refused": "Samples gathered from StatsD that the hub would not take.",
-    "producers_stalled": "Producers' WebSockets cut because no answers were taken.",
-    "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
-}
-
-
-class _HubCollector(Collector):
-    """Reads the hub when it is asked: nothing is kept twice and the hot path pays nothing."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def collect(self) -> Iterator[Metric]:
-        hub, context = self._context.hub, self._context
-        yield InfoMetricFamily(
-            "pushsvc_build", "This program.", value={"version": pushsvc.__version__}
-        )
-        totals = hub.totals()
-        for event, text in _EVENTS.items():
-            yield CounterMetricFamily(f"pushsvc_{event}", text, value=totals[event])
-        yield CounterMetricFamily(
-            "pushsvc_producers_refused",
-            "Times a producer had used up limits.samples_per_second, and was to wait.",
-            value=context.pipeline.quotas.refused,
-        )
-        refused = CounterMetricFamily(
-            "pushsvc_access_refused", "Requests refused at the lock, by reason.", labels=["code"]
-        )
-        for code, count in context.access.refused.items():
-            refused.add_metric([code], count)
-        yield refused
-        queue = context.pipeline.statistics()
-        for name, text, value in (
-            ("series", "Live series.", len(hub.catalog)),
-            (
-                "history_samples",
-                "Past samples held.",
-                sum(len(series.history) for series in hub.catalog),
-            ),
-            ("views", "Distinct views.", len(hub.views)),
-            (
-                "subscribers",
-                "Dashboards attached, waiting long polls included.",
-                len(hub.subscribers),
-            ),
-            ("connections", "Open connections.", context.connections()),
-            ("ingest_queue_batches", "Batches waiting for the hub.", queue.current_buffer_used),
-            ("ingest_waiting_producers", "Producers waiting for room.", queue.tasks_waiting_send),
-            ("sequence", "Sequence number of the newest batch.", hub.seq),
-            ("draining", "1 while the service ends.", int(context.draining.is_set())),
-        ):
-            yield GaugeMetricFamily(f"pushsvc_{name}", text, value=value)
+from pushsvc.app.own_metrics import open_registry
 
 
 def install(app: QuartTrio, context: Context) -> None:
-    registry = CollectorRegistry()
-    registry.register(_HubCollector(context))
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
+    registry = open_registry(context)
 
     @app.get("/livez")
     async def livez() -> Response:

@@ -22,6 +22,7 @@ from pushsvc.service import run_service
 
 _DEFAULTS = {
     "log.level": "warning",
+    "ingest.own_interval": 1.0,
     # The busiest processes change all the time: those that are no longer among them go.
     "history.series_ttl": 120.0,
 }

@@ -32,6 +32,11 @@ def settings_options(function: _Function) -> _Function:
             metavar="DIRECTORY",
             help="Show the dashboards in here, which can't be changed.",
         ),
+        click.option(
+            "--own-metrics",
+            is_flag=True,
+            help="Publish the service's own metrics as series, every second.",
+        ),
         click.option("--statsd", metavar="HOST:PORT", help="Take StatsD on this UDP socket."),
         click.option(
             "--insecure-no-auth",
@@ -63,6 +68,7 @@ def load_settings(
     certfile: str | None,
     keyfile: str | None,
     statsd: str | None,
+    own_metrics: bool,
     dashboards: str | None,
     provisioned_dashboards: str | None,
     log_level: str | None,
@@ -87,6 +93,8 @@ def load_settings(
         )
         if text is not None
     ]
+    if own_metrics:
+        flags.append(("--own-metrics", "ingest.own_interval", "1"))
     if insecure_no_auth:
         flags.append(("--insecure-no-auth", "auth.insecure_no_auth", "true"))
     for assignment in assignments:

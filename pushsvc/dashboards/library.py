@@ -1,4 +1,4 @@
-"""The dashboards there are: those that were saved, and those that are provisioned.
+"""The dashboards there are: those that were saved, those that are provisioned, and our own.
 
 All of it blocks on files: call it from a thread. Files are looked at again each time and parsed
 again when they have changed, so what is mounted anew is there without a restart, also where a
@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
 
@@ -30,7 +31,7 @@ _log = structlog.get_logger("pushsvc.dashboards")
 MOST: Final = 500
 """Dashboards in one directory."""
 _SUFFIX: Final = ".json"
-_Source = Literal["saved", "provisioned"]
+_Source = Literal["saved", "provisioned", "shipped"]
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -146,11 +147,19 @@ class Folder:
             os.close(handle)
 
 
-class Library:
-    """All dashboards of one service. A provisioned one hides a saved one of its name."""
+SHIPPED: Final = Path(str(resources.files("pushsvc.dashboards") / "shipped"))
+"""Where those are that come with the program."""
 
-    def __init__(self, saved: Path | None, provisioned: Path | None) -> None:
+
+class Library:
+    """All dashboards of one service. Of one name, a provisioned one hides a saved one, and that the
+    one that comes with the program."""
+
+    def __init__(
+        self, saved: Path | None, provisioned: Path | None, shipped: Path | None = None
+    ) -> None:
         """The directories; None where there are none."""
+        self._shipped = None if shipped is None else Folder(shipped, "shipped")
         self._saved = None if saved is None else Folder(saved, "saved")
         self._provisioned = None if provisioned is None else Folder(provisioned, "provisioned")
 
@@ -173,7 +182,7 @@ class Library:
         """All of them, by name, broken ones too. Raises Overloaded if a directory can't be read."""
         found: dict[str, Held | Broken] = {}
         with _storage():
-            for folder in (self._saved, self._provisioned):
+            for folder in (self._shipped, self._saved, self._provisioned):
                 if folder is None:
                     continue
                 try:
@@ -229,7 +238,7 @@ class Library:
 
     def _find(self, name: str) -> Held | Broken | None:
         with _storage():
-            for folder in (self._provisioned, self._saved):
+            for folder in (self._provisioned, self._saved, self._shipped):
                 found = None if folder is None else folder.get(name)
                 if found is not None:
                     return found

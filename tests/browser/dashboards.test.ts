@@ -89,6 +89,9 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
     expect(await page.getByLabel('Dashboard').locator('option').allInnerTexts()).toEqual([
       'All metrics',
       'Workloads',
+      'This host',
+      'Kubernetes workloads',
+      'This service',
     ]);
     const namespace = page.getByLabel('namespace');
     await expect.poll(() => namespace.inputValue()).toBe('kube-system');
@@ -153,3 +156,23 @@ test('what isn’t there is said, and a phone has one panel under the other', as
   await page.screenshot({ path: `${ARTIFACTS}/dashboard-phone.png`, fullPage: true });
   await close();
 });
+
+test.each(['host', 'service'])(
+  'the dashboard %s that comes with it shows what it is of',
+  async (name) => {
+    const demo = await Server.start('demo');
+    const { page, failures, close } = await open(browser, `${demo.url}/d/${name}`, {
+      viewport: { width: 1440, height: 1600 },
+    });
+    await expectFreshness(page, 'Live');
+    await page.locator('.board .panel canvas').nth(3).waitFor();
+    await page.waitForTimeout(4000);
+    // A machine without sensors and a service without trouble have nothing to show there.
+    const empty = await page.locator('.panel').filter({ hasText: 'No series matches' }).count();
+    expect(empty).toBeLessThan(4);
+    expect(await page.getByText('can’t be read').count()).toBe(0);
+    await page.screenshot({ path: `${ARTIFACTS}/comes-with-it-${name}.png` });
+    expect(failures).toEqual([]);
+    await close();
+  },
+);

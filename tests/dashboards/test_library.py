@@ -149,3 +149,19 @@ def test_a_precondition_that_cannot_be_read_is_told(field: str) -> None:
         precondition(None, '"a"')
     with pytest.raises(PreconditionRequired):
         precondition(None, None)
+
+
+def test_what_comes_with_the_program_gives_way_to_what_is_saved(tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "a.json").write_bytes(write(called("Ours")))
+    one = Library(tmp_path / "saved", tmp_path / "provisioned", shipped)
+    one.prepare()
+    assert (one.get("a").source, one.get("a").dashboard.title) == ("shipped", "Ours")
+    with pytest.raises(Unknown):
+        one.delete("a", Precondition(None))
+    held, new = one.save("a", called("Theirs"), NEW)
+    assert new
+    assert [(each.name, each.source) for each in one.list()] == [("a", "saved")]
+    one.delete("a", Precondition(frozenset((held.etag,))))
+    assert one.get("a").source == "shipped"

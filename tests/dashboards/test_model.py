@@ -29,6 +29,8 @@ WHOLE: dict[str, Any] = {
             "thresholds": [{"at": 1.5, "level": "warning"}],
             "min": 0.0,
             "max": 2.0,
+            "rate": False,
+            "by": "host",
             "grid": {"x": 6, "y": 0, "w": 6, "h": 4},
         }
     ],
@@ -93,6 +95,6 @@ def test_the_page_has_the_same_panel() -> None:
         }
     [place] = re.findall(r"readonly grid\?: {(.*?)}", source, re.DOTALL)
     assert tuple(re.findall(r"readonly (\w+):", place)) == Grid.__struct_fields__
-    [kinds] = re.findall(r"type PanelKind = (.*?);", source, re.DOTALL)
+    [kinds] = re.findall(r"type PanelKind =(.*?);", source, re.DOTALL)
     described = schema()["$defs"]["Panel"]["properties"]["kind"]["enum"]
     assert sorted(re.findall(r"'(\w+)'", kinds)) == sorted(described)

@@ -39,7 +39,9 @@ async def test_save_read_replace_delete(tmp_path: Path) -> None:
         listed = (await http.get("/v1/dashboards")).json()
         check("/v1/dashboards", "get", 200, "application/json", listed)
         assert listed["writable"] is True
-        assert [one["title"] for one in listed["dashboards"]] == ["All hosts"]
+        assert [one["title"] for one in listed["dashboards"] if one["source"] == "saved"] == [
+            "All hosts"
+        ]
         assert (await http.delete(url)).status_code == 428
         gone = await http.delete(url, headers={"If-Match": put.headers["etag"]})
         assert gone.status_code == 204
@@ -60,7 +62,8 @@ async def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
             refused = await served.http.put(url, content=body, headers={**new, **headers})
             assert refused.status_code == status
             check(ONE, "put", status, "application/problem+json", refused.json())
-        assert (await served.http.get("/v1/dashboards")).json()["dashboards"] == []
+        listed = (await served.http.get("/v1/dashboards")).json()["dashboards"]
+        assert {one["source"] for one in listed} == {"shipped"}
     async with serving() as served:
         off = await served.http.put("/v1/dashboards/a", json=DASHBOARD, headers=new)
         assert (off.status_code, off.json()["code"]) == (403, "saving_off")

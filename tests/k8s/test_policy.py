@@ -15,6 +15,7 @@ from pushsvc.app import create_app
 from pushsvc.cli import main
 from pushsvc.config import ConfigError, Settings, load
 from pushsvc.core.limits import Pacing
+from pushsvc.dashboards.library import SHIPPED
 from pushsvc.dashboards.model import check_name, read
 from tests.k8s.manifests import BUILDS, FRONTS, K8S, Object, built, container, of_kind, one
 from tests.serving import serving
@@ -369,6 +370,10 @@ class TestConfiguration:
         # A mount inside another read-only one would have no directory to be mounted on.
         others = [m["mountPath"] for m in container(built("base"))["volumeMounts"]]
         assert not any(mounted.startswith(f"{other}/") for other in others)
+        shipped = {file.name: file.read_text() for file in SHIPPED.glob("*.json")}
+        assert data.items() <= shipped.items(), (
+            "the copies here are to be edited with the originals"
+        )
         for name, text in data.items():
             check_name(name.removesuffix(".json"))
             read(text.encode())

@@ -19,7 +19,7 @@ test.each<[string, boolean, number, string]>([
   ['seconds', false, 90, '1.50 min'],
   ['seconds', false, 7200, '2.00 h'],
   ['seconds', false, 200_000, '2.31 d'],
-  ['seconds', true, 0.5, '0.50 s/s'],
+  ['seconds', true, 0.5, '50 %'],
   ['ms', false, 1500, '1.50 s'],
   ['ratio', false, 0.123, '12.3 %'],
   ['ratio', false, 1, '100 %'],

@@ -31,9 +31,11 @@ export class Curves implements Picture {
   }
 
   reach(): [number, number] {
-    return reachOf(
+    const [low, high] = reachOf(
       this.traces.map(({ lows, highs, floor, ceiling }) => [floor ?? lows, ceiling ?? highs]),
     );
+    // An area that doesn't begin at zero is as high as it likes.
+    return this.filled ? [Math.min(low, 0), Math.max(high, 0)] : [low, high];
   }
 
   paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, { pixel }: Scale): void {

@@ -72,10 +72,12 @@ export function formatOf(unit: string, perSecond = false): Format {
     case 'bytes':
       return scaled(IEC, `B${suffix}`, { base: 1024 });
     case 'seconds':
-      // Seconds per second are no time any more.
+      // Seconds per second are no time any more, but a share of it: two busy cores are 200 %.
       return suffix === ''
         ? scaled(SECONDS, '', { ownSymbols: true })
-        : scaled(SI_UP, `s${suffix}`);
+        : suffix === '/s'
+          ? times(percent(''), 100)
+          : scaled(SI_UP, `s${suffix}`);
     case 'milliseconds':
     case 'ms':
       return suffix === ''

@@ -41,7 +41,9 @@ export class Panel {
   }
 
   get help(): string {
-    return this.members.find(({ series }) => series.help)?.series.help ?? '';
+    // Of several metrics one's help is not that of the others.
+    const several = this.members.some(({ series }) => series.name !== this.name);
+    return several ? '' : (this.members.find(({ series }) => series.help)?.series.help ?? '');
   }
 
   /** Whether its values are changes per second. */
@@ -73,10 +75,14 @@ export class Panel {
     this.common = Object.fromEntries(
       names.filter(same).map((name) => [name, series[0]!.labels[name]!]),
     );
+    const metrics = new Set(series.map(({ name }) => name)).size;
     this.members = series
       .map((one) => ({
         series: one,
-        title: this.distinguishing.map((name) => one.labels[name] ?? '–').join(' · '),
+        title: [
+          ...(metrics > 1 ? [one.name] : []),
+          ...this.distinguishing.map((name) => one.labels[name] ?? '–'),
+        ].join(' · '),
         colour: this.all.get(one)!,
       }))
       .sort((a, b) => natural(a.title, b.title));
