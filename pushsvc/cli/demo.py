@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -42,9 +43,11 @@ def command(hz: float, token: str | None, **flags: Any) -> None:
     """Run the service with this machine's metrics, and print the URL to open.
 
     A producer in the same process reads CPU, memory, disks, networks and processes and publishes
-    them through the public HTTP API, like any other. Ctrl-C or SIGTERM ends both.
+    them through the public HTTP API, like any other. Dashboards are kept in the data directory of
+    the user (XDG_DATA_HOME). Ctrl-C or SIGTERM ends both.
     """
-    loaded = load_settings(**flags, defaults=_DEFAULTS)
+    directory = _directory()
+    loaded = load_settings(**flags, defaults={**_DEFAULTS, "dashboards.directory": directory})
     settings = loaded.settings
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
@@ -60,6 +63,17 @@ def command(hz: float, token: str | None, **flags: Any) -> None:
         run_command(partial(_demo, msgspec.structs.replace(settings, server=server), hz, token))
 
 
+def _directory() -> str:
+    """Where dashboards of this user are kept, so that the editor can be tried; empty if nowhere."""
+    try:
+        home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    except RuntimeError:
+        return ""
+    directory = home / "pushsvc" / "dashboards"
+    made = next(path for path in (directory, *directory.parents) if path.exists())
+    return str(directory) if os.access(made, os.W_OK) else ""
+
+
 async def _demo(settings: Settings, hz: float, token: str | None) -> None:
     drain = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -69,12 +83,14 @@ async def _demo(settings: Settings, hz: float, token: str | None) -> None:
             async with trio.open_nursery() as producing:
                 await producing.start(run_producer, url, hz, token)
                 program = sys.argv[0] if Path(sys.argv[0]).name == "pushsvc" else "pushsvc"
+                kept = settings.dashboards.directory
                 click.echo(
                     f"This machine's metrics are live. Open\n\n    {url}\n\n"
                     "or look at them here, in another terminal:\n\n"
                     f"    {program} tail --url {url} node_load1 node_cpu_utilization\n"
                     f"    curl -N '{url}/v1/stream?select=node_load1'\n\n"
-                    "Ctrl-C ends it."
+                    + (f"Dashboards that you make are kept in {kept}. " if kept else "")
+                    + "Ctrl-C ends it."
                 )
                 await drain.wait()
                 producing.cancel_scope.cancel()

@@ -70,7 +70,11 @@ export class Server {
       ],
       {
         cwd: ROOT,
-        env: { ...process.env, ...environment, PYTHONPATH: ROOT, PYTHONUNBUFFERED: '1' },
+        env: {
+          ...process.env,
+          // Not those of whoever runs the tests.
+          PUSHSVC_DASHBOARDS_DIRECTORY: '',
+          ...environment, PYTHONPATH: ROOT, PYTHONUNBUFFERED: '1' },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
