@@ -247,6 +247,10 @@ _SCHEMAS: dict[str, Any] = {
                     "type": {"const": "points"},
                     "id": _CURSOR,
                     "series": _array(_ref("Series")),
+                    "time": {
+                        "type": "integer",
+                        "description": "When the server made it; only of what is live.",
+                    },
                     "points": _array(_ref("Point")),
                 },
                 ["type", "points"],

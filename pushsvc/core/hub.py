@@ -462,7 +462,7 @@ class Hub:
                 continue  # closed meanwhile
             fresh = False
             if view.pending and now >= view.next_tick:
-                fresh = view.tick(self.seq, now, self._pacing.replay_points)
+                fresh = view.tick(self.seq, now, self._pacing.replay_points, time_ms)
             elif view.subscribers and now >= view.last_frame + view.wish.heartbeat:
                 # A slow view has heartbeats while it gathers, and those move no cursor.
                 view.beat(view.seq if view.pending else self.seq, now, time_ms)

@@ -42,12 +42,14 @@ class Replay:
         departed_after: int | None = None,
         foreign: bool = False,
         floor: int = -1,
+        time: int | None = None,
     ) -> None:
         """`since` is the seq that the client has; `starts` maps refs to ordinals before which
         nothing is wanted; `only` are the series that may have news (all of the view's if not
         said); `departed_after` is the number of the last departure that the client knows of (if
         not said, it may have missed all since `since`); with `foreign` the client's cursor was of
         another epoch. Frames up to seq `floor` carry no cursor: it would take the client back.
+        Points are given `time` (Unix milliseconds), if they are of now.
         """
         self.cursor = since
         """Seq up to which everything has been given out."""
@@ -56,6 +58,7 @@ class Replay:
         self._starts = starts or {}
         self._only = only
         self._floor = floor
+        self._time = time
         self._fresh = True
         self._described: set[int] = set()  # by "used"
         self._described_through = -1  # by "all"
@@ -94,7 +97,11 @@ class Replay:
         if opening or described or merged:
             cursor = None if stop <= self._floor else self._cursor(stop)
             yield wire.points(
-                cursor, self.cursor, described if opening or described else None, merged
+                cursor,
+                self.cursor,
+                described if opening or described else None,
+                merged,
+                self._time,
             )
         if departed and stop >= through:
             self._departed_after = self._view.departures

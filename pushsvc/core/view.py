@@ -225,8 +225,11 @@ class View:
         """Whether there is something to tell: samples, or series that are gone."""
         return bool(self.dirty) or self.departures > self.announced
 
-    def tick(self, seq: int, now: float, limit: int) -> bool:
-        """Turn what changed into frames, up to batch `seq`; tells whether there are any."""
+    def tick(self, seq: int, now: float, limit: int, time_ms: int | None = None) -> bool:
+        """Turn what changed into frames, up to batch `seq`; tells whether there are any.
+
+        `time_ms` is what they say of when they were made.
+        """
         before = self.next_number
         self._openings.clear()
         self.next_tick = now + self.interval
@@ -237,6 +240,7 @@ class View:
                 describe="changed",
                 only=list(self.dirty.values()),
                 departed_after=self.announced,
+                time=time_ms,
             )
             while True:
                 for frame in replay.slice(seq, limit):

@@ -184,14 +184,21 @@ def hello(
 
 
 def points(
-    cursor: Cursor | None, since: int, described: Iterable[Series] | None, points: list[Point]
+    cursor: Cursor | None,
+    since: int,
+    described: Iterable[Series] | None,
+    points: list[Point],
+    time: int | None = None,
 ) -> Frame:
-    """News of a view; without a cursor only descriptions, which move nobody on."""
+    """News of a view; without a cursor only descriptions, which move nobody on. `time` says when it
+    was made (Unix milliseconds), if that is when its samples came in."""
     document: dict[str, Any] = {"type": "points"}
     if cursor is not None:
         document["id"] = str(cursor)
     if described is not None:
         document["series"] = [describe(series) for series in described]
+    if time is not None:
+        document["time"] = time
     document["points"] = points
     seq = since if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=since, seq=seq, points=len(points))

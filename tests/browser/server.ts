@@ -74,7 +74,10 @@ export class Server {
           ...process.env,
           // Not those of whoever runs the tests.
           PUSHSVC_DASHBOARDS_DIRECTORY: '',
-          ...environment, PYTHONPATH: ROOT, PYTHONUNBUFFERED: '1' },
+          ...environment,
+          PYTHONPATH: ROOT,
+          PYTHONUNBUFFERED: '1',
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );

@@ -39,7 +39,20 @@ test('Space holds the charts while samples keep arriving, and goes back to live'
     .toBeGreaterThan(before);
   await page.keyboard.press('Space');
   await page.getByRole('button', { name: 'Pause' }).waitFor();
-  await expect.poll(() => page.locator('.lag').textContent()).toMatch(/^lag \d{1,4}\sms$/);
+  const lag = page.locator('.lag');
+  await expect.poll(() => lag.locator('summary').textContent()).toMatch(/^lag \d{1,4}\sms$/);
+  // Where that time goes, and it adds up.
+  await lag.locator('summary').click();
+  await expect
+    .poll(async () => {
+      const read = async (where: string) =>
+        Number(/[\d.]+/.exec((await lag.locator(where).first().textContent())!)![0]);
+      const parts = await lag.locator('dd').allInnerTexts();
+      const sum = parts.map((text) => Number.parseInt(text, 10)).reduce((a, b) => a + b, 0);
+      return Math.abs(sum - (await read('summary')));
+    })
+    .toBeLessThanOrEqual(2);
+  await page.screenshot({ path: `${ARTIFACTS}/lag.png` });
   expect(failures).toEqual([]);
   await close();
 });

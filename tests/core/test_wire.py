@@ -67,6 +67,11 @@ DESCRIBED: dict[str, Any] = {
             (41, 42),
         ),
         (
+            wire.points(AT, 41, None, [(1, 5, 0.5)], 1732320000000),
+            {"type": "points", "id": "E.42", "time": 1732320000000, "points": [[1, 5, 0.5]]},
+            (41, 42),
+        ),
+        (
             # Nobody is moved on by descriptions alone.
             wire.points(None, 41, [series()], []),
             {"type": "points", "series": [DESCRIBED], "points": []},

@@ -37,6 +37,16 @@ const AHEAD_MS = 600_000;
 /** live: samples flow. stale: connected, but none came for long. cut: not connected. */
 export type Freshness = 'connecting' | 'live' | 'stale' | 'cut' | 'refused';
 
+/** Milliseconds from a producer's glass to this one, by the server's clock. */
+export interface Latency {
+  /** From the sample's own time until the server sent it, waiting for its turn included. */
+  readonly toServer: number;
+  readonly toBrowser: number;
+  /** From its coming until it was drawn; null while nothing is drawn. */
+  readonly toScreen: number | null;
+  readonly total: number;
+}
+
 export class Dashboard {
   readonly panels: Signal<readonly Panel[]> = signal([]);
   readonly status: Signal<Status>;
@@ -45,11 +55,8 @@ export class Dashboard {
   readonly seriesCount = signal(0);
   /** Samples a second over the last few; null until that is known. */
   readonly sampleRate: Signal<number | null> = signal(null);
-  /**
-   * Milliseconds from the time of the newest sample until it came here, by the server's clock; null
-   * until one came that is no replay.
-   */
-  readonly lag: Signal<number | null> = signal(null);
+  /** How long the newest sample took; null until one came that is no replay. */
+  readonly latency: Signal<Latency | null> = signal(null);
   /** Points a second and series that the server sends at the most; null before it has said so. */
   readonly grantedHz: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
@@ -76,6 +83,9 @@ export class Dashboard {
   private counts: { at: number; samples: number }[] = [];
   private trimmedAt = 0;
   private heldSamples = 0;
+  /** When a frame came that is not drawn yet, as `performance.now()` has it; NaN for none. */
+  private undrawnSince = Number.NaN;
+  private toScreen: number | null = null;
 
   /** Talks to the service at `origin`; nothing happens before `start`. */
   constructor(origin: URL) {
@@ -97,6 +107,12 @@ export class Dashboard {
       query: { window: `${this.loadedMs / MINUTE}m`, merge: 'envelope' },
       onDocument: (document) => {
         this.store.take(document);
+        if (document.type === 'points' && document.time !== undefined) {
+          this.clock.heard(document.time, this.status.peek().roundTrip);
+          if (Number.isNaN(this.undrawnSince)) {
+            this.undrawnSince = performance.now();
+          }
+        }
         if (document.type === 'hello') {
           this.grantedHz.value = document.granted.max_hz;
         }
@@ -109,6 +125,12 @@ export class Dashboard {
       onStatus: (status) => this.changeStatus(status),
     });
     this.status = signal(this.stream.status);
+    this.painter.onPainted = () => {
+      if (!Number.isNaN(this.undrawnSince)) {
+        this.toScreen = performance.now() - this.undrawnSince;
+        this.undrawnSince = Number.NaN;
+      }
+    };
   }
 
   /** How fresh the picture is as a whole. */
@@ -256,6 +278,18 @@ export class Dashboard {
     }
   }
 
+  private latencyNow(): Latency | null {
+    const { arrival } = this.store;
+    if (arrival === null) {
+      return null;
+    }
+    const came = arrival.at + this.clock.now() - Date.now();
+    const toServer = Math.max(0, arrival.sent - arrival.time);
+    const toBrowser = Math.max(0, came - arrival.sent);
+    const toScreen = document.visibilityState === 'visible' ? this.toScreen : null;
+    return { toServer, toBrowser, toScreen, total: toServer + toBrowser + (toScreen ?? 0) };
+  }
+
   private changeStatus(status: Status): void {
     const before = this.status.peek().phase;
     this.status.value = status;
@@ -282,9 +316,7 @@ export class Dashboard {
         this.status.value.phase === 'live' && at - first.at >= 4 * BEAT_MS
           ? ((this.store.samples - first.samples) * 1000) / (at - first.at)
           : null;
-      const { arrival } = this.store;
-      this.lag.value =
-        arrival && Math.max(0, arrival.at - Date.now() + this.clock.now() - arrival.time);
+      this.latency.value = this.latencyNow();
       this.now.value = this.edge;
       if (this.heldAt.value !== null) {
         this.newSamples.value = this.store.samples - this.heldSamples;

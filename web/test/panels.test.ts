@@ -1,4 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { Clock } from '../src/clock.ts';
 import { reached } from '../src/panels/model.ts';
 import { matching } from '../src/panels/search.ts';
 import { select } from '../src/panels/selection.ts';
@@ -74,18 +75,36 @@ test('the lag is told from what is new, by the newest of a frame, never from a r
     granted: { max_hz: 10, merge: 'all', select: [] },
   });
   const load = { ref: 1, name: 'load', labels: {}, kind: 'gauge', unit: '' } as const;
-  const points = (...times: number[]) =>
+  const points = (sent: number | undefined, ...times: number[]) =>
     store.take({
       type: 'points',
       id: 'E.1',
       series: [load],
+      ...(sent !== undefined && { time: sent }),
       points: times.map((time) => [1, time, 1]),
     });
-  points(400_000);
+  points(undefined, 400_000);
   expect(store.arrival).toBeNull();
   vi.advanceTimersByTime(5_000);
-  points(1_004_900, 900_000);
-  expect(store.arrival).toEqual({ time: 1_004_900, at: 1_005_000 });
+  points(1_004_950, 1_004_900, 900_000);
+  expect(store.arrival).toEqual({ time: 1_004_900, sent: 1_004_950, at: 1_005_000 });
+});
+
+test('the clock of the server is known from its quickest frame', () => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  const clock = new Clock();
+  // The server is 5 s ahead, the way takes 10 ms, and sometimes longer.
+  for (const late of [40, 0, 300, 15]) {
+    vi.advanceTimersByTime(1_000);
+    clock.heard(Date.now() + 5_000 - 10 - late, 20);
+  }
+  expect(clock.now() - Date.now()).toBe(5_000);
+  // It was set right meanwhile; what was heard before is forgotten in time.
+  for (let turn = 0; turn < 100; turn += 1) {
+    vi.advanceTimersByTime(1_000);
+    clock.heard(Date.now() - 10, 20);
+  }
+  expect(clock.now() - Date.now()).toBe(0);
 });
 
 test('a search is words, or a selector as the stream takes it', () => {

@@ -842,7 +842,10 @@ test('measures the round trip, and how old the newest sample is', async () => {
   world.receive(HELLO);
   await vi.advanceTimersByTimeAsync(0);
   expect(world.stream.status).toMatchObject({ roundTrip: 40, lag: null });
-  world.receive({ type: 'points', id: 'E.1', points: [[1, Date.now() - 250, 1]] });
+  const at = Date.now();
+  world.receive({ type: 'points', id: 'E.0', points: [[1, at - 9_000, 1]] });
+  expect(world.stream.status.lag, 'of a replay').toBeNull();
+  world.receive({ type: 'points', id: 'E.1', time: at, points: [[1, at - 250, 1]] });
   expect(world.stream.status.lag).toBe(250);
   await vi.advanceTimersByTimeAsync(30_000);
   expect(world.stream.status.roundTrip).toBe(null);

@@ -21,6 +21,8 @@ const FRAME_MS = 12;
  * draw.
  */
 export class Painter {
+  /** Called when something was painted. */
+  onPainted: () => void = () => {};
   /** When each may be painted again. */
   private readonly dueAt = new Map<Canvas, number>();
   private readonly waiting = new Set<Canvas>();
@@ -93,6 +95,7 @@ export class Painter {
     this.frame = 0;
     const begun = performance.now();
     let soonest = Number.POSITIVE_INFINITY;
+    let painted = false;
     for (const canvas of this.waiting) {
       if (!canvas.inSight) {
         continue;
@@ -105,10 +108,14 @@ export class Painter {
       }
       this.waiting.delete(canvas);
       canvas.paint();
+      painted = true;
       this.dueAt.set(canvas, now + canvas.rest);
     }
     if (soonest < Number.POSITIVE_INFINITY) {
       this.schedule(soonest);
+    }
+    if (painted) {
+      this.onPainted();
     }
   }
 }

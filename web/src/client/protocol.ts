@@ -44,6 +44,8 @@ export interface Points {
   readonly type: 'points';
   readonly id?: string;
   readonly series?: readonly Description[];
+  /** When the server made it, in Unix milliseconds by its clock; only of what is live. */
+  readonly time?: number;
   readonly points: readonly Point[];
 }
 

@@ -380,7 +380,10 @@ export class Stream {
       }
     }
     if (document.type === 'points') {
-      this.vitals.arrived(document.points.at(-1)?.[1]);
+      // What is replayed is as old as it is, however good the way.
+      if (document.time !== undefined) {
+        this.vitals.arrived(document.points.at(-1)?.[1]);
+      }
     } else if (document.type === 'goaway') {
       this.settle(live);
       this.notBefore = Date.now() + document.retry;

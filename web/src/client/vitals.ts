@@ -56,6 +56,17 @@ export class Vitals {
 }
 
 /**
+ * How long the last request for a URL was out, without the time that it waited for this page; null
+ * where the browser doesn't say.
+ */
+function onTheWire(url: URL): number | null {
+  const [entry] = performance.getEntriesByName(url.href, 'resource').slice(-1);
+  const { requestStart = 0, responseStart = 0 } = (entry ??
+    {}) as Partial<PerformanceResourceTiming>;
+  return requestStart > 0 && responseStart > requestStart ? responseStart - requestStart : null;
+}
+
+/**
  * Milliseconds that the smallest request there is takes to the server and back; null where that
  * can't be told: no answer, or not ours to see.
  */
@@ -68,7 +79,9 @@ export async function measureRoundTrip(stream: URL): Promise<number | null> {
       cache: 'no-store',
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    return response.ok ? performance.now() - before : null;
+    await response.arrayBuffer();
+    const taken = performance.now() - before;
+    return response.ok ? (onTheWire(url) ?? taken) : null;
   } catch {
     return null;
   }

@@ -15,6 +15,16 @@ export interface Observer {
   changed(panels: ReadonlySet<Panel>): void;
 }
 
+/** Unix milliseconds along the way of a sample. */
+export interface Arrival {
+  /** Of the newest sample, as its producer has it. */
+  readonly time: number;
+  /** When the server made the frame, by the server's clock. */
+  readonly sent: number;
+  /** When it came, by this browser's clock. */
+  readonly at: number;
+}
+
 export class Store {
   /** Samples that came in, those that merged points stand for included. */
   samples = 0;
@@ -25,10 +35,9 @@ export class Store {
   /** Time of the oldest one that came. */
   oldest = Number.POSITIVE_INFINITY;
   /**
-   * The newest sample of the last frame that was no replay, and when it came (`Date.now()`); null
-   * before there was one.
+   * What the last frame that was no replay says of the way here; null before there was one.
    */
-  arrival: { readonly time: number; readonly at: number } | null = null;
+  arrival: Arrival | null = null;
   /** Whether the server has told which series there are, be it none. */
   described = false;
 
@@ -180,8 +189,8 @@ export class Store {
     this.oldest = oldest;
     this.samples = samples;
     this.newest = Math.max(this.newest, newest);
-    if (fresh && Number.isFinite(newest)) {
-      this.arrival = { time: newest, at: Date.now() };
+    if (document.time !== undefined && Number.isFinite(newest)) {
+      this.arrival = { time: newest, sent: document.time, at: Date.now() };
     }
     if (document.points.length > 0) {
       this.lastPointsAt = Date.now();

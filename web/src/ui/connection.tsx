@@ -1,5 +1,5 @@
 import type { TransportName } from '../client/index.ts';
-import type { Dashboard, Freshness } from '../dashboard.ts';
+import type { Dashboard, Freshness, Latency } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 
 const TRANSPORTS: Readonly<Record<TransportName, string>> = {
@@ -20,11 +20,11 @@ const WORDS: Readonly<Record<Freshness, string>> = {
 export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
   const { transport, cutSince } = dashboard.status.value;
-  const lag = dashboard.lag.value;
+  const latency = dashboard.latency.value;
   // Read so that the ages go on.
   dashboard.now.value;
   return (
-    <p class={`connection ${freshness}`}>
+    <div class={`connection ${freshness}`}>
       <span class="dot" aria-hidden="true" />
       <strong role="status">{WORDS[freshness]}</strong>
       {freshness === 'stale' && (
@@ -38,13 +38,32 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
           {TRANSPORTS[transport]}
         </a>
       )}
-      {freshness === 'live' && lag !== null && (
-        <span class="lag" title="From the newest sample’s own time until it came here">
-          {`lag ${lag < 10_000 ? `${Math.round(lag)}\u202fms` : formatAge(lag)}`}
-        </span>
-      )}
-    </p>
+      {freshness === 'live' && latency !== null && <Lag latency={latency} />}
+    </div>
   );
+}
+
+/** How old the newest sample is when it is seen, and where that time went. */
+function Lag({ latency: { toServer, toBrowser, toScreen, total } }: { latency: Latency }) {
+  return (
+    <details class="lag">
+      <summary title="From the newest sample’s own time until it is on this screen">
+        {`lag ${milliseconds(total)}`}
+      </summary>
+      <dl>
+        <dt>producer to server</dt>
+        <dd>{milliseconds(toServer)}</dd>
+        <dt>server to browser</dt>
+        <dd>{milliseconds(toBrowser)}</dd>
+        <dt>browser to screen</dt>
+        <dd>{toScreen === null ? '–' : milliseconds(toScreen)}</dd>
+      </dl>
+    </details>
+  );
+}
+
+function milliseconds(ms: number): string {
+  return ms < 10_000 ? `${Math.round(ms)}\u202fms` : formatAge(ms);
 }
 
 /** What is wrong, and what happens next. Nothing while all is well. */
