@@ -2,17 +2,16 @@ import './editor.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
-import { fillIn, type Kept, type Loaded, load, type Source } from '../dashboards/model.ts';
+import { fillIn, type Kept, type Loaded, type Source } from '../dashboards/model.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
 import { hand } from '../ui/saving.ts';
 import { Asking, Question } from './dialog.tsx';
-import { Draft } from './draft.ts';
 import { Handles } from './handles.tsx';
-import { nameOf, remove, save } from './keeping.ts';
-import { firstFree, type Placed } from './layout.ts';
+import { nameOf } from './keeping.ts';
+import { firstFree, type Placed, USUAL } from './layout.ts';
 import { PanelForm } from './panel-form.tsx';
-import { read } from './reading.ts';
+import { EMPTY, Session } from './session.ts';
 import { SettingsForm } from './settings-form.tsx';
 
 interface EditorProps {
@@ -29,198 +28,49 @@ interface EditorProps {
   readonly onDone: (name: string) => void;
 }
 
-const EMPTY: Kept = { title: 'New dashboard', panels: [] };
-
-type Open =
-  | { readonly form: 'panel'; readonly panel: Panel | null }
-  | { readonly form: 'settings' }
-  | { readonly form: 'name'; readonly reason: string }
-  | { readonly form: 'conflict' }
-  | { readonly form: 'delete' }
-  | { readonly form: 'leave' };
-
 /** A dashboard that is being made: panels can be moved, sized, added, changed and removed. */
-export function Editor({ dashboard, name, loaded, source, writable, values, onDone }: EditorProps) {
-  const draft = useMemo(() => new Draft(loaded?.kept ?? EMPTY, loaded !== null), []);
+export function Editor(props: EditorProps) {
+  const { dashboard, name, loaded, source, writable, values, onDone } = props;
   // What is provisioned, or comes with the service, is saved under a name of its own.
   const owned = source === 'saved';
-  const place = useSignal({ name, etag: (owned && loaded?.etag) || null });
-  const named = useSignal(loaded !== null && owned);
-  const opened = useSignal<Open | null>(null);
+  const session = useMemo(() => new Session(new URL('/', location.href), name, loaded, owned), []);
+  const { draft, opened, said, failure, saving } = session;
   const preview = useSignal<readonly Placed[] | null>(null);
-  const said = useSignal('');
-  const failure = useSignal('');
-  const saving = useSignal(false);
   const panels = useComputed(() => preview.value ?? draft.current.value.panels);
+  useShortcuts(session);
+  const ask = (form: 'settings' | 'delete') => (): void => {
+    opened.value = { form };
+  };
   const close = (): void => {
     opened.value = null;
   };
-
-  useEffect(() => {
-    const unload = (event: BeforeUnloadEvent): void => {
-      if (draft.dirty.peek()) {
-        event.preventDefault();
-      }
-    };
-    const press = (event: KeyboardEvent): void => {
-      const target = event.target as HTMLElement;
-      if (!(event.ctrlKey || event.metaKey) || target.closest('dialog, input, textarea')) {
-        return;
-      }
-      const key = event.key.toLowerCase();
-      if (key === 's') {
-        void keep();
-      } else if (key === 'z' && !event.shiftKey) {
-        undo();
-      } else if (key === 'y' || key === 'z') {
-        redo();
-      } else {
-        return;
-      }
-      event.preventDefault();
-    };
-    addEventListener('beforeunload', unload);
-    document.addEventListener('keydown', press);
-    return () => {
-      removeEventListener('beforeunload', unload);
-      document.removeEventListener('keydown', press);
-    };
-  }, []);
-
-  const undo = (): void => {
-    if (draft.undoable.peek()) {
-      draft.undo();
-      said.value = 'Taken back';
-    }
-  };
-  const redo = (): void => {
-    if (draft.redoable.peek()) {
-      draft.redo();
-      said.value = 'Done again';
-    }
-  };
-
-  /** Save under the name it has; ask for one if it has none. True when it is kept. */
-  const keep = async (): Promise<boolean> => {
-    if (!named.peek()) {
-      opened.value = { form: 'name', reason: '' };
-      return false;
-    }
-    const { current } = draft;
-    const written = current.peek();
-    saving.value = true;
-    const outcome = await save(place.peek().name, written, place.peek().etag);
-    saving.value = false;
-    failure.value = outcome.type === 'refused' ? `Not saved: ${outcome.reason}.` : '';
-    if (outcome.type === 'conflict') {
-      opened.value = { form: 'conflict' };
-    }
-    if (outcome.type !== 'saved') {
-      return false;
-    }
-    place.value = { ...place.peek(), etag: outcome.etag };
-    draft.written(written);
-    said.value = `Saved as ${place.peek().name}`;
-    return true;
-  };
-
-  /** Save under another name, where there is nothing yet. */
-  const keepAs = async (wanted: string): Promise<void> => {
-    const before = place.peek();
-    place.value = { name: wanted, etag: null };
-    const outcome = await save(wanted, draft.current.peek(), null);
-    if (outcome.type === 'saved') {
-      place.value = { name: wanted, etag: outcome.etag };
-      named.value = true;
-      draft.written(draft.current.peek());
-      history.replaceState(null, '', `/d/${wanted}?edit`);
-      said.value = `Saved as ${wanted}`;
-      failure.value = '';
-      close();
-      return;
-    }
-    place.value = before;
-    opened.value = {
-      form: 'name',
-      reason:
-        outcome.type === 'conflict'
-          ? `There is a dashboard ${wanted} already.`
-          : `Not saved: ${outcome.reason}.`,
-    };
-  };
-
-  const overwrite = async (): Promise<void> => {
-    close();
-    const theirs = await load(new URL('/', location.href), place.peek().name).catch(() => null);
-    place.value = { ...place.peek(), etag: theirs?.etag ?? null };
-    await keep();
-  };
-
-  const takeTheirs = async (): Promise<void> => {
-    close();
-    try {
-      const theirs = await load(new URL('/', location.href), place.peek().name);
-      draft.replace(theirs.kept);
-      place.value = { ...place.peek(), etag: theirs.etag };
-      said.value = 'This is what was saved meanwhile; your own is one step back';
-    } catch (error) {
-      failure.value = (error as Error).message;
-    }
-  };
-
-  const dispose = async (): Promise<void> => {
-    close();
-    const outcome = await remove(place.peek().name, place.peek().etag!);
-    if (outcome.type === 'saved') {
-      draft.written(draft.current.peek());
+  const done = (): void => {
+    if (loaded === null && session.etag.peek() === null) {
       location.assign('/');
     } else {
-      failure.value =
-        outcome.type === 'conflict'
-          ? 'Not deleted: somebody else has saved it meanwhile.'
-          : `Not deleted: ${outcome.reason}.`;
+      onDone(session.name.peek());
     }
   };
-
   const leave = (): void => {
-    if (draft.dirty.peek() && loadedOrChanged()) {
+    if (session.unsaved) {
       opened.value = { form: 'leave' };
     } else {
+      session.discard();
       done();
     }
   };
-  const loadedOrChanged = (): boolean => loaded !== null || draft.undoable.peek();
-  const done = (): void => {
-    if (loaded === null && place.peek().etag === null) {
-      location.assign('/');
-    } else {
-      onDone(place.peek().name);
+  const keepAs = async (wanted: string): Promise<void> => {
+    if (await session.keepAs(wanted)) {
+      history.replaceState(null, '', `/d/${wanted}?edit`);
     }
   };
 
-  const takeFile = async (file: File | undefined): Promise<void> => {
-    if (file === undefined) {
-      return;
-    }
-    try {
-      draft.change(read(await file.text()));
-      failure.value = '';
-      said.value = `Took in ${file.name}; it isn’t saved yet`;
-    } catch (error) {
-      failure.value = `${file.name} is no dashboard: ${(error as Error).message}.`;
-    }
-  };
-
-  const setPanel = (before: Panel | null, next: Panel): void => {
-    const { current } = draft;
-    const now = current.peek();
-    if (before === null) {
-      const size = { w: 6, h: 4 };
-      draft.arrange([...now.panels, { ...next, grid: firstFree(now.panels, size) }]);
+  const setPanel = (id: string | null, next: Panel): void => {
+    const { panels: now } = draft.current.peek();
+    if (id === null) {
+      draft.arrange([...now, { ...next, grid: firstFree(now, USUAL) }]);
     } else {
-      draft.arrange(
-        now.panels.map((one) => (one.id === before.id ? { ...next, grid: one.grid } : one)),
-      );
+      draft.arrange(now.map((one) => (one.id === id ? { ...next, grid: one.grid } : one)));
     }
     close();
   };
@@ -234,19 +84,24 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
         {draft.dirty.value && <span class="chip">not saved</span>}
         {description && <p>{description}</p>}
         <div class="tools" role="toolbar" aria-label="Editing">
-          <button type="button" onClick={() => (opened.value = { form: 'panel', panel: null })}>
+          <button type="button" onClick={() => (opened.value = { form: 'panel', id: null })}>
             Add a panel
           </button>
-          <button type="button" onClick={() => (opened.value = { form: 'settings' })}>
+          <button type="button" onClick={ask('settings')}>
             Settings
           </button>
-          <button type="button" disabled={!draft.undoable.value} onClick={undo} title="Ctrl+Z">
+          <button
+            type="button"
+            disabled={!draft.undoable.value}
+            onClick={() => session.undo()}
+            title="Ctrl+Z"
+          >
             Undo
           </button>
           <button
             type="button"
             disabled={!draft.redoable.value}
-            onClick={redo}
+            onClick={() => session.redo()}
             title="Ctrl+Shift+Z"
           >
             Redo
@@ -259,17 +114,20 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
               accept=".json,application/json"
               onChange={(event) => {
                 const { currentTarget } = event;
-                void takeFile(currentTarget.files?.[0]).then(() => {
-                  currentTarget.value = '';
-                });
+                const [file] = currentTarget.files ?? [];
+                if (file !== undefined) {
+                  void session.takeFile(file).then(() => {
+                    currentTarget.value = '';
+                  });
+                }
               }}
             />
           </label>
-          <button type="button" onClick={() => handOut(place.value.name, draft.current.value)}>
+          <button type="button" onClick={() => handOut(session.name.value, draft.current.value)}>
             Export
           </button>
-          {place.value.etag !== null && (
-            <button type="button" onClick={() => (opened.value = { form: 'delete' })}>
+          {session.etag.value !== null && (
+            <button type="button" onClick={ask('delete')}>
               Delete
             </button>
           )}
@@ -284,7 +142,7 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
             type="button"
             class="first"
             disabled={!writable || saving.value || !draft.dirty.value}
-            onClick={() => void keep()}
+            onClick={() => void session.keep()}
             title="Ctrl+S"
           >
             {saving.value ? 'Saving…' : 'Save'}
@@ -300,7 +158,7 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
           you make can be exported, and provisioned as a file.
         </p>
       )}
-      {writable && !owned && !named.value && (
+      {writable && !owned && !session.named.value && (
         <p class="remark">
           This dashboard is {source === 'shipped' ? 'one that comes with pushsvc' : 'provisioned'},
           so what you make of it is saved under another name.
@@ -344,18 +202,18 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
                 draft.arrange(next);
                 said.value = what;
               }}
-              onChange={() => (opened.value = { form: 'panel', panel })}
+              onChange={() => (opened.value = { form: 'panel', id: panel.id })}
             />
           </div>
         ))}
       </div>
       {open?.form === 'panel' && (
         <PanelForm
-          panel={open.panel}
+          panel={draft.current.value.panels.find(({ id }) => id === open.id) ?? null}
           taken={draft.current.value.panels.map(({ id }) => id)}
           dashboard={dashboard}
           values={values}
-          onDone={(next) => setPanel(open.panel, next)}
+          onDone={(next) => setPanel(open.id, next)}
           onClose={close}
         />
       )}
@@ -374,7 +232,9 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
           title="Save as"
           label="Name"
           hint="It is in the URL, and names the file: a-z, 0-9 and -."
-          value={named.value ? `${place.value.name}-copy` : suggested(name, title, loaded)}
+          value={
+            session.named.value ? `${session.name.value}-copy` : suggested(name, title, loaded)
+          }
           reason={open.reason}
           action="Save"
           onDone={(wanted) => void keepAs(wanted)}
@@ -388,8 +248,8 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
           onClose={close}
           actions={[
             ['Save mine as a copy', () => (opened.value = { form: 'name', reason: '' })],
-            ['Take theirs', () => void takeTheirs()],
-            ['Overwrite theirs', () => void overwrite()],
+            ['Take theirs', () => void session.takeTheirs()],
+            ['Overwrite theirs', () => void session.overwrite()],
           ]}
         />
       )}
@@ -398,7 +258,17 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
           title={`Delete ${title}?`}
           text="It goes for everybody. Export it first if it may be wanted again."
           onClose={close}
-          actions={[['Delete', () => void dispose()]]}
+          actions={[
+            [
+              'Delete',
+              () =>
+                void session.dispose().then((gone) => {
+                  if (gone) {
+                    location.assign('/');
+                  }
+                }),
+            ],
+          ]}
         />
       )}
       {open?.form === 'leave' && (
@@ -413,7 +283,7 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
                     'Save',
                     () => {
                       close();
-                      void keep().then((kept) => {
+                      void session.keep().then((kept) => {
                         if (kept) {
                           done();
                         }
@@ -425,7 +295,7 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
             [
               'Discard',
               () => {
-                draft.written(draft.current.peek());
+                session.discard();
                 done();
               },
             ],
@@ -434,6 +304,40 @@ export function Editor({ dashboard, name, loaded, source, writable, values, onDo
       )}
     </section>
   );
+}
+
+/** Keys that work wherever the focus is, and a word before unsaved work is left. */
+function useShortcuts(session: Session): void {
+  useEffect(() => {
+    const unload = (event: BeforeUnloadEvent): void => {
+      if (session.unsaved) {
+        event.preventDefault();
+      }
+    };
+    const press = (event: KeyboardEvent): void => {
+      const target = event.target as HTMLElement;
+      if (!(event.ctrlKey || event.metaKey) || target.closest('dialog, input, textarea')) {
+        return;
+      }
+      const key = event.key.toLowerCase();
+      if (key === 's') {
+        void session.keep();
+      } else if (key === 'z' && !event.shiftKey) {
+        session.undo();
+      } else if (key === 'y' || key === 'z') {
+        session.redo();
+      } else {
+        return;
+      }
+      event.preventDefault();
+    };
+    addEventListener('beforeunload', unload);
+    document.addEventListener('keydown', press);
+    return () => {
+      removeEventListener('beforeunload', unload);
+      document.removeEventListener('keydown', press);
+    };
+  }, [session]);
 }
 
 function suggested(name: string, title: string, loaded: Loaded | null): string {

@@ -7,7 +7,7 @@ export const LEAST_WIDTH = 2;
 export const LEAST_HEIGHT = 2;
 const MOST_HEIGHT = 100;
 /** Of a panel that nobody has placed. */
-const USUAL = { w: 6, h: 4 };
+export const USUAL = { w: 6, h: 4 };
 
 export interface Place {
   readonly x: number;

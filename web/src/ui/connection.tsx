@@ -38,7 +38,8 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
           {TRANSPORTS[transport]}
         </a>
       )}
-      {freshness === 'live' && latency !== null && <Lag latency={latency} />}
+      {freshness === 'live' &&
+        (latency === null ? <span class="lag">lag –</span> : <Lag latency={latency} />)}
     </div>
   );
 }

@@ -1,10 +1,8 @@
 import { useSignal } from '@preact/signals';
-import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
-import { formatAge } from '../format/time.ts';
 import { type Format, formatOf } from '../format/units.ts';
-import { collapsed, hidden, tabular } from '../panels/arrangement.ts';
+import { collapsed, tabular } from '../panels/arrangement.ts';
 import type { FiguresProps } from '../panels/figures.tsx';
 import { Mark } from '../panels/mark.tsx';
 import {
@@ -19,6 +17,8 @@ import { latestOf, valueAt } from '../store/rate.ts';
 import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
 import { useLater } from './later.ts';
 import { Legend } from './legend.tsx';
+import { Silence } from './silence.tsx';
+import { Fold, Save, Tools } from './tools.tsx';
 
 /** A panel as it was described: drawn from the series that its selector means. */
 export function PanelView({ panel, dashboard }: { panel: Description; dashboard: Dashboard }) {
@@ -182,107 +182,6 @@ function chartOf(kind: PanelKind): ChartKind | null {
   }
 }
 
-/** What can be done with a panel; there for a pointer that is near, and for the keyboard. */
-function Tools({ children }: { children: ComponentChildren }) {
-  return <span class="fold">{children}</span>;
-}
-
-interface SaveProps {
-  readonly title: string;
-  readonly panel: Panel;
-  readonly dashboard: Dashboard;
-  readonly format: Format;
-  /** Whether there is a picture. */
-  readonly drawn: boolean;
-}
-
-/** Get what is shown as a file. */
-function Save({ title, panel, dashboard, format, drawn }: SaveProps) {
-  const save = async (root: Element, picture: boolean): Promise<void> => {
-    const [{ hand, pngOf }, { csvOf }] = await Promise.all([
-      import('./saving.ts'),
-      import('../panels/csv.ts'),
-    ]);
-    const to = dashboard.edge;
-    if (picture) {
-      const canvas = root.closest('.panel')!.querySelector('canvas')!;
-      const { heldAt } = dashboard;
-      const blob = await pngOf(canvas, title, panel, format, heldAt.peek(), to);
-      hand(`${title}.png`, blob);
-    } else {
-      const text = csvOf(panel, to - dashboard.windowMs.peek(), to);
-      hand(`${title}.csv`, new Blob([text], { type: 'text/csv' }));
-    }
-  };
-  return (
-    <>
-      {drawn && (
-        <button
-          type="button"
-          class="file"
-          aria-label={`${title} as a PNG picture`}
-          title="The chart as a picture"
-          onClick={({ currentTarget }) => void save(currentTarget, true)}
-        >
-          PNG
-        </button>
-      )}
-      <button
-        type="button"
-        class="file"
-        aria-label={`${title} as a CSV file`}
-        title="The points in this window, as a table"
-        onClick={({ currentTarget }) => void save(currentTarget, false)}
-      >
-        CSV
-      </button>
-    </>
-  );
-}
-
-/** Read a panel as a table, collapse it to its name, or hide it. */
-function Fold({ panel: { key, name, kind } }: { panel: Panel }) {
-  const folded = collapsed.has(key);
-  return (
-    <>
-      {kind !== 'state' && (
-        <button
-          type="button"
-          aria-pressed={tabular.has(key)}
-          aria-label={`${name} as a table`}
-          title="Last, lowest, highest and mean of each line in this window"
-          onClick={() => tabular.toggle(key)}
-        >
-          <svg viewBox="0 0 16 16" aria-hidden="true">
-            <path d="M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 3.5v9" />
-          </svg>
-        </button>
-      )}
-      <button
-        type="button"
-        aria-expanded={!folded}
-        aria-label={`Collapse ${name}`}
-        title={folded ? 'Expand' : 'Collapse'}
-        onClick={() => collapsed.toggle(key)}
-      >
-        <svg viewBox="0 0 16 16" aria-hidden="true">
-          <path d={folded ? 'M6 4l4 4-4 4' : 'M4 6l4 4 4-4'} />
-        </svg>
-      </button>
-      <button
-        type="button"
-        aria-label={`Hide ${name}`}
-        title="Hide"
-        onClick={() => hidden.toggle(key)}
-      >
-        <svg viewBox="0 0 16 16" aria-hidden="true">
-          <path d="M4 4l8 8M12 4l-8 8" />
-        </svg>
-      </button>
-    </>
-  );
-}
-
 /** The value of a panel's only line, now or where the pointer is. */
 function Single({
   panel,
@@ -308,36 +207,5 @@ function Single({
       <Mark threshold={reached(thresholds, value)} />
       {format.value(value)}
     </output>
-  );
-}
-
-/** Says when nothing comes for this panel, or less than the producer sends, and why. */
-function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
-  const now = dashboard.now.value;
-  const { phase, cutSince } = dashboard.status.value;
-  if (phase !== 'live') {
-    return cutSince === null ? null : (
-      <span class="chip silent" title="The connection to the server is cut: what is drawn is old">
-        network down for {formatAge(Date.now() - cutSince)}
-      </span>
-    );
-  }
-  if (!panel.members.every(({ series }) => series.isSilent(now))) {
-    const density = Math.max(...panel.members.map(({ series }) => series.density));
-    const hz = dashboard.grantedHz.value;
-    return density < 2 || hz === null ? null : (
-      <span
-        class="chip"
-        title={`The producer is faster than this screen is sent: a point stands for up to ${density} samples, with their lowest and highest`}
-      >
-        rate lowered to {hz}/s
-      </span>
-    );
-  }
-  const last = Math.max(...panel.members.map(({ series }) => series.lastTime));
-  return (
-    <span class="chip silent" title="The producer fell silent: the last sample is so old">
-      {Number.isFinite(last) ? `silent for ${formatAge(now - last)}` : 'no samples yet'}
-    </span>
   );
 }

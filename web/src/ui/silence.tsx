@@ -1,0 +1,34 @@
+import type { Dashboard } from '../dashboard.ts';
+import { formatAge } from '../format/time.ts';
+import type { Panel } from '../store/panel.ts';
+
+/** Says when nothing comes for this panel, or less than the producer sends, and why. */
+export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
+  const now = dashboard.now.value;
+  const { phase, cutSince } = dashboard.status.value;
+  if (phase !== 'live') {
+    return cutSince === null ? null : (
+      <span class="chip silent" title="The connection to the server is cut: what is drawn is old">
+        network down for {formatAge(Date.now() - cutSince)}
+      </span>
+    );
+  }
+  if (!panel.members.every(({ series }) => series.isSilent(now))) {
+    const density = Math.max(...panel.members.map(({ series }) => series.density));
+    const hz = dashboard.grantedHz.value;
+    return density < 2 || hz === null ? null : (
+      <span
+        class="chip"
+        title={`The producer is faster than this screen is sent: a point stands for up to ${density} samples, with their lowest and highest`}
+      >
+        rate lowered to {hz}/s
+      </span>
+    );
+  }
+  const last = Math.max(...panel.members.map(({ series }) => series.lastTime));
+  return (
+    <span class="chip silent" title="The producer fell silent: the last sample is so old">
+      {Number.isFinite(last) ? `silent for ${formatAge(now - last)}` : 'no samples yet'}
+    </span>
+  );
+}

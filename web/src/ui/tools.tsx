@@ -1,0 +1,106 @@
+import type { ComponentChildren } from 'preact';
+import type { Dashboard } from '../dashboard.ts';
+import type { Format } from '../format/units.ts';
+import { collapsed, hidden, tabular } from '../panels/arrangement.ts';
+import type { Panel } from '../store/panel.ts';
+
+/** What can be done with a panel; there for a pointer that is near, and for the keyboard. */
+export function Tools({ children }: { children: ComponentChildren }) {
+  return <span class="fold">{children}</span>;
+}
+
+interface SaveProps {
+  readonly title: string;
+  readonly panel: Panel;
+  readonly dashboard: Dashboard;
+  readonly format: Format;
+  /** Whether there is a picture. */
+  readonly drawn: boolean;
+}
+
+/** Get what is shown as a file. */
+export function Save({ title, panel, dashboard, format, drawn }: SaveProps) {
+  const save = async (root: Element, picture: boolean): Promise<void> => {
+    const [{ hand, pngOf }, { csvOf }] = await Promise.all([
+      import('./saving.ts'),
+      import('../panels/csv.ts'),
+    ]);
+    const to = dashboard.edge;
+    if (picture) {
+      const canvas = root.closest('.panel')!.querySelector('canvas')!;
+      const { heldAt } = dashboard;
+      const blob = await pngOf(canvas, title, panel, format, heldAt.peek(), to);
+      hand(`${title}.png`, blob);
+    } else {
+      const text = csvOf(panel, to - dashboard.windowMs.peek(), to);
+      hand(`${title}.csv`, new Blob([text], { type: 'text/csv' }));
+    }
+  };
+  return (
+    <>
+      {drawn && (
+        <button
+          type="button"
+          class="file"
+          aria-label={`${title} as a PNG picture`}
+          title="The chart as a picture"
+          onClick={({ currentTarget }) => void save(currentTarget, true)}
+        >
+          PNG
+        </button>
+      )}
+      <button
+        type="button"
+        class="file"
+        aria-label={`${title} as a CSV file`}
+        title="The points in this window, as a table"
+        onClick={({ currentTarget }) => void save(currentTarget, false)}
+      >
+        CSV
+      </button>
+    </>
+  );
+}
+
+/** Read a panel as a table, collapse it to its name, or hide it. */
+export function Fold({ panel: { key, name, kind } }: { panel: Panel }) {
+  const folded = collapsed.has(key);
+  return (
+    <>
+      {kind !== 'state' && (
+        <button
+          type="button"
+          aria-pressed={tabular.has(key)}
+          aria-label={`${name} as a table`}
+          title="Last, lowest, highest and mean of each line in this window"
+          onClick={() => tabular.toggle(key)}
+        >
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path d="M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 3.5v9" />
+          </svg>
+        </button>
+      )}
+      <button
+        type="button"
+        aria-expanded={!folded}
+        aria-label={`Collapse ${name}`}
+        title={folded ? 'Expand' : 'Collapse'}
+        onClick={() => collapsed.toggle(key)}
+      >
+        <svg viewBox="0 0 16 16" aria-hidden="true">
+          <path d={folded ? 'M6 4l4 4-4 4' : 'M4 6l4 4 4-4'} />
+        </svg>
+      </button>
+      <button
+        type="button"
+        aria-label={`Hide ${name}`}
+        title="Hide"
+        onClick={() => hidden.toggle(key)}
+      >
+        <svg viewBox="0 0 16 16" aria-hidden="true">
+          <path d="M4 4l8 8M12 4l-8 8" />
+        </svg>
+      </button>
+    </>
+  );
+}
