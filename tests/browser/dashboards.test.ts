@@ -133,7 +133,9 @@ test('a link keeps the window and the choice; kiosk and one panel have nothing a
   await page.getByRole('heading', { name: 'Workloads' }).waitFor();
   expect(await page.getByRole('banner').count()).toBe(0);
   expect(await page.getByLabel('namespace').inputValue()).toBe('shop');
-  await page.goto(`${server.url}/d/workloads?panel=cpu&var-namespace=shop`);
+  await page.goto(`${server.url}/d/workloads?window=15m&var-namespace=shop`);
+  await page.getByRole('link', { name: 'CPU alone' }).click();
+  await page.waitForURL(`${server.url}/d/workloads?window=15m&var-namespace=shop&panel=cpu`);
   const panel = page.getByRole('region', { name: 'CPU', exact: true });
   await panel.locator('canvas').waitFor();
   expect(await page.locator('.panel').count()).toBe(1);

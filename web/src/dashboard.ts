@@ -107,9 +107,9 @@ export class Dashboard {
       query: { window: `${this.loadedMs / MINUTE}m`, merge: 'envelope' },
       onDocument: (document) => {
         this.store.take(document);
-        if (document.type === 'points' && document.time !== undefined) {
+        if ('time' in document && document.time !== undefined) {
           this.clock.heard(document.time, this.status.peek().roundTrip);
-          if (Number.isNaN(this.undrawnSince)) {
+          if (document.type === 'points' && Number.isNaN(this.undrawnSince)) {
             this.undrawnSince = performance.now();
           }
         }
@@ -296,7 +296,6 @@ export class Dashboard {
     if (status.phase === 'live' && before !== 'live') {
       // What is replayed now says nothing about the rate.
       this.counts = [];
-      void this.clock.compare(new URL('livez', this.origin));
     }
   }
 

@@ -150,7 +150,13 @@ export function Board({ dashboard, address }: BoardProps) {
       )}
       <div class="cells">
         {shown.map((panel) => (
-          <Cell key={panel.id} panel={panel} dashboard={dashboard} values={values.value} />
+          <Cell
+            key={panel.id}
+            panel={panel}
+            dashboard={dashboard}
+            values={values.value}
+            alone={address.kiosk ? undefined : write({ ...here(), panel: panel.id })}
+          />
         ))}
       </div>
     </section>
@@ -167,10 +173,12 @@ function Cell({
   panel,
   dashboard,
   values,
+  alone,
 }: {
   panel: Panel;
   dashboard: Dashboard;
   values: Readonly<Record<string, string>>;
+  alone: string | undefined;
 }) {
   const { grid } = panel;
   const place =
@@ -179,7 +187,11 @@ function Cell({
       : { '--x': grid.x + 1, '--y': grid.y + 1, '--w': grid.w, '--h': grid.h };
   return (
     <div class={grid === undefined ? 'cell' : 'cell placed'} style={place}>
-      <PanelView panel={{ ...panel, select: fillIn(panel.select, values) }} dashboard={dashboard} />
+      <PanelView
+        panel={{ ...panel, select: fillIn(panel.select, values) }}
+        dashboard={dashboard}
+        alone={alone}
+      />
     </div>
   );
 }

@@ -10,8 +10,9 @@ import type { Threshold } from '../panels/model.ts';
 import type { Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
+import { useLater } from './later.ts';
 import { lookBack } from './lookback.ts';
-import { Pin } from './pin.tsx';
+import type { PinProps } from './pin.tsx';
 
 /** Lines that one panel draws; of more, the highest. */
 export const MOST_DRAWN = 40;
@@ -110,6 +111,11 @@ export function Chart(props: ChartProps) {
       {kind === 'heatmap' && <Shades span={shades.value} format={format} />}
     </>
   );
+}
+
+function Pin(props: PinProps) {
+  const module = useLater(() => import('./pin.tsx'));
+  return module && <module.Pin {...props} />;
 }
 
 /** What the faintest and the darkest cell stand for. */

@@ -1,20 +1,14 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import { type Dashboard, WINDOWS } from '../dashboard.ts';
-
-const SHEET: readonly (readonly [string, string])[] = [
-  ['Space', 'hold the charts, or go back to live'],
-  ['Left, Right', 'look back, and forward again'],
-  ['+ −', 'a shorter or a longer window'],
-  ['0', 'back to live'],
-  ['/', 'search panels'],
-  ['?', 'this sheet'],
-  ['Drag', 'look back with a pointer (or turn the wheel with Shift)'],
-  ['Shift + drag', 'zoom into a time'],
-];
+import { useLater } from './later.ts';
 
 /** The keys of the page, and the sheet that tells them. */
 export function Keys({ dashboard }: { dashboard: Dashboard }) {
-  const sheet = useRef<HTMLDialogElement>(null);
+  const asked = useSignal(false);
+  const close = (): void => {
+    asked.value = false;
+  };
   useEffect(() => {
     const press = (event: KeyboardEvent): void => {
       const target = event.target as HTMLElement;
@@ -25,7 +19,7 @@ export function Keys({ dashboard }: { dashboard: Dashboard }) {
         return;
       }
       if (event.key === '?') {
-        sheet.current!.showModal();
+        asked.value = true;
       } else if (!act(event.key, dashboard)) {
         return;
       }
@@ -34,23 +28,12 @@ export function Keys({ dashboard }: { dashboard: Dashboard }) {
     document.addEventListener('keydown', press);
     return () => document.removeEventListener('keydown', press);
   }, [dashboard]);
-  return (
-    <dialog ref={sheet} class="sheet" aria-label="Keys">
-      <dl>
-        {SHEET.map(([key, meaning]) => (
-          <div key={key}>
-            <dt>
-              <kbd>{key}</kbd>
-            </dt>
-            <dd>{meaning}</dd>
-          </div>
-        ))}
-      </dl>
-      <form method="dialog">
-        <button type="submit">Close</button>
-      </form>
-    </dialog>
-  );
+  return asked.value && <Sheet onClose={close} />;
+}
+
+function Sheet(props: { readonly onClose: () => void }) {
+  const module = useLater(() => import('./sheet.tsx'));
+  return module && <module.Sheet {...props} />;
 }
 
 /** Do what a key stands for; false if it stands for nothing. */

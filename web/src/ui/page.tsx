@@ -1,6 +1,7 @@
-import { useComputed } from '@preact/signals';
+import { type ReadonlySignal, useComputed } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
 import type { Address } from '../dashboards/address.ts';
+import { formatClock, formatSpan } from '../format/time.ts';
 import { hidden } from '../panels/arrangement.ts';
 import { matching } from '../panels/search.ts';
 import type { Panel } from '../store/panel.ts';
@@ -21,6 +22,7 @@ export function Page({ dashboard, address }: PageProps) {
     <>
       {!address.kiosk && <Header dashboard={dashboard} name={address.name} />}
       <Keys dashboard={dashboard} />
+      <News dashboard={dashboard} shown={shown} />
       <main>
         {address.name === null ? (
           <>
@@ -32,6 +34,29 @@ export function Page({ dashboard, address }: PageProps) {
         )}
       </main>
     </>
+  );
+}
+
+/** What changes without a word, for those who listen: the time that is shown, and what is found. */
+function News({
+  dashboard,
+  shown,
+}: {
+  dashboard: Dashboard;
+  shown: ReadonlySignal<readonly Panel[]>;
+}) {
+  const { filter, heldAt, panels, windowMs } = dashboard;
+  const found =
+    filter.value === '' ? '' : `${shown.value.length} of ${panels.value.length} panels. `;
+  const time =
+    heldAt.value === null
+      ? `Live, the last ${formatSpan(windowMs.value)}.`
+      : `Held at ${formatClock(heldAt.value)}, ${formatSpan(windowMs.value)} before it.`;
+  return (
+    <p class="unseen" role="status">
+      {found}
+      {time}
+    </p>
   );
 }
 

@@ -18,14 +18,23 @@ import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
 import { useLater } from './later.ts';
 import { Legend } from './legend.tsx';
 import { Silence } from './silence.tsx';
-import { Fold, Save, Tools } from './tools.tsx';
+import { Alone, Fold, Save, Tools } from './tools.tsx';
+
+interface ViewProps {
+  readonly panel: Description;
+  readonly dashboard: Dashboard;
+  /** Where it is shown alone, as others embed it. */
+  readonly alone?: string | undefined;
+}
 
 /** A panel as it was described: drawn from the series that its selector means. */
-export function PanelView({ panel, dashboard }: { panel: Description; dashboard: Dashboard }) {
+export function PanelView({ panel, dashboard, alone }: ViewProps) {
   const group = useRef<Panel | null>(null);
   group.current = select(dashboard.panels.value, panel.select, group.current, panel.rate === false);
   if (group.current !== null) {
-    return <PanelCard panel={group.current} description={panel} dashboard={dashboard} />;
+    return (
+      <PanelCard panel={group.current} description={panel} dashboard={dashboard} alone={alone} />
+    );
   }
   const heading = panel.title ?? panel.select;
   return (
@@ -47,10 +56,11 @@ interface CardProps {
   readonly dashboard: Dashboard;
   /** How it is to be drawn, where somebody said so. */
   readonly description?: Description;
+  readonly alone?: string | undefined;
 }
 
 /** One panel: what it is, its newest value if there is one line, the chart, the legend. */
-export function PanelCard({ panel, dashboard, description }: CardProps) {
+export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const title = useId();
   const root = useRef<HTMLElement>(null);
   const inSight = useSignal(false);
@@ -92,6 +102,7 @@ export function PanelCard({ panel, dashboard, description }: CardProps) {
               format={format}
               drawn={chart !== null && !folded}
             />
+            {alone !== undefined && <Alone title={description?.title ?? panel.name} href={alone} />}
             {description === undefined && <Fold panel={panel} />}
           </Tools>
         </div>

@@ -8,7 +8,7 @@ import { look } from '../theme.ts';
 /** Lines whose values are read out; of more, the highest. */
 const MOST_READ = 10;
 
-interface PinProps {
+export interface PinProps {
   readonly panel: Panel;
   readonly format: Format;
   readonly time: number;

@@ -62,6 +62,18 @@ export function Save({ title, panel, dashboard, format, drawn }: SaveProps) {
   );
 }
 
+/** Where a panel is alone: for a wall, or a page of one's own. */
+export function Alone({ title, href }: { title: string; href: string }) {
+  return (
+    <a href={href} title="This panel alone, as it can be embedded">
+      <span class="unseen">{title} alone</span>
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d="M9.5 3h3.5v3.5M13 3L8.5 7.5M11 9.5V13H3V5h3.5" />
+      </svg>
+    </a>
+  );
+}
+
 /** Read a panel as a table, collapse it to its name, or hide it. */
 export function Fold({ panel: { key, name, kind } }: { panel: Panel }) {
   const folded = collapsed.has(key);

@@ -1,0 +1,37 @@
+import { useEffect, useRef } from 'preact/hooks';
+
+const SHEET: readonly (readonly [string, string])[] = [
+  ['Space', 'hold the charts, or go back to live'],
+  ['Left, Right', 'look back, and forward again'],
+  ['+ −', 'a shorter or a longer window'],
+  ['0', 'back to live'],
+  ['/', 'search panels'],
+  ['?', 'this sheet'],
+  ['Drag', 'look back with a pointer (or turn the wheel with Shift)'],
+  ['Shift + drag', 'zoom into a time'],
+  ['Click', 'pin the values of a time; a click there, or Escape, unpins them'],
+  ['Ctrl + Z, S', 'in the editor: take back, save'],
+];
+
+/** The keys that the page has, until it is closed. */
+export function Sheet({ onClose }: { onClose: () => void }) {
+  const root = useRef<HTMLDialogElement>(null);
+  useEffect(() => root.current!.showModal(), []);
+  return (
+    <dialog ref={root} class="sheet" aria-label="Keys" onClose={onClose}>
+      <dl>
+        {SHEET.map(([key, meaning]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{meaning}</dd>
+          </div>
+        ))}
+      </dl>
+      <form method="dialog">
+        <button type="submit">Close</button>
+      </form>
+    </dialog>
+  );
+}
