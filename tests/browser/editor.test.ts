@@ -271,6 +271,8 @@ test('the panel form is filled in with keys alone', async () => {
   await page.keyboard.press('Tab');
   await page.keyboard.type('By keys');
   await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  expect(await add.evaluate((button) => document.activeElement === button)).toBe(true);
   await panel(page, 'By keys').locator('canvas').waitFor();
   await page.keyboard.press('Control+s');
   await page.getByText('Saved as two').waitFor({ state: 'attached' });

@@ -107,6 +107,9 @@ export class Dashboard {
       query: { window: `${this.loadedMs / MINUTE}m`, merge: 'envelope' },
       onDocument: (document) => {
         this.store.take(document);
+        if (document.type === 'points' && document.time === undefined) {
+          this.painter.hold();
+        }
         if ('time' in document && document.time !== undefined) {
           this.clock.heard(document.time, this.status.peek().roundTrip);
           if (document.type === 'points' && Number.isNaN(this.undrawnSince)) {

@@ -104,3 +104,27 @@ test('spreads what takes long over frames, but for what somebody waits to see', 
   expect(sketches.map(({ painted }) => painted.length)).toEqual([2, 2, 2, 2]);
   expect(last().size).toBe(2);
 });
+
+test('waits for the past to be whole, though not for ever, and then draws at once', () => {
+  const painter = new Painter();
+  const sketch = new Sketch();
+  sketch.rest = 10_000;
+  painter.add(sketch);
+  for (let n = 0; n < 10; n += 1) {
+    painter.hold();
+    vi.advanceTimersByTime(10);
+  }
+  expect(sketch.painted.length).toBe(0);
+  vi.advanceTimersByTime(60);
+  expect(sketch.painted.length).toBe(1);
+  // Whatever rested since the last picture: this is the past of a reconnect.
+  painter.hold();
+  vi.advanceTimersByTime(60);
+  expect(sketch.painted.length).toBe(2);
+  // It never ends: what there is, is drawn.
+  for (let n = 0; n < 100; n += 1) {
+    painter.hold();
+    vi.advanceTimersByTime(10);
+  }
+  expect(sketch.painted.length).toBeGreaterThan(3);
+});

@@ -12,6 +12,10 @@ export interface Canvas {
 /** Milliseconds of one animation frame that may be spent on drawing what nobody waits for. */
 const SHARE_MS = 6;
 
+/** Milliseconds that more of the past is waited for, and at the most. */
+const LULL_MS = 16;
+const MOST_HELD_MS = 400;
+
 /** Milliseconds of a frame: a timer that is later than the next one is worth setting. */
 const FRAME_MS = 12;
 
@@ -27,6 +31,9 @@ export class Painter {
   private readonly dueAt = new Map<Canvas, number>();
   private readonly waiting = new Set<Canvas>();
   private frame = 0;
+  /** Since when nothing is drawn; null where something was drawn since. */
+  private heldSince: number | null = null;
+  private heldUntil = Number.NEGATIVE_INFINITY;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private timerAt = Number.POSITIVE_INFINITY;
 
@@ -56,6 +63,19 @@ export class Painter {
     }
   }
 
+  /**
+   * The past is coming in, and more of it may follow: draw when it is all there, and then at once.
+   * Drawing what is not whole would delay what is.
+   */
+  hold(): void {
+    const now = performance.now();
+    this.heldSince ??= now;
+    this.heldUntil = Math.min(now + LULL_MS, this.heldSince + MOST_HELD_MS);
+    for (const canvas of this.dueAt.keys()) {
+      this.hurry(canvas);
+    }
+  }
+
   /** Someone did something and waits to see it: draw in the next frame. */
   hurry(canvas: Canvas): void {
     if (this.dueAt.has(canvas)) {
@@ -73,7 +93,8 @@ export class Painter {
   }
 
   /** Have a frame at a time: between two there is nothing to do. */
-  private schedule(at: number): void {
+  private schedule(wanted: number): void {
+    const at = Math.max(wanted, this.heldUntil);
     if (this.frame !== 0 || at >= this.timerAt) {
       return;
     }
@@ -94,6 +115,11 @@ export class Painter {
   private paint(now: number): void {
     this.frame = 0;
     const begun = performance.now();
+    if (begun < this.heldUntil) {
+      this.schedule(this.heldUntil);
+      return;
+    }
+    this.heldSince = null;
     let soonest = Number.POSITIVE_INFINITY;
     let painted = false;
     for (const canvas of this.waiting) {

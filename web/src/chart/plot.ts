@@ -34,13 +34,15 @@ export class Plot {
   private readonly picture: Picture;
   private extent: Extent | null = null;
 
-  /** Fills `root` with `width` by `height` CSS pixels; `em` is the size of its text in them. */
+  /** Fills `root` with `width` by `height` CSS pixels; `em` is the size of its text in them,
+   * of a font `family`. */
   constructor(
     root: HTMLElement,
     options: {
       width: number;
       height: number;
       em: number;
+      family: string;
       look: Look;
       format: Format;
       picture: Picture;
@@ -50,7 +52,7 @@ export class Plot {
     this.format = options.format;
     this.picture = options.picture;
     this.em = options.em;
-    const font = `${options.em}px ${getComputedStyle(root).fontFamily}`;
+    const font = `${options.em}px ${options.family}`;
     const axis: uPlot.Axis = {
       font,
       stroke: () => this.look.text,
@@ -142,6 +144,11 @@ export class Plot {
     const row = Math.floor((top / this.over.clientHeight) * (rows?.length ?? 0));
     const name = rows?.[row];
     return name === undefined ? null : { name, value: this.picture.at!(row, time) };
+  }
+
+  /** CSS pixels that `over` is wide, without asking the document. */
+  get width(): number {
+    return this.chart.bbox.width / devicePixelRatio;
   }
 
   /** CSS pixels from the left of `over` to a time. */

@@ -15,8 +15,13 @@ export function Dialog({ title, children, onClose, wide = false }: DialogProps) 
   const root = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const { current } = root;
+    const before = document.activeElement as HTMLElement | null;
     current!.showModal();
-    return () => current!.close();
+    return () => {
+      current!.close();
+      // It is no longer in the document, and so can't do that itself.
+      before?.focus();
+    };
   }, []);
   return (
     <dialog

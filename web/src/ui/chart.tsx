@@ -1,5 +1,5 @@
 import { type Signal, useSignal, useSignalEffect } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Curves } from '../chart/curves.ts';
 import type { Drawn, Picture } from '../chart/picture.ts';
 import { Plot } from '../chart/plot.ts';
@@ -19,6 +19,8 @@ export const MOST_DRAWN = 40;
 /** Areas that one panel stacks: a sum that leaves some out is none. */
 export const MOST_STACKED = 500;
 const LEAST_STILL_MS = 1_000;
+/** CSS pixels around what is seen, within which charts are drawn as well. */
+const MARGIN = 120;
 /** CSS pixels within which a click means what is pinned. */
 const PIN_WIDTH = 8;
 
@@ -59,7 +61,8 @@ export function Chart(props: ChartProps) {
   const pinned = useSignal<number | null>(null);
   /** From the least to the most that shades of a heatmap stand for. */
   const shades = useSignal<readonly [number, number]>([Number.NaN, Number.NaN]);
-  useEffect(() => {
+  // Before the panel is first seen, so that it is first seen with its picture.
+  useLayoutEffect(() => {
     let closed = false;
     const open = (picture: Picture): void => {
       if (!closed) {
@@ -164,6 +167,10 @@ class ChartView {
   private readonly crosshair = document.createElement('div');
   private readonly ends: (() => void)[];
   private plot: Plot | null = null;
+  /** CSS pixels. */
+  private width: number;
+  private height: number;
+  private readonly text: { readonly em: number; readonly family: string };
   /** CSS pixels from the top that a pointer is at; null while it is elsewhere. */
   private pointerTop: number | null = null;
 
@@ -176,17 +183,32 @@ class ChartView {
     this.shades = shades;
     this.crosshair.className = 'crosshair';
     this.crosshair.hidden = true;
+    // All that has to be read of the document is read here, where nothing is written: else the
+    // first picture of each chart would have the whole page laid out again.
+    const { top, bottom } = root.getBoundingClientRect();
+    this.inSight = top < innerHeight + MARGIN && bottom > -MARGIN;
+    this.width = root.clientWidth;
+    this.height = root.clientHeight;
+    const style = getComputedStyle(root);
+    this.text = { em: Number.parseFloat(style.fontSize), family: style.fontFamily };
     const sight = new IntersectionObserver(
       ([entry]) => {
-        this.inSight = entry!.isIntersecting;
-        this.repaint();
+        if (this.inSight !== entry!.isIntersecting) {
+          this.inSight = entry!.isIntersecting;
+          this.repaint();
+        }
       },
-      { rootMargin: '120px' },
+      { rootMargin: `${MARGIN}px` },
     );
     sight.observe(root);
-    const size = new ResizeObserver(() => {
-      this.plot?.resize(root.clientWidth, root.clientHeight);
-      this.repaint();
+    const size = new ResizeObserver(([entry]) => {
+      const { width, height } = entry!.contentRect;
+      if (width !== this.width || height !== this.height) {
+        this.width = width;
+        this.height = height;
+        this.plot?.resize(width, height);
+        this.repaint();
+      }
     });
     size.observe(root);
     this.ends = [
@@ -198,12 +220,11 @@ class ChartView {
   }
 
   get rest(): number {
-    const { clientWidth } = this.root;
     if (still.matches) {
       return LEAST_STILL_MS;
     }
     // Half the time that one pixel stands for, and four times a second in the widest window.
-    return Math.min(250, this.props.dashboard.windowMs.peek() / (2 * Math.max(1, clientWidth)));
+    return Math.min(250, this.props.dashboard.windowMs.peek() / (2 * Math.max(1, this.width)));
   }
 
   close(): void {
@@ -217,7 +238,7 @@ class ChartView {
   }
 
   paint(): void {
-    const { clientWidth: width } = this.root;
+    const { width } = this;
     if (width === 0) {
       return;
     }
@@ -238,7 +259,7 @@ class ChartView {
   /** Show where a time is, or nothing. */
   point(time: number | null): void {
     const left = time === null || this.plot === null ? -1 : this.plot.left(time);
-    const width = this.plot?.over.clientWidth ?? 0;
+    const width = this.plot?.width ?? 0;
     this.crosshair.hidden = !(left >= 0 && left <= width);
     this.crosshair.style.translate = `${left}px 0`;
     this.crosshair.classList.toggle('flipped', left > width / 2);
@@ -255,14 +276,17 @@ class ChartView {
   /** Keep what is pinned at its time, until that leaves the picture. */
   private placePin(): void {
     const time = this.pinned.peek();
-    const { over } = this.plot!;
-    const left = time === null ? -1 : this.plot!.left(time);
+    if (time === null) {
+      return;
+    }
+    const { over, width } = this.plot!;
+    const left = this.plot!.left(time);
     const pin = this.root.parentElement?.querySelector<HTMLElement>('.pin');
-    if (time !== null && (left < 0 || left > over.clientWidth)) {
+    if (left < 0 || left > width) {
       this.pinned.value = null;
     } else if (pin) {
       pin.style.left = `${over.offsetLeft + left}px`;
-      pin.classList.toggle('flipped', left > over.clientWidth / 2);
+      pin.classList.toggle('flipped', left > width / 2);
     }
   }
 
@@ -296,11 +320,10 @@ class ChartView {
 
   private open(): Plot {
     const { dashboard, format } = this.props;
-    const style = getComputedStyle(this.root);
     this.plot = new Plot(this.root, {
-      width: this.root.clientWidth,
-      height: this.root.clientHeight,
-      em: Number.parseFloat(style.fontSize),
+      width: this.width,
+      height: this.height,
+      ...this.text,
       look: look.peek(),
       format,
       picture: this.picture,

@@ -1,4 +1,5 @@
-import { type ReadonlySignal, useComputed } from '@preact/signals';
+import { type ReadonlySignal, useComputed, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import type { Address } from '../dashboards/address.ts';
 import { formatClock, formatSpan } from '../format/time.ts';
@@ -9,6 +10,8 @@ import { Header } from './header.tsx';
 import { Keys } from './keys.tsx';
 import { useLater } from './later.ts';
 import { PanelCard } from './panel.tsx';
+
+const PLACEHOLDERS_AFTER_MS = 400;
 
 interface PageProps {
   readonly dashboard: Dashboard;
@@ -131,6 +134,14 @@ function Hidden({ panels }: { panels: readonly Panel[] }) {
 /** Before the first documents. The header says more if it lasts. */
 function Waiting({ dashboard }: { dashboard: Dashboard }) {
   const { freshness } = dashboard;
+  // What is gone before it was seen would only delay what comes.
+  const late = useSignal(false);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      late.value = true;
+    }, PLACEHOLDERS_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, []);
   if (freshness.value === 'cut' || freshness.value === 'refused') {
     return (
       <section class="message">
@@ -140,10 +151,12 @@ function Waiting({ dashboard }: { dashboard: Dashboard }) {
     );
   }
   return (
-    <div class="grid" aria-hidden="true">
-      {[1, 2, 3, 4, 5, 6].map((n) => (
-        <div class="panel placeholder" key={n} />
-      ))}
-    </div>
+    late.value && (
+      <div class="grid" aria-hidden="true">
+        {[1, 2, 3, 4, 5, 6].map((n) => (
+          <div class="panel placeholder" key={n} />
+        ))}
+      </div>
+    )
   );
 }
