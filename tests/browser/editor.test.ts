@@ -267,6 +267,10 @@ test('the panel form is filled in with keys alone', async () => {
   await add.focus();
   await page.keyboard.press('Enter');
   // The first field has the focus.
+  const selector = page.getByLabel('Selector');
+  await expect
+    .poll(() => selector.evaluate((field) => document.activeElement === field))
+    .toBe(true);
   await page.keyboard.type('requests');
   await page.keyboard.press('Tab');
   await page.keyboard.type('By keys');
