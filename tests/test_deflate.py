@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 import trio
 
+from pushsvc.app.front import of_this_machine
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.wire import Frame
 from pushsvc.errors import TooLarge
@@ -215,3 +216,21 @@ async def test_compression_can_be_off() -> None:
             head = await stream.receive_some()
             assert b" 101 " in head
             assert b"permessage-deflate" not in head.lower()
+
+
+@pytest.mark.parametrize(
+    ("origin", "here"),
+    [
+        (b"http://localhost:8080", True),
+        (b"http://127.0.0.1", True),
+        (b"http://[::1]:8080", True),
+        (b"https://dash.example", False),
+        (b"http://localhost.example", False),
+        (b"http://10.0.0.1:8080", False),
+        (b"null", False),
+        (b"http://[", False),
+        (b"", False),
+    ],
+)
+def test_pages_of_this_machine_are_not_compressed_for(origin: bytes, here: bool) -> None:
+    assert of_this_machine(origin) is here

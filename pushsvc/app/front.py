@@ -14,6 +14,7 @@ import re
 import socket
 from collections.abc import Mapping
 from email.utils import formatdate
+from urllib.parse import urlsplit
 
 import h11
 import msgspec
@@ -25,6 +26,7 @@ from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
 from pushsvc.app.problems import MEDIA_TYPE, spread
 from pushsvc.auth.access import Asking, Granted, Need
+from pushsvc.auth.proxies import is_loopback
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Transport, choose_subprotocol
 from pushsvc.core.subscriber import Ending
@@ -198,12 +200,22 @@ def accept_websocket(headers: dict[bytes, bytes], *, compress: bool) -> tuple[by
         chosen = choose_subprotocol([name for name in names if name])
         fields = f"Sec-WebSocket-Protocol: {chosen}\r\n" if chosen else ""
     wire: Wire = "websocket"
-    if compress and (offers := headers.get(b"sec-websocket-extensions")):
+    offers = headers.get(b"sec-websocket-extensions")
+    if compress and offers and not of_this_machine(headers.get(b"origin", b"")):
         extension = negotiate(offers.decode("latin-1"))
         if extension is not None:
             fields += f"Sec-WebSocket-Extensions: {extension}\r\n"
             wire = "websocket-deflate"
     return _WEBSOCKET_HEAD % (generate_accept_token(key), fields.encode()), wire
+
+
+def of_this_machine(origin: bytes) -> bool:
+    """Whether a page was opened here: between it and us no bytes are worth saving."""
+    try:
+        host = urlsplit(origin.decode("latin-1")).hostname
+    except ValueError:
+        return False
+    return host is not None and is_loopback(host)
 
 
 def _refuse(sock: socket.socket, problem: Overloaded) -> None:

@@ -112,6 +112,7 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Whether sockets of streams are taken out of the HTTP server; off costs a task per stream."""
     compress: bool = True
     """Whether WebSockets whose client offers permessage-deflate have it, where that can be done
-    once for everyone: on detached sockets."""
+    once for everyone: on detached sockets. Pages of this very machine never have it, since it costs
+    more time than it saves."""
     reconnects_per_second: float = 500.0
     """Drained clients that come back in one second, at the most."""

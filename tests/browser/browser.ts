@@ -12,6 +12,9 @@ import { expect } from 'vitest';
 export const ARTIFACTS = fileURLToPath(new URL('../../artifacts', import.meta.url));
 mkdirSync(ARTIFACTS, { recursive: true });
 
+/** A name that leads to this machine, without being a name of it. */
+export const ELSEWHERE = 'dash.example';
+
 async function find(): Promise<string> {
   if (process.env.PUSHSVC_CHROMIUM) {
     return process.env.PUSHSVC_CHROMIUM;
@@ -34,7 +37,14 @@ export async function launch(): Promise<Browser> {
   const scratch = mkdtempSync(join(tmpdir(), 'pushsvc-browser-'));
   const browser = await chromium.launch({
     executablePath: await find(),
-    args: ['--no-sandbox', '--headless=shell', '--disable-gpu', '--disable-dev-shm-usage'],
+    args: [
+      '--no-sandbox',
+      '--headless=shell',
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      // A page that isn't of this machine, as its name goes.
+      `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,
+    ],
     env: { ...process.env, TMPDIR: scratch } as Record<string, string>,
   });
   browser.on('disconnected', () => rmSync(scratch, { recursive: true, force: true }));

@@ -102,6 +102,11 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
     expect(await panel('CPU now').getByRole('img', { name: 'warning' }).count()).toBe(1);
     await expect.poll(() => panel('All of them').getByRole('row').count()).toBe(4);
     await panel('CPU').locator('canvas').waitFor();
+    // Any panel can be read as a table.
+    await panel('CPU now').getByRole('button', { name: 'CPU now as a table' }).click();
+    await panel('CPU now').getByRole('columnheader', { name: 'mean' }).waitFor();
+    await panel('CPU now').getByRole('button', { name: 'CPU now as a table' }).click();
+    await panel('CPU now').getByRole('meter').first().waitFor();
     expect(await page.getByRole('radio', { name: '5m', exact: true }).isChecked()).toBe(true);
     const [cpu, now] = await Promise.all([
       panel('CPU').boundingBox(),

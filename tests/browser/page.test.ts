@@ -1,8 +1,18 @@
 /** The page on a living service: charts drawn, values moving, nothing refused by a strict policy. */
 
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, colouredPixels, expectFreshness, launch, open, points } from './browser.ts';
+import {
+  ARTIFACTS,
+  colouredPixels,
+  ELSEWHERE,
+  expectFreshness,
+  launch,
+  open,
+  points,
+} from './browser.ts';
 import { Middlebox } from './middlebox.ts';
 import { Server } from './server.ts';
 
@@ -115,6 +125,31 @@ describe("on the demo's metrics", () => {
     expect(await page.getByRole('radio', { name: '1h' }).isChecked()).toBe(true);
     await close();
   });
+});
+
+test('under a name of its own messages are compressed, and arrive', async () => {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  const elsewhere = `http://${ELSEWHERE}:${port}`;
+  await Server.start('demo', port, { PUSHSVC_WEB_ORIGINS: elsewhere });
+  const { page, close } = await open(browser, 'about:blank');
+  const session = await page.context().newCDPSession(page);
+  await session.send('Network.enable');
+  const agreed = new Promise<string | undefined>((resolve) => {
+    session.on('Network.webSocketHandshakeResponseReceived', ({ response }) =>
+      resolve(response.headers['Sec-WebSocket-Extensions']),
+    );
+  });
+  await page.goto(elsewhere);
+  await expectFreshness(page, 'Live');
+  expect(await agreed).toContain('permessage-deflate');
+  await expect
+    .poll(async () => (await points(page, 'node_load1')).length, { timeout: 5000 })
+    .toBeGreaterThan(3);
+  await close();
+  await Server.stopAll();
 });
 
 describe('on an empty server', () => {

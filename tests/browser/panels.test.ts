@@ -50,10 +50,11 @@ test('a click pins the values of a time, and a second click there unpins them', 
   const fast = panel(page, 'fast');
   await fast.locator('canvas').waitFor();
   await page.getByRole('radio', { name: '30s', exact: true }).check({ force: true });
-  await page.waitForTimeout(3000);
+  await page.waitForTimeout(5000);
   const over = fast.locator('.u-over');
   const { width, height } = (await over.boundingBox())!;
-  await over.click({ position: { x: width - 40, y: height / 2 } });
+  // The lines begin where the page was opened: there is nothing to read before.
+  await over.click({ position: { x: width - 30, y: height / 2 } });
   const pin = fast.locator('.pin');
   await pin.waitFor();
   expect(await pin.getByRole('listitem').count()).toBe(2);
@@ -69,7 +70,7 @@ test('a click pins the values of a time, and a second click there unpins them', 
   await pin.getByRole('button', { name: /^Unpin/ }).focus();
   await page.keyboard.press('Escape');
   expect(await pin.count()).toBe(0);
-  await over.click({ position: { x: width - 60, y: height / 2 } });
+  await over.click({ position: { x: width - 45, y: height / 2 } });
   await pin.waitFor();
   const { x } = (await pin.boundingBox())!;
   const box = (await over.boundingBox())!;

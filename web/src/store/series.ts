@@ -38,7 +38,7 @@ export class Series {
   heardAt = Number.NEGATIVE_INFINITY;
   /** Milliseconds that usually lie between two samples; 0 while unknown. */
   interval = 0;
-  /** How many samples the newest point stands for: more than one, if the server merges them. */
+  /** How many samples a point stands for, as of late: more than one, if the server merges them. */
   density = 1;
   /** The server said that it is gone. It stays to be seen until its points leave the window. */
   gone = false;

@@ -6,6 +6,8 @@ import { byName, Panel, panelKey } from './panel.ts';
 import { identityOf, Series } from './series.ts';
 
 const REPLAY_MS = 1000;
+/** Points over which it is averaged how many samples they stand for. */
+const DENSITY_POINTS = 12;
 
 /** Told after each document; the page redraws no more often than it likes. */
 export interface Observer {
@@ -183,7 +185,8 @@ export class Store {
       const count = point[5] ?? 1;
       samples += count;
       if (fresh) {
-        series.density = count;
+        // A producer as fast as the stream has two in one frame now and then: that is no merging.
+        series.density += (count - series.density) / DENSITY_POINTS;
       }
     }
     this.oldest = oldest;

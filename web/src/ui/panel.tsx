@@ -18,7 +18,7 @@ import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
 import { useLater } from './later.ts';
 import { Legend } from './legend.tsx';
 import { Silence } from './silence.tsx';
-import { Alone, Fold, Save, Tools } from './tools.tsx';
+import { Alone, AsTable, Fold, Save, Tools } from './tools.tsx';
 
 interface ViewProps {
   readonly panel: Description;
@@ -71,7 +71,11 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
     sight.observe(root.current!);
     return () => sight.disconnect();
   }, []);
-  const wanted = description?.kind ?? (tabular.has(panel.key) ? 'table' : 'line');
+  /** Of a dashboard's panel; what is found by itself keeps that choice. */
+  const asTable = useSignal(false);
+  const tabled = description === undefined ? tabular.has(panel.key) : asTable.value;
+  const drawn = description?.kind ?? 'line';
+  const wanted = tabled ? 'table' : drawn;
   const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
   const chart = chartOf(kind);
   const listed = chart !== null && kind !== 'stat' && kind !== 'heatmap';
@@ -102,6 +106,19 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
               format={format}
               drawn={chart !== null && !folded}
             />
+            {panel.kind !== 'state' && drawn !== 'table' && (
+              <AsTable
+                title={description?.title ?? panel.name}
+                pressed={tabled}
+                onToggle={() => {
+                  if (description === undefined) {
+                    tabular.toggle(panel.key);
+                  } else {
+                    asTable.value = !tabled;
+                  }
+                }}
+              />
+            )}
             {alone !== undefined && <Alone title={description?.title ?? panel.name} href={alone} />}
             {description === undefined && <Fold panel={panel} />}
           </Tools>
@@ -130,7 +147,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
               panel={panel}
               dashboard={dashboard}
               format={format}
-              description={description ?? { id: panel.key, kind, select: panel.name }}
+              description={{ id: panel.key, select: panel.name, ...description, kind }}
               inSight={inSight}
             />
           )}

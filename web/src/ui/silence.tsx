@@ -2,6 +2,9 @@ import type { Dashboard } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 import type { Panel } from '../store/panel.ts';
 
+/** Samples of a point from which on it is worth a word. */
+const MERGED = 1.5;
+
 /** Says when nothing comes for this panel, or less than the producer sends, and why. */
 export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const now = dashboard.now.value;
@@ -16,10 +19,10 @@ export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboa
   if (!panel.members.every(({ series }) => series.isSilent(now))) {
     const density = Math.max(...panel.members.map(({ series }) => series.density));
     const hz = dashboard.grantedHz.value;
-    return density < 2 || hz === null ? null : (
+    return density < MERGED || hz === null ? null : (
       <span
         class="chip"
-        title={`The producer is faster than this screen is sent: a point stands for up to ${density} samples, with their lowest and highest`}
+        title={`The producer is faster than this screen is sent: a point stands for about ${Math.round(density)} samples, with their lowest and highest`}
       >
         rate lowered to {hz}/s
       </span>

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
-import { collapsed, hidden, tabular } from '../panels/arrangement.ts';
+import { collapsed, hidden } from '../panels/arrangement.ts';
 import type { Panel } from '../store/panel.ts';
 
 /** What can be done with a panel; there for a pointer that is near, and for the keyboard. */
@@ -74,24 +74,34 @@ export function Alone({ title, href }: { title: string; href: string }) {
   );
 }
 
-/** Read a panel as a table, collapse it to its name, or hide it. */
-export function Fold({ panel: { key, name, kind } }: { panel: Panel }) {
+interface AsTableProps {
+  readonly title: string;
+  readonly pressed: boolean;
+  readonly onToggle: () => void;
+}
+
+/** Read a panel as a table, whatever it is drawn as. */
+export function AsTable({ title, pressed, onToggle }: AsTableProps) {
+  return (
+    <button
+      type="button"
+      aria-pressed={pressed}
+      aria-label={`${title} as a table`}
+      title="Last, lowest, highest and mean of each line in this window"
+      onClick={onToggle}
+    >
+      <svg viewBox="0 0 16 16" aria-hidden="true">
+        <path d="M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 3.5v9" />
+      </svg>
+    </button>
+  );
+}
+
+/** Collapse a panel to its name, or hide it. */
+export function Fold({ panel: { key, name } }: { panel: Panel }) {
   const folded = collapsed.has(key);
   return (
     <>
-      {kind !== 'state' && (
-        <button
-          type="button"
-          aria-pressed={tabular.has(key)}
-          aria-label={`${name} as a table`}
-          title="Last, lowest, highest and mean of each line in this window"
-          onClick={() => tabular.toggle(key)}
-        >
-          <svg viewBox="0 0 16 16" aria-hidden="true">
-            <path d="M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 3.5v9" />
-          </svg>
-        </button>
-      )}
       <button
         type="button"
         aria-expanded={!folded}
