@@ -108,6 +108,7 @@ export function Chart(props: ChartProps) {
             onUnpin={() => {
               pinned.value = null;
             }}
+            onShown={() => view.current?.repaint()}
           />
         )}
       </div>
@@ -285,6 +286,7 @@ class ChartView {
     if (left < 0 || left > width) {
       this.pinned.value = null;
     } else if (pin) {
+      pin.style.visibility = '';
       pin.style.left = `${over.offsetLeft + left}px`;
       pin.classList.toggle('flipped', left > width / 2);
     }

@@ -1,3 +1,4 @@
+import { useLayoutEffect } from 'preact/hooks';
 import { strokeOf } from '../chart/palette.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
@@ -5,6 +6,8 @@ import type { Panel } from '../store/panel.ts';
 import { rankAt } from '../store/ranking.ts';
 import { look } from '../theme.ts';
 
+/** Until the picture puts it where its time is. */
+const UNPLACED = { visibility: 'hidden' } as const;
 /** Lines whose values are read out; of more, the highest. */
 const MOST_READ = 10;
 
@@ -13,14 +16,17 @@ export interface PinProps {
   readonly format: Format;
   readonly time: number;
   readonly onUnpin: () => void;
+  /** It is there, and waits to be put in its place. */
+  readonly onShown: () => void;
 }
 
 /** The values of a time that was clicked at. It stays there while the picture goes on. */
-export function Pin({ panel, format, time, onUnpin }: PinProps) {
+export function Pin({ panel, format, time, onUnpin, onShown }: PinProps) {
+  useLayoutEffect(onShown, []);
   const read = rankAt(panel, time);
   const rest = read.length - MOST_READ;
   return (
-    <div class="pin">
+    <div class="pin" style={UNPLACED}>
       <div
         class="values"
         role="status"
