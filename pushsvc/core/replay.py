@@ -67,6 +67,10 @@ class Replay:
         )
         self._unknown = foreign or (departed_after is None and view.forgotten > since)
 
+    def fits(self, through: int, limit: int) -> bool:
+        """Whether all samples of batches up to `through` are about `limit` points at most."""
+        return self._count(self._news(self._candidates()), through) <= limit
+
     def slice(self, through: int, limit: int) -> Iterator[Frame]:
         """Give out what comes next, of batches up to `through`, in about `limit` points at most.
 
@@ -132,27 +136,28 @@ class Replay:
 
     def _stop(self, news: list[tuple[Series, int]], through: int, limit: int) -> int:
         """The latest seq up to which there are at most `limit` samples; one batch at least."""
-
-        def count(stop: int) -> int:
-            total = 0
-            for series, start in news:
-                history = series.history
-                if history.last_seq <= stop:
-                    total += history.total - max(start, history.first)
-                else:
-                    total += max(0, (history.rank(stop) or 0) - max(start, history.first))
-            return total
-
-        if count(through) <= limit:
+        if self._count(news, through) <= limit:
             return through
         low, high = self.cursor, through
         while high - low > 1:
             middle = (low + high) // 2
-            if count(middle) <= limit:
+            if self._count(news, middle) <= limit:
                 low = middle
             else:
                 high = middle
-        return low if count(low) else high
+        return low if self._count(news, low) else high
+
+    @staticmethod
+    def _count(news: list[tuple[Series, int]], stop: int) -> int:
+        """How many samples there are of batches up to `stop`."""
+        total = 0
+        for series, start in news:
+            history = series.history
+            if history.last_seq <= stop:
+                total += history.total - max(start, history.first)
+            else:
+                total += max(0, (history.rank(stop) or 0) - max(start, history.first))
+        return total
 
     def _take(self, news: list[tuple[Series, int]], stop: int) -> tuple[int | None, list[Point]]:
         """The points of samples up to `stop`, and how many of those samples were evicted."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pushsvc.core.subscriber import Subscriber
 
 
+_FIRST = 1_000
+"""Points of the first frame where there are too many for one."""
 _OPENINGS = 16
 """Different openings kept while nothing changes: cursors and windows that are asked for."""
 
@@ -164,7 +166,8 @@ class View:
         """The opening for who asks for `wanted` now, when the hub is at batch `seq`.
 
         After a restart everyone comes back at once, and wants the same: until something changes,
-        they are given the same frames.
+        they are given the same frames. What doesn't fit into one frame begins with a short one: a
+        page is laid out while the rest is on its way.
         """
         now_at = (seq, self.seq, self.next_number)
         if now_at != self._openings_at:
@@ -174,7 +177,8 @@ class View:
         if opening is None:
             replay = make_replay()
             since = replay.cursor
-            frames = tuple(replay.slice(self.seq, limit))
+            short = limit if replay.fits(self.seq, limit) else min(limit, _FIRST)
+            frames = tuple(replay.slice(self.seq, short))
             whole = replay.cursor == self.seq
             opening = Opening(since, frames, None if whole else replay)
             if whole and len(self._openings) < _OPENINGS:

@@ -170,3 +170,23 @@ class TestOpenings:
         for seq in range(50):
             subscriber = world.subscribe(since=f"e1.{seq}")
         assert len(subscriber.view._openings) <= 16
+
+
+def test_a_long_past_begins_with_a_short_frame_and_is_whole() -> None:
+    world = World(pacing=Pacing(replay_points=5_000))
+    for _ in range(120):
+        world.publish({f"s{n}": [1.0] for n in range(50)})
+        world.now += 1.0
+    subscriber = world.subscribe(window=600.0)
+    sizes = []
+    while (frame := subscriber.pull()) is not None:
+        sizes.append(frame.points)
+    sizes = [size for size in sizes if size]
+    assert 0 < sizes[0] <= 1_000
+    assert sum(sizes) == 6_000
+    # What fits into one frame comes in one, which others are given too.
+    subscriber = world.subscribe(window=50.0)
+    frames = []
+    while (frame := subscriber.pull()) is not None:
+        frames.append(frame)
+    assert [frame.points for frame in frames if frame.points] == [sum(f.points for f in frames)]
