@@ -1,4 +1,4 @@
-import { useLayoutEffect } from 'preact/hooks';
+import { useEffect, useLayoutEffect } from 'preact/hooks';
 import { strokeOf } from '../chart/palette.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
@@ -23,19 +23,20 @@ export interface PinProps {
 /** The values of a time that was clicked at. It stays there while the picture goes on. */
 export function Pin({ panel, format, time, onUnpin, onShown }: PinProps) {
   useLayoutEffect(onShown, []);
+  useEffect(() => {
+    const press = ({ key, target }: KeyboardEvent): void => {
+      if (key === 'Escape' && (target as HTMLElement).closest('dialog, input') === null) {
+        onUnpin();
+      }
+    };
+    document.addEventListener('keydown', press);
+    return () => document.removeEventListener('keydown', press);
+  }, []);
   const read = rankAt(panel, time);
   const rest = read.length - MOST_READ;
   return (
     <div class="pin" style={UNPLACED}>
-      <div
-        class="values"
-        role="status"
-        onKeyDown={(event) => {
-          if (event.key === 'Escape') {
-            onUnpin();
-          }
-        }}
-      >
+      <div class="values" role="status">
         <p>
           <strong>{formatClock(time)}</strong>
           <button type="button" aria-label={`Unpin ${formatClock(time)}`} onClick={onUnpin}>
