@@ -21,9 +21,9 @@ from tests.proxies.running import free_ports
 CROWD = 2_000
 CEILING = 500
 """Reconnects in any one second that the new processes are to be spared more than."""
-PER_SECOND = 400
+PER_SECOND = 300
 """`stream.reconnects_per_second`: by a pod's clock. That of the crowd, which counts them, stands
-still now and then on a busy machine."""
+still now and then on a busy machine, and then has those of two seconds in one."""
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
 
 # Each address is one that a pod may have; those without one are down.
