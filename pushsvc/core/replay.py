@@ -67,12 +67,9 @@ class Replay:
         )
         self._unknown = foreign or (departed_after is None and view.forgotten > since)
 
-    def fits(self, through: int, limit: int) -> bool:
-        """Whether all samples of batches up to `through` are about `limit` points at most."""
-        return self._count(self._news(self._candidates()), through) <= limit
-
-    def slice(self, through: int, limit: int) -> Iterator[Frame]:
-        """Give out what comes next, of batches up to `through`, in about `limit` points at most.
+    def slice(self, through: int, limit: int, short: int | None = None) -> Iterator[Frame]:
+        """Give out what comes next, of batches up to `through`, in about `limit` points at most, or
+        `short` where that isn't all of it.
 
         Afterwards `cursor` is `through` or, where that was too much at once, before it. No batch
         is split. The frames must all be taken before anything else happens to the view.
@@ -90,7 +87,9 @@ class Replay:
 
         departed = [series for _, series in self._view.departed_since(self._departed_after)]
         news = self._news([*self._candidates(), *departed])
-        stop = self._stop(news, through, limit) if through > self.cursor else self.cursor
+        stop = self.cursor
+        if through > stop:
+            stop = self._stop(news, through, limit, limit if short is None else short)
         lost, merged = self._take(news, stop)
         if not opening:
             described = self._to_describe(news, stop)
@@ -134,30 +133,30 @@ class Replay:
                     news.append((series, start))
         return news
 
-    def _stop(self, news: list[tuple[Series, int]], through: int, limit: int) -> int:
-        """The latest seq up to which there are at most `limit` samples; one batch at least."""
-        if self._count(news, through) <= limit:
+    def _stop(self, news: list[tuple[Series, int]], through: int, limit: int, short: int) -> int:
+        """`through` if there are at most `limit` samples; else the latest seq up to which there are
+        at most `short`, one batch at least."""
+
+        def count(stop: int) -> int:
+            total = 0
+            for series, start in news:
+                history = series.history
+                if history.last_seq <= stop:
+                    total += history.total - max(start, history.first)
+                else:
+                    total += max(0, (history.rank(stop) or 0) - max(start, history.first))
+            return total
+
+        if count(through) <= limit:
             return through
         low, high = self.cursor, through
         while high - low > 1:
             middle = (low + high) // 2
-            if self._count(news, middle) <= limit:
+            if count(middle) <= short:
                 low = middle
             else:
                 high = middle
-        return low if self._count(news, low) else high
-
-    @staticmethod
-    def _count(news: list[tuple[Series, int]], stop: int) -> int:
-        """How many samples there are of batches up to `stop`."""
-        total = 0
-        for series, start in news:
-            history = series.history
-            if history.last_seq <= stop:
-                total += history.total - max(start, history.first)
-            else:
-                total += max(0, (history.rank(stop) or 0) - max(start, history.first))
-        return total
+        return low if count(low) else high
 
     def _take(self, news: list[tuple[Series, int]], stop: int) -> tuple[int | None, list[Point]]:
         """The points of samples up to `stop`, and how many of those samples were evicted."""

@@ -177,8 +177,7 @@ class View:
         if opening is None:
             replay = make_replay()
             since = replay.cursor
-            short = limit if replay.fits(self.seq, limit) else min(limit, _FIRST)
-            frames = tuple(replay.slice(self.seq, short))
+            frames = tuple(replay.slice(self.seq, limit, min(limit, _FIRST)))
             whole = replay.cursor == self.seq
             opening = Opening(since, frames, None if whole else replay)
             if whole and len(self._openings) < _OPENINGS:

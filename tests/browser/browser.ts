@@ -5,7 +5,14 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { AxeBuilder } from '@axe-core/playwright';
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from 'playwright-core';
 import { expect } from 'vitest';
 
 /** Where screenshots go, to be looked at. */
@@ -92,6 +99,18 @@ export function points(
     ([name, labels]) => window.__pushsvc!.points(name, labels) as [number, unknown][],
     [name, labels] as const,
   );
+}
+
+/** A panel by its title. */
+export function panel(page: Page, name: string): Locator {
+  return page.getByRole('region', { name, exact: true });
+}
+
+/** What axe finds in a page, or in a part of it. */
+export async function violations(page: Page, part?: string): Promise<unknown[]> {
+  const axe = new AxeBuilder({ page });
+  const { violations: found } = await (part === undefined ? axe : axe.include(part)).analyze();
+  return found.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
 }
 
 export async function expectFreshness(page: Page, word: string, timeout = 15_000): Promise<void> {

@@ -3,10 +3,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open } from './browser.ts';
+import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
 import { Server } from './server.ts';
 
 const WORKLOADS = {
@@ -97,26 +96,24 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
     await expect.poll(() => namespace.inputValue()).toBe('kube-system');
     await namespace.selectOption('shop');
     expect(new URL(page.url()).searchParams.get('var-namespace')).toBe('shop');
-    const panel = (name: string) => page.getByRole('region', { name, exact: true });
-    await expect.poll(() => panel('CPU now').getByRole('listitem').count()).toBe(2);
-    expect(await panel('CPU now').getByRole('img', { name: 'warning' }).count()).toBe(1);
-    await expect.poll(() => panel('All of them').getByRole('row').count()).toBe(4);
-    await panel('CPU').locator('canvas').waitFor();
+    await expect.poll(() => panel(page, 'CPU now').getByRole('listitem').count()).toBe(2);
+    expect(await panel(page, 'CPU now').getByRole('img', { name: 'warning' }).count()).toBe(1);
+    await expect.poll(() => panel(page, 'All of them').getByRole('row').count()).toBe(4);
+    await panel(page, 'CPU').locator('canvas').waitFor();
     // Any panel can be read as a table.
-    await panel('CPU now').getByRole('button', { name: 'CPU now as a table' }).click();
-    await panel('CPU now').getByRole('columnheader', { name: 'mean' }).waitFor();
-    await panel('CPU now').getByRole('button', { name: 'CPU now as a table' }).click();
-    await panel('CPU now').getByRole('meter').first().waitFor();
+    await panel(page, 'CPU now').getByRole('button', { name: 'CPU now as a table' }).click();
+    await panel(page, 'CPU now').getByRole('columnheader', { name: 'mean' }).waitFor();
+    await panel(page, 'CPU now').getByRole('button', { name: 'CPU now as a table' }).click();
+    await panel(page, 'CPU now').getByRole('meter').first().waitFor();
     expect(await page.getByRole('radio', { name: '5m', exact: true }).isChecked()).toBe(true);
     const [cpu, now] = await Promise.all([
-      panel('CPU').boundingBox(),
-      panel('CPU now').boundingBox(),
+      panel(page, 'CPU').boundingBox(),
+      panel(page, 'CPU now').boundingBox(),
     ]);
     expect(cpu!.y).toBe(now!.y);
     expect(cpu!.width / now!.width).toBeGreaterThan(1.8);
     expect(failures).toEqual([]);
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+    expect(await violations(page)).toEqual([]);
     await page.waitForTimeout(1500);
     await page.screenshot({ path: `${ARTIFACTS}/dashboard-${colorScheme}.png` });
     await close();
@@ -141,10 +138,10 @@ test('a link keeps the window and the choice; kiosk and one panel have nothing a
   await page.goto(`${server.url}/d/workloads?window=15m&var-namespace=shop`);
   await page.getByRole('link', { name: 'CPU alone' }).click();
   await page.waitForURL(`${server.url}/d/workloads?window=15m&var-namespace=shop&panel=cpu`);
-  const panel = page.getByRole('region', { name: 'CPU', exact: true });
-  await panel.locator('canvas').waitFor();
+  const cpu = panel(page, 'CPU');
+  await cpu.locator('canvas').waitFor();
   expect(await page.locator('.panel').count()).toBe(1);
-  const { width, height } = (await panel.boundingBox())!;
+  const { width, height } = (await cpu.boundingBox())!;
   expect([width, height]).toEqual([page.viewportSize()!.width, page.viewportSize()!.height]);
   await page.screenshot({ path: `${ARTIFACTS}/dashboard-embedded.png` });
   await close();
@@ -155,7 +152,7 @@ test('what isn’t there is said, and a phone has one panel under the other', as
   await page.getByRole('alert').filter({ hasText: 'nothing' }).waitFor();
   await page.setViewportSize({ width: 390, height: 844 });
   await page.goto(`${server.url}/d/workloads`);
-  await page.getByRole('region', { name: 'CPU', exact: true }).locator('canvas').waitFor();
+  await panel(page, 'CPU').locator('canvas').waitFor();
   const overflow = await page.evaluate(
     () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );

@@ -1,9 +1,8 @@
 /** The path doctor in a browser, on a path that is well and on one that isn't. */
 
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, launch, open } from './browser.ts';
+import { ARTIFACTS, launch, open, violations } from './browser.ts';
 import { type Interference, Middlebox } from './middlebox.ts';
 import { Server } from './server.ts';
 
@@ -36,8 +35,7 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
     expect(text).toContain('HTTP stream: quiet for 5 s is survived');
     expect(text).toContain('WebSocket: quiet for 5 s is survived');
     expect(failures).toEqual([]);
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+    expect(await violations(page)).toEqual([]);
     await page.screenshot({ path: `${ARTIFACTS}/doctor-${colorScheme}.png`, fullPage: true });
     await close();
   });

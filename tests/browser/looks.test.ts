@@ -1,9 +1,8 @@
 /** How it looks, from phone to wall display, for people to see; and what axe finds in it. */
 
-import AxeBuilder from '@axe-core/playwright';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open } from './browser.ts';
+import { ARTIFACTS, expectFreshness, launch, open, violations } from './browser.ts';
 import { type Sample, Server } from './server.ts';
 
 const SCREENS = {
@@ -90,11 +89,6 @@ test('a pointer on a chart reads all panels', async () => {
   await expect.poll(() => page.locator('.crosshair:visible').count()).toBe(0);
   await close();
 });
-
-async function violations(page: Page): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page }).analyze();
-  return found.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
-}
 
 /** A quarter of an hour of a small fleet's life, made up so that every kind of panel is there. */
 function* day(now: number): Generator<Sample> {

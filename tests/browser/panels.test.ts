@@ -1,10 +1,9 @@
 /** What can be read off a panel, and taken away from it. */
 
 import { readFileSync } from 'node:fs';
-import { AxeBuilder } from '@axe-core/playwright';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open } from './browser.ts';
+import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
 import { Server } from './server.ts';
 
 let browser: Browser;
@@ -33,8 +32,6 @@ afterAll(async () => {
   await Server.stopAll();
   await browser?.close();
 });
-
-const panel = (page: Page, name: string) => page.getByRole('region', { name, exact: true });
 
 test('a lowered rate is said on the panel that it is of, and on no other', async () => {
   const { page, close } = await open(browser, server.url);
@@ -65,8 +62,7 @@ test('a click pins the values of a time, and a second click there unpins them', 
   // It goes with its time.
   const left = (await pin.boundingBox())!.x;
   await expect.poll(async () => (await pin.boundingBox())!.x).toBeLessThan(left - 5);
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+  expect(await violations(page)).toEqual([]);
   await page.keyboard.press('Escape');
   await expect.poll(() => pin.count()).toBe(0);
   await over.click({ position: { x: width - 45, y: height / 2 } });

@@ -2,7 +2,7 @@ import type { Threshold } from '../panels/model.ts';
 import { type Line, lineOf } from '../store/rate.ts';
 import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
-import { type Drawn, type Picture, reachOf, type Scale } from './picture.ts';
+import { type Drawn, type Picture, reachOf } from './picture.ts';
 import { type Trace, traceOf } from './trace.ts';
 
 const FADED = 0.18;
@@ -38,7 +38,7 @@ export class Curves implements Picture {
     return this.filled ? [Math.min(low, 0), Math.max(high, 0)] : [low, high];
   }
 
-  paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, { pixel }: Scale): void {
+  paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, pixel: number): void {
     this.drawThresholds(context, frame, look, pixel);
     const zero = Math.max(frame.min, Math.min(0, frame.max));
     for (const [index, line] of this.lines.entries()) {

@@ -2,8 +2,8 @@ import { natural } from '../store/natural.ts';
 import { lineOf } from '../store/rate.ts';
 import type { Frame } from './lines.ts';
 import type { Look } from './palette.ts';
-import { type Drawn, type Picture, reachOf, type Scale } from './picture.ts';
-import { type Trace, traceOf } from './trace.ts';
+import { type Drawn, type Picture, reachOf } from './picture.ts';
+import { middlesOf, type Trace, traceOf } from './trace.ts';
 
 /** CSS pixels that a cell is wide, about. */
 const CELL = 5;
@@ -61,7 +61,7 @@ export class Heat implements Picture {
     context: CanvasRenderingContext2D,
     frame: Frame,
     look: Look,
-    { pixel }: Scale,
+    pixel: number,
     [low, high]: readonly [number, number],
   ): void {
     const height = frame.height / Math.max(1, this.found.length);
@@ -96,40 +96,40 @@ interface Named {
   readonly trace: Trace;
 }
 
-/** Of each name the highest that any of its lines passes. */
-function hottestOf(traces: readonly Named[]): Row[] {
+/** What lines of one name have together, cell by cell; where one has nothing the others count. */
+function gather(
+  traces: readonly Named[],
+  cellsOf: (trace: Trace) => Float64Array,
+  join: (a: number, b: number) => number,
+): Row[] {
   const rows = new Map<string, Row>();
   for (const { name, trace } of traces) {
-    const highs = trace.ceiling ?? trace.highs;
+    const cells = cellsOf(trace);
     const row = rows.get(name);
     if (row === undefined) {
-      rows.set(name, { name, values: highs.slice() });
+      rows.set(name, { name, values: cells });
     } else {
       row.values = row.values.map((value, cell) => {
-        const high = highs[cell]!;
-        return Number.isNaN(value) || high > value ? high : value;
+        const more = cells[cell]!;
+        return Number.isNaN(value) ? more : Number.isNaN(more) ? value : join(value, more);
       });
     }
   }
-  return [...rows.values()].sort((a, b) => natural(a.name, b.name));
+  return [...rows.values()];
+}
+
+/** Of each name the highest that any of its lines passes. */
+function hottestOf(traces: readonly Named[]): Row[] {
+  return gather(traces, ({ ceiling, highs }) => ceiling ?? highs, Math.max).sort((a, b) =>
+    natural(a.name, b.name),
+  );
 }
 
 /** What falls into each bucket: a bound counts what the bounds below it count as well. */
 export function bucketsOf(traces: readonly Named[]): Row[] {
-  const sums = new Map<string, Row>();
-  for (const { name, trace } of traces) {
-    const middles = trace.lows.map((low, cell) => (low + trace.highs[cell]!) / 2);
-    const row = sums.get(name);
-    if (row === undefined) {
-      sums.set(name, { name, values: middles });
-    } else {
-      row.values = row.values.map((value, cell) => {
-        const more = middles[cell]!;
-        return Number.isNaN(value) ? more : Number.isNaN(more) ? value : value + more;
-      });
-    }
-  }
-  const bounds = [...sums.values()].sort((a, b) => boundOf(a.name) - boundOf(b.name));
+  const bounds = gather(traces, middlesOf, (a, b) => a + b).sort(
+    (a, b) => boundOf(a.name) - boundOf(b.name),
+  );
   return bounds
     .map(({ name, values }, index) => {
       const below = bounds[index - 1]?.values;

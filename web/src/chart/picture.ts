@@ -16,12 +16,6 @@ export interface Drawn {
   readonly raw: boolean;
 }
 
-/** Canvas pixels of one em of text, and of one CSS pixel. */
-export interface Scale {
-  readonly em: number;
-  readonly pixel: number;
-}
-
 /** What is drawn between the axes: curves, a stack of areas, or a map of rows. */
 export interface Picture {
   /** Names of rows, from the top, where the y-axis has these instead of values. */
@@ -34,7 +28,8 @@ export interface Picture {
     context: CanvasRenderingContext2D,
     frame: Frame,
     look: Look,
-    scale: Scale,
+    /** Canvas pixels of one CSS pixel. */
+    pixel: number,
     /** From the lowest to the highest value of the axis. */
     extent: readonly [number, number],
   ): void;

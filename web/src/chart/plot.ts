@@ -179,7 +179,7 @@ export class Plot {
       context,
       { ...bbox, from: from!, to: to!, min, max },
       this.look,
-      { em: room, pixel: devicePixelRatio },
+      devicePixelRatio,
       [min, max],
     );
     context.restore();

@@ -1,8 +1,8 @@
 import { lineOf } from '../store/rate.ts';
 import { type Frame, fillColumns, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
-import { type Drawn, type Picture, reachOf, type Scale } from './picture.ts';
-import { traceOf } from './trace.ts';
+import { type Drawn, type Picture, reachOf } from './picture.ts';
+import { middlesOf, traceOf } from './trace.ts';
 
 /** One area of a stack: from where to where it is, in each column of pixels. */
 export interface Layer {
@@ -32,7 +32,7 @@ export class Stack implements Picture {
     return [Math.min(low, 0), Math.max(high, 0)];
   }
 
-  paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, { pixel }: Scale): void {
+  paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, pixel: number): void {
     const y = yOf(frame);
     for (const [index, { bottoms, tops }] of this.layers.entries()) {
       const { colour, faded } = this.drawn[index]!;
@@ -84,8 +84,7 @@ export function pile(lines: readonly Float64Array[]): Layer[] {
  */
 function valuesOf({ series, raw }: Drawn, from: number, to: number, columns: number): Float64Array {
   const line = lineOf(series, from, to, raw);
-  const { lows, highs } = traceOf(line, from, to, columns);
-  const values = lows.map((low, column) => (low + highs[column]!) / 2);
+  const values = middlesOf(traceOf(line, from, to, columns));
   const last = line.times.at(-1);
   if (last !== undefined && !series.gone) {
     const width = (to - from) / columns;

@@ -27,6 +27,11 @@ export function traceOf(line: Line, from: number, to: number, columns: number): 
   return { ...trace, floor: band.lows, ceiling: band.highs };
 }
 
+/** Halfway between the lowest and the highest that is passed of each column. */
+export function middlesOf({ lows, highs }: Trace): Float64Array {
+  return lows.map((low, column) => (low + highs[column]!) / 2);
+}
+
 /** The lowest of `below` and the highest of `above` in each column, both interpolated. */
 function pass(
   times: Float64Array,

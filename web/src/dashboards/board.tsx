@@ -18,6 +18,7 @@ import {
   type Variable,
   valuesOf,
 } from './model.ts';
+import { placeStyle } from './place.ts';
 
 interface BoardProps {
   readonly dashboard: Dashboard;
@@ -181,12 +182,11 @@ function Cell({
   alone: string | undefined;
 }) {
   const { grid } = panel;
-  const place =
-    grid === undefined
-      ? {}
-      : { '--x': grid.x + 1, '--y': grid.y + 1, '--w': grid.w, '--h': grid.h };
   return (
-    <div class={grid === undefined ? 'cell' : 'cell placed'} style={place}>
+    <div
+      class={grid === undefined ? 'cell' : 'cell placed'}
+      style={grid === undefined ? {} : placeStyle(grid)}
+    >
       <PanelView
         panel={{ ...panel, select: fillIn(panel.select, values) }}
         dashboard={dashboard}

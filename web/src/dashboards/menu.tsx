@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type Entry, list } from './model.ts';
+import { freeName } from './names.ts';
 
 /** No dashboard has this name. */
 const NEW = '/new';
@@ -36,7 +37,10 @@ export function Menu({ name }: { name: string | null }) {
             value === ''
               ? '/'
               : value === NEW
-                ? `/d/${freeName(entries.value)}?edit`
+                ? `/d/${freeName(
+                    'dashboard',
+                    entries.value.map((entry) => entry.name),
+                  )}?edit`
                 : `/d/${encodeURIComponent(value)}`,
           )
         }
@@ -61,14 +65,4 @@ export function Menu({ name }: { name: string | null }) {
       </select>
     </label>
   );
-}
-
-function freeName(entries: readonly Entry[]): string {
-  const taken = new Set(entries.map(({ name }) => name));
-  for (let number = 1; ; number += 1) {
-    const name = number === 1 ? 'dashboard' : `dashboard-${number}`;
-    if (!taken.has(name)) {
-      return name;
-    }
-  }
 }

@@ -24,9 +24,8 @@ export class Draft {
 
   /** `kept` says whether it is what the service has. */
   constructor(dashboard: Kept, kept: boolean) {
-    const arranged = { ...dashboard, panels: settle(dashboard.panels) };
-    this.current = signal(arranged);
-    this.kept = signal(kept ? arranged : null);
+    this.current = signal({ ...dashboard, panels: settle(dashboard.panels) });
+    this.kept = signal(kept ? this.current.value : null);
   }
 
   change(next: Kept): void {
@@ -68,10 +67,7 @@ export class Draft {
 
   /** Begin anew with what somebody else has saved. */
   replace(dashboard: Kept): void {
-    const arranged = { ...dashboard, panels: settle(dashboard.panels) };
-    this.past.value = [...this.past.value, this.current.value].slice(-MOST_STEPS);
-    this.future.value = [];
-    this.current.value = arranged;
-    this.kept.value = arranged;
+    this.change(dashboard);
+    this.written(this.current.value);
   }
 }

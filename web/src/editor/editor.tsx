@@ -3,6 +3,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { fillIn, type Kept, type Loaded, type Source } from '../dashboards/model.ts';
+import { placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
 import { hand } from '../ui/saving.ts';
@@ -180,16 +181,7 @@ export function Editor(props: EditorProps) {
       )}
       <div class="cells editing">
         {panels.value.map((panel) => (
-          <div
-            key={panel.id}
-            class="cell placed"
-            style={{
-              '--x': panel.grid.x + 1,
-              '--y': panel.grid.y + 1,
-              '--w': panel.grid.w,
-              '--h': panel.grid.h,
-            }}
-          >
+          <div key={panel.id} class="cell placed" style={placeStyle(panel.grid)}>
             <PanelView
               panel={{ ...panel, select: fillIn(panel.select, values) }}
               dashboard={dashboard}

@@ -1,5 +1,7 @@
 import { useRef } from 'preact/hooks';
+import { freeName } from '../dashboards/names.ts';
 import type { Panel } from '../panels/model.ts';
+import { Icon } from '../ui/icon.tsx';
 import { COLUMNS, firstFree, type Place, type Placed, put, step } from './layout.ts';
 
 interface HandlesProps {
@@ -108,14 +110,10 @@ export function Handles({ panel, panels, onPreview, onArrange, onChange }: Handl
             drag(event, (dx, dy) => ({ ...grid, x: grid.x + dx, y: grid.y + dy }))
           }
         >
-          <svg viewBox="0 0 16 16" aria-hidden="true">
-            <path d="M8 1.5v13M1.5 8h13M6 3.5l2-2 2 2M6 12.5l2 2 2-2M3.5 6l-2 2 2 2M12.5 6l2 2-2 2" />
-          </svg>
+          <Icon path="M8 1.5v13M1.5 8h13M6 3.5l2-2 2 2M6 12.5l2 2 2-2M3.5 6l-2 2 2 2M12.5 6l2 2-2 2" />
         </button>
         <button type="button" aria-label={`Change ${name}`} title="Change" onClick={onChange}>
-          <svg viewBox="0 0 16 16" aria-hidden="true">
-            <path d="M3 13l.7-3L11 2.7 13.3 5 6 12.3zM9.5 4.2l2.3 2.3" />
-          </svg>
+          <Icon path="M3 13l.7-3L11 2.7 13.3 5 6 12.3zM9.5 4.2l2.3 2.3" />
         </button>
         <button
           type="button"
@@ -125,20 +123,23 @@ export function Handles({ panel, panels, onPreview, onArrange, onChange }: Handl
             onArrange(
               [
                 ...panels,
-                { ...panel, id: freeId(panel.id, panels), grid: firstFree(panels, grid) },
+                {
+                  ...panel,
+                  id: freeId(
+                    panel.id,
+                    panels.map(({ id }) => id),
+                  ),
+                  grid: firstFree(panels, grid),
+                },
               ],
               `${name} duplicated`,
             )
           }
         >
-          <svg viewBox="0 0 16 16" aria-hidden="true">
-            <path d="M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3" />
-          </svg>
+          <Icon path="M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3" />
         </button>
         <button type="button" aria-label={`Remove ${name}`} title="Remove" onClick={takeAway}>
-          <svg viewBox="0 0 16 16" aria-hidden="true">
-            <path d="M4 4l8 8M12 4l-8 8" />
-          </svg>
+          <Icon path="M4 4l8 8M12 4l-8 8" />
         </button>
       </div>
       <span
@@ -166,14 +167,7 @@ export function titleOf({ title, select }: Panel): string {
   return title || select;
 }
 
-/** An id that none of the panels has. */
-export function freeId(wanted: string, panels: readonly { readonly id: string }[]): string {
-  const taken = new Set(panels.map(({ id }) => id));
-  const stem = wanted.slice(0, 56);
-  for (let number = 1; ; number += 1) {
-    const id = number === 1 ? stem : `${stem}-${number}`;
-    if (!taken.has(id)) {
-      return id;
-    }
-  }
+/** An id that none of the panels has; there is room for a number within what an id may be. */
+export function freeId(wanted: string, taken: Iterable<string>): string {
+  return freeName(wanted.slice(0, 56), taken);
 }

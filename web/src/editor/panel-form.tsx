@@ -71,12 +71,7 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
         onSubmit={(event) => {
           event.preventDefault();
           const { value } = draft;
-          const id =
-            value.id ||
-            freeId(
-              nameOf(title || selector),
-              taken.map((one) => ({ id: one })),
-            );
+          const id = value.id || freeId(nameOf(title || selector), taken);
           onDone({
             ...value,
             id,

@@ -10,7 +10,7 @@ import { summaryOf } from './summary.ts';
 /** Series that one panel writes out; of more, the first. */
 const MOST_WRITTEN = 40;
 
-export interface FiguresProps {
+interface FiguresProps {
   readonly panel: Group;
   readonly description: Panel;
   readonly dashboard: Dashboard;

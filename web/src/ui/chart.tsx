@@ -10,9 +10,8 @@ import type { Threshold } from '../panels/model.ts';
 import type { Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
-import { useLater } from './later.ts';
+import { later } from './later.tsx';
 import { lookBack } from './lookback.ts';
-import type { PinProps } from './pin.tsx';
 
 /** Lines that one panel draws; of more, the highest. */
 export const MOST_DRAWN = 40;
@@ -117,10 +116,7 @@ export function Chart(props: ChartProps) {
   );
 }
 
-function Pin(props: PinProps) {
-  const module = useLater(() => import('./pin.tsx'));
-  return module && <module.Pin {...props} />;
-}
+const Pin = later(() => import('./pin.tsx').then((module) => module.Pin));
 
 /** What the faintest and the darkest cell stand for. */
 function Shades({

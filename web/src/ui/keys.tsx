@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type Dashboard, WINDOWS } from '../dashboard.ts';
-import { useLater } from './later.ts';
+import { later } from './later.tsx';
 
 /** The keys of the page, and the sheet that tells them. */
 export function Keys({ dashboard }: { dashboard: Dashboard }) {
@@ -31,10 +31,7 @@ export function Keys({ dashboard }: { dashboard: Dashboard }) {
   return asked.value && <Sheet onClose={close} />;
 }
 
-function Sheet(props: { readonly onClose: () => void }) {
-  const module = useLater(() => import('./sheet.tsx'));
-  return module && <module.Sheet {...props} />;
-}
+const Sheet = later(() => import('./sheet.tsx').then((module) => module.Sheet));
 
 /** Do what a key stands for; false if it stands for nothing. */
 function act(key: string, dashboard: Dashboard): boolean {

@@ -8,7 +8,7 @@ import { matching } from '../panels/search.ts';
 import type { Panel } from '../store/panel.ts';
 import { Header } from './header.tsx';
 import { Keys } from './keys.tsx';
-import { useLater } from './later.ts';
+import { later } from './later.tsx';
 import { PanelCard } from './panel.tsx';
 
 const PLACEHOLDERS_AFTER_MS = 400;
@@ -33,7 +33,7 @@ export function Page({ dashboard, address }: PageProps) {
             <Panels dashboard={dashboard} shown={shown.value} />
           </>
         ) : (
-          <Kept dashboard={dashboard} address={address} />
+          <Board dashboard={dashboard} address={address} />
         )}
       </main>
     </>
@@ -64,24 +64,17 @@ function News({
 }
 
 /** A dashboard that is kept. What shows it is loaded for those who look at one. */
-function Kept({ dashboard, address }: PageProps) {
-  const module = useLater(() => import('../dashboards/board.tsx'));
-  return module === null ? (
-    <p role="status">Loading…</p>
-  ) : (
-    <module.Board dashboard={dashboard} address={address} />
-  );
-}
+const Board = later(
+  () => import('../dashboards/board.tsx').then((module) => module.Board),
+  <p role="status">Loading…</p>,
+);
 
 /** What to do where there is no metric yet. */
-function Empty() {
-  const module = useLater(() => import('./empty.tsx'));
-  return module && <module.EmptyState />;
-}
+const EmptyState = later(() => import('./empty.tsx').then((module) => module.EmptyState));
 
 function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Panel[] }) {
   if (dashboard.panels.value.length === 0) {
-    return dashboard.described.value ? <Empty /> : <Waiting dashboard={dashboard} />;
+    return dashboard.described.value ? <EmptyState /> : <Waiting dashboard={dashboard} />;
   }
   if (shown.length === 0) {
     return (

@@ -3,7 +3,6 @@ import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { type Format, formatOf } from '../format/units.ts';
 import { collapsed, tabular } from '../panels/arrangement.ts';
-import type { FiguresProps } from '../panels/figures.tsx';
 import { Mark } from '../panels/mark.tsx';
 import {
   type Panel as Description,
@@ -15,10 +14,10 @@ import { isReadable, select } from '../panels/selection.ts';
 import type { Panel } from '../store/panel.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
 import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
-import { useLater } from './later.ts';
+import { later } from './later.tsx';
 import { Legend } from './legend.tsx';
 import { Silence } from './silence.tsx';
-import { Alone, AsTable, Fold, Save, Tools } from './tools.tsx';
+import { Alone, AsTable, Fold, Save } from './tools.tsx';
 
 interface ViewProps {
   readonly panel: Description;
@@ -62,6 +61,7 @@ interface CardProps {
 /** One panel: what it is, its newest value if there is one line, the chart, the legend. */
 export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const title = useId();
+  const heading = description?.title ?? panel.name;
   const root = useRef<HTMLElement>(null);
   const inSight = useSignal(false);
   useEffect(() => {
@@ -89,7 +89,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
     <section ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
         <div class="title">
-          <h3 id={title}>{description?.title ?? panel.name}</h3>
+          <h3 id={title}>{heading}</h3>
           {listed && (
             <Single
               panel={panel}
@@ -98,9 +98,9 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
               thresholds={description?.thresholds}
             />
           )}
-          <Tools>
+          <span class="fold">
             <Save
-              title={description?.title ?? panel.name}
+              title={heading}
               panel={panel}
               dashboard={dashboard}
               format={format}
@@ -108,7 +108,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
             />
             {panel.kind !== 'state' && drawn !== 'table' && (
               <AsTable
-                title={description?.title ?? panel.name}
+                title={heading}
                 pressed={tabled}
                 onToggle={() => {
                   if (description === undefined) {
@@ -119,9 +119,9 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
                 }}
               />
             )}
-            {alone !== undefined && <Alone title={description?.title ?? panel.name} href={alone} />}
+            {alone !== undefined && <Alone title={heading} href={alone} />}
             {description === undefined && <Fold panel={panel} />}
-          </Tools>
+          </span>
         </div>
         <p class="about">
           <Silence panel={panel} dashboard={dashboard} />
@@ -185,15 +185,8 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
 }
 
 /** What of a panel isn't a chart is loaded for those who look at one. */
-function Figures(props: FiguresProps) {
-  const module = useLater(() => import('../panels/figures.tsx'));
-  return module && <module.Figures {...props} />;
-}
-
-function States(props: { readonly panel: Panel; readonly dashboard: Dashboard }) {
-  const module = useLater(() => import('./states.tsx'));
-  return module && <module.States {...props} />;
-}
+const Figures = later(() => import('../panels/figures.tsx').then((module) => module.Figures));
+const States = later(() => import('./states.tsx').then((module) => module.States));
 
 /** The chart that a panel of a kind has; null for none. */
 function chartOf(kind: PanelKind): ChartKind | null {

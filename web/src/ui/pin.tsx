@@ -11,7 +11,7 @@ const UNPLACED = { visibility: 'hidden' } as const;
 /** Lines whose values are read out; of more, the highest. */
 const MOST_READ = 10;
 
-export interface PinProps {
+interface PinProps {
   readonly panel: Panel;
   readonly format: Format;
   readonly time: number;

@@ -1,13 +1,8 @@
-import type { ComponentChildren } from 'preact';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import { collapsed, hidden } from '../panels/arrangement.ts';
 import type { Panel } from '../store/panel.ts';
-
-/** What can be done with a panel; there for a pointer that is near, and for the keyboard. */
-export function Tools({ children }: { children: ComponentChildren }) {
-  return <span class="fold">{children}</span>;
-}
+import { Icon } from './icon.tsx';
 
 interface SaveProps {
   readonly title: string;
@@ -67,9 +62,7 @@ export function Alone({ title, href }: { title: string; href: string }) {
   return (
     <a href={href} title="This panel alone, as it can be embedded">
       <span class="unseen">{title} alone</span>
-      <svg viewBox="0 0 16 16" aria-hidden="true">
-        <path d="M9.5 3h3.5v3.5M13 3L8.5 7.5M11 9.5V13H3V5h3.5" />
-      </svg>
+      <Icon path="M9.5 3h3.5v3.5M13 3L8.5 7.5M11 9.5V13H3V5h3.5" />
     </a>
   );
 }
@@ -90,9 +83,7 @@ export function AsTable({ title, pressed, onToggle }: AsTableProps) {
       title="Last, lowest, highest and mean of each line in this window"
       onClick={onToggle}
     >
-      <svg viewBox="0 0 16 16" aria-hidden="true">
-        <path d="M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 3.5v9" />
-      </svg>
+      <Icon path="M2.5 3.5h11v9h-11zM2.5 6.5h11M2.5 9.5h11M6.5 3.5v9" />
     </button>
   );
 }
@@ -109,9 +100,7 @@ export function Fold({ panel: { key, name } }: { panel: Panel }) {
         title={folded ? 'Expand' : 'Collapse'}
         onClick={() => collapsed.toggle(key)}
       >
-        <svg viewBox="0 0 16 16" aria-hidden="true">
-          <path d={folded ? 'M6 4l4 4-4 4' : 'M4 6l4 4 4-4'} />
-        </svg>
+        <Icon path={folded ? 'M6 4l4 4-4 4' : 'M4 6l4 4 4-4'} />
       </button>
       <button
         type="button"
@@ -119,9 +108,7 @@ export function Fold({ panel: { key, name } }: { panel: Panel }) {
         title="Hide"
         onClick={() => hidden.toggle(key)}
       >
-        <svg viewBox="0 0 16 16" aria-hidden="true">
-          <path d="M4 4l8 8M12 4l-8 8" />
-        </svg>
+        <Icon path="M4 4l8 8M12 4l-8 8" />
       </button>
     </>
   );
