@@ -45,7 +45,8 @@ class Rows(msgspec.Struct, gc=False):
     """The samples of one series in one batch, in the order they were published.
 
     `times` are Unix milliseconds. `kind`, `unit` and `help` are None where the producer did not
-    say. Values are finite floats, or str, bool and None where the kind is state; the two never mix.
+    say. Values are finite floats, or str and bool where the kind is state; the two never mix. None
+    is an ending, of either: from that time on there is no value, until the next one comes.
     """
 
     identity: Identity
@@ -54,6 +55,11 @@ class Rows(msgspec.Struct, gc=False):
     kind: Kind | None = None
     unit: str | None = None
     help: str | None = None
+    given: bool = False
+    """Whether the producer gave all the times: then each is a key of its series. Times that were
+    stamped on arrival are nobody's key. Samples of both sorts come as two `Rows`."""
+    starts: list[int] | None = None
+    """Of deltas whose format says it: when each one's interval began (Unix milliseconds)."""
 
     @property
     def stateful(self) -> bool:
