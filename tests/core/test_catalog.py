@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ VALUES = ("", "a", "ab", "b", "web-1", "x.y")
 PATTERNS = ("", "a", "a|b", "a|", "a.*", ".*", ".+", "[ab]+", "web-.*", r"x\.y", "b?", "x.y|ab")
 
 
-def rows(identity: Identity, kind: Kind | None = None, value: Value = 1.0, **said: str) -> Rows:
+def rows(identity: Identity, kind: Kind | None = None, value: Value = 1.0, **said: Any) -> Rows:
     return Rows(identity, [1], [value], kind, **said)
 
 
