@@ -72,7 +72,7 @@ export async function open(
   options: BrowserContextOptions & { readonly init?: () => void } = {},
 ): Promise<Watched> {
   const { init, ...rest } = options;
-  // uPlot formats numbers on import, and the locale of a bare host is none that JavaScript knows.
+  // The locale of a bare host is none that JavaScript knows.
   const context = await browser.newContext({ locale: 'en-GB', ...rest });
   const page = await context.newPage();
   const failures: string[] = [];

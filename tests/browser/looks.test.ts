@@ -81,7 +81,7 @@ test('a chosen theme is kept and applied before anything is drawn', async () => 
 test('a pointer on a chart reads all panels', async () => {
   const { page, close } = await open(browser, server.url, { viewport: SCREENS.desktop });
   await expectFreshness(page, 'Live');
-  const chart = page.locator('.u-over').first();
+  const chart = page.locator('.over').first();
   await chart.hover({ position: { x: 150, y: 60 } });
   await expect.poll(() => page.locator('.crosshair:visible').count()).toBeGreaterThan(2);
   await page.screenshot({ path: `${ARTIFACTS}/page-pointer.png` });

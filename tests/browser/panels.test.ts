@@ -48,7 +48,7 @@ test('a click pins the values of a time, and a second click there unpins them', 
   await fast.locator('canvas').waitFor();
   await page.getByRole('radio', { name: '30s', exact: true }).check({ force: true });
   await page.waitForTimeout(5000);
-  const over = fast.locator('.u-over');
+  const over = fast.locator('.over');
   const { width, height } = (await over.boundingBox())!;
   // The lines begin where the page was opened: there is nothing to read before.
   await over.click({ position: { x: width - 30, y: height / 2 } });

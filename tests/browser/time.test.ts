@@ -60,7 +60,7 @@ test('Space holds the charts while samples keep arriving, and goes back to live'
 test('a drag looks back, one with Shift zooms in, and 0 is live again', async () => {
   const { page, failures, close } = await open(browser, demo.url);
   await one(page);
-  const box = (await page.locator('.panel .u-over').boundingBox())!;
+  const box = (await page.locator('.panel .over').boundingBox())!;
   const middle = box.y + box.height / 2;
   await page.mouse.move(box.x + 60, middle);
   await page.mouse.down();

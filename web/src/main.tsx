@@ -1,6 +1,5 @@
 // First of all: modules are evaluated in this order.
 import { dashboard } from './begin.ts';
-import 'uplot/dist/uPlot.min.css';
 import './style/page.css';
 import './style/header.css';
 import './style/panel.css';

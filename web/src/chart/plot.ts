@@ -1,11 +1,11 @@
-import uPlot from 'uplot';
 import type { Format } from '../format/units.ts';
 import { type Extent, extentOf } from './extent.ts';
+import type { Frame } from './lines.ts';
 import type { Look } from './palette.ts';
 import type { Drawn, Picture } from './picture.ts';
 import { multiples, timeLabels, timeSplits } from './splits.ts';
 
-/** CSS pixels, in lengths of an em. */
+/** Lengths of an em. */
 const AXIS_WIDTH_EM = 5.2;
 /** Of an axis that has the names of rows. */
 const LEAST_ROWS_WIDTH_EM = 3;
@@ -13,124 +13,78 @@ const LETTER_EM = 0.58;
 const ROW_LETTERS = 16;
 const LEAST_ROW_EM = 1.1;
 const AXIS_HEIGHT_EM = 2;
+/** Between a label and the area of the lines, and around that where there is no axis. */
+const GAP_EM = 0.6;
 /** A time with seconds. */
 const LABEL_WIDTH_EM = 4.6;
-/** The types know aligned data only; in mode 2 each line brings its own times. */
-const NOTHING = [null, [[], []]] as unknown as uPlot.AlignedData;
+
+export interface PlotOptions {
+  /** CSS pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** CSS pixels of its text's size, and its font. */
+  readonly em: number;
+  readonly family: string;
+  readonly look: Look;
+  readonly format: Format;
+  readonly picture: Picture;
+}
 
 /**
  * A picture of lines over time, each with its own times, on axes that stay where they are.
  *
- * uPlot has the axes and the scales. Nothing happens but by `draw`.
+ * All that is drawn lies on whole pixels of the device, letters too, whatever the browser's zoom and
+ * the root's font make of an em. Nothing happens but by `draw`.
  */
 export class Plot {
   /** The area of the lines, without the axes: what a pointer moves over. */
-  readonly over: HTMLElement;
+  readonly over = document.createElement('div');
 
-  private readonly chart: uPlot;
+  private readonly canvas = document.createElement('canvas');
+  private readonly context = this.canvas.getContext('2d')!;
   private readonly em: number;
+  private readonly family: string;
   private look: Look;
-  private format: Format;
+  private readonly format: Format;
   private readonly picture: Picture;
   private extent: Extent | null = null;
+  private cssWidth: number;
+  private cssHeight: number;
+  /** Where the lines are, in canvas pixels, and from when to when. */
+  private frame: Frame;
 
-  /** Fills `root` with `width` by `height` CSS pixels; `em` is the size of its text in them,
-   * of a font `family`. */
-  constructor(
-    root: HTMLElement,
-    options: {
-      width: number;
-      height: number;
-      em: number;
-      family: string;
-      look: Look;
-      format: Format;
-      picture: Picture;
-    },
-  ) {
+  constructor(root: HTMLElement, options: PlotOptions) {
     this.look = options.look;
     this.format = options.format;
     this.picture = options.picture;
     this.em = options.em;
-    const font = `${options.em}px ${options.family}`;
-    const axis: uPlot.Axis = {
-      font,
-      stroke: () => this.look.text,
-      grid: { stroke: () => this.look.grid, width: 1 },
-      ticks: { show: false },
-      gap: options.em * 0.6,
-    };
-    this.chart = new uPlot(
-      {
-        mode: 2,
-        width: options.width,
-        height: options.height,
-        padding: [options.em * 0.6, options.em * 0.6, 0, 0],
-        legend: { show: false },
-        cursor: { show: false },
-        // Times are plain numbers to it: the grid is ours.
-        scales: {
-          x: { time: false, auto: false, range: (_chart, min, max) => [min, max] },
-          y: { auto: false, range: (_chart, min, max) => [min, max] },
-        },
-        axes: [
-          {
-            ...axis,
-            size: options.em * AXIS_HEIGHT_EM,
-            splits: (chart, _axis, min, max) =>
-              timeSplits(
-                min,
-                max,
-                Math.max(2, chart.bbox.width / devicePixelRatio / (this.em * 1.6 * LABEL_WIDTH_EM)),
-              ),
-            values: (chart, splits) => {
-              // A label that would be cut off at the right edge says nothing.
-              const room = chart.bbox.width / devicePixelRatio - this.em * (LABEL_WIDTH_EM / 2);
-              return timeLabels(splits).map((label, index) =>
-                chart.valToPos(splits[index]!, 'x') > room ? '' : label,
-              );
-            },
-          },
-          {
-            ...axis,
-            size: () => options.em * this.axisWidth(),
-            grid: { ...axis.grid, show: this.picture.rows === null },
-            splits: (_chart, _axis, min, max) =>
-              this.picture.rows === null
-                ? multiples(min, max, this.extent?.step ?? max - min)
-                : this.picture.rows.map((_, row) => rowPlace(row, this.picture.rows!.length)),
-            values: (chart, splits) =>
-              this.picture.rows === null
-                ? this.format.ticks(splits)
-                : this.rowNames(chart.bbox.height / devicePixelRatio),
-          },
-        ],
-        // It wants a line; what there is, is drawn by `paint`.
-        series: [{}, { show: true, paths: () => null, points: { show: false } }],
-        hooks: { draw: [() => this.paint()] },
-      },
-      NOTHING,
-      root,
-    );
-    this.over = this.chart.over;
+    this.family = options.family;
+    this.cssWidth = options.width;
+    this.cssHeight = options.height;
+    this.frame = this.place(0, 1);
+    this.over.className = 'over';
+    root.append(this.canvas, this.over);
   }
 
+  /** In CSS pixels. What is drawn next fills it. */
   resize(width: number, height: number): void {
-    this.chart.setSize({ width, height });
+    this.cssWidth = width;
+    this.cssHeight = height;
   }
 
   /** Draw these lines from one time to another (Unix milliseconds). */
   draw(drawn: readonly Drawn[], from: number, to: number, look: Look): void {
     this.look = look;
-    this.picture.take(drawn, from, to, Math.max(1, Math.ceil(this.chart.bbox.width)));
+    this.frame = this.place(from, to);
+    this.picture.take(drawn, from, to, Math.max(1, this.frame.width));
     const [low, high] = this.picture.reach();
     this.extent = extentOf(low, high, this.format, this.extent);
-    const { min, max } = this.picture.rows === null ? this.extent : { min: 0, max: 1 };
-    this.chart.batch(() => {
-      this.chart.setData(NOTHING, false);
-      this.chart.setScale('x', { min: from, max: to });
-      this.chart.setScale('y', { min, max });
-    });
+    // The names of rows, which may be new, say how wide their axis is.
+    this.frame = this.place(from, to);
+    this.fit();
+    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.paintAxes();
+    this.paintPicture();
   }
 
   /** From the least to the most that the axis, or the darkest shade, stands for. */
@@ -148,40 +102,138 @@ export class Plot {
 
   /** CSS pixels that `over` is wide, without asking the document. */
   get width(): number {
-    return this.chart.bbox.width / devicePixelRatio;
+    return this.frame.width / devicePixelRatio;
   }
 
   /** CSS pixels from the left of `over` to a time. */
   left(time: number): number {
-    return this.chart.valToPos(time, 'x');
+    const { from, to } = this.frame;
+    return ((time - from) / (to - from)) * this.width;
   }
 
   /** The time that is so many CSS pixels from the left of `over`. */
   time(left: number): number {
-    return this.chart.posToVal(left, 'x');
+    const { from, to } = this.frame;
+    return from + (left / this.width) * (to - from);
   }
 
   destroy(): void {
-    this.chart.destroy();
+    this.canvas.remove();
+    this.over.remove();
   }
 
-  private paint(): void {
-    const { ctx: context, bbox } = this.chart;
-    const { min: from = 0, max: to = 1 } = this.chart.scales.x!;
+  /** Canvas pixels of an em: whole, since letters of a part of one are blurred. */
+  private get letter(): number {
+    return Math.max(1, Math.round(this.em * devicePixelRatio));
+  }
+
+  private place(from: number, to: number): Frame {
+    const { letter } = this;
+    const gap = Math.round(letter * GAP_EM);
+    const left = Math.round(letter * this.axisWidth());
+    const width = Math.round(this.cssWidth * devicePixelRatio) - left - gap;
+    const bottom = Math.round(letter * AXIS_HEIGHT_EM);
+    const height = Math.round(this.cssHeight * devicePixelRatio) - gap - bottom;
     const { min, max } = this.extent ?? { min: 0, max: 1 };
+    return {
+      left,
+      top: gap,
+      width: Math.max(1, width),
+      height: Math.max(1, height),
+      from,
+      to,
+      min,
+      max,
+    };
+  }
+
+  /** Have the canvas and what lies over it as large as they are to be. */
+  private fit(): void {
+    const { canvas, over, frame } = this;
+    const width = Math.max(1, Math.round(this.cssWidth * devicePixelRatio));
+    const height = Math.max(1, Math.round(this.cssHeight * devicePixelRatio));
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    }
+    const css = (pixels: number): string => `${pixels / devicePixelRatio}px`;
+    const places: readonly (readonly [HTMLElement, string, string])[] = [
+      [canvas, 'width', css(width)],
+      [canvas, 'height', css(height)],
+      [over, 'left', css(frame.left)],
+      [over, 'top', css(frame.top)],
+      [over, 'width', css(frame.width)],
+      [over, 'height', css(frame.height)],
+    ];
+    for (const [element, property, value] of places) {
+      // Written where it changes: each writing has the page laid out again.
+      if (element.style.getPropertyValue(property) !== value) {
+        element.style.setProperty(property, value);
+      }
+    }
+  }
+
+  private paintAxes(): void {
+    const { context, frame, letter, look } = this;
+    const { left, top, width, height, from, to, min, max } = frame;
+    const { rows } = this.picture;
+    const gap = letter * GAP_EM;
+    const thin = Math.max(1, Math.round(devicePixelRatio));
+    context.font = `${letter}px ${this.family}`;
+    context.lineWidth = thin;
+    context.strokeStyle = look.grid;
+    context.fillStyle = look.text;
+    // A stroke of an odd width is sharp between two pixels.
+    const sharp = (place: number): number => Math.round(place) + (thin % 2) / 2;
+
+    const times = timeSplits(from, to, Math.max(2, width / (letter * 1.6 * LABEL_WIDTH_EM)));
+    const labels = timeLabels(times);
+    const values = rows === null ? multiples(min, max, this.extent?.step ?? max - min) : [];
+    const x = (time: number): number => left + ((time - from) / (to - from)) * width;
+    const y = (value: number): number => top + ((max - value) / (max - min)) * height;
+    context.beginPath();
+    for (const time of times) {
+      context.moveTo(sharp(x(time)), top);
+      context.lineTo(sharp(x(time)), top + height);
+    }
+    for (const value of values) {
+      context.moveTo(left, sharp(y(value)));
+      context.lineTo(left + width, sharp(y(value)));
+    }
+    context.stroke();
+
+    context.textAlign = 'center';
+    context.textBaseline = 'top';
+    for (const [index, time] of times.entries()) {
+      // A label that would be cut off at the right edge says nothing.
+      if (x(time) <= left + width - letter * (LABEL_WIDTH_EM / 2)) {
+        context.fillText(labels[index]!, Math.round(x(time)), Math.round(top + height + gap));
+      }
+    }
+    context.textAlign = 'right';
+    context.textBaseline = 'middle';
+    const write = (text: string, middle: number): void =>
+      context.fillText(text, Math.round(left - gap), Math.round(middle));
+    if (rows === null) {
+      for (const [index, text] of this.format.ticks(values).entries()) {
+        write(text, y(values[index]!));
+      }
+    } else {
+      for (const [row, name] of rowNames(rows, height / letter).entries()) {
+        write(name, top + ((row + 0.5) / rows.length) * height);
+      }
+    }
+  }
+
+  private paintPicture(): void {
+    const { context, frame } = this;
+    const { left, top, width, height, min, max } = frame;
     context.save();
     context.beginPath();
     // Heads lie on the right edge: they get the room of the padding.
-    const room = this.em * devicePixelRatio;
-    context.rect(bbox.left, bbox.top - 8, bbox.width + room, bbox.height + 16);
+    context.rect(left, top - 8, width + this.letter, height + 16);
     context.clip();
-    this.picture.paint(
-      context,
-      { ...bbox, from: from!, to: to!, min, max },
-      this.look,
-      devicePixelRatio,
-      [min, max],
-    );
+    this.picture.paint(context, frame, this.look, devicePixelRatio, [min, max]);
     context.restore();
   }
 
@@ -192,22 +244,12 @@ export class Plot {
       ? AXIS_WIDTH_EM
       : Math.max(LEAST_ROWS_WIDTH_EM, Math.min(letters, ROW_LETTERS) * LETTER_EM + 1);
   }
-
-  /** As many names as there is room for, each no longer than the axis is wide. */
-  private rowNames(height: number): string[] {
-    const rows = this.picture.rows!;
-    const every = Math.max(1, Math.ceil((rows.length * this.em * LEAST_ROW_EM) / height));
-    return rows.map((name, row) =>
-      row % every > 0
-        ? ''
-        : name.length > ROW_LETTERS
-          ? `${name.slice(0, ROW_LETTERS - 1)}…`
-          : name,
-    );
-  }
 }
 
-/** Where the middle of a row is on an axis from 0 at the bottom to 1 at the top. */
-function rowPlace(row: number, rows: number): number {
-  return 1 - (row + 0.5) / rows;
+/** As many names as there is room for in so many em, each no longer than the axis is wide. */
+function rowNames(rows: readonly string[], height: number): string[] {
+  const every = Math.max(1, Math.ceil((rows.length * LEAST_ROW_EM) / height));
+  return rows.map((name, row) =>
+    row % every > 0 ? '' : name.length > ROW_LETTERS ? `${name.slice(0, ROW_LETTERS - 1)}…` : name,
+  );
 }
