@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from pushsvc.core.limits import Limits, Pacing, Retention
 _PREFIX: Final = "PUSHSVC_"
 _MOST: Final = 1e12
 """No limit or time needs to be larger, and milliseconds of it fit into 64 bits."""
+_BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 _RESERVED: Final = {"PUSHSVC_CONFIG", "PUSHSVC_TOKEN", "PUSHSVC_URL"}
 """Variables that mean something to the command line itself."""
 
@@ -35,6 +37,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """PEM file with the certificate and those it was signed with; with it TLS is spoken."""
     keyfile: str = ""
     """PEM file with the certificate's key, not encrypted."""
+    base_path: str = ""
+    """Path under which a proxy asks for the service, where it passes that on: /push."""
     backlog: Annotated[int, msgspec.Meta(ge=1)] = 1024
     """Connections the kernel holds until they are accepted."""
     drain_delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -44,6 +48,11 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Seconds within which all subscribers are told to come back."""
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """Seconds that open requests get to finish when the service ends."""
+
+    @property
+    def prefix(self) -> str:
+        """The base path without a slash at its end; empty where there is none."""
+        return self.base_path.rstrip("/")
 
 
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -321,6 +330,8 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = value in ("debug", "info", "warning", "error")
     elif key == "log.format":
         usable = value in ("auto", "console", "json")
+    elif usable and key == "server.base_path":
+        usable = _BASE_PATH.fullmatch(value) is not None and "/." not in value
     elif usable and key == "ingest.statsd":
         usable = _is_address(value)
     elif usable and key == "ingest.own_interval":
@@ -347,6 +358,8 @@ def _is_address(text: str) -> bool:
 
 
 def _expected(key: str) -> str:
+    if key == "server.base_path":
+        return "a path such as /push, of letters, digits and ._~-, or empty"
     if key == "ingest.statsd":
         return "HOST:PORT, or empty for none"
     if key == "ingest.own_interval":

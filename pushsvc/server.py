@@ -45,8 +45,8 @@ KEEP_ALIVE = 75.0
 """Seconds that a connection may be idle: more than what proxies take for their side, 60."""
 _CLOSE_TIMEOUT = 1.0
 _DECISION_TIMEOUT = 10.0
-_STREAM_REQUEST = re.compile(rb"GET /v1/stream[? ]")
-_WEBSOCKET_REQUEST = re.compile(rb"GET /v1/(?:stream|publish)[? ]")
+_STREAM_REQUEST = re.compile(rb"GET (?:/[^? ]*)?/v1/stream[? ]")
+_WEBSOCKET_REQUEST = re.compile(rb"GET (?:/[^? ]*)?/v1/(?:stream|publish)[? ]")
 _COMPRESSION_OFFER = re.compile(rb"\r\nSec-WebSocket-Extensions:[^\r]*\r\n", re.IGNORECASE)
 """Hypercorn accepts every offer of permessage-deflate, with a context per connection of about
 94 KiB; a server may decline it by silence (RFC 7692 section 5.1)."""

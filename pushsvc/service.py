@@ -99,6 +99,7 @@ async def run_service(
             (0 if server is None else server.connections) + (0 if engine is None else len(engine))
         ),
         keep_alive=KEEP_ALIVE,
+        prefix=where.prefix,
         page=Path(str(resources.files("pushsvc") / "web")),
         access=lock.access,
         leases=leases,
@@ -145,8 +146,8 @@ async def run_service(
                         await gathering.start(statsd.run)
                     if settings.ingest.own_interval > 0:
                         await gathering.start(run_own_series, context, settings.ingest.own_interval)
-                    _log.info("serving", url=url, epoch=hub.epoch)
-                    task_status.started(url)
+                    _log.info("serving", url=url + where.prefix, epoch=hub.epoch)
+                    task_status.started(url + where.prefix)
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))
                     draining.set()

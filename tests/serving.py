@@ -30,7 +30,7 @@ class Served:
         self.url = url
         self.http = http
         self.drain = drain
-        self.host, port = url.partition("://")[2].rsplit(":", 1)
+        self.host, _, port = url.split("/")[2].rpartition(":")
         self.port = int(port)
 
     async def publish(self, *samples: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_a_wheel_of_the_checkout_has_the_page(tmp_path: Path) -> None:
     assert {".html", ".js", ".css", ".svg"} <= page.keys()
     scripts = re.findall(r'<script[^>]* src="([^"]+)"', index)
     assert scripts
-    assert {f"pushsvc/web{script}" for script in scripts} <= set(page[".js"])
+    assert {f"pushsvc/web/{script.removeprefix('./')}" for script in scripts} <= set(page[".js"])
     assert "<script>" not in index  # a strict Content-Security-Policy would not run it
     assert {"pushsvc/web/client.js", "pushsvc/web/client.d.ts"} <= set(names)
     assert not [name for name in names if name.startswith("web/")]

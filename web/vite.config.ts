@@ -1,12 +1,22 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** The server that `npm run dev` passes the API on to. */
 const server = process.env.PUSHSVC_URL ?? 'http://127.0.0.1:8000';
 
+/** While developing, all of the page is at the root, whatever path it is asked for by. */
+const atRoot: Plugin = {
+  name: 'at-root',
+  apply: 'serve',
+  transformIndexHtml: (html) => html.replace('<base href="./"', '<base href="/"'),
+};
+
 export default defineConfig({
+  // Relative, so that a proxy may put the page under any path.
+  base: './',
+  plugins: [atRoot],
   // Vite only compiles the TSX; there is no plugin and no inline script, so that a strict
   // Content-Security-Policy holds.
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },

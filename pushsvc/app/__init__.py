@@ -22,6 +22,7 @@ from pushsvc.app import (
     streams,
     watchers,
 )
+from pushsvc.app.base_path import StripBasePath
 from pushsvc.app.connection import BoundedHTTPConnection, BoundedRequest
 from pushsvc.app.context import Context
 
@@ -43,4 +44,6 @@ def create_app(context: Context) -> QuartTrio:
     reading = (streams, lookup, watchers, dashboards, doctor)
     for module in (guard, producer, login, *producers, *reading, ops, page):
         module.install(app, context)
+    if context.prefix:
+        app.asgi_app = StripBasePath(app.asgi_app, context.prefix)  # type: ignore[method-assign]
     return app

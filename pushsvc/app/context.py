@@ -50,6 +50,8 @@ class Context:
     """The dashboards that are kept."""
     leases: Leases
     """Whose the live streams are."""
+    prefix: str = ""
+    """The path under which proxies ask for this service, without a slash at its end; or empty."""
 
 
 def crowd_allowance(limits: Limits, now: float) -> Allowance:

@@ -36,7 +36,7 @@ from pushsvc.errors import Overloaded, Problem
 from pushsvc.transport.deflate import negotiate
 from pushsvc.transport.engine import Engine
 
-_REQUEST = re.compile(rb"GET /v1/stream[? ]")
+_REQUEST = rb"GET (?:%b)?/v1/stream[? ]"
 _MOST_BYTES = 16 * 1024
 _STREAM_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store, no-transform\r\n"
@@ -79,6 +79,7 @@ class Front:
         self._attachment = Attachment(context)
         self._compress = context.pacing.compress
         self._engine = engine
+        self._request = re.compile(_REQUEST % re.escape(context.prefix.encode()))
 
     def take(self, data: bytes, sock: socket.socket) -> bool:
         """Answer a connection's first bytes, if they are one whole request for a stream.
@@ -86,7 +87,7 @@ class Front:
         If so the socket, which must be non-blocking, belongs to someone else when this returns; if
         not, nothing has happened.
         """
-        if _REQUEST.match(data) is None or len(data) > _MOST_BYTES:
+        if self._request.match(data) is None or len(data) > _MOST_BYTES:
             return False
         try:
             self._attachment.knock()

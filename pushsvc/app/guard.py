@@ -92,6 +92,7 @@ def install(app: QuartTrio, context: Context) -> None:
         if request.method == "OPTIONS" and preflight:
             return Response(b"", status=204)
         if request.endpoint is None:
+            _keep(request)
             return None  # there is nothing to guard: the framework says so
         try:
             granted = await access.admit(asking, need_of(request.endpoint, request.method))

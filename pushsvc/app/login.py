@@ -13,18 +13,19 @@ import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.guard import asking_of, principal_of_request
 from pushsvc.auth.access import Need
 from pushsvc.auth.origins import Origins
-from pushsvc.auth.presenting import COOKIE, Way, find
+from pushsvc.auth.presenting import Way, find
 from pushsvc.auth.tickets import LIFETIME
 from pushsvc.core.scope import NOTHING
 from pushsvc.errors import Malformed, Problem, Unauthorized, UnsupportedMedia
 
 _MOST_BYTES: Final = 16 * 1024
-_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
+_ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=Strict"
 _STYLE: Final = (
     ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}"
     "body{display:grid;min-height:90vh;place-content:center}"
@@ -50,12 +51,13 @@ def install(app: QuartTrio, context: Context) -> None:
         except Unauthorized as problem:
             if not form:
                 raise
-            return login_page(access.origins, problem)
+            return login_page(access.origins, root_seen_from(request.path), problem)
         response = Response(b"", status=303 if form else 204)
         if form:
-            response.headers["Location"] = "/"
+            response.headers["Location"] = root_seen_from(request.path)
         response.headers["Set-Cookie"] = (
-            f"{COOKIE}={session}; Max-Age={max(0, int(seconds))}; {_ATTRIBUTES}"
+            f"{access.cookie.name}={session}; Max-Age={max(0, int(seconds))}; "
+            f"Path={access.cookie.path}; {_ATTRIBUTES}"
         )
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -81,7 +83,9 @@ def install(app: QuartTrio, context: Context) -> None:
     async def logout() -> Response:
         """Delete the cookie. Without one, too: whoever asks is then logged out."""
         response = Response(b"", status=204)
-        response.headers["Set-Cookie"] = f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}"
+        response.headers["Set-Cookie"] = (
+            f"{access.cookie.name}=; Max-Age=0; Path={access.cookie.path}; {_ATTRIBUTES}"
+        )
         # What the browser keeps of answers is gone as well.
         response.headers["Clear-Site-Data"] = '"cache"'
         response.headers["Cache-Control"] = "no-store"
@@ -107,14 +111,14 @@ async def logged_in(context: Context) -> bool:
     return True
 
 
-def login_page(origins: Origins, problem: Problem | None = None) -> Response:
-    """The form to log in, with what was wrong the last time."""
+def login_page(origins: Origins, root: str, problem: Problem | None = None) -> Response:
+    """The form to log in, with what was wrong the last time; `root` leads to the service's."""
     alert = "" if problem is None else f'<p role="alert">{escape(problem.detail)}</p>'
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>pushsvc: log in</title><style>{_STYLE}</style>"
-        '<form method="post" action="/v1/login"><h1>pushsvc</h1>'
+        f'<form method="post" action="{root}v1/login"><h1>pushsvc</h1>'
         f"{alert}"
         '<label for="token">Your key or token</label>'
         '<input id="token" name="token" type="password" required autofocus '

@@ -8,6 +8,7 @@ from pathlib import Path
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.context import Context
 from pushsvc.app.login import logged_in, login_page
 from pushsvc.app.openapi import DOCUMENT
@@ -15,9 +16,12 @@ from pushsvc.errors import Unknown
 
 _ABSENT = (
     "<!doctype html><title>pushsvc</title><p>This installation was built without the dashboard "
-    "page. The API works: see <a href='/openapi.json'>/openapi.json</a>. To have the page, install "
+    "page. The API works: see <a href='openapi.json'>/openapi.json</a>. To have the page, install "
     "the released wheel, or build from source with Node.js at hand.</p>\n"
 )
+
+_BASE = b'<base href="%b"'
+"""What all references on a page are relative to, as the page is built: from the root."""
 
 
 class _Asset:
@@ -32,6 +36,10 @@ class _Asset:
             self.media_type += "; charset=utf-8"
         # Names under assets/ carry a hash of what is in them.
         self.immutable = name.startswith("assets/")
+
+    def from_below(self, root: str) -> bytes:
+        """A page as it is served at a path from which `root` leads to the service's root."""
+        return self.content.replace(_BASE % b"./", _BASE % root.encode(), 1)
 
 
 def install(app: QuartTrio, context: Context) -> None:
@@ -59,7 +67,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
     async def page(name: str) -> Response:
         if not await logged_in(context):
-            return login_page(context.access.origins)
+            return login_page(context.access.origins, root_seen_from(request.path))
         if assets:
             return _serve(name)
         return _labelled(Response(_ABSENT, content_type="text/html"))
@@ -68,11 +76,14 @@ def install(app: QuartTrio, context: Context) -> None:
         asset = assets.get(name)
         if asset is None:
             raise Unknown("path", f"there is nothing at {request.path}")
-        response = Response(asset.content, content_type=asset.media_type)
+        page = asset.media_type.startswith("text/html")
+        root = root_seen_from(request.path)
+        content = asset.from_below(root) if page else asset.content
+        response = Response(content, content_type=asset.media_type)
         response.headers["Cache-Control"] = (
             "public, max-age=31536000, immutable" if asset.immutable else "no-cache"
         )
-        return _labelled(response) if asset.media_type.startswith("text/html") else response
+        return _labelled(response) if page else response
 
     def _labelled(response: Response) -> Response:
         response.headers.update(context.access.origins.page_headers())

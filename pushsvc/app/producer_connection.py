@@ -31,7 +31,7 @@ from pushsvc.errors import Problem
 
 _log = structlog.get_logger("pushsvc.app")
 
-_REQUEST = b"POST /v1/samples HTTP/1.1\r\n"
+_REQUEST = b"POST %b/v1/samples HTTP/1.1\r\n"
 _MOST_HEAD = 16 * 1024
 _MOST_BODY = 64 * 1024
 """Bytes beyond which a body takes the long way: then its way is what costs least."""
@@ -49,9 +49,10 @@ class ProducerConnection:
     """A connection that has brought nothing but small batches so far."""
 
     def __init__(
-        self, context: Context, stream: trio.SocketStream, first: bytes, peer: str
+        self, context: Context, stream: trio.SocketStream, request: bytes, first: bytes, peer: str
     ) -> None:
         self._context = context
+        self._request = request
         self._stream = stream
         self._data = first
         self._peer = peer
@@ -63,13 +64,15 @@ class ProducerConnection:
         cls, context: Context, stream: trio.SocketStream, first: bytes
     ) -> ProducerConnection | None:
         """One for a connection that begins with a batch; None for any other."""
-        if not first.startswith(_REQUEST):
+        prefixes = (context.prefix.encode(), b"")
+        request = next((one for each in prefixes if first.startswith(one := _REQUEST % each)), None)
+        if request is None:
             return None
         try:
             peer = stream.socket.getpeername()[0]
         except OSError:
             return None  # it is gone
-        return cls(context, stream, first, peer)
+        return cls(context, stream, request, first, peer)
 
     def dismiss(self) -> None:
         """Answer the request that is under way, if one is, and take no other."""
@@ -118,7 +121,7 @@ class ProducerConnection:
             if self._last:
                 return None
             while (end := self._data.find(b"\r\n\r\n")) < 0:
-                if self._data[: len(_REQUEST)] != _REQUEST[: len(self._data)]:
+                if self._data[: len(self._request)] != self._request[: len(self._data)]:
                     return 0
                 if len(self._data) > _MOST_HEAD:
                     return 0
@@ -128,7 +131,7 @@ class ProducerConnection:
                 if not self._data:
                     self._idle.deadline = trio.current_time() + _HEAD_TIMEOUT
                 self._data += more
-            return end + 4 if self._data.startswith(_REQUEST) else 0
+            return end + 4 if self._data.startswith(self._request) else 0
         return None
 
     def _plain(self, head: bytes) -> dict[bytes, bytes] | None:

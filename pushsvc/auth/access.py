@@ -19,7 +19,7 @@ import trio
 from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.origins import SAFE_METHODS, Origins
-from pushsvc.auth.presenting import Presented, Way, find
+from pushsvc.auth.presenting import Cookie, Presented, Way, find
 from pushsvc.auth.principal import ANYONE, Principal
 from pushsvc.auth.proxies import Client, Proxies
 from pushsvc.auth.sessions import Sessions
@@ -80,6 +80,7 @@ class Access:
         sessions: Sessions | None = None,
         origins: Origins | None = None,
         proxies: Proxies | None = None,
+        cookie: Cookie | None = None,
         local_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -92,6 +93,8 @@ class Access:
         """How many requests were refused, by code."""
         self._sessions = sessions
         self.proxies = proxies or Proxies(())
+        self.cookie = cookie or Cookie()
+        """Of sessions."""
         self._local_only = local_only
         self._clock = clock
 
@@ -133,7 +136,7 @@ class Access:
         client = self.client_of(asking)
         presented = None
         if self.controlled and need is not Need.NOTHING:
-            presented = find(asking.headers, asking.tickets)
+            presented = find(asking.headers, asking.tickets, self.cookie.name)
         if asking.websocket or asking.method not in SAFE_METHODS:
             by_cookie = presented is not None and presented.way is Way.COOKIE
             self.origins.refuse_strangers(client, asking.headers, by_cookie=by_cookie)

@@ -26,6 +26,7 @@ from pushsvc.auth.jwt import (
 )
 from pushsvc.auth.keys import KeyFileError, KeyRing, load_keys
 from pushsvc.auth.origins import Origins
+from pushsvc.auth.presenting import Cookie
 from pushsvc.auth.proxies import Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.config import Auth, ConfigError, Settings
@@ -53,6 +54,7 @@ def make_lock(settings: Settings) -> Lock:
         proxies = Proxies(web.proxies)
     except ValueError as error:
         raise ConfigError(f"web: {error}") from None
+    cookie = Cookie.under(settings.server.prefix)
     if auth.mode == "none":
         local = is_loopback(settings.server.host)
         if not local and not auth.insecure_no_auth:
@@ -62,7 +64,8 @@ def make_lock(settings: Settings) -> Lock:
                 "say --insecure-no-auth (auth.insecure_no_auth) if something else keeps them out"
             )
         open_to_all = auth.insecure_no_auth
-        return Lock(Access(origins=origins, proxies=proxies, local_only=not open_to_all))
+        access = Access(origins=origins, proxies=proxies, cookie=cookie, local_only=not open_to_all)
+        return Lock(access)
     if auth.mode == "keys":
         if not auth.keys_file:
             raise ConfigError("auth.mode is keys: auth.keys_file must say where they are")
@@ -72,7 +75,9 @@ def make_lock(settings: Settings) -> Lock:
         except KeyFileError as error:
             raise ConfigError(f"auth.keys_file: {error}") from None
         sessions = _sessions(auth, ring)
-        access = Access(ring=ring, sessions=sessions, origins=origins, proxies=proxies)
+        access = Access(
+            ring=ring, sessions=sessions, origins=origins, proxies=proxies, cookie=cookie
+        )
         return Lock(access, key_file=file)
     source, jwks, algorithms = _source(auth)
     verifier = Verifier(
@@ -83,7 +88,9 @@ def make_lock(settings: Settings) -> Lock:
         leeway=auth.leeway,
     )
     sessions = _sessions(auth, None)
-    access = Access(verifier=verifier, sessions=sessions, origins=origins, proxies=proxies)
+    access = Access(
+        verifier=verifier, sessions=sessions, origins=origins, proxies=proxies, cookie=cookie
+    )
     return Lock(access, jwks=jwks)
 
 

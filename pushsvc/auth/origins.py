@@ -91,7 +91,7 @@ class Origins:
             "Content-Security-Policy": (
                 f"default-src 'none'; script-src 'self'; style-src {style}; "
                 "img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "
-                f"base-uri 'none'; form-action {form}; frame-ancestors {ancestors}"
+                f"base-uri 'self'; form-action {form}; frame-ancestors {ancestors}"
             ),
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",

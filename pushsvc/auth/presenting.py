@@ -55,12 +55,29 @@ class Presented(msgspec.Struct, frozen=True):
     __str__ = __repr__
 
 
-def find(headers: Mapping[str, str], tickets: Sequence[str]) -> Presented | None:
+class Cookie(msgspec.Struct, frozen=True):
+    """What the cookie of a session is called, and to which paths a browser sends it."""
+
+    name: str = COOKIE
+    path: str = "/"
+
+    @classmethod
+    def under(cls, base_path: str) -> Cookie:
+        """The cookie of a service under a path; it is not its neighbours' on the same host.
+
+        The prefix of `COOKIE` allows no path, this one any (RFC 6265bis section 4.1.3.1).
+        """
+        return cls("__Secure-pushsvc", f"{base_path}/") if base_path else cls()
+
+
+def find(
+    headers: Mapping[str, str], tickets: Sequence[str], cookie: str = COOKIE
+) -> Presented | None:
     """The token of a request, if it has one.
 
     `headers` have lower-case names, those that are repeated joined with commas (of cookies: with
-    semicolons); `tickets` are the values of the query parameter. Raises Malformed for one that
-    can't be read, and for several.
+    semicolons); `tickets` are the values of the query parameter, `cookie` is the name of one.
+    Raises Malformed for one that can't be read, and for several.
     """
     found: list[Presented] = []
     authorization = headers.get("authorization")
@@ -73,7 +90,7 @@ def find(headers: Mapping[str, str], tickets: Sequence[str]) -> Presented | None
     found.extend(Presented(Way.TICKET, ticket) for ticket in tickets)
     if len(found) > 1:
         raise Malformed("authorization", "a request carries one token, in one way")
-    if not found and (session := _cookie(headers.get("cookie", ""))) is not None:
+    if not found and (session := _cookie(headers.get("cookie", ""), cookie)) is not None:
         found.append(Presented(Way.COOKIE, session))
     if not found:
         return None
@@ -118,10 +135,10 @@ def subprotocol_of(token: str) -> str:
     return SUBPROTOCOL_PREFIX + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
 
 
-def _cookie(header: str) -> str | None:
+def _cookie(header: str, wanted: str) -> str | None:
     # Apart by semicolons alone: a comma may stand in what a neighbouring host has set.
     for part in header.split(";"):
         name, equals, value = part.strip().partition("=")
-        if equals and name == COOKIE:
+        if equals and name == wanted:
             return value.strip('"')
     return None

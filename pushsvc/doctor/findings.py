@@ -29,8 +29,11 @@ class Setting(msgspec.Struct, frozen=True):
     default: str
     """What it does unless it is told otherwise."""
     set: str
+    """As it is written in the proxy's configuration; for nginx, directives of a `location`."""
     source: str
     """Where the vendor says so."""
+    note: str = ""
+    """Where else or how else it is set, or why not."""
 
 
 class Proxy(msgspec.Struct, frozen=True):

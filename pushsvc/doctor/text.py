@@ -36,6 +36,8 @@ def _lines(report: Report) -> Iterator[str]:
         for setting in proxy.settings:
             yield from _wrapped("    ", f"{setting.cure}: {setting.default}.")
             yield from _wrapped("      ", f"Set {setting.set}")
+            if setting.note:
+                yield from _wrapped("      ", f"({setting.note})")
             yield f"      {setting.source}"
     yield ""
     verdict = "Healthy" if report.healthy else "Not healthy"

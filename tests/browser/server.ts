@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const VENV = `${ROOT}/.venv/bin/python`;
-const PYTHON = process.env.PYTHON ?? (existsSync(VENV) ? VENV : 'python3');
+export const PYTHON = process.env.PYTHON ?? (existsSync(VENV) ? VENV : 'python3');
 
 /** Those that run: none outlives its tests, whichever way these end. */
 const running = new Set<ChildProcess>();

@@ -6,5 +6,5 @@
 
 import { Dashboard } from './dashboard.ts';
 
-export const dashboard = new Dashboard(new URL('/', location.href));
+export const dashboard = new Dashboard(new URL(document.baseURI));
 dashboard.start();

@@ -30,11 +30,18 @@ export interface ConnectOptions {
   readonly timing?: Partial<Timing>;
 }
 
+/** Where this library was loaded from: the service itself, under whatever path. */
+const HERE = import.meta.url;
+
 /**
  * Watch a pushsvc service. `url` is where it is served from, relative to the page if it isn't
- * whole; the stream's own URL will do too. Nothing is sent before there is a subscription.
+ * whole, and the one that this library came from if there is none; the stream's own URL will do
+ * too. Nothing is sent before there is a subscription.
  */
-export function connect(url: string | URL = '/', options: ConnectOptions = {}): Client {
+export function connect(
+  url: string | URL = new URL('./', HERE),
+  options: ConnectOptions = {},
+): Client {
   return new Client(streamAt(url), options);
 }
 
@@ -134,7 +141,7 @@ export class Client {
 const STREAM = /\/v1\/stream\/?$/;
 
 function streamAt(url: string | URL): URL {
-  const base = typeof location === 'undefined' ? undefined : location.href;
+  const base = typeof document === 'undefined' ? globalThis.location?.href : document.baseURI;
   const whole = new URL(url, base);
   whole.search = '';
   whole.hash = '';

@@ -17,7 +17,7 @@ export interface Address {
 const VALUE = 'var-';
 
 export function read({ pathname, search }: { pathname: string; search: string }): Address {
-  const [, name = null] = /^\/d\/([^/]+)$/.exec(pathname) ?? [];
+  const [, name = null] = /\/d\/([^/]+)$/.exec(pathname) ?? [];
   const query = new URLSearchParams(search);
   const panel = query.get('panel');
   return {
@@ -50,5 +50,5 @@ export function write({ name, panel, kiosk, edit, window, values }: Address): st
     query.set('edit', '');
   }
   const text = query.toString();
-  return `${name === null ? '/' : `/d/${encodeURIComponent(name)}`}${text && `?${text}`}`;
+  return `${name === null ? './' : `d/${encodeURIComponent(name)}`}${text && `?${text}`}`;
 }

@@ -35,7 +35,7 @@ export function Board({ dashboard, address }: BoardProps) {
 
   const show = async (): Promise<void> => {
     try {
-      loaded.value = await load(new URL('/', location.href), name.value);
+      loaded.value = await load(new URL(document.baseURI), name.value);
       const { kept } = loaded.value;
       document.title = `${kept.title} · pushsvc`;
       const window = address.window ?? kept.window;
@@ -55,7 +55,7 @@ export function Board({ dashboard, address }: BoardProps) {
   const edit = async (): Promise<void> => {
     const [{ Editor }, { entries, writable }] = await Promise.all([
       import('../editor/editor.tsx'),
-      list(new URL('/', location.href)),
+      list(new URL(document.baseURI)),
     ]);
     const entry = entries.find((one) => one.name === name.value);
     editing.value = { Editor, writable, source: entry?.source ?? 'saved' };
@@ -81,7 +81,7 @@ export function Board({ dashboard, address }: BoardProps) {
         <h3>This dashboard can’t be shown</h3>
         <p role="alert">{failure.value}</p>
         <p>
-          <a href="/">All metrics</a>
+          <a href="./">All metrics</a>
         </p>
       </section>
     );
@@ -130,7 +130,7 @@ export function Board({ dashboard, address }: BoardProps) {
               <a href={write(here())}>Link to this view</a>{' '}
               <a href={write({ ...here(), kiosk: true })}>Kiosk</a>{' '}
               <a
-                href={`/v1/dashboards/${encodeURIComponent(name.value)}`}
+                href={`v1/dashboards/${encodeURIComponent(name.value)}`}
                 download={`${name.value}.json`}
               >
                 Export

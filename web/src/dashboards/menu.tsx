@@ -12,7 +12,7 @@ export function Menu({ name }: { name: string | null }) {
   const writable = useSignal(false);
   useEffect(() => {
     // Without them there is still all that the service has.
-    list(new URL('/', location.href)).then(
+    list(new URL(document.baseURI)).then(
       (found) => {
         entries.value = found.entries;
         writable.value = found.writable;
@@ -35,13 +35,13 @@ export function Menu({ name }: { name: string | null }) {
         onChange={({ currentTarget: { value } }) =>
           location.assign(
             value === ''
-              ? '/'
+              ? './'
               : value === NEW
-                ? `/d/${freeName(
+                ? `d/${freeName(
                     'dashboard',
                     entries.value.map((entry) => entry.name),
                   )}?edit`
-                : `/d/${encodeURIComponent(value)}`,
+                : `d/${encodeURIComponent(value)}`,
           )
         }
       >

@@ -21,6 +21,7 @@ interface Report {
       readonly cure: string;
       readonly default: string;
       readonly set: string;
+      readonly note: string;
       readonly source: string;
     }[];
   }[];
@@ -79,7 +80,7 @@ export function Doctor({ origin }: { origin: URL }) {
   return (
     <main class="doctor">
       <h1>
-        <a href="/">pushsvc</a> path doctor
+        <a href="./">pushsvc</a> path doctor
       </h1>
       <p>
         Finds what cuts, buffers or refuses streams between this browser and the service: proxies,
@@ -168,7 +169,8 @@ function Findings({ report }: { report: Report }) {
                   {setting.cure}: {setting.default}
                 </dt>
                 <dd>
-                  <code>{setting.set}</code> <a href={setting.source}>source</a>
+                  <code>{setting.set}</code> {setting.note && `(${setting.note}) `}
+                  <a href={setting.source}>source</a>
                 </dd>
               </div>
             ))}

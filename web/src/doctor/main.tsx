@@ -3,4 +3,4 @@ import './doctor.css';
 import { render } from 'preact';
 import { Doctor } from './doctor.tsx';
 
-render(<Doctor origin={new URL('/', location.href)} />, document.getElementById('page')!);
+render(<Doctor origin={new URL(document.baseURI)} />, document.getElementById('page')!);

@@ -34,7 +34,7 @@ export function Editor(props: EditorProps) {
   const { dashboard, name, loaded, source, writable, values, onDone } = props;
   // What is provisioned, or comes with the service, is saved under a name of its own.
   const owned = source === 'saved';
-  const session = useMemo(() => new Session(new URL('/', location.href), name, loaded, owned), []);
+  const session = useMemo(() => new Session(new URL(document.baseURI), name, loaded, owned), []);
   const { draft, opened, said, failure, saving } = session;
   const preview = useSignal<readonly Placed[] | null>(null);
   const panels = useComputed(() => preview.value ?? draft.current.value.panels);
@@ -47,7 +47,7 @@ export function Editor(props: EditorProps) {
   };
   const done = (): void => {
     if (loaded === null && session.etag.peek() === null) {
-      location.assign('/');
+      location.assign(document.baseURI);
     } else {
       onDone(session.name.peek());
     }
@@ -62,7 +62,7 @@ export function Editor(props: EditorProps) {
   };
   const keepAs = async (wanted: string): Promise<void> => {
     if (await session.keepAs(wanted)) {
-      history.replaceState(null, '', `/d/${wanted}?edit`);
+      history.replaceState(null, '', `d/${wanted}?edit`);
     }
   };
 
@@ -256,7 +256,7 @@ export function Editor(props: EditorProps) {
               () =>
                 void session.dispose().then((gone) => {
                   if (gone) {
-                    location.assign('/');
+                    location.assign(document.baseURI);
                   }
                 }),
             ],

@@ -29,7 +29,7 @@ export function remove(name: string, etag: string): Promise<Outcome> {
 
 async function ask(name: string, init: RequestInit): Promise<Outcome> {
   try {
-    const response = await fetch(`/v1/dashboards/${encodeURIComponent(name)}`, init);
+    const response = await fetch(`v1/dashboards/${encodeURIComponent(name)}`, init);
     if (response.ok) {
       return { type: 'saved', etag: response.headers.get('ETag') ?? '' };
     }

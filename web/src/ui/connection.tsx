@@ -34,7 +34,7 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
       )}
       {freshness === 'cut' && cutSince !== null && <span>{formatAge(Date.now() - cutSince)}</span>}
       {transport !== null && (freshness === 'live' || freshness === 'stale') && (
-        <a class="transport" href="/doctor" title="How the data comes; examine the path">
+        <a class="transport" href="doctor" title="How the data comes; examine the path">
           {TRANSPORTS[transport]}
         </a>
       )}
@@ -98,7 +98,7 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
             Try now
           </button>
         )}
-        <a href="/doctor">Examine the path</a>
+        <a href="doctor">Examine the path</a>
       </div>
     );
   }

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 /** Connected, and nobody publishes yet: how to be the first. */
 export function EmptyState() {
   const command = [
-    `curl ${location.origin}/v1/samples \\`,
+    `curl ${new URL('v1/samples', document.baseURI)} \\`,
     `  -H 'Content-Type: application/json' \\`,
     `  -d '{"name":"room_temperature","labels":{"room":"office"},"value":21.5,"unit":"celsius"}'`,
   ].join('\n');

@@ -18,7 +18,7 @@ export function Header({ dashboard, name }: { dashboard: Dashboard; name: string
     <header class="bar">
       <div class="identity">
         <h1>
-          <img src="/favicon.svg" alt="" width="24" height="24" />
+          <img src="favicon.svg" alt="" width="24" height="24" />
           pushsvc
         </h1>
         <Connection dashboard={dashboard} />
