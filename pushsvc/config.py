@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -130,7 +130,14 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     frame_ancestors: str = "none"
     """Who may embed the page: none, self, or origins, with commas."""
     trusted_proxies: str = ""
-    """Addresses and networks whose Forwarded and X-Forwarded-* are believed, with commas."""
+    """Addresses and networks whose forwarding headers are believed, with commas; unix for those
+    who come by a Unix socket."""
+    forwarded_header: str = "x-forwarded-for"
+    """What they write: x-forwarded-for (with -proto and -host), or forwarded; the other isn't
+    read."""
+    forwarded_depth: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
+    """Which address from the right is the client's: 2 behind Google's load balancers, which append
+    "client, balancer". 0: the first that isn't a trusted proxy's."""
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -139,6 +146,10 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     @property
     def embedders(self) -> tuple[str, ...]:
         return _names(self.frame_ancestors)
+
+    @property
+    def header(self) -> Literal["x-forwarded-for", "forwarded"]:
+        return "forwarded" if self.forwarded_header == "forwarded" else "x-forwarded-for"
 
     @property
     def proxies(self) -> tuple[str, ...]:
@@ -330,6 +341,8 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = value in ("debug", "info", "warning", "error")
     elif key == "log.format":
         usable = value in ("auto", "console", "json")
+    elif key == "web.forwarded_header":
+        usable = value in ("x-forwarded-for", "forwarded")
     elif usable and key == "server.base_path":
         usable = _BASE_PATH.fullmatch(value) is not None and "/." not in value
     elif usable and key == "ingest.statsd":
@@ -358,6 +371,10 @@ def _is_address(text: str) -> bool:
 
 
 def _expected(key: str) -> str:
+    if key == "web.forwarded_header":
+        return "x-forwarded-for or forwarded"
+    if key == "web.forwarded_depth":
+        return "a whole number from 0 to 32"
     if key == "server.base_path":
         return "a path such as /push, of letters, digits and ._~-, or empty"
     if key == "ingest.statsd":

@@ -25,8 +25,8 @@ from pushsvc.server import connection_of
 _log = structlog.get_logger("pushsvc.auth")
 
 NEEDS: Final = {
-    "livez": Need.NOTHING,
-    "readyz": Need.NOTHING,
+    "livez": Need.PROBE,
+    "readyz": Need.PROBE,
     "openapi": Need.NOTHING,
     "index": Need.NOTHING,  # the page, or the form to log in
     "asset": Need.NOTHING,
@@ -48,6 +48,8 @@ NEEDS: Final = {
     "subscribers": Need.OPERATOR,
 }
 """What routes need, by endpoint."""
+
+_MOST_TOLD: Final = 100
 
 
 def need_of(endpoint: str, method: str) -> Need:
@@ -84,6 +86,7 @@ def asking_of(asked: Request | Websocket) -> Asking:
 
 def install(app: QuartTrio, context: Context) -> None:
     access = context.access
+    teller = _Teller()
 
     @app.before_request
     async def guard() -> Response | None:
@@ -98,7 +101,7 @@ def install(app: QuartTrio, context: Context) -> None:
             granted = await access.admit(asking, need_of(request.endpoint, request.method))
         except Problem as problem:
             _keep(request)
-            _tell(problem, asking)
+            teller.tell(problem, asking)
             raise
         g.principal = granted.principal
         request.remote_addr = granted.client.address
@@ -111,7 +114,7 @@ def install(app: QuartTrio, context: Context) -> None:
             granted = await access.admit(asking, need_of(websocket.endpoint or "", "GET"))
         except Problem as problem:
             _keep(websocket)
-            _tell(problem, asking)
+            teller.tell(problem, asking)
             if not isinstance(problem, Unauthorized | Forbidden) or problem.code == "origin":
                 raise
             # A page is never shown the status of a handshake: say it on the open socket.
@@ -145,5 +148,16 @@ def _keep(asked: Request | Websocket) -> None:
         connection.keep()
 
 
-def _tell(problem: Problem, asking: Asking) -> None:
-    _log.debug("refused", code=problem.code, peer=asking.peer)
+class _Teller:
+    """Logs refusals; aloud and once those that a proxy's settings cause more often than attacks."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def tell(self, problem: Problem, asking: Asking) -> None:
+        wrong = problem.code in ("origin", "host") and "origin" in asking.headers
+        if wrong and problem.detail not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(problem.detail)
+            _log.warning("refused", code=problem.code, reason=problem.detail, peer=asking.peer)
+        else:
+            _log.debug("refused", code=problem.code, peer=asking.peer)

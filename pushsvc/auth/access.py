@@ -39,6 +39,7 @@ class Need(StrEnum):
     """What a request needs of who makes it."""
 
     NOTHING = "nothing"
+    PROBE = "probe"  # by whatever name: who asks knows an address, not what it is called
     TOKEN = "token"  # noqa: S105 - a token of any sort
     READ = "read"
     WRITE = "write"
@@ -133,7 +134,11 @@ class Access:
 
     def admit_nowait(self, asking: Asking, need: Need) -> Granted:
         """As `admit`; raises UnknownKey where new keys may help."""
-        client = self.client_of(asking)
+        client = self.proxies.client(asking.peer, asking.scheme, asking.headers)
+        if need is Need.PROBE:
+            return Granted(ANYONE if not self.controlled else _NOBODY, client)
+        if self._local_only:
+            self.origins.refuse_other_names(client, asking.headers)
         presented = None
         if self.controlled and need is not Need.NOTHING:
             presented = find(asking.headers, asking.tickets, self.cookie.name)
@@ -143,13 +148,6 @@ class Access:
         if need is Need.NOTHING:
             return Granted(ANYONE if not self.controlled else _NOBODY, client)
         return Granted(self._permit(self._identify(presented), need), client)
-
-    def client_of(self, asking: Asking) -> Client:
-        """Where a request is from. Raises Malformed and Misdirected."""
-        client = self.proxies.client(asking.peer, asking.scheme, asking.headers)
-        if self._local_only:
-            self.origins.refuse_other_names(client)
-        return client
 
     def _identify(self, presented: Presented | None) -> Principal:
         if not self.controlled:

@@ -51,7 +51,7 @@ def make_lock(settings: Settings) -> Lock:
     auth, web = settings.auth, settings.web
     try:
         origins = Origins(web.allowed_origins, web.embedders)
-        proxies = Proxies(web.proxies)
+        proxies = Proxies(web.proxies, header=web.header, depth=web.forwarded_depth)
     except ValueError as error:
         raise ConfigError(f"web: {error}") from None
     cookie = Cookie.under(settings.server.prefix)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from pushsvc.auth.proxies import Client, is_loopback
+from pushsvc.auth.proxies import UNIX, Client, is_loopback
 from pushsvc.core.series import shorten
 from pushsvc.errors import Forbidden, Misdirected
 
@@ -48,23 +48,25 @@ class Origins:
             if by_cookie or site not in ("none", "same-origin"):
                 raise Forbidden("origin", "what changes something by cookie has an Origin")
         elif origin.lower() != client.origin and origin.lower() not in self._allowed:
-            raise Forbidden(
-                "origin", f"{shorten(origin)} may not do this here: it isn't among web.origins"
-            )
+            raise Forbidden("origin", explain(origin.lower(), client, headers))
 
-    def refuse_other_names(self, client: Client) -> None:
+    def refuse_other_names(self, client: Client, headers: Mapping[str, str]) -> None:
         """Raise Misdirected for a name of someone else's that points here.
 
         A service without access control is kept to this machine, but a page of any site can have
         its own name lead to it (DNS rebinding) and then counts as of the same origin. Such a name
-        has a dot and isn't an address.
+        has a dot and isn't an address. Such a page may also write what a proxy writes, so that the
+        name it came by counts as well as the one that a proxy tells.
         """
-        host = urlsplit(f"//{client.host}").hostname or ""
-        ours = is_loopback(host) or _is_address(host) or host in self._hosts
-        if "." in host.rstrip(".") and not ours:
-            raise Misdirected(
-                "host", f"{shorten(host)} is no name of this service: name it in web.origins"
-            )
+        for told in (client.host, headers.get("host", "")):
+            host = _host_of(f"//{told}")
+            ours = is_loopback(host) or _is_address(host) or host in self._hosts
+            if "." in host.rstrip(".") and not ours:
+                raise Misdirected(
+                    "host",
+                    f"{shorten(host)} is no name of this service: say web.origins = "
+                    f'"{client.scheme}://{shorten(told)}" if it is',
+                )
 
     def needs_headers(self, headers: Mapping[str, str]) -> bool:
         """Whether the answer to this request gets CORS headers."""
@@ -103,6 +105,29 @@ class Origins:
         return headers
 
 
+def explain(origin: str, client: Client, headers: Mapping[str, str]) -> str:
+    """Why a page of this origin may do nothing here, and what to set if it is the service's own."""
+    page, peer = shorten(origin), client.peer or UNIX
+    what = f"a page of {page} may not do this to {shorten(client.origin)}"
+    host = client.host.lower()
+    theirs = urlsplit(origin).netloc if _ORIGIN.fullmatch(origin) else ""
+    trusting = f"name the proxy in web.trusted_proxies ({peer})"
+    told = _last(headers, "x-forwarded-host").lower() == theirs or (
+        f"host={theirs}" in headers.get("forwarded", "").lower().replace('"', "")
+    )
+    if theirs and not client.believed and told:
+        return f"{what}: if a proxy says so (X-Forwarded-Host), {trusting}"
+    if theirs == host and not client.believed:
+        return f"{what}: if a proxy ends TLS, have it send X-Forwarded-Proto, and {trusting}"
+    if theirs == host:
+        return f"{what}: have the proxy send X-Forwarded-Proto"
+    return (
+        f"{what}: if it is the service's own, have the proxy pass Host on (nginx: proxy_set_header "
+        "Host $http_host; Apache: ProxyPreserveHost On), or send X-Forwarded-Host and "
+        f"{trusting}; if it is another site's, name it in web.origins"
+    )
+
+
 ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
     # Not no-referrer: with that a browser says `Origin: null` of our own form, too.
@@ -117,6 +142,17 @@ def _check(text: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise ValueError(f"{text!r} is not an origin such as https://dash.example")
     return re.sub(r"^(https://.*):443$|^(http://.*):80$", r"\1\2", origin)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # brackets that hold no address
+        return url.removeprefix("//")
+
+
+def _last(headers: Mapping[str, str], name: str) -> str:
+    return headers.get(name, "").rpartition(",")[2].strip()
 
 
 def _is_address(host: str) -> bool:

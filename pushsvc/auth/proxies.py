@@ -1,9 +1,13 @@
 """Who is really there, behind proxies that are trusted to say so.
 
-`Forwarded` (RFC 7239) and `X-Forwarded-For`, `-Proto` and `-Host` are believed from the configured
-addresses and networks only: anyone can write them. The list of hops is read from its near end,
-and the first address that isn't a trusted proxy is the client; what stands beyond it was written
-by the client itself, or by whoever it trusts.
+Forwarding headers are believed from the configured addresses and networks only: anyone can write
+them. Of `X-Forwarded-For` (with `-Proto` and `-Host`) and `Forwarded` (RFC 7239) one is read, which
+the configuration names: a proxy that writes the one passes the other on as the client wrote it, so
+that it says nothing, and is no reason to refuse anybody.
+
+The list of hops is read from its near end. Either the first address that isn't a trusted proxy is
+the client, or the n-th, where a proxy is known to append so many. What stands beyond was written by
+the client itself, or by whoever it trusts.
 """
 
 from __future__ import annotations
@@ -11,16 +15,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
-
-from pushsvc.errors import Malformed
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+Header = Literal["x-forwarded-for", "forwarded"]
+
+UNIX: Final = "unix"
+"""Among the trusted: whoever comes by a Unix socket, and so has no address."""
 _MOST_HOPS: Final = 32
+"""Those nearest to us; whoever writes more hides behind the farthest of them."""
 _PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*+"|[^\s",;]*+)\s*')
 
 
@@ -32,6 +39,10 @@ class Client(msgspec.Struct, frozen=True):
     """`http` or `https`, as the client speaks it."""
     host: str
     """Host and port under which the client asked; empty if it didn't say."""
+    peer: str = ""
+    """Who is at the other end of the connection."""
+    believed: bool = False
+    """Whether what the peer says of others is believed."""
 
     @property
     def origin(self) -> str:
@@ -46,43 +57,51 @@ class _Hop(msgspec.Struct, frozen=True):
 
 
 class Proxies:
-    """The proxies that are trusted."""
+    """The proxies that are trusted, and how they say who the client is."""
 
-    def __init__(self, networks: Iterable[str]) -> None:
-        """Addresses and CIDR networks. Raises ValueError for what is neither."""
-        self._networks = tuple(ipaddress.ip_network(text, strict=False) for text in networks)
+    def __init__(
+        self, networks: Iterable[str], *, header: Header = "x-forwarded-for", depth: int = 0
+    ) -> None:
+        """Addresses and CIDR networks, and `unix`; `depth` is how many addresses the proxies append
+        where that is known, and 0 where they are told by their addresses. Raises ValueError for
+        what is no network."""
+        named = tuple(networks)
+        self._unix = UNIX in named
+        self._networks = tuple(
+            ipaddress.ip_network(text, strict=False) for text in named if text != UNIX
+        )
+        self._header = header
+        self._depth = depth
 
     def client(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Client:
         """Who is behind a request that came from `peer` over `scheme`.
 
-        `headers` have lower-case names, those that are repeated joined with commas. Raises
-        Malformed where a trusted proxy's headers can't be read or contradict each other.
+        `headers` have lower-case names, those that are repeated joined with commas. Where a trusted
+        proxy names nobody, or what can't be read, the nearest address that is known counts.
         """
         host = headers.get("host", "")
-        if not self._networks or not self.trusts(peer):
-            return Client(peer, scheme, host)
-        hop = self._nearest_untrusted(_forwarded(headers))
-        other = self._nearest_untrusted(_x_forwarded(headers))
-        if hop is not None and other is not None and _plain(hop.address) != _plain(other.address):
-            # A proxy sets one of them and may pass the other on as the client wrote it.
-            raise Malformed("forwarded", "Forwarded and X-Forwarded-For name different clients")
-        address = next((one.address for one in (hop, other) if one is not None), peer)
-        schemes = [one.scheme for one in (hop, other) if one is not None and one.scheme]
-        hosts = [one.host for one in (hop, other) if one is not None and one.host]
-        # A proxy may set these alone, without the addresses.
-        if not schemes and (last := _last(headers, "x-forwarded-proto")):
-            schemes = [last.lower()]
-        if not hosts and (last := _last(headers, "x-forwarded-host")):
-            hosts = [last]
-        told = schemes[0] if schemes else scheme
-        if told in ("ws", "wss"):
-            told = "http" + told[2:]
+        if not self.trusts(peer):
+            return Client(peer, scheme, host, peer)
+        if self._header == "forwarded":
+            hop = self._choose(_forwarded(headers))
+        else:
+            hop = self._choose(_x_forwarded(headers))
+        address = peer if hop is None or not hop.address else hop.address
+        told = "" if hop is None else hop.scheme
+        asked = "" if hop is None else hop.host
+        if self._header != "forwarded":
+            # A proxy may set these alone, without the addresses.
+            told = told or _last(headers, "x-forwarded-proto").lower()
+            asked = asked or _last(headers, "x-forwarded-host")
+        told = {"ws": "http", "wss": "https"}.get(told, told)
         if told not in ("http", "https"):
-            raise Malformed("forwarded", "the forwarded scheme is neither http nor https")
-        return Client(_plain(address), told, hosts[0] if hosts else host)
+            told = scheme
+        return Client(_plain(address), told, asked or host, peer, believed=True)
 
     def trusts(self, address: str) -> bool:
         """Whether what this peer says of others is believed."""
+        if not address:
+            return self._unix
         if not self._networks:
             return False
         try:
@@ -91,41 +110,46 @@ class Proxies:
             return False
         return any(parsed in network for network in self._networks)
 
-    def _nearest_untrusted(self, hops: Sequence[_Hop]) -> _Hop | None:
-        """Of hops in the order of the way, the last that isn't a trusted proxy; else the first."""
+    def _choose(self, hops: Sequence[_Hop]) -> _Hop | None:
+        """The client's, of hops in the order of the way; None where none of them is."""
+        if self._depth:
+            # With fewer, it did not come through all of those proxies.
+            hop = hops[-self._depth] if len(hops) >= self._depth else None
+            return hop if hop is None or _is_address(hop.address) else None
+        nearest = None
         for hop in reversed(hops):
-            try:
-                _parse(hop.address)
-            except ValueError:
+            if not _is_address(hop.address):
                 # `unknown`, or a name that hides an address: the way can't be followed further.
-                raise Malformed("forwarded", "a forwarded address can't be read") from None
+                # The scheme and the host are of the one who wrote that.
+                return msgspec.structs.replace(
+                    hop, address="" if nearest is None else nearest.address
+                )
+            nearest = hop
             if not self.trusts(hop.address):
                 return hop
-        return hops[0] if hops else None
+        return nearest
 
 
 def _forwarded(headers: Mapping[str, str]) -> list[_Hop]:
+    """A hop for each element; one that can't be read has no address, and hides those beyond."""
     hops = []
     for element in _split(headers.get("forwarded", ""), ","):
         pairs: dict[str, str] = {}
         for text in _split(element, ";"):
             pair = _PAIR.fullmatch(text)
             if pair is None:
-                raise Malformed("forwarded", "the Forwarded header can't be read")
+                pairs = {}
+                break
             pairs[pair[1].lower()] = re.sub(r"\\(.)", r"\1", pair[2].strip('"'))
-        if "for" in pairs:
-            hops.append(
-                _Hop(
-                    _strip_port(pairs["for"]), pairs.get("proto", "").lower(), pairs.get("host", "")
-                )
-            )
-    return _bounded(hops)
+        address = _strip_port(pairs.get("for", ""))
+        hops.append(_Hop(address, pairs.get("proto", "").lower(), pairs.get("host", "")))
+    return hops[-_MOST_HOPS:]
 
 
 def _x_forwarded(headers: Mapping[str, str]) -> list[_Hop]:
-    addresses = _list(headers, "x-forwarded-for")
-    schemes = _list(headers, "x-forwarded-proto")
-    hosts = _list(headers, "x-forwarded-host")
+    addresses = _list(headers, "x-forwarded-for")[-_MOST_HOPS:]
+    schemes = _list(headers, "x-forwarded-proto")[-_MOST_HOPS:]
+    hosts = _list(headers, "x-forwarded-host")[-_MOST_HOPS:]
     # With one value for each hop they belong together; else only the nearest is known.
     if len(schemes) != len(addresses):
         schemes = schemes[-1:] * len(addresses)
@@ -133,18 +157,10 @@ def _x_forwarded(headers: Mapping[str, str]) -> list[_Hop]:
         hosts = hosts[-1:] * len(addresses)
     schemes = schemes or [""] * len(addresses)
     hosts = hosts or [""] * len(addresses)
-    return _bounded(
-        [
-            _Hop(_strip_port(address), scheme.lower(), host)
-            for address, scheme, host in zip(addresses, schemes, hosts, strict=True)
-        ]
-    )
-
-
-def _bounded(hops: list[_Hop]) -> list[_Hop]:
-    if len(hops) > _MOST_HOPS:
-        raise Malformed("forwarded", f"more than {_MOST_HOPS} forwarding hops")
-    return hops
+    return [
+        _Hop(_strip_port(address), scheme.lower(), host)
+        for address, scheme, host in zip(addresses, schemes, hosts, strict=True)
+    ]
 
 
 def _list(headers: Mapping[str, str], name: str) -> list[str]:
@@ -174,6 +190,14 @@ def _parse(address: str) -> _Address:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped
     return parsed
+
+
+def _is_address(text: str) -> bool:
+    try:
+        _parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(address: str) -> str:

@@ -27,7 +27,7 @@ async def test_limits_are_of_the_client_and_not_of_the_proxy(detached: bool) -> 
         assert await streams_of(served, {"X-Forwarded-For": "192.0.2.1"}) == 503
         async with (
             served.documents("text/event-stream", headers={"X-Forwarded-For": "192.0.2.1"}) as one,
-            served.documents("text/event-stream", headers={"Forwarded": "for=192.0.2.2"}) as two,
+            served.documents("text/event-stream", headers={"X-Forwarded-For": "192.0.2.2"}) as two,
             served.documents("text/event-stream", headers={"X-Forwarded-For": "192.0.2.3"}) as six,
         ):
             for documents in (one, two, six):
