@@ -109,7 +109,7 @@ class Pipeline:
         hub is behind or the service is stopping.
         """
         submission = _Submission(batch, refused, tell)
-        if not batch.rows and not batch.ended:
+        if not batch.rows:
             nothing = Applied(0, self.hub.cursor, 0)
             submission.settle(nothing)
             await trio.lowlevel.checkpoint()
@@ -169,12 +169,14 @@ class Pipeline:
 
     async def _apply(self, submission: _Submission) -> Applied:
         batch = submission.batch
-        if submission.refused is None:
+        if batch.silent:
+            pass  # the hub's own, and judged when it is applied
+        elif submission.refused is None:
             self.hub.check(batch)
         else:
             batch, refused = self.hub.sift(batch)
             submission.refused += refused
-            if not batch.rows and not batch.ended:
+            if not batch.rows:
                 return Applied(0, self.hub.cursor, 0)
         samples = 0
         applied = None
@@ -210,13 +212,21 @@ class Pipeline:
     ) -> None:
         """Let time pass, once a second: retention, expiry, and clients that make no progress.
 
+        Series that go are appended to the log like samples, so that their going has a seq.
+
         While more samples are held than may be, sweeps come faster.
         """
         task_status.started()
         while True:
             await trio.sleep(1.0)
             for _ in range(_SWEEPS):
-                if not self.hub.sweep(trio.current_time()):
+                behind = self.hub.sweep(trio.current_time())
+                if (batch := self.hub.departures()) is not None:
+                    try:
+                        await self._send.send(_Submission(batch, None, None))
+                    except (trio.ClosedResourceError, trio.BrokenResourceError):
+                        break  # the service is stopping
+                if not behind:
                     break
                 await trio.sleep(1.0 / _SWEEPS)
             self.hurry()
@@ -254,8 +264,8 @@ def _pieces(batch: Batch) -> Iterator[Batch]:
         if start < count:
             piece.append(rows if start == 0 else _part(rows, start, count))
             room -= count - start
-    if piece or batch.ended:
-        yield Batch(piece, batch.ended)
+    if piece:
+        yield Batch(piece)
 
 
 def _part(rows: Rows, start: int, stop: int) -> Rows:
@@ -266,4 +276,6 @@ def _part(rows: Rows, start: int, stop: int) -> Rows:
         rows.kind,
         rows.unit,
         rows.help,
+        rows.given,
+        None if rows.starts is None else rows.starts[start:stop],
     )

@@ -56,8 +56,15 @@ async def test_a_staleness_marker_ends_the_series_for_those_who_watch() -> None:
         points = await next_of(documents, "points")
         marker = body.replace(b"\x00\x00\x00\x00\x00\x00\xf0?", stale)
         await served.http.post("/api/v1/write", content=snappy(marker), headers=HEADERS)
-        assert (await next_of(documents, "gone"))["refs"] == [points["series"][0]["ref"]]
-        assert (await served.http.get("/v1/series")).json() == {"series": []}
+        ref = points["series"][0]["ref"]
+        assert (await next_of(documents, "points"))["ended"] == [[ref, NOW]]
+        [series] = (await served.http.get("/v1/series")).json()["series"]
+        assert (series["ref"], series["value"], series["ended"]) == (ref, 1.0, NOW)
+        body = remote_write_1({"a": [(2.0, NOW + 5)]})
+        await served.http.post("/api/v1/write", content=snappy(body), headers=HEADERS)
+        assert (await next_of(documents, "points"))["points"] == [[ref, NOW + 5, 2.0]]
+        [series] = (await served.http.get("/v1/history")).json()["series"]
+        assert (series["points"], series["ended"]) == ([[NOW + 5, 2.0]], [NOW])
 
 
 async def test_part_of_a_request_may_be_refused() -> None:

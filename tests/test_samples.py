@@ -56,7 +56,7 @@ async def test_one_sample_a_batch_and_lines() -> None:
         assert {(s["name"], s["kind"], s["value"]) for s in series} == {
             ("up", "gauge", 3.0),
             ("up", "gauge", 0.5),
-            ("mode", "state", None),
+            ("mode", "state", "idle"),
             ("ok", "state", True),
         }
 

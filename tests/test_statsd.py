@@ -37,7 +37,8 @@ class Listening:
 
     def value(self, series: str) -> Any:
         found = self.service.hub.catalog.get(series)
-        return None if found is None else found.history.latest()[1]
+        newest = None if found is None else found.history.latest()
+        return None if newest is None else newest[1]
 
     def close(self) -> None:
         self._client.close()
@@ -91,7 +92,9 @@ async def test_what_was_gathered_is_flushed_at_the_end() -> None:
             nursery.cancel_scope.cancel()
         found = service.hub.catalog.get("hits")
         assert found is not None
-        assert found.history.latest()[1] == 5.0
+        newest = found.history.latest()
+        assert newest is not None
+        assert newest[1] == 5.0
 
 
 async def test_while_the_hub_is_behind_the_interval_gets_longer() -> None:

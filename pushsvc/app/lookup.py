@@ -15,6 +15,7 @@ from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
 from pushsvc.core.catalog import Series
 from pushsvc.core.cursor import Cursor
+from pushsvc.core.history import is_ending
 from pushsvc.core.series import Value
 from pushsvc.core.thin import thin
 from pushsvc.core.wire import describe
@@ -45,9 +46,9 @@ def install(app: QuartTrio, context: Context) -> None:
                 await trio.lowlevel.checkpoint()
             document = describe(one)
             document.setdefault("help", "")
-            document["time"], document["value"] = (
-                one.history.latest() if len(one.history) else (None, None)
-            )
+            document["time"], document["value"] = one.history.latest() or (None, None)
+            if (ended := one.history.ended) is not None:
+                document["ended"] = ended
             described.append(document)
         return await _encoded({"series": described})
 
@@ -68,7 +69,8 @@ def install(app: QuartTrio, context: Context) -> None:
         for one in found:
             past = one.history
             start = past.first if after is None else one.window_start(after)
-            columns.append((describe(one), *past.rows(start, past.total)))
+            curve = past.curve(start, past.total, adds=one.kind == "delta")
+            columns.append((describe(one), *curve))
             count = past.total - start
             total += count if points is None else min(count, int(points))
         if total > _MOST_POINTS:
@@ -96,7 +98,14 @@ def _history(
         if after is not None and not stateful and any(time < after for time in times):
             kept = [pair for pair in zip(times, values, strict=True) if pair[0] >= after]
             times, values = [time for time, _ in kept], [value for _, value in kept]
+        endings = [time for time, value in zip(times, values, strict=True) if is_ending(value)]
+        if endings:
+            pairs = zip(times, values, strict=True)
+            kept = [pair for pair in pairs if not is_ending(pair[1])]
+            times, values = [time for time, _ in kept], [value for _, value in kept]
         described["points"] = thin(times, values, len(times) if points is None else points)
+        if endings:
+            described["ended"] = endings
         answer.append(described)
     return msgspec.json.encode({"id": str(cursor), "series": answer})
 

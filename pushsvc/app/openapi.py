@@ -23,8 +23,8 @@ _KIND = {"enum": ["gauge", "counter", "delta", "state"]}
 _MERGE = {"enum": ["all", "last", "envelope"]}
 _CURSOR = {
     "type": "string",
-    "description": "EPOCH.SEQ; opaque: keep the last one received and give it back.",
-    "pattern": "^[A-Za-z0-9_-]{1,64}\\.[0-9]{1,18}$",
+    "description": "Opaque: keep the last one received and give it back.",
+    "pattern": "^[A-Za-z0-9_~-]{1,128}\\.[0-9]{1,18}$",
 }
 
 
@@ -235,6 +235,7 @@ _SCHEMAS: dict[str, Any] = {
             _object(
                 {
                     "type": {"const": "hello"},
+                    "id": _CURSOR,
                     "epoch": {"type": "string"},
                     "session": {"type": "string"},
                     "heartbeat": {"type": "number"},
@@ -252,6 +253,17 @@ _SCHEMAS: dict[str, Any] = {
                         "description": "When the server made it; only of what is live.",
                     },
                     "points": _array(_ref("Point")),
+                    "ended": {
+                        "type": "array",
+                        "items": {
+                            "type": "array",
+                            "prefixItems": [{"type": "integer"}, {"type": "integer"}],
+                            "minItems": 2,
+                            "maxItems": 2,
+                        },
+                        "description": "Pairs of ref and time (Unix milliseconds): from there on "
+                        "the series has no value, until its next point by time.",
+                    },
                 },
                 ["type", "points"],
             ),
@@ -570,6 +582,11 @@ _PATHS: dict[str, Any] = {
                                             {
                                                 "time": {"type": ["integer", "null"]},
                                                 "value": _VALUE,
+                                                "ended": {
+                                                    "type": "integer",
+                                                    "description": "Since when it has no value, "
+                                                    "if it has ended.",
+                                                },
                                             },
                                             ["time", "value"],
                                         ),
@@ -579,7 +596,7 @@ _PATHS: dict[str, Any] = {
                         },
                         ["series"],
                     ),
-                    "Each with its newest sample.",
+                    "Each with its newest sample by time.",
                 ),
                 "400": _problem("A parameter can't be read."),
             },
@@ -607,7 +624,15 @@ _PATHS: dict[str, Any] = {
                                     "allOf": [
                                         _ref("Series"),
                                         _object(
-                                            {"points": _array(_ref("Past"))},
+                                            {
+                                                "points": _array(_ref("Past")),
+                                                "ended": {
+                                                    "type": "array",
+                                                    "items": {"type": "integer"},
+                                                    "description": "Times at which it ended: the "
+                                                    "line breaks there.",
+                                                },
+                                            },
                                             ["points"],
                                         ),
                                     ]

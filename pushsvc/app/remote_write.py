@@ -91,7 +91,7 @@ def _answer(context: Context, version: int, decoded: Decoded, refused: list[Refu
     if version == 2:
         # Staleness markers and numbers that nobody can draw were dealt with: that is written too.
         response.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(
-            decoded.samples + decoded.passed_over + decoded.markers
+            decoded.samples + decoded.passed_over
         )
         response.headers["X-Prometheus-Remote-Write-Histograms-Written"] = "0"
         response.headers["X-Prometheus-Remote-Write-Exemplars-Written"] = "0"

@@ -247,7 +247,7 @@ def withhold(principal: Principal, batch: Batch) -> tuple[Batch, list[Refused]]:
             kept.append(rows)
         else:
             refused.append(Refused(rows, _outside([rows.identity.text])))
-    return Batch(kept, [identity for identity in batch.ended if admits(identity)]), refused
+    return Batch(kept), refused
 
 
 def refuse_outside(principal: Principal, batch: Batch) -> None:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pushsvc.client import Gap, Gone, Points, Sample, Stream
+from pushsvc.client import Ended, Gap, Gone, Points, Sample, Series, Stream
 from pushsvc.units import format_value
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -25,11 +25,20 @@ class _Row:
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
         self.past: deque[float] = deque(maxlen=_SPARK)
+        self.ended: int | None = None
+        """When it ended, if nothing newer has come since."""
 
     def add(self, sample: Sample) -> None:
-        self.sample = sample
         if isinstance(sample.value, float):
             self.past.append(sample.value)
+        if sample.time >= self.sample.time:
+            self.sample = sample
+        if self.ended is not None and sample.time > self.ended:
+            self.ended = None
+
+    def end(self, time: int) -> None:
+        if time >= self.sample.time:
+            self.ended = time
 
     def spark(self) -> str:
         if not self.past:
@@ -37,6 +46,10 @@ class _Row:
         low, high = min(self.past), max(self.past)
         scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
         return "".join(_BARS[round((value - low) * scale)] for value in self.past)
+
+
+def _key(series: Series) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return series.name, tuple(sorted(series.labels.items()))
 
 
 class _Board:
@@ -50,14 +63,17 @@ class _Board:
     def take(self, event: object) -> None:
         if isinstance(event, Points):
             for sample in event.samples:
-                key = sample.series.name, tuple(sorted(sample.series.labels.items()))
-                self._rows.setdefault(key, _Row(sample)).add(sample)
+                self._rows.setdefault(_key(sample.series), _Row(sample)).add(sample)
+        elif isinstance(event, Ended):
+            for ending in event.endings:
+                if (row := self._rows.get(_key(ending.series))) is not None:
+                    row.end(ending.time)
         elif isinstance(event, Gap):
             self._lost += event.lost or 0
             self._unknown = self._unknown or event.lost is None
         elif isinstance(event, Gone):
             for series in event.series:
-                self._rows.pop((series.name, tuple(sorted(series.labels.items()))), None)
+                self._rows.pop(_key(series), None)
 
     def render(self, stream: Stream, url: str, height: int) -> Group:
         table = Table(box=None, pad_edge=False, expand=True, header_style="dim")
@@ -77,7 +93,9 @@ class _Board:
             stale = "yellow" if age > 10 else ""
             table.add_row(
                 text,
-                Text(format_value(row.sample.value, row.sample.series.unit), style="bold"),
+                Text("ended", style="dim")
+                if row.ended is not None
+                else Text(format_value(row.sample.value, row.sample.series.unit), style="bold"),
                 Text(row.spark(), style="cyan"),
                 Text(f"{age:.1f}s" if age < 100 else f"{age / 60:.0f}m", style=stale),
             )

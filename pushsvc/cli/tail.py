@@ -10,7 +10,7 @@ import msgspec
 
 from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
-from pushsvc.client import ClientError, Gap, Points, Sample, Stream, connect
+from pushsvc.client import ClientError, Ended, Gap, Points, Sample, Stream, connect
 from pushsvc.errors import Problem
 
 
@@ -94,6 +94,11 @@ async def _lines(stream: Stream) -> None:
         if isinstance(event, Points):
             for sample in event.samples:
                 sys.stdout.buffer.write(encode(_line(sample)) + b"\n")
+            sys.stdout.buffer.flush()
+        elif isinstance(event, Ended):
+            for ending in event.endings:
+                line = _line(Sample(ending.series, ending.time, None))
+                sys.stdout.buffer.write(encode(line) + b"\n")
             sys.stdout.buffer.flush()
         elif isinstance(event, Gap):
             lost = "an unknown number of" if event.lost is None else event.lost

@@ -51,7 +51,21 @@ class Gone(msgspec.Struct, frozen=True):
     series: list[Series]
 
 
-Event = Points | Gap | Gone
+class Ending(msgspec.Struct, frozen=True):
+    """A series has no value from this time on (Unix milliseconds), until its next sample."""
+
+    series: Series
+    time: int
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """These lines break. The series are still there, and go on when they have a sample again."""
+
+    endings: list[Ending]
+    cursor: str | None
+
+
+Event = Points | Gap | Gone | Ended
 
 
 class Document(msgspec.Struct):
@@ -65,6 +79,7 @@ class Document(msgspec.Struct):
     granted: dict[str, Any] = {}
     series: list[Series] = []
     points: list[list[Any]] = []
+    ended: list[tuple[int, int]] = []
     lost: int | None = None
     refs: list[int] = []
     retry: float | None = None

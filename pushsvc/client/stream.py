@@ -24,7 +24,18 @@ from pushsvc.client.dial import (
     handshake,
 )
 from pushsvc.client.errors import Busy, Refused, Unreachable
-from pushsvc.client.events import Document, Event, Gap, Gone, Points, Sample, Series, decode
+from pushsvc.client.events import (
+    Document,
+    Ended,
+    Ending,
+    Event,
+    Gap,
+    Gone,
+    Points,
+    Sample,
+    Series,
+    decode,
+)
 
 _CONNECT_TIMEOUT = 10.0
 _SILENT_HEARTBEATS = 2.5
@@ -241,6 +252,9 @@ class Stream:
         self.statistics.samples += len(samples)
         if samples:
             self._events.append(Points(samples, document.id))
+        if document.ended:
+            endings = [Ending(self._series[ref], time) for ref, time in document.ended]
+            self._events.append(Ended(endings, document.id))
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from typing import TYPE_CHECKING
 
 from pushsvc.core.history import History
@@ -14,12 +15,27 @@ if TYPE_CHECKING:
     from pushsvc.core.view import View
 
 
+_CLAIMS = 8
+"""Claims of one kind, at the most, that a claim of another has to outweigh."""
+_DISPUTE = 1.0
+"""Seconds between two claims to the contrary that both count."""
+
+
 class Series:
-    """One series: what it is called, what its values mean, its past, and the views that show it."""
+    """One series: what it is called, what its values mean, its past, and the views that show it.
+
+    The kind of numbers is what its producers say it is. It is a guess (`gauge`) until one says
+    something, and the next one may still take that back. From then on who says otherwise is
+    refused, but weighs against it, once a second: as many as spoke for the old kind, eight at the
+    most, and the kind changes with the next. So a stray sample can't keep out those that a series
+    belongs to. (It is the majority vote of Boyer and Moore, "MJRTY", 1981.) Numbers never become
+    states, nor states numbers.
+    """
 
     __slots__ = (
-        "declared",
+        "claims",
         "described_seq",
+        "disputed_at",
         "help",
         "history",
         "identity",
@@ -33,11 +49,12 @@ class Series:
     def __init__(self, ref: int, rows: Rows, seq: int, history_limit: int) -> None:
         self.ref = ref
         self.identity: Identity = rows.identity
-        self.stateful = rows.stateful
+        self.stateful = rows.stateful is True
         """Whether its values are those of a state rather than numbers; that never changes."""
-        self.declared = rows.kind is not None
-        """Whether a producer named the kind; a kind that was guessed may still be corrected."""
+        self.claims = -1 if rows.kind is None else 1
+        """By how many batches more it was said to be of this kind than not; -1 for a guess."""
         self.kind: Kind = rows.kind or ("state" if self.stateful else "gauge")
+        self.disputed_at = -_DISPUTE
         self.unit = rows.unit or ""
         self.help = rows.help or ""
         self.described_seq = seq
@@ -45,31 +62,54 @@ class Series:
         self.history = History(history_limit, stateful=self.stateful)
         self.views: list[View] = []
 
-    def conflict(self, rows: Rows) -> str | None:
-        """Why `rows` can't belong to this series; None when they can."""
-        if (rows.kind is None or rows.kind == self.kind) and rows.stateful is self.stateful:
-            return None
-        if rows.stateful is not self.stateful:
-            got = "a state (string, bool or null)" if rows.stateful else "a number"
+    def conflict(self, rows: Rows, now: float = inf) -> str | None:
+        """Why `rows` can't belong to this series; None when they can. `now` is as for `dispute`."""
+        if (rows.kind is None or rows.kind == self.kind) and (
+            type(rows.values[0]) is float and not self.stateful
+        ):
+            return None  # as a rule
+        stateful = rows.stateful
+        if stateful is not self.stateful and stateful is not None:
+            got = "a state (a string or boolean)" if stateful else "a number"
             return f"{self.identity.text} is a {self.kind}, the sample's value is {got}"
-        if rows.kind is not None and rows.kind != self.kind and self.declared:
+        if rows.kind is None or rows.kind == self.kind:
+            return None
+        if (rows.kind == "state") is not self.stateful or self.stateful:
             return f"{self.identity.text} is a {self.kind}, the sample says {rows.kind}"
-        return None
+        if self.claims <= 0 and now - self.disputed_at >= _DISPUTE:
+            return None
+        return (
+            f"{self.identity.text} is a {self.kind}, the sample says {rows.kind}; if that is what "
+            f"it is, say so for {max(self.claims, 1)} more seconds and the kind changes"
+        )
 
-    def append(self, seq: int, rows: Rows) -> None:
-        """Take in the rows of batch `seq`, and what they say of kind, unit and help."""
-        self.history.extend(seq, rows.times, rows.values)
-        if rows.kind is not None and not self.declared:
-            self.declared = True
-            if rows.kind != self.kind:
-                self.kind = rows.kind
-                self.described_seq = seq
+    def append(self, seq: int, rows: Rows) -> int:
+        """Take in the rows of batch `seq`, and what they say of kind, unit and help; tells how many
+        rows are new."""
+        if rows.kind is not None:
+            self._claim(seq, rows.kind)
         if rows.unit is not None and rows.unit != self.unit:
             self.unit = rows.unit
             self.described_seq = seq
         if rows.help is not None and rows.help != self.help:
             self.help = rows.help
             self.described_seq = seq
+        return self.history.extend(seq, rows.times, rows.values, rows.given, rows.starts)
+
+    def _claim(self, seq: int, kind: Kind) -> None:
+        if kind == self.kind:
+            self.claims = min(max(self.claims, 0) + 1, _CLAIMS)
+        else:
+            self.kind = kind
+            self.claims = 0 if self.claims < 0 else 1
+            self.described_seq = seq
+
+    def dispute(self, now: float) -> None:
+        """Take note that a batch was refused for the kind that it says. Many at once, as the lines
+        of one upload, count as one."""
+        if now - self.disputed_at >= _DISPUTE:
+            self.disputed_at = now
+            self.claims = max(self.claims - 1, 0)
 
     def window_start(self, time: int) -> int:
         """Ordinal of the first sample that shows what the series was from `time` (ms) on.

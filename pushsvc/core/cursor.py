@@ -1,7 +1,10 @@
-"""A cursor says how far a client has got: `EPOCH.SEQ`, opaque to clients.
+"""A cursor says how far a client has got: opaque to clients, `EPOCH.SEQ` as a rule.
 
 The epoch names one run of the hub's sequence. A cursor of another epoch says nothing about this
 one: its holder gets a gap of unknown size and goes on from there.
+
+While a client is still owed history from before its seq, of series that it came to watch later, its
+cursor is `EPOCH~DEBT-PLACE.SEQ`: which debt that is, and up to which seq of the past it was paid.
 """
 
 from __future__ import annotations
@@ -13,15 +16,26 @@ import msgspec
 from pushsvc.core.series import shorten
 from pushsvc.errors import Malformed
 
-_CURSOR = re.compile(r"([A-Za-z0-9_-]{1,64})\.(0|[1-9][0-9]{0,17})", re.ASCII)
+_CURSOR = re.compile(
+    r"([A-Za-z0-9_-]{1,64})"
+    r"(?:~(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17}))?"
+    r"\.(0|[1-9][0-9]{0,17})",
+    re.ASCII,
+)
 
 
 class Cursor(msgspec.Struct, frozen=True):
     epoch: str
     seq: int
+    """The batch up to which everything was given, but for what the debt is of."""
+    debt: int | None = None
+    """The number of the debt, where there is one."""
+    place: int = 0
+    """The batch up to which the debt was paid."""
 
     def __str__(self) -> str:
-        return f"{self.epoch}.{self.seq}"
+        owed = "" if self.debt is None else f"~{self.debt}-{self.place}"
+        return f"{self.epoch}{owed}.{self.seq}"
 
 
 def parse_cursor(text: str) -> Cursor:
@@ -31,4 +45,7 @@ def parse_cursor(text: str) -> Cursor:
         raise Malformed(
             "cursor", f"{shorten(text)} is not a cursor: give back the last id that was received"
         )
-    return Cursor(match[1], int(match[2]))
+    epoch, debt, place, seq = match.groups()
+    if debt is None:
+        return Cursor(epoch, int(seq))
+    return Cursor(epoch, int(seq), int(debt), int(place))

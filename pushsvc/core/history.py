@@ -1,16 +1,24 @@
-"""The past of one series: a ring in three columns (seq, time, value).
+"""The past of one series: a ring in columns (seq, time, value).
 
-Rows are addressed by *ordinal*: the n-th sample the series ever had, counted from 0, so that a
-place in the past stays valid while older rows are evicted. The seqs of evicted rows are kept for
-as many rows again: that is what lets a gap say exactly how many samples it stands for.
+Rows are addressed by *ordinal*: the n-th row the series ever had, counted from 0, so that a place
+in the past stays valid while older rows are evicted. The seqs of evicted rows are kept for as many
+rows again: that is what lets a gap say exactly how many samples it stands for.
+
+A row is a sample or an *ending*: from its time on there is no value, until a later one. Among
+numbers an ending is a NaN, which no sample can be; among states it is None.
+
+A time that the producer gave is a key: a sample that is held already, with that time and that
+value, is not stored again. Times that were stamped on arrival are nobody's key. Which of the two a
+time is stands in the lowest bit of its seq.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise, repeat
+from math import nan
 
 from pushsvc.core.series import Value
 
@@ -18,68 +26,192 @@ _SLACK = 64
 """Dead rows are cut off when they are a quarter of the column, but never for fewer than these:
 moving the column for each eviction would make an append cost as much as the ring is long."""
 
+_COMPARED = 64
+"""Rows of equal time that a sample is compared with, the newest ones: a flood of corrections of one
+time must not make each of them dearer."""
+
+_UNSAID = -(1 << 62)
+
 
 class History:
-    """Past samples of one series, bounded to `limit` rows; the oldest make room for new ones."""
+    """Past rows of one series, bounded to `limit`; the oldest to arrive make room for new ones."""
 
     __slots__ = (
         "_base",
         "_known",
+        "_late",
         "_limit",
-        "_newest",
-        "_ordered",
+        "_newest_time",
+        "_peaks",
+        "_plain",
         "_seqs",
+        "_starts",
+        "_ties",
         "_times",
+        "_top",
         "_values",
+        "endings",
         "first",
         "total",
     )
 
     def __init__(self, limit: int, *, stateful: bool = False) -> None:
         self._limit = limit
-        self._seqs = array("q")
+        self._seqs = array("q")  # twice the seq, and 1 more where the time was given
         self._times = array("q")
         self._values: array[float] | list[Value] = [] if stateful else array("d")
+        self._starts: array[int] | None = None  # of deltas that have one; else _UNSAID
         self._known = 0  # ordinal of _seqs[0]
         self._base = 0  # ordinal of _times[0] and _values[0]
-        self._ordered = True  # whether times never went back: late samples are kept as they came
-        self._newest = -(1 << 62)  # the newest time, for as long as they are ordered
+        self._newest_time = _UNSAID
+        self._plain = True  # times never went back, and there are no starts
+        # Once times have gone back: the newest time so far for each row, and, by time, those rows
+        # that were not the first to reach it.
+        self._peaks: array[int] | None = None
+        self._late: dict[int, list[int]] = {}
+        self._top = -1  # ordinal of the newest row by time, while there are peaks
+        self._ties = False  # whether there may be corrections: given times that come twice
+        self.endings = 0
+        """How many endings there ever were."""
         self.first = 0
         """Ordinal of the oldest row that is held."""
         self.total = 0
-        """Ordinal that the next row will get: how many samples there ever were."""
+        """Ordinal that the next row will get: how many rows there ever were."""
 
     def __len__(self) -> int:
         return self.total - self.first
 
-    @property
-    def last_seq(self) -> int:
-        """The seq of the newest sample, -1 before the first."""
-        return self._seqs[-1] if self._seqs else -1
+    # -- rows come ---------------------------------------------------------------------------------
 
-    def extend(self, seq: int, times: Sequence[int], values: Sequence[Value]) -> None:
-        """Append the samples of batch `seq`, which is not lower than any before it."""
+    def extend(
+        self,
+        seq: int,
+        times: Sequence[int],
+        values: Sequence[Value],
+        given: bool = False,
+        starts: Sequence[int] | None = None,
+    ) -> int:
+        """Append the rows of batch `seq`, which is not lower than any before it, and tell how many
+        there were: those that are held already, by given time and value, are not.
+
+        A value of None is an ending. `starts` are those of deltas.
+        """
         count = len(times)
         if count == 1:
             # Most batches bring one sample a series: this is the hot path of ingest.
-            time = times[0]
-            self._seqs.append(seq)
-            self._times.append(time)
-            self._values.append(values[0])  # type: ignore[arg-type]
-            if time < self._newest:
-                self._ordered = False
-            else:
-                self._newest = time
+            time, value = times[0], values[0]
+            if time > self._newest_time and self._plain and starts is None and value is not None:
+                self._newest_time = time
+                self._seqs.append(seq + seq + given)
+                self._times.append(time)
+                self._values.append(value)  # type: ignore[arg-type]
+                self.total += 1
+            elif not self._insert(
+                seq, time, value, given, _UNSAID if starts is None else starts[0]
+            ):
+                return 0
+        elif starts is None and self._follows(times, given):
+            self._append(seq, times, values, given)
         else:
-            self._seqs.extend(repeat(seq, count))
-            self._times.extend(times)
-            self._values.extend(values)  # type: ignore[arg-type]
-            if self._ordered:
-                self._ordered = times[0] >= self._newest and _never_falls(times)
-                self._newest = max(self._newest, times[-1])
-        self.total += count
+            count = sum(
+                map(
+                    self._insert,
+                    repeat(seq),
+                    times,
+                    values,
+                    repeat(given),
+                    repeat(_UNSAID) if starts is None else starts,
+                )
+            )
         if self.total - self.first > self._limit:
             self._evict(self.total - self._limit)
+        return count
+
+    def _follows(self, times: Sequence[int], given: bool) -> bool:
+        """Whether these times are later than all before, so that none of them can be held."""
+        if not self._plain:
+            return False
+        if given:
+            return times[0] > self._newest_time and all(a < b for a, b in pairwise(times))
+        return times[0] >= self._newest_time and all(a <= b for a, b in pairwise(times))
+
+    def _append(self, seq: int, times: Sequence[int], values: Sequence[Value], given: bool) -> None:
+        count = len(times)
+        held = len(self._values)
+        if isinstance(self._values, list):
+            self._values.extend(values)
+            self.endings += values.count(None)
+        else:
+            try:
+                self._values.extend(values)  # type: ignore[arg-type]
+            except TypeError:  # an ending among them
+                del self._values[held:]
+                self._values.extend([nan if value is None else value for value in values])  # type: ignore[misc]
+                self.endings += values.count(None)
+        self._seqs.extend(repeat(seq + seq + given, count))
+        self._times.extend(times)
+        self._newest_time = times[-1]
+        self.total += count
+
+    def _insert(self, seq: int, time: int, value: Value, given: bool, start: int) -> bool:
+        """Append one row that may be late, a repetition, a correction, or an ending."""
+        if time <= self._newest_time and given:
+            held = list(self._at(time))
+            if any(self._same(ordinal, value, start) for ordinal in held):
+                return False
+            self._ties = self._ties or bool(held)
+        if start != _UNSAID and self._starts is None:
+            self._starts = array("q", repeat(_UNSAID, len(self._times)))
+            self._plain = False
+        if time < self._newest_time and self._peaks is None:
+            self._peaks = array("q", self._times)
+            self._top = self.total - 1
+            self._plain = False
+        if self._peaks is not None:
+            if time <= self._newest_time:
+                self._late.setdefault(time, []).append(self.total)
+            if time >= self._newest_time:
+                self._top = self.total
+            self._peaks.append(max(time, self._newest_time))
+        if self._starts is not None:
+            self._starts.append(start)
+        self._newest_time = max(time, self._newest_time)
+        self._seqs.append(seq + seq + given)
+        self._times.append(time)
+        if value is None:
+            self.endings += 1
+            value = None if isinstance(self._values, list) else nan
+        self._values.append(value)  # type: ignore[arg-type]
+        self.total += 1
+        return True
+
+    def _at(self, time: int) -> Iterator[int]:
+        """Ordinals of the held rows that have this time as a key, the newest of them."""
+        late = self._late.get(time, [])[-_COMPARED:]
+        column = self._times if self._peaks is None else self._peaks
+        stop = bisect_right(column, time, lo=self.first - self._base)
+        if self._peaks is not None:
+            # The first to reach it; whoever came with it before anything was late stands beside.
+            begin = bisect_left(column, time, lo=self.first - self._base)
+            stop = begin
+            while stop < len(column) and self._times[stop] == time and stop - begin < _COMPARED:
+                stop += 1
+        else:
+            begin = max(bisect_left(column, time, lo=self.first - self._base), stop - _COMPARED)
+        for ordinal in {*range(self._base + begin, self._base + stop), *late}:
+            if ordinal >= self.first and self._seqs[ordinal - self._known] & 1:
+                yield ordinal
+
+    def _same(self, ordinal: int, value: Value, start: int) -> bool:
+        index = ordinal - self._base
+        if self._starts is not None and self._starts[index] != start:
+            return False
+        held = self._values[index]
+        if is_ending(held) or value is None:
+            return is_ending(held) and value is None
+        return held == value and type(held) is type(value)
+
+    # -- rows go -----------------------------------------------------------------------------------
 
     def bound(self, limit: int) -> None:
         """Hold no more than so many rows from now on."""
@@ -89,21 +221,64 @@ class History:
 
     def evict_through(self, seq: int) -> None:
         """Drop the rows of batches up to and including `seq`."""
-        if len(self) and self._seqs[self.first - self._known] <= seq:
+        if len(self) and self._seqs[self.first - self._known] >> 1 <= seq:
             self._evict(self.after(seq))
 
-    def clear(self) -> None:
-        """Drop all rows; what was lost can still be counted."""
+    def retire(self, known: int) -> None:
+        """Drop all rows for good; what was lost of the last `known` can still be counted."""
         self._evict(self.total)
+        forgotten = len(self._seqs) - known
+        if forgotten > 0:
+            del self._seqs[:forgotten]
+            self._known += forgotten
+        self._seqs = self._seqs[:]  # gives back the room for more
+
+    def _evict(self, first: int) -> None:
+        self.first = first
+        dead = first - self._base
+        if (dead > _SLACK and dead * 4 > len(self._times)) or first == self.total:
+            del self._times[:dead]
+            del self._values[:dead]
+            if self._starts is not None:
+                del self._starts[:dead]
+            if self._peaks is not None:
+                self._forget_late(dead)
+            self._base = first
+        forgotten = first - self._limit - self._known
+        if forgotten > _SLACK and forgotten * 4 > len(self._seqs):
+            del self._seqs[:forgotten]
+            self._known += forgotten
+
+    def _forget_late(self, dead: int) -> None:
+        """What is said of rows that were late goes with them; without any it is as it was."""
+        assert self._peaks is not None
+        del self._peaks[:dead]
+        kept: dict[int, list[int]] = {}
+        for time, ordinals in self._late.items():
+            held = [ordinal for ordinal in ordinals if ordinal >= self.first]
+            if held:
+                kept[time] = held
+        self._late = kept
+        if self._peaks == self._times:
+            self._peaks, self._late = None, {}
+            self._plain = self._starts is None
+
+    # -- places in the past ------------------------------------------------------------------------
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the row that arrived last, -1 before the first."""
+        return self._seqs[-1] >> 1 if self._seqs else -1
 
     def after(self, seq: int) -> int:
         """Ordinal of the oldest held row of a batch later than `seq`; `total` if there is none."""
-        return self._known + bisect_right(self._seqs, seq, lo=self.first - self._known)
+        low = self.first - self._known
+        return self._known + bisect_right(self._seqs, seq + seq + 1, lo=low)
 
     def since(self, time: int) -> int:
         """Ordinal of the first held row, in order of arrival, not older than `time` (ms)."""
         low = self.first - self._base
-        if self._ordered:
+        if self._peaks is None:
             return self._base + bisect_left(self._times, time, lo=low)
         for index in range(low, len(self._times)):
             if self._times[index] >= time:
@@ -115,42 +290,98 @@ class History:
 
         `total` if there is none; None if that part of the past is no longer known.
         """
-        if self._known and self._seqs[0] > seq:
+        if self._known and self._seqs[0] >> 1 > seq:
             return None
-        return self._known + bisect_right(self._seqs, seq)
+        return self._known + bisect_right(self._seqs, seq + seq + 1)
 
     def seq_at(self, ordinal: int) -> int:
-        """The seq of a held row."""
-        return self._seqs[ordinal - self._known]
+        """The seq of a row whose seq is still known."""
+        return self._seqs[ordinal - self._known] >> 1
 
     @property
     def known(self) -> int:
         """Ordinal of the oldest row, held or evicted, whose seq is still known."""
         return self._known
 
+    # -- what it was -------------------------------------------------------------------------------
+
     def rows(self, start: int, stop: int) -> tuple[Sequence[int], Sequence[Value]]:
-        """Times and values of the held rows with ordinals from `start` up to `stop`."""
+        """Times and values of the held rows with ordinals from `start` up to `stop`, as they
+        arrived. An ending is NaN or None: see `is_ending`."""
         low, high = start - self._base, stop - self._base
         return self._times[low:high], self._values[low:high]
 
-    def latest(self) -> tuple[int, Value]:
-        """Time and value of the newest row. Raises IndexError when nothing is held."""
-        if not len(self):
-            raise IndexError("no samples are held")
-        return self._times[-1], self._values[-1]
+    def newest(self, stop: int | None = None) -> int | None:
+        """Ordinal of the held sample with the newest time, of equal ones the last to arrive; None
+        if there is none. `stop` leaves out the rows from that ordinal on."""
+        end = self.total if stop is None else stop
+        if self._peaks is None:
+            for ordinal in range(end - 1, self.first - 1, -1):
+                if not is_ending(self._values[ordinal - self._base]):
+                    return ordinal
+            return None
+        if self.first <= self._top < end and not is_ending(self._values[self._top - self._base]):
+            return self._top
+        samples = [
+            ordinal
+            for ordinal in range(self.first, end)
+            if not is_ending(self._values[ordinal - self._base])
+        ]
+        return max(samples, key=self._order, default=None)
 
-    def _evict(self, first: int) -> None:
-        self.first = first
-        dead = first - self._base
-        if (dead > _SLACK and dead * 4 > len(self._times)) or first == self.total:
-            del self._times[:dead]
-            del self._values[:dead]
-            self._base = first
-        forgotten = first - self._limit - self._known
-        if forgotten > _SLACK and forgotten * 4 > len(self._seqs):
-            del self._seqs[:forgotten]
-            self._known += forgotten
+    def _order(self, ordinal: int) -> tuple[int, int]:
+        return self._times[ordinal - self._base], ordinal
+
+    @property
+    def ended(self) -> int | None:
+        """The time at which the series ended, if nothing newer has come since."""
+        if not self.endings or not len(self):
+            return None
+        top = self.total - 1
+        if self._peaks is not None:
+            top = self._top
+            if top < self.first:
+                top = max(range(self.first, self.total), key=self._order)
+        index = top - self._base
+        return self._times[index] if is_ending(self._values[index]) else None
+
+    def latest(self) -> tuple[int, Value] | None:
+        """Time and value of the newest sample by time; None when none is held."""
+        newest = self.newest()
+        return None if newest is None else self.sample(newest)
+
+    def sample(self, ordinal: int) -> tuple[int, Value]:
+        """Time and value of a held row."""
+        return self._times[ordinal - self._base], self._values[ordinal - self._base]
+
+    def curve(
+        self, start: int, stop: int, *, adds: bool = False
+    ) -> tuple[Sequence[int], Sequence[Value]]:
+        """Times and values of the held rows from `start` up to `stop` as a curve: in the order of
+        time, and of rows with equal given times the last to arrive, which corrects the others.
+
+        `adds` is for deltas: rows of equal time are both to be counted, unless they have the same
+        start.
+        """
+        times, values = self.rows(start, stop)
+        if self._peaks is None and not self._ties:
+            return times, values
+        low = start - self._known
+        kept: dict[object, int] = {}
+        for index, time in enumerate(times):
+            key: object = index
+            if self._seqs[low + index] & 1:
+                begin = None if self._starts is None else self._starts[start - self._base + index]
+                if not adds:
+                    key = (time,)
+                elif begin is not None and begin != _UNSAID:
+                    key = (time, begin)
+                kept.pop(key, None)  # so that the correction stands in its own place of arrival
+            kept[key] = index
+        order = sorted(kept.values(), key=times.__getitem__)
+        return [times[index] for index in order], [values[index] for index in order]
 
 
-def _never_falls(times: Sequence[int]) -> bool:
-    return all(a <= b for a, b in pairwise(times))
+def is_ending(value: Value) -> bool:
+    """Whether a value as a history has it is no value but an ending."""
+    return value is None or value != value

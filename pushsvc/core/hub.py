@@ -16,13 +16,14 @@ from pushsvc.core.arrivals import Arrivals
 from pushsvc.core.budget import Budget
 from pushsvc.core.catalog import Catalog, Series
 from pushsvc.core.cursor import Cursor
+from pushsvc.core.debt import Debts
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.replay import Describe, Replay
 from pushsvc.core.schedule import Schedule
 from pushsvc.core.selector import Selector
-from pushsvc.core.series import Batch, Rows, shorten
+from pushsvc.core.series import Batch, Rows, Silence, shorten
 from pushsvc.core.subscriber import Carrier, Subscriber
-from pushsvc.core.view import View, Wish
+from pushsvc.core.view import DEPARTURES, View, Wish
 from pushsvc.core.wire import Frame
 from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
 
@@ -31,6 +32,9 @@ _LINGER = 60.0
 
 _SWEEP = 5_000
 """Series looked at in one sweep, so that a sweep never holds up a tick."""
+
+_COUNTABLE = 64
+"""Rows of a series that is gone of which a gap can still say how many somebody lacks."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -87,9 +91,13 @@ class Hub:
         self._arrivals = Arrivals()
         self._to_sweep: list[Series] = []
         self._budget = Budget(retention.total_samples, retention.samples)
-        self._departed: deque[tuple[int, int, Series]] = deque(maxlen=10_000)
-        self._departures = 0
+        self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
         self._forgotten = -1
+        self._debts = Debts()
+        self._silent: list[Silence] = []
+        self._now = 0.0  # as the caller said last
+        self._ended: dict[int, Series] = {}
+        """By ref, the series that have ended and not returned, in the order in which they did."""
 
     @property
     def cursor(self) -> Cursor:
@@ -100,20 +108,27 @@ class Hub:
 
     def check(self, batch: Batch) -> None:
         """Raise Rejected if any of the batch can't be applied; nothing is changed."""
-        new = 0
+        new: set[str] = set()
         for rows in batch.rows:
             series = self.catalog.get(rows.identity.text)
-            if series is None:
-                new += 1
-            elif (conflict := series.conflict(rows)) is not None:
-                raise Rejected("kind", conflict, series=rows.identity.text)
-        if new and len(self.catalog) + new > self._limits.series:
+            if series is not None:
+                if (conflict := series.conflict(rows, self._now)) is not None:
+                    series.dispute(self._now)
+                    raise Rejected("kind", conflict, series=rows.identity.text)
+            elif rows.stateful is not None:
+                new.add(rows.identity.text)
+        if new and len(new) > self._room:
             raise Rejected(
                 "series_limit",
-                f"{new} new series would make {len(self.catalog) + new}, the limit is "
+                f"{len(new)} new series would make {len(self.catalog) + len(new)}, the limit is "
                 f"{self._limits.series} (limits.series)",
                 limit="series",
             )
+
+    @property
+    def _room(self) -> int:
+        """How many series can be taken in: those that have ended give way to living ones."""
+        return self._limits.series - len(self.catalog) + len(self._ended)
 
     def sift(self, batch: Batch) -> tuple[Batch, list[Refused]]:
         """The rows of a batch that can be applied, and those that can't; nothing is changed.
@@ -122,25 +137,30 @@ class Hub:
         """
         good: list[Rows] = []
         refused: list[Refused] = []
-        room = self._limits.series - len(self.catalog)
+        new: set[str] = set()
+        room = self._room
         for rows in batch.rows:
             text = rows.identity.text
             series = self.catalog.get(text)
+            conflict = None
             if series is not None:
-                conflict, code = series.conflict(rows), "kind"
-            elif room > 0:
-                conflict, room = None, room - 1
-            else:
-                conflict, code = (
-                    f"{text} would be a new series, and there are {self._limits.series} "
-                    "(limits.series)",
-                    "series_limit",
-                )
+                conflict, code = series.conflict(rows, self._now), "kind"
+                if conflict is not None:
+                    series.dispute(self._now)
+            elif text not in new and rows.stateful is not None:
+                if len(new) < room:
+                    new.add(text)
+                else:
+                    conflict, code = (
+                        f"{text} would be a new series, and there are {self._limits.series} "
+                        "(limits.series)",
+                        "series_limit",
+                    )
             if conflict is None:
                 good.append(rows)
             else:
                 refused.append(Refused(rows, Rejected(code, conflict, series=text)))
-        return Batch(good, batch.ended), refused
+        return Batch(good), refused
 
     def apply(
         self,
@@ -158,45 +178,68 @@ class Hub:
         gathers the views over the pieces of one batch, so that watchers are those of the whole.
         """
         self.seq = seq
+        self._now = now
         self._arrivals.mark(now, self.seq)
         touched = {} if touched is None else touched
         samples = 0
         for rows in batch.rows:
             series = self.catalog.get(rows.identity.text)
+            count = len(rows.times)
+            said = rows.kind is not None or rows.unit is not None or rows.help is not None
             if series is None:
-                if len(self.catalog) >= self._limits.series:
-                    self.counts["samples_conflicting"] += len(rows.times)
+                if rows.stateful is None:
+                    samples += count  # what nobody has heard of has ended already
+                    continue
+                if self._room < 1:
+                    self.counts["samples_conflicting"] += count
                     continue
                 series = self._create(rows, seq)
-            elif not checked and series.conflict(rows) is not None:
-                self.counts["samples_conflicting"] += len(rows.times)
+                said = False  # what else the rows say was taken in with them
+            elif not checked and series.conflict(rows, self._now) is not None:
+                self.counts["samples_conflicting"] += count
                 continue
-            if rows.kind is None and rows.unit is None and rows.help is None:
-                series.history.extend(seq, rows.times, rows.values)
+            history = series.history
+            if not said:
+                new = history.extend(seq, rows.times, rows.values, rows.given, rows.starts)
             else:
-                series.append(seq, rows)
-            samples += len(rows.times)
+                new = series.append(seq, rows)
+            samples += count
+            if new != count:
+                self.counts["samples_repeated"] += count - new
+            if history.endings:
+                self._note_ending(series)
+            fresh = new or series.described_seq == seq
             for view in series.views:
-                view.dirty[series.ref] = series
-                touched[view] = None
-        for identity in batch.ended:
-            ended = self.catalog.get(identity.text)
-            if ended is not None:
-                self._expire(ended)
+                touched[view] = None  # whose watchers the producer is told of, be it new or not
+                if fresh:
+                    view.dirty[series.ref] = series
+        for silence in batch.silent:
+            silent = self.catalog.get(silence.identity.text)
+            if silent is not None and silent.history.last_seq == silence.last_seq:
+                self._dismiss(silent)
         watchers = 0
         for view in touched:
             watchers += len(view.subscribers)
-            self._schedule.plan_tick(view)
+            if view.pending:
+                self._schedule.plan_tick(view)
         self.counts["samples"] += samples
-        self.counts["batches"] += 1
+        self.counts["batches"] += not batch.silent
         self._budget.arrive(samples)
         return Applied(samples, self.cursor, watchers)
 
     def _create(self, rows: Rows, seq: int) -> Series:
+        if len(self.catalog) >= self._limits.series:
+            self._dismiss(next(iter(self._ended.values())))
         series = self.catalog.add(rows, seq, self._budget.share)
         for view in self.views.values():
             view.admit(series)
         return series
+
+    def _note_ending(self, series: Series) -> None:
+        if series.history.ended is None:
+            self._ended.pop(series.ref, None)
+        else:
+            self._ended.setdefault(series.ref, series)
 
     # -- dashboards come and go ------------------------------------------------------------------
 
@@ -297,6 +340,7 @@ class Hub:
             view,
             opening,
             replay_points=self._pacing.replay_points,
+            describe=describe,
             hello=self._hello(session, wish) if greet else None,
             transport=transport,
             address=address,
@@ -320,25 +364,39 @@ class Hub:
         if subscriber is None:
             raise Unknown("session", "no stream has this session (any more)")
         old, view = subscriber.view, self._view(wish, now)
-        starts = self._starts(view, window, time_ms)
-        lowest = subscriber.cursor
-        for ref, series in view.members.items():
-            if ref in old.members:
-                rank = series.history.rank(subscriber.cursor)
-                starts[ref] = series.history.known if rank is None else rank
-            elif starts[ref] < series.history.total:
-                lowest = min(lowest, series.history.seq_at(starts[ref]) - 1)
-        replay = Replay(
-            view,
-            since=lowest,
-            describe="all",
-            starts=starts,
-            departed_after=view.departures,
-            floor=subscriber.cursor - 1,
+        seq = subscriber.position()[0]
+        # What is new to the client is given as of the view's last tick, or as of its own cursor.
+        settled = max(seq, view.seq)
+        fresh = self._starts(view, window, time_ms, settled)
+        starts: dict[int, int] = {}
+        unknown = owing = False
+        departed = [one for _, one in view.departed_since(seq)]
+        for series in [*view.members.values(), *departed]:
+            ref, history = series.ref, series.history
+            rank = history.rank(seq)
+            if ref in old.members or (
+                ref not in view.members and old.wish.matches(series.identity)
+            ):
+                start = subscriber.lacks(series)
+                if start is None:
+                    if rank is None:
+                        continue  # the replay finds that out, and says it
+                    unknown, start = True, history.known
+            elif ref in view.members:
+                start = fresh[ref]
+            else:
+                start = history.rank(settled) or history.total
+            if start != rank:
+                starts[ref] = start
+                owing = owing or (rank is not None and start < rank)
+        debt = self._debts.incur(starts, unknown=unknown) if owing else None
+        replay = Replay(view, since=seq, describe="all", starts=starts, debt=debt)
+        hello = self._hello(
+            session, wish, None if debt is None else Cursor(self.epoch, max(seq, 0), debt.number)
         )
         self._detach(subscriber, now)
         self._attach(subscriber, view, now)
-        subscriber.move(view, replay, self._hello(session, wish))
+        subscriber.move(view, replay, hello)
         subscriber.carrier.wake()
 
     def unsubscribe(self, subscriber: Subscriber, *, now: float) -> None:
@@ -372,7 +430,7 @@ class Hub:
         if not view.subscribers:
             view.idle_since = now
 
-    def _hello(self, session: str, wish: Wish) -> Frame:
+    def _hello(self, session: str, wish: Wish, cursor: Cursor | None = None) -> Frame:
         return wire.hello(
             self.epoch,
             session,
@@ -380,6 +438,7 @@ class Hub:
             max_hz=wish.max_hz,
             merge=wish.merge,
             select=[selector.text for selector in wish.selectors],
+            cursor=cursor,
         )
 
     def _view(self, wish: Wish, now: float) -> View:
@@ -401,26 +460,34 @@ class Hub:
                 seq=self.seq,
                 now=now,
                 members=self.catalog.select(wish.selectors, wish.allowed),
-                departed=[entry for entry in self._departed if wish.matches(entry[2].identity)],
-                departures=self._departures,
+                departed=[entry for entry in self._departed if wish.matches(entry[1].identity)],
                 forgotten=self._forgotten,
                 ring_frames=self._pacing.ring_frames,
             )
             self.views[wish.key] = view
-        elif not view.dirty:
+        elif not view.pending:
             view.seq = self.seq
         return view
 
     def _replay(self, view: View, start: Start, describe: Describe, time_ms: int) -> Replay:
         since = start.since
         if since is not None and since.epoch == self.epoch:
-            return Replay(view, since=since.seq, describe=describe)
-        starts = self._starts(view, start.window, time_ms)
+            debt = None if since.debt is None else self._debts.get(since.debt)
+            return Replay(
+                view,
+                since=since.seq,
+                describe=describe,
+                debt=debt,
+                place=since.place,
+                unknown=since.debt is not None and debt is None,
+            )
+        # As of the last tick: so they see what those see who are there already.
+        starts = self._starts(view, start.window, time_ms, view.seq)
         lowest = min(
             (
-                view.members[ref].history.seq_at(ordinal)
+                history.seq_at(ordinal)
                 for ref, ordinal in starts.items()
-                if ordinal < view.members[ref].history.total
+                if ordinal < (history := view.members[ref].history).total
             ),
             default=view.seq + 1,
         )
@@ -429,20 +496,24 @@ class Hub:
             since=min(lowest - 1, view.seq),
             describe=describe,
             starts=starts,
-            departed_after=view.departures,
-            foreign=since is not None,
+            told=view.seq,
+            unknown=since is not None,
         )
 
     @staticmethod
-    def _starts(view: View, window: float | None, time_ms: int) -> dict[int, int]:
-        """For each series the ordinal of its newest sample, or of the first in the window."""
+    def _starts(view: View, window: float | None, time_ms: int, through: int) -> dict[int, int]:
+        """For each series the ordinal of its newest sample as of batch `through`, or of the first
+        one in the window."""
         starts = {}
         for ref, series in view.members.items():
             history = series.history
-            newest = max(history.total - 1, history.first)
+            end = history.total if history.last_seq <= through else history.after(through)
+            start = history.newest(end)
+            if start is None:
+                start = max(history.first, end - 1)
             if window is not None:
-                newest = min(newest, series.window_start(time_ms - round(window * 1000)))
-            starts[ref] = newest
+                start = min(start, series.window_start(time_ms - round(window * 1000)))
+            starts[ref] = start
         return starts
 
     # -- time passes -----------------------------------------------------------------------------
@@ -482,11 +553,14 @@ class Hub:
         return fresh
 
     def sweep(self, now: float) -> bool:
-        """Drop samples that are too old or too many, silent series, and views nobody wants.
+        """Drop samples that are too old or too many, and views nobody wants; find silent series,
+        for `departures`.
 
         Looks at some thousand series a call: call it about once a second, or sooner where it
         tells that it is behind.
         """
+        self._now = now
+        self._silent.clear()
         # The newest batch has to grow old as well, even if nothing comes after it.
         self._arrivals.mark(now, self.seq)
         horizon = self._arrivals.before(now - self._retention.seconds)
@@ -500,20 +574,29 @@ class Hub:
             self._budget.note(len(series.history))
             series.history.bound(self._budget.share)
             if series.history.last_seq <= silent:
-                self._expire(series)
+                self._silent.append(Silence(series.identity, series.history.last_seq))
         del self._to_sweep[-_SWEEP:]
         self._close_idle(now, linger=_LINGER)
         return self._budget.overdrawn
 
-    def _expire(self, series: Series) -> None:
+    def departures(self) -> Batch | None:
+        """The batch by which those go that a sweep found silent, if any. It is to be appended to
+        the log and applied like others."""
+        if not self._silent:
+            return None
+        batch, self._silent = Batch([], self._silent), []
+        return batch
+
+    def _dismiss(self, series: Series) -> None:
+        """Let a series go with the batch that is being applied."""
         self.catalog.remove(series)
-        series.history.clear()
-        self._departures += 1
+        self._ended.pop(series.ref, None)
+        series.history.retire(_COUNTABLE)
         if len(self._departed) == self._departed.maxlen:
-            self._forgotten = self._departed[0][1]
-        self._departed.append((self._departures, self.seq, series))
+            self._forgotten = self._departed[0][0]
+        self._departed.append((self.seq, series))
         for view in series.views:
-            view.dismiss(series, self._departures, self.seq)
+            view.dismiss(series, self.seq)
             self._schedule.plan_tick(view)
         series.views.clear()
         self.counts["series_gone"] += 1

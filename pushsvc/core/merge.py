@@ -1,14 +1,15 @@
 """What a view does with several samples of one series that fall within one tick.
 
 Merging knows what a metric's kind means, and is never silent: a point that stands for more than
-one sample is `(ref, time, last, min, max, count)`, any other is `(ref, time, value)`. The newest
-is that which arrived last.
+one sample is `(ref, time, last, min, max, count)`, any other is `(ref, time, value)`. Samples are
+merged in the order in which they arrived, and only as long as their times don't go back.
 
 ======== ===================================== ============================================
 kind     `last`                                `envelope`
 ======== ===================================== ============================================
 gauge    the newest, min and max null          the newest with the min and max of all
-counter  the newest, min and max null          the same: it is cumulative, nothing is lost
+counter  the newest, min and max null          the same: it is cumulative, nothing is lost, since
+                                               a reset is never merged away
 delta    the sum, min and max null             the sum, with the min and max of its parts
 state    a run of equal values becomes one     the same: no change is lost
 ======== ===================================== ============================================
@@ -16,8 +17,8 @@ state    a run of equal values becomes one     the same: no change is lost
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, repeat
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import chain, islice, pairwise, repeat
 from math import isfinite
 from operator import sub
 from typing import Literal, TypeAlias
@@ -29,9 +30,16 @@ Point: TypeAlias = tuple[int, int, Value] | tuple[int, int, Value, Value, Value,
 
 
 def points(
-    ref: int, kind: Kind, merge: Merge, span_ms: int, times: Sequence[int], values: Sequence[Value]
+    ref: int,
+    kind: Kind,
+    merge: Merge,
+    span_ms: int,
+    times: Sequence[int],
+    values: Sequence[Value],
+    before: Value = None,
 ) -> Iterable[Point]:
-    """The points that stand for these samples, in order.
+    """The points that stand for these samples, in order; `before` is the value before the first, if
+    it is known.
 
     Samples are merged as long as their times lie within `span_ms` of the first one's, so that a
     replay of an hour comes as fine as the live view would have shown it, not as one point.
@@ -42,7 +50,8 @@ def points(
         return _runs(ref, times, values)
     if min(map(sub, islice(times, 1, None), times), default=span_ms) >= span_ms:
         return zip(repeat(ref), times, values)  # the usual history: nothing is so close
-    return _spans(ref, kind, merge, span_ms, times, values)
+    resets = _resets(values, before) if kind == "counter" else frozenset()
+    return _spans(ref, kind, merge, span_ms, times, values, resets)
 
 
 def _runs(ref: int, times: Sequence[int], values: Sequence[Value]) -> Iterator[Point]:
@@ -59,27 +68,51 @@ def _runs(ref: int, times: Sequence[int], values: Sequence[Value]) -> Iterator[P
             start = index
 
 
+def _resets(values: Sequence[Value], before: Value) -> Set[int]:
+    """Where a counter began anew. Such a sample stands alone, as does what came before it: merged
+    with either, the increase could no longer be told."""
+    return {
+        index
+        for index, (a, b) in enumerate(pairwise(chain((before,), values)))
+        if a is not None and b < a  # type: ignore[operator]
+    }
+
+
 def _spans(
-    ref: int, kind: Kind, merge: Merge, span_ms: int, times: Sequence[int], values: Sequence[Value]
+    ref: int,
+    kind: Kind,
+    merge: Merge,
+    span_ms: int,
+    times: Sequence[int],
+    values: Sequence[Value],
+    resets: Set[int],
 ) -> Iterator[Point]:
     start = 0
     for index in range(1, len(times) + 1):
-        if index == len(times) or not 0 <= times[index] - times[start] < span_ms:
-            part = values[start:index]
-            time = times[index - 1]
-            if len(part) == 1:
-                yield ref, time, part[0]
-            else:
-                last = part[-1]
-                if kind == "delta":
-                    last = sum(part)  # type: ignore[arg-type]
-                    if not isfinite(last):
-                        # JSON has no infinity, and the parts are worth more than one anyway.
-                        yield from zip(repeat(ref), times[start:index], part, strict=False)
-                        start = index
-                        continue
-                low, high = None, None
-                if merge == "envelope" and kind != "counter":
-                    low, high = min(part), max(part)  # type: ignore[type-var]
-                yield ref, time, last, low, high, len(part)
+        if (
+            index == len(times)
+            or times[index] < times[index - 1]
+            or times[index] - times[start] >= span_ms
+            or index in resets
+            or index - 1 in resets
+        ):
+            yield from _merged(ref, kind, merge, times[start:index], values[start:index])
             start = index
+
+
+def _merged(
+    ref: int, kind: Kind, merge: Merge, times: Sequence[int], part: Sequence[Value]
+) -> Iterable[Point]:
+    """One point for samples of one span, or all of them where their sum can't be said."""
+    last = part[-1]
+    if len(part) == 1:
+        return ((ref, times[0], last),)
+    if kind == "delta":
+        last = sum(part)  # type: ignore[arg-type]
+        if not isfinite(last):
+            # JSON has no infinity, and the parts are worth more than one anyway.
+            return zip(repeat(ref), times, part)
+    low, high = None, None
+    if merge == "envelope" and kind != "counter":
+        low, high = min(part), max(part)  # type: ignore[type-var]
+    return ((ref, times[-1], last, low, high, len(part)),)

@@ -3,20 +3,26 @@
 First paint, reconnecting, changing transport, a reader that fell behind, a long poll and the tick
 of a view are all a `Replay`, given out in slices that end between batches, so that the cursor of
 every frame tells the truth: who has it has everything before it, and nothing after.
+
+A replay first pays the debt, if there is one: rows from before its cursor. Meanwhile the cursor
+stays where it is, and says how much of the debt was paid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pushsvc.core import wire
 from pushsvc.core.cursor import Cursor
+from pushsvc.core.debt import Debt
+from pushsvc.core.history import is_ending
 from pushsvc.core.merge import Point, points
-from pushsvc.core.wire import Frame
+from pushsvc.core.wire import Ended, Frame
 
 if TYPE_CHECKING:
     from pushsvc.core.catalog import Series
+    from pushsvc.core.series import Value
     from pushsvc.core.view import View
 
 Describe: TypeAlias = Literal["all", "used", "changed"]
@@ -26,6 +32,9 @@ used: those that its points are of (a long poll). changed: those that are new or
 
 _DESCRIBED = 2_000
 """Series described in one frame; more come in several."""
+
+_News: TypeAlias = "list[tuple[Series, int]]"
+"""Series with rows that the client lacks, and the ordinal of the first of them."""
 
 
 class Replay:
@@ -38,102 +47,143 @@ class Replay:
         since: int,
         describe: Describe,
         starts: Mapping[int, int] | None = None,
+        debt: Debt | None = None,
+        place: int = 0,
         only: Iterable[Series] | None = None,
-        departed_after: int | None = None,
-        foreign: bool = False,
-        floor: int = -1,
+        told: int | None = None,
+        unknown: bool = False,
         time: int | None = None,
     ) -> None:
-        """`since` is the seq that the client has; `starts` maps refs to ordinals before which
-        nothing is wanted; `only` are the series that may have news (all of the view's if not
-        said); `departed_after` is the number of the last departure that the client knows of (if
-        not said, it may have missed all since `since`); with `foreign` the client's cursor was of
-        another epoch. Frames up to seq `floor` carry no cursor: it would take the client back.
-        Points are given `time` (Unix milliseconds), if they are of now.
+        """`since` is the seq that the client has. `starts` maps refs to ordinals before which
+        nothing is wanted; a `debt`, paid up to the batch `place`, says the same, and what is to be
+        given from before the cursor. `only` are the series that may have news (all of the view's if
+        not said). `told` is the seq up to which the client needs no word of departures, if that
+        isn't `since`. With `unknown` it lacks more than can be counted: its cursor is of another
+        epoch, say. Points are given `time` (Unix milliseconds), if they are of now.
         """
         self.cursor = since
-        """Seq up to which everything has been given out."""
+        """Seq up to which everything has been given out, but for the debt."""
+        self.debt = debt
+        """What has yet to be paid."""
+        self.place = place
+        """Seq up to which it was."""
+        self.starts: Mapping[int, int] = debt.starts if debt is not None else starts or {}
+        """Ordinals before which nothing is wanted, by ref."""
+        self.describe: Describe = describe
         self._view = view
-        self._describe: Describe = describe
-        self._starts = starts or {}
         self._only = only
-        self._floor = floor
         self._time = time
         self._fresh = True
-        self._described: set[int] = set()  # by "used"
-        self._described_through = -1  # by "all"
-        self._departed_after = (
-            view.departed_before(since) if departed_after is None else departed_after
-        )
-        self._unknown = foreign or (departed_after is None and view.forgotten > since)
+        self._known = since  # descriptions of up to this batch are known
+        self._described: dict[int, int] = {}  # those given since, by ref: of which batch
+        self._settled = since if told is None else max(told, since)
+        self._told = self._settled
+        self._unknown = unknown or (debt is not None and debt.unknown)
+        if view.forgotten > self._settled:
+            self._unknown = True
+
+    @property
+    def shared(self) -> bool:
+        """Whether others with the same cursor would be given the very same next."""
+        plain = self.debt is None and not self.starts and not self._unknown
+        return plain and self.describe != "all" and not self._described
+
+    def done(self, through: int) -> bool:
+        """Whether all of the batches up to `through` was given out, and nothing beyond."""
+        return self.debt is None and self.cursor == through
+
+    def skip(self, through: int) -> None:
+        """Take what comes up to `through` as given: a slice that is shared had it."""
+        self._fresh = False
+        self.cursor = self._told = through
 
     def slice(self, through: int, limit: int, short: int | None = None) -> Iterator[Frame]:
         """Give out what comes next, of batches up to `through`, in about `limit` points at most, or
         `short` where that isn't all of it.
 
-        Afterwards `cursor` is `through` or, where that was too much at once, before it. No batch
-        is split. The frames must all be taken before anything else happens to the view.
+        Afterwards the replay is `done`, or there was too much for one slice, or the cursor is ahead
+        of `through`. No batch is split. The frames must all be taken before anything else happens
+        to the view.
         """
-        described: list[Series] = []
-        opening = self._fresh and self._describe == "all"
-        if opening:
-            described = list(self._view.members.values())
-            self._described_through = max((s.described_seq for s in described), default=-1)
-            for start in range(0, len(described) - _DESCRIBED, _DESCRIBED):
-                part = described[start : start + _DESCRIBED]
-                yield wire.points(None, self.cursor, part, [])
-            described = described[(len(described) - 1) // _DESCRIBED * _DESCRIBED :]
+        described: list[Series] | None = None
+        if self._fresh and self.describe == "all":
+            described = yield from self._describe_all()
         self._fresh = False
-
-        departed = [series for _, series in self._view.departed_since(self._departed_after)]
-        news = self._news([*self._candidates(), *departed])
-        stop = self.cursor
-        if through > stop:
-            stop = self._stop(news, through, limit, limit if short is None else short)
-        lost, merged = self._take(news, stop)
-        if not opening:
-            described = self._to_describe(news, stop)
+        departed = list(self._view.departed_since(max(self.cursor, self._settled)))
+        departed.reverse()  # the oldest first
+        news = self._news(departed)
+        low = self.cursor if self.debt is None else self.place
+        high = through if self.debt is None else self.cursor
+        stop = low
+        if high > low:
+            stop = self._stop(news, low, high, limit, limit if short is None else short)
+        lost, merged, ended = self._take(news, stop)
+        if described is None:
+            described = self._to_describe(news, stop) or None
 
         if lost is None or lost > 0:
             self._view.count_gap(lost)
-            yield wire.gap(self._cursor(self.cursor), lost)
-        if opening or described or merged:
-            cursor = None if stop <= self._floor else self._cursor(stop)
-            yield wire.points(
-                cursor,
-                self.cursor,
-                described if opening or described else None,
-                merged,
-                self._time,
-            )
-        if departed and stop >= through:
-            self._departed_after = self._view.departures
-            yield wire.gone(self._cursor(stop), self.cursor, [series.ref for series in departed])
-        self.cursor = max(stop, self.cursor)
+            yield wire.gap(self._at(low), lost)
+        # Who is cut off before the cursor moves is told again, of departures as of gaps.
+        leaving = [
+            series
+            for seq, series in departed
+            if self._told < seq <= through and self.starts.get(series.ref, 0) < series.history.total
+        ]
+        telling = described is not None or bool(merged) or bool(ended)
+        # What was lost of a debt is said once: the next cursor is behind it.
+        telling = telling or (self.debt is not None and lost != 0)
+        if leaving:
+            at = self._at(low if telling else stop)
+            yield wire.gone(at, self.cursor, [series.ref for series in leaving])
+        if telling:
+            yield wire.points(self._at(stop), self.cursor, described, merged, self._time, ended)
+        self._told = max(self._told, through)
+        if self.debt is None:
+            self.cursor = max(stop, self.cursor)
+        else:
+            self.place = stop
+            if stop >= self.cursor:
+                self.debt = None
 
-    def _cursor(self, seq: int) -> Cursor:
-        return Cursor(self._view.epoch, max(seq, 0))
+    def _at(self, place: int) -> Cursor:
+        """The cursor of who has been given what comes up to `place`, of the debt or else at all."""
+        epoch = self._view.epoch
+        if self.debt is None:
+            return Cursor(epoch, max(place, self.cursor, 0))
+        if place >= self.cursor:
+            return Cursor(epoch, max(self.cursor, 0))
+        return Cursor(epoch, max(self.cursor, 0), self.debt.number, max(place, 0))
 
-    def _candidates(self) -> Iterable[Series]:
-        return self._view.members.values() if self._only is None else self._only
+    def _news(self, departed: Iterable[tuple[int, Series]]) -> _News:
+        members = self._view.members
+        if self.debt is not None:
+            owed = [members[ref] for ref in self.starts if ref in members]
+            owed += [series for _, series in departed if series.ref in self.starts]
+            return [
+                (series, start)
+                for series in owed
+                if (start := self._start(series, self.place)) < series.history.total
+            ]
+        candidates = list(members.values() if self._only is None else self._only)
+        candidates += [series for _, series in departed]
+        return [
+            (series, start)
+            for series in candidates
+            if series.history.last_seq > self.cursor
+            and (start := self._start(series, self.cursor)) < series.history.total
+        ]
 
-    def _news(self, candidates: Iterable[Series]) -> list[tuple[Series, int]]:
-        """Series with samples that the client lacks, and the ordinal of the first of them."""
-        news = []
-        for series in candidates:
-            history = series.history
-            if history.last_seq > self.cursor:
-                start = history.rank(self.cursor)
-                wanted = self._starts.get(series.ref, 0)
-                if start is None:
-                    start = history.known
-                    self._unknown = self._unknown or wanted < start
-                start = max(start, wanted)
-                if start < history.total:
-                    news.append((series, start))
-        return news
+    def _start(self, series: Series, seq: int) -> int:
+        """Ordinal of the first row that the client lacks, having been given all up to `seq`."""
+        start = series.history.rank(seq)
+        wanted = self.starts.get(series.ref, 0)
+        if start is None:
+            start = series.history.known
+            self._unknown = self._unknown or wanted < start
+        return max(start, wanted)
 
-    def _stop(self, news: list[tuple[Series, int]], through: int, limit: int, short: int) -> int:
+    def _stop(self, news: _News, low: int, through: int, limit: int, short: int) -> int:
         """`through` if there are at most `limit` samples; else the latest seq up to which there are
         at most `short`, one batch at least."""
 
@@ -149,7 +199,7 @@ class Replay:
 
         if count(through) <= limit:
             return through
-        low, high = self.cursor, through
+        high = through
         while high - low > 1:
             middle = (low + high) // 2
             if count(middle) <= short:
@@ -158,11 +208,11 @@ class Replay:
                 high = middle
         return low if count(low) else high
 
-    def _take(self, news: list[tuple[Series, int]], stop: int) -> tuple[int | None, list[Point]]:
-        """The points of samples up to `stop`, and how many of those samples were evicted."""
-        view = self._view
+    def _take(self, news: _News, stop: int) -> tuple[int | None, list[Point], list[Ended]]:
+        """The points and endings of rows up to `stop`, and how many of those rows were evicted."""
         lost = 0
         merged: list[Point] = []
+        ended: list[Ended] = []
         for series, start in news:
             history = series.history
             end = history.total if history.last_seq <= stop else history.rank(stop)
@@ -171,21 +221,73 @@ class Replay:
             lost += max(0, min(end, history.first) - start)
             begin = max(start, history.first)
             if begin < end:
-                times, values = history.rows(begin, end)
-                merged.extend(
-                    points(series.ref, series.kind, view.merge, view.span_ms, times, values)
-                )
+                if history.endings:
+                    merged.extend(self._between_endings(series, begin, end, ended))
+                else:
+                    merged.extend(self._points(series, *history.rows(begin, end), begin))
         unknown, self._unknown = self._unknown, False
-        return (None if unknown else lost), merged
+        return (None if unknown else lost), merged, ended
 
-    def _to_describe(self, news: list[tuple[Series, int]], stop: int) -> list[Series]:
-        if self._describe == "used":
-            described = [
-                series
-                for series, start in news
-                if series.ref not in self._described and series.history.seq_at(start) <= stop
-            ]
-            self._described.update(series.ref for series in described)
-            return described
-        through = max(self.cursor, self._described_through)
-        return [series for series, _ in news if through < series.described_seq <= stop]
+    def _points(
+        self, series: Series, times: Sequence[int], values: Sequence[Value], begin: int
+    ) -> Iterable[Point]:
+        view, before = self._view, None
+        if series.kind == "counter" and view.merge != "all":
+            history = series.history
+            while begin > history.first and (before is None or is_ending(before)):
+                begin -= 1
+                before = history.sample(begin)[1]
+        return points(series.ref, series.kind, view.merge, view.span_ms, times, values, before)
+
+    def _between_endings(
+        self, series: Series, begin: int, end: int, ended: list[Ended]
+    ) -> Iterator[Point]:
+        """The points of these rows, merged over no ending; the endings go to `ended`."""
+        times, values = series.history.rows(begin, end)
+        start = 0
+        for index in range(len(times) + 1):
+            if index == len(times) or is_ending(values[index]):
+                if start < index:
+                    part = times[start:index], values[start:index]
+                    yield from self._points(series, *part, begin + start)
+                if index < len(times):
+                    ended.append((series.ref, times[index]))
+                start = index + 1
+
+    def _describe_all(self) -> Generator[Frame, None, list[Series]]:
+        """Describe all members, the last of them in the frame that comes next."""
+        described = list(self._view.members.values())
+        self._described = {series.ref: series.described_seq for series in described}
+        for start in range(0, len(described) - _DESCRIBED, _DESCRIBED):
+            part = described[start : start + _DESCRIBED]
+            yield wire.points(None, self.cursor, part, [])
+        return described[(len(described) - 1) // _DESCRIBED * _DESCRIBED :]
+
+    def _to_describe(self, news: _News, stop: int) -> list[Series]:
+        """Series that the client doesn't know, or not as they are, of those that are told of now:
+        as they are by now, whenever that was said."""
+        described = []
+        members = self._view.members
+        for series, start in news:
+            history = series.history
+            rank = history.total if history.last_seq <= stop else history.rank(stop)
+            if series.ref not in members or (rank is not None and rank <= start):
+                continue  # it has left, or comes later
+            if self.describe == "used":
+                new = series.ref not in self._described
+            else:
+                new = series.described_seq > self._described.get(series.ref, self._known)
+            if new:
+                described.append(series)
+                self._described[series.ref] = series.described_seq
+        if self.describe != "used":
+            described += self._redescribed(stop)
+        return described
+
+    def _redescribed(self, stop: int) -> Iterator[Series]:
+        """Series of which something else was said, though they have no new rows."""
+        members = self._view.members.values() if self._only is None else self._only
+        for series in members:
+            if self._described.get(series.ref, self._known) < series.described_seq <= stop:
+                self._described[series.ref] = series.described_seq
+                yield series

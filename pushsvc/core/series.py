@@ -19,9 +19,10 @@ from pushsvc.errors import Rejected
 
 Kind: TypeAlias = Literal["gauge", "counter", "delta", "state"]
 """gauge: goes up and down. counter: cumulative, falls only on a reset. delta: the change since the
-sample before. state: a string, bool or null that holds until the next one."""
+sample before. state: a string or bool that holds until the next one."""
 
 Value: TypeAlias = float | str | bool | None
+"""None is an ending."""
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """Sorted by name, values never empty (an empty value means the label is absent)."""
 
@@ -62,17 +63,28 @@ class Rows(msgspec.Struct, gc=False):
     """Of deltas whose format says it: when each one's interval began (Unix milliseconds)."""
 
     @property
-    def stateful(self) -> bool:
-        """Whether these are values of a state: not floats."""
-        return type(self.values[0]) is not float
+    def stateful(self) -> bool | None:
+        """Whether these are values of a state: not floats. None where all are endings."""
+        for value in self.values:
+            if value is not None:
+                return type(value) is not float
+        return None
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """A series that has been silent for too long: it goes, unless it was heard after `last_seq`."""
+
+    identity: Identity
+    last_seq: int
 
 
 class Batch(msgspec.Struct):
     """Samples that were ingested together and get one sequence number."""
 
     rows: list[Rows]
-    ended: list[Identity] = []
-    """Series that their producer says are over, after what `rows` has of them."""
+    silent: list[Silence] = []
+    """Series that are over. Only the hub itself says so, in a batch without samples: that a
+    departure has a seq lets a cursor tell whether its holder knows of it."""
 
     @property
     def count(self) -> int:

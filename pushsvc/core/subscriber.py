@@ -7,13 +7,19 @@ stalls therefore holds nothing, and catches up by the same call as everyone else
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from pushsvc.core.replay import Replay
+from pushsvc.core.cursor import Cursor
+from pushsvc.core.debt import Debt
+from pushsvc.core.replay import Describe, Replay
 from pushsvc.core.view import Opening, View
 from pushsvc.core.wire import Frame
+
+if TYPE_CHECKING:
+    from pushsvc.core.catalog import Series
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -52,12 +58,15 @@ class Subscriber:
         "_limit",
         "_number",
         "_pending",
+        "_reached",
         "_replay",
         "address",
         "blocked",
         "carrier",
         "cursor",
+        "describe",
         "frames",
+        "given",
         "late",
         "overtaken",
         "owner",
@@ -77,6 +86,7 @@ class Subscriber:
         opening: Opening,
         *,
         replay_points: int,
+        describe: Describe,
         hello: Frame | None,
         transport: str,
         address: str,
@@ -94,6 +104,11 @@ class Subscriber:
         self.view = view
         self.cursor = opening.since
         """Seq of the newest batch that the client has been given."""
+        self.given: Cursor | None = None
+        """The cursor that it was given last of its own; shared frames have that of their seq."""
+        self.describe: Describe = describe
+        """Of which series it has to be told what they are. Who needs it said of all that are used
+        is given no shared frames, which say it of what is new."""
         self.frames = 0
         """Frames pulled so far."""
         self.late = 0
@@ -108,11 +123,14 @@ class Subscriber:
         """How many of them were replayed for this client alone."""
         self._limit = replay_points
         self._number = view.next_number  # of the next shared frame, for when there is no replay
+        self._reached = opening.reached  # the seq that it has with all that is pending
         self._replay = opening.replay
         # Last first. Not a deque: an empty one is larger than all the rest of a subscriber.
         self._pending = list(reversed(opening.frames))
         if hello is not None:
             self._pending.append(hello)
+        if opening.replay is None and describe == "used":
+            self._replay = self._catch_up()
 
     @property
     def behind(self) -> int:
@@ -128,6 +146,13 @@ class Subscriber:
     def is_current(self) -> bool:
         """Whether it has been given every frame there is."""
         return self._number == self.view.next_number and self._replay is None and not self._pending
+
+    @property
+    def id(self) -> Cursor:
+        """The cursor with which its client would come back now."""
+        if self.given is not None and self.given.debt is not None:
+            return self.given
+        return Cursor(self.view.epoch, max(self.cursor, 0))
 
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""
@@ -149,34 +174,78 @@ class Subscriber:
                 return frame
             # Fell off the ring: the histories still know.
             self.overtaken += 1
-            self._replay = Replay(view, since=self.cursor, describe="changed")
+            self._replay = self._catch_up()
         self._refill()
         if not self._pending:
             return None
         frame = self._pending.pop()
         self.cursor = max(self.cursor, frame.seq)
+        if frame.cursor is not None:
+            self.given = frame.cursor
         self.frames += 1
         self.replayed += 1
         return frame
 
+    def _catch_up(self) -> Replay:
+        """What its view has had since what was given and is pending."""
+        describe: Describe = "used" if self.describe == "used" else "changed"
+        return Replay(self.view, since=max(self.cursor, self._reached), describe=describe)
+
+    def position(self) -> tuple[int, Debt | None, int, Mapping[int, int]]:
+        """Where it will be with all that is pending: the seq, the debt and up to which batch that
+        was paid, and ordinals by ref before which nothing is wanted."""
+        replay = self._replay
+        if replay is None:
+            return max(self.cursor, self._reached), None, 0, {}
+        return replay.cursor, replay.debt, replay.place, replay.starts
+
+    def lacks(self, series: Series) -> int | None:
+        """Ordinal of the first row of a series that it has yet to be given, with all that is
+        pending; None if that can no longer be known."""
+        seq, debt, place, starts = self.position()
+        wanted = starts.get(series.ref)
+        rank = series.history.rank(seq if debt is None or wanted is None else place)
+        return None if rank is None else max(rank, wanted or 0)
+
     def move(self, view: View, replay: Replay, first: Frame) -> None:
-        """Go over to another view. What is left of the old one is covered by `replay`."""
+        """Go over to another view, after what is pending: `replay` begins where that ends."""
         self.view = view
-        self._pending = [first]
+        self._pending.insert(0, first)
+        self._number = view.next_number
+        self._reached = replay.cursor
         self._replay = replay
 
     def _refill(self) -> None:
         """Replay until there is a frame to take, the replay is done, or it must wait."""
         while self._replay is not None and not self._pending:
             replay, view = self._replay, self.view
-            before = replay.cursor
-            self._pending = list(replay.slice(view.seq, self._limit))
+            before = replay.cursor, replay.place
+            self._pending = list(view.share(replay, self._limit))
             self._pending.reverse()
+            self._reached = replay.cursor
             if not self._pending:
                 self.cursor = max(self.cursor, replay.cursor)
-            if replay.cursor == view.seq:
+                if replay.debt is None:
+                    self.given = None
+            if self.describe == "used":
+                if not self._pending and (replay.cursor, replay.place) == before:
+                    break  # all is told
+            elif replay.done(view.seq):
                 # Replayed and attached in one step: the next shared frame starts exactly here.
                 self._replay = None
+                if not self._pending:
+                    self._beat()
                 self._number = view.next_number
-            elif replay.cursor == before:
-                break  # the client is ahead of the view's last tick
+            elif (replay.cursor, replay.place) == before:
+                # The client is ahead of its view's last tick: the next one is replayed for it.
+                self._beat()
+                break
+
+    def _beat(self) -> None:
+        """Hand on a heartbeat of the view, with the client's own cursor: that of the view is of
+        a batch before it."""
+        view = self.view
+        if self._number < view.next_number:
+            self._number = view.next_number
+            if view.newest is not None and view.newest.quiet:
+                self._pending = [view.newest.moved(self.id)]

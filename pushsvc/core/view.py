@@ -9,7 +9,7 @@ a little behind share them too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,6 +32,10 @@ _FIRST = 1_000
 """Points of the first frame where there are too many for one."""
 _OPENINGS = 16
 """Different openings kept while nothing changes: cursors and windows that are asked for."""
+_SLICES = 64
+"""Cursors for which a slice is kept until the next tick."""
+DEPARTURES = 10_000
+"""Departures that are known; who was away for longer is told of a gap."""
 
 
 class Wish(msgspec.Struct, frozen=True, eq=False):
@@ -77,6 +81,8 @@ class Opening(msgspec.Struct, frozen=True):
     since: int
     frames: tuple[Frame, ...]
     replay: Replay | None
+    reached: int
+    """The seq up to which the frames tell everything."""
 
 
 class View:
@@ -90,8 +96,7 @@ class View:
         seq: int,
         now: float,
         members: Iterable[Series],
-        departed: Iterable[tuple[int, int, Series]] = (),
-        departures: int = 0,
+        departed: Iterable[tuple[int, Series]] = (),
         forgotten: int = -1,
         ring_frames: int,
     ) -> None:
@@ -131,14 +136,12 @@ class View:
         """Samples that those gaps stand for, where it is known how many."""
         self.newest: Frame | None = None
         """The frame made last."""
-        # (number, seq, series) of series that are gone, oldest first.
-        self._departed = deque(departed, maxlen=10_000)
-        self.departures = departures
-        """Number of the newest departure that concerns this view."""
-        self.announced = departures
-        """Number of the newest departure that a tick has told of."""
+        # (seq, series) of series that are gone, oldest first.
+        self._departed = deque(departed, maxlen=DEPARTURES)
         self.forgotten = forgotten
-        """The seq before which departures are no longer known."""
+        """The seq of the newest departure that is no longer known."""
+        # What those get who come with the same cursor, until the next tick.
+        self._slices: dict[Hashable, tuple[Frame, ...]] = {}
 
     # -- the ring of recent frames -----------------------------------------------------------------
 
@@ -178,11 +181,25 @@ class View:
             replay = make_replay()
             since = replay.cursor
             frames = tuple(replay.slice(self.seq, limit, min(limit, _FIRST)))
-            whole = replay.cursor == self.seq
-            opening = Opening(since, frames, None if whole else replay)
+            whole = replay.done(self.seq)
+            opening = Opening(since, frames, None if whole else replay, replay.cursor)
             if whole and len(self._openings) < _OPENINGS:
                 self._openings[wanted] = opening
         return opening
+
+    def share(self, replay: Replay, limit: int) -> Sequence[Frame]:
+        """The next slice of a replay. What is the same for all who come with its cursor is made
+        once: a crowd that was ahead of the last tick, or that polls, wants the same."""
+        key = (replay.cursor, replay.describe)
+        shared = replay.shared
+        frames = self._slices.get(key) if shared else None
+        if frames is not None:
+            replay.skip(self.seq)
+            return frames
+        frames = tuple(replay.slice(self.seq, limit))
+        if shared and replay.done(self.seq) and len(self._slices) < _SLICES:
+            self._slices[key] = frames
+        return frames
 
     # -- series come and go ------------------------------------------------------------------------
 
@@ -192,25 +209,20 @@ class View:
             self.members[series.ref] = series
             series.views.append(self)
 
-    def dismiss(self, series: Series, number: int, seq: int) -> None:
-        """Let go of a member that is gone from the catalog."""
+    def dismiss(self, series: Series, seq: int) -> None:
+        """Let go of a member that is gone from the catalog with batch `seq`."""
         del self.members[series.ref]
         self.dirty.pop(series.ref, None)
         if len(self._departed) == self._departed.maxlen:
-            self.forgotten = self._departed[0][1]
-        self._departed.append((number, seq, series))
-        self.departures = number
+            self.forgotten = self._departed[0][0]
+        self._departed.append((seq, series))
 
-    def departed_before(self, seq: int) -> int:
-        """Number of the newest departure that a client with this seq surely knows of."""
-        return max((number for number, at, _ in self._departed if at < seq), default=-1)
-
-    def departed_since(self, number: int) -> Iterator[tuple[int, Series]]:
-        """Departures after this number, oldest first."""
-        if number < self.departures:
-            for departure, _, series in self._departed:
-                if departure > number:
-                    yield departure, series
+    def departed_since(self, seq: int) -> Iterator[tuple[int, Series]]:
+        """Departures of batches later than `seq`, the newest first."""
+        for entry in reversed(self._departed):
+            if entry[0] <= seq:
+                break
+            yield entry
 
     def close(self) -> None:
         """Take the view off its series. The hub's schedule may know it for a while yet."""
@@ -220,13 +232,14 @@ class View:
         self._frames.clear()
         self.newest = None
         self._openings.clear()
+        self._slices.clear()
 
     # -- ticking -----------------------------------------------------------------------------------
 
     @property
     def pending(self) -> bool:
         """Whether there is something to tell: samples, or series that are gone."""
-        return bool(self.dirty) or self.departures > self.announced
+        return bool(self.dirty) or (bool(self._departed) and self._departed[-1][0] > self.seq)
 
     def tick(self, seq: int, now: float, limit: int, time_ms: int | None = None) -> bool:
         """Turn what changed into frames, up to batch `seq`; tells whether there are any.
@@ -235,6 +248,7 @@ class View:
         """
         before = self.next_number
         self._openings.clear()
+        self._slices.clear()
         self.next_tick = now + self.interval
         if self.subscribers:
             replay = Replay(
@@ -242,7 +256,6 @@ class View:
                 since=self.seq,
                 describe="changed",
                 only=list(self.dirty.values()),
-                departed_after=self.announced,
                 time=time_ms,
             )
             while True:
@@ -254,7 +267,6 @@ class View:
             # Nobody is owed frames; who comes next replays from the histories.
             self._frames.clear()
             self.newest = None
-        self.announced = self.departures
         self.dirty.clear()
         self.seq = seq
         return self.next_number > before
@@ -266,4 +278,5 @@ class View:
         """
         frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms)
         self.seq = max(self.seq, seq)
+        self._slices.clear()
         self._append(frame, now)

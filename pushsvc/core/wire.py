@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _encode = msgspec.json.Encoder().encode
 
+Ended: TypeAlias = tuple[int, int]
+"""A ref and the time (Unix milliseconds) from which on it has no value."""
+
 
 class Close:
     """WebSocket close codes, by what the client should do (RFC 6455 section 7.4, ours from 4000).
@@ -46,7 +49,17 @@ class Frame:
     is None where the document doesn't move the client's cursor.
     """
 
-    __slots__ = ("_encoded", "cursor", "json", "points", "quiet", "retry_ms", "seq", "since")
+    __slots__ = (
+        "_encoded",
+        "cursor",
+        "json",
+        "points",
+        "quiet",
+        "retry_ms",
+        "seq",
+        "since",
+        "time",
+    )
 
     def __init__(
         self,
@@ -58,6 +71,7 @@ class Frame:
         points: int = 0,
         quiet: bool = False,
         retry_ms: int | None = None,
+        time: int = 0,
     ) -> None:
         self.json = json
         self.cursor = cursor
@@ -69,6 +83,8 @@ class Frame:
         """Whether it only says that the stream lives, so that a long poll need not answer."""
         self.retry_ms = retry_ms
         """What an EventSource must be told in its own words: when to come back."""
+        self.time = time
+        """Of a heartbeat, when it was made (Unix milliseconds)."""
         self._encoded: dict[Wire, bytes] = {}
 
     def encoded(self, wire: Wire) -> bytes:
@@ -77,6 +93,10 @@ class Frame:
         if encoded is None:
             encoded = self._encoded[wire] = _WRAP[wire](self)
         return encoded
+
+    def moved(self, cursor: Cursor) -> Frame:
+        """The same heartbeat for somebody who is elsewhere."""
+        return heartbeat(cursor, cursor.seq, self.time)
 
     @property
     def sse(self) -> bytes:
@@ -168,19 +188,27 @@ def describe(series: Series) -> dict[str, Any]:
 
 
 def hello(
-    epoch: str, session: str, heartbeat: float, *, max_hz: float, merge: str, select: Sequence[str]
+    epoch: str,
+    session: str,
+    heartbeat: float,
+    *,
+    max_hz: float,
+    merge: str,
+    select: Sequence[str],
+    cursor: Cursor | None = None,
 ) -> Frame:
-    return Frame(
-        _encode(
-            {
-                "type": "hello",
-                "epoch": epoch,
-                "session": session,
-                "heartbeat": heartbeat,
-                "granted": {"max_hz": max_hz, "merge": merge, "select": select},
-            }
-        )
-    )
+    """What was granted; with a cursor where something else is owed from now on."""
+    document: dict[str, Any] = {"type": "hello"}
+    if cursor is not None:
+        document["id"] = str(cursor)
+    document |= {
+        "epoch": epoch,
+        "session": session,
+        "heartbeat": heartbeat,
+        "granted": {"max_hz": max_hz, "merge": merge, "select": select},
+    }
+    seq = -1 if cursor is None else cursor.seq
+    return Frame(_encode(document), cursor=cursor, since=seq, seq=seq)
 
 
 def points(
@@ -189,9 +217,14 @@ def points(
     described: Iterable[Series] | None,
     points: list[Point],
     time: int | None = None,
+    ended: Sequence[Ended] = (),
 ) -> Frame:
     """News of a view; without a cursor only descriptions, which move nobody on. `time` says when it
-    was made (Unix milliseconds), if that is when its samples came in."""
+    was made (Unix milliseconds), if that is when its samples came in.
+
+    `ended` are the places where lines break: no value from there on until the next point by time.
+    They stand beside the points so that whoever knows nothing of them is still right.
+    """
     document: dict[str, Any] = {"type": "points"}
     if cursor is not None:
         document["id"] = str(cursor)
@@ -200,6 +233,8 @@ def points(
     if time is not None:
         document["time"] = time
     document["points"] = points
+    if ended:
+        document["ended"] = ended
     seq = since if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=since, seq=seq, points=len(points))
 
@@ -234,6 +269,7 @@ def heartbeat(cursor: Cursor, since: int, time: int) -> Frame:
         since=since,
         seq=cursor.seq,
         quiet=True,
+        time=time,
     )
 
 

@@ -71,8 +71,6 @@ class Decoded(msgspec.Struct):
     """Native histograms, which are refused too."""
     passed_over: int = 0
     """Samples that are NaN or infinite: they mean something to Prometheus, and nothing here."""
-    markers: int = 0
-    """Staleness markers, each the end of a series."""
     complaints: list[str] = []
 
 
@@ -363,13 +361,12 @@ class _Taking:
         self._earliest = now_ms - limits.past_seconds * 1000
         self._latest = now_ms + limits.future_seconds * 1000
         self._rows: dict[str, Rows] = {}
-        self._ended: dict[str, tuple[Identity, int]] = {}
         self._decoded = Decoded(Batch([]), complaints=[])
         self.histograms = 0
         self.samples = 0
 
-    def add(self, series: _Known, value: float, time: int) -> None:
-        """Take in one sample, whose value is finite, at a time in Unix milliseconds."""
+    def add(self, series: _Known, value: float | None, time: int) -> None:
+        """Take in one sample, of a finite value, or an ending, at a time in Unix ms."""
         identity = series.identity
         if not self._earliest <= time <= self._latest:
             self.refuse(f"the time of a sample of {identity.text} is too far from now", 1)
@@ -377,7 +374,7 @@ class _Taking:
         rows = self._rows.get(identity.text)
         if rows is None:
             self._rows[identity.text] = Rows(
-                identity, [time], [value], series.kind, series.unit, series.help
+                identity, [time], [value], series.kind, series.unit, series.help, given=True
             )
         else:
             rows.times.append(time)
@@ -389,8 +386,7 @@ class _Taking:
         if isfinite(value):
             self.add(series, value, time)
         elif _pack(value) == _STALE:
-            self._ended[series.identity.text] = series.identity, time
-            self._decoded.markers += 1
+            self.add(series, None, time)
         else:
             self._decoded.passed_over += 1
 
@@ -409,12 +405,7 @@ class _Taking:
                 f"{self._limits.batch_samples} (limits.batch_samples)",
                 limit="batch_samples",
             )
-        ended = []
-        for text, (identity, time) in self._ended.items():
-            rows = self._rows.get(text)
-            if rows is None or rows.times[-1] <= time:
-                ended.append(identity)
-        decoded.batch = Batch(list(self._rows.values()), ended)
+        decoded.batch = Batch(list(self._rows.values()))
         decoded.histograms = self.histograms
         if decoded.histograms:
             decoded.complaints.append(

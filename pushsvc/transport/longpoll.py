@@ -7,7 +7,6 @@ from collections.abc import Callable
 import trio
 
 from pushsvc.core import wire
-from pushsvc.core.cursor import Cursor
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
@@ -62,8 +61,7 @@ async def poll(
         goaway = wire.goaway(carrier.ending.retry_ms)
         if not frames or frames[-1].json != goaway.json:
             frames.append(goaway)
-    cursor = Cursor(hub.epoch, max(subscriber.cursor, 0))
     return b'{"id":"%b","documents":[%b]}' % (
-        str(cursor).encode(),
+        str(subscriber.id).encode(),
         b",".join(frame.json for frame in frames if not frame.quiet),
     )

@@ -142,7 +142,8 @@ UP = identify("up", {}, LIMITS)
         (rows(UP), rows(UP, value="on"), "up is a gauge, the sample's value is a state"),
         (rows(UP, value="on"), rows(UP), "up is a state, the sample's value is a number"),
         (rows(UP, value="on"), rows(UP, "gauge"), "up is a state, the sample's value is a number"),
-        (rows(UP, value=None), rows(UP, "state", value=True), None),
+        (rows(UP, value=True), rows(UP, "state", value=None), None),
+        (rows(UP), rows(UP, value=None), None),
     ],
 )
 def test_a_series_stays_what_it_was_said_to_be(first: Rows, then: Rows, says: str | None) -> None:
@@ -188,4 +189,53 @@ def test_is_described_again_only_when_something_changed() -> None:
     series = Catalog().add(rows(UP), 1, 10)
     series.append(2, rows(UP, "counter"))
     assert (series.kind, series.described_seq) == ("counter", 2)
-    assert series.conflict(rows(UP, "gauge")) is not None
+
+
+class TestKinds:
+    """When a kind may change."""
+
+    def say(self, series: Series, seq: int, kind: Kind) -> bool:
+        """Publish with a kind; tells whether it was taken."""
+        sample = rows(UP, kind)
+        if series.conflict(sample) is not None:
+            series.dispute(float(seq))
+            return False
+        series.append(seq, sample)
+        return True
+
+    def test_a_stray_sample_doesn_t_keep_out_those_that_a_gauge_belongs_to(self) -> None:
+        series = Catalog().add(rows(UP), 1, 100)
+        for seq in range(2, 20):
+            series.append(seq, rows(UP))
+        assert self.say(series, 20, "counter")
+        assert series.kind == "counter"
+        assert self.say(series, 21, "gauge")
+        assert (series.kind, series.described_seq) == ("gauge", 21)
+        assert not self.say(series, 22, "counter")
+        assert self.say(series, 23, "gauge")
+
+    def test_who_says_it_as_often_as_the_others_did_is_believed(self) -> None:
+        series = Catalog().add(rows(UP, "counter"), 1, 100)
+        for seq in range(2, 4):
+            assert self.say(series, seq, "counter")
+        refused = series.conflict(rows(UP, "gauge"))
+        assert refused is not None
+        assert "say so for 3 more seconds" in refused
+        assert [self.say(series, seq, "gauge") for seq in range(4, 8)] == [False] * 3 + [True]
+        assert (series.kind, series.described_seq) == ("gauge", 7)
+
+    def test_a_long_life_is_not_held_against_who_is_right(self) -> None:
+        series = Catalog().add(rows(UP, "counter"), 1, 1_000)
+        for seq in range(2, 500):
+            assert self.say(series, seq, "counter")
+        assert sum(self.say(series, seq, "gauge") for seq in range(500, 509)) == 1
+
+    def test_of_two_that_disagree_the_first_stays(self) -> None:
+        series = Catalog().add(rows(UP, "counter"), 1, 1_000)
+        for seq in range(2, 100, 2):
+            assert not self.say(series, seq, "delta")
+            assert self.say(series, seq + 1, "counter")
+
+    def test_numbers_never_become_states(self) -> None:
+        series = Catalog().add(rows(UP), 1, 10)
+        assert series.conflict(rows(UP, "state")) is not None

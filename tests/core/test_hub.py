@@ -69,15 +69,15 @@ class TestViews:
         for _ in range(3):
             world.hub.unsubscribe(subscriber, now=world.now)
             world.now += 59
-            world.hub.sweep(world.now)
+            world.sweep()
             assert world.subscribe().view is subscriber.view  # it comes back in time
             subscriber = next(iter(subscriber.view.subscribers.values()))
         world.now += 1000
-        world.hub.sweep(world.now)
+        world.sweep()
         assert list(world.hub.views.values()) == [subscriber.view]  # watched
         world.hub.unsubscribe(subscriber, now=world.now)
         world.now += 60
-        world.hub.sweep(world.now)
+        world.sweep()
         assert world.hub.views == {}
         assert series.views == []
         assert world.subscribe().view is not subscriber.view

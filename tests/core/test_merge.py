@@ -28,6 +28,8 @@ def merge(kind: Kind, mode: Merge, samples: Samples, span_ms: int = 100) -> list
     return list(points(REF, kind, mode, span_ms, times, values))
 
 
+RISING = [(100, 1.0), (120, 3.0), (150, 4.0), (199, 9.0)]
+RESET = [(100, 0.0), (110, 30.0), (120, 4.0), (130, 5.0)]
 NUMBERS: tuple[Kind, ...] = ("gauge", "counter", "delta")
 MODES: tuple[Merge, ...] = ("all", "last", "envelope")
 
@@ -37,8 +39,16 @@ MODES: tuple[Merge, ...] = ("all", "last", "envelope")
     [
         ("gauge", "last", TICK, [(REF, 199, 4.0, None, None, 4)]),
         ("gauge", "envelope", TICK, [(REF, 199, 4.0, 1.0, 9.0, 4)]),
-        ("counter", "last", TICK, [(REF, 199, 4.0, None, None, 4)]),
-        ("counter", "envelope", TICK, [(REF, 199, 4.0, None, None, 4)]),
+        *[("counter", mode, RISING, [(REF, 199, 9.0, None, None, 4)]) for mode in MODES[1:]],
+        *[
+            (
+                "counter",
+                mode,
+                RESET,
+                [(REF, 110, 30.0, None, None, 2), (REF, 120, 4.0), (REF, 130, 5.0)],
+            )
+            for mode in MODES[1:]
+        ],
         ("delta", "last", TICK, [(REF, 199, 17.0, None, None, 4)]),
         ("delta", "envelope", TICK, [(REF, 199, 17.0, 1.0, 9.0, 4)]),
         *[(kind, mode, TICK, [(REF, *s) for s in TICK]) for kind in NUMBERS for mode in ("all",)],
@@ -152,16 +162,46 @@ def test_numbers_are_all_accounted_for(
                 assert envelope == (None, None)
     assert at == len(samples)
     if in_order:
-        # No coarser than asked for, and no finer: two neighbours don't fit into one span.
-        starts, at = [], 0
+        # No coarser than asked for, and no finer: two neighbours don't fit into one span, but for
+        # a counter that began anew.
+        firsts, at = [], 0
         for point in merged:
-            starts.append(samples[at][0])
+            firsts.append(at)
             at += taken(point)
-        assert all(b - a >= span_ms for a, b in itertools.pairwise(starts))
+        resets = {
+            index
+            for index, (a, b) in enumerate(itertools.pairwise(samples), 1)
+            if kind == "counter" and b[1] < a[1]
+        }
+        assert all(
+            samples[b][0] - samples[a][0] >= span_ms or b in resets or b - 1 in resets
+            for a, b in itertools.pairwise(firsts)
+        )
         assert [point[1] for point in merged] == sorted(point[1] for point in merged)
 
 
-states = st.sampled_from([True, False, None, "on", "off"])
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), min_size=1, max_size=30),
+    spans,
+    st.sampled_from(MODES),
+)
+def test_what_a_counter_was_increased_by_is_the_same_however_it_is_merged(
+    samples: list[tuple[int, int]], span_ms: int, mode: Merge
+) -> None:
+    values: Samples = [(time, float(value)) for time, value in sorted(samples)]
+
+    def increase(counted: list[Any]) -> float:
+        return float(sum(b - a if b >= a else b for a, b in itertools.pairwise(counted)))
+
+    merged = merge("counter", mode, values, span_ms)
+    first = values[0][1]
+    assert increase([first, *(point[2] for point in merged)]) == increase(
+        [value for _, value in values]
+    )
+
+
+states = st.sampled_from([True, False, "on", "off"])
 
 
 @settings(max_examples=60, deadline=None)

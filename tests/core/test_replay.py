@@ -90,7 +90,7 @@ def test_each_sample_once_in_order_or_counted(
             client.cursor = str(world.hub.cursor)
         else:
             world.now += argument
-            world.hub.sweep(world.now)
+            world.sweep()
     for _ in range(3):
         world.tick(20.0)
         client.pull(subscriber)
@@ -217,7 +217,7 @@ class TestGone:
         for _ in range(15):
             world.now += 1
             world.publish({"b": [world.now]})
-            world.hub.sweep(world.now)
+            world.sweep()
 
     def test_live_subscribers_are_told(self) -> None:
         world = self.world()

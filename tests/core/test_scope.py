@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.scope import EVERYTHING, NOTHING, Scope, scope_of
 from pushsvc.core.selector import Selector, SelectorError, parse
-from pushsvc.core.series import Batch, Identity, Rows, identify, quote
+from pushsvc.core.series import Batch, Identity, Rows, Silence, identify, quote
 from tests.core.world import Client, World
 
 LIMITS = Limits()
@@ -196,15 +196,17 @@ def test_a_series_that_ends_is_told_to_its_own_tenant_only() -> None:
         allowed = scope_of([parse(f'{{tenant="{tenant}"}}', LIMITS)])
         clients[tenant] = world.subscribe(world.wish().within(allowed)), Client()
         clients[tenant][1].pull(clients[tenant][0])
-    ended = identify("up", {"tenant": "acme"}, LIMITS)
-    world.hub.apply(world.hub.seq + 1, Batch([], [ended]), world.now)
+    up = identify("up", {"tenant": "acme"}, LIMITS)
+    world.hub.apply(world.hub.seq + 1, Batch([Rows(up, [world.time_ms], [None])]), world.now)
     world.tick(1.0)
-    gone = {}
+    silence = Silence(up, world.hub.seq)
+    world.hub.apply(world.hub.seq + 1, Batch([], [silence]), world.now)
+    world.tick(1.0)
+    told = {}
     for tenant, (subscriber, client) in clients.items():
         client.pull(subscriber)
-        gone[tenant] = [d for d in client.documents if d["type"] == "gone"]
-    assert len(gone["acme"]) == 1
-    assert not gone["beta"]
+        told[tenant] = [d["type"] for d in client.documents if d["type"] == "gone" or "ended" in d]
+    assert told == {"acme": ["points", "gone"], "beta": []}
 
 
 def test_who_may_see_different_things_shares_no_view() -> None:

@@ -129,6 +129,7 @@ def test_a_batch_counts_its_samples() -> None:
     up, down = identify("up", {}, LIMITS), identify("down", {}, LIMITS)
     batch = Batch([Rows(up, [1, 2], [1.0, 2.0]), Rows(down, [1], [None])])
     assert batch.count == 3
-    assert [rows.stateful for rows in batch.rows] == [False, True]
+    assert [rows.stateful for rows in batch.rows] == [False, None]
+    assert Rows(up, [1, 2], [None, True]).stateful is True
     assert Rows(up, [1], [True]).stateful
     assert Batch([]).count == 0

@@ -147,11 +147,11 @@ class TestOpenings:
         world.hub.unsubscribe(first, now=world.now)
         for _ in range(15):
             world.now += 1.0
-            world.hub.sweep(world.now)
+            world.sweep()
             world.tick()
         assert len(world.hub.catalog) == 0
         assert documents(world.subscribe())[1:] == [
-            {"type": "points", "id": "e1.1", "series": [], "points": []}
+            {"type": "points", "id": "e1.2", "series": [], "points": []}
         ]
 
     def test_are_kept_no_longer_than_they_are_good(self) -> None:

@@ -21,7 +21,7 @@ class TestSweeping:
         """Let time pass as the service does: a sweep a second."""
         for _ in range(round(seconds)):
             world.now += 1.0
-            world.hub.sweep(world.now)
+            world.sweep()
 
     def test_samples_are_dropped_by_the_age_of_their_arrival(self) -> None:
         world = World(retention=Retention(seconds=10.0, series_ttl=1000.0))
@@ -79,11 +79,11 @@ class TestSweeping:
         monkeypatch.setattr(hub_module, "_SWEEP", 10)
         world = World(retention=Retention(series_ttl=5.0))
         world.publish({f"s{n}": [1.0] for n in range(35)})
-        world.hub.sweep(world.now)  # begins a round
+        world.sweep()  # begins a round
         world.now += 10.0
         left = []
         for _ in range(4):
-            world.hub.sweep(world.now)
+            world.sweep()
             left.append(len(world.hub.catalog))
         assert left == [25, 15, 10, 0]
 
@@ -115,14 +115,14 @@ class TestSweeping:
         monkeypatch.setattr(hub_module, "_SWEEP", 1)
         world = World(retention=Retention(samples=1_000, total_samples=100))
         world.publish({name: [1.0] * 36 for name in "abc"})
-        assert not world.hub.sweep(world.now)
+        assert not world.sweep()
         world.publish({"a": [1.0] * 3})
-        assert [world.hub.sweep(world.now) for _ in range(3)] == [True, True, False]
+        assert [world.sweep() for _ in range(3)] == [True, True, False]
 
     def test_marks_are_bounded(self) -> None:
         world = World(retention=Retention(seconds=20.0, series_ttl=30.0))
         for _ in range(2_000):
             world.now += 0.1
             world.publish({"a": [1.0]})
-            world.hub.sweep(world.now)
+            world.sweep()
             assert len(world.hub._arrivals) <= 33

@@ -101,7 +101,7 @@ class TestTicking:
         first = next(ticking)
         gone = next(s for s in subscribers if s.view is not first)
         world.hub.unsubscribe(gone, now=world.now - 100)
-        world.hub.sweep(world.now)  # closes its view, which is due
+        world.sweep()  # closes its view, which is due
         world.publish({"a": [2.0], "b": [2.0], "c": [2.0]})
         rest = list(ticking)
         assert len(rest) == 1

@@ -79,6 +79,16 @@ class World:
             self.published.setdefault(name, []).extend(values)
         return self.hub.apply(self.hub.seq + 1, batch, self.now)
 
+    def sweep(self, seconds: float = 0.0) -> bool:
+        """Let time pass, sweep, and let those series go that were found silent; tells whether the
+        hub is behind."""
+        self.now += seconds
+        behind = self.hub.sweep(self.now)
+        batch = self.hub.departures()
+        if batch is not None:
+            self.hub.apply(self.hub.seq + 1, batch, self.now)
+        return behind
+
     def tick(self, seconds: float = 0.0) -> int:
         """Let time pass and tick what is due; tells how many views had frames."""
         self.now += seconds
@@ -98,6 +108,23 @@ class World:
     ) -> Wish:
         parsed = [parse(text, self.limits) for text in selectors or ['{__name__=~".+"}']]
         return self.hub.grant(parsed, max_hz, merge, heartbeat)
+
+    def watch(
+        self, subscriber: Subscriber, *selectors: str, window: float | None = None, **asked: Any
+    ) -> None:
+        """Change what a subscriber watches."""
+        self.hub.watch(
+            subscriber.session,
+            self.wish(*selectors, **asked),
+            window,
+            now=self.now,
+            time_ms=self.time_ms,
+        )
+
+    def end(self, name: str) -> Applied:
+        """Publish an ending."""
+        rows = Rows(identify(name, {}, self.limits), [self.time_ms], [None])
+        return self.hub.apply(self.hub.seq + 1, Batch([rows]), self.now)
 
     def subscribe(
         self,
@@ -129,6 +156,7 @@ class Client:
         self.points: list[list[Any]] = []
         self.gaps: dict[str, int | None] = {}
         self.gone: list[str] = []
+        self.ended: list[str] = []
         self.documents: list[dict[str, Any]] = []
 
     def take(self, document: bytes) -> dict[str, Any]:
@@ -137,6 +165,7 @@ class Client:
         if decoded["type"] == "points":
             for series in decoded.get("series", []):
                 self.names[series["ref"]] = series["name"]
+            self.ended += [self.names[ref] for ref, _ in decoded.get("ended", [])]
             for point in decoded["points"]:
                 self.points.append(point)
                 self.values.setdefault(self.names[point[0]], []).append(point[2])

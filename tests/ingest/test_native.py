@@ -250,8 +250,9 @@ def test_any_bytes_are_a_batch_or_a_problem(body: bytes) -> None:
 def check_batch(batch: Batch) -> None:
     for rows in batch.rows:
         assert len(rows.times) == len(rows.values) > 0
-        assert {type(value) is float for value in rows.values} == {not rows.stateful}
-        assert (rows.kind == "state") is rows.stateful or rows.kind is None
+        said = {type(value) is not float for value in rows.values if value is not None}
+        assert said == (set() if rows.stateful is None else {rows.stateful})
+        assert (rows.kind == "state") is rows.stateful or None in (rows.kind, rows.stateful)
         assert all(NOW - 1_000_000 <= time <= NOW + 100_000 for time in rows.times)
     assert len({rows.identity.text for rows in batch.rows}) == len(batch.rows)
 

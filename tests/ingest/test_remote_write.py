@@ -128,8 +128,12 @@ def test_a_staleness_marker_ends_a_series(version: int) -> None:
         "gone": [(STALE, NOW)],
     }
     decoded = decoder().decode(snappy(MAKE[version](points)), NOW, version=version)
-    assert said(decoded) == {"over": [(1.0, NOW)], "back": [(2.0, NOW + 1)]}
-    assert [identity.text for identity in decoded.batch.ended] == ["over", "gone"]
+    assert said(decoded) == {
+        "over": [(1.0, NOW), (None, NOW + 1)],
+        "back": [(None, NOW), (2.0, NOW + 1)],
+        "gone": [(None, NOW)],
+    }
+    assert all(rows.given for rows in decoded.batch.rows)
     assert not decoded.complaints
 
 

@@ -29,6 +29,8 @@ export type Point =
 
 export interface Hello {
   readonly type: 'hello';
+  /** The cursor from here on, where something else is owed after a `watch`. */
+  readonly id?: string;
   readonly epoch: string;
   readonly session: string;
   /** Seconds of quiet after which the server sends a heartbeat. */
@@ -47,6 +49,8 @@ export interface Points {
   /** When the server made it, in Unix milliseconds by its clock; only of what is live. */
   readonly time?: number;
   readonly points: readonly Point[];
+  /** Refs and times: the line breaks there, and the series is without a value until its next point. */
+  readonly ended?: readonly (readonly [ref: number, time: number])[];
 }
 
 /** Samples that can't be given any more; null where nobody knows how many. */
@@ -153,9 +157,11 @@ export function older(one: string, other: string): string {
   return epoch === otherEpoch && otherSeq < seq ? other : one;
 }
 
-function split(cursor: string): [epoch: string, seq: number] {
+/** Its epoch, and a number that grows along the stream: who is owed something is before who isn't. */
+function split(cursor: string): [epoch: string, place: number] {
   const at = cursor.lastIndexOf('.');
-  return [cursor.slice(0, at), Number(cursor.slice(at + 1))];
+  const [epoch = '', debt] = cursor.slice(0, at).split('~');
+  return [epoch, Number(cursor.slice(at + 1)) - (debt === undefined ? 0 : 0.5)];
 }
 
 /** Read one document. Throws a SyntaxError for what is none. */
