@@ -37,8 +37,8 @@ async def test_one_sample_a_batch_and_lines() -> None:
                 "unit": "ratio",
                 "help": "Whether it is up.",
             },
-            {"name": "mode", "value": "idle"},
-            {"name": "mode", "value": None},
+            {"name": "mode", "value": "idle", "kind": "state"},
+            {"name": "mode", "value": "busy"},
             {"name": "ok", "value": True},
         )
         assert batch["applied"] == 4
@@ -56,7 +56,7 @@ async def test_one_sample_a_batch_and_lines() -> None:
         assert {(s["name"], s["kind"], s["value"]) for s in series} == {
             ("up", "gauge", 3.0),
             ("up", "gauge", 0.5),
-            ("mode", "state", "idle"),
+            ("mode", "state", "busy"),
             ("ok", "state", True),
         }
 

@@ -64,6 +64,39 @@ class Decoded(msgspec.Struct):
     """What was wrong, of the first ones: each names its line."""
 
 
+class _Gathered:
+    """The samples of a body by series, those whose time was given apart from those without one."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Rows] = {}
+        """To be added to by whoever wants to do so fast."""
+        self._stamped: dict[str, Rows] = {}
+        self._done: list[Rows] = []
+
+    def add(self, identity: Identity, time: int, value: float) -> None:
+        rows = self.given.get(identity.text)
+        if rows is None:
+            self.given[identity.text] = Rows(identity, [time], [value], None, None, None, True)
+        else:
+            rows.times.append(time)
+            rows.values.append(value)
+
+    def stamp(self, identity: Identity, now_ms: int, value: float) -> None:
+        """Add a sample without a time, behind all before it of that series."""
+        before = self.given.pop(identity.text, None)
+        rows = self._stamped.get(identity.text)
+        if before is not None:
+            self._done.append(before)
+        if before is not None or rows is None:
+            rows = self._stamped[identity.text] = Rows(identity, [], [])
+            self._done.append(rows)
+        rows.times.append(now_ms)
+        rows.values.append(value)
+
+    def batch(self) -> Batch:
+        return Batch(self._done + list(self.given.values()))
+
+
 class InfluxDecoder:
     """Decodes bodies. It remembers what series are called; not to be called from two threads."""
 
@@ -84,7 +117,8 @@ class InfluxDecoder:
         Lines are judged one by one. Raises TooLarge beyond `limits.batch_samples`.
         """
         decoded = Decoded(Batch([]), complaints=[])
-        rows: dict[str, Rows] = {}
+        gathered = _Gathered()
+        rows = gathered.given
         single, known = self._single.get, self._identities.get
         multiply, divide = unit
         earliest = now_ms - self._limits.past_seconds * 1000
@@ -100,7 +134,7 @@ class InfluxDecoder:
                     and len(raw) < 20
                     and earliest <= int(raw) * multiply // divide <= latest
                 ):
-                    self._line(line, number, now_ms, unit, rows, decoded)
+                    self._line(line, number, now_ms, unit, gathered, decoded)
                     continue
                 last, time = raw, int(raw) * multiply // divide
             start, _, text = head.rpartition(b"=")
@@ -110,7 +144,9 @@ class InfluxDecoder:
                 if value is not None:
                     series = rows.get(identity.text)
                     if series is None:
-                        rows[identity.text] = Rows(identity, [time], [value])
+                        rows[identity.text] = Rows(
+                            identity, [time], [value], None, None, None, True
+                        )
                     else:
                         series.times.append(time)
                         series.values.append(value)
@@ -119,12 +155,12 @@ class InfluxDecoder:
             key, _, fields = head.partition(b" ")
             taken = _plain_fields(fields, known(key))
             if taken is None:
-                self._line(line, number, now_ms, unit, rows, decoded)
+                self._line(line, number, now_ms, unit, gathered, decoded)
                 continue
             for identity, value in taken:
                 series = rows.get(identity.text)
                 if series is None:
-                    rows[identity.text] = Rows(identity, [time], [value])
+                    rows[identity.text] = Rows(identity, [time], [value], None, None, None, True)
                 else:
                     series.times.append(time)
                     series.values.append(value)
@@ -136,7 +172,7 @@ class InfluxDecoder:
                 f"{self._limits.batch_samples} (limits.batch_samples)",
                 limit="batch_samples",
             )
-        decoded.batch = Batch(list(rows.values()))
+        decoded.batch = gathered.batch()
         return decoded
 
     def _line(
@@ -145,7 +181,7 @@ class InfluxDecoder:
         number: int,
         now_ms: int,
         unit: tuple[int, int],
-        rows: dict[str, Rows],
+        gathered: _Gathered,
         decoded: Decoded,
     ) -> None:
         """Take in one line, whatever it looks like; what is wrong with it is told."""
@@ -161,25 +197,25 @@ class InfluxDecoder:
             return
         decoded.strings += strings
         for identity, time, value in taken:
-            series = rows.get(identity.text)
-            if series is None:
-                rows[identity.text] = Rows(identity, [time], [value])
+            if time is None:
+                gathered.stamp(identity, now_ms, value)
             else:
-                series.times.append(time)
-                series.values.append(value)
+                gathered.add(identity, time, value)
             decoded.samples += 1
 
     def _parse(
         self, line: bytes, now_ms: int, unit: tuple[int, int]
-    ) -> tuple[list[tuple[Identity, int, float]], int]:
+    ) -> tuple[list[tuple[Identity, int | None, float]], int]:
         found = _LINE.fullmatch(line)
         if found is None:
             shown = shorten(line.decode(errors="replace"))
             raise Malformed("line", f"not MEASUREMENT,TAGS FIELDS TIME: {shown}")
         key, fields, raw = found.groups()
-        time = now_ms if raw is None else int(raw) * unit[0] // unit[1]
+        time = None if raw is None else int(raw) * unit[0] // unit[1]
         limits = self._limits
-        if not now_ms - limits.past_seconds * 1000 <= time <= now_ms + limits.future_seconds * 1000:
+        if time is not None and not (
+            now_ms - limits.past_seconds * 1000 <= time <= now_ms + limits.future_seconds * 1000
+        ):
             raise Rejected(
                 "time", "the time is too far from the server's clock: is the precision right?"
             )

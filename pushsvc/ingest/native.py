@@ -3,9 +3,9 @@
     {"name": "node_load1", "labels": {"host": "a"}, "value": 0.42, "time": 1732320000000,
      "kind": "gauge", "unit": "", "help": ""}
 
-All but name and value are optional. A batch is `{"samples": [...]}`; NDJSON has one sample a line.
-MessagePack says the same with the same names. On a WebSocket a batch may have a `tag`, a string or
-an integer that its answer repeats.
+All but name and value are optional; a value of null is an ending. A batch is
+`{"samples": [...]}`; NDJSON has one sample a line. MessagePack says the same with the same names.
+On a WebSocket a batch may have a `tag`, a string or an integer that its answer repeats.
 """
 
 from __future__ import annotations
@@ -87,6 +87,42 @@ _OTHER_UNITS = (
 """What a time between these bounds was meant to be, since it can't be meant in milliseconds."""
 
 
+class _Gathered:
+    """The samples of a batch, by series and in order."""
+
+    def __init__(self) -> None:
+        self.current: dict[str, Rows] = {}
+        self._parted: list[Rows] = []
+        self._stateful: dict[str, bool] = {}  # of series whose rows begin with an ending
+
+    def stateful(self, rows: Rows) -> bool | None:
+        """Whether a series is a state, as far as its samples have told so far."""
+        if rows.values[0] is not None:
+            return type(rows.values[0]) is not float
+        return self._stateful.get(rows.identity.text)
+
+    def append(self, rows: Rows, time: int, value: Value) -> None:
+        if value is not None and (not rows.values or rows.values[0] is None):
+            self._stateful[rows.identity.text] = type(value) is not float
+        rows.times.append(time)
+        rows.values.append(value)
+
+    def part(self, rows: Rows, given: bool) -> Rows:
+        """New rows of the same series, whose times were given where those before were not, or the
+        other way round."""
+        self._parted.append(rows)
+        if (stateful := self.stateful(rows)) is not None:
+            self._stateful[rows.identity.text] = stateful
+        rows = Rows(rows.identity, [], [], rows.kind, rows.unit, rows.help, given)
+        self.current[rows.identity.text] = rows
+        return rows
+
+    def batch(self) -> Batch:
+        for rows in self._parted:
+            rows.kind = self.current[rows.identity.text].kind
+        return Batch(self._parted + list(self.current.values()))
+
+
 class NativeDecoder:
     """Reads samples and remembers the identities it has met.
 
@@ -130,7 +166,8 @@ class NativeDecoder:
                 "(limits.batch_samples)",
                 limit="batch_samples",
             )
-        grouped: dict[str, Rows] = {}
+        gathered = _Gathered()
+        grouped = gathered.current
         known = self._identities.get
         earliest, latest = now_ms - self._past_ms, now_ms + self._future_ms
         index = 0
@@ -150,19 +187,22 @@ class NativeDecoder:
                 ):
                     rows = grouped.get(identity.text)
                     if rows is None:
-                        at = now_ms if time is None else time
-                        grouped[identity.text] = Rows(identity, [at], [value])
+                        grouped[identity.text] = (
+                            Rows(identity, [now_ms], [value])
+                            if time is None
+                            else Rows(identity, [time], [value], None, None, None, True)
+                        )
                         continue
-                    if type(rows.values[0]) is float:
+                    if type(rows.values[0]) is float and rows.given is not (time is None):
                         rows.times.append(now_ms if time is None else time)
                         rows.values.append(value)
                         continue
-                self._group(grouped, sample, now_ms, codec)
+                self._group(gathered, sample, now_ms, codec)
         except (Rejected, Malformed) as error:
             error.extra["index"] = index
             error.detail = f"samples[{index}]: {error.detail}"
             raise
-        return Batch(list(grouped.values()))
+        return gathered.batch()
 
     def lines(
         self, lines: Iterable[tuple[int, bytes]], now_ms: int
@@ -171,22 +211,22 @@ class NativeDecoder:
 
         Blank lines are passed over.
         """
-        grouped: dict[str, Rows] = {}
+        gathered = _Gathered()
         errors: list[tuple[int, Malformed | Rejected]] = []
         for number, line in lines:
             if not line or line.isspace():
                 continue
             try:
-                self._group(grouped, JSON.sample(line), now_ms, JSON)
+                self._group(gathered, JSON.sample(line), now_ms, JSON)
             except (Rejected, Malformed) as error:
                 errors.append((number, error))
             except RecursionError:
                 errors.append((number, Malformed("json", "the line is nested too deeply")))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 errors.append((number, _explain(error, "line", JSON)))
-        return Batch(list(grouped.values())), errors
+        return gathered.batch(), errors
 
-    def _group(self, grouped: dict[str, Rows], sample: _Sample, now_ms: int, codec: Codec) -> None:
+    def _group(self, gathered: _Gathered, sample: _Sample, now_ms: int, codec: Codec) -> None:
         """Check a sample and put it with the others of its series. Raises before it changes."""
         # The identity comes first: what is said of the others may then quote the name.
         identity = self._identities.get((sample.name, bytes(sample.labels)))
@@ -194,40 +234,63 @@ class NativeDecoder:
             identity = self._identify(sample, codec)
         value = sample.value
         kind = sample.kind
-        if type(value) is not float or kind == "state":
+        if type(value) is float and kind != "state":
+            if not isfinite(value):
+                raise Rejected(
+                    "value", f"value of {sample.name} is out of range: it must be finite"
+                )
+        elif value is not None:
             self._check_state(sample)
-        elif not isfinite(value):
-            raise Rejected("value", f"value of {sample.name} is out of range: it must be finite")
         time = sample.time
+        given = time is not None
         if time is None:
             time = now_ms
         elif not now_ms - self._past_ms <= time <= now_ms + self._future_ms:
             raise Rejected("time", self._explain_time(sample.name, time, now_ms))
         if sample.unit or sample.help:
             self._check_meta(sample)
-        rows = grouped.get(identity.text)
+        rows = gathered.current.get(identity.text)
         if rows is None:
-            grouped[identity.text] = Rows(identity, [time], [value], kind, sample.unit, sample.help)
+            gathered.current[identity.text] = Rows(
+                identity, [time], [value], kind, sample.unit, sample.help, given
+            )
             return
-        if (type(value) is float) is rows.stateful:
-            raise Rejected("value", f"{identity.text} has both numbers and states in one batch")
-        if kind is not None and kind != rows.kind:
-            if rows.kind is not None:
-                raise Rejected(
-                    "kind", f"{identity.text} is both {rows.kind} and {kind} in one batch"
-                )
+        self._check_alike(rows, sample, gathered.stateful(rows))
+        if rows.given is not given:
+            rows = gathered.part(rows, given)
+        if kind is not None:
             rows.kind = kind
         if sample.unit is not None:
             rows.unit = sample.unit
         if sample.help is not None:
             rows.help = sample.help
-        rows.times.append(time)
-        rows.values.append(value)
+        gathered.append(rows, time, value)
+
+    @staticmethod
+    def _check_alike(rows: Rows, sample: _Sample, stateful: bool | None) -> None:
+        """Raise Rejected where a sample can't be of one series with those before it."""
+        value, kind, text = sample.value, sample.kind, rows.identity.text
+        if value is not None and (type(value) is float) is stateful:
+            raise Rejected("value", f"{text} has both numbers and states in one batch")
+        if kind is None:
+            kind = rows.kind
+        elif rows.kind is not None and kind != rows.kind:
+            raise Rejected("kind", f"{text} is both {rows.kind} and {kind} in one batch")
+        # Only where there are endings may a kind not fit the values: each sample was looked at.
+        if kind is not None and (value is None or rows.values[0] is None):
+            if value is not None:
+                stateful = type(value) is not float
+            if stateful is not None and stateful is not (kind == "state"):
+                raise Rejected(
+                    "value",
+                    f"{text} is a {kind} in one batch with {'states' if stateful else 'numbers'}",
+                )
 
     def _check_state(self, sample: _Sample) -> None:
         if type(sample.value) is float:
             raise Rejected(
-                "value", f"{sample.name} is a state: its value is a string, bool or null"
+                "value",
+                f"{sample.name} is a state: its value is a string or a boolean, or null to end it",
             )
         if sample.kind is not None and sample.kind != "state":
             raise Rejected("value", f"{sample.name} is a {sample.kind}: its value must be a number")

@@ -8,6 +8,7 @@ from typing import TypeAlias, cast
 
 import msgspec
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    DataPointFlags,
     HistogramDataPoint,
     NumberDataPoint,
     SummaryDataPoint,
@@ -15,6 +16,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from pushsvc.core.series import Kind
 from pushsvc.errors import Rejected
+
+_NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 
 Point: TypeAlias = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
 
@@ -24,13 +27,16 @@ class Part(msgspec.Struct, gc=False):
 
     suffix: str
     label: tuple[str, str] | None
-    value: float
+    value: float | None
+    """None where the point says that there is no value any more."""
     kind: Kind
     unit: str = ""
 
 
 def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
     """The samples of a data point; the last stands for the whole. Raises Rejected."""
+    if point.flags & _NO_VALUE:
+        return _endings(what, point, kind, unit)
     if what in ("gauge", "sum"):
         number = cast(NumberDataPoint, point)
         which = number.WhichOneof("value")
@@ -40,6 +46,22 @@ def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
     if what == "histogram":
         return _histogram(cast(HistogramDataPoint, point), kind, unit)
     return _summary(cast(SummaryDataPoint, point), unit)
+
+
+def _endings(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
+    """The same samples, each without a value: as far as a point without values names them."""
+    parts = []
+    if what == "histogram":
+        bounds = (*cast(HistogramDataPoint, point).explicit_bounds, inf)
+        parts = [Part("_bucket", ("le", _number(bound)), None, kind) for bound in bounds]
+    elif what == "summary":
+        parts = [
+            Part("", ("quantile", _number(at.quantile)), None, "gauge", unit)
+            for at in cast(SummaryDataPoint, point).quantile_values
+        ]
+    if not parts and what != "summary":
+        return [Part("", None, None, kind, unit)]
+    return [*parts, Part("_sum", None, None, kind, unit), Part("_count", None, None, kind)]
 
 
 def _summary(point: SummaryDataPoint, unit: str) -> list[Part]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, Metric
@@ -77,6 +77,16 @@ class Decoded(msgspec.Struct):
     """Points without a recorded value."""
 
 
+class At(NamedTuple):
+    """The times of a data point, in Unix milliseconds."""
+
+    time: int
+    given: bool
+    """Whether the producer gave it."""
+    start: int | None
+    """When its interval began, if that is said."""
+
+
 class Target(msgspec.Struct):
     """What a resource adds to its series."""
 
@@ -141,7 +151,7 @@ class Reading:
         except Rejected:
             return  # for its job or instance: so were all its points
         if identity.text not in self._rows:
-            self._append(identity, time, 1.0, "gauge", "", "")
+            self._append(identity, At(time, True, None), 1.0, "gauge", "", "")
 
     def metric(self, metric: Metric, target: dict[str, str]) -> int | None:
         """Take in what can be taken, and note what can't. Gives the newest time taken, in ms."""
@@ -174,15 +184,15 @@ class Reading:
         latest: int | None = None
         for point in points:
             self.look()
-            if point.flags & _NO_VALUE:
-                self.decoded.silent += 1
-                continue
+            silent = bool(point.flags & _NO_VALUE)
+            self.decoded.silent += silent
             try:
                 time = self._point(what, name, point, kind, unit, target, help_text)
             except Rejected as error:
                 self._refuse(metric, error.detail)
             else:
-                latest = time if latest is None else max(latest, time)
+                if not silent:
+                    latest = time if latest is None else max(latest, time)
         return latest
 
     def _refuse(self, metric: Metric, reason: str, points: int = 1) -> None:
@@ -199,7 +209,7 @@ class Reading:
         help_text: str,
     ) -> int:
         """Take in one point, all its samples or none. Raises Rejected."""
-        time = self._time(point.time_unix_nano)
+        at = self._at(point)
         limits = self._decoder.limits
         if len(point.attributes) > limits.labels:
             raise Rejected(
@@ -226,24 +236,27 @@ class Reading:
                 raise Rejected(
                     "kind", f"{shorten(identity.text)} is both {rows.kind} and {part.kind}"
                 )
-            if not isfinite(part.value):
+            if part.value is not None and not isfinite(part.value):
                 raise Rejected("value", "a value is not finite")
             samples.append((identity, part))
-        reset = self._reset(samples[-1], point.start_time_unix_nano, time)
+        reset = self._reset(samples[-1], point.start_time_unix_nano, at.time)
         self._index += 1
         for identity, part in samples:
             if reset is not None and part.kind == "counter":
-                self._append(identity, reset, 0.0, part.kind, part.unit, help_text)
-            self._append(identity, time, part.value, part.kind, part.unit, help_text)
+                zero = At(reset, True, None)
+                self._append(identity, zero, 0.0, part.kind, part.unit, help_text)
+            self._append(identity, at, part.value, part.kind, part.unit, help_text)
             self.decoded.points.setdefault(identity.text, []).append(self._index)
-        return time
+        return at.time
 
-    def _time(self, nanoseconds: int) -> int:
+    def _at(self, point: Point) -> At:
+        nanoseconds, start = point.time_unix_nano, point.start_time_unix_nano
+        began = start // 1_000_000 if start else None
         if not nanoseconds:
-            return self._now_ms
+            return At(self._now_ms, False, began)
         time = nanoseconds // 1_000_000
         if self._earliest <= time <= self._latest:
-            return time
+            return At(time, True, began)
         seconds = abs(time - self._now_ms) // 1000
         limits = self._decoder.limits
         if time > self._now_ms:
@@ -261,7 +274,7 @@ class Reading:
     def _reset(self, sample: tuple[Identity, Part], start: int, time: int) -> int | None:
         """When, in ms, a cumulative point began anew; None if it goes on or is the first."""
         identity, part = sample
-        if part.kind != "counter" or not start:
+        if part.kind != "counter" or not start or part.value is None:
             return None
         starts = self.decoded.starts
         before = starts.get(identity.text) or self._decoder.started(identity.text)
@@ -296,18 +309,31 @@ class Reading:
             )
 
     def _append(
-        self, identity: Identity, time: int, value: float, kind: Kind, unit: str, help_text: str
+        self,
+        identity: Identity,
+        at: At,
+        value: float | None,
+        kind: Kind,
+        unit: str,
+        help_text: str,
     ) -> None:
         self._check_room(1)
         self._samples += 1
+        start = at.start if kind == "delta" else None
         rows = self._rows.get(identity.text)
-        if rows is not None:
-            rows.times.append(time)
-            rows.values.append(value)
-            return
-        rows = Rows(identity, [time], [value], kind, unit, help_text)
-        self._rows[identity.text] = rows
-        self.decoded.batch.rows.append(rows)
+        if (
+            rows is None
+            or rows.given is not at.given
+            or (rows.starts is None) is not (start is None)
+        ):
+            starts: list[int] | None = None if start is None else []
+            rows = Rows(identity, [], [], kind, unit, help_text, at.given, starts)
+            self._rows[identity.text] = rows
+            self.decoded.batch.rows.append(rows)
+        rows.times.append(at.time)
+        rows.values.append(value)
+        if rows.starts is not None and start is not None:
+            rows.starts.append(start)
 
 
 def _cut(text: str, most: int) -> str:

@@ -374,7 +374,7 @@ class _Taking:
         rows = self._rows.get(identity.text)
         if rows is None:
             self._rows[identity.text] = Rows(
-                identity, [time], [value], series.kind, series.unit, series.help, given=True
+                identity, [time], [value], series.kind, series.unit, series.help, True
             )
         else:
             rows.times.append(time)

@@ -95,12 +95,19 @@ VALID: dict[str, bytes] = {
 
 def check(batch: Batch) -> None:
     """Raise AssertionError unless the batch is what the hub takes for granted."""
-    seen = set()
+    stateful: dict[str, bool | None] = {}
+    alike: dict[str, tuple[bool, bool]] = {}
     for rows in batch.rows:
-        assert rows.identity.text not in seen
-        seen.add(rows.identity.text)
+        text = rows.identity.text
+        # Rows of one series are apart only where the sort of their times is.
+        assert alike.get(text) != (rows.given, rows.starts is not None)
+        alike[text] = rows.given, rows.starts is not None
         assert len(rows.times) == len(rows.values) > 0
+        assert rows.starts is None or len(rows.starts) == len(rows.times)
         assert all(type(time) is int for time in rows.times)
-        floats = [value for value in rows.values if type(value) is float]
-        assert len(floats) in (0, len(rows.values))
-        assert all(isfinite(value) for value in floats)
+        said = {type(value) is float for value in rows.values if value is not None}
+        assert len(said) <= 1
+        if rows.stateful is not None:
+            assert stateful.setdefault(text, rows.stateful) is rows.stateful
+            assert rows.kind is None or (rows.kind == "state") is rows.stateful
+        assert all(isfinite(value) for value in rows.values if type(value) is float)

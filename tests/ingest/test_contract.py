@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pushsvc.errors import Problem
+from tests.core.world import World
 from tests.ingest.decoders import DECODERS, VALID, check
-from tests.ingest.samples import remote_write_1, remote_write_2
+from tests.ingest.samples import NOW, remote_write_1, remote_write_2
 
 
 def decode(name: str, body: bytes) -> None:
@@ -23,6 +25,42 @@ def test_a_good_body(name: str) -> None:
     batch = DECODERS[name](VALID[name])
     check(batch)
     assert len(batch.rows) >= 1
+
+
+TIMED = {
+    **{name: body for name, body in VALID.items() if name not in ("json", "msgpack", "statsd")},
+    "json": b'{"samples":[{"name":"a","value":1,"time":%d},{"name":"a","value":null,"time":%d}]}'
+    % (NOW, NOW + 1),
+    "msgpack": msgspec.msgpack.encode(
+        {"samples": [{"name": "a", "value": 1, "kind": "delta", "time": NOW}]}
+    ),
+    "influx": b"m,h=a v=1,w=2i %d000000\nm,h=b v=t %d000000" % (NOW, NOW),
+}
+"""Bodies of samples that all have the time of their producer."""
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_what_is_sent_again_changes_nothing(name: str) -> None:
+    hub = World().hub
+    for seq in (1, 2):
+        batch = DECODERS[name](TIMED[name])
+        assert all(rows.given for rows in batch.rows)
+        applied = hub.apply(seq, batch, 0.0)
+        # It counts as applied: its producer has nothing more to do.
+        assert applied.samples == batch.count > 0
+    assert sum(len(series.history) for series in hub.catalog) == batch.count
+    assert hub.counts["samples_repeated"] == batch.count
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack", "influx", "statsd"])
+def test_what_has_no_time_is_never_the_same(name: str) -> None:
+    bodies = {"influx": b"m v=1\nm v=1", "statsd": b"a:1|g"}
+    hub = World().hub
+    for seq in (1, 2):
+        batch = DECODERS[name](bodies.get(name, VALID[name]))
+        assert not any(rows.given for rows in batch.rows)
+        hub.apply(seq, batch, 0.0)
+    assert sum(len(series.history) for series in hub.catalog) == 2 * batch.count
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -22,10 +22,10 @@ def decode(text: str | bytes, **options: Any) -> Decoded:
 
 
 def said(decoded: Decoded) -> dict[str, list[tuple[Any, int]]]:
-    return {
-        rows.identity.text: list(zip(rows.values, rows.times, strict=True))
-        for rows in decoded.batch.rows
-    }
+    found: dict[str, list[tuple[Any, int]]] = {}
+    for rows in decoded.batch.rows:
+        found.setdefault(rows.identity.text, []).extend(zip(rows.values, rows.times, strict=True))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,19 @@ def test_the_short_way_and_the_long_one_agree(lines: list[Any]) -> None:
             apart.setdefault(name, []).extend(points)
     for _ in range(2):
         assert said(knowing.decode(body, NOW)) == apart
+
+
+def test_times_that_were_given_are_told_from_those_that_were_not() -> None:
+    body = f"m v=1 {NS}\nm v=2 {NS}\nm v=3\nm v=4\nm v=5 {NS}\nn v=1"
+    knowing = InfluxDecoder(Limits())
+    for _ in range(2):
+        rows = knowing.decode(body.encode(), NOW + 1).batch.rows
+        assert [(r.identity.text, r.given, r.values) for r in rows] == [
+            ("m_v", True, [1.0, 2.0]),
+            ("m_v", False, [3.0, 4.0]),
+            ("n_v", False, [1.0]),
+            ("m_v", True, [5.0]),
+        ]
 
 
 def test_too_many_samples_are_too_many() -> None:

@@ -14,6 +14,7 @@ from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Kind, Rows, identify
 from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
 from pushsvc.ingest.native import NativeDecoder
+from tests.ingest.decoders import check
 
 NOW = 1_732_320_000_000
 LIMITS = Limits(
@@ -51,7 +52,7 @@ def said(name: str, labels: dict[str, str], kind: Kind | None, stateful: bool) -
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53)
-states: st.SearchStrategy[Any] = text | st.booleans() | st.none()
+states: st.SearchStrategy[Any] = text | st.booleans()
 series = st.builds(
     said,
     st.sampled_from(["up", "load:5m", "_x"]),
@@ -71,7 +72,7 @@ def published(draw: st.DrawFn) -> list[tuple[Said, dict[str, Any]]]:
     known = draw(st.lists(series, min_size=1, max_size=4, unique_by=key))
     samples = []
     for one in draw(st.lists(st.sampled_from(known), max_size=12)):
-        value = draw(states if one.stateful else numbers)
+        value = draw(st.none() | (states if one.stateful else numbers))
         members: dict[str, Any] = {"name": one.name, "value": value}
         if draw(st.booleans()) or one.labels:
             members["labels"] = dict(draw(st.permutations(list(one.labels.items()))))
@@ -89,23 +90,31 @@ def published(draw: st.DrawFn) -> list[tuple[Said, dict[str, Any]]]:
 
 def grouped(samples: list[tuple[Said, dict[str, Any]]]) -> list[Rows]:
     """The rows of these samples, found the long way."""
-    rows: dict[Any, Rows] = {}
+    rows: dict[Any, list[Rows]] = {}
     for one, sample in samples:
-        row = rows.setdefault(key(one), Rows(identify(one.name, one.labels, LIMITS), [], []))
+        runs = rows.setdefault(key(one), [])
+        given = "time" in sample
+        if not runs or runs[-1].given is not given:
+            runs.append(Rows(identify(one.name, one.labels, LIMITS), [], [], given=given))
+            if len(runs) > 1:
+                runs[-1].unit, runs[-1].help = runs[-2].unit, runs[-2].help
+        row = runs[-1]
         row.times.append(sample.get("time", NOW))
         value = sample["value"]
         row.values.append(float(value) if type(value) is int else value)
-        row.kind = sample.get("kind", row.kind)
+        for run in runs:  # what kind it is is said of the whole batch
+            run.kind = sample.get("kind", runs[0].kind)
         row.unit = sample.get("unit", row.unit)
         row.help = sample.get("help", row.help)
-    return list(rows.values())
+    return [row for runs in rows.values() for row in runs]
 
 
 def plain(rows: list[Rows]) -> list[tuple[Any, ...]]:
-    """Rows by their parts: identities are equal only to themselves."""
+    """Rows by their parts, those of each series in order: identities are equal only to
+    themselves."""
     return [
-        (r.identity.text, r.identity.labels, r.times, r.values, r.kind, r.unit, r.help)
-        for r in rows
+        (r.identity.text, r.identity.labels, r.times, r.values, r.kind, r.unit, r.help, r.given)
+        for r in sorted(rows, key=lambda row: row.identity.text)
     ]
 
 
@@ -248,18 +257,15 @@ def test_any_bytes_are_a_batch_or_a_problem(body: bytes) -> None:
 
 
 def check_batch(batch: Batch) -> None:
+    check(batch)
     for rows in batch.rows:
-        assert len(rows.times) == len(rows.values) > 0
-        said = {type(value) is not float for value in rows.values if value is not None}
-        assert said == (set() if rows.stateful is None else {rows.stateful})
-        assert (rows.kind == "state") is rows.stateful or None in (rows.kind, rows.stateful)
         assert all(NOW - 1_000_000 <= time <= NOW + 100_000 for time in rows.times)
-    assert len({rows.identity.text for rows in batch.rows}) == len(batch.rows)
 
 
 # -- all or nothing --------------------------------------------------------------------------------
 
 A: dict[str, Any] = {"name": "a", "value": 1}
+NONE: dict[str, Any] = {"name": "a", "value": None}
 
 
 @pytest.mark.parametrize(
@@ -273,6 +279,12 @@ A: dict[str, Any] = {"name": "a", "value": 1}
         ([{"name": "a", "value": "on"}, A], 1, "value", "both numbers and states"),
         ([A, {**A, "kind": "delta"}, {**A, "kind": "gauge"}], 2, "kind", "both delta and gauge"),
         ([A, {**A, "kind": "state"}], 1, "value", "a is a state"),
+        ([A, {**NONE, "kind": "state"}], 1, "value", "a is a state in one batch with numbers"),
+        ([{**NONE, "kind": "state"}, A], 1, "value", "a is a state in one batch with numbers"),
+        ([NONE, A, {**A, "value": "on"}], 2, "value", "both numbers and states"),
+        ([A, {**NONE, "time": NOW}, {**A, "value": "on"}], 2, "value", "both numbers and states"),
+        ([{**A, "value": "on"}, {**NONE, "kind": "gauge"}], 1, "value", "a is a gauge in one"),
+        ([{**NONE, "kind": "gauge"}, {**A, "value": "on"}], 1, "value", "a is a gauge in one"),
         ([{**A, "value": True, "kind": "gauge"}], 0, "value", "a is a gauge"),
         ([{**A, "value": "x" * 41}], 0, "value", "limits.value_bytes"),
         ([{**A, "value": "é" * 21}], 0, "value", "42 bytes"),
@@ -319,6 +331,39 @@ def test_lines_stand_each_on_its_own() -> None:
     ]
     (rows,) = batch.rows
     assert rows.values == [1.0, 4.0]
+
+
+def test_null_is_an_ending_of_any_kind_and_founds_none() -> None:
+    batch = decode(
+        {
+            "samples": [
+                NONE,
+                {**A, "time": NOW - 2},
+                {**NONE, "time": NOW - 1},
+                {"name": "b", "value": None, "kind": "counter"},
+                {"name": "c", "value": "on", "kind": "state"},
+                {"name": "c", "value": None},
+            ]
+        }
+    )
+    found = [(r.identity.text, r.values, r.times, r.given, r.stateful, r.kind) for r in batch.rows]
+    assert found == [
+        ("a", [None], [NOW], False, None, None),
+        ("a", [1.0, None], [NOW - 2, NOW - 1], True, False, None),
+        ("b", [None], [NOW], False, None, "counter"),
+        ("c", ["on", None], [NOW, NOW], False, True, "state"),
+    ]
+
+
+def test_a_kind_is_said_of_all_rows_of_a_batch() -> None:
+    said = [{**A, "value": "on", "time": NOW}, {**A, "value": "off", "kind": "state"}]
+    assert [rows.kind for rows in decode({"samples": said}).rows] == ["state", "state"]
+
+
+def test_many_endings_cost_no_more_than_many_samples() -> None:
+    # Each is compared with those before it, which must not all be looked at.
+    many = decode({"samples": [NONE] * 20_000 + [A]}, Limits(past_seconds=1e9))
+    assert many.count == 20_001
 
 
 @pytest.mark.parametrize(

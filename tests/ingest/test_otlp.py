@@ -106,10 +106,11 @@ def decode(document: dict[str, Any], decoder: OtlpDecoder | None = None) -> Deco
 
 
 def plain(decoded: Decoded) -> dict[str, Any]:
-    return {
-        rows.identity.text: (rows.kind, rows.unit, list(zip(rows.times, rows.values, strict=True)))
-        for rows in decoded.batch.rows
-    }
+    found: dict[str, Any] = {}
+    for rows in decoded.batch.rows:
+        values = found.setdefault(rows.identity.text, (rows.kind, rows.unit, []))[2]
+        values.extend(zip(rows.times, rows.values, strict=True))
+    return found
 
 
 def series(*metrics: dict[str, Any], resource: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -279,10 +280,58 @@ def test_what_is_bad_is_refused_alone(metric: dict[str, Any], points: int, says:
     assert not any(text.startswith("x") for text in plain(decoded))
 
 
-def test_a_point_without_a_value_is_left_out() -> None:
-    decoded = decode(request(gauge("a", point(None, flags=1), point(2))))
-    assert (decoded.silent, decoded.refusals.points) == (1, 0)
-    assert decoded.batch.rows[0].values == [2.0]
+def test_a_point_without_a_value_is_an_ending() -> None:
+    gone = point(None, flags=1)
+    decoded = decode(
+        request(
+            gauge("a", point(2), gone),
+            total("b", gone),
+            histogram("c", {**gone, "explicitBounds": [0.5], "bucketCounts": [0, 0]}),
+            histogram("d", gone, temporality=1),
+            {
+                "name": "e",
+                "summary": {"dataPoints": [{**gone, "quantileValues": [{"quantile": 1}]}]},
+            },
+            resource={"service.name": "shop", "host.name": "h"},
+        )
+    )
+    assert (decoded.silent, decoded.refusals.points) == (5, 0)
+    ended = {text: values for text, (_, _, values) in plain(decoded).items()}
+    job = 'job="shop"'
+    assert ended.pop(f'target_info{{host_name="h",{job}}}') == [(NOW, 1.0)]
+    assert ended.pop(f"a{{{job}}}") == [(NOW, 2.0), (NOW, None)]
+    assert ended == {
+        text: [(NOW, None)]
+        for text in (
+            f"b_total{{{job}}}",
+            f'c_bucket{{{job},le="0.5"}}', f'c_bucket{{{job},le="+Inf"}}',
+            f"c_sum{{{job}}}", f"c_count{{{job}}}",
+            f'd_bucket{{{job},le="+Inf"}}', f"d_sum{{{job}}}", f"d_count{{{job}}}",
+            f'e{{{job},quantile="1.0"}}', f"e_sum{{{job}}}", f"e_count{{{job}}}",
+        )
+    }  # fmt: skip
+
+
+def test_a_resource_of_which_all_has_ended_is_not_described() -> None:
+    metric = gauge("a", point(None, flags=1))
+    decoded = decode(request(metric, resource={"service.name": "shop", "host.name": "h"}))
+    assert list(plain(decoded)) == ['a{job="shop"}']
+
+
+def test_deltas_say_when_they_began_and_times_whether_they_were_given() -> None:
+    began = {"startTimeUnixNano": str((NOW - 5) * 10**6)}
+    decoded = decode(
+        request(
+            total("a", point(1, **began), point(2), point(3, timeUnixNano="0"), temporality=1),
+            total("b", point(1, **began)),
+        )
+    )
+    assert [(r.identity.text, r.given, r.starts, r.values) for r in decoded.batch.rows] == [
+        ("a", True, [NOW - 5], [1.0]),
+        ("a", True, None, [2.0]),
+        ("a", False, None, [3.0]),
+        ("b_total", True, None, [1.0]),
+    ]
 
 
 def test_a_reset_shows_even_when_the_value_rose() -> None:

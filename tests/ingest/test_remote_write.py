@@ -23,11 +23,11 @@ def decoder(**limits: Any) -> RemoteWriteDecoder:
     return RemoteWriteDecoder(Limits(**limits))
 
 
-def said(decoded: Decoded) -> dict[str, list[tuple[float, int]]]:
-    return {
-        rows.identity.text: list(zip(rows.values, rows.times, strict=True))  # type: ignore[arg-type]
-        for rows in decoded.batch.rows
-    }
+def said(decoded: Decoded) -> dict[str, list[tuple[Any, int]]]:
+    found: dict[str, list[tuple[Any, int]]] = {}
+    for rows in decoded.batch.rows:
+        found.setdefault(rows.identity.text, []).extend(zip(rows.values, rows.times, strict=True))
+    return found
 
 
 @pytest.mark.parametrize("version", [1, 2])
