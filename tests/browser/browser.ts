@@ -39,8 +39,14 @@ async function find(): Promise<string> {
   return packaged.executablePath();
 }
 
-/** A browser with its own temporary directory; `close` ends both. */
-export async function launch(): Promise<Browser> {
+/**
+ * A browser with its own temporary directory; `close` ends both. More arguments and environment are
+ * what a test wants of its own.
+ */
+export async function launch(
+  more: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Browser> {
   const scratch = mkdtempSync(join(tmpdir(), 'pushsvc-browser-'));
   const browser = await chromium.launch({
     executablePath: await find(),
@@ -51,8 +57,9 @@ export async function launch(): Promise<Browser> {
       '--disable-dev-shm-usage',
       // A page that isn't of this machine, as its name goes.
       `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,
+      ...more,
     ],
-    env: { ...process.env, TMPDIR: scratch } as Record<string, string>,
+    env: { ...process.env, ...environment, TMPDIR: scratch } as Record<string, string>,
   });
   browser.on('disconnected', () => rmSync(scratch, { recursive: true, force: true }));
   return browser;

@@ -5,11 +5,10 @@ import type { Look } from './palette.ts';
 import type { Drawn, Picture } from './picture.ts';
 import { multiples, timeLabels, timeSplits } from './splits.ts';
 
-/** Lengths of an em. */
-const AXIS_WIDTH_EM = 5.2;
-/** Of an axis that has the names of rows. */
-const LEAST_ROWS_WIDTH_EM = 3;
-const LETTER_EM = 0.58;
+/** Lengths of an em. An axis is as wide as its widest label, and no narrower than this, */
+const LEAST_AXIS_EM = 2;
+/** and gives back what it has in excess of its labels if that is more than this. */
+const SPARE_AXIS_EM = 1.5;
 const ROW_LETTERS = 16;
 const LEAST_ROW_EM = 1.1;
 const AXIS_HEIGHT_EM = 2;
@@ -28,6 +27,8 @@ export interface PlotOptions {
   readonly look: Look;
   readonly format: Format;
   readonly picture: Picture;
+  /** Told how many CSS pixels its axis needs; says how many it gets, which are no fewer. */
+  readonly agree: (axis: number) => number;
 }
 
 /**
@@ -42,11 +43,15 @@ export class Plot {
 
   private readonly canvas = document.createElement('canvas');
   private readonly context = this.canvas.getContext('2d')!;
-  private readonly em: number;
+  private em: number;
   private readonly family: string;
   private look: Look;
   private readonly format: Format;
   private readonly picture: Picture;
+  private readonly agree: (axis: number) => number;
+  /** Canvas pixels of the axis: what its labels need, and what it has. */
+  private needed = 0;
+  private axis = 0;
   private extent: Extent | null = null;
   private cssWidth: number;
   private cssHeight: number;
@@ -57,6 +62,7 @@ export class Plot {
     this.look = options.look;
     this.format = options.format;
     this.picture = options.picture;
+    this.agree = options.agree;
     this.em = options.em;
     this.family = options.family;
     this.cssWidth = options.width;
@@ -66,10 +72,11 @@ export class Plot {
     root.append(this.canvas, this.over);
   }
 
-  /** In CSS pixels. What is drawn next fills it. */
-  resize(width: number, height: number): void {
+  /** In CSS pixels. What is drawn next fills it, in letters of this size. */
+  resize(width: number, height: number, em: number): void {
     this.cssWidth = width;
     this.cssHeight = height;
+    this.em = em;
   }
 
   /** Draw these lines from one time to another (Unix milliseconds). */
@@ -79,7 +86,8 @@ export class Plot {
     this.picture.take(drawn, from, to, Math.max(1, this.frame.width));
     const [low, high] = this.picture.reach();
     this.extent = extentOf(low, high, this.format, this.extent);
-    // The names of rows, which may be new, say how wide their axis is.
+    // What stands on the axis, which may be new, says how wide it is.
+    this.fitAxis();
     this.frame = this.place(from, to);
     this.fit();
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
@@ -130,7 +138,7 @@ export class Plot {
   private place(from: number, to: number): Frame {
     const { letter } = this;
     const gap = Math.round(letter * GAP_EM);
-    const left = Math.round(letter * this.axisWidth());
+    const left = this.axis;
     const width = Math.round(this.cssWidth * devicePixelRatio) - left - gap;
     const bottom = Math.round(letter * AXIS_HEIGHT_EM);
     const height = Math.round(this.cssHeight * devicePixelRatio) - gap - bottom;
@@ -188,7 +196,7 @@ export class Plot {
 
     const times = timeSplits(from, to, Math.max(2, width / (letter * 1.6 * LABEL_WIDTH_EM)));
     const labels = timeLabels(times);
-    const values = rows === null ? multiples(min, max, this.extent?.step ?? max - min) : [];
+    const values = rows === null ? this.values() : [];
     const x = (time: number): number => left + ((time - from) / (to - from)) * width;
     const y = (value: number): number => top + ((max - value) / (max - min)) * height;
     context.beginPath();
@@ -237,19 +245,39 @@ export class Plot {
     context.restore();
   }
 
-  private axisWidth(): number {
+  /** Have the axis as wide as its labels, and those of the other charts of its column, need. */
+  private fitAxis(): void {
+    const { context, letter } = this;
+    context.font = `${letter}px ${this.family}`;
+    const widths = this.labels().map((text) => context.measureText(text).width);
+    const needed = Math.ceil(
+      Math.max(letter * LEAST_AXIS_EM, ...widths) + 2 * Math.round(letter * GAP_EM),
+    );
+    // Wider at once; narrower when it is worth moving the picture.
+    if (needed > this.needed || this.needed - needed > letter * SPARE_AXIS_EM) {
+      this.needed = needed;
+    }
+    this.axis = Math.round(this.agree(this.needed / devicePixelRatio) * devicePixelRatio);
+  }
+
+  /** What stands on the axis: its values, or the names of rows. */
+  private labels(): string[] {
     const { rows } = this.picture;
-    const letters = Math.max(...(rows ?? []).map(({ length }) => length));
-    return rows === null
-      ? AXIS_WIDTH_EM
-      : Math.max(LEAST_ROWS_WIDTH_EM, Math.min(letters, ROW_LETTERS) * LETTER_EM + 1);
+    return rows === null ? this.format.ticks(this.values()) : rows.map(shortened);
+  }
+
+  private values(): number[] {
+    const { min, max, step } = this.extent ?? { min: 0, max: 1, step: 1 };
+    return multiples(min, max, step);
   }
 }
 
 /** As many names as there is room for in so many em, each no longer than the axis is wide. */
 function rowNames(rows: readonly string[], height: number): string[] {
   const every = Math.max(1, Math.ceil((rows.length * LEAST_ROW_EM) / height));
-  return rows.map((name, row) =>
-    row % every > 0 ? '' : name.length > ROW_LETTERS ? `${name.slice(0, ROW_LETTERS - 1)}…` : name,
-  );
+  return rows.map((name, row) => (row % every > 0 ? '' : shortened(name)));
+}
+
+function shortened(name: string): string {
+  return name.length > ROW_LETTERS ? `${name.slice(0, ROW_LETTERS - 1)}…` : name;
 }

@@ -1,8 +1,10 @@
 import { type Signal, useSignal, useSignalEffect } from '@preact/signals';
 import { useLayoutEffect, useRef } from 'preact/hooks';
+import { Columns } from '../chart/columns.ts';
 import { Curves } from '../chart/curves.ts';
 import type { Drawn, Picture } from '../chart/picture.ts';
 import { Plot } from '../chart/plot.ts';
+import { screens } from '../chart/screen.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
@@ -31,6 +33,9 @@ const TITLES: Readonly<Record<ChartKind, string>> = {
   stacked: 'Stacked areas',
   heatmap: 'Heatmap',
 };
+
+/** Of all charts of the page. */
+const columns = new Columns();
 
 /** Who asked for less motion has pictures that move once a second. */
 const still = matchMedia('(prefers-reduced-motion: reduce)');
@@ -88,6 +93,12 @@ export function Chart(props: ChartProps) {
     dashboard.windowMs.value;
     dashboard.heldAt.value;
     view.current?.repaint();
+  });
+  useSignalEffect(() => {
+    // At first nothing has changed.
+    if (screens.value > 0) {
+      view.current?.refit();
+    }
   });
   useSignalEffect(() => view.current?.point(dashboard.hover.value));
   const count = panel.members.length;
@@ -167,7 +178,10 @@ class ChartView {
   /** CSS pixels. */
   private width: number;
   private height: number;
-  private readonly text: { readonly em: number; readonly family: string };
+  /** From the left of the page. */
+  private left: number;
+  private em: number;
+  private readonly family: string;
   /** CSS pixels from the top that a pointer is at; null while it is elsewhere. */
   private pointerTop: number | null = null;
 
@@ -182,14 +196,17 @@ class ChartView {
     this.crosshair.hidden = true;
     // All that has to be read of the document is read here, where nothing is written: else the
     // first picture of each chart would have the whole page laid out again.
-    const { top, bottom } = root.getBoundingClientRect();
+    const { top, bottom, left } = root.getBoundingClientRect();
+    this.left = left;
     this.inSight = top < innerHeight + MARGIN && bottom > -MARGIN;
     this.width = root.clientWidth;
     this.height = root.clientHeight;
     const style = getComputedStyle(root);
-    this.text = { em: Number.parseFloat(style.fontSize), family: style.fontFamily };
+    this.em = Number.parseFloat(style.fontSize);
+    this.family = style.fontFamily;
     const sight = new IntersectionObserver(
       ([entry]) => {
+        this.left = entry!.boundingClientRect.left;
         if (this.inSight !== entry!.isIntersecting) {
           this.inSight = entry!.isIntersecting;
           this.repaint();
@@ -203,8 +220,7 @@ class ChartView {
       if (width !== this.width || height !== this.height) {
         this.width = width;
         this.height = height;
-        this.plot?.resize(width, height);
-        this.repaint();
+        this.refit();
       }
     });
     size.observe(root);
@@ -213,6 +229,7 @@ class ChartView {
       () => sight.disconnect(),
       () => size.disconnect(),
       () => this.plot?.destroy(),
+      () => columns.leave(this),
     ];
   }
 
@@ -228,6 +245,14 @@ class ChartView {
     for (const end of this.ends) {
       end();
     }
+  }
+
+  /** Its size, that of its letters, or what a pixel is has changed. */
+  refit(): void {
+    this.left = this.root.getBoundingClientRect().left;
+    this.em = Number.parseFloat(getComputedStyle(this.root).fontSize);
+    this.plot?.resize(this.width, this.height, this.em);
+    this.repaint();
   }
 
   repaint(): void {
@@ -321,7 +346,9 @@ class ChartView {
     this.plot = new Plot(this.root, {
       width: this.width,
       height: this.height,
-      ...this.text,
+      em: this.em,
+      family: this.family,
+      agree: (axis) => columns.agree(this, this.left, axis, () => this.repaint()),
       look: look.peek(),
       format,
       picture: this.picture,

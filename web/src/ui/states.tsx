@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import type { Look } from '../chart/palette.ts';
 import type { Value } from '../client/index.ts';
 import type { Dashboard } from '../dashboard.ts';
+import { formatClock } from '../format/time.ts';
 import type { Member, Panel } from '../store/panel.ts';
 import type { Change } from '../store/series.ts';
 import { look } from '../theme.ts';
@@ -57,7 +58,7 @@ function Row({ member, from, to }: { member: Member; from: number; to: number })
               width: `calc(${percent(end)} - ${percent(start)})`,
               background: colourOf(value, look.value),
             }}
-            title={`${write(value)} since ${new Date(start).toLocaleTimeString()}`}
+            title={`${write(value)} since ${formatClock(start)}`}
           />
         ))}
       </div>

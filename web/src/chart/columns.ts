@@ -1,0 +1,64 @@
+/** CSS pixels by which charts of one column may begin apart. */
+const APART = 4;
+
+interface Place {
+  readonly column: number;
+  readonly width: number;
+  readonly changed: () => void;
+}
+
+/**
+ * The axes of charts that stand one under the other, all as wide as the widest of them: so a time
+ * is at the same place in each.
+ */
+export class Columns {
+  private readonly places = new Map<object, Place>();
+
+  /**
+   * A chart that begins `left` pixels from the left needs an axis so wide, and gets what its column
+   * has. `changed` is called when that becomes another.
+   */
+  agree(chart: object, left: number, width: number, changed: () => void): number {
+    const column = Math.round(left / APART);
+    const before = this.places.get(chart);
+    if (before?.column !== column || before.width !== width) {
+      const was = this.widest(column);
+      const left = before === undefined ? null : [before.column, this.widest(before.column)];
+      this.places.set(chart, { column, width, changed });
+      this.tell(column, was, chart);
+      if (left !== null && left[0] !== column) {
+        this.tell(left[0]!, left[1]!, chart);
+      }
+    }
+    return this.widest(column);
+  }
+
+  leave(chart: object): void {
+    const place = this.places.get(chart);
+    if (place !== undefined) {
+      const was = this.widest(place.column);
+      this.places.delete(chart);
+      this.tell(place.column, was, chart);
+    }
+  }
+
+  private widest(column: number): number {
+    let widest = 0;
+    for (const place of this.places.values()) {
+      if (place.column === column && place.width > widest) {
+        widest = place.width;
+      }
+    }
+    return widest;
+  }
+
+  private tell(column: number, was: number, except: object): void {
+    if (this.widest(column) !== was) {
+      for (const [chart, place] of this.places) {
+        if (chart !== except && place.column === column) {
+          place.changed();
+        }
+      }
+    }
+  }
+}
