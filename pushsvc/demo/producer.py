@@ -56,8 +56,18 @@ async def run_producer(
                 if not started:
                     started = True
                     task_status.started()
-            due = max(due + 1 / hz, trio.current_time())
+            due = _next_due(due, 1 / hz, trio.current_time())
             await trio.sleep_until(due)
+
+
+def _next_due(due: float, period: float, now: float) -> float:
+    """When to measure next (seconds): ticks that were missed are not made up for.
+
+    Two measurements closer to each other than half a period would show a rate that nothing has.
+    """
+    while due < now + period / 2:
+        due += period
+    return due
 
 
 async def _send(publisher: Publisher, waiting: deque[list[Sample]]) -> None:

@@ -25,6 +25,7 @@ class Sketch implements Canvas {
   readonly panel = PANEL;
   inSight = true;
   rest = 100;
+  moves = Number.POSITIVE_INFINITY;
   painted: number[] = [];
   private readonly takes: number;
 
@@ -127,4 +128,28 @@ test('waits for the past to be whole, though not for ever, and then draws at onc
     vi.advanceTimersByTime(10);
   }
   expect(sketch.painted.length).toBeGreaterThan(3);
+});
+
+test('moves a picture by each pixel without any news, and less often when that is dear', () => {
+  const painter = new Painter();
+  const cheap = new Sketch(0.5);
+  cheap.moves = 50;
+  painter.add(cheap);
+  vi.advanceTimersByTime(2_000);
+  expect(cheap.painted.length).toBeGreaterThan(25);
+  const dear = new Sketch(20);
+  dear.moves = 50;
+  painter.add(dear);
+  vi.advanceTimersByTime(4_000);
+  dear.painted = [];
+  vi.advanceTimersByTime(4_000);
+  expect(dear.painted.length).toBeGreaterThan(4);
+  expect(dear.painted.length).toBeLessThan(40);
+  // Held, it stands.
+  cheap.moves = Number.POSITIVE_INFINITY;
+  dear.moves = Number.POSITIVE_INFINITY;
+  vi.advanceTimersByTime(1_000);
+  cheap.painted = [];
+  vi.advanceTimersByTime(2_000);
+  expect(cheap.painted).toEqual([]);
 });

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Description, Document, Kind } from '../src/client/index.ts';
 import { Column } from '../src/store/column.ts';
 import type { Panel } from '../src/store/panel.ts';
-import { rank } from '../src/store/ranking.ts';
+import { holdOrder, rank } from '../src/store/ranking.ts';
 import { latestOf, lineOf, valueAt } from '../src/store/rate.ts';
 import { Series } from '../src/store/series.ts';
 import { Store } from '../src/store/store.ts';
@@ -116,6 +116,28 @@ describe('lines', () => {
     ]);
     expect(latestOf(counter)).toBe(5);
     expect(latestOf(series('counter', [[0, 10]]))).toBeNaN();
+  });
+
+  test('two samples that came all but together are no rate of their own', () => {
+    const times = [0, 500, 1000, 1500, 1505, 2000, 2500];
+    const counter = series(
+      'counter',
+      times.map((time, index) => [time, index * 0.5]),
+    );
+    // As many samples as in any half second, within 5 ms: 100 a second is what nothing was.
+    for (const [, rate] of drawn(counter)) {
+      expect(rate).toBeLessThanOrEqual(2.1);
+    }
+    expect(valueAt(counter, 1505)).toBeLessThanOrEqual(2.1);
+    const young = series('counter', [
+      [0, 0],
+      [5, 1],
+      [500, 1],
+      [1000, 1],
+    ]);
+    for (const [, rate] of drawn(young)) {
+      expect(rate).toBeLessThanOrEqual(2);
+    }
   });
 
   test('a delta is drawn per second', () => {
@@ -408,6 +430,38 @@ describe('the store', () => {
     const order = rank(panels[0]!, now).map(({ title }) => Number(title));
     expect(order.slice(0, 1)).toEqual([9]);
     expect(order.at(-1)).toBe(4);
+  });
+
+  test('keeps an order until it is clearly wrong, and while somebody points at it', () => {
+    const many = Array.from({ length: 12 }, (_, ref) =>
+      described(ref, { labels: { x: `${ref}` } }),
+    );
+    const now = Date.now();
+    const publish = (at: number, value: (ref: number) => number): void =>
+      take(
+        points(
+          [],
+          many.map(({ ref }) => [ref, at, value(ref)] as const),
+        ),
+      );
+    const order = (at: number): number[] => rank(panels[0]!, at).map(({ title }) => Number(title));
+    take(
+      points(
+        many,
+        many.map(({ ref }) => [ref, now, 100 - ref] as const),
+      ),
+    );
+    const first = order(now);
+    // Near values change places: nothing moves.
+    publish(now + 6000, (ref) => 100 + ref / 2);
+    expect(order(now + 6000)).toEqual(first);
+    const panel = panels[0]!;
+    const climb = (ref: number): number => (ref === 11 ? 1000 : 100);
+    holdOrder(panel, true);
+    publish(now + 12_000, climb);
+    expect(order(now + 12_000)).toEqual(first);
+    holdOrder(panel, false);
+    expect(order(now + 12_000)[0]).toBe(11);
   });
 
   test('takes older points from a history, and leaves those that it has', () => {

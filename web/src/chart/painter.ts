@@ -6,6 +6,8 @@ export interface Canvas {
   readonly inSight: boolean;
   /** Milliseconds in which new points would hardly move anything. */
   readonly rest: number;
+  /** Milliseconds in which time alone moves the picture by a pixel; infinite where it is held. */
+  readonly moves: number;
   paint(): void;
 }
 
@@ -15,6 +17,12 @@ const SHARE_MS = 6;
 /** Milliseconds that more of the past is waited for, and at the most. */
 const LULL_MS = 16;
 const MOST_HELD_MS = 400;
+
+/** A picture that moves more slowly than that, in milliseconds, moves with its news. */
+const SLOW_MS = 125;
+/** Share of the time that may be spent on moving pictures; with more of it they move less often. */
+const LOAD = 0.12;
+const LOAD_MS = 1_000;
 
 /** Milliseconds of a frame: a timer that is later than the next one is worth setting. */
 const FRAME_MS = 12;
@@ -34,6 +42,10 @@ export class Painter {
   /** Since when nothing is drawn; null where something was drawn since. */
   private heldSince: number | null = null;
   private heldUntil = Number.NEGATIVE_INFINITY;
+  /** Milliseconds spent since a time, and by what pictures are moved less often than they could. */
+  private spent = 0;
+  private spentSince = Number.NEGATIVE_INFINITY;
+  private slack = 1;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private timerAt = Number.POSITIVE_INFINITY;
 
@@ -136,12 +148,33 @@ export class Painter {
       canvas.paint();
       painted = true;
       this.dueAt.set(canvas, now + canvas.rest);
+      const { moves } = canvas;
+      if (moves < SLOW_MS) {
+        const next = now + moves * this.slack;
+        this.waiting.add(canvas);
+        this.dueAt.set(canvas, next);
+        soonest = Math.min(soonest, next);
+      }
     }
+    this.weigh(begun);
     if (soonest < Number.POSITIVE_INFINITY) {
       this.schedule(soonest);
     }
     if (painted) {
       this.onPainted();
+    }
+  }
+
+  /** Have pictures move as often as there is time for it. */
+  private weigh(begun: number): void {
+    const now = performance.now();
+    this.spent += now - begun;
+    const since = now - this.spentSince;
+    if (since >= LOAD_MS) {
+      const share = this.spent / since;
+      this.slack = Math.min(16, Math.max(1, (this.slack * share) / LOAD));
+      this.spent = 0;
+      this.spentSince = now;
     }
   }
 }

@@ -4,29 +4,103 @@ import { latestOf, valueAt } from './rate.ts';
 /** Lines up to which a panel shows all of them by name. */
 export const FEW = 8;
 
+/** How long an order is kept, in milliseconds of the samples' clock. */
+const KEPT_MS = 5_000;
+/** By what share of the greater one a value has to be higher than its neighbour's to go before it. */
+const CLEARLY = 0.1;
+
+interface Order {
+  readonly members: readonly Member[];
+  ranked: readonly Member[];
+  at: number;
+  /** Means of what was seen lately, so that one spike is no new order. */
+  readonly means: Map<Member['series'], number>;
+}
+
+const orders = new WeakMap<Panel, Order>();
+/** Panels somebody points at: what is read or clicked stays where it is. */
+const held = new WeakSet<Panel>();
+
+/** Keep a panel's order while somebody points at it. */
+export function holdOrder(panel: Panel, hold: boolean): void {
+  if (hold) {
+    held.add(panel);
+  } else {
+    held.delete(panel);
+  }
+}
+
 /**
  * The members of a panel in the order of their importance.
  *
  * A few stay in the order of their labels. Of many, those that still get samples come first, the
- * highest value before the others.
+ * highest value before the others. That order is kept until it is clearly wrong: near values would
+ * else change places all the time.
  */
 export function rank(panel: Panel, now: number): readonly Member[] {
   if (panel.members.length <= FEW) {
     return panel.members;
   }
-  const weighed = panel.members.map((member) => ({
-    member,
-    quiet: member.series.gone || member.series.isSilent(now),
-    value: panel.kind === 'state' ? 0 : latestOf(member.series, panel.raw),
-  }));
-  return weighed
-    .sort(
-      (a, b) =>
-        Number(a.quiet) - Number(b.quiet) ||
-        // No value is the least of all.
-        (Number.isNaN(b.value) ? -1 : b.value) - (Number.isNaN(a.value) ? -1 : a.value),
-    )
-    .map(({ member }) => member);
+  const order = orders.get(panel);
+  if (order !== undefined && order.members === panel.members) {
+    if (held.has(panel) || Math.abs(now - order.at) < KEPT_MS) {
+      return order.ranked;
+    }
+    weigh(order, panel);
+    order.ranked = settled(order, now);
+    order.at = now;
+    return order.ranked;
+  }
+  const fresh: Order = {
+    members: panel.members,
+    ranked: panel.members,
+    at: now,
+    means: order?.means ?? new Map(),
+  };
+  weigh(fresh, panel);
+  // No value is the least of all.
+  const value = ({ series }: Member): number => fresh.means.get(series)!;
+  fresh.ranked = [...panel.members].sort(
+    (a, b) => Number(isQuiet(a, now)) - Number(isQuiet(b, now)) || value(b) - value(a),
+  );
+  orders.set(panel, fresh);
+  return fresh.ranked;
+}
+
+function isQuiet({ series }: Member, now: number): boolean {
+  return series.gone || series.isSilent(now);
+}
+
+function weigh({ means }: Order, panel: Panel): void {
+  for (const { series } of panel.members) {
+    const latest = panel.kind === 'state' ? 0 : latestOf(series, panel.raw);
+    const value = Number.isNaN(latest) ? -1 : latest;
+    const mean = means.get(series);
+    means.set(series, mean === undefined ? value : mean + (value - mean) / 2);
+  }
+}
+
+/** The order as it was, but for those that are clearly out of place. */
+function settled({ ranked, means }: Order, now: number): Member[] {
+  const order = [...ranked];
+  const quiet = new Map(order.map((member) => [member, isQuiet(member, now)]));
+  const before = (a: Member, b: Member): boolean => {
+    if (quiet.get(a) !== quiet.get(b)) {
+      return quiet.get(b)!;
+    }
+    const [one, other] = [means.get(a.series)!, means.get(b.series)!];
+    return one - other > CLEARLY * Math.max(Math.abs(one), Math.abs(other));
+  };
+  for (let at = 1; at < order.length; at += 1) {
+    const member = order[at]!;
+    let to = at;
+    while (to > 0 && before(member, order[to - 1]!)) {
+      order[to] = order[to - 1]!;
+      to -= 1;
+    }
+    order[to] = member;
+  }
+  return order;
 }
 
 /** The members that have a value at a time, and it; the highest first. */

@@ -23,12 +23,15 @@ export function isRate(kind: Kind): boolean {
 export function lineOf(series: Series, from: number, to: number, raw = false): Line {
   const { column } = series;
   const rate = isRate(series.kind) && !raw;
-  // The rate of a point needs the point before it.
-  const first = Math.max(0, column.indexOf(from) - (rate ? 2 : 1));
+  const least = leastSpan(series);
+  // The rate of a point needs the points before it.
+  const first = Math.max(0, column.indexOf(rate ? from - least : from) - (rate ? 2 : 1));
   const last = Math.min(column.length, column.indexOf(to) + 1);
   const { times, values, lows, highs } = column.slice(first, last);
   const gaps = series.gapsOf(times);
-  return rate ? rates(series.kind, times, values, gaps) : { times, values, lows, highs, gaps };
+  return rate
+    ? rates(series.kind, times, values, gaps, least)
+    : { times, values, lows, highs, gaps };
 }
 
 /** The newest value of a series as it is drawn; NaN if there is none yet. */
@@ -37,8 +40,7 @@ export function latestOf(series: Series, raw = false): number {
   if (raw || !isRate(series.kind)) {
     return column.lastValue;
   }
-  const { times, values } = column.slice(Math.max(0, column.length - 2));
-  return times.length < 2 ? Number.NaN : step(series.kind, times, values, 1);
+  return rateBefore(series, column.length);
 }
 
 /** The value of a line at a time: that of the newest point until then, if none is missing. */
@@ -48,42 +50,77 @@ export function valueAt(series: Series, time: number, raw = false): number {
   if (after === 0 || (after === column.length && series.isGap(column.lastTime, time))) {
     return Number.NaN;
   }
-  const { times, values } = column.slice(
-    Math.max(0, after - 2),
-    Math.min(column.length, after + 1),
-  );
-  const at = after >= 2 ? 1 : 0;
-  if (at + 1 < times.length && series.isGap(times[at]!, times[at + 1]!) && time > times[at]!) {
+  const { times, values } = column.slice(after - 1, Math.min(column.length, after + 1));
+  if (times.length > 1 && series.isGap(times[0]!, times[1]!) && time > times[0]!) {
     return Number.NaN;
   }
-  if (raw || !isRate(series.kind)) {
-    return values[at]!;
-  }
-  return at === 0 ? Number.NaN : step(series.kind, times, values, 1);
+  return raw || !isRate(series.kind) ? values[0]! : rateBefore(series, after);
 }
 
-function rates(kind: Kind, times: Float64Array, values: Float64Array, gaps: number[]): Line {
-  const count = Math.max(0, times.length - 1);
+/**
+ * Milliseconds that a rate is of at least. Two samples that came all but together say nothing of how
+ * fast something is: a rate is of the usual interval, as PromQL's is of a window.
+ */
+function leastSpan({ interval }: Series): number {
+  return 0.8 * interval;
+}
+
+/** The rate up to the last of so many points; NaN if there are too few to tell. */
+function rateBefore(series: Series, count: number): number {
+  const { column } = series;
+  const least = leastSpan(series);
+  const last = column.slice(count - 1, count).times[0] ?? Number.NaN;
+  const first = Math.max(0, column.indexOf(last - least) - 1);
+  const { times, values } = column.slice(first, count);
+  return times.length < 2 ? Number.NaN : step(series.kind, times, values, times.length - 1, least);
+}
+
+function rates(
+  kind: Kind,
+  times: Float64Array,
+  values: Float64Array,
+  gaps: number[],
+  least: number,
+): Line {
+  // The first ones may have too little before them for a rate.
+  let first = 1;
+  while (first < times.length && times[first]! - times[0]! < least / 2) {
+    first += 1;
+  }
+  const count = Math.max(0, times.length - first);
   const result = new Float64Array(count);
   for (let index = 0; index < count; index += 1) {
-    result[index] = step(kind, times, values, index + 1);
+    result[index] = step(kind, times, values, index + first, least);
   }
   return {
-    times: times.subarray(1),
+    times: times.subarray(first),
     values: result,
     lows: null,
     highs: null,
-    gaps: gaps.map((index) => index - 1).filter((index) => index >= 0),
+    gaps: gaps.map((index) => index - first).filter((index) => index >= 0),
   };
 }
 
-/** Change per second up to a point. A counter that fell was reset and counts from zero again. */
-function step(kind: Kind, times: Float64Array, values: Float64Array, index: number): number {
-  const seconds = (times[index]! - times[index - 1]!) / 1000;
-  const value = values[index]!;
-  if (kind === 'delta') {
-    return value / seconds;
-  }
-  const change = value - values[index - 1]!;
-  return (change < 0 ? value : change) / seconds;
+/**
+ * Change per second up to a point, since the point that is the least span before it. A counter that
+ * fell was reset and counts from zero again.
+ */
+function step(
+  kind: Kind,
+  times: Float64Array,
+  values: Float64Array,
+  index: number,
+  least: number,
+): number {
+  const end = times[index]!;
+  let since = index;
+  let sum = 0;
+  do {
+    const value = values[since]!;
+    const change = value - values[since - 1]!;
+    sum += kind === 'delta' || change < 0 ? value : change;
+    since -= 1;
+  } while (since > 0 && end - times[since]! < least);
+  const seconds = (end - times[since]!) / 1000;
+  return seconds * 1000 < least / 2 ? Number.NaN : sum / seconds;
 }

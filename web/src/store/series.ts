@@ -8,6 +8,8 @@ export const MOST_POINTS = 36_000;
 const UNKNOWN_INTERVAL_MS = 60_000;
 const LEAST_SILENCE_MS = 5_000;
 const LEAST_GAP_MS = 2_000;
+/** Steps between samples after which the usual one only drifts. */
+const FIRST_STEPS = 7;
 
 /** A change of a state: from `time` on it was `value`. */
 export interface Change {
@@ -47,6 +49,8 @@ export class Series {
 
   /** Times after whose point the line is broken: samples may be missing there. */
   private breaks: number[] = [];
+  /** The first steps from sample to sample, of which the middle one is the usual. */
+  private readonly first: number[] = [];
   /** Before this time points are from a thinned history, at most so far apart. */
   private thinnedBefore = Number.NEGATIVE_INFINITY;
   private thinnedInterval = 0;
@@ -196,8 +200,10 @@ export class Series {
     if (Number.isNaN(step)) {
       return;
     }
-    if (this.interval === 0) {
-      this.interval = step;
+    if (this.first.length < FIRST_STEPS) {
+      // One that is out of the ordinary, among the first, is no habit either.
+      this.first.push(step);
+      this.interval = this.first.toSorted((a, b) => a - b)[this.first.length >> 1]!;
     } else {
       // A pause is not a new habit: one long step counts for three usual ones at the most.
       this.interval += 0.1 * (Math.min(step, 3 * this.interval) - this.interval);

@@ -241,6 +241,13 @@ class ChartView {
     return Math.min(250, this.props.dashboard.windowMs.peek() / (2 * Math.max(1, this.width)));
   }
 
+  get moves(): number {
+    const { heldAt, windowMs } = this.props.dashboard;
+    return still.matches || heldAt.peek() !== null
+      ? Number.POSITIVE_INFINITY
+      : windowMs.peek() / Math.max(1, this.width * devicePixelRatio);
+  }
+
   close(): void {
     for (const end of this.ends) {
       end();
@@ -268,7 +275,7 @@ class ChartView {
     const { dashboard } = this.props;
     const span = dashboard.windowMs.peek();
     // Steps of a whole pixel: what was drawn keeps its place among the pixels, and its look.
-    const step = span / width;
+    const step = span / Math.max(1, Math.round(width * devicePixelRatio));
     const to = Math.ceil(dashboard.edge / step) * step;
     plot.draw(this.lines(to), to - span, to, look.peek());
     if (this.picture.rows !== null && `${plot.span}` !== `${this.shades.peek()}`) {

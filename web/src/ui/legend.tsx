@@ -8,7 +8,7 @@ import { Mark } from '../panels/mark.tsx';
 import { reached, type Threshold } from '../panels/model.ts';
 import { summaryOf } from '../panels/summary.ts';
 import type { Member, Panel } from '../store/panel.ts';
-import { FEW, rank } from '../store/ranking.ts';
+import { FEW, holdOrder, rank } from '../store/ranking.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
 import { look } from '../theme.ts';
 
@@ -33,7 +33,13 @@ export function Legend({ panel, dashboard, format, focus, inSight, thresholds }:
   const shown = all ? ranked : ranked.slice(0, FEW);
   const hidden = ranked.length - FEW;
   return (
-    <div class="legend">
+    <div
+      class="legend"
+      onPointerEnter={() => holdOrder(panel, true)}
+      onPointerLeave={() => holdOrder(panel, false)}
+      onFocusCapture={() => holdOrder(panel, true)}
+      onBlurCapture={() => holdOrder(panel, false)}
+    >
       <p class="labels">
         <span>{panel.distinguishing.join(' · ')}</span>
         <button
