@@ -10,6 +10,7 @@ Source: https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from math import isfinite
 
 import msgspec
@@ -38,16 +39,19 @@ _BOOLEANS = {
 _NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _INTEGER = re.compile(rb"[-+]?\d+[iu]")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
-# A line's three parts; spaces count only where they aren't escaped or within a string.
-_KEY = rb"(?:[^\\ ]|\\.)+"
-_STRING = rb'"(?:[^"\\]|\\.)*"'
+# A line's three parts. Spaces count only where they aren't escaped or within a string; and a string
+# is only what begins right behind an equals sign among the fields: any other quote is a character.
+_KEY = rb"(?:[^\\ ]|\\.)++"
+_STRING = rb'"(?:[^"\\]|\\.)*+"'
 _LINE = re.compile(
-    rb"(%b) +((?:[^\\\" ]|\\.|%b)+)(?: +(-?\d{1,20}))? *" % (_KEY, _STRING), re.DOTALL
+    rb"(%b) +((?:[^\\= ]|\\.|=%b|=(?!\"))++)(?: +(-?\d{1,20}))? *" % (_KEY, _STRING), re.DOTALL
 )
+_BEFORE_FIELDS = re.compile(rb"%b +" % _KEY, re.DOTALL)
+_BEFORE_STRING = re.compile(rb'(?:[^\\=]|\\.|=(?!"))*+', re.DOTALL)
+_WHOLE_STRING = re.compile(_STRING, re.DOTALL)
 _TAG = re.compile(rb"((?:[^\\,=]|\\.)+)=((?:[^\\,]|\\.)+)", re.DOTALL)
 _FIELD = re.compile(rb"((?:[^\\,=]|\\.)+)=(%b|[^,\"]+)" % _STRING, re.DOTALL)
 _COMMA = re.compile(rb"(?:[^\\,]|\\.)+", re.DOTALL)
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _ESCAPED = re.compile(rb"\\([,= \\])")
 
 
@@ -124,8 +128,8 @@ class InfluxDecoder:
         earliest = now_ms - self._limits.past_seconds * 1000
         latest = now_ms + self._limits.future_seconds * 1000
         last, time = b"", now_ms  # the time that was read last, mostly the next one too
-        lines = body.split(b"\n") if b'"' not in body else _split_lines(body)
-        for number, line in enumerate(lines, 1):
+        lines = enumerate(body.split(b"\n"), 1) if b'"' not in body else _split_lines(body)
+        for number, line in lines:
             # What nearly every line is: of series that were met, in the plainest form.
             head, _, raw = line.rpartition(b" ")
             if raw != last:
@@ -300,23 +304,36 @@ def _plain_fields(
     return taken
 
 
-def _split_lines(body: bytes) -> list[bytes]:
-    """Lines; a line break within a string field is part of it."""
-    lines: list[bytes] = []
-    held: list[bytes] = []  # of a line whose string is still open
-    for part in body.split(b"\n"):
-        odd = _ESCAPE.sub(b"", part).count(b'"') % 2 == 1
-        if held:
-            held.append(part)
-            if odd:
-                lines.append(b"\n".join(held))
-                held = []
-        elif odd and not part.lstrip().startswith(b"#"):
-            held = [part]
-        else:
-            lines.append(part)
-    # One that is never closed is a line of its own, which will be refused.
-    return lines + held
+def _split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers; a line break within a string is part of the string."""
+    number, at, size = 1, 0, len(body)
+    spanning = True
+    while at <= size:
+        end = _line_end(body, at)
+        fields = _BEFORE_FIELDS.match(body, at, end) if body.find(b'"', at, end) >= 0 else None
+        if fields is not None and not body[at:end].lstrip(b" \t\r").startswith(b"#"):
+            place = fields.end()
+            while True:
+                place = _BEFORE_STRING.match(body, place, end).end()  # type: ignore[union-attr]
+                if body[place : place + 2] != b'="' or place >= end:
+                    break
+                string = _WHOLE_STRING.match(body, place + 1, size if spanning else end)
+                if string is None:
+                    # Never closed: this line is refused, and it costs no other.
+                    spanning = False
+                    break
+                place = string.end()
+                if place > end:
+                    end = _line_end(body, place)
+        line = body[at:end]
+        yield number, line
+        number += 1 + line.count(b"\n")
+        at = end + 1
+
+
+def _line_end(body: bytes, at: int) -> int:
+    end = body.find(b"\n", at)
+    return len(body) if end < 0 else end
 
 
 def _value(raw: bytes) -> float | None:
