@@ -74,7 +74,7 @@ async def test_a_window_of_a_state_begins_with_what_held() -> None:
     async with serving() as served:
         now = time.time_ns() // 1_000_000
         await served.publish(
-            {"name": "mode", "value": "old", "time": now - 90_000},
+            {"name": "mode", "value": "old", "kind": "state", "time": now - 90_000},
             {"name": "mode", "value": "on", "time": now - 60_000},
             {"name": "mode", "value": "off", "time": now - 10_000},
         )

@@ -61,6 +61,33 @@ async def test_one_sample_a_batch_and_lines() -> None:
         }
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "12", "on"])
+async def test_a_text_is_a_state_only_where_someone_says_so(value: str) -> None:
+    async with serving() as served:
+        sample = {"name": "a", "value": value}
+        refused = await served.http.post("/v1/samples", json=sample)
+        assert (refused.status_code, refused.json()["code"]) == (422, "kind")
+        assert "kind state" in refused.json()["detail"]
+        # Numbers are welcome: nothing was founded.
+        assert (await served.publish({"name": "a", "value": 1}))["applied"] == 1
+        refused = await served.http.post("/v1/samples", json=sample)
+        assert refused.status_code == 422
+        assert "where there is no number the value is null" in refused.json()["detail"]
+        await served.publish({"name": "b", "value": "off", "kind": "state"})
+        assert (await served.publish({"name": "b", "value": value}))["applied"] == 1
+
+
+async def test_null_founds_nothing_and_ends_what_is_there() -> None:
+    async with serving() as served:
+        assert (await served.publish({"name": "a", "value": None}))["applied"] == 1
+        assert (await served.http.get("/v1/series")).json() == {"series": []}
+        await served.publish({"name": "a", "value": 1, "kind": "counter"})
+        await served.publish({"name": "a", "value": None})
+        [series] = (await served.http.get("/v1/series")).json()["series"]
+        assert (series["kind"], series["value"]) == ("counter", 1.0)
+        assert series["ended"] >= series["time"]
+
+
 async def test_curl_data_without_a_media_type_is_json() -> None:
     async with serving() as served:
         response = await served.http.post(

@@ -16,7 +16,7 @@ from pushsvc.doctor.measured import Measured
 from pushsvc.ingest.influx import PRECISIONS
 
 _VALUE = {
-    "description": "A finite number; a string, boolean or null for a state.",
+    "description": "A finite number; a string or boolean for a state; null where there is none.",
     "type": ["number", "string", "boolean", "null"],
 }
 _KIND = {"enum": ["gauge", "counter", "delta", "state"]}

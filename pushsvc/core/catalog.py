@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pushsvc.core.history import History
 from pushsvc.core.scope import EVERYTHING, Scope
 from pushsvc.core.selector import Matcher, Selector
-from pushsvc.core.series import Identity, Kind, Rows
+from pushsvc.core.series import Identity, Kind, Rows, shorten
 
 if TYPE_CHECKING:
     from pushsvc.core.view import View
@@ -19,6 +19,23 @@ _CLAIMS = 8
 """Claims of one kind, at the most, that a claim of another has to outweigh."""
 _DISPUTE = 1.0
 """Seconds between two claims to the contrary that both count."""
+
+
+def unfounded(rows: Rows) -> str | None:
+    """Why no series can begin with `rows`; None when one can.
+
+    A text is a state only to who says so. Most of those that aren't called one were meant to be
+    numbers ("NaN", "12"), and a series that began with them would refuse the numbers for ever.
+    """
+    if type(rows.values[0]) is float or rows.kind is not None:
+        return None  # as a rule
+    value = next((value for value in rows.values if value is not None), None)
+    if type(value) is not str:
+        return None
+    return (
+        f"{rows.identity.text} is new, and its value {shorten(value)} a text: a state says "
+        "kind state, and where there is no number the value is null"
+    )
 
 
 class Series:
@@ -71,6 +88,8 @@ class Series:
         stateful = rows.stateful
         if stateful is not self.stateful and stateful is not None:
             got = "a state (a string or boolean)" if stateful else "a number"
+            if stateful and any(type(value) is str for value in rows.values):
+                got += "; where there is no number the value is null"
             return f"{self.identity.text} is a {self.kind}, the sample's value is {got}"
         if rows.kind is None or rows.kind == self.kind:
             return None

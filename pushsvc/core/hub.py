@@ -14,7 +14,7 @@ import msgspec
 from pushsvc.core import wire
 from pushsvc.core.arrivals import Arrivals
 from pushsvc.core.budget import Budget
-from pushsvc.core.catalog import Catalog, Series
+from pushsvc.core.catalog import Catalog, Series, unfounded
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debts
 from pushsvc.core.limits import Limits, Pacing, Retention
@@ -115,6 +115,8 @@ class Hub:
                 if (conflict := series.conflict(rows, self._now)) is not None:
                     series.dispute(self._now)
                     raise Rejected("kind", conflict, series=rows.identity.text)
+            elif (reason := unfounded(rows)) is not None:
+                raise Rejected("kind", reason, series=rows.identity.text)
             elif rows.stateful is not None:
                 new.add(rows.identity.text)
         if new and len(new) > self._room:
@@ -147,6 +149,8 @@ class Hub:
                 conflict, code = series.conflict(rows, self._now), "kind"
                 if conflict is not None:
                     series.dispute(self._now)
+            elif (conflict := unfounded(rows)) is not None:
+                code = "kind"
             elif text not in new and rows.stateful is not None:
                 if len(new) < room:
                     new.add(text)
