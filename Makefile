@@ -18,6 +18,7 @@ help:
 	@echo 'make lint    ruff, mypy and biome'
 	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
 	@echo 'make fuzz    change what strangers send at random, for some minutes (ARGS="--seconds 60 influx")'
+	@echo '             and let dashboards do anything, an hour (MACHINE_ARGS="--examples 5000" for less)'
 	@echo 'make clean   remove what the others made'
 
 demo: $(VENV)/.package
@@ -48,6 +49,7 @@ bench: $(VENV)/.test
 fuzz: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz.machine $(MACHINE_ARGS)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'pushsvc needs Python 3.11 or newer, and found none on PATH: install one, or say make PYTHON=/path/to/python' >&2; exit 1; }

@@ -199,7 +199,7 @@ class History:
         else:
             begin = max(bisect_left(column, time, lo=self.first - self._base), stop - _COMPARED)
         for ordinal in {*range(self._base + begin, self._base + stop), *late}:
-            if ordinal >= self.first and self._seqs[ordinal - self._known] & 1:
+            if ordinal >= self.first and self.given(ordinal):
                 yield ordinal
 
     def _same(self, ordinal: int, value: Value, start: int) -> bool:
@@ -310,6 +310,10 @@ class History:
         arrived. An ending is NaN or None: see `is_ending`."""
         low, high = start - self._base, stop - self._base
         return self._times[low:high], self._values[low:high]
+
+    def given(self, ordinal: int) -> bool:
+        """Whether the time of a row is its producer's own, and so a key."""
+        return bool(self._seqs[ordinal - self._known] & 1)
 
     def newest(self, stop: int | None = None) -> int | None:
         """Ordinal of the held sample with the newest time, of equal ones the last to arrive; None

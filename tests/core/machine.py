@@ -1,0 +1,396 @@
+"""The promise as a machine: dashboards that do anything at any time, beside a plain list of what
+was published. Each is given what it is owed, once and in order, or a gap that counts what is
+missing.
+
+A *stretch* is what a dashboard is owed of one series: from the row that it was to start with, for
+as long as it watches the series. Rows are told apart by their value, and endings by their time;
+every one of them is published once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pushsvc.core.catalog import Series
+from pushsvc.core.cursor import Cursor
+from pushsvc.core.history import is_ending
+from pushsvc.core.limits import Pacing, Retention
+from pushsvc.core.series import Batch, Rows, Value, identify
+from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.view import Wish
+from tests.core.world import World
+
+NAMES = ("a", "b", "c")
+DASHBOARDS = 3
+TTL = 30.0
+AGES = 3600.0
+
+names = st.sampled_from(NAMES)
+some = st.sets(names, min_size=1)
+rates = st.sampled_from([20.0, 1.0, 0.05])
+merges = st.sampled_from(["all", "last"])
+windows = st.sampled_from([None, AGES])
+dashboards = st.integers(0, DASHBOARDS - 1)
+
+Row = tuple[str, float]
+"""`("sample", value)` or `("end", time)`."""
+
+
+class Stretch:
+    """What somebody is owed of one series."""
+
+    def __init__(self, ref: int, start: int) -> None:
+        self.ref = ref
+        self.start = start
+        """Ordinal of the first row."""
+        self.got: dict[Row, None] = {}
+        self.counted = 0
+        """How many rows those stand for: a merged point stands for several."""
+
+    def take(self, row: Row, count: int = 1) -> None:
+        assert row not in self.got, f"{row} of ref {self.ref} came twice"
+        self.got[row] = None
+        self.counted += count
+
+
+class Dashboard:
+    """A client that keeps the protocol, and what it is owed."""
+
+    def __init__(self) -> None:
+        self.subscriber: Subscriber | None = None
+        self.wish: Wish | None = None
+        self.cursor: Cursor | None = None
+        self.stretches: dict[int, Stretch] = {}
+        self.dropped: list[Stretch] = []
+        self.described: set[int] = set()
+        self.gaps: dict[str, int | None] = {}
+        self.gone: set[int] = set()
+
+    def given(self, document: dict[str, Any], cursor: Cursor | None) -> None:
+        """Take a document as it comes."""
+        if cursor is not None:
+            self.move(cursor)
+            assert document["id"] == str(cursor)
+        if document["type"] == "points":
+            self.described |= {series["ref"] for series in document.get("series", ())}
+            for ref, _, *values in document["points"]:
+                assert ref in self.described, f"ref {ref} was not described"
+                if ref in self.stretches:
+                    count = values[3] if len(values) == 4 else 1
+                    self.stretches[ref].take(("sample", values[0]), count)
+            for ref, time in document.get("ended", ()):
+                assert ref in self.described, f"ref {ref} was not described"
+                if ref in self.stretches:
+                    self.stretches[ref].take(("end", time))
+        elif document["type"] == "gap":
+            self.gaps[document["id"]] = document["lost"]
+        elif document["type"] == "gone":
+            self.gone |= set(document["refs"])
+
+    def move(self, cursor: Cursor) -> None:
+        before = self.cursor
+        if before is not None and before.epoch == cursor.epoch:
+            assert cursor.seq >= before.seq, f"{before} then {cursor}"
+            if before.debt is not None and cursor.debt == before.debt:
+                assert cursor.place >= before.place, f"{before} then {cursor}"
+        self.cursor = cursor
+
+
+class Machine(RuleBasedStateMachine):
+    """Rules for all that may happen, and what must hold afterwards."""
+
+    @initialize(
+        samples=st.sampled_from([3, 10, 1_000]),
+        ring=st.integers(1, 3),
+        points=st.integers(2, 12),
+    )
+    def begin(self, samples: int, ring: int, points: int) -> None:
+        self.world = World(
+            retention=Retention(samples=samples, seconds=AGES, series_ttl=TTL),
+            pacing=Pacing(ring_frames=ring, replay_points=points),
+        )
+        self.rows: dict[int, list[tuple[int, int, Row]]] = {}  # by ref: seq, time, row
+        self.last: dict[int, Series] = {}  # by ref, all that ever were
+        self.value = 0.0
+        self.dashboards = [Dashboard() for _ in range(DASHBOARDS)]
+
+    # -- what producers do -------------------------------------------------------------------------
+
+    def apply(self, rows: list[Rows]) -> None:
+        """Publish, and note the rows that are new to the list."""
+        world = self.world
+        batch = Batch(rows)
+        world.hub.check(batch)
+        before = {series.ref: series.history.total for series in world.hub.catalog}
+        world.hub.apply(world.hub.seq + 1, batch, world.now)
+        for one in rows:
+            series = world.hub.catalog.get(one.identity.text)
+            if series is None:
+                assert one.stateful is None
+                continue
+            known = self.rows.setdefault(series.ref, [])
+            if series.ref not in before:
+                for dashboard in self.dashboards:
+                    self.begin_stretch(dashboard, series, 0)
+            self.last[series.ref] = series
+            if not one.given or (one.times[-1], one.values[-1]) not in {
+                (time, value) for _, time, (_, value) in known
+            }:
+                for time, value in zip(one.times, one.values, strict=True):
+                    row: Row = ("end", time) if value is None else ("sample", value)  # type: ignore[assignment]
+                    known.append((world.hub.seq, time, row))
+            assert len(known) == series.history.total
+
+    def begin_stretch(self, dashboard: Dashboard, series: Series, start: int) -> None:
+        wish = dashboard.wish
+        if wish is not None and wish.matches(series.identity):
+            dashboard.stretches[series.ref] = Stretch(series.ref, start)
+
+    def fresh(self, count: int, given: bool, late: bool = False) -> tuple[list[int], list[Value]]:
+        """Values that were never published, at times that are those of nothing else."""
+        values: list[Value] = []
+        times = []
+        for _ in range(count):
+            self.value += 1.0
+            self.world.now += 0.001
+            values.append(self.value)
+            times.append(self.world.time_ms - (5_000 if late else 0))
+        if not given:
+            times = [times[-1]] * count
+        return times, values
+
+    @rule(amounts=st.dictionaries(names, st.integers(1, 6), min_size=1), given=st.booleans())
+    def publish(self, amounts: dict[str, int], given: bool) -> None:
+        rows = []
+        for name, amount in amounts.items():
+            times, values = self.fresh(amount, given)
+            rows.append(Rows(identify(name, {}, self.world.limits), times, values, given=given))
+        self.apply(rows)
+
+    @rule(name=names, count=st.integers(1, 3))
+    def publish_late(self, name: str, count: int) -> None:
+        times, values = self.fresh(count, given=True, late=True)
+        self.apply([Rows(identify(name, {}, self.world.limits), times, values, given=True)])
+
+    @rule(name=names, help_text=st.sampled_from(["one", "two"]))
+    def describe(self, name: str, help_text: str) -> None:
+        times, values = self.fresh(1, given=True)
+        identity = identify(name, {}, self.world.limits)
+        self.apply([Rows(identity, times, values, help=help_text, given=True)])
+
+    @rule(name=names)
+    def end(self, name: str) -> None:
+        times, _ = self.fresh(1, given=True)
+        self.apply([Rows(identify(name, {}, self.world.limits), times, [None], given=True)])
+
+    @rule(name=names, back=st.integers(1, 4))
+    def repeat(self, name: str, back: int) -> None:
+        """Send again what is held, with the time that was given: nothing is new."""
+        held = self.held_given(name)
+        if len(held) >= back:
+            time, value = held[-back]
+            self.apply([Rows(identify(name, {}, self.world.limits), [time], [value], given=True)])
+
+    @rule(name=names, back=st.integers(1, 4))
+    def correct(self, name: str, back: int) -> None:
+        held = self.held_given(name)
+        if len(held) >= back:
+            self.value += 1.0
+            time, _ = held[-back]
+            identity = identify(name, {}, self.world.limits)
+            self.apply([Rows(identity, [time], [self.value], given=True)])
+
+    def held_given(self, name: str) -> list[tuple[int, Value]]:
+        """Samples that are held and whose time was given: of that time and value there is one."""
+        series = self.world.hub.catalog.get(name)
+        if series is None:
+            return []
+        history = series.history
+        return [
+            history.sample(ordinal)
+            for ordinal in range(history.first, history.total)
+            if history.given(ordinal) and not is_ending(history.sample(ordinal)[1])
+        ]
+
+    # -- what time does ----------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.0, 0.05, 1.0, 25.0]))
+    def tick(self, seconds: float) -> None:
+        self.world.tick(seconds)
+
+    @rule(seconds=st.sampled_from([1.0, TTL / 2, TTL * 1.1]))
+    def sweep(self, seconds: float) -> None:
+        self.world.sweep()
+        self.world.sweep(seconds)
+        self.world.sweep()
+
+    # -- what dashboards do ------------------------------------------------------------------------
+
+    def start(self, dashboard: Dashboard, through: int, window: float | None) -> None:
+        """Note what is owed of all that is matched, as of batch `through`."""
+        assert dashboard.wish is not None
+        for series in self.world.hub.catalog:
+            if series.ref not in dashboard.stretches:
+                self.begin_stretch(dashboard, series, self.start_of(series, through, window))
+        self.start_departed(dashboard, through)
+
+    def start_departed(self, dashboard: Dashboard, through: int) -> None:
+        """As of that batch those were there that have gone since."""
+        for departed, series in self.world.hub._departed:
+            if departed > through and series.ref not in dashboard.stretches:
+                start = sum(seq <= through for seq, _, _ in self.rows[series.ref])
+                self.begin_stretch(dashboard, series, start)
+
+    def start_of(self, series: Series, through: int, window: float | None) -> int:
+        history = series.history
+        rows = self.rows[series.ref]
+        end = max(history.first, sum(seq <= through for seq, _, _ in rows))
+        samples = [n for n in range(history.first, end) if rows[n][2][0] == "sample"]
+        start = max(samples, key=lambda n: (rows[n][1], n), default=max(history.first, end - 1))
+        return start if window is None else min(start, history.first)
+
+    @rule(which=dashboards, chosen=some, hz=rates, merge=merges, window=windows)
+    def subscribe(
+        self, which: int, chosen: set[str], hz: float, merge: str, window: float | None
+    ) -> None:
+        dashboard = self.dashboards[which]
+        if dashboard.wish is not None:
+            return
+        wish = dashboard.wish = self.world.wish(*sorted(chosen), max_hz=hz, merge=merge)
+        dashboard.subscriber = self.world.subscribe(wish, window=window)
+        self.start(dashboard, dashboard.subscriber.view.seq, window)
+
+    @rule(which=dashboards, most=st.integers(1, 6))
+    def pull(self, which: int, most: int) -> None:
+        self.take(self.dashboards[which], most)
+
+    def take(self, dashboard: Dashboard, most: int | None = None) -> int:
+        taken = 0
+        while dashboard.subscriber is not None and (most is None or taken < most):
+            frame = dashboard.subscriber.pull()
+            if frame is None:
+                break
+            taken += 1
+            dashboard.given(msgspec.json.decode(frame.json), frame.cursor)
+        return taken
+
+    @rule(which=dashboards, chosen=some, hz=rates, merge=merges, window=windows)
+    def watch(
+        self, which: int, chosen: set[str], hz: float, merge: str, window: float | None
+    ) -> None:
+        dashboard = self.dashboards[which]
+        subscriber = dashboard.subscriber
+        if subscriber is None or dashboard.cursor is None:
+            return
+        # What is on its way already still comes before the hello.
+        while subscriber._pending:
+            self.take(dashboard, 1)
+        seq = subscriber.position()[0]
+        wish = dashboard.wish = self.world.wish(*sorted(chosen), max_hz=hz, merge=merge)
+        for ref, stretch in list(dashboard.stretches.items()):
+            if not wish.matches(self.last[ref].identity):
+                dashboard.dropped.append(dashboard.stretches.pop(ref))
+                assert stretch.start >= 0
+        self.world.watch(subscriber, *sorted(chosen), max_hz=hz, merge=merge, window=window)
+        self.start(dashboard, max(seq, subscriber.view.seq), window)
+        self.take(dashboard, 1)  # the hello, which may bring a cursor
+
+    @rule(which=dashboards)
+    def cut(self, which: int) -> None:
+        dashboard = self.dashboards[which]
+        if dashboard.subscriber is not None and dashboard.cursor is not None:
+            self.world.hub.unsubscribe(dashboard.subscriber, now=self.world.now)
+            dashboard.subscriber = None
+            dashboard.described.clear()
+
+    @rule(which=dashboards)
+    def resume(self, which: int) -> None:
+        dashboard = self.dashboards[which]
+        if dashboard.subscriber is None and dashboard.wish is not None:
+            dashboard.subscriber = self.world.subscribe(dashboard.wish, since=self.since(dashboard))
+
+    def since(self, dashboard: Dashboard) -> str:
+        """The cursor of somebody who was cut off, who is owed all that came later: also of a series
+        that was to begin later still, which the cursor doesn't tell."""
+        cursor = dashboard.cursor
+        assert cursor is not None
+        for stretch in dashboard.stretches.values():
+            given = sum(seq <= cursor.seq for seq, _, _ in self.rows[stretch.ref])
+            stretch.start = min(stretch.start, given)
+        self.start_departed(dashboard, cursor.seq)
+        return str(cursor)
+
+    @rule(which=dashboards, most=st.integers(1, 4))
+    def poll(self, which: int, most: int) -> None:
+        """One long poll of somebody who is cut off: each answer describes what it tells of."""
+        self.ask(self.dashboards[which], most)
+
+    def ask(self, dashboard: Dashboard, most: int) -> int:
+        if dashboard.subscriber is not None or dashboard.wish is None:
+            return 0
+        dashboard.subscriber = self.world.subscribe(
+            dashboard.wish, since=self.since(dashboard), describe="used", greet=False
+        )
+        dashboard.described.clear()
+        taken = self.take(dashboard, most)
+        dashboard.move(dashboard.subscriber.id)
+        self.world.hub.unsubscribe(dashboard.subscriber, now=self.world.now)
+        dashboard.subscriber = None
+        dashboard.described.clear()
+        return taken
+
+    # -- what must hold ----------------------------------------------------------------------------
+
+    @precondition(lambda self: hasattr(self, "rows"))
+    @invariant()
+    def in_order(self) -> None:
+        for dashboard in self.dashboards:
+            for stretch in dashboard.stretches.values():
+                self.check_order(stretch)
+
+    def check_order(self, stretch: Stretch) -> None:
+        owed = [row for _, _, row in self.rows[stretch.ref][stretch.start :]]
+        for sort in ("sample", "end"):
+            got = [row for row in stretch.got if row[0] == sort]
+            expected = [row for row in owed if row in stretch.got and row[0] == sort]
+            assert got == expected, f"ref {stretch.ref} is owed {owed}, was given {got}"
+
+    def teardown(self) -> None:
+        if not hasattr(self, "rows"):
+            return
+        world = self.world
+        for _ in range(3):
+            world.tick(25.0)
+            for dashboard in self.dashboards:
+                self.take(dashboard)
+        for dashboard in self.dashboards:
+            for _ in range(200):
+                if not self.ask(dashboard, 16):
+                    break
+            else:
+                raise AssertionError("polls don't come to an end")
+            self.check_whole(dashboard)
+
+    def check_whole(self, dashboard: Dashboard) -> None:
+        missing = 0
+        for stretch in dashboard.stretches.values():
+            self.check_order(stretch)
+            missing += len(self.rows[stretch.ref]) - stretch.start - stretch.counted
+            series = self.last[stretch.ref]
+            if self.world.hub.catalog.get(series.identity.text) is not series:
+                known = stretch.got or stretch.start < series.history.total
+                assert stretch.ref in dashboard.gone or not known, f"ref {stretch.ref} went untold"
+        at_most = missing + sum(
+            len(self.rows[stretch.ref]) - stretch.start - stretch.counted
+            for stretch in dashboard.dropped
+        )
+        told = [lost for lost in dashboard.gaps.values() if lost is not None]
+        if len(told) < len(dashboard.gaps):
+            assert at_most > 0, "a gap without anything missing"
+            assert sum(told) <= at_most, (dashboard.gaps, missing)
+        else:
+            assert missing <= sum(told) <= at_most, (dashboard.gaps, missing, at_most)
