@@ -17,6 +17,7 @@ from pushsvc.core.budget import Budget
 from pushsvc.core.catalog import Catalog, Series, unfounded
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debts
+from pushsvc.core.history import History
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.replay import Describe, Replay
 from pushsvc.core.schedule import Schedule
@@ -389,7 +390,7 @@ class Hub:
             elif ref in view.members:
                 start = fresh[ref]
             else:
-                start = history.rank(settled) or history.total
+                start = _later(history, settled)
             if start != rank:
                 starts[ref] = start
                 owing = owing or (rank is not None and start < rank)
@@ -495,6 +496,8 @@ class Hub:
             ),
             default=view.seq + 1,
         )
+        for _, series in view.departed_since(view.seq):
+            starts[series.ref] = _later(series.history, view.seq)
         return Replay(
             view,
             since=min(lowest - 1, view.seq),
@@ -514,7 +517,8 @@ class Hub:
             end = history.total if history.last_seq <= through else history.after(through)
             start = history.newest(end)
             if start is None:
-                start = max(history.first, end - 1)
+                # An ending, or nothing yet: then whatever comes later.
+                start = end - 1 if end > history.first else _later(history, through)
             if window is not None:
                 start = min(start, series.window_start(time_ms - round(window * 1000)))
             starts[ref] = start
@@ -615,6 +619,12 @@ class Hub:
             _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
+
+
+def _later(history: History, seq: int) -> int:
+    """Ordinal of the first row after a batch, of those that are still known."""
+    rank = history.rank(seq)
+    return history.known if rank is None else rank
 
 
 def _count_client(counts: Counter[str], subscriber: Subscriber) -> None:

@@ -248,9 +248,10 @@ class Machine(RuleBasedStateMachine):
     def start_of(self, series: Series, through: int, window: float | None) -> int:
         history = series.history
         rows = self.rows[series.ref]
-        end = max(history.first, sum(seq <= through for seq, _, _ in rows))
+        end = sum(seq <= through for seq, _, _ in rows)
         samples = [n for n in range(history.first, end) if rows[n][2][0] == "sample"]
-        start = max(samples, key=lambda n: (rows[n][1], n), default=max(history.first, end - 1))
+        ended = end - 1 if end > history.first else end
+        start = max(samples, key=lambda n: (rows[n][1], n), default=ended)
         return start if window is None else min(start, history.first)
 
     @rule(which=dashboards, chosen=some, hz=rates, merge=merges, window=windows)
