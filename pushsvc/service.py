@@ -23,6 +23,7 @@ from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
 from pushsvc.app.own_metrics import run_own_series
 from pushsvc.app.producer_connection import ProducerConnection
+from pushsvc.app.proxy_protocol import ProxyProtocol
 from pushsvc.auth.leases import Leases
 from pushsvc.auth.mode import Lock, make_lock, run_key_file
 from pushsvc.config import ConfigError, Dashboards, Ingest, Settings
@@ -140,7 +141,7 @@ async def run_service(
                     user_timeout=2 * pacing.stall_timeout,
                     certificate=certificate,
                     front=None if engine is None else Front(context, engine).take,
-                    shorten=partial(ProducerConnection.open, context),
+                    shorten=partial(shorten, context),
                 ) as server:
                     if statsd is not None:
                         await gathering.start(statsd.run)
@@ -162,6 +163,14 @@ async def run_service(
         await journal.aclose()
         ticking.cancel_scope.cancel()
     _log.info("stopped")
+
+
+def shorten(
+    context: Context, stream: trio.SocketStream, first: bytes
+) -> ProxyProtocol | ProducerConnection | None:
+    """Who serves a connection without Hypercorn, as long as that can be."""
+    refusal = ProxyProtocol.open(stream, first)
+    return ProducerConnection.open(context, stream, first) if refusal is None else refusal
 
 
 def sessions() -> Iterator[str]:

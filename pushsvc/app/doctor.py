@@ -1,15 +1,15 @@
 """`/v1/doctor/`: what the path doctor needs at this end, to see what a path does to a long answer.
 
 `echo` tells how a request arrived, `drip` answers a line at a time with known pauses, and the
-WebSocket at `echo` gives back what it is sent. `report` judges what a browser measured. None of
-them touches the hub. All are bounded in length and in number, so that an examination can't take the
-service from its dashboards.
+WebSocket at `echo` gives back what it is sent; `upload` tells when what it is sent arrived.
+`report` judges what a browser measured. None of them touches the hub. All are bounded in length and
+in number, so that an examination can't take the service from its dashboards.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Final
 
 import msgspec
@@ -18,15 +18,16 @@ from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
 from pushsvc.app import parameters
-from pushsvc.app.connection import read_body
+from pushsvc.app.connection import read_body, read_parts
 from pushsvc.app.context import Context
 from pushsvc.app.guard import asking_of
+from pushsvc.auth.proxies import Client
 from pushsvc.core.allowance import Allowance
 from pushsvc.core.negotiate import choose_subprotocol
 from pushsvc.core.wire import Close
 from pushsvc.doctor.diagnosis import diagnose
 from pushsvc.doctor.measured import Measured
-from pushsvc.errors import Malformed, Overloaded
+from pushsvc.errors import Forbidden, Malformed, Overloaded, TooLarge
 from pushsvc.pipeline import now_ms
 
 _MOST_LINES: Final = 1_000
@@ -37,6 +38,7 @@ _AT_ONCE: Final = 64
 _PER_SECOND: Final = 10.0
 _BURST: Final = 60.0
 _MOST_MESSAGE: Final = 1024
+_MOST_UPLOAD: Final = 4 * 1024 * 1024
 _SECRET: Final = frozenset(
     # The last of them may carry a token.
     {"authorization", "cookie", "proxy-authorization", "x-api-key", "sec-websocket-protocol"}
@@ -86,7 +88,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.get("/v1/doctor/echo")
     async def doctor_echo() -> Response:
-        parameters.refuse_unknown(request.args, ("ticket",))
+        parameters.refuse_unknown(request.args, ("origin", "ticket"))
         entered()
         asking = asking_of(request)
         client = context.access.proxies.client(asking.peer, asking.scheme, asking.headers)
@@ -98,12 +100,45 @@ def install(app: QuartTrio, context: Context) -> None:
             "address": client.address,
             "scheme": client.scheme,
             "host": client.host,
+            "reads": context.access.proxies.header,
+            "origin_refused": refused_origin(request.args.get("origin"), client, asking.headers),
+            "epoch": context.hub.epoch,
             "heartbeat": context.pacing.heartbeat,
+            "poll_wait": context.pacing.poll_wait,
             "headers": _shown(asking.headers),
         }
         response = Response(msgspec.json.encode(body), content_type="application/json")
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    def refused_origin(origin: str | None, client: Client, headers: Mapping[str, str]) -> str:
+        """Why a page of this origin may do nothing; empty if it may."""
+        if origin is None:
+            return ""
+        asked = {**headers, "origin": origin}
+        try:
+            context.access.origins.refuse_strangers(client, asked, by_cookie=False)
+        except Forbidden as problem:
+            return problem.detail
+        return ""
+
+    @app.post("/v1/doctor/upload")
+    async def doctor_upload() -> Response:
+        """Tells when the first and the last piece of a body came; it is kept nowhere."""
+        parameters.refuse_unknown(request.args, ("ticket",))
+        size, first = 0, 0
+        with entered().hold():
+            parts = read_parts(request, context.pacing.body_timeout)
+            async with aclosing(parts):
+                async for part in parts:
+                    first = first or now_ms()
+                    size += len(part)
+                    if size > _MOST_UPLOAD:
+                        raise TooLarge(
+                            "body", f"an upload to try has {_MOST_UPLOAD} bytes at the most"
+                        )
+        body = msgspec.json.encode({"bytes": size, "first_ms": first, "last_ms": now_ms()})
+        return Response(body, content_type="application/json")
 
     @app.get("/v1/doctor/drip")
     async def doctor_drip() -> Response:

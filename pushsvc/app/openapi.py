@@ -785,6 +785,13 @@ _PATHS: dict[str, Any] = {
             "summary": "How a request arrived, for the path doctor",
             "description": "A WebSocket handshake opens one that gives back each message, of 1024 "
             "bytes at most, for 660 s. Secrets among the headers are hidden.",
+            "parameters": [
+                _parameter(
+                    "origin",
+                    {"type": "string"},
+                    "Of a page, to hear in `origin_refused` why it may do nothing here.",
+                ),
+            ],
             "responses": {
                 "200": _json(
                     _object(
@@ -799,7 +806,17 @@ _PATHS: dict[str, Any] = {
                             "address": {"type": "string", "description": "Who it is taken for."},
                             "scheme": {"enum": ["http", "https"]},
                             "host": {"type": "string"},
+                            "reads": {
+                                "enum": ["x-forwarded-for", "forwarded"],
+                                "description": "What trusted proxies are to write.",
+                            },
+                            "origin_refused": {
+                                "type": "string",
+                                "description": "Empty if a page of `origin` may write and log in.",
+                            },
+                            "epoch": {"type": "string", "description": "Of the journal."},
                             "heartbeat": {"type": "number", "description": "Seconds."},
+                            "poll_wait": {"type": "number", "description": "Seconds."},
                             "headers": {
                                 "type": "object",
                                 "additionalProperties": {"type": "string"},
@@ -840,6 +857,35 @@ _PATHS: dict[str, Any] = {
                     },
                 },
                 "400": _problem("A parameter can't be read, or the answer would be too long."),
+                "503": _problem("Too many examinations; come back after Retry-After seconds."),
+            },
+        }
+    },
+    "/v1/doctor/upload": {
+        "post": {
+            "summary": "When a body arrived, for the path doctor",
+            "requestBody": {
+                "required": True,
+                "description": "Anything, of 4 MiB at most. It is kept nowhere.",
+                "content": {"application/octet-stream": {}},
+            },
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "bytes": {"type": "integer"},
+                            "first_ms": {
+                                "type": "integer",
+                                "description": "Unix milliseconds when its first piece came.",
+                            },
+                            "last_ms": {"type": "integer", "description": "And its last."},
+                        },
+                        ["bytes", "first_ms", "last_ms"],
+                    ),
+                    "All of it came.",
+                ),
+                "408": _problem("It came to a halt."),
+                "413": _problem("More than 4 MiB."),
                 "503": _problem("Too many examinations; come back after Retry-After seconds."),
             },
         }

@@ -70,7 +70,8 @@ class Proxies:
         self._networks = tuple(
             ipaddress.ip_network(text, strict=False) for text in named if text != UNIX
         )
-        self._header = header
+        self.header = header
+        """What they write, and is read."""
         self._depth = depth
 
     def client(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Client:
@@ -82,14 +83,14 @@ class Proxies:
         host = headers.get("host", "")
         if not self.trusts(peer):
             return Client(peer, scheme, host, peer)
-        if self._header == "forwarded":
+        if self.header == "forwarded":
             hop = self._choose(_forwarded(headers))
         else:
             hop = self._choose(_x_forwarded(headers))
         address = peer if hop is None or not hop.address else hop.address
         told = "" if hop is None else hop.scheme
         asked = "" if hop is None else hop.host
-        if self._header != "forwarded":
+        if self.header != "forwarded":
             # A proxy may set these alone, without the addresses.
             told = told or _last(headers, "x-forwarded-proto").lower()
             asked = asked or _last(headers, "x-forwarded-host")

@@ -19,9 +19,8 @@ from pushsvc.cli.process import run_command
 @click.option(
     "--idle",
     type=click.FloatRange(2, 600),
-    default=20.0,
-    show_default=True,
-    help="Seconds of quiet up to which cuts are looked for; about as long does it take.",
+    help="Seconds of quiet up to which cuts are looked for; about as long does it take. "
+    "[default: 5 more than a long poll waits]",
 )
 @click.option(
     "--timeout",
@@ -40,7 +39,7 @@ from pushsvc.cli.process import run_command
 def command(
     url: str,
     token: str | None,
-    idle: float,
+    idle: float | None,
     timeout: float,
     as_json: bool,
     cafile: Path | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,10 @@ def reason(error: BaseException) -> str:
             inner = inner.exceptions[0]
         else:
             error, inner = inner, inner.__cause__ or inner.__context__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):  # an OSError too, with a number of its own
+        return f"TLS: {error.reason or error}"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

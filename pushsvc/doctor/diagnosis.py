@@ -28,13 +28,20 @@ def diagnose(measured: Measured) -> Report:
 
 def _findings(measured: Measured) -> list[Finding]:
     echo, busy, idle = measured.echo, measured.busy, measured.idle
-    findings = [judge.judge_transport(kind, why) for kind, why in measured.through.items()]
-    findings += judge.judge_drip(measured.drip)
+    clock = judge.read_clock(measured.before, measured.after, echo.time_ms / 1000)
+    findings = [
+        judge.judge_transport(kind, why, origin_refused=bool(echo.origin_refused))
+        for kind, why in measured.through.items()
+    ]
+    findings += judge.judge_drip(measured.drip, clock)
+    findings += judge.judge_upload(measured.upload)
+    findings += judge.judge_epochs(measured.epochs)
     for kind, tried in measured.quiet.items():
         if tried:
             total = busy[kind].lasted if kind in busy and busy[kind].failure else None
-            findings += judge.judge_quiet(kind, tried, echo.heartbeat, total)
+            polls = 0.0 if kind == "WebSocket" else echo.poll_wait
+            findings += judge.judge_quiet(kind, tried, echo.heartbeat, total, polls)
     findings += [judge.judge_busy(kind, one, idle) for kind, one in busy.items()]
     findings += judge.judge_echo(echo, measured.front, urlsplit(measured.url).scheme)
-    findings.append(judge.judge_skew(measured.before, measured.after, echo.time_ms / 1000))
+    findings.append(judge.judge_skew(clock))
     return findings

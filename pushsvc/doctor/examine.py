@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import trio
 
+from pushsvc.client.errors import reason
 from pushsvc.doctor import probes
 from pushsvc.doctor.diagnosis import diagnose
 from pushsvc.doctor.findings import Report
@@ -24,6 +25,12 @@ _STREAMS: Final = (
 _SHARES: Final = (0.25, 0.5, 1.0)
 """The quiet spells that are tried, of the longest: one that forgets without a word shows between
 two of them, one that cuts is timed exactly."""
+_LONGER: Final = 5.0
+"""Seconds beyond what a long poll waits."""
+_PIECE: Final = 256 * 1024
+"""Six of them are more than the megabyte that proxies like to stop at."""
+_OTHERS: Final = 5
+"""Further answers, to see whether they come from one service."""
 
 
 class Unexaminable(Exception):
@@ -31,9 +38,10 @@ class Unexaminable(Exception):
 
 
 async def examine(
-    way: Way, idle: float, progress: Callable[[str], None] = lambda _: None
+    way: Way, idle: float | None, progress: Callable[[str], None] = lambda _: None
 ) -> Report:
-    """Examine a path; takes about `idle` seconds. `progress` is told what is under way.
+    """Examine a path; takes about `idle` seconds, and a little longer than a long poll waits if
+    that is None. `progress` is told what is under way.
 
     Raises Unexaminable.
     """
@@ -42,6 +50,13 @@ async def examine(
     before = time.time()
     answer = await _first(way)
     after = time.time()
+    echo = msgspec.json.decode(answer.content, type=Echo)
+    if idle is None:
+        idle = echo.poll_wait + _LONGER
+    told = await probes.clock(way)
+    if told is not None:
+        before, after, time_ms = told
+        echo = msgspec.structs.replace(echo, time_ms=time_ms)
     through: dict[str, str] = {}
     sockets: list[Quiet] = []
     answers: list[Quiet] = []
@@ -66,6 +81,11 @@ async def examine(
         through[kind] = await probes.stream_answer(way, media_type)
     progress("looking for what buffers")
     dripped.append(await probes.drip(way, 8, 0.25))
+    progress("trying an upload")
+    upload = await probes.upload(way, 6, _PIECE, 0.2)
+    epochs = (echo.epoch, *await probes.epochs(way, _OTHERS))
+    # A page's is refused, and that says nothing of the path for WebSockets.
+    sockets_pass = not through["WebSocket"] or bool(echo.origin_refused)
     every = min(1.0, idle / 8)
     watched = trio.current_time()
     async with trio.open_nursery() as telling:
@@ -79,11 +99,11 @@ async def examine(
                 busy["WebSocket"] = await probes.busy_socket(way, idle, every)
 
             nursery.start_soon(busy_answer)
-            if not through["WebSocket"]:
+            if sockets_pass:
                 nursery.start_soon(busy_socket)
             for share in _SHARES:
                 nursery.start_soon(quiet_answer, share * idle)
-                if not through["WebSocket"]:
+                if sockets_pass:
                     nursery.start_soon(quiet_socket, share * idle)
         telling.cancel_scope.cancel()
 
@@ -94,13 +114,15 @@ async def examine(
             seconds=trio.current_time() - began,
             before=before,
             after=after,
-            echo=msgspec.json.decode(answer.content, type=Echo),
+            echo=echo,
             headers={name.lower(): value for name, value in answer.headers.items()},
             front=answer.http_version,
             through=through,
             drip=dripped[0],
             quiet={"WebSocket": sockets, "HTTP stream": answers},
             busy=busy,
+            epochs=epochs,
+            upload=upload,
         )
     )
 
@@ -109,7 +131,7 @@ async def _first(way: Way) -> httpx.Response:
     try:
         answer = await probes.echo(way)
     except httpx.HTTPError as error:
-        raise Unexaminable(f"{way.url}: {str(error) or type(error).__name__}") from None
+        raise Unexaminable(f"{way.url}: {reason(error)}") from None
     if answer.status_code in (401, 403):
         raise Unexaminable(f"{way.url}: status {answer.status_code}; it asks for a --token")
     try:
@@ -117,7 +139,6 @@ async def _first(way: Way) -> httpx.Response:
     except msgspec.DecodeError:
         told = {}
     if answer.status_code != 200 or not isinstance(told.get("time_ms"), int):
-        raise Unexaminable(
-            f"{way.url}: no pushsvc with a doctor there (status {answer.status_code})"
-        )
+        why = told.get("detail") or f"status {answer.status_code}"
+        raise Unexaminable(f"{way.url}: no pushsvc with a doctor there ({why})")
     return answer

@@ -6,7 +6,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Cure: TypeAlias = Literal["idle", "total", "buffering", "upgrade", "compression", "forwarding"]
+Cure: TypeAlias = Literal[
+    "idle", "total", "buffering", "delay", "upgrade", "compression", "forwarding", "upload"
+]
 """What kind of setting of a proxy helps."""
 
 

@@ -3,55 +3,136 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, NamedTuple
 
-from pushsvc.doctor.findings import Finding
-from pushsvc.doctor.measured import Busy, Drip, Echo, Quiet
+from pushsvc.doctor.findings import Cure, Finding
+from pushsvc.doctor.measured import Busy, Drip, Echo, Quiet, Upload
 
 _BUFFERED_SHARE = 0.5
 """Lines that arrive in less than this share of the time they were sent in were held back."""
 _SKEW_NOTED = 2.0
+_LATE = 0.1
+"""Seconds that a line may wait on the way and nobody sees it."""
+_FORWARDING: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
-def judge_drip(drip: Drip) -> list[Finding]:
-    """Whether the path holds a stream back, and whether it compresses it."""
-    found = []
-    if drip.encoding not in ("", "identity"):
-        found.append(
-            Finding(
-                "compressed",
-                "problem",
-                f"The path compresses streams ({drip.encoding}) though they say no-transform; "
-                "a compressor holds data back until it has enough of it.",
-                "compression",
-            )
-        )
+class Clock(NamedTuple):
+    """The service's clock beside this one, in seconds."""
+
+    ahead: float
+    unsure: float
+
+
+def judge_drip(drip: Drip, clock: Clock | None = None) -> list[Finding]:
+    """Whether the path holds a stream back, all of it or each line, and whether it compresses it.
+
+    Without a `clock` it can't be told whether all lines are late by the same.
+    """
+    compressed = drip.encoding not in ("", "identity")
     if len(drip.arrived) < 2:
         why = drip.failure or "it ended after less than two lines"
-        return [*found, Finding("drip_broken", "problem", f"A slow answer broke: {why}.", "total")]
+        return [Finding("drip_broken", "problem", f"A slow answer broke: {why}.", "total")]
     sent = (drip.sent_ms[-1] - drip.sent_ms[0]) / 1000
     spread = drip.arrived[-1] - drip.arrived[0]
     first = drip.arrived[0]
-    if sent > 0 and spread < sent * _BUFFERED_SHARE:
+    held = sent > 0 and spread < sent * _BUFFERED_SHARE
+    found = []
+    if compressed and held:
+        text = (
+            f"The path compresses streams ({drip.encoding}) though they say no-transform, and "
+            "holds data back until it has enough of it."
+        )
+        found.append(Finding("compressed", "problem", text, "compression"))
+    elif compressed:
+        text = f"The path compresses streams ({drip.encoding}), and holds nothing back by it."
+        found.append(Finding("compressed", "ok", text))
+    if held:
         text = (
             f"Something buffers: what was sent over {sent:.1f} s arrived within {spread:.1f} s, "
             f"the first byte after {first:.1f} s."
         )
         return [*found, Finding("buffered", "problem", text, "buffering")]
+    late = _lateness(drip, clock)
+    if late is not None and late[0] > _LATE:
+        usual, most = late
+        text = (
+            f"Each line of a stream is late, by {usual * 1000:.0f} ms as a rule and "
+            f"{most * 1000:.0f} ms at the most: something holds each back for a moment, to send "
+            "more at a time."
+        )
+        return [*found, Finding("delayed", "problem", text, "delay")]
+    told = "" if late is None else f", none more than {max(late[1], 0.001) * 1000:.0f} ms late"
     text = (
         f"Nothing buffers: first byte after {first * 1000:.0f} ms, "
-        f"{sent:.1f} s of lines arrived over {spread:.1f} s."
+        f"{sent:.1f} s of lines arrived over {spread:.1f} s{told}."
     )
     return [*found, Finding("unbuffered", "ok", text)]
 
 
+def _lateness(drip: Drip, clock: Clock | None) -> tuple[float, float] | None:
+    """How late lines came, as a rule and at the most, after what the way itself takes at least.
+
+    A request's whole round trip is taken off: what remains was spent waiting, whatever the clocks.
+    """
+    if clock is None or not drip.began:
+        return None
+    late = sorted(
+        drip.began + arrived - (sent / 1000 - clock.ahead) - clock.unsure
+        for arrived, sent in zip(drip.arrived, drip.sent_ms, strict=False)
+    )
+    return max(0.0, late[len(late) // 2]), max(0.0, late[-1])
+
+
+def judge_upload(upload: Upload | None) -> list[Finding]:
+    """Whether a large body gets through, and as it is sent."""
+    if upload is None:
+        return []
+    size = f"{upload.bytes / 1e6:.1f} MB"
+    if upload.status == 413:
+        text = (
+            f"The path takes no upload of {size} (status 413): large batches are refused, and an "
+            "NDJSON upload that lasts is cut when it has grown to its limit."
+        )
+        return [Finding("upload", "problem", text, "upload")]
+    if upload.failure or upload.status != 200:
+        why = upload.failure or f"status {upload.status}"
+        return [Finding("upload", "problem", f"An upload of {size} broke: {why}.", "upload")]
+    if upload.took and upload.spread < upload.took * _BUFFERED_SHARE:
+        text = (
+            f"The path holds uploads back until they end: what was sent over {upload.took:.1f} s "
+            f"arrived within {upload.spread:.1f} s. Samples of an NDJSON upload that lasts would "
+            "never arrive; those of requests that end do."
+        )
+        return [Finding("upload", "note", text, "upload")]
+    how = ", and as it is sent" if upload.took else ""
+    return [Finding("upload", "ok", f"An upload of {size} gets through{how}.")]
+
+
+def judge_epochs(epochs: Sequence[str]) -> list[Finding]:
+    """Whether one service answers, or several that know nothing of each other."""
+    several = len({one for one in epochs if one})
+    if several < 2:
+        return []
+    text = (
+        f"{several} services answer at this address, and they share no journal: each has the "
+        "samples of its own producers only, and a client that meets another one begins anew with "
+        "a gap. Have one serve, or each client stay with one."
+    )
+    return [Finding("epochs", "problem", text)]
+
+
 def judge_quiet(
-    kind: str, tried: Sequence[Quiet], heartbeat: float, total: float | None = None
+    kind: str,
+    tried: Sequence[Quiet],
+    heartbeat: float,
+    total: float | None = None,
+    poll_wait: float = 0.0,
 ) -> list[Finding]:
     """After how much quiet connections of a kind are cut, and whether heartbeats prevent it.
 
     `total` is how long a busy one lived, if it was ended: then the end of a quiet one at about the
-    same age says nothing about quiet.
+    same age says nothing about quiet. `poll_wait` is for how long this kind may be quiet whatever
+    the heartbeat is: a long poll says nothing until there is something to say.
     """
     known = [one for one in tried if one.end != "failed"]
     if not known:
@@ -61,6 +142,12 @@ def judge_quiet(
         ]
     dead = [one for one in known if one.end != "alive"]
     longest = max((one.asked for one in known if one.end == "alive"), default=0.0)
+    if not dead and longest < poll_wait:
+        text = (
+            f"{kind}: quiet for {longest:g} s is survived. A long poll waits {poll_wait:g} s, and "
+            "that was not tried."
+        )
+        return [Finding(_code(kind, "idle"), "note", text)]
     if not dead:
         text = f"{kind}: quiet for {longest:g} s is survived. Longer was not tried."
         return [Finding(_code(kind, "idle"), "ok", text)]
@@ -75,6 +162,12 @@ def judge_quiet(
         limit = min(one.asked for one in dead)
         when = f"silently, between {longest:g} and {limit:g} s of quiet"
     needed = limit / 3 if cuts else max(longest, limit / 3) / 3
+    if heartbeat * 1.5 < limit <= poll_wait:
+        text = (
+            f"{kind}: cut {when}, and a long poll waits {poll_wait:g} s. Raise the path's idle "
+            f"timeout above {poll_wait * 2:g} s, or have polls wait less (stream.poll_wait)."
+        )
+        return [Finding(_code(kind, "idle"), "problem", text, "idle")]
     if heartbeat * 1.5 < limit:
         text = (
             f"{kind}: cut {when}. The service's heartbeat of {heartbeat:g} s prevents it, with "
@@ -101,11 +194,13 @@ def judge_busy(kind: str, busy: Busy, wanted: float) -> Finding:
     return Finding(_code(kind, "busy"), "problem", text, "total")
 
 
-def judge_transport(kind: str, failure: str) -> Finding:
-    """Whether a transport gets through."""
+def judge_transport(kind: str, failure: str, *, origin_refused: bool = False) -> Finding:
+    """Whether a transport gets through. A WebSocket doesn't where the page's origin is refused."""
     if not failure:
         return Finding(_code(kind, "through"), "ok", f"{kind}: gets through.")
-    cure: Literal["upgrade", "buffering"] = "upgrade" if kind == "WebSocket" else "buffering"
+    cure: Cure = "upgrade" if kind == "WebSocket" else "buffering"
+    if kind == "WebSocket" and origin_refused:
+        cure = "forwarding"
     return Finding(
         _code(kind, "through"), "problem", f"{kind}: does not get through: {failure}.", cure
     )
@@ -124,46 +219,78 @@ def judge_echo(echo: Echo, front: str, scheme: str) -> list[Finding]:
             "upgrade",
         )
     ]
-    forwarded = [
-        name for name in ("forwarded", "x-forwarded-for", "x-real-ip") if echo.headers.get(name)
-    ]
-    if forwarded and not echo.trusted:
+    found.append(_judge_address(echo))
+    if echo.origin_refused:
         text = (
-            f"{', '.join(forwarded)} arrives from {echo.peer}, which is not a trusted proxy: "
-            "everyone counts as that one address. Trust it in the service's configuration "
-            "(web.trusted_proxies) if it is yours."
+            "Pages opened at this address may log nobody in, open no WebSocket and change nothing: "
+            f"{echo.origin_refused}."
         )
-        found.append(Finding("forwarding", "problem", text, "forwarding"))
-    elif forwarded:
-        found.append(
-            Finding("forwarding", "ok", f"The service takes this client for {echo.address}.")
-        )
-    else:
-        text = (
-            f"No forwarding header arrives; the service sees {echo.peer}. Right if that is this "
-            "machine, else a proxy hides its clients: from here this can't be told."
-        )
-        found.append(Finding("forwarding", "unknown", text, "forwarding"))
-    if echo.scheme not in ("", scheme):
+        # Who sends what it should, and isn't believed, needs no advice.
+        cure: Cure | None = "forwarding" if echo.trusted or not _told(echo) else None
+        found.append(Finding("origin", "problem", text, cure))
+    elif echo.scheme not in ("", scheme):
         text = (
             f"The service believes {echo.scheme} though this end speaks {scheme}: "
             "X-Forwarded-Proto is missing or not trusted. Logins and origin checks need it."
         )
-        found.append(Finding("scheme", "problem", text, "forwarding"))
+        cure = None if echo.headers.get("x-forwarded-proto") else "forwarding"
+        found.append(Finding("scheme", "problem", text, cure))
     return found
 
 
-def judge_skew(before: float, after: float, server: float) -> Finding:
-    """How far the server's clock is ahead; all three are Unix seconds, of this and that clock.
+def _told(echo: Echo) -> bool:
+    """Whether a proxy tells by which host or scheme it was asked."""
+    return any(echo.headers.get(f"x-forwarded-{what}") for what in ("host", "proto"))
+
+
+def _judge_address(echo: Echo) -> Finding:
+    """Whether the service knows its clients."""
+    sent = [name for name in _FORWARDING if echo.headers.get(name)]
+    if sent and not echo.trusted:
+        text = (
+            f"{', '.join(sent)} arrives from {echo.peer}, which is not a trusted proxy: "
+            "everyone counts as that one address. Trust it in the service's configuration "
+            "(web.trusted_proxies) if it is yours."
+        )
+        return Finding("forwarding", "problem", text)
+    named = echo.address != echo.peer or echo.address in echo.headers.get(echo.reads, "")
+    if echo.reads in sent and named:
+        return Finding("forwarding", "ok", f"The service takes this client for {echo.address}.")
+    if echo.reads in sent:
+        text = (
+            f"{echo.reads} arrives, and names nobody whom the service can tell: everyone counts as "
+            f"{echo.address}."
+        )
+        return Finding("forwarding", "problem", text, "forwarding")
+    if sent:
+        text = (
+            f"{', '.join(sent)} arrives, and the service reads {echo.reads} "
+            f"(web.forwarded_header): everyone counts as {echo.address}."
+        )
+        return Finding("forwarding", "problem", text, "forwarding")
+    text = (
+        f"No forwarding header arrives; the service sees {echo.peer}. Right if that is this "
+        "machine, else a proxy hides its clients: from here this can't be told."
+    )
+    return Finding("forwarding", "unknown", text, "forwarding")
+
+
+def read_clock(before: float, after: float, server: float) -> Clock:
+    """The server's clock; all three are Unix seconds, of this one, this one and that one.
 
     The answer was made somewhere between `before` and `after`, so half of that is unsure.
     """
-    skew = server - (before + after) / 2
-    unsure = (after - before) / 2
+    return Clock(server - (before + after) / 2, (after - before) / 2)
+
+
+def judge_skew(clock: Clock) -> Finding:
+    """How far the server's clock is ahead."""
     text = (
-        f"The service's clock is {round(skew, 2) + 0.0:+.2f} s from this one's (± {unsure:.2f} s)."
+        f"The service's clock is {round(clock.ahead, 2) + 0.0:+.2f} s from this one's "
+        f"(± {clock.unsure:.2f} s)."
     )
-    return Finding("clock", "note" if abs(skew) - unsure > _SKEW_NOTED else "ok", text)
+    noted = abs(clock.ahead) - clock.unsure > _SKEW_NOTED
+    return Finding("clock", "note" if noted else "ok", text)
 
 
 def _code(kind: str, what: str) -> str:

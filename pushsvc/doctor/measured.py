@@ -18,6 +18,8 @@ class Drip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whole: bool = True
     failure: str = ""
     """Why it isn't whole; empty where it was only stopped."""
+    began: float = 0.0
+    """Unix seconds of this clock when it was asked for; 0 where that wasn't noted."""
 
 
 class Quiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +31,19 @@ class Quiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds after which its end was seen, or at which it was given up."""
     end: Literal["alive", "cut", "silent", "failed"]
     """`silent`: nothing said that it was cut, but what was sent afterwards never came through."""
+    failure: str = ""
+
+
+class Upload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body that was sent a piece at a time."""
+
+    bytes: int
+    took: float
+    """Seconds over which it was sent; 0 where all was sent at once."""
+    spread: float = 0.0
+    """Seconds over which it arrived, by the service's clock."""
+    status: int = 0
+    """Of the answer; 0 if none came."""
     failure: str = ""
 
 
@@ -49,7 +64,17 @@ class Echo(msgspec.Struct, frozen=True):
     trusted: bool = False
     address: str = ""
     scheme: str = ""
+    host: str = ""
+    """Scheme and host under which the service believes it was asked."""
+    reads: str = "x-forwarded-for"
+    """The forwarding header that is read."""
+    origin_refused: str = ""
+    """Why a page opened at the URL that is examined may do nothing; empty if it may."""
+    epoch: str = ""
+    """Of the journal of whoever answered."""
     heartbeat: float = 15.0
+    poll_wait: float = 25.0
+    """Seconds that a long poll waits if it isn't told otherwise."""
     headers: dict[str, str] = {}
 
 
@@ -75,3 +100,6 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quiet: dict[str, list[Quiet]]
     """By kind of connection."""
     busy: dict[str, Busy]
+    epochs: tuple[str, ...] = ()
+    """Those of several answers, each over a connection of its own where that can be had."""
+    upload: Upload | None = None

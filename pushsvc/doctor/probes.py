@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator
+
 import httpx
 import msgspec
 import trio
 
-from pushsvc.doctor.measured import Busy, Drip, Quiet
+from pushsvc.doctor.measured import Busy, Drip, Echo, Quiet, Upload
 from pushsvc.doctor.way import FAILURES, Way, said
+
+_CLOCK_TRIES = 4
 
 
 async def drip(way: Way, lines: int, interval: float, accept_encoding: str = "gzip") -> Drip:
     """An answer of `lines` lines, `interval` seconds apart, and when they arrived."""
-    began = trio.current_time()
+    began, asked = trio.current_time(), time.time()
     arrived: list[float] = []
     sent: list[int] = []
     encoding = failure = ""
@@ -43,7 +48,46 @@ async def drip(way: Way, lines: int, interval: float, accept_encoding: str = "gz
         failure = "what arrived is not what was sent"
     except* trio.TooSlowError:
         failure = "it came to a halt"
-    return Drip(tuple(arrived), tuple(sent), encoding, whole, failure)
+    return Drip(tuple(arrived), tuple(sent), encoding, whole, failure, asked)
+
+
+async def upload(way: Way, pieces: int, size: int, interval: float) -> Upload:
+    """A body of `pieces` of `size` bytes, `interval` seconds apart."""
+    total, took = pieces * size, (pieces - 1) * interval
+
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(pieces):
+            if number:
+                await trio.sleep(interval)
+            yield b" " * size
+
+    failure = f"no answer within {way.timeout:g} s of its end"
+    try:
+        with trio.move_on_after(way.timeout + took):
+            async with way.http() as http:
+                answer = await http.post("/v1/doctor/upload", content=body())
+            if answer.status_code != 200:
+                return Upload(total, took, 0.0, answer.status_code)
+            told = msgspec.json.decode(answer.content, type=dict[str, int])
+            spread = (told["last_ms"] - told["first_ms"]) / 1000
+            return Upload(total, took, spread, 200)
+    except* FAILURES as group:
+        failure = said(group)
+    except* (msgspec.DecodeError, KeyError):
+        failure = "the answer is none of this service"
+    return Upload(total, took, 0.0, 0, failure)
+
+
+async def epochs(way: Way, count: int) -> tuple[str, ...]:
+    """The epochs of so many answers, each over a connection of its own."""
+    told = []
+    for _ in range(count):
+        try:
+            answer = await echo(way)
+            told.append(msgspec.json.decode(answer.content, type=Echo).epoch)
+        except (*FAILURES, msgspec.DecodeError):
+            continue
+    return tuple(told)
 
 
 async def quiet_answer(way: Way, seconds: float) -> Quiet:
@@ -115,7 +159,7 @@ async def stream_socket(way: Way) -> str:
     """Why no stream comes over a WebSocket; empty if one does."""
     failure = f"it opened, and no first message came within {way.timeout:g} s"
     try:
-        async with way.socket("/v1/stream") as socket:
+        async with way.socket("/v1/stream", as_page=True) as socket:
             with trio.move_on_after(way.timeout):
                 document = msgspec.json.decode(await socket.get_message())
                 kind = document.get("type")
@@ -125,6 +169,26 @@ async def stream_socket(way: Way) -> str:
     except* (msgspec.DecodeError, AttributeError):
         failure = "what arrived is no message of this service"
     return failure
+
+
+async def clock(way: Way) -> tuple[float, float, int] | None:
+    """Unix seconds before and after a request on a connection that is open already, and the
+    service's own milliseconds in between; of several, those that are nearest. None without an
+    answer."""
+    best: tuple[float, float, int] | None = None
+    try:
+        with trio.move_on_after(way.timeout):
+            async with way.http() as http:
+                for _ in range(_CLOCK_TRIES):
+                    before = time.time()
+                    answer = await http.get("/v1/doctor/echo")
+                    after = time.time()
+                    told = msgspec.json.decode(answer.content, type=Echo).time_ms
+                    if best is None or after - before < best[1] - best[0]:
+                        best = before, after, told
+    except* (*FAILURES, msgspec.DecodeError):
+        pass
+    return best
 
 
 async def stream_answer(way: Way, media_type: str) -> str:
@@ -157,5 +221,5 @@ async def echo(way: Way) -> httpx.Response:
     """How a request arrives. Raises httpx.HTTPError; the one probe that the others rest on."""
     async with way.http() as http:
         with trio.move_on_after(way.timeout):
-            return await http.get("/v1/doctor/echo")
+            return await http.get("/v1/doctor/echo", params={"origin": way.origin})
     raise httpx.ReadTimeout(f"no answer within {way.timeout:g} s")

@@ -31,6 +31,13 @@ class Way:
     def headers(self) -> dict[str, str]:
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
+    @property
+    def origin(self) -> str:
+        """That of a page opened at the URL, as a browser writes it."""
+        target = urlsplit(self.url)
+        default = {"http": ":80", "https": ":443"}[target.scheme]
+        return f"{target.scheme}://{target.netloc.rpartition('@')[2].lower().removesuffix(default)}"
+
     def http(self) -> httpx.AsyncClient:
         """HTTP/2 where the other end has it, as in a browser; reads wait for as long as it takes.
 
@@ -46,8 +53,14 @@ class Way:
         )
 
     @contextlib.asynccontextmanager
-    async def socket(self, path: str) -> AsyncIterator[WebSocketConnection]:
-        """A WebSocket. Raises ClientError where there is none within the timeout."""
+    async def socket(
+        self, path: str, *, as_page: bool = False
+    ) -> AsyncIterator[WebSocketConnection]:
+        """A WebSocket, opened as a page's where that is said: with its origin.
+
+        Raises ClientError where there is none within the timeout.
+        """
+        headers = self.headers | ({"Origin": self.origin} if as_page else {})
         target = urlsplit(self.url)
         secure = target.scheme == "https"
         host, port = target.hostname or "", target.port or (443 if secure else 80)
@@ -63,7 +76,7 @@ class Way:
                         self.url,
                         target.netloc,
                         target.path + path,
-                        self.headers,
+                        headers,
                         task_status=task_status,
                     )
 
@@ -89,6 +102,9 @@ class Way:
         except (trio.BrokenResourceError, ssl.SSLError) as error:
             await trio.aclose_forcefully(stream)
             raise Unreachable(f"TLS: {reason(error)}") from None
+        except BaseException:  # its time is over
+            await trio.aclose_forcefully(stream)
+            raise
         return tls
 
 

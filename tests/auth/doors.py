@@ -129,6 +129,9 @@ def doors() -> list[Door]:
         Door("doctor's drip", "doctor_drip", "read", _http(get, "/v1/doctor/drip?lines=1")),
         Door("doctor's socket", "doctor_socket", "read", _websocket("/v1/doctor/echo", _HELLO)),
         Door(
+            "doctor's upload", "doctor_upload", "read", _http(post, "/v1/doctor/upload", body=b"a")
+        ),
+        Door(
             "doctor's report",
             "doctor_report",
             "read",

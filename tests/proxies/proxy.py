@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from pushsvc.doctor import advice
 from tests.debian import program
 from tests.k8s.manifests import built, one
 from tests.proxies import SCALE
@@ -68,6 +69,13 @@ def _seconds(text: str) -> float:
     return int(number) * {"": 1, "s": 1, "m": 60, "h": 3600}[unit]
 
 
+def advised(name: str) -> list[str]:
+    """What the doctor says is to be set, line by line, each once."""
+    [proxy] = [one for one in advice.known() if one.name.split()[0].lower() == name]
+    lines = [line for setting in proxy.settings for line in setting.set.split("\n")]
+    return list(dict.fromkeys(lines))
+
+
 def _ms(value: float | str) -> int:
     return round(float(value) * 1000 / SCALE)
 
@@ -77,7 +85,7 @@ def program_of(name: str) -> str:
     beside = Path(sys.executable).with_name(name)  # Envoy's is a package of PyPI
     if beside.exists():
         return str(beside)
-    return program(name, {"nginx": "nginx-light"}.get(name, name))
+    return program(name, {"nginx": "nginx-light", "apache2": "apache2-bin"}.get(name, name))
 
 
 class Nginx(Proxy):
@@ -92,6 +100,8 @@ class Nginx(Proxy):
         "proxy_read_timeout": 60,
         "proxy_send_timeout": 60,
         "proxy_buffering": "on",
+        "proxy_request_buffering": "on",
+        "client_max_body_size": "1m",
     }
 
     def shipped(self) -> Values:
@@ -102,6 +112,8 @@ class Nginx(Proxy):
             "proxy_read_timeout": _seconds(values[f"{prefix}proxy-read-timeout"]),
             "proxy_send_timeout": _seconds(values[f"{prefix}proxy-send-timeout"]),
             "proxy_buffering": values[f"{prefix}proxy-buffering"],
+            "proxy_request_buffering": values[f"{prefix}proxy-request-buffering"],
+            "client_max_body_size": values[f"{prefix}proxy-body-size"],
         }
 
     def configuration(self, values: Values, place: Place) -> str:
@@ -113,6 +125,24 @@ class Nginx(Proxy):
         )
         if values.get("upgrade") == "no":
             upgrade = ""
+        if "advised" in values:
+            settings = "\n".join(advised("nginx"))
+        elif "bare" in values:
+            settings = "proxy_http_version 1.1;" + upgrade
+        else:
+            settings = f"""
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      {upgrade}
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_read_timeout {_ms(values["proxy_read_timeout"])}ms;
+      proxy_send_timeout {_ms(values["proxy_send_timeout"])}ms;
+      proxy_buffering {values["proxy_buffering"]};
+      proxy_request_buffering {values["proxy_request_buffering"]};
+      client_max_body_size {values["client_max_body_size"]};
+      {"gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;" if "gzip" in values else ""}
+      {f"proxy_ignore_headers {heed};" if heed else ""}"""
         paths = "\n".join(
             f"  {kind}_temp_path {folder}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -137,16 +167,7 @@ http {{
     ssl_certificate_key {place.certificate};
     location / {{
       proxy_pass http://127.0.0.1:{place.backend};
-      proxy_http_version 1.1;
-      proxy_set_header Host $host;
-      {upgrade}
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_read_timeout {_ms(values["proxy_read_timeout"])}ms;
-      proxy_send_timeout {_ms(values["proxy_send_timeout"])}ms;
-      proxy_buffering {values["proxy_buffering"]};
-      {"gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;" if "gzip" in values else ""}
-      {f"proxy_ignore_headers {heed};" if heed else ""}
+      {settings}
     }}
   }}
 }}
@@ -169,12 +190,28 @@ class HAProxy(Proxy):
 
     def shipped(self) -> Values:
         ingress = one(built("components/haproxy"), "Ingress")
-        server = ingress["metadata"]["annotations"]["haproxy.org/timeout-server"]
-        # These two can't be set by an Ingress: they are the controller's.
-        return {"timeout server": _seconds(server), "timeout client": 50, "timeout tunnel": 3600}
+        annotations = ingress["metadata"]["annotations"]
+        return {
+            "timeout server": _seconds(annotations["haproxy.org/timeout-server"]),
+            # These two can't be set by an Ingress: they are the controller's.
+            "timeout client": 50,
+            "timeout tunnel": 3600,
+            "backend": annotations["haproxy.org/backend-config-snippet"],
+        }
 
     def configuration(self, values: Values, place: Place) -> str:
-        timeouts = "\n".join(f"  {name} {_ms(value)}ms" for name, value in values.items())
+        times = {name: value for name, value in values.items() if name.startswith("timeout")}
+        timeouts = "\n".join(f"  {name} {_ms(value)}ms" for name, value in times.items())
+        settings = str(values.get("backend", ""))
+        forwarding = """
+  http-request set-header X-Forwarded-Proto https if { ssl_fc }
+  http-request set-header X-Forwarded-Proto http if !{ ssl_fc }"""
+        if "advised" in values:
+            # They are good in `defaults` and in a frontend; the client's timeout has no default.
+            own = [line for line in advised("haproxy") if line.startswith("http-request")]
+            others = [line for line in advised("haproxy") if line not in own]
+            timeouts = "\n".join(f"  {line}" for line in ["timeout client 1h", *others])
+            forwarding = "\n".join(f"  {line}" for line in own)
         return f"""
 global
   hard-stop-after 1s
@@ -186,11 +223,11 @@ defaults
 frontend front
   bind 127.0.0.1:{place.plain}
   bind 127.0.0.1:{place.tls} ssl crt {place.certificate} alpn h2,http/1.1
-  http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
-  http-request set-header X-Forwarded-Proto http if !{{ ssl_fc }}
+{forwarding}
   default_backend service
 backend service
-  server pod 127.0.0.1:{place.backend}
+  {settings}
+  server pod 127.0.0.1:{place.backend} {values.get("server", "")}
 """
 
     def command(self, place: Place) -> list[str]:
@@ -356,4 +393,58 @@ class Envoy(Proxy):
         ]  # fmt: skip
 
 
-PROXIES: tuple[Proxy, ...] = (Nginx(), HAProxy(), Caddy(), Envoy())
+class Apache(Proxy):
+    """As the doctor says: it has no component of its own. Its times aren't to scale.
+
+    https://httpd.apache.org/docs/2.4/mod/mod_proxy.html
+    """
+
+    name = "apache2"
+    reload_signal = signal.SIGUSR1
+    stock: ClassVar[Values] = {"bare": "yes"}
+
+    def shipped(self) -> Values:
+        return {"advised": "yes"}
+
+    def configuration(self, values: Values, place: Place) -> str:
+        lines = advised("apache") if "advised" in values else ["ProxyPass / http://BACKEND/"]
+        # No directive of a site: it stands where requests are.
+        settings = "\n".join(f"  {line}" for line in lines)
+        settings = settings.replace("BACKEND", f"127.0.0.1:{place.backend}")
+        modules = "\n".join(
+            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so"
+            for name in (
+                *("mpm_event", "authz_core", "headers", "setenvif", "http2", "socache_shmcb"),
+                *("ssl", "proxy", "proxy_http", "proxy_wstunnel"),
+            )
+        )
+        return f"""
+{modules}
+ServerName 127.0.0.1
+PidFile {place.folder}/pid
+DefaultRuntimeDir {place.folder}
+Mutex file:{place.folder}
+ErrorLog /dev/stderr
+User www-data
+Group www-data
+Listen 127.0.0.1:{place.plain}
+Listen 127.0.0.1:{place.tls}
+StartServers 1
+GracefulShutdownTimeout 1
+<VirtualHost 127.0.0.1:{place.plain}>
+{settings}
+</VirtualHost>
+<VirtualHost 127.0.0.1:{place.tls}>
+  Protocols h2 http/1.1
+  SSLEngine on
+  SSLCertificateFile {place.certificate}
+  SSLCertificateKeyFile {place.certificate}
+{settings}
+</VirtualHost>
+"""
+
+    def command(self, place: Place) -> list[str]:
+        return ["apache2", "-DFOREGROUND", "-f", str(place.folder / "configuration")]
+
+
+PROXIES: tuple[Proxy, ...] = (Nginx(), HAProxy(), Caddy(), Envoy(), Apache())

@@ -260,3 +260,28 @@ class TestControl:
                             await nursery.start(one.run)
                         nursery.cancel_scope.cancel()
                     assert (one.first_byte is not None) is passes, (transport, values)
+
+    async def test_haproxy_keeps_each_event_for_a_moment(self, tmp_path: Path) -> None:
+        # In the clear, over HTTP/1.1: with TLS or HTTP/2 nothing of it is seen.
+        for folder, values, late in (
+            ("stock", HAProxy().stock, True),
+            ("shipped", HAProxy().shipped(), False),
+        ):
+            place = tmp_path / folder
+            place.mkdir()
+            async with path(HAProxy(), values, place) as (served, front):
+                for transport in ("sse", "ndjson"):
+                    one = Follower(front.plain, transport, front.ssl)
+                    waited = []
+                    async with trio.open_nursery() as nursery:
+                        await nursery.start(one.run)
+                        await publish(served, -1)
+                        await one.wait_value(-1, 2)
+                        for value in range(1, 6):
+                            await trio.sleep(0.25)
+                            began = trio.current_time()
+                            await publish(served, value)
+                            await one.wait_value(value, 2)
+                            waited.append(trio.current_time() - began)
+                        nursery.cancel_scope.cancel()
+                    assert (sorted(waited)[2] > 0.15) is late, (transport, waited)

@@ -35,11 +35,12 @@ const MARKS: Readonly<Record<Level, readonly [path: string, word: string]>> = {
   unknown: ['M5.5 5.5a2.5 2.5 0 1 1 3.6 2.3c-.8.4-1.1.8-1.1 1.7M8 12.4v.2', 'Could not be told'],
   ok: ['M3 8.5l3.5 3.5L13 4.5', 'Fine'],
 };
-const SPELLS = [5, 20, 60, 120, 300] as const;
+/** The second is longer than a long poll waits. */
+const SPELLS = [5, 30, 60, 120, 300] as const;
 
 /** The path doctor: what lies between this browser and the service. */
 export function Doctor({ origin }: { origin: URL }) {
-  const idle = useSignal<number>(20);
+  const idle = useSignal<number>(30);
   const progress = useSignal('');
   const failure = useSignal('');
   const report = useSignal<Report | null>(null);

@@ -17,6 +17,17 @@ export interface Measured {
   readonly drip: Drip;
   readonly quiet: Readonly<Record<string, readonly Quiet[]>>;
   readonly busy: Readonly<Record<string, Busy>>;
+  /** Of several answers. */
+  readonly epochs: readonly string[];
+  readonly upload: Upload;
+}
+
+interface Upload {
+  readonly bytes: number;
+  /** All is sent at once: browsers send no body as it comes over HTTP/1.1. */
+  readonly took: 0;
+  readonly status: number;
+  readonly failure: string;
 }
 
 interface Drip {
@@ -25,6 +36,8 @@ interface Drip {
   readonly encoding: string;
   readonly whole: boolean;
   readonly failure: string;
+  /** Unix seconds by this clock when it was asked for. */
+  readonly began: number;
 }
 
 interface Quiet {
@@ -40,6 +53,8 @@ interface Busy {
 }
 
 const TIMEOUT_S = 5;
+/** Further answers, from which is told whether they come from one service. */
+const OTHERS = 5;
 /** Of the longest quiet: what forgets a connection without a word shows between two of them. */
 const SHARES = [0.25, 0.5, 1];
 
@@ -55,13 +70,27 @@ export async function measure(
 ): Promise<Measured> {
   const began = seconds();
   progress('Asking how requests arrive');
-  const before = Date.now() / 1000;
-  const answer = await fetch(new URL('v1/doctor/echo', origin), { cache: 'no-store', signal });
-  const echo: unknown = await answer.json();
-  const after = Date.now() / 1000;
+  const url = new URL('v1/doctor/echo', origin);
+  url.searchParams.set('origin', origin.origin);
+  const answer = await fetch(url, { cache: 'no-store', signal });
+  const first = (await answer.json()) as { time_ms: number; epoch: string };
   if (!answer.ok) {
     throw new Error(`the service answered ${answer.status}`);
   }
+  const epochs = [first.epoch];
+  let [before, after, time_ms] = [0, Number.POSITIVE_INFINITY, 0];
+  for (let count = 0; count < OTHERS; count += 1) {
+    const asked = Date.now() / 1000;
+    const told = await fetch(url, { cache: 'no-store', signal });
+    const { epoch, time_ms: time } = (await told.json()) as typeof first;
+    epochs.push(epoch);
+    const came = Date.now() / 1000;
+    // The quickest tells best what the service's clock says.
+    if (came - asked < after - before) {
+      [before, after, time_ms] = [asked, came, time];
+    }
+  }
+  const echo = { ...first, time_ms };
   progress('Trying the transports');
   const through = {
     WebSocket: await socketThrough(origin),
@@ -71,6 +100,8 @@ export async function measure(
   };
   progress('Looking for what buffers');
   const dripped = await drip(origin, 8, 0.25, signal);
+  progress('Trying an upload');
+  const uploaded = await upload(origin, signal);
   const watched = seconds();
   const ticking = setInterval(() => {
     const left = Math.max(0, Math.ceil(idle - (seconds() - watched)));
@@ -99,6 +130,8 @@ export async function measure(
       drip: dripped,
       quiet: { WebSocket: spells, 'HTTP stream': answers },
       busy: { 'HTTP stream': busyAnswer, ...(busySocket && { WebSocket: busySocket }) },
+      epochs,
+      upload: uploaded,
     };
   } finally {
     clearInterval(ticking);
@@ -164,6 +197,21 @@ async function answerThrough(origin: URL, type: string, signal: AbortSignal): Pr
   }
 }
 
+/** A body that is larger than the megabyte that proxies like to stop at. */
+async function upload(origin: URL, signal: AbortSignal): Promise<Upload> {
+  const bytes = 1_500_000;
+  try {
+    const answer = await fetch(new URL('v1/doctor/upload', origin), {
+      method: 'POST',
+      body: new Blob([new Uint8Array(bytes)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_S * 2000)]),
+    });
+    return { bytes, took: 0, status: answer.status, failure: '' };
+  } catch (error) {
+    return { bytes, took: 0, status: 0, failure: say(error) };
+  }
+}
+
 /** An answer of some lines with pauses between them, and when they arrived. */
 async function drip(
   origin: URL,
@@ -172,6 +220,7 @@ async function drip(
   signal: AbortSignal,
 ): Promise<Drip> {
   const began = seconds();
+  const asked = Date.now() / 1000;
   const arrived: number[] = [];
   const sent: number[] = [];
   let encoding = '';
@@ -181,6 +230,7 @@ async function drip(
     encoding,
     whole: failure === '',
     failure,
+    began: asked,
   });
   try {
     const url = new URL('v1/doctor/drip', origin);
