@@ -25,13 +25,17 @@ test('an address says what is shown, and is read as it is written', () => {
   });
   expect(at('/d/node?edit')).toMatchObject({ kiosk: false, edit: true });
   expect(at('/d/node?panel=cpu')).toMatchObject({ panel: 'cpu', kiosk: true });
-  for (const text of [
-    '/',
-    '/d/node-1?window=5m&var-host=a%26b',
-    '/d/node?panel=cpu',
-    '/d/node?edit=',
-  ]) {
-    expect(write(at(text))).toBe(text);
+  // Relative to where the page has its root, which may be under any path.
+  for (const root of ['https://host/', 'https://host/under/a/path/', 'https://host/d/']) {
+    for (const text of [
+      '',
+      'd/node-1?window=5m&var-host=a%26b',
+      'd/node?panel=cpu',
+      'd/node?edit=',
+    ]) {
+      const { href, pathname, search } = new URL(text, root);
+      expect(new URL(write(read({ pathname, search })), root).href).toBe(href);
+    }
   }
 });
 

@@ -62,7 +62,8 @@ test('is live from the first document on, not from an open connection', () => {
 
 describe('transports', () => {
   test('goes on to the next where one is not usable, and passes it over for a minute', () => {
-    const world = new World();
+    // Without tries of a better one in between.
+    const world = new World(undefined, 0.5, { timing: { upgrade: 1e6 } });
     world.stream.start();
     world.end({ unusable: true });
     expect(world.link.transport).toBe('sse');
@@ -79,8 +80,9 @@ describe('transports', () => {
       world.receive(heartbeat('E.1'));
     }
     world.end();
-    vi.advanceTimersByTime(1000);
-    expect(world.link.transport).toBe('websocket');
+    // The one that worked goes first.
+    vi.advanceTimersByTime(3000);
+    expect(world.opened.filter((name) => name === 'websocket')).toHaveLength(2);
   });
 
   test('gives each a head start over the next, and keeps the first that delivers', () => {
@@ -198,7 +200,7 @@ describe('transports', () => {
     const sse = world.link;
     world.receive(HELLO, heartbeat('E.1'));
     const shown = world.statuses.length;
-    beat(world, sse, 60_000);
+    beat(world, sse, 10_000);
     expect(world.opened).toEqual(['websocket', 'sse', 'websocket']);
     const probe = world.link;
     expect(probe.since).toBe('E.1');
@@ -214,7 +216,7 @@ describe('transports', () => {
     expect(new Set(world.statuses.slice(shown).map(({ phase }) => phase))).toEqual(
       new Set(['live']),
     );
-    expect(world.documents.filter((document) => 'id' in document)).toHaveLength(62);
+    expect(world.documents.filter((document) => 'id' in document)).toHaveLength(12);
   });
 
   test('tries a better one less and less often while it does not work', () => {
@@ -232,7 +234,7 @@ describe('transports', () => {
         world.end({ unusable: true });
       }
     }
-    expect(tries).toEqual([60, 180, 420, 900]);
+    expect(tries).toEqual([10, 30, 70, 150, 310, 610, 910]);
     expect(sse.closed).toBe(false);
   });
 
@@ -242,7 +244,7 @@ describe('transports', () => {
     world.end({ unusable: true });
     const sse = world.link;
     world.receive(HELLO, heartbeat('E.1'));
-    beat(world, sse, 60_000);
+    beat(world, sse, 10_000);
     world.receive(HELLO);
     expect(world.link.transport).toBe('websocket');
     world.end({ unusable: true });
@@ -250,6 +252,44 @@ describe('transports', () => {
     world.receive(HELLO);
     expect(world.stream.status).toMatchObject({ phase: 'live', transport: 'sse' });
   });
+
+  test.each([0, 1, 3, 5, 8, 11, 13, 14, 60, 600])(
+    'polls no longer than 15 s on a way that is good again after %i s',
+    (ill) => {
+      const world = new World();
+      world.stream.start();
+      // Whatever isn't a poll hangs: it opens, and nothing comes.
+      vi.advanceTimersByTime(2000);
+      const poll = world.links.find(({ transport }) => transport === 'longpoll')!;
+      poll.listener.received(HELLO);
+      poll.listener.alive('E.1');
+      expect(world.stream.status.transport).toBe('longpoll');
+      const wait = (seconds: number, done: () => boolean = () => false): number => {
+        for (let tenth = 0; tenth < seconds * 10; tenth += 1) {
+          if (done()) {
+            return tenth / 10;
+          }
+          vi.advanceTimersByTime(100);
+          if (!poll.closed && tenth % 10 === 0) {
+            poll.listener.alive('E.2');
+          }
+        }
+        return seconds;
+      };
+      wait(ill);
+      const before = world.links.length;
+      const answer = (): boolean => {
+        for (const link of world.links.slice(before)) {
+          if (!link.closed) {
+            link.listener.received(HELLO);
+          }
+        }
+        return world.stream.status.transport !== 'longpoll';
+      };
+      expect(wait(60, answer)).toBeLessThanOrEqual(15);
+      expect(poll.closed).toBe(true);
+    },
+  );
 
   test('one that delivers its opening and then nothing is passed over', () => {
     const world = new World();
@@ -275,6 +315,60 @@ describe('transports', () => {
     expect(world.phase).toBe('waiting');
     vi.advanceTimersByTime(20_000);
     expect(world.links[2]!.transport).toBe('websocket');
+  });
+});
+
+describe('without a network', () => {
+  const page = new EventTarget();
+  beforeEach(() => {
+    vi.stubGlobal('window', page);
+    vi.stubGlobal('document', page);
+  });
+  const online = (yes: boolean): void => {
+    vi.stubGlobal('navigator', { onLine: yes });
+    page.dispatchEvent(new Event(yes ? 'online' : 'offline'));
+  };
+
+  test('says that the device is offline, until it is back', () => {
+    const world = new World();
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    online(false);
+    expect(world.stream.status).toMatchObject({ phase: 'live', offline: false });
+    vi.advanceTimersByTime(3000);
+    expect(world.stream.status).toMatchObject({
+      phase: 'waiting',
+      offline: true,
+      reason: 'this device is offline',
+    });
+    vi.advanceTimersByTime(0);
+    world.end({ reason: 'the server can’t be reached' });
+    expect(world.stream.status.reason).toBe('this device is offline');
+    online(true);
+    expect(world.phase).toBe('connecting');
+    world.receive(HELLO);
+    expect(world.stream.status).toMatchObject({ phase: 'live', offline: false, reason: '' });
+  });
+
+  test('a link within this machine goes on', () => {
+    const world = new World();
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    online(false);
+    vi.advanceTimersByTime(2000);
+    world.receive(heartbeat('E.2'));
+    vi.advanceTimersByTime(20_000);
+    expect(world.stream.status).toMatchObject({ phase: 'live', offline: false });
+  });
+
+  test('one that was cut before learns why', () => {
+    const world = new World();
+    world.stream.start();
+    world.receive(HELLO, heartbeat('E.1'));
+    world.end({ reason: 'the connection broke' });
+    expect(world.stream.status).toMatchObject({ offline: false, reason: 'the connection broke' });
+    online(false);
+    expect(world.stream.status).toMatchObject({ offline: true, reason: 'this device is offline' });
   });
 });
 

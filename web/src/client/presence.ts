@@ -37,6 +37,20 @@ export function watchPresence(
   };
 }
 
+/** Whether the browser knows of no network at all; this machine can be reached nevertheless. */
+export function isOffline(): boolean {
+  return typeof navigator !== 'undefined' && navigator.onLine === false;
+}
+
+/** Call `gone` when the network is. Ends with the function given. */
+export function onOffline(gone: () => void): () => void {
+  if (typeof window === 'undefined') {
+    return () => {};
+  }
+  window.addEventListener('offline', gone);
+  return () => window.removeEventListener('offline', gone);
+}
+
 /** Call `wake` when the page or the network is back. Ends with the function given. */
 export function onReturn(wake: () => void): () => void {
   if (typeof window === 'undefined') {

@@ -18,6 +18,8 @@ export interface Status {
   readonly retryAt: number | null;
   /** Since when the stream has been cut; null while it is live, and before it ever was. */
   readonly cutSince: number | null;
+  /** Whether the browser says that this device has no network: then that is why it is cut. */
+  readonly offline: boolean;
   /** Why it was cut or refused, in words. */
   readonly reason: string;
   /** What the server calls the problem, where it named one: `selector`, `token`, `subscribers`. */
@@ -37,6 +39,7 @@ export const IDLE: Status = {
   attempt: 0,
   retryAt: null,
   cutSince: null,
+  offline: false,
   reason: '',
   code: '',
   roundTrip: null,

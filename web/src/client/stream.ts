@@ -5,7 +5,7 @@ import { Credentials, type TokenSource } from './credentials.ts';
 import { Intent } from './intent.ts';
 import { longpoll } from './longpoll.ts';
 import { Network, onNetworkChange } from './network.ts';
-import { onReturn, type Presence } from './presence.ts';
+import { isOffline, onOffline, onReturn, type Presence } from './presence.ts';
 import { type Document, older, type Query, streamUrl } from './protocol.ts';
 import { type Judge, Race } from './race.ts';
 import { backOff } from './retry.ts';
@@ -43,6 +43,9 @@ export const TRANSPORTS: readonly Transport[] = [websocket, sse, longpoll];
 /** A heartbeat that is this many times overdue will not come. */
 const PATIENCE = 2.5;
 const DEFAULT_HEARTBEAT = 15;
+/** How long a link may be quiet once the device is offline. */
+const UNPLUGGED_MS = 3_000;
+const OFFLINE = 'this device is offline';
 /** Between two messages on a link. */
 const TELL_MS = 100;
 /** A link that goes silent and delivered nothing after so long only ever opened. */
@@ -133,7 +136,7 @@ export class Stream {
   /** Begin, or begin again after `close`. */
   start(): void {
     if (this.current.phase === 'closed') {
-      this.unlisten = [onReturn(this.wake), onNetworkChange(this.moved)];
+      this.unlisten = [onReturn(this.wake), onOffline(this.unplugged), onNetworkChange(this.moved)];
       if (this.intent.presence === 'none') {
         this.pause();
       } else {
@@ -220,6 +223,17 @@ export class Stream {
       this.connect();
     } else if (this.live !== null && now > this.deadline) {
       this.overdue(this.live);
+    }
+  };
+
+  /** The network is gone, which a link itself would tell much later, if it is of the network at all. */
+  private readonly unplugged = (): void => {
+    if (this.current.phase === 'waiting') {
+      this.show({ offline: true, reason: OFFLINE });
+    } else if (this.live !== null) {
+      const { live } = this;
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.overdue(live), UNPLUGGED_MS);
     }
   };
 
@@ -325,6 +339,7 @@ export class Stream {
       attempt: 0,
       retryAt: null,
       cutSince: null,
+      offline: false,
       reason: '',
       code: '',
     });
@@ -573,7 +588,9 @@ export class Stream {
   private wait(delay: number, reason: string, code = ''): void {
     this.drop();
     const retryAt = Date.now() + delay;
-    this.show({ phase: 'waiting', retryAt, cutSince: this.cut(), reason, code });
+    const offline = isOffline();
+    const why = offline ? OFFLINE : reason;
+    this.show({ phase: 'waiting', retryAt, cutSince: this.cut(), offline, reason: why, code });
     this.timer = setTimeout(() => this.connect(), delay);
   }
 

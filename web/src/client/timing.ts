@@ -8,8 +8,18 @@ export interface Timing {
   readonly settled: number;
   /** How long a transport that did not work is passed over; doubles each time, up to an hour. */
   readonly demoted: number;
-  /** While a lesser transport serves: when better ones are tried again; doubles, up to an hour. */
+  /**
+   * While SSE serves: when a WebSocket is tried again; doubles, up to `upgradeAtMost`. It serves as
+   * well, but for a way to say something.
+   */
   readonly upgrade: number;
+  readonly upgradeAtMost: number;
+  /**
+   * While polls serve: when the others are tried again, each time. A try that hangs takes a head start
+   * and an opening, so that the next one begins within 15 s of the way being good again; next to the
+   * polls themselves it costs little.
+   */
+  readonly upgradePolls: number;
   /** How long the transport that worked on a network goes first there. */
   readonly remembered: number;
   /** After so long out of sight, a page asks for less. */
@@ -27,7 +37,9 @@ export const TIMING: Timing = {
   opening: 5_000,
   settled: 5_000,
   demoted: 60_000,
-  upgrade: 60_000,
+  upgrade: 10_000,
+  upgradeAtMost: 300_000,
+  upgradePolls: 8_000,
   remembered: 3_600_000,
   lowerAfter: 10_000,
   letGoAfter: 300_000,

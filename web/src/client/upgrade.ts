@@ -1,12 +1,15 @@
 /** Looks for a better transport while a lesser one serves. */
 
 import { Race } from './race.ts';
-import { LONGEST, type Timing } from './timing.ts';
+import type { Timing } from './timing.ts';
 import type { Listener, Request, Transport, TransportName } from './transport.ts';
 
 const NOBODY: Listener = { received() {}, alive() {}, ended() {} };
 
-/** One for each stream. Each try that fails makes the next one wait twice as long. */
+/**
+ * One for each stream. Who polls is not left to it; else each try that fails makes the next one wait
+ * twice as long.
+ */
 export class Upgrade {
   private readonly transports: readonly Transport[];
   private readonly timing: Timing;
@@ -15,6 +18,8 @@ export class Upgrade {
   /** This transport delivers again. */
   private readonly found: (name: TransportName) => void;
   private every: number;
+  /** What serves waits for its answers to end. */
+  private polls = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private race: Race | null = null;
 
@@ -38,7 +43,8 @@ export class Upgrade {
       this.every = this.timing.upgrade;
       this.stop();
     } else {
-      this.plan(better, this.every);
+      this.polls = transport.hold > 0;
+      this.plan(better, this.wait);
     }
   }
 
@@ -54,6 +60,10 @@ export class Upgrade {
     this.race = null;
   }
 
+  private get wait(): number {
+    return this.polls ? this.timing.upgradePolls : this.every;
+  }
+
   private plan(better: readonly Transport[], delay: number): void {
     this.stop();
     if (better.length > 0) {
@@ -64,10 +74,10 @@ export class Upgrade {
   private attempt(better: readonly Transport[]): void {
     const request = this.request();
     if (request === null) {
-      this.plan(better, this.every);
+      this.plan(better, this.wait);
       return;
     }
-    this.every = Math.min(LONGEST, this.every * 2);
+    this.every = Math.min(this.timing.upgradeAtMost, this.every * 2);
     this.race = new Race(better, request, this.timing, {
       won: (transport, link) => {
         // It was only asked whether it delivers. The cursor has moved on since it was asked, so
@@ -78,7 +88,7 @@ export class Upgrade {
       },
       lost: () => {
         this.race = null;
-        this.plan(better, this.every);
+        this.plan(better, this.wait);
       },
       warned: () => {},
     });

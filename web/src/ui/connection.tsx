@@ -19,14 +19,14 @@ const WORDS: Readonly<Record<Freshness, string>> = {
 /** One word for how fresh the picture is, and what carries it. */
 export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
-  const { transport, cutSince } = dashboard.status.value;
+  const { transport, cutSince, offline } = dashboard.status.value;
   const latency = dashboard.latency.value;
   // Read so that the ages go on.
   dashboard.now.value;
   return (
     <div class={`connection ${freshness}`}>
       <span class="dot" aria-hidden="true" />
-      <strong role="status">{WORDS[freshness]}</strong>
+      <strong role="status">{freshness === 'cut' && offline ? 'Offline' : WORDS[freshness]}</strong>
       {freshness === 'stale' && (
         <span title="Connected, but no samples came for so long">
           {formatAge(dashboard.quietMs.value)}
