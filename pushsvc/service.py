@@ -34,6 +34,7 @@ from pushsvc.drain import part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
@@ -84,6 +85,7 @@ async def run_service(
     draining = trio.Event()
     engine = make_engine() if pacing.detach else None
     server: Server | None = None
+    refused = Ledger(_tell_refusal)
     context = Context(
         hub=hub,
         pipeline=pipeline,
@@ -93,6 +95,7 @@ async def run_service(
         remote_write=RemoteWriteDecoder(limits),
         influx=InfluxDecoder(limits),
         otlp=OtlpDecoder(limits, settings.ingest.promoted),
+        refused=refused,
         engine=engine,
         draining=draining,
         crowd=crowd_allowance(limits, trio.current_time()),
@@ -208,6 +211,17 @@ def open_library(where: Dashboards) -> Library:
     except OSError as error:
         raise ConfigError(f"dashboards.directory can't be used: {error}") from None
     return library
+
+
+def _tell_refusal(told: Told) -> None:
+    _log.warning(
+        "not taken",
+        format=told.format,
+        producer=told.producer,
+        code=told.code,
+        count=told.amount,
+        example=told.example,
+    )
 
 
 async def open_statsd(

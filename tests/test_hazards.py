@@ -29,6 +29,7 @@ from pushsvc.dashboards.library import Library
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
@@ -71,6 +72,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             otlp=OtlpDecoder(limits),
             remote_write=RemoteWriteDecoder(limits),
             influx=InfluxDecoder(limits),
+            refused=Ledger(lambda _: None),
             engine=None,
             draining=trio.Event(),
             crowd=crowd_allowance(limits, 0.0),

@@ -165,3 +165,24 @@ async def test_an_exporter_is_told_to_come_back_when_the_hub_is_behind() -> None
         for answer in refused:
             assert int(answer.headers["retry-after"]) >= 1
             assert status_of(answer)[0] == 14
+
+
+@pytest.mark.parametrize("headers", [JSON, PROTOBUF])
+async def test_who_sends_too_much_is_told_so_in_the_words_of_otlp(headers: dict[str, str]) -> None:
+    async with serving(limits=Limits(samples_per_second=0.1)) as served:
+        document = request(gauge("a", *[now(labels={"n": str(n)}) for n in range(9)]))
+        await export(served, document, headers)
+        answer = await served.http.post(
+            "/v1/metrics", content=encoded(document, headers), headers=headers
+        )
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 1
+        code, message = status_of(answer)
+        assert code == 14
+        assert "limits.samples_per_second" in message
+
+
+async def test_points_that_are_refused_are_counted_by_reason() -> None:
+    async with serving() as served:
+        await export(served, request(gauge("a", now(value=None), now())), JSON)
+        assert await served.metric('pushsvc_refused_total{code="value",format="otlp"}') == 1

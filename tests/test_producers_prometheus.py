@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from pushsvc.core.limits import Limits, Pacing
+from pushsvc.ingest.remote_write_messages import Request
 from tests.debian import program
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 from tests.serving import Served, next_of, serving
@@ -105,14 +106,62 @@ async def test_garbage_is_not_to_be_sent_again() -> None:
 
 
 async def test_who_sends_too_much_is_made_to_wait_and_not_to_drop() -> None:
+    # Prometheus drops what is answered 429; it is told so before its body is read, and behind it.
     limits = Limits(past_seconds=1e11, samples_per_second=1.0)
     async with serving(limits=limits) as served:
         body = snappy(remote_write_1({"a": [(float(n), NOW + n) for n in range(100)]}))
         first = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
         assert first.status_code == 204
-        second = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
-        assert second.status_code in (429, 503)
-        assert int(second.headers["Retry-After"]) > 1
+        for headers in (HEADERS, V2):
+            second = await served.http.post("/api/v1/write", content=body, headers=headers)
+            assert (second.status_code, second.json()["code"]) == (503, "samples_per_second")
+            assert int(second.headers["Retry-After"]) > 1
+        assert (
+            await served.metric(
+                'pushsvc_requests_refused_total{code="samples_per_second",format="remote_write"}'
+            )
+            == 2
+        )
+
+
+async def test_a_body_that_comes_too_slowly_is_to_be_sent_again() -> None:
+    async with serving(stream=Pacing(body_timeout=0.2)) as served:
+        head = "\r\n".join(f"{name}: {value}" for name, value in HEADERS.items())
+        head = f"POST /api/v1/write HTTP/1.1\r\nHost: x\r\n{head}\r\nContent-Length: 9\r\n\r\n"
+        answer = b""
+        async with await trio.open_tcp_stream(served.host, served.port) as stream:
+            await stream.send_all(head.encode())
+            async for part in stream:
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"body_timeout" in answer
+
+
+@pytest.mark.parametrize("headers", [HEADERS, V2])
+async def test_how_much_was_written_is_said_where_part_was_refused(headers: dict[str, str]) -> None:
+    make = remote_write_2 if headers is V2 else remote_write_1
+    async with serving(limits=Limits(past_seconds=1e11, series=2)) as served:
+        body = snappy(make({name: [(1.0, NOW)] for name in ("a", "b", "c")}))
+        answer = await served.http.post("/api/v1/write", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert answer.headers["X-Prometheus-Remote-Write-Samples-Written"] == "2"
+        assert (
+            await served.metric('pushsvc_refused_total{code="series_limit",format="remote_write"}')
+            == 1
+        )
+
+
+async def test_exemplars_that_are_passed_over_count_as_written() -> None:
+    async with serving(limits=WIDE) as served:
+        request: Any = Request.FromString(remote_write_2({"a": [(1.0, NOW)], "b": [(1.0, NOW)]}))
+        for series in request.timeseries:
+            series.exemplars.add(timestamp=NOW)
+        answer = await served.http.post(
+            "/api/v1/write", content=snappy(request.SerializeToString()), headers=V2
+        )
+        assert answer.status_code == 204
+        assert answer.headers["X-Prometheus-Remote-Write-Exemplars-Written"] == "2"
+        assert answer.headers["X-Prometheus-Remote-Write-Samples-Written"] == "2"
 
 
 # -- the real thing -------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pushsvc.dashboards.library import Library
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
@@ -50,6 +51,8 @@ class Context:
     """The dashboards that are kept."""
     leases: Leases
     """Whose the live streams are."""
+    refused: Ledger
+    """What producers were refused."""
     prefix: str = ""
     """The path under which proxies ask for this service, without a slash at its end; or empty."""
 

@@ -7,7 +7,6 @@ called is not looked at: there is one place for all.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -20,7 +19,8 @@ from pushsvc.app import problems
 from pushsvc.app.connection import read_inflated
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
-from pushsvc.app.producer import who
+from pushsvc.app.problems import Answer
+from pushsvc.app.producer import answer_producers, note, who
 from pushsvc.auth.access import withhold
 from pushsvc.errors import Malformed, Problem
 from pushsvc.ingest.influx import PRECISIONS
@@ -29,11 +29,29 @@ from pushsvc.pipeline import now_ms
 _V2_CODES = {400: "invalid", 413: "request too large", 429: "too many requests", 503: "unavailable"}
 
 
+def words_of_v2(problem: Problem) -> Response:
+    """What is wrong, as version 2 of the API says it."""
+    code = _V2_CODES.get(problem.status, "invalid")
+    return _told(problem, {"code": code, "message": problem.detail})
+
+
+def words_of_v1(problem: Problem) -> Response:
+    """The same in version 1."""
+    return _told(problem, {"error": problem.detail})
+
+
+def _told(problem: Problem, said: dict[str, Any]) -> Response:
+    plain = problems.respond(problem)
+    plain.set_data(msgspec.json.encode(said))
+    plain.content_type = "application/json"
+    return plain
+
+
 def install(app: QuartTrio, context: Context) -> None:
     limits, pacing, decoder = context.limits, context.pacing, context.influx
     decoding = trio.Lock()
 
-    async def write() -> Response:
+    async def write(words: Answer) -> Response:
         precision = request.args.get("precision", "ns")
         if precision not in PRECISIONS:
             raise Malformed(
@@ -46,44 +64,27 @@ def install(app: QuartTrio, context: Context) -> None:
             )
         batch, refused = withhold(principal_of_request(), decoded.batch)
         await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        refusals = decoded.refusals
         for one in refused:
-            decoded.refused += 1
-            if len(decoded.complaints) < 20:
-                decoded.complaints.append(one.problem.detail)
-        context.hub.counts["influx_lines_refused"] += decoded.refused
+            refusals.add(one.problem.code, one.problem.detail)
+        note(context, "influx", refusals)
+        context.hub.counts["influx_lines_refused"] += refusals.count
         context.hub.counts["influx_strings"] += decoded.strings
-        if decoded.refused:
-            raise Malformed(
-                "partial",
-                f"partial write: {decoded.refused} refused: {'; '.join(decoded.complaints)}",
-            )
+        if refusals.count:
+            said = f"partial write: {refusals.count} refused: {refusals.message()}"
+            return words(Malformed("partial", said))
         return Response(b"", status=204)
-
-    async def told(
-        answer: Callable[[], Awaitable[Response]], tell: Callable[[Problem], dict[str, Any]]
-    ) -> Response:
-        """An answer, or what is wrong in the words of that version's API."""
-        try:
-            return await answer()
-        except Problem as problem:
-            plain = problems.respond(problem)
-            plain.set_data(msgspec.json.encode(tell(problem)))
-            plain.content_type = "application/json"
-            return plain
 
     @app.post("/api/v2/write")
     async def influx_v2() -> Response:
-        return await told(
-            write,
-            lambda problem: {
-                "code": _V2_CODES.get(problem.status, "invalid"),
-                "message": problem.detail,
-            },
-        )
+        return await write(words_of_v2)
 
     @app.post("/write")
     async def influx_v1() -> Response:
-        return await told(write, lambda problem: {"error": problem.detail})
+        return await write(words_of_v1)
+
+    for path, words in (("/api/v2/write", words_of_v2), ("/write", words_of_v1)):
+        answer_producers(app, context, "influx", path, words, later=(408,))
 
     @app.get("/ping")
     async def influx_ping() -> Response:

@@ -2,7 +2,8 @@
 
 Answers come in the encoding of the request: an ExportMetricsServiceResponse, which tells of points
 that were refused while the others were applied, or a google.rpc.Status for a request of which
-nothing was. Exporters come back after 429 and 503, and give up on a 400.
+nothing was. All exporters come back after 503; after 429 and 408 those of older SDKs don't, so that
+these become 503. They give up on a 400.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pushsvc.app import problems
 from pushsvc.app.connection import read_inflated
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
-from pushsvc.app.producer import who
+from pushsvc.app.producer import answer_producers, note, who
 from pushsvc.auth.access import withhold
 from pushsvc.core.hub import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
@@ -50,12 +51,6 @@ def install(app: QuartTrio, context: Context) -> None:
                 "media_type",
                 f"OTLP comes as {_PROTOBUF} or {_JSON}, not {request.mimetype[:100]!r}",
             )
-        try:
-            return await export()
-        except Problem as problem:
-            return _status(problem)
-
-    async def export() -> Response:
         body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
         decode = decoder.protobuf if request.mimetype == _PROTOBUF else decoder.json
         decoded = await trio.to_thread.run_sync(decode, body, now_ms(), limiter=decoding)
@@ -63,13 +58,17 @@ def install(app: QuartTrio, context: Context) -> None:
         await context.pipeline.submit(batch, producer=who(request), refused=refused)
         decoder.remember(decoded)
         _judge(decoded, refused)
-        context.hub.counts["otlp_points_refused"] += decoded.refusals.points
+        refusals = decoded.refusals
+        note(context, "otlp", refusals)
+        context.hub.counts["otlp_points_refused"] += refusals.count
         context.hub.counts["otlp_points_without_value"] += decoded.silent
         answer = ExportMetricsServiceResponse()
-        if decoded.refusals.points:
-            answer.partial_success.rejected_data_points = decoded.refusals.points
-            answer.partial_success.error_message = decoded.refusals.message
+        if refusals.count:
+            answer.partial_success.rejected_data_points = refusals.count
+            answer.partial_success.error_message = refusals.message("points")
         return _encode(answer)
+
+    answer_producers(app, context, "otlp", "/v1/metrics", _status, later=(408, 429))
 
 
 def _judge(decoded: Decoded, refused: list[Refused]) -> None:
@@ -78,12 +77,14 @@ def _judge(decoded: Decoded, refused: list[Refused]) -> None:
     for one in refused:
         of_series = set(decoded.points.get(one.rows.identity.text, ())) - counted
         counted |= of_series
-        decoded.refusals.add(one.problem.detail, len(of_series))
+        decoded.refusals.add(one.problem.code, one.problem.detail, len(of_series))
 
 
 def _status(problem: Problem) -> Response:
-    code = _RPC_CODES.get(problem.status, _INVALID_ARGUMENT)
     plain = problems.respond(problem)
+    if request.mimetype not in (_PROTOBUF, _JSON):
+        return plain
+    code = _RPC_CODES.get(problem.status, _INVALID_ARGUMENT)
     response = _encode(Status(code=code, message=problem.detail), problem.status)
     for header in ("Retry-After", "Connection", "Accept-Encoding"):
         if header in plain.headers:

@@ -96,6 +96,22 @@ class _OwnMetrics(Collector):
         for code, count in context.access.refused.items():
             refused.add_metric([code], count)
         yield refused
+        for name, text, counts in (
+            (
+                "refused",
+                "Samples (line protocol: lines, OTLP: points) refused of what was taken in part.",
+                context.refused.parts,
+            ),
+            (
+                "requests_refused",
+                "Producers' requests and messages of which nothing was taken, save by the lock.",
+                context.refused.requests,
+            ),
+        ):
+            by_reason = CounterMetricFamily(f"pushsvc_{name}", text, labels=["format", "code"])
+            for (format_, code), count in counts.items():
+                by_reason.add_metric([format_, code], count)
+            yield by_reason
         queue = context.pipeline.statistics()
         for name, text, value in (
             ("series", "Live series.", len(hub.catalog)),

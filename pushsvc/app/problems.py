@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 import structlog
@@ -18,6 +19,17 @@ from pushsvc.ingest.inflate import ACCEPTED
 _log = structlog.get_logger("pushsvc.app")
 
 MEDIA_TYPE = "application/problem+json"
+
+
+Answer: TypeAlias = Callable[[Problem], Response]
+
+_ANSWERS = "pushsvc.answers"
+
+
+def answer_by(app: QuartTrio, path: str, answer: Answer) -> None:
+    """Have whatever is refused at a path answered in the words of its own API, whoever refuses it:
+    the route, or what was asked before it ran."""
+    app.extensions.setdefault(_ANSWERS, {})[path] = answer
 
 
 def respond(problem: Problem) -> Response:
@@ -58,7 +70,8 @@ def _document(document: dict[str, Any], status: int) -> Response:
 def install(app: QuartTrio) -> None:
     @app.errorhandler(Problem)
     async def expected(problem: Problem) -> Response:
-        return respond(problem)
+        answer: Answer = app.extensions.get(_ANSWERS, {}).get(request.path, respond)
+        return answer(problem)
 
     @app.errorhandler(HTTPException)
     async def of_the_framework(error: HTTPException) -> Response:

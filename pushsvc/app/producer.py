@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import trio
-from quart import g, request
+from quart import Response, g, request
 from quart.wrappers import Request, Websocket
 from quart_trio import QuartTrio
 
 from pushsvc.address import group
+from pushsvc.app import problems
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
+from pushsvc.app.problems import Answer
 from pushsvc.auth.principal import ANYONE, Principal
+from pushsvc.errors import Overloaded, Problem
+from pushsvc.ingest.refusals import Refusals
 
 
 def who(asked: Request | Websocket) -> str:
@@ -21,6 +27,50 @@ def who(asked: Request | Websocket) -> str:
 def account(principal: Principal, address: str) -> str:
     """Under what name a producer has its share."""
     return group(address) if principal is ANYONE else principal.id
+
+
+def name_of_request() -> str:
+    """The producer behind this request, also where it was not let in."""
+    known = isinstance(g.get("principal"), Principal)
+    return who(request) if known else group(request.remote_addr or "")
+
+
+def note(context: Context, format_: str, refusals: Refusals) -> None:
+    """Part of this request's body was refused."""
+    if refusals.count:
+        context.refused.note(format_, name_of_request(), refusals, trio.current_time())
+
+
+def answer_producers(
+    app: QuartTrio,
+    context: Context,
+    format_: str,
+    path: str,
+    words: Answer = problems.respond,
+    *,
+    later: Collection[int] = (),
+) -> None:
+    """Have refusals at a path answered in `words`, and noted.
+
+    `later` are statuses that the producers of a format take for "never": these become 503, with
+    which all of them come back.
+    """
+
+    def answer(problem: Problem) -> Response:
+        if problem.status not in (401, 403):  # the lock counts and tells those
+            context.refused.note_request(
+                format_, name_of_request(), problem.code, problem.detail, trio.current_time()
+            )
+        if problem.status not in later:
+            return words(problem)
+        extra = dict(problem.extra)
+        after = extra.pop("retry_after", 1.0)
+        response = words(Overloaded(problem.code, problem.detail, retry_after=after, **extra))
+        if problem.status == 408 and request.http_version < "2":
+            response.headers["Connection"] = "close"  # what is still to come is read by nobody
+        return response
+
+    problems.answer_by(app, path, answer)
 
 
 def install(app: QuartTrio, context: Context) -> None:

@@ -166,13 +166,16 @@ class ProducerConnection:
 
     async def _answer(self, start: int, end: int, granted: Granted) -> tuple[int, str, str, bytes]:
         """Apply the body; the status, media type, further fields and body of the answer."""
+        principal = granted.principal
+        producer = account(principal, granted.client.address)
         try:
             await self._read_body(end)
-            principal = granted.principal
-            producer = account(principal, granted.client.address)
             self._context.pipeline.quotas.refuse(producer, trio.current_time())
             members = await publish(self._context, self._data[start:end], principal, producer)
         except Problem as problem:
+            self._context.refused.note_request(
+                "samples", producer, problem.code, problem.detail, trio.current_time()
+            )
             document = problem.document()
             extra = ""
             if (retry_after := document.get("retry_after")) is not None:

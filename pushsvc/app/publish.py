@@ -120,6 +120,9 @@ class _Producer:
             refuse_outside(self._principal, batch)
             applied = await self._context.pipeline.submit(batch, producer=self._who)
         except Problem as problem:
+            self._context.refused.note_request(
+                "publish", self._who, problem.code, problem.detail, trio.current_time()
+            )
             return _error(problem, tag)
         return _applied(applied, tag)
 

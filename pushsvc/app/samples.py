@@ -18,7 +18,7 @@ from quart_trio import QuartTrio
 from pushsvc.app.connection import read_inflated, read_inflated_parts
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
-from pushsvc.app.producer import who
+from pushsvc.app.producer import answer_producers, note, who
 from pushsvc.auth.access import outside, refuse_outside
 from pushsvc.auth.principal import Principal
 from pushsvc.core.hub import Applied
@@ -26,6 +26,7 @@ from pushsvc.core.series import Batch
 from pushsvc.errors import Forbidden, Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
 from pushsvc.ingest.idempotency import Answers, fingerprint, read_key
 from pushsvc.ingest.native import JSON, MSGPACK
+from pushsvc.ingest.refusals import Refusals
 from pushsvc.pipeline import Outcome, now_ms
 
 JSON_TYPES = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
@@ -138,7 +139,11 @@ def install(app: QuartTrio, context: Context) -> None:
                 # What was applied before stays so: say how much that is.
                 problem.extra.update(report.members())
                 raise
+            finally:
+                note(context, "samples", report.refusals)
         return report.answer()
+
+    answer_producers(app, context, "samples", "/v1/samples")
 
     async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
         batch, errors = context.native.lines(lines, now_ms())
@@ -175,6 +180,7 @@ class _Report:
         self._watchers = 0
         self._last: Applied | None = None
         self._errors: list[dict[str, Any]] = []
+        self.refusals = Refusals()
 
     def add(self, applied: Applied) -> None:
         self._applied += applied.samples
@@ -183,6 +189,8 @@ class _Report:
 
     def refuse(self, errors: list[tuple[int, Any]]) -> None:
         self._rejected += len(errors)
+        for line, problem in errors:
+            self.refusals.add(problem.code, f"line {line}: {problem.detail}")
         for line, problem in errors[: _REPORTED - len(self._errors)]:
             self._errors.append({"line": line, "code": problem.code, "detail": problem.detail})
 

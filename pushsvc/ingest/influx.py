@@ -18,6 +18,7 @@ import msgspec
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Identity, Rows, identify, shorten
 from pushsvc.errors import Malformed, Rejected, TooLarge
+from pushsvc.ingest.refusals import Refusals
 
 PRECISIONS = {
     **dict.fromkeys(("ns", "n"), (1, 1_000_000)),
@@ -30,7 +31,6 @@ PRECISIONS = {
 """Milliseconds in one unit of a time, as a fraction, by what requests call the unit."""
 
 _REMEMBERED = 4096
-_REPORTED = 20
 _ODD = frozenset(b"_ \t\r\v\f")
 _BOOLEANS = {
     **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0),
@@ -62,10 +62,8 @@ class Decoded(msgspec.Struct):
     samples: int = 0
     strings: int = 0
     """Fields that are strings, and so no samples."""
-    refused: int = 0
-    """Lines that were refused, whole or some of their fields."""
-    complaints: list[str] = []
-    """What was wrong, of the first ones: each names its line."""
+    refusals: Refusals = msgspec.field(default_factory=Refusals)
+    """Lines that were refused, each with its number and why."""
 
 
 class _Gathered:
@@ -120,7 +118,7 @@ class InfluxDecoder:
 
         Lines are judged one by one. Raises TooLarge beyond `limits.batch_samples`.
         """
-        decoded = Decoded(Batch([]), complaints=[])
+        decoded = Decoded(Batch([]))
         gathered = _Gathered()
         rows = gathered.given
         single, known = self._single.get, self._identities.get
@@ -195,9 +193,7 @@ class InfluxDecoder:
         try:
             taken, strings = self._parse(line, now_ms, unit)
         except (Malformed, Rejected) as problem:
-            decoded.refused += 1
-            if len(decoded.complaints) < _REPORTED:
-                decoded.complaints.append(f"line {number}: {problem.detail}")
+            decoded.refusals.add(problem.code, f"line {number}: {problem.detail}")
             return
         decoded.strings += strings
         for identity, time, value in taken:

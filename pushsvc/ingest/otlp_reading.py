@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from math import isfinite
@@ -16,6 +15,7 @@ from pushsvc.core.series import Batch, Identity, Kind, Rows, shorten
 from pushsvc.errors import Rejected, TooLarge
 from pushsvc.ingest.otlp_names import Unit, fits, labels, metric_name, read_unit
 from pushsvc.ingest.otlp_points import Part, Point, parts_of
+from pushsvc.ingest.refusals import Refusals
 
 if TYPE_CHECKING:
     from pushsvc.ingest.otlp import OtlpDecoder
@@ -33,35 +33,6 @@ of one histogram are written again for each of its buckets."""
 
 _ATTRIBUTES = 128
 """Attributes of a resource that are looked at."""
-
-
-class Refusals:
-    """Data points that were not taken, and why."""
-
-    def __init__(self) -> None:
-        self.points = 0
-        self._reasons: Counter[str] = Counter()
-        self._untold = 0
-
-    def add(self, reason: str, points: int = 1) -> None:
-        if not points:
-            return
-        self.points += points
-        if reason in self._reasons or len(self._reasons) < _REASONS:
-            self._reasons[reason] += points
-        else:
-            self._untold += points
-
-    @property
-    def message(self) -> str:
-        """All in a few sentences; empty if there was nothing."""
-        told = [
-            reason if points == 1 else f"{reason} ({points} points)"
-            for reason, points in self._reasons.items()
-        ]
-        if self._untold:
-            told.append(f"and {self._untold} more points")
-        return "; ".join(told)
 
 
 class Decoded(msgspec.Struct):
@@ -100,7 +71,7 @@ class Reading:
 
     def __init__(self, decoder: OtlpDecoder, now_ms: int) -> None:
         limits = decoder.limits
-        self.decoded = Decoded(Batch([]), Refusals(), {}, {}, 0)
+        self.decoded = Decoded(Batch([]), Refusals(_REASONS), {}, {}, 0)
         self._decoder = decoder
         self._now_ms = now_ms
         self._earliest = now_ms - round(limits.past_seconds * 1000)
@@ -162,6 +133,7 @@ class Reading:
         if what == "exponential_histogram":
             self._refuse(
                 metric,
+                "exponential_histogram",
                 "exponential histograms are not taken: have the SDK or the Collector aggregate "
                 "with explicit buckets",
                 len(points),
@@ -171,7 +143,9 @@ class Reading:
         if what in ("sum", "histogram"):
             data = metric.sum if what == "sum" else metric.histogram
             if data.aggregation_temporality not in _KINDS:
-                self._refuse(metric, "its aggregation temporality is not said", len(points))
+                self._refuse(
+                    metric, "temporality", "its aggregation temporality is not said", len(points)
+                )
                 return None
             kind = _KINDS[data.aggregation_temporality]
         elif what == "summary":
@@ -189,14 +163,14 @@ class Reading:
             try:
                 time = self._point(what, name, point, kind, unit, target, help_text)
             except Rejected as error:
-                self._refuse(metric, error.detail)
+                self._refuse(metric, error.code, error.detail)
             else:
                 if not silent:
                     latest = time if latest is None else max(latest, time)
         return latest
 
-    def _refuse(self, metric: Metric, reason: str, points: int = 1) -> None:
-        self.decoded.refusals.add(f"{shorten(metric.name)}: {reason}", points)
+    def _refuse(self, metric: Metric, code: str, reason: str, points: int = 1) -> None:
+        self.decoded.refusals.add(code, f"{shorten(metric.name)}: {reason}", points)
 
     def _point(
         self,

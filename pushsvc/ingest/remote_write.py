@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Identity, Kind, Rows, identify
 from pushsvc.errors import Malformed, Rejected, TooLarge
+from pushsvc.ingest.refusals import Refusals
 from pushsvc.ingest.remote_write_messages import MetricMetadata, RequestSeries, TimeSeries
 
 _STALE = struct.pack("<Q", 0x7FF0000000000002)
@@ -33,8 +34,6 @@ _REMEMBERED = 4096
 """Bytes of labels beyond which a series is read anew each time."""
 _FAMILIES = 50_000
 """Metric families whose metadata is kept."""
-_REPORTED = 20
-"""Refusals that are told one by one."""
 _KINDS: dict[int, Kind] = {1: "counter", 2: "gauge", 3: "counter", 5: "counter"}
 """By the specifications' metric types: of histograms and summaries the components count up."""
 _COUNTING = ("_total", "_bucket", "_count", "_sum")
@@ -65,13 +64,16 @@ class Decoded(msgspec.Struct):
     batch: Batch
     samples: int = 0
     """Samples in the batch."""
-    refused: int = 0
-    """Samples, or whole series, that a producer should not send again."""
+    refusals: Refusals = msgspec.field(default_factory=Refusals)
+    """Samples, whole series and native histograms that a producer should not send again."""
     histograms: int = 0
-    """Native histograms, which are refused too."""
+    """Native histograms among them."""
+    exemplars: int = 0
+    """Exemplars, which are passed over."""
+    starts: dict[str, int] = {}
+    """When cumulative series began, in Unix milliseconds: for `RemoteWriteDecoder.remember`."""
     passed_over: int = 0
     """Samples that are NaN or infinite: they mean something to Prometheus, and nothing here."""
-    complaints: list[str] = []
 
 
 class RemoteWriteDecoder:
@@ -84,6 +86,7 @@ class RemoteWriteDecoder:
         self._series: dict[_Key, _Known] = {}
         self._symbols: dict[str, int] = {}
         self._families: dict[str, Any] = {}
+        self._starts: dict[str, int] = {}
         self._last_raw = b""
         self._last_time = 0
 
@@ -94,7 +97,7 @@ class RemoteWriteDecoder:
         `limits.batch_samples`; what is wrong with single series stands in the answer.
         """
         data = self._inflate(body)
-        taking = _Taking(self._limits, now_ms)
+        taking = _Taking(self._limits, now_ms, self._starts)
         try:
             if version == 1:
                 self._first(data, taking)
@@ -105,6 +108,12 @@ class RemoteWriteDecoder:
         except UnicodeDecodeError:
             raise Malformed("protobuf", "a string is not UTF-8") from None
         return taking.finish()
+
+    def remember(self, decoded: Decoded) -> None:
+        """A request was applied: what it says of when series began counts from now on."""
+        if len(self._starts) + len(decoded.starts) > 2 * self._limits.series:
+            self._starts.clear()
+        self._starts.update(decoded.starts)
 
     def _inflate(self, body: bytes) -> bytes:
         size = _announced(body)
@@ -161,6 +170,7 @@ class RemoteWriteDecoder:
         """Read one series in full."""
         message = TimeSeries.FromString(data)
         taking.histograms += len(message.histograms)
+        taking.exemplars += len(message.exemplars)
         samples = message.samples
         if not samples:
             return
@@ -172,12 +182,12 @@ class RemoteWriteDecoder:
         if series is None:
             labels = {label.name: label.value for label in message.labels}
             if len(labels) != len(message.labels):
-                taking.refuse("a label is there twice", len(samples))
+                taking.refuse("label", "a label is there twice", len(samples))
                 return
             try:
                 series = self._identify(labels)
             except Rejected as problem:
-                taking.refuse(problem.detail, len(samples))
+                taking.refuse(problem.code, problem.detail, len(samples))
                 return
             if key is not None and len(key) <= _REMEMBERED:
                 self._remember(key, series)
@@ -191,10 +201,10 @@ class RemoteWriteDecoder:
         if family is None:
             for suffix in _COUNTING:
                 family = family or self._families.get(name.removesuffix(suffix))
+        guess: Kind | None = "counter" if name.endswith(_COUNTING) else None
         if family is None:
-            counting = name.endswith(_COUNTING)
-            return _Known(identity, "counter" if counting else None)
-        kind = self._kind(name, family.type, labels)
+            return _Known(identity, guess)
+        kind = self._kind(name, family.type, labels) if family.type else guess
         return _Known(identity, kind, family.unit or None, family.help or None)
 
     @staticmethod
@@ -242,7 +252,7 @@ class RemoteWriteDecoder:
                 try:
                     one = self._symbolic(key, RequestSeries.FromString(data[start:end]), symbols)
                 except Rejected as problem:
-                    taking.refuse(problem.detail, 1)
+                    taking.refuse(problem.code, problem.detail, 1)
                     continue
             taking.add(one, value, time)
 
@@ -297,6 +307,7 @@ class RemoteWriteDecoder:
         """Take in a series, whatever it looks like."""
         message = RequestSeries.FromString(data)
         taking.histograms += len(message.histograms)
+        taking.exemplars += len(message.exemplars)
         if not message.samples:
             return
         try:
@@ -306,9 +317,12 @@ class RemoteWriteDecoder:
         except IndexError:
             raise _dangling() from None
         except Rejected as problem:
-            taking.refuse(problem.detail, len(message.samples))
+            taking.refuse(problem.code, problem.detail, len(message.samples))
             return
         for each in message.samples:
+            start = each.start_timestamp or message.created_timestamp
+            if start and series.kind == "counter":
+                taking.begin(series, each.value, each.timestamp, start)
             taking.add_any(series, each.value, each.timestamp)
 
     @staticmethod
@@ -356,20 +370,35 @@ def _dangling() -> Malformed:
 class _Taking:
     """A batch as it grows."""
 
-    def __init__(self, limits: Limits, now_ms: int) -> None:
+    def __init__(self, limits: Limits, now_ms: int, starts: dict[str, int]) -> None:
         self._limits = limits
+        self._before = starts
+        self._starts: dict[str, int] = {}
         self._earliest = now_ms - limits.past_seconds * 1000
         self._latest = now_ms + limits.future_seconds * 1000
         self._rows: dict[str, Rows] = {}
-        self._decoded = Decoded(Batch([]), complaints=[])
+        self._decoded = Decoded(Batch([]))
         self.histograms = 0
+        self.exemplars = 0
         self.samples = 0
+
+    def begin(self, series: _Known, value: float, time: int, start: int) -> None:
+        """A sample says when its counter began. Where that has moved on, the counter was reset
+        then, and a 0 at that time says so even where its new value is above the old one."""
+        text = series.identity.text
+        before = self._starts.get(text) or self._before.get(text)
+        if not isfinite(value) or (before is not None and start <= before):
+            return
+        self._starts[text] = start
+        if before is not None and self._earliest <= start < time:
+            self.add(series, 0.0, start)
+            self.samples -= 1  # the producer knows of no such sample
 
     def add(self, series: _Known, value: float | None, time: int) -> None:
         """Take in one sample, of a finite value, or an ending, at a time in Unix ms."""
         identity = series.identity
         if not self._earliest <= time <= self._latest:
-            self.refuse(f"the time of a sample of {identity.text} is too far from now", 1)
+            self.refuse("time", f"the time of a sample of {identity.text} is too far from now", 1)
             return
         rows = self._rows.get(identity.text)
         if rows is None:
@@ -390,10 +419,8 @@ class _Taking:
         else:
             self._decoded.passed_over += 1
 
-    def refuse(self, complaint: str, samples: int) -> None:
-        self._decoded.refused += samples
-        if len(self._decoded.complaints) < _REPORTED:
-            self._decoded.complaints.append(complaint)
+    def refuse(self, code: str, reason: str, samples: int) -> None:
+        self._decoded.refusals.add(code, reason, samples)
 
     def finish(self) -> Decoded:
         decoded = self._decoded
@@ -407,10 +434,11 @@ class _Taking:
             )
         decoded.batch = Batch(list(self._rows.values()))
         decoded.histograms = self.histograms
-        if decoded.histograms:
-            decoded.complaints.append(
-                f"{decoded.histograms} native histograms: send classic ones instead"
-            )
+        decoded.exemplars = self.exemplars
+        decoded.starts = self._starts
+        decoded.refusals.add(
+            "native_histogram", "native histograms: send classic ones instead", decoded.histograms
+        )
         return decoded
 
 

@@ -1,7 +1,7 @@
 """The protobuf messages of Prometheus remote write, versions 1.0 and 2.0.
 
 Described here field by field, as the specifications number them, rather than generated: what is not
-read (exemplars, the buckets of histograms) is left out and skipped as unknown.
+read (what exemplars say, the buckets of histograms) is left out and skipped as unknown.
 https://prometheus.io/docs/specs/prw/remote_write_spec/ and remote_write_spec_2_0/
 """
 
@@ -25,16 +25,19 @@ _V1 = "pushsvc.remote_write.v1"
 _V2 = "pushsvc.remote_write.v2"
 
 _SAMPLE = {"value": (1, _ONE, _DOUBLE), "timestamp": (2, _ONE, _INT64)}
+_EXEMPLAR = {"timestamp": (3, _ONE, _INT64)}
 _HISTOGRAM = {"timestamp": (15, _ONE, _INT64)}
 
 _MESSAGES: dict[str, dict[str, dict[str, tuple[int, Any, Any]]]] = {
     _V1: {
         "Label": {"name": (1, _ONE, _STRING), "value": (2, _ONE, _STRING)},
         "Sample": _SAMPLE,
+        "Exemplar": _EXEMPLAR,
         "Histogram": _HISTOGRAM,
         "TimeSeries": {
             "labels": (1, _MANY, "Label"),
             "samples": (2, _MANY, "Sample"),
+            "exemplars": (3, _MANY, "Exemplar"),
             "histograms": (4, _MANY, "Histogram"),
         },
         "MetricMetadata": {
@@ -49,7 +52,8 @@ _MESSAGES: dict[str, dict[str, dict[str, tuple[int, Any, Any]]]] = {
         },
     },
     _V2: {
-        "Sample": _SAMPLE,
+        "Sample": {**_SAMPLE, "start_timestamp": (3, _ONE, _INT64)},
+        "Exemplar": _EXEMPLAR,
         "Histogram": _HISTOGRAM,
         "Metadata": {
             "type": (1, _ONE, _INT32),
@@ -60,7 +64,10 @@ _MESSAGES: dict[str, dict[str, dict[str, tuple[int, Any, Any]]]] = {
             "labels_refs": (1, _MANY, _UINT32),
             "samples": (2, _MANY, "Sample"),
             "histograms": (3, _MANY, "Histogram"),
+            "exemplars": (4, _MANY, "Exemplar"),
             "metadata": (5, _ONE, "Metadata"),
+            # Until the third release candidate (Prometheus before 3.8) that of all samples.
+            "created_timestamp": (6, _ONE, _INT64),
         },
         "Request": {
             "symbols": (4, _MANY, _STRING),

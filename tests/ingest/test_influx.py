@@ -48,7 +48,7 @@ def test_lines(line: str, series: dict[str, float]) -> None:
     reader = InfluxDecoder(Limits())
     for _ in range(2):  # met for the first time, and known
         decoded = reader.decode(line.encode(), NOW)
-        assert decoded.complaints == []
+        assert decoded.refusals.reasons == []
         assert said(decoded) == {name: [(float(v), NOW)] for name, v in series.items()}
 
 
@@ -96,14 +96,14 @@ def test_precisions(precision: str, time: int) -> None:
 def test_what_is_wrong_is_told_with_its_line(line: str, complaint: str) -> None:
     decoded = decode(f"good a=1\n{line}\ngood a=2")
     assert said(decoded) == {"good_a": [(1.0, NOW), (2.0, NOW)]}
-    assert decoded.refused == 1
-    assert decoded.complaints[0].startswith("line 2: ")
-    assert complaint in decoded.complaints[0]
+    assert decoded.refusals.count == 1
+    assert decoded.refusals.reasons[0].startswith("line 2: ")
+    assert complaint in decoded.refusals.reasons[0]
 
 
 def test_a_line_that_isn_t_utf_8() -> None:
     decoded = decode(b"m,t=\xff\xfe a=1\nm a=2")
-    assert (decoded.samples, decoded.refused) == (1, 1)
+    assert (decoded.samples, decoded.refusals.count) == (1, 1)
 
 
 def test_a_new_field_in_the_middle_of_known_ones_counts_each_once() -> None:
@@ -178,4 +178,4 @@ def test_numbers_that_only_python_reads_are_refused_also_of_series_that_are_know
     decoder = InfluxDecoder(Limits())
     decoder.decode(b"m value=1,a=1,b=1\nm value=1\nm a=1,b=2", NOW)
     decoded = decoder.decode(line, NOW)
-    assert (decoded.samples, decoded.refused) == (0, 1)
+    assert (decoded.samples, decoded.refusals.count) == (0, 1)

@@ -116,7 +116,7 @@ def test_what_was_written_is_read(written: list[Line]) -> None:
     decoder = InfluxDecoder(Limits())
     for _ in range(2):  # the second time its series are known
         decoded = decoder.decode(body, NOW)
-        assert (decoded.refused, decoded.complaints) == (0, [])
+        assert (decoded.refusals.count, decoded.refusals.reasons) == (0, [])
         assert values(decoded) == expected
         assert decoded.strings == sum(len(line.strings) for line in written)
 
@@ -139,13 +139,13 @@ def test_a_quote_is_a_character_outside_of_strings(body: str, expected: list[str
 def test_a_string_that_is_never_closed_costs_its_own_line_only() -> None:
     decoded = InfluxDecoder(Limits()).decode(b'm v=1\nm s="open,w=2\nm v=3\nm v=4', NOW)
     assert [value for _, value in values(decoded)] == [1.0, 3.0, 4.0]
-    assert decoded.refused == 1
-    assert decoded.complaints[0].startswith("line 2:")
+    assert decoded.refusals.count == 1
+    assert decoded.refusals.reasons[0].startswith("line 2:")
 
 
 def test_a_line_is_called_by_its_place_also_behind_strings_of_several_lines() -> None:
     decoded = InfluxDecoder(Limits()).decode(b'm s="a\nb\nc",v=1\nm v=no', NOW)
-    assert decoded.complaints == ["line 4: not a number, boolean or string: 'no'"]
+    assert decoded.refusals.reasons == ["line 4: not a number, boolean or string: 'no'"]
 
 
 def test_many_quotes_cost_no_more_than_many_characters() -> None:

@@ -101,7 +101,7 @@ def decode(document: dict[str, Any], decoder: OtlpDecoder | None = None) -> Deco
     binary = decoder.protobuf(message.SerializeToString(), NOW)
     decoded = decoder.json(json.dumps(document).encode(), NOW)
     assert plain(decoded) == plain(binary)
-    assert decoded.refusals.message == binary.refusals.message
+    assert decoded.refusals.message("points") == binary.refusals.message("points")
     return decoded
 
 
@@ -116,7 +116,7 @@ def plain(decoded: Decoded) -> dict[str, Any]:
 def series(*metrics: dict[str, Any], resource: dict[str, Any] | None = None) -> dict[str, Any]:
     """Kind and values by series; nothing may be refused."""
     decoded = decode(request(*metrics, resource=resource))
-    assert decoded.refusals.points == 0, decoded.refusals.message
+    assert decoded.refusals.count == 0, decoded.refusals.message("points")
     return {
         text: (kind, [value for _, value in values])
         for text, (kind, _, values) in plain(decoded).items()
@@ -274,8 +274,8 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
 )
 def test_what_is_bad_is_refused_alone(metric: dict[str, Any], points: int, says: str) -> None:
     decoded = decode(request(gauge("ok", point(1)), metric, gauge("ok", point(2))))
-    assert decoded.refusals.points == points
-    assert says in decoded.refusals.message
+    assert decoded.refusals.count == points
+    assert says in decoded.refusals.message("points")
     assert [value for _, value in plain(decoded)["ok"][2]][::2][:1] == [1.0]
     assert not any(text.startswith("x") for text in plain(decoded))
 
@@ -295,7 +295,7 @@ def test_a_point_without_a_value_is_an_ending() -> None:
             resource={"service.name": "shop", "host.name": "h"},
         )
     )
-    assert (decoded.silent, decoded.refusals.points) == (5, 0)
+    assert (decoded.silent, decoded.refusals.count) == (5, 0)
     ended = {text: values for text, (_, _, values) in plain(decoded).items()}
     job = 'job="shop"'
     assert ended.pop(f'target_info{{host_name="h",{job}}}') == [(NOW, 1.0)]
@@ -389,9 +389,9 @@ def test_attributes_that_are_many_or_large_are_not_looked_at() -> None:
         resource = {"service.name": "shop", "big": large}
         points = (point(1, labels={"l": large}), many, point(2))
         decoded = decode(request(gauge("a", *points), resource=resource), OtlpDecoder(roomy))
-        assert decoded.refusals.points == 2
-        assert "limits.value_bytes" in decoded.refusals.message
-        assert "1000 attributes" in decoded.refusals.message
+        assert decoded.refusals.count == 2
+        assert "limits.value_bytes" in decoded.refusals.message("points")
+        assert "1000 attributes" in decoded.refusals.message("points")
         assert set(plain(decoded)) == {'a{job="shop"}'}
 
 
@@ -412,7 +412,7 @@ def test_memory_is_bounded() -> None:
 
 def test_reasons_are_told_shortly() -> None:
     bad = [gauge(f"x{i}", point(None)) for i in range(20)] + [gauge("x0", point(None))]
-    message = decode(request(*bad)).refusals.message
+    message = decode(request(*bad)).refusals.message("points")
     assert message.count("neither") == 5
     assert "'x0': " in message
     assert "(2 points)" in message
@@ -493,8 +493,8 @@ def check(decode: Any, body: bytes) -> None:
         assert all(NOW - 1_000_000 <= time <= NOW + 100_000 for time in rows.times)
     texts = [rows.identity.text for rows in decoded.batch.rows]
     assert len(set(texts)) == len(texts)
-    assert len(decoded.refusals.message) < 3000
-    decoded.refusals.message.encode()
+    assert len(decoded.refusals.message("points")) < 3000
+    decoded.refusals.message("points").encode()
 
 
 @settings(max_examples=200, deadline=None)

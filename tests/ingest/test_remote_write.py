@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pushsvc.core.limits import Limits
 from pushsvc.errors import Malformed, TooLarge
 from pushsvc.ingest.remote_write import Decoded, RemoteWriteDecoder
-from pushsvc.ingest.remote_write_messages import WriteRequest
+from pushsvc.ingest.remote_write_messages import Request, WriteRequest
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
@@ -41,7 +41,7 @@ def test_series_and_samples_are_the_same_each_time(version: int) -> None:
             f'm{n}{{instance="a:9100",job="node"}}': [(n + turn / 2, NOW + turn)] for n in range(5)
         }
         assert decoded.samples == 5
-        assert not decoded.complaints
+        assert not decoded.refusals.reasons
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -134,14 +134,53 @@ def test_a_staleness_marker_ends_a_series(version: int) -> None:
         "gone": [(None, NOW)],
     }
     assert all(rows.given for rows in decoded.batch.rows)
-    assert not decoded.complaints
+    assert not decoded.refusals.reasons
+
+
+@pytest.mark.parametrize("release_candidate", [3, 4])
+def test_a_start_time_that_moves_on_is_a_reset(release_candidate: int) -> None:
+    reader = decoder()
+
+    def send(value: float, start: int, time: int, *, applied: bool = True) -> list[Any]:
+        request: Any = Request.FromString(remote_write_2({"a_total": [(value, time)]}))
+        [series] = request.timeseries
+        if release_candidate == 3:
+            series.created_timestamp = start
+        else:
+            series.samples[0].start_timestamp = start
+        decoded = reader.decode(snappy(request.SerializeToString()), NOW, version=2)
+        assert decoded.samples == 1
+        if applied:
+            reader.remember(decoded)
+        return said(decoded)["a_total"]
+
+    assert send(5.0, NOW - 90, NOW - 80) == [(5.0, NOW - 80)]
+    assert send(6.0, NOW - 90, NOW - 70) == [(6.0, NOW - 70)]
+    reset = [(0.0, NOW - 60), (9.0, NOW - 50)]
+    assert send(9.0, NOW - 60, NOW - 50, applied=False) == reset
+    assert send(9.0, NOW - 60, NOW - 50) == reset
+    assert send(10.0, NOW - 60, NOW - 40) == [(10.0, NOW - 40)]
+
+
+def test_metadata_of_an_unknown_type_keeps_its_help_and_the_guess_of_a_counter() -> None:
+    reader = decoder()
+    request: Any = WriteRequest()
+    for name in ("a", "b_total"):
+        request.metadata.add(type=0, metric_family_name=name, help=f"Of {name}.", unit="bytes")
+    reader.decode(snappy(request.SerializeToString()), NOW, version=1)
+    body = snappy(remote_write_1({"a": [(1.0, NOW)], "b_total": [(1.0, NOW)]}))
+    rows = reader.decode(body, NOW, version=1).batch.rows
+    assert [(one.kind, one.help, one.unit) for one in rows] == [
+        (None, "Of a.", "bytes"),
+        ("counter", "Of b_total.", "bytes"),
+    ]
 
 
 def test_what_nobody_can_draw_is_passed_over() -> None:
     body = remote_write_1({"a": [(float("nan"), NOW), (float("inf"), NOW), (1.0, NOW)]})
     decoded = decoder().decode(snappy(body), NOW, version=1)
     assert said(decoded) == {"a": [(1.0, NOW)]}
-    assert (decoded.passed_over, decoded.refused) == (2, 0)
+    assert (decoded.passed_over, decoded.refusals.count) == (2, 0)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -149,8 +188,10 @@ def test_bad_series_are_refused_by_name_and_the_others_taken(version: int) -> No
     points = {"good": [(1.0, NOW)], "bad name": [(1.0, NOW)], "late": [(1.0, 5)]}
     decoded = decoder().decode(snappy(MAKE[version](points)), NOW, version=version)
     assert list(said(decoded)) == ["good"]
-    assert decoded.refused == 2
-    assert "'bad name'" in decoded.complaints[0] or "'bad name'" in decoded.complaints[1]
+    assert decoded.refusals.count == 2
+    assert (
+        "'bad name'" in decoded.refusals.reasons[0] or "'bad name'" in decoded.refusals.reasons[1]
+    )
 
 
 def test_native_histograms_are_refused_and_the_others_taken() -> None:
@@ -163,7 +204,7 @@ def test_native_histograms_are_refused_and_the_others_taken() -> None:
     decoded = decoder().decode(snappy(request.SerializeToString()), NOW, version=1)
     assert list(said(decoded)) == ["plain"]
     assert decoded.histograms == 1
-    assert "native histograms" in decoded.complaints[0]
+    assert "native histograms" in decoded.refusals.reasons[0]
 
 
 def test_a_label_twice_is_refused() -> None:
@@ -174,7 +215,7 @@ def test_a_label_twice_is_refused() -> None:
     one.samples.add(value=1.0, timestamp=NOW)
     for _ in range(2):
         decoded = decoder().decode(snappy(request.SerializeToString()), NOW, version=1)
-        assert (decoded.samples, decoded.refused) == (0, 1)
+        assert (decoded.samples, decoded.refusals.count) == (0, 1)
 
 
 def test_a_bomb_is_refused_before_it_is_inflated() -> None:
