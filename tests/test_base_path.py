@@ -12,6 +12,7 @@ import pytest
 from pushsvc.app.base_path import root_seen_from
 from pushsvc.auth.keys import make_key, table_of
 from pushsvc.auth.presenting import Cookie
+from pushsvc.client import Points, connect, open_publisher
 from pushsvc.config import Auth, ConfigError, Server, load
 from tests.serving import serving
 
@@ -56,6 +57,16 @@ async def test_a_page_refers_to_nothing_by_an_absolute_path(server: Server) -> N
 async def test_all_is_served_under_the_path_and_without_it() -> None:
     async with serving(server=UNDER) as served:
         assert served.url.endswith("/a/push")
+        document = (await served.http.get("/openapi.json")).json()
+        assert urljoin(f"{served.url}/openapi.json", document["servers"][0]["url"]) == (
+            f"{served.url}/"
+        )
+        async with open_publisher(served.url) as publisher:
+            await publisher.publish([{"name": "n", "value": 1}])
+        async with connect(served.url, ["n"]) as stream:
+            async for event in stream:
+                if isinstance(event, Points):
+                    break
         root = served.url.removesuffix("/a/push")
         async with httpx.AsyncClient() as http:
             for url in (served.url, root):
@@ -126,6 +137,12 @@ async def test_a_session_is_for_the_path_it_was_begun_under(
             answer = await http.post(target, data={"token": key})
             assert answer.status_code == 303
             assert urljoin(target, answer.headers["location"]) == f"{served.url}/"
+            strange = await http.post(
+                target, data={"token": key}, headers={"Origin": "https://dash.example"}
+            )
+            assert (strange.status_code, strange.headers["content-type"]) == (403, "text/html")
+            assert "Host $http_host" in strange.text
+            assert f'action="{action}"' in strange.text
             cookie = answer.headers["set-cookie"]
             assert cookie.startswith(f"{name}=")
             assert f"Path={path};" in cookie

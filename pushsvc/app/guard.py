@@ -14,7 +14,9 @@ from quart import Response, g, request, websocket
 from quart.wrappers import Request, Websocket
 from quart_trio import QuartTrio
 
+from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.context import Context
+from pushsvc.app.login_page import FORM, login_page
 from pushsvc.auth.access import Asking, Need
 from pushsvc.auth.origins import ALWAYS, SAFE_METHODS
 from pushsvc.auth.principal import Principal
@@ -108,6 +110,9 @@ def install(app: QuartTrio, context: Context) -> None:
         except Problem as problem:
             _keep(request)
             teller.tell(problem, asking)
+            if request.endpoint == "login" and request.mimetype == FORM:
+                # Whoever looks at a form is a person, and has to read why it does nothing.
+                return login_page(access.origins, root_seen_from(request.path), problem)
             raise
         g.principal = granted.principal
         request.remote_addr = granted.client.address

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from html import escape
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -17,22 +14,15 @@ from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.guard import asking_of, principal_of_request
+from pushsvc.app.login_page import FORM, login_page
 from pushsvc.auth.access import Need
-from pushsvc.auth.origins import Origins
 from pushsvc.auth.presenting import Way, find
 from pushsvc.auth.tickets import LIFETIME
 from pushsvc.core.scope import NOTHING
-from pushsvc.errors import Malformed, Problem, Unauthorized, UnsupportedMedia
+from pushsvc.errors import Malformed, Unauthorized, UnsupportedMedia
 
 _MOST_BYTES: Final = 16 * 1024
 _ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=Strict"
-_STYLE: Final = (
-    ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}"
-    "body{display:grid;min-height:90vh;place-content:center}"
-    "form{display:grid;gap:.75rem;width:min(24rem,90vw)}"
-    "input,button{font:inherit;padding:.5rem .75rem}[role=alert]{color:#c62828}"
-)
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
 class _Login(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,7 +35,7 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.post("/v1/login")
     async def login() -> Response:
         """Exchange a token, from the header, JSON or the form, for a session cookie."""
-        form = request.mimetype == "application/x-www-form-urlencoded"
+        form = request.mimetype == FORM
         try:
             session, seconds = await access.log_in(await presented(form=form))
         except Unauthorized as problem:
@@ -109,23 +99,3 @@ async def logged_in(context: Context) -> bool:
     except Unauthorized:
         return False
     return True
-
-
-def login_page(origins: Origins, root: str, problem: Problem | None = None) -> Response:
-    """The form to log in, with what was wrong the last time; `root` leads to the service's."""
-    alert = "" if problem is None else f'<p role="alert">{escape(problem.detail)}</p>'
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>pushsvc: log in</title><style>{_STYLE}</style>"
-        f'<form method="post" action="{root}v1/login"><h1>pushsvc</h1>'
-        f"{alert}"
-        '<label for="token">Your key or token</label>'
-        '<input id="token" name="token" type="password" required autofocus '
-        'autocomplete="current-password" spellcheck="false">'
-        "<button>Log in</button></form></html>\n"
-    )
-    response = Response(page, status=200 if problem is None else 401, content_type="text/html")
-    response.headers.update(origins.page_headers(style=f"'sha256-{_STYLE_HASH}'", form="'self'"))
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -1070,6 +1070,8 @@ DOCUMENT: Final[bytes] = msgspec.json.encode(
             "description": "Real-time push service for dashboards.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        # Relative to where this document was found, under whatever path.
+        "servers": [{"url": "./"}],
         "paths": _PATHS,
         "components": {
             "schemas": {**_SCHEMAS, **_examination()},

@@ -10,7 +10,8 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.context import Context
-from pushsvc.app.login import logged_in, login_page
+from pushsvc.app.login import logged_in
+from pushsvc.app.login_page import login_page
 from pushsvc.app.openapi import DOCUMENT
 from pushsvc.errors import Unknown
 
