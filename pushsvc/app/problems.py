@@ -70,6 +70,8 @@ def _document(document: dict[str, Any], status: int) -> Response:
 def install(app: QuartTrio) -> None:
     @app.errorhandler(Problem)
     async def expected(problem: Problem) -> Response:
+        if not has_request_context():
+            return respond(problem)  # a WebSocket is refused
         answer: Answer = app.extensions.get(_ANSWERS, {}).get(request.path, respond)
         return answer(problem)
 
