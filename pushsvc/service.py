@@ -111,7 +111,9 @@ async def run_service(
     )
     app = create_app(context)
     try:
-        statsd = await open_statsd(settings.ingest, limits, settings.history.series_ttl, pipeline)
+        statsd = await open_statsd(
+            settings.ingest, limits, settings.history.series_ttl, pipeline, refused
+        )
     except OSError:
         for listener in listeners:
             await listener.aclose()
@@ -225,7 +227,7 @@ def _tell_refusal(told: Told) -> None:
 
 
 async def open_statsd(
-    ingest: Ingest, limits: Limits, ttl: float, pipeline: Pipeline
+    ingest: Ingest, limits: Limits, ttl: float, pipeline: Pipeline, refused: Ledger
 ) -> StatsdListener | None:
     """A listener for StatsD, if one is wanted. Raises OSError where its address can't be bound."""
     address = ingest.statsd_address
@@ -236,7 +238,7 @@ async def open_statsd(
     _log.info("statsd", host=host, port=port, interval=ingest.statsd_interval)
     counts = pipeline.hub.counts
     aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
-    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval)
+    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval, refused)
 
 
 async def start_lock(nursery: trio.Nursery, lock: Lock, leases: Leases) -> None:

@@ -20,6 +20,7 @@ import trio
 from pushsvc.core.hub import Refused
 from pushsvc.core.series import Batch
 from pushsvc.errors import Overloaded
+from pushsvc.ingest.refusals import Ledger, Refusals
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.pipeline import Pipeline, now_ms
 
@@ -31,8 +32,6 @@ _BUFFER = 4 * 1024 * 1024
 """Bytes asked of the kernel for what comes in bursts; it gives net.core.rmem_max at most."""
 _AT_ONCE = 32 * 1024
 """Bytes read before others have their turn."""
-_COMPLAINT = 10.0
-"""Seconds between two lines of log about lines that can't be used."""
 _SO_RXQ_OVFL = 40
 
 
@@ -72,14 +71,15 @@ class StatsdListener:
         pipeline: Pipeline,
         counts: Counter[str],
         interval: float,
+        refused: Ledger,
     ) -> None:
         self._socket = bound
         self._aggregator = aggregator
         self._pipeline = pipeline
         self._counts = counts
         self._interval = interval
+        self._refused = refused
         self._overflow = 0
-        self._complained = (-_COMPLAINT, 0)  # when, and of how many lines until then
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read and flush until cancelled; what was gathered by then is flushed once more."""
@@ -101,7 +101,7 @@ class StatsdListener:
 
     def _drain(self) -> None:
         """Read what is there, up to a bound."""
-        now = trio.current_time()
+        now, wall = trio.current_time(), now_ms()
         taken = 0
         while taken < _AT_ONCE:
             try:
@@ -120,7 +120,7 @@ class StatsdListener:
             if flags & socket.MSG_TRUNC:
                 self._counts["statsd_datagrams_too_long"] += 1
             else:
-                self._aggregator.take(data, now)
+                self._aggregator.take(data, now, wall)
 
     def _count_overflow(self, so_far: int) -> None:
         self._counts["statsd_datagrams_dropped"] += (so_far - self._overflow) % 2**32
@@ -133,7 +133,7 @@ class StatsdListener:
             due = max(due + self._interval, trio.current_time())
             await trio.sleep_until(due)
             await self._flush()
-            self._complain()
+            self._tell_refused()
 
     async def _flush(self) -> None:
         for batch in self._aggregator.flush(trio.current_time(), now_ms()):
@@ -148,12 +148,10 @@ class StatsdListener:
                 await trio.sleep(error.retry_after)
             else:
                 break
-        self._counts["statsd_samples_refused"] += sum(len(one.rows.times) for one in refused)
+        for one in refused:
+            self._aggregator.refused.add(one.problem.code, one.problem.detail, len(one.rows.times))
+            self._counts["statsd_samples_refused"] += len(one.rows.times)
 
-    def _complain(self) -> None:
-        now = trio.current_time()
-        when, before = self._complained
-        bad = self._counts["statsd_lines_bad"] + self._counts["statsd_lines_refused"]
-        if bad > before and now - when >= _COMPLAINT:
-            self._complained = (now, bad)
-            _log.info("lines not taken", count=bad - before, last=self._aggregator.reason)
+    def _tell_refused(self) -> None:
+        refused, self._aggregator.refused = self._aggregator.refused, Refusals()
+        self._refused.note("statsd", "udp", refused, trio.current_time())

@@ -12,10 +12,13 @@ import pytest
 import trio
 
 from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.pipeline import now_ms
 from pushsvc.statsd import StatsdListener, bind_statsd
 from tests.flow import GatedJournal, Service, running
+
+LEDGER = Ledger(lambda _: None)
 
 
 class Listening:
@@ -57,7 +60,7 @@ async def listening(
         bound = await bind_statsd(host, 0)
         counts = service.hub.counts
         aggregator = Aggregator(bounds, ttl=Retention().series_ttl, now_ms=now_ms(), counts=counts)
-        listener = StatsdListener(bound, aggregator, service.pipeline, counts, interval)
+        listener = StatsdListener(bound, aggregator, service.pipeline, counts, interval, LEDGER)
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.run)
             statsd = Listening(bound, service, counts)
@@ -84,7 +87,9 @@ async def test_what_was_gathered_is_flushed_at_the_end() -> None:
         bound = await bind_statsd("127.0.0.1", 0)
         address = bound.getsockname()
         aggregator = Aggregator(Limits(), ttl=60.0, now_ms=now_ms(), counts=service.hub.counts)
-        listener = StatsdListener(bound, aggregator, service.pipeline, service.hub.counts, 3600.0)
+        listener = StatsdListener(
+            bound, aggregator, service.pipeline, service.hub.counts, 3600.0, LEDGER
+        )
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.run)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Rows, identify, shorten
 from pushsvc.errors import Malformed, Rejected
+from pushsvc.ingest.refusals import Refusals
 from pushsvc.ingest.statsd_line import Line, is_other, parse_line, read_number, read_series
 from pushsvc.ingest.statsd_meter import Meter, Room, open_meter
 
@@ -52,15 +53,19 @@ class Aggregator:
         self._meters: dict[str, Meter] = {}
         self._known: dict[bytes, Meter] = {}  # by name and tags as they were written
         self._flushed_ms = now_ms
-        self.reason = ""
-        """Why a line was last not taken."""
+        self.refused = Refusals()
+        """Lines that were not taken, until whoever tells of them puts a new one here."""
 
     def __len__(self) -> int:
         """How many metrics are held."""
         return len(self._meters)
 
-    def take(self, datagram: bytes, now: float) -> None:
-        """Take in a datagram of one or more lines; `now` is seconds of any steady clock."""
+    def take(self, datagram: bytes, now: float, now_ms: int | None = None) -> None:
+        """Take in a datagram of one or more lines; `now` is seconds of any steady clock, `now_ms`
+        (by default that of the last flush) what the times of lines are judged by."""
+        now_ms = self._flushed_ms if now_ms is None else now_ms
+        earliest = now_ms - self._limits.past_seconds * 1000
+        latest = now_ms + self._limits.future_seconds * 1000
         for line in datagram.split(b"\n"):
             line = line.rstrip(b"\r")
             if not line:
@@ -70,11 +75,14 @@ class Aggregator:
                 self._counts["statsd_lines_other"] += 1
                 continue
             try:
-                self._take(parse_line(line), now)
+                parsed = parse_line(line)
+                if parsed.time is not None and not earliest <= parsed.time <= latest:
+                    raise Malformed("time", "its time is too far from the server's clock")
+                self._take(parsed, now)
             except (Malformed, Rejected) as error:
                 refused = isinstance(error, Rejected) and error.code == "statsd_series"
                 self._counts["statsd_lines_refused" if refused else "statsd_lines_bad"] += 1
-                self.reason = f"{line[:60]!r}: {error.detail}"
+                self.refused.add(error.code, f"{line[:60]!r}: {error.detail}")
 
     def _take(self, line: Line, now: float) -> None:
         meter = self._known.get(line.series)
@@ -136,4 +144,7 @@ def _feed(meter: Meter, line: Line) -> None:
         for text in line.values:
             read_number(text)
     for text in line.values:
-        meter.take(text, line.weight)
+        if line.time is None:
+            meter.take(text, line.weight)
+        else:
+            meter.take_at(text, line.weight, line.time)

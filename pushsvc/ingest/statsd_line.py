@@ -2,9 +2,10 @@
 
     page.views:1|c|@0.1|#env:prod,canary
 
-Name, value and type, then in any order a sample rate and tags. Several values may be packed into
-one line (`took:12:15:9|ms`). A container's id, a timestamp and fields yet to be invented are passed
-over: a value counts when it arrives.
+Name, value and type, then in any order a sample rate, tags, and the time of a count or a gauge in
+Unix seconds (`|T1656581400`); without one a value counts when it arrives. Several values may be
+packed into one line (`took:12:15:9|ms`). A container's id and fields yet to be invented are passed
+over.
 
 https://github.com/statsd/statsd/blob/master/docs/metric_types.md
 https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
@@ -34,6 +35,8 @@ class Line(msgspec.Struct, gc=False):
     series: bytes
     type: bytes
     values: list[bytes]
+    time: int | None
+    """Unix milliseconds, where the line says when."""
     weight: float
     """How many events each value stands for: 10 where one in ten was sent."""
 
@@ -52,7 +55,7 @@ def parse_line(line: bytes) -> Line:
     kind = _TYPES.get(fields[0])
     if kind is None:
         raise Malformed("type", f"type {fields[0][:20]!r} is not one of c, g, ms, h, d, s")
-    weight, tags = 1.0, b""
+    weight, tags, time = 1.0, b"", None
     for field in fields[1:]:
         if field.startswith(b"@"):
             rate = read_number(field[1:])
@@ -61,7 +64,12 @@ def parse_line(line: bytes) -> Line:
             weight = 1 / rate
         elif field.startswith(b"#"):
             tags = field
-    return Line(name + tags, kind, values.split(b":") if kind is not SET else [values], weight)
+        elif field.startswith(b"T"):
+            if not field[1:].isdigit() or len(field) > 12:
+                raise Malformed("time", f"{field[1:30]!r} is no time in Unix seconds")
+            time = int(field[1:]) * 1000
+    split = values.split(b":") if kind is not SET else [values]
+    return Line(name + tags, kind, split, time, weight)
 
 
 def read_number(text: bytes) -> float:

@@ -1,6 +1,7 @@
 """What becomes of the values of one StatsD metric between two flushes.
 
-    counter             a counter: the total since the metric was first heard of
+    counter             a counter: the total since the metric was first heard of; one that is
+                        counted down stays where it is until that is made up for
     gauge               a gauge: the last value; +n and -n change it
     timer, histogram,   counters `_count` and `_sum`, and of the interval the gauges `_min`, `_max`
     distribution        and, by the label `quantile`, the 0.5, 0.95 and 0.99 quantiles
@@ -8,6 +9,8 @@
 
 Totals, since a total that gets lost is made good by the next. A counter begins with a 0, so that
 its first increase shows, and is told once more when it has stopped, so that its rate falls to 0.
+A count or a gauge whose line says its time is told with that time; a count that is older than what
+was told already counts when it arrives, since totals can't be told backwards.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from math import isfinite
 from typing import Protocol
 
 from pushsvc.core.limits import Limits
-from pushsvc.core.series import Identity, Kind, Rows, identify
+from pushsvc.core.series import Identity, Kind, Rows, Value, identify
 from pushsvc.errors import Malformed
 from pushsvc.ingest.statsd_line import COUNTER, GAUGE, HISTOGRAM, SET, TIMER, read_number
 
@@ -54,6 +57,9 @@ class Meter(Protocol):
     def take(self, text: bytes, weight: float) -> None:
         """Take in a value. Raises Malformed, and is then as before."""
 
+    def take_at(self, text: bytes, weight: float, time: int) -> None:
+        """Take in a value of that time (Unix ms), where the type knows such. Raises Malformed."""
+
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:
         """What the interval that ends now has to tell, if anything; the next one begins."""
 
@@ -68,6 +74,8 @@ class _Total:
         self._total = 0.0
         self._told: float | None = None
         self._settled = False
+        self._timed: list[tuple[int, float]] = []
+        self._told_ms = 0
 
     def sum_with(self, amount: float) -> float:
         """What the total would be. Raises Malformed where that can't be counted any more."""
@@ -79,27 +87,55 @@ class _Total:
     def set(self, total: float) -> None:
         self._total = total
 
+    def set_at(self, total: float, time: int) -> None:
+        self._total = total
+        if time > max(self._told_ms, self._timed[-1][0] if self._timed else 0):
+            self._timed.append((time, self._rising(self._timed[-1][1] if self._timed else None)))
+        elif self._timed and time == self._timed[-1][0]:
+            self._timed[-1] = time, self._rising(self._timed[-1][1])
+
+    def _rising(self, before: float | None = None) -> float:
+        """The total, which is never told to fall: that would be read as a reset."""
+        if self._kind != "counter":
+            return self._total
+        return max(self._total, self._told or 0.0, before or 0.0)
+
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:
-        changed = self._told != self._total
-        if not changed and self._settled:
-            return []
-        times, values = [now_ms], [self._total]
+        timed, self._timed = self._timed, []
+        rows: list[Rows] = []
+        if timed:
+            if self._told is None:
+                timed.insert(0, (min(begin_ms, timed[0][0] - 1), 0.0))
+            times, values = [time for time, _ in timed], [total for _, total in timed]
+            rows.append(Rows(self._identity, times, [*values], self._kind, self._unit, None, True))
+            self._told, self._told_ms, self._settled = values[-1], times[-1], False
+        total = self._rising()
+        changed = self._told != total
+        if not changed and (timed or self._settled):
+            return rows
+        times, values = [now_ms], [total]
         if self._told is None and begin_ms < now_ms:
-            times, values = [begin_ms, now_ms], [0.0, self._total]
-        self._told, self._settled = self._total, not changed
-        return [Rows(self._identity, times, [*values], self._kind, self._unit)]
+            times, values = [begin_ms, now_ms], [0.0, total]
+        self._told, self._told_ms, self._settled = total, now_ms, not changed
+        rows.append(Rows(self._identity, times, [*values], self._kind, self._unit))
+        return rows
 
 
 class _Counter:
     kind = COUNTER
 
-    def __init__(self, name: str, labels: dict[str, str], limits: Limits) -> None:
+    def __init__(self, name: str, labels: dict[str, str], limits: Limits, room: Room) -> None:
         self.heard = 0.0
+        self._room = room
         self._total = _Total(identify(name, labels, limits))
 
     def take(self, text: bytes, weight: float) -> None:
-        # A counter may be counted down: the hub takes that for a reset, as anyone does.
         self._total.set(self._total.sum_with(read_number(text) * weight))
+
+    def take_at(self, text: bytes, weight: float, time: int) -> None:
+        total = self._total.sum_with(read_number(text) * weight)
+        _check_room(self._room)
+        self._total.set_at(total, time)
 
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:
         return self._total.rows(begin_ms, now_ms)
@@ -108,22 +144,47 @@ class _Counter:
 class _Gauge:
     kind = GAUGE
 
-    def __init__(self, name: str, labels: dict[str, str], limits: Limits) -> None:
+    def __init__(self, name: str, labels: dict[str, str], limits: Limits, room: Room) -> None:
         self.heard = 0.0
         self._identity = identify(name, labels, limits)
+        self._room = room
         self._value = 0.0
         self._fresh = False
+        self._timed: list[tuple[int, float]] = []
 
     def take(self, text: bytes, weight: float) -> None:  # noqa: ARG002 - the last one counts
+        self._value, self._fresh = self._read(text), True
+
+    def take_at(self, text: bytes, weight: float, time: int) -> None:  # noqa: ARG002
+        value = self._read(text)
+        _check_room(self._room)
+        self._timed.append((time, value))
+        if not self._fresh:
+            self._value = value
+
+    def _read(self, text: bytes) -> float:
         number = read_number(text)
         value = self._value + number if text[:1] in (b"+", b"-") else number
         if not isfinite(value):
             raise Malformed("value", "the gauge is out of range")
-        self._value, self._fresh = value, True
+        return value
 
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:  # noqa: ARG002
         fresh, self._fresh = self._fresh, False
-        return [Rows(self._identity, [now_ms], [self._value], "gauge")] if fresh else []
+        timed, self._timed = self._timed, []
+        rows: list[Rows] = []
+        if timed:
+            times = [time for time, _ in timed]
+            values: list[Value] = [value for _, value in timed]
+            rows.append(Rows(self._identity, times, values, "gauge", None, None, True))
+        if fresh:
+            rows.append(Rows(self._identity, [now_ms], [self._value], "gauge"))
+        return rows
+
+
+def _check_room(room: Room) -> None:
+    if not room.take():
+        raise Malformed("time", "no room for another value with a time in this interval")
 
 
 class _Timing:
@@ -173,6 +234,9 @@ class _Timing:
         elif (place := int(self._chance.random() * self._seen)) < len(self._kept):
             self._kept[place] = value
 
+    def take_at(self, text: bytes, weight: float, time: int) -> None:  # noqa: ARG002
+        self.take(text, weight)  # of an interval, not of a moment
+
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:
         rows = [*self._count.rows(begin_ms, now_ms), *self._sum.rows(begin_ms, now_ms)]
         if self._seen:
@@ -206,6 +270,9 @@ class _Set:
             raise Malformed("set", "no room for another value of a set in this interval")
         self._members.add(text)
 
+    def take_at(self, text: bytes, weight: float, time: int) -> None:  # noqa: ARG002
+        self.take(text, weight)
+
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:  # noqa: ARG002
         count = len(self._members)
         self._members = set()
@@ -222,9 +289,9 @@ def open_meter(
 ) -> Meter:
     """The meter of a type. Raises Rejected for a name or labels beyond the data model."""
     if kind == COUNTER:
-        return _Counter(name, labels, limits)
+        return _Counter(name, labels, limits, room)
     if kind == GAUGE:
-        return _Gauge(name, labels, limits)
+        return _Gauge(name, labels, limits, room)
     if kind == SET:
         return _Set(name, labels, limits, room)
     assert kind in (TIMER, HISTOGRAM)
