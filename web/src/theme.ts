@@ -1,22 +1,30 @@
 import { computed, type Signal, signal } from '@preact/signals';
-import { DARK, LIGHT } from './chart/palette.ts';
+import { DARK, LIGHT, type Look } from './chart/palette.ts';
 import { recall, remember } from './settings.ts';
 
 export type Theme = 'system' | 'light' | 'dark';
 
 const KEY = 'pushsvc.theme';
-const system = matchMedia('(prefers-color-scheme: dark)');
-const systemDark = signal(system.matches);
-system.addEventListener('change', () => {
-  systemDark.value = system.matches;
-});
+const systemDark = followed('(prefers-color-scheme: dark)');
 
 export const theme: Signal<Theme> = signal(remembered());
 
+/** Whether it is drawn for paper, which is white whatever the theme. */
+export const printing: Signal<boolean> = followed('print');
+/** Whether the system has colours of its own, which canvases have to take by themselves. */
+const forced = followed('(forced-colors: active)');
+
 /** What canvases are drawn with. */
-export const look = computed(() =>
-  (theme.value === 'system' ? systemDark.value : theme.value === 'dark') ? DARK : LIGHT,
-);
+export const look = computed<Look>(() => {
+  if (printing.value) {
+    return LIGHT;
+  }
+  if (forced.value) {
+    const ground = systemDark.value ? DARK : LIGHT;
+    return { ...ground, text: 'CanvasText', grid: 'GrayText' };
+  }
+  return (theme.value === 'system' ? systemDark.value : theme.value === 'dark') ? DARK : LIGHT;
+});
 
 export function chooseTheme(choice: Theme): void {
   theme.value = choice;
@@ -27,6 +35,15 @@ export function chooseTheme(choice: Theme): void {
   } else {
     document.documentElement.dataset.theme = choice;
   }
+}
+
+function followed(query: string): Signal<boolean> {
+  const media = matchMedia(query);
+  const matches = signal(media.matches);
+  media.addEventListener('change', () => {
+    matches.value = media.matches;
+  });
+  return matches;
 }
 
 function remembered(): Theme {

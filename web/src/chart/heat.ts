@@ -1,5 +1,5 @@
 import { natural } from '../store/natural.ts';
-import { lineOf } from '../store/rate.ts';
+import { type Line, lineOf } from '../store/rate.ts';
 import type { Frame } from './lines.ts';
 import type { Look } from './palette.ts';
 import { type Drawn, type Picture, reachOf } from './picture.ts';
@@ -14,15 +14,22 @@ const FAINTEST = 0.07;
 /** The label whose values are the upper bounds of a histogram's buckets, each with those below it. */
 const BOUND = 'le';
 
+/** Share of a cell's height that is its highest value. */
+const EDGE = 0.25;
+
 interface Row {
   readonly name: string;
+  /** What a cell stands for: the mean, or what falls into a bucket. */
   values: Float64Array;
+  /** The highest that is passed of it; null where a cell has but one value. */
+  highest: Float64Array | null;
 }
 
 /**
- * A row for each line, or for each value of a label, and the darker the higher. A cell is the
- * highest that its lines pass there. With the label `le` it is a histogram's: what falls into each
- * bucket, of all lines together.
+ * A row for each line, or for each value of a label, and the darker the higher. A cell is the mean
+ * of its lines there, under an edge that is the highest: a spike is seen without making all of the
+ * cell look like one. With the label `le` it is a histogram's: what falls into each bucket, of all
+ * lines together.
  */
 export class Heat implements Picture {
   rows: readonly string[] = [];
@@ -41,16 +48,21 @@ export class Heat implements Picture {
     // Cells keep their times while the picture moves.
     this.begin = Math.floor(from / this.step) * this.step;
     const end = this.begin + (cells + 1) * this.step;
-    const traces = drawn.map(({ series, title, raw }) => ({
-      name: this.by === undefined ? title : (series.labels[this.by] ?? '–'),
-      trace: traceOf(lineOf(series, this.begin, end, raw), this.begin, end, cells + 1),
-    }));
-    this.found = this.by === BOUND ? bucketsOf(traces) : hottestOf(traces);
+    const traces = drawn.map(({ series, title, raw }) => {
+      const line = lineOf(series, this.begin, end, raw);
+      const trace = traceOf(line, this.begin, end, cells + 1);
+      return {
+        name: this.by === undefined ? title : (series.labels[this.by] ?? '–'),
+        trace,
+        means: meansOf(line, trace, this.begin, this.step),
+      };
+    });
+    this.found = this.by === BOUND ? bucketsOf(traces) : meanRowsOf(traces);
     this.rows = this.found.map(({ name }) => name);
   }
 
   reach(): [number, number] {
-    return reachOf(this.found.map(({ values }) => [values, values]));
+    return reachOf(this.found.map(({ values, highest }) => [values, highest ?? values]));
   }
 
   at(row: number, time: number): number {
@@ -68,17 +80,24 @@ export class Heat implements Picture {
     const perMs = frame.width / (frame.to - frame.from);
     const gap = height > 6 * pixel ? pixel : 0;
     const shades = Array.from({ length: SHADES + 1 }, () => new Path2D());
-    for (const [row, { values }] of this.found.entries()) {
+    const shadeOf = (value: number): Path2D => {
+      const share = high > low ? (value - low) / (high - low) : 1;
+      return shades[Math.round(Math.max(0, Math.min(1, share)) * SHADES)]!;
+    };
+    for (const [row, { values, highest }] of this.found.entries()) {
       const top = frame.top + row * height;
+      const tall = Math.max(1, height - gap);
+      const edge = highest === null ? 0 : Math.max(pixel, Math.round(tall * EDGE));
       for (const [cell, value] of values.entries()) {
         if (!Number.isNaN(value)) {
           const left = frame.left + (this.begin + cell * this.step - frame.from) * perMs;
           const begin = Math.max(frame.left, Math.round(left));
           const end = Math.min(frame.left + frame.width, Math.round(left + this.step * perMs));
-          const share = high > low ? (value - low) / (high - low) : 1;
-          const shade = shades[Math.round(Math.max(0, Math.min(1, share)) * SHADES)]!;
           if (end > begin) {
-            shade.rect(begin, top, end - begin, Math.max(1, height - gap));
+            shadeOf(value).rect(begin, top + edge, end - begin, Math.max(1, tall - edge));
+            if (edge > 0) {
+              shadeOf(highest![cell]!).rect(begin, top, end - begin, edge);
+            }
           }
         }
       }
@@ -96,45 +115,88 @@ interface Named {
   readonly trace: Trace;
 }
 
-/** What lines of one name have together, cell by cell; where one has nothing the others count. */
-function gather(
-  traces: readonly Named[],
-  cellsOf: (trace: Trace) => Float64Array,
-  join: (a: number, b: number) => number,
-): Row[] {
-  const rows = new Map<string, Row>();
-  for (const { name, trace } of traces) {
-    const cells = cellsOf(trace);
-    const row = rows.get(name);
-    if (row === undefined) {
-      rows.set(name, { name, values: cells });
-    } else {
-      row.values = row.values.map((value, cell) => {
-        const more = cells[cell]!;
-        return Number.isNaN(value) ? more : Number.isNaN(more) ? value : join(value, more);
-      });
-    }
-  }
-  return [...rows.values()];
+interface Meant extends Named {
+  readonly means: Float64Array;
 }
 
-/** Of each name the highest that any of its lines passes. */
-function hottestOf(traces: readonly Named[]): Row[] {
-  return gather(traces, ({ ceiling, highs }) => ceiling ?? highs, Math.max).sort((a, b) =>
-    natural(a.name, b.name),
+/** The mean of a line's points in each cell; where it has none, of what it passes there. */
+export function meansOf(
+  { times, values }: Line,
+  trace: Trace,
+  begin: number,
+  step: number,
+): Float64Array {
+  const means = middlesOf(trace);
+  const counts = new Float64Array(means.length);
+  for (let at = 0; at < times.length; at += 1) {
+    const cell = Math.floor((times[at]! - begin) / step);
+    if (cell >= 0 && cell < means.length) {
+      counts[cell]! += 1;
+      means[cell] =
+        counts[cell] === 1
+          ? values[at]!
+          : means[cell]! + (values[at]! - means[cell]!) / counts[cell]!;
+    }
+  }
+  return means;
+}
+
+/** What lines of one name have together, cell by cell; where one has nothing the others count. */
+function gather<Line extends Named>(
+  lines: readonly Line[],
+  cellsOf: (line: Line) => Float64Array,
+  join: (sum: number, next: number) => number,
+): Map<string, Float64Array> {
+  const rows = new Map<string, Float64Array>();
+  for (const line of lines) {
+    const cells = cellsOf(line);
+    const row = rows.get(line.name);
+    rows.set(
+      line.name,
+      row?.map((value, cell) => {
+        const more = cells[cell]!;
+        return Number.isNaN(value) ? more : Number.isNaN(more) ? value : join(value, more);
+      }) ?? cells.slice(),
+    );
+  }
+  return rows;
+}
+
+/** Of each name the mean of its lines, and the highest that any of them passes. */
+export function meanRowsOf(lines: readonly Meant[]): Row[] {
+  const add = (a: number, b: number): number => a + b;
+  const sums = gather(lines, ({ means }) => means, add);
+  const counts = gather(
+    lines,
+    ({ means }) => means.map((mean) => (Number.isNaN(mean) ? mean : 1)),
+    add,
   );
+  const highest = gather(lines, ({ trace: { ceiling, highs } }) => ceiling ?? highs, Math.max);
+  return [...sums]
+    .map(([name, sum]) => ({
+      name,
+      values: sum.map((value, cell) => value / counts.get(name)![cell]!),
+      highest: highest.get(name)!,
+    }))
+    .sort((a, b) => natural(a.name, b.name));
 }
 
 /** What falls into each bucket: a bound counts what the bounds below it count as well. */
 export function bucketsOf(traces: readonly Named[]): Row[] {
-  const bounds = gather(traces, middlesOf, (a, b) => a + b).sort(
-    (a, b) => boundOf(a.name) - boundOf(b.name),
+  const sums = gather(
+    traces,
+    ({ trace }) => middlesOf(trace),
+    (a, b) => a + b,
   );
+  const bounds = [...sums]
+    .map(([name, values]) => ({ name, values }))
+    .sort((a, b) => boundOf(a.name) - boundOf(b.name));
   return bounds
     .map(({ name, values }, index) => {
       const below = bounds[index - 1]?.values;
       return {
         name,
+        highest: null,
         values: values.map((value, cell) => {
           const less = below?.[cell] ?? 0;
           return Math.max(0, value - (Number.isNaN(less) ? 0 : less));

@@ -96,6 +96,13 @@ export class Painter {
     }
   }
 
+  /** Draw all at once, seen or not: for paper. */
+  paintAll(): void {
+    for (const canvas of this.dueAt.keys()) {
+      canvas.paint();
+    }
+  }
+
   private mark(canvas: Canvas): void {
     this.waiting.add(canvas);
     // Those out of sight stay marked until they are seen.

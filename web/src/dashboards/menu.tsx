@@ -6,7 +6,7 @@ import { freeName } from './names.ts';
 /** No dashboard has this name. */
 const NEW = '/new';
 
-/** Goes from one dashboard to another; nothing where there is none. */
+/** Goes from one dashboard to another. It has its place before it is known which there are. */
 export function Menu({ name }: { name: string | null }) {
   const entries = useSignal<readonly Entry[]>([]);
   const writable = useSignal(false);
@@ -20,15 +20,12 @@ export function Menu({ name }: { name: string | null }) {
       () => {},
     );
   }, []);
-  if (entries.value.length === 0 && !writable.value && name === null) {
-    return null;
-  }
   const groups = [
     ['Yours', entries.value.filter(({ source }) => source !== 'shipped')],
     ['Come with pushsvc', entries.value.filter(({ source }) => source === 'shipped')],
   ] as const;
   return (
-    <label class="theme">
+    <label class="menu">
       <span class="unseen">Dashboard</span>
       <select
         value={name ?? ''}

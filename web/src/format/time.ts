@@ -32,9 +32,34 @@ const clock = new Intl.DateTimeFormat('en-GB', {
   hour: '2-digit',
   minute: '2-digit',
   second: '2-digit',
+  timeZoneName: 'short',
 });
 
-/** Time of day, 24 hours, to the second. */
+/** Time of day, 24 hours, to the second, with its zone: a wall and a laptop may be in two. */
 export function formatClock(time: number): string {
   return clock.format(time);
+}
+
+const moment = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  timeZoneName: 'short',
+});
+
+/** A moment that may be on another day than today. */
+export function formatMoment(time: number): string {
+  return moment.format(time);
+}
+
+const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+const TWO_DAYS = 172_800_000;
+
+/** Moments beside an axis: days, or times of day where they are near each other. */
+export function formatMoments(times: readonly number[]): string[] {
+  const near = Math.max(...times) - Math.min(...times) < TWO_DAYS;
+  return times.map((time) => (near ? clock : day).format(time));
 }

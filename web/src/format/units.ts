@@ -4,6 +4,8 @@
  * Units are those of Prometheus (base units, spelled out) and the common short forms.
  */
 
+import { formatMoment, formatMoments } from './time.ts';
+
 export interface Format {
   /** One value to three digits, with its unit. */
   value(value: number): string;
@@ -83,6 +85,9 @@ export function formatOf(unit: string, perSecond = false): Format {
       return suffix === ''
         ? times(scaled(SECONDS, '', { ownSymbols: true }), 1e-3)
         : scaled(SI_UP, `ms${suffix}`);
+    case 'timestamp_seconds':
+    case 'unixtime':
+      return suffix === '' ? moments : scaled(SI_UP, `s${suffix}`);
     case 'ratio':
       return suffix === '' ? times(percent(''), 100, [0, 1]) : times(percent(suffix), 100);
     case 'percent':
@@ -99,6 +104,14 @@ export function formatOf(unit: string, perSecond = false): Format {
     }
   }
 }
+
+/** Unix seconds as the moments that they stand for. */
+const moments: Format = {
+  value: (value) => (Number.isFinite(value) ? formatMoment(value * 1000) : '–'),
+  ticks: (values) => formatMoments(values.map((value) => value * 1000)),
+  base: 10,
+  bounds: null,
+};
 
 function percent(suffix: string): Format {
   return scaled([{ factor: 1, symbol: '' }], `%${suffix}`);

@@ -3,9 +3,11 @@ import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import type { Panel as Group } from '../store/panel.ts';
 import { latestOf } from '../store/rate.ts';
+import { Dial } from './dial.tsx';
 import { Mark } from './mark.tsx';
 import { type Panel, reached } from './model.ts';
 import { summaryOf } from './summary.ts';
+import { Table } from './table.tsx';
 
 /** Series that one panel writes out; of more, the first. */
 const MOST_WRITTEN = 40;
@@ -28,64 +30,46 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
   const rest = panel.members.length - shown.length;
   const remark = rest > 0 && <p class="remark">{rest} more series are not written out.</p>;
   if (description.kind === 'table') {
-    return (
-      <div class="figures-table">
-        <table>
-          <thead>
-            <tr>
-              {['series', 'last', 'min', 'max', 'mean'].map((heading) => (
-                <th key={heading} scope="col">
-                  {heading}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map(({ series, title }) => {
-              const { least, most, mean } = summaryOf(series, from, to, panel.raw);
-              const latest = latestOf(series, panel.raw);
-              return (
-                <tr key={series.identity}>
-                  <th scope="row">{title || series.name}</th>
-                  <td>
-                    <Mark threshold={reached(thresholds, latest)} /> {format.value(latest)}
-                  </td>
-                  <td>{format.value(least)}</td>
-                  <td>{format.value(most)}</td>
-                  <td>{format.value(mean)}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-        {remark}
-      </div>
-    );
+    return <Table panel={panel} format={format} thresholds={thresholds} from={from} to={to} />;
   }
   return (
     <>
-      <ul class="large-figures">
+      <ul class={description.kind === 'gauge' ? 'large-figures dials' : 'large-figures'}>
         {shown.map(({ series, title }) => {
           const latest = latestOf(series, panel.raw);
           const silent = series.gone || series.isSilent(to);
           const { most } = summaryOf(series, from, to, panel.raw);
           const min = description.min ?? format.bounds?.[0] ?? 0;
           const max = description.max ?? format.bounds?.[1] ?? most;
+          const threshold = silent ? null : reached(thresholds, latest);
+          const dial = description.kind === 'gauge' && Number.isFinite(latest) && max > min;
           return (
-            <li key={series.identity} class={silent ? 'silent' : ''}>
-              <span class="large">
-                <Mark threshold={reached(thresholds, latest)} /> {format.value(latest)}
-              </span>
-              {description.kind === 'gauge' && Number.isFinite(latest) && max > min && (
-                <meter
+            <li
+              key={series.identity}
+              class={[silent && 'silent', threshold?.level].filter(Boolean).join(' ')}
+            >
+              {dial ? (
+                <Dial
+                  name={title || series.name}
+                  value={latest}
                   min={min}
                   max={max}
-                  value={latest}
-                  aria-label={title || series.name}
-                  title={`${format.value(min)} to ${format.value(max)}`}
+                  thresholds={thresholds ?? []}
+                  level={threshold?.level ?? null}
+                  fresh={!silent}
+                  text={format.value(latest)}
+                  ends={[format.value(min), format.value(max)]}
                 />
+              ) : (
+                <span class="large">
+                  <Mark threshold={threshold} /> {format.value(latest)}
+                </span>
               )}
-              {title !== '' && <span class="name">{title}</span>}
+              {(title !== '' || dial) && (
+                <span class="name">
+                  {dial && <Mark threshold={threshold} />} {title}
+                </span>
+              )}
             </li>
           );
         })}

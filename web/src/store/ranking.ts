@@ -38,9 +38,11 @@ export function holdOrder(panel: Panel, hold: boolean): void {
  * else change places all the time.
  */
 export function rank(panel: Panel, now: number): readonly Member[] {
-  if (panel.members.length <= FEW) {
-    return panel.members;
-  }
+  return panel.members.length <= FEW ? panel.members : rankAll(panel, now);
+}
+
+/** The same for any number of them, where all are written out by value. */
+export function rankAll(panel: Panel, now: number): readonly Member[] {
   const order = orders.get(panel);
   if (order !== undefined && order.members === panel.members) {
     if (held.has(panel) || Math.abs(now - order.at) < KEPT_MS) {

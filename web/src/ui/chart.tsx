@@ -122,7 +122,7 @@ export function Chart(props: ChartProps) {
           />
         )}
       </div>
-      {kind === 'heatmap' && <Shades span={shades.value} format={format} />}
+      {kind === 'heatmap' && <Shades span={shades.value} format={format} counted={by === 'le'} />}
     </>
   );
 }
@@ -133,15 +133,19 @@ const Pin = later(() => import('./pin.tsx').then((module) => module.Pin));
 function Shades({
   span: [low, high],
   format,
+  counted,
 }: {
-  span: readonly [number, number];
-  format: Format;
+  readonly span: readonly [number, number];
+  readonly format: Format;
+  /** Whether cells count what falls into a bucket. */
+  readonly counted: boolean;
 }) {
   return (
     <p class="shades">
       <span>{format.value(low)}</span>
       <span aria-hidden="true" class="ramp" />
       <span>{format.value(high)}</span>
+      {!counted && <span>each cell: the mean, its upper edge the highest</span>}
     </p>
   );
 }

@@ -79,6 +79,8 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
   const chart = chartOf(kind);
   const listed = chart !== null && kind !== 'stat' && kind !== 'heatmap';
+  /** Whether all of a long title is shown. */
+  const whole = useSignal(false);
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
   const folded = description === undefined && collapsed.has(panel.key);
@@ -89,7 +91,18 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
     <section ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
         <div class="title">
-          <h3 id={title}>{heading}</h3>
+          {/* biome-ignore lint/a11y/useKeyWithClickEvents: all of the title is there to be heard; a
+              tab stop for each panel would be in everybody's way. */}
+          <h3
+            id={title}
+            class={[description?.title && 'human', whole.value && 'whole']
+              .filter(Boolean)
+              .join(' ')}
+            title={heading}
+            onClick={() => (whole.value = !whole.value)}
+          >
+            {heading}
+          </h3>
           {listed && (
             <Single
               panel={panel}

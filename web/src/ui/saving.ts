@@ -1,7 +1,7 @@
 /** A panel as a picture, and handing out files. */
 
 import { strokeOf } from '../chart/palette.ts';
-import { formatClock } from '../format/time.ts';
+import { formatMoment } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
 import type { Panel } from '../store/panel.ts';
 import { rank } from '../store/ranking.ts';
@@ -41,9 +41,8 @@ export async function pngOf(
   context.fillText(title, edge, edge + head / 4, picture.width * 0.7);
   context.font = font(11);
   context.textAlign = 'end';
-  const day = new Date(at ?? now).toISOString().slice(0, 10);
   context.fillText(
-    `${day} ${formatClock(at ?? now)}`,
+    formatMoment(at ?? now),
     picture.width - edge,
     edge + head / 4,
     picture.width * 0.28,

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Look } from '../chart/palette.ts';
+import { timeLabels, timeSplits } from '../chart/splits.ts';
 import type { Value } from '../client/index.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { formatClock } from '../format/time.ts';
@@ -9,23 +10,40 @@ import { look } from '../theme.ts';
 
 /** Rows of a panel until all are asked for. */
 const FEW_ROWS = 6;
+/** Times on the axis. */
+const MOST_TIMES = 6;
 /** Segments of a row: of more, the newest. */
 const MOST_SEGMENTS = 200;
 
 /** States over time: a row for each series, a segment for each value it held. */
 export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const [all, setAll] = useState(false);
+  const { hover } = dashboard;
   const to = dashboard.now.value;
   const from = to - dashboard.windowMs.value;
   const shown = all ? panel.members : panel.members.slice(0, FEW_ROWS);
   const hidden = panel.members.length - FEW_ROWS;
   return (
     <div class="states">
-      <ul>
+      <ul
+        onPointerMove={(event) => {
+          const track = event.currentTarget.querySelector('.track')!.getBoundingClientRect();
+          const share = (event.clientX - track.left) / track.width;
+          hover.value = share >= 0 && share <= 1 ? from + share * (to - from) : null;
+        }}
+        onPointerLeave={() => (hover.value = null)}
+      >
         {shown.map((member) => (
-          <Row key={member.series.identity} member={member} from={from} to={to} />
+          <Row
+            key={member.series.identity}
+            member={member}
+            from={from}
+            to={to}
+            at={hover.value ?? dashboard.heldAt.value}
+          />
         ))}
       </ul>
+      <Times from={from} to={to} />
       {hidden > 0 && (
         <button type="button" class="more" aria-expanded={all} onClick={() => setAll(!all)}>
           {all ? 'Show fewer' : `${hidden} more`}
@@ -35,19 +53,54 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
   );
 }
 
-function Row({ member, from, to }: { member: Member; from: number; to: number }) {
+/** Times under the bars, where they are under charts. */
+function Times({ from, to }: { from: number; to: number }) {
+  const times = timeSplits(from, to, MOST_TIMES);
+  const labels = timeLabels(times);
+  return (
+    <p class="times" aria-hidden="true">
+      {times.map((time, index) => {
+        const share = (time - from) / (to - from);
+        // One that would be cut off says nothing.
+        return share < 0.05 || share > 0.95 ? null : (
+          <span key={time} style={{ left: `${(share * 100).toFixed(2)}%` }}>
+            {labels[index]}
+          </span>
+        );
+      })}
+    </p>
+  );
+}
+
+interface RowProps {
+  readonly member: Member;
+  readonly from: number;
+  readonly to: number;
+  /** The time that is looked at; null for now. */
+  readonly at: number | null;
+}
+
+function Row({ member, from, to, at }: RowProps) {
   const { series, title } = member;
   const percent = (time: number): string =>
     `${(((Math.max(time, from) - from) / (to - from)) * 100).toFixed(2)}%`;
   // What it holds is known until it falls silent, not beyond.
   const until = series.gone || series.isSilent(to) ? series.lastTime : to;
+  const held = at === null ? -1 : series.changes.findLastIndex(({ time }) => time <= at);
+  const since = series.changes[held];
+  const written =
+    at === null || at > until
+      ? write(series.latest)
+      : since === undefined
+        ? '–'
+        : `${write(since.value)} ${sinceOf(since.time, held)}`;
   return (
-    <li>
+    <li class={series.gone || series.isSilent(to) ? 'silent' : ''}>
       <span class="name" title={title}>
         {title}
       </span>
-      <span class="value" title={write(series.latest)}>
-        {write(series.latest)}
+      <span class="value" title={written}>
+        {written}
       </span>
       <div class="track" aria-hidden="true">
         {segments(series.changes, from, until).map(({ start, end, value }) => (
@@ -58,12 +111,19 @@ function Row({ member, from, to }: { member: Member; from: number; to: number })
               width: `calc(${percent(end)} - ${percent(start)})`,
               background: colourOf(value, look.value),
             }}
-            title={`${write(value)} since ${formatClock(start)}`}
           />
         ))}
+        {at !== null && at >= from && at <= to && (
+          <span class="looked" style={{ left: percent(at) }} />
+        )}
       </div>
     </li>
   );
+}
+
+/** Since when: of the first change that is known nobody says that it was one. */
+function sinceOf(time: number, index: number): string {
+  return `since ${index === 0 ? 'at least ' : ''}${formatClock(time)}`;
 }
 
 interface Segment {

@@ -1,0 +1,275 @@
+/** Figures, dials, heatmaps, timelines, tables: what each says, and that nothing on them jumps. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  ARTIFACTS,
+  colouredPixels,
+  expectFreshness,
+  launch,
+  open,
+  panel,
+  violations,
+} from './browser.ts';
+import { Server } from './server.ts';
+
+const LONG =
+  'How long the requests of all customers in all regions took from the edge to the last byte, by service and by version';
+const BOARD = {
+  title: 'Kinds',
+  window: '1m',
+  panels: [
+    {
+      id: 'dial',
+      title: 'Load now',
+      kind: 'gauge',
+      select: 'load',
+      max: 2,
+      thresholds: [
+        { at: 1, level: 'warning' },
+        { at: 1.6, level: 'critical' },
+      ],
+      grid: { x: 0, y: 0, w: 4, h: 4 },
+    },
+    {
+      id: 'heat',
+      title: 'Heat',
+      kind: 'heatmap',
+      select: 'load',
+      grid: { x: 4, y: 0, w: 8, h: 4 },
+    },
+    { id: 'up', title: 'Up', kind: 'timeline', select: 'up', grid: { x: 0, y: 4, w: 6, h: 3 } },
+    { id: 'rows', title: 'Rows', kind: 'table', select: 'row', grid: { x: 6, y: 4, w: 6, h: 3 } },
+    { id: 'long', title: LONG, kind: 'line', select: 'row', grid: { x: 0, y: 7, w: 3, h: 4 } },
+    {
+      id: 'when',
+      title: 'Started',
+      kind: 'stat',
+      select: 'begun',
+      grid: { x: 3, y: 7, w: 4, h: 3 },
+    },
+  ],
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'pushsvc-kinds-'));
+let browser: Browser;
+let server: Server;
+let publishing: ReturnType<typeof setInterval>;
+beforeAll(async () => {
+  writeFileSync(join(folder, 'kinds.json'), JSON.stringify(BOARD));
+  [browser, server] = await Promise.all([
+    launch(),
+    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_PROVISIONED: folder }),
+  ]);
+  let count = 0;
+  const publish = (time = Date.now()) => {
+    count += 1;
+    return server.publish(
+      { name: 'load', labels: { host: 'calm' }, value: 0.4 + (count % 3) / 10, time },
+      { name: 'load', labels: { host: 'busy' }, value: 1.2 + (count % 3) / 10, time },
+      { name: 'load', labels: { host: 'ill' }, value: count % 40 === 0 ? 1.9 : 1.7, time },
+      { name: 'up', labels: { host: 'a' }, value: count % 60 < 50, kind: 'state', time },
+      { name: 'begun', value: 1_700_000_000, unit: 'timestamp_seconds', time },
+      ...Array.from({ length: 30 }, (_, row) => ({
+        name: 'row',
+        labels: { row: `${row}` },
+        // Near each other, and changing places all the time.
+        value: 100 + row / 10 + ((count * 7 + row * 3) % 5),
+        time,
+      })),
+    );
+  };
+  const now = Date.now();
+  for (let ago = 60; ago > 0; ago -= 1) {
+    await publish(now - ago * 500);
+  }
+  publishing = setInterval(() => void publish().catch(() => {}), 500);
+});
+afterAll(async () => {
+  clearInterval(publishing);
+  await Server.stopAll();
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+const kinds = (options = {}): ReturnType<typeof open> =>
+  open(browser, `${server.url}/d/kinds`, { viewport: { width: 1440, height: 1200 }, ...options });
+
+async function settled(page: Page): Promise<void> {
+  await expectFreshness(page, 'Live');
+  await panel(page, 'Heat').locator('canvas').waitFor();
+  await page.waitForTimeout(1200);
+}
+
+test('a dial has the colour of its threshold, shows them all, and fills its place', async () => {
+  const { page, failures, close } = await kinds();
+  await settled(page);
+  const dial = (name: string) => panel(page, 'Load now').getByRole('meter', { name });
+  const stroke = (name: string) =>
+    dial(name)
+      .locator('.reached')
+      .evaluate((path) => getComputedStyle(path).stroke);
+  const band = (level: string) =>
+    dial('calm')
+      .locator(`.band.${level}`)
+      .evaluate((path) => getComputedStyle(path).stroke);
+  expect(await stroke('busy')).toBe(await band('warning'));
+  expect(await stroke('ill')).toBe(await band('critical'));
+  expect(await stroke('calm')).not.toBe(await stroke('busy'));
+  expect(await dial('busy').getAttribute('aria-valuetext')).toMatch(/^1\.\d+, warning$/);
+  await page.screenshot({ path: `${ARTIFACTS}/kinds.png` });
+  expect(failures).toEqual([]);
+  expect(await violations(page)).toEqual([]);
+  await close();
+  const alone = await open(browser, `${server.url}/d/kinds?panel=dial`, {
+    viewport: { width: 900, height: 600 },
+  });
+  const meters = alone.page.getByRole('meter');
+  await meters.first().waitFor();
+  const boxes = await Promise.all((await meters.all()).map((meter) => meter.boundingBox()));
+  const area = boxes.reduce((sum, box) => sum + box!.width * box!.height, 0);
+  expect(area / (900 * 600)).toBeGreaterThan(0.6);
+  await alone.page.screenshot({ path: `${ARTIFACTS}/dial-alone.png` });
+  await alone.close();
+});
+
+test('a heatmap says what its shades and its edges are, and a spike is no block', async () => {
+  const { page, close } = await kinds();
+  await settled(page);
+  await panel(page, 'Heat').getByText('each cell: the mean, its upper edge the highest').waitFor();
+  expect(await colouredPixels(page, 'Heat')).toBeGreaterThan(100);
+  await close();
+});
+
+test('a timeline has times under it, and what was held under the pointer', async () => {
+  const { page, close } = await kinds();
+  await settled(page);
+  const up = panel(page, 'Up');
+  expect(await up.locator('.times span').count()).toBeGreaterThan(1);
+  await up
+    .locator('.track')
+    .first()
+    .hover({ position: { x: 400, y: 4 } });
+  await up
+    .getByText(/(true|false) since (at least )?\d\d:\d\d:\d\d/)
+    .first()
+    .waitFor();
+  await up.locator('.looked').first().waitFor();
+  await close();
+});
+
+test('a table is ranked, sorted by any column, and reached and scrolled by keyboard', async () => {
+  const { page, close } = await kinds();
+  await settled(page);
+  const rows = panel(page, 'Rows');
+  const column = async (at: number) =>
+    (await rows.locator('tbody tr').allInnerTexts()).map((text) => Number(text.split('\t')[at]));
+  expect(await rows.getByRole('columnheader', { name: 'last' }).getAttribute('aria-sort')).toBe(
+    'descending',
+  );
+  await rows.getByRole('button', { name: 'series' }).click();
+  expect(await column(0)).toEqual(Array.from({ length: 30 }, (_, row) => row));
+  await rows.getByRole('button', { name: /series/ }).click();
+  expect((await column(0))[0]).toBe(29);
+  const scroller = rows.locator('.figures-table');
+  await scroller.focus();
+  await page.keyboard.press('End');
+  await expect.poll(() => scroller.evaluate((node) => node.scrollTop)).toBeGreaterThan(0);
+  await close();
+});
+
+test('a long title takes two lines and leaves the chart its place; a moment is written as one', async () => {
+  const { page, close } = await kinds();
+  await settled(page);
+  const long = panel(page, LONG);
+  const box = (await long.boundingBox())!;
+  const chart = (await long.locator('canvas').boundingBox())!;
+  expect(chart.y + chart.height).toBeLessThanOrEqual(box.y + box.height);
+  expect(chart.height).toBeGreaterThan(40);
+  const title = long.getByRole('heading');
+  const before = (await title.boundingBox())!.height;
+  await title.click();
+  await expect.poll(async () => (await title.boundingBox())!.height).toBeGreaterThan(before);
+  await panel(page, 'Started')
+    .getByText(/14 Nov 2023.*UTC/)
+    .first()
+    .waitFor();
+  await close();
+});
+
+test.each([390, 1440])('nothing jumps within some seconds at %d px', async (width) => {
+  for (const path of ['/', '/d/kinds']) {
+    const { page, close } = await open(browser, server.url + path, {
+      viewport: { width, height: 900 },
+      init: () => {
+        const shifts: unknown[] = [];
+        Object.assign(window, { shifts });
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries() as unknown as {
+            value: number;
+            hadRecentInput: boolean;
+            sources: { node: Element | null }[];
+          }[]) {
+            if (!entry.hadRecentInput) {
+              shifts.push([
+                entry.value,
+                ...entry.sources.map(({ node }) => `${node?.nodeName} ${node?.className}`),
+              ]);
+            }
+          }
+        }).observe({ type: 'layout-shift', buffered: true });
+      },
+    });
+    await expectFreshness(page, 'Live');
+    await page.waitForTimeout(12_000);
+    const shifts = (await page.evaluate('shifts')) as [number, ...string[]][];
+    const sum = shifts.reduce((total, [value]) => total + value, 0);
+    await page.screenshot({ path: `${ARTIFACTS}/still-${width}${path.replaceAll('/', '-')}.png` });
+    expect(sum, JSON.stringify(shifts)).toBeLessThanOrEqual(0.02);
+    await close();
+  }
+});
+
+test('on paper it is light, without controls, and every chart is drawn', async () => {
+  const { page, close } = await kinds({
+    colorScheme: 'dark',
+    viewport: { width: 1000, height: 500 },
+  });
+  await settled(page);
+  await page.emulateMedia({ media: 'print' });
+  await page.waitForTimeout(500);
+  expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).toBe(
+    'rgb(255, 255, 255)',
+  );
+  expect(await page.locator('.controls').isVisible()).toBe(false);
+  await page.screenshot({ path: `${ARTIFACTS}/print.png`, fullPage: true });
+  await close();
+});
+
+test('with forced colours states, scales and marks are seen', async () => {
+  const { page, close } = await kinds({ forcedColors: 'active' });
+  await settled(page);
+  const ground = (selector: string) =>
+    page
+      .locator(selector)
+      .first()
+      .evaluate((node) => {
+        const { backgroundColor, backgroundImage } = getComputedStyle(node);
+        return `${backgroundColor} ${backgroundImage}`;
+      });
+  const canvas = await ground('body');
+  for (const selector of ['.states .track span', '.shades .ramp', '.connection .dot']) {
+    expect(await ground(selector)).not.toBe(canvas);
+    expect(
+      await page
+        .locator(selector)
+        .first()
+        .evaluate((node) => getComputedStyle(node).forcedColorAdjust),
+    ).toBe('none');
+  }
+  await page.screenshot({ path: `${ARTIFACTS}/forced.png` });
+  await close();
+});
