@@ -52,6 +52,7 @@ class Replay:
         only: Iterable[Series] | None = None,
         told: int | None = None,
         unknown: bool = False,
+        coarse: bool = False,
         time: int | None = None,
     ) -> None:
         """`since` is the seq that the client has. `starts` maps refs to ordinals before which
@@ -59,7 +60,8 @@ class Replay:
         given from before the cursor. `only` are the series that may have news (all of the view's if
         not said). `told` is the seq up to which the client needs no word of departures, if that
         isn't `since`. With `unknown` it lacks more than can be counted: its cursor is of another
-        epoch, say. Points are given `time` (Unix milliseconds), if they are of now.
+        epoch, say. If the replay is `coarse`, samples are merged however far apart they are. Points
+        are given `time` (Unix milliseconds), if they are of now.
         """
         self.cursor = since
         """Seq up to which everything has been given out, but for the debt."""
@@ -73,6 +75,7 @@ class Replay:
         self._view = view
         self._only = only
         self._time = time
+        self._span_ms = 1 << 62 if coarse else view.span_ms
         self._fresh = True
         self._known = since  # descriptions of up to this batch are known
         self._described: dict[int, int] = {}  # those given since, by ref: of which batch
@@ -86,6 +89,7 @@ class Replay:
     def shared(self) -> bool:
         """Whether others with the same cursor would be given the very same next."""
         plain = self.debt is None and not self.starts and not self._unknown
+        plain = plain and self._span_ms == self._view.span_ms
         return plain and self.describe != "all" and not self._described
 
     def done(self, through: int) -> bool:
@@ -237,7 +241,7 @@ class Replay:
             while begin > history.first and (before is None or is_ending(before)):
                 begin -= 1
                 before = history.sample(begin)[1]
-        return points(series.ref, series.kind, view.merge, view.span_ms, times, values, before)
+        return points(series.ref, series.kind, view.merge, self._span_ms, times, values, before)
 
     def _between_endings(
         self, series: Series, begin: int, end: int, ended: list[Ended]

@@ -163,7 +163,12 @@ class Subscriber:
             if number == view.next_number:
                 return None
             newest = number + 1 == view.next_number
-            frame = view.newest if newest else view.frame(number)
+            if newest:
+                frame = view.newest
+            elif view.merge != "all" and view.next_number - number > view.second:
+                frame = None  # older than a second, it would be, and the next one too
+            else:
+                frame = view.frame(number)
             if frame is not None:
                 if not newest:
                     self.late += 1
@@ -172,9 +177,9 @@ class Subscriber:
                     self.cursor = frame.seq
                 self.frames += 1
                 return frame
-            # Fell off the ring: the histories still know.
+            # Fell off the ring, or rather has it merged: the histories still know.
             self.overtaken += 1
-            self._replay = self._catch_up()
+            self._replay = self._catch_up(coarse=view.merge != "all")
         self._refill()
         if not self._pending:
             return None
@@ -186,10 +191,12 @@ class Subscriber:
         self.replayed += 1
         return frame
 
-    def _catch_up(self) -> Replay:
-        """What its view has had since what was given and is pending."""
+    def _catch_up(self, *, coarse: bool = False) -> Replay:
+        """What its view has had since what was given and is pending. `coarse`, it is merged to one
+        point of each series: who takes less than there is gets the newest of it soon."""
         describe: Describe = "used" if self.describe == "used" else "changed"
-        return Replay(self.view, since=max(self.cursor, self._reached), describe=describe)
+        since = max(self.cursor, self._reached)
+        return Replay(self.view, since=since, describe=describe, coarse=coarse)
 
     def position(self) -> tuple[int, Debt | None, int, Mapping[int, int]]:
         """Where it will be with all that is pending: the seq, the debt and up to which batch that

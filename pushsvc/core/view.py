@@ -107,6 +107,8 @@ class View:
         self.interval = 1.0 / wish.max_hz
         """Seconds between two ticks at the least."""
         self.span_ms = max(1, round(1000 / wish.max_hz))
+        self.second = max(1, round(wish.max_hz))
+        """How many frames come in a second, one at the least."""
         self.members: dict[int, Series] = {series.ref: series for series in members}
         for series in self.members.values():
             series.views.append(self)

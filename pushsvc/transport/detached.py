@@ -12,6 +12,7 @@ from pushsvc.core import wire
 from pushsvc.core.hub import Hub
 from pushsvc.core.subscriber import Ending, Subscriber
 from pushsvc.core.wire import Wire
+from pushsvc.transport.backlog import Backlog, peer_window
 from pushsvc.transport.engine import Engine
 
 _BURST = 16
@@ -43,12 +44,14 @@ class DetachedCarrier:
     """
 
     __slots__ = (
+        "_backlog",
         "_blocked_since",
         "_closing",
         "_ending",
         "_engine",
         "_hub",
         "_tail",
+        "_window",
         "_wire",
         "closed",
         "socket",
@@ -66,6 +69,8 @@ class DetachedCarrier:
         self._hub = hub
         self._wire: Wire = wire
         self._tail: memoryview | None = None
+        self._window = peer_window(sock)
+        self._backlog: Backlog | None = None  # of who was found to be slow
         self._blocked_since: float | None = None
         self._ending: Ending | None = None
         self._closing = False  # the farewell was said: close once it is out
@@ -92,6 +97,9 @@ class DetachedCarrier:
     def wake(self) -> None:
         if self._blocked_since is not None or self.closed or self._ending is not None:
             return
+        if self._backlog is not None:
+            self._pump()
+            return
         # What the service does most often, a frame to a client that has taken all before it: hence
         # without another call.
         frame = self.subscriber.pull()
@@ -117,6 +125,9 @@ class DetachedCarrier:
                 self._pump()
 
     def stalled_since(self) -> float | None:
+        if self._blocked_since is None and self._backlog is not None:
+            # It may be held back, for as long as what it has been given lies unread.
+            return None if self.subscriber.is_current else self._backlog.moved_at
         return self._blocked_since
 
     def abort(self) -> None:
@@ -162,6 +173,8 @@ class DetachedCarrier:
             self._finish()
             return
         for _ in range(_BURST):
+            if self._backlog is not None and self._ending is None and not self._has_room():
+                return  # until the view ticks again, or a second has passed
             ending = self._ending
             frame = self.subscriber.pull() if ending is None or ending.flush else None
             if frame is None:
@@ -181,15 +194,27 @@ class DetachedCarrier:
         except OSError:
             self.abort()
             return False
+        if self._backlog is not None:
+            self._backlog.sent += sent
         if sent == len(data):
             self._tail = None
             return True
         self._keep(data, sent)
         return False
 
+    def _has_room(self) -> bool:
+        backlog, now = self._backlog, trio.current_time()
+        if backlog is None or not backlog.room(self.socket, now):
+            return backlog is None
+        if backlog.over(now):
+            self._backlog = None
+        return True
+
     def _keep(self, data: bytes | memoryview, sent: int) -> None:
         """Keep what wasn't taken until it can be."""
         self.subscriber.blocked += 1
+        if self._backlog is None and self.subscriber.view.merge != "all":
+            self._backlog = Backlog(self._window, trio.current_time())
         self._tail = memoryview(data)[sent:]
         self._wait_writable()
 
@@ -212,5 +237,7 @@ class DetachedCarrier:
         """Everything is written: close, the kernel delivers it."""
         self.abort()
 
-    def tend(self, now: float) -> None:
-        """Nothing is due on a one-way stream: heartbeats are the view's."""
+    def tend(self, now: float) -> None:  # noqa: ARG002 - nothing is due by the clock
+        """Give who was held back what has become of it meanwhile."""
+        if self._backlog is not None and self._blocked_since is None and not self._closing:
+            self._pump()

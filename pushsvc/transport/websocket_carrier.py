@@ -58,6 +58,9 @@ class WebSocketCarrier(DetachedCarrier):
 
     def tend(self, now: float) -> None:
         """Ping who was not heard for a heartbeat; cut who doesn't answer within another."""
+        super().tend(now)
+        if self.closed:
+            return
         interval = self.subscriber.view.wish.heartbeat
         if self._close_by is not None:
             if now >= self._close_by:

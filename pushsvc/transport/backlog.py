@@ -1,0 +1,119 @@
+"""What is on its way to a client that reads slowly, and whether it can do with more.
+
+Whatever was handed to the kernel can no longer be merged with what comes later. So a client that
+has once taken less than it was offered is only given more when nearly all before it has arrived:
+what it is given then is as new as can be. How much is under way the kernel knows: what its peer
+has not acknowledged (`SIOCOUTQ`, tcp(7)), and, from how far the peer has closed its window
+(`TCP_INFO`), what lies unread at the other end.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import socket
+import struct
+import sys
+import termios
+
+_SECONDS = 0.25
+"""How much may be under way, in seconds of what the client was seen to take."""
+_FLOOR = 4 * 1024
+"""Bytes that may always be under way."""
+_SETTLE = 0.5
+"""Seconds over which the pace of a client is averaged."""
+_ASK = 0.5
+"""Seconds without being given anything after which a client whose socket is empty is given more."""
+_RECOVERED = 3.0
+"""Seconds without a backlog after which a client isn't slow any more."""
+_WINDOW_AT = 228
+"""Where in Linux' struct tcp_info the peer's window stands (`tcpi_snd_wnd`, since 5.4)."""
+
+
+def peer_window(sock: socket.socket) -> int:
+    """The bytes that the peer has room for, beyond what it has acknowledged; 0 if unknown."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WINDOW_AT + 4)
+    except OSError:  # no TCP
+        return 0
+    return int(struct.unpack_from("I", info, _WINDOW_AT)[0]) if len(info) >= _WINDOW_AT + 4 else 0
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """The bytes that were sent and not acknowledged, or not sent yet; 0 if unknown."""
+    size = array.array("i", [0])
+    try:
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, size)  # SIOCOUTQ has the same number
+    except OSError:
+        return 0
+    return size[0]
+
+
+class Backlog:
+    """The backlog of one slow client."""
+
+    __slots__ = (
+        "_clear_since",
+        "_given_at",
+        "_heard",
+        "_heard_at",
+        "_rate",
+        "_taken",
+        "_taken_at",
+        "_window",
+        "moved_at",
+        "sent",
+    )
+
+    def __init__(self, window: int, now: float) -> None:
+        """`window` is the peer's when it had nothing to read."""
+        self._window = window
+        self.sent = 0
+        """Bytes handed to the kernel since it was found to be slow."""
+        self._heard = -1  # the peer's window as it said last, and since when
+        self._heard_at = now
+        self._taken = 0
+        self._taken_at = now
+        self._rate = 0.0
+        self._given_at = now
+        self._clear_since: float | None = None
+        self.moved_at = now
+        """When the client was last seen to take something, or to have nothing to take."""
+
+    def room(self, sock: socket.socket, now: float) -> bool:
+        """Whether so little is under way that it can be given more, and then will be."""
+        unsent, window = unacknowledged(sock), peer_window(sock)
+        if window != self._heard:
+            self._heard, self._heard_at = window, now
+            self._window = max(self._window, window)
+            self._measure(self.sent - unsent - (self._window - window), now)
+        # What it has read since it was last heard is not known: as much as before, then.
+        unread = self._window - window - self._rate * (now - self._heard_at)
+        waiting = unsent + max(0.0, unread)
+        if not waiting:
+            self.moved_at = now
+        if waiting >= _FLOOR:
+            self._clear_since = None
+        elif self._clear_since is None:
+            self._clear_since = now
+        room = waiting < max(_FLOOR, self._rate * _SECONDS)
+        # To hear more, send something.
+        if room or (not unsent and now - self._given_at >= _ASK):
+            self._given_at = now
+            return True
+        return False
+
+    def _measure(self, taken: int, now: float) -> None:
+        """Note what it was seen to have taken; below 0 for what was under way before."""
+        if taken > self._taken:
+            self.moved_at = now
+        seconds = now - self._taken_at
+        if seconds >= _SETTLE:
+            self._rate += 0.5 * (max(0, taken - self._taken) / seconds - self._rate)
+            self._taken, self._taken_at = taken, now
+
+    def over(self, now: float) -> bool:
+        """Whether it has kept up for a while."""
+        return self._clear_since is not None and now - self._clear_since >= _RECOVERED
