@@ -95,6 +95,10 @@ test('without WebSocket, SSE takes over', async () => {
   await producer.publish(3);
   await expectFreshness(page, 'Live');
   expect(await page.locator('.connection .transport').textContent()).toBe('SSE');
+  // Not without a word.
+  expect(await page.locator('.connection .transport').getAttribute('title')).toContain(
+    'WebSockets don’t get through',
+  );
   await producer.publish(3);
   middlebox.cut();
   await producer.publish(3);
@@ -103,7 +107,7 @@ test('without WebSocket, SSE takes over', async () => {
   middlebox.stop();
 });
 
-test('without WebSocket and streaming, long polling takes over', async () => {
+test('without WebSocket and streaming, long polling takes over, for as long as it must', async () => {
   const middlebox = await Middlebox.start(server.url, { websocket: true, eventStream: true });
   const producer = new Producer();
   const { page, close } = await open(browser, middlebox.url);
@@ -112,8 +116,25 @@ test('without WebSocket and streaming, long polling takes over', async () => {
   expect(await page.locator('.connection .transport').textContent()).toBe('long poll');
   await producer.publish(6);
   await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+  Object.assign(middlebox.interference, { websocket: false, eventStream: false });
+  await expect
+    .poll(() => page.locator('.connection .transport').textContent(), { timeout: 15_000 })
+    .toBe('WebSocket');
+  await producer.publish(3);
+  await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
   await close();
   middlebox.stop();
+});
+
+test('a device without a network is said to be offline', async () => {
+  const { page, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  await page.context().setOffline(true);
+  await expectFreshness(page, 'Offline', 20_000);
+  expect(await page.locator('.outage').textContent()).toContain('This device is offline');
+  await page.context().setOffline(false);
+  await expectFreshness(page, 'Live', 10_000);
+  await close();
 });
 
 test("a browser's own EventSource resumes by itself", async () => {

@@ -26,6 +26,8 @@ class Fault:
     compresses: bool = False
     strips_upgrade: bool = False
     http10: bool = False
+    host: bytes = b""
+    """What it makes of `Host`."""
     adds: bytes = b""
     """Header fields for each request."""
     signs: bytes = b""
@@ -67,6 +69,9 @@ class _Relay:
         fields = rest.split(b"\r\n")
         if self._fault.strips_upgrade:
             fields = [one for one in fields if not one.lower().startswith((b"upgrade:", b"conn"))]
+        if self._fault.host:
+            named = b"Host: " + self._fault.host
+            fields = [named if one.lower().startswith(b"host:") else one for one in fields]
         return line + b"\r\n" + self._fault.adds + b"\r\n".join(fields)
 
     async def _watch(self, scope: trio.CancelScope) -> None:

@@ -25,6 +25,7 @@ def rows() -> list[list[str]]:
         ("nginx", "idle", "ingress-nginx", "60 s", "3600"),
         ("nginx", "buffering", "ingress-nginx, with compression", "buffers", "off"),
         ("HAProxy", "idle", "HAProxy ingress", "50 s", "1h"),
+        ("HAProxy", "delay", "HAProxy ingress, over HTTP/1.1", "200 ms", "option http-no-delay"),
         ("Envoy", "total", "Envoy, Envoy Gateway, Contour", "15 s", "0s"),
         ("Envoy", "idle", "Envoy, Envoy Gateway, Contour", "5 min", ""),
         ("Traefik", "total", "Traefik", "none", "0"),

@@ -6,6 +6,8 @@ import ssl
 
 import pytest
 
+from pushsvc.config import Server
+from pushsvc.core.limits import Pacing
 from pushsvc.doctor.examine import Unexaminable, examine
 from pushsvc.doctor.text import as_text
 from pushsvc.doctor.way import Way
@@ -51,6 +53,33 @@ async def test_a_proxy_that_names_itself_is_the_only_one_that_is_advised_about()
     assert report.seen == ("HAProxy", "Caddy")
     assert [proxy.name for proxy in report.advice] == ["HAProxy"]
     assert all(len(line) <= 80 for line in as_text(report).splitlines() if "://" not in line)
+
+
+async def test_a_service_under_a_path_is_examined_there() -> None:
+    async with serving(server=Server(port=0, base_path="/push")) as served:
+        report = await examine(way(served.url), 2.0)
+    assert report.healthy, as_text(report)
+    assert way(served.url).origin == served.url.removesuffix("/push")
+
+
+async def test_a_page_that_would_be_refused_is_foreseen() -> None:
+    """As behind a proxy that has its own name for the host."""
+    fault = Fault(host=b"backend:8080")
+    async with serving() as served, between(served.port, fault) as url:
+        report = await examine(way(url), 2.0)
+    told = {one.code: one for one in report.findings}
+    assert told["origin"].level == told["websocket_through"].level == "problem", as_text(report)
+    assert "Host $http_host" in told["origin"].text
+    assert told["origin"].cure == told["websocket_through"].cure == "forwarding"
+    # The path for WebSockets is examined nevertheless.
+    assert {"websocket_idle", "websocket_busy"} <= told.keys()
+
+
+async def test_as_long_as_a_poll_waits_is_looked_for_unless_it_is_said() -> None:
+    async with serving(stream=Pacing(poll_wait=1.0)) as served:
+        report = await examine(way(served.url), None)
+    assert report.idle == 6.0
+    assert report.healthy, as_text(report)
 
 
 async def test_what_is_no_service_is_not_examined() -> None:

@@ -34,7 +34,15 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
       )}
       {freshness === 'cut' && cutSince !== null && <span>{formatAge(Date.now() - cutSince)}</span>}
       {transport !== null && (freshness === 'live' || freshness === 'stale') && (
-        <a class="transport" href="doctor" title="How the data comes; examine the path">
+        <a
+          class="transport"
+          href="doctor"
+          title={
+            transport === 'websocket'
+              ? 'How the data comes; examine the path'
+              : 'WebSockets don’t get through here; examine the path'
+          }
+        >
           {TRANSPORTS[transport]}
         </a>
       )}
