@@ -70,17 +70,29 @@ async def test_a_staleness_marker_ends_the_series_for_those_who_watch() -> None:
 
 async def test_part_of_a_request_may_be_refused() -> None:
     async with serving(limits=Limits(past_seconds=1e11, series=2)) as served:
-        body = snappy(remote_write_1({name: [(1.0, NOW)] for name in ("a", "b", "c", "no good")}))
+        body = snappy(remote_write_1({name: [(1.0, NOW)] for name in ("a", "b", "c", "")}))
         answer = await served.http.post("/api/v1/write", content=body, headers=HEADERS)
         assert answer.status_code == 400
         told = answer.json()
         assert (told["code"], told["applied"], told["refused"]) == ("partial", 2, 2)
         assert "c would be a new series" in told["detail"]
-        assert "'no good'" in told["detail"]
+        assert "metric name is empty" in told["detail"]
         # Known ones flow.
         again = snappy(remote_write_1({"a": [(2.0, NOW)], "b": [(2.0, NOW)]}))
         answer = await served.http.post("/api/v1/write", content=again, headers=HEADERS)
         assert answer.status_code == 204
+
+
+@pytest.mark.parametrize("headers", [HEADERS, V2])
+async def test_names_in_utf_8_come_as_they_are(headers: dict[str, str]) -> None:
+    make = remote_write_2 if headers is V2 else remote_write_1
+    async with serving(limits=WIDE) as served:
+        body = snappy(make({"http.server.duration": [(1.0, NOW)]}, labels={"a.b": "ü"}))
+        answer = await served.http.post("/api/v1/write", content=body, headers=headers)
+        assert answer.status_code == 204
+        select = '{"http.server.duration","a.b"="ü"}'
+        [series] = (await served.http.get("/v1/series", params={"select": select})).json()["series"]
+        assert (series["name"], series["labels"]) == ("http.server.duration", {"a.b": "ü"})
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def test_errors_are_told_and_the_connection_goes_on() -> None:
         answers = Answers(stream)
         for body, status, code in (
             ('{"name":', 400, "json"),
-            ('{"name":"a b","value":1}', 422, "name"),
+            ('{"name":"","value":1}', 422, "name"),
             ('{"name":"a","wrong":1}', 400, "schema"),
         ):
             await stream.send_all(post(body))

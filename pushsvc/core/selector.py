@@ -20,12 +20,11 @@ import re2
 
 from pushsvc.core.limits import Limits
 from pushsvc.core.promql import METRIC_LABEL, Op, SelectorError, bare, read
-from pushsvc.core.series import Identity, quote
+from pushsvc.core.series import Identity, label_in_selector, quote
 
 __all__ = ["Matcher", "Selector", "SelectorError", "parse"]
 
 _DEFAULTS: Final = Limits()
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 # A compiled regex takes up to `_REGEX_BYTES` once it has seen hostile values, and time per
 # character in proportion to its instructions. What people write is far below both bounds:
@@ -86,8 +85,7 @@ class Matcher:
         return (value in self._listed) is self._takes
 
     def __str__(self) -> str:
-        label = self.name if _LABEL_NAME.fullmatch(self.name) else quote(self.name)
-        return f"{label}{self.op}{quote(self.value)}"
+        return f"{label_in_selector(self.name)}{self.op}{quote(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +150,15 @@ def _assemble(matchers: set[Matcher]) -> Selector:
     named = [matcher for matcher in ordered if matcher.name == METRIC_LABEL]
     exact = [matcher for matcher in named if matcher.op == "="]
     name = exact[0].value if len(exact) == 1 else None
-    # PromQL takes no further matcher on the name once it stands before the braces.
-    prefix = ""
-    if name is not None and len(named) == 1 and bare(name):
-        prefix = name
+    # PromQL takes no further matcher on the name once it stands before the braces, or by itself
+    # among them.
+    prefix, alone = "", list[str]()
+    if name and len(named) == 1:
         ordered.remove(exact[0])
+        prefix, alone = (name, []) if bare(name) else ("", [quote(name)])
+    inside = ",".join([*alone, *map(str, ordered)])
+    if prefix or alone:
         ordered.insert(0, exact[0])
-    inside = ",".join(map(str, ordered[1:] if prefix else ordered))
     return Selector(f"{prefix}{{{inside}}}" if inside else prefix, tuple(ordered), name)
 
 

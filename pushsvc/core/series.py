@@ -1,7 +1,7 @@
 """The data model: what a sample is, and what identifies a series.
 
 Names and labels follow the Prometheus data model
-(https://prometheus.io/docs/concepts/data_model/) in its classic character set. A *batch* holds
+(https://prometheus.io/docs/concepts/data_model/): any UTF-8, as of Prometheus 3. A *batch* holds
 its samples grouped by series and in columns, which is the shape that histories, journals and most
 producers' formats have anyway.
 """
@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from pushsvc.core.limits import Limits
+from pushsvc.core.promql import bare
 from pushsvc.errors import Rejected
 
 Kind: TypeAlias = Literal["gauge", "counter", "delta", "state"]
@@ -26,15 +27,15 @@ Value: TypeAlias = float | str | bool | None
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """Sorted by name, values never empty (an empty value means the label is absent)."""
 
-_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class Identity(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What makes a series this one and no other: its name and labels.
 
-    `text` is the canonical form, `node_load1{host="a"}`, equal exactly when name and labels are.
-    Made by `identify`, which checks the parts; equality is that of the object, compare `text`.
+    `text` is the canonical form, `node_load1{host="a"}` or `{"http.server.duration",host="a"}`,
+    equal exactly when name and labels are. Made by `identify`, which checks the parts; equality is
+    that of the object, compare `text`.
     """
 
     name: str
@@ -98,22 +99,12 @@ def identify(name: str, labels: Mapping[str, str], limits: Limits) -> Identity:
 
     Raises Rejected with a code of `name`, `labels` or `label` that says what is wrong with which.
     """
-    if not _METRIC_NAME.fullmatch(name):
-        raise Rejected(
-            "name",
-            f"metric name {shorten(name)} must match [a-zA-Z_:][a-zA-Z0-9_:]*",
-        )
-    if len(name) > limits.name_bytes:
-        raise Rejected(
-            "name",
-            f"metric name {shorten(name)} is {len(name)} bytes long, the limit is "
-            f"{limits.name_bytes} (limits.name_bytes)",
-            limit="name_bytes",
-        )
+    _check_name("name", "metric name", name, "", limits)
     if len(labels) > limits.labels:
         raise Rejected(
             "labels",
-            f"{name} has {len(labels)} labels, the limit is {limits.labels} (limits.labels)",
+            f"{shorten(name)} has {len(labels)} labels, the limit is {limits.labels} "
+            "(limits.labels)",
             limit="labels",
         )
     for label, value in labels.items():
@@ -122,39 +113,62 @@ def identify(name: str, labels: Mapping[str, str], limits: Limits) -> Identity:
     return Identity(name, kept, canonical(name, kept))
 
 
-def _check_label(name: str, label: str, value: str, limits: Limits) -> None:
-    if not _LABEL_NAME.fullmatch(label):
+def _check_name(code: str, what: str, name: str, of: str, limits: Limits) -> None:
+    if not name:
+        raise Rejected(code, f"{what}{of} is empty")
+    try:
+        size = len(name) if name.isascii() else len(name.encode())
+    except UnicodeEncodeError:
         raise Rejected(
-            "label", f"label name {shorten(label)} of {name} must match [a-zA-Z_][a-zA-Z0-9_]*"
-        )
-    if label.startswith("__"):
-        raise Rejected("label", f"label name {shorten(label)} of {name}: names in __ are reserved")
-    if len(label) > limits.name_bytes:
+            code, f"{what} {shorten(name)}{of} is not valid Unicode: a lone surrogate"
+        ) from None
+    if size > limits.name_bytes:
         raise Rejected(
-            "label",
-            f"label name {shorten(label)} of {name} is {len(label)} bytes long, the limit is "
+            code,
+            f"{what} {shorten(name)}{of} is {size} bytes long, the limit is "
             f"{limits.name_bytes} (limits.name_bytes)",
             limit="name_bytes",
         )
+
+
+def _check_label(name: str, label: str, value: str, limits: Limits) -> None:
+    if label.startswith("__"):
+        raise Rejected(
+            "label", f"label name {shorten(label)} of {shorten(name)}: names in __ are reserved"
+        )
+    _check_name("label", "label name", label, f" of {shorten(name)}", limits)
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
         raise Rejected(
-            "label", f"value of label {label} of {name} is not valid Unicode: a lone surrogate"
+            "label",
+            f"value of label {shorten(label)} of {shorten(name)} is not valid Unicode: a lone "
+            "surrogate",
         ) from None
     if size > limits.value_bytes:
         raise Rejected(
             "label",
-            f"value of label {label} of {name} is {size} bytes long, the limit is "
-            f"{limits.value_bytes} (limits.value_bytes)",
+            f"value of label {shorten(label)} of {shorten(name)} is {size} bytes long, the limit "
+            f"is {limits.value_bytes} (limits.value_bytes)",
             limit="value_bytes",
         )
 
 
 def canonical(name: str, labels: Iterable[tuple[str, str]]) -> str:
-    """Write a series as a PromQL selector that matches it alone: `up{host="a",job="b"}`."""
-    inside = ",".join(f"{label}={quote(value)}" for label, value in labels)
-    return f"{name}{{{inside}}}" if inside else name
+    """Write a series as a PromQL selector that matches it alone: `up{host="a",job="b"}`.
+
+    What can't stand in it as it is, is quoted, the name within the braces:
+    `{"http.server.duration","a.b"="c"}`.
+    """
+    inside = ",".join([f"{label_in_selector(label)}={quote(value)}" for label, value in labels])
+    if bare(name):
+        return f"{name}{{{inside}}}" if inside else name
+    return f"{{{quote(name)},{inside}}}" if inside else f"{{{quote(name)}}}"
+
+
+def label_in_selector(label: str) -> str:
+    """A label's name as PromQL writes it, quoted where it must be."""
+    return label if _LABEL_NAME.fullmatch(label) else quote(label)
 
 
 def quote(text: str) -> str:

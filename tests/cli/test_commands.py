@@ -155,11 +155,11 @@ def test_check_config_prints_what_can_be_read_back(tmp_path: Path) -> None:
 
 def test_tail_and_publish() -> None:
     with started("serve", "--port", "0") as (_, url):
-        lines = '{"name":"a","labels":{"h":"x"},"value":1}\nnonsense\n{"name":"a b","value":1}\n'
+        lines = '{"name":"a","labels":{"h":"x"},"value":1}\nnonsense\n{"name":"","value":1}\n'
         done = run("publish", "--url", url, stdin=lines)
         assert done.returncode == 1
         assert "line 2: " in done.stderr
-        assert "line 3: metric name 'a b'" in done.stderr
+        assert "line 3: metric name is empty" in done.stderr
         assert "1 applied, 2 refused" in done.stderr
         assert run("publish", "--url", url, stdin='{"name":"b","value":2}\n').returncode == 0
         with subprocess.Popen(

@@ -34,8 +34,8 @@ def series(name: str, **labels: str) -> Identity:
         ("{'up',}", "up"),
         ('{__name__="up"}', "up"),
         ('{job="a","up"}', 'up{job="a"}'),
-        ('{"node.load", job="a"}', '{__name__="node.load",job="a"}'),
-        ('{"Zürich"}', '{__name__="Zürich"}'),
+        ('{"node.load", job="a"}', '{"node.load",job="a"}'),
+        ('{"Zürich"}', '{"Zürich"}'),
         # Keywords that PromQL takes for names, and those that need braces.
         ("sum", "sum"),
         ("by", "by"),
@@ -43,8 +43,8 @@ def series(name: str, **labels: str) -> Identity:
         ('without{a="b"}', 'without{a="b"}'),
         ("start", "start"),
         ("and", "and"),
-        ('{"bool"}', '{__name__="bool"}'),
-        ('{__name__="NaN"}', '{__name__="NaN"}'),
+        ('{"bool"}', '{"bool"}'),
+        ('{__name__="NaN"}', '{"NaN"}'),
         ('x{on="a",bool="b"}', 'x{bool="b",on="a"}'),
         ("infinite", "infinite"),
         # Matchers, all four; sorted and distinct.

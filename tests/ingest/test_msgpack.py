@@ -104,7 +104,7 @@ def test_a_message_may_have_a_tag(codec: Codec, tag: str | int | None) -> None:
     assert (said, batch.count) == (tag, 1)
     assert decoder.message(encode(sample), NOW, codec)[0] is None
     for bad in (
-        {"tag": tag, "samples": [{"name": "a b", "value": 1}]},
+        {"tag": tag, "samples": [{"name": "", "value": 1}]},
         {"tag": tag, "samples": [sample], "vaule": 1},
         {"tag": tag, "samples": 5},
         {"tag": tag},

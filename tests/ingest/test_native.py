@@ -271,8 +271,8 @@ NONE: dict[str, Any] = {"name": "a", "value": None}
 @pytest.mark.parametrize(
     ("samples", "index", "code", "says"),
     [
-        ([{"name": "a b", "value": 1}], 0, "name", "'a b'"),
-        ([A, {"name": "b", "value": 1, "labels": {"x y": "1"}}], 1, "label", "'x y'"),
+        ([{"name": "", "value": 1}], 0, "name", "metric name is empty"),
+        ([A, {"name": "b", "value": 1, "labels": {"__x": "1"}}], 1, "label", "'__x'"),
         ([A, A, {"name": "b", "value": 1, "labels": {"x": 1}}], 2, "labels", "str"),
         ([A, {"name": "a", "value": "on"}], 1, "value", "both numbers and states"),
         ([A, {"name": "a", "value": "on", "kind": "state"}], 1, "value", "both numbers and"),
