@@ -16,6 +16,7 @@ from pushsvc.client import Points, connect, open_publisher
 from pushsvc.config import Auth, ConfigError, Server, load
 from tests.serving import serving
 
+ROOT = Path(__file__).parents[1]
 UNDER = Server(port=0, base_path="/a/push")
 
 
@@ -180,3 +181,20 @@ def keys(folder: Path) -> tuple[Auth, str]:
     all_ = ['{__name__=~".+"}']
     file.write_text(table_of(id_, hash_, name="", read=all_, write=all_, operator=True))
     return Auth(mode="keys", keys_file=str(file)), key
+
+
+def test_no_script_refers_to_an_absolute_path() -> None:
+    """What a browser asks for later, too: what a test doesn't happen to click on."""
+    absolute = re.compile(
+        r"""["'`]/(?:v1|d|assets|doctor|openapi\.json|favicon|theme|client)\b|URL\(["'`]/["'`]"""
+        r"""|(?:href|src)=["'`{]+/|assign\(["'`]/|location\.origin"""
+    )
+    sources = [*(ROOT / "web" / "src").rglob("*.ts*"), *(ROOT / "web" / "public").glob("*.js")]
+    assert len(sources) > 50
+    found = [
+        f"{source.relative_to(ROOT)}: {line.strip()}"
+        for source in sources
+        for line in source.read_text().splitlines()
+        if absolute.search(line) and not line.lstrip().startswith(("*", "//", "/*"))
+    ]
+    assert found == []
