@@ -161,7 +161,7 @@ class TestTime:
         deployment = one(built("base"), "Deployment")["spec"]
         replicas = one(built("base"), "HorizontalPodAutoscaler")["spec"]["maxReplicas"]
         grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
-        each = grace + deployment["minReadySeconds"] + 30
+        each = grace + deployment.get("minReadySeconds", 0) + 30
         assert deployment["progressDeadlineSeconds"] > replicas * each
 
 
@@ -220,8 +220,9 @@ class TestPods:
 
     def test_there_is_one_hub_as_long_as_nothing_joins_several(self) -> None:
         for build in BUILDS:
-            autoscaler = one(built(build), "HorizontalPodAutoscaler")["spec"]
-            assert (autoscaler["minReplicas"], autoscaler["maxReplicas"]) == (1, 1)
+            for each in of_kind(built(build), "HorizontalPodAutoscaler"):
+                assert (each["spec"]["minReplicas"], each["spec"]["maxReplicas"]) == (1, 1)
+            assert "replicas" not in one(built(build), "Deployment")["spec"]
             budget = one(built(build), "PodDisruptionBudget")["spec"]
             assert budget["maxUnavailable"] == 1
             assert "minAvailable" not in budget
@@ -272,7 +273,7 @@ class TestReferences:
         for each in of_kind(objects, "PodMonitor"):
             assert [e["port"] for e in each["spec"]["podMetricsEndpoints"]] == ["http"]
         policy = one(objects, "NetworkPolicy")["spec"]
-        assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
+        assert policy["ingress"] == [{"ports": [{"port": "http", "protocol": "TCP"}]}]
         for kind, path_to in (
             ("BackendConfig", ("healthCheck",)),
             ("HealthCheckPolicy", ("default", "config", "httpHealthCheck")),
