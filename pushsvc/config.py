@@ -64,6 +64,9 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Seconds over which StatsD's counts and timings are gathered into one sample."""
     own_interval: float = 0.0
     """Seconds between samples of the service's own metrics as series, pushsvc_*; none if 0."""
+    otlp_names: Literal["underscores", "as-they-are"] = "underscores"
+    """How OpenTelemetry's metrics are called: http_server_duration_seconds, which is Prometheus'
+    own default, or http.server.duration."""
     otlp_attributes: str = ""
     """Resource attributes of OpenTelemetry that become labels of every series, with commas."""
 

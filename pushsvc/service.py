@@ -94,7 +94,11 @@ async def run_service(
         native=NativeDecoder(limits),
         remote_write=RemoteWriteDecoder(limits),
         influx=InfluxDecoder(limits),
-        otlp=OtlpDecoder(limits, settings.ingest.promoted),
+        otlp=OtlpDecoder(
+            limits,
+            settings.ingest.promoted,
+            as_they_are=settings.ingest.otlp_names == "as-they-are",
+        ),
         refused=refused,
         engine=engine,
         draining=draining,

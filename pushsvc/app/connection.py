@@ -17,7 +17,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers.request import TrioBody, TrioRequest
 
 from pushsvc.errors import Problem, TooLarge
-from pushsvc.ingest.inflate import Inflater
+from pushsvc.ingest.inflate import Inflater, inflate_whole, is_whole
 
 
 class BodyTimeout(Problem):
@@ -106,6 +106,9 @@ async def read_inflated(request: Request, *, most: int, timeout: float) -> bytes
     """The whole body, inflated; `most` bounds it as it is sent and as it is inflated."""
     if not request.headers.get("Content-Encoding"):
         return await read_body(request, most=most, timeout=timeout)
+    if is_whole(coding := request.headers["Content-Encoding"]):
+        sent = await read_body(request, most=most, timeout=timeout)
+        return await trio.to_thread.run_sync(inflate_whole, coding, sent, most)
     body = bytearray()
     async with aclosing(read_inflated_parts(request, timeout, most=most)) as parts:
         async for part in parts:

@@ -100,7 +100,7 @@ _SCHEMAS: dict[str, Any] = {
     ),
     "Sample": _object(
         {
-            "name": {"type": "string", "pattern": "^[a-zA-Z_:][a-zA-Z0-9_:]*$"},
+            "name": {"type": "string", "minLength": 1},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
             "value": _VALUE,
             "time": {

@@ -1,7 +1,8 @@
 """Content codings: what a producer compressed, inflated part by part and within a bound.
 
 gzip (RFC 1952, also of several members), deflate (the zlib format, RFC 9110 section 8.4.1.2) and
-zstd (RFC 8878) with a window of 8 MiB at the most (RFC 9659), since a decoder has to hold it.
+zstd (RFC 8878) with a window of 8 MiB at the most (RFC 9659), since a decoder has to hold it. Whole
+bodies may be snappy or lz4 too, as the OpenTelemetry Collector sends them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+
+import cramjam
 
 from pushsvc.errors import Malformed, TooLarge, UnsupportedMedia
 
@@ -78,6 +81,7 @@ _CODINGS: dict[str, Callable[[], _Member]] = {
     "gzip": lambda: _Zlib(31),
     "x-gzip": lambda: _Zlib(31),
     "deflate": lambda: _Zlib(15),
+    "zlib": lambda: _Zlib(15),  # what the Collector calls the same
     "zstd": _Zstd,
 }
 
@@ -161,6 +165,47 @@ class Inflater:
         else:
             return
         raise TooLarge("body", said, limit="body_bytes")
+
+
+_FRAMED = b"\xff\x06\x00\x00sNaPpY"
+"""What a snappy stream begins with; the Collector calls a block of snappy by the same name."""
+_WHOLE = ("snappy", "x-snappy-framed", "lz4")
+
+
+def is_whole(coding: str) -> bool:
+    """Whether `inflate_whole` takes this coding: those that the Collector has besides."""
+    return coding.strip().lower() in _WHOLE
+
+
+def inflate_whole(coding: str, body: bytes, most: int) -> bytes:
+    """A body of snappy (a block or frames) or lz4 (frames), into room for `most` bytes at the most.
+
+    Raises Malformed, TooLarge.
+    """
+    name = coding.strip().lower()
+    room = bytearray(most)
+    try:
+        if name == "lz4":
+            size = cramjam.lz4.decompress_into(body, room)
+        elif body.startswith(_FRAMED):
+            size = cramjam.snappy.decompress_into(body, room)
+        elif cramjam.snappy.decompress_raw_len(body) > most:
+            raise _too_large(most)
+        else:
+            size = cramjam.snappy.decompress_raw_into(body, room)
+    except cramjam.DecompressionError as error:
+        if "write whole buffer" in str(error):
+            raise _too_large(most) from None
+        raise Malformed("content_encoding", f"the body is not valid {name}: {error}") from None
+    return bytes(memoryview(room)[:size])
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(
+        "body",
+        f"the body, inflated, is larger than {most} bytes (limits.body_bytes)",
+        limit="body_bytes",
+    )
 
 
 def inflate(coding: str, body: bytes, most: int) -> bytes:

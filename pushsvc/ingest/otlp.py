@@ -12,10 +12,11 @@ What comes out of a data point:
 Names, units and labels follow `otlp_names`. Of the resource, `service.name` (after
 `service.namespace` and a slash) becomes the label `job`, `service.instance.id` the label
 `instance`, and attributes that the service promotes become labels of every series; the others
-stand once, as the labels of a gauge `target_info` that is always 1. Scopes and exemplars are not
-kept, nor the minimum and maximum of a histogram.
+stand once, as the labels of a gauge `target_info` that is always 1. A scope's name and version
+become `otel_scope_name` and `otel_scope_version`, since two scopes may have metrics of one name.
+Exemplars are not kept, nor the minimum and maximum of a histogram.
 
-A point that says it has no recorded value is left out: its series falls silent and expires. When
+A point that says it has no recorded value is an ending of its series. When
 the start time of a cumulative series moves on, it was reset then, and a 0 at that time says so
 even where the new value is above the old.
 
@@ -37,6 +38,7 @@ from pushsvc.core.limits import Limits
 from pushsvc.core.series import Identity, identify
 from pushsvc.errors import Malformed, TooLarge
 from pushsvc.ingest.otlp_json import decode_request
+from pushsvc.ingest.otlp_names import scope_labels
 from pushsvc.ingest.otlp_reading import Decoded, Reading
 
 _OBJECTS = 4
@@ -56,9 +58,13 @@ class OtlpDecoder:
     from worker threads.
     """
 
-    def __init__(self, limits: Limits, promoted: Iterable[str] = ()) -> None:
-        """`promoted` are resource attributes that become labels of every series."""
+    def __init__(
+        self, limits: Limits, promoted: Iterable[str] = (), *, as_they_are: bool = False
+    ) -> None:
+        """`promoted` are resource attributes that become labels of every series; names of metrics
+        and attributes are translated, or `as_they_are`."""
         self.limits = limits
+        self.as_they_are = as_they_are
         self.promoted = frozenset(promoted)
         self._identities: dict[tuple[str, _Labels], Identity] = {}
         self._starts: dict[str, int] = {}
@@ -125,9 +131,10 @@ class OtlpDecoder:
             latest: int | None = None
             for of_scope in of_resource.scope_metrics:
                 reading.look()
+                common = {**target.labels, **scope_labels(of_scope.scope)}
                 for metric in of_scope.metrics:
                     reading.look()
-                    time = reading.metric(metric, target.labels)
+                    time = reading.metric(metric, common)
                     if time is not None:
                         latest = time if latest is None else max(latest, time)
             if latest is not None:

@@ -124,7 +124,13 @@ class Metric(_Message, frozen=True):
     summary: Summary | None = None
 
 
+class Scope(_Message, frozen=True):
+    name: str = ""
+    version: str = ""
+
+
 class ScopeMetrics(_Message, frozen=True):
+    scope: Scope = Scope()
     metrics: tuple[Metric, ...] = ()
 
 

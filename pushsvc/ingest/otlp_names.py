@@ -15,7 +15,7 @@ from math import isfinite, isnan
 from typing import Any, NamedTuple
 
 import msgspec
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 
 from pushsvc.core.series import shorten
 from pushsvc.errors import Rejected
@@ -88,6 +88,12 @@ def label_name(key: str) -> str:
     return f"key_{name}" if name[:1].isdigit() else name or "_"
 
 
+def scope_labels(scope: InstrumentationScope) -> dict[str, str]:
+    """What of a scope becomes labels of all its series."""
+    found = {"otel_scope_name": scope.name, "otel_scope_version": scope.version}
+    return {label: text for label, text in found.items() if text}
+
+
 def label_text(value: AnyValue) -> str:
     """An attribute's value as a label's: text as it is, anything else as JSON."""
     if value.WhichOneof("value") == "string_value":
@@ -106,10 +112,18 @@ def fits(value: AnyValue, most: int) -> bool:
     return True
 
 
-def labels(attributes: Iterable[KeyValue], most: int) -> dict[str, str]:
+def _as_it_is(key: str) -> str:
+    """The label of an attribute where names aren't translated, save for those that are reserved."""
+    return label_name(key) if key.startswith("__") or not key else key
+
+
+def labels(
+    attributes: Iterable[KeyValue], most: int, *, as_they_are: bool = False
+) -> dict[str, str]:
     """Attributes as labels. Where two keys become one label their values are joined by `;`, in
     the order of the keys. Raises Rejected for a value that is longer than `most` bytes by far."""
     attributes = list(attributes)
+    label_of = _as_it_is if as_they_are else label_name
     found: dict[str, str] = {}
     for attribute in attributes:
         value = attribute.value
@@ -124,11 +138,11 @@ def labels(attributes: Iterable[KeyValue], most: int) -> dict[str, str]:
                 "(limits.value_bytes)",
                 limit="value_bytes",
             )
-        found[label_name(attribute.key)] = text
+        found[label_of(attribute.key)] = text
     if len(found) < len(attributes):
         gathered: dict[str, list[str]] = {}
         for attribute in sorted(attributes, key=lambda attribute: attribute.key):
-            label = label_name(attribute.key)
+            label = label_of(attribute.key)
             gathered.setdefault(label, []).append(label_text(attribute.value))
         found = {label: ";".join(texts) for label, texts in gathered.items()}
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from math import inf, isfinite, isnan
 from typing import TypeAlias, cast
@@ -103,6 +105,9 @@ def _histogram(point: HistogramDataPoint, kind: Kind, unit: str) -> list[Part]:
     return parts
 
 
+@lru_cache(maxsize=4096)
 def _number(value: float) -> str:
-    """A bound or quantile as OpenMetrics writes it: 0.5, 10.0, +Inf."""
-    return ("+Inf" if value > 0 else "-Inf") if abs(value) == inf else repr(value)
+    """A bound or quantile as Prometheus' own translation writes it: 0.5, 10, 1000000, +Inf."""
+    if abs(value) == inf:
+        return "+Inf" if value > 0 else "-Inf"
+    return format(Decimal(repr(value)), "f").removesuffix(".0")

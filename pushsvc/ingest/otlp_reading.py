@@ -100,7 +100,11 @@ class Reading:
         most = self._decoder.limits.value_bytes
         info = [attribute for attribute in info if fits(attribute.value, most)]
         promoted = [attribute for attribute in promoted if fits(attribute.value, most)]
-        return Target({**labels(promoted, most), **named}, labels(info, most))
+        kept = self._decoder.as_they_are
+        return Target(
+            {**labels(promoted, most, as_they_are=kept), **named},
+            labels(info, most, as_they_are=kept),
+        )
 
     def describe(self, target: Target, time: int) -> None:
         """Publish what else is known of a resource, as far as labels can hold it."""
@@ -153,7 +157,9 @@ class Reading:
         if kind == "counter" and what == "sum" and not metric.sum.is_monotonic:
             kind = "gauge"
         unit = read_unit(metric.unit, gauge=what == "gauge")
-        name = metric_name(metric.name, unit, total=what == "sum" and kind == "counter")
+        name = metric.name
+        if not self._decoder.as_they_are:
+            name = metric_name(name, unit, total=what == "sum" and kind == "counter")
         help_text = _cut(metric.description, self._decoder.limits.value_bytes)
         latest: int | None = None
         for point in points:
@@ -191,7 +197,7 @@ class Reading:
                 f"a point has {len(point.attributes)} attributes, the limit is {limits.labels} "
                 "(limits.labels)",
             )
-        base = labels(point.attributes, limits.value_bytes)
+        base = labels(point.attributes, limits.value_bytes, as_they_are=self._decoder.as_they_are)
         base.update(target)
         pairs = tuple(base.items())
         samples: list[tuple[Identity, Part]] = []

@@ -8,6 +8,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 
+import cramjam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ else:
     from backports import zstd
 
 from pushsvc.errors import Malformed, Problem, TooLarge, UnsupportedMedia
-from pushsvc.ingest.inflate import Inflater, inflate
+from pushsvc.ingest.inflate import Inflater, inflate, inflate_whole, is_whole
 
 DEFLATE: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
@@ -120,3 +121,29 @@ def test_an_endless_body_may_grow_as_text_does_but_not_as_a_bomb() -> None:
         list(inflater.feed(zstd.compress(bytes(10_000_000))))
     inflater = Inflater("", 1000, endless=True)
     assert sum(len(piece) for _ in range(10) for piece in inflater.feed(bytes(1000))) == 10_000
+
+
+WHOLE = {
+    "snappy": lambda body: bytes(cramjam.snappy.compress_raw(body)),
+    "Snappy": lambda body: bytes(cramjam.snappy.compress(body)),
+    "x-snappy-framed": lambda body: bytes(cramjam.snappy.compress(body)),
+    "lz4": lambda body: bytes(cramjam.lz4.compress(body)),
+}
+
+
+@pytest.mark.parametrize("coding", WHOLE)
+def test_whole_bodies_as_the_collector_sends_them(coding: str) -> None:
+    assert is_whole(coding)
+    body = b"sample " * 1000
+    sent = WHOLE[coding](body)
+    assert inflate_whole(coding, sent, len(body)) == body
+    with pytest.raises(TooLarge, match=r"limits\.body_bytes"):
+        inflate_whole(coding, sent, len(body) - 1)
+    for bad in (sent[:-9], b"\xff" * 50, b"garbage"):
+        with pytest.raises(Malformed):
+            inflate_whole(coding, bad, 10_000)
+
+
+def test_zlib_is_deflate() -> None:
+    assert inflate("zlib", zlib.compress(b"abc"), 10) == b"abc"
+    assert not is_whole("zlib")

@@ -39,7 +39,7 @@ def request(*metrics: dict[str, Any], resource: dict[str, Any] | None = None) ->
         "resourceMetrics": [
             {
                 "resource": {"attributes": attributes(resource or {})},
-                "scopeMetrics": [{"scope": {"name": "test"}, "metrics": list(metrics)}],
+                "scopeMetrics": [{"metrics": list(metrics)}],
             }
         ]
     }
@@ -158,7 +158,7 @@ def test_a_histogram_is_its_components(temporality: int, kind: str) -> None:
     at = NOW
     assert plain(said) == {
         'took_seconds_bucket{le="0.5"}': (kind, "", [(at, 1.0)]),
-        'took_seconds_bucket{le="10.0"}': (kind, "", [(at, 3.0)]),
+        'took_seconds_bucket{le="10"}': (kind, "", [(at, 3.0)]),
         'took_seconds_bucket{le="+Inf"}': (kind, "", [(at, 6.0)]),
         "took_seconds_sum": (kind, "seconds", [(at, 9.5)]),
         "took_seconds_count": (kind, "", [(at, 6.0)]),
@@ -307,7 +307,7 @@ def test_a_point_without_a_value_is_an_ending() -> None:
             f'c_bucket{{{job},le="0.5"}}', f'c_bucket{{{job},le="+Inf"}}',
             f"c_sum{{{job}}}", f"c_count{{{job}}}",
             f'd_bucket{{{job},le="+Inf"}}', f"d_sum{{{job}}}", f"d_count{{{job}}}",
-            f'e{{{job},quantile="1.0"}}', f"e_sum{{{job}}}", f"e_count{{{job}}}",
+            f'e{{{job},quantile="1"}}', f"e_sum{{{job}}}", f"e_count{{{job}}}",
         )
     }  # fmt: skip
 
@@ -508,3 +508,44 @@ def test_any_bytes_are_a_request_or_a_problem(body: bytes) -> None:
 @given(st.binary(max_size=60) | spoilt(GOOD_JSON) | twisted())
 def test_any_json_is_a_request_or_a_problem(body: bytes) -> None:
     check(OtlpDecoder(LIMITS).json, body)
+
+
+def test_two_scopes_with_one_name_are_two_series() -> None:
+    document = request(gauge("a", point(1)))
+    [of_resource] = document["resourceMetrics"]
+    [first] = of_resource["scopeMetrics"]
+    of_resource["scopeMetrics"] = [
+        {**first, "scope": {"name": "one", "version": "1.2"}},
+        {**first, "scope": {"name": "two"}},
+        first,
+    ]
+    assert list(plain(decode(document))) == [
+        'a{otel_scope_name="one",otel_scope_version="1.2"}',
+        'a{otel_scope_name="two"}',
+        "a",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bound", "written"),
+    [(5, "5"), (0.005, "0.005"), (1e6, "1000000"), (2.5e-7, "0.00000025"), (-1.5, "-1.5")],
+)
+def test_bounds_are_written_as_prometheus_writes_them(bound: float, written: str) -> None:
+    one = point(None, explicitBounds=[bound], bucketCounts=["1", "0"], count="1")
+    assert f'h_bucket{{le="{written}"}}' in plain(decode(request(histogram("h", one))))
+
+
+def test_names_may_be_left_as_they_are() -> None:
+    decoder = OtlpDecoder(LIMITS, {"k8s.pod.name"}, as_they_are=True)
+    decoded = decode(
+        request(
+            total(
+                "http.server.requests", point(1, labels={"http.route": "/", "__x": "y"}), unit="s"
+            ),
+            resource={"service.name": "shop", "k8s.pod.name": "p"},
+        ),
+        decoder,
+    )
+    assert list(plain(decoded)) == [
+        '{"http.server.requests",_x="y","http.route"="/",job="shop","k8s.pod.name"="p"}'
+    ]
