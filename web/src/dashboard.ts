@@ -26,7 +26,9 @@ export const FARTHEST = 360 * MINUTE;
 const DEFAULT_WINDOW = 15 * MINUTE;
 
 const BEAT_MS = 500;
-const STALE_MS = 10_000;
+/** Besides two usual intervals, what frames may be late by; and patience with a single sample. */
+const LATE_MS = 400;
+const UNKNOWN_MS = 10_000;
 const TRIM_MS = 5_000;
 const RATE_MS = 5_000;
 /** Points per series that an older part of the window is filled in with. */
@@ -145,7 +147,9 @@ export class Dashboard {
     if (phase !== 'live') {
       return this.described.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
     }
-    return this.quietMs.value > Math.max(STALE_MS, 4 * this.store.interval) ? 'stale' : 'live';
+    const { interval } = this.store;
+    const patience = interval === 0 ? UNKNOWN_MS : 2 * interval + LATE_MS;
+    return this.quietMs.value > patience ? 'stale' : 'live';
   });
 
   /** Milliseconds since samples last came, from whichever series. */
@@ -310,13 +314,13 @@ export class Dashboard {
         Math.min(this.liveEdge - this.loadedMs, this.edge - this.windowMs.peek()) - MINUTE,
       );
     }
-    this.counts.push({ at, samples: this.store.samples });
+    this.counts.push({ at, samples: this.store.published });
     this.counts = this.counts.filter((count) => at - count.at <= RATE_MS);
     const first = this.counts[0]!;
     batch(() => {
       this.sampleRate.value =
         this.status.value.phase === 'live' && at - first.at >= 4 * BEAT_MS
-          ? ((this.store.samples - first.samples) * 1000) / (at - first.at)
+          ? ((this.store.published - first.samples) * 1000) / (at - first.at)
           : null;
       this.latency.value = this.latencyNow();
       this.now.value = this.edge;

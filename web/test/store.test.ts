@@ -253,6 +253,31 @@ test('a state keeps its changes, in the order of their times', () => {
   expect(state.changes.map(({ value }) => value)).toEqual([null, true]);
 });
 
+test('a line is broken where it ended, and goes on with the next point by time', () => {
+  const one = series('gauge', [
+    [1000, 1],
+    [2000, 2],
+  ]);
+  one.end(2500);
+  expect(one.ended).toBe(true);
+  expect(one.isSilent(2600)).toBe(true);
+  expect(valueAt(one, 2400)).toBe(2);
+  expect(valueAt(one, 2600)).toBeNaN();
+  one.put(3000, 3);
+  expect(one.ended).toBe(false);
+  expect(lineOf(one, 0, 4000).gaps).toEqual([1]);
+  // One that is told late is as good.
+  one.end(1500);
+  expect(lineOf(one, 0, 4000).gaps).toEqual([0, 1]);
+  const state = series('state', []);
+  state.put(1000, true);
+  state.end(2000);
+  expect(state.changes).toEqual([
+    { time: 1000, value: true },
+    { time: 2000, value: null },
+  ]);
+});
+
 test('silence is measured by what is usual', () => {
   vi.useFakeTimers({ now: 100_000 });
   const one = series('gauge', [
@@ -260,13 +285,13 @@ test('silence is measured by what is usual', () => {
     [95_000, 2],
     [100_000, 3],
   ]);
-  vi.setSystemTime(115_000);
-  expect(one.isSilent(115_000)).toBe(false);
-  vi.setSystemTime(121_000);
-  expect(one.isSilent(121_000)).toBe(true);
+  vi.setSystemTime(110_000);
+  expect(one.isSilent(110_000)).toBe(false);
+  vi.setSystemTime(111_000);
+  expect(one.isSilent(111_000)).toBe(true);
   // Samples whose clock is wrong are samples all the same.
   one.put(40_000, 4);
-  expect(one.isSilent(121_000)).toBe(false);
+  expect(one.isSilent(111_000)).toBe(false);
   vi.useRealTimers();
 });
 

@@ -6,7 +6,8 @@ export const MOST_POINTS = 36_000;
 
 /** Silence after which a series that was heard of once only is called silent. */
 const UNKNOWN_INTERVAL_MS = 60_000;
-const LEAST_SILENCE_MS = 5_000;
+/** Besides two usual intervals, what frames may be late by. */
+const LATE_MS = 400;
 const LEAST_GAP_MS = 2_000;
 /** Steps between samples after which the usual one only drifts. */
 const FIRST_STEPS = 7;
@@ -49,6 +50,8 @@ export class Series {
 
   /** Times after whose point the line is broken: samples may be missing there. */
   private breaks: number[] = [];
+  /** When it ended, oldest first. */
+  private ends: number[] = [];
   /** The first steps from sample to sample, of which the middle one is the usual. */
   private readonly first: number[] = [];
   /** Before this time points are from a thinned history, at most so far apart. */
@@ -126,9 +129,34 @@ export class Series {
     }
   }
 
+  /**
+   * It ended at a time: its producer said so, or said that there is no value. The line is broken
+   * there, and goes on with the next point by time.
+   */
+  end(time: number): void {
+    const at = this.ends.findIndex((one) => one >= time);
+    if (at < 0) {
+      this.ends.push(time);
+    } else if (this.ends[at] !== time) {
+      this.ends.splice(at, 0, time);
+    }
+    if (this.kind === 'state') {
+      this.change(time, null);
+    }
+    this.version += 1;
+  }
+
+  /** Whether its newest news is that it ended. */
+  get ended(): boolean {
+    return (this.ends.at(-1) ?? Number.NEGATIVE_INFINITY) > this.lastTime;
+  }
+
   /** Whether nothing is known of what was between two neighbouring points. */
   isGap(time: number, next: number): boolean {
     if (this.breaks.some((at) => time <= at && at < next)) {
+      return true;
+    }
+    if (this.ends.some((at) => time < at && at < next)) {
       return true;
     }
     const usual = time < this.thinnedBefore ? this.thinnedInterval : 0;
@@ -138,7 +166,7 @@ export class Series {
   /** Indexes of times that a gap follows. */
   gapsOf(times: Float64Array): number[] {
     const least = Math.max(LEAST_GAP_MS, 4 * this.interval);
-    const breaks = this.breaks.length > 0;
+    const breaks = this.breaks.length > 0 || this.ends.length > 0;
     const gaps: number[] = [];
     for (let index = 1; index < times.length; index += 1) {
       const time = times[index - 1]!;
@@ -152,11 +180,18 @@ export class Series {
   }
 
   /**
-   * Whether it has been quiet for much longer than usual at a time of the samples' clock. Samples
-   * that come in late are samples all the same.
+   * Whether it has been quiet for two usual intervals at a time of the samples' clock. Samples that
+   * come in late are samples all the same. A state is only sent when it changes, so that its silence
+   * says nothing.
    */
   isSilent(now: number): boolean {
-    const patience = Math.max(LEAST_SILENCE_MS, 4 * (this.interval || UNKNOWN_INTERVAL_MS / 4));
+    if (this.ended) {
+      return true;
+    }
+    if (this.kind === 'state' && !Number.isNaN(this.lastTime)) {
+      return false;
+    }
+    const patience = this.interval === 0 ? UNKNOWN_INTERVAL_MS : 2 * this.interval + LATE_MS;
     return now - this.lastTime > patience && Date.now() - this.heardAt > patience;
   }
 
@@ -166,6 +201,11 @@ export class Series {
     const first = this.changes.findLastIndex(({ time }) => time <= before);
     if (first > 0) {
       this.changes = this.changes.slice(first);
+    }
+    if (this.ends.length > 0 && this.ends[0]! < before) {
+      // The last one before may be how it is now.
+      const last = this.ends.at(-1)!;
+      this.ends = this.ends.filter((time) => time >= before || time === last);
     }
     if (this.breaks.length > 0 && this.breaks[0]! < before) {
       this.breaks = this.breaks.filter((time) => time >= before);

@@ -30,6 +30,8 @@ export interface Arrival {
 export class Store {
   /** Samples that came in, those that merged points stand for included. */
   samples = 0;
+  /** Those of them that were no replay: how many there are a second. */
+  published = 0;
   /** When samples last came, as `Date.now()` has it; NaN before the first. */
   lastPointsAt = Number.NaN;
   /** Time of the newest sample of all. */
@@ -119,15 +121,21 @@ export class Store {
 
   /** Take in what `GET /v1/history` answered, thinned to points at most `interval` apart. */
   backfill(
-    answer: readonly (Description & { readonly points: readonly (readonly [number, Value])[] })[],
+    answer: readonly (Description & {
+      readonly points: readonly (readonly [number, Value])[];
+      readonly ended?: readonly number[];
+    })[],
     interval: number,
   ): void {
     const changed = new Set<Panel>();
-    for (const { points, ...description } of answer) {
+    for (const { points, ended, ...description } of answer) {
       // One that isn't known from the stream by now is gone, or will come with its own history.
       const series = this.series.get(identityOf(description.name, description.labels));
       if (series !== undefined) {
         series.backfill(points, interval);
+        for (const time of ended ?? []) {
+          series.end(time);
+        }
         changed.add(this.panelOf.get(series)!);
       }
     }
@@ -163,7 +171,7 @@ export class Store {
     // What comes right after a hello is the past.
     const fresh = Date.now() - this.helloAt > REPLAY_MS;
     let newest = Number.NEGATIVE_INFINITY;
-    let { oldest, samples } = this;
+    let { oldest, published, samples } = this;
     let of: number | null = null;
     let series: Series | undefined;
     // The past comes series by series, and is long: no more is done for each point than must be.
@@ -184,19 +192,30 @@ export class Store {
       oldest = time < oldest ? time : oldest;
       const count = point[5] ?? 1;
       samples += count;
+      published += fresh ? count : 0;
       if (fresh) {
         // A producer as fast as the stream has two in one frame now and then: that is no merging.
         series.density += (count - series.density) / DENSITY_POINTS;
       }
     }
+    for (const [ref, time] of document.ended ?? []) {
+      const ending = this.refs.get(ref);
+      if (ending !== undefined) {
+        ending.end(time);
+        changed.add(this.panelOf.get(ending)!);
+      }
+    }
     this.oldest = oldest;
     this.samples = samples;
+    this.published = published;
     this.newest = Math.max(this.newest, newest);
     if (document.time !== undefined && Number.isFinite(newest)) {
       this.arrival = { time: newest, sent: document.time, at: Date.now() };
     }
     if (document.points.length > 0) {
       this.lastPointsAt = Date.now();
+    }
+    if (changed.size > 0) {
       this.observer.changed(changed);
     }
   }

@@ -100,7 +100,7 @@ function Entry({ member, panel, format, focus, thresholds, now, windowMs, hover 
       <button
         type="button"
         aria-pressed={focus.value === series.identity}
-        title={`${labels.join(', ')}${silent ? ' (silent)' : ''}`}
+        title={`${labels.join(', ')}${series.ended ? ' (ended)' : silent ? ' (silent)' : ''}`}
         onPointerEnter={() => (focus.value = series.identity)}
         onPointerLeave={() => (focus.value = null)}
         onFocus={() => (focus.value = series.identity)}
@@ -119,7 +119,9 @@ function Entry({ member, panel, format, focus, thresholds, now, windowMs, hover 
         </svg>
         <span class="name">{title || series.name}</span>
         <Mark threshold={silent ? null : reached(thresholds, value)} />
-        <span class="value">{silent && hover === null ? 'silent' : format.value(value)}</span>
+        <span class="value">
+          {silent && hover === null ? (series.ended ? 'ended' : 'silent') : format.value(value)}
+        </span>
         {did !== null && (
           <>
             <span class="did">

@@ -8,11 +8,11 @@ const MERGED = 1.5;
 /** Says when nothing comes for this panel, or less than the producer sends, and why. */
 export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const now = dashboard.now.value;
-  const { phase, cutSince } = dashboard.status.value;
+  const { phase, cutSince, offline } = dashboard.status.value;
   if (phase !== 'live') {
     return cutSince === null ? null : (
       <span class="chip silent" title="The connection to the server is cut: what is drawn is old">
-        network down for {formatAge(Date.now() - cutSince)}
+        {offline ? 'network down' : 'no server'} for {formatAge(Date.now() - cutSince)}
       </span>
     );
   }
@@ -31,7 +31,7 @@ export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboa
   const last = Math.max(...panel.members.map(({ series }) => series.lastTime));
   return (
     <span class="chip silent" title="The producer fell silent: the last sample is so old">
-      {Number.isFinite(last) ? `silent for ${formatAge(now - last)}` : 'no samples yet'}
+      {Number.isFinite(last) ? `producer silent for ${formatAge(now - last)}` : 'no samples yet'}
     </span>
   );
 }
