@@ -120,7 +120,7 @@ class Hub:
                 raise Rejected("kind", reason, series=rows.identity.text)
             elif rows.stateful is not None:
                 new.add(rows.identity.text)
-        if new and len(new) > self._room:
+        if new and len(new) > self._room(batch):
             raise Rejected(
                 "series_limit",
                 f"{len(new)} new series would make {len(self.catalog) + len(new)}, the limit is "
@@ -128,10 +128,19 @@ class Hub:
                 limit="series",
             )
 
-    @property
-    def _room(self) -> int:
-        """How many series can be taken in: those that have ended give way to living ones."""
-        return self._limits.series - len(self.catalog) + len(self._ended)
+    def _room(self, batch: Batch) -> int:
+        """How many series can be taken in: those that have ended give way to living ones, unless
+        the same batch tells of them."""
+        room = self._limits.series - len(self.catalog)
+        return room + len(self._ended) - len(self._returning(batch))
+
+    def _returning(self, batch: Batch) -> set[str]:
+        """Series that have ended, and that a batch has rows of."""
+        if not self._ended:
+            return set()
+        texts = [rows.identity.text for rows in batch.rows]
+        known = {text: series for text in texts if (series := self.catalog.get(text)) is not None}
+        return {text for text, series in known.items() if series.ref in self._ended}
 
     def sift(self, batch: Batch) -> tuple[Batch, list[Refused]]:
         """The rows of a batch that can be applied, and those that can't; nothing is changed.
@@ -141,7 +150,7 @@ class Hub:
         good: list[Rows] = []
         refused: list[Refused] = []
         new: set[str] = set()
-        room = self._room
+        room: int | None = None
         for rows in batch.rows:
             text = rows.identity.text
             series = self.catalog.get(text)
@@ -153,6 +162,7 @@ class Hub:
             elif (conflict := unfounded(rows)) is not None:
                 code = "kind"
             elif text not in new and rows.stateful is not None:
+                room = self._room(batch) if room is None else room
                 if len(new) < room:
                     new.add(text)
                 else:
@@ -187,6 +197,7 @@ class Hub:
         self._arrivals.mark(now, self.seq)
         touched = {} if touched is None else touched
         samples = 0
+        kept: set[str] | None = None
         for rows in batch.rows:
             series = self.catalog.get(rows.identity.text)
             count = len(rows.times)
@@ -195,9 +206,11 @@ class Hub:
                 if rows.stateful is None:
                     samples += count  # what nobody has heard of has ended already
                     continue
-                if self._room < 1:
-                    self.counts["samples_conflicting"] += count
-                    continue
+                if len(self.catalog) >= self._limits.series:
+                    kept = self._returning(batch) if kept is None else kept
+                    if not self._give_way(kept):
+                        self.counts["samples_conflicting"] += count
+                        continue
                 series = self._create(rows, seq)
                 said = False  # what else the rows say was taken in with them
             elif not checked and series.conflict(rows, self._now) is not None:
@@ -232,9 +245,15 @@ class Hub:
         self._budget.arrive(samples)
         return Applied(samples, self.cursor, watchers)
 
+    def _give_way(self, kept: set[str]) -> bool:
+        """Let a series go that has ended and isn't one of `kept`; tells whether there is one."""
+        for series in self._ended.values():
+            if series.identity.text not in kept:
+                self._dismiss(series)
+                return True
+        return False
+
     def _create(self, rows: Rows, seq: int) -> Series:
-        if len(self.catalog) >= self._limits.series:
-            self._dismiss(next(iter(self._ended.values())))
         series = self.catalog.add(rows, seq, self._budget.share)
         for view in self.views.values():
             view.admit(series)

@@ -9,6 +9,7 @@ every one of them is published once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,10 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pushsvc.core.catalog import Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.history import is_ending
-from pushsvc.core.limits import Pacing, Retention
+from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, Value, identify
 from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
+from pushsvc.errors import Rejected
 from tests.core.world import World
 
 NAMES = ("a", "b", "c")
@@ -32,7 +34,7 @@ AGES = 3600.0
 names = st.sampled_from(NAMES)
 some = st.sets(names, min_size=1)
 rates = st.sampled_from([20.0, 1.0, 0.05])
-merges = st.sampled_from(["all", "last"])
+merges = st.sampled_from(["all", "last", "envelope"])
 windows = st.sampled_from([None, AGES])
 dashboards = st.integers(0, DASHBOARDS - 1)
 
@@ -43,8 +45,9 @@ Row = tuple[str, float]
 class Stretch:
     """What somebody is owed of one series."""
 
-    def __init__(self, ref: int, start: int) -> None:
-        self.ref = ref
+    def __init__(self, series: Series, start: int) -> None:
+        self.ref = series.ref
+        self.history = series.history
         self.start = start
         """Ordinal of the first row."""
         self.got: dict[Row, None] = {}
@@ -69,6 +72,18 @@ class Dashboard:
         self.described: set[int] = set()
         self.gaps: dict[str, int | None] = {}
         self.gone: set[int] = set()
+        self.parted: set[int] = set()
+        """Those that were told as gone on this very connection, since its last `watch`: who changes
+        what it watches goes on from its cursor, and may be told again."""
+        self.polls = False
+        """Whether what is connected is a long poll that waits."""
+
+    def connect(self, subscriber: Subscriber, *, polls: bool = False) -> None:
+        """Begin a connection, on which nothing was said yet."""
+        self.subscriber = subscriber
+        self.polls = polls
+        self.described.clear()
+        self.parted.clear()
 
     def given(self, document: dict[str, Any], cursor: Cursor | None) -> None:
         """Take a document as it comes."""
@@ -78,18 +93,32 @@ class Dashboard:
         if document["type"] == "points":
             self.described |= {series["ref"] for series in document.get("series", ())}
             for ref, _, *values in document["points"]:
-                assert ref in self.described, f"ref {ref} was not described"
+                self.known(ref)
                 if ref in self.stretches:
                     count = values[3] if len(values) == 4 else 1
                     self.stretches[ref].take(("sample", values[0]), count)
             for ref, time in document.get("ended", ()):
-                assert ref in self.described, f"ref {ref} was not described"
+                self.known(ref)
                 if ref in self.stretches:
                     self.stretches[ref].take(("end", time))
         elif document["type"] == "gap":
             self.gaps[document["id"]] = document["lost"]
+            if document["lost"] is None:
+                self.check_unknown()
         elif document["type"] == "gone":
-            self.gone |= set(document["refs"])
+            refs = set(document["refs"])
+            assert not refs & self.parted, f"gone was told twice: {document}"
+            self.parted |= refs
+            self.gone |= refs
+
+    def known(self, ref: int) -> None:
+        assert ref in self.described, f"ref {ref} was not described"
+        assert ref not in self.gone, f"ref {ref} came after it was gone"
+
+    def check_unknown(self) -> None:
+        """How many rows are missing is unknown only where their seqs are no longer kept."""
+        stretches = [*self.stretches.values(), *self.dropped]
+        assert any(one.history.known > one.start for one in stretches), "that could be counted"
 
     def move(self, cursor: Cursor) -> None:
         before = self.cursor
@@ -105,12 +134,15 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         samples=st.sampled_from([3, 10, 1_000]),
+        seconds=st.sampled_from([20.0, AGES]),
+        series=st.sampled_from([2, 1_000]),
         ring=st.integers(1, 3),
         points=st.integers(2, 12),
     )
-    def begin(self, samples: int, ring: int, points: int) -> None:
+    def begin(self, samples: int, seconds: float, series: int, ring: int, points: int) -> None:
         self.world = World(
-            retention=Retention(samples=samples, seconds=AGES, series_ttl=TTL),
+            limits=Limits(series=series),
+            retention=Retention(samples=samples, seconds=seconds, series_ttl=TTL),
             pacing=Pacing(ring_frames=ring, replay_points=points),
         )
         self.rows: dict[int, list[tuple[int, int, Row]]] = {}  # by ref: seq, time, row
@@ -124,13 +156,16 @@ class Machine(RuleBasedStateMachine):
         """Publish, and note the rows that are new to the list."""
         world = self.world
         batch = Batch(rows)
-        world.hub.check(batch)
+        try:
+            world.hub.check(batch)
+        except Rejected:  # there is no room for so many series
+            return
         before = {series.ref: series.history.total for series in world.hub.catalog}
         world.hub.apply(world.hub.seq + 1, batch, world.now)
         for one in rows:
             series = world.hub.catalog.get(one.identity.text)
             if series is None:
-                assert one.stateful is None
+                assert one.stateful is None, f"{one.identity.text} was accepted, and isn't there"
                 continue
             known = self.rows.setdefault(series.ref, [])
             if series.ref not in before:
@@ -148,7 +183,7 @@ class Machine(RuleBasedStateMachine):
     def begin_stretch(self, dashboard: Dashboard, series: Series, start: int) -> None:
         wish = dashboard.wish
         if wish is not None and wish.matches(series.identity):
-            dashboard.stretches[series.ref] = Stretch(series.ref, start)
+            dashboard.stretches[series.ref] = Stretch(series, start)
 
     def fresh(self, count: int, given: bool, late: bool = False) -> tuple[list[int], list[Value]]:
         """Values that were never published, at times that are those of nothing else."""
@@ -187,6 +222,15 @@ class Machine(RuleBasedStateMachine):
         times, _ = self.fresh(1, given=True)
         self.apply([Rows(identify(name, {}, self.world.limits), times, [None], given=True)])
 
+    @rule(name=names)
+    def end_late(self, name: str) -> None:
+        """An ending of the past, before samples that are there: the series goes on."""
+        times, _ = self.fresh(1, given=True)
+        time = times[0] - 4_000
+        series = self.world.hub.catalog.get(name)
+        if series is not None and all(at != time for _, at, _ in self.rows[series.ref]):
+            self.apply([Rows(series.identity, [time], [None], given=True)])
+
     @rule(name=names, back=st.integers(1, 4))
     def repeat(self, name: str, back: int) -> None:
         """Send again what is held, with the time that was given: nothing is new."""
@@ -222,6 +266,13 @@ class Machine(RuleBasedStateMachine):
     def tick(self, seconds: float) -> None:
         self.world.tick(seconds)
 
+    @rule(which=dashboards)
+    def flush(self, which: int) -> None:
+        """Tick the view of somebody at once, as before a goodbye."""
+        subscriber = self.dashboards[which].subscriber
+        if subscriber is not None:
+            self.world.hub.flush(subscriber.view, self.world.now)
+
     @rule(seconds=st.sampled_from([1.0, TTL / 2, TTL * 1.1]))
     def sweep(self, seconds: float) -> None:
         self.world.sweep()
@@ -238,11 +289,14 @@ class Machine(RuleBasedStateMachine):
                 self.begin_stretch(dashboard, series, self.start_of(series, through, window))
         self.start_departed(dashboard, through)
 
-    def start_departed(self, dashboard: Dashboard, through: int) -> None:
+    def start_departed(
+        self, dashboard: Dashboard, through: int, starts: Mapping[int, int] | None = None
+    ) -> None:
         """As of that batch those were there that have gone since."""
         for departed, series in self.world.hub._departed:
             if departed > through and series.ref not in dashboard.stretches:
                 start = sum(seq <= through for seq, _, _ in self.rows[series.ref])
+                start = max(start, (starts or {}).get(series.ref, 0))
                 self.begin_stretch(dashboard, series, start)
 
     def start_of(self, series: Series, through: int, window: float | None) -> int:
@@ -254,16 +308,32 @@ class Machine(RuleBasedStateMachine):
         start = max(samples, key=lambda n: (rows[n][1], n), default=ended)
         return start if window is None else min(start, history.first)
 
-    @rule(which=dashboards, chosen=some, hz=rates, merge=merges, window=windows)
+    @rule(
+        which=dashboards,
+        chosen=some,
+        hz=rates,
+        merge=merges,
+        window=windows,
+        polls=st.booleans(),
+    )
     def subscribe(
-        self, which: int, chosen: set[str], hz: float, merge: str, window: float | None
+        self,
+        which: int,
+        chosen: set[str],
+        hz: float,
+        merge: str,
+        window: float | None,
+        polls: bool,
     ) -> None:
         dashboard = self.dashboards[which]
         if dashboard.wish is not None:
             return
         wish = dashboard.wish = self.world.wish(*sorted(chosen), max_hz=hz, merge=merge)
-        dashboard.subscriber = self.world.subscribe(wish, window=window)
-        self.start(dashboard, dashboard.subscriber.view.seq, window)
+        subscriber = self.world.subscribe(
+            wish, window=window, describe="used" if polls else "all", greet=not polls
+        )
+        dashboard.connect(subscriber, polls=polls)
+        self.start(dashboard, subscriber.view.seq, window)
 
     @rule(which=dashboards, most=st.integers(1, 6))
     def pull(self, which: int, most: int) -> None:
@@ -285,7 +355,7 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         dashboard = self.dashboards[which]
         subscriber = dashboard.subscriber
-        if subscriber is None or dashboard.cursor is None:
+        if subscriber is None or dashboard.cursor is None or dashboard.polls:
             return
         # What is on its way already still comes before the hello.
         while subscriber._pending:
@@ -297,32 +367,61 @@ class Machine(RuleBasedStateMachine):
                 dashboard.dropped.append(dashboard.stretches.pop(ref))
                 assert stretch.start >= 0
         self.world.watch(subscriber, *sorted(chosen), max_hz=hz, merge=merge, window=window)
+        dashboard.parted.clear()
         self.start(dashboard, max(seq, subscriber.view.seq), window)
         self.take(dashboard, 1)  # the hello, which may bring a cursor
 
     @rule(which=dashboards)
     def cut(self, which: int) -> None:
         dashboard = self.dashboards[which]
-        if dashboard.subscriber is not None and dashboard.cursor is not None:
+        if dashboard.subscriber is None:
+            return
+        if dashboard.polls:
+            self.answer(dashboard)
+        elif dashboard.cursor is not None:
             self.world.hub.unsubscribe(dashboard.subscriber, now=self.world.now)
             dashboard.subscriber = None
-            dashboard.described.clear()
 
     @rule(which=dashboards)
     def resume(self, which: int) -> None:
         dashboard = self.dashboards[which]
         if dashboard.subscriber is None and dashboard.wish is not None:
-            dashboard.subscriber = self.world.subscribe(dashboard.wish, since=self.since(dashboard))
+            since = self.since(dashboard)
+            dashboard.connect(self.world.subscribe(dashboard.wish, since=since))
+
+    @rule(which=dashboards)
+    def wait(self, which: int) -> None:
+        """Begin a long poll that is answered later: by `pull` with what there is then, and `cut`
+        ends it."""
+        dashboard = self.dashboards[which]
+        if dashboard.subscriber is None and dashboard.wish is not None:
+            self.begin_poll(dashboard)
+
+    def begin_poll(self, dashboard: Dashboard) -> None:
+        assert dashboard.wish is not None
+        subscriber = self.world.subscribe(
+            dashboard.wish, since=self.since(dashboard), describe="used", greet=False
+        )
+        dashboard.connect(subscriber, polls=True)
+
+    def answer(self, dashboard: Dashboard) -> None:
+        """End a long poll: its answer has a cursor also where nothing came."""
+        assert dashboard.subscriber is not None
+        dashboard.move(dashboard.subscriber.id)
+        self.world.hub.unsubscribe(dashboard.subscriber, now=self.world.now)
+        dashboard.subscriber = None
 
     def since(self, dashboard: Dashboard) -> str:
         """The cursor of somebody who was cut off, who is owed all that came later: also of a series
-        that was to begin later still, which the cursor doesn't tell."""
+        that was to begin later still, which a cursor tells only with a debt."""
         cursor = dashboard.cursor
         assert cursor is not None
+        debt = None if cursor.debt is None else self.world.hub._debts.get(cursor.debt)
+        starts = {} if debt is None else debt.starts
         for stretch in dashboard.stretches.values():
             given = sum(seq <= cursor.seq for seq, _, _ in self.rows[stretch.ref])
-            stretch.start = min(stretch.start, given)
-        self.start_departed(dashboard, cursor.seq)
+            stretch.start = min(stretch.start, max(given, starts.get(stretch.ref, 0)))
+        self.start_departed(dashboard, cursor.seq, starts)
         return str(cursor)
 
     @rule(which=dashboards, most=st.integers(1, 4))
@@ -333,15 +432,9 @@ class Machine(RuleBasedStateMachine):
     def ask(self, dashboard: Dashboard, most: int) -> int:
         if dashboard.subscriber is not None or dashboard.wish is None:
             return 0
-        dashboard.subscriber = self.world.subscribe(
-            dashboard.wish, since=self.since(dashboard), describe="used", greet=False
-        )
-        dashboard.described.clear()
+        self.begin_poll(dashboard)
         taken = self.take(dashboard, most)
-        dashboard.move(dashboard.subscriber.id)
-        self.world.hub.unsubscribe(dashboard.subscriber, now=self.world.now)
-        dashboard.subscriber = None
-        dashboard.described.clear()
+        self.answer(dashboard)
         return taken
 
     # -- what must hold ----------------------------------------------------------------------------
@@ -369,6 +462,8 @@ class Machine(RuleBasedStateMachine):
             for dashboard in self.dashboards:
                 self.take(dashboard)
         for dashboard in self.dashboards:
+            if dashboard.subscriber is not None and dashboard.polls:
+                self.answer(dashboard)
             for _ in range(200):
                 if not self.ask(dashboard, 16):
                     break

@@ -229,6 +229,44 @@ class TestRefusing:
         assert state(world.hub) == before
 
 
+class TestGivingWay:
+    """Where there are as many series as there may be, those that have ended make room."""
+
+    def full(self) -> World:
+        world = World(limits=Limits(series=2))
+        world.publish({"a": [1.0], "b": [1.0]})
+        world.end("a")
+        return world
+
+    def names(self, world: World) -> set[str]:
+        return {series.identity.text for series in world.hub.catalog}
+
+    def test_to_new_ones(self) -> None:
+        world = self.full()
+        world.publish({"c": [1.0]})
+        assert self.names(world) == {"b", "c"}
+
+    @pytest.mark.parametrize("order", [("a", "c"), ("c", "a")])
+    def test_not_where_they_return_in_the_same_batch(self, order: tuple[str, str]) -> None:
+        world = self.full()
+        before = state(world.hub)
+        with pytest.raises(Rejected, match=r"limits\.series"):
+            world.publish({name: [2.0] for name in order})
+        assert state(world.hub) == before
+        rows = [Rows(identify(name, {}, world.limits), [9], [2.0]) for name in order]
+        good, refused = world.hub.sift(Batch(rows))
+        assert [one.rows.identity.text for one in refused] == ["c"]
+        assert world.hub.apply(world.hub.seq + 1, good, world.now).samples == 1
+        assert self.names(world) == {"a", "b"}
+
+    def test_another_gives_way_then(self) -> None:
+        world = self.full()
+        world.end("b")
+        world.publish({"c": [1.0], "a": [2.0]})
+        assert self.names(world) == {"a", "c"}
+        assert world.hub.counts["samples_conflicting"] == 0
+
+
 class TestWatchers:
     def test_each_is_counted_once(self) -> None:
         world = World()
