@@ -70,6 +70,7 @@ def install(app: QuartTrio, context: Context) -> None:
         note(context, "influx", refusals)
         context.hub.counts["influx_lines_refused"] += refusals.count
         context.hub.counts["influx_strings"] += decoded.strings
+        context.hub.counts["integers_rounded"] += decoded.rounded
         if refusals.count:
             said = f"partial write: {refusals.count} refused: {refusals.message()}"
             return words(Malformed("partial", said))

@@ -62,6 +62,7 @@ def install(app: QuartTrio, context: Context) -> None:
         note(context, "otlp", refusals)
         context.hub.counts["otlp_points_refused"] += refusals.count
         context.hub.counts["otlp_points_without_value"] += decoded.silent
+        context.hub.counts["integers_rounded"] += decoded.rounded
         answer = ExportMetricsServiceResponse()
         if refusals.count:
             answer.partial_success.rejected_data_points = refusals.count

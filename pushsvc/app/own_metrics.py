@@ -55,6 +55,7 @@ _EVENTS: Final = {
     "remote_write_passed_over": "Samples of remote write passed over: NaN or infinite.",
     "influx_lines_refused": "Lines of line protocol that were refused.",
     "influx_strings": "Fields of line protocol passed over: strings.",
+    "integers_rounded": "Integers of OTLP and line protocol beyond 2^53, maybe rounded.",
     "otlp_points_refused": "OpenTelemetry data points refused, with the reason in the answer.",
     "otlp_points_without_value": "OpenTelemetry data points that said there was no value.",
     "statsd_datagrams": "StatsD datagrams read.",

@@ -24,6 +24,9 @@ sample before. state: a string or bool that holds until the next one."""
 
 Value: TypeAlias = float | str | bool | None
 """None is an ending."""
+EXACT = 2**53
+"""Values are IEEE 754 doubles: integers from this on may have been rounded."""
+
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """Sorted by name, values never empty (an empty value means the label is absent)."""
 

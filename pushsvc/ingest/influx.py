@@ -16,7 +16,7 @@ from math import isfinite
 import msgspec
 
 from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Identity, Rows, identify, shorten
+from pushsvc.core.series import EXACT, Batch, Identity, Rows, identify, shorten
 from pushsvc.errors import Malformed, Rejected, TooLarge
 from pushsvc.ingest.refusals import Refusals
 
@@ -60,6 +60,8 @@ class Decoded(msgspec.Struct):
 
     batch: Batch
     samples: int = 0
+    rounded: int = 0
+    """Integers beyond 2^53, which may have been rounded."""
     strings: int = 0
     """Fields that are strings, and so no samples."""
     refusals: Refusals = msgspec.field(default_factory=Refusals)
@@ -191,11 +193,12 @@ class InfluxDecoder:
         if not line or line.startswith(b"#"):
             return
         try:
-            taken, strings = self._parse(line, now_ms, unit)
+            taken, strings, rounded = self._parse(line, now_ms, unit)
         except (Malformed, Rejected) as problem:
             decoded.refusals.add(problem.code, f"line {number}: {problem.detail}")
             return
         decoded.strings += strings
+        decoded.rounded += rounded
         for identity, time, value in taken:
             if time is None:
                 gathered.stamp(identity, now_ms, value)
@@ -205,7 +208,7 @@ class InfluxDecoder:
 
     def _parse(
         self, line: bytes, now_ms: int, unit: tuple[int, int]
-    ) -> tuple[list[tuple[Identity, int | None, float]], int]:
+    ) -> tuple[list[tuple[Identity, int | None, float]], int, int]:
         found = _LINE.fullmatch(line)
         if found is None:
             shown = shorten(line.decode(errors="replace"))
@@ -219,7 +222,7 @@ class InfluxDecoder:
             raise Rejected(
                 "time", "the time is too far from the server's clock: is the precision right?"
             )
-        taken, strings, at = [], 0, 0
+        taken, strings, rounded, at = [], 0, 0, 0
         while at < len(fields):
             pair = _FIELD.match(fields, at)
             if pair is None or (pair.end() < len(fields) and fields[pair.end()] != ord(",")):
@@ -232,9 +235,10 @@ class InfluxDecoder:
                 strings += 1
             else:
                 taken.append((self._identity(key, pair[1]), time, value))
+                rounded += abs(value) >= EXACT and pair[2][-1:] in b"iu"
         if fields.endswith(b","):
             raise Malformed("field", "a comma after the last field")
-        return taken, strings
+        return taken, strings, rounded
 
     def _identity(self, key: bytes, field: bytes) -> Identity:
         fields = self._identities.get(key)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
-from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, Metric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, Metric, NumberDataPoint
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from pushsvc.core.series import Batch, Identity, Kind, Rows, shorten
+from pushsvc.core.series import EXACT, Batch, Identity, Kind, Rows, shorten
 from pushsvc.errors import Rejected, TooLarge
 from pushsvc.ingest.otlp_names import Unit, fits, labels, metric_name, read_unit
 from pushsvc.ingest.otlp_points import Part, Point, parts_of
@@ -46,6 +46,8 @@ class Decoded(msgspec.Struct):
     """Start times that were met, by series in nanoseconds: for `OtlpDecoder.remember`."""
     silent: int
     """Points without a recorded value."""
+    rounded: int = 0
+    """Integers beyond 2^53, which may have been rounded."""
 
 
 class At(NamedTuple):
@@ -219,6 +221,8 @@ class Reading:
             if part.value is not None and not isfinite(part.value):
                 raise Rejected("value", "a value is not finite")
             samples.append((identity, part))
+        if samples[-1][1].value is not None and abs(samples[-1][1].value) >= EXACT:
+            self.decoded.rounded += what not in ("gauge", "sum") or _is_integer(point)
         reset = self._reset(samples[-1], point.start_time_unix_nano, at.time)
         self._index += 1
         for identity, part in samples:
@@ -314,6 +318,10 @@ class Reading:
         rows.values.append(value)
         if rows.starts is not None and start is not None:
             rows.starts.append(start)
+
+
+def _is_integer(point: Point) -> bool:
+    return cast(NumberDataPoint, point).WhichOneof("value") == "as_int"
 
 
 def _cut(text: str, most: int) -> str:

@@ -156,6 +156,13 @@ def test_times_that_were_given_are_told_from_those_that_were_not() -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("value", "rounded"), [("9007199254740991i", 0), ("9007199254740994i", 1), ("1e300", 0)]
+)
+def test_integers_that_may_be_rounded_are_counted(value: str, rounded: int) -> None:
+    assert decode(f"m v={value}").rounded == rounded
+
+
 def test_too_many_samples_are_too_many() -> None:
     with pytest.raises(TooLarge, match=r"limits\.batch_samples"):
         InfluxDecoder(Limits(batch_samples=3)).decode(b"m a=1,b=2,c=3,d=4", NOW)

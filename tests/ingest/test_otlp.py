@@ -510,6 +510,14 @@ def test_any_json_is_a_request_or_a_problem(body: bytes) -> None:
     check(OtlpDecoder(LIMITS).json, body)
 
 
+@pytest.mark.parametrize(
+    ("value", "rounded"), [(2**53 - 1, 0), (2**53 + 1, 1), (-(2**53) - 2, 1), (2**62, 1)]
+)
+def test_integers_that_may_be_rounded_are_counted(value: int, rounded: int) -> None:
+    one = {**point(None), "asInt": str(value)}
+    assert decode(request(gauge("a", one), gauge("b", point(2.0**60)))).rounded == rounded
+
+
 def test_two_scopes_with_one_name_are_two_series() -> None:
     document = request(gauge("a", point(1)))
     [of_resource] = document["resourceMetrics"]
