@@ -18,6 +18,7 @@ import { Server } from './server.ts';
 
 const LONG =
   'How long the requests of all customers in all regions took from the edge to the last byte, by service and by version';
+const MIXED = '{__name__=~"begun|load"}';
 const BOARD = {
   title: 'Kinds',
   window: '1m',
@@ -44,12 +45,13 @@ const BOARD = {
     { id: 'up', title: 'Up', kind: 'timeline', select: 'up', grid: { x: 0, y: 4, w: 6, h: 3 } },
     { id: 'rows', title: 'Rows', kind: 'table', select: 'row', grid: { x: 6, y: 4, w: 6, h: 3 } },
     { id: 'long', title: LONG, kind: 'line', select: 'row', grid: { x: 0, y: 7, w: 3, h: 4 } },
+    { id: 'mixed', title: 'Mixed', kind: 'line', select: MIXED, grid: { x: 8, y: 7, w: 4, h: 4 } },
     {
       id: 'when',
       title: 'Started',
       kind: 'stat',
       select: 'begun',
-      grid: { x: 3, y: 7, w: 4, h: 3 },
+      grid: { x: 3, y: 7, w: 5, h: 3 },
     },
   ],
 };
@@ -134,6 +136,17 @@ test('a dial has the colour of its threshold, shows them all, and fills its plac
   expect(area / (900 * 600)).toBeGreaterThan(0.6);
   await alone.page.screenshot({ path: `${ARTIFACTS}/dial-alone.png` });
   await alone.close();
+});
+
+test('a selection of several units says what is left out, and leads to all of it', async () => {
+  const { page, close } = await kinds();
+  await settled(page);
+  const mixed = panel(page, 'Mixed');
+  await mixed.getByText('1 of 4 matching series are shown').waitFor();
+  await mixed.getByText('Not 3 gauge.').waitFor();
+  const link = mixed.getByRole('link', { name: /a panel for each metric/ });
+  expect(await link.getAttribute('href')).toBe(`./?q=${encodeURIComponent(MIXED)}`);
+  await close();
 });
 
 test('a heatmap says what its shades and its edges are, and a spike is no block', async () => {

@@ -21,7 +21,7 @@ export const look = computed<Look>(() => {
   }
   if (forced.value) {
     const ground = systemDark.value ? DARK : LIGHT;
-    return { ...ground, text: 'CanvasText', grid: 'GrayText' };
+    return { ...ground, text: 'CanvasText', grid: '#808080' };
   }
   return (theme.value === 'system' ? systemDark.value : theme.value === 'dark') ? DARK : LIGHT;
 });

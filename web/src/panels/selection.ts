@@ -17,6 +17,7 @@ export function select(
   }
   const sources = new Set<Panel>();
   let group: Panel | null = null;
+  const omitted = new Map<string, number>();
   for (const panel of panels) {
     for (const { series } of panel.members) {
       if (matches(series.name, series.labels)) {
@@ -25,11 +26,17 @@ export function select(
         if (group.unit === series.unit && group.kind === series.kind) {
           group.add(series);
           sources.add(panel);
+        } else {
+          const other = [series.kind, series.unit].filter(Boolean).join(' in ');
+          omitted.set(other, (omitted.get(other) ?? 0) + 1);
         }
       }
     }
   }
-  group?.arrange();
+  if (group !== null) {
+    group.omitted = omitted;
+    group.arrange();
+  }
   return before !== null && group !== null && alike(before, group) ? before : group;
 }
 
@@ -41,6 +48,7 @@ function alike(a: Panel, b: Panel): boolean {
   return (
     a.key === b.key &&
     a.raw === b.raw &&
+    `${[...a.omitted]}` === `${[...b.omitted]}` &&
     a.members.length === b.members.length &&
     a.members.every(({ series }, index) => series === b.members[index]!.series) &&
     [...b.sources].every((source) => a.sources.has(source))

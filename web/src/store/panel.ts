@@ -21,6 +21,8 @@ export class Panel {
   readonly sources: ReadonlySet<Panel>;
   /** Whether counters are shown as they count, rather than as their change per second. */
   readonly raw: boolean;
+  /** Series that were meant as well and are another panel's, by unit and kind: how many. */
+  omitted: ReadonlyMap<string, number> = new Map();
   /** Ordered by labels. */
   members: readonly Member[] = [];
   /** Labels that all lines have in common. */

@@ -185,6 +185,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
               thresholds={description?.thresholds}
             />
           )}
+          {panel.omitted.size > 0 && <Omitted panel={panel} select={description!.select} />}
           {chart !== null && panel.members.length > mostDrawn(chart) && (
             <p class="remark">
               {mostDrawn(chart)} of {panel.members.length} lines are drawn: those that are highest
@@ -194,6 +195,20 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
         </>
       )}
     </section>
+  );
+}
+
+/** Says what else a selector means, and that one axis has one unit; offers the panels of all. */
+function Omitted({ panel, select }: { panel: Panel; select: string }) {
+  const { omitted, members, kind, unit } = panel;
+  const rest = [...omitted.values()].reduce((sum, count) => sum + count, 0);
+  const others = [...omitted].map(([other, count]) => `${count} ${other}`).join(', ');
+  return (
+    <p class="remark">
+      {members.length} of {members.length + rest} matching series are shown, as one axis has one
+      unit: {[kind, unit].filter(Boolean).join(' in ')}. Not {others}.{' '}
+      <a href={`./?q=${encodeURIComponent(select)}`}>All of them, a panel for each metric</a>
+    </p>
   );
 }
 
