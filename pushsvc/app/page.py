@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import mimetypes
+from contextlib import suppress
 from pathlib import Path
 
 from quart import Response, request
 from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.context import Context
 from pushsvc.app.login import logged_in
 from pushsvc.app.login_page import login_page
 from pushsvc.app.openapi import DOCUMENT
+from pushsvc.app.problems import respond, respond_as_framework
 from pushsvc.errors import Unknown
 
 _ABSENT = (
@@ -66,6 +69,18 @@ def install(app: QuartTrio, context: Context) -> None:
     async def asset(name: str) -> Response:
         return _serve(name)
 
+    @app.errorhandler(MethodNotAllowed)
+    async def other_method(error: MethodNotAllowed) -> Response:
+        # Any path is that of a file which might be read, but only of one that is there can it be
+        # said that it isn't written.
+        name = request.path.removeprefix("/")
+        if error.valid_methods and not methods_at(app, request.path) and name not in assets:
+            with suppress(HTTPException):
+                endpoint, _ = app.url_map.bind("localhost").match(request.path, method="GET")
+                if endpoint == "asset":
+                    return respond(absent())
+        return respond_as_framework(error)
+
     async def page(name: str) -> Response:
         if not await logged_in(context):
             return login_page(context.access.origins, root_seen_from(request.path))
@@ -76,7 +91,9 @@ def install(app: QuartTrio, context: Context) -> None:
     def _serve(name: str) -> Response:
         asset = assets.get(name)
         if asset is None:
-            raise Unknown("path", f"there is nothing at {request.path}")
+            if allowed := methods_at(app, request.path):
+                raise MethodNotAllowed(valid_methods=allowed)
+            raise absent()
         page = asset.media_type.startswith("text/html")
         root = root_seen_from(request.path)
         content = asset.from_below(root) if page else asset.content
@@ -89,6 +106,20 @@ def install(app: QuartTrio, context: Context) -> None:
     def _labelled(response: Response) -> Response:
         response.headers.update(context.access.origins.page_headers())
         return response
+
+
+def absent() -> Unknown:
+    return Unknown("path", f"there is nothing at {request.path}")
+
+
+def methods_at(app: QuartTrio, path: str) -> list[str]:
+    """The methods that a path has of a route of its own, but GET, which all paths have."""
+    routes, found = app.url_map.bind("localhost"), []
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        with suppress(HTTPException):
+            routes.match(path, method=method)
+            found.append(method)
+    return found
 
 
 def _read_assets(folder: Path) -> dict[str, _Asset]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from html import escape
 from typing import Any, TypeAlias
 
 import msgspec
@@ -67,7 +68,58 @@ def _document(document: dict[str, Any], status: int) -> Response:
     return Response(msgspec.json.encode(document), status=status, content_type=MEDIA_TYPE)
 
 
+def respond_as_framework(error: HTTPException) -> Response:
+    """The answer to what the framework refuses: a path or a method that isn't there."""
+    status = error.code or 500
+    response = _document(
+        {
+            "type": "about:blank",
+            "title": error.name,
+            "status": status,
+            "detail": error.description or error.name,
+            "code": error.name.lower().replace(" ", "_"),
+        },
+        status,
+    )
+    for name, value in error.get_headers():
+        if name.lower() == "allow":
+            response.headers[name] = value
+    return response
+
+
+def _page_wanted() -> bool:
+    """Whether a person is to read the answer: a browser that goes to a URL asks for HTML by name.
+
+    A program that takes anything (`*/*`) is given JSON.
+    """
+    named = "text/html" in request.headers.get("Accept", "").lower()
+    return named and request.accept_mimetypes.best_match([MEDIA_TYPE, "text/html"]) == "text/html"
+
+
+async def _as_page(response: Response) -> None:
+    document = msgspec.json.decode(await response.get_data(as_text=False), type=dict[str, Any])
+    title, detail = escape(str(document["title"])), escape(str(document["detail"]))
+    response.set_data(
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>pushsvc: {title}</title><h1>{title}</h1><p>{detail}</p></html>\n"
+    )
+    response.content_type = "text/html; charset=utf-8"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+
+
 def install(app: QuartTrio) -> None:
+    @app.after_request
+    async def word(response: Response) -> Response:
+        if response.status_code == 204:
+            response.headers.pop("Content-Length", None)  # RFC 9110 section 8.6
+        if response.mimetype == MEDIA_TYPE and request.method in ("GET", "HEAD"):
+            response.vary.add("Accept")
+            if _page_wanted():
+                await _as_page(response)
+        return response
+
     @app.errorhandler(Problem)
     async def expected(problem: Problem) -> Response:
         if not has_request_context():
@@ -77,21 +129,7 @@ def install(app: QuartTrio) -> None:
 
     @app.errorhandler(HTTPException)
     async def of_the_framework(error: HTTPException) -> Response:
-        status = error.code or 500
-        response = _document(
-            {
-                "type": "about:blank",
-                "title": error.name,
-                "status": status,
-                "detail": error.description or error.name,
-                "code": error.name.lower().replace(" ", "_"),
-            },
-            status,
-        )
-        for name, value in error.get_headers():
-            if name.lower() == "allow":
-                response.headers[name] = value
-        return response
+        return respond_as_framework(error)
 
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:

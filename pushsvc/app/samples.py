@@ -29,7 +29,14 @@ from pushsvc.ingest.native import JSON, MSGPACK
 from pushsvc.ingest.refusals import Refusals
 from pushsvc.pipeline import Outcome, now_ms
 
-JSON_TYPES = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
+JSON_TYPES = (
+    "application/json",
+    "text/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "",
+)
+"""What JSON comes as: by those who say so, a browser's `fetch` with a string, and `curl -d`."""
 """What is read as JSON. `curl -d` says form data unless told otherwise, and means JSON here."""
 _MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")

@@ -114,9 +114,9 @@ class Access:
         try:
             try:
                 return self.admit_nowait(asking, need)
-            except UnknownKey:
+            except UnknownKey as unknown:
                 assert self.verifier is not None
-                await self.verifier.source.wait_refresh()
+                await self.verifier.source.wait_refresh(unknown.name)
                 return self._settle(lambda: self.admit_nowait(asking, need))
         except Problem as problem:
             self.refused[problem.code] += 1
@@ -184,9 +184,9 @@ class Access:
         """As `verify`, waiting for new keys where a token names one that isn't known."""
         try:
             return self.verify(token)
-        except UnknownKey:
+        except UnknownKey as unknown:
             assert self.verifier is not None
-            await self.verifier.source.wait_refresh()
+            await self.verifier.source.wait_refresh(unknown.name)
             return self._settle(lambda: self.verify(token))
 
     @staticmethod

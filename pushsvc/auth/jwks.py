@@ -1,10 +1,11 @@
 """Keys from a JWK set URL (RFC 7517 section 5), as issuers publish them and change them.
 
 They are fetched at the start, then whenever they have grown old, and when a token names a key that
-isn't among them: that is how rotation is noticed. Strangers can make such tokens, so that happens
-once in `_COOLDOWN` seconds at the most. While the URL doesn't answer, the keys that are known stay
-good for `stale` seconds; then, and before there were any, requests are answered with 503: nobody
-can say that their tokens are wrong.
+isn't among them: that is how rotation is noticed, and all who need it wait for the same fetch.
+Strangers can make such tokens: a name that was looked for in vain isn't looked for again for
+`_COOLDOWN` seconds, and whatever is named, fetches begin `_SPACING` seconds apart. While the URL
+doesn't answer, the keys that are known stay good for `stale` seconds; then, and before there were
+any, requests are answered with 503: nobody can say that their tokens are wrong.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from pushsvc.errors import Overloaded
 _log = structlog.get_logger("pushsvc.auth")
 
 _COOLDOWN: Final = 10.0
+_SPACING: Final = 2.0
+_MOST_VAIN: Final = 1024
 _TIMEOUT: Final = 5.0
 _MOST_BYTES: Final = 256 * 1024
 _LEAST_AGE: Final = 60.0
@@ -48,6 +51,7 @@ class Jwks:
         stale: float,
         changed: Callable[[], None] = lambda: None,
         cooldown: float = _COOLDOWN,
+        spacing: float = _SPACING,
     ) -> None:
         """`refresh` is how many seconds a set is taken for new if it doesn't say itself."""
         self._url = url
@@ -55,6 +59,10 @@ class Jwks:
         self._stale = stale
         self._changed = changed
         self._cooldown = cooldown
+        self._spacing = spacing
+        # Names that weren't among the keys when these were last fetched for them, by their hash,
+        # oldest first, and when that was.
+        self._vain: dict[int, float] = {}
         self._keys: tuple[Key, ...] = ()
         self._fetched_at: float | None = None
         self._asked_at = float("-inf")
@@ -69,15 +77,23 @@ class Jwks:
             )
         return self._keys
 
-    async def wait_refresh(self) -> None:
-        """Have the keys fetched, and wait for it; at once if that was tried just now."""
-        if trio.current_time() - self._asked_at < self._cooldown:
+    async def wait_refresh(self, name: object) -> None:
+        """Have the keys fetched for one of this name, and wait for it, as all do that come
+        meanwhile; at once if that was in vain just now."""
+        known_as = hash(repr(name))
+        if trio.current_time() - self._vain.get(known_as, float("-inf")) < self._cooldown:
             await trio.lowlevel.checkpoint()
             return
-        attempted = self._attempted
+        attempted, fetched_at = self._attempted, self._fetched_at
         self._wanted.set()
-        with trio.move_on_after(2 * _TIMEOUT):
+        with trio.move_on_after(2 * _TIMEOUT + self._spacing):
             await attempted.wait()
+        if self._fetched_at != fetched_at:
+            # If it is among the keys now, nobody will ask for it.
+            self._vain.pop(known_as, None)
+            while len(self._vain) >= _MOST_VAIN:
+                del self._vain[next(iter(self._vain))]
+            self._vain[known_as] = trio.current_time()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the keys fresh until cancelled. `started` after the first attempt, good or not."""
@@ -85,7 +101,6 @@ class Jwks:
         async with httpx.AsyncClient(timeout=_TIMEOUT, verify=ssl.create_default_context()) as http:
             while True:
                 self._asked_at = trio.current_time()
-                self._wanted = trio.Event()
                 try:
                     wait = await self._fetch(http)
                     failures = 0
@@ -93,12 +108,14 @@ class Jwks:
                     failures += 1
                     wait = min(_MOST_BACKOFF, 2.0**failures) * random.uniform(0.5, 1.0)
                     _log.warning("no keys", url=self._url, reason=str(error) or repr(error))
+                self._wanted = trio.Event()  # whoever came during the fetch has waited for it
                 attempted, self._attempted = self._attempted, trio.Event()
                 attempted.set()
                 task_status.started()
                 task_status = trio.TASK_STATUS_IGNORED
                 with trio.move_on_after(wait):
                     await self._wanted.wait()
+                await trio.sleep_until(self._asked_at + self._spacing)
 
     async def _fetch(self, http: httpx.AsyncClient) -> float:
         """Fetch the set; tells after how many seconds it is old."""

@@ -60,6 +60,11 @@ class UnusableKey(Exception):
 class UnknownKey(Exception):
     """A token names a key that isn't known; it may be if the keys are fetched again."""
 
+    def __init__(self, name: object) -> None:
+        super().__init__(name)
+        self.name = name
+        """The `kid` of the token, whatever that is; None if it has none."""
+
 
 class KeySource(Protocol):
     """Where the keys are that tokens are verified with."""
@@ -71,8 +76,8 @@ class KeySource(Protocol):
     def grows(self) -> bool:
         """Whether a key that isn't there may be, after `wait_refresh`."""
 
-    async def wait_refresh(self) -> None:
-        """Look for new keys, unless that was just done."""
+    async def wait_refresh(self, name: object) -> None:
+        """Look for a new key of this name, unless that was just done in vain."""
 
 
 class StaticKeys:
@@ -86,7 +91,7 @@ class StaticKeys:
     def current(self) -> Sequence[Key]:
         return self._keys
 
-    async def wait_refresh(self) -> None:
+    async def wait_refresh(self, name: object) -> None:
         """There are no others."""
 
 
@@ -156,7 +161,7 @@ class Verifier:
         except ExpiredTokenError:
             raise Unauthorized("token_expired", "this token has expired") from None
         except MissingClaimError as error:
-            raise Unauthorized("token", f"the token lacks {error.description}") from None
+            raise Unauthorized("token", f"the token lacks the claim {error.claim}") from None
         except InvalidClaimError as error:
             raise Unauthorized("token", f"the token's {error.claim} isn't right here") from None
         except JoseError:
@@ -197,7 +202,7 @@ class Verifier:
         if len(fitting) == 1:
             return fitting[0]
         if not fitting and self.source.grows:
-            raise UnknownKey
+            raise UnknownKey(kid)
         if not fitting:
             raise Unauthorized("token", f"there is no {algorithm} key for this token")
         raise Unauthorized("token", "the token doesn't name its key (kid), and there are several")

@@ -72,7 +72,9 @@ async def status(served: Served, presented: str) -> int:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once where a token names a key that isn't known."""
-    monkeypatch.setattr("pushsvc.auth.mode.Jwks", functools.partial(Jwks, cooldown=0.0))
+    monkeypatch.setattr(
+        "pushsvc.auth.mode.Jwks", functools.partial(Jwks, cooldown=0.0, spacing=0.0)
+    )
 
 
 @pytest.mark.usefixtures("eager")
@@ -96,9 +98,39 @@ async def test_strangers_do_not_make_it_ask_all_the_time() -> None:
     known = key("known")
     async with issuer(known) as at, serving(auth=auth(at)) as served:
         asked = at.asked
-        for number in range(20):
-            assert await status(served, token(key(f"made up {number}"))) == 401
-        assert at.asked <= asked + 1
+        same = token(key("made up"))
+        for _ in range(20):
+            assert await status(served, same) == 401
+        assert at.asked == asked + 1
+        # However many names there are, they wait for the same fetch.
+        answers: list[int] = []
+
+        async def present(name: str) -> None:
+            answers.append(await status(served, token(key(name))))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(present, f"made up {number}")
+        assert answers == [401] * 20
+        assert at.asked <= asked + 3
+
+
+async def test_a_new_key_is_taken_just_after_a_fetch_and_under_made_up_names() -> None:
+    old, new = key("old"), key("new")
+    async with issuer(old) as at, serving(auth=auth(at)) as served:
+        assert await status(served, token(key("made up"))) == 401
+        at.keys = [old, new]
+        answers: list[int] = []
+
+        async def present(presented: str) -> None:
+            answers.append(await status(served, presented))
+
+        asked = at.asked
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(present, token(new, sub=f"user {number}"))
+        assert answers == [200] * 5
+        assert at.asked == asked + 1
 
 
 @pytest.mark.usefixtures("eager")

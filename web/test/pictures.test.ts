@@ -73,6 +73,25 @@ function panelOf(...members: readonly (readonly [string, [number, number][]])[])
   return panel;
 }
 
+test('text that a spreadsheet would run as a formula is text in CSV; numbers stay numbers', () => {
+  const evil = new Series({
+    ref: 1,
+    name: 'x',
+    labels: { host: '=HYPERLINK("http://a")', b: '@SUM(A1)', c: '+1', d: '-1', e: '\t=1' },
+    kind: 'gauge',
+    unit: '',
+  });
+  evil.put(1000, -5);
+  const panel = new Panel(evil);
+  panel.add(evil);
+  panel.arrange();
+  const [head, row] = csvOf(panel, 500, 1500).split('\r\n');
+  expect(head).toBe('time,metric,b,c,d,e,host,value');
+  expect(row).toBe(
+    `1970-01-01T00:00:01.000Z,x,"'@SUM(A1)","'+1","'-1","'\t=1","'=HYPERLINK(""http://a"")",-5`,
+  );
+});
+
 test('points as CSV: a column for each label, quotes where they are due, the window alone', () => {
   const panel = panelOf(
     [

@@ -35,7 +35,18 @@ export function csvOf(panel: Panel, from: number, to: number): string {
   return `${[head, ...rows].map((row) => row.map(field).join(',')).join('\r\n')}\r\n`;
 }
 
+/**
+ * A cell. Text that a spreadsheet would run as a formula gets an apostrophe before it, as OWASP
+ * advises against CSV injection; numbers stay numbers.
+ */
 function field(value: unknown): string {
-  const text = value === null || value === undefined ? '' : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  if (value === null || value === undefined) {
+    return '';
+  }
+  if (typeof value === 'number') {
+    return String(value);
+  }
+  const text = String(value);
+  const safe = /^[=+\-@\t\r\n＝＋－＠]/.test(text) ? `'${text}` : text;
+  return safe !== text || /[",\r\n\t]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
