@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from typing import Any, TextIO
 
 import structlog
+
+from pushsvc.printable import printable
 
 
 def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the setting's name
@@ -22,8 +26,9 @@ def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the sett
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if console:
+        shared.append(_escape)
         render: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(), exception_formatter=_traceback
         )
     else:
         # Without the frames' locals: they are long, and hold what clients sent.
@@ -53,3 +58,24 @@ def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the sett
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("httpcore").setLevel(logging.WARNING)
     logging.getLogger("trio-websocket").setLevel(logging.WARNING)
+
+
+def _escape(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Have no text of strangers reach a terminal as it is; JSON escapes by itself."""
+    return {
+        name: printable(value if isinstance(value, str) else repr(value))
+        if isinstance(value, str | Exception | list | dict | tuple)
+        and name not in ("exc_info", "positional_args")
+        and not name.startswith("_")
+        else value
+        for name, value in event.items()
+    }
+
+
+def _traceback(out: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """The traceback as Python has it, with the messages in it escaped as well."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    out.write("\n".join(map(printable, plain.getvalue().split("\n"))))

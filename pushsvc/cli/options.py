@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from pushsvc.config import ConfigError, Loaded, load
+from pushsvc.printable import printable
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -165,7 +166,7 @@ def _check_selectors(
 
 def fail(message: str, status: int = 1) -> NoReturn:
     """End the command with one line on standard error."""
-    click.echo(f"pushsvc: {message}", err=True)
+    click.echo("\n".join(map(printable, f"pushsvc: {message}".split("\n"))), err=True)
     raise SystemExit(status)
 
 

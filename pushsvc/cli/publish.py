@@ -13,6 +13,7 @@ import trio
 from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.client import ClientError, open_publisher
+from pushsvc.printable import printable
 
 _CHUNK = 64 * 1024
 
@@ -33,7 +34,7 @@ def command(source: BinaryIO, url: str, token: str | None) -> None:
     except ClientError as error:
         fail(str(error))
     for refused in report["errors"]:
-        click.echo(f"line {refused['line']}: {refused['detail']}", err=True)
+        click.echo(printable(f"line {refused['line']}: {refused['detail']}"), err=True)
     unnamed = report["rejected"] - len(report["errors"])
     if unnamed:
         click.echo(f"and {unnamed} more lines", err=True)

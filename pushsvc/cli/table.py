@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pushsvc.client import Ended, Gap, Gone, Points, Sample, Series, Stream
+from pushsvc.printable import printable
 from pushsvc.units import format_value
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -85,17 +86,19 @@ class _Board:
         rows = sorted(self._rows.items())
         room = max(1, height - 4)
         for (name, labels), row in rows[:room]:
-            text = Text(name)
+            text = Text(printable(name))
             if labels:
                 inside = ", ".join(f"{label}={value}" for label, value in labels)
-                text.append(f" {inside}", style="dim")
+                text.append(printable(f" {inside}"), style="dim")
             age = max(0.0, (now - row.sample.time) / 1000)
             stale = "yellow" if age > 10 else ""
             table.add_row(
                 text,
                 Text("ended", style="dim")
                 if row.ended is not None
-                else Text(format_value(row.sample.value, row.sample.series.unit), style="bold"),
+                else Text(
+                    printable(format_value(row.sample.value, row.sample.series.unit)), style="bold"
+                ),
                 Text(row.spark(), style="cyan"),
                 Text(f"{age:.1f}s" if age < 100 else f"{age / 60:.0f}m", style=stale),
             )
@@ -112,7 +115,8 @@ class _Board:
         text.append("● ", style=colour.get(statistics.phase, "dim"))
         text.append(f"{url}  {statistics.phase}", style="bold")
         if statistics.phase == "waiting" and statistics.retry_in is not None:
-            text.append(f" ({statistics.reason}; next try in {statistics.retry_in:.1f} s)")
+            reason = printable(statistics.reason or "")
+            text.append(f" ({reason}; next try in {statistics.retry_in:.1f} s)")
         text.append(f"  {statistics.samples:,} samples", style="dim")
         if statistics.connects > 1:
             text.append(f"  {statistics.connects - 1} reconnects", style="dim")

@@ -12,6 +12,7 @@ from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.client import ClientError, Ended, Gap, Points, Sample, Stream, connect
 from pushsvc.errors import Problem
+from pushsvc.printable import printable
 
 
 @click.command("tail")
@@ -89,7 +90,13 @@ def command(
 
 
 async def _lines(stream: Stream) -> None:
-    encode = msgspec.json.Encoder().encode
+    plain = msgspec.json.Encoder().encode
+    terminal = sys.stdout.isatty()
+
+    def encode(line: dict[str, object]) -> bytes:
+        # JSON may have any character but C0 as it is; its escapes mean the same.
+        return printable(plain(line).decode()).encode() if terminal else plain(line)
+
     async for event in stream:
         if isinstance(event, Points):
             for sample in event.samples:

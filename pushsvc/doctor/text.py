@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from pushsvc.doctor.findings import Report
+from pushsvc.printable import printable
 
 _MARKS = {"ok": "ok", "problem": "PROBLEM", "note": "note", "unknown": "unknown"}
 _WIDTH = 80
@@ -13,7 +14,7 @@ _WIDTH = 80
 
 def as_text(report: Report) -> str:
     """The report, its problems first."""
-    return "\n".join(_lines(report)) + "\n"
+    return "\n".join(map(printable, _lines(report))) + "\n"
 
 
 def _lines(report: Report) -> Iterator[str]:
