@@ -15,7 +15,12 @@ _Result = TypeVar("_Result")
 
 
 def run_command(function: Callable[[], Awaitable[_Result]]) -> _Result:
-    """`trio.run`, with Ctrl-C as exit status 130 and errors out of their groups."""
+    """`trio.run`, with Ctrl-C as exit status 130 and errors out of their groups.
+
+    A shell without job control starts what is in its background with SIGINT ignored, and Python
+    leaves it so: then nothing but SIGKILL would end a command. It has its handler in any case.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return trio.run(function)
     except BaseException as error:

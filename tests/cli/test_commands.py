@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,13 @@ def test_check_config_prints_what_can_be_read_back(tmp_path: Path) -> None:
     assert run("check-config", "--config", str(file)).returncode == 0
 
 
-def test_tail_and_publish() -> None:
+def ignore_interrupts() -> None:
+    """What a shell script does to what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("before", [None, ignore_interrupts])
+def test_tail_and_publish(before: Callable[[], None] | None) -> None:
     with started("serve", "--port", "0") as (_, url):
         lines = '{"name":"a","labels":{"h":"x"},"value":1}\nnonsense\n{"name":"","value":1}\n'
         done = run("publish", "--url", url, stdin=lines)
@@ -168,6 +174,7 @@ def test_tail_and_publish() -> None:
             stderr=subprocess.PIPE,
             text=True,
             env=ENV,
+            preexec_fn=before,
         ) as tail:
             assert tail.stdout is not None
             first = json.loads(tail.stdout.readline())
