@@ -26,7 +26,7 @@ _SLACK = 64
 """Dead rows are cut off when they are a quarter of the column, but never for fewer than these:
 moving the column for each eviction would make an append cost as much as the ring is long."""
 
-_COMPARED = 64
+_COMPARED = 16
 """Rows of equal time that a sample is compared with, the newest ones: a flood of corrections of one
 time must not make each of them dearer."""
 
@@ -156,10 +156,12 @@ class History:
     def _insert(self, seq: int, time: int, value: Value, given: bool, start: int) -> bool:
         """Append one row that may be late, a repetition, a correction, or an ending."""
         if time <= self._newest_time and given:
-            held = list(self._at(time))
-            if any(self._same(ordinal, value, start) for ordinal in held):
-                return False
-            self._ties = self._ties or bool(held)
+            keyed = False
+            for ordinal in self._at(time):
+                if self._same(ordinal, value, start):
+                    return False
+                keyed = True
+            self._ties = self._ties or keyed
         if start != _UNSAID and self._starts is None:
             self._starts = array("q", repeat(_UNSAID, len(self._times)))
             self._plain = False
@@ -186,30 +188,33 @@ class History:
         return True
 
     def _at(self, time: int) -> Iterator[int]:
-        """Ordinals of the held rows that have this time as a key, the newest of them."""
-        late = self._late.get(time, [])[-_COMPARED:]
-        column = self._times if self._peaks is None else self._peaks
-        stop = bisect_right(column, time, lo=self.first - self._base)
-        if self._peaks is not None:
-            # The first to reach it; whoever came with it before anything was late stands beside.
-            begin = bisect_left(column, time, lo=self.first - self._base)
-            stop = begin
-            while stop < len(column) and self._times[stop] == time and stop - begin < _COMPARED:
-                stop += 1
+        """Ordinals of the held rows that have this time as a key, the newest first as a rule, and
+        not more than a few."""
+        times, low = self._times, self.first - self._base
+        if self._peaks is None:
+            index = bisect_right(times, time, lo=low) - 1
+            step = -1
         else:
-            begin = max(bisect_left(column, time, lo=self.first - self._base), stop - _COMPARED)
-        for ordinal in {*range(self._base + begin, self._base + stop), *late}:
-            if ordinal >= self.first and self.given(ordinal):
+            # The first to reach it; whoever came with it before anything was late stands beside,
+            # all others are noted.
+            for ordinal in reversed(self._late.get(time, ())[-_COMPARED:]):
+                if ordinal >= self.first and self.given(ordinal):
+                    yield ordinal
+            index = bisect_left(self._peaks, time, lo=low)
+            step = 1
+        for _ in range(_COMPARED):
+            if not low <= index < len(times) or times[index] != time:
+                break
+            ordinal = self._base + index
+            if self._seqs[ordinal - self._known] & 1:
                 yield ordinal
+            index += step
 
     def _same(self, ordinal: int, value: Value, start: int) -> bool:
         index = ordinal - self._base
-        if self._starts is not None and self._starts[index] != start:
-            return False
         held = self._values[index]
-        if is_ending(held) or value is None:
-            return is_ending(held) and value is None
-        return held == value and type(held) is type(value)
+        same = is_ending(held) if value is None else (held == value and type(held) is type(value))
+        return same and (self._starts is None or self._starts[index] == start)
 
     # -- rows go -----------------------------------------------------------------------------------
 

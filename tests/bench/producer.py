@@ -68,10 +68,14 @@ class _Answer(msgspec.Struct):
     applied: int
 
 
-def bodies(batch: Batch) -> list[bytes]:
-    """Bodies as an agent on a few hundred hosts writes them."""
+_PAST = 6 * 86_400
+"""Seconds that the first sample is old; each body that is posted is a second newer."""
+
+
+def bodies(batch: Batch, second: int) -> list[bytes]:
+    """Bodies as an agent on a few hundred hosts writes them, of one second (Unix time)."""
     chance = random.Random(batch.samples)
-    now = round(time.time() * 1000)
+    assert batch.samples // batch.series < 1_000
     modes = ("idle", "user", "system", "iowait")
     return [
         msgspec.json.encode(
@@ -85,7 +89,7 @@ def bodies(batch: Batch) -> list[bytes]:
                             "mode": modes[n % 4],
                         },
                         round(chance.uniform(0, 100_000), 2),
-                        now,
+                        second * 1000 + n // batch.series,
                     )
                     for n in range(batch.samples)
                 ]
@@ -109,7 +113,8 @@ class Producer:
 
     def measure(self, batch: Batch) -> Ingested:
         """Post for some time, at least once, after a request that isn't counted."""
-        payloads = bodies(batch)
+        second = round(time.time()) - _PAST
+        payloads = bodies(batch, second)
         head = f"POST /v1/samples HTTP/1.1\r\nHost: {self._job.host}:{self._job.port}\r\n"
         requests = [
             f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -120,8 +125,10 @@ class Producer:
         posted = 0
         server_cpu, began = cpu_seconds(self._job.pid), time.monotonic()
         while (seconds := time.monotonic() - began) < batch.seconds or not posted:
-            self._post(requests[posted % _VARIANTS], batch.samples)
+            # A time that comes again would be a sample that is held already.
             posted += 1
+            request = requests[posted % _VARIANTS]
+            self._post(request.replace(b"%d" % second, b"%d" % (second + posted)), batch.samples)
         server_cpu = cpu_seconds(self._job.pid) - server_cpu
         return Ingested(posted * batch.samples, posted, len(payloads[0]), seconds, server_cpu)
 
@@ -144,7 +151,7 @@ class Producer:
 
 def decode(batch: Batch) -> Ingested:
     """The floor: decode the bodies for some time, and do nothing with them."""
-    payloads = bodies(batch)
+    payloads = bodies(batch, round(time.time()))
     decoder = msgspec.json.Decoder(_Body)
     decoded = 0
     cpu, began = time.process_time(), time.monotonic()
