@@ -104,6 +104,7 @@ class Producer:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._second = round(time.time()) - _PAST
         self._connect()
 
     def _connect(self) -> None:
@@ -113,7 +114,7 @@ class Producer:
 
     def measure(self, batch: Batch) -> Ingested:
         """Post for some time, at least once, after a request that isn't counted."""
-        second = round(time.time()) - _PAST
+        second = self._second
         payloads = bodies(batch, second)
         head = f"POST /v1/samples HTTP/1.1\r\nHost: {self._job.host}:{self._job.port}\r\n"
         requests = [
@@ -130,6 +131,7 @@ class Producer:
             request = requests[posted % _VARIANTS]
             self._post(request.replace(b"%d" % second, b"%d" % (second + posted)), batch.samples)
         server_cpu = cpu_seconds(self._job.pid) - server_cpu
+        self._second += posted + 1
         return Ingested(posted * batch.samples, posted, len(payloads[0]), seconds, server_cpu)
 
     def _post(self, request: bytes, samples: int) -> None:
