@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
@@ -51,11 +52,10 @@ async def _publish(url: str, token: str | None, source: BinaryIO) -> dict[str, A
 
     async def chunks() -> AsyncIterator[bytes]:
         while True:
-            # read1 gives what is there, so that `tail -f log | pushsvc publish` is live.
+            # os.read gives what is there, so that `tail -f log | pushsvc publish` is live, and
+            # holds no lock: Python aborts at its end where a thread still reads sys.stdin.
             chunk = await trio.to_thread.run_sync(
-                source.read1,  # type: ignore[attr-defined]
-                _CHUNK,
-                abandon_on_cancel=True,
+                os.read, source.fileno(), _CHUNK, abandon_on_cancel=True
             )
             if not chunk:
                 return
