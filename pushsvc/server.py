@@ -12,6 +12,7 @@ import contextlib
 import logging
 import re
 import socket
+import ssl
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,7 +35,7 @@ from pushsvc.hypercorn_internals import (
     has_unread_bytes,
     is_handled,
 )
-from pushsvc.tls import Certificate
+from pushsvc.tls import Certificate, refuse_plain, speaks_tls
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -90,8 +91,13 @@ class Connection(TCPServer):
 
     async def run(self) -> None:
         """Serve the connection until it ends or is detached."""
-        with self._tasks:
-            await super().run()
+        try:
+            with self._tasks:
+                await super().run()
+        finally:
+            # Both hold this connection, which would be left to the collector with all it read.
+            self.state.clear()
+            vars(self).pop("protocol", None)
 
     async def _read_data(self) -> None:
         try:
@@ -277,6 +283,10 @@ class Server:
     def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
         """Have a connection served, by the front or by Hypercorn."""
         assert self._handlers is not None
+        if self._certificate is not None and not speaks_tls(sock):
+            refuse_plain(sock)
+            self._door.leave(address)
+            return
         if self._certificate is None and self._front is not None and self._front(first, sock):
             self._door.leave(address)
             return
@@ -287,12 +297,7 @@ class Server:
         """Run one connection. Nothing that goes wrong in it reaches another."""
         try:
             if self._certificate is not None:
-                wrapped = trio.SSLStream(
-                    stream, self._certificate.context, server_side=True, https_compatible=True
-                )
-                await self._pass_on(wrapped, b"")
-                # Hypercorn leaves the socket open after a handshake that failed.
-                await trio.aclose_forcefully(stream)
+                await self._handle_tls(stream, self._certificate.context)
                 return
             short = self._shorten(stream, first)
             if short is not None:
@@ -304,6 +309,22 @@ class Server:
             await self._pass_on(stream, first)
         finally:
             self._door.leave(address)
+
+    async def _handle_tls(self, stream: trio.SocketStream, context: ssl.SSLContext) -> None:
+        wrapped = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+        try:
+            # Before there is anything else of the connection: most that fail do so here.
+            with trio.fail_after(self._config.ssl_handshake_timeout):
+                await wrapped.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            await trio.aclose_forcefully(stream)
+        else:
+            await self._pass_on(wrapped, b"")
+            await trio.aclose_forcefully(stream)
+        finally:
+            # Trio's stream holds methods of its own, and so itself: with OpenSSL's buffers it would
+            # wait for the collector, which sees some small objects and none of that memory.
+            vars(wrapped).clear()
 
     async def _pass_on(
         self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], first: bytes

@@ -46,6 +46,8 @@ from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.service")
 
+_LOOK_AT_CERTIFICATE = 2.0
+"""Seconds between two looks at the certificate's files."""
 _SPARE = 1_000
 """Connections beyond the subscribers: producers, pages being loaded, probes."""
 
@@ -125,6 +127,8 @@ async def run_service(
     async with trio.open_nursery() as ticking:
         if reload is not None:
             ticking.start_soon(renew, certificate, reload)
+        if certificate is not None:
+            ticking.start_soon(watch_certificate, certificate)
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
         await start_lock(ticking, lock, leases)
@@ -197,12 +201,28 @@ async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChann
         if certificate is None:
             _log.info("nothing to reload: there is no certificate")
             continue
-        try:
-            certificate.reload()
-        except CertificateError as error:
-            _log.error("the former certificate stays", error=str(error))
-        else:
-            _log.info("certificate reloaded")
+        _reload(certificate)
+
+
+async def watch_certificate(certificate: Certificate) -> None:
+    """Read the certificate again when its files were replaced, until cancelled.
+
+    The two are rarely replaced at once: what doesn't fit together yet is tried again when the other
+    has changed as well.
+    """
+    while True:
+        await trio.sleep(_LOOK_AT_CERTIFICATE)
+        if certificate.changed():
+            _reload(certificate)
+
+
+def _reload(certificate: Certificate) -> None:
+    try:
+        certificate.reload()
+    except CertificateError as error:
+        _log.error("the former certificate stays", error=str(error))
+    else:
+        _log.info("certificate reloaded")
 
 
 def open_library(where: Dashboards) -> Library:

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 from pathlib import Path
 
 ALPN = ["h2", "http/1.1"]
+_HANDSHAKE = b"\x16"
+"""The content type of a handshake, with which TLS begins (RFC 8446 section 5.1)."""
+_PLAIN_READ = 64 * 1024
+_PLAIN = b"This port speaks TLS: the URL begins with https://.\n"
+_PLAIN_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s"
+) % (len(_PLAIN), _PLAIN)
+
+
+def speaks_tls(sock: socket.socket) -> bool:
+    """Whether what lies unread in a non-blocking socket may be TLS."""
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == _HANDSHAKE
+    except OSError:
+        return False
+
+
+def refuse_plain(sock: socket.socket) -> None:
+    """Close a connection that doesn't speak TLS; if it may be HTTP, say so. Doesn't block."""
+    with contextlib.closing(sock), contextlib.suppress(OSError):
+        # Read first: bytes that are unread at the close have the answer thrown away.
+        if sock.recv(_PLAIN_READ)[:1].isalpha():
+            sock.send(_PLAIN_ANSWER)
 
 
 class CertificateError(Exception):
@@ -19,6 +45,7 @@ class Certificate:
         """Raises CertificateError."""
         self._certfile = certfile
         self._keyfile = keyfile
+        self._seen = self._stamp()
         self.context = self._load()
         """What new connections are to be wrapped with."""
 
@@ -27,7 +54,24 @@ class Certificate:
 
         Raises CertificateError; then the former certificate stays in use.
         """
+        self._seen = self._stamp()
         self.context = self._load()
+
+    def changed(self) -> bool:
+        """Whether the files are others than those that were read last. Blocks for two `stat`s."""
+        return self._stamp() != self._seen
+
+    def _stamp(self) -> list[tuple[int, int, int] | None]:
+        # Through symbolic links, which is what Kubernetes and certbot swap.
+        stamps: list[tuple[int, int, int] | None] = []
+        for file in (self._certfile, self._keyfile):
+            try:
+                found = file.stat()
+            except OSError:
+                stamps.append(None)
+            else:
+                stamps.append((found.st_ino, found.st_mtime_ns, found.st_size))
+        return stamps
 
     def _load(self) -> ssl.SSLContext:
         for file in (self._certfile, self._keyfile):

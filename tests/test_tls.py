@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -238,6 +239,95 @@ async def test_who_says_nothing_or_no_tls_costs_no_one_anything(authority: Autho
             sock.close()
 
 
+async def test_plain_http_is_told_that_this_is_tls(authority: Authority) -> None:
+    async with secured(authority) as (url, _):
+        stream = await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2]))
+        async with stream:
+            await stream.send_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            with trio.fail_after(2):
+                answer = b"".join([bytes(data) async for data in stream])
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"https://" in answer
+
+
+async def fail_handshake(port: int, how: str) -> None:
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    with contextlib.suppress(trio.BrokenResourceError):
+        if how == "half":
+            await stream.send_all(b"\x16\x03\x01\x02\x00\x01\x00")
+        elif how == "not TLS 1.2":
+            await stream.send_all(b"\x16\x03\x01\x00\x05hello")
+        elif how == "plain":
+            await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await trio.sleep(0.01)
+    await trio.aclose_forcefully(stream)
+
+
+def left_by_connections() -> list[str]:
+    """Which objects of connections the collector would have to find, or are held."""
+    kinds = {"Connection", "SSLStream", "SSLObject", "SocketStream", "TCPServer"}
+    return sorted(type(one).__name__ for one in gc.get_objects() if type(one).__name__ in kinds)
+
+
+async def test_failed_handshakes_leave_nothing_to_the_collector(authority: Authority) -> None:
+    async with secured(authority) as (url, client):
+        port = int(url.rpartition(":")[2])
+        assert (await client.get("/livez")).status_code == 200
+        gc.collect()
+        before = left_by_connections()
+        gc.disable()
+        try:
+            async with trio.open_nursery() as nursery:
+                for how in ("half", "not TLS 1.2", "plain", "nothing") * 25:
+                    nursery.start_soon(fail_handshake, port, how)
+            with trio.fail_after(5):
+                while left_by_connections() != before:
+                    await trio.sleep(0.05)
+        finally:
+            gc.enable()
+
+
+async def test_a_finished_connection_leaves_nothing_to_the_collector(authority: Authority) -> None:
+    async with secured(authority) as (url, client):
+        assert (await client.get("/livez")).status_code == 200
+        gc.collect()
+        before = left_by_connections()
+        gc.disable()
+        try:
+            for _ in range(10):
+                port = int(url.rpartition(":")[2])
+                await trio.to_thread.run_sync(ask, authority, port)
+            with trio.fail_after(5):
+                while left_by_connections() != before:
+                    await trio.sleep(0.05)
+        finally:
+            gc.enable()
+
+
+def ask(authority: Authority, port: int) -> None:
+    trust = ssl.create_default_context()  # httpx has the other one offer HTTP/2
+    authority.ca.configure_trust(trust)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as sock,
+        trust.wrap_socket(sock, server_hostname="127.0.0.1") as wrapped,
+    ):
+        wrapped.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert wrapped.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+async def test_replaced_files_are_noticed(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pushsvc.service._LOOK_AT_CERTIFICATE", 0.05)
+    async with secured(authority) as (url, _):
+        port = int(url.rpartition(":")[2])
+        former = await trio.to_thread.run_sync(authority.serial, port)
+        authority.issue()
+        with trio.fail_after(5):
+            while await trio.to_thread.run_sync(authority.serial, port) == former:
+                await trio.sleep(0.05)
+
+
 def test_files_that_are_no_good_are_named(authority: Authority, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -297,7 +387,6 @@ def test_sighup_reads_the_certificate_again(authority: Authority) -> None:
                 assert time.monotonic() < deadline
 
         authority.issue()
-        assert authority.serial(port) == first
         child.send_signal(signal.SIGHUP)
         wait_for("certificate reloaded")
         second = authority.serial(port)

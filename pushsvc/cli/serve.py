@@ -29,7 +29,8 @@ def command(**flags: Any) -> None:
 
     Prints its URL on one line when it is ready; logs go to standard error. Ctrl-C or SIGTERM ends
     it: subscribers are told to come back, requests are finished, and the exit status is 0. A
-    second signal ends it at once. SIGHUP has it read its certificate again.
+    second signal ends it at once. A certificate that was replaced is
+    read again by itself, or on SIGHUP.
     """
     settings = load_settings(**flags).settings
     configure_logging(settings.log.level, settings.log.format)
