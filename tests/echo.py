@@ -43,7 +43,7 @@ class _Echo:
         self.carrier: Any = None
         self.blocked = 0
         self.is_current = False
-        self.view = SimpleNamespace(wish=SimpleNamespace(heartbeat=30.0))
+        self.view = SimpleNamespace(wish=SimpleNamespace(heartbeat=30.0), merge="all")
         self._frames: deque[Frame] = deque()
 
     def pull(self) -> Frame | None:

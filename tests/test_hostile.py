@@ -115,15 +115,16 @@ def batch(samples: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "media_type"),
+    ("path", "body", "media_type", "status"),
     [
-        ("/v1/samples", json.dumps(batch(100)), "application/json"),
-        ("/v1/samples", json.dumps({"name": "a", "value": 1}) + "\n", "application/x-ndjson"),
-        ("/v1/metrics", "{}", "application/json"),
+        ("/v1/samples", json.dumps(batch(100)), "application/json", 429),
+        ("/v1/samples", json.dumps({"name": "a", "value": 1}) + "\n", "application/x-ndjson", 429),
+        # What a producer there takes for "later".
+        ("/v1/metrics", "{}", "application/json", 503),
     ],
     ids=["batch", "lines", "otlp"],
 )
-async def test_a_producer_that_floods(path: str, body: str, media_type: str) -> None:
+async def test_a_producer_that_floods(path: str, body: str, media_type: str, status: int) -> None:
     async with serving(limits=Limits(samples_per_second=10.0)) as served:
         async with served.documents("text/event-stream", select="calm") as documents:
             flooded = await served.http.post("/v1/samples", json=batch(2_000))
@@ -131,7 +132,8 @@ async def test_a_producer_that_floods(path: str, body: str, media_type: str) -> 
             refused = await served.http.post(
                 path, content=body, headers={"Content-Type": media_type}
             )
-            assert (refused.status_code, refused.json()["limit"]) == (429, "samples_per_second")
+            assert refused.status_code == status
+            assert "limits.samples_per_second" in refused.text
             assert 90 <= int(refused.headers["Retry-After"]) <= 300
             # A producer elsewhere, and who watches it, notice nothing.
             async with neighbour(served) as client:

@@ -96,7 +96,7 @@ async def test_what_is_answered_is_what_is_described() -> None:
         check("/v1/subscribers", "get", 200, "application/json", listed.json())
         poll = await http.get("/v1/stream", headers={"Accept": "application/json"})
         check("/v1/stream", "get", 200, "application/json", poll.json())
-        nothing = await http.get("/v1/stream", headers={"Accept": "text/html"})
+        nothing = await http.get("/v1/stream", headers={"Accept": "image/png"})
         check("/v1/stream", "get", 406, "application/problem+json", nothing.json())
         document = validator({"$ref": "#/components/schemas/Document"})
         async with served.documents("text/event-stream") as documents:

@@ -44,7 +44,7 @@ async def test_what_is_refused_is_told_to_its_producer_alone(autojump_clock: Moc
     async with running() as service:
         await service.pipeline.submit(batch("a"))
         with pytest.raises(Rejected, match="a is a gauge"):
-            await service.pipeline.submit(batch("b", "a", value="on"))
+            await service.pipeline.submit(batch("a", "b", value="on"))
         assert service.hub.catalog.get("b") is None
         assert service.hub.seq == 1
         assert (await service.pipeline.submit(batch("b"))).cursor.seq == 2

@@ -345,10 +345,13 @@ async def test_a_catastrophic_regex_is_harmless() -> None:
 
 async def test_an_unknown_transport_gets_the_list() -> None:
     async with serving() as served:
-        for accept in ("text/html", "text/event-stream;q=0, image/png"):
+        for accept in ("application/pdf", "text/event-stream;q=0, image/png"):
             answer = await served.http.get("/v1/stream", headers={"Accept": accept})
             assert answer.status_code == 406
             assert "text/event-stream" in answer.json()["offered"]
+        page = await served.http.get("/v1/stream", headers={"Accept": "text/html"})
+        assert page.status_code == 406
+        assert "text/event-stream" in page.text
         assert await served.rejection(["graphql-ws"]) == 406
 
 
