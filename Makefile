@@ -10,11 +10,16 @@ PORT ?=
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PACKAGING := pyproject.toml hatch_build.py
 
-.PHONY: demo test unit browser lint format bench fuzz clean help
+# Half of what the tests take is waiting: three at a time keep two cores busy.
+JOBS ?= 3
+
+.PHONY: demo test test-long unit browser lint format bench fuzz clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
 	@echo 'make test    run all tests, browser included'
+	@echo 'make unit    those in Python alone (JOBS=1 for one at a time)'
+	@echo 'make test-long   those that take long: a Kubernetes API server is compiled and asked'
 	@echo 'make lint    ruff, mypy and biome'
 	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
 	@echo 'make fuzz    change what strangers send at random, for some minutes (ARGS="--seconds 60 influx")'
@@ -26,8 +31,14 @@ demo: $(VENV)/.package
 
 test: lint unit browser
 
+# What takes long by its nature: a Kubernetes API server is compiled (ten minutes, once), and asked.
+test-long: $(VENV)/.test
+	@if command -v go >/dev/null; then $(BIN)/python -m tests.k8s.apiserver; \
+		else echo 'no Go here: the tests against a real Kubernetes API server are skipped'; fi
+	$(BIN)/python -m pytest tests/k8s/test_apiserver.py
+
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 20 --durations-min 5
 
 browser: $(VENV)/.test web/node_modules/.done
 	$(BIN)/python web/npm.py run test
