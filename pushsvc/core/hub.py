@@ -23,7 +23,7 @@ from pushsvc.core.replay import Describe, Replay
 from pushsvc.core.schedule import Schedule
 from pushsvc.core.selector import Selector
 from pushsvc.core.series import Batch, Rows, Silence, shorten
-from pushsvc.core.subscriber import Carrier, Subscriber
+from pushsvc.core.subscriber import Carrier, PollingSubscriber, Subscriber
 from pushsvc.core.view import DEPARTURES, View, Wish
 from pushsvc.core.wire import Frame
 from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
@@ -358,13 +358,13 @@ class Hub:
             lambda: self._replay(view, start, describe, time_ms),
         )
         session = self._make_session()
-        subscriber = Subscriber(
+        kind = PollingSubscriber if describe == "used" else Subscriber
+        subscriber = kind(
             session,
             carrier,
             view,
             opening,
             replay_points=self._pacing.replay_points,
-            describe=describe,
             hello=self._hello(session, wish) if greet else None,
             transport=transport,
             address=address,

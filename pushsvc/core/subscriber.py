@@ -8,7 +8,7 @@ stalls therefore holds nothing, and catches up by the same call as everyone else
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 
@@ -64,7 +64,6 @@ class Subscriber:
         "blocked",
         "carrier",
         "cursor",
-        "describe",
         "frames",
         "given",
         "late",
@@ -78,6 +77,9 @@ class Subscriber:
         "view",
     )
 
+    describe: ClassVar[Describe] = "changed"
+    """Of which series it has to be told what they are, once the stream has begun."""
+
     def __init__(
         self,
         session: str,
@@ -86,7 +88,6 @@ class Subscriber:
         opening: Opening,
         *,
         replay_points: int,
-        describe: Describe,
         hello: Frame | None,
         transport: str,
         address: str,
@@ -106,9 +107,6 @@ class Subscriber:
         """Seq of the newest batch that the client has been given."""
         self.given: Cursor | None = None
         """The cursor that it was given last of its own; shared frames have that of their seq."""
-        self.describe: Describe = describe
-        """Of which series it has to be told what they are. Who needs it said of all that are used
-        is given no shared frames, which say it of what is new."""
         self.frames = 0
         """Frames pulled so far."""
         self.late = 0
@@ -129,7 +127,7 @@ class Subscriber:
         self._pending = list(reversed(opening.frames))
         if hello is not None:
             self._pending.append(hello)
-        if opening.replay is None and describe == "used":
+        if opening.replay is None and self.describe == "used":
             self._replay = self._catch_up()
 
     @property
@@ -194,9 +192,8 @@ class Subscriber:
     def _catch_up(self, *, coarse: bool = False) -> Replay:
         """What its view has had since what was given and is pending. `coarse`, it is merged to one
         point of each series: who takes less than there is gets the newest of it soon."""
-        describe: Describe = "used" if self.describe == "used" else "changed"
         since = max(self.cursor, self._reached)
-        return Replay(self.view, since=since, describe=describe, coarse=coarse)
+        return Replay(self.view, since=since, describe=self.describe, coarse=coarse)
 
     def position(self) -> tuple[int, Debt | None, int, Mapping[int, int]]:
         """Where it will be with all that is pending: the seq, the debt and up to which batch that
@@ -256,3 +253,12 @@ class Subscriber:
             self._number = view.next_number
             if view.newest is not None and view.newest.quiet:
                 self._pending = [view.newest.moved(self.id)]
+
+
+class PollingSubscriber(Subscriber):
+    """One who keeps nothing of the answer before: each says what the series are that it tells of.
+    So there are no shared frames for it, which say it only of what is new."""
+
+    __slots__ = ()
+
+    describe: ClassVar[Describe] = "used"

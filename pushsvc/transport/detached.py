@@ -69,7 +69,8 @@ class DetachedCarrier:
         self._hub = hub
         self._wire: Wire = wire
         self._tail: memoryview | None = None
-        self._window = peer_window(sock)
+        # In KiB: such small integers cost no memory of their own, and there are thousands.
+        self._window = min(peer_window(sock) >> 10, 256)
         self._backlog: Backlog | None = None  # of who was found to be slow
         self._blocked_since: float | None = None
         self._ending: Ending | None = None
@@ -214,7 +215,7 @@ class DetachedCarrier:
         """Keep what wasn't taken until it can be."""
         self.subscriber.blocked += 1
         if self._backlog is None and self.subscriber.view.merge != "all":
-            self._backlog = Backlog(self._window, trio.current_time())
+            self._backlog = Backlog(self._window << 10, trio.current_time())
         self._tail = memoryview(data)[sent:]
         self._wait_writable()
 
