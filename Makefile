@@ -10,8 +10,8 @@ PORT ?=
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PACKAGING := pyproject.toml hatch_build.py
 
-# Half of what the tests take is waiting: three at a time keep two cores busy.
-JOBS ?= 3
+# Half of what the tests take is waiting, so that two at a time leave room on two cores.
+JOBS ?= 2
 
 .PHONY: demo test test-long unit browser lint format bench fuzz clean help
 

@@ -114,6 +114,15 @@ async def test_measurements_are_judged() -> None:
 
 async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
     async with serving() as served:
-        statuses = [(await served.http.get("/v1/doctor/echo")).status_code for _ in range(150)]
+        statuses: list[int] = []
+        # Faster than it lets through, however slow the machine: several ask at a time.
+
+        async def ask() -> None:
+            while len(statuses) < 2_000 and 503 not in statuses:
+                statuses.append((await served.http.get("/v1/doctor/echo")).status_code)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(ask)
     assert statuses[0] == 200
-    assert statuses[-1] == 503
+    assert 503 in statuses
