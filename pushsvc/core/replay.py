@@ -74,7 +74,8 @@ class Replay:
         self.describe: Describe = describe
         self._view = view
         self._only = only
-        self._time = time
+        self.time = time
+        """When it was that its samples came in, if that is now."""
         self._span_ms = 1 << 62 if coarse else view.span_ms
         self._fresh = True
         self._known = since  # descriptions of up to this batch are known
@@ -141,7 +142,7 @@ class Replay:
             at = self._at(low if telling else stop)
             yield wire.gone(at, self.cursor, [series.ref for series in leaving])
         if telling:
-            yield wire.points(self._at(stop), self.cursor, described, merged, self._time, ended)
+            yield wire.points(self._at(stop), self.cursor, described, merged, self.time, ended)
         self._told = max(self._told, through)
         if self.debt is None:
             self.cursor = max(stop, self.cursor)

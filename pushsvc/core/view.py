@@ -142,6 +142,8 @@ class View:
         self._departed = deque(departed, maxlen=DEPARTURES)
         self.forgotten = forgotten
         """The seq of the newest departure that is no longer known."""
+        self._ticked_from = seq  # the batch up to which all was given before the last tick
+        self._ticked_ms: int | None = None  # and when that was
         # What those get who come with the same cursor, until the next tick.
         self._slices: dict[Hashable, tuple[Frame, ...]] = {}
 
@@ -193,6 +195,8 @@ class View:
         """The next slice of a replay. What is the same for all who come with its cursor is made
         once: a crowd that was ahead of the last tick, or that polls, wants the same."""
         key = (replay.cursor, replay.describe)
+        # Who had all before the last tick is told when that was.
+        replay.time = self._ticked_ms if replay.cursor >= self._ticked_from else None
         shared = replay.shared
         frames = self._slices.get(key) if shared else None
         if frames is not None:
@@ -249,6 +253,7 @@ class View:
         `time_ms` is what they say of when they were made.
         """
         before = self.next_number
+        self._ticked_from, self._ticked_ms = self.seq, time_ms
         self._openings.clear()
         self._slices.clear()
         self.next_tick = now + self.interval

@@ -130,7 +130,7 @@ test('a link keeps the window and the choice; kiosk and one panel have nothing a
   await page.getByRole('radio', { name: '15m', exact: true }).check({ force: true });
   await expect
     .poll(() => link.getAttribute('href'))
-    .toBe('/d/workloads?window=15m&var-namespace=shop');
+    .toBe('d/workloads?window=15m&var-namespace=shop');
   await page.getByRole('link', { name: 'Kiosk' }).click();
   await page.getByRole('heading', { name: 'Workloads' }).waitFor();
   expect(await page.getByRole('banner').count()).toBe(0);

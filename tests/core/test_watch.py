@@ -331,3 +331,17 @@ class TestDescriptions:
         world.tick(5.0)
         client.pull(subscriber)  # a KeyError for a ref without a description
         assert client.values["x"] == floats(10)
+
+    def test_what_is_live_says_when_it_was_made(self) -> None:
+        world = World()
+        cursor = str(world.publish({"a": [0.0]}).cursor)
+        poll = world.subscribe(since=cursor, describe="used", greet=False)
+        assert poll.pull() is None
+        world.publish({"a": [1.0]})
+        world.tick(1.0)
+        client = Client()
+        client.pull(poll)
+        assert client.documents[0]["time"] == world.time_ms
+        late = Client()
+        late.pull(world.subscribe(since=cursor, describe="used", greet=False))
+        assert "time" not in late.documents[0]
