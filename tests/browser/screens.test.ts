@@ -77,7 +77,8 @@ test.each([1, 1.5, 2, 3])(
 test('letters keep their size when the ratio or the root font changes', async () => {
   const browser = await launch();
   const { page, close } = await open(browser, server.url, {
-    viewport: { width: 1000, height: 700 },
+    // High enough for all panels in letters twice as large: what is out of sight isn't painted.
+    viewport: { width: 1000, height: 2200 },
   });
   await expectFreshness(page, 'Live');
   await panel(page, 'wide').locator('canvas').waitFor();
@@ -87,7 +88,7 @@ test('letters keep their size when the ratio or the root font changes', async ()
   for (const ratio of [2, 1.25, 3, 1]) {
     await session.send('Emulation.setDeviceMetricsOverride', {
       width: 1000,
-      height: 700,
+      height: 2200,
       deviceScaleFactor: ratio,
       mobile: false,
     });
