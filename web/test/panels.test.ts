@@ -3,8 +3,9 @@ import { Clock } from '../src/clock.ts';
 import { reached } from '../src/panels/model.ts';
 import { matching } from '../src/panels/search.ts';
 import { select } from '../src/panels/selection.ts';
+import { isolate, isShown, lines, nameOf, showAll, toggle } from '../src/panels/shown.ts';
 import { summaryOf } from '../src/panels/summary.ts';
-import { Panel } from '../src/store/panel.ts';
+import { type Member, Panel } from '../src/store/panel.ts';
 import { Series } from '../src/store/series.ts';
 import { Store } from '../src/store/store.ts';
 
@@ -133,4 +134,33 @@ test('a search that finds nothing finds what is like it', () => {
   expect(found('cpu')).toEqual(['node_cpu_seconds_total']);
   expect(found('xyz')).toEqual([]);
   expect(found('disk')).toEqual([]);
+});
+
+test('a line is hidden, alone, or both, and what is hidden last shows all again', () => {
+  const { members } = panelOf(series('load', 'a'), series('load', 'b"\n'), series('load', 'c'));
+  const [a, b, c] = members as [Member, Member, Member];
+  const shown = () => members.filter((one) => isShown('p', one));
+  expect(shown()).toEqual([a, b, c]);
+  toggle('p', b);
+  expect(shown()).toEqual([a, c]);
+  expect([...lines.value.get('p')!.names]).toEqual(['load{host="b\\"\\n"}']);
+  isolate('p', c);
+  expect(shown()).toEqual([c]);
+  toggle('p', a);
+  expect(shown()).toEqual([a, c]);
+  // Another panel has lines of its own.
+  expect(isShown('q', b)).toBe(true);
+  isolate('p', a);
+  isolate('p', a);
+  expect(shown()).toEqual([a, b, c]);
+  isolate('p', a);
+  toggle('p', a);
+  expect(shown()).toEqual([a, b, c]);
+  for (const one of members) {
+    toggle('p', one);
+  }
+  expect(shown()).toEqual([]);
+  showAll('p');
+  expect(lines.value.size).toBe(0);
+  expect(nameOf({ name: 'up', labels: {} })).toBe('up');
 });

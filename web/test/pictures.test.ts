@@ -85,7 +85,7 @@ test('text that a spreadsheet would run as a formula is text in CSV; numbers sta
   const panel = new Panel(evil);
   panel.add(evil);
   panel.arrange();
-  const [head, row] = csvOf(panel, 500, 1500).split('\r\n');
+  const [head, row] = csvOf(panel, panel.members, 500, 1500).split('\r\n');
   expect(head).toBe('time,metric,b,c,d,e,host,value');
   expect(row).toBe(
     `1970-01-01T00:00:01.000Z,x,"'@SUM(A1)","'+1","'-1","'\t=1","'=HYPERLINK(""http://a"")",-5`,
@@ -103,14 +103,14 @@ test('points as CSV: a column for each label, quotes where they are due, the win
     ],
     ['c', [[1000, 3]]],
   );
-  expect(csvOf(panel, 500, 1500).split('\r\n')).toEqual([
+  expect(csvOf(panel, panel.members, 500, 1500).split('\r\n')).toEqual([
     'time,metric,room,value',
     '1970-01-01T00:00:01.000Z,"room ""temperature""","a,b",2',
     '1970-01-01T00:00:01.000Z,"room ""temperature""",c,3',
     '',
   ]);
   panel.members[0]!.series.put(1400, 5, 4, 6);
-  expect(csvOf(panel, 1100, 1500).split('\r\n').slice(0, 2)).toEqual([
+  expect(csvOf(panel, panel.members, 1100, 1500).split('\r\n').slice(0, 2)).toEqual([
     'time,metric,room,value,min,max',
     '1970-01-01T00:00:01.400Z,"room ""temperature""","a,b",5,4,6',
   ]);

@@ -1,17 +1,15 @@
-import type { Panel } from '../store/panel.ts';
+import type { Member, Panel } from '../store/panel.ts';
 import { lineOf } from '../store/rate.ts';
 
 /**
- * The points of a panel between two times, as RFC 4180 has it: a row for each, with a column for
+ * The points of some lines of a panel between two times, as RFC 4180 has it: a row for each, with a column for
  * each label. Where points stand for more than one sample there are their lowest and highest, too.
  */
-export function csvOf(panel: Panel, from: number, to: number): string {
-  const labels = [
-    ...new Set(panel.members.flatMap(({ series }) => Object.keys(series.labels))),
-  ].sort();
+export function csvOf(panel: Panel, members: readonly Member[], from: number, to: number): string {
+  const labels = [...new Set(members.flatMap(({ series }) => Object.keys(series.labels)))].sort();
   const rows: (readonly unknown[])[] = [];
   let merged = false;
-  for (const { series } of panel.members) {
+  for (const { series } of members) {
     const named = labels.map((label) => series.labels[label] ?? '');
     if (series.kind === 'state') {
       for (const { time, value } of series.changes) {

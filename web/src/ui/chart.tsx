@@ -9,7 +9,8 @@ import type { Dashboard } from '../dashboard.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
 import type { Threshold } from '../panels/model.ts';
-import type { Panel } from '../store/panel.ts';
+import { isShown, lines } from '../panels/shown.ts';
+import type { Member, Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
 import { later } from './later.tsx';
@@ -46,6 +47,8 @@ export function mostDrawn(kind: ChartKind): number {
 }
 
 interface ChartProps {
+  /** Of the panel, as which lines are shown is kept by. */
+  readonly id: string;
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
@@ -88,6 +91,7 @@ export function Chart(props: ChartProps) {
   useSignalEffect(() => {
     // Whatever changes the picture besides new points.
     focus.value;
+    lines.value;
     look.value;
     pinned.value;
     dashboard.windowMs.value;
@@ -332,14 +336,16 @@ class ChartView {
   }
 
   private lines(now: number): Drawn[] {
-    const { kind } = this.props;
+    const { id, kind } = this.props;
     const { raw } = this.panel;
     const focus = this.props.focus.peek();
     const piled = kind === 'stacked' || kind === 'heatmap';
     const most = mostDrawn(kind);
-    const ranked = rank(this.panel, now).slice(0, most);
+    const shown = (member: Member): boolean => isShown(id, member);
+    const ranked = rank(this.panel, now).filter(shown).slice(0, most);
     // Layers and rows keep their order, whoever is highest now.
-    const chosen = piled && this.panel.members.length <= most ? this.panel.members : ranked;
+    const { members } = this.panel;
+    const chosen = piled && members.length <= most ? members.filter(shown) : ranked;
     const drawn = chosen.map(({ series, title, colour }) => ({
       series,
       title: title || series.name,

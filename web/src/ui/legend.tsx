@@ -6,6 +6,7 @@ import type { Format } from '../format/units.ts';
 import { detailed, tellDetails } from '../panels/arrangement.ts';
 import { Mark } from '../panels/mark.tsx';
 import { reached, type Threshold } from '../panels/model.ts';
+import { isolate, isShown, lines, showAll, toggle } from '../panels/shown.ts';
 import { summaryOf } from '../panels/summary.ts';
 import type { Member, Panel } from '../store/panel.ts';
 import { FEW, holdOrder, rank } from '../store/ranking.ts';
@@ -13,6 +14,8 @@ import { latestOf, valueAt } from '../store/rate.ts';
 import { look } from '../theme.ts';
 
 interface LegendProps {
+  /** Of the panel, as which lines are shown is kept by. */
+  readonly id: string;
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
@@ -23,15 +26,19 @@ interface LegendProps {
   readonly thresholds?: readonly Threshold[] | undefined;
 }
 
-/** The lines by name, with their values now or where the pointer is, and what they did if asked. */
-export function Legend({ panel, dashboard, format, focus, inSight, thresholds }: LegendProps) {
+/**
+ * The lines by name, with their values now or where the pointer is, and what they did if asked. One
+ * that is pressed is hidden, or shown again; with Ctrl, Shift or the command key it is shown alone.
+ */
+export function Legend({ id, panel, dashboard, format, focus, inSight, thresholds }: LegendProps) {
   const [all, setAll] = useState(false);
   // What nobody sees isn't rendered again and again.
   const seen = inSight.value;
   const now = seen ? dashboard.now.value : dashboard.now.peek();
   const ranked = rank(panel, now);
   const shown = all ? ranked : ranked.slice(0, FEW);
-  const hidden = ranked.length - FEW;
+  const more = ranked.length - FEW;
+  const left = lines.value.has(id) ? ranked.filter((member) => isShown(id, member)).length : null;
   return (
     <div
       class="legend"
@@ -42,6 +49,11 @@ export function Legend({ panel, dashboard, format, focus, inSight, thresholds }:
     >
       <p class="labels">
         <span>{panel.distinguishing.join(' · ')}</span>
+        {left !== null && (
+          <button type="button" class="every" onClick={() => showAll(id)}>
+            {left} of {ranked.length} shown · show all
+          </button>
+        )}
         <button
           type="button"
           aria-pressed={detailed.value}
@@ -55,6 +67,7 @@ export function Legend({ panel, dashboard, format, focus, inSight, thresholds }:
         {shown.map((member) => (
           <Entry
             key={member.series.identity}
+            id={id}
             member={member}
             panel={panel}
             format={format}
@@ -66,9 +79,9 @@ export function Legend({ panel, dashboard, format, focus, inSight, thresholds }:
           />
         ))}
       </ul>
-      {hidden > 0 && (
+      {more > 0 && (
         <button type="button" class="more" aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `${hidden} more`}
+          {all ? 'Show fewer' : `${more} more`}
         </button>
       )}
     </div>
@@ -76,6 +89,7 @@ export function Legend({ panel, dashboard, format, focus, inSight, thresholds }:
 }
 
 interface EntryProps {
+  readonly id: string;
   readonly member: Member;
   readonly format: Format;
   readonly focus: Signal<string | null>;
@@ -87,7 +101,8 @@ interface EntryProps {
   readonly hover: number | null;
 }
 
-function Entry({ member, panel, format, focus, thresholds, now, windowMs, hover }: EntryProps) {
+function Entry(props: EntryProps) {
+  const { id, member, panel, format, focus, thresholds, now, windowMs, hover } = props;
   const { series, title, colour } = member;
   const { stroke, dash } = strokeOf(colour, look.value);
   const silent = series.gone || series.isSilent(now);
@@ -95,12 +110,32 @@ function Entry({ member, panel, format, focus, thresholds, now, windowMs, hover 
   const value = hover === null ? latestOf(series, raw) : valueAt(series, hover, raw);
   const did = windowMs === null ? null : summaryOf(series, now - windowMs, now, raw);
   const labels = Object.entries(series.labels).map(([name, text]) => `${name}="${text}"`);
+  const shown = isShown(id, member);
+  const choose = (event: MouseEvent | KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) {
+      isolate(id, member);
+    } else {
+      toggle(id, member);
+    }
+  };
   return (
     <li class={silent ? 'silent' : ''}>
       <button
         type="button"
-        aria-pressed={focus.value === series.identity}
-        title={`${labels.join(', ')}${series.ended ? ' (ended)' : silent ? ' (silent)' : ''}`}
+        class={focus.value === series.identity ? 'looked' : ''}
+        aria-pressed={shown}
+        title={[
+          `${labels.join(', ')}${series.ended ? ' (ended)' : silent ? ' (silent)' : ''}`,
+          `Click ${shown ? 'hides' : 'shows'} it, Ctrl + click shows it alone`,
+        ].join('\n')}
+        onClick={choose}
+        onKeyDown={(event) => {
+          // Not all browsers say of a click by keyboard which other keys were down.
+          if (event.key === 'Enter' && (event.ctrlKey || event.metaKey || event.shiftKey)) {
+            event.preventDefault();
+            choose(event);
+          }
+        }}
         onPointerEnter={() => (focus.value = series.identity)}
         onPointerLeave={() => (focus.value = null)}
         onFocus={() => (focus.value = series.identity)}

@@ -11,6 +11,7 @@ import {
   type Threshold,
 } from '../panels/model.ts';
 import { isReadable, select } from '../panels/selection.ts';
+import { isShown } from '../panels/shown.ts';
 import type { Panel } from '../store/panel.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
 import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
@@ -62,6 +63,7 @@ interface CardProps {
 export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const title = useId();
   const heading = description?.title ?? panel.name;
+  const id = description?.id ?? panel.key;
   const root = useRef<HTMLElement>(null);
   const inSight = useSignal(false);
   useEffect(() => {
@@ -86,6 +88,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const folded = description === undefined && collapsed.has(panel.key);
   const unit = description?.unit ?? panel.unit;
   const { rate } = panel;
+  const shown = panel.members.filter((member) => isShown(id, member)).length;
   const format = useMemo(() => formatOf(unit, rate), [unit, rate]);
   return (
     <section ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
@@ -113,6 +116,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
           )}
           <span class="fold">
             <Save
+              id={id}
               title={heading}
               panel={panel}
               dashboard={dashboard}
@@ -166,6 +170,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
           )}
           {chart !== null && (
             <Chart
+              id={id}
               panel={panel}
               dashboard={dashboard}
               format={format}
@@ -177,6 +182,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
           )}
           {listed && panel.members.length > 1 && (
             <Legend
+              id={id}
               panel={panel}
               dashboard={dashboard}
               format={format}
@@ -186,10 +192,9 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
             />
           )}
           {panel.omitted.size > 0 && <Omitted panel={panel} select={description!.select} />}
-          {chart !== null && panel.members.length > mostDrawn(chart) && (
+          {chart !== null && shown > mostDrawn(chart) && (
             <p class="remark">
-              {mostDrawn(chart)} of {panel.members.length} lines are drawn: those that are highest
-              now.
+              {mostDrawn(chart)} of {shown} lines are drawn: those that are highest now.
             </p>
           )}
         </>

@@ -3,19 +3,19 @@
 import { strokeOf } from '../chart/palette.ts';
 import { formatMoment } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
-import type { Panel } from '../store/panel.ts';
-import { rank } from '../store/ranking.ts';
+import type { Member, Panel } from '../store/panel.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
 import { look } from '../theme.ts';
 
 /** Lines that a picture names; of more, the highest. */
 const MOST_NAMED = 24;
 
-/** A panel's chart under its title, with its lines by name. */
+/** A panel's chart under its title, with those of its lines by name that are shown. */
 export async function pngOf(
   chart: HTMLCanvasElement,
   title: string,
   panel: Panel,
+  named: readonly Member[],
   format: Format,
   at: number | null,
   now: number,
@@ -27,7 +27,7 @@ export async function pngOf(
   const edge = 14 * scale;
   const head = 42 * scale;
   const line = 20 * scale;
-  const members = panel.members.length > 1 ? rank(panel, now).slice(0, MOST_NAMED) : [];
+  const members = panel.members.length > 1 ? named.slice(0, MOST_NAMED) : [];
   const across = Math.max(1, Math.floor((chart.width + edge) / (220 * scale)));
   const picture = document.createElement('canvas');
   picture.width = chart.width + 2 * edge;

@@ -10,6 +10,7 @@ const SHEET: readonly (readonly [string, string])[] = [
   ['Drag', 'look back with a pointer (or turn the wheel with Shift)'],
   ['Shift + drag', 'zoom into a time'],
   ['Click', 'pin the values of a time; a click there, or Escape, unpins them'],
+  ['Click in a legend', 'hide a line, or show it again; with Ctrl or Shift: show it alone'],
   ['Ctrl + Z, S', 'in the editor: take back, save'],
 ];
 

@@ -1,10 +1,14 @@
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import { collapsed, hidden } from '../panels/arrangement.ts';
+import { isShown } from '../panels/shown.ts';
 import type { Panel } from '../store/panel.ts';
+import { rank } from '../store/ranking.ts';
 import { Icon } from './icon.tsx';
 
 interface SaveProps {
+  /** Of the panel, as which lines are shown is kept by. */
+  readonly id: string;
   readonly title: string;
   readonly panel: Panel;
   readonly dashboard: Dashboard;
@@ -14,7 +18,7 @@ interface SaveProps {
 }
 
 /** Get what is shown as a file. */
-export function Save({ title, panel, dashboard, format, drawn }: SaveProps) {
+export function Save({ id, title, panel, dashboard, format, drawn }: SaveProps) {
   const save = async (root: Element, picture: boolean): Promise<void> => {
     const [{ hand, pngOf }, { csvOf }] = await Promise.all([
       import('./saving.ts'),
@@ -24,10 +28,12 @@ export function Save({ title, panel, dashboard, format, drawn }: SaveProps) {
     if (picture) {
       const canvas = root.closest('.panel')!.querySelector('canvas')!;
       const { heldAt } = dashboard;
-      const blob = await pngOf(canvas, title, panel, format, heldAt.peek(), to);
+      const named = rank(panel, to).filter((member) => isShown(id, member));
+      const blob = await pngOf(canvas, title, panel, named, format, heldAt.peek(), to);
       hand(`${title}.png`, blob);
     } else {
-      const text = csvOf(panel, to - dashboard.windowMs.peek(), to);
+      const written = panel.members.filter((member) => isShown(id, member));
+      const text = csvOf(panel, written, to - dashboard.windowMs.peek(), to);
       hand(`${title}.csv`, new Blob([text], { type: 'text/csv' }));
     }
   };

@@ -1,0 +1,67 @@
+/** Which lines of a panel are shown: all of them until somebody says otherwise. */
+
+import { type Signal, signal } from '@preact/signals';
+import type { Labels } from '../client/index.ts';
+import type { Member } from '../store/panel.ts';
+
+/** Some lines are left out, or `only` some are there. Lines go by their names. */
+export interface Lines {
+  readonly only: boolean;
+  readonly names: ReadonlySet<string>;
+}
+
+/** By a panel's id; a panel that isn't there shows all. */
+export const lines: Signal<ReadonlyMap<string, Lines>> = signal(new Map());
+
+/** A series as PromQL writes it, with its labels in order: the same whenever it is the same. */
+export function nameOf({
+  name,
+  labels,
+}: {
+  readonly name: string;
+  readonly labels: Labels;
+}): string {
+  const pairs = Object.entries(labels)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([label, value]) => `${label}=${JSON.stringify(value)}`);
+  return pairs.length === 0 ? name : `${name}{${pairs.join(',')}}`;
+}
+
+export function isShown(panel: string, { series }: Member): boolean {
+  const chosen = lines.value.get(panel);
+  return chosen === undefined || chosen.names.has(nameOf(series)) === chosen.only;
+}
+
+/** Hide a line that is shown, or show one that is hidden. */
+export function toggle(panel: string, member: Member): void {
+  const { only, names } = lines.peek().get(panel) ?? { only: false, names: new Set() };
+  const next = new Set(names);
+  const name = nameOf(member.series);
+  if (!next.delete(name)) {
+    next.add(name);
+  }
+  keep(panel, { only, names: next });
+}
+
+/** Show a line alone, or all again where it is alone already. */
+export function isolate(panel: string, member: Member): void {
+  const before = lines.peek().get(panel);
+  const name = nameOf(member.series);
+  const alone = before?.only === true && before.names.size === 1 && before.names.has(name);
+  keep(panel, { only: true, names: new Set(alone ? [] : [name]) });
+}
+
+export function showAll(panel: string): void {
+  keep(panel, { only: false, names: new Set() });
+}
+
+function keep(panel: string, chosen: Lines): void {
+  const next = new Map(lines.peek());
+  // None of those that are left out, and none of those that are alone, is all of them.
+  if (chosen.names.size === 0) {
+    next.delete(panel);
+  } else {
+    next.set(panel, chosen);
+  }
+  lines.value = next;
+}
