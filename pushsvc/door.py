@@ -126,7 +126,7 @@ class Door:
         self._most = most
         self._most_of = most_of
         self._inside = 0
-        self._addresses: Counter[str] = Counter()
+        self._accounts: Counter[object] = Counter()
 
     def enter(self, sock: socket.socket, first: bytes, address: str) -> None:
         """Pass a connection on. What goes wrong with it reaches no other."""
@@ -137,17 +137,31 @@ class Door:
             self.leave(address)
             sock.close()
 
-    def leave(self, address: str) -> None:
-        """Make room: a connection from this address is over, or is a subscriber from now on."""
+    def leave(self, whose: object) -> None:
+        """Make room: a connection from this address, or of this account since it was moved there,
+        is over, or is a subscriber from now on."""
         self._inside -= 1
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+        self._release(whose)
+
+    def move(self, whose: object, account: object, most: int) -> bool:
+        """Have a connection count as one of `most` that an account may have, and no longer with
+        those it counted with so far; tells whether there was room."""
+        if self._accounts[account] >= most:
+            self.counts["connections_refused_by_identity"] += 1
+            return False
+        self._release(whose)
+        self._accounts[account] += 1
+        return True
+
+    def _release(self, whose: object) -> None:
+        self._accounts[whose] -= 1
+        if not self._accounts[whose]:
+            del self._accounts[whose]
 
     def _has_room(self, peer: str, address: str) -> bool:
         if self._inside >= self._most:
             self.counts["connections_refused"] += 1
-        elif self._addresses[address] >= self._most_of(peer):
+        elif self._accounts[address] >= self._most_of(peer):
             self.counts["connections_refused_by_address"] += 1
         else:
             return True
@@ -186,7 +200,7 @@ class Door:
                 sock.close()
                 continue
             self._inside += 1
-            self._addresses[address] += 1
+            self._accounts[address] += 1
             newcomer = Newcomer(self, sock, address, trio.current_time())
             try:
                 first = newcomer.read()

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import structlog
 import trio
 
+from pushsvc.core.account import Account
 from pushsvc.core.hub import Applied, Hub, Refused
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.quota import Quotas
@@ -95,7 +96,7 @@ class Pipeline:
         self,
         batch: Batch,
         *,
-        producer: str | None = None,
+        producer: Account | None = None,
         refused: list[Refused] | None = None,
         tell: Callable[[Outcome], None] | None = None,
     ) -> Applied:

@@ -61,6 +61,30 @@ def connection_of(scope: Mapping[str, Any]) -> Connection | None:
     return connection if isinstance(connection, Connection) else None
 
 
+class Place:
+    """Where a connection counts: with its address, until it shows whose it is."""
+
+    def __init__(self, door: Door, address: str) -> None:
+        self._door = door
+        self._whose: object = address
+        self._moved = False
+
+    def move(self, account: object, most: int) -> bool:
+        """Count as one of `most` of this account from now on; tells whether there was room.
+
+        The first identity that is shown on a connection keeps it.
+        """
+        if not self._moved:
+            self._moved = self._door.move(self._whose, account, most)
+            if self._moved:
+                self._whose = account
+        return self._moved
+
+    def leave(self) -> None:
+        """The connection is over, or is a subscriber from now on. To be called once."""
+        self._door.leave(self._whose)
+
+
 class Connection(TCPServer):
     """One accepted connection."""
 
@@ -72,6 +96,7 @@ class Connection(TCPServer):
         state: Mapping[str, Any],
         stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
         first: bytes,
+        place: Place,
     ) -> None:
         """`first` is what was read off the stream already."""
         super().__init__(
@@ -84,6 +109,7 @@ class Connection(TCPServer):
         bare = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream
         self._socket = bare.socket
         self._first = first
+        self.place = place
         self._tasks = trio.CancelScope()
         self._decided = trio.Event()
         self.detached = False
@@ -183,7 +209,7 @@ class ShortConnection(Protocol):
 
 Front: TypeAlias = Callable[[bytes, socket.socket], bool]
 """What a connection said first, and its socket: tells whether it was taken."""
-Shorten: TypeAlias = Callable[[trio.SocketStream, bytes], ShortConnection | None]
+Shorten: TypeAlias = Callable[[trio.SocketStream, bytes, Place], ShortConnection | None]
 
 
 class Server:
@@ -295,22 +321,25 @@ class Server:
 
     async def _handle(self, stream: trio.SocketStream, first: bytes, address: str) -> None:
         """Run one connection. Nothing that goes wrong in it reaches another."""
+        place = Place(self._door, address)
         try:
             if self._certificate is not None:
-                await self._handle_tls(stream, self._certificate.context)
+                await self._handle_tls(stream, self._certificate.context, place)
                 return
-            short = self._shorten(stream, first)
+            short = self._shorten(stream, first, place)
             if short is not None:
                 rest = await self._run(short, short.run())
                 if not rest:
                     await trio.aclose_forcefully(stream)
                     return
                 first = rest
-            await self._pass_on(stream, first)
+            await self._pass_on(stream, first, place)
         finally:
-            self._door.leave(address)
+            place.leave()
 
-    async def _handle_tls(self, stream: trio.SocketStream, context: ssl.SSLContext) -> None:
+    async def _handle_tls(
+        self, stream: trio.SocketStream, context: ssl.SSLContext, place: Place
+    ) -> None:
         wrapped = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         try:
             # Before there is anything else of the connection: most that fail do so here.
@@ -319,7 +348,7 @@ class Server:
         except (trio.BrokenResourceError, trio.TooSlowError):
             await trio.aclose_forcefully(stream)
         else:
-            await self._pass_on(wrapped, b"")
+            await self._pass_on(wrapped, b"", place)
             await trio.aclose_forcefully(stream)
         finally:
             # Trio's stream holds methods of its own, and so itself: with OpenSSL's buffers it would
@@ -327,10 +356,15 @@ class Server:
             vars(wrapped).clear()
 
     async def _pass_on(
-        self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream], first: bytes
+        self,
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
+        first: bytes,
+        place: Place,
     ) -> None:
         """Have Hypercorn run one connection."""
-        connection = Connection(self._app, self._config, self._context, self._state, stream, first)
+        connection = Connection(
+            self._app, self._config, self._context, self._state, stream, first, place
+        )
         await self._run(connection, connection.run())
 
     async def _run(

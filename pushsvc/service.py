@@ -39,7 +39,7 @@ from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline, now_ms
-from pushsvc.server import KEEP_ALIVE, Server, open_server
+from pushsvc.server import KEEP_ALIVE, Place, Server, open_server
 from pushsvc.statsd import StatsdListener, bind_statsd
 from pushsvc.tls import Certificate, CertificateError
 from pushsvc.transport.engine import Engine
@@ -179,11 +179,11 @@ async def run_service(
 
 
 def shorten(
-    context: Context, stream: trio.SocketStream, first: bytes
+    context: Context, stream: trio.SocketStream, first: bytes, place: Place
 ) -> ProxyProtocol | ProducerConnection | None:
     """Who serves a connection without Hypercorn, as long as that can be."""
     refusal = ProxyProtocol.open(stream, first)
-    return ProducerConnection.open(context, stream, first) if refusal is None else refusal
+    return ProducerConnection.open(context, stream, first, place) if refusal is None else refusal
 
 
 def sessions() -> Iterator[str]:

@@ -39,16 +39,18 @@ class Served:
         answer: dict[str, Any] = response.json()
         return answer
 
-    async def metric(self, name: str) -> float:
-        for line in (await self.http.get("/metrics")).text.splitlines():
+    async def metric(self, name: str, headers: Mapping[str, str] | None = None) -> float:
+        for line in (await self.http.get("/metrics", headers=headers)).text.splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[1])
         raise KeyError(name)
 
-    async def wait_metric(self, name: str, value: float) -> None:
+    async def wait_metric(
+        self, name: str, value: float, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Wait until the service says so of itself."""
         with trio.fail_after(10):
-            while await self.metric(name) != value:
+            while await self.metric(name, headers) != value:
                 await trio.sleep(0.01)
 
     @contextlib.asynccontextmanager

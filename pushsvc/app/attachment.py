@@ -11,7 +11,8 @@ from werkzeug.datastructures import MultiDict
 
 from pushsvc.app import parameters
 from pushsvc.app.context import Context
-from pushsvc.auth.principal import Principal
+from pushsvc.auth.principal import Principal, account
+from pushsvc.core.account import Account
 from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, choose
@@ -90,12 +91,12 @@ class Attachment:
         accept: str | None,
         last_event_id: str | None,
         principal: Principal,
-        address: str,
+        whose: Account,
     ) -> tuple[Offer, Wish, Start]:
         """What a request without an upgrade gets. Raises Problem; there is room if it doesn't."""
         offer = choose(accept)
         wish, start = self.read(query, last_event_id, principal)
-        self.hub.admit(wish, start, trio.current_time(), address)
+        self.hub.admit(wish, start, trio.current_time(), whose)
         return offer, wish, start
 
     def subscribe(
@@ -116,6 +117,7 @@ class Attachment:
             time_ms=now_ms(),
             transport=transport,
             address=address,
+            account=account(principal, address),
         )
         self._context.leases.begin(subscriber, principal)
         self._context.pipeline.hurry()

@@ -26,6 +26,7 @@ from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
 from pushsvc.app.problems import MEDIA_TYPE, spread
 from pushsvc.auth.access import Asking, Granted, Need
+from pushsvc.auth.principal import account
 from pushsvc.auth.proxies import is_loopback
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Transport, choose_subprotocol
@@ -122,13 +123,13 @@ class Front:
         granted = self._access.admit_at_once(asking_of_fields("GET", headers, peer), Need.READ)
         if granted is None:
             return None
-        address = group(granted.client.address)
+        whose = account(granted.principal, granted.client.address)
         if b"upgrade" in headers:
             answer = accept_websocket(headers, compress=self._compress)
             if answer is None:
                 return None
             wish, start = self._attachment.read(query, None, granted.principal)
-            self._attachment.hub.admit(wish, start, trio.current_time(), address)
+            self._attachment.hub.admit(wish, start, trio.current_time(), whose)
             return *answer, wish, start, granted
         accept = headers.get(b"accept")
         last_event_id = headers.get(b"last-event-id")
@@ -137,7 +138,7 @@ class Front:
             None if accept is None else accept.decode("latin-1"),
             None if last_event_id is None else last_event_id.decode("latin-1"),
             granted.principal,
-            address,
+            whose,
         )
         if offer.transport is Transport.LONGPOLL:
             return None

@@ -14,16 +14,17 @@ from quart import Response, g, request, websocket
 from quart.wrappers import Request, Websocket
 from quart_trio import QuartTrio
 
+from pushsvc.app import problems
 from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.context import Context
 from pushsvc.app.login_page import FORM, login_page
-from pushsvc.auth.access import Asking, Need
+from pushsvc.auth.access import Asking, Granted, Need
 from pushsvc.auth.origins import ALWAYS, SAFE_METHODS
-from pushsvc.auth.principal import Principal
+from pushsvc.auth.principal import Principal, account
 from pushsvc.core import wire
 from pushsvc.core.negotiate import choose_subprotocol
-from pushsvc.errors import Forbidden, Problem, Unauthorized
-from pushsvc.server import connection_of
+from pushsvc.errors import Forbidden, Problem, TooMany, Unauthorized
+from pushsvc.server import Place, connection_of
 
 _log = structlog.get_logger("pushsvc.auth")
 
@@ -94,6 +95,15 @@ def install(app: QuartTrio, context: Context) -> None:
     access = context.access
     teller = _Teller()
 
+    def settle_connection(asked: Request | Websocket, granted: Granted) -> None:
+        connection = connection_of(asked.scope)
+        if connection is not None:
+            try:
+                settle(context, granted, connection.place)
+            except TooMany:
+                _keep(asked)
+                raise
+
     @app.before_request
     async def guard() -> Response | None:
         asking = asking_of(request)
@@ -114,6 +124,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 # Whoever looks at a form is a person, and has to read why it does nothing.
                 return login_page(access.origins, root_seen_from(request.path), problem)
             raise
+        settle_connection(request, granted)
         g.principal = granted.principal
         request.remote_addr = granted.client.address
         return None
@@ -134,6 +145,7 @@ def install(app: QuartTrio, context: Context) -> None:
             await websocket.send(said.json.decode())
             await websocket.close(problem.close_code, problem.code)
             return Response(b"")
+        settle_connection(websocket, granted)
         g.principal = granted.principal
         websocket.remote_addr = granted.client.address
         return None
@@ -150,6 +162,25 @@ def install(app: QuartTrio, context: Context) -> None:
             else:
                 response.headers[name] = value
         return response
+
+
+def settle(context: Context, granted: Granted, place: Place) -> None:
+    """Have a connection count with those of its identity, where one was shown: then it takes
+    nothing from its neighbours behind the same address.
+
+    A trusted proxy's connections carry the requests of many. Raises TooMany, after which the
+    connection is to be closed.
+    """
+    whose = account(granted.principal, granted.client.address)
+    most = context.limits.connections_per_identity
+    if whose.identified and not granted.client.believed and not place.move(whose, most):
+        raise TooMany(
+            problems.CROWDED,
+            f"{most} connections are open, the limit (limits.{problems.CROWDED}), of {whose.whose}",
+            limit=problems.CROWDED,
+            **whose.members,
+            retry_after=5.0,
+        )
 
 
 def _keep(asked: Request | Websocket) -> None:

@@ -95,6 +95,11 @@ _SCHEMAS: dict[str, Any] = {
             "status": {"type": "integer"},
             "detail": {"type": "string"},
             "code": {"type": "string", "description": "A stable slug."},
+            "account": {
+                "type": "string",
+                "description": "Of a limit that is one client's: whose it was.",
+            },
+            "account_kind": {"enum": ["identity", "address"]},
         },
         ["type", "title", "status", "detail", "code"],
     ),
@@ -391,7 +396,10 @@ _PATHS: dict[str, Any] = {
                 "413": _problem("Larger than limits.body_bytes, batch_samples or line_bytes."),
                 "415": _problem("Another media type or Content-Encoding than those."),
                 "422": _problem("Against the data model or a limit: see index, line or errors."),
-                "429": _problem("More than limits.samples_per_second; Retry-After says when."),
+                "429": _problem(
+                    "More than limits.samples_per_second, or than this producer's share of "
+                    "limits.idempotency_keys; Retry-After says when, account whose it was."
+                ),
                 "503": _problem(
                     "The hub is behind, or limits.idempotency_keys are remembered; come back "
                     "after Retry-After seconds."

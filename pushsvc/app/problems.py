@@ -20,6 +20,8 @@ from pushsvc.ingest.inflate import ACCEPTED
 _log = structlog.get_logger("pushsvc.app")
 
 MEDIA_TYPE = "application/problem+json"
+CROWDED = "connections_per_identity"
+"""The code of a refusal that is of the connection, and not only of the request."""
 
 
 Answer: TypeAlias = Callable[[Problem], Response]
@@ -41,11 +43,11 @@ def respond(problem: Problem) -> Response:
         document["retry_after"] = retry_after = spread(retry_after)
     response = _document(document, problem.status)
     if (
-        problem.status in (401, 403, 408, 413)
+        (problem.status in (401, 403, 408, 413) or problem.code == CROWDED)
         and has_request_context()
         and request.http_version < "2"
     ):
-        # The rest of the body is still to come, and nobody will read it.
+        # The rest of the body is still to come, and nobody will read it; or it is one too many.
         response.headers["Connection"] = "close"
     if problem.status == 401:
         # RFC 6750 section 3: no error is named to who presented nothing.

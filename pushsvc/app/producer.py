@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 import trio
 from quart import Response, g, request
 from quart.wrappers import Request, Websocket
 from quart_trio import QuartTrio
 
-from pushsvc.address import group
 from pushsvc.app import problems
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
 from pushsvc.app.problems import Answer
-from pushsvc.auth.principal import ANYONE, Principal
+from pushsvc.auth.principal import NO_ONE, Principal, account
+from pushsvc.core.account import Account
 from pushsvc.errors import Overloaded, Problem
 from pushsvc.ingest.refusals import Refusals
 
+_PATHS: Final = "pushsvc.producers"
 
-def who(asked: Request | Websocket) -> str:
+
+def who(asked: Request | Websocket) -> Account:
     """The producer behind a request: whoever has its token, else the address it comes from."""
     return account(principal_of_request(), asked.remote_addr or "")
 
 
-def account(principal: Principal, address: str) -> str:
-    """Under what name a producer has its share."""
-    return group(address) if principal is ANYONE else principal.id
-
-
 def name_of_request() -> str:
     """The producer behind this request, also where it was not let in."""
-    known = isinstance(g.get("principal"), Principal)
-    return who(request) if known else group(request.remote_addr or "")
+    principal = g.get("principal")
+    known = principal if isinstance(principal, Principal) else NO_ONE
+    return account(known, request.remote_addr or "").name
 
 
 def note(context: Context, format_: str, refusals: Refusals) -> None:
@@ -71,11 +70,17 @@ def answer_producers(
         return response
 
     problems.answer_by(app, path, answer)
+    app.extensions.setdefault(_PATHS, set()).add(path)
 
 
 def install(app: QuartTrio, context: Context) -> None:
     @app.before_request
     async def refuse_who_owes() -> None:
-        """A producer beyond its share is told before its next batch is read."""
-        if request.method == "POST" and isinstance(g.get("principal"), Principal):
+        """A producer beyond its share is told before its next batch is read.
+
+        What else takes a POST has no part in it: dashboards behind the same address change what
+        they watch all the same.
+        """
+        brings = request.method == "POST" and request.path in app.extensions.get(_PATHS, ())
+        if brings and isinstance(g.get("principal"), Principal):
             context.pipeline.quotas.refuse(who(request), trio.current_time())

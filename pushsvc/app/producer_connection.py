@@ -23,11 +23,13 @@ import trio
 from pushsvc.app.connection import BodyTimeout
 from pushsvc.app.context import Context
 from pushsvc.app.front import asking_of_fields, fields_of
-from pushsvc.app.problems import MEDIA_TYPE, spread
-from pushsvc.app.producer import account
+from pushsvc.app.guard import settle
+from pushsvc.app.problems import CROWDED, MEDIA_TYPE, spread
 from pushsvc.app.samples import JSON_TYPES, publish
 from pushsvc.auth.access import Granted, Need
+from pushsvc.auth.principal import account
 from pushsvc.errors import Problem
+from pushsvc.server import Place
 
 _log = structlog.get_logger("pushsvc.app")
 
@@ -49,9 +51,16 @@ class ProducerConnection:
     """A connection that has brought nothing but small batches so far."""
 
     def __init__(
-        self, context: Context, stream: trio.SocketStream, request: bytes, first: bytes, peer: str
+        self,
+        context: Context,
+        stream: trio.SocketStream,
+        request: bytes,
+        first: bytes,
+        peer: str,
+        place: Place,
     ) -> None:
         self._context = context
+        self._place = place
         self._request = request
         self._stream = stream
         self._data = first
@@ -61,7 +70,7 @@ class ProducerConnection:
 
     @classmethod
     def open(
-        cls, context: Context, stream: trio.SocketStream, first: bytes
+        cls, context: Context, stream: trio.SocketStream, first: bytes, place: Place
     ) -> ProducerConnection | None:
         """One for a connection that begins with a batch; None for any other."""
         prefixes = (context.prefix.encode(), b"")
@@ -72,7 +81,7 @@ class ProducerConnection:
             peer = stream.socket.getpeername()[0]
         except OSError:
             return None  # it is gone
-        return cls(context, stream, request, first, peer)
+        return cls(context, stream, request, first, peer, place)
 
     def dismiss(self) -> None:
         """Answer the request that is under way, if one is, and take no other."""
@@ -170,18 +179,19 @@ class ProducerConnection:
         producer = account(principal, granted.client.address)
         try:
             await self._read_body(end)
+            settle(self._context, granted, self._place)
             self._context.pipeline.quotas.refuse(producer, trio.current_time())
             members = await publish(self._context, self._data[start:end], principal, producer)
         except Problem as problem:
             self._context.refused.note_request(
-                "samples", producer, problem.code, problem.detail, trio.current_time()
+                "samples", producer.name, problem.code, problem.detail, trio.current_time()
             )
             document = problem.document()
             extra = ""
             if (retry_after := document.get("retry_after")) is not None:
                 document["retry_after"] = spread(retry_after)
                 extra = f"Retry-After: {document['retry_after']}\r\n"
-            if isinstance(problem, BodyTimeout):
+            if isinstance(problem, BodyTimeout) or problem.code == CROWDED:
                 self._last = True
             return problem.status, MEDIA_TYPE, extra, msgspec.json.encode(document)
         return 200, "application/json", "", msgspec.json.encode(members)

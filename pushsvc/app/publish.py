@@ -121,7 +121,7 @@ class _Producer:
             applied = await self._context.pipeline.submit(batch, producer=self._who)
         except Problem as problem:
             self._context.refused.note_request(
-                "publish", self._who, problem.code, problem.detail, trio.current_time()
+                "publish", self._who.name, problem.code, problem.detail, trio.current_time()
             )
             return _error(problem, tag)
         return _applied(applied, tag)

@@ -21,6 +21,7 @@ from pushsvc.app.guard import principal_of_request
 from pushsvc.app.producer import answer_producers, note, who
 from pushsvc.auth.access import outside, refuse_outside
 from pushsvc.auth.principal import Principal
+from pushsvc.core.account import Account
 from pushsvc.core.hub import Applied
 from pushsvc.core.series import Batch
 from pushsvc.errors import Forbidden, Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
@@ -47,7 +48,7 @@ _REPORTED = 100
 
 
 async def publish(
-    context: Context, body: bytes, principal: Principal, producer: str
+    context: Context, body: bytes, principal: Principal, producer: Account
 ) -> dict[str, Any]:
     """Apply a JSON body, and tell what became of it. Raises Problem."""
     arrived = now_ms()
@@ -104,7 +105,7 @@ def install(app: QuartTrio, context: Context) -> None:
         # A key is its producer's own: what another sent under the same name is none of its affair.
         key = f"{principal_of_request().id} {key}"
         mark = fingerprint(body, request.mimetype)
-        before = answers.begin(key, mark, trio.current_time())
+        before = answers.begin(key, mark, who(request), trio.current_time())
         if before is not None:
             return before
 

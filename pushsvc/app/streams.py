@@ -20,7 +20,7 @@ from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
-from pushsvc.auth.principal import Principal
+from pushsvc.auth.principal import Principal, account
 from pushsvc.core import wire
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, Transport, choose_subprotocol
@@ -122,7 +122,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 ", ".join(request.headers.getlist("Accept")) or None,
                 request.headers.get("Last-Event-ID"),
                 principal,
-                group(request.remote_addr or ""),
+                account(principal, request.remote_addr or ""),
             )
             if offer.transport is not Transport.LONGPOLL:
                 streams.knock()
@@ -148,6 +148,7 @@ def install(app: QuartTrio, context: Context) -> None:
             wait=longest if wait is None else min(wait, longest),
             hurry=context.pipeline.hurry,
             address=group(request.remote_addr or ""),
+            account=account(principal, request.remote_addr or ""),
             attached=lambda subscriber: context.leases.begin(subscriber, principal),
         )
         return _response(offer, body)

@@ -20,12 +20,11 @@ from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.origins import SAFE_METHODS, Origins
 from pushsvc.auth.presenting import Cookie, Presented, Way, find
-from pushsvc.auth.principal import ANYONE, Principal
+from pushsvc.auth.principal import ANYONE, NO_ONE, Principal
 from pushsvc.auth.proxies import Client, Proxies
 from pushsvc.auth.sessions import Sessions
 from pushsvc.auth.tickets import Tickets
 from pushsvc.core.hub import Refused
-from pushsvc.core.scope import NOTHING
 from pushsvc.core.series import Batch, Identity
 from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
 
@@ -136,7 +135,7 @@ class Access:
         """As `admit`; raises UnknownKey where new keys may help."""
         client = self.proxies.client(asking.peer, asking.scheme, asking.headers)
         if need is Need.PROBE:
-            return Granted(ANYONE if not self.controlled else _NOBODY, client)
+            return Granted(ANYONE if not self.controlled else NO_ONE, client)
         if self._local_only:
             self.origins.refuse_other_names(client, asking.headers)
         presented = None
@@ -146,7 +145,7 @@ class Access:
             by_cookie = presented is not None and presented.way is Way.COOKIE
             self.origins.refuse_strangers(client, asking.headers, by_cookie=by_cookie)
         if need is Need.NOTHING:
-            return Granted(ANYONE if not self.controlled else _NOBODY, client)
+            return Granted(ANYONE if not self.controlled else NO_ONE, client)
         return Granted(self._permit(self._identify(presented), need), client)
 
     def _identify(self, presented: Presented | None) -> Principal:
@@ -220,9 +219,6 @@ class Access:
         now = self._clock()
         session, expires = self._sessions.issue(principal, now)
         return session, expires - now
-
-
-_NOBODY: Final = Principal("nobody", NOTHING, NOTHING)
 
 
 # -- writing ---------------------------------------------------------------------------------------

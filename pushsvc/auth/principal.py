@@ -7,7 +7,9 @@ from typing import Final
 
 import msgspec
 
-from pushsvc.core.scope import EVERYTHING, Scope, scope_of
+from pushsvc.address import group
+from pushsvc.core.account import Account
+from pushsvc.core.scope import EVERYTHING, NOTHING, Scope, scope_of
 from pushsvc.core.selector import parse
 
 _MOST_SELECTORS: Final = 32
@@ -33,6 +35,8 @@ class Principal(msgspec.Struct, frozen=True, eq=False):
     operator: bool = False
     expires: float | None = None
     """Unix seconds after which it is nobody any more; None if it lasts."""
+    stranger: bool = False
+    """Whether nothing was shown that says who it is: limits go by its address then."""
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -42,8 +46,28 @@ class Principal(msgspec.Struct, frozen=True, eq=False):
 
 _ALL: Final = ('{__name__=~".+"}',)
 
-ANYONE: Final = Principal("anyone", EVERYTHING, EVERYTHING, operator=True)
+ANYONE: Final = Principal("anyone", EVERYTHING, EVERYTHING, operator=True, stranger=True)
 """Who asks where access is not controlled."""
+NO_ONE: Final = Principal("nobody", NOTHING, NOTHING, stranger=True)
+"""Who asks for what needs no token, where access is controlled."""
+
+
+def account(principal: Principal, address: str) -> Account:
+    """Whose limits count for a request of this principal from this address."""
+    if principal.stranger:
+        return _account_of_address(address)
+    return _account_of_identity(principal.id)
+
+
+@lru_cache(4096)
+def _account_of_address(address: str) -> Account:
+    # Kept, as those of identities: who has a thousand streams needs one account for all of them.
+    return Account(group(address))
+
+
+@lru_cache(4096)
+def _account_of_identity(subject: str) -> Account:
+    return Account(subject, identified=True)
 
 
 def principal_of(subject: str, grants: Grants, expires: float | None = None) -> Principal:

@@ -41,7 +41,10 @@ class Tickets:
         self._forget_old(now)
         if self._of[principal.id] >= self._most_each:
             raise TooMany(
-                "tickets", f"{self._most_each} tickets are unused: use them, or let them lapse"
+                "tickets",
+                f"{self._most_each} tickets of {principal.id[:200]!r} are unused: use them, or let "
+                "them lapse",
+                retry_after=1.0,
             )
         if len(self._unused) >= self._most:
             raise Overloaded("tickets", "too many tickets are unused", retry_after=LIFETIME)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from pushsvc.core import wire
+from pushsvc.core.account import NOBODY, Account
 from pushsvc.core.arrivals import Arrivals
 from pushsvc.core.budget import Budget
 from pushsvc.core.catalog import Catalog, Series, unfounded
@@ -80,8 +81,8 @@ class Hub:
         self.views: dict[object, View] = {}
         self.subscribers: dict[str, Subscriber] = {}
         """By session."""
-        self.addresses: Counter[str] = Counter()
-        """How many subscribers come from where."""
+        self.accounts: Counter[Account] = Counter()
+        """How many subscribers each has."""
         self.counts: Counter[str] = Counter()
         """Events since the start, for `totals`; of clients and views, those that are gone."""
         self._limits = limits
@@ -295,10 +296,10 @@ class Hub:
             self._pacing.grant_heartbeat(heartbeat),
         )
 
-    def admit(self, wish: Wish, start: Start, now: float, address: str = "") -> View:
+    def admit(self, wish: Wish, start: Start, now: float, account: Account = NOBODY) -> View:
         """The view that a client would be attached to, if there is room for it.
 
-        `address` is what it is counted under among others that come from there.
+        `account` is what it is counted under among others.
 
         Raises Overloaded where there is none, Malformed for a cursor that this hub can't have
         given.
@@ -309,14 +310,17 @@ class Hub:
                 "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
             )
         self.refuse_when_full()
-        if self.addresses[address] >= self._limits.subscribers_per_address and address:
+        limit = f"subscribers_per_{account.kind}"
+        most: int = getattr(self._limits, limit)
+        if self.accounts[account] >= most and account.name:
             self.counts["subscribers_refused"] += 1
             raise Overloaded(
-                "subscribers_per_address",
-                f"{self._limits.subscribers_per_address} subscribers are connected from your "
-                "address, the limit (limits.subscribers_per_address)",
+                limit,
+                f"{most} subscribers are connected, the limit (limits.{limit}), of "
+                f"{account.whose}{account.advice}",
                 retry_after=5.0,
-                limit="subscribers_per_address",
+                limit=limit,
+                **account.members,
             )
         return self._view(wish, now)
 
@@ -344,13 +348,14 @@ class Hub:
         greet: bool = True,
         transport: str = "",
         address: str = "",
+        account: Account = NOBODY,
     ) -> Subscriber:
         """Attach a client to the view of its wish; replaying and attaching are one step.
 
         `describe` is as in Replay; `greet` says whether a `hello` comes first. Raises what `admit`
         raises.
         """
-        view = self.admit(wish, start, now, address)
+        view = self.admit(wish, start, now, account)
         opening = view.open(
             self.seq,
             (start, describe),
@@ -368,10 +373,11 @@ class Hub:
             hello=self._hello(session, wish) if greet else None,
             transport=transport,
             address=address,
+            account=account,
             now=now,
         )
         self.subscribers[session] = subscriber
-        self.addresses[address] += 1
+        self.accounts[account] += 1
         self._attach(subscriber, view, now)
         self.counts["subscribed"] += 1
         return subscriber
@@ -426,9 +432,9 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber, *, now: float) -> None:
         """Let go of a client. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
-            self.addresses[subscriber.address] -= 1
-            if not self.addresses[subscriber.address]:
-                del self.addresses[subscriber.address]
+            self.accounts[subscriber.account] -= 1
+            if not self.accounts[subscriber.account]:
+                del self.accounts[subscriber.account]
             self._detach(subscriber, now)
             _count_client(self.counts, subscriber)
 

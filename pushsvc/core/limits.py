@@ -41,9 +41,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     samples_per_second: float = 100_000.0
     """Samples of one producer (its token, or else its address), averaged over ten seconds."""
     connections_per_address: int = 1_000
-    """Connections from one address that carry no stream: producers, pages being loaded."""
+    """Connections from one address that carry no stream and have shown no token: producers, pages
+    being loaded."""
+    connections_per_identity: int = 8_000
+    """Connections that carry no stream and have shown tokens of one subject, wherever from."""
     subscribers_per_address: int = 4_000
-    """Dashboards connected from one address."""
+    """Dashboards without a token connected from one address."""
+    subscribers_per_identity: int = 8_000
+    """Dashboards connected with tokens of one subject, wherever from."""
     ingest_queue: int = 64
     """Batches that wait for the hub before producers are told to wait."""
     idempotency_keys: int = 50_000

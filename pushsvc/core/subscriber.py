@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
 
+from pushsvc.core.account import Account
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debt
 from pushsvc.core.replay import Describe, Replay
@@ -60,6 +61,7 @@ class Subscriber:
         "_pending",
         "_reached",
         "_replay",
+        "account",
         "address",
         "blocked",
         "carrier",
@@ -91,11 +93,14 @@ class Subscriber:
         hello: Frame | None,
         transport: str,
         address: str,
+        account: Account,
         now: float,
     ) -> None:
         self.session = session
         self.address = address
         """Where its client is."""
+        self.account = account
+        """Under whom it is counted."""
         self.transport = transport
         self.since = now
         """When it was attached (monotonic seconds)."""

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pushsvc.errors import Conflict, Malformed, Overloaded, Rejected
+from pushsvc.core.account import Account
+from pushsvc.errors import Conflict, Malformed, Overloaded, Rejected, TooMany
 
 _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,255})"|([!#-\[\]-~]{1,255})')
 """A string as RFC 8941 has it, or, as many send it, the bare characters."""
+
+_OF_FREE = 4
+"""How many keys a producer may have for each that is free."""
 
 _Answer = TypeVar("_Answer")
 
@@ -42,33 +47,38 @@ class _Entry(Generic[_Answer]):
     fingerprint: bytes
     answer: _Answer
     expires: float
+    producer: Account
 
 
 class Answers(Generic[_Answer]):
     """The answers of the last `seconds`, by key: `most` of them at the most.
 
-    `now` is seconds of any steady clock.
+    One producer alone may have four fifths of that, two have four ninths each, and so on: nobody
+    may have more than four times what is free, so that there is room for one who comes later
+    (dynamic thresholds: Choudhury and Hahne, 1998). `now` is seconds of any steady clock.
     """
 
     def __init__(self, most: int, seconds: float = 300.0) -> None:
         self._most = most
         self._seconds = seconds
         self._given: dict[str, _Entry[_Answer]] = {}  # in the order in which they expire
-        self._pending: dict[str, bytes] = {}
+        self._pending: dict[str, tuple[bytes, Account]] = {}
+        self._held: Counter[Account] = Counter()
 
     def __len__(self) -> int:
         return len(self._given) + len(self._pending)
 
-    def begin(self, key: str, body: bytes, now: float) -> _Answer | None:
+    def begin(self, key: str, body: bytes, producer: Account, now: float) -> _Answer | None:
         """The first answer to this key; None if the request is the first, to be done now and then
         ended with `give` or `forget`. `body` is its fingerprint.
 
-        Raises Conflict while the first is under way, Rejected for another body, and Overloaded
-        where there is no room for a new key: then nothing may be applied under it.
+        Raises Conflict while the first is under way, Rejected for another body, and where there is
+        no room for a new key TooMany, if the producer has its share, or Overloaded: then nothing
+        may be applied under it.
         """
         self._expire(now)
         entry = self._given.get(key)
-        known = self._pending.get(key) if entry is None else entry.fingerprint
+        known = self._pending.get(key, (None,))[0] if entry is None else entry.fingerprint
         if known is not None and known != body:
             raise Rejected(
                 "idempotency_key", "this Idempotency-Key was used with another body before"
@@ -90,16 +100,33 @@ class Answers(Generic[_Answer]):
                 retry_after=self._soonest(now),
                 limit="idempotency_keys",
             )
-        self._pending[key] = body
+        if self._held[producer] >= _OF_FREE * (self._most - len(self)):
+            raise TooMany(
+                "idempotency_keys",
+                f"{self._held[producer]} keys are remembered of {producer.whose}, which is its "
+                "share of limits.idempotency_keys; nothing was applied",
+                retry_after=self._soonest(now),
+                limit="idempotency_keys",
+                **producer.members,
+            )
+        self._pending[key] = body, producer
+        self._held[producer] += 1
         return None
 
     def give(self, key: str, answer: _Answer, now: float) -> None:
         """The request was applied; whoever asks again within the time gets this answer."""
-        self._given[key] = _Entry(self._pending.pop(key), answer, now + self._seconds)
+        body, producer = self._pending.pop(key)
+        self._given[key] = _Entry(body, answer, now + self._seconds, producer)
 
     def forget(self, key: str) -> None:
         """The request failed, and nothing was applied."""
-        self._pending.pop(key, None)
+        if (pending := self._pending.pop(key, None)) is not None:
+            self._release(pending[1])
+
+    def _release(self, producer: Account) -> None:
+        self._held[producer] -= 1
+        if not self._held[producer]:
+            del self._held[producer]
 
     def _expire(self, now: float) -> None:
         while self._given:
@@ -107,6 +134,7 @@ class Answers(Generic[_Answer]):
             if entry.expires > now:
                 return
             del self._given[key]
+            self._release(entry.producer)
 
     def _soonest(self, now: float) -> float:
         """Seconds until there is room again."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import trio
 
 from pushsvc.core import wire
+from pushsvc.core.account import NOBODY, Account
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
@@ -27,6 +28,7 @@ async def poll(
     wait: float,
     hurry: Callable[[], None],
     address: str = "",
+    account: Account = NOBODY,
     attached: Callable[[Subscriber], None],
 ) -> bytes:
     """Answer one poll within `wait` seconds: `{"id": CURSOR, "documents": [...]}`.
@@ -44,6 +46,7 @@ async def poll(
         greet=False,
         transport="longpoll",
         address=address,
+        account=account,
     )
     attached(subscriber)
     hurry()
