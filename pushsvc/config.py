@@ -142,6 +142,9 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Which address from the right is the client's: 2 behind Google's load balancers, which append
     "client, balancer". 0: the first that isn't a trusted proxy's."""
 
+    compress: bool = True
+    """Whether answers and the page's files are compressed for who takes that."""
+
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         return _names(self.origins)

@@ -110,6 +110,7 @@ async def run_service(
         ),
         keep_alive=KEEP_ALIVE,
         prefix=where.prefix,
+        compress=settings.web.compress,
         page=Path(str(resources.files("pushsvc") / "web")),
         access=lock.access,
         leases=leases,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quart_trio import QuartTrio
 
 from pushsvc.app import (
+    coding,
     dashboards,
     doctor,
     guard,
@@ -39,6 +40,7 @@ def create_app(context: Context) -> QuartTrio:
         RESPONSE_TIMEOUT=None,
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
+    coding.install(app, context)
     problems.install(app)
     producers = (samples, publish, otlp, remote_write, influx)
     reading = (streams, lookup, watchers, dashboards, doctor)

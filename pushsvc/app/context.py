@@ -53,6 +53,8 @@ class Context:
     """Whose the live streams are."""
     refused: Ledger
     """What producers were refused."""
+    compress: bool = True
+    """Whether answers and files are compressed for who takes that."""
     prefix: str = ""
     """The path under which proxies ask for this service, without a slash at its end; or empty."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from pushsvc.app.base_path import root_seen_from
+from pushsvc.app.coding import FILES, Coding, coding_of
 from pushsvc.app.context import Context
 from pushsvc.app.login import logged_in
 from pushsvc.app.login_page import login_page
@@ -24,6 +27,8 @@ _ABSENT = (
     "the released wheel, or build from source with Node.js at hand.</p>\n"
 )
 
+_SUFFIXES: Final[dict[Coding, str]] = {"br": ".br", "gzip": ".gz"}
+"""What the names of compressed files end in, which lie beside those they are of."""
 _BASE = b'<base href="%b"'
 """What all references on a page are relative to, as the page is built: from the root."""
 
@@ -33,6 +38,12 @@ class _Asset:
 
     def __init__(self, path: Path, name: str) -> None:
         self.content = path.read_bytes()
+        self.packed: dict[Coding, bytes] = {"identity": self.content}
+        """As it was compressed when it was built."""
+        for coding, suffix in _SUFFIXES.items():
+            if (beside := path.with_name(path.name + suffix)).is_file():
+                self.packed[coding] = beside.read_bytes()
+        self._etag = hashlib.sha256(self.content).hexdigest()[:20]
         guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         # TypeScript's declarations share their suffix with a kind of video.
         self.media_type = "text/plain" if path.suffix == ".ts" else guessed
@@ -40,6 +51,15 @@ class _Asset:
             self.media_type += "; charset=utf-8"
         # Names under assets/ carry a hash of what is in them.
         self.immutable = name.startswith("assets/")
+
+    @property
+    def codings(self) -> tuple[Coding, ...]:
+        """Those it is to be had in, besides the plain one."""
+        return tuple(coding for coding in FILES if coding in self.packed)
+
+    def etag(self, coding: Coding) -> str:
+        """Of its bytes in a coding: others are another representation (RFC 9110 section 8.8.3)."""
+        return f"{self._etag}-{coding}"
 
     def from_below(self, root: str) -> bytes:
         """A page as it is served at a path from which `root` leads to the service's root."""
@@ -95,13 +115,38 @@ def install(app: QuartTrio, context: Context) -> None:
                 raise MethodNotAllowed(valid_methods=allowed)
             raise absent()
         page = asset.media_type.startswith("text/html")
-        root = root_seen_from(request.path)
-        content = asset.from_below(root) if page else asset.content
-        response = Response(content, content_type=asset.media_type)
+        if page:
+            response = Response(
+                asset.from_below(root_seen_from(request.path)), content_type=asset.media_type
+            )
+        else:
+            response = _file(asset)
         response.headers["Cache-Control"] = (
             "public, max-age=31536000, immutable" if asset.immutable else "no-cache"
         )
         return _labelled(response) if page else response
+
+    def _file(asset: _Asset) -> Response:
+        """A file in the coding that suits; nothing if it is known already."""
+        response = Response(asset.content, content_type=asset.media_type)
+        # They are small: who asks for a part gets the whole (RFC 9110 section 14.2).
+        response.headers["Accept-Ranges"] = "none"
+        coding: Coding = "identity"
+        if context.compress and len(asset.packed) > 1:
+            coding = coding_of(response, asset.codings)
+        if response.status_code != 200:
+            return response
+        etag = asset.etag(coding)
+        response.headers["ETag"] = f'"{etag}"'
+        if coding != "identity":
+            response.set_data(asset.packed[coding])
+            response.headers["Content-Encoding"] = coding
+        if request.if_none_match.contains_weak(etag):
+            response.status_code = 304
+            response.set_data(b"")
+            for name in ("Content-Encoding", "Content-Type", "Content-Length"):
+                response.headers.pop(name, None)
+        return response
 
     def _labelled(response: Response) -> Response:
         response.headers.update(context.access.origins.page_headers())
@@ -128,5 +173,5 @@ def _read_assets(folder: Path) -> dict[str, _Asset]:
     return {
         (name := path.relative_to(folder).as_posix()): _Asset(path, name)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.suffix not in _SUFFIXES.values()
     }
