@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+from typing import Any
+
+
+def peer_of(name: Any) -> str:
+    """The address in what `accept` and `getpeername` give, empty for who comes by a Unix socket."""
+    return plain(name[0]) if isinstance(name, tuple) else ""
+
+
+def plain(address: str) -> str:
+    """An IPv4 address as such, where a socket for both families told it as an IPv6 one (RFC 4291
+    section 2.5.5.2)."""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
 
 
 @functools.lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.hosts import parse_host, split_hosts
 
 _PREFIX: Final = "PUSHSVC_"
 _MOST: Final = 1e12
@@ -29,8 +30,9 @@ _RESERVED: Final = {"PUSHSVC_CONFIG", "PUSHSVC_TOKEN", "PUSHSVC_URL"}
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where to listen, and how to stop."""
 
-    host: str = "127.0.0.1"
-    """Address or host name; 0.0.0.0 or :: for all interfaces."""
+    host: str | tuple[str, ...] = "127.0.0.1"
+    """Address, host name or unix:PATH?mode=660, or a list of these; 0.0.0.0 for all interfaces,
+    :: for IPv6 as well."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """TCP port; 0 for any that is free."""
     certfile: str = ""
@@ -48,6 +50,11 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Seconds within which all subscribers are told to come back."""
     shutdown_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     """Seconds that open requests get to finish when the service ends."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Each of those in `host`, which as a text has them with commas or spaces."""
+        return split_hosts(self.host) if isinstance(self.host, str) else self.host
 
     @property
     def prefix(self) -> str:
@@ -243,12 +250,12 @@ class Loaded(msgspec.Struct, frozen=True):
 def load(
     file: Path | None,
     environment: Mapping[str, str],
-    flags: Iterable[tuple[str, str, str]] = (),
+    flags: Iterable[tuple[str, str, str | tuple[str, ...]]] = (),
     *,
     defaults: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """Merge all sources. `flags` are (flag as written, key, value); `defaults` are a command's own,
-    which everything else overrides. Raises ConfigError."""
+    """Merge all sources. `flags` are (flag as written, key, text or several of them); `defaults`
+    are a command's own, which everything else overrides. Raises ConfigError."""
     values: dict[str, Any] = dict(defaults or {})
     origins: dict[str, str] = dict.fromkeys(values, "default of the command")
     if file is not None:
@@ -258,10 +265,10 @@ def load(
         if variable.startswith(_PREFIX) and variable not in _RESERVED:
             key = _key_of_variable(variable)
             values[key], origins[key] = _parse(key, text, variable), variable
-    for flag, key, text in flags:
+    for flag, key, given in flags:
         if key not in _KEYS:
             raise ConfigError(f"{flag}: there is no setting {key}{_suggest(key, _KEYS)}")
-        values[key], origins[key] = _parse(key, text, flag), flag
+        values[key], origins[key] = _parse(key, given, flag), flag
     sections: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         section, _, name = key.partition(".")
@@ -327,9 +334,9 @@ def _variable(key: str) -> str:
     return _PREFIX + key.replace(".", "_").upper()
 
 
-def _parse(key: str, text: str, origin: str) -> Any:
+def _parse(key: str, text: str | tuple[str, ...], origin: str) -> Any:
     """Text of the environment or a flag as a value of the type the key has."""
-    if _KEYS[key].type is str:
+    if _KEYS[key].type is str or key == "server.host":
         return text
     try:
         return msgspec.convert(text, _KEYS[key].type, strict=False)
@@ -349,6 +356,11 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = value in ("auto", "console", "json")
     elif key == "web.forwarded_header":
         usable = value in ("x-forwarded-for", "forwarded")
+    elif usable and key == "server.host":
+        hosts = Server(host=value).hosts
+        bad = [host for host in hosts if not _is_host(host)]
+        usable = bool(hosts) and not bad
+        value = bad[0] if bad else value
     elif usable and key == "server.base_path":
         usable = _BASE_PATH.fullmatch(value) is not None and "/." not in value
     elif usable and key == "ingest.statsd":
@@ -368,6 +380,14 @@ def _check(key: str, value: Any, origin: str) -> None:
         raise ConfigError(f"{origin}: {key} must be {_expected(key)}, not {shown}")
 
 
+def _is_host(text: str) -> bool:
+    try:
+        parse_host(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_address(text: str) -> bool:
     try:
         Ingest(statsd=text).statsd_address  # noqa: B018 - it raises
@@ -381,6 +401,8 @@ def _expected(key: str) -> str:
         return "x-forwarded-for or forwarded"
     if key == "web.forwarded_depth":
         return "a whole number from 0 to 32"
+    if key == "server.host":
+        return "an address, a host name or unix:PATH, which may end in ?mode=660, or a list of them"
     if key == "server.base_path":
         return "a path such as /push, of letters, digits and ._~-, or empty"
     if key == "ingest.statsd":

@@ -17,7 +17,8 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from pushsvc.address import group
+from pushsvc.address import group, peer_of
+from pushsvc.listeners import Listener
 from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.door")
@@ -169,17 +170,17 @@ class Door:
 
     async def run_accept(
         self,
-        listener: socket.socket,
+        listener: Listener,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept on a listening, non-blocking socket until cancelled, then close it."""
+        """Accept until cancelled, then close the listener."""
         task_status.started()
         with contextlib.closing(listener):
             while True:
-                await trio.lowlevel.wait_readable(listener)
+                await trio.lowlevel.wait_readable(listener.socket)
                 try:
-                    self._accept_some(listener)
+                    self._accept_some(listener.socket)
                 except OSError as error:
                     if error.errno not in _OUT_OF_RESOURCES:
                         raise
@@ -189,14 +190,15 @@ class Door:
     def _accept_some(self, listener: socket.socket) -> None:
         for _ in range(_SLICE):
             try:
-                sock, peer = listener.accept()
+                sock, name = listener.accept()
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
                 continue  # it left before it was its turn
             sock.setblocking(False)
-            address = group(peer[0])
-            if not self._has_room(peer[0], address):
+            peer = peer_of(name)
+            address = group(peer)
+            if not self._has_room(peer, address):
                 sock.close()
                 continue
             self._inside += 1

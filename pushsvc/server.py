@@ -15,7 +15,7 @@ import socket
 import ssl
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import structlog
@@ -35,6 +35,7 @@ from pushsvc.hypercorn_internals import (
     has_unread_bytes,
     is_handled,
 )
+from pushsvc.listeners import Listener
 from pushsvc.tls import Certificate, refuse_plain, speaks_tls
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ class Server:
 
     async def run_accept(
         self,
-        listeners: list[trio.SocketListener],
+        listeners: Sequence[Listener],
         handlers: trio.Nursery,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -282,9 +283,7 @@ class Server:
                 await nursery.start(self._door.waiting.run)
                 await nursery.start(self._door.waiting.run_tending)
                 for listener in listeners:
-                    # Out of Trio: the door accepts without a task per connection.
-                    sock = socket.socket(fileno=listener.socket.detach())
-                    await nursery.start(self._door.run_accept, sock)
+                    await nursery.start(self._door.run_accept, listener)
                 task_status.started()
 
     def stop_accepting(self) -> None:
@@ -409,7 +408,7 @@ def hypercorn_config(*, message_bytes: int) -> Config:
 @contextlib.asynccontextmanager
 async def open_server(
     app: ASGIFramework,
-    listeners: list[trio.SocketListener],
+    listeners: Sequence[Listener],
     *,
     message_bytes: int,
     counts: Counter[str],

@@ -7,9 +7,8 @@ requests answered, connections cut, StatsD flushed, the ingest channel drained, 
 from __future__ import annotations
 
 import secrets
-import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -38,6 +37,7 @@ from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
+from pushsvc.listeners import Listener, close_all, open_listeners
 from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.server import KEEP_ALIVE, Place, Server, open_server
 from pushsvc.statsd import StatsdListener, bind_statsd
@@ -57,23 +57,45 @@ async def run_service(
     *,
     drain: trio.Event,
     reload: trio.MemoryReceiveChannel[None] | None = None,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    inherited: Sequence[Listener] = (),
+    task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
-    What comes out of `reload` has the certificate read again. `started` gets the URL, once
-    connections are accepted. Raises OSError where the address can't be bound, CertificateError,
-    ConfigError where it would be open to those it must not be.
+    What comes out of `reload` has the certificate read again. `inherited` are served beside the
+    hosts of the settings, and closed in the end. `started` gets their URLs, once connections are
+    accepted; for a Unix socket it is the command that asks. Raises OSError where an address can't
+    be bound, CertificateError, ConfigError where it would be open to those it must not be.
     """
-    limits, pacing = settings.limits, settings.stream
     where = settings.server
-    lock = make_lock(settings)
+    lock = make_lock(settings, [listener.host for listener in inherited])
     library = await trio.to_thread.run_sync(open_library, settings.dashboards)
     certificate = None
     if where.certfile:
         certificate = Certificate(Path(where.certfile), Path(where.keyfile))
-    listeners = await trio.open_tcp_listeners(where.port, host=where.host, backlog=where.backlog)
-    url = url_of(listeners[0], "http" if certificate is None else "https")
+    opened = await open_listeners(where.hosts, where.port, backlog=where.backlog)
+    listeners = [*inherited, *opened]
+    try:
+        await _serve(
+            settings, listeners, lock, library, certificate, drain, reload, task_status=task_status
+        )
+    finally:
+        close_all(listeners)
+
+
+async def _serve(
+    settings: Settings,
+    listeners: Sequence[Listener],
+    lock: Lock,
+    library: Library,
+    certificate: Certificate | None,
+    drain: trio.Event,
+    reload: trio.MemoryReceiveChannel[None] | None,
+    *,
+    task_status: trio.TaskStatus[tuple[str, ...]],
+) -> None:
+    limits, pacing = settings.limits, settings.stream
+    where = settings.server
     journal = MemoryJournal()
     hub = Hub(
         journal.epoch,
@@ -117,14 +139,9 @@ async def run_service(
         dashboards=library,
     )
     app = create_app(context)
-    try:
-        statsd = await open_statsd(
-            settings.ingest, limits, settings.history.series_ttl, pipeline, refused
-        )
-    except OSError:
-        for listener in listeners:
-            await listener.aclose()
-        raise
+    statsd = await open_statsd(
+        settings.ingest, limits, settings.history.series_ttl, pipeline, refused
+    )
     async with trio.open_nursery() as ticking:
         if reload is not None:
             ticking.start_soon(renew, certificate, reload)
@@ -161,8 +178,11 @@ async def run_service(
                         await gathering.start(statsd.run)
                     if settings.ingest.own_interval > 0:
                         await gathering.start(run_own_series, context, settings.ingest.own_interval)
-                    _log.info("serving", url=url + where.prefix, epoch=hub.epoch)
-                    task_status.started(url + where.prefix)
+                    scheme = "http" if certificate is None else "https"
+                    places = tuple(one.place(scheme, where.prefix) for one in listeners)
+                    for place in places:
+                        _log.info("serving", url=place, epoch=hub.epoch)
+                    task_status.started(places)
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))
                     draining.set()
@@ -302,11 +322,3 @@ async def finish(server: Server, engine: Engine | None, seconds: float) -> int:
     if engine is not None:
         cut += await engine.finish(max(0.0, begin + seconds - trio.current_time()))
     return cut
-
-
-def url_of(listener: trio.SocketListener, scheme: str = "http") -> str:
-    """The URL that a browser on this machine opens."""
-    host, port = listener.socket.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104
-        host = "127.0.0.1" if listener.socket.family == socket.AF_INET else "::1"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

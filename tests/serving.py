@@ -190,10 +190,11 @@ async def serving(
     drain = trio.Event()
     async with trio.open_nursery() as nursery:
 
-        async def run(task_status: trio.TaskStatus[str]) -> None:
+        async def run(task_status: trio.TaskStatus[tuple[str, ...]]) -> None:
             await run_service(settings, drain=drain, task_status=task_status)
 
-        url = await nursery.start(run)
+        places: tuple[str, ...] = await nursery.start(run)
+        url = next(place for place in places if place.startswith("http"))
         async with httpx.AsyncClient(base_url=url, timeout=10, verify=verify) as http:
             yield Served(url, http, drain)
         drain.set()

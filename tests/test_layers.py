@@ -16,12 +16,13 @@ import pushsvc
 
 # From the bottom up. A part may import from every row below its own, not from its own row.
 LAYERS = (
-    ("errors", "printable"),
+    ("errors", "hosts", "printable"),
     ("core",),  # the product without I/O
     ("address", "config", "dashboards", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "transport"),
-    ("door", "hypercorn_internals", "tls"),
+    ("hypercorn_internals", "listeners", "tls"),
+    ("door",),
     ("auth", "doctor", "server", "statsd"),
     ("app",),
     ("service",),  # the composition root

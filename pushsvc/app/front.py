@@ -21,7 +21,7 @@ import msgspec
 import trio
 from wsproto.utilities import generate_accept_token
 
-from pushsvc.address import group
+from pushsvc.address import group, peer_of
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
 from pushsvc.app.problems import MEDIA_TYPE, spread
@@ -93,7 +93,8 @@ class Front:
         try:
             self._attachment.knock()
             request = parse_request(data)
-            decided = None if request is None else self._decide(request, sock.getpeername()[0])
+            peer = peer_of(sock.getpeername())
+            decided = None if request is None else self._decide(request, peer)
         except Overloaded as problem:
             _refuse(sock, problem)
             return True
@@ -108,7 +109,8 @@ class Front:
         subscriber = self._attachment.subscribe(
             wish, start, _NOBODY, transport, granted.principal, group(granted.client.address)
         )
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attachment.carry(self._engine, sock, subscriber, wire, head)
         return True
 

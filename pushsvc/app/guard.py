@@ -14,6 +14,7 @@ from quart import Response, g, request, websocket
 from quart.wrappers import Request, Websocket
 from quart_trio import QuartTrio
 
+from pushsvc.address import plain
 from pushsvc.app import problems
 from pushsvc.app.base_path import root_seen_from
 from pushsvc.app.context import Context
@@ -85,7 +86,7 @@ def asking_of(asked: Request | Websocket) -> Asking:
         asked.method,
         headers,
         asked.args.getlist("ticket"),
-        client[0] if client else "",
+        plain(client[0]) if client else "",
         {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]),
         isinstance(asked, Websocket),
     )

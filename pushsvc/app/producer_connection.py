@@ -20,6 +20,7 @@ import msgspec
 import structlog
 import trio
 
+from pushsvc.address import peer_of
 from pushsvc.app.connection import BodyTimeout
 from pushsvc.app.context import Context
 from pushsvc.app.front import asking_of_fields, fields_of
@@ -78,7 +79,7 @@ class ProducerConnection:
         if request is None:
             return None
         try:
-            peer = stream.socket.getpeername()[0]
+            peer = peer_of(stream.socket.getpeername())
         except OSError:
             return None  # it is gone
         return cls(context, stream, request, first, peer, place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from pushsvc.auth.presenting import Cookie
 from pushsvc.auth.proxies import Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.config import Auth, ConfigError, Settings
+from pushsvc.hosts import UNIX_PREFIX
 
 _log = structlog.get_logger("pushsvc.auth")
 
@@ -46,8 +47,12 @@ class Lock(msgspec.Struct, frozen=True):
     key_file: Path | None = None
 
 
-def make_lock(settings: Settings) -> Lock:
-    """Read what the configuration names. Raises ConfigError where the service must not start."""
+def make_lock(settings: Settings, inherited: Sequence[str] = ()) -> Lock:
+    """Read what the configuration names. Raises ConfigError where the service must not start.
+
+    `inherited` are the hosts of sockets that it is handed. A Unix socket is this machine's own, as
+    loopback is: who may open its file comes in.
+    """
     auth, web = settings.auth, settings.web
     try:
         origins = Origins(web.allowed_origins, web.embedders)
@@ -56,12 +61,13 @@ def make_lock(settings: Settings) -> Lock:
         raise ConfigError(f"web: {error}") from None
     cookie = Cookie.under(settings.server.prefix)
     if auth.mode == "none":
-        local = is_loopback(settings.server.host)
-        if not local and not auth.insecure_no_auth:
+        others = [f"server.host is {one}" for one in settings.server.hosts if not _is_local(one)]
+        others += [f"systemd passed a socket on {one}" for one in inherited if not _is_local(one)]
+        if others and not auth.insecure_no_auth:
             raise ConfigError(
-                f"server.host is {settings.server.host}, which others can reach, and auth.mode is "
-                "none: anyone could read and write everything. Set auth.mode to keys or jwt, or "
-                "say --insecure-no-auth (auth.insecure_no_auth) if something else keeps them out"
+                f"{others[0]}, which others can reach, and auth.mode is none: anyone could read "
+                "and write everything. Set auth.mode to keys or jwt, or say --insecure-no-auth "
+                "(auth.insecure_no_auth) if something else keeps them out"
             )
         open_to_all = auth.insecure_no_auth
         access = Access(origins=origins, proxies=proxies, cookie=cookie, local_only=not open_to_all)
@@ -92,6 +98,11 @@ def make_lock(settings: Settings) -> Lock:
         verifier=verifier, sessions=sessions, origins=origins, proxies=proxies, cookie=cookie
     )
     return Lock(access, jwks=jwks)
+
+
+def _is_local(host: str) -> bool:
+    """Whether nobody on another machine gets to it."""
+    return host.startswith(UNIX_PREFIX) or is_loopback(host.strip("[]"))
 
 
 def _first_keys(file: Path) -> KeyRing:

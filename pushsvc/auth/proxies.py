@@ -35,6 +35,7 @@ class Client(msgspec.Struct, frozen=True):
     """The other end of a request, as far as trusted proxies tell."""
 
     address: str
+    """`unix` for who comes by a Unix socket, and is named by nobody who is trusted."""
     scheme: str
     """`http` or `https`, as the client speaks it."""
     host: str
@@ -82,12 +83,12 @@ class Proxies:
         """
         host = headers.get("host", "")
         if not self.trusts(peer):
-            return Client(peer, scheme, host, peer)
+            return Client(peer or UNIX, scheme, host, peer)
         if self.header == "forwarded":
             hop = self._choose(_forwarded(headers))
         else:
             hop = self._choose(_x_forwarded(headers))
-        address = peer if hop is None or not hop.address else hop.address
+        address = peer or UNIX if hop is None or not hop.address else hop.address
         told = "" if hop is None else hop.scheme
         asked = "" if hop is None else hop.host
         if self.header != "forwarded":

@@ -18,6 +18,7 @@ from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command
 from pushsvc.cli.serve import explain_bind
 from pushsvc.config import ConfigError, Settings
 from pushsvc.demo.producer import run_producer
+from pushsvc.hosts import UNIX_PREFIX
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
 
@@ -49,6 +50,8 @@ def command(hz: float, token: str | None, **flags: Any) -> None:
     directory = _directory()
     loaded = load_settings(**flags, defaults={**_DEFAULTS, "dashboards.directory": directory})
     settings = loaded.settings
+    if all(host.startswith(UNIX_PREFIX) for host in settings.server.hosts):
+        fail("the demo is for a browser: --host must name an address too", status=2)
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
     try:
@@ -57,7 +60,7 @@ def command(hz: float, token: str | None, **flags: Any) -> None:
         fail(str(error), status=2)
     except OSError as error:
         if error.errno != errno.EADDRINUSE or "server.port" in loaded.origins:
-            fail(explain_bind(settings, error))
+            fail(explain_bind(error))
         # Nobody asked for the usual port: any other will do.
         server = msgspec.structs.replace(settings.server, port=0)
         run_command(partial(_demo, msgspec.structs.replace(settings, server=server), hz, token))
@@ -79,7 +82,8 @@ async def _demo(settings: Settings, hz: float, token: str | None) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(drain_on_signal, drain)
         async with trio.open_nursery() as serving:
-            url = await serving.start(partial(run_service, settings, drain=drain))
+            places = await serving.start(partial(run_service, settings, drain=drain))
+            url = next(place for place in places if place.startswith("http"))
             async with trio.open_nursery() as producing:
                 await producing.start(run_producer, url, hz, token)
                 program = sys.argv[0] if Path(sys.argv[0]).name == "pushsvc" else "pushsvc"

@@ -49,7 +49,11 @@ def settings_options(function: _Function) -> _Function:
         click.option("--keyfile", metavar="FILE", help="The certificate's key, PEM."),
         click.option("--certfile", metavar="FILE", help="Certificate chain, PEM: serve TLS."),
         click.option("--port", help="TCP port; 0 for any that is free.  [default: 8080]"),
-        click.option("--host", help="Address or host name.  [default: 127.0.0.1]"),
+        click.option(
+            "--host",
+            multiple=True,
+            help="Address, host name or unix:PATH?mode=660; repeatable.  [default: 127.0.0.1]",
+        ),
         click.option(
             "--config",
             "file",
@@ -64,7 +68,7 @@ def settings_options(function: _Function) -> _Function:
 
 def load_settings(
     file: Path | None,
-    host: str | None,
+    host: tuple[str, ...],
     port: str | None,
     certfile: str | None,
     keyfile: str | None,
@@ -79,10 +83,10 @@ def load_settings(
     defaults: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The configuration; one that can't be used ends the command with status 2."""
-    flags = [
+    flags: list[tuple[str, str, str | tuple[str, ...]]] = [
         (flag, key, text)
         for flag, key, text in (
-            ("--host", "server.host", host),
+            ("--host", "server.host", host or None),
             ("--port", "server.port", port),
             ("--certfile", "server.certfile", certfile),
             ("--keyfile", "server.keyfile", keyfile),

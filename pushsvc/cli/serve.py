@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import click
+import msgspec
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options
@@ -17,6 +20,7 @@ from pushsvc.cli.process import (
 )
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
+from pushsvc.listeners import Listener, inherit_listeners
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
 from pushsvc.tls import CertificateError
@@ -27,39 +31,47 @@ from pushsvc.tls import CertificateError
 def command(**flags: Any) -> None:
     """Run the service.
 
-    Prints its URL on one line when it is ready; logs go to standard error. Ctrl-C or SIGTERM ends
-    it: subscribers are told to come back, requests are finished, and the exit status is 0. A
-    second signal ends it at once. A certificate that was replaced is
-    read again by itself, or on SIGHUP.
+    Prints its URL on one line when it is ready, one for each address it listens on; logs go to
+    standard error. Ctrl-C or SIGTERM ends it: subscribers are told to come back, requests are
+    finished, and the exit status is 0. A second signal ends it at once.
+
+    A certificate whose files were replaced is read again within two seconds, for connections that
+    come from then on; SIGHUP has it read again at once. Sockets that systemd passes (LISTEN_FDS)
+    are served instead of the default address, and beside those that --host or --port name.
     """
-    settings = load_settings(**flags).settings
+    loaded = load_settings(**flags)
+    settings = loaded.settings
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
     try:
-        run_command(partial(_serve, settings))
+        inherited = inherit_listeners(os.environ)
+        if inherited and loaded.origins.keys().isdisjoint(("server.host", "server.port")):
+            server = msgspec.structs.replace(settings.server, host=())
+            settings = msgspec.structs.replace(settings, server=server)
+        run_command(partial(_serve, settings, inherited))
     except ConfigError as error:
         fail(str(error), status=2)
     except CertificateError as error:
         fail(str(error))
     except OSError as error:
-        fail(explain_bind(settings, error))
+        fail(explain_bind(error))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, inherited: Sequence[Listener]) -> None:
     drain = trio.Event()
     renew, reload = trio.open_memory_channel[None](0)
     async with trio.open_nursery() as nursery:
         await nursery.start(drain_on_signal, drain)
         await nursery.start(reload_on_signal, renew)
         async with trio.open_nursery() as serving:
-            run = partial(run_service, settings, drain=drain, reload=reload)
-            click.echo(await serving.start(run))
+            run = partial(run_service, settings, drain=drain, reload=reload, inherited=inherited)
+            for place in await serving.start(run):
+                click.echo(place)
         nursery.cancel_scope.cancel()
 
 
-def explain_bind(settings: Settings, error: OSError) -> str:
+def explain_bind(error: OSError) -> str:
     """Why the address can't be listened on, in one line."""
-    if error.filename:
-        return f"can't listen on {error.filename}: {reason(error)}"
-    server = settings.server
-    return f"can't listen on {server.host} port {server.port}: {reason(error)}"
+    if not error.filename:
+        return f"can't serve: {reason(error)}"
+    return f"can't listen on {error.filename}: {error.strerror or reason(error)}"

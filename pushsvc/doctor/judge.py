@@ -248,9 +248,9 @@ def _judge_address(echo: Echo) -> Finding:
     sent = [name for name in _FORWARDING if echo.headers.get(name)]
     if sent and not echo.trusted:
         text = (
-            f"{', '.join(sent)} arrives from {echo.peer}, which is not a trusted proxy: "
+            f"{', '.join(sent)} arrives from {_called(echo.peer)}, which is not a trusted proxy: "
             "everyone counts as that one address. Trust it in the service's configuration "
-            "(web.trusted_proxies) if it is yours."
+            f'(web.trusted_proxies = "{echo.peer or "unix"}") if it is yours.'
         )
         return Finding("forwarding", "problem", text)
     named = echo.address != echo.peer or echo.address in echo.headers.get(echo.reads, "")
@@ -259,20 +259,24 @@ def _judge_address(echo: Echo) -> Finding:
     if echo.reads in sent:
         text = (
             f"{echo.reads} arrives, and names nobody whom the service can tell: everyone counts as "
-            f"{echo.address}."
+            f"{_called(echo.address)}."
         )
         return Finding("forwarding", "problem", text, "forwarding")
     if sent:
         text = (
             f"{', '.join(sent)} arrives, and the service reads {echo.reads} "
-            f"(web.forwarded_header): everyone counts as {echo.address}."
+            f"(web.forwarded_header): everyone counts as {_called(echo.address)}."
         )
         return Finding("forwarding", "problem", text, "forwarding")
     text = (
-        f"No forwarding header arrives; the service sees {echo.peer}. Right if that is this "
-        "machine, else a proxy hides its clients: from here this can't be told."
+        f"No forwarding header arrives; the service sees {_called(echo.peer)}. Right if that is "
+        "this machine, else a proxy hides its clients: from here this can't be told."
     )
     return Finding("forwarding", "unknown", text, "forwarding")
+
+
+def _called(address: str) -> str:
+    return address if address not in ("", "unix") else "a Unix socket"
 
 
 def read_clock(before: float, after: float, server: float) -> Clock:

@@ -151,7 +151,7 @@ def test_who_is_not_trusted_says_nothing() -> None:
 
 def test_a_unix_socket_has_no_address_and_is_trusted_by_name() -> None:
     told = {"x-forwarded-for": "192.0.2.7"}
-    assert client(told, peer="").address == ""
+    assert client(told, peer="").address == "unix"
     assert client(told, peer="", networks=("unix",)).address == "192.0.2.7"
     assert not Proxies(("unix",)).trusts("10.0.0.1")
     with pytest.raises(ValueError, match="not appear to be"):

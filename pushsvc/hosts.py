@@ -1,0 +1,48 @@
+"""What `server.host` may name: addresses, host names, and paths of Unix sockets."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+import msgspec
+
+UNIX_PREFIX: Final = "unix:"
+_MODE: Final = 0o660
+"""The owner and the group: a proxy of another user's gets in by the group."""
+_MOST_BYTES: Final = 107
+"""Of a path: `sun_path` has 108 with the zero at its end (unix(7))."""
+_QUERY: Final = re.compile(r"mode=(0?[0-7]{3})")
+
+
+class UnixPath(msgspec.Struct, frozen=True):
+    """A Unix socket in the file system."""
+
+    path: str
+    mode: int
+    """Permissions of the file; who may write to it may connect."""
+
+
+def split_hosts(text: str) -> tuple[str, ...]:
+    """The hosts in a text that has several, with commas or spaces between them."""
+    return tuple(re.findall(r"[^,\s]+", text))
+
+
+def parse_host(text: str) -> str | UnixPath:
+    """A name or address without brackets, or the path in `unix:PATH` and `unix:PATH?mode=660`.
+
+    Raises ValueError for what is neither.
+    """
+    if not text.startswith(UNIX_PREFIX):
+        if not text or "/" in text:
+            raise ValueError(text)
+        return text.removeprefix("[").removesuffix("]")
+    path, asked, query = text.removeprefix(UNIX_PREFIX).partition("?")
+    mode = _QUERY.fullmatch(query)
+    # A name that begins with @ is Linux' abstract one, which anyone may connect to.
+    if (asked and mode is None) or path.startswith("@") or "\0" in path:
+        raise ValueError(text)
+    if not 0 < len(os.fsencode(path)) <= _MOST_BYTES or path.endswith("/"):
+        raise ValueError(text)
+    return UnixPath(path, _MODE if mode is None else int(mode[1], 8))

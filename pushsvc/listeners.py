@@ -1,0 +1,297 @@
+"""The sockets that listen: on addresses, in the file system, and those a service manager opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import socket
+import stat
+from collections.abc import Iterable, MutableMapping, Sequence
+from typing import Any, Final
+
+import structlog
+import trio
+
+from pushsvc.config import ConfigError
+from pushsvc.hosts import UNIX_PREFIX, UnixPath, parse_host
+
+_log = structlog.get_logger("pushsvc.service")
+
+_FIRST_FD: Final = 3
+"""Where the descriptors begin that are passed (sd_listen_fds(3))."""
+_ATTEMPTS: Final = 10
+"""To find a port that is free on all addresses, where any will do."""
+_MOST_BACKLOG: Final = 0xFFFF
+_ANY: Final = ("0.0.0.0", "::")  # noqa: S104
+
+_Address = tuple[socket.AddressFamily, Any]
+
+
+class Listener:
+    """A listening, non-blocking socket, which it owns."""
+
+    def __init__(self, sock: socket.socket, *, file: os.stat_result | None = None) -> None:
+        """`file` is that of a Unix socket that is to be removed with it."""
+        sock.setblocking(False)
+        self.socket = sock
+        self._file = file
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.host}>"
+
+    @property
+    def host(self) -> str:
+        """The address it is bound to, as `server.host` names it."""
+        name = self.socket.getsockname()
+        if self.socket.family != socket.AF_UNIX:
+            return str(name[0])
+        return UNIX_PREFIX + (f"@{name[1:].decode()}" if isinstance(name, bytes) else name)
+
+    def place(self, scheme: str, prefix: str) -> str:
+        """The URL that a browser on this machine opens; of a Unix socket the command that asks."""
+        if self.socket.family == socket.AF_UNIX:
+            path = self.host.removeprefix(UNIX_PREFIX)
+            option = "--unix-socket"
+            if path.startswith("@"):
+                option, path = "--abstract-unix-socket", path[1:]
+            return f"curl {option} {shlex.quote(path)} {scheme}://localhost{prefix}/"
+        host, port = self.socket.getsockname()[:2]
+        if host in _ANY:
+            host = "127.0.0.1" if self._takes_ipv4 else "::1"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{prefix}"
+
+    @property
+    def _takes_ipv4(self) -> bool:
+        if self.socket.family == socket.AF_INET:
+            return True
+        return not self.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+    def close(self) -> None:
+        """Listen no more; once is enough. One that a service manager opened stays open there, and
+        keeps who comes until the next process takes them."""
+        if self.socket.fileno() < 0:
+            return
+        if self._file is not None:
+            path = self.socket.getsockname()
+            try:
+                if os.path.samestat(os.stat(path), self._file):  # noqa: PTH116
+                    os.unlink(path)  # noqa: PTH108
+            except OSError:
+                pass  # somebody else has removed it
+        self.socket.close()
+
+
+async def open_listeners(hosts: Iterable[str], port: int, *, backlog: int) -> list[Listener]:
+    """Listen on all hosts; where the port is 0, on one port that is free on all of them.
+
+    `::` is for IPv4 as well, unless an IPv4 address is named beside it. A Unix socket that a dead
+    process left behind is replaced. Raises OSError, which names the address.
+    """
+    parsed = [parse_host(host) for host in dict.fromkeys(hosts)]
+    names = [host for host in parsed if not isinstance(host, UnixPath)]
+    addresses = [await _resolve(name, port) for name in names]
+    listeners: list[Listener] = []
+    try:
+        listeners += _bind_all(addresses, port, backlog)
+        for host in parsed:
+            if isinstance(host, UnixPath):
+                listeners.append(_bind_unix(host, backlog))
+    except BaseException:
+        close_all(listeners)
+        raise
+    return listeners
+
+
+def close_all(listeners: Iterable[Listener]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+# -- TCP -------------------------------------------------------------------------------------------
+
+
+async def _resolve(host: str, port: int) -> list[_Address]:
+    try:
+        found = await trio.socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{host} port {port}") from error
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _bind_all(hosts: Sequence[list[_Address]], port: int, backlog: int) -> list[Listener]:
+    """A listener for each address, all on one port."""
+    for attempt in range(_ATTEMPTS):
+        listeners: list[Listener] = []
+        done: set[_Address] = set()
+        ipv4_too = not any(family == socket.AF_INET for host in hosts for family, _ in host)
+        try:
+            for host in hosts:
+                _bind_host(host, port, backlog, ipv4_too, listeners, done)
+        except OSError as error:
+            close_all(listeners)
+            again = not port and listeners and error.errno == errno.EADDRINUSE
+            if not again or attempt == _ATTEMPTS - 1:
+                raise
+        except BaseException:
+            close_all(listeners)
+            raise
+        else:
+            return listeners
+    raise AssertionError
+
+
+def _bind_host(
+    host: list[_Address],
+    port: int,
+    backlog: int,
+    ipv4_too: bool,
+    listeners: list[Listener],
+    done: set[_Address],
+) -> None:
+    """Listen on all addresses of a host that this machine has; at least one."""
+    failed: OSError | None = None
+    bound = False
+    for family, address in host:
+        if (family, address) in done:
+            bound = True
+            continue
+        done.add((family, address))
+        free = port or (listeners[0].socket.getsockname()[1] if listeners else 0)
+        try:
+            listeners.append(_bind(family, (address[0], free, *address[2:]), backlog, ipv4_too))
+        except OSError as error:
+            # A name such as localhost stands for both families, also where only one is there.
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+            failed = error
+        else:
+            bound = True
+    if failed is not None and not bound:
+        raise failed
+
+
+def _bind(
+    family: socket.AddressFamily, address: tuple[Any, ...], backlog: int, ipv4_too: bool
+) -> Listener:
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                _choose_families(sock, both=ipv4_too and address[0] == "::")
+            sock.bind(address)
+            sock.listen(min(backlog, _MOST_BACKLOG))
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as error:
+        where = f"{address[0]} port {address[1]}"
+        if error.errno == errno.EAFNOSUPPORT and address[0] == "::":
+            where += " (this system has no IPv6: 0.0.0.0 is for IPv4)"
+        raise OSError(error.errno, error.strerror, where) from error
+    return Listener(sock)
+
+
+def _choose_families(sock: socket.socket, *, both: bool) -> None:
+    """Take IPv4 on a socket for IPv6, or not (RFC 3493 section 5.3)."""
+    try:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
+    except OSError as error:
+        if not both:
+            raise
+        _log.warning(
+            "IPv6 only",
+            host="::",
+            reason=f"this system's sockets for IPv6 take no IPv4 ({error.strerror})",
+            cure="name both: --host :: --host 0.0.0.0",
+        )
+
+
+# -- Unix ------------------------------------------------------------------------------------------
+
+
+def _bind_unix(host: UnixPath, backlog: int) -> Listener:
+    try:
+        _remove_stale(host.path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.bind(host.path)
+            file = os.stat(host.path)  # noqa: PTH116
+            try:
+                # Nobody can connect before it listens.
+                os.chmod(host.path, host.mode)  # noqa: PTH101
+                sock.listen(min(backlog, _MOST_BACKLOG))
+            except BaseException:
+                os.unlink(host.path)  # noqa: PTH108
+                raise
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{UNIX_PREFIX}{host.path}") from error
+    return Listener(sock, file=file)
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket on which nobody listens. Raises OSError where the path is taken."""
+    try:
+        mode = os.stat(path, follow_symlinks=False).st_mode  # noqa: PTH116
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "there is something else by that name, which isn't removed")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # noqa: PTH108
+            return
+        except FileNotFoundError:
+            return
+        except BlockingIOError:
+            pass  # somebody listens, and has more to accept than it can
+    raise OSError(errno.EADDRINUSE, "another process listens there")
+
+
+# -- sockets of a service manager ------------------------------------------------------------------
+
+
+def inherit_listeners(environment: MutableMapping[str, str]) -> list[Listener]:
+    """The listening sockets that systemd passed to this very process (sd_listen_fds(3)).
+
+    Takes the variables that tell of them out of the environment. Raises ConfigError where one of
+    them is no socket that connections can be accepted on.
+    """
+    pid = environment.pop("LISTEN_PID", "")
+    count = environment.pop("LISTEN_FDS", "")
+    names = environment.pop("LISTEN_FDNAMES", "").split(":")
+    if pid != str(os.getpid()) or not count.isdigit():
+        return []
+    listeners = []
+    for place in range(int(count)):
+        fd = _FIRST_FD + place
+        name = names[place] if place < len(names) and names[place] else "unnamed"
+        os.set_inheritable(fd, False)
+        listeners.append(_adopt(fd, name))
+    return listeners
+
+
+def _adopt(fd: int, name: str) -> Listener:
+    what = f"descriptor {fd} ({name}), which was passed as LISTEN_FDS says,"
+    try:
+        sock = socket.socket(fileno=fd)
+        kind = sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise ConfigError(f"{what} is no socket: {error.strerror}") from None
+    if kind != socket.SOCK_STREAM or not listens:
+        raise ConfigError(
+            f"{what} is no listening stream socket: its unit must say ListenStream= and Accept=no"
+        )
+    if sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        raise ConfigError(f"{what} is neither TCP nor a Unix socket")
+    return Listener(sock)
