@@ -122,7 +122,8 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
     await name.press('Enter');
     await page.getByText(`Saved as made-in-${colorScheme}`).waitFor({ state: 'attached' });
     await press(page, 'Done');
-    await page.waitForURL(new RegExp(`/d/made-in-${colorScheme}\\?window=1m$`));
+    await page.waitForURL(new RegExp(`/d/made-in-${colorScheme}$`));
+    expect(await page.getByRole('radio', { name: '1m', exact: true }).isChecked()).toBe(true);
     await page.reload();
     for (const title of ['Stack', 'Heat', 'Raw']) {
       await panel(page, title).locator('canvas').waitFor();

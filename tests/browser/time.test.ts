@@ -57,30 +57,106 @@ test('Space holds the charts while samples keep arriving, and goes back to live'
   await close();
 });
 
-test('a drag looks back, one with Shift zooms in, and 0 is live again', async () => {
+/** Drag over a part of the first chart, as shares of its width. */
+async function drag(page: Page, from: number, to: number): Promise<void> {
+  const { x, y, width, height } = (await page.locator('.panel .over').boundingBox())!;
+  await page.mouse.move(x + width * from, y + height / 2);
+  await page.mouse.down();
+  await page.mouse.move(x + width * to, y + height / 2, { steps: 4 });
+  await page.mouse.up();
+}
+
+const chosenWindow = (page: Page) =>
+  page.getByRole('radio', { checked: true }).evaluateAll((found) => found.length);
+
+test('a drag zooms in; a double click, Escape, a button and Back lead out again', async () => {
   const { page, failures, close } = await open(browser, demo.url);
   await one(page);
-  const box = (await page.locator('.panel .over').boundingBox())!;
-  const middle = box.y + box.height / 2;
-  await page.mouse.move(box.x + 60, middle);
-  await page.mouse.down();
-  await page.mouse.move(box.x + 160, middle, { steps: 4 });
-  await page.mouse.up();
-  await page.getByRole('button', { name: /Back to live/ }).waitFor();
-  await page.keyboard.press('0');
-  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  await page.getByRole('radio', { name: '5m', exact: true }).check({ force: true });
+  const live = page.getByRole('button', { name: 'Pause' });
+  const out = page.getByRole('button', { name: 'Zoom out' });
+  const back = page.getByRole('button', { name: /Back to live/ });
+  const span = () => {
+    const { searchParams } = new URL(page.url());
+    return Date.parse(searchParams.get('to')!) - Date.parse(searchParams.get('from')!);
+  };
 
-  await page.keyboard.down('Shift');
-  await page.mouse.move(box.x + box.width * 0.5, middle);
+  const box = (await page.locator('.panel .over').boundingBox())!;
+  await page.mouse.move(box.x + box.width / 2, box.y + 40);
   await page.mouse.down();
-  await page.mouse.move(box.x + box.width * 0.75, middle, { steps: 4 });
+  await page.mouse.move(box.x + box.width + 30, box.y + 40, { steps: 4 });
   expect(await page.locator('.brush').count()).toBe(1);
-  await page.mouse.up();
-  await page.keyboard.up('Shift');
+  await page.screenshot({ path: `${ARTIFACTS}/zooming.png` });
+  // Thought better of it.
+  await page.keyboard.press('Escape');
   expect(await page.locator('.brush').count()).toBe(0);
+  await page.mouse.up();
+  await live.waitFor();
+
+  await drag(page, 0.5, 0.75);
+  await out.waitFor();
+  // A quarter of the window is none of those on offer.
+  expect(await chosenWindow(page)).toBe(0);
+  expect(span() / 75_000).toBeCloseTo(1, 1);
+  await page.waitForTimeout(200);
+  await drag(page, 0.2, 0.6);
+  await expect.poll(() => span() / 30_000).toBeCloseTo(1, 1);
+  await page.keyboard.press('Escape');
+  await expect.poll(() => span() / 75_000).toBeCloseTo(1, 1);
+  await page.locator('.panel .over').dblclick({ position: { x: 50, y: 50 } });
+  await live.waitFor();
+  expect(await page.locator('.pin').count()).toBe(0);
+  expect(await page.getByRole('radio', { name: '5m', exact: true }).isChecked()).toBe(true);
+
+  await drag(page, 0.5, 0.75);
+  await drag(page, 0.2, 0.6);
+  await out.click();
+  await out.click();
+  await live.waitFor();
+  await drag(page, 0.1, 0.4);
+  await back.click();
+  await live.waitFor();
+  expect(await page.getByRole('radio', { name: '5m', exact: true }).isChecked()).toBe(true);
+
+  await drag(page, 0.5, 0.75);
+  await out.waitFor();
+  await page.goBack();
+  await live.waitFor();
+  expect(await page.getByRole('radio', { name: '5m', exact: true }).isChecked()).toBe(true);
+  await page.goForward();
+  await out.waitFor();
+  expect(span() / 75_000).toBeCloseTo(1, 1);
+  await page.keyboard.press('0');
+  await live.waitFor();
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a drag with Shift looks back, as many steps that are one to go back', async () => {
+  const { page, failures, close } = await open(browser, demo.url);
+  await one(page);
+  const entries = () => page.evaluate(() => history.length);
+  const before = await entries();
+  await page.keyboard.down('Shift');
+  await drag(page, 0.2, 0.6);
+  await page.keyboard.up('Shift');
   await page.getByRole('button', { name: /Back to live/ }).waitFor();
-  // A quarter of a window is none of those on offer.
-  expect(await page.getByRole('radio', { checked: true }).count()).toBe(0);
+  expect(await page.getByRole('button', { name: 'Zoom out' }).count()).toBe(0);
+  await expect.poll(() => page.url()).toMatch(/[?&](at|to)=/);
+  expect(await entries()).toBe(before + 1);
+  // What was copied shows the same.
+  await page.waitForTimeout(600);
+  const other = await open(browser, page.url());
+  const said = (one: Page) =>
+    one
+      .getByText(/^.*Held at \d/)
+      .first()
+      .textContent();
+  await other.page.getByRole('button', { name: /Back to live/ }).waitFor();
+  await expect.poll(() => said(other.page)).toBe(await said(page));
+  await other.close();
+  await page.goBack();
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
   expect(failures).toEqual([]);
   await close();
 });

@@ -5,6 +5,8 @@
  */
 
 import { Dashboard } from './dashboard.ts';
+import { read } from './dashboards/address.ts';
 
-export const dashboard = new Dashboard(new URL(document.baseURI));
+export const address = read(location);
+export const dashboard = new Dashboard(new URL(document.baseURI), address);
 dashboard.start();

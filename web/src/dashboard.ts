@@ -4,25 +4,13 @@ import { batch, computed, type Signal, signal } from '@preact/signals';
 import { Painter } from './chart/painter.ts';
 import { type Description, type Status, Stream, type Value } from './client/index.ts';
 import { Clock } from './clock.ts';
+import type { Address } from './dashboards/address.ts';
 import { recall, remember } from './settings.ts';
 import type { Panel } from './store/panel.ts';
 import { Store } from './store/store.ts';
+import { FARTHEST, isWindow, LEAST_WINDOW, WINDOWS } from './windows.ts';
 
 const MINUTE = 60_000;
-
-/** Windows on offer, in milliseconds. */
-export const WINDOWS: readonly { readonly ms: number; readonly title: string }[] = [
-  { ms: MINUTE / 2, title: '30s' },
-  { ms: MINUTE, title: '1m' },
-  { ms: 5 * MINUTE, title: '5m' },
-  { ms: 15 * MINUTE, title: '15m' },
-  { ms: 60 * MINUTE, title: '1h' },
-  { ms: 180 * MINUTE, title: '3h' },
-  { ms: 360 * MINUTE, title: '6h' },
-];
-/** The shortest window, and how far one can look back. */
-export const LEAST_WINDOW = 5_000;
-export const FARTHEST = 360 * MINUTE;
 const DEFAULT_WINDOW = 15 * MINUTE;
 
 const BEAT_MS = 500;
@@ -35,6 +23,14 @@ const RATE_MS = 5_000;
 const BACKFILL_POINTS = 1_200;
 /** A producer whose clock is ahead is followed so far (the server takes no more either). */
 const AHEAD_MS = 600_000;
+/** Zooms that one can go back from. */
+const MOST_ZOOMS = 50;
+
+/** A span of time as it is shown: held at its end, or live where that is null. */
+interface Shown {
+  readonly heldAt: number | null;
+  readonly windowMs: number;
+}
 
 /** live: samples flow. stale: connected, but none came for long. cut: not connected. */
 export type Freshness = 'connecting' | 'live' | 'stale' | 'cut' | 'refused';
@@ -63,7 +59,16 @@ export class Dashboard {
   readonly grantedHz: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
+  /** How much time is shown, in milliseconds. */
   readonly windowMs: Signal<number>;
+  /** How much is shown while it is live, whatever is zoomed into, */
+  readonly liveMs: Signal<number>;
+  /** whether somebody chose that, */
+  readonly chosen: Signal<boolean>;
+  /** and what it is where nobody has; null where that is as wide as what there is to see. */
+  readonly usual: Signal<number | null> = signal(null);
+  /** What was shown before each zoom. */
+  readonly zooms: Signal<readonly Shown[]> = signal([]);
   readonly filter = signal('');
   /** The time that a pointer is at, in any panel. */
   readonly hover: Signal<number | null> = signal(null);
@@ -80,8 +85,8 @@ export class Dashboard {
   private readonly clock = new Clock();
   private readonly origin: URL;
   private loadedMs: number;
-  /** Until a window is chosen it is as wide as what there is to see. */
-  private fitting: boolean;
+  /** Whether the window is what this visit asked for, be it by its address. */
+  private picked: boolean;
   private counts: { at: number; samples: number }[] = [];
   private trimmedAt = 0;
   private heldSamples = 0;
@@ -89,14 +94,19 @@ export class Dashboard {
   private undrawnSince = Number.NaN;
   private toScreen: number | null = null;
 
-  /** Talks to the service at `origin`; nothing happens before `start`. */
-  constructor(origin: URL) {
+  /** Talks to the service at `origin`; nothing happens before `start`. It begins as it is addressed. */
+  constructor(origin: URL, { window, held }: Pick<Address, 'window' | 'held'>) {
     this.origin = origin;
-    const remembered = rememberedWindow();
-    this.fitting = remembered === null;
-    this.windowMs = signal(remembered ?? WINDOWS[1]!.ms);
-    this.loadedMs = Math.max(this.windowMs.value, DEFAULT_WINDOW);
-    this.now = signal(this.clock.now());
+    const chosen = window ?? rememberedWindow();
+    this.chosen = signal(chosen !== null);
+    this.picked = window !== null;
+    this.liveMs = signal(chosen ?? WINDOWS[1]!.ms);
+    this.windowMs = signal(held?.span ?? this.liveMs.value);
+    const now = this.clock.now();
+    this.heldAt.value = held === null ? null : held.to;
+    const back = held === null ? 0 : now - held.to;
+    this.loadedMs = Math.min(FARTHEST, Math.max(this.windowMs.value + back, DEFAULT_WINDOW));
+    this.now = signal(held?.to ?? now);
     this.store = new Store({
       arranged: (panels) => {
         this.panels.value = panels;
@@ -106,7 +116,7 @@ export class Dashboard {
     });
     this.stream = new Stream({
       url: new URL('v1/stream', origin),
-      query: { window: `${this.loadedMs / MINUTE}m`, merge: 'envelope' },
+      query: { window: `${Math.ceil(this.loadedMs / MINUTE)}m`, merge: 'envelope' },
       onDocument: (document) => {
         this.store.take(document);
         if (document.type === 'points' && document.time === undefined) {
@@ -121,7 +131,7 @@ export class Dashboard {
         if (document.type === 'hello') {
           this.grantedHz.value = document.granted.max_hz;
         }
-        if (this.fitting && document.type === 'points') {
+        if (document.type === 'points') {
           this.fit();
         }
         this.described.value = this.store.described;
@@ -186,17 +196,26 @@ export class Dashboard {
     this.hold(this.edge);
   }
 
-  /** Let the charts follow the newest samples again. */
+  /** Let the charts follow the newest samples again, in the window they had. */
   resume(): void {
-    this.heldAt.value = null;
-    this.newSamples.value = 0;
-    this.refresh();
+    batch(() => {
+      this.zooms.value = [];
+      this.windowMs.value = this.liveMs.peek();
+      this.heldAt.value = null;
+      this.newSamples.value = 0;
+      this.refresh();
+    });
   }
+
+  /** Whether it is another span than that of the window. */
+  readonly zoomed = computed<boolean>(
+    () => this.heldAt.value !== null && this.windowMs.value !== this.liveMs.value,
+  );
 
   /** Move the picture by so many milliseconds: back in time if negative. At now it is live again. */
   shift(ms: number): void {
     const edge = this.edge + ms;
-    if (edge >= this.liveEdge) {
+    if (edge >= this.liveEdge && !this.zoomed.peek()) {
       this.resume();
     } else {
       this.hold(edge);
@@ -205,18 +224,69 @@ export class Dashboard {
 
   /** Show just the time between two times, and hold it there. */
   zoom(from: number, to: number): void {
-    this.fitting = false;
-    this.windowMs.value = Math.max(LEAST_WINDOW, to - from);
-    this.hold(Math.max(to, from + LEAST_WINDOW));
+    batch(() => {
+      const before = { heldAt: this.heldAt.peek(), windowMs: this.windowMs.peek() };
+      this.zooms.value = [...this.zooms.peek(), before].slice(-MOST_ZOOMS);
+      this.windowMs.value = Math.max(LEAST_WINDOW, Math.round(to - from));
+      this.hold(Math.max(to, from + LEAST_WINDOW));
+    });
+  }
+
+  /** Show what was shown before it was zoomed into; false where nothing was. */
+  zoomOut(): boolean {
+    if (!this.zoomed.peek()) {
+      return false;
+    }
+    const before = this.zooms.peek().at(-1);
+    const { heldAt = null, windowMs = this.liveMs.peek() } = before ?? {};
+    if (heldAt === null) {
+      this.resume();
+    } else {
+      batch(() => {
+        this.zooms.value = this.zooms.peek().slice(0, -1);
+        this.windowMs.value = windowMs;
+        this.hold(heldAt);
+      });
+    }
+    return true;
+  }
+
+  /** Show the time that an address says. */
+  look({ window, held }: Pick<Address, 'window' | 'held'>): void {
+    batch(() => {
+      this.chosen.value = window !== null;
+      this.picked = window !== null;
+      this.liveMs.value = window ?? this.usual.peek() ?? WINDOWS[1]!.ms;
+      this.fit();
+      this.zooms.value = [];
+      if (held === null) {
+        this.resume();
+      } else {
+        this.windowMs.value = held.span ?? this.liveMs.peek();
+        this.hold(held.to);
+      }
+    });
+    this.reachBack(this.liveEdge - this.edge + this.windowMs.peek());
+  }
+
+  /** The window that a dashboard has where nobody chooses another. */
+  suggest(windowMs: number): void {
+    batch(() => {
+      this.usual.value = windowMs;
+      if (!this.picked) {
+        this.chosen.value = false;
+        this.widen(windowMs);
+      }
+    });
   }
 
   private hold(edge: number): void {
     const live = this.liveEdge;
     const span = this.windowMs.peek();
     if (this.heldAt.peek() === null) {
-      this.heldSamples = this.store.samples;
+      this.heldSamples = this.store.published;
     }
-    this.heldAt.value = Math.min(live, Math.max(edge, live - FARTHEST + span));
+    this.heldAt.value = Math.round(Math.min(live, Math.max(edge, live - FARTHEST + span)));
     this.reachBack(live - this.edge + span);
     this.refresh();
   }
@@ -236,30 +306,51 @@ export class Dashboard {
   }
 
   /**
-   * Show another window, and keep that choice unless it is somebody else's. What is missing of it is
-   * asked of the server's history.
+   * Show another window, and keep that choice. What is missing of it is asked of the server's
+   * history.
    */
-  choose(windowMs: number, keep = true): void {
-    this.fitting = false;
-    this.windowMs.value = windowMs;
-    if (keep) {
-      remember('pushsvc.window', String(windowMs));
+  choose(windowMs: number): void {
+    const ms = Math.round(windowMs / 1000) * 1000;
+    remember('pushsvc.window', String(ms));
+    this.picked = true;
+    batch(() => {
+      this.chosen.value = true;
+      this.zooms.value = [];
+      this.windowMs.value = ms;
+      this.widen(ms);
+    });
+  }
+
+  /** Have the window be another one, at once unless something is zoomed into. */
+  private widen(windowMs: number): void {
+    const follows = !this.zoomed.peek();
+    this.liveMs.value = windowMs;
+    if (follows) {
+      this.windowMs.value = windowMs;
     }
     this.painter.dirtyAll();
-    const back = this.liveEdge - this.edge;
-    if (windowMs + back > this.loadedMs) {
-      this.loadedMs = windowMs + back;
+    const back = this.liveEdge - this.edge + this.windowMs.peek();
+    if (back > this.loadedMs) {
+      this.loadedMs = back;
       void this.backfill(this.loadedMs);
     }
   }
 
   /** Widen the window to what there is, up to the default: a young server's charts are full too. */
   private fit(): void {
+    if (this.chosen.peek() || this.usual.peek() !== null) {
+      return;
+    }
     const span = this.liveEdge - this.store.oldest;
     const fitting = WINDOWS.find(({ ms }) => span <= ms * 1.05)?.ms ?? DEFAULT_WINDOW;
     const wider = Math.min(fitting, DEFAULT_WINDOW);
-    if (wider > this.windowMs.value) {
-      this.windowMs.value = wider;
+    if (wider > this.liveMs.peek()) {
+      batch(() => {
+        this.liveMs.value = wider;
+        if (this.heldAt.peek() === null) {
+          this.windowMs.value = wider;
+        }
+      });
     }
   }
 
@@ -325,7 +416,7 @@ export class Dashboard {
       this.latency.value = this.latencyNow();
       this.now.value = this.edge;
       if (this.heldAt.value !== null) {
-        this.newSamples.value = this.store.samples - this.heldSamples;
+        this.newSamples.value = this.store.published - this.heldSamples;
       }
     });
     this.painter.dirtyAll();
@@ -334,5 +425,5 @@ export class Dashboard {
 
 function rememberedWindow(): number | null {
   const ms = Number(recall('pushsvc.window'));
-  return ms >= LEAST_WINDOW && ms <= FARTHEST ? ms : null;
+  return isWindow(ms) ? ms : null;
 }

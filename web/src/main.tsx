@@ -1,18 +1,19 @@
 // First of all: modules are evaluated in this order.
-import { dashboard } from './begin.ts';
+import { address, dashboard } from './begin.ts';
 import './style/page.css';
 import './style/header.css';
 import './style/panel.css';
 import { render } from 'preact';
-import { read } from './dashboards/address.ts';
 import { inspect } from './inspection.ts';
 import { preparePrint } from './printing.ts';
 import { showFreshness } from './ui/freshness.ts';
 import { Page } from './ui/page.tsx';
+import { followAddress, View } from './view.ts';
 
-const address = read(location);
+const view = new View(dashboard, address);
 document.body.classList.toggle('embedded', address.panel !== null);
-render(<Page dashboard={dashboard} address={address} />, document.getElementById('page')!);
+render(<Page dashboard={dashboard} view={view} />, document.getElementById('page')!);
+followAddress(view);
 preparePrint(dashboard.painter);
 showFreshness(dashboard);
 window.__pushsvc = inspect(dashboard);

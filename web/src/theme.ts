@@ -27,8 +27,13 @@ export const look = computed<Look>(() => {
 });
 
 export function chooseTheme(choice: Theme): void {
-  theme.value = choice;
   remember(KEY, choice);
+  showTheme(choice);
+}
+
+/** Have a theme without keeping it: an address may want another than this browser has. */
+export function showTheme(choice: Theme): void {
+  theme.value = choice;
   // The style sheet follows the attribute; public/theme.js sets it before the first paint.
   if (choice === 'system') {
     delete document.documentElement.dataset.theme;
@@ -46,7 +51,10 @@ function followed(query: string): Signal<boolean> {
   return matches;
 }
 
+/** What the address says, or else the choice of an earlier visit. */
 function remembered(): Theme {
-  const value = recall(KEY);
+  const addressed = new URLSearchParams(location.search).get('theme');
+  const themes: readonly (string | null)[] = ['system', 'light', 'dark'];
+  const value = themes.includes(addressed) ? addressed : recall(KEY);
   return value === 'light' || value === 'dark' ? value : 'system';
 }

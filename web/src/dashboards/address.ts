@@ -1,4 +1,13 @@
-/** What of a dashboard is shown, as its URL says it: that is what people share. */
+/**
+ * What is shown, as its URL says it: that is what people share, and what Back goes through. What is
+ * as usual is left out.
+ */
+
+import { parseDuration } from '../client/index.ts';
+import { formatSpan } from '../format/time.ts';
+import type { Lines } from '../panels/shown.ts';
+import type { Theme } from '../theme.ts';
+import { FARTHEST, isWindow, LEAST_WINDOW } from '../windows.ts';
 
 export interface Address {
   /** Of the dashboard; null for all metrics. */
@@ -9,38 +18,98 @@ export interface Address {
   readonly kiosk: boolean;
   /** To be changed rather than looked at. */
   readonly edit: boolean;
-  /** `15m`; null for the dashboard's own. */
-  readonly window: string | null;
+  /** Milliseconds; null for the usual window. */
+  readonly window: number | null;
+  /** Where the charts are held; null while they are live. */
+  readonly held: Held | null;
+  /** Null for what this browser has. */
+  readonly theme: Theme | null;
+  /** What panels are looked for. */
+  readonly search: string;
+  /** By panel, which of its lines are shown. */
+  readonly lines: ReadonlyMap<string, Lines>;
+  /** Of a dashboard's variables. */
   readonly values: Readonly<Record<string, string>>;
 }
 
-const VALUE = 'var-';
+/** A time in the past, in Unix milliseconds. */
+export interface Held {
+  readonly to: number;
+  /** Milliseconds before it that are shown; null for the window. */
+  readonly span: number | null;
+}
 
-export function read({ pathname, search }: { pathname: string; search: string }): Address {
+/** Names of parameters that have another name's rest behind them. */
+const VALUE = 'var-';
+const HIDDEN = 'hide-';
+const ALONE = 'only-';
+
+/** Reads an address, and what of it can't be read: sentences for whoever followed it. */
+export function read(
+  { pathname, search }: { pathname: string; search: string },
+  now = Date.now(),
+): Address & { readonly wrong: readonly string[] } {
   const [, name = null] = /\/d\/([^/]+)$/.exec(pathname) ?? [];
   const query = new URLSearchParams(search);
+  const wrong: string[] = [];
+  /** What a parameter means; where that is nothing, why is said, and it counts as left out. */
+  const meant = <T>(key: string, meaning: (text: string) => T | null, expected: string) => {
+    const text = query.get(key);
+    const value = text === null ? null : meaning(text);
+    if (text !== null && value === null) {
+      wrong.push(`${key}=${text} in the address is not ${expected}.`);
+    }
+    return value;
+  };
   const panel = query.get('panel');
+  if (query.has('edit') && name === null) {
+    wrong.push('edit in the address is of a dashboard that is kept, and this is none.');
+  }
   return {
     name: name === null ? null : decodeURIComponent(name),
     panel,
     kiosk: query.has('kiosk') || panel !== null,
     edit: name !== null && panel === null && query.has('edit'),
-    window: query.get('window'),
+    window: meant('window', windowOf, 'a span from 5s to 6h, such as 15m'),
+    held: heldOf(query, meant, wrong, now),
+    theme: meant('theme', themeOf, 'system, light or dark'),
+    search: query.get('q') ?? '',
+    lines: linesOf(query, wrong),
     values: Object.fromEntries(
       [...query]
         .filter(([key]) => key.startsWith(VALUE))
         .map(([key, value]) => [key.slice(VALUE.length), value]),
     ),
+    wrong,
   };
 }
 
-export function write({ name, panel, kiosk, edit, window, values }: Address): string {
+/** As a reference that is relative to the root of the service. */
+export function write(address: Address): string {
+  const { name, panel, kiosk, edit, window, held, theme, search, lines, values } = address;
   const query = new URLSearchParams();
   if (window !== null) {
-    query.set('window', window);
+    query.set('window', formatSpan(window));
+  }
+  if (held?.span === null) {
+    query.set('at', momentOf(held.to));
+  } else if (held !== null) {
+    query.set('from', momentOf(held.to - held.span));
+    query.set('to', momentOf(held.to));
   }
   for (const [key, value] of Object.entries(values)) {
     query.set(`${VALUE}${key}`, value);
+  }
+  if (search !== '') {
+    query.set('q', search);
+  }
+  for (const [of, { only, names }] of lines) {
+    for (const line of names) {
+      query.append(`${only ? ALONE : HIDDEN}${of}`, line);
+    }
+  }
+  if (theme !== null) {
+    query.set('theme', theme);
   }
   if (panel !== null) {
     query.set('panel', panel);
@@ -49,6 +118,94 @@ export function write({ name, panel, kiosk, edit, window, values }: Address): st
   } else if (edit) {
     query.set('edit', '');
   }
-  const text = query.toString();
+  // Colons and commas may stand in a query as they are, and are read more easily.
+  const text = query.toString().replaceAll('%3A', ':').replaceAll('%2C', ',');
   return `${name === null ? './' : `d/${encodeURIComponent(name)}`}${text && `?${text}`}`;
+}
+
+function windowOf(text: string): number | null {
+  try {
+    const ms = parseDuration(text);
+    return isWindow(ms) ? ms : null;
+  } catch {
+    return null;
+  }
+}
+
+function themeOf(text: string): Theme | null {
+  return text === 'system' || text === 'light' || text === 'dark' ? text : null;
+}
+
+/** A moment as RFC 3339 writes it, or in Unix milliseconds. */
+function timeOf(text: string): number | null {
+  const ms = /^\d{12,14}$/.test(text)
+    ? Number(text)
+    : /^\d{4}-\d\d-\d\d[T ].*(Z|[+-]\d\d:?\d\d)$/i.test(text)
+      ? Date.parse(text)
+      : Number.NaN;
+  return Number.isNaN(ms) ? null : ms;
+}
+
+function momentOf(ms: number): string {
+  return new Date(ms).toISOString().replace('.000Z', 'Z');
+}
+
+function heldOf(
+  query: URLSearchParams,
+  meant: <T>(key: string, meaning: (text: string) => T | null, expected: string) => T | null,
+  wrong: string[],
+  now: number,
+): Held | null {
+  const moment = 'a moment such as 2026-01-31T08:00:00Z';
+  const at = meant('at', timeOf, moment);
+  const from = meant('from', timeOf, moment);
+  const to = meant('to', timeOf, moment);
+  if (query.has('at') && (query.has('from') || query.has('to'))) {
+    wrong.push('The address has both at, and from and to: the range counts.');
+  }
+  if ((from === null) !== (to === null)) {
+    if (query.has('from') !== query.has('to')) {
+      wrong.push('A range in the address takes both from and to.');
+    }
+    return null;
+  }
+  const held =
+    from !== null && to !== null
+      ? { to, span: to - from }
+      : at !== null
+        ? { to: at, span: null }
+        : null;
+  if (held === null) {
+    return null;
+  }
+  const { span } = held;
+  if (span !== null && !isWindow(span)) {
+    wrong.push('from and to in the address are not from 5 seconds to 6 hours apart.');
+    return null;
+  }
+  if (held.to > now + LEAST_WINDOW || held.to - (span ?? 0) < now - FARTHEST - LEAST_WINDOW) {
+    const when = held.to > now ? 'still to come' : 'longer ago than the 6 hours that can be shown';
+    wrong.push(`What the address shows is ${when}: this is live instead.`);
+    return null;
+  }
+  return held;
+}
+
+function linesOf(query: URLSearchParams, wrong: string[]): Map<string, Lines> {
+  const lines = new Map<string, Lines & { readonly names: Set<string> }>();
+  for (const [key, line] of query) {
+    const only = key.startsWith(ALONE);
+    if (only || key.startsWith(HIDDEN)) {
+      const panel = key.slice((only ? ALONE : HIDDEN).length);
+      const before = lines.get(panel);
+      if (panel === '' || line === '' || (before !== undefined && before.only !== only)) {
+        wrong.push(`${key}=${line} in the address names no line, or contradicts another.`);
+      } else if (before === undefined) {
+        lines.set(panel, { only, names: new Set([line]) });
+      } else {
+        before.names.add(line);
+      }
+    }
+  }
+  return lines;
 }

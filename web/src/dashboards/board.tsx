@@ -4,10 +4,9 @@ import { useEffect } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';
 import { read as readSelector } from '../client/selector.ts';
 import type { Dashboard } from '../dashboard.ts';
-import { formatSpan } from '../format/time.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
-import { type Address, write } from './address.ts';
+import { leaveWayBack, type View } from '../view.ts';
 import {
   fillIn,
   type Loaded,
@@ -22,33 +21,35 @@ import { placeStyle } from './place.ts';
 
 interface BoardProps {
   readonly dashboard: Dashboard;
-  readonly address: Address;
+  readonly view: View;
 }
 
 /** A dashboard that is kept: its panels where they were put, or the means to put them there. */
-export function Board({ dashboard, address }: BoardProps) {
+export function Board({ dashboard, view }: BoardProps) {
   const loaded = useSignal<Loaded | null>(null);
   const failure = useSignal('');
-  const values = useSignal(address.values);
   const editing = useSignal<Editing | null>(null);
-  const name = useSignal(address.name!);
+  const name = view.name.value!;
+  const { values, panel: only, kiosk } = view;
 
   const show = async (): Promise<void> => {
     try {
-      loaded.value = await load(new URL(document.baseURI), name.value);
+      loaded.value = await load(new URL(document.baseURI), view.name.peek()!);
       const { kept } = loaded.value;
       document.title = `${kept.title} · pushsvc`;
-      const window = address.window ?? kept.window;
-      if (window !== undefined) {
-        choose(dashboard, window);
+      view.quietly(() => {
+        suggest(dashboard, kept.window);
+        view.wrong.value = [
+          ...new Set([...view.wrong.peek(), ...unknown(values.peek(), kept.variables)]),
+        ];
+      });
+      if (view.edit.peek()) {
+        leaveWayBack(view);
       }
     } catch (error) {
-      if (!(error instanceof Missing && address.edit)) {
+      if (!(error instanceof Missing && view.edit.peek())) {
         throw error;
       }
-    }
-    if (address.edit) {
-      await edit();
     }
   };
   /** The editor comes when it is asked for. */
@@ -57,23 +58,27 @@ export function Board({ dashboard, address }: BoardProps) {
       import('../editor/editor.tsx'),
       list(new URL(document.baseURI)),
     ]);
-    const entry = entries.find((one) => one.name === name.value);
+    const entry = entries.find((one) => one.name === view.name.peek());
     editing.value = { Editor, writable, source: entry?.source ?? 'saved' };
-    history.replaceState(null, '', write({ ...here(), edit: true }));
   };
   const attempt = (act: () => Promise<void>): void => {
     act().catch((error) => {
       failure.value = (error as Error).message;
     });
   };
-  const here = (): Address => ({
-    ...address,
-    name: name.value,
-    edit: false,
-    window: formatSpan(dashboard.windowMs.value),
-    values: values.value,
-  });
-  useEffect(() => attempt(show), []);
+  const edited = view.edit.value;
+  // By its button, by the address, or by going back and forth: what is kept may be another now.
+  useEffect(() => {
+    attempt(async () => {
+      if (!edited) {
+        editing.value = null;
+      }
+      await show();
+      if (edited) {
+        await edit();
+      }
+    });
+  }, [edited]);
 
   if (failure.value !== '') {
     return (
@@ -91,13 +96,12 @@ export function Board({ dashboard, address }: BoardProps) {
     return (
       <Editor
         dashboard={dashboard}
-        name={name.value}
+        view={view}
         loaded={loaded.value}
         source={source}
         writable={writable}
-        values={values.value}
-        onDone={(kept) => {
-          location.assign(write({ ...here(), name: kept }));
+        onDone={() => {
+          view.edit.value = false;
         }}
       />
     );
@@ -106,10 +110,11 @@ export function Board({ dashboard, address }: BoardProps) {
     return <p role="status">Loading…</p>;
   }
   const { title, description, variables = [], panels } = loaded.value.kept;
-  const shown = address.panel === null ? panels : panels.filter(({ id }) => id === address.panel);
+  const shown = only === null ? panels : panels.filter(({ id }) => id === only);
   return (
-    <section class={address.panel === null ? 'board' : 'board alone'} aria-label={title}>
-      {address.panel === null && (
+    <section class={only === null ? 'board' : 'board alone'} aria-label={title}>
+      {only !== null && <h2 class="unseen">{title}</h2>}
+      {only === null && (
         <header>
           <h2>{title}</h2>
           {description && <p>{description}</p>}
@@ -121,32 +126,20 @@ export function Board({ dashboard, address }: BoardProps) {
               value={values.value[variable.name]}
               onChange={(value) => {
                 values.value = { ...values.value, [variable.name]: value };
-                history.replaceState(null, '', write(here()));
+              }}
+              onFound={(value) => {
+                view.quietly(() => {
+                  values.value = { ...values.value, [variable.name]: value };
+                });
               }}
             />
           ))}
-          {!address.kiosk && (
-            <p class="ways">
-              <a href={write(here())}>Link to this view</a>{' '}
-              <a href={write({ ...here(), kiosk: true })}>Kiosk</a>{' '}
-              <a
-                href={`v1/dashboards/${encodeURIComponent(name.value)}`}
-                download={`${name.value}.json`}
-              >
-                Export
-              </a>{' '}
-              <button type="button" onClick={() => attempt(edit)}>
-                Edit
-              </button>
-            </p>
-          )}
+          {!kiosk && <Ways view={view} name={name} />}
         </header>
       )}
       {shown.length === 0 && (
         <p role="alert">
-          {address.panel === null
-            ? 'There are no panels on it yet.'
-            : `There is no panel ${address.panel} on it.`}
+          {only === null ? 'There are no panels on it yet.' : `There is no panel ${only} on it.`}
         </p>
       )}
       <div class="cells">
@@ -156,11 +149,26 @@ export function Board({ dashboard, address }: BoardProps) {
             panel={panel}
             dashboard={dashboard}
             values={values.value}
-            alone={address.kiosk ? undefined : write({ ...here(), panel: panel.id })}
+            alone={kiosk ? undefined : () => view.href({ panel: panel.id })}
           />
         ))}
       </div>
     </section>
+  );
+}
+
+/** Where one can go from here. */
+function Ways({ view, name }: { view: View; name: string }) {
+  return (
+    <p class="ways">
+      <a href={view.href()}>Link to this view</a> <a href={view.href({ kiosk: true })}>Kiosk</a>{' '}
+      <a href={`v1/dashboards/${encodeURIComponent(name)}`} download={`${name}.json`}>
+        Export
+      </a>{' '}
+      <button type="button" onClick={() => (view.edit.value = true)}>
+        Edit
+      </button>
+    </p>
   );
 }
 
@@ -179,7 +187,7 @@ function Cell({
   panel: Panel;
   dashboard: Dashboard;
   values: Readonly<Record<string, string>>;
-  alone: string | undefined;
+  alone: (() => string) | undefined;
 }) {
   const { grid } = panel;
   return (
@@ -201,10 +209,12 @@ interface ChoiceProps {
   readonly dashboard: Dashboard;
   readonly value: string | undefined;
   readonly onChange: (value: string) => void;
+  /** There are values now, and none was chosen yet. */
+  readonly onFound: (value: string) => void;
 }
 
 /** What a variable stands for; the first of its values until somebody chooses. */
-function Choice({ variable, dashboard, value, onChange }: ChoiceProps) {
+function Choice({ variable, dashboard, value, onChange, onFound }: ChoiceProps) {
   const found = useComputed(() => {
     const matches = readSelector(variable.select);
     return matches === null ? [] : valuesOf(variable, dashboard.panels.value, matches);
@@ -212,7 +222,7 @@ function Choice({ variable, dashboard, value, onChange }: ChoiceProps) {
   const [first] = found.value;
   useEffect(() => {
     if (value === undefined && first !== undefined) {
-      onChange(first);
+      onFound(first);
     }
   }, [value, first]);
   const options = value === undefined || found.value.includes(value) ? [] : [value];
@@ -230,10 +240,16 @@ function Choice({ variable, dashboard, value, onChange }: ChoiceProps) {
   );
 }
 
-function choose(dashboard: Dashboard, window: string): void {
-  try {
-    dashboard.choose(parseDuration(window), false);
-  } catch {
-    // A window in the URL that is none: the usual one then.
+/** The window that a dashboard begins with; the service has seen to it that it is one. */
+function suggest(dashboard: Dashboard, window: string | undefined): void {
+  if (window !== undefined) {
+    dashboard.suggest(parseDuration(window));
   }
+}
+
+/** Says which values are of variables that there aren't. */
+function unknown(values: Readonly<Record<string, string>>, variables: readonly Variable[] = []) {
+  return Object.keys(values)
+    .filter((name) => variables.every((variable) => variable.name !== name))
+    .map((name) => `var-${name} in the address is of no variable of this dashboard.`);
 }

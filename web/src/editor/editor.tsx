@@ -7,6 +7,7 @@ import { placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
 import { hand } from '../ui/saving.ts';
+import type { View } from '../view.ts';
 import { Asking, Question } from './dialog.tsx';
 import { Handles } from './handles.tsx';
 import { nameOf } from './keeping.ts';
@@ -17,21 +18,21 @@ import { SettingsForm } from './settings-form.tsx';
 
 interface EditorProps {
   readonly dashboard: Dashboard;
-  /** As the URL has it. */
-  readonly name: string;
+  readonly view: View;
   /** What the service keeps of this name; null where it has none. */
   readonly loaded: Loaded | null;
   readonly source: Source;
   /** Whether the service keeps dashboards at all. */
   readonly writable: boolean;
-  readonly values: Readonly<Record<string, string>>;
-  /** Back to looking, at the dashboard of this name. */
-  readonly onDone: (name: string) => void;
+  /** Back to looking. */
+  readonly onDone: () => void;
 }
 
 /** A dashboard that is being made: panels can be moved, sized, added, changed and removed. */
 export function Editor(props: EditorProps) {
-  const { dashboard, name, loaded, source, writable, values, onDone } = props;
+  const { dashboard, view, loaded, source, writable, onDone } = props;
+  const name = view.name.value!;
+  const values = view.values.value;
   // What is provisioned, or comes with the service, is saved under a name of its own.
   const owned = source === 'saved';
   const session = useMemo(() => new Session(new URL(document.baseURI), name, loaded, owned), []);
@@ -39,6 +40,17 @@ export function Editor(props: EditorProps) {
   const preview = useSignal<readonly Placed[] | null>(null);
   const panels = useComputed(() => preview.value ?? draft.current.value.panels);
   useShortcuts(session);
+  useEffect(() => {
+    view.keepsEditing = () => {
+      if (session.unsaved) {
+        opened.value = { form: 'leave' };
+      }
+      return session.unsaved;
+    };
+    return () => {
+      view.keepsEditing = () => false;
+    };
+  }, []);
   const ask = (form: 'settings' | 'delete') => (): void => {
     opened.value = { form };
   };
@@ -49,7 +61,7 @@ export function Editor(props: EditorProps) {
     if (loaded === null && session.etag.peek() === null) {
       location.assign(document.baseURI);
     } else {
-      onDone(session.name.peek());
+      onDone();
     }
   };
   const leave = (): void => {
@@ -62,7 +74,9 @@ export function Editor(props: EditorProps) {
   };
   const keepAs = async (wanted: string): Promise<void> => {
     if (await session.keepAs(wanted)) {
-      history.replaceState(null, '', `d/${wanted}?edit`);
+      view.quietly(() => {
+        view.name.value = wanted;
+      });
     }
   };
 

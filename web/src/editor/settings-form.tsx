@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';
-import { FARTHEST, LEAST_WINDOW } from '../dashboard.ts';
 import type { Kept, Variable } from '../dashboards/model.ts';
+import { FARTHEST, LEAST_WINDOW } from '../windows.ts';
 import { Dialog } from './dialog.tsx';
 
 const MOST_VARIABLES = 8;

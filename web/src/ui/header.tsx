@@ -1,10 +1,10 @@
 import { parseDuration } from '../client/index.ts';
 import type { Dashboard } from '../dashboard.ts';
-import { FARTHEST, LEAST_WINDOW, WINDOWS } from '../dashboard.ts';
 import { Menu } from '../dashboards/menu.tsx';
 import { formatSpan } from '../format/time.ts';
 import { formatOf } from '../format/units.ts';
 import { chooseTheme, type Theme, theme } from '../theme.ts';
+import { isWindow, WINDOWS } from '../windows.ts';
 import { Connection, Outage } from './connection.tsx';
 
 const THEMES: readonly { readonly value: Theme; readonly title: string }[] = [
@@ -110,8 +110,7 @@ function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
     } catch {
       // Said below, as is one that is too short or too long.
     }
-    const good = wanted >= LEAST_WINDOW && wanted <= FARTHEST;
-    field.setCustomValidity(good ? '' : 'A span from 5s to 6h, such as 20m or 1h30m');
+    field.setCustomValidity(isWindow(wanted) ? '' : 'A span from 5s to 6h, such as 20m or 1h30m');
     if (field.reportValidity()) {
       dashboard.choose(wanted);
     }
@@ -155,14 +154,26 @@ function Hold({ dashboard }: { dashboard: Dashboard }) {
   }
   const count = dashboard.newSamples.value;
   return (
-    <button
-      type="button"
-      class="hold held"
-      title="Follow the newest samples (Space)"
-      onClick={() => dashboard.resume()}
-    >
-      Back to live{count > 0 && ` · ${count.toLocaleString('en')} new`}
-    </button>
+    <>
+      {dashboard.zoomed.value && (
+        <button
+          type="button"
+          class="hold"
+          title="What was shown before (Escape, or a double click)"
+          onClick={() => dashboard.zoomOut()}
+        >
+          Zoom out
+        </button>
+      )}
+      <button
+        type="button"
+        class="hold held"
+        title="Follow the newest samples (Space)"
+        onClick={() => dashboard.resume()}
+      >
+        Back to live{count > 0 && ` · ${count.toLocaleString('en')} new`}
+      </button>
+    </>
   );
 }
 

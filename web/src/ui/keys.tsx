@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { type Dashboard, WINDOWS } from '../dashboard.ts';
+import type { Dashboard } from '../dashboard.ts';
+import { WINDOWS } from '../windows.ts';
 import { later } from './later.tsx';
 
 /** The keys of the page, and the sheet that tells them. */
@@ -62,6 +63,9 @@ function act(key: string, dashboard: Dashboard): boolean {
       }
       return true;
     }
+    case 'Escape':
+      // A pin goes first.
+      return document.querySelector('.pin') === null && dashboard.zoomOut();
     case '/':
       document.querySelector<HTMLElement>('.filter')?.focus();
       return true;

@@ -4,9 +4,9 @@ import type { Dashboard } from '../dashboard.ts';
 const TREMBLE = 4;
 
 /**
- * Move through time on a chart: drag it, or turn the wheel sideways (with Shift, any wheel). A drag
- * with Shift marks the time to zoom into. Touch scrolls the page up and down as ever. What is no
- * drag is a click.
+ * Move through time on a chart: a drag marks the time to zoom into, and a double click goes back. A
+ * drag with Shift moves the picture, as a finger does, and the wheel sideways (with Shift, any
+ * wheel). Touch scrolls the page up and down as ever. What is no drag is a click.
  */
 export function lookBack(
   over: HTMLElement,
@@ -15,6 +15,7 @@ export function lookBack(
 ): void {
   const perPixel = (): number => dashboard.windowMs.peek() / Math.max(1, over.clientWidth);
   over.style.touchAction = 'pan-y';
+  over.addEventListener('dragstart', (event) => event.preventDefault());
   over.addEventListener(
     'wheel',
     (event) => {
@@ -26,14 +27,17 @@ export function lookBack(
     },
     { passive: false },
   );
+  over.addEventListener('dblclick', () => dashboard.zoomOut());
   over.addEventListener('pointerdown', (down) => {
     if (down.button !== 0) {
       return;
     }
     const ending = new AbortController();
     const { signal } = ending;
-    const brush = down.shiftKey ? document.createElement('div') : null;
-    const { left } = over.getBoundingClientRect();
+    const moves = down.shiftKey || down.pointerType === 'touch';
+    const brush = moves ? null : document.createElement('div');
+    const { left, width } = over.getBoundingClientRect();
+    const inside = (x: number): number => Math.min(width, Math.max(0, x - left));
     let last = down.clientX;
     let moved = false;
     over.setPointerCapture(down.pointerId);
@@ -49,8 +53,9 @@ export function lookBack(
           last = clientX;
         } else {
           brush.className = 'brush';
-          brush.style.left = `${Math.min(down.clientX, clientX) - left}px`;
-          brush.style.width = `${Math.abs(clientX - down.clientX)}px`;
+          const [from, to] = [inside(down.clientX), inside(clientX)].sort((a, b) => a - b);
+          brush.style.left = `${from}px`;
+          brush.style.width = `${to! - from!}px`;
           over.append(brush);
         }
       },
@@ -67,12 +72,23 @@ export function lookBack(
         if (!moved) {
           click(clientX - left);
         } else if (brush !== null) {
-          const [from, to] = [down.clientX, clientX].sort((a, b) => a - b);
-          dashboard.zoom(timeAt(from! - left), timeAt(to! - left));
+          const [from, to] = [inside(down.clientX), inside(clientX)].sort((a, b) => a - b);
+          dashboard.zoom(timeAt(from!), timeAt(to!));
         }
       },
       { signal },
     );
     over.addEventListener('pointercancel', end, { signal });
+    // Thought better of it.
+    document.addEventListener(
+      'keydown',
+      (event) => {
+        if (event.key === 'Escape') {
+          event.stopPropagation();
+          end();
+        }
+      },
+      { signal, capture: true },
+    );
   });
 }

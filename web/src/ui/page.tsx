@@ -1,11 +1,11 @@
 import { type ReadonlySignal, useComputed, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
-import type { Address } from '../dashboards/address.ts';
 import { formatClock, formatSpan } from '../format/time.ts';
 import { hidden } from '../panels/arrangement.ts';
 import { matching } from '../panels/search.ts';
 import type { Panel } from '../store/panel.ts';
+import type { View } from '../view.ts';
 import { Header } from './header.tsx';
 import { Keys } from './keys.tsx';
 import { later } from './later.tsx';
@@ -15,28 +15,90 @@ const PLACEHOLDERS_AFTER_MS = 400;
 
 interface PageProps {
   readonly dashboard: Dashboard;
-  readonly address: Address;
+  readonly view: View;
 }
 
 /** The whole page: all metrics, or a dashboard that is kept. */
-export function Page({ dashboard, address }: PageProps) {
-  const shown = useComputed(() => matching(dashboard.panels.value, dashboard.filter.value));
+export function Page({ dashboard, view }: PageProps) {
+  const { kiosk, panel } = view;
+  const name = view.name.value;
+  const shown = useComputed(() =>
+    panel === null
+      ? matching(dashboard.panels.value, dashboard.filter.value)
+      : dashboard.panels.value.filter(({ key }) => key === panel),
+  );
   return (
     <>
-      {!address.kiosk && <Header dashboard={dashboard} name={address.name} />}
+      {!kiosk && <Header dashboard={dashboard} name={name} />}
+      <Wrong view={view} />
       <Keys dashboard={dashboard} />
       <News dashboard={dashboard} shown={shown} />
       <main>
-        {address.name === null ? (
+        {kiosk && <h1 class="unseen">pushsvc</h1>}
+        {name !== null ? (
+          <Board dashboard={dashboard} view={view} />
+        ) : panel !== null ? (
+          <One dashboard={dashboard} name={panel} shown={shown.value} />
+        ) : (
           <>
             <h2 class="unseen">Panels</h2>
-            <Panels dashboard={dashboard} shown={shown.value} />
+            <Panels dashboard={dashboard} view={view} shown={shown.value} />
           </>
-        ) : (
-          <Board dashboard={dashboard} address={address} />
         )}
       </main>
     </>
+  );
+}
+
+/** What of the address can't be shown: that is said, and what is as usual is shown instead. */
+function Wrong({ view: { wrong } }: { view: View }) {
+  return (
+    wrong.value.length > 0 && (
+      <div class="outage wrong">
+        <div role="alert">
+          {wrong.value.map((one) => (
+            <p key={one}>{one}</p>
+          ))}
+        </div>
+        <button type="button" onClick={() => (wrong.value = [])}>
+          Dismiss
+        </button>
+      </div>
+    )
+  );
+}
+
+/** One of all panels, alone. */
+function One({
+  dashboard,
+  name,
+  shown: [panel],
+}: {
+  dashboard: Dashboard;
+  name: string;
+  shown: readonly Panel[];
+}) {
+  if (panel === undefined) {
+    return dashboard.described.value ? (
+      <section class="message">
+        <h2>There is no panel “{name}” now</h2>
+        <p>
+          It appears here as soon as its metric is published. <a href="./">All metrics</a>
+        </p>
+      </section>
+    ) : (
+      <Waiting dashboard={dashboard} />
+    );
+  }
+  return (
+    <section class="board alone" aria-label={panel.name}>
+      <h2 class="unseen">{panel.name}</h2>
+      <div class="cells">
+        <div class="cell">
+          <PanelCard panel={panel} dashboard={dashboard} />
+        </div>
+      </div>
+    </section>
   );
 }
 
@@ -72,7 +134,15 @@ const Board = later(
 /** What to do where there is no metric yet. */
 const EmptyState = later(() => import('./empty.tsx').then((module) => module.EmptyState));
 
-function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Panel[] }) {
+function Panels({
+  dashboard,
+  view,
+  shown,
+}: {
+  dashboard: Dashboard;
+  view: View;
+  shown: readonly Panel[];
+}) {
   if (dashboard.panels.value.length === 0) {
     return dashboard.described.value ? <EmptyState /> : <Waiting dashboard={dashboard} />;
   }
@@ -95,7 +165,12 @@ function Panels({ dashboard, shown }: { dashboard: Dashboard; shown: readonly Pa
     <>
       <div class="grid">
         {seen.map((panel) => (
-          <PanelCard key={panel.key} panel={panel} dashboard={dashboard} />
+          <PanelCard
+            key={panel.key}
+            panel={panel}
+            dashboard={dashboard}
+            alone={view.kiosk ? undefined : () => view.href({ panel: panel.key })}
+          />
         ))}
       </div>
       <Hidden panels={shown.filter(({ key }) => hidden.has(key))} />

@@ -24,7 +24,7 @@ interface ViewProps {
   readonly panel: Description;
   readonly dashboard: Dashboard;
   /** Where it is shown alone, as others embed it. */
-  readonly alone?: string | undefined;
+  readonly alone?: (() => string) | undefined;
 }
 
 /** A panel as it was described: drawn from the series that its selector means. */
@@ -56,7 +56,7 @@ interface CardProps {
   readonly dashboard: Dashboard;
   /** How it is to be drawn, where somebody said so. */
   readonly description?: Description;
-  readonly alone?: string | undefined;
+  readonly alone?: (() => string) | undefined;
 }
 
 /** One panel: what it is, its newest value if there is one line, the chart, the legend. */

@@ -64,9 +64,9 @@ export function Save({ id, title, panel, dashboard, format, drawn }: SaveProps) 
 }
 
 /** Where a panel is alone: for a wall, or a page of one's own. */
-export function Alone({ title, href }: { title: string; href: string }) {
+export function Alone({ title, href }: { title: string; href: () => string }) {
   return (
-    <a href={href} title="This panel alone, as it can be embedded">
+    <a href={href()} title="This panel alone, as it can be embedded">
       <span class="unseen">{title} alone</span>
       <Icon path="M9.5 3h3.5v3.5M13 3L8.5 7.5M11 9.5V13H3V5h3.5" />
     </a>
