@@ -10,16 +10,23 @@ PORT ?=
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PACKAGING := pyproject.toml hatch_build.py
 
-# Half of what the tests take is waiting, so that two at a time leave room on two cores.
-JOBS ?= 2
+# More than half of what the tests take is waiting, so that three at a time fit on two cores.
+JOBS ?= 3
+export JOBS
 
-.PHONY: demo test test-long unit browser lint format bench fuzz clean help
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# A part by itself, and how long it took.
+timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
+	echo "$(1): $$(($$(date +%s) - begun)) s"
+
+.PHONY: demo test test-long unit python browser lint format bench fuzz clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
 	@echo 'make test    run all tests, browser included'
-	@echo 'make unit    those in Python alone (JOBS=1 for one at a time)'
-	@echo 'make test-long   those that take long: a Kubernetes API server is compiled and asked'
+	@echo 'make unit    those that start nothing: within a minute'
+	@echo 'make python  all in Python, make browser those of the page (JOBS=1 for one at a time)'
+	@echo 'make test-long   those that take long: a Kubernetes API server is compiled and asked, ...'
 	@echo 'make lint    ruff, mypy and biome'
 	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
 	@echo 'make fuzz    change what strangers send at random, for some minutes (ARGS="--seconds 60 influx")'
@@ -29,17 +36,23 @@ help:
 demo: $(VENV)/.package
 	$(BIN)/pushsvc demo $(if $(PORT),--port $(PORT))
 
-test: lint unit browser
+test: $(VENV)/.test web/node_modules/.done
+	$(call timed,lint)
+	$(call timed,python)
+	$(call timed,browser)
 
-# What takes long by its nature: a Kubernetes API server is compiled (ten minutes, once), and asked.
+# What takes long by its nature: crowds, other people's test suites, real proxies that are broken in
+# every way, and a Kubernetes API server that is compiled (ten minutes, once) and asked.
 test-long: $(VENV)/.test
 	@if command -v go >/dev/null; then $(BIN)/python -m tests.k8s.apiserver; \
 		else echo 'no Go here: the tests against a real Kubernetes API server are skipped'; fi
-	$(BIN)/python -m pytest tests/k8s/test_apiserver.py
+	$(PYTEST) --durations 20 --durations-min 5 -m long
 
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 20 --durations-min 5 \
-		--ignore tests/k8s/test_apiserver.py
+	$(PYTEST) --durations 5 --durations-min 1 -m 'not real and not long'
+
+python: $(VENV)/.test
+	$(PYTEST) --durations 20 --durations-min 5 -m 'not long'
 
 browser: $(VENV)/.test web/node_modules/.done
 	$(BIN)/python web/npm.py run test

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 INSTALLED = ROOT / ".cache" / "autobahn"
 REQUIREMENT = "autobahntestsuite==0.8.2"

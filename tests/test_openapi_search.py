@@ -18,6 +18,8 @@ from tests import tokens
 from tests.serving import serving
 from tests.tokens import token
 
+pytestmark = pytest.mark.long
+
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

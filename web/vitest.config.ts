@@ -26,8 +26,9 @@ export default mergeConfig(
             name: 'browser',
             dir: here('../tests/browser'),
             include: ['**/*.test.ts'],
-            // One server and one browser at a time: they are what is slow.
-            fileParallelism: false,
+            // Each file has servers and browsers of its own. Half of what they take is waiting.
+            maxWorkers: Number(process.env.JOBS ?? 2),
+            setupFiles: [here('../tests/browser/dump.ts')],
             testTimeout: 60_000,
             hookTimeout: 60_000,
           },

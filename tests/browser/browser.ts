@@ -65,6 +65,12 @@ export async function launch(
   return browser;
 }
 
+/** Before the test's own end, so that a hang is told with the line that waited. */
+const PATIENCE_MS = 20_000;
+
+/** Pages that are open, with what each said: what is told of a test that failed. */
+export const opened: Map<Page, string[]> = new Map();
+
 /** A page that has failed as soon as a script on it has: see `failures`. */
 export interface Watched {
   readonly page: Page;
@@ -81,10 +87,18 @@ export async function open(
   const { init, ...rest } = options;
   // The locale of a bare host is none that JavaScript knows.
   const context = await browser.newContext({ locale: 'en-GB', ...rest });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const failures: string[] = [];
-  page.on('pageerror', (error) => failures.push(String(error)));
+  const said: string[] = [];
+  opened.set(page, said);
+  page.once('close', () => opened.delete(page));
+  page.on('pageerror', (error) => {
+    said.push(String(error));
+    failures.push(String(error));
+  });
   page.on('console', (message) => {
+    said.push(`${message.type()}: ${message.text()}`);
     if (/Content Security Policy/.test(message.text())) {
       failures.push(message.text());
     }

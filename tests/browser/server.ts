@@ -9,6 +9,9 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const VENV = `${ROOT}/.venv/bin/python`;
 export const PYTHON = process.env.PYTHON ?? (existsSync(VENV) ? VENV : 'python3');
 
+/** What each server that runs has said. */
+export const outputs: Map<ChildProcess, string> = new Map();
+
 /** Those that run: none outlives its tests, whichever way these end. */
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -82,22 +85,28 @@ export class Server {
       },
     );
     running.add(child);
-    child.once('exit', () => running.delete(child));
-    let output = '';
+    outputs.set(child, '');
+    child.once('exit', () => {
+      running.delete(child);
+      outputs.delete(child);
+    });
     const url = await new Promise<string>((resolve, reject) => {
-      const read = (chunk: Buffer): void => {
-        output += chunk;
-        const [found] = /http:\/\/[\d.]+:\d+/.exec(output) ?? [];
+      const read = (chunk: Buffer): string => {
+        const output = (outputs.get(child) ?? '') + chunk;
+        outputs.set(child, output);
+        return output;
+      };
+      child.stdout.on('data', (chunk: Buffer) => {
+        const [found] = /http:\/\/[\d.]+:\d+/.exec(read(chunk)) ?? [];
         if (found !== undefined) {
           resolve(found);
         }
-      };
-      child.stdout.on('data', read);
-      child.stderr.on('data', (chunk: Buffer) => {
-        output += chunk;
       });
+      child.stderr.on('data', read);
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`the server ended with ${code}:\n${output}`)));
+      child.once('exit', (code) =>
+        reject(new Error(`the server ended with ${code}:\n${outputs.get(child)}`)),
+      );
     });
     return new Server(url, child);
   }

@@ -16,6 +16,8 @@ from tests.k8s import apiserver
 from tests.k8s.apiserver import Cluster
 from tests.k8s.manifests import COMPONENTS, K8S, built
 
+pytestmark = pytest.mark.long
+
 CORE = ("v1", "apps/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1")
 """What is there without any CRD."""
 ALWAYS_SENT = "poddisruptionbudget.policy/pushsvc configured"

@@ -86,6 +86,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "opt" / "pushsvc"
 
 
+@pytest.mark.long
 def test_what_it_builds_runs_and_is_healthy(built: Path, tmp_path: Path) -> None:
     program = built / "bin" / "pushsvc"
     environment = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -122,6 +123,7 @@ def test_what_it_builds_runs_and_is_healthy(built: Path, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []  # it writes nothing where it runs
 
 
+@pytest.mark.long
 def test_alone_it_says_why_it_does_not_listen_to_strangers(built: Path) -> None:
     command = dict(instructions())["CMD"]
     assert command == '["serve", "--host", "0.0.0.0"]'

@@ -24,6 +24,12 @@ IDLE = 60 / SCALE + 0.6
 """A little longer than the defaults that cut."""
 
 
+pytestmark = pytest.mark.long
+
+PATIENCE = 5.0
+"""Seconds that a busy machine may take for a handshake."""
+
+
 async def examined(proxy: Proxy, values: Values, folder: Path, *, tls: bool = False) -> Report:
     web = Web(trusted_proxies="127.0.0.0/8")
     async with (
@@ -31,7 +37,7 @@ async def examined(proxy: Proxy, values: Values, folder: Path, *, tls: bool = Fa
         running(proxy, values, served.port, folder) as front,
     ):
         url = front.tls if tls else front.plain
-        return await examine(Way(url, None, lambda: front.ssl, 1.0), IDLE)
+        return await examine(Way(url, None, lambda: front.ssl, PATIENCE), IDLE)
 
 
 def problems(report: Report) -> set[str]:
@@ -126,7 +132,7 @@ async def test_what_the_doctor_prints_makes_a_path_healthy(proxy: Proxy, tmp_pat
         serving(stream=PACING, web=web) as served,
         running(proxy, {"advised": "yes"}, served.port, tmp_path) as front,
     ):
-        report = await examine(Way(front.plain, None, lambda: front.ssl, 1.0), IDLE)
+        report = await examine(Way(front.plain, None, lambda: front.ssl, PATIENCE), IDLE)
         assert report.healthy, as_text(report)
         for url in (front.plain, front.tls):
             async with httpx.AsyncClient(verify=front.ssl, trust_env=False) as http:
@@ -146,7 +152,7 @@ async def test_two_services_behind_one_address_are_found(tmp_path: Path) -> None
         serving(stream=PACING) as other,
         running(Several(other.port), HAProxy().shipped(), one.port, tmp_path) as front,
     ):
-        report = await examine(Way(front.plain, None, lambda: front.ssl, 1.0), 1.0)
+        report = await examine(Way(front.plain, None, lambda: front.ssl, PATIENCE), 1.0)
     assert "epochs" in problems(report), as_text(report)
 
 
@@ -170,7 +176,7 @@ async def test_the_proxy_protocol_is_refused_with_a_sentence(tmp_path: Path) -> 
             running(HAProxy(), {**HAProxy.stock, "server": version}, served.port, folder) as front,
         ):
             with pytest.raises(Unexaminable, match="PROXY protocol isn't spoken here"):
-                await examine(Way(front.plain, None, lambda: front.ssl, 1.0), IDLE)
+                await examine(Way(front.plain, None, lambda: front.ssl, PATIENCE), IDLE)
 
 
 async def test_a_certificate_that_is_not_trusted_is_said_to_be(tmp_path: Path) -> None:

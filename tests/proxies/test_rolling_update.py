@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import pytest
 import trio
 
 from tests.proxies.dashboards import HEADS, Dashboard
 from tests.proxies.proxy import program_of
 from tests.proxies.running import free_ports
+
+pytestmark = pytest.mark.long
 
 CROWD = 2_000
 CEILING = 500
