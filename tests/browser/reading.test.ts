@@ -88,3 +88,106 @@ test('a click in a legend hides a line, one with Ctrl shows it alone, by keyboar
   expect(failures).toEqual([]);
   await close();
 });
+
+test('a pointer has all values of that moment in every panel: sorted, with units and states', async () => {
+  const { page, failures, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  await panel(page, 'memory').locator('canvas').waitFor();
+  await expect.poll(() => colours(page, 'cpu')).toBe(3);
+  const over = panel(page, 'cpu').locator('.over');
+  const { width } = (await over.boundingBox())!;
+  await over.hover({ position: { x: width - 60, y: 40 } });
+  const lines = (title: string) => panel(page, title).locator('.tip li').allInnerTexts();
+  await expect.poll(() => lines('cpu')).toHaveLength(3);
+  expect((await lines('cpu')).map((text) => text.split('\n'))).toEqual([
+    ['lon', expect.stringMatching(/^\d\d\.\d\s%$/)],
+    ['fra', expect.stringMatching(/^\d\d\.\d\s%$/)],
+    ['ams', expect.stringMatching(/^\d\d\.\d\s%$/)],
+  ]);
+  expect(await lines('memory')).toEqual([expect.stringMatching(/^memory\n\d\.\d\d\sGiB$/)]);
+  const time = (title: string) => panel(page, title).locator('.tip strong').textContent();
+  expect(await time('memory')).toBe(await time('cpu'));
+  // On the side where there is room.
+  const beside = async () =>
+    (await panel(page, 'cpu').locator('.tip').boundingBox())!.x -
+    (await panel(page, 'cpu').locator('.crosshair').boundingBox())!.x;
+  await expect.poll(beside).toBeLessThan(0);
+  await page.screenshot({ path: `${ARTIFACTS}/tooltip.png` });
+  await over.hover({ position: { x: 40, y: 40 } });
+  await expect.poll(beside).toBeGreaterThan(0);
+  // A hidden line isn't read, and one that has ended is said to have.
+  const entry = panel(page, 'cpu').locator('.legend li').getByRole('button', { name: 'fra' });
+  await entry.click();
+  await server.publish({ name: 'brief', labels: { host: 'a\u202eb' }, value: 1 });
+  await panel(page, 'brief').locator('canvas').waitFor();
+  await server.publish({ name: 'brief', labels: { host: 'a\u202eb' }, value: null });
+  // The pointer stays at its time, which the sample has to be before.
+  const at = async (x: number) => {
+    await over.hover({ position: { x, y: 40 } });
+    await over.hover({ position: { x: width - 2, y: 40 } });
+    return lines('brief');
+  };
+  await expect
+    .poll(() => at(width - 9), { timeout: 10_000 })
+    .toEqual([expect.stringContaining('ended')]);
+  expect(await lines('cpu')).toHaveLength(2);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('arrows move the crosshair of a chart that has the focus, and its values are spoken', async () => {
+  const { page, failures, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  await expect.poll(() => colours(page, 'cpu')).toBe(3);
+  const chart = panel(page, 'cpu').getByRole('application', { name: /Line chart of cpu, 3 lines/ });
+  await chart.focus();
+  const said = () => panel(page, 'cpu').locator('.chart [aria-live]').textContent();
+  expect(await said()).toBe('');
+  await page.keyboard.press('ArrowLeft');
+  await expect.poll(said).toMatch(/^\d\d:\d\d:\d\d .+: lon \d.+\s%; fra \d.+\s%; ams \d.+\s%$/);
+  const first = await said();
+  await page.keyboard.press('Shift+ArrowLeft');
+  await expect.poll(said).not.toBe(first);
+  await expect.poll(() => page.locator('.crosshair:visible').count()).toBeGreaterThan(1);
+  // Still live: arrows in a chart don't look back.
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  await page.keyboard.press('Enter');
+  await panel(page, 'cpu').locator('.pin').waitFor();
+  expect(await violations(page)).toEqual([]);
+  await page.screenshot({ path: `${ARTIFACTS}/tooltip-keyboard.png` });
+  await page.keyboard.press('Escape');
+  await expect.poll(() => page.locator('.pin').count()).toBe(0);
+  await page.keyboard.press('Escape');
+  await expect.poll(() => page.locator('.tip').count()).toBe(0);
+  await page.keyboard.press('Home');
+  await expect.poll(() => page.locator('.tip').count()).toBeGreaterThan(1);
+  await page.keyboard.press('Tab');
+  await expect.poll(() => page.locator('.tip').count()).toBe(0);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a tap reads a moment in all panels, until it is tapped again or elsewhere', async () => {
+  const { page, failures, close } = await open(browser, server.url, {
+    viewport: { width: 390, height: 844 },
+    hasTouch: true,
+    isMobile: true,
+  });
+  await expectFreshness(page, 'Live');
+  await expect.poll(() => colours(page, 'cpu')).toBe(3);
+  const box = (await panel(page, 'cpu').locator('.over').boundingBox())!;
+  const tap = (left: number) =>
+    page.touchscreen.tap(box.x + box.width - left, box.y + box.height / 2);
+  await tap(100);
+  await expect.poll(() => panel(page, 'cpu').locator('.tip li').count()).toBe(3);
+  expect(await page.locator('.pin').count()).toBe(0);
+  await page.screenshot({ path: `${ARTIFACTS}/tooltip-touch.png` });
+  await tap(103);
+  await expect.poll(() => page.locator('.tip').count()).toBe(0);
+  await tap(150);
+  await expect.poll(() => page.locator('.tip').count()).toBeGreaterThan(0);
+  await page.locator('.bar h1').tap();
+  await expect.poll(() => page.locator('.tip').count()).toBe(0);
+  expect(failures).toEqual([]);
+  await close();
+});

@@ -6,6 +6,9 @@ import { type Address, read, write } from './dashboards/address.ts';
 import { lines } from './panels/shown.ts';
 import { showTheme, theme } from './theme.ts';
 
+/** State of an entry before which there is one of the same dashboard that isn't edited. */
+const EDITED = { edited: true };
+
 export class View {
   readonly panel: string | null;
   readonly kiosk: boolean;
@@ -72,6 +75,14 @@ export class View {
     });
   }
 
+  /** Have Back lead from an editor that was opened by its address to what it edits. */
+  leaveWayBack(): void {
+    if (history.state?.edited !== true) {
+      history.replaceState(null, '', this.href({ edit: false }));
+      history.pushState(EDITED, '', this.href());
+    }
+  }
+
   /** Change something that is no step to go back. */
   quietly(change: () => void): void {
     this.quiet = true;
@@ -87,17 +98,6 @@ export class View {
 const ONGOING_MS = 1_500;
 /** Browsers take some hundred changes of an address in half a minute, and drop what is more. */
 const PACE_MS = 250;
-
-/** State of an entry before which there is one of the same dashboard that isn't edited. */
-const EDITED = { edited: true };
-
-/** Have Back lead from an editor that was opened by its address to what it edits. */
-export function leaveWayBack(view: View): void {
-  if (history.state?.edited !== true) {
-    history.replaceState(null, '', view.href({ edit: false }));
-    history.pushState(EDITED, '', view.href());
-  }
-}
 
 /** Have the address say what is shown, and what is shown follow Back and Forward. */
 export function followAddress(view: View): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { extentOf } from '../src/chart/extent.ts';
 import { multiples, roundStep, timeLabels, timeSplits } from '../src/chart/splits.ts';
+import { printable } from '../src/format/printable.ts';
 import { formatAge, formatSpan } from '../src/format/time.ts';
 import { formatOf } from '../src/format/units.ts';
 
@@ -151,4 +152,9 @@ test('a span of time is written as it is read', () => {
     '1h30m',
     '1h2m5s',
   ]);
+});
+
+test('text of strangers is shown with whatever would show it otherwise escaped', () => {
+  expect(printable('a\u202eb\u0007\u0085\ud800c')).toBe('a\\u202eb\\u0007\\u0085\\ud800c');
+  expect(printable('Größe 😀 温度 שלום')).toBe('Größe 😀 温度 שלום');
 });

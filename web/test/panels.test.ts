@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { Clock } from '../src/clock.ts';
 import { reached } from '../src/panels/model.ts';
+import { readingsAt } from '../src/panels/reading.ts';
 import { matching } from '../src/panels/search.ts';
 import { select } from '../src/panels/selection.ts';
 import { isolate, isShown, lines, nameOf, showAll, toggle } from '../src/panels/shown.ts';
@@ -163,4 +164,44 @@ test('a line is hidden, alone, or both, and what is hidden last shows all again'
   showAll('p');
   expect(lines.value.size).toBe(0);
   expect(nameOf({ name: 'up', labels: {} })).toBe('up');
+});
+
+test('what lines are at a moment: the highest first, and of those without a value why', () => {
+  vi.useFakeTimers({ now: 1_000_000 });
+  const [low, high, quiet, ended] = ['low', 'high', 'quiet', 'ended'].map((host) =>
+    series('load', host),
+  ) as [Series, Series, Series, Series];
+  for (let time = 1_000_000; time <= 1_010_000; time += 1_000) {
+    vi.setSystemTime(time);
+    low.put(time, 1);
+    high.put(time, 9);
+    if (time <= 1_003_000) {
+      quiet.put(time, 5);
+      ended.put(time, 6);
+    }
+  }
+  ended.end(1_003_500);
+  const panel = panelOf(low, high, quiet, ended);
+  const read = (time: number) =>
+    readingsAt('r', panel, time, 1_010_000).map(({ member: { title }, value, state }) => [
+      title,
+      value,
+      state,
+    ]);
+  expect(read(1_002_500)).toEqual([
+    ['high', 9, ''],
+    ['ended', 6, ''],
+    ['quiet', 5, ''],
+    ['low', 1, ''],
+  ]);
+  expect(read(1_009_000)).toEqual([
+    ['high', 9, ''],
+    ['low', 1, ''],
+    ['ended', Number.NaN, 'ended'],
+    ['quiet', Number.NaN, 'silent'],
+  ]);
+  toggle('r', panel.members.find(({ title }) => title === 'high')!);
+  expect(read(900_000)[0]).toEqual(['ended', Number.NaN, 'no sample']);
+  expect(read(1_009_000)[0]).toEqual(['low', 1, '']);
+  showAll('r');
 });

@@ -113,6 +113,11 @@ export class Plot {
     return this.frame.width / devicePixelRatio;
   }
 
+  /** CSS pixels from the left of the picture to `over`, without asking the document. */
+  get inset(): number {
+    return this.frame.left / devicePixelRatio;
+  }
+
   /** CSS pixels from the left of `over` to a time. */
   left(time: number): number {
     const { from, to } = this.frame;

@@ -6,7 +6,7 @@ import { read as readSelector } from '../client/selector.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
-import { leaveWayBack, type View } from '../view.ts';
+import type { View } from '../view.ts';
 import {
   fillIn,
   type Loaded,
@@ -44,7 +44,7 @@ export function Board({ dashboard, view }: BoardProps) {
         ];
       });
       if (view.edit.peek()) {
-        leaveWayBack(view);
+        view.leaveWayBack();
       }
     } catch (error) {
       if (!(error instanceof Missing && view.edit.peek())) {

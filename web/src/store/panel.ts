@@ -1,4 +1,5 @@
 import type { Kind, Labels } from '../client/index.ts';
+import { printable } from '../format/printable.ts';
 import { natural } from './natural.ts';
 import { isRate } from './rate.ts';
 import type { Series } from './series.ts';
@@ -84,7 +85,9 @@ export class Panel {
         title: [
           ...(metrics > 1 ? [one.name] : []),
           ...this.distinguishing.map((name) => one.labels[name] ?? '–'),
-        ].join(' · '),
+        ]
+          .map(printable)
+          .join(' · '),
         colour: this.all.get(one)!,
       }))
       .sort((a, b) => natural(a.title, b.title));

@@ -6,7 +6,7 @@ import type { Drawn, Picture } from '../chart/picture.ts';
 import { Plot } from '../chart/plot.ts';
 import { screens } from '../chart/screen.ts';
 import type { Dashboard } from '../dashboard.ts';
-import { formatClock } from '../format/time.ts';
+import { printable } from '../format/printable.ts';
 import type { Format } from '../format/units.ts';
 import type { Threshold } from '../panels/model.ts';
 import { isShown, lines } from '../panels/shown.ts';
@@ -15,6 +15,7 @@ import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
 import { later } from './later.tsx';
 import { lookBack } from './lookback.ts';
+import { spoken, Tip } from './tip.tsx';
 
 /** Lines that one panel draws; of more, the highest. */
 export const MOST_DRAWN = 40;
@@ -25,6 +26,11 @@ const LEAST_STILL_MS = 1_000;
 const MARGIN = 120;
 /** CSS pixels within which a click means what is pinned. */
 const PIN_WIDTH = 8;
+/** And within which a tap means what is read: fingers are broader. */
+const TAP_WIDTH = 16;
+/** Shares of the window that an arrow moves the crosshair by at least, and with Shift. */
+const STEP = 1 / 100;
+const LONG_STEP = 1 / 10;
 
 export type ChartKind = 'line' | 'area' | 'stacked' | 'heatmap';
 
@@ -53,6 +59,7 @@ interface ChartProps {
   readonly dashboard: Dashboard;
   readonly format: Format;
   readonly focus: Signal<string | null>;
+  readonly inSight: Signal<boolean>;
   readonly kind: ChartKind;
   /** The label that the rows of a heatmap are of. */
   readonly by?: string | undefined;
@@ -61,7 +68,7 @@ interface ChartProps {
 
 /** The lines of a panel. They are painted by the painter, never by a render. */
 export function Chart(props: ChartProps) {
-  const { panel, dashboard, format, focus, kind, by, thresholds } = props;
+  const { panel, dashboard, format, focus, inSight, kind, by, thresholds } = props;
   const root = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
   /** The time that was pinned to read its values. */
@@ -105,17 +112,42 @@ export function Chart(props: ChartProps) {
     }
   });
   useSignalEffect(() => view.current?.point(dashboard.hover.value));
+  /** What the crosshair is at, for those who move it by keyboard. */
+  const said = useSignal('');
   const count = panel.members.length;
   return (
     <>
       <div class="chart">
+        {/* An application, since a reader would else keep the arrows to itself. */}
         <div
           ref={root}
-          role="img"
-          aria-label={`${TITLES[kind]} of ${panel.name}, ${count === 1 ? 'one line' : `${count} lines`}`}
+          class="plot"
+          role="application"
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: its values are read by keyboard.
+          tabIndex={0}
+          aria-roledescription="chart"
+          aria-label={`${TITLES[kind]} of ${printable(panel.name)}, ${
+            count === 1 ? 'one line' : `${count} lines`
+          }. Left and right arrows read its values.`}
+          onKeyDown={(event) => {
+            if (view.current !== null && press(event, view.current)) {
+              event.preventDefault();
+              event.stopPropagation();
+              said.value = view.current.read();
+            }
+          }}
+          onBlur={() => {
+            dashboard.hover.value = null;
+            said.value = '';
+          }}
         />
+        <p class="unseen" aria-live="polite">
+          {said.value}
+        </p>
+        {inSight.value && <Tip id={props.id} panel={panel} dashboard={dashboard} format={format} />}
         {pinned.value !== null && (
           <Pin
+            id={props.id}
             panel={panel}
             format={format}
             time={pinned.value}
@@ -132,6 +164,37 @@ export function Chart(props: ChartProps) {
 }
 
 const Pin = later(() => import('./pin.tsx').then((module) => module.Pin));
+
+/** Move the crosshair by a key; false for one that does nothing to it. */
+function press(
+  { key, shiftKey, ctrlKey, metaKey, altKey }: KeyboardEvent,
+  view: ChartView,
+): boolean {
+  if (ctrlKey || metaKey || altKey) {
+    return false;
+  }
+  const step = shiftKey ? LONG_STEP : STEP;
+  switch (key) {
+    case 'ArrowLeft':
+      view.step(-step);
+      return true;
+    case 'ArrowRight':
+      view.step(step);
+      return true;
+    case 'Home':
+      view.step(Number.NEGATIVE_INFINITY);
+      return true;
+    case 'End':
+      view.step(Number.POSITIVE_INFINITY);
+      return true;
+    case 'Enter':
+      return view.pinHere();
+    case 'Escape':
+      return view.leave();
+    default:
+      return false;
+  }
+}
 
 /** What the faintest and the darkest cell stand for. */
 function Shades({
@@ -302,12 +365,58 @@ class ChartView {
     this.crosshair.classList.toggle('flipped', left > width / 2);
     const row =
       time === null || this.pointerTop === null ? null : this.plot!.row(this.pointerTop, time);
-    this.crosshair.dataset.time =
-      time === null
-        ? ''
-        : row === null
-          ? formatClock(time)
-          : `${formatClock(time)} · ${row.name} · ${this.props.format.value(row.value)}`;
+    this.crosshair.dataset.row =
+      row === null ? '' : `${printable(row.name)} · ${this.props.format.value(row.value)}`;
+    if (!this.crosshair.hidden) {
+      const chart = this.root.parentElement!;
+      chart.style.setProperty('--at', `${this.plot!.inset + left}px`);
+      chart.classList.toggle('flipped', left > width / 2);
+    }
+  }
+
+  /** Move the crosshair by a share of the window, and as far as the next sample is. */
+  step(share: number): void {
+    const { dashboard, id } = this.props;
+    const span = dashboard.windowMs.peek();
+    const to = dashboard.edge;
+    const before = dashboard.hover.peek() ?? to;
+    const least = Math.min(to, Math.max(to - span, before + share * span));
+    const times = this.panel.members
+      .filter((member) => isShown(id, member))
+      .map(({ series: { column } }) => {
+        const after = column.indexOf(least);
+        const at = share > 0 ? Math.min(after, column.length - 1) : Math.max(0, after - 1);
+        return column.slice(at, at + 1).times[0] ?? Number.NaN;
+      })
+      .filter((time) => (share > 0 ? time >= least : time <= least) && time >= to - span);
+    const next = share > 0 ? Math.min(...times) : Math.max(...times);
+    this.pointerTop = null;
+    dashboard.hover.value = Number.isFinite(next) ? next : least;
+  }
+
+  /** What is under the crosshair, in words. */
+  read(): string {
+    const time = this.props.dashboard.hover.peek();
+    return time === null ? '' : spoken(this.props, time);
+  }
+
+  /** Pin the time of the crosshair, or unpin it; false where there is none. */
+  pinHere(): boolean {
+    const time = this.props.dashboard.hover.peek();
+    if (time !== null) {
+      this.pin(this.plot!.left(time));
+    }
+    return time !== null;
+  }
+
+  /** Take the crosshair away; false where there is none. */
+  leave(): boolean {
+    const { hover } = this.props.dashboard;
+    const there = hover.peek() !== null && this.pinned.peek() === null;
+    if (there) {
+      hover.value = null;
+    }
+    return there;
   }
 
   /** Keep what is pinned at its time, until that leaves the picture. */
@@ -326,6 +435,16 @@ class ChartView {
       pin.style.left = `${over.offsetLeft + left}px`;
       pin.classList.toggle('flipped', left > width / 2);
     }
+  }
+
+  /** Read a time in all panels, until it is tapped again. */
+  private tap(left: number, top: number): void {
+    const { hover } = this.props.dashboard;
+    const before = hover.peek();
+    const near = before !== null && Math.abs(this.plot!.left(before) - left) < TAP_WIDTH;
+    this.pointerTop = near ? null : top;
+    hover.value = near ? null : this.plot!.time(left);
+    this.point(hover.value);
   }
 
   /** Pin the time of a place, or unpin it. */
@@ -374,18 +493,25 @@ class ChartView {
     over.append(this.crosshair);
     const { hover } = dashboard;
     over.addEventListener('pointermove', (event) => {
+      // A finger moves the picture; where it taps is what is read.
+      if (event.pointerType === 'touch') {
+        return;
+      }
       const { left, top } = over.getBoundingClientRect();
       this.pointerTop = event.clientY - top;
       hover.value = this.plot!.time(event.clientX - left);
       this.point(hover.value);
     });
-    over.addEventListener('pointerleave', () => {
-      this.pointerTop = null;
-      hover.value = null;
+    over.addEventListener('pointerleave', ({ pointerType }) => {
+      if (pointerType !== 'touch') {
+        this.pointerTop = null;
+        hover.value = null;
+      }
     });
     lookBack(over, dashboard, {
       timeAt: (left) => this.plot!.time(left),
       click: (left) => this.pin(left),
+      tap: (left, top) => this.tap(left, top),
     });
     return this.plot;
   }

@@ -11,6 +11,16 @@ export function Keys({ dashboard }: { dashboard: Dashboard }) {
     asked.value = false;
   };
   useEffect(() => {
+    // What a finger had shown goes when it taps elsewhere.
+    const tap = ({ pointerType, target }: PointerEvent): void => {
+      if (pointerType === 'touch' && (target as Element).closest('.chart') === null) {
+        dashboard.hover.value = null;
+      }
+    };
+    document.addEventListener('pointerdown', tap);
+    return () => document.removeEventListener('pointerdown', tap);
+  }, [dashboard]);
+  useEffect(() => {
     const press = (event: KeyboardEvent): void => {
       const target = event.target as HTMLElement;
       const taken = target.closest('input, select, textarea, dialog, [contenteditable]') !== null;

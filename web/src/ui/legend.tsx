@@ -2,6 +2,7 @@ import type { Signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { strokeOf } from '../chart/palette.ts';
 import type { Dashboard } from '../dashboard.ts';
+import { printable } from '../format/printable.ts';
 import type { Format } from '../format/units.ts';
 import { detailed, tellDetails } from '../panels/arrangement.ts';
 import { Mark } from '../panels/mark.tsx';
@@ -109,7 +110,9 @@ function Entry(props: EntryProps) {
   const { raw } = panel;
   const value = hover === null ? latestOf(series, raw) : valueAt(series, hover, raw);
   const did = windowMs === null ? null : summaryOf(series, now - windowMs, now, raw);
-  const labels = Object.entries(series.labels).map(([name, text]) => `${name}="${text}"`);
+  const labels = Object.entries(series.labels).map(
+    ([name, text]) => `${printable(name)}="${printable(text)}"`,
+  );
   const shown = isShown(id, member);
   const choose = (event: MouseEvent | KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) {

@@ -6,12 +6,21 @@ const TREMBLE = 4;
 /**
  * Move through time on a chart: a drag marks the time to zoom into, and a double click goes back. A
  * drag with Shift moves the picture, as a finger does, and the wheel sideways (with Shift, any
- * wheel). Touch scrolls the page up and down as ever. What is no drag is a click.
+ * wheel). Touch scrolls the page up and down as ever. What is no
+ * drag is a click, or a tap.
  */
 export function lookBack(
   over: HTMLElement,
   dashboard: Dashboard,
-  { timeAt, click }: { timeAt: (left: number) => number; click: (left: number) => void },
+  {
+    timeAt,
+    click,
+    tap,
+  }: {
+    timeAt: (left: number) => number;
+    click: (left: number) => void;
+    tap: (left: number, top: number) => void;
+  },
 ): void {
   const perPixel = (): number => dashboard.windowMs.peek() / Math.max(1, over.clientWidth);
   over.style.touchAction = 'pan-y';
@@ -36,7 +45,7 @@ export function lookBack(
     const { signal } = ending;
     const moves = down.shiftKey || down.pointerType === 'touch';
     const brush = moves ? null : document.createElement('div');
-    const { left, width } = over.getBoundingClientRect();
+    const { left, top, width } = over.getBoundingClientRect();
     const inside = (x: number): number => Math.min(width, Math.max(0, x - left));
     let last = down.clientX;
     let moved = false;
@@ -67,9 +76,11 @@ export function lookBack(
     };
     over.addEventListener(
       'pointerup',
-      ({ clientX }) => {
+      ({ clientX, clientY }) => {
         end();
-        if (!moved) {
+        if (!moved && down.pointerType === 'touch') {
+          tap(clientX - left, clientY - top);
+        } else if (!moved) {
           click(clientX - left);
         } else if (brush !== null) {
           const [from, to] = [inside(down.clientX), inside(clientX)].sort((a, b) => a - b);

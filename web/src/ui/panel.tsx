@@ -175,6 +175,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
               dashboard={dashboard}
               format={format}
               focus={focus}
+              inSight={inSight}
               kind={chart}
               by={description?.by}
               thresholds={description?.thresholds}

@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect } from 'preact/hooks';
 import { strokeOf } from '../chart/palette.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
+import { isShown } from '../panels/shown.ts';
 import type { Panel } from '../store/panel.ts';
 import { rankAt } from '../store/ranking.ts';
 import { look } from '../theme.ts';
@@ -12,6 +13,8 @@ const UNPLACED = { visibility: 'hidden' } as const;
 const MOST_READ = 10;
 
 interface PinProps {
+  /** Of the panel, as which lines are shown is kept by. */
+  readonly id: string;
   readonly panel: Panel;
   readonly format: Format;
   readonly time: number;
@@ -21,7 +24,7 @@ interface PinProps {
 }
 
 /** The values of a time that was clicked at. It stays there while the picture goes on. */
-export function Pin({ panel, format, time, onUnpin, onShown }: PinProps) {
+export function Pin({ id, panel, format, time, onUnpin, onShown }: PinProps) {
   useLayoutEffect(onShown, []);
   useEffect(() => {
     const press = ({ key, target }: KeyboardEvent): void => {
@@ -32,7 +35,7 @@ export function Pin({ panel, format, time, onUnpin, onShown }: PinProps) {
     document.addEventListener('keydown', press);
     return () => document.removeEventListener('keydown', press);
   }, []);
-  const read = rankAt(panel, time);
+  const read = rankAt(panel, time).filter(({ member }) => isShown(id, member));
   const rest = read.length - MOST_READ;
   return (
     <div class="pin" style={UNPLACED}>
