@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from pushsvc.client import (
     Unreachable,
     connect,
     open_publisher,
+    open_socket_publisher,
 )
 from pushsvc.client.dial import backoff, close_action
 from pushsvc.core.limits import Limits, Pacing
@@ -267,3 +269,13 @@ async def test_publishing() -> None:
     async with open_publisher("http://127.0.0.1:1") as publisher:
         with pytest.raises(Unreachable):
             await publisher.publish([{"name": "a", "value": 1}])
+
+
+@pytest.mark.parametrize("door", [connect, open_publisher, open_socket_publisher])
+def test_another_event_loop_is_told_that_this_one_is_trios(door: Callable[..., Any]) -> None:
+    async def main() -> None:
+        async with door("http://127.0.0.1:1"):
+            pass
+
+    with pytest.raises(RuntimeError, match=r"trio\.run"):
+        asyncio.run(main())

@@ -25,6 +25,15 @@ Token: TypeAlias = str | Callable[[], str] | None
 """A token, or what gives the current one: it is asked each time a token is sent."""
 
 
+def require_trio() -> None:
+    """Raise RuntimeError where another event loop runs: this client is Trio's alone."""
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "pushsvc.client runs on Trio: start your program with trio.run(main). From asyncio, "
+            "run it in a thread of its own, or read the service's NDJSON with any HTTP client"
+        )
+
+
 def authorization(token: Token) -> dict[str, str]:
     """The header that presents a token; none without one."""
     current = token() if callable(token) else token

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import trio
 
-from pushsvc.client.dial import Token, authorization, backoff
+from pushsvc.client.dial import Token, authorization, backoff, require_trio
 from pushsvc.client.errors import Busy, Unreachable, answered, reason
 
 
@@ -95,6 +95,8 @@ async def open_publisher(url: str, *, token: Token = None) -> AsyncIterator[Publ
 
     `token` is an API key or JSON Web Token, or what gives the current one for each request.
     """
+
+    require_trio()
 
     async def authorize(request: httpx.Request) -> None:
         request.headers.update(authorization(token))

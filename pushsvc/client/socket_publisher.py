@@ -11,7 +11,15 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from pushsvc.client.dial import Token, Transport, authorization, backoff, dial, handshake
+from pushsvc.client.dial import (
+    Token,
+    Transport,
+    authorization,
+    backoff,
+    dial,
+    handshake,
+    require_trio,
+)
 from pushsvc.client.errors import Busy, Refused, Unreachable
 
 _CONNECT_TIMEOUT = 10.0
@@ -156,6 +164,7 @@ async def open_socket_publisher(url: str, *, token: Token = None) -> AsyncIterat
 
     `token` is an API key or JSON Web Token, or what gives the current one for each connection.
     """
+    require_trio()
     async with trio.open_nursery() as nursery:
         publisher = SocketPublisher(url, nursery, token)
         try:

@@ -22,6 +22,7 @@ from pushsvc.client.dial import (
     close_action,
     dial,
     handshake,
+    require_trio,
 )
 from pushsvc.client.errors import Busy, Refused, Unreachable
 from pushsvc.client.events import (
@@ -278,6 +279,7 @@ async def connect(
     `token` is an API key or JSON Web Token, or what gives the current one for each connection;
     `Stream.renew` sends a new one on this. Nothing happens until the stream is iterated over.
     """
+    require_trio()
     parameters: dict[str, Any] = {"select": list(select)}
     optional: dict[str, Any] = {"since": since, "window": window, "max_hz": max_hz}
     optional |= {"merge": merge, "heartbeat": heartbeat}
