@@ -29,9 +29,15 @@ _CURSOR = {
 
 
 def _object(
-    properties: dict[str, Any], required: list[str] | None = None, *, closed: bool = False
+    properties: dict[str, Any],
+    required: list[str] | None = None,
+    description: str | None = None,
+    *,
+    closed: bool = False,
 ) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if description:
+        schema["description"] = description
     if required:
         schema["required"] = required
     if closed:
@@ -192,7 +198,9 @@ _SCHEMAS: dict[str, Any] = {
         ["ref", "name", "labels", "kind", "unit"],
     ),
     "Point": {
-        "description": "[ref, time, value], or merged: [ref, time, last, min, max, count].",
+        "description": "[ref, time, value], or merged: [ref, time, last, min, max, count]. min and "
+        "max are null with merge=last, and for counters and states always. The last of a delta is "
+        "the sum of count parts, and min and max are theirs; different states are never merged.",
         "type": "array",
         "minItems": 3,
         "maxItems": 6,
@@ -233,9 +241,18 @@ _SCHEMAS: dict[str, Any] = {
             "heartbeat": {"type": ["string", "number", "null"]},
         },
         ["type"],
+        "Change what a stream shows; what is left out stays. The stream answers with a new hello "
+        "and describes all that is watched again.",
+        closed=True,
+    ),
+    "Auth": _object(
+        {"type": {"const": "auth"}, "token": {"type": "string"}},
+        ["type", "token"],
+        "Let a stream live as long as this token, which is of the same subject.",
         closed=True,
     ),
     "Document": {
+        "description": "Types and fields that a client doesn't know are to be passed over.",
         "oneOf": [
             _object(
                 {
@@ -247,6 +264,7 @@ _SCHEMAS: dict[str, Any] = {
                     "granted": _ref("Granted"),
                 },
                 ["type", "epoch", "session", "heartbeat", "granted"],
+                "First of a stream, and after each watch. A long poll has none, and no session.",
             ),
             _object(
                 {
@@ -271,6 +289,8 @@ _SCHEMAS: dict[str, Any] = {
                     },
                 },
                 ["type", "points"],
+                "series has what is described here: each is, before or with the first points of "
+                "its ref since the last hello, and in each answer to a long poll.",
             ),
             _object(
                 {
@@ -279,16 +299,22 @@ _SCHEMAS: dict[str, Any] = {
                     "lost": {"type": ["integer", "null"]},
                 },
                 ["type", "id", "lost"],
+                "So many samples after id are lost; null: nobody knows how many.",
             ),
             _object(
                 {"type": {"const": "gone"}, "id": _CURSOR, "refs": _array({"type": "integer"})},
                 ["type", "id", "refs"],
+                "Series that were dropped. A ref is never used again: who returns has a new one.",
             ),
             _object(
                 {"type": {"const": "heartbeat"}, "id": _CURSOR, "time": {"type": "integer"}},
                 ["type", "id", "time"],
             ),
-            _object({"type": {"const": "goaway"}, "retry": {"type": "integer"}}, ["type", "retry"]),
+            _object(
+                {"type": {"const": "goaway"}, "retry": {"type": "integer"}},
+                ["type", "retry"],
+                "The server is ending: come back in so many milliseconds, with your cursor.",
+            ),
             _object(
                 {
                     "type": {"const": "error"},
@@ -296,8 +322,9 @@ _SCHEMAS: dict[str, Any] = {
                     "message": {"type": "string"},
                 },
                 ["type", "code", "message"],
+                "Why the stream ends; codes are those of problem documents.",
             ),
-        ]
+        ],
     },
 }
 
@@ -533,7 +560,12 @@ _PATHS: dict[str, Any] = {
                 ),
             ],
             "responses": {
-                "101": {"description": "A WebSocket: each text message is one Document."},
+                "101": {
+                    "description": "A WebSocket (subprotocol pushsvc.v1): each text message is a "
+                    "Document, and clients may send Watch and Auth. It closes with 1008 where it "
+                    "is refused, 1012 when the server goes away, 1013 when it is full, 4001 and "
+                    "4003 for tokens that aren't good or may not, 4101 for one that expired."
+                },
                 "200": {
                     "description": "The stream.",
                     "content": {
@@ -561,7 +593,9 @@ _PATHS: dict[str, Any] = {
             "parameters": [_parameter("session", {"type": "string"}, "From hello.", "path")],
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": _ref("Watch")}},
+                "content": {
+                    "application/json": {"schema": {"oneOf": [_ref("Watch"), _ref("Auth")]}}
+                },
             },
             "responses": {
                 "200": _json(_object({"granted": _ref("Granted")}, ["granted"]), "Granted."),
@@ -1019,7 +1053,8 @@ _SECURITY_SCHEMES: Final = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key or a JSON Web Token, as auth.mode is. None with mode none.",
+        "description": "An API key or a JSON Web Token (with sub and exp), as auth.mode is. "
+        "None with mode none.",
     },
     "basic": {
         "type": "http",
