@@ -15,11 +15,47 @@ import trio
 from pushsvc.core.hub import Hub
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.wire import Close
+from pushsvc.errors import Overloaded
 
-_SOONEST_MS = 100
-"""Milliseconds that a client is asked to wait at the least."""
+DRAINING = "draining"
+"""The code of what newcomers are told."""
+_SOONEST_MS = 1_000
+"""Milliseconds that a client is asked to wait at the least: a restart takes as long, and who comes
+back before is only sent away again."""
 _TOGETHER = 0.02
 """Seconds within which goodbyes are said without a pause."""
+
+
+class Departure:
+    """That this server is about to go, and until when whoever comes still meets it."""
+
+    def __init__(self) -> None:
+        self._begun = trio.Event()
+        self._until = 0.0
+
+    def set(self, until: float = 0.0) -> None:
+        """Let nobody in any more. By `until` (monotonic seconds) who comes meets someone else: the
+        balancers have noticed, or this server is gone."""
+        self._until = until
+        self._begun.set()
+
+    def is_set(self) -> bool:
+        """Whether it has begun."""
+        return self._begun.is_set()
+
+    async def wait(self) -> None:
+        """Wait until it begins."""
+        await self._begun.wait()
+
+    def problem(self, now: float) -> Overloaded:
+        """What newcomers are told: to come back when somebody else is here."""
+        ahead = max(_SOONEST_MS / 1000, self._until - now)
+        return Overloaded(DRAINING, "this server is going away", retry_after=ahead)
+
+
+def duration(subscribers: int, per_second: float, seconds: float) -> float:
+    """In how many seconds all are told to go."""
+    return min(seconds, subscribers / per_second)
 
 
 def moments(subscribers: int, per_second: float, seconds: float) -> list[tuple[float, int]]:

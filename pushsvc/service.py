@@ -29,7 +29,7 @@ from pushsvc.config import ConfigError, Dashboards, Ingest, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
 from pushsvc.dashboards.library import SHIPPED, Library
-from pushsvc.drain import part_from_all
+from pushsvc.drain import Departure, duration, part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
@@ -106,7 +106,7 @@ async def _serve(
     )
     pipeline = Pipeline(hub, journal, limits, pacing)
     leases = Leases(lock.access, hub, pipeline.hurry)
-    draining = trio.Event()
+    draining = Departure()
     engine = make_engine() if pacing.detach else None
     server: Server | None = None
     refused = Ledger(_tell_refusal)
@@ -185,9 +185,12 @@ async def _serve(
                     task_status.started(places)
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))
-                    draining.set()
+                    draining.set(trio.current_time() + where.drain_delay)
                     await trio.sleep(where.drain_delay)
-                    await part_from_all(hub, pacing.reconnects_per_second, where.drain_timeout)
+                    pace, seconds = pacing.reconnects_per_second, where.drain_timeout
+                    lasts = duration(len(hub.subscribers), pace, seconds)
+                    draining.set(trio.current_time() + lasts + where.shutdown_timeout)
+                    await part_from_all(hub, pace, seconds)
                     server.stop_accepting()
                     cut = await finish(server, engine, settings.server.shutdown_timeout)
                     if cut:

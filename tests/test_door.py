@@ -13,7 +13,10 @@ from pushsvc.core.limits import Limits, Pacing
 from tests.serving import Served, serving
 from tests.test_websocket_protocol import HANDSHAKE
 
-SSE = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+SSE = (
+    b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n"
+    b"Accept: text/event-stream, application/problem+json\r\n\r\n"
+)
 
 
 async def answer(stream: trio.SocketStream) -> bytes:

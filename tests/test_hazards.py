@@ -26,6 +26,7 @@ from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, identify
 from pushsvc.dashboards.library import Library
+from pushsvc.drain import Departure
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
@@ -74,7 +75,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             influx=InfluxDecoder(limits),
             refused=Ledger(lambda _: None),
             engine=None,
-            draining=trio.Event(),
+            draining=Departure(),
             crowd=crowd_allowance(limits, 0.0),
             connections=lambda: 0,
             keep_alive=75.0,

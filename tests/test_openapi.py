@@ -132,6 +132,6 @@ async def test_draining_shows_in_readiness() -> None:
         parts.draining.set()
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/livez")).status_code == 200
-        refused = await client.get("/v1/stream", headers={"Accept": "text/event-stream"})
+        refused = await client.get("/v1/stream", headers={"Accept": "application/x-ndjson"})
         assert refused.status_code == 503
         assert refused.headers["Retry-After"] in ("1", "2")

@@ -438,7 +438,7 @@ async def test_a_drained_subscriber_is_told_to_come_back(transport: str) -> None
                     served.drain.set()
 
                 goaway = await next_of(documents, "goaway")
-                assert 100 <= goaway["retry"] <= 200
+                assert 1000 <= goaway["retry"] <= 1100
             if isinstance(documents, SocketDocuments):
                 with pytest.raises(StopAsyncIteration):
                     await anext(documents)

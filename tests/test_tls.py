@@ -221,6 +221,7 @@ async def test_subscribers_are_told_at_the_end(authority: Authority) -> None:
     async with serving(server=authority.server, verify=authority.trust) as served:
         async with served.http.stream("GET", "/v1/stream") as stream:
             lines = stream.aiter_lines()
+            assert (await anext(lines)).startswith("retry: ")
             assert '"hello"' in await anext(lines)
             served.drain.set()
             with trio.fail_after(5):

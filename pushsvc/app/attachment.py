@@ -13,13 +13,13 @@ from pushsvc.app import parameters
 from pushsvc.app.context import Context
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core.account import Account
-from pushsvc.core.cursor import parse_cursor
+from pushsvc.core.cursor import NO_EPOCHS, Cursor, parse_cursor
 from pushsvc.core.hub import Start
-from pushsvc.core.negotiate import Offer, choose
+from pushsvc.core.negotiate import Offer, Transport, choose, needs_events
 from pushsvc.core.subscriber import Carrier, Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire
-from pushsvc.errors import Overloaded
+from pushsvc.errors import Malformed, Overloaded
 from pushsvc.pipeline import now_ms
 from pushsvc.server import Connection
 from pushsvc.transport.asgi import AsgiCarrier
@@ -53,7 +53,7 @@ class Attachment:
         """
         limits, now = self._context.limits, trio.current_time()
         if self._context.draining.is_set():
-            raise Overloaded("draining", "this server is going away", retry_after=1.0)
+            raise self._context.draining.problem(now)
         self.hub.refuse_when_full()
         if counted and not self._context.crowd.take(now):
             self.hub.counts["streams_refused"] += 1
@@ -74,15 +74,23 @@ class Attachment:
         return wish, parameters.start(args)
 
     def read(
-        self, query: bytes, last_event_id: str | None, principal: Principal
+        self,
+        query: bytes,
+        last_event_id: str | None,
+        principal: Principal,
+        *,
+        lenient: bool = False,
     ) -> tuple[Wish, Start]:
         """What the query of a stream's URL asks for, of one who may see so much, and where it
-        begins. Raises Problem."""
+        begins. Raises Problem. Who can't read a status (`lenient`) may come back with any cursor:
+        one that says nothing is answered by a gap."""
         # A ticket is good once: known by heart, such a query would only push others out.
         ticketed = b"ticket=" in query
         wish, start = (self._parse_query if ticketed else self._read_query)(query)
         if last_event_id:
-            start = Start(parse_cursor(last_event_id), start.window)
+            start = Start(_read_cursor(last_event_id, lenient=lenient), start.window)
+        if lenient and start.since is not None and self.hub.is_ahead(start.since):
+            start = Start(NO_EPOCHS, start.window)
         return wish.within(principal.read), start
 
     def negotiate(
@@ -95,7 +103,8 @@ class Attachment:
     ) -> tuple[Offer, Wish, Start]:
         """What a request without an upgrade gets. Raises Problem; there is room if it doesn't."""
         offer = choose(accept)
-        wish, start = self.read(query, last_event_id, principal)
+        lenient = offer.transport is Transport.SSE and needs_events(accept, last_event_id)
+        wish, start = self.read(query, last_event_id, principal, lenient=lenient)
         self.hub.admit(wish, start, trio.current_time(), whose)
         return offer, wish, start
 
@@ -172,3 +181,12 @@ class Attachment:
             context.leases.renew,
             trio.current_time(),
         )
+
+
+def _read_cursor(text: str, *, lenient: bool) -> Cursor:
+    try:
+        return parse_cursor(text)
+    except Malformed:
+        if not lenient:
+            raise
+        return NO_EPOCHS

@@ -6,14 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import trio
-
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
 from pushsvc.core.allowance import Allowance
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.dashboards.library import Library
+from pushsvc.drain import Departure
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
@@ -35,7 +34,7 @@ class Context:
     influx: InfluxDecoder
     engine: Engine | None
     """What carries detached sockets; None where all stay with the ASGI server."""
-    draining: trio.Event
+    draining: Departure
     """Set when the service is about to end: no new streams."""
     crowd: Allowance
     """Streams that may be opened."""

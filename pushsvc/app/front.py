@@ -22,6 +22,7 @@ import trio
 from wsproto.utilities import generate_accept_token
 
 from pushsvc.address import group, peer_of
+from pushsvc.app import eventsource
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
 from pushsvc.app.problems import MEDIA_TYPE, spread
@@ -29,7 +30,7 @@ from pushsvc.auth.access import Asking, Granted, Need
 from pushsvc.auth.principal import account
 from pushsvc.auth.proxies import is_loopback
 from pushsvc.core.hub import Start
-from pushsvc.core.negotiate import Transport, choose_subprotocol
+from pushsvc.core.negotiate import Transport, choose_subprotocol, needs_events
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire
@@ -51,6 +52,11 @@ _REFUSAL = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
     "Retry-After: {}\r\nDate: {}\r\nConnection: close\r\n\r\n"
 )
+_TOLD_HEAD = (
+    "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}"
+    "Cache-Control: no-store, no-transform\r\nDate: {}\r\nConnection: close\r\n\r\n"
+)
+_MAY_NEED_EVENTS = re.compile(rb"\n(?:accept:[^\n]*event-stream|last-event-id:)", re.I).search
 
 
 class _Nobody:
@@ -96,7 +102,7 @@ class Front:
             peer = peer_of(sock.getpeername())
             decided = None if request is None else self._decide(request, peer)
         except Overloaded as problem:
-            _refuse(sock, problem)
+            self._refuse(sock, data, problem)
             return True
         except OSError:
             return False  # the peer is gone
@@ -113,6 +119,32 @@ class Front:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._attachment.carry(self._engine, sock, subscriber, wire, head)
         return True
+
+    def _refuse(self, sock: socket.socket, data: bytes, problem: Overloaded) -> None:
+        answer = self._events(data, problem)
+        if answer is None:
+            seconds = spread(problem.retry_after)
+            body = msgspec.json.encode({**problem.document(), "retry_after": seconds})
+            head = _REFUSAL.format(MEDIA_TYPE, len(body), seconds, formatdate(usegmt=True))
+            answer = head.encode() + body
+        with contextlib.closing(sock), contextlib.suppress(OSError):
+            sock.send(answer)
+
+    def _events(self, data: bytes, problem: Overloaded) -> bytes | None:
+        """The answer to who can be told of a problem in events alone; None for others."""
+        # In a crowd most aren't worth a parser.
+        if not _MAY_NEED_EVENTS(data) or (request := parse_request(data)) is None:
+            return None
+        fields = asking_of_fields("GET", fields_of(request), "").headers
+        if "upgrade" in fields or not needs_events(
+            fields.get("accept"), fields.get("last-event-id")
+        ):
+            return None
+        body = eventsource.told(problem)
+        more = self._access.origins.cors(fields, preflight=False)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in more.items())
+        head = _TOLD_HEAD.format(eventsource.MEDIA_TYPE, len(body), lines, formatdate(usegmt=True))
+        return head.encode() + body
 
     def _decide(
         self, request: h11.Request, peer: str
@@ -220,11 +252,3 @@ def of_this_machine(origin: bytes) -> bool:
     except ValueError:
         return False
     return host is not None and is_loopback(host)
-
-
-def _refuse(sock: socket.socket, problem: Overloaded) -> None:
-    seconds = spread(problem.retry_after)
-    body = msgspec.json.encode({**problem.document(), "retry_after": seconds})
-    head = _REFUSAL.format(MEDIA_TYPE, len(body), seconds, formatdate(usegmt=True))
-    with contextlib.closing(sock), contextlib.suppress(OSError):
-        sock.send(head.encode() + body)

@@ -6,6 +6,7 @@ that is added later is locked unless someone says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -89,7 +90,12 @@ def asking_of(asked: Request | Websocket) -> Asking:
         plain(client[0]) if client else "",
         {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]),
         isinstance(asked, Websocket),
+        asked.query_string.decode("latin-1") if _is_event_source(asked, headers) else None,
     )
+
+
+def _is_event_source(asked: Request | Websocket, headers: Mapping[str, str]) -> bool:
+    return asked.endpoint == "stream" and "text/event-stream" in headers.get("accept", "")
 
 
 def install(app: QuartTrio, context: Context) -> None:

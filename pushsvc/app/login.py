@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
-import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -83,10 +82,12 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.post("/v1/tickets")
     async def tickets() -> Response:
-        """A ticket for one request that reads."""
+        """A ticket for one request that reads, or one stream that may come back with it."""
         reader = msgspec.structs.replace(principal_of_request(), write=NOTHING, operator=False)
-        ticket = access.tickets.issue(reader, trio.current_time())
-        body = msgspec.json.encode({"ticket": ticket, "expires_in": LIFETIME})
+        ticket, seconds = access.issue_ticket(reader)
+        body = msgspec.json.encode(
+            {"ticket": ticket, "expires_in": LIFETIME, "stream_expires_in": round(seconds)}
+        )
         response = Response(body, content_type="application/json")
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -567,7 +567,8 @@ _PATHS: dict[str, Any] = {
                     "4003 for tokens that aren't good or may not, 4101 for one that expired."
                 },
                 "200": {
-                    "description": "The stream.",
+                    "description": "The stream. Who accepts events alone, as EventSource does, is "
+                    "told here of what may mend itself as well: an error, a goaway and retry:.",
                     "content": {
                         "text/event-stream": {"schema": {"type": "string"}},
                         "application/x-ndjson": {"schema": {"type": "string"}},
@@ -990,15 +991,24 @@ _PATHS: dict[str, Any] = {
     "/v1/tickets": {
         "post": {
             "summary": "A ticket to open one stream with, as ?ticket=",
-            "description": "For EventSource, which can send no header. Good once.",
+            "description": "For EventSource, which can send no header. Good once, for any request "
+            "that reads; a stream of events that it opened may come back with it, by the very same "
+            "query, one at a time.",
             "responses": {
                 "200": _json(
                     _object(
                         {
                             "ticket": {"type": "string"},
-                            "expires_in": {"type": "number", "description": "Seconds."},
+                            "expires_in": {
+                                "type": "number",
+                                "description": "Seconds until it must have been used.",
+                            },
+                            "stream_expires_in": {
+                                "type": "number",
+                                "description": "Seconds for which its stream may come back.",
+                            },
                         },
-                        ["ticket", "expires_in"],
+                        ["ticket", "expires_in", "stream_expires_in"],
                     ),
                     "It reads what the token reads, and no more.",
                 ),
@@ -1071,7 +1081,7 @@ _SECURITY_SCHEMES: Final = {
         "type": "apiKey",
         "in": "query",
         "name": "ticket",
-        "description": "From /v1/tickets, for one request.",
+        "description": "From /v1/tickets, for one request, or one stream of events.",
     },
 }
 

@@ -50,6 +50,7 @@ _EVENTS: Final = {
     "gaps": "Gaps that subscribers were told of.",
     "samples_lost": "Samples that those gaps stood for, where that is known.",
     "subscribers_expired": "Subscribers whose token expired.",
+    "subscribers_taken_over": "Streams that ended because someone came back with their ticket.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",
     "series_gone": "Series that fell silent, or were said to be over.",
     "remote_write_refused": "Samples and native histograms of remote write that were refused.",

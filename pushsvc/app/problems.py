@@ -122,12 +122,15 @@ def install(app: QuartTrio) -> None:
                 await _as_page(response)
         return response
 
-    @app.errorhandler(Problem)
-    async def expected(problem: Problem) -> Response:
+    def answer_to(problem: Problem) -> Response:
         if not has_request_context():
             return respond(problem)  # a WebSocket is refused
         answer: Answer = app.extensions.get(_ANSWERS, {}).get(request.path, respond)
         return answer(problem)
+
+    @app.errorhandler(Problem)
+    async def expected(problem: Problem) -> Response:
+        return answer_to(problem)
 
     @app.errorhandler(HTTPException)
     async def of_the_framework(error: HTTPException) -> Response:
@@ -137,13 +140,4 @@ def install(app: QuartTrio) -> None:
     async def unexpected(error: Exception) -> Response:
         # One request's crash is logged with its traceback, and is nobody else's.
         _log.exception("request failed", exc_info=error)
-        return _document(
-            {
-                "type": "about:blank",
-                "title": "Internal error",
-                "status": 500,
-                "detail": "something went wrong here; it has been logged",
-                "code": "internal",
-            },
-            500,
-        )
+        return answer_to(Problem("internal", "something went wrong here; it has been logged"))

@@ -15,7 +15,7 @@ from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
 
 from pushsvc.address import group
-from pushsvc.app import parameters
+from pushsvc.app import eventsource, parameters, problems
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
@@ -23,7 +23,7 @@ from pushsvc.app.guard import principal_of_request
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core import wire
 from pushsvc.core.hub import Start
-from pushsvc.core.negotiate import Offer, Transport, choose_subprotocol
+from pushsvc.core.negotiate import Offer, Transport, choose_subprotocol, needs_events
 from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire
@@ -110,6 +110,7 @@ def undetached(scope: Any) -> Iterator[None]:
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits, pacing = context.hub, context.limits, context.pacing
     streams = Attachment(context)
+    problems.answer_by(app, "/v1/stream", _refuse)
 
     @app.get("/v1/stream")
     async def stream() -> Response:
@@ -131,11 +132,11 @@ def install(app: QuartTrio, context: Context) -> None:
                 connection.keep()
             raise
         if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
-            return _response(offer, StreamBody(streams, wish, start, offer, principal))
+            return _response(offer.media_type, StreamBody(streams, wish, start, offer, principal))
         if connection is not None:
             connection.keep()
         if request.method == "HEAD":
-            return _response(offer, b"")
+            return _response(offer.media_type, b"")
         # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
         # answered before it does.
         longest = min(pacing.poll_wait, wish.heartbeat if "heartbeat" in request.args else math.inf)
@@ -151,7 +152,7 @@ def install(app: QuartTrio, context: Context) -> None:
             account=account(principal, request.remote_addr or ""),
             attached=lambda subscriber: context.leases.begin(subscriber, principal),
         )
-        return _response(offer, body)
+        return _response(offer.media_type, body)
 
     @app.websocket("/v1/stream")
     async def stream_websocket() -> Response | None:
@@ -233,8 +234,19 @@ def install(app: QuartTrio, context: Context) -> None:
         return Response(msgspec.json.encode({"granted": granted}), content_type="application/json")
 
 
-def _response(offer: Offer, body: bytes | StreamBody) -> Response:
-    response = Response(body, content_type=offer.media_type)
+def _refuse(problem: Problem) -> Response:
+    accept = ", ".join(request.headers.getlist("Accept")) or None
+    told = request.method == "GET" and needs_events(accept, request.headers.get("Last-Event-ID"))
+    if not told or not eventsource.mends(problem):
+        return problems.respond(problem)
+    response = _response(eventsource.MEDIA_TYPE, eventsource.told(problem))
+    if problem.code == problems.CROWDED and request.http_version < "2":
+        response.headers["Connection"] = "close"
+    return response
+
+
+def _response(media_type: str, body: bytes | StreamBody) -> Response:
+    response = Response(body, content_type=media_type)
     response.timeout = None
     # no-transform and X-Accel-Buffering: what sits between is to pass each event on as it comes.
     response.headers["Cache-Control"] = "no-store, no-transform"

@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 import msgspec
-import trio
 
 from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
@@ -30,6 +29,8 @@ from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
 
 _Result = TypeVar("_Result")
 
+_UNCONTROLLED: Final = 12 * 3600.0
+"""Seconds that tickets last where there are no sessions, and nobody asks for any."""
 _NAMED: Final = 20
 """Refused series that an answer names."""
 
@@ -60,6 +61,8 @@ class Asking(msgspec.Struct, frozen=True):
     """The address at the other end of the socket; empty if there is none."""
     scheme: str
     websocket: bool
+    stream: str | None = None
+    """The query, where an EventSource asks for its stream: it may come back with its ticket."""
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -88,7 +91,7 @@ class Access:
         self.ring = ring
         self.verifier = verifier
         self.origins = origins or Origins((), ())
-        self.tickets = Tickets()
+        self.tickets = Tickets(sessions or Sessions("", _UNCONTROLLED, None))
         self.refused: Counter[str] = Counter()
         """How many requests were refused, by code."""
         self._sessions = sessions
@@ -108,7 +111,7 @@ class Access:
     async def admit(self, asking: Asking, need: Need) -> Granted:
         """Let a request through. Raises Problem.
 
-        A ticket is used up by this. Waits for new keys where a token names one that isn't known.
+        A ticket is used by this. Waits for new keys where a token names one that isn't known.
         """
         try:
             try:
@@ -146,15 +149,15 @@ class Access:
             self.origins.refuse_strangers(client, asking.headers, by_cookie=by_cookie)
         if need is Need.NOTHING:
             return Granted(ANYONE if not self.controlled else NO_ONE, client)
-        return Granted(self._permit(self._identify(presented), need), client)
+        return Granted(self._permit(self._identify(presented, asking), need), client)
 
-    def _identify(self, presented: Presented | None) -> Principal:
+    def _identify(self, presented: Presented | None, asking: Asking) -> Principal:
         if not self.controlled:
             return ANYONE
         if presented is None:
             raise Unauthorized("no_token", "this needs a token")
         if presented.way is Way.TICKET:
-            return self.tickets.redeem(presented.token, trio.current_time())
+            return self.tickets.redeem(presented.token, self._clock(), asking.stream)
         if presented.way is Way.COOKIE:
             if self._sessions is None:
                 raise Unauthorized("session", "there are no sessions here")
@@ -219,6 +222,13 @@ class Access:
         now = self._clock()
         session, expires = self._sessions.issue(principal, now)
         return session, expires - now
+
+    def issue_ticket(self, principal: Principal) -> tuple[str, float]:
+        """A ticket for this principal, and for how many seconds a stream may come back with it.
+        Raises TooMany, Overloaded, Rejected."""
+        now = self._clock()
+        ticket, expires = self.tickets.issue(principal, now)
+        return ticket, expires - now
 
 
 # -- writing ---------------------------------------------------------------------------------------

@@ -52,17 +52,33 @@ class Leases:
         self._numbers = itertools.count()
         # (expiry, number, session); an entry whose stream is gone or was renewed means nothing.
         self._ends: list[tuple[float, int, str]] = []
+        # The session that a ticket carries; one whose stream is gone means nothing.
+        self._carried: dict[str, str] = {}
         self._send, self._receive = trio.open_memory_channel[tuple[str, str]](_PENDING)
 
     def begin(self, subscriber: Subscriber, principal: Principal) -> None:
         """Take note of whose stream this is."""
         subscriber.owner = principal
+        if principal.ticket is not None:
+            self._take_over(principal.ticket, subscriber)
         if principal.expires is not None:
             if len(self._ends) > 2 * len(self._hub.subscribers) + 1000:
                 self._ends = [end for end in self._ends if end[2] in self._hub.subscribers]
                 heapq.heapify(self._ends)
             end = principal.expires, next(self._numbers), subscriber.session
             heapq.heappush(self._ends, end)
+
+    def _take_over(self, ticket: str, subscriber: Subscriber) -> None:
+        """End what is left of the stream that came with this ticket before."""
+        live = self._hub.subscribers
+        if len(self._carried) > 2 * len(live) + 1000:
+            self._carried = {name: one for name, one in self._carried.items() if one in live}
+        former = live.get(self._carried.get(ticket, ""))
+        self._carried[ticket] = subscriber.session
+        if former is not None and former is not subscriber:
+            self._hub.counts["subscribers_taken_over"] += 1
+            said = "someone came back with the ticket of this stream"
+            former.carrier.end(Ending("ticket", Close.GOING_AWAY, message=said))
 
     def refuse_others(self, subscriber: Subscriber, principal: Principal) -> None:
         """Raise Forbidden for who says something to a stream that isn't theirs."""

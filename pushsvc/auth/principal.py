@@ -37,6 +37,8 @@ class Principal(msgspec.Struct, frozen=True, eq=False):
     """Unix seconds after which it is nobody any more; None if it lasts."""
     stranger: bool = False
     """Whether nothing was shown that says who it is: limits go by its address then."""
+    ticket: str | None = None
+    """The name of the ticket that its stream came with, which carries one at a time."""
 
     @property
     def readable(self) -> tuple[str, ...]:

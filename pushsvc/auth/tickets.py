@@ -1,43 +1,91 @@
 """Tickets: for clients that can't send a header, such as a browser's own EventSource.
 
-Who has a token gets one, and puts it into a URL. URLs end up in logs and histories, so a ticket is
-good once, for half a minute, and for reading only. Tickets are kept in this process: a fleet needs
-the request for a ticket and its use to reach the same pod, or a cookie instead.
+Who has a token gets one, and puts it into a URL. URLs end up in logs and histories, and an
+EventSource has no other: it comes back with the same one for as long as its page is open. So a
+ticket is good once, within half a minute, for any request that reads; or it becomes that of the
+stream of events which it opens then. That stream may come back with it: the very same query, one
+stream at a time, until the session that it is has lasted as long as one of the page's may
+(`auth.session_seconds`), and no longer than the token it was made from. Whoever finds its URL by
+then can read what that stream shows, and ends it by doing so.
+
+A ticket is a sealed statement, as a session is: with `auth.session_secret` it outlives a restart
+and is good on every pod. What it was used for is remembered by each process for itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections import Counter, OrderedDict
+from typing import Final
+
+import msgspec
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
 
 from pushsvc.auth.principal import Principal
-from pushsvc.errors import Overloaded, TooMany, Unauthorized
+from pushsvc.auth.sessions import Claims, Sessions
+from pushsvc.errors import Overloaded, Rejected, TooMany, Unauthorized
 
-LIFETIME = 30.0
+LIFETIME: Final = 30.0
 """Seconds between getting a ticket and using it."""
-_MOST = 10_000
+_MOST: Final = 10_000
 """Unused tickets at a time."""
-_MOST_EACH = 100
+_MOST_EACH: Final = 100
 """Unused tickets of one principal, so that none takes those of the others."""
+_MOST_USED: Final = 50_000
+"""Used ones that are remembered, some 20 MB; half of them of one principal at the most."""
+_HEADER: Final = {"alg": "dir", "enc": "A256GCM"}
+_MOST_BYTES: Final = 3800
+"""Of a ticket: proxies take URLs of some kilobytes."""
+
+
+class _Sealed(msgspec.Struct, forbid_unknown_fields=True):
+    by: str
+    """The process that made it."""
+    name: str
+    claims: Claims
+
+
+class _Use(msgspec.Struct):
+    stream: str | None
+    """The query whose stream it carries; None if it was used for anything else."""
+    until: float
+    owner: str
 
 
 class Tickets:
-    """Tickets that were given out and not used. Times are seconds of a monotonic clock."""
+    """Makes and reads tickets, and knows what they were used for. Times are Unix seconds."""
 
-    def __init__(self, most: int = _MOST, most_each: int = _MOST_EACH) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        most: int = _MOST,
+        most_each: int = _MOST_EACH,
+        most_used: int = _MOST_USED,
+    ) -> None:
+        """`sessions` says how long a stream may go on, and whose it is."""
+        self._sessions = sessions
+        self._key = OctKey.import_key(sessions.key_for(b"tickets"))
         self._most = most
         self._most_each = most_each
-        # Oldest first, since all live equally long; by hash, so that finding one takes the same
-        # time however much of it was guessed.
-        self._unused: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._most_used = most_used
+        self._process = secrets.token_urlsafe(9)
+        # By name, oldest first, since all live equally long.
+        self._unused: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._of: Counter[str] = Counter()
+        # Those that were used longest ago first.
+        self._used: OrderedDict[str, _Use] = OrderedDict()
+        self._used_of: Counter[str] = Counter()
 
     def __len__(self) -> int:
+        """How many are unused."""
         return len(self._unused)
 
-    def issue(self, principal: Principal, now: float) -> str:
-        """A new ticket. Raises TooMany beyond what one may have, Overloaded when all are out."""
+    def issue(self, principal: Principal, now: float) -> tuple[str, float]:
+        """A new ticket, and until when a stream may come back with it. Raises TooMany beyond what
+        one may have, Overloaded when all are out, Rejected if it grants more than there is room
+        for."""
         self._forget_old(now)
         if self._of[principal.id] >= self._most_each:
             raise TooMany(
@@ -48,33 +96,83 @@ class Tickets:
             )
         if len(self._unused) >= self._most:
             raise Overloaded("tickets", "too many tickets are unused", retry_after=LIFETIME)
-        ticket = secrets.token_urlsafe(32)
-        self._unused[_digest(ticket)] = now + LIFETIME, principal
+        claims = self._sessions.claims(principal, now)
+        sealed = _Sealed(self._process, secrets.token_urlsafe(18), claims)
+        ticket = jwe.encrypt_compact(_HEADER, msgspec.json.encode(sealed), self._key)
+        if len(ticket) > _MOST_BYTES:
+            raise Rejected("ticket", "the token grants more than a ticket has room for")
+        self._unused[sealed.name] = now + LIFETIME, principal.id
         self._of[principal.id] += 1
-        return ticket
+        return ticket, claims.exp
 
-    def redeem(self, ticket: str, now: float) -> Principal:
-        """Use a ticket up, and tell whose it was. Raises Unauthorized."""
+    def redeem(self, ticket: str, now: float, stream: str | None = None) -> Principal:
+        """Use a ticket, and tell whose it is. `stream` is the query of a request that asks for a
+        stream of events, None for any other. Raises Unauthorized."""
         self._forget_old(now)
-        digest = _digest(ticket)
-        if digest not in self._unused:
-            raise Unauthorized("ticket", "this ticket was used, has lapsed, or never was one")
-        return self._remove(digest)
+        sealed = self._open(ticket)
+        if now >= sealed.claims.exp:
+            raise _refusal()
+        use = self._used.get(sealed.name)
+        if use is None:
+            if not self._may_begin(sealed, stream):
+                raise _refusal()
+            use = _Use(stream, sealed.claims.exp, sealed.claims.sub)
+            self._remember(sealed.name, use)
+        elif stream is None or use.stream != stream:
+            raise _refusal()
+        self._used.move_to_end(sealed.name)
+        principal = self._sessions.restore(sealed.claims, now)
+        carried = None if stream is None else sealed.name
+        return msgspec.structs.replace(principal, operator=False, ticket=carried)
+
+    def _may_begin(self, sealed: _Sealed, stream: str | None) -> bool:
+        """Whether a ticket may be used of which no use is known here."""
+        if sealed.name in self._unused:
+            _, owner = self._unused.pop(sealed.name)
+            self._let_go(self._of, owner)
+            return True
+        # Another process made it, or this one before it was restarted, and knows more of it.
+        return stream is not None and sealed.by != self._process
+
+    def _open(self, ticket: str) -> _Sealed:
+        try:
+            plain = jwe.decrypt_compact(ticket.encode("ascii"), self._key).plaintext or b""
+            return msgspec.json.decode(plain, type=_Sealed)
+        except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
+            raise _refusal() from None
+
+    def _remember(self, name: str, use: _Use) -> None:
+        if self._used_of[use.owner] >= self._most_used // 2:
+            self._forget(next(n for n, other in self._used.items() if other.owner == use.owner))
+        elif len(self._used) >= self._most_used:
+            self._forget(next(iter(self._used)))
+        self._used[name] = use
+        self._used_of[use.owner] += 1
+
+    def _forget(self, name: str) -> None:
+        self._let_go(self._used_of, self._used.pop(name).owner)
 
     def _forget_old(self, now: float) -> None:
         while self._unused:
-            digest, (until, _) = next(iter(self._unused.items()))
+            name, (until, owner) = next(iter(self._unused.items()))
             if now < until:
+                break
+            del self._unused[name]
+            self._let_go(self._of, owner)
+        while self._used:
+            name, use = next(iter(self._used.items()))
+            if now < use.until:
                 return
-            self._remove(digest)
+            self._forget(name)
 
-    def _remove(self, digest: bytes) -> Principal:
-        _, principal = self._unused.pop(digest)
-        self._of[principal.id] -= 1
-        if not self._of[principal.id]:
-            del self._of[principal.id]
-        return principal
+    @staticmethod
+    def _let_go(counts: Counter[str], owner: str) -> None:
+        counts[owner] -= 1
+        if not counts[owner]:
+            del counts[owner]
 
 
-def _digest(ticket: str) -> bytes:
-    return hashlib.sha256(ticket.encode("utf-8", "replace")).digest()
+def _refusal() -> Unauthorized:
+    return Unauthorized(
+        "ticket", "this ticket was used for something else, has lapsed, or never was one"
+    )

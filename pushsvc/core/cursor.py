@@ -10,6 +10,7 @@ cursor is `EPOCH~DEBT-PLACE.SEQ`: which debt that is, and up to which seq of the
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import msgspec
 
@@ -36,6 +37,10 @@ class Cursor(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         owed = "" if self.debt is None else f"~{self.debt}-{self.place}"
         return f"{self.epoch}{owed}.{self.seq}"
+
+
+NO_EPOCHS: Final = Cursor("-", 0)
+"""Stands for a cursor that says nothing about this hub: its holder has something, unknown what."""
 
 
 def parse_cursor(text: str) -> Cursor:

@@ -6,6 +6,7 @@ clock, `time_ms` Unix milliseconds. The tasks that drive it are in `pushsvc.pipe
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -28,6 +29,9 @@ from pushsvc.core.subscriber import Carrier, PollingSubscriber, Subscriber
 from pushsvc.core.view import DEPARTURES, View, Wish
 from pushsvc.core.wire import Frame
 from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
+
+_RETRY_MS = 3_000
+"""Milliseconds, give or take a half, after which an EventSource is to come back by itself."""
 
 _LINGER = 60.0
 """Seconds that a view nobody watches is kept: a long poll comes back to it."""
@@ -305,7 +309,7 @@ class Hub:
         given.
         """
         since = start.since
-        if since is not None and since.epoch == self.epoch and since.seq > self.seq:
+        if since is not None and self.is_ahead(since):
             raise Malformed(
                 "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
             )
@@ -323,6 +327,10 @@ class Hub:
                 **account.members,
             )
         return self._view(wish, now)
+
+    def is_ahead(self, cursor: Cursor) -> bool:
+        """Whether a cursor is of this epoch, and of a batch that hasn't been."""
+        return cursor.epoch == self.epoch and cursor.seq > self.seq
 
     def refuse_when_full(self) -> None:
         """Raise Overloaded when not one subscriber more may be attached."""
@@ -469,6 +477,8 @@ class Hub:
             merge=wish.merge,
             select=[selector.text for selector in wish.selectors],
             cursor=cursor,
+            # What it was told by a goaway is for that once. Those of one server come back apart.
+            retry_ms=_RETRY_MS // 2 + zlib.crc32(session.encode()) % _RETRY_MS,
         )
 
     def _view(self, wish: Wish, now: float) -> View:

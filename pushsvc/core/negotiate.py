@@ -34,8 +34,11 @@ class Offer:
     media_type: str
 
 
+_EVENTS: Final = "text/event-stream"
+_PROBLEM: Final = "application/problem+json"
+
 OFFERS: Final = (
-    Offer(Transport.SSE, "text/event-stream"),
+    Offer(Transport.SSE, _EVENTS),
     Offer(Transport.NDJSON, "application/x-ndjson"),
     Offer(Transport.NDJSON, "application/ndjson"),
     Offer(Transport.NDJSON, "application/jsonl"),
@@ -44,6 +47,7 @@ OFFERS: Final = (
 """What `GET` can be answered with, the server's favourite first. NDJSON never had its own name
 registered, so it goes by each of those in use."""
 
+_OTHERS: Final = tuple(o.media_type for o in OFFERS if o.media_type != _EVENTS)
 _BY_TYPE: Final = {offer.media_type: offer for offer in OFFERS}
 
 
@@ -63,6 +67,19 @@ def choose(accept: str | None) -> Offer:
             offered=list(_BY_TYPE),
         )
     return _BY_TYPE[media_type]
+
+
+def needs_events(accept: str | None, last_event_id: str | None) -> bool:
+    """Whether who asks for the stream can be told of a failure in no other way than in the stream.
+
+    Such is a browser's own EventSource: by any status but 200 it is ended for good, and its page is
+    not shown which (HTML standard, section 9.2.3). It accepts events and nothing else, and it alone
+    says Last-Event-ID. Who can read a status accepts `application/problem+json`.
+    """
+    accept = (accept or "")[:_LONGEST].lower()
+    if last_event_id is not None:
+        return _PROBLEM not in accept
+    return _EVENTS in accept and prefer(accept, (_PROBLEM, *_OTHERS)) is None
 
 
 def choose_subprotocol(offered: Sequence[str]) -> str | None:

@@ -196,8 +196,10 @@ def hello(
     merge: str,
     select: Sequence[str],
     cursor: Cursor | None = None,
+    retry_ms: int | None = None,
 ) -> Frame:
-    """What was granted; with a cursor where something else is owed from now on."""
+    """What was granted; with a cursor where something else is owed from now on. `retry_ms` is when
+    an EventSource is to come back after an end of which nobody says more."""
     document: dict[str, Any] = {"type": "hello"}
     if cursor is not None:
         document["id"] = str(cursor)
@@ -208,7 +210,7 @@ def hello(
         "granted": {"max_hz": max_hz, "merge": merge, "select": select},
     }
     seq = -1 if cursor is None else cursor.seq
-    return Frame(_encode(document), cursor=cursor, since=seq, seq=seq)
+    return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
 
 
 def points(

@@ -194,13 +194,13 @@ async def clock(way: Way) -> tuple[float, float, int] | None:
 async def stream_answer(way: Way, media_type: str) -> str:
     """Why no stream of this media type comes over HTTP; empty if one does."""
     failure = f"no first byte within {way.timeout:g} s"
+    # Who takes problems too is told by a status.
+    headers = {"Accept": f"{media_type}, application/problem+json"}
     try:
         with trio.move_on_after(way.timeout) as reading:
             async with (
                 way.http() as http,
-                http.stream(
-                    "GET", "/v1/stream?wait=250ms", headers={"Accept": media_type}
-                ) as answer,
+                http.stream("GET", "/v1/stream?wait=250ms", headers=headers) as answer,
             ):
                 kind = answer.headers.get("Content-Type", "").partition(";")[0]
                 if answer.status_code != 200:

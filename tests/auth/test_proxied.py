@@ -15,7 +15,7 @@ async def streams_of(served: Served, header: dict[str, str]) -> int:
     """The status that one more stream of this client gets, while it has one."""
     async with served.documents("text/event-stream", headers=header) as documents:
         await next_of(documents, "hello")
-        more = {**header, "Accept": "text/event-stream"}
+        more = {**header, "Accept": "application/x-ndjson"}
         return (await served.http.get("/v1/stream", headers=more)).status_code
 
 
@@ -45,7 +45,7 @@ async def test_who_is_no_trusted_proxy_is_not_believed() -> None:
             await next_of(documents, "hello")
             answer = await served.http.get(
                 "/v1/stream",
-                headers={"X-Forwarded-For": "192.0.2.8", "Accept": "text/event-stream"},
+                headers={"X-Forwarded-For": "192.0.2.8", "Accept": "application/x-ndjson"},
             )
             assert answer.status_code == 503
             assert answer.json()["limit"] == "subscribers_per_address"

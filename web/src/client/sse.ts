@@ -23,7 +23,8 @@ async function read(
 ): Promise<void> {
   try {
     const response = await fetch(url, {
-      headers: headers(token, { Accept: 'text/event-stream' }),
+      // Who takes problems too is told them by a status; an EventSource, in the stream.
+      headers: headers(token, { Accept: 'text/event-stream, application/problem+json' }),
       cache: 'no-store',
       signal,
     });

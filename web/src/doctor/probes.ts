@@ -179,7 +179,8 @@ async function answerThrough(origin: URL, type: string, signal: AbortSignal): Pr
   const late = setTimeout(() => abort.abort(), TIMEOUT_S * 1000);
   try {
     const answer = await fetch(new URL('v1/stream?wait=250ms', origin), {
-      headers: { Accept: type },
+      // Who takes problems too is told by a status.
+      headers: { Accept: `${type}, application/problem+json` },
       cache: 'no-store',
       signal: AbortSignal.any([abort.signal, signal]),
     });
