@@ -130,7 +130,7 @@ async def test_dashboards_count_by_who_looks_at_them(detached: bool) -> None:
                 served.documents("text/event-stream", headers=bearer(subject))
             )
             await next_of(documents, "hello")
-        for accept in ("text/event-stream", "application/json"):
+        for accept in ("application/x-ndjson", "application/json"):
             answer = await served.http.get("/v1/stream", headers={**bearer("a"), "Accept": accept})
             told = answer.json()
             assert (answer.status_code, told["limit"]) == (503, "subscribers_per_identity")
