@@ -127,10 +127,9 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
     await streams.open('select=a');
     await expect.poll(() => streams.seen(), SOON).toEqual([['hello']]);
     await streams.open('select=a');
-    await expect.poll(async () => (await streams.seen())[1], SOON).toEqual([
-      'subscribers',
-      'goaway',
-    ]);
+    await expect
+      .poll(async () => (await streams.seen())[1], SOON)
+      .toEqual(['subscribers', 'goaway']);
     await streams.close(0);
     await expect.poll(async () => (await streams.seen())[1], SOON).toContain('hello');
     await tab.close();
@@ -154,7 +153,10 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
     await streams.open(`select=a&ticket=${ticket}`);
     for (let count = 1; count < 4; count += 1) {
       await expect
-        .poll(async () => (await streams.seen())[0]!.filter((what) => what === 'hello').length, SOON)
+        .poll(
+          async () => (await streams.seen())[0]!.filter((what) => what === 'hello').length,
+          SOON,
+        )
         .toBe(count);
       await server.stop();
       server = await Server.start('serve', port, locked);
