@@ -19,6 +19,8 @@ from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from pushsvc.hypercorn_websocket import ClosingWebSocket
+
 __all__ = [
     "MAX_RECV",
     "ASGIWrapper",
@@ -39,7 +41,7 @@ _DETACHING: dict[type, tuple[str, ...]] = {
     h11.H11Protocol: ("connection", "stream"),
     h11.H11WSConnection: ("buffer",),
     HTTPStream: ("app_put",),
-    WSStream: ("app_put",),
+    WSStream: ("app_put", "handshake", "connection", "buffer", "send", "task_group", "app_send"),
 }
 
 
@@ -69,5 +71,7 @@ def has_unread_bytes(server: TCPServer) -> bool:
         return True  # TLS or HTTP/2, which always keep some
     connection = protocol.connection
     if isinstance(connection, h11.H11WSConnection):
-        return bool(connection.buffer)
+        websocket = protocol.stream
+        early = isinstance(websocket, ClosingWebSocket) and websocket.early
+        return early or bool(connection.buffer)
     return bool(connection.trailing_data[0])

@@ -22,6 +22,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
+from pushsvc import hypercorn_websocket
 from pushsvc.door import Door
 from pushsvc.hypercorn_internals import (
     MAX_RECV,
@@ -436,6 +437,7 @@ async def open_server(
             listener.socket.setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout * 1000)
             )
+    hypercorn_websocket.install()
     server = Server(
         app,
         hypercorn_config(message_bytes=message_bytes),

@@ -19,6 +19,7 @@ import trio
 from pushsvc.app.front import accept_websocket, fields_of, parse_request
 from pushsvc.core.wire import Frame, Wire
 from pushsvc.door import Door
+from pushsvc.listeners import Listener
 from pushsvc.transport.engine import Engine
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
 
@@ -81,12 +82,11 @@ async def main() -> None:
         patience=30.0,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
         print(listener.getsockname()[1], flush=True)  # noqa: T201
         async with trio.open_nursery() as nursery:
             for run in (engine.run, engine.run_tending, door.waiting.run, door.waiting.run_tending):
                 await nursery.start(run)
-            await nursery.start(door.run_accept, listener)
+            await nursery.start(door.run_accept, Listener(listener))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ LAYERS = (
     ("address", "config", "dashboards", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "transport"),
-    ("hypercorn_internals", "listeners", "tls"),
+    ("hypercorn_websocket", "listeners", "tls"),
+    ("hypercorn_internals",),
     ("door",),
     ("auth", "doctor", "server", "statsd"),
     ("app",),

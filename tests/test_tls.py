@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives import serialization
 from trio_websocket import open_websocket_url
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
+from wsproto.frame_protocol import CloseReason
 
 from pushsvc.config import ConfigError, Server, load
 from pushsvc.tls import Certificate, CertificateError
@@ -215,6 +216,43 @@ async def test_a_websocket_over_http2(authority: Authority) -> None:
                     await stream.send_all(peer.data_to_send())
         assert [each["type"] for each in documents[:3]] == ["hello", "points", "hello"]
         assert documents[2]["granted"]["select"] == ["b"]
+
+
+async def test_a_broken_frame_over_http2_ends_that_websocket_alone(authority: Authority) -> None:
+    async with serving(server=authority.server, verify=authority.trust) as served:
+        context = ssl.create_default_context()
+        authority.ca.configure_trust(context)
+        context.set_alpn_protocols(["h2"])
+        stream = await trio.open_ssl_over_tcp_stream(
+            served.host, served.port, ssl_context=context, https_compatible=True
+        )
+        peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        peer.initiate_connection()
+        fields = [(":scheme", "https"), (":authority", f"{served.host}:{served.port}")]
+        heard: dict[int, bytes] = {1: b"", 3: b""}
+        asked = ended = False
+        async with stream:
+            with trio.fail_after(10):
+                await stream.send_all(peer.data_to_send())
+                while not ended or b"ok" not in heard[3]:
+                    for event in peer.receive_data(await stream.receive_some(65536)):
+                        if isinstance(event, h2.events.RemoteSettingsChanged) and not asked:
+                            asked = True
+                            publish = [(":method", "CONNECT"), (":protocol", "websocket"), *fields]
+                            publish += [(":path", "/v1/publish"), ("sec-websocket-version", "13")]
+                            peer.send_headers(1, publish)
+                            peer.send_data(
+                                1, b"\x83\x80\x00\x00\x00\x00"
+                            )  # no such opcode, and early
+                        elif isinstance(event, h2.events.DataReceived):
+                            heard[event.stream_id] += event.data
+                        elif isinstance(event, h2.events.StreamEnded) and event.stream_id == 1:
+                            ended = True
+                            ready = [(":method", "GET"), (":path", "/readyz"), *fields]
+                            peer.send_headers(3, ready, end_stream=True)
+                    await stream.send_all(peer.data_to_send())
+        closed = CloseReason.PROTOCOL_ERROR.to_bytes(2, "big")
+        assert heard[1][2:] == closed + b"Invalid opcode 0x3"
 
 
 async def test_subscribers_are_told_at_the_end(authority: Authority) -> None:

@@ -1,4 +1,4 @@
-"""RFC 6455 by the byte, against the engine's WebSockets.
+"""RFC 6455 by the byte, against the engine's WebSockets and those that Hypercorn keeps.
 
 The cases are those of the Autobahn test suite's chapters 2 to 7 as they apply to a server that
 streams: control frames, reserved bits, opcodes, fragmentation, UTF-8 and closing.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import trio
 
 from pushsvc.core.limits import Limits, Pacing
-from tests.serving import Served, serving
+from tests.serving import Served, detach, serving
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 WATCH = b'{"type":"watch","select":["b"]}'
@@ -94,15 +95,18 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def peer(served: Served) -> AsyncIterator[Peer]:
-    async with await served.raw(HANDSHAKE) as stream:
+async def peer(served: Served, path: str = "/v1/stream", early: bytes = b"") -> AsyncIterator[Peer]:
+    """A client that has been let in, and may have said more before it was."""
+    handshake = HANDSHAKE.replace(b"/v1/stream", path.encode())
+    async with await served.raw(handshake + early) as stream:
         head = b""
         while b"\r\n\r\n" not in head:
             head += await stream.receive_some()
         head, _, rest = head.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 ")
         one = Peer(stream, rest)
-        assert json.loads(await one.until(TEXT))["type"] == "hello"
+        if path == "/v1/stream" and not early:
+            assert json.loads(await one.until(TEXT))["type"] == "hello"
         yield one
 
 
@@ -184,16 +188,75 @@ BROKEN = {
 }
 
 
+WAYS = {
+    "detached": ("/v1/stream", True),
+    "by Hypercorn": ("/v1/stream", False),
+    "publishing": ("/v1/publish", True),
+}
+ways = pytest.mark.parametrize(("path", "detached"), WAYS.values(), ids=WAYS.keys())
+
+
+@contextlib.asynccontextmanager
+async def serving_by(detached: bool, **settings: Any) -> AsyncIterator[Served]:
+    detach.set(detached)  # for this test's own task
+    async with serving(**settings) as served:
+        yield served
+
+
+@ways
 @pytest.mark.parametrize(("sent", "code"), BROKEN.values(), ids=BROKEN.keys())
-async def test_what_is_broken_is_closed_with_its_code(sent: bytes, code: int) -> None:
-    async with serving(limits=Limits(message_bytes=1000)) as served:
-        async with peer(served) as one:
+async def test_what_is_broken_is_closed_with_its_code_and_a_reason(
+    sent: bytes, code: int, path: str, detached: bool
+) -> None:
+    if path == "/v1/publish" and code == 1008:
+        return  # there it is a document that costs only its own message
+    async with serving_by(detached, limits=Limits(message_bytes=1000)) as served:
+        async with peer(served, path) as one:
             await one.send(sent)
             payload = await one.until(CLOSE)
             assert int.from_bytes(payload[:2], "big") == code
+            assert payload[2:].decode()
             await one.send(closing(code))
             assert await one.ended()
         await served.wait_metric("pushsvc_subscribers", 0)
+        await served.wait_metric("pushsvc_connections", 1)
+
+
+@ways
+async def test_who_answers_no_close_is_cut(path: str, detached: bool) -> None:
+    async with serving_by(detached, limits=Limits(message_bytes=1000)) as served:
+        async with peer(served, path) as one:
+            await one.send(frame(TEXT, b"x" * 2000))
+            await one.until(CLOSE)
+            with trio.fail_after(10):
+                while await served.metric("pushsvc_connections") > 1:
+                    await trio.sleep(0.1)
+
+
+@ways
+@pytest.mark.parametrize(
+    ("early", "answer"),
+    [
+        (frame(TEXT, b"{}") + frame(PING, b"early"), "a pong"),
+        (b"GET / HTTP/1.1\r\n\r\n", "1002"),
+        (b"x", "nothing"),
+    ],
+)
+async def test_what_comes_before_the_handshake_is_answered_is_read_after_it(
+    early: bytes, answer: str, path: str, detached: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if answer == "a pong" and path == "/v1/stream":
+        early = frame(TEXT, WATCH) + frame(PING, b"early")
+    async with serving_by(detached) as served:
+        async with peer(served, path, early) as one:
+            if answer == "a pong":
+                assert await one.until(PONG) == b"early"
+            elif answer == "1002":
+                assert (await one.until(CLOSE))[:2] == (1002).to_bytes(2, "big")
+                assert await one.ended()
+    heard = capsys.readouterr()
+    assert "Traceback" not in heard.out + heard.err
+    assert "failed" not in heard.out + heard.err
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 3000, 3999, 4000, 4999])
@@ -234,13 +297,3 @@ async def test_who_answers_pings_stays_and_who_does_not_goes() -> None:
             assert await alive.until(PONG) == b"still here"
             assert await deaf.ended()
         assert await served.metric("pushsvc_subscribers_unanswering_total") == 1
-
-
-async def test_a_client_that_never_answers_the_close_is_cut() -> None:
-    async with serving() as served, peer(served) as one:
-        await one.send(frame(BINARY, b"x"))
-        await one.until(CLOSE)
-        await served.wait_metric("pushsvc_subscribers", 0)
-        with trio.fail_after(10):
-            while await served.metric("pushsvc_connections") > 1:
-                await trio.sleep(0.1)

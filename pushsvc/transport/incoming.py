@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 from pushsvc.errors import TooLarge
@@ -30,8 +30,8 @@ class Incoming:
     def feed(self, data: bytes) -> Iterator[str | bytes | Ping | CloseConnection]:
         """What `data` completes, in order. Raises TooLarge.
 
-        A CloseConnection is the last: the client's own, or the one that it has earned by breaking
-        the protocol.
+        A CloseConnection is the last: the client's own, without its reason, or the one that it has
+        earned by breaking the protocol, with how.
         """
         self._connection.receive_data(data)
         for event in self._connection.events():
@@ -39,7 +39,10 @@ class Incoming:
                 message = self._gather(event)
                 if message is not None:
                     yield message
-            elif isinstance(event, Ping | CloseConnection):
+            elif isinstance(event, CloseConnection):
+                broken = self._connection.state is ConnectionState.OPEN
+                yield event if broken else CloseConnection(event.code)
+            elif isinstance(event, Ping):
                 yield event
 
     def _gather(self, event: TextMessage | BytesMessage) -> str | bytes | None:

@@ -106,7 +106,8 @@ class WebSocketCarrier(DetachedCarrier):
     def _answer_close(self, event: CloseConnection) -> None:
         if self._close_by is None and self._tail is None:
             code = int(event.code)
-            payload = b"" if code in (1005, 1006) else code.to_bytes(2, "big")
+            reason = (event.reason or "").encode()[:123]
+            payload = b"" if code in (1005, 1006) else code.to_bytes(2, "big") + reason
             self._write(wire.websocket_frame(payload, 0x8))
         self.abort()
 
