@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { parseDuration } from '../src/client/duration.ts';
-import { read } from '../src/client/selector.ts';
+import { read, write } from '../src/client/selector.ts';
 
 const matches = (selector: string, name: string, labels = {}): boolean | null =>
   read(selector)?.(name, labels) ?? null;
@@ -30,6 +30,14 @@ test.each([
   ['up{path=~"a\\\\.b"}', 'up', { path: 'aXb' }, false],
   ['up{name="ключ"}', 'up', { name: 'ключ' }, true],
   ['up{toString=""}', 'up', {}, true],
+  ['{"http.server.duration"}', 'http.server.duration', {}, true],
+  ['{"http.server.duration"}', 'http.server', {}, false],
+  ['{"http.server.duration", "a.b"="c"}', 'http.server.duration', { 'a.b': 'c' }, true],
+  ['{"http.server.duration", "a.b"="c"}', 'http.server.duration', { 'a.b': 'd' }, false],
+  ['{ \'температура\' , "комната"=~"зал|дом", }', 'температура', { комната: 'зал' }, true],
+  ['{job="a","up"}', 'up', { job: 'a' }, true],
+  ['up{"job"!="a"}', 'up', { job: 'b' }, true],
+  ['{"a\\"b"}', 'a"b', {}, true],
 ] as const)('%s on %s %o is %s', (selector, name, labels, expected) => {
   expect(matches(selector, name, labels)).toBe(expected);
 });
@@ -49,7 +57,11 @@ describe('what only the server can tell', () => {
     'up{job="a" host="b"}',
     'up{job="a\\x41"}',
     'up{job=`a`}',
-    '{"my.metric"}',
+    '{"my.metric","other"}',
+    'up{"my.metric"}',
+    '{""}',
+    '{"my.metric" job="a"}',
+    '{"my.metric"',
     'up # comment',
     'up{job=~"(?i)api"}',
     'up{job=~"\\\\pL"}',
@@ -80,4 +92,15 @@ test.each([
 
 test.each(['', 'm', '15 m', '0', '-5', '0s', Number.NaN, 'forever'])('%s is no window', (text) => {
   expect(() => parseDuration(text)).toThrow(RangeError);
+});
+
+test.each([
+  ['up', {}, 'up'],
+  ['up', { job: 'api', a: 'x"y' }, 'up{a="x\\"y",job="api"}'],
+  ['http.server.duration', {}, '{"http.server.duration"}'],
+  ['http.server.duration', { 'a.b': 'c' }, '{"http.server.duration","a.b"="c"}'],
+  ['on', {}, '{"on"}'],
+])('%s %o is written %s, and read back', (name, labels, text) => {
+  expect(write(name, labels)).toBe(text);
+  expect(matches(text, name, labels)).toBe(true);
 });

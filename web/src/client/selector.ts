@@ -14,8 +14,13 @@ import type { Labels } from './protocol.ts';
 export type Matcher = (name: string, labels: Labels) => boolean;
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
-const TERM =
-  /^\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')\s*/;
+const LABEL = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+const STRING = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/.source;
+const TERM = new RegExp(
+  `^\\s*([a-zA-Z_][a-zA-Z0-9_]*|${STRING})\\s*(=~|!~|!=|=)\\s*(${STRING})\\s*`,
+);
+/** A metric's name in quotes, which stands by itself among the terms. */
+const QUOTED_NAME = new RegExp(`^\\s*(${STRING})\\s*(?=,|$)`);
 /** Words that are no metric names in PromQL, or may not be one day: the server decides. */
 const RESERVED = /^(inf|nan|atan2|bool|group_left|group_right|ignoring|on|and|or|unless|offset)$/i;
 
@@ -23,7 +28,7 @@ const RESERVED = /^(inf|nan|atan2|bool|group_left|group_right|ignoring|on|and|or
 export function read(selector: string): Matcher | null {
   let rest = selector.trim();
   const terms: ((name: string, labels: Labels) => boolean)[] = [];
-  const name = NAME.exec(rest)?.[0];
+  let name = NAME.exec(rest)?.[0];
   if (name !== undefined) {
     if (RESERVED.test(name)) {
       return null;
@@ -39,29 +44,60 @@ export function read(selector: string): Matcher | null {
   }
   rest = rest.slice(1, -1);
   while (rest.trim() !== '') {
+    const alone = QUOTED_NAME.exec(rest);
+    if (alone !== null) {
+      const metric = unquote(alone[1]!);
+      // Two names, or an empty one: the server says what is wrong with them.
+      if (name !== undefined || !metric) {
+        return null;
+      }
+      name = metric;
+      terms.push((other) => other === metric);
+      rest = after(rest, alone[0]);
+      continue;
+    }
     const found = TERM.exec(rest);
     if (found === null) {
       return null;
     }
-    const [whole, label, operator, quoted] = found;
+    const [whole, written, operator, quoted] = found;
+    const label = LABEL.test(written!) ? written : unquote(written!);
     const accepts = condition(operator!, unquote(quoted!));
-    if (accepts === null) {
+    if (accepts === null || !label) {
       return null;
     }
     terms.push(
       label === '__name__'
         ? (other) => accepts(other)
         : // A label that a series doesn't have counts as empty.
-          (_, labels) => accepts(Object.hasOwn(labels, label!) ? labels[label!]! : ''),
+          (_, labels) => accepts(Object.hasOwn(labels, label) ? labels[label]! : ''),
     );
-    rest = rest.slice(whole.length);
-    if (rest.startsWith(',')) {
-      rest = rest.slice(1);
-    } else if (rest !== '') {
-      return null;
-    }
+    rest = after(rest, whole);
   }
   return terms.length === 0 ? null : all(terms);
+}
+
+/** What follows a term and its comma; where neither comma nor end does, what no term begins with. */
+function after(rest: string, term: string): string {
+  const next = rest.slice(term.length);
+  return next === '' ? '' : next.startsWith(',') ? next.slice(1) : `;${next}`;
+}
+
+/** A series as PromQL writes it, labels in order: names that it couldn't read stand in quotes. */
+export function write(name: string, labels: Labels): string {
+  const pairs = Object.entries(labels)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([label, value]) => `${labelText(label)}=${JSON.stringify(value)}`);
+  const bare = NAME.exec(name)?.[0] === name && !RESERVED.test(name);
+  if (bare) {
+    return pairs.length === 0 ? name : `${name}{${pairs.join(',')}}`;
+  }
+  return `{${[JSON.stringify(name), ...pairs].join(',')}}`;
+}
+
+/** A label's name as PromQL writes it. */
+export function labelText(label: string): string {
+  return LABEL.test(label) ? label : JSON.stringify(label);
 }
 
 function all(terms: readonly Matcher[]): Matcher {

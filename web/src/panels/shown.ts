@@ -2,6 +2,7 @@
 
 import { type Signal, signal } from '@preact/signals';
 import type { Labels } from '../client/index.ts';
+import { write } from '../client/selector.ts';
 import type { Member } from '../store/panel.ts';
 
 /** Some lines are left out, or `only` some are there. Lines go by their names. */
@@ -21,10 +22,7 @@ export function nameOf({
   readonly name: string;
   readonly labels: Labels;
 }): string {
-  const pairs = Object.entries(labels)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([label, value]) => `${label}=${JSON.stringify(value)}`);
-  return pairs.length === 0 ? name : `${name}{${pairs.join(',')}}`;
+  return write(name, labels);
 }
 
 export function isShown(panel: string, { series }: Member): boolean {

@@ -1,6 +1,7 @@
 import type { Signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { strokeOf } from '../chart/palette.ts';
+import { labelText } from '../client/selector.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { printable } from '../format/printable.ts';
 import type { Format } from '../format/units.ts';
@@ -111,7 +112,7 @@ function Entry(props: EntryProps) {
   const value = hover === null ? latestOf(series, raw) : valueAt(series, hover, raw);
   const did = windowMs === null ? null : summaryOf(series, now - windowMs, now, raw);
   const labels = Object.entries(series.labels).map(
-    ([name, text]) => `${printable(name)}="${printable(text)}"`,
+    ([name, text]) => `${printable(labelText(name))}="${printable(text)}"`,
   );
   const shown = isShown(id, member);
   const choose = (event: MouseEvent | KeyboardEvent): void => {
