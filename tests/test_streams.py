@@ -317,6 +317,8 @@ REFUSED = [
     ("max_hz=-1", "max_hz", "positive number"),
     ("merge=average", "merge", "envelope"),
     ("window=soon", "window", "15m"),
+    ("points=100", "points", "give window as well"),
+    ("window=1m&points=3", "points", "4 or more"),
     ("slect=a", "parameter", "slect"),
 ]
 

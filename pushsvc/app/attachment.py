@@ -32,7 +32,17 @@ _QUERIES = 256
 """Recent queries that are known by heart: after a restart many come with the same."""
 _CROWD_RETRY = 5.0
 """Seconds after which, give or take a half, who came in too large a crowd is to come back."""
-_PARAMETERS = ("select", "since", "window", "max_hz", "merge", "heartbeat", "wait", "ticket")
+_PARAMETERS = (
+    "select",
+    "since",
+    "window",
+    "points",
+    "max_hz",
+    "merge",
+    "heartbeat",
+    "wait",
+    "ticket",
+)
 
 
 class Attachment:
@@ -88,9 +98,9 @@ class Attachment:
         ticketed = b"ticket=" in query
         wish, start = (self._parse_query if ticketed else self._read_query)(query)
         if last_event_id:
-            start = Start(_read_cursor(last_event_id, lenient=lenient), start.window)
+            start = Start(_read_cursor(last_event_id, lenient=lenient), start.window, start.points)
         if lenient and start.since is not None and self.hub.is_ahead(start.since):
-            start = Start(NO_EPOCHS, start.window)
+            start = Start(NO_EPOCHS, start.window, start.points)
         return wish.within(principal.read), start
 
     def negotiate(

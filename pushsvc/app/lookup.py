@@ -19,7 +19,7 @@ from pushsvc.core.history import is_ending
 from pushsvc.core.series import Value
 from pushsvc.core.thin import thin
 from pushsvc.core.wire import describe
-from pushsvc.errors import Malformed, Rejected
+from pushsvc.errors import Rejected
 from pushsvc.pipeline import now_ms
 
 _STEP = 500
@@ -57,9 +57,7 @@ def install(app: QuartTrio, context: Context) -> None:
         parameters.refuse_unknown(request.args, ("select", "window", "points", "ticket"))
         found = shown()
         window = parameters.seconds(request.args, "window")
-        points = parameters.number(request.args, "points")
-        if points is not None and (points < 4 or points != int(points)):
-            raise Malformed("points", "points must be a whole number, 4 or more")
+        points = parameters.points(request.args)
         cursor = hub.cursor
         after = None if window is None else now_ms() - round(window * 1000)
         # All columns are cut in one step, so that the cursor is that of every series; what takes
@@ -72,7 +70,7 @@ def install(app: QuartTrio, context: Context) -> None:
             curve = past.curve(start, past.total, adds=one.kind == "delta")
             columns.append((describe(one), *curve))
             count = past.total - start
-            total += count if points is None else min(count, int(points))
+            total += count if points is None else min(count, points)
         if total > _MOST_POINTS:
             raise Rejected(
                 "history",
@@ -80,9 +78,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 "a shorter window, or fewer points= per series",
                 limit=_MOST_POINTS,
             )
-        body = await trio.to_thread.run_sync(
-            _history, cursor, columns, after, None if points is None else int(points)
-        )
+        body = await trio.to_thread.run_sync(_history, cursor, columns, after, points)
         return Response(body, content_type="application/json")
 
 

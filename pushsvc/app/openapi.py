@@ -236,6 +236,7 @@ _SCHEMAS: dict[str, Any] = {
             "type": {"const": "watch"},
             "select": {"oneOf": [_array({"type": "string"}), {"type": "null"}]},
             "window": {"type": ["string", "number", "null"]},
+            "points": {"type": ["integer", "null"], "minimum": 4},
             "max_hz": {"type": ["number", "null"], "exclusiveMinimum": 0},
             "merge": {"enum": [*_MERGE["enum"], None]},
             "heartbeat": {"type": ["string", "number", "null"]},
@@ -544,6 +545,12 @@ _PATHS: dict[str, Any] = {
                 _SELECT,
                 _parameter("since", _CURSOR, "Go on after this cursor."),
                 _WINDOW,
+                _parameter(
+                    "points",
+                    {"type": "integer", "minimum": 4},
+                    "About so many of each series are enough for the window: its samples are "
+                    "merged to points with their lowest and highest. States keep all changes.",
+                ),
                 _parameter(
                     "max_hz", {"type": "number", "exclusiveMinimum": 0}, "Frames a second at most."
                 ),

@@ -54,6 +54,19 @@ def seconds(args: MultiDict[str, str], name: str) -> float | None:
     return None if text is None else parse_duration(text, name)
 
 
+def points(args: MultiDict[str, str]) -> int | None:
+    """How many points of each series are enough, or None if the parameter isn't there."""
+    value = number(args, "points")
+    return None if value is None else whole_points(value)
+
+
+def whole_points(value: float) -> int:
+    """A number of points that makes a picture. Raises Malformed for any other."""
+    if value < 4 or value != int(value):
+        raise Malformed("points", "points must be a whole number, 4 or more")
+    return int(value)
+
+
 def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
     """What a stream asks to watch, as granted."""
     return hub.grant(
@@ -67,4 +80,7 @@ def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
 def start(args: MultiDict[str, str]) -> Start:
     """Where a stream begins."""
     text = args.get("since")
-    return Start(parse_cursor(text) if text else None, seconds(args, "window"))
+    window, thinned = seconds(args, "window"), points(args)
+    if thinned is not None and window is None:
+        raise Malformed("points", "points thins the past that window asks for: give window as well")
+    return Start(parse_cursor(text) if text else None, window, thinned)

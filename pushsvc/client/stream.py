@@ -109,13 +109,14 @@ class Stream:
         select: Sequence[str],
         *,
         window: str | None = None,
+        points: int | None = None,
         max_hz: float | None = None,
         merge: str | None = None,
         heartbeat: float | None = None,
     ) -> None:
         """Change what is watched: now if connected, and for every connection from here on."""
         changes: dict[str, Any] = {"select": list(select), "window": window, "max_hz": max_hz}
-        changes |= {"merge": merge, "heartbeat": heartbeat}
+        changes |= {"points": points, "merge": merge, "heartbeat": heartbeat}
         changes = {name: value for name, value in changes.items() if value is not None}
         self._parameters.update(changes)
         if self._socket is not None:
@@ -265,6 +266,7 @@ async def connect(
     *,
     since: str | None = None,
     window: str | None = None,
+    points: int | None = None,
     max_hz: float | None = None,
     merge: str | None = None,
     heartbeat: float | None = None,
@@ -273,7 +275,8 @@ async def connect(
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
-    `select` are PromQL selectors, none for every series; `since` a cursor to go on from;
+    `select` are PromQL selectors, none for every series; `since` a cursor to go on from; `points`
+    how many of each series are enough for the window, whose samples are merged to about as many;
     `heartbeat` the seconds of quiet that the way there bears. It reconnects for ever, with full
     jitter; with `retries`, it gives up if so many more attempts fail before it was ever connected.
     `token` is an API key or JSON Web Token, or what gives the current one for each connection;
@@ -282,7 +285,7 @@ async def connect(
     require_trio()
     parameters: dict[str, Any] = {"select": list(select)}
     optional: dict[str, Any] = {"since": since, "window": window, "max_hz": max_hz}
-    optional |= {"merge": merge, "heartbeat": heartbeat}
+    optional |= {"points": points, "merge": merge, "heartbeat": heartbeat}
     parameters.update({name: value for name, value in optional.items() if value is not None})
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:

@@ -64,6 +64,15 @@ class Start(msgspec.Struct, frozen=True):
     since: Cursor | None = None
     window: float | None = None
     """Seconds of history wanted by who has no cursor, or one of another epoch."""
+    points: int | None = None
+    """Points of each series that are enough for all of the window."""
+
+    @property
+    def past_ms(self) -> int | None:
+        """Milliseconds of that history that are merged into one point; None for no merging."""
+        if self.points is None or self.window is None:
+            return None
+        return max(1, round(self.window * 1000 / self.points))
 
 
 class Hub:
@@ -391,12 +400,20 @@ class Hub:
         return subscriber
 
     def watch(
-        self, session: str, wish: Wish, window: float | None, *, now: float, time_ms: int
+        self,
+        session: str,
+        wish: Wish,
+        window: float | None,
+        points: int | None = None,
+        *,
+        now: float,
+        time_ms: int,
     ) -> None:
         """Change what a live subscriber watches: a new `hello`, then the new view.
 
         Series that it watched already go on from its cursor, none lost or doubled; the others
-        start with their newest sample, or with `window` seconds of history. Raises Unknown.
+        start with their newest sample, or with `window` seconds of history in about so many
+        `points` each. Raises Unknown.
         """
         subscriber = self.subscribers.get(session)
         if subscriber is None:
@@ -428,7 +445,16 @@ class Hub:
                 starts[ref] = start
                 owing = owing or (rank is not None and start < rank)
         debt = self._debts.incur(starts, unknown=unknown) if owing else None
-        replay = Replay(view, since=seq, describe="all", starts=starts, debt=debt)
+        past_ms = Start(None, window, points).past_ms
+        replay = Replay(
+            view,
+            since=seq,
+            describe="all",
+            starts=starts,
+            debt=debt,
+            past_ms=past_ms,
+            continued=frozenset(old.members),
+        )
         hello = self._hello(
             session, wish, None if debt is None else Cursor(self.epoch, max(seq, 0), debt.number)
         )
@@ -540,6 +566,7 @@ class Hub:
             starts=starts,
             told=view.seq,
             unknown=since is not None,
+            past_ms=start.past_ms,
         )
 
     @staticmethod

@@ -17,10 +17,11 @@ state    a run of equal values becomes one     the same: no change is lost
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, islice, pairwise, repeat
 from math import isfinite
-from operator import sub
+from operator import le, sub
 from typing import Literal, TypeAlias
 
 from pushsvc.core.series import Kind, Value
@@ -51,6 +52,8 @@ def points(
     if min(map(sub, islice(times, 1, None), times), default=span_ms) >= span_ms:
         return zip(repeat(ref), times, values)  # the usual history: nothing is so close
     resets = _resets(values, before) if kind == "counter" else frozenset()
+    if not resets and all(map(le, times, islice(times, 1, None))):
+        return _even_spans(ref, kind, merge, span_ms, times, values)
     return _spans(ref, kind, merge, span_ms, times, values, resets)
 
 
@@ -98,6 +101,17 @@ def _spans(
         ):
             yield from _merged(ref, kind, merge, times[start:index], values[start:index])
             start = index
+
+
+def _even_spans(
+    ref: int, kind: Kind, merge: Merge, span_ms: int, times: Sequence[int], values: Sequence[Value]
+) -> Iterator[Point]:
+    """The same where times never go back and nothing stands alone: a span's end is looked up."""
+    start = 0
+    while start < len(times):
+        end = bisect_left(times, times[start] + span_ms, lo=start + 1)
+        yield from _merged(ref, kind, merge, times[start:end], values[start:end])
+        start = end
 
 
 def _merged(

@@ -10,14 +10,14 @@ stays where it is, and says how much of the debt was paid.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pushsvc.core import wire
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debt
 from pushsvc.core.history import is_ending
-from pushsvc.core.merge import Point, points
+from pushsvc.core.merge import Merge, Point, points
 from pushsvc.core.wire import Ended, Frame
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ used: those that its points are of (a long poll). changed: those that are new or
 
 _DESCRIBED = 2_000
 """Series described in one frame; more come in several."""
+
+_THINNED = 10
+"""Samples that are merged into few points are so many times as many in a slice: each slice ends a
+point of each series, and most of the cost is that of the points."""
 
 _News: TypeAlias = "list[tuple[Series, int]]"
 """Series with rows that the client lacks, and the ordinal of the first of them."""
@@ -53,6 +57,8 @@ class Replay:
         told: int | None = None,
         unknown: bool = False,
         coarse: bool = False,
+        past_ms: int | None = None,
+        continued: Container[int] = (),
         time: int | None = None,
     ) -> None:
         """`since` is the seq that the client has. `starts` maps refs to ordinals before which
@@ -60,8 +66,10 @@ class Replay:
         given from before the cursor. `only` are the series that may have news (all of the view's if
         not said). `told` is the seq up to which the client needs no word of departures, if that
         isn't `since`. With `unknown` it lacks more than can be counted: its cursor is of another
-        epoch, say. If the replay is `coarse`, samples are merged however far apart they are. Points
-        are given `time` (Unix milliseconds), if they are of now.
+        epoch, say. If the replay is `coarse`, samples are merged however far apart they are. What
+        the view has given out already is merged over `past_ms`, whatever its way of merging, but
+        for series that are `continued` (by ref). Points are given `time` (Unix milliseconds), if
+        they are of now.
         """
         self.cursor = since
         """Seq up to which everything has been given out, but for the debt."""
@@ -77,6 +85,9 @@ class Replay:
         self.time = time
         """When it was that its samples came in, if that is now."""
         self._span_ms = 1 << 62 if coarse else view.span_ms
+        self._past_ms = past_ms
+        self._past_end = view.seq
+        self._continued = continued
         self._fresh = True
         self._known = since  # descriptions of up to this batch are known
         self._described: dict[int, int] = {}  # those given since, by ref: of which batch
@@ -90,8 +101,14 @@ class Replay:
     def shared(self) -> bool:
         """Whether others with the same cursor would be given the very same next."""
         plain = self.debt is None and not self.starts and not self._unknown
-        plain = plain and self._span_ms == self._view.span_ms
+        plain = plain and self._span_ms == self._view.span_ms and not self._thins
         return plain and self.describe != "all" and not self._described
+
+    @property
+    def _thins(self) -> bool:
+        """Whether what comes next is of the past that is to be thinned."""
+        owing = self.debt is not None or self.cursor < self._past_end
+        return self._past_ms is not None and owing
 
     def done(self, through: int) -> bool:
         """Whether all of the batches up to `through` was given out, and nothing beyond."""
@@ -121,7 +138,10 @@ class Replay:
         high = through if self.debt is None else self.cursor
         stop = low
         if high > low:
-            stop = self._stop(news, low, high, limit, limit if short is None else short)
+            most = _THINNED if self._thins else 1
+            if self._thins and self.debt is None:
+                high = min(high, self._past_end)  # what is new comes as finely as ever
+            stop = self._stop(news, low, high, limit * most, (short or limit) * most)
         lost, merged, ended = self._take(news, stop)
         if described is None:
             described = self._to_describe(news, stop) or None
@@ -237,12 +257,16 @@ class Replay:
         self, series: Series, times: Sequence[int], values: Sequence[Value], begin: int
     ) -> Iterable[Point]:
         view, before = self._view, None
-        if series.kind == "counter" and view.merge != "all":
+        merge: Merge = view.merge
+        span_ms = self._span_ms
+        if self._thins and self._past_ms is not None and series.ref not in self._continued:
+            merge, span_ms = "envelope", max(span_ms, self._past_ms)
+        if series.kind == "counter" and merge != "all":
             history = series.history
             while begin > history.first and (before is None or is_ending(before)):
                 begin -= 1
                 before = history.sample(begin)[1]
-        return points(series.ref, series.kind, view.merge, self._span_ms, times, values, before)
+        return points(series.ref, series.kind, merge, span_ms, times, values, before)
 
     def _between_endings(
         self, series: Series, begin: int, end: int, ended: list[Ended]

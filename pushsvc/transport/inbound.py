@@ -24,6 +24,8 @@ class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields
     select: list[str] | None = None
     window: str | float | None = None
     """History wanted of series that were not watched before."""
+    points: int | None = None
+    """Points of each of them that are enough for it."""
     max_hz: float | None = None
     merge: str | None = None
     heartbeat: str | float | None = None
@@ -61,6 +63,8 @@ def apply_watch(
         else tuple(parse(text, limits) for text in watch.select)
     )
     window = None if watch.window is None else parse_duration(str(watch.window), "window")
+    if watch.points is not None and (watch.points < 4 or window is None):
+        raise Malformed("points", "points takes a window, and is a whole number, 4 or more")
     wish = hub.grant(
         selectors or (parse('{__name__=~".+"}', limits),),
         current.max_hz if watch.max_hz is None else watch.max_hz,
@@ -69,7 +73,7 @@ def apply_watch(
         if watch.heartbeat is None
         else parse_duration(str(watch.heartbeat), "heartbeat"),
     ).within(current.allowed)
-    hub.watch(session, wish, window, now=now, time_ms=time_ms)
+    hub.watch(session, wish, window, watch.points, now=now, time_ms=time_ms)
     return wish
 
 

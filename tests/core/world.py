@@ -110,13 +110,19 @@ class World:
         return self.hub.grant(parsed, max_hz, merge, heartbeat)
 
     def watch(
-        self, subscriber: Subscriber, *selectors: str, window: float | None = None, **asked: Any
+        self,
+        subscriber: Subscriber,
+        *selectors: str,
+        window: float | None = None,
+        points: int | None = None,
+        **asked: Any,
     ) -> None:
         """Change what a subscriber watches."""
         self.hub.watch(
             subscriber.session,
             self.wish(*selectors, **asked),
             window,
+            points,
             now=self.now,
             time_ms=self.time_ms,
         )
@@ -132,12 +138,13 @@ class World:
         *,
         since: str | None = None,
         window: float | None = None,
+        points: int | None = None,
         describe: Describe = "all",
         greet: bool = True,
     ) -> Subscriber:
         return self.hub.subscribe(
             wish or self.wish(),
-            Start(None if since is None else parse_cursor(since), window),
+            Start(None if since is None else parse_cursor(since), window, points),
             FakeCarrier(),
             now=self.now,
             time_ms=self.time_ms,

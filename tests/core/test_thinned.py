@@ -1,0 +1,122 @@
+"""A past that is thinned to as many points as a chart can show: nothing of its shape is lost, the
+cursors tell the truth all the while, and what is live comes as it ever did."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from pushsvc.core.limits import Pacing
+from tests.core.world import Client, World
+
+HOUR = 3600
+
+
+def with_past(replay_points: int = 20_000, kind: Any = None, **names: int) -> World:
+    """A sample a second for an hour, with a spike in the middle."""
+    world = World(pacing=Pacing(replay_points=replay_points))
+    for second in range(HOUR):
+        value = 1e6 if second == HOUR // 2 else float(second % 7)
+        world.publish({key: [value] for key in names or {"a": 0}}, kind)
+        world.now += 1
+    world.tick()
+    return world
+
+
+def counted(points: list[list[Any]]) -> int:
+    """Samples that these points stand for."""
+    return sum(point[5] if len(point) > 3 else 1 for point in points)
+
+
+@pytest.mark.parametrize("replay_points", [50, 20_000])
+@pytest.mark.parametrize("merge", ["envelope", "last", "all"])
+def test_the_window_comes_as_few_points_and_what_is_live_as_ever(
+    replay_points: int, merge: str
+) -> None:
+    world = with_past(replay_points)
+    wish = world.wish("a", merge=merge, max_hz=10)
+    subscriber = world.subscribe(wish, window=HOUR, points=100)
+    client = Client()
+    client.pull(subscriber)
+    past = list(client.points)
+    # A slice ends a point early, and has ten times as many samples as others may have points.
+    assert 100 <= len(past) <= 100 + HOUR / (10 * replay_points) + 2
+    assert counted(past) == HOUR
+    assert max(point[4] for point in past if len(point) > 3) == 1e6
+    assert min(point[3] for point in past if len(point) > 3) == 0
+    world.publish({"a": [1.0]})
+    world.tick(1)
+    client.pull(subscriber)
+    assert [point[2:] for point in client.points[len(past) :]] == [[1.0]]
+
+
+def test_what_comes_while_it_is_given_is_not_thinned() -> None:
+    world = with_past(40)
+    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=10)
+    client = Client()
+    client.pull(subscriber, 3)
+    before = counted(client.points)
+    assert before < HOUR
+    for value in range(5):
+        world.publish({"a": [float(value)]})
+        world.tick(1)
+    client.pull(subscriber)
+    assert counted(client.points) == HOUR + 5
+    assert [point[2:] for point in client.points[-5:]] == [[float(value)] for value in range(5)]
+    assert not client.gaps
+
+
+@pytest.mark.parametrize("taken", range(1, 6))
+def test_who_is_cut_off_in_the_middle_goes_on_from_there(taken: int) -> None:
+    world = with_past(40)
+    subscriber = world.subscribe(world.wish("a"), window=HOUR, points=10)
+    client = Client()
+    client.pull(subscriber, taken)
+    world.hub.unsubscribe(subscriber, now=world.now)
+    again = world.subscribe(world.wish("a"), since=client.cursor, window=HOUR, points=10)
+    client.pull(again)
+    assert counted(client.points) == HOUR
+    assert not client.gaps
+
+
+def test_a_watch_thins_what_is_new_and_nothing_that_goes_on() -> None:
+    world = with_past(a=0, b=0)
+    subscriber = world.subscribe(world.wish("a", max_hz=10))
+    client = Client()
+    client.pull(subscriber)
+    for value in range(20):
+        world.publish({"a": [float(value)], "b": [float(value)]})
+        world.now += 1
+    world.watch(subscriber, "a", "b", max_hz=10, window=HOUR, points=100)
+    world.tick(1)
+    client.pull(subscriber)
+    names = {"a": [], "b": []}  # type: dict[str, list[list[Any]]]
+    for point in client.points:
+        names[client.names[point[0]]].append(point)
+    assert [point[2:] for point in names["a"]] == [
+        [float((HOUR - 1) % 7)],
+        *([float(value)] for value in range(20)),
+    ]
+    assert 90 <= len(names["b"]) <= 125
+    assert not client.gaps
+
+
+def test_counters_keep_resets_and_states_all_changes() -> None:
+    world = World()
+    for second in range(600):
+        world.publish({"c": [float(second % 200)]}, "counter")
+        world.publish({"s": ["up" if second % 100 else "down"]}, "state")
+        world.now += 1
+    world.tick()
+    client = Client()
+    client.pull(world.subscribe(world.wish("c", "s"), window=600, points=6))
+    by_name = {
+        name: [point for point in client.points if client.names[point[0]] == name] for name in "cs"
+    }
+    values = [point[2] for point in by_name["c"]]
+    increase = sum(b if b < a else b - a for a, b in itertools.pairwise(values))
+    assert values[0] + increase == 199 * 3
+    assert len(by_name["c"]) < 25
+    assert [point[2] for point in by_name["s"]] == ["down", "up"] * 6
