@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pushsvc.app.openapi import DOCUMENT
-from tests.serving import serving
+from pushsvc.config import Auth, Dashboards
+from pushsvc.core.limits import Limits
+from tests.serving import detach, next_of, serving
+from tests.tokens import SECRET, token
 
 _BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+DASHBOARD = {"title": "One", "panels": []}
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -54,15 +60,35 @@ async def test_a_path_that_is_not_there_is_not_found_by_any_method() -> None:
                 assert (answer.status_code, answer.json()["code"]) == (404, "path"), (method, path)
 
 
-async def test_an_answer_without_content_has_no_length() -> None:
-    async with serving() as served:
-        preflight = await served.http.options(
-            "/v1/samples", headers={"Access-Control-Request-Method": "POST"}
-        )
-        lines = await served.http.post("/api/v2/write", content=b"cpu,host=a load=1")
-        for answer in (preflight, lines):
-            assert answer.status_code == 204
-            assert "Content-Length" not in answer.headers
+async def test_an_answer_without_content_has_neither_length_nor_type(tmp_path: Path) -> None:
+    lines = {"content": b"cpu,host=a load=1"}
+    asked: list[tuple[str, str, dict[str, Any]]] = [
+        ("OPTIONS", "/v1/samples", {"headers": {"Access-Control-Request-Method": "POST"}}),
+        ("POST", "/api/v2/write", lines),
+        ("POST", "/write", lines),
+        ("GET", "/ping", {}),
+        ("HEAD", "/ping", {}),
+        ("POST", "/v1/logout", {}),
+        (
+            "POST",
+            "/api/v1/write",
+            {
+                "content": b"\0",
+                "headers": {
+                    "Content-Type": "application/x-protobuf",
+                    "Content-Encoding": "snappy",
+                },
+            },
+        ),
+        ("DELETE", "/v1/dashboards/a", {"headers": {"If-Match": "*"}}),
+    ]
+    async with serving(dashboards=Dashboards(directory=str(tmp_path))) as served:
+        await served.http.put("/v1/dashboards/a", json=DASHBOARD, headers={"If-None-Match": "*"})
+        for method, path, options in asked:
+            answer = await served.http.request(method, path, **options)
+            assert answer.status_code == 204, (method, path, answer.text)
+            for name in ("Content-Length", "Content-Type", "Transfer-Encoding"):
+                assert name not in answer.headers, (method, path)
 
 
 async def test_what_depends_on_accept_says_so_when_it_is_refused() -> None:
@@ -86,11 +112,51 @@ async def test_a_person_is_told_in_html_and_a_program_in_json(path: str) -> None
             assert "Accept" in answer.headers["Vary"]
 
 
-async def test_json_from_a_browser_that_calls_it_text_is_json() -> None:
-    async with serving() as served:
-        answer = await served.http.post(
-            "/v1/samples",
-            content=b'{"name":"up","value":1}',
-            headers={"Content-Type": "text/plain;charset=UTF-8"},
-        )
-        assert answer.status_code == 200
+@pytest.mark.parametrize("detached", [True, False])
+async def test_a_full_house_is_told_in_html_to_a_person_and_in_json_to_a_program(
+    detached: bool,
+) -> None:
+    detach.set(detached)
+    async with serving(limits=Limits(subscribers=1)) as served:
+        async with served.documents("application/x-ndjson") as documents:
+            await next_of(documents, "hello")
+            for accept, media_type in (
+                (_BROWSER, "text/html; charset=utf-8"),
+                ("application/x-ndjson", "application/problem+json"),
+            ):
+                answer = await served.http.get("/v1/stream", headers={"Accept": accept})
+                assert answer.status_code == 503
+                assert answer.headers["Content-Type"] == media_type
+                assert "limits.subscribers" in answer.text
+                assert "Accept" in answer.headers["Vary"]
+                assert int(answer.headers["Retry-After"]) > 0
+
+
+TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
+"""What a browser's `fetch` says of a string."""
+
+
+async def test_json_that_a_browser_calls_text_is_json(tmp_path: Path) -> None:
+    jwt = Auth(mode="jwt", secret=SECRET)
+    dashboards = Dashboards(directory=str(tmp_path))
+    async with serving(auth=jwt, dashboards=dashboards) as served:
+        mine = {**TEXT, "Authorization": f"Bearer {token('HS256')}", "Origin": served.url}
+        asked: list[tuple[str, str, Any, dict[str, str], int]] = [
+            ("POST", "/v1/samples", {"name": "up", "value": 1}, {}, 200),
+            ("PUT", "/v1/dashboards/a", DASHBOARD, {"If-None-Match": "*"}, 201),
+        ]
+        for method, path, body, headers, status in asked:
+            content = json.dumps(body)
+            answer = await served.http.request(
+                method, path, content=content, headers={**mine, **headers}
+            )
+            assert answer.status_code == status, answer.text
+        login = json.dumps({"token": token("HS256")})
+        own = {**TEXT, "Origin": served.url}
+        answer = await served.http.post("/v1/login", content=login, headers=own)
+        assert answer.status_code == 204
+        # A page of another site may send text without asking first, and gets nowhere with it.
+        for strange in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            answer = await served.http.post("/v1/login", content=login, headers={**TEXT, **strange})
+            assert (answer.status_code, answer.json()["code"]) == (403, "origin")
+            assert "Set-Cookie" not in answer.headers

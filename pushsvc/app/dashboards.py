@@ -16,6 +16,7 @@ from quart_trio import QuartTrio
 from pushsvc.app import parameters
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
+from pushsvc.app.samples import JSON_TYPES
 from pushsvc.dashboards.library import Broken, Held
 from pushsvc.dashboards.model import MOST_BYTES, check_name, read, schema
 from pushsvc.dashboards.precondition import precondition
@@ -59,8 +60,8 @@ def install(app: QuartTrio, context: Context) -> None:
             request.headers.get("If-Match"), request.headers.get("If-None-Match")
         )
         check_name(name)
-        if request.mimetype != "application/json":
-            raise UnsupportedMedia("content_type", "a dashboard is application/json")
+        if request.mimetype not in JSON_TYPES:
+            raise UnsupportedMedia("media_type", "a dashboard comes as application/json")
         body = await read_body(request, most=MOST_BYTES, timeout=context.pacing.body_timeout)
         wanted = await trio.to_thread.run_sync(read, body, limiter=threads)
         held, new = await trio.to_thread.run_sync(

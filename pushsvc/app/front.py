@@ -25,7 +25,14 @@ from pushsvc.address import group, peer_of
 from pushsvc.app import eventsource
 from pushsvc.app.attachment import Attachment
 from pushsvc.app.context import Context
-from pushsvc.app.problems import MEDIA_TYPE, spread
+from pushsvc.app.problems import (
+    HTML,
+    MEDIA_TYPE,
+    PAGE_POLICY,
+    page_of,
+    page_wanted,
+    spread,
+)
 from pushsvc.auth.access import Asking, Granted, Need
 from pushsvc.auth.principal import account
 from pushsvc.auth.proxies import is_loopback
@@ -50,7 +57,7 @@ _WEBSOCKET_HEAD = (
 )
 _REFUSAL = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
-    "Retry-After: {}\r\nDate: {}\r\nConnection: close\r\n\r\n"
+    "Retry-After: {}\r\nVary: Accept\r\nDate: {}\r\nConnection: close\r\n\r\n"
 )
 _TOLD_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}"
@@ -124,8 +131,13 @@ class Front:
         answer = self._events(data, problem)
         if answer is None:
             seconds = spread(problem.retry_after)
-            body = msgspec.json.encode({**problem.document(), "retry_after": seconds})
-            head = _REFUSAL.format(MEDIA_TYPE, len(body), seconds, formatdate(usegmt=True))
+            document = {**problem.document(), "retry_after": seconds}
+            if _page_wanted(data):
+                media_type = f"{HTML}; charset=utf-8\r\nContent-Security-Policy: {PAGE_POLICY}"
+                body = page_of(document).encode()
+            else:
+                media_type, body = MEDIA_TYPE, msgspec.json.encode(document)
+            head = _REFUSAL.format(media_type, len(body), seconds, formatdate(usegmt=True))
             answer = head.encode() + body
         with contextlib.closing(sock), contextlib.suppress(OSError):
             sock.send(answer)
@@ -252,3 +264,11 @@ def of_this_machine(origin: bytes) -> bool:
     except ValueError:
         return False
     return host is not None and is_loopback(host)
+
+
+def _page_wanted(data: bytes) -> bool:
+    """Whether a person is to read the refusal; those who come in crowds are programs."""
+    request = parse_request(data) if HTML.encode() in data else None
+    return request is not None and page_wanted(
+        fields_of(request).get(b"accept", b"").decode("latin-1")
+    )

@@ -14,6 +14,7 @@ from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.guard import asking_of, principal_of_request
 from pushsvc.app.login_page import FORM, login_page
+from pushsvc.app.samples import JSON_TYPES
 from pushsvc.auth.access import Need
 from pushsvc.auth.presenting import Way, find
 from pushsvc.auth.tickets import LIFETIME
@@ -61,7 +62,8 @@ def install(app: QuartTrio, context: Context) -> None:
             if len(tokens) != 1:
                 raise Malformed("login", "the form has one field, token")
             return tokens[0].strip()
-        if request.mimetype not in ("application/json", ""):
+        # As text, too: what other sites may send without asking is refused by its Origin.
+        if request.mimetype not in JSON_TYPES:
             raise UnsupportedMedia("media_type", "a login comes as JSON or as a form")
         try:
             return msgspec.json.decode(body, type=_Login).token

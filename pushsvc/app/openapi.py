@@ -440,7 +440,9 @@ _PATHS: dict[str, Any] = {
             "summary": "Publish many times a second, over a WebSocket",
             "description": "Each message is a Message or a Sample: JSON in text, MessagePack in "
             "binary messages. Each gets a Receipt, in the order they came. An error costs its own "
-            "message only; one with retry_after may be sent again.",
+            "message only; one with retry_after may be sent again. Frames that break the protocol "
+            "close it with 1002 or 1007 and a reason, messages beyond limits.message_bytes with "
+            "1009.",
             "responses": {
                 "101": {"description": "A WebSocket."},
                 "426": _problem("Not a WebSocket handshake."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, TypeAlias
 
@@ -12,7 +12,9 @@ import msgspec
 import structlog
 from quart import Response, has_request_context, request
 from quart_trio import QuartTrio
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_accept_header
 
 from pushsvc.errors import Problem
 from pushsvc.ingest.inflate import ACCEPTED
@@ -20,6 +22,9 @@ from pushsvc.ingest.inflate import ACCEPTED
 _log = structlog.get_logger("pushsvc.app")
 
 MEDIA_TYPE = "application/problem+json"
+HTML = "text/html"
+PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""The Content-Security-Policy of a page that says what is wrong."""
 CROWDED = "connections_per_identity"
 """The code of a refusal that is of the connection, and not only of the request."""
 
@@ -89,26 +94,32 @@ def respond_as_framework(error: HTTPException) -> Response:
     return response
 
 
-def _page_wanted() -> bool:
+def page_wanted(accept: str) -> bool:
     """Whether a person is to read the answer: a browser that goes to a URL asks for HTML by name.
 
     A program that takes anything (`*/*`) is given JSON.
     """
-    named = "text/html" in request.headers.get("Accept", "").lower()
-    return named and request.accept_mimetypes.best_match([MEDIA_TYPE, "text/html"]) == "text/html"
+    if "text/html" not in accept.lower():
+        return False
+    return parse_accept_header(accept, MIMEAccept).best_match([MEDIA_TYPE, HTML]) == HTML
 
 
-async def _as_page(response: Response) -> None:
-    document = msgspec.json.decode(await response.get_data(as_text=False), type=dict[str, Any])
+def page_of(document: Mapping[str, Any]) -> str:
+    """What is wrong, for a person."""
     title, detail = escape(str(document["title"])), escape(str(document["detail"]))
-    response.set_data(
+    return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>pushsvc: {title}</title><h1>{title}</h1><p>{detail}</p></html>\n"
     )
-    response.content_type = "text/html; charset=utf-8"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+
+
+async def _as_page(response: Response) -> None:
+    document = msgspec.json.decode(await response.get_data(as_text=False), type=dict[str, Any])
+    response.set_data(page_of(document))
+    response.content_type = f"{HTML}; charset=utf-8"
+    response.headers["Content-Security-Policy"] = PAGE_POLICY
 
 
 def install(app: QuartTrio) -> None:
@@ -116,9 +127,10 @@ def install(app: QuartTrio) -> None:
     async def word(response: Response) -> Response:
         if response.status_code == 204:
             response.headers.pop("Content-Length", None)  # RFC 9110 section 8.6
+            response.headers.pop("Content-Type", None)
         if response.mimetype == MEDIA_TYPE and request.method in ("GET", "HEAD"):
             response.vary.add("Accept")
-            if _page_wanted():
+            if page_wanted(request.headers.get("Accept", "")):
                 await _as_page(response)
         return response
 

@@ -38,7 +38,6 @@ JSON_TYPES = (
     "",
 )
 """What JSON comes as: by those who say so, a browser's `fetch` with a string, and `curl -d`."""
-"""What is read as JSON. `curl -d` says form data unless told otherwise, and means JSON here."""
 _MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _BIG = 128 * 1024

@@ -111,6 +111,14 @@ def test_wrong_claims_are_refused_with_the_reason(
     assert says in caught.value.detail
 
 
+@pytest.mark.parametrize("claim", ["sub", "exp", "iss", "aud"])
+def test_a_claim_that_is_missing_is_named_in_a_sentence(claim: str) -> None:
+    with pytest.raises(Unauthorized) as caught:
+        left_out: dict[str, Any] = {claim: None}
+        verifier(["RS256"]).verify(token(**left_out))
+    assert caught.value.detail == f"the token lacks the claim {claim}"
+
+
 def test_what_is_not_granted_is_denied() -> None:
     principal = verifier(["RS256"]).verify(token(pushsvc=None))
     assert principal.read.empty

@@ -52,7 +52,8 @@ async def test_what_cannot_be_saved_is_told(tmp_path: Path) -> None:
     new = {"If-None-Match": "*"}
     async with serving(dashboards=Dashboards(directory=str(tmp_path))) as served:
         for name, body, headers, status in (
-            ("a", b"{}", {}, 415),
+            ("a", b"{}", {"Content-Type": "image/png"}, 415),
+            ("a", b"{}", {"Content-Type": "text/plain"}, 422),
             ("a", b"{", {"Content-Type": "application/json"}, 400),
             ("a", b"{}", {"Content-Type": "application/json"}, 422),
             ("A", b"{}", {"Content-Type": "application/json"}, 400),
