@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ import h2.connection
 import h2.events
 import h2.settings
 import httpx
+import psutil
 import pytest
 import trio
 import trustme
@@ -341,6 +343,67 @@ async def test_a_finished_connection_leaves_nothing_to_the_collector(authority: 
                     await trio.sleep(0.05)
         finally:
             gc.enable()
+
+
+_STORM = 9_000
+_AT_ONCE = 300
+"""Connections under way at a time: fewer than the process takes of one address."""
+_SLACK_BYTES = 20 * 1024 * 1024
+
+
+def storm(port: int, hello: bytes, count: int) -> None:
+    """Connections that fail in every way: half a hello, a whole one and gone, no TLS, plain HTTP,
+    nothing at all; some end in order and some by a reset."""
+    ways = (
+        hello[: len(hello) // 2],
+        hello,
+        b"\x16\x03\x01\x00\x05hello",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"",
+    )
+    for start in range(0, count, _AT_ONCE):
+        crowd = []
+        for place in range(start, min(start + _AT_ONCE, count)):
+            sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+            with contextlib.suppress(OSError):
+                sock.sendall(ways[place % len(ways)])
+            crowd.append(sock)
+        for place, sock in enumerate(crowd):
+            if place % 2:
+                linger = struct.pack("ii", 1, 0)  # the close is a reset
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            elif place % 4:
+                with contextlib.suppress(OSError):  # wait for what the service says of it
+                    sock.settimeout(0.05)
+                    sock.recv(4096)
+            sock.close()
+
+
+def client_hello(authority: Authority) -> bytes:
+    """The first bytes of a client that speaks TLS."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.trust.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.long
+def test_a_storm_of_failed_handshakes_gives_its_memory_back(authority: Authority) -> None:
+    files = ("--certfile", str(authority.certfile), "--keyfile", str(authority.keyfile))
+    with process("serve", "--port", "0", *files) as (child, port):
+        hello = client_hello(authority)
+        of = psutil.Process(child.pid)
+        storm(port, hello, 2 * _AT_ONCE)  # what is loaded and kept once, for whoever comes first
+        ask(authority, port)
+        before = of.memory_info().rss
+        storm(port, hello, _STORM)
+        deadline = time.monotonic() + 30
+        while (grown := of.memory_info().rss - before) > _SLACK_BYTES:
+            assert time.monotonic() < deadline, f"{grown / 2**20:.0f} MiB more than before"
+            time.sleep(0.5)
+        ask(authority, port)
+        assert child.poll() is None
 
 
 def ask(authority: Authority, port: int) -> None:
