@@ -24,7 +24,7 @@ _MERGE = {"enum": ["all", "last", "envelope"]}
 _CURSOR = {
     "type": "string",
     "description": "Opaque: keep the last one received and give it back.",
-    "pattern": "^[A-Za-z0-9_~-]{1,128}\\.[0-9]{1,18}$",
+    "pattern": "^[A-Za-z0-9_~!-]{1,128}\\.[0-9]{1,18}$",
 }
 
 

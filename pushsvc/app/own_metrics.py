@@ -49,6 +49,7 @@ _EVENTS: Final = {
     "subscribers_overtaken": "Times a subscriber fell off its view's ring.",
     "gaps": "Gaps that subscribers were told of.",
     "samples_lost": "Samples that those gaps stood for, where that is known.",
+    "polls_held": "Long polls held back, as they came from one epoch after the other.",
     "subscribers_expired": "Subscribers whose token expired.",
     "subscribers_taken_over": "Streams that ended because someone came back with their ticket.",
     "subscribers_unanswering": "WebSockets cut because no pong came.",

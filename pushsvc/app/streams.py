@@ -20,6 +20,7 @@ from pushsvc.app.attachment import Attachment
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
+from pushsvc.app.strays import Strays
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core import wire
 from pushsvc.core.hub import Start
@@ -110,6 +111,7 @@ def undetached(scope: Any) -> Iterator[None]:
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits, pacing = context.hub, context.limits, context.pacing
     streams = Attachment(context)
+    strays = Strays(hub, context.draining.wait)
     problems.answer_by(app, "/v1/stream", _refuse)
 
     @app.get("/v1/stream")
@@ -137,10 +139,11 @@ def install(app: QuartTrio, context: Context) -> None:
             connection.keep()
         if request.method == "HEAD":
             return _response(offer.media_type, b"")
+        wait = parameters.seconds(request.args, "wait")
+        strayed = await strays.hold(start.since, wait)
         # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
         # answered before it does.
         longest = min(pacing.poll_wait, wish.heartbeat if "heartbeat" in request.args else math.inf)
-        wait = parameters.seconds(request.args, "wait")
         body = await poll(
             hub,
             wish,
@@ -151,6 +154,7 @@ def install(app: QuartTrio, context: Context) -> None:
             address=group(request.remote_addr or ""),
             account=account(principal, request.remote_addr or ""),
             attached=lambda subscriber: context.leases.begin(subscriber, principal),
+            strayed=strayed,
         )
         return _response(offer.media_type, body)
 

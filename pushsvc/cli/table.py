@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pushsvc.client import Ended, Gap, Gone, Points, Sample, Series, Stream
+from pushsvc.client.stream import SEVERAL
 from pushsvc.printable import printable
 from pushsvc.units import format_value
 
@@ -123,6 +124,8 @@ class _Board:
         if self._lost or self._unknown:
             more = " or more" if self._unknown else ""
             text.append(f"  {self._lost}{more} missing", style="yellow")
+        if statistics.several:
+            text.append(f"\n  {SEVERAL}", style="yellow")
         return text
 
 

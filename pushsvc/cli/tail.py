@@ -11,6 +11,7 @@ import msgspec
 from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.client import ClientError, Ended, Gap, Points, Sample, Stream, connect
+from pushsvc.client.stream import SEVERAL
 from pushsvc.errors import Problem
 from pushsvc.printable import printable
 
@@ -97,7 +98,11 @@ async def _lines(stream: Stream) -> None:
         # JSON may have any character but C0 as it is; its escapes mean the same.
         return printable(plain(line).decode()).encode() if terminal else plain(line)
 
+    told = False
     async for event in stream:
+        if stream.statistics.several and not told:
+            told = True
+            click.echo(f"pushsvc: {SEVERAL}", err=True)
         if isinstance(event, Points):
             for sample in event.samples:
                 sys.stdout.buffer.write(encode(_line(sample)) + b"\n")

@@ -40,6 +40,14 @@ from pushsvc.client.events import (
 
 _CONNECT_TIMEOUT = 10.0
 _SILENT_HEARTBEATS = 2.5
+_EPOCHS = 8
+"""Servers that are told apart."""
+
+SEVERAL = (
+    "several servers that don't share a journal answer at this address: each has the samples of "
+    "its own producers only"
+)
+"""What there is to say where `Statistics.several` is set."""
 
 Phase = Literal["connecting", "live", "waiting", "closed"]
 
@@ -57,6 +65,9 @@ class Statistics(msgspec.Struct):
     samples: int = 0
     cursor: str | None = None
     granted: dict[str, Any] = msgspec.field(default_factory=dict)
+    several: bool = False
+    """Whether several servers answer at this address that don't share a journal: each has the
+    samples of its own producers only."""
 
 
 class _Cut(Exception):
@@ -98,6 +109,8 @@ class Stream:
         self._goaway: float | None = None
         self._error: Document | None = None
         self._last_gap: str | None = None
+        self._epochs: list[str] = []  # the newest last
+        self._strayed = 0  # how often of late a connection led to another epoch
 
     @property
     def series(self) -> Mapping[int, Series]:
@@ -228,7 +241,9 @@ class Stream:
             statistics.phase, statistics.retry_in = "live", None
             statistics.granted = document.granted
             self._heartbeat = document.heartbeat
-            self._attempt = 0
+            self._meet(document.epoch)
+            # Where each connection leads to another server, the next one is no better.
+            self._attempt = max(0, self._strayed - 1)
         elif document.type == "points":
             self._take_points(document)
         elif document.type == "gap":
@@ -246,6 +261,17 @@ class Stream:
             self._error = document
         if document.id is not None:
             statistics.cursor = document.id
+
+    def _meet(self, epoch: str) -> None:
+        """Take note of whose connection this is. A server that is restarted begins an epoch, and
+        the one before never comes back: one that does is another server's."""
+        if self._epochs and epoch != self._epochs[-1]:
+            self._strayed += 1
+            self.statistics.several = epoch in self._epochs
+        else:
+            self._strayed = 0
+            self.statistics.several = False
+        self._epochs = [*(one for one in self._epochs if one != epoch), epoch][-_EPOCHS:]
 
     def _take_points(self, document: Document) -> None:
         for series in document.series:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import trio
 
 from pushsvc.core import wire
 from pushsvc.core.account import NOBODY, Account
+from pushsvc.core.cursor import Cursor
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
@@ -30,11 +32,12 @@ async def poll(
     address: str = "",
     account: Account = NOBODY,
     attached: Callable[[Subscriber], None],
+    strayed: int = 0,
 ) -> bytes:
     """Answer one poll within `wait` seconds: `{"id": CURSOR, "documents": [...]}`.
 
     The id is the cursor to ask with next, also when there was no news. While the service drains,
-    the answer comes at once and its last document is the `goaway`.
+    the answer comes at once and its last document is the `goaway`. `strayed` goes into all ids.
     """
     subscriber = hub.subscribe(
         wish,
@@ -65,6 +68,19 @@ async def poll(
         if not frames or frames[-1].json != goaway.json:
             frames.append(goaway)
     return b'{"id":"%b","documents":[%b]}' % (
-        str(subscriber.id).encode(),
-        b",".join(frame.json for frame in frames if not frame.quiet),
+        _text(subscriber.id, strayed),
+        b",".join(_json(frame, strayed) for frame in frames if not frame.quiet),
     )
+
+
+def _text(cursor: Cursor, strayed: int) -> bytes:
+    return str(msgspec.structs.replace(cursor, strayed=strayed)).encode()
+
+
+def _json(frame: Frame, strayed: int) -> bytes:
+    """A document; its id says as well how often the client strayed."""
+    if not strayed or frame.cursor is None:
+        return frame.json
+    # An id stands before all that strangers have named.
+    own, theirs = str(frame.cursor).encode(), _text(frame.cursor, strayed)
+    return frame.json.replace(b'"id":"%b"' % own, b'"id":"%b"' % theirs, 1)

@@ -1,5 +1,6 @@
 import { endOfFailure, endOfResponse } from './http.ts';
-import { type Document, headers } from './protocol.ts';
+import { type Document, epochOf, headers } from './protocol.ts';
+import { backOff } from './retry.ts';
 import type { Listener, Request, Transport } from './transport.ts';
 
 const WAIT_SECONDS = 25;
@@ -23,10 +24,14 @@ export const longpoll: Transport = {
 async function run(request: () => Request, listener: Listener, signal: AbortSignal): Promise<void> {
   // The first answer comes soon even if there is no news: it tells that polling works.
   let wait = 1;
+  // How often of late the answer was of another server than the one before.
+  let strayed = 0;
   try {
     while (!signal.aborted) {
       const { url, token } = request();
       url.searchParams.set('wait', String(wait));
+      const since = url.searchParams.get('since');
+      const asked = Date.now();
       wait = WAIT_SECONDS;
       const response = await fetch(url, {
         headers: headers(token, { Accept: 'application/json' }),
@@ -51,10 +56,27 @@ async function run(request: () => Request, listener: Listener, signal: AbortSign
       if (!signal.aborted) {
         listener.alive(answer.id);
       }
+      const stray = since !== null && epochOf(since) !== epochOf(answer.id);
+      strayed = stray ? strayed + 1 : Math.max(0, strayed - 1);
+      if (stray && strayed > 1) {
+        // The server holds such polls as well, unless it is an older one.
+        await pause(asked + backOff(strayed - 1, Math.random) - Date.now(), signal);
+      }
     }
   } catch (error) {
     if (!signal.aborted) {
       listener.ended(endOfFailure(error));
     }
   }
+}
+
+/** Resolves after so many milliseconds, or at once when the link is closed. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

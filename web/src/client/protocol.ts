@@ -157,10 +157,16 @@ export function older(one: string, other: string): string {
   return epoch === otherEpoch && otherSeq < seq ? other : one;
 }
 
+/** The epoch that a cursor is of. */
+export function epochOf(cursor: string): string {
+  return split(cursor)[0];
+}
+
 /** Its epoch, and a number that grows along the stream: who is owed something is before who isn't. */
 function split(cursor: string): [epoch: string, place: number] {
   const at = cursor.lastIndexOf('.');
-  const [epoch = '', debt] = cursor.slice(0, at).split('~');
+  const [name = '', debt] = cursor.slice(0, at).split('~');
+  const [epoch = ''] = name.split('!');
   return [epoch, Number(cursor.slice(at + 1)) - (debt === undefined ? 0 : 0.5)];
 }
 

@@ -115,5 +115,5 @@ export function overall(statuses: readonly Status[]): Status {
       worst = status;
     }
   }
-  return worst;
+  return { ...worst, several: statuses.some(({ several }) => several) };
 }

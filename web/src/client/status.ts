@@ -24,6 +24,8 @@ export interface Status {
   readonly reason: string;
   /** What the server calls the problem, where it named one: `selector`, `token`, `subscribers`. */
   readonly code: string;
+  /** Whether several servers answer at this address that don't share a journal. */
+  readonly several: boolean;
   /** Milliseconds that a request and its answer last took; null while that isn't known. */
   readonly roundTrip: number | null;
   /**
@@ -42,6 +44,7 @@ export const IDLE: Status = {
   offline: false,
   reason: '',
   code: '',
+  several: false,
   roundTrip: null,
   lag: null,
 };

@@ -2,11 +2,12 @@
 
 import { Aside } from './aside.ts';
 import { Credentials, type TokenSource } from './credentials.ts';
+import { Epochs } from './epochs.ts';
 import { Intent } from './intent.ts';
 import { longpoll } from './longpoll.ts';
 import { Network, onNetworkChange } from './network.ts';
 import { isOffline, onOffline, onReturn, type Presence } from './presence.ts';
-import { type Document, older, type Query, streamUrl } from './protocol.ts';
+import { type Document, epochOf, older, type Query, streamUrl } from './protocol.ts';
 import { type Judge, Race } from './race.ts';
 import { backOff } from './retry.ts';
 import { sse } from './sse.ts';
@@ -84,6 +85,7 @@ export class Stream {
   private readonly intent: Intent;
   private readonly upgrade: Upgrade;
   private readonly vitals: Vitals;
+  private readonly epochs = new Epochs();
   private readonly poller: Transport;
   /** What the newest link was opened with. */
   private token: string | null = null;
@@ -355,8 +357,11 @@ export class Stream {
         this.take(live, document);
       },
       alive: (id) => {
+        if (id !== undefined) {
+          this.cursor = id;
+          this.epochs.met(epochOf(id), Date.now());
+        }
         this.heard(live);
-        this.cursor = id ?? this.cursor;
       },
       ended: (end) => {
         this.live = null;
@@ -373,11 +378,16 @@ export class Stream {
     const patience = (this.heartbeat * PATIENCE + live.transport.hold) * 1000;
     this.deadline = live.heardAt + patience;
     this.timer = setTimeout(() => this.overdue(live), patience);
+    const several = this.epochs.several(live.heardAt);
+    if (several !== this.current.several) {
+      this.show({ several });
+    }
   }
 
   private take(live: Live, document: Document): void {
     if (document.type === 'hello') {
       this.heartbeat = document.heartbeat;
+      this.epochs.met(document.epoch, Date.now());
       if (live.session === null) {
         this.intent.granted(document.granted.max_hz);
       }
@@ -579,7 +589,8 @@ export class Stream {
   }
 
   private settle(live: Live): void {
-    if (Date.now() - live.since >= this.timing.settled) {
+    // Where each link leads to another server, the next one is no better.
+    if (Date.now() - live.since >= this.timing.settled && !this.current.several) {
       this.failures = 0;
       this.credentials.accepted();
     }

@@ -110,6 +110,18 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
       </div>
     );
   }
+  if (dashboard.status.value.several) {
+    return (
+      <div class="outage">
+        <p role="status">
+          Several servers that don’t share a journal answer at this address: each has the samples of
+          its own producers only, and what is drawn has gaps. Have one serve, or each client stay
+          with one.
+        </p>
+        <a href="doctor">Examine the path</a>
+      </div>
+    );
+  }
   const notice = dashboard.notice.value;
   return notice === '' ? null : (
     <div class="outage">

@@ -1,0 +1,197 @@
+"""Two servers that know nothing of each other behind one address: nobody storms them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from pushsvc.app.strays import Strays
+from pushsvc.client import Points, connect
+from pushsvc.core.cursor import parse_cursor
+from pushsvc.core.hub import Hub
+from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.drain import Departure
+from tests.serving import Served, serving
+
+
+class RoundRobin:
+    """A balancer that leads each connection to the next server, and cuts it after a while."""
+
+    def __init__(self, ports: list[int], lasts: float) -> None:
+        self.connections = 0
+        self.url = ""
+        self._ports = ports
+        self._lasts = lasts
+
+    async def pass_on(self, client: trio.SocketStream) -> None:
+        port = self._ports[self.connections % len(self._ports)]
+        self.connections += 1
+        async with client, await trio.open_tcp_stream("127.0.0.1", port) as server:
+            with trio.move_on_after(self._lasts):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_copy, client, server)
+                    nursery.start_soon(_copy, server, client)
+
+
+async def _copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        async for data in source:
+            await sink.send_all(data)
+        await sink.send_eof()
+
+
+async def publish(served: Served) -> None:
+    """News all the time, so that no answer waits for some."""
+    count = 0
+    while True:
+        await served.publish({"name": "a", "value": count})
+        count += 1
+        await trio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def two(lasts: float = 60.0) -> AsyncIterator[RoundRobin]:
+    async with serving() as one, serving() as other, trio.open_nursery() as nursery:
+        for served in (one, other):
+            nursery.start_soon(publish, served)
+        balancer = RoundRobin([one.port, other.port], lasts)
+        listeners = await nursery.start(trio.serve_tcp, balancer.pass_on, 0)
+        balancer.url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        yield balancer
+        nursery.cancel_scope.cancel()
+
+
+async def poll(url: str, since: str | None) -> str:
+    """One poll, on a connection of its own; the next cursor."""
+    headers = {"Accept": "application/json"}
+    async with httpx.AsyncClient(timeout=30) as http:
+        answer = await http.get(
+            f"{url}/v1/stream", params={"since": since} if since else {}, headers=headers
+        )
+    assert answer.status_code == 200
+    said: dict[str, Any] = answer.json()
+    # Whichever of them a client keeps, it is the same.
+    assert {one["id"] for one in said["documents"][-1:]} <= {said["id"]}
+    return str(said["id"])
+
+
+async def test_who_polls_in_turns_comes_ever_more_rarely() -> None:
+    async with two() as balancer:
+        since = None
+        with trio.move_on_after(6):
+            while True:
+                since = await poll(balancer.url, since)
+        # At once, at once, and then after 1, 2 and 4 seconds.
+        assert 4 <= balancer.connections <= 6
+        assert since is not None
+        assert parse_cursor(since).strayed >= 3
+
+
+async def test_who_polls_one_server_is_never_held() -> None:
+    async with serving() as served, trio.open_nursery() as nursery:
+        nursery.start_soon(publish, served)
+        since, polls = None, 0
+        with trio.move_on_after(2):
+            while True:
+                since = await poll(served.url, since)
+                polls += 1
+        assert polls > 5
+        assert await served.metric("pushsvc_polls_held_total") == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_after_a_restart_the_first_poll_is_answered_at_once() -> None:
+    async with serving() as served:
+        await served.publish({"name": "a", "value": 1})
+        with trio.fail_after(0.7):
+            assert parse_cursor(await poll(served.url, "former.7")).strayed == 1
+
+
+async def test_the_python_client_backs_off_and_says_why() -> None:
+    async with two(lasts=0.3) as balancer:
+        async with connect(balancer.url, ["a"]) as stream:
+            with trio.move_on_after(8):
+                async for _ in stream:
+                    pass
+            assert stream.statistics.several
+        assert 3 <= balancer.connections <= 9
+
+
+async def test_a_connection_that_lasts_is_one() -> None:
+    async with two() as balancer:
+        async with connect(balancer.url, ["a"]) as stream:
+            with trio.move_on_after(2):
+                points = [event async for event in stream if isinstance(event, Points)]
+                assert points
+            assert not stream.statistics.several
+        async with httpx.AsyncClient(base_url=balancer.url, timeout=30) as http:
+            for accept in ("text/event-stream", "application/x-ndjson"):
+                headers = {"Accept": accept, "Last-Event-ID": "elsewhere!7.1"}
+                with trio.CancelScope() as reading:
+                    async with http.stream("GET", "/v1/stream", headers=headers) as answer:
+                        async for line in answer.aiter_lines():
+                            if '"gap"' in line:
+                                reading.deadline = trio.current_time() + 1
+        assert balancer.connections == 3
+
+
+# -- how long a poll is held -----------------------------------------------------------------------
+
+
+HUB = Hub(
+    "here",
+    limits=Limits(),
+    retention=Retention(),
+    pacing=Pacing(),
+    make_session=lambda: "session",
+)
+
+
+async def held(cursor: str | None, wait: float | None = None) -> tuple[float, int]:
+    """For how long a poll is held, and how often its holder strayed by then."""
+    since = None if cursor is None else parse_cursor(cursor)
+    begin = trio.current_time()
+    strayed = await Strays(HUB, trio.sleep_forever).hold(since, wait)
+    return trio.current_time() - begin, strayed
+
+
+async def test_each_is_held_twice_as_long_as_the_one_before(autojump_clock: MockClock) -> None:
+    for times, most in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 15.0), (99, 15.0)):
+        seconds, strayed = await held(f"there!{times}.7")
+        assert 0.75 * most <= seconds <= most
+        assert strayed == min(99, times + 1)
+
+
+async def test_who_is_held_and_who_is_not(autojump_clock: MockClock) -> None:
+    assert await held(None) == (0, 0)
+    assert await held("here.7") == (0, 0)
+    assert await held("here!3.7") == (0, 2)
+    assert await held("there.7") == (0, 1)
+    # Who waits for a second at the most is to be answered by then, and still doesn't storm.
+    for wait in (0.0, 0.1, 1.0):
+        seconds, _ = await held("there!9.7", wait)
+        assert 0.75 <= seconds <= 1.0
+
+
+async def test_nobody_is_held_while_the_service_ends(autojump_clock: MockClock) -> None:
+    departure = Departure()
+    departure.set()
+    begin = trio.current_time()
+    await Strays(HUB, departure.wait).hold(parse_cursor("there!9.7"), None)
+    assert trio.current_time() == begin
+
+
+async def test_the_operator_is_told_once(autojump_clock: MockClock) -> None:
+    strays = Strays(HUB, trio.sleep_forever)
+    with capture_logs() as logs:
+        for times in (1, 2, 3, 4, 5):
+            await strays.hold(parse_cursor(f"there!{times}.7"), None)
+    (line,) = logs
+    assert "share a journal" in line["event"]
+    assert (line["epoch"], line["other"]) == ("here", "there")
