@@ -269,6 +269,7 @@ def inherit_listeners(environment: MutableMapping[str, str]) -> list[Listener]:
     pid = environment.pop("LISTEN_PID", "")
     count = environment.pop("LISTEN_FDS", "")
     names = environment.pop("LISTEN_FDNAMES", "").split(":")
+    environment.pop("LISTEN_PIDFDID", None)
     if pid != str(os.getpid()) or not count.isdigit():
         return []
     listeners = []

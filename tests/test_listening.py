@@ -445,7 +445,7 @@ def test_systemd_s_own_activator_starts_it_at_the_first_connection(tmp_path: Pat
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     for name in ("pushsvc.service", "pushsvc.socket"):
-        text = (ROOT / "systemd" / name).read_text(encoding="utf-8")
+        text = (ROOT / "docs" / "systemd" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("/opt/pushsvc/bin/pushsvc", sys.executable))
     units = [str(tmp_path / name) for name in ("pushsvc.service", "pushsvc.socket")]
     done = subprocess.run(
@@ -460,7 +460,7 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
 
 
 def test_the_unit_gives_the_time_that_a_drain_takes() -> None:
-    text = (ROOT / "systemd" / "pushsvc.service").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "systemd" / "pushsvc.service").read_text(encoding="utf-8")
     given = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert given is not None
     server = Server()

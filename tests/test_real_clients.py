@@ -36,7 +36,9 @@ def curl(*args: str, seconds: float = 5) -> bytes:
 def test_curl_reads_sse_and_ndjson(url: str) -> None:
     # -m ends an endless stream; what came before then came at once.
     events = curl(f"{url}/v1/stream", seconds=0.5).decode().split("\n\n")
-    assert events[0].startswith('data: {"type":"hello"')
+    retry, hello = events[0].split("\n")
+    assert retry.startswith("retry: ")
+    assert hello.startswith('data: {"type":"hello"')
     identity, data = events[1].split("\n")
     document = json.loads(data.removeprefix("data: "))
     assert identity == f"id: {document['id']}"
