@@ -27,7 +27,8 @@ class SelectorError(Malformed):
     """A selector that can't be read; its code is `selector`.
 
     `position` is the offset in characters, from 0, of what is wrong. `pointer` is for terminals:
-    the line with it, and a caret under it on a second line.
+    the line with it, and a caret under it on a second line. What is answered has a `reason`
+    besides, which is what is wrong without the selector and the place.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SelectorError(Malformed):
             selector=selector if len(selector) <= 4096 else selector[:4096] + "…",
             position=position,
             pointer=self.pointer,
+            reason=reason + (f": {hint}" if hint else ""),
             **extra,
         )
 

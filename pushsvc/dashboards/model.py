@@ -28,6 +28,7 @@ _WORD: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 _Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Title = Annotated[str, Meta(max_length=200)]
+_Label = Annotated[str, Meta(min_length=1, max_length=256)]
 _Selector = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
@@ -62,7 +63,7 @@ class Panel(
     max: float | UnsetType = UNSET
     rate: bool | UnsetType = UNSET
     """Whether a counter is shown as its change per second, which it is if left out."""
-    by: Annotated[str, Meta(pattern=_WORD)] | UnsetType = UNSET
+    by: _Label | UnsetType = UNSET
     """The label whose values are the rows of a heatmap; each series has its own if left out."""
     grid: Grid | UnsetType = UNSET
 
@@ -74,7 +75,7 @@ class Variable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: Annotated[str, Meta(pattern=_WORD)]
-    label: Annotated[str, Meta(pattern=_WORD)]
+    label: _Label
     select: _Selector
 
 

@@ -102,8 +102,8 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
       if (title === 'Raw') {
         await form.getByLabel('Counters as their change per second').uncheck();
         await press(page, 'Add a threshold');
-        await form.getByLabel('Value of threshold 1').fill('2.5');
-        await form.getByLabel('Level of threshold 1').selectOption('critical');
+        await form.getByLabel('From', { exact: true }).fill('2.5');
+        await form.getByLabel('Level').selectOption('critical');
       }
       await form.locator('.preview canvas').waitFor();
       if (title === 'Heat') {

@@ -234,6 +234,7 @@ def test_pointer(text: str, pointer: str) -> None:
         parse(text)
     assert caught.value.pointer == pointer
     assert caught.value.extra["pointer"] == pointer
+    assert caught.value.extra["reason"].partition(":")[0] in caught.value.detail
 
 
 def test_the_limit_is_named() -> None:

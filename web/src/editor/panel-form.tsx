@@ -1,12 +1,14 @@
 import { useSignal } from '@preact/signals';
+import { useMemo } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { fillIn } from '../dashboards/model.ts';
 import { PANEL_KINDS, type Panel, type PanelKind, type Threshold } from '../panels/model.ts';
-import { isReadable, select } from '../panels/selection.ts';
 import { PanelView } from '../ui/panel.tsx';
+import type { Verdict } from './checking.ts';
 import { Dialog } from './dialog.tsx';
 import { freeId, titleOf } from './handles.tsx';
 import { nameOf } from './keeping.ts';
+import { SelectorField, Selectors, useSeries } from './selector-field.tsx';
 
 const KINDS: Readonly<Record<PanelKind, string>> = {
   line: 'Lines',
@@ -19,7 +21,6 @@ const KINDS: Readonly<Record<PanelKind, string>> = {
   timeline: 'States over time',
 };
 const MOST_THRESHOLDS = 16;
-const MOST_OFFERED = 1_000;
 
 interface PanelFormProps {
   /** Null for one that is new. */
@@ -57,9 +58,21 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
     draft.value = { select: '', ...next } as unknown as Panel;
   };
   const meant = fillIn(selector, values);
-  const group = selector === '' ? null : select(dashboard.panels.value, meant);
-  const count = group?.members.length ?? 0;
-  const labels = [...new Set(group?.members.flatMap(({ series }) => Object.keys(series.labels)))];
+  const selectors = useMemo(() => new Selectors(), []);
+  const [series, askSeries] = useSeries();
+  const verdict = useSignal<Verdict | null>(null);
+  const matches = verdict.value?.type === 'read' ? verdict.value.series : [];
+  const [first] = matches;
+  const labels = [...new Set(matches.flatMap((one) => Object.keys(one.labels)))];
+  const done = (): void => {
+    const { value } = draft;
+    const id = value.id || freeId(nameOf(title || selector), taken);
+    onDone({
+      ...value,
+      id,
+      ...(thresholds.length > 0 && { thresholds: [...thresholds].sort((a, b) => a.at - b.at) }),
+    });
+  };
   return (
     <Dialog
       title={panel === null ? 'Add a panel' : `Change ${titleOf(panel)}`}
@@ -70,57 +83,32 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
         class="panel-form"
         onSubmit={(event) => {
           event.preventDefault();
-          const { value } = draft;
-          const id = value.id || freeId(nameOf(title || selector), taken);
-          onDone({
-            ...value,
-            id,
-            ...(thresholds.length > 0 && {
-              thresholds: [...thresholds].sort((a, b) => a.at - b.at),
-            }),
+          void selectors.pass().then((passed) => {
+            if (passed) {
+              done();
+            }
           });
         }}
       >
         <div class="fields">
-          <label class="whole">
-            Selector
-            <input
-              type="text"
-              required
-              maxLength={4096}
-              list="metrics"
-              placeholder='http_requests_total{job="api"}'
+          <div class="whole">
+            <SelectorField
+              label="Selector"
               value={selector}
-              autocomplete="off"
-              spellcheck={false}
-              aria-describedby="matched"
-              onInput={({ currentTarget }) => {
-                change({ select: currentTarget.value });
-              }}
+              onInput={(text) => change({ select: text })}
+              selectors={selectors}
+              series={series}
+              onFocus={askSeries}
+              meant={(text) => fillIn(text, values)}
+              verdict={verdict}
             />
-          </label>
-          <datalist id="metrics">
-            {[...new Set(dashboard.panels.value.map(({ name }) => name))]
-              .slice(0, MOST_OFFERED)
-              .map((name) => (
-                <option key={name} value={name} />
-              ))}
-          </datalist>
-          <p id="matched" class="remark whole" role="status">
-            {selector === ''
-              ? 'A metric’s name, with matchers for labels if some series are wanted only.'
-              : !isReadable(meant)
-                ? 'This selector can’t be read.'
-                : count === 0
-                  ? 'No series matches now.'
-                  : `${count} series ${count === 1 ? 'matches' : 'match'}${group?.help ? `: ${group.help}` : ''}`}
-          </p>
+          </div>
           <label class="whole">
             Title
             <input
               type="text"
               maxLength={200}
-              placeholder={group?.name ?? ''}
+              placeholder={first?.name ?? ''}
               value={title}
               onInput={({ currentTarget }) => change({ title: currentTarget.value })}
             />
@@ -144,7 +132,7 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
               type="text"
               maxLength={64}
               list="units"
-              placeholder={group?.unit ?? ''}
+              placeholder={first?.unit ?? ''}
               value={unit}
               onInput={({ currentTarget }) => change({ unit: currentTarget.value })}
             />
@@ -256,30 +244,34 @@ function Thresholds({ thresholds, onChange }: ThresholdsProps) {
     <fieldset class="thresholds whole">
       <legend>Thresholds</legend>
       {thresholds.map(({ at, level }, index) => (
-        <div key={index}>
-          <select
-            aria-label={`Level of threshold ${index + 1}`}
-            value={level}
-            onChange={({ currentTarget }) =>
-              replace(index, { level: currentTarget.value as Threshold['level'] })
-            }
-          >
-            <option value="warning">warning</option>
-            <option value="critical">critical</option>
-          </select>
-          <span>from</span>
-          <input
-            type="number"
-            step="any"
-            required
-            aria-label={`Value of threshold ${index + 1}`}
-            value={at}
-            onInput={({ currentTarget }) => {
-              if (!Number.isNaN(currentTarget.valueAsNumber)) {
-                replace(index, { at: currentTarget.valueAsNumber });
+        <fieldset key={index}>
+          <legend class="unseen">Threshold {index + 1}</legend>
+          <label>
+            Level
+            <select
+              value={level}
+              onChange={({ currentTarget }) =>
+                replace(index, { level: currentTarget.value as Threshold['level'] })
               }
-            }}
-          />
+            >
+              <option value="warning">warning</option>
+              <option value="critical">critical</option>
+            </select>
+          </label>
+          <label>
+            From
+            <input
+              type="number"
+              step="any"
+              required
+              value={at}
+              onInput={({ currentTarget }) => {
+                if (!Number.isNaN(currentTarget.valueAsNumber)) {
+                  replace(index, { at: currentTarget.valueAsNumber });
+                }
+              }}
+            />
+          </label>
           <button
             type="button"
             aria-label={`Remove threshold ${index + 1}`}
@@ -287,7 +279,7 @@ function Thresholds({ thresholds, onChange }: ThresholdsProps) {
           >
             ×
           </button>
-        </div>
+        </fieldset>
       ))}
       {thresholds.length < MOST_THRESHOLDS && (
         <button

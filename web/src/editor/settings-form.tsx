@@ -1,11 +1,15 @@
 import { useSignal } from '@preact/signals';
-import { useRef } from 'preact/hooks';
+import { useMemo, useRef } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';
 import type { Kept, Variable } from '../dashboards/model.ts';
 import { FARTHEST, LEAST_WINDOW } from '../windows.ts';
+import { Combobox } from './combobox.tsx';
+import { completeLabel, matching } from './completion.ts';
 import { Dialog } from './dialog.tsx';
+import { SelectorField, Selectors, useSeries } from './selector-field.tsx';
 
 const MOST_VARIABLES = 8;
+const MOST_LABEL = 256;
 const WORD = '[A-Za-z_][A-Za-z0-9_]{0,63}';
 
 interface SettingsFormProps {
@@ -18,10 +22,22 @@ interface SettingsFormProps {
 export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const variables = useSignal<readonly Variable[]>(kept.variables ?? []);
+  const selectors = useMemo(() => new Selectors(), []);
+  const [series, askSeries] = useSeries();
   const replace = (index: number, fields: Partial<Variable>): void => {
     variables.value = variables.value.map((one, at) =>
       at === index ? { ...one, ...fields } : one,
     );
+  };
+  const done = (): void => {
+    const data = new FormData(form.current!);
+    const text = (name: string): string => String(data.get(name)).trim();
+    onDone({
+      title: text('title'),
+      ...(text('description') !== '' && { description: text('description') }),
+      ...(text('window') !== '' && { window: text('window') }),
+      ...(variables.value.length > 0 && { variables: variables.value }),
+    });
   };
   return (
     <Dialog title="Settings" onClose={onClose}>
@@ -29,13 +45,10 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
         ref={form}
         onSubmit={(event) => {
           event.preventDefault();
-          const data = new FormData(form.current!);
-          const text = (name: string): string => String(data.get(name)).trim();
-          onDone({
-            title: text('title'),
-            ...(text('description') !== '' && { description: text('description') }),
-            ...(text('window') !== '' && { window: text('window') }),
-            ...(variables.value.length > 0 && { variables: variables.value }),
+          void selectors.pass().then((passed) => {
+            if (passed) {
+              done();
+            }
           });
         }}
       >
@@ -66,36 +79,54 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
             }
           />
         </label>
-        <fieldset class="thresholds">
+        <fieldset class="thresholds variables">
           <legend>Variables</legend>
           <p class="remark">
             <code>$name</code> within a selector’s quotes stands for what the viewer has chosen of a
             label’s values.
           </p>
           {variables.value.map((variable, index) => (
-            <div key={index}>
-              {(['name', 'label', 'select'] as const).map((field) => (
+            <fieldset key={index}>
+              <legend class="unseen">Variable {index + 1}</legend>
+              <label>
+                Name
                 <input
-                  key={field}
                   type="text"
                   required
-                  aria-label={`${field === 'select' ? 'Selector' : field === 'name' ? 'Name' : 'Label'} of variable ${index + 1}`}
-                  placeholder={field === 'select' ? 'selector' : field}
-                  {...(field !== 'select' && { pattern: WORD })}
-                  value={variable[field]}
-                  onInput={({ currentTarget }) => replace(index, { [field]: currentTarget.value })}
+                  pattern={WORD}
+                  title="A letter or _, then letters, digits and _"
+                  autocomplete="off"
+                  spellcheck={false}
+                  value={variable.name}
+                  onInput={({ currentTarget }) => replace(index, { name: currentTarget.value })}
                 />
-              ))}
+              </label>
+              <Combobox
+                label="Label"
+                value={variable.label}
+                onInput={(label) => replace(index, { label })}
+                complete={(text) => completeLabel(text, matching(variable.select, series.value))}
+                source={series.value}
+                onFocus={askSeries}
+                maxLength={MOST_LABEL}
+              />
+              <SelectorField
+                label="Among the series of"
+                value={variable.select}
+                onInput={(select) => replace(index, { select })}
+                selectors={selectors}
+                series={series}
+                onFocus={askSeries}
+              />
               <button
                 type="button"
-                aria-label={`Remove variable ${index + 1}`}
                 onClick={() => {
                   variables.value = variables.value.filter((_, one) => one !== index);
                 }}
               >
-                ×
+                Remove variable {index + 1}
               </button>
-            </div>
+            </fieldset>
           ))}
           {variables.value.length < MOST_VARIABLES && (
             <button

@@ -1,0 +1,216 @@
+/** Forms of the editor: all in sight at any size, labelled, checked by the server, and helpful. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ARTIFACTS, launch, open, panel, violations } from './browser.ts';
+import { Server } from './server.ts';
+
+let browser: Browser;
+let server: Server;
+let publishing: ReturnType<typeof setInterval>;
+const folder = mkdtempSync(join(tmpdir(), 'pushsvc-forms-'));
+beforeAll(async () => {
+  [browser, server] = await Promise.all([
+    launch(),
+    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') }),
+  ]);
+  const publish = () =>
+    server.publish(
+      ...['a', 'b'].map((host) => ({
+        name: 'cpu_usage',
+        labels: { host, core: '0' },
+        help: 'Time in use.',
+        value: 1,
+      })),
+      { name: 'http.server.duration', labels: { 'net.peer': 'зал' }, value: 2 },
+    );
+  await publish();
+  publishing = setInterval(() => void publish().catch(() => {}), 500);
+  const { status } = await fetch(`${server.url}/v1/dashboards/two`, {
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
+    body: JSON.stringify({
+      title: 'A dashboard with choices',
+      description: 'As long as descriptions are: what it is of, and whom to ask about it.',
+      variables: [
+        { name: 'host', label: 'host', select: 'cpu_usage{core="0",host=~"[a-z]+",host!="none"}' },
+        { name: 'peer', label: 'net.peer', select: '{"http.server.duration"}' },
+      ],
+      panels: [
+        {
+          id: 'a',
+          kind: 'line',
+          select: 'cpu_usage{host="$host"}',
+          thresholds: [{ at: 1, level: 'warning' }],
+        },
+      ],
+    }),
+  });
+  expect(status).toBe(201);
+});
+afterAll(async () => {
+  clearInterval(publishing);
+  await Server.stopAll();
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
+
+const SIZES = [
+  [390, 700],
+  [768, 900],
+  [1440, 900],
+  [2560, 1440],
+] as const;
+
+describe.each(SIZES)('at %d by %d pixels', (width, height) => {
+  test.each(['light', 'dark'] as const)(
+    'dialogs are no wider than they are, with their buttons in sight and a label for each field (%s)',
+    async (colorScheme) => {
+      const { page, failures, close } = await open(browser, `${server.url}/d/two?edit`, {
+        colorScheme,
+        viewport: { width, height },
+      });
+      for (const [name, button] of [
+        ['settings', 'Settings'],
+        ['panel', 'Change cpu_usage{host="$host"}'],
+      ] as const) {
+        await press(page, button);
+        const dialog = page.getByRole('dialog');
+        await dialog
+          .getByText(/series match/)
+          .first()
+          .waitFor();
+        const shape = await dialog.evaluate((root) => ({
+          wider: root.scrollWidth - root.clientWidth,
+          outside: [...root.querySelectorAll('*')].filter((element) => {
+            const box = element.getBoundingClientRect();
+            return box.width > 1 && box.right > root.getBoundingClientRect().right + 0.5;
+          }).length,
+          unlabelled: [...root.querySelectorAll<HTMLInputElement>('input, select')]
+            .filter(({ labels }) => (labels?.[0]?.getBoundingClientRect().height ?? 0) < 10)
+            .map(({ outerHTML }) => outerHTML),
+        }));
+        expect(shape).toEqual({ wider: 0, outside: 0, unlabelled: [] });
+        for (const bottom of [false, true]) {
+          await dialog.evaluate(
+            (root, down) => root.scrollTo(0, down ? root.scrollHeight : 0),
+            bottom,
+          );
+          const box = (await dialog.getByRole('button', { name: 'Apply' }).boundingBox())!;
+          expect(box.x).toBeGreaterThanOrEqual(0);
+          expect(box.x + box.width).toBeLessThanOrEqual(width);
+          expect(box.y + box.height).toBeLessThanOrEqual(height);
+        }
+        await page.screenshot({ path: `${ARTIFACTS}/form-${name}-${width}-${colorScheme}.png` });
+        expect(await violations(page, 'dialog')).toEqual([]);
+        await press(page, 'Cancel');
+      }
+      expect(failures).toEqual([]);
+      await close();
+    },
+  );
+});
+
+test('a selector that can’t be read says where and why, and isn’t taken before it can', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}/d/two?edit`);
+  await press(page, 'Settings');
+  const dialog = page.getByRole('dialog');
+  const field = dialog.getByLabel('Among the series of').first();
+  await field.fill('cpu_usage{host=a}');
+  const said = dialog.getByText(/can’t be read at character 16\. Expected a quoted value/);
+  await said.waitFor();
+  expect(await dialog.locator('mark').innerText()).toBe('a');
+  expect(await field.getAttribute('aria-invalid')).toBe('true');
+  await page.screenshot({ path: `${ARTIFACTS}/form-wrong.png` });
+  expect(await violations(page, 'dialog')).toEqual([]);
+  // Also where somebody was faster than the answer.
+  await field.fill('cpu_usage{host="a"');
+  await press(page, 'Apply');
+  await dialog.getByText(/can’t be read at the end\. Expected , or }/).waitFor();
+  expect(await dialog.isVisible()).toBe(true);
+  await expect
+    .poll(() => field.evaluate((element) => document.activeElement === element))
+    .toBe(true);
+  await field.fill('cpu_usage{host="a"}');
+  await dialog.getByText('1 series matches: Time in use.').waitFor();
+  expect(await field.getAttribute('aria-invalid')).not.toBe('true');
+  await press(page, 'Apply');
+  await dialog.waitFor({ state: 'detached' });
+
+  await press(page, 'Add a panel');
+  await dialog.getByLabel('Selector').fill('rate(cpu_usage[5m])');
+  await press(page, 'Add');
+  await dialog.getByText(/at character 1\. Unexpected function or aggregation/).waitFor();
+  // The place is one in what was written, whatever variables stand for.
+  await dialog.getByLabel('Selector').fill('cpu_usage{host="$host",core=0}');
+  await dialog.getByText(/at character 29\. Expected a quoted value/).waitFor();
+  await dialog.getByLabel('Selector').fill('cpu_usage{host="$host"}');
+  await dialog.getByText(/1 series matches/).waitFor();
+  await press(page, 'Add');
+  await dialog.waitFor({ state: 'detached' });
+  expect(await page.locator('.panel').count()).toBe(2);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('names of metrics and labels, and their values, are offered, of any text', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}/d/two?edit`);
+  await press(page, 'Add a panel');
+  const dialog = page.getByRole('dialog');
+  const field = dialog.getByRole('combobox', { name: 'Selector' });
+  const list = dialog.getByRole('listbox', { name: 'Suggestions' });
+  expect(await field.getAttribute('aria-expanded')).toBe('false');
+  // Nothing is offered unasked.
+  expect(await list.isVisible()).toBe(false);
+  await page.keyboard.type('cp');
+  await list.getByRole('option', { name: 'cpu_usage' }).waitFor();
+  expect(await field.getAttribute('aria-expanded')).toBe('true');
+  await page.keyboard.press('ArrowDown');
+  const active = await field.getAttribute('aria-activedescendant');
+  expect(await page.locator(`[id="${active}"]`).getAttribute('aria-selected')).toBe('true');
+  await page.keyboard.press('Enter');
+  expect(await field.inputValue()).toBe('cpu_usage');
+  await page.keyboard.type('{h');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  expect(await field.inputValue()).toBe('cpu_usage{host="');
+  await expect.poll(() => list.getByRole('option').allInnerTexts()).toEqual(['a', 'b']);
+  await page.screenshot({ path: `${ARTIFACTS}/form-offers.png` });
+  expect(await violations(page, 'dialog')).toEqual([]);
+  // Escape closes the list, and only then the dialog.
+  await page.keyboard.press('Escape');
+  expect(await list.isVisible()).toBe(false);
+  expect(await dialog.isVisible()).toBe(true);
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Enter');
+  expect(await field.inputValue()).toBe('cpu_usage{host="b"}');
+  await dialog.getByText(/1 series matches/).waitFor();
+  // What PromQL takes only in quotes is written so.
+  await field.fill('');
+  await page.keyboard.type('server');
+  await list.getByRole('option', { name: 'http.server.duration' }).click();
+  expect(await field.inputValue()).toBe('{"http.server.duration"}');
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.type(',net');
+  await list.getByRole('option', { name: 'net.peer' }).click();
+  await list.getByRole('option', { name: 'зал' }).click();
+  expect(await field.inputValue()).toBe('{"http.server.duration","net.peer"="зал"}');
+  await dialog.getByText(/1 series matches/).waitFor();
+  await dialog.getByLabel('Title').fill('Hall');
+  await press(page, 'Add');
+  await panel(page, 'Hall').locator('canvas').waitFor();
+
+  await press(page, 'Settings');
+  await press(page, 'Add a variable');
+  await dialog.getByLabel('Among the series of').last().fill('cpu_usage');
+  await dialog.getByRole('combobox', { name: 'Label' }).last().fill('');
+  await page.keyboard.press('ArrowDown');
+  expect(await dialog.getByRole('option').allInnerTexts()).toEqual(['core', 'host']);
+  expect(failures).toEqual([]);
+  await close();
+});

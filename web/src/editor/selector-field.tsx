@@ -1,0 +1,181 @@
+import { type Signal, useSignal } from '@preact/signals';
+import { useEffect, useId, useRef } from 'preact/hooks';
+import { printable } from '../format/printable.ts';
+import { allSeries, check, isDrawable, type Verdict } from './checking.ts';
+import { Combobox } from './combobox.tsx';
+import { complete, type Named } from './completion.ts';
+
+/** After the last key, when somebody is taken to have stopped writing. */
+const PAUSE_MS = 250;
+
+/** Asks for all series once, when somebody is about to write, so that their names can be offered. */
+export function useSeries(): readonly [series: Signal<readonly Named[]>, ask: () => void] {
+  const series = useSignal<readonly Named[]>([]);
+  const asked = useRef(false);
+  return [
+    series,
+    () => {
+      if (!asked.current) {
+        asked.current = true;
+        void allSeries(new URL(document.baseURI)).then((found) => {
+          series.value = found;
+        });
+      }
+    },
+  ];
+}
+
+/** The selectors of a form, which is not taken before all of them can be read. */
+export class Selectors {
+  private readonly fields = new Set<() => Promise<HTMLElement | null>>();
+
+  /** Have a field asked, which answers itself if it can't be taken. Returns what takes that back. */
+  add(field: () => Promise<HTMLElement | null>): () => void {
+    this.fields.add(field);
+    return () => this.fields.delete(field);
+  }
+
+  /** Whether all can be taken; else the first that can't has the focus, and says why. */
+  async pass(): Promise<boolean> {
+    const [wrong] = (await Promise.all([...this.fields].map((field) => field()))).filter(
+      (field) => field !== null,
+    );
+    wrong?.focus();
+    return wrong === undefined;
+  }
+}
+
+interface SelectorFieldProps {
+  readonly label: string;
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  readonly selectors: Selectors;
+  /** All series that there are, as far as that is known. */
+  readonly series: Signal<readonly Named[]>;
+  readonly onFocus: () => void;
+  /** What is asked about is the text with this done to it: variables filled in. */
+  readonly meant?: (selector: string) => string;
+  readonly verdict?: Signal<Verdict | null>;
+}
+
+/** A selector that is being written, with what it means, or what is wrong with it and where. */
+export function SelectorField(props: SelectorFieldProps) {
+  const { label, value, onInput, selectors, series, onFocus, meant = String } = props;
+  const own = useSignal<Verdict | null>(null);
+  const verdict = props.verdict ?? own;
+  const field = useRef<HTMLInputElement>(null);
+  const told = useId();
+  /** As of this rendering, for those that are called later. */
+  const now = useRef({ value, meant });
+  now.current = { value, meant };
+
+  const ask = async (signal?: AbortSignal): Promise<Verdict> => {
+    const { value: text, meant: fill } = now.current;
+    const origin = new URL(document.baseURI);
+    const full = await check(origin, fill(text), signal);
+    // The place is one in what was written.
+    return full.type === 'wrong' && fill(text) !== text
+      ? await check(origin, text, signal).then((plain) =>
+          plain.type === 'wrong' ? plain : { ...full, text, at: null },
+        )
+      : full;
+  };
+  const filled = meant(value);
+  useEffect(() => {
+    if (value.trim() === '') {
+      verdict.value = null;
+      return;
+    }
+    const ending = new AbortController();
+    const timer = setTimeout(() => {
+      ask(ending.signal).then(
+        (found) => {
+          verdict.value = found;
+        },
+        () => {},
+      );
+    }, PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      ending.abort();
+    };
+  }, [filled]);
+  useEffect(
+    () =>
+      selectors.add(async () => {
+        const found = await ask();
+        verdict.value = found;
+        const taken =
+          found.type === 'read' || (found.type === 'untold' && isDrawable(now.current.value));
+        return taken ? null : field.current;
+      }),
+    [],
+  );
+
+  // Until there is another, the last answer stands: nothing flickers under somebody's fingers.
+  const said = verdict.value;
+  const wrong = said?.type === 'wrong' ? said : null;
+  return (
+    <div class="selector">
+      <Combobox
+        label={label}
+        value={value}
+        onInput={onInput}
+        complete={(text, caret) => complete(text, caret, series.value)}
+        source={series.value}
+        onFocus={onFocus}
+        field={field}
+        placeholder={'http_requests_total{job="api"}'}
+        maxLength={4096}
+        describedBy={told}
+        invalid={wrong !== null}
+      />
+      <p id={told} class={wrong === null ? 'remark' : 'failure'} role="status">
+        {value.trim() === '' ? (
+          'A metric’s name, with matchers for labels if some series are wanted only.'
+        ) : wrong !== null ? (
+          <Place {...wrong} />
+        ) : (
+          meaning(said, filled)
+        )}
+      </p>
+    </div>
+  );
+}
+
+/** What is wrong, and where: in words, and to look at. */
+function Place({ text, reason, at }: { text: string; reason: string; at: number | null }) {
+  const sentence = `${reason.slice(0, 1).toUpperCase()}${reason.slice(1)}`;
+  if (at === null) {
+    return `This can’t be read: ${reason}.`;
+  }
+  const [there = ''] = text.slice(at);
+  const place = there === '' ? 'at the end' : `at character ${[...text.slice(0, at)].length + 1}`;
+  return (
+    <>
+      This can’t be read {place}. {sentence}.
+      <code class="place" aria-hidden="true">
+        {printable(text.slice(Math.max(0, at - 30), at))}
+        <mark>{there === '' ? '\u2003' : printable(there)}</mark>
+        {printable(text.slice(at + there.length, at + 30))}
+      </code>
+    </>
+  );
+}
+
+function meaning(verdict: Verdict | null, selector: string): string {
+  if (verdict === null || verdict.type === 'wrong') {
+    return 'Asking the server…';
+  }
+  if (verdict.type === 'untold') {
+    return `What it means can’t be told now: ${verdict.reason}.`;
+  }
+  const { length: count } = verdict.series;
+  const found =
+    count === 0 ? 'No series matches now' : `${count} series ${count === 1 ? 'matches' : 'match'}`;
+  const help = verdict.series[0]?.help;
+  const drawn = isDrawable(selector)
+    ? ''
+    : ' Only the server can tell which, so that this page draws none: write it in plainer terms.';
+  return `${found}${help ? `: ${help.replace(/\.$/, '')}` : ''}.${drawn}`;
+}
