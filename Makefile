@@ -44,8 +44,8 @@ test: $(VENV)/.test web/node_modules/.done
 # What takes long by its nature: crowds, other people's test suites, real proxies that are broken in
 # every way, and a Kubernetes API server that is compiled (ten minutes, once) and asked.
 test-long: $(VENV)/.test
-	@if command -v go >/dev/null; then $(BIN)/python -m tests.k8s.apiserver; \
-		else echo 'no Go here: the tests against a real Kubernetes API server are skipped'; fi
+	@if command -v go >/dev/null; then $(BIN)/python -m tests.k8s.apiserver && $(BIN)/python -m tests.golang; \
+		else echo 'no Go here: the tests with a real Kubernetes API server and Prometheus 3 are skipped'; fi
 	$(PYTEST) --durations 20 --durations-min 5 -m long
 
 unit: $(VENV)/.test

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import trio
 
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.ingest.remote_write_messages import Request
+from tests import golang
 from tests.debian import program
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 from tests.serving import Served, next_of, serving
@@ -213,8 +215,24 @@ remote_write:
 """
 
 
+def prometheus_2() -> str:
+    return program("prometheus", "prometheus")
+
+
+def prometheus_3() -> str:
+    path = golang.prometheus()
+    if not path.exists():
+        pytest.skip("no Prometheus 3 here: python -m tests.golang compiles it")
+    return str(path)
+
+
+VERSIONS = pytest.mark.parametrize(
+    "version", [prometheus_2, pytest.param(prometheus_3, marks=pytest.mark.long)]
+)
+
+
 @contextlib.asynccontextmanager
-async def prometheus(url: str, folder: Path) -> AsyncIterator[str]:
+async def prometheus(version: Callable[[], str], url: str, folder: Path) -> AsyncIterator[str]:
     """Prometheus, scraping a node exporter and writing to `url`; gives where it listens."""
     exporter, port = free_port(), free_port()
     file = folder / "prometheus.yml"
@@ -225,7 +243,7 @@ async def prometheus(url: str, folder: Path) -> AsyncIterator[str]:
             f"--web.listen-address=127.0.0.1:{exporter}",
         ),
         process(
-            program("prometheus", "prometheus"),
+            version(),
             f"--config.file={file}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
@@ -234,10 +252,11 @@ async def prometheus(url: str, folder: Path) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-async def test_a_real_prometheus(tmp_path: Path) -> None:
+@VERSIONS
+async def test_a_real_prometheus(version: Callable[[], str], tmp_path: Path) -> None:
     async with serving() as served:
         async with (
-            prometheus(served.url, tmp_path),
+            prometheus(version, served.url, tmp_path),
             served.documents("text/event-stream", select="node_load1") as documents,
         ):
             with trio.fail_after(60):
@@ -264,13 +283,14 @@ async def test_a_real_prometheus(tmp_path: Path) -> None:
             assert await served.metric("pushsvc_remote_write_refused_total") == 0
 
 
+@VERSIONS
 async def test_a_real_prometheus_that_was_made_to_wait_delivers_all(
-    tmp_path: Path,
+    version: Callable[[], str], tmp_path: Path
 ) -> None:
     pacing = Pacing(ingest_wait=0.01)
     limits = Limits(ingest_queue=1, samples_per_second=1e9)
     async with serving(stream=pacing, limits=limits) as served:
-        async with prometheus(served.url, tmp_path) as url:
+        async with prometheus(version, served.url, tmp_path) as url:
             refused = await refuse_for_a_while(served, 4.0)
             assert refused > 0
             async with httpx.AsyncClient(base_url=url, timeout=10) as client:
@@ -287,6 +307,28 @@ async def test_a_real_prometheus_that_was_made_to_wait_delivers_all(
         expected = [time for time in theirs if time <= ours[-1]]
         assert len(expected) >= 8
         assert ours == expected
+
+
+@VERSIONS
+async def test_a_real_prometheus_beyond_its_share_drops_nothing(
+    version: Callable[[], str], tmp_path: Path
+) -> None:
+    """It scrapes far more at once than it may send: it is told to wait, and catches up."""
+    limits = Limits(samples_per_second=200)
+    async with (
+        serving(limits=limits) as served,
+        prometheus(version, served.url, tmp_path) as url,
+        httpx.AsyncClient(base_url=url, timeout=10) as client,
+    ):
+        with trio.fail_after(90):
+            while await served.metric("pushsvc_producers_refused_total") < 3:
+                await trio.sleep(0.2)
+        told = (await client.get("/metrics")).text
+        dropped = re.findall(
+            r"^prometheus_remote_storage_samples_(?:failed|dropped)_total.* (.+)$", told, re.M
+        )
+        assert dropped
+        assert not any(float(number) for number in dropped), told
 
 
 async def refuse_for_a_while(served: Served, seconds: float) -> float:

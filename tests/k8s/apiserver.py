@@ -8,7 +8,6 @@ It is compiled from Kubernetes' own module, which takes a Go toolchain and some 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.golang import cached, go
 from tests.k8s.manifests import kubectl
 from tests.proxies.running import free_ports
 
@@ -30,9 +30,7 @@ _START = 120.0
 
 def binary() -> Path:
     """Where the compiled program is, if it is."""
-    named = os.environ.get("PUSHSVC_KUBE_APISERVER")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(named) if named else cache / "pushsvc" / f"kube-apiserver-{VERSION}"
+    return cached(f"kube-apiserver-{VERSION}", "PUSHSVC_KUBE_APISERVER")
 
 
 def etcd() -> str | None:
@@ -46,12 +44,6 @@ def build() -> Path:
     target = binary()
     target.parent.mkdir(parents=True, exist_ok=True)
     module = f"k8s.io/kubernetes@v{VERSION}"
-
-    def go(*arguments: str, folder: str) -> str:
-        return subprocess.run(
-            ["go", *arguments], cwd=folder, check=True, text=True, stdout=subprocess.PIPE
-        ).stdout
-
     with tempfile.TemporaryDirectory() as folder:
         go("mod", "init", "apiserver", folder=folder)
         found = go("mod", "download", "-json", module, folder=folder)
