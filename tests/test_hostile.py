@@ -89,7 +89,7 @@ async def test_more_dashboards_than_one_address_may_have() -> None:
     async with serving(limits=Limits(subscribers_per_address=2)) as served:
         with crowd(served, 2, SSE):
             await served.wait_metric("pushsvc_subscribers", 2)
-            for accept in ("text/event-stream", "application/json"):
+            for accept in ("application/x-ndjson", "application/json"):
                 refused = await served.http.get("/v1/stream", headers={"Accept": accept})
                 assert (refused.status_code, refused.json()["limit"]) == (
                     503,

@@ -16,7 +16,7 @@ from tests.serving import serving
 
 
 def way(url: str) -> Way:
-    return Way(url, None, ssl.create_default_context, 1.0)
+    return Way(url, None, ssl.create_default_context, 2.0)
 
 
 @pytest.mark.parametrize(
