@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 import trio
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
+from pushsvc import zstd
 from pushsvc.config import Auth, Dashboards, Ingest, Server, Settings, Web
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
@@ -125,6 +127,30 @@ class Served:
         return stream
 
 
+class _Frames:
+    """Expands frames of zstd, one after the other, as they come."""
+
+    def __init__(self) -> None:
+        self._inner = zstd.ZstdDecompressor()
+
+    def __call__(self, data: bytes) -> bytes:
+        expanded = self._inner.decompress(data)
+        while self._inner.eof and self._inner.unused_data:
+            data, self._inner = self._inner.unused_data, zstd.ZstdDecompressor()
+            expanded += self._inner.decompress(data)
+        if self._inner.eof:
+            self._inner = zstd.ZstdDecompressor()
+        return expanded
+
+
+EXPAND: Mapping[str, Callable[[], Callable[[bytes], bytes]]] = {
+    "identity": lambda: bytes,
+    "gzip": lambda: zlib.decompressobj(31).decompress,
+    "zstd": _Frames,
+}
+"""What makes the text of a stream out of its content coding, as much as has come."""
+
+
 class Documents:
     """The documents of one SSE or NDJSON response, as they come."""
 
@@ -132,6 +158,7 @@ class Documents:
         self._stream = stream
         self._connection = connection
         self._rest = b""
+        self._expand: Callable[[bytes], bytes] = bytes
         self._ready: deque[dict[str, Any]] = deque()
         self.headers: dict[str, str] = {}
 
@@ -140,6 +167,7 @@ class Documents:
         assert isinstance(event, h11.Response), event
         assert event.status_code == 200, event
         self.headers = {name.decode(): value.decode() for name, value in event.headers}
+        self._expand = EXPAND[self.headers.get("content-encoding", "identity")]()
 
     async def _event(self) -> Any:
         while (event := self._connection.next_event()) is h11.NEED_DATA:
@@ -154,7 +182,7 @@ class Documents:
             event = await self._event()
             if not isinstance(event, h11.Data):
                 raise StopAsyncIteration
-            *lines, self._rest = (self._rest + bytes(event.data)).split(b"\n")
+            *lines, self._rest = (self._rest + self._expand(bytes(event.data))).split(b"\n")
             for line in lines:
                 text = line.removeprefix(b"data: ")
                 if text.startswith(b"{"):

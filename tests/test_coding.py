@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +13,13 @@ import httpx
 import pytest
 import trio
 
+from pushsvc import zstd
 from pushsvc.app import coding as coding_module
 from pushsvc.app.coding import FILES, WHOLE, Coding, choose, compress
 from pushsvc.config import Auth, Web
 from pushsvc.errors import NotAcceptable
 from tests.serving import Served, serving
 from tests.tokens import SECRET, token
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 WEB = Path(coding_module.__file__).parent.parent / "web"
 

@@ -16,7 +16,7 @@ import pushsvc
 
 # From the bottom up. A part may import from every row below its own, not from its own row.
 LAYERS = (
-    ("errors", "hosts", "printable"),
+    ("errors", "hosts", "printable", "zstd"),
     ("core",),  # the product without I/O
     ("address", "config", "dashboards", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here

@@ -459,7 +459,7 @@ async def test_streams_tell_proxies_to_leave_them_alone() -> None:
     async with serving() as served, served.documents("text/event-stream") as documents:
         assert documents.headers["x-accel-buffering"] == "no"
         assert "no-transform" in documents.headers["cache-control"]
-        assert documents.headers["vary"] == "Accept"
+        assert documents.headers["vary"] == "Accept, Accept-Encoding"
         assert documents.headers["date"].endswith(" GMT")
         assert "connection" not in documents.headers
 

@@ -10,6 +10,7 @@ import trio
 from werkzeug.datastructures import MultiDict
 
 from pushsvc.app import parameters
+from pushsvc.app.coding import Coding, coding_of_stream
 from pushsvc.app.context import Context
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core.account import Account
@@ -18,12 +19,12 @@ from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, Transport, choose, needs_events
 from pushsvc.core.subscriber import Carrier, Subscriber
 from pushsvc.core.view import Wish
-from pushsvc.core.wire import Wire
+from pushsvc.core.wire import Wire, gzipped
 from pushsvc.errors import Malformed, Overloaded
 from pushsvc.pipeline import now_ms
 from pushsvc.server import Connection
 from pushsvc.transport.asgi import AsgiCarrier
-from pushsvc.transport.detached import DetachedCarrier
+from pushsvc.transport.detached import DetachedCarrier, GzipCarrier
 from pushsvc.transport.engine import Engine
 from pushsvc.transport.inbound import Conversation
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
@@ -107,16 +108,21 @@ class Attachment:
         self,
         query: bytes,
         accept: str | None,
+        encodings: str | None,
         last_event_id: str | None,
         principal: Principal,
         whose: Account,
-    ) -> tuple[Offer, Wish, Start]:
-        """What a request without an upgrade gets. Raises Problem; there is room if it doesn't."""
+    ) -> tuple[Offer, Coding, Wish, Start]:
+        """What a request without an upgrade gets, by its `Accept` and `Accept-Encoding`. Raises
+        Problem; there is room if it doesn't."""
         offer = choose(accept)
+        coding: Coding = "identity"
+        if offer.transport is not Transport.LONGPOLL:
+            coding = coding_of_stream(encodings, compress=self._context.pacing.compress_http)
         lenient = offer.transport is Transport.SSE and needs_events(accept, last_event_id)
         wish, start = self.read(query, last_event_id, principal, lenient=lenient)
         self.hub.admit(wish, start, trio.current_time(), whose)
-        return offer, wish, start
+        return offer, coding, wish, start
 
     def subscribe(
         self,
@@ -176,6 +182,8 @@ class Attachment:
             carrier = WebSocketCarrier(
                 engine, self.hub, sock, subscriber, wire, self._make_conversation
             )
+        elif gzipped(wire):
+            carrier = GzipCarrier(engine, self.hub, sock, subscriber, wire)
         else:
             carrier = DetachedCarrier(engine, self.hub, sock, subscriber, wire)
         carrier.begin(head)

@@ -12,7 +12,6 @@ and what a stream tells of itself differs each time, so that all else may be com
 from __future__ import annotations
 
 import functools
-import sys
 import zlib
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
@@ -26,14 +25,10 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
+from pushsvc import zstd
 from pushsvc.app.context import Context
 from pushsvc.app.problems import MEDIA_TYPE
 from pushsvc.errors import NotAcceptable
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 Coding: TypeAlias = Literal["identity", "gzip", "zstd", "br"]
 
@@ -42,8 +37,9 @@ WHOLE: Final[tuple[Coding, ...]] = ("zstd", "gzip", "br")
 third of gzip's time for a fifth less, and br a half more than gzip for a twentieth less."""
 FILES: Final[tuple[Coding, ...]] = ("br", "gzip")
 """For files that were compressed when they were built."""
-STREAMS: Final[tuple[Coding, ...]] = ("zstd", "gzip")
-"""For streams of frames that are compressed one by one."""
+STREAMS: Final[tuple[Coding, ...]] = ("gzip", "zstd")
+"""For streams of frames that are compressed one by one. Of the two everyone reads gzip, and its
+blocks are those that WebSockets get; not every reader of zstd goes on after the first frame."""
 
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 4
@@ -91,6 +87,11 @@ def choose(accepted: str | None, offered: Sequence[Coding]) -> Coding:
             available=[*offered, "identity"],
         )
     return "identity"
+
+
+def coding_of_stream(accepted: str | None, *, compress: bool) -> Coding:
+    """The coding of a stream. Raises NotAcceptable where there is none that its client takes."""
+    return choose(accepted, STREAMS if compress else ())
 
 
 def compress(content: bytes, coding: Coding) -> bytes:

@@ -31,4 +31,4 @@ def told(problem: Problem) -> bytes:
     # While a server goes, who comes back sooner than it said meets it once more.
     retry_ms = round(seconds * 1000 * random.uniform(1.0 if going else 0.5, 1.5))
     frames = wire.farewell(problem.code, "" if going else problem.detail, retry_ms)
-    return b"".join(frame.sse for frame in frames)
+    return b"".join(frame.encoded("sse") for frame in frames)

@@ -40,7 +40,7 @@ from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Transport, choose_subprotocol, needs_events
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.view import Wish
-from pushsvc.core.wire import Wire
+from pushsvc.core.wire import Text, Wire, chunked, text_wire
 from pushsvc.errors import Overloaded, Problem
 from pushsvc.transport.deflate import negotiate
 from pushsvc.transport.engine import Engine
@@ -49,7 +49,8 @@ _REQUEST = rb"GET (?:%b)?/v1/stream[? ]"
 _MOST_BYTES = 16 * 1024
 _STREAM_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store, no-transform\r\n"
-    "X-Accel-Buffering: no\r\nVary: Accept\r\nDate: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "X-Accel-Buffering: no\r\nVary: Accept, Accept-Encoding\r\nDate: {}\r\n{}"
+    "Transfer-Encoding: chunked\r\n\r\n"
 )
 _WEBSOCKET_HEAD = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -179,18 +180,21 @@ class Front:
             return *answer, wish, start, granted
         accept = headers.get(b"accept")
         last_event_id = headers.get(b"last-event-id")
-        offer, wish, start = self._attachment.negotiate(
+        encodings = headers.get(b"accept-encoding")
+        offer, coding, wish, start = self._attachment.negotiate(
             query,
             None if accept is None else accept.decode("latin-1"),
+            None if encodings is None else encodings.decode("latin-1"),
             None if last_event_id is None else last_event_id.decode("latin-1"),
             granted.principal,
             whose,
         )
         if offer.transport is Transport.LONGPOLL:
             return None
-        wire: Wire = "sse-chunk" if offer.transport is Transport.SSE else "ndjson-chunk"
-        head = _STREAM_HEAD.format(offer.media_type, formatdate(usegmt=True))
-        return head.encode(), wire, wish, start, granted
+        text: Text = "sse" if offer.transport is Transport.SSE else "ndjson"
+        field = "" if coding == "identity" else f"Content-Encoding: {coding}\r\n"
+        head = _STREAM_HEAD.format(offer.media_type, formatdate(usegmt=True), field)
+        return head.encode(), chunked(text_wire(text, coding)), wish, start, granted
 
 
 def asking_of_fields(method: str, fields: Mapping[bytes, bytes], peer: str) -> Asking:

@@ -590,7 +590,9 @@ _PATHS: dict[str, Any] = {
                     },
                 },
                 "400": _problem("A parameter can't be read; for a selector, position says where."),
-                "406": _problem("Nothing that is accepted is on offer."),
+                "406": _problem(
+                    "Nothing that is accepted is on offer, or in no content coding that is."
+                ),
                 "422": _problem("Beyond a limit."),
                 "503": _problem("Full, or going away; come back after Retry-After seconds."),
             },

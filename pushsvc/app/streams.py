@@ -17,6 +17,7 @@ from quart_trio import QuartTrio
 from pushsvc.address import group
 from pushsvc.app import eventsource, parameters, problems
 from pushsvc.app.attachment import Attachment
+from pushsvc.app.coding import Coding, accepted
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.guard import principal_of_request
@@ -27,7 +28,7 @@ from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, Transport, choose_subprotocol, needs_events
 from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
-from pushsvc.core.wire import Wire
+from pushsvc.core.wire import GZIP_HEAD, GzipEnd, Text, chunked, text_wire
 from pushsvc.errors import Malformed, Overloaded, Problem, Unknown
 from pushsvc.pipeline import now_ms
 from pushsvc.server import Connection, connection_of
@@ -45,14 +46,26 @@ class StreamBody(ResponseBody):
     """
 
     def __init__(
-        self, streams: Attachment, wish: Wish, start: Start, offer: Offer, principal: Principal
+        self,
+        streams: Attachment,
+        wish: Wish,
+        start: Start,
+        offer: Offer,
+        coding: Coding,
+        principal: Principal,
     ) -> None:
         self._streams = streams
         self._wish = wish
         self._start = start
         self._principal = principal
         self._address = group(request.remote_addr or "")
-        self._sse = offer.transport is Transport.SSE
+        self._text: Text = "sse" if offer.transport is Transport.SSE else "ndjson"
+        self._wire = text_wire(self._text, coding)
+        # HTTP/1.0 has no chunks (RFC 9112 section 6.1): its stream lasts as long as its connection.
+        self._socket_wire = chunked(self._wire) if request.http_version != "1.0" else self._wire
+        self._head = GZIP_HEAD if coding == "gzip" else b""
+        self._end = GzipEnd() if coding == "gzip" else None
+        self._over = False
         self._connection = connection_of(request.scope)
         self._carrier = AsgiCarrier(cutter(self._connection))
         self._subscriber: Subscriber | None = None
@@ -62,12 +75,11 @@ class StreamBody(ResponseBody):
             self._wish,
             self._start,
             self._carrier,
-            "sse" if self._sse else "ndjson",
+            self._text,
             self._principal,
             self._address,
         )
-        wire: Wire = "sse-chunk" if self._sse else "ndjson-chunk"
-        if self._streams.detach(self._connection, subscriber, wire):
+        if self._streams.detach(self._connection, subscriber, self._socket_wire):
             await trio.sleep_forever()  # cancelled at once: this connection's tasks are over
         self._subscriber = subscriber
         return self
@@ -86,10 +98,18 @@ class StreamBody(ResponseBody):
 
     async def __anext__(self) -> bytes:
         assert self._subscriber is not None
-        frame = await self._carrier.next_frame(self._subscriber)
-        if frame is None:
+        head, self._head = self._head, b""
+        frame = None
+        if not self._over:
+            frame = await self._carrier.next_frame(self._subscriber)
+        if frame is not None:
+            if self._end is not None:
+                self._end.count(frame.encoded(self._text))
+            return head + frame.encoded(self._wire)
+        if self._end is None or self._over:
             raise StopAsyncIteration
-        return frame.sse if self._sse else frame.ndjson
+        self._over = True
+        return head + self._end.encoded()
 
 
 def cutter(connection: Connection | None) -> Callable[[], None] | None:
@@ -120,9 +140,10 @@ def install(app: QuartTrio, context: Context) -> None:
         principal = principal_of_request()
         try:
             streams.knock(counted=False)
-            offer, wish, start = streams.negotiate(
+            offer, coding, wish, start = streams.negotiate(
                 request.query_string,
                 ", ".join(request.headers.getlist("Accept")) or None,
+                accepted(),
                 request.headers.get("Last-Event-ID"),
                 principal,
                 account(principal, request.remote_addr or ""),
@@ -134,11 +155,12 @@ def install(app: QuartTrio, context: Context) -> None:
                 connection.keep()
             raise
         if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
-            return _response(offer.media_type, StreamBody(streams, wish, start, offer, principal))
+            stream_body = StreamBody(streams, wish, start, offer, coding, principal)
+            return _response(offer.media_type, stream_body, coding)
         if connection is not None:
             connection.keep()
         if request.method == "HEAD":
-            return _response(offer.media_type, b"")
+            return _response(offer.media_type, b"", coding)
         wait = parameters.seconds(request.args, "wait")
         strayed = await strays.hold(start.since, wait)
         # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
@@ -249,11 +271,13 @@ def _refuse(problem: Problem) -> Response:
     return response
 
 
-def _response(media_type: str, body: bytes | StreamBody) -> Response:
+def _response(media_type: str, body: bytes | StreamBody, coding: Coding = "identity") -> Response:
     response = Response(body, content_type=media_type)
+    if coding != "identity":
+        response.headers["Content-Encoding"] = coding
     response.timeout = None
     # no-transform and X-Accel-Buffering: what sits between is to pass each event on as it comes.
     response.headers["Cache-Control"] = "no-store, no-transform"
     response.headers["X-Accel-Buffering"] = "no"
-    response.headers["Vary"] = "Accept"
+    response.headers["Vary"] = "Accept, Accept-Encoding"
     return response

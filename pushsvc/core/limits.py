@@ -119,5 +119,8 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Whether WebSockets whose client offers permessage-deflate have it, where that can be done
     once for everyone: on detached sockets. Pages of this very machine never have it, since it costs
     more time than it saves."""
+    compress_http: bool = True
+    """Whether SSE and NDJSON are compressed for who takes gzip or zstd: once for everyone, each
+    frame by itself, so that none waits for the next."""
     reconnects_per_second: float = 500.0
     """Drained clients that come back in one second, at the most."""

@@ -1,7 +1,7 @@
 """The documents of wire protocol v1, and the frame that carries one.
 
 A frame holds one JSON document, the same bytes on every transport; each transport's wrapping of
-them is made once, when the first subscriber needs it.
+them is made once, when the first subscriber needs it, and so is what they are compressed to.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from pushsvc import zstd
 from pushsvc.core.merge import Point
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Frame:
     """
 
     __slots__ = (
+        "_deflated",
         "_encoded",
         "cursor",
         "json",
@@ -86,6 +88,7 @@ class Frame:
         self.time = time
         """Of a heartbeat, when it was made (Unix milliseconds)."""
         self._encoded: dict[Wire, bytes] = {}
+        self._deflated: bytes | None = None  # empty where it isn't worth it
 
     def encoded(self, wire: Wire) -> bytes:
         """The bytes on this wire, made when they are first asked for."""
@@ -99,14 +102,12 @@ class Frame:
         return heartbeat(cursor, cursor.seq, self.time)
 
     @property
-    def sse(self) -> bytes:
-        """As an event: an `id:` line where there is a cursor, a `data:` line, no `event:`."""
-        return self.encoded("sse")
-
-    @property
-    def ndjson(self) -> bytes:
-        """As one line."""
-        return self.encoded("ndjson")
+    def deflated(self) -> bytes | None:
+        """The document as deflate blocks that end on a byte boundary (RFC 1951); None if that is
+        not worth it. Made once, for all wires that are compressed so."""
+        if self._deflated is None:
+            self._deflated = _deflate(self.json)
+        return self._deflated or None
 
 
 def _event(frame: Frame) -> bytes:
@@ -143,31 +144,165 @@ _DEFLATE_FROM = 512
 """Bytes of a document below which compressing it costs more than it saves."""
 _DEFLATE_LEVEL = 1
 """Of zlib: on frames of points the highest level saves an eighth more, for five times the time."""
+_FLUSHED = b"\x00\x00\xff\xff"
+"""How whole deflate blocks end that were flushed to a byte boundary."""
+_MOST_STORED = 0xFFFF
+_ZSTD_OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: 1,
+    # At most what any client has to give room to (RFC 9659), and no more than helps.
+    zstd.CompressionParameter.window_log: 20,
+}
+
+
+def _deflate(data: bytes) -> bytes:
+    if len(data) < _DEFLATE_FROM:
+        return b""
+    packer = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -15)
+    packed = packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return packed if len(packed) <= 0.8 * len(data) else b""
 
 
 def _deflated_frame(frame: Frame) -> bytes:
     """A frame whose message is compressed by itself (RFC 7692 section 7.2), if that is worth it:
     the extension lets each message be sent either way."""
-    if len(frame.json) < _DEFLATE_FROM:
+    if frame.deflated is None:
         return frame.encoded("websocket")
-    packer = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -15)
-    packed = packer.compress(frame.json) + packer.flush(zlib.Z_SYNC_FLUSH)
-    if len(packed) > 0.8 * len(frame.json):
-        return frame.encoded("websocket")
-    return websocket_frame(packed.removesuffix(b"\x00\x00\xff\xff"), 0x41)
+    return websocket_frame(frame.deflated.removesuffix(_FLUSHED), 0x41)
 
 
+def _stored(data: bytes) -> bytes:
+    """Deflate blocks with these bytes as they are (RFC 1951 section 3.2.4)."""
+    parts = [data[start : start + _MOST_STORED] for start in range(0, len(data), _MOST_STORED)]
+    return b"".join(
+        b"\x00%b%b%b"
+        % (len(part).to_bytes(2, "little"), (len(part) ^ 0xFFFF).to_bytes(2, "little"), part)
+        for part in parts
+    )
+
+
+def _blocks(frame: Frame, text: bytes) -> bytes:
+    """What stands in a gzip stream for `text`, in which the frame's document is wrapped.
+
+    Blocks that end on a byte boundary, are not the last, and refer to nothing before them: so they
+    are the same for whoever gets them, wherever in a stream. The document's are those that a
+    WebSocket gets.
+    """
+    if frame.deflated is None:
+        return _stored(text)
+    before, _, after = text.partition(frame.json)
+    return _stored(before) + frame.deflated + _stored(after)
+
+
+GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""What a gzip stream begins with (RFC 1952 section 2.3), before the blocks of frames."""
+
+
+class GzipEnd:
+    """What a gzip stream says at its end of all that was in it (RFC 1952 section 2.3.1)."""
+
+    __slots__ = ("_crc", "_size")
+
+    def __init__(self) -> None:
+        self._crc = self._size = 0
+
+    def count(self, text: bytes) -> None:
+        """This was in it next, uncompressed."""
+        self._crc = zlib.crc32(text, self._crc)
+        self._size += len(text)
+
+    def encoded(self) -> bytes:
+        """A last block without anything in it, and the check."""
+        size = self._size & 0xFFFFFFFF
+        return b"\x03\x00" + self._crc.to_bytes(4, "little") + size.to_bytes(4, "little")
+
+
+def _zstd(text: bytes) -> bytes:
+    """A zstd frame of its own; one after the other they are one content (RFC 8878 section 3.1)."""
+    return zstd.compress(text, options=_ZSTD_OPTIONS)
+
+
+Text: TypeAlias = Literal["sse", "ndjson"]
+"""How a document is wrapped on a stream of text: as an event or a line."""
 Wire: TypeAlias = Literal[
-    "sse", "ndjson", "sse-chunk", "ndjson-chunk", "websocket", "websocket-deflate"
+    "sse",
+    "sse-gzip",
+    "sse-zstd",
+    "ndjson",
+    "ndjson-gzip",
+    "ndjson-zstd",
+    "sse-chunk",
+    "sse-gzip-chunk",
+    "sse-zstd-chunk",
+    "ndjson-chunk",
+    "ndjson-gzip-chunk",
+    "ndjson-zstd-chunk",
+    "websocket",
+    "websocket-deflate",
 ]
-"""How a document is wrapped: as an event or a line, each bare for whoever adds HTTP's own framing
-or as an HTTP/1.1 chunk, and as a WebSocket frame, compressed where that was negotiated."""
+"""The same in a content coding, if any, and as an HTTP/1.1 chunk where nobody else adds HTTP's own
+framing; or as a WebSocket frame, compressed where that was negotiated."""
 
-_WRAP: dict[Wire, Callable[[Frame], bytes]] = {
+_TEXT: dict[Wire, Callable[[Frame], bytes]] = {
     "sse": _event,
     "ndjson": _line,
-    "sse-chunk": lambda frame: chunk(frame.encoded("sse")),
-    "ndjson-chunk": lambda frame: chunk(frame.encoded("ndjson")),
+    "sse-gzip": lambda frame: _blocks(frame, frame.encoded("sse")),
+    "ndjson-gzip": lambda frame: _blocks(frame, frame.encoded("ndjson")),
+    "sse-zstd": lambda frame: _zstd(frame.encoded("sse")),
+    "ndjson-zstd": lambda frame: _zstd(frame.encoded("ndjson")),
+}
+_IN: dict[tuple[Text, str], Wire] = {
+    ("sse", "identity"): "sse",
+    ("sse", "gzip"): "sse-gzip",
+    ("sse", "zstd"): "sse-zstd",
+    ("ndjson", "identity"): "ndjson",
+    ("ndjson", "gzip"): "ndjson-gzip",
+    ("ndjson", "zstd"): "ndjson-zstd",
+}
+_CHUNKED: dict[Wire, Wire] = {
+    "sse": "sse-chunk",
+    "ndjson": "ndjson-chunk",
+    "sse-gzip": "sse-gzip-chunk",
+    "ndjson-gzip": "ndjson-gzip-chunk",
+    "sse-zstd": "sse-zstd-chunk",
+    "ndjson-zstd": "ndjson-zstd-chunk",
+}
+
+
+def text_wire(text: Text, coding: str) -> Wire:
+    """The wire of a stream of text in a content coding: identity, gzip or zstd."""
+    return _IN[text, coding]
+
+
+def chunked(wire: Wire) -> Wire:
+    """A wire of text with HTTP/1.1's framing."""
+    return _CHUNKED[wire]
+
+
+def framed(wire: Wire, data: bytes) -> bytes:
+    """Bytes of a body that belong to no frame, as they go over a wire of text."""
+    return chunk(data) if wire.endswith("-chunk") else data
+
+
+def last_of(wire: Wire) -> bytes:
+    """What ends a body on a wire of text: without chunks only the connection's end does."""
+    return b"0\r\n\r\n" if wire.endswith("-chunk") else b""
+
+
+def gzipped(wire: Wire) -> Text | None:
+    """What a wire's gzip stream has in it; None for a wire that is none."""
+    text, _, rest = wire.partition("-")
+    if not rest.startswith("gzip"):
+        return None
+    return "sse" if text == "sse" else "ndjson"
+
+
+def _in_chunks(wire: Wire) -> Callable[[Frame], bytes]:
+    return lambda frame: chunk(frame.encoded(wire))
+
+
+_WRAP: dict[Wire, Callable[[Frame], bytes]] = {
+    **_TEXT,
+    **{_CHUNKED[wire]: _in_chunks(wire) for wire in _TEXT},
     "websocket": lambda frame: websocket_frame(frame.json),
     "websocket-deflate": _deflated_frame,
 }

@@ -7,18 +7,13 @@ bodies may be snappy or lz4 too, as the OpenTelemetry Collector sends them.
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 import cramjam
 
+from pushsvc import zstd
 from pushsvc.errors import Malformed, TooLarge, UnsupportedMedia
 
 _PIECE = 64 * 1024

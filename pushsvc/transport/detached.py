@@ -11,7 +11,7 @@ import trio
 from pushsvc.core import wire
 from pushsvc.core.hub import Hub
 from pushsvc.core.subscriber import Ending, Subscriber
-from pushsvc.core.wire import Wire
+from pushsvc.core.wire import GZIP_HEAD, Frame, GzipEnd, Text, Wire, gzipped
 from pushsvc.transport.backlog import Backlog, peer_window
 from pushsvc.transport.engine import Engine
 
@@ -87,7 +87,7 @@ class DetachedCarrier:
         frames = [head]
         size = 0
         while size < _NOT_SENT and (frame := self.subscriber.pull()) is not None:
-            encoded = frame.encoded(self._wire)
+            encoded = self._encoded(frame)
             frames.append(encoded)
             size += len(encoded)
         if self._write(b"".join(frames)):
@@ -182,7 +182,7 @@ class DetachedCarrier:
                 if ending is not None:
                     self._say_goodbye(ending)
                 return
-            if not self._write(frame.encoded(self._wire)):
+            if not self._write(self._encoded(frame)):
                 return
         self._wait_writable()  # at once, as a rule: others first
 
@@ -231,8 +231,15 @@ class DetachedCarrier:
 
     def _farewell(self, ending: Ending) -> bytes:
         frames = wire.farewell(ending.reason, ending.message, ending.retry_ms)
-        last_chunk = b"0\r\n\r\n"
-        return b"".join(frame.encoded(self._wire) for frame in frames) + last_chunk
+        return b"".join(self._encoded(frame) for frame in frames) + self._last_bytes()
+
+    def _encoded(self, frame: Frame) -> bytes:
+        """A frame as it goes out next."""
+        return frame.encoded(self._wire)
+
+    def _last_bytes(self) -> bytes:
+        """What ends the answer."""
+        return wire.last_of(self._wire)
 
     def _finish(self) -> None:
         """Everything is written: close, the kernel delivers it."""
@@ -242,3 +249,35 @@ class DetachedCarrier:
         """Give who was held back what has become of it meanwhile."""
         if self._backlog is not None and self._blocked_since is None and not self._closing:
             self._pump()
+
+
+class GzipCarrier(DetachedCarrier):
+    """Carries SSE or NDJSON in gzip: shared blocks between a head and an end of its own.
+
+    The check at the end is all that is made for each client, a microsecond for each kilobyte.
+    """
+
+    __slots__ = ("_end", "_text")
+
+    def __init__(
+        self, engine: Engine, hub: Hub, sock: socket.socket, subscriber: Subscriber, wire: Wire
+    ) -> None:
+        text = gzipped(wire)
+        assert text is not None
+        self._text: Text = text
+        self._end = GzipEnd()
+        super().__init__(engine, hub, sock, subscriber, wire)
+
+    def begin(self, head: bytes) -> None:
+        super().begin(head + wire.framed(self._wire, GZIP_HEAD))
+
+    def wake(self) -> None:
+        if self._blocked_since is None and not self.closed and self._ending is None:
+            self._pump()
+
+    def _encoded(self, frame: Frame) -> bytes:
+        self._end.count(frame.encoded(self._text))
+        return frame.encoded(self._wire)
+
+    def _last_bytes(self) -> bytes:
+        return wire.framed(self._wire, self._end.encoded()) + super()._last_bytes()

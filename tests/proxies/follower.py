@@ -20,6 +20,8 @@ from trio_websocket import (
     wrap_client_stream,
 )
 
+from tests.serving import EXPAND
+
 Document = dict[str, Any]
 
 ACCEPT = {
@@ -44,8 +46,18 @@ class Follower:
     """Follows the series `n`. Its values are 0, 1, 2, ... so that a loss or a double shows."""
 
     def __init__(
-        self, url: str, transport: str, context: ssl.SSLContext, *, http2: bool = False
+        self,
+        url: str,
+        transport: str,
+        context: ssl.SSLContext,
+        *,
+        http2: bool = False,
+        coding: str = "gzip",
     ) -> None:
+        """`coding` is what it takes, and the plain text."""
+        self.encoding: str | None = None
+        """The content coding of the last answer."""
+        self.coding = coding
         self.name = f"{transport} {'h2' if http2 else 'h1'} {url.partition(':')[0]}"
         self.values: list[float] = []
         self.gaps = 0
@@ -139,7 +151,7 @@ class Follower:
             http2=self._http2,
             timeout=httpx.Timeout(10, read=None if polls else self._silence),
             trust_env=False,
-            headers={"Accept": ACCEPT[self._transport]},
+            headers={"Accept": ACCEPT[self._transport], "Accept-Encoding": self.coding},
         ) as http:
             if polls:
                 async for document in self._polled(http):
@@ -147,10 +159,14 @@ class Follower:
                 return
             async with http.stream("GET", self._query()) as answer:
                 _check(answer)
-                async for line in answer.aiter_lines():
-                    text = line.removeprefix("data: ")
-                    if text.startswith("{"):
-                        yield msgspec.json.decode(text)
+                self.encoding = answer.headers.get("Content-Encoding", "identity")
+                expand, rest = EXPAND[self.encoding](), b""
+                async for part in answer.aiter_raw():
+                    *lines, rest = (rest + expand(part)).split(b"\n")
+                    for line in lines:
+                        text = line.removeprefix(b"data: ")
+                        if text.startswith(b"{"):
+                            yield msgspec.json.decode(text)
 
     @contextlib.asynccontextmanager
     async def _websocket(self, url: str) -> AsyncGenerator[WebSocketConnection, None]:

@@ -203,6 +203,8 @@ class HAProxy(Proxy):
         times = {name: value for name, value in values.items() if name.startswith("timeout")}
         timeouts = "\n".join(f"  {name} {_ms(value)}ms" for name, value in times.items())
         settings = str(values.get("backend", ""))
+        if "compress" in values:
+            settings += "\n  filter compression\n  compression algo gzip\n  compression type text/"
         forwarding = """
   http-request set-header X-Forwarded-Proto https if { ssl_fc }
   http-request set-header X-Forwarded-Proto http if !{ ssl_fc }"""
@@ -248,6 +250,7 @@ class Caddy(Proxy):
 
     def configuration(self, values: Values, place: Place) -> str:
         buffers = "buffer_responses" if "buffer_responses" in values else ""
+        encode = "encode gzip zstd" if "compress" in values else ""
         return f"""
 {{
   admin 127.0.0.1:{place.admin}
@@ -256,6 +259,7 @@ class Caddy(Proxy):
 }}
 http://127.0.0.1:{place.plain} {{
   bind 127.0.0.1
+  {encode}
   reverse_proxy 127.0.0.1:{place.backend} {{
     {buffers}
   }}
@@ -278,6 +282,27 @@ https://127.0.0.1:{place.tls} {{
             "caddy", "reload", "--force", "--adapter", "caddyfile",
             "--address", admin, "--config", configuration,
         ]  # fmt: skip
+
+
+_SWITCHES = ("upgrade", "compress")
+_ENVOY_COMPRESSORS = [
+    {
+        "name": "compressor",
+        "typed_config": {
+            "@type": f"{_EXTENSIONS}.filters.http.compressor.v3.Compressor",
+            "response_direction_config": {
+                "common_config": {
+                    "min_content_length": 1,
+                    "content_type": ["text/event-stream", "application/x-ndjson"],
+                }
+            },
+            "compressor_library": {
+                "name": "gzip",
+                "typed_config": {"@type": f"{_EXTENSIONS}.compression.gzip.compressor.v3.Gzip"},
+            },
+        },
+    }
+]
 
 
 class Envoy(Proxy):
@@ -307,7 +332,7 @@ class Envoy(Proxy):
         }
 
     def configuration(self, values: Values, place: Place) -> str:
-        times = {name: value for name, value in values.items() if name != "upgrade"}
+        times = {name: value for name, value in values.items() if name not in _SWITCHES}
         seconds = {name: f"{_ms(value) / 1000}s" for name, value in times.items()}
         upgrades = [] if values.get("upgrade") == "no" else [{"upgrade_type": "websocket"}]
         manager = {
@@ -318,10 +343,11 @@ class Envoy(Proxy):
             "stream_idle_timeout": seconds["listener idle"],
             "upgrade_configs": upgrades,
             "http_filters": [
+                *(_ENVOY_COMPRESSORS if "compress" in values else ()),
                 {
                     "name": "router",
                     "typed_config": {"@type": f"{_EXTENSIONS}.filters.http.router.v3.Router"},
-                }
+                },
             ],
             "route_config": {
                 "virtual_hosts": [
@@ -411,11 +437,14 @@ class Apache(Proxy):
         # No directive of a site: it stands where requests are.
         settings = "\n".join(f"  {line}" for line in lines)
         settings = settings.replace("BACKEND", f"127.0.0.1:{place.backend}")
+        if "compress" in values:
+            settings += "\n  SetOutputFilter DEFLATE"
         modules = "\n".join(
             f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so"
             for name in (
                 *("mpm_event", "authz_core", "headers", "setenvif", "http2", "socache_shmcb"),
                 *("ssl", "proxy", "proxy_http", "proxy_wstunnel"),
+                *(("filter", "deflate") if "compress" in values else ()),
             )
         )
         return f"""

@@ -1,0 +1,33 @@
+"""zstd as the standard library has it since Python 3.14, or its backport before that."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import (
+        CompressionParameter,
+        DecompressionParameter,
+        ZstdDecompressor,
+        ZstdError,
+        compress,
+        decompress,
+    )
+else:
+    from backports.zstd import (
+        CompressionParameter,
+        DecompressionParameter,
+        ZstdDecompressor,
+        ZstdError,
+        compress,
+        decompress,
+    )
+
+__all__ = (
+    "CompressionParameter",
+    "DecompressionParameter",
+    "ZstdDecompressor",
+    "ZstdError",
+    "compress",
+    "decompress",
+)
