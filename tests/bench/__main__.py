@@ -17,7 +17,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.bench import decode, fanout, frames, ingest, memory, paint, soak, stalled, storm
+from tests.bench import (
+    coding,
+    decode,
+    fanout,
+    frames,
+    ingest,
+    memory,
+    paint,
+    soak,
+    stalled,
+    storm,
+)
+from tests.bench.coding import Codings
 from tests.bench.decode import Decoders
 from tests.bench.fanout import Fanout
 from tests.bench.frames import Frames
@@ -63,6 +75,7 @@ class Outcome(msgspec.Struct):
     decode: list[Decoders] = []
     memory: list[Memory] = []
     frames: list[Frames] = []
+    coding: list[Codings] = []
     storm: list[Handshakes] = []
     stalled: list[Stalled] = []
     paint: list[Paint] = []
@@ -76,7 +89,7 @@ class Outcome(msgspec.Struct):
 
 _BENCHMARKS: dict[str, ModuleType] = {
     each.__name__.rpartition(".")[2]: each
-    for each in (decode, ingest, memory, frames, fanout, storm, stalled, paint, soak)
+    for each in (decode, ingest, memory, frames, coding, fanout, storm, stalled, paint, soak)
 }
 """Modules of one kind of case each, by name and in the order they are run."""
 _TITLES = {
@@ -85,6 +98,7 @@ _TITLES = {
     "decode": "Decoding, beside the library that each format has",
     "memory": "Memory",
     "frames": "One frame to one subscriber",
+    "coding": "Streams in a content coding, beside plain ones",
     "storm": "Handshakes",
     "stalled": "One client in ten is stalled",
     "paint": "First paint of a dashboard",

@@ -69,6 +69,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     publish: Publish = "samples"
     pad: int = 0
     """Bytes that each sample has at the least."""
+    coding: str = "identity"
+    """The content coding of streams of text."""
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +91,8 @@ class Measured(msgspec.Struct, frozen=True):
     delivered: int
     receives: int
     """Reads from sockets that gave at least one sample."""
+    bytes: int
+    """That came from sockets."""
     seconds: float
     server_cpu: float
     load_cpu: float
@@ -132,6 +136,7 @@ class Load:
         self._ready = 0
         self._taking = job.clients  # subscribers that are to be given everything
         self._delivered = 0
+        self._bytes = 0
         self._arrivals: list[tuple[int, Hop]] = []
         self._epoll = select.epoll()
         self._publishers: list[Publisher] = []
@@ -163,13 +168,16 @@ class Load:
         sock.sendall(self._request(None))
         sock.setblocking(False)
         place = self._sequence.start() if job.snapshot else self._sequence.here()
-        self._subscribers[sock.fileno()] = _Subscriber(sock, transport.reader(job.transport), place)
+        self._subscribers[sock.fileno()] = _Subscriber(
+            sock, transport.reader(job.transport, job.coding), place
+        )
         self._epoll.register(sock, select.EPOLLIN)
 
     def _request(self, cursor: str | None) -> bytes:
         job = self._job
         target = job.target if cursor is None else f"{job.target}&since={cursor}"
-        return transport.request(job.transport, target, f"{job.host}:{job.port}", job.subprotocol)
+        host = f"{job.host}:{job.port}"
+        return transport.request(job.transport, target, host, job.subprotocol, job.coding)
 
     # -- receiving ---------------------------------------------------------------------------------
 
@@ -184,6 +192,7 @@ class Load:
                 continue
             data = subscriber.sock.recv(65536)
             now = monotonic_ns()
+            self._bytes += len(data)
             place = subscriber.place
             if data == place.received and subscriber.reader.clean:
                 # What another subscriber got at this place was these very bytes.
@@ -268,6 +277,7 @@ class Load:
         self._sequence.forget()
         self._arrivals.clear()
         self._delivered = 0
+        self._bytes = 0
         first = len(self._sequence.stamps)
         while window.pattern == "spread" and len(self._publishers) < self._job.series:
             self._add_publisher()
@@ -292,6 +302,7 @@ class Load:
             missed=missed,
             delivered=self._delivered,
             receives=len(self._arrivals),
+            bytes=self._bytes,
             seconds=seconds,
             server_cpu=server_cpu,
             load_cpu=load_cpu,

@@ -147,6 +147,7 @@ class Server:
         max_hz: float | None = None,
         series: int = 50,
         pad: int = 0,
+        coding: str = "identity",
     ) -> Iterator[Subscribers]:
         """Connect clients that watch the metric `name`, from the load generator's core."""
         target = f"/v1/stream?select={quote(name)}"
@@ -165,6 +166,7 @@ class Server:
             series=series,
             publish=self.system.publish,
             pad=pad,
+            coding=coding,
         )
         arguments = ("-m", "tests.bench.load", msgspec.json.encode(job).decode())
         with running(arguments, LOAD_CPU) as process:

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
+from tests.serving import EXPAND
+
 _KEY = base64.b64encode(b"pushsvc-bench-16").decode()
 _ACCEPT = base64.b64encode(
     hashlib.sha1(  # noqa: S324 - RFC 6455 wants this one
@@ -43,8 +45,14 @@ class Reader(Protocol):
         """What the protocol wants sent back now; mostly nothing."""
 
 
-def request(transport: str, target: str, host: str, subprotocol: str | None = None) -> bytes:
-    """The request that opens a stream."""
+def request(
+    transport: str,
+    target: str,
+    host: str,
+    subprotocol: str | None = None,
+    coding: str = "identity",
+) -> bytes:
+    """The request that opens a stream, in a content coding."""
     lines = [f"GET {target} HTTP/1.1", f"Host: {host}"]
     if transport == "websocket":
         lines += [
@@ -57,6 +65,8 @@ def request(transport: str, target: str, host: str, subprotocol: str | None = No
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
     else:
         lines.append(f"Accept: {ACCEPT[transport]}")
+        if coding != "identity":
+            lines.append(f"Accept-Encoding: {coding}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -187,8 +197,12 @@ class StreamReader:
     """A response that goes on, cut into documents by `separator`: chunked (RFC 9112 section 7.1),
     or without an end."""
 
-    def __init__(self, separator: bytes, unwrap: Callable[[bytes], bytes | None]) -> None:
+    def __init__(
+        self, separator: bytes, unwrap: Callable[[bytes], bytes | None], coding: str = "identity"
+    ) -> None:
         """`unwrap` takes what stands between separators; None means it is no document."""
+        self._coding = coding
+        self._expand = EXPAND[coding]()
         self.opened = False
         self.clean = True
         self._separator = separator
@@ -209,6 +223,8 @@ class StreamReader:
                 return []
             head = Head(raw[:end])
             head.expect(200)
+            if head.fields.get(b"content-encoding", b"identity").decode() != self._coding:
+                raise Broken(f"a stream that isn't in {self._coding}")
             if b"content-length" in head.fields:
                 raise Broken("a stream that has an end")
             self._chunked = head.fields.get(b"transfer-encoding", b"").lower() == b"chunked"
@@ -237,7 +253,7 @@ class StreamReader:
             begin = end + 2
             if begin + size + 2 > len(raw):
                 break
-            self._body += raw[begin : begin + size]
+            self._body += self._expand(raw[begin : begin + size])
             start = begin + size + 2
         return raw[start:]
 
@@ -285,12 +301,12 @@ class PollReader:
         return documents
 
 
-def reader(transport: str) -> Reader:
+def reader(transport: str, coding: str = "identity") -> Reader:
     """A reader for one connection."""
     if transport == "websocket":
         return WebSocketReader()
     if transport == "sse":
-        return StreamReader(b"\n\n", _event_data)
+        return StreamReader(b"\n\n", _event_data, coding)
     if transport == "ndjson":
-        return StreamReader(b"\n", _line)
+        return StreamReader(b"\n", _line, coding)
     return PollReader()
