@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
+from pathlib import Path
 
 import click
+import httpx
 import pytest
 import structlog
+from click.testing import CliRunner
 from rich.console import Console
 
+import pushsvc
+from pushsvc.cli import main
 from pushsvc.cli.options import fail
 from pushsvc.cli.table import _Board
 from pushsvc.cli.tail import _lines
 from pushsvc.client import Points, Sample, Series
 from pushsvc.client.stream import Statistics
+from pushsvc.doctor.findings import Finding, Report
 from pushsvc.log import configure_logging
 from pushsvc.printable import printable
 
@@ -91,3 +98,59 @@ def test_the_log(format: str, capsys: pytest.CaptureFixture[str]) -> None:  # no
     text = capsys.readouterr().err
     assert text.count("b\\u2066") + text.count("\\u2066") >= 3
     assert not UNSAFE & set(text)
+
+
+def test_what_a_service_answers_to_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    for status in (200, 503):
+        said = httpx.Response(status, text=EVIL)
+        monkeypatch.setattr("httpx.get", lambda *_, said=said, **__: said)
+        result = CliRunner().invoke(main, ["health", "--url", "http://127.0.0.1:1"])
+        assert "\\u001b[31m" in result.output
+        assert not UNSAFE & set(result.output)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_the_doctor_s_report(more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Finding("total", "problem", f"{EVIL} said so")
+    report = Report("http://a", False, 1.0, 1.0, (finding,), (EVIL,), ())
+
+    async def examined(*_: object) -> Report:
+        return report
+
+    monkeypatch.setattr("pushsvc.doctor.examine.examine", examined)
+    result = CliRunner().invoke(main, ["doctor", "http://127.0.0.1:1", *more])
+    assert "\\u001b[31m" in result.output
+    assert not UNSAFE & set(result.output)
+    if more:
+        assert json.loads(result.output)["seen"] == [EVIL]
+
+
+COMMANDS = sorted((Path(pushsvc.__file__).parent / "cli").glob("*.py"))
+WRITERS = {"echo", "secho", "print", "write", "writelines", "echo_via_pager", "pager", "dup2"}
+MAY = {
+    "terminal.py": WRITERS,
+    "tail.py": {"dup2"},  # to nowhere, when the reader has gone
+}
+
+
+def written_by(source: str) -> set[str]:
+    """By what the functions of a module write."""
+    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = {
+        func.attr if isinstance(func, ast.Attribute) else func.id
+        for func in calls
+        if isinstance(func, ast.Attribute | ast.Name)
+    }
+    return names & WRITERS
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
+def test_commands_write_by_what_escapes(path: Path) -> None:
+    by = written_by(path.read_text()) - MAY.get(path.name, set())
+    assert not by, f"{path.name} writes by {by}: use pushsvc/cli/terminal.py"
+
+
+def test_a_command_that_would_write_otherwise_is_found() -> None:
+    for line in ("click.echo(x)", "print(x)", "sys.stdout.buffer.write(x)", "console.print(x)"):
+        assert written_by(f"def command(x):\n    {line}\n")
+    assert not written_by("def command(x):\n    say(x)\n    text.append(x)\n")

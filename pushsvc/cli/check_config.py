@@ -8,6 +8,7 @@ import click
 
 from pushsvc.auth.mode import make_lock
 from pushsvc.cli.options import fail, load_settings, settings_options
+from pushsvc.cli.terminal import say
 from pushsvc.config import ConfigError
 
 
@@ -24,4 +25,4 @@ def command(**flags: Any) -> None:
         make_lock(loaded.settings)
     except ConfigError as error:
         fail(str(error), status=2)
-    click.echo(loaded.toml(), nl=False)
+    say(loaded.toml(), nl=False)

@@ -16,6 +16,7 @@ import trio
 from pushsvc.cli.options import fail, load_settings, settings_options, token_option
 from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command
 from pushsvc.cli.serve import explain_bind
+from pushsvc.cli.terminal import say
 from pushsvc.config import ConfigError, Settings
 from pushsvc.demo.producer import run_producer
 from pushsvc.hosts import UNIX_PREFIX
@@ -88,7 +89,7 @@ async def _demo(settings: Settings, hz: float, token: str | None) -> None:
                 await producing.start(run_producer, url, hz, token)
                 program = sys.argv[0] if Path(sys.argv[0]).name == "pushsvc" else "pushsvc"
                 kept = settings.dashboards.directory
-                click.echo(
+                say(
                     f"This machine's metrics are live. Open\n\n    {url}\n\n"
                     "or look at them here, in another terminal:\n\n"
                     f"    {program} tail --url {url} node_load1 node_cpu_utilization\n"

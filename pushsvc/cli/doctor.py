@@ -11,6 +11,7 @@ import msgspec
 
 from pushsvc.cli.options import check_url, fail, token_option
 from pushsvc.cli.process import run_command
+from pushsvc.cli.terminal import redraw, say
 
 
 @click.command("doctor")
@@ -71,7 +72,7 @@ def command(
 
     def progress(text: str) -> None:
         if on_terminal:
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+            redraw(text)
 
     async def run() -> Report:
         return await examine(way, idle, progress)
@@ -83,7 +84,7 @@ def command(
         fail(str(error), status=2)
     progress("")
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        say(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
-        click.echo(as_text(report), nl=False)
+        say(as_text(report), nl=False)
     raise SystemExit(0 if report.healthy else 1)

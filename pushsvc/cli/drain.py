@@ -10,6 +10,7 @@ import click
 import psutil
 
 from pushsvc.cli.options import fail
+from pushsvc.cli.terminal import say
 
 
 @click.command("drain")
@@ -35,13 +36,13 @@ def command(port: int, pid: int | None, timeout: float) -> None:
             process.send_signal(signal.SIGTERM)
         except psutil.AccessDenied:
             fail(f"process {process.pid} belongs to someone else")
-        click.echo(f"draining process {process.pid} ...", err=True)
+        say(f"draining process {process.pid} ...", err=True)
         begin = time.monotonic()
         while not _has_ended(process):
             if time.monotonic() - begin >= timeout:
                 fail(f"process {process.pid} is still there after {timeout:g} s")
             time.sleep(0.05)
-        click.echo(f"ended after {time.monotonic() - begin:.1f} s", err=True)
+        say(f"ended after {time.monotonic() - begin:.1f} s", err=True)
 
 
 def _has_ended(process: psutil.Process) -> bool:

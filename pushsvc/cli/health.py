@@ -6,6 +6,7 @@ import click
 import httpx
 
 from pushsvc.cli.options import check_url, fail, url_option
+from pushsvc.cli.terminal import say
 
 
 @click.command("health")
@@ -28,4 +29,4 @@ def command(url: str, timeout: float) -> None:
         fail(f"{url}: {str(error) or type(error).__name__}")
     if answer.status_code != 200:
         fail(f"{url}: {answer.text.strip()[:200] or answer.status_code}")
-    click.echo(answer.text.strip())
+    say(answer.text.strip())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pushsvc.cli.options import fail, grant_options
+from pushsvc.cli.terminal import say
 
 
 @click.group("key")
@@ -29,5 +30,5 @@ def new(name: str, read: tuple[str, ...], write: tuple[str, ...], operator: bool
         fail("a key that grants nothing is of no use: say --read, --write or --operator", status=2)
     key, id_, hash_ = make_key()
     table = table_of(id_, hash_, name=name, read=read, write=write, operator=operator)
-    click.echo(table)
-    click.echo(f"The key, shown this once:\n\n    {key}\n", err=True)
+    say(table)
+    say(f"The key, shown this once:\n\n    {key}\n", err=True)

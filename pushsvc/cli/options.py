@@ -9,8 +9,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from pushsvc.cli.terminal import say
 from pushsvc.config import ConfigError, Loaded, load
-from pushsvc.printable import printable
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -170,7 +170,7 @@ def _check_selectors(
 
 def fail(message: str, status: int = 1) -> NoReturn:
     """End the command with one line on standard error."""
-    click.echo("\n".join(map(printable, f"pushsvc: {message}".split("\n"))), err=True)
+    say(f"pushsvc: {message}", err=True)
     raise SystemExit(status)
 
 

@@ -13,8 +13,8 @@ import trio
 
 from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
+from pushsvc.cli.terminal import redraw, say
 from pushsvc.client import ClientError, open_publisher
-from pushsvc.printable import printable
 
 _CHUNK = 64 * 1024
 
@@ -35,11 +35,11 @@ def command(source: BinaryIO, url: str, token: str | None) -> None:
     except ClientError as error:
         fail(str(error))
     for refused in report["errors"]:
-        click.echo(printable(f"line {refused['line']}: {refused['detail']}"), err=True)
+        say(f"line {refused['line']}: {refused['detail']}", err=True)
     unnamed = report["rejected"] - len(report["errors"])
     if unnamed:
-        click.echo(f"and {unnamed} more lines", err=True)
-    click.echo(
+        say(f"and {unnamed} more lines", err=True)
+    say(
         f"{report['applied']} applied, {report['rejected']} refused, {report['watchers']} watching",
         err=True,
     )
@@ -88,10 +88,9 @@ class _Progress:
     def finish(self) -> None:
         if self._shown:
             self._draw(trio.current_time())
-            click.echo(err=True)
+            say(err=True)
 
     def _draw(self, now: float) -> None:
         rate = self._lines / max(now - self._start, 1e-9)
         megabytes = self._bytes / 1e6
-        line = f"\r{self._lines:,} lines, {megabytes:,.1f} MB, {rate:,.0f} lines/s"
-        click.echo(f"{line:<60}", nl=False, err=True)
+        redraw(f"{self._lines:,} lines, {megabytes:,.1f} MB, {rate:,.0f} lines/s")

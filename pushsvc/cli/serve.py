@@ -18,6 +18,7 @@ from pushsvc.cli.process import (
     reload_on_signal,
     run_command,
 )
+from pushsvc.cli.terminal import say
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
 from pushsvc.listeners import Listener, inherit_listeners
@@ -66,7 +67,7 @@ async def _serve(settings: Settings, inherited: Sequence[Listener]) -> None:
         async with trio.open_nursery() as serving:
             run = partial(run_service, settings, drain=drain, reload=reload, inherited=inherited)
             for place in await serving.start(run):
-                click.echo(place)
+                say(place)
         nursery.cancel_scope.cancel()
 
 

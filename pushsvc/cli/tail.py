@@ -10,10 +10,10 @@ import msgspec
 
 from pushsvc.cli.options import check_url, fail, token_option, url_option
 from pushsvc.cli.process import run_command
+from pushsvc.cli.terminal import say, write_json
 from pushsvc.client import ClientError, Ended, Gap, Points, Sample, Stream, connect
 from pushsvc.client.stream import SEVERAL
 from pushsvc.errors import Problem
-from pushsvc.printable import printable
 
 
 @click.command("tail")
@@ -59,7 +59,7 @@ def command(
         try:
             parse(text)
         except SelectorError as error:
-            click.echo(f"pushsvc: {error.detail}\n{error.pointer}", err=True)
+            say(f"pushsvc: {error.detail}\n{error.pointer}", err=True)
             raise SystemExit(2) from None
 
     async def run() -> None:
@@ -91,30 +91,20 @@ def command(
 
 
 async def _lines(stream: Stream) -> None:
-    plain = msgspec.json.Encoder().encode
-    terminal = sys.stdout.isatty()
-
-    def encode(line: dict[str, object]) -> bytes:
-        # JSON may have any character but C0 as it is; its escapes mean the same.
-        return printable(plain(line).decode()).encode() if terminal else plain(line)
-
+    encode = msgspec.json.Encoder().encode
     told = False
     async for event in stream:
         if stream.statistics.several and not told:
             told = True
-            click.echo(f"pushsvc: {SEVERAL}", err=True)
+            say(f"pushsvc: {SEVERAL}", err=True)
         if isinstance(event, Points):
-            for sample in event.samples:
-                sys.stdout.buffer.write(encode(_line(sample)) + b"\n")
-            sys.stdout.buffer.flush()
+            write_json(encode(_line(sample)) for sample in event.samples)
         elif isinstance(event, Ended):
-            for ending in event.endings:
-                line = _line(Sample(ending.series, ending.time, None))
-                sys.stdout.buffer.write(encode(line) + b"\n")
-            sys.stdout.buffer.flush()
+            endings = (Sample(ending.series, ending.time, None) for ending in event.endings)
+            write_json(encode(_line(ending)) for ending in endings)
         elif isinstance(event, Gap):
             lost = "an unknown number of" if event.lost is None else event.lost
-            click.echo(f"pushsvc: {lost} samples are missing here", err=True)
+            say(f"pushsvc: {lost} samples are missing here", err=True)
 
 
 def _line(sample: Sample) -> dict[str, object]:

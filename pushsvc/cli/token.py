@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pushsvc.cli.options import fail, grant_options
+from pushsvc.cli.terminal import say
 
 
 @click.group("token")
@@ -67,4 +68,4 @@ def new(
         "pushsvc": {"read": read, "write": write, "operator": operator},
     }
     claims |= {name: text for name, text in (("iss", issuer), ("aud", audience)) if text}
-    click.echo(sign(claims, key, algorithm))
+    say(sign(claims, key, algorithm))
