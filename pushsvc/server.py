@@ -22,7 +22,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
-from pushsvc import hypercorn_websocket
+from pushsvc import hypercorn_http2, hypercorn_websocket
 from pushsvc.door import Door
 from pushsvc.hypercorn_internals import (
     MAX_RECV,
@@ -438,6 +438,7 @@ async def open_server(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout * 1000)
             )
     hypercorn_websocket.install()
+    hypercorn_http2.install()
     server = Server(
         app,
         hypercorn_config(message_bytes=message_bytes),

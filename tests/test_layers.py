@@ -21,7 +21,7 @@ LAYERS = (
     ("address", "config", "dashboards", "journal", "log", "units"),
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "transport"),
-    ("hypercorn_websocket", "listeners", "tls"),
+    ("hypercorn_http2", "hypercorn_websocket", "listeners", "tls"),
     ("hypercorn_internals",),
     ("door",),
     ("auth", "doctor", "server", "statsd"),
