@@ -81,17 +81,22 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
       viewport: { width: 1440, height: 900 },
     });
     await expectFreshness(page, 'Live');
-    await page.getByLabel('Dashboard').selectOption('Workloads');
+    const menu = page.getByRole('navigation', { name: 'Dashboards' });
+    await menu.getByRole('button').click();
+    await menu.getByRole('link', { name: 'Workloads', exact: true }).click();
     await page.waitForURL(/\/d\/workloads/);
     await page.getByRole('heading', { name: 'Workloads', exact: true }).waitFor();
+    await menu.getByRole('button', { name: 'Dashboard: Workloads' }).click();
     // One that is broken is not offered.
-    expect(await page.getByLabel('Dashboard').locator('option').allInnerTexts()).toEqual([
+    expect(await menu.getByRole('link').allInnerTexts()).toEqual([
       'All metrics',
       'Workloads',
       'This host',
       'Kubernetes workloads',
       'This service',
     ]);
+    await page.keyboard.press('Escape');
+    expect(await menu.getByRole('link').count()).toBe(0);
     const namespace = page.getByLabel('namespace');
     await expect.poll(() => namespace.inputValue()).toBe('kube-system');
     await namespace.selectOption('shop');
@@ -144,6 +149,40 @@ test('a link keeps the window and the choice; kiosk and one panel have nothing a
   const { width, height } = (await cpu.boundingBox())!;
   expect([width, height]).toEqual([page.viewportSize()!.width, page.viewportSize()!.height]);
   await page.screenshot({ path: `${ARTIFACTS}/dashboard-embedded.png` });
+  await close();
+});
+
+test('nothing is gone to by looking through the dashboards with keys', async () => {
+  const { page, failures, close } = await open(browser, server.url, {
+    viewport: { width: 1440, height: 900 },
+  });
+  await expectFreshness(page, 'Live');
+  const menu = page.getByRole('navigation', { name: 'Dashboards' });
+  const button = menu.getByRole('button', { name: 'Dashboard: All metrics' });
+  const focused = () => page.evaluate(() => document.activeElement?.textContent);
+  await button.focus();
+  await page.keyboard.press('ArrowDown');
+  await expect.poll(focused).toBe('All metrics');
+  expect(await button.getAttribute('aria-expanded')).toBe('true');
+  await page.screenshot({ path: `${ARTIFACTS}/menu.png` });
+  expect(await violations(page)).toEqual([]);
+  await page.keyboard.press('ArrowDown');
+  expect(await focused()).toBe('Workloads');
+  await page.keyboard.press('End');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowUp');
+  expect(await focused()).toBe('This service');
+  await page.keyboard.press('Escape');
+  expect(await button.getAttribute('aria-expanded')).toBe('false');
+  expect(await button.evaluate((element) => document.activeElement === element)).toBe(true);
+  expect(page.url()).toBe(`${server.url}/`);
+  await page.keyboard.press('Enter');
+  await expect.poll(focused).toBe('All metrics');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`${server.url}/d/workloads**`);
+  await page.getByRole('heading', { name: 'Workloads', exact: true }).waitFor();
+  expect(failures).toEqual([]);
   await close();
 });
 

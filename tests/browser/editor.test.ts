@@ -79,7 +79,8 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
       viewport: { width: 1440, height: 900 },
     });
     await expectFreshness(page, 'Live');
-    await page.getByLabel('Dashboard').selectOption('New dashboard…');
+    await page.getByRole('button', { name: 'Dashboard: All metrics' }).click();
+    await page.getByRole('link', { name: 'New dashboard…' }).click();
     await page.getByRole('heading', { name: 'An empty dashboard' }).waitFor();
     await press(page, 'Settings');
     await page.getByLabel('Title').fill(`Made in ${colorScheme}`);

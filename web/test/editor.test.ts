@@ -1,7 +1,16 @@
 import { describe, expect, test } from 'vitest';
+import { inReadingOrder } from '../src/dashboards/place.ts';
 import { Draft } from '../src/editor/draft.ts';
 import { nameOf } from '../src/editor/keeping.ts';
-import { COLUMNS, overlap, type Placed, put, settle, step } from '../src/editor/layout.ts';
+import {
+  COLUMNS,
+  exchange,
+  overlap,
+  type Placed,
+  put,
+  settle,
+  step,
+} from '../src/editor/layout.ts';
 import { read } from '../src/editor/reading.ts';
 
 const panel = (id: string, ...[x, y, w, h]: number[]): Placed => ({
@@ -32,6 +41,27 @@ function expectSound(panels: readonly Placed[]): void {
 }
 
 describe('the layout', () => {
+  test('has neighbours change places in the order they are read in', () => {
+    const rows = [panel('a', 0, 0, 6, 4), panel('b', 6, 0, 6, 4), panel('c', 0, 4, 12, 3)];
+    const order = (panels: readonly Placed[]) =>
+      inReadingOrder(panels)
+        .map(({ id }) => id)
+        .join('');
+    // Of one size they change places, and nothing else is touched.
+    expect(places(exchange(rows, 'a', 1))).toEqual({
+      a: [6, 0, 6, 4],
+      b: [0, 0, 6, 4],
+      c: [0, 4, 12, 3],
+    });
+    const down = exchange(exchange(rows, 'a', 1), 'a', 1);
+    expectSound(down);
+    expect(order(down)).toBe('bca');
+    expect(order(exchange(down, 'a', -1))).toBe('bac');
+    expect(exchange(rows, 'a', -1)).toEqual(rows);
+    expect(exchange(rows, 'c', 1)).toEqual(rows);
+    expect(order(exchange(rows, 'c', -1))).toBe('acb');
+  });
+
   test('places what nobody has placed where there is room', () => {
     const { grid: _, ...loose } = panel('c', 0, 0, 1, 1);
     const settled = settle([panel('a', 0, 0, 8, 4), panel('b', 0, 9, 12, 3), loose]);

@@ -17,7 +17,7 @@ import {
   type Variable,
   valuesOf,
 } from './model.ts';
-import { placeStyle } from './place.ts';
+import { inReadingOrder, placeStyle } from './place.ts';
 
 interface BoardProps {
   readonly dashboard: Dashboard;
@@ -110,7 +110,7 @@ export function Board({ dashboard, view }: BoardProps) {
     return <p role="status">Loading…</p>;
   }
   const { title, description, variables = [], panels } = loaded.value.kept;
-  const shown = only === null ? panels : panels.filter(({ id }) => id === only);
+  const shown = only === null ? inReadingOrder(panels) : panels.filter(({ id }) => id === only);
   return (
     <section class={only === null ? 'board' : 'board alone'} aria-label={title}>
       {only !== null && <h2 class="unseen">{title}</h2>}

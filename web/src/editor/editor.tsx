@@ -3,7 +3,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { fillIn, type Kept, type Loaded, type Source } from '../dashboards/model.ts';
-import { placeStyle } from '../dashboards/place.ts';
+import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
 import { hand } from '../ui/saving.ts';
@@ -38,7 +38,23 @@ export function Editor(props: EditorProps) {
   const session = useMemo(() => new Session(new URL(document.baseURI), name, loaded, owned), []);
   const { draft, opened, said, failure, saving } = session;
   const preview = useSignal<readonly Placed[] | null>(null);
-  const panels = useComputed(() => preview.value ?? draft.current.value.panels);
+  const panels = useComputed(() => {
+    // What is dragged stays where it is in the document, or it would be let go.
+    const shown = new Map(preview.value?.map((panel) => [panel.id, panel]));
+    return inReadingOrder(draft.current.value.panels).map((panel) => shown.get(panel.id) ?? panel);
+  });
+  const arrange = (next: readonly Placed[], what: string): void => {
+    const focused = document.activeElement as HTMLElement | null;
+    draft.arrange(next);
+    said.value = what;
+    // What moves in the document loses the focus.
+    requestAnimationFrame(() => {
+      if (focused?.isConnected && document.activeElement !== focused) {
+        focused.focus();
+        focused.scrollIntoView({ block: 'nearest' });
+      }
+    });
+  };
   useShortcuts(session);
   useEffect(() => {
     view.keepsEditing = () => {
@@ -204,10 +220,7 @@ export function Editor(props: EditorProps) {
               panel={panel}
               panels={draft.current.value.panels}
               onPreview={(next) => (preview.value = next)}
-              onArrange={(next, what) => {
-                draft.arrange(next);
-                said.value = what;
-              }}
+              onArrange={arrange}
               onChange={() => (opened.value = { form: 'panel', id: panel.id })}
             />
           </div>

@@ -1,8 +1,9 @@
 import { useRef } from 'preact/hooks';
 import { freeName } from '../dashboards/names.ts';
+import { inReadingOrder } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import { Icon } from '../ui/icon.tsx';
-import { COLUMNS, firstFree, type Place, type Placed, put, step } from './layout.ts';
+import { COLUMNS, exchange, firstFree, type Place, type Placed, put, step } from './layout.ts';
 
 interface HandlesProps {
   readonly panel: Placed;
@@ -112,6 +113,22 @@ export function Handles({ panel, panels, onPreview, onArrange, onChange }: Handl
         >
           <Icon path="M8 1.5v13M1.5 8h13M6 3.5l2-2 2 2M6 12.5l2 2 2-2M3.5 6l-2 2 2 2M12.5 6l2 2-2 2" />
         </button>
+        {([-1, 1] as const).map((by) => (
+          <button
+            key={by}
+            type="button"
+            class="order"
+            aria-label={`Move ${name} ${by < 0 ? 'up' : 'down'}`}
+            title={by < 0 ? 'Move up' : 'Move down'}
+            onClick={() => {
+              const next = exchange(panels, panel.id, by);
+              const at = inReadingOrder(next).findIndex(({ id }) => id === panel.id);
+              onArrange(next, `${name}: ${at + 1} of ${next.length}`);
+            }}
+          >
+            <Icon path={by < 0 ? 'M8 13V3M4 7l4-4 4 4' : 'M8 3v10M4 9l4 4 4-4'} />
+          </button>
+        ))}
         <button type="button" aria-label={`Change ${name}`} title="Change" onClick={onChange}>
           <Icon path="M3 13l.7-3L11 2.7 13.3 5 6 12.3zM9.5 4.2l2.3 2.3" />
         </button>

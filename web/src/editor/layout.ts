@@ -1,5 +1,6 @@
 /** Where panels are on the grid of a dashboard: nothing overlaps, and nothing floats. */
 
+import { inReadingOrder } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 
 export const COLUMNS = 12;
@@ -86,6 +87,38 @@ export function step(panels: readonly Placed[], id: string, dx: number, dy: numb
     }
   }
   return [...panels];
+}
+
+/**
+ * Have a panel and the one that is read before it (or after it, where `by` is 1) change places; the
+ * panels as they are where there is none.
+ */
+export function exchange(panels: readonly Placed[], id: string, by: -1 | 1): Placed[] {
+  const order = inReadingOrder(panels);
+  const at = order.findIndex((panel) => panel.id === id);
+  const [before, after] = by < 0 ? [order[at - 1], order[at]] : [order[at], order[at + 1]];
+  if (before === undefined || after === undefined) {
+    return [...panels];
+  }
+  const [a, b] = [before.grid, after.grid];
+  const swapped = new Map([
+    [before.id, { ...a, x: b.x, y: b.y }],
+    [after.id, { ...b, x: a.x, y: a.y }],
+  ]);
+  const ways = [
+    ...(a.w === b.w && a.h === b.h
+      ? [panels.map((panel) => ({ ...panel, grid: swapped.get(panel.id) ?? panel.grid }))]
+      : []),
+    put(panels, before.id, { ...a, y: b.y + b.h }),
+    put(panels, after.id, { ...b, x: a.x, y: a.y }),
+  ];
+  const wanted = order.map((panel) =>
+    panel === before ? after.id : panel === after ? before.id : panel.id,
+  );
+  // All others keep their places in the order, where that can be.
+  const asWanted = (way: readonly Placed[]): boolean =>
+    inReadingOrder(way).every((panel, index) => panel.id === wanted[index]);
+  return ways.find(asWanted) ?? ways.at(-1)!;
 }
 
 /** All as far up as they can go, in the order they are in; of two at one height `first` is first. */
