@@ -46,7 +46,10 @@ async def test_history_is_thinned_with_its_spikes() -> None:
         assert points[-1] == [start + 99_900, 9.0]
         window = (await served.http.get("/v1/history?select=a&window=10s")).json()
         assert 50 <= len(window["series"][0]["points"]) <= 100
-        for query in ("points=3", "points=4.5", "points=many", "window=-1", "pts=4"):
+        until = whole["series"][0]["points"][20][0]
+        upto = (await served.http.get(f"/v1/history?select=a&until={until}")).json()
+        assert upto["series"][0]["points"] == whole["series"][0]["points"][:21]
+        for query in ("points=3", "points=4.5", "points=many", "window=-1", "pts=4", "until=x"):
             assert (await served.http.get(f"/v1/history?{query}")).status_code == 400
 
 

@@ -54,12 +54,14 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.get("/v1/history")
     async def history() -> Response:
-        parameters.refuse_unknown(request.args, ("select", "window", "points", "ticket"))
+        parameters.refuse_unknown(request.args, ("select", "window", "until", "points", "ticket"))
         found = shown()
+        until = parameters.moment(request.args, "until")
         window = parameters.seconds(request.args, "window")
         points = parameters.points(request.args)
         cursor = hub.cursor
-        after = None if window is None else now_ms() - round(window * 1000)
+        newest = now_ms() if until is None else until
+        after = None if window is None else newest - round(window * 1000)
         # All columns are cut in one step, so that the cursor is that of every series; what takes
         # long, thinning and encoding, happens on the copies and off the loop.
         columns = []
@@ -78,7 +80,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 "a shorter window, or fewer points= per series",
                 limit=_MOST_POINTS,
             )
-        body = await trio.to_thread.run_sync(_history, cursor, columns, after, points)
+        body = await trio.to_thread.run_sync(_history, cursor, columns, after, until, points)
         return Response(body, content_type="application/json")
 
 
@@ -86,6 +88,7 @@ def _history(
     cursor: Cursor,
     columns: list[tuple[dict[str, Any], Sequence[int], Sequence[Value]]],
     after: int | None,
+    until: int | None,
     points: int | None,
 ) -> bytes:
     answer = []
@@ -93,6 +96,9 @@ def _history(
         stateful = described["kind"] == "state"
         if after is not None and not stateful and any(time < after for time in times):
             kept = [pair for pair in zip(times, values, strict=True) if pair[0] >= after]
+            times, values = [time for time, _ in kept], [value for _, value in kept]
+        if until is not None:
+            kept = [pair for pair in zip(times, values, strict=True) if pair[0] <= until]
             times, values = [time for time, _ in kept], [value for _, value in kept]
         endings = [time for time, value in zip(times, values, strict=True) if is_ending(value)]
         if endings:

@@ -228,6 +228,11 @@ _SCHEMAS: dict[str, Any] = {
             "max_hz": {"type": "number"},
             "merge": _MERGE,
             "select": _array({"type": "string"}),
+            "points": {
+                "type": "integer",
+                "description": "Of each series that begins with a window, if some were asked for: "
+                "fewer where there are many series.",
+            },
         },
         ["max_hz", "merge", "select"],
     ),
@@ -666,6 +671,11 @@ _PATHS: dict[str, Any] = {
                     "points",
                     {"type": "integer", "minimum": 4},
                     "At most so many per series; lowest and highest are kept.",
+                ),
+                _parameter(
+                    "until",
+                    {"type": "number", "exclusiveMinimum": 0},
+                    "Unix milliseconds up to which; the window is before them. None: now.",
                 ),
             ],
             "responses": {

@@ -54,6 +54,12 @@ def seconds(args: MultiDict[str, str], name: str) -> float | None:
     return None if text is None else parse_duration(text, name)
 
 
+def moment(args: MultiDict[str, str], name: str) -> int | None:
+    """A time in Unix milliseconds, or None if the parameter isn't there."""
+    value = number(args, name)
+    return None if value is None else round(value)
+
+
 def points(args: MultiDict[str, str]) -> int | None:
     """How many points of each series are enough, or None if the parameter isn't there."""
     value = number(args, "points")

@@ -21,7 +21,7 @@ from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debts
 from pushsvc.core.history import History
 from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.replay import Describe, Replay
+from pushsvc.core.replay import Describe, Replay, Thinning
 from pushsvc.core.schedule import Schedule
 from pushsvc.core.selector import Selector
 from pushsvc.core.series import Batch, Rows, Silence, shorten
@@ -58,6 +58,12 @@ class Refused(msgspec.Struct, frozen=True):
     problem: Problem
 
 
+_PAST_POINTS = 20_000
+"""Points of a past that is thinned, of all series together: some hundred KB, once compressed."""
+_FEWEST_POINTS = 40
+"""Of each series, however many there are."""
+
+
 class Start(msgspec.Struct, frozen=True):
     """Where a stream begins: after a cursor, or with a window of history, or with the newest."""
 
@@ -67,12 +73,19 @@ class Start(msgspec.Struct, frozen=True):
     points: int | None = None
     """Points of each series that are enough for all of the window."""
 
+    def shared_by(self, series: int) -> Start:
+        """The same, with as many points as each of so many series is granted."""
+        if self.points is None:
+            return self
+        share = max(_FEWEST_POINTS, _PAST_POINTS // max(1, series))
+        return msgspec.structs.replace(self, points=min(self.points, share))
+
     @property
-    def past_ms(self) -> int | None:
-        """Milliseconds of that history that are merged into one point; None for no merging."""
+    def thinning(self) -> Thinning | None:
+        """How that history is thinned; None if it isn't."""
         if self.points is None or self.window is None:
             return None
-        return max(1, round(self.window * 1000 / self.points))
+        return Thinning(self.points, max(1, round(self.window * 1000 / self.points)))
 
 
 class Hub:
@@ -373,6 +386,7 @@ class Hub:
         raises.
         """
         view = self.admit(wish, start, now, account)
+        start = start.shared_by(len(view.members))
         opening = view.open(
             self.seq,
             (start, describe),
@@ -387,7 +401,7 @@ class Hub:
             view,
             opening,
             replay_points=self._pacing.replay_points,
-            hello=self._hello(session, wish) if greet else None,
+            hello=self._hello(session, wish, start.points) if greet else None,
             transport=transport,
             address=address,
             account=account,
@@ -432,32 +446,32 @@ class Hub:
             if ref in old.members or (
                 ref not in view.members and old.wish.matches(series.identity)
             ):
-                start = subscriber.lacks(series)
-                if start is None:
+                first = subscriber.lacks(series)
+                if first is None:
                     if rank is None:
                         continue  # the replay finds that out, and says it
-                    unknown, start = True, history.known
+                    unknown, first = True, history.known
             elif ref in view.members:
-                start = fresh[ref]
+                first = fresh[ref]
             else:
-                start = _later(history, settled)
-            if start != rank:
-                starts[ref] = start
-                owing = owing or (rank is not None and start < rank)
+                first = _later(history, settled)
+            if first != rank:
+                starts[ref] = first
+                owing = owing or (rank is not None and first < rank)
         debt = self._debts.incur(starts, unknown=unknown) if owing else None
-        past_ms = Start(None, window, points).past_ms
+        new = sum(ref not in old.members for ref in view.members)
+        start = Start(None, window, points).shared_by(new)
         replay = Replay(
             view,
             since=seq,
             describe="all",
             starts=starts,
             debt=debt,
-            past_ms=past_ms,
+            thinning=start.thinning,
             continued=frozenset(old.members),
         )
-        hello = self._hello(
-            session, wish, None if debt is None else Cursor(self.epoch, max(seq, 0), debt.number)
-        )
+        cursor = None if debt is None else Cursor(self.epoch, max(seq, 0), debt.number)
+        hello = self._hello(session, wish, start.points, cursor)
         self._detach(subscriber, now)
         self._attach(subscriber, view, now)
         subscriber.move(view, replay, hello)
@@ -494,7 +508,9 @@ class Hub:
         if not view.subscribers:
             view.idle_since = now
 
-    def _hello(self, session: str, wish: Wish, cursor: Cursor | None = None) -> Frame:
+    def _hello(
+        self, session: str, wish: Wish, points: int | None, cursor: Cursor | None = None
+    ) -> Frame:
         return wire.hello(
             self.epoch,
             session,
@@ -502,6 +518,7 @@ class Hub:
             max_hz=wish.max_hz,
             merge=wish.merge,
             select=[selector.text for selector in wish.selectors],
+            points=points,
             cursor=cursor,
             # What it was told by a goaway is for that once. Those of one server come back apart.
             retry_ms=_RETRY_MS // 2 + zlib.crc32(session.encode()) % _RETRY_MS,
@@ -566,7 +583,7 @@ class Hub:
             starts=starts,
             told=view.seq,
             unknown=since is not None,
-            past_ms=start.past_ms,
+            thinning=start.thinning,
         )
 
     @staticmethod

@@ -20,7 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, islice, pairwise, repeat
-from math import isfinite
+from math import ceil, inf, isfinite, log10
 from operator import le, sub
 from typing import Literal, TypeAlias
 
@@ -55,6 +55,33 @@ def points(
     if not resets and all(map(le, times, islice(times, 1, None))):
         return _even_spans(ref, kind, merge, span_ms, times, values)
     return _spans(ref, kind, merge, span_ms, times, values, resets)
+
+
+_STEPS = 1_000
+"""Of what points reach over, that are told apart: more than a chart has pixels."""
+
+
+def rounded(points: Sequence[Point]) -> list[Point]:
+    """Points of a gauge whose merged values have as many decimals as a picture shows. Noise in the
+    digits behind is most of what long values take up, however they are compressed."""
+    values = [value for point in points for value in point[2:5] if isinstance(value, float)]
+    spread = max(values, default=0.0) - min(values, default=0.0)
+    if not 0 < spread < inf:
+        return list(points)
+    decimals = max(0, ceil(-log10(spread / _STEPS)))
+    return [
+        point
+        if len(point) == 3 or point[3] is None or point[4] is None
+        else (
+            point[0],
+            point[1],
+            round(point[2], decimals),  # type: ignore[arg-type]
+            round(point[3], decimals),  # type: ignore[arg-type]
+            round(point[4], decimals),  # type: ignore[arg-type]
+            point[5],
+        )
+        for point in points
+    ]
 
 
 def _runs(ref: int, times: Sequence[int], values: Sequence[Value]) -> Iterator[Point]:

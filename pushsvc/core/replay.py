@@ -11,13 +11,13 @@ stays where it is, and says how much of the debt was paid.
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from pushsvc.core import wire
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debt
 from pushsvc.core.history import is_ending
-from pushsvc.core.merge import Merge, Point, points
+from pushsvc.core.merge import Merge, Point, points, rounded
 from pushsvc.core.wire import Ended, Frame
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ _DESCRIBED = 2_000
 _THINNED = 10
 """Samples that are merged into few points are so many times as many in a slice: each slice ends a
 point of each series, and most of the cost is that of the points."""
+
+
+class Thinning(NamedTuple):
+    """How a past becomes fewer points: those of series that have more than so many."""
+
+    points: int
+    span_ms: int
+    """Milliseconds that are merged into one point."""
+
 
 _News: TypeAlias = "list[tuple[Series, int]]"
 """Series with rows that the client lacks, and the ordinal of the first of them."""
@@ -57,7 +66,7 @@ class Replay:
         told: int | None = None,
         unknown: bool = False,
         coarse: bool = False,
-        past_ms: int | None = None,
+        thinning: Thinning | None = None,
         continued: Container[int] = (),
         time: int | None = None,
     ) -> None:
@@ -66,8 +75,8 @@ class Replay:
         given from before the cursor. `only` are the series that may have news (all of the view's if
         not said). `told` is the seq up to which the client needs no word of departures, if that
         isn't `since`. With `unknown` it lacks more than can be counted: its cursor is of another
-        epoch, say. If the replay is `coarse`, samples are merged however far apart they are. What
-        the view has given out already is merged over `past_ms`, whatever its way of merging, but
+        epoch, say. If the replay is `coarse`, samples are merged however far apart they are. By
+        `thinning` is merged what the view has given out already, whatever its way of merging, but
         for series that are `continued` (by ref). Points are given `time` (Unix milliseconds), if
         they are of now.
         """
@@ -85,7 +94,7 @@ class Replay:
         self.time = time
         """When it was that its samples came in, if that is now."""
         self._span_ms = 1 << 62 if coarse else view.span_ms
-        self._past_ms = past_ms
+        self._thinning = thinning
         self._past_end = view.seq
         self._continued = continued
         self._fresh = True
@@ -108,7 +117,15 @@ class Replay:
     def _thins(self) -> bool:
         """Whether what comes next is of the past that is to be thinned."""
         owing = self.debt is not None or self.cursor < self._past_end
-        return self._past_ms is not None and owing
+        return self._thinning is not None and owing
+
+    def _thins_series(self, series: Series) -> bool:
+        """Whether a series has more to be given of that past than points are wanted."""
+        if not self._thins or self._thinning is None or series.ref in self._continued:
+            return False
+        history = series.history
+        start = max(self.starts.get(series.ref, 0), history.first)
+        return history.total - start > self._thinning.points
 
     def done(self, through: int) -> bool:
         """Whether all of the batches up to `through` was given out, and nothing beyond."""
@@ -246,10 +263,15 @@ class Replay:
             lost += max(0, min(end, history.first) - start)
             begin = max(start, history.first)
             if begin < end:
+                before = len(merged)
                 if history.endings:
                     merged.extend(self._between_endings(series, begin, end, ended))
                 else:
                     merged.extend(self._points(series, *history.rows(begin, end), begin))
+                if series.kind == "gauge" and self._thins_series(series):
+                    # The newest is what it is now.
+                    until = len(merged) - (end == history.total)
+                    merged[before:until] = rounded(merged[before:until])
         unknown, self._unknown = self._unknown, False
         return (None if unknown else lost), merged, ended
 
@@ -259,8 +281,8 @@ class Replay:
         view, before = self._view, None
         merge: Merge = view.merge
         span_ms = self._span_ms
-        if self._thins and self._past_ms is not None and series.ref not in self._continued:
-            merge, span_ms = "envelope", max(span_ms, self._past_ms)
+        if self._thins_series(series) and self._thinning is not None:
+            merge, span_ms = "envelope", max(span_ms, self._thinning.span_ms)
         if series.kind == "counter" and merge != "all":
             history = series.history
             while begin > history.first and (before is None or is_ending(before)):

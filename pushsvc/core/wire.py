@@ -330,6 +330,7 @@ def hello(
     max_hz: float,
     merge: str,
     select: Sequence[str],
+    points: int | None = None,
     cursor: Cursor | None = None,
     retry_ms: int | None = None,
 ) -> Frame:
@@ -344,6 +345,8 @@ def hello(
         "heartbeat": heartbeat,
         "granted": {"max_hz": max_hz, "merge": merge, "select": select},
     }
+    if points is not None:
+        document["granted"]["points"] = points
     seq = -1 if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
 

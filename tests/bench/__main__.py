@@ -28,6 +28,7 @@ from tests.bench import (
     soak,
     stalled,
     storm,
+    tabs,
 )
 from tests.bench.coding import Codings
 from tests.bench.decode import Decoders
@@ -42,6 +43,7 @@ from tests.bench.soak import Soak
 from tests.bench.stalled import Stalled
 from tests.bench.storm import Handshakes
 from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC
+from tests.bench.tabs import Tabs
 
 # The cases by which the service is judged.
 _BIG_BATCH = 10_000
@@ -78,6 +80,7 @@ class Outcome(msgspec.Struct):
     coding: list[Codings] = []
     storm: list[Handshakes] = []
     stalled: list[Stalled] = []
+    tabs: list[Tabs] = []
     paint: list[Paint] = []
     soak: list[Soak] = []
     targets: list[Target] = []
@@ -89,7 +92,7 @@ class Outcome(msgspec.Struct):
 
 _BENCHMARKS: dict[str, ModuleType] = {
     each.__name__.rpartition(".")[2]: each
-    for each in (decode, ingest, memory, frames, coding, fanout, storm, stalled, paint, soak)
+    for each in (decode, ingest, memory, frames, coding, fanout, storm, stalled, tabs, paint, soak)
 }
 """Modules of one kind of case each, by name and in the order they are run."""
 _TITLES = {
@@ -101,6 +104,7 @@ _TITLES = {
     "coding": "Streams in a content coding, beside plain ones",
     "storm": "Handshakes",
     "stalled": "One client in ten is stalled",
+    "tabs": "Tabs of a dashboard of 8 panels among 5,000 series",
     "paint": "First paint of a dashboard",
     "soak": "A page that is left open",
 }
@@ -179,6 +183,10 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
     for stall in outcome.stalled:
         what = f"rise of the others' p99 while a tenth is stalled, {stall.transport}"
         yield Target(what, 0.25, stalled.change(stall.endured[0]), at_most=True)
+    for opened in outcome.tabs:
+        if opened.tabs == 1 and not outcome.quick:
+            kilobytes = opened.asked[0].first_deflated / 1000
+            yield Target("kB of a dashboard's first load", 300, kilobytes, at_most=True)
     for painted in outcome.paint:
         what = f"ms from the script to the picture, {painted.points:,} points"
         yield Target(what, 300, painted.painted_ms.median, at_most=True)

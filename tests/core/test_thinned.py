@@ -4,6 +4,7 @@ cursors tell the truth all the while, and what is live comes as it ever did."""
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -120,3 +121,45 @@ def test_counters_keep_resets_and_states_all_changes() -> None:
     assert values[0] + increase == 199 * 3
     assert len(by_name["c"]) < 25
     assert [point[2] for point in by_name["s"]] == ["down", "up"] * 6
+
+
+def test_many_series_have_fewer_points_each_as_hello_says() -> None:
+    world = World()
+    names = {f"n{number}": [1.0] for number in range(250)}
+    for second in range(400):
+        world.publish({name: [float(second)] for name in names})
+        world.now += 1
+    world.tick()
+    client = Client()
+    client.pull(world.subscribe(world.wish("n1"), window=400, points=200))
+    assert client.documents[0]["granted"]["points"] == 200
+    many = Client()
+    many.pull(world.subscribe(window=400, points=200))
+    assert many.documents[0]["granted"]["points"] == 80
+    assert len(many.points) < 250 * 90
+
+
+def test_merged_gauges_have_the_digits_of_a_picture_and_the_newest_its_own() -> None:
+    world = World()
+    for second in range(600):
+        world.publish({"a": [100 + math.sin(second) + math.pi / 1e6]})
+        world.now += 1
+    world.tick()
+    client = Client()
+    client.pull(world.subscribe(world.wish("a"), window=600, points=10))
+    *past, newest = client.points
+    assert newest[2] == 100 + math.sin(599) + math.pi / 1e6
+    assert all(value == round(value, 3) for point in past for value in point[2:5])
+    assert min(point[3] for point in past) == pytest.approx(99, abs=0.002)
+    assert max(point[4] for point in past) == pytest.approx(101, abs=0.002)
+
+
+def test_a_series_that_has_no_more_than_is_wanted_comes_as_it_is() -> None:
+    world = World()
+    for value in range(50):
+        world.publish({"a": [float(value)]})
+        world.now += 0.1
+    world.tick()
+    client = Client()
+    client.pull(world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=50))
+    assert [point[2:] for point in client.points] == [[float(value)] for value in range(50)]

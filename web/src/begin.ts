@@ -6,7 +6,24 @@
 
 import { Dashboard } from './dashboard.ts';
 import { read } from './dashboards/address.ts';
+import { selectorsOf } from './dashboards/asking.ts';
+import { load } from './dashboards/model.ts';
 
 export const address = read(location);
 export const dashboard = new Dashboard(new URL(document.baseURI), address);
 dashboard.start();
+
+/** What is kept under the name that was asked for; null where all metrics are shown. */
+export const loading = address.name === null ? null : load(new URL(document.baseURI), address.name);
+if (loading === null || address.edit) {
+  dashboard.ask(null);
+}
+loading?.then(
+  ({ kept }) => {
+    if (!address.edit) {
+      dashboard.ask(selectorsOf(kept, address.values, address.panel));
+    }
+  },
+  // Why is told by the board.
+  () => dashboard.ask(null),
+);

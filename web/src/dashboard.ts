@@ -1,13 +1,14 @@
 /** What stands behind the page: the stream, what it brought, and what the viewer chose. */
 
-import { batch, computed, type Signal, signal } from '@preact/signals';
+import { batch, computed, effect, type Signal, signal } from '@preact/signals';
 import { Painter } from './chart/painter.ts';
-import { type Description, type Status, Stream, type Value } from './client/index.ts';
+import { type Query, type Status, Stream } from './client/index.ts';
+import { EVERYTHING, matcherOf } from './client/wish.ts';
 import { Clock } from './clock.ts';
 import type { Address } from './dashboards/address.ts';
 import { recall, remember } from './settings.ts';
 import type { Panel } from './store/panel.ts';
-import { Store } from './store/store.ts';
+import { type Past, Store } from './store/store.ts';
 import { FARTHEST, isWindow, LEAST_WINDOW, WINDOWS } from './windows.ts';
 
 const MINUTE = 60_000;
@@ -19,8 +20,10 @@ const LATE_MS = 400;
 const UNKNOWN_MS = 10_000;
 const TRIM_MS = 5_000;
 const RATE_MS = 5_000;
-/** Points per series that an older part of the window is filled in with. */
-const BACKFILL_POINTS = 1_200;
+/** Points of a line that are enough for a chart; the server grants fewer where there are many lines. */
+const CHART_POINTS = 400;
+/** Milliseconds that what is shown stays as it is before finer points are asked for. */
+const SHARPEN_AFTER_MS = 250;
 /** A producer whose clock is ahead is followed so far (the server takes no more either). */
 const AHEAD_MS = 600_000;
 /** Zooms that one can go back from. */
@@ -89,6 +92,18 @@ export class Dashboard {
   private picked: boolean;
   private counts: { at: number; samples: number }[] = [];
   private trimmedAt = 0;
+  /** Selectors of what is asked for; null for every series. */
+  private asked: readonly string[] | null = null;
+  private started = false;
+  /** The window that the stream was asked for. */
+  private askedMs = DEFAULT_WINDOW;
+  /** Milliseconds that the coarsest points stand for. */
+  private coarsest = 0;
+  /** Points of a line that the server grants. */
+  private grantedPoints = CHART_POINTS;
+  /** Spans of the past that are as fine as one of so many milliseconds is drawn. */
+  private sharp: { readonly from: number; readonly to: number; readonly span: number }[] = [];
+  private sharpening: ReturnType<typeof setTimeout> | undefined;
   private heldSamples = 0;
   /** When a frame came that is not drawn yet, as `performance.now()` has it; NaN for none. */
   private undrawnSince = Number.NaN;
@@ -105,7 +120,8 @@ export class Dashboard {
     const now = this.clock.now();
     this.heldAt.value = held === null ? null : held.to;
     const back = held === null ? 0 : now - held.to;
-    this.loadedMs = Math.min(FARTHEST, Math.max(this.windowMs.value + back, DEFAULT_WINDOW));
+    const shown = chosen === null ? DEFAULT_WINDOW : this.windowMs.value;
+    this.loadedMs = Math.min(FARTHEST, Math.max(this.windowMs.value, shown) + back);
     this.now = signal(held?.to ?? now);
     this.store = new Store({
       arranged: (panels) => {
@@ -116,11 +132,17 @@ export class Dashboard {
     });
     this.stream = new Stream({
       url: new URL('v1/stream', origin),
-      query: { window: `${Math.ceil(this.loadedMs / MINUTE)}m`, merge: 'envelope' },
+      query: this.query(),
       onDocument: (document) => {
+        if (document.type === 'hello') {
+          this.grantedPoints = document.granted.points ?? CHART_POINTS;
+          this.store.thinnedMs = this.askedMs / this.grantedPoints;
+          this.coarsest = Math.max(this.coarsest, this.store.thinnedMs);
+        }
         this.store.take(document);
         if (document.type === 'points' && document.time === undefined) {
           this.painter.hold();
+          this.sharpenSoon();
         }
         if ('time' in document && document.time !== undefined) {
           this.clock.heard(document.time, this.status.peek().roundTrip);
@@ -158,6 +180,9 @@ export class Dashboard {
       return this.described.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
     }
     const { interval } = this.store;
+    if (!this.store.counts) {
+      return 'live'; // states are told when they change
+    }
     const patience = interval === 0 ? UNKNOWN_MS : 2 * interval + LATE_MS;
     return this.quietMs.value > patience ? 'stale' : 'live';
   });
@@ -170,8 +195,44 @@ export class Dashboard {
   });
 
   start(): void {
-    this.stream.start();
     setInterval(() => this.beat(), BEAT_MS);
+    effect(() => {
+      this.windowMs.value;
+      this.heldAt.value;
+      this.sharpenSoon();
+    });
+  }
+
+  /**
+   * Ask for the series that these selectors mean, or for every one. Nothing is asked for before it is
+   * known what; what isn't wanted any more is forgotten.
+   */
+  ask(selectors: readonly string[] | null): void {
+    if (this.started && `${selectors}` === `${this.asked}`) {
+      return;
+    }
+    this.asked = selectors;
+    this.stream.change(this.query());
+    if (this.started) {
+      this.sharp = [];
+      const meant = matcherOf({ selectors: selectors ?? [EVERYTHING] });
+      if (meant !== null) {
+        this.store.retain(meant);
+      }
+    } else {
+      this.started = true;
+      this.stream.start();
+    }
+  }
+
+  private query(): Query {
+    this.askedMs = this.loadedMs;
+    return {
+      window: `${Math.ceil(this.loadedMs / 1000)}s`,
+      points: CHART_POINTS,
+      merge: 'envelope',
+      ...(this.asked === null ? {} : { select: this.asked }),
+    };
   }
 
   /** Try to connect now rather than when it was planned. */
@@ -355,24 +416,67 @@ export class Dashboard {
   }
 
   private async backfill(windowMs: number): Promise<void> {
-    const url = new URL('v1/history', this.origin);
-    url.searchParams.set('window', `${Math.ceil(windowMs / 1000)}s`);
-    url.searchParams.set('points', String(BACKFILL_POINTS));
     try {
-      const response = await fetch(url, { headers: { Accept: 'application/json' } });
-      const answer: {
-        detail?: string;
-        series?: (Description & { points: [number, Value][] })[];
-      } = await response.json();
-      if (answer.series === undefined) {
-        throw new Error(answer.detail ?? `the server answered ${response.status}`);
-      }
+      const series = await this.past(windowMs, this.grantedPoints, null);
       // Each bucket of time keeps its lowest and its highest sample.
-      this.store.backfill(answer.series, (4 * windowMs) / BACKFILL_POINTS);
+      this.store.backfill(series, (4 * windowMs) / this.grantedPoints);
+      this.store.thinnedUntil = Math.max(this.store.thinnedUntil, this.store.oldest);
+      this.coarsest = Math.max(this.coarsest, windowMs / this.grantedPoints);
       this.notice.value = '';
+      this.sharpenSoon();
     } catch (error) {
       this.loadedMs = DEFAULT_WINDOW;
       this.notice.value = `Older samples could not be fetched: ${(error as Error).message}`;
+    }
+  }
+
+  /** The past of what is asked for, in so many points of each series. */
+  private async past(
+    windowMs: number,
+    points: number,
+    until: number | null,
+  ): Promise<readonly Past[]> {
+    const url = new URL('v1/history', this.origin);
+    url.searchParams.set('window', `${Math.ceil(windowMs / 1000)}s`);
+    url.searchParams.set('points', String(points));
+    if (until !== null) {
+      url.searchParams.set('until', String(until));
+    }
+    for (const selector of this.asked ?? []) {
+      url.searchParams.append('select', selector);
+    }
+    const response = await fetch(url, { headers: { Accept: 'application/json' } });
+    const answer: { detail?: string; series?: readonly Past[] } = await response.json();
+    if (answer.series === undefined) {
+      throw new Error(answer.detail ?? `the server answered ${response.status}`);
+    }
+    return answer.series;
+  }
+
+  private sharpenSoon(): void {
+    clearTimeout(this.sharpening);
+    this.sharpening = setTimeout(() => void this.sharpen(), SHARPEN_AFTER_MS);
+  }
+
+  /** Have the past that is shown as fine as it can be drawn: it was thinned for a longer window. */
+  private async sharpen(): Promise<void> {
+    const span = this.windowMs.peek();
+    const { thinnedUntil } = this.store;
+    const from = Math.floor(this.edge - span);
+    const to = Math.ceil(Math.min(this.edge, thinnedUntil));
+    const fine = 1.5 * (span / this.grantedPoints);
+    const known = this.sharp.some(
+      (one) => one.from <= from && one.to >= to && one.span <= 1.5 * span,
+    );
+    if (from >= to || this.coarsest <= fine || known) {
+      return;
+    }
+    try {
+      const series = await this.past(to - from, this.grantedPoints, to);
+      this.sharp = [...this.sharp.slice(-20), { from, to, span }];
+      this.store.refine(series, from, to);
+    } catch {
+      // What is shown is coarse, and true.
     }
   }
 

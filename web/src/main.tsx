@@ -1,5 +1,5 @@
 // First of all: modules are evaluated in this order.
-import { address, dashboard } from './begin.ts';
+import { address, dashboard, loading } from './begin.ts';
 import './style/page.css';
 import './style/header.css';
 import './style/panel.css';
@@ -10,7 +10,7 @@ import { showFreshness } from './ui/freshness.ts';
 import { Page } from './ui/page.tsx';
 import { followAddress, View } from './view.ts';
 
-const view = new View(dashboard, address);
+const view = new View(dashboard, address, loading);
 document.body.classList.toggle('embedded', address.panel !== null);
 render(<Page dashboard={dashboard} view={view} />, document.getElementById('page')!);
 followAddress(view);

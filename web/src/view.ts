@@ -3,6 +3,7 @@
 import { batch, computed, type Signal, signal } from '@preact/signals';
 import type { Dashboard } from './dashboard.ts';
 import { type Address, read, write } from './dashboards/address.ts';
+import type { Loaded } from './dashboards/model.ts';
 import { lines } from './panels/shown.ts';
 import { showTheme, theme } from './theme.ts';
 
@@ -23,9 +24,16 @@ export class View {
   keepsEditing: () => boolean = () => false;
   /** Whether what changes now isn't somebody's doing, and no step to go back. */
   quiet = false;
+  /** What is kept under the first name, on its way; null once it was taken. */
+  loading: Promise<Loaded> | null;
   private readonly dashboard: Dashboard;
 
-  constructor(dashboard: Dashboard, address: Address & { readonly wrong: readonly string[] }) {
+  constructor(
+    dashboard: Dashboard,
+    address: Address & { readonly wrong: readonly string[] },
+    loading: Promise<Loaded> | null,
+  ) {
+    this.loading = loading;
     this.dashboard = dashboard;
     this.panel = address.panel;
     this.kiosk = address.kiosk;

@@ -46,6 +46,51 @@ function follow(client: Client, selector: string | string[], options: SubscribeO
 
 const settle = (ms = 10) => vi.advanceTimersByTimeAsync(ms);
 
+test('endings are told once, also when they come again, and end what was the newest', async () => {
+  const service = new Service();
+  service.publish('a', 1, Date.now() - 10_000);
+  const endings: [string, number][] = [];
+  const subscription = client(service).subscribe('a', {
+    window: '1m',
+    onEnded: (told) =>
+      endings.push(...told.map(({ series, time }): [string, number] => [series.name, time])),
+  });
+  await settle();
+  const time = Date.now();
+  const end = (...ended: [number, number][]) => {
+    for (const { listener } of service.sessions) {
+      listener.received({ type: 'points', id: 'E.1', points: [], ended });
+    }
+  };
+  end([1, time], [9, time]);
+  end([1, time]);
+  expect(endings).toEqual([['a', time]]);
+  expect(subscription.series[0]!.ended).toBe(time);
+  await settle(1000);
+  service.publish('a', 2);
+  expect(subscription.series[0]!.ended).toBeNull();
+  end([1, time - 5_000]);
+  expect(endings).toEqual([
+    ['a', time],
+    ['a', time - 5_000],
+  ]);
+  expect(subscription.series[0]!.ended).toBeNull();
+});
+
+test('a subscription that comes later, or gets another stream, knows what has ended', async () => {
+  const service = new Service();
+  service.publish('a', 1, Date.now() - 10_000);
+  const made = client(service);
+  made.subscribe('a', { window: '1m' });
+  await settle();
+  for (const { listener } of service.sessions) {
+    listener.received({ type: 'points', id: 'E.1', points: [], ended: [[1, Date.now()]] });
+  }
+  const later = made.subscribe('a', { window: '30s' });
+  await settle();
+  expect(later.series[0]!.ended).not.toBeNull();
+});
+
 describe('one subscription', () => {
   test('begins with the newest sample, or with its window, and goes on', async () => {
     const service = new Service();

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { read as readSelector } from '../src/client/selector.ts';
 import { read, write } from '../src/dashboards/address.ts';
+import { selectorsOf } from '../src/dashboards/asking.ts';
 import { fillIn } from '../src/dashboards/model.ts';
 
 const NOW = Date.parse('2026-11-28T08:10:00Z');
@@ -84,6 +86,29 @@ test.each([
   const { wrong, window, held, theme } = read({ pathname: '/', search: `?${search}` }, NOW);
   expect(wrong).toEqual([reason]);
   expect([window, held, theme]).toEqual([null, null, null]);
+});
+
+test('a dashboard asks for the series of the panels that are shown', () => {
+  const panel = (id: string, select: string) => ({ id, kind: 'line', select }) as const;
+  const kept = {
+    title: 'T',
+    variables: [{ name: 'ns', label: 'ns', select: 'up' }],
+    panels: [panel('a', 'up{ns="$ns"}'), panel('b', 'load'), panel('c', ' load '), panel('d', '{')],
+  };
+  expect(selectorsOf(kept, {}, null)).toEqual(['load']);
+  expect(selectorsOf(kept, { ns: 'x' }, null)).toEqual(['up{ns="x"}', 'load']);
+  expect(selectorsOf(kept, { ns: 'x' }, 'a')).toEqual(['up{ns="x"}']);
+  // None of them would mean all of them.
+  const [nothing] = selectorsOf({ title: 'T', panels: [] }, {}, null)!;
+  expect(readSelector(nothing!)!('nothing', {})).toBe(false);
+  const many = (select: (at: number) => string) =>
+    selectorsOf(
+      { title: 'T', panels: Array.from({ length: 40 }, (_, at) => panel(`${at}`, select(at))) },
+      {},
+      null,
+    );
+  expect(many((at) => `m${at % 2}{host="${at}"}`)).toEqual(['{__name__=~"m0|m1"}']);
+  expect(many((at) => `{host="${at}"}`)).toBeNull();
 });
 
 test('a variable is filled in within quotes, as text', () => {

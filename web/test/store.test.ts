@@ -14,6 +14,74 @@ const list = (column: Column): number[][] => {
   return Array.from(times, (time, index) => [time, values[index]!]);
 };
 
+test('a thinned past has no gaps, says nothing of how often there are samples, and is refined', () => {
+  const store = new Store({ arranged: () => {}, changed: () => {} });
+  store.thinnedMs = 9_000;
+  store.take({
+    type: 'hello',
+    epoch: 'E',
+    session: 's',
+    heartbeat: 15,
+    granted: { max_hz: 10, merge: 'envelope', select: [], points: 100 },
+  });
+  store.take({
+    type: 'points',
+    series: [{ ref: 1, name: 'load', labels: {}, kind: 'gauge', unit: '' }],
+    points: Array.from({ length: 100 }, (_, at) => [1, at * 9_000, 5, 1, 9, 90] as const),
+  });
+  const series = store.find('load', {})!;
+  expect(series.interval).toBe(0);
+  expect(store.thinnedUntil).toBe(99 * 9_000);
+  for (let at = 1; at < 200; at += 1) {
+    store.take({ type: 'points', time: 1, points: [[1, 99 * 9_000 + at * 100, 5]] });
+  }
+  expect(series.interval).toBe(100);
+  expect(series.gapsOf(series.column.slice().times)).toEqual([]);
+  // A hole in what is live is one all the same.
+  store.take({ type: 'points', time: 1, points: [[1, 99 * 9_000 + 40_000, 5]] });
+  expect(series.gapsOf(series.column.slice().times)).toHaveLength(1);
+
+  const fine = Array.from({ length: 90 }, (_, at) => [90_000 + at * 100, at] as [number, number]);
+  store.refine(
+    [{ name: 'load', labels: {}, kind: 'gauge', unit: '', points: fine }],
+    90_000,
+    98_999,
+  );
+  const { times, values, lows } = series.column.slice();
+  expect(Array.from(times.subarray(9, 12))).toEqual([81_000, 90_000, 90_100]);
+  expect(Array.from(values.subarray(9, 12))).toEqual([5, 0, 1]);
+  expect(lows![9]).toBe(1);
+  expect(lows![11]).toBe(1);
+  expect(times[100]).toBe(99_000);
+});
+
+test('series that are not meant any more are forgotten, and may come again', () => {
+  const arranged: string[][] = [];
+  const store = new Store({
+    arranged: (panels) => arranged.push(panels.map(({ name }) => name)),
+    changed: () => {},
+  });
+  const describe = (ref: number, name: string) =>
+    ({ ref, name, labels: {}, kind: 'gauge', unit: '' }) as const;
+  const take = () =>
+    store.take({
+      type: 'points',
+      series: [describe(1, 'a'), describe(2, 'b')],
+      points: [
+        [1, 1000, 1],
+        [2, 1000, 2],
+      ],
+    });
+  take();
+  store.retain((name) => name === 'b');
+  expect(arranged.at(-1)).toEqual(['b']);
+  // What was on its way is nobody's.
+  store.take({ type: 'points', points: [[1, 2000, 1]] });
+  expect(store.find('a', {})).toBeUndefined();
+  take();
+  expect(arranged.at(-1)).toEqual(['a', 'b']);
+});
+
 describe('a column', () => {
   test('equals a sorted list of the newest, whatever is done to it', () => {
     // A generator of its own, so that a failure is the same the next time.

@@ -4,6 +4,7 @@ import type { Description, Document, Merge, Points } from './protocol.ts';
 import type { Matcher } from './selector.ts';
 import { identityOf, Series, type SeriesCopy, type SeriesPoint } from './series.ts';
 import type { Subscription } from './subscription.ts';
+import type { Ending } from './update.ts';
 
 const TRIM_MS = 5_000;
 /** Points are kept for so long where no window was asked for. */
@@ -154,6 +155,9 @@ export class Feed {
       type: 'points',
       series: series.map(({ description }) => description),
       points: series.flatMap(({ points }) => points),
+      ended: series.flatMap(({ description: { ref }, endings = [] }) =>
+        endings.map((time) => [ref, time] as const),
+      ),
     });
   }
 
@@ -193,6 +197,22 @@ export class Feed {
     }
     for (const [subscription, points] of news) {
       subscription.deliver({ type: 'points', points });
+    }
+    this.end(document.ended ?? []);
+  }
+
+  private end(endings: readonly (readonly [ref: number, time: number])[]): void {
+    const news = new Map<Subscription, Ending[]>();
+    for (const [ref, time] of endings) {
+      const route = this.refs.get(ref);
+      if (route?.series.end(time)) {
+        for (const taker of route.takers) {
+          news.set(taker, [...(news.get(taker) ?? []), { series: route.series, time }]);
+        }
+      }
+    }
+    for (const [subscription, endings] of news) {
+      subscription.deliver({ type: 'ended', endings });
     }
   }
 

@@ -108,12 +108,13 @@ export class Intent {
   /** What a live link is told. The window is that of what is added. */
   watch(): Watch {
     this.askedPresence = this.presence;
-    const { window, maxHz, select } = this.wanted;
+    const { window, points, maxHz, select } = this.wanted;
     const adding = this.missing.length > 0;
     return {
       type: 'watch',
       select: select ?? [],
       ...(adding && window !== undefined ? { window } : {}),
+      ...(adding && window !== undefined && points !== undefined ? { points } : {}),
       max_hz: this.presence === 'full' ? (maxHz ?? this.usualHz) : lowered(maxHz),
     };
   }

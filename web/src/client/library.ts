@@ -9,6 +9,8 @@ export type { SubscribeOptions, Subscription } from './subscription.ts';
 export type { Timing } from './timing.ts';
 export type { TransportName } from './transport.ts';
 export {
+  type EndedUpdate,
+  type Ending,
   type GapUpdate,
   type GoneUpdate,
   type PointsUpdate,

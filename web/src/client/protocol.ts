@@ -39,6 +39,8 @@ export interface Hello {
     readonly max_hz: number;
     readonly merge: Merge;
     readonly select: readonly string[];
+    /** Of each series that begins with a window, if some were asked for. */
+    readonly points?: number;
   };
 }
 
@@ -92,6 +94,8 @@ export interface Query {
   readonly select?: readonly string[];
   /** History wanted at the start, such as `15m`. */
   readonly window?: string;
+  /** Points of each series that are enough for it. */
+  readonly points?: number;
   readonly maxHz?: number;
   readonly merge?: Merge;
 }
@@ -102,6 +106,7 @@ export interface Watch {
   readonly select?: readonly string[];
   /** History wanted of series that were not watched before. */
   readonly window?: string;
+  readonly points?: number;
   readonly max_hz?: number;
 }
 
@@ -137,6 +142,9 @@ export function streamUrl(base: URL, query: Query, since: string | null): URL {
   }
   if (query.window !== undefined) {
     url.searchParams.set('window', query.window);
+  }
+  if (query.points !== undefined) {
+    url.searchParams.set('points', String(query.points));
   }
   if (query.maxHz !== undefined) {
     url.searchParams.set('max_hz', String(query.maxHz));

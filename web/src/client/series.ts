@@ -18,6 +18,8 @@ export interface SeriesView {
   readonly help: string;
   /** Whether the server has dropped it, as it fell silent. It may come again. */
   readonly gone: boolean;
+  /** When it ended, where that is its newest news (Unix milliseconds); null while it goes on. */
+  readonly ended: number | null;
   /** Points that are held: those of the window, or of the last minute. */
   readonly length: number;
   /** Unix milliseconds, ascending. A view of what is held: valid until the next update. */
@@ -45,6 +47,8 @@ export interface SeriesPoint {
 export interface SeriesCopy {
   readonly description: Description;
   readonly points: readonly Point[];
+  /** Left out by a tab that was loaded before an upgrade. */
+  readonly endings?: readonly number[];
 }
 
 export class Series implements SeriesView {
@@ -55,6 +59,8 @@ export class Series implements SeriesView {
   help: string;
   gone = false;
   private column: Column;
+  /** When it ended, oldest first, as far back as points are held. */
+  private endings: number[] = [];
   /** Points up to this time may be held already, so that they are not to come twice. */
   private doubtUntil = Number.NEGATIVE_INFINITY;
   private doubtAll = false;
@@ -70,8 +76,9 @@ export class Series implements SeriesView {
 
   /** The same with points of its own, for another stream to go on with. */
   clone(): Series {
-    const { description, points } = this.copy(0, Number.NEGATIVE_INFINITY);
+    const { description, points, endings } = this.copy(0, Number.NEGATIVE_INFINITY);
     const clone = new Series(description);
+    clone.endings = [...(endings ?? [])];
     clone.gone = this.gone;
     for (const point of points) {
       clone.put(point);
@@ -98,6 +105,23 @@ export class Series implements SeriesView {
   get latest(): SeriesView['latest'] {
     const { column } = this;
     return column.length === 0 ? null : { time: column.lastTime, value: column.lastValue };
+  }
+
+  get ended(): number | null {
+    const last = this.endings.at(-1);
+    return last !== undefined && last > (this.latest?.time ?? Number.NEGATIVE_INFINITY)
+      ? last
+      : null;
+  }
+
+  /** It ended at a time. Tells whether that is news: endings are repeated as points are. */
+  end(time: number): boolean {
+    const at = this.endings.findIndex((one) => one >= time);
+    if (this.endings[at] === time) {
+      return false;
+    }
+    this.endings.splice(at < 0 ? this.endings.length : at, 0, time);
+    return true;
   }
 
   describe({ kind, unit, help }: Description): void {
@@ -164,12 +188,17 @@ export class Series implements SeriesView {
           : [ref, time, value, number(envelope![0][at]), number(envelope![1][at]), count],
       );
     }
-    return { description: { ref, name, labels, kind, unit, help }, points };
+    const endings = this.endings.filter((time) => time >= since || time === this.ended);
+    return { description: { ref, name, labels, kind, unit, help }, points, endings };
   }
 
   trim(before: number): void {
     // The newest point stays, however old: it is how the series is now.
     this.column.trim(Math.min(before, this.column.lastTime));
+    // And the newest ending, which may be what comes again after a cut.
+    this.endings = this.endings.filter(
+      (time, at, { length }) => time >= before || at === length - 1,
+    );
   }
 }
 

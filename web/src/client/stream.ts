@@ -508,9 +508,10 @@ export class Stream {
         request: () => ({ url: new URL(url), token: this.token }),
         came: (documents, id) => {
           this.options.onAgain?.(missing);
-          for (const { series = [], points } of documents) {
+          for (const { series = [], points, ended } of documents) {
             // Without its cursor, which is that of these selectors alone.
-            this.options.onDocument({ type: 'points', series, points });
+            const endings = ended === undefined ? {} : { ended };
+            this.options.onDocument({ type: 'points', series, points, ...endings });
           }
           if (this.live === live) {
             this.cursor = since === null || id === undefined ? null : older(since, id);

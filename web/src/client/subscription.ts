@@ -4,7 +4,7 @@ import type { Merge } from './protocol.ts';
 import { Queue } from './queue.ts';
 import type { Series, SeriesPoint, SeriesView } from './series.ts';
 import { IDLE, type Status } from './status.ts';
-import { SubscriptionError, type Update } from './update.ts';
+import { type Ending, SubscriptionError, type Update } from './update.ts';
 import type { Wish } from './wish.ts';
 
 export interface SubscribeOptions {
@@ -17,6 +17,8 @@ export interface SubscribeOptions {
   readonly onPoints?: (points: readonly SeriesPoint[]) => void;
   readonly onGap?: (lost: number | null) => void;
   readonly onGone?: (series: readonly SeriesView[]) => void;
+  /** Lines break there: these have no value until their next point. */
+  readonly onEnded?: (endings: readonly Ending[]) => void;
   readonly onStatus?: (status: Status) => void;
   /** The server refused; without this, the error goes to the console. */
   readonly onError?: (error: SubscriptionError) => void;
@@ -109,11 +111,13 @@ export class Subscription implements AsyncIterable<Update> {
     if (this.closed) {
       return;
     }
-    const { onPoints, onGap, onGone } = this.options;
+    const { onPoints, onGap, onGone, onEnded } = this.options;
     if (update.type === 'points') {
       call(onPoints, update.points);
     } else if (update.type === 'gap') {
       call(onGap, update.lost);
+    } else if (update.type === 'ended') {
+      call(onEnded, update.endings);
     } else {
       call(onGone, update.series);
     }

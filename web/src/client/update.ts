@@ -24,7 +24,20 @@ export interface GoneUpdate {
   readonly series: readonly SeriesView[];
 }
 
-export type Update = PointsUpdate | GapUpdate | GoneUpdate;
+/** One that ended at `time`: it has no value from there on until its next point by time. */
+export interface Ending {
+  readonly series: SeriesView;
+  /** Unix milliseconds. */
+  readonly time: number;
+}
+
+/** Series that ended: their producers said so, or that there is no value. Each may go on. */
+export interface EndedUpdate {
+  readonly type: 'ended';
+  readonly endings: readonly Ending[];
+}
+
+export type Update = PointsUpdate | GapUpdate | GoneUpdate | EndedUpdate;
 
 /** Why a subscription can't be served. `code` is the server's name for it, if it gave one. */
 export class SubscriptionError extends Error {

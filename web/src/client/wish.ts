@@ -20,7 +20,7 @@ interface Asked {
 }
 
 /** Every series there is. */
-const EVERYTHING = '{__name__=~".+"}';
+export const EVERYTHING = '{__name__=~".+"}';
 
 /** Throws a RangeError or TypeError for what can't be meant. */
 export function makeWish(selector: string | readonly string[], options: Asked): Wish {

@@ -1,12 +1,13 @@
 import '../style/board.css';
-import { useComputed, useSignal } from '@preact/signals';
+import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';
-import { read as readSelector } from '../client/selector.ts';
+import { EVERYTHING } from '../client/wish.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
 import type { View } from '../view.ts';
+import { selectorsOf } from './asking.ts';
 import {
   fillIn,
   type Loaded,
@@ -18,6 +19,9 @@ import {
   valuesOf,
 } from './model.ts';
 import { inReadingOrder, placeStyle } from './place.ts';
+
+/** Milliseconds after which it is looked whether variables have other values. */
+const LOOK_MS = 15_000;
 
 interface BoardProps {
   readonly dashboard: Dashboard;
@@ -34,7 +38,9 @@ export function Board({ dashboard, view }: BoardProps) {
 
   const show = async (): Promise<void> => {
     try {
-      loaded.value = await load(new URL(document.baseURI), view.name.peek()!);
+      const { loading } = view;
+      view.loading = null;
+      loaded.value = await (loading ?? load(new URL(document.baseURI), view.name.peek()!));
       const { kept } = loaded.value;
       document.title = `${kept.title} · pushsvc`;
       view.quietly(() => {
@@ -80,6 +86,15 @@ export function Board({ dashboard, view }: BoardProps) {
     });
   }, [edited]);
 
+  // The stream is asked for what is shown; who edits may want any of what there is.
+  useSignalEffect(() => {
+    if (view.edit.value) {
+      dashboard.ask([EVERYTHING]);
+    } else if (loaded.value !== null) {
+      dashboard.ask(selectorsOf(loaded.value.kept, values.value, only));
+    }
+  });
+
   if (failure.value !== '') {
     return (
       <section class="message">
@@ -122,7 +137,6 @@ export function Board({ dashboard, view }: BoardProps) {
             <Choice
               key={variable.name}
               variable={variable}
-              dashboard={dashboard}
               value={values.value[variable.name]}
               onChange={(value) => {
                 values.value = { ...values.value, [variable.name]: value };
@@ -206,7 +220,6 @@ function Cell({
 
 interface ChoiceProps {
   readonly variable: Variable;
-  readonly dashboard: Dashboard;
   readonly value: string | undefined;
   readonly onChange: (value: string) => void;
   /** There are values now, and none was chosen yet. */
@@ -214,11 +227,20 @@ interface ChoiceProps {
 }
 
 /** What a variable stands for; the first of its values until somebody chooses. */
-function Choice({ variable, dashboard, value, onChange, onFound }: ChoiceProps) {
-  const found = useComputed(() => {
-    const matches = readSelector(variable.select);
-    return matches === null ? [] : valuesOf(variable, dashboard.panels.value, matches);
-  });
+function Choice({ variable, value, onChange, onFound }: ChoiceProps) {
+  const found = useSignal<readonly string[]>([]);
+  useEffect(() => {
+    const look = (): void => {
+      // Without an answer there are the values that were there.
+      valuesOf(new URL(document.baseURI), variable).then(
+        (values) => (found.value = values),
+        () => {},
+      );
+    };
+    look();
+    const timer = setInterval(look, LOOK_MS);
+    return () => clearInterval(timer);
+  }, [variable]);
   const [first] = found.value;
   useEffect(() => {
     if (value === undefined && first !== undefined) {

@@ -1,7 +1,7 @@
 /** Dashboards as the service keeps them: `GET /v1/dashboards/schema.json`. */
 
 import type { Panel } from '../panels/model.ts';
-import type { Panel as Group } from '../store/panel.ts';
+import { natural } from '../store/natural.ts';
 
 export interface Variable {
   readonly name: string;
@@ -72,22 +72,21 @@ export async function load(origin: URL, name: string): Promise<Loaded> {
   return { kept: body, etag: headers.get('ETag') ?? '' };
 }
 
-/** What a variable can stand for, in the order people count in; of the series that are there. */
-export function valuesOf(
-  variable: Variable,
-  panels: readonly Group[],
-  matches: (name: string, labels: Readonly<Record<string, string>>) => boolean,
-): string[] {
+/** What a variable can stand for, in the order people count in. Throws an Error that says why not. */
+export async function valuesOf(origin: URL, { label, select }: Variable): Promise<string[]> {
+  const url = new URL('v1/series', origin);
+  url.searchParams.set('select', select);
+  const { body } = await get<{
+    series: readonly { readonly labels: Readonly<Record<string, string>> }[];
+  }>(url);
   const values = new Set<string>();
-  for (const { members } of panels) {
-    for (const { series } of members) {
-      const value = series.labels[variable.label];
-      if (value !== undefined && matches(series.name, series.labels)) {
-        values.add(value);
-      }
+  for (const { labels } of body.series) {
+    const value = labels[label];
+    if (value !== undefined) {
+      values.add(value);
     }
   }
-  return [...values].sort(new Intl.Collator('en', { numeric: true }).compare);
+  return [...values].sort(natural);
 }
 
 /**

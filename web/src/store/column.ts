@@ -78,6 +78,25 @@ export class Column {
     }
   }
 
+  /** Put other points, in the order of time, in the place of those from one time to another. */
+  replace(from: number, to: number, points: readonly (readonly [number, number])[]): void {
+    const { times, values, lows, highs } = this.slice();
+    const time = times.slice();
+    const value = values.slice();
+    const [low, high] = [lows?.slice() ?? value, highs?.slice() ?? value];
+    const [first, last] = [this.indexOf(from), this.indexOf(to + 1)];
+    this.end = this.start;
+    for (let at = 0; at < first; at += 1) {
+      this.put(time[at]!, value[at]!, low[at]!, high[at]!);
+    }
+    for (const point of points) {
+      this.put(...point);
+    }
+    for (let at = last; at < time.length; at += 1) {
+      this.put(time[at]!, value[at]!, low[at]!, high[at]!);
+    }
+  }
+
   /** Drop what is older. */
   trim(before: number): void {
     this.start = this.find(before);

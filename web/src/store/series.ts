@@ -76,7 +76,8 @@ export class Series {
 
   /**
    * Take in one point; `low` and `high` are null where it stands for one sample. `fresh` says that
-   * it was published just now, whatever its time.
+   * it was published just now, whatever its time. One of a thinned past stands for `thinned`
+   * milliseconds, which says nothing of how often there are samples.
    */
   put(
     time: number,
@@ -84,6 +85,7 @@ export class Series {
     low: number | null = null,
     high: number | null = null,
     fresh = true,
+    thinned = 0,
   ): void {
     this.version += 1;
     if (fresh) {
@@ -94,9 +96,24 @@ export class Series {
     } else if (typeof value === 'number') {
       this.column.put(time, value, low ?? value, high ?? value);
     }
+    if (thinned > 0) {
+      this.thinnedBefore = Math.max(this.thinnedBefore, time + 1);
+      this.thinnedInterval = thinned;
+    }
     if (time > this.lastTime || Number.isNaN(this.lastTime)) {
-      this.learn(time - this.lastTime);
+      this.learn(thinned > 0 ? Number.NaN : time - this.lastTime);
       this.lastTime = time;
+    }
+  }
+
+  /** Take finer points in the place of those from one time to another. */
+  refine(from: number, to: number, points: readonly (readonly [number, Value])[]): void {
+    const numbers = points.filter(
+      (point): point is readonly [number, number] => typeof point[1] === 'number',
+    );
+    if (this.kind !== 'state' && numbers.length > 0) {
+      this.column.replace(from, to, numbers);
+      this.version += 1;
     }
   }
 

@@ -1,6 +1,6 @@
 /** Everything the page knows: series by identity, refs of this epoch, panels, and what is new. */
 
-import type { Description, Document, Points, Value } from '../client/index.ts';
+import type { Description, Document, Labels, Points, Value } from '../client/index.ts';
 import { natural } from './natural.ts';
 import { byName, Panel, panelKey } from './panel.ts';
 import { identityOf, Series } from './series.ts';
@@ -27,6 +27,12 @@ export interface Arrival {
   readonly at: number;
 }
 
+/** A series as `GET /v1/history` has it. */
+export type Past = Omit<Description, 'ref'> & {
+  readonly points: readonly (readonly [number, Value])[];
+  readonly ended?: readonly number[];
+};
+
 export class Store {
   /** Samples that came in, those that merged points stand for included. */
   samples = 0;
@@ -42,6 +48,10 @@ export class Store {
    * What the last frame that was no replay says of the way here; null before there was one.
    */
   arrival: Arrival | null = null;
+  /** Milliseconds that a point of a thinned past stands for; 0 where none is thinned. */
+  thinnedMs = 0;
+  /** Time of the newest point that is of a thinned past. */
+  thinnedUntil = Number.NEGATIVE_INFINITY;
   /** Whether the server has told which series there are, be it none. */
   described = false;
 
@@ -66,6 +76,16 @@ export class Store {
       count += gone ? 0 : 1;
     }
     return count;
+  }
+
+  /** Whether there are series that samples are to be expected of: of a state they aren't. */
+  get counts(): boolean {
+    for (const { gone, kind } of this.series.values()) {
+      if (!gone && kind !== 'state') {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Milliseconds between samples of the series that has them most often; 0 while unknown. */
@@ -120,13 +140,7 @@ export class Store {
   }
 
   /** Take in what `GET /v1/history` answered, thinned to points at most `interval` apart. */
-  backfill(
-    answer: readonly (Description & {
-      readonly points: readonly (readonly [number, Value])[];
-      readonly ended?: readonly number[];
-    })[],
-    interval: number,
-  ): void {
+  backfill(answer: readonly Past[], interval: number): void {
     const changed = new Set<Panel>();
     for (const { points, ended, ...description } of answer) {
       // One that isn't known from the stream by now is gone, or will come with its own history.
@@ -140,6 +154,35 @@ export class Store {
       }
     }
     this.observer.changed(changed);
+  }
+
+  /** Take finer points, as `GET /v1/history` answered, for those from one time to another. */
+  refine(answer: readonly Past[], from: number, to: number): void {
+    const changed = new Set<Panel>();
+    for (const { name, labels, points } of answer) {
+      const series = this.series.get(identityOf(name, labels));
+      if (series !== undefined) {
+        series.refine(from, to, points);
+        changed.add(this.panelOf.get(series)!);
+      }
+    }
+    this.observer.changed(changed);
+  }
+
+  /** Forget series that aren't meant any more. */
+  retain(meant: (name: string, labels: Labels) => boolean): void {
+    for (const [ref, { name, labels }] of this.refs) {
+      if (!meant(name, labels)) {
+        this.refs.delete(ref);
+      }
+    }
+    for (const series of this.series.values()) {
+      if (!meant(series.name, series.labels)) {
+        this.series.delete(series.identity);
+        this.leave(series);
+      }
+    }
+    this.arrange(this.panels.values());
   }
 
   /** Forget points from before a time, and series that have nothing left and won't go on. */
@@ -170,6 +213,7 @@ export class Store {
     const changed = new Set<Panel>();
     // What comes right after a hello is the past.
     const fresh = Date.now() - this.helloAt > REPLAY_MS;
+    const past = document.time === undefined;
     let newest = Number.NEGATIVE_INFINITY;
     let { oldest, published, samples } = this;
     let of: number | null = null;
@@ -187,7 +231,11 @@ export class Store {
         continue;
       }
       const time = point[1];
-      series.put(time, point[2], point[3], point[4], fresh);
+      const thinned = past && point[5] !== undefined ? this.thinnedMs : 0;
+      series.put(time, point[2], point[3], point[4], fresh, thinned);
+      if (thinned > 0 && time > this.thinnedUntil) {
+        this.thinnedUntil = time;
+      }
       newest = time > newest ? time : newest;
       oldest = time < oldest ? time : oldest;
       const count = point[5] ?? 1;

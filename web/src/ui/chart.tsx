@@ -253,6 +253,8 @@ class ChartView {
   private left: number;
   private em: number;
   private readonly family: string;
+  /** Whether the crosshair was moved by keyboard last. */
+  private keyed = false;
   /** CSS pixels from the top that a pointer is at; null while it is elsewhere. */
   private pointerTop: number | null = null;
 
@@ -385,12 +387,15 @@ class ChartView {
       .filter((member) => isShown(id, member))
       .map(({ series: { column } }) => {
         const after = column.indexOf(least);
-        const at = share > 0 ? Math.min(after, column.length - 1) : Math.max(0, after - 1);
+        // At the very beginning that is the first that is shown.
+        const back = share === Number.NEGATIVE_INFINITY ? after : Math.max(0, after - 1);
+        const at = share > 0 ? Math.min(after, column.length - 1) : back;
         return column.slice(at, at + 1).times[0] ?? Number.NaN;
       })
-      .filter((time) => (share > 0 ? time >= least : time <= least) && time >= to - span);
+      .filter((time) => time >= to - span && time <= to);
     const next = share > 0 ? Math.min(...times) : Math.max(...times);
     this.pointerTop = null;
+    this.keyed = true;
     dashboard.hover.value = Number.isFinite(next) ? next : least;
   }
 
@@ -412,8 +417,10 @@ class ChartView {
   /** Take the crosshair away; false where there is none. */
   leave(): boolean {
     const { hover } = this.props.dashboard;
-    const there = hover.peek() !== null && this.pinned.peek() === null;
+    // That of a pointer goes with the pointer.
+    const there = this.keyed && hover.peek() !== null && this.pinned.peek() === null;
     if (there) {
+      this.keyed = false;
       hover.value = null;
     }
     return there;
@@ -497,6 +504,7 @@ class ChartView {
       if (event.pointerType === 'touch') {
         return;
       }
+      this.keyed = false;
       const { left, top } = over.getBoundingClientRect();
       this.pointerTop = event.clientY - top;
       hover.value = this.plot!.time(event.clientX - left);

@@ -1,0 +1,141 @@
+/** What the page asks for: the series of its panels, and of their past as much as a chart shows. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { colouredPixels, expectFreshness, launch, open, panel, points } from './browser.ts';
+import { type Sample, Server } from './server.ts';
+
+const KEPT = {
+  title: 'Few',
+  window: '15m',
+  variables: [{ name: 'host', label: 'host', select: 'load' }],
+  panels: [
+    { id: 'busy', title: 'Busy', kind: 'line', select: 'busy' },
+    { id: 'load', title: 'Load', kind: 'line', select: 'load{host="$host"}' },
+  ],
+};
+const HOSTS = ['a', 'b', 'c'];
+/** Milliseconds between two samples of the past, and when there was a spike. */
+const STEP = 250;
+const SPIKE_BACK = 400_000;
+
+let browser: Browser;
+let server: Server;
+let publishing: ReturnType<typeof setInterval>;
+const folder = mkdtempSync(join(tmpdir(), 'pushsvc-asking-'));
+beforeAll(async () => {
+  writeFileSync(join(folder, 'few.json'), JSON.stringify(KEPT));
+  [browser, server] = await Promise.all([
+    launch(),
+    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_PROVISIONED: folder }),
+  ]);
+  const now = Date.now();
+  const past: Sample[] = [];
+  for (let back = 900_000; back > 0; back -= STEP) {
+    const value = back === SPIKE_BACK ? 1000 : 50 + 10 * Math.sin(back / 60_000) + (back % 7) / 7;
+    past.push({ name: 'busy', value, time: now - back });
+  }
+  for (let at = 0; at < past.length; at += 900) {
+    await server.publish(...past.slice(at, at + 900));
+  }
+  const publish = () =>
+    server.publish(
+      { name: 'busy', value: 50 + 10 * Math.random() },
+      ...HOSTS.map((host) => ({ name: 'load', labels: { host }, value: Math.random() })),
+      ...Array.from({ length: 200 }, (_, index) => ({
+        name: 'other',
+        labels: { index: String(index) },
+        value: Math.random(),
+      })),
+    );
+  await publish();
+  publishing = setInterval(() => void publish().catch(() => {}), 250);
+});
+afterAll(async () => {
+  clearInterval(publishing);
+  await Server.stopAll();
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** What streams are opened with, said to, and how many bytes come. */
+function traffic(page: Page) {
+  const seen = { opened: [] as URL[], said: [] as string[], bytes: 0, received: '' };
+  page.on('websocket', (socket) => {
+    seen.opened.push(new URL(socket.url()));
+    socket.on('framesent', ({ payload }) => seen.said.push(String(payload)));
+    socket.on('framereceived', ({ payload }) => {
+      seen.bytes += payload.length;
+      seen.received += payload;
+    });
+  });
+  return seen;
+}
+
+test('a dashboard asks for what its panels show, and for others when a variable changes', async () => {
+  const { page, failures, close } = await open(browser, 'about:blank');
+  const seen = traffic(page);
+  await page.goto(`${server.url}/d/few`);
+  await expectFreshness(page, 'Live');
+  await expect.poll(() => colouredPixels(page, 'Busy')).toBeGreaterThan(20);
+  await expect.poll(() => page.getByRole('combobox', { name: /^host/ }).inputValue()).toBe('a');
+  await expect.poll(() => colouredPixels(page, 'Load')).toBeGreaterThan(2);
+  expect(seen.opened).toHaveLength(1);
+  // What a variable stands for wasn't known yet.
+  expect(seen.opened[0]!.searchParams.getAll('select')).toEqual(['busy']);
+  expect(seen.opened[0]!.searchParams.get('points')).toBe('400');
+  expect(JSON.parse(seen.said[0]!)).toMatchObject({ select: ['busy', 'load{host="a"}'] });
+  expect(await points(page, 'load', { host: 'b' })).toEqual([]);
+  expect(seen.received).not.toContain('"other"');
+  expect(await page.locator('.figures dd').first().textContent()).toBe('2');
+
+  await page.getByRole('combobox', { name: /^host/ }).selectOption('b');
+  await expect
+    .poll(async () => (await points(page, 'load', { host: 'b' })).length, { timeout: 5000 })
+    .toBeGreaterThan(5);
+  // What isn't shown any more is forgotten.
+  expect(await points(page, 'load', { host: 'a' })).toEqual([]);
+  expect(seen.opened).toHaveLength(1);
+
+  // Who edits may want any of what there is.
+  await page.getByRole('button', { name: 'Edit', exact: true }).click();
+  await expect.poll(() => seen.received).toContain('"other"');
+  await page.goBack();
+  await page.getByRole('button', { name: 'Edit', exact: true }).waitFor();
+  await expect.poll(() => page.locator('.figures dd').first().textContent()).toBe('2');
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('the past comes thinned, with its spike, and is fine where one zooms into it', async () => {
+  const { page, failures, close } = await open(browser, 'about:blank');
+  const seen = traffic(page);
+  await page.goto(`${server.url}/d/few`);
+  await expectFreshness(page, 'Live');
+  await expect.poll(() => colouredPixels(page, 'Busy')).toBeGreaterThan(20);
+  const past = await points(page, 'busy');
+  // 3,600 samples, and no more points than the chart has pixels.
+  expect(past.length).toBeGreaterThan(300);
+  expect(past.length).toBeLessThan(600);
+  expect(seen.bytes).toBeLessThan(60_000);
+  // What was highest was merged with others, and is known.
+  await panel(page, 'Busy').hover();
+  await page.getByRole('button', { name: 'Busy as a table' }).click();
+  const highest = panel(page, 'Busy').getByRole('cell').nth(2);
+  await expect.poll(() => highest.innerText()).toMatch(/^1\.00\sk$/);
+  const spike = past[0]![0] + 900_000 - SPIKE_BACK;
+  const iso = (time: number) => new Date(time).toISOString();
+  await page.goto(`${server.url}/d/few?from=${iso(spike - 15_000)}&to=${iso(spike + 15_000)}`);
+  const near = async () =>
+    (await points(page, 'busy')).filter(([time]) => Math.abs(time - spike) < 10_000).length;
+  // Each of the samples, of which there are four a second.
+  await expect.poll(near, { timeout: 8000 }).toBeGreaterThan(70);
+  await expect
+    .poll(async () => (await points(page, 'busy')).some(([, value]) => value === 1000))
+    .toBe(true);
+  expect(failures).toEqual([]);
+  await close();
+});
