@@ -8,8 +8,10 @@ import { inspect } from './inspection.ts';
 import { preparePrint } from './printing.ts';
 import { showFreshness } from './ui/freshness.ts';
 import { Page } from './ui/page.tsx';
+import { escapeWhatIsShown } from './ui/strangers.ts';
 import { followAddress, View } from './view.ts';
 
+escapeWhatIsShown();
 const view = new View(dashboard, address, loading);
 document.body.classList.toggle('embedded', address.panel !== null);
 render(<Page dashboard={dashboard} view={view} />, document.getElementById('page')!);

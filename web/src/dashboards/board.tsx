@@ -1,3 +1,4 @@
+import { printable } from '../format/printable.ts';
 import '../style/board.css';
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
@@ -42,7 +43,7 @@ export function Board({ dashboard, view }: BoardProps) {
       view.loading = null;
       loaded.value = await (loading ?? load(new URL(document.baseURI), view.name.peek()!));
       const { kept } = loaded.value;
-      document.title = `${kept.title} · pushsvc`;
+      document.title = `${printable(kept.title)} · pushsvc`;
       view.quietly(() => {
         suggest(dashboard, kept.window);
         view.wrong.value = [

@@ -4,6 +4,7 @@
  * Units are those of Prometheus (base units, spelled out) and the common short forms.
  */
 
+import { printable } from './printable.ts';
 import { formatMoment, formatMoments } from './time.ts';
 
 export interface Format {
@@ -66,7 +67,7 @@ const SYMBOLS: Readonly<Record<string, string>> = {
 
 /** The format of a unit; with `perSecond` of its rate. */
 export function formatOf(unit: string, perSecond = false): Format {
-  const [, stem, per] = /^(.*?)(_per_second|\/s)?$/.exec(unit)!;
+  const [, stem, per] = /^(.*?)(_per_second|\/s)?$/.exec(printable(unit))!;
   const base = ALIASES[stem!] ?? stem!;
   const suffix =
     (per === undefined ? '' : '/s') + (perSecond ? (per === undefined ? '/s' : '²') : '');

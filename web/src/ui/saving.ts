@@ -1,6 +1,7 @@
 /** A panel as a picture, and handing out files. */
 
 import { strokeOf } from '../chart/palette.ts';
+import { printable } from '../format/printable.ts';
 import { formatMoment } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
 import type { Member, Panel } from '../store/panel.ts';
@@ -38,7 +39,7 @@ export async function pngOf(
   context.fillStyle = style.color;
   context.textBaseline = 'middle';
   context.font = font(15, 600);
-  context.fillText(title, edge, edge + head / 4, picture.width * 0.7);
+  context.fillText(printable(title), edge, edge + head / 4, picture.width * 0.7);
   context.font = font(11);
   context.textAlign = 'end';
   context.fillText(
@@ -63,7 +64,7 @@ export async function pngOf(
     context.stroke();
     const value = at === null ? latestOf(series, panel.raw) : valueAt(series, at, panel.raw);
     context.fillText(
-      `${name || series.name}   ${format.value(value)}`,
+      `${name || printable(series.name)}   ${format.value(value)}`,
       left + 22 * scale,
       middle,
       width - 34 * scale,

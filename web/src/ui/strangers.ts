@@ -1,0 +1,42 @@
+/**
+ * Names, labels, states, titles: nearly all that is shown has been written by somebody else. What
+ * would turn the direction of other text, or is not to be seen at all, is escaped where elements are
+ * made, so that no component has to remember it.
+ */
+
+import { Fragment, options, type VNode } from 'preact';
+import { printable } from '../format/printable.ts';
+
+/** Attributes that are read by people. */
+const SHOWN = ['title', 'aria-label', 'aria-valuetext', 'aria-description', 'alt', 'label'];
+
+/** Text may have several lines, in a tooltip too. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
+}
+
+function shown(child: unknown): unknown {
+  if (typeof child === 'string') {
+    return printableLines(child);
+  }
+  return Array.isArray(child) ? child.map(shown) : child;
+}
+
+/** Escape what all elements show from now on. To be called before the first is made. */
+export function escapeWhatIsShown(): void {
+  const before = options.vnode;
+  options.vnode = (vnode: VNode) => {
+    if (typeof vnode.type === 'string' || vnode.type === Fragment) {
+      const props = vnode.props as Record<string, unknown>;
+      if (typeof props.children === 'string' || Array.isArray(props.children)) {
+        props.children = shown(props.children);
+      }
+      for (const name of SHOWN) {
+        if (typeof props[name] === 'string') {
+          props[name] = printableLines(props[name]);
+        }
+      }
+    }
+    before?.(vnode);
+  };
+}
