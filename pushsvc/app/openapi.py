@@ -1141,7 +1141,9 @@ DOCUMENT: Final[bytes] = msgspec.json.encode(
         "info": {
             "title": "pushsvc",
             "version": pushsvc.__version__,
-            "description": "Real-time push service for dashboards.",
+            "description": "Real-time push service for dashboards. Answers come in gzip, zstd or "
+            "br as Accept-Encoding says, streams of text in gzip or zstd; a GET for which not even "
+            "the plain answer is acceptable gets 406.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         # Relative to where this document was found, under whatever path.
