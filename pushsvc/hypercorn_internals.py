@@ -7,6 +7,7 @@ too. A release of Hypercorn that changes those costs the detaching, not the serv
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -45,11 +46,12 @@ _DETACHING: dict[type, tuple[str, ...]] = {
 }
 
 
-def missing() -> list[str]:
-    """What detaching needs and this Hypercorn hasn't; empty if all is well."""
+def missing(used: Mapping[type, tuple[str, ...]] | None = None) -> list[str]:
+    """What detaching needs, or what of these is `used`, and this Hypercorn hasn't; empty if all is
+    well."""
     return [
         f"{owner.__module__}.{owner.__qualname__}.{name}"
-        for owner, names in _DETACHING.items()
+        for owner, names in (_DETACHING if used is None else used).items()
         for name in names
         if not hasattr(owner, name) and f"self.{name}" not in inspect.getsource(owner)
     ]

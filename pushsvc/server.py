@@ -22,7 +22,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
-from pushsvc import hypercorn_http2, hypercorn_websocket
+from pushsvc import hypercorn_http2, hypercorn_websocket, hypercorn_windows
 from pushsvc.door import Door
 from pushsvc.hypercorn_internals import (
     MAX_RECV,
@@ -36,6 +36,7 @@ from pushsvc.hypercorn_internals import (
     has_unread_bytes,
     is_handled,
 )
+from pushsvc.hypercorn_windows import CONNECTION, WAITING, BoundedHttp2, Waiting
 from pushsvc.listeners import Listener
 from pushsvc.tls import Certificate, refuse_plain, speaks_tls
 
@@ -53,13 +54,12 @@ _WEBSOCKET_REQUEST = re.compile(rb"GET (?:/[^? ]*)?/v1/(?:stream|publish)[? ]")
 _COMPRESSION_OFFER = re.compile(rb"\r\nSec-WebSocket-Extensions:[^\r]*\r\n", re.IGNORECASE)
 """Hypercorn accepts every offer of permessage-deflate, with a context per connection of about
 94 KiB; a server may decline it by silence (RFC 7692 section 5.1)."""
-_STATE_KEY = "pushsvc.connection"
 
 
 def connection_of(scope: Mapping[str, Any]) -> Connection | None:
     """The connection that an ASGI scope came in on; None under another ASGI server."""
     state = scope.get("state") or {}
-    connection = state.get(_STATE_KEY)
+    connection = state.get(CONNECTION)
     return connection if isinstance(connection, Connection) else None
 
 
@@ -105,7 +105,7 @@ class Connection(TCPServer):
             app,
             config,
             context,
-            ConnectionState({**state, _STATE_KEY: self}),
+            ConnectionState({**state, CONNECTION: self}),
             stream,  # type: ignore[arg-type]
         )
         bare = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream
@@ -125,7 +125,9 @@ class Connection(TCPServer):
         finally:
             # Both hold this connection, which would be left to the collector with all it read.
             self.state.clear()
-            vars(self).pop("protocol", None)
+            wrapper = vars(self).pop("protocol", None)
+            if wrapper is not None and isinstance(wrapper.protocol, BoundedHttp2):
+                wrapper.protocol.dismantle()
 
     async def _read_data(self) -> None:
         try:
@@ -225,6 +227,7 @@ class Server:
         counts: Counter[str],
         max_connections: int,
         max_of: Callable[[str], int],
+        waiting: Waiting,
         certificate: Certificate | None,
         front: Front | None,
         shorten: Shorten,
@@ -235,7 +238,9 @@ class Server:
         self._app = ASGIWrapper(app)
         self._config = config
         self._context = WorkerContext(None)
-        self._state: dict[str, Any] = {}
+        self.waiting = waiting
+        """What waits for HTTP/2 clients."""
+        self._state: dict[str, Any] = {WAITING: waiting}
         self._connections: set[Connection | ShortConnection] = set()
         self._door = Door(
             self._enter,
@@ -416,6 +421,7 @@ async def open_server(
     max_connections: int,
     max_of: Callable[[str], int],
     user_timeout: float,
+    waiting_bytes: int = 64 * 1024 * 1024,
     certificate: Certificate | None = None,
     front: Front | None = None,
     shorten: Shorten = lambda *_: None,
@@ -429,8 +435,9 @@ async def open_server(
     with those that never said what they want.
 
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
-    (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). On leaving, whatever is still open
-    is cut.
+    (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). An HTTP/2 stream whose client takes
+    nothing for half as long is reset, and sooner where more than `waiting_bytes` wait for such. On
+    leaving, whatever is still open is cut.
     """
     for listener in listeners:
         with contextlib.suppress(OSError, AttributeError):
@@ -439,18 +446,21 @@ async def open_server(
             )
     hypercorn_websocket.install()
     hypercorn_http2.install()
+    hypercorn_windows.install()
     server = Server(
         app,
         hypercorn_config(message_bytes=message_bytes),
         counts=counts,
         max_connections=max_connections,
         max_of=max_of,
+        waiting=Waiting(waiting_bytes, user_timeout / 2, counts),
         certificate=certificate,
         front=front,
         shorten=shorten,
     )
     async with trio.open_nursery() as outer:
         await outer.start(server.run_lifespan)
+        await outer.start(server.waiting.run)
         async with trio.open_nursery() as handlers:
             await outer.start(server.run_accept, listeners, handlers)
             try:

@@ -130,6 +130,7 @@ async def _serve(
         connections=lambda: (
             (0 if server is None else server.connections) + (0 if engine is None else len(engine))
         ),
+        waiting=lambda: 0 if server is None else server.waiting.bytes,
         keep_alive=KEEP_ALIVE,
         prefix=where.prefix,
         compress=settings.web.compress,
@@ -170,6 +171,7 @@ async def _serve(
                     ),
                     # For peers that are gone without a word; who stalls is parted from sooner.
                     user_timeout=2 * pacing.stall_timeout,
+                    waiting_bytes=limits.http2_waiting_bytes,
                     certificate=certificate,
                     front=None if engine is None else Front(context, engine).take,
                     shorten=partial(shorten, context),

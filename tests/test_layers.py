@@ -22,7 +22,7 @@ LAYERS = (
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "transport"),
     ("hypercorn_http2", "hypercorn_websocket", "listeners", "tls"),
-    ("hypercorn_internals",),
+    ("hypercorn_internals", "hypercorn_windows"),
     ("door",),
     ("auth", "doctor", "server", "statsd"),
     ("app",),

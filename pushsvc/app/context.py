@@ -54,6 +54,8 @@ class Context:
     """What producers were refused."""
     compress: bool = True
     """Whether answers and files are compressed for who takes that."""
+    waiting: Callable[[], int] = int
+    """How many bytes wait for HTTP/2 clients."""
     prefix: str = ""
     """The path under which proxies ask for this service, without a slash at its end; or empty."""
 

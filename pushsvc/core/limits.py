@@ -49,6 +49,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Dashboards without a token connected from one address."""
     subscribers_per_identity: int = 8_000
     """Dashboards connected with tokens of one subject, wherever from."""
+    http2_waiting_bytes: int = 64 * 1024 * 1024
+    """Bytes that wait for HTTP/2 clients that take none, with what their requests cost; beyond,
+    streams that have waited longest are reset."""
     ingest_queue: int = 64
     """Batches that wait for the hub before producers are told to wait."""
     idempotency_keys: int = 50_000
