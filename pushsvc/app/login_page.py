@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from html import escape
 from typing import Final
 
 from quart import Response
 
-from pushsvc.auth.origins import Origins
+from pushsvc.auth.origins import Origins, style_hash
 from pushsvc.errors import Problem
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -18,9 +16,9 @@ _STYLE: Final = (
     ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}"
     "body{display:grid;min-height:90vh;place-content:center}"
     "form{display:grid;gap:.75rem;width:min(24rem,90vw)}"
-    "input,button{font:inherit;padding:.5rem .75rem}[role=alert]{color:#c62828}"
+    "input,button{min-height:2.75rem;font:inherit;padding:.5rem .75rem}"
+    "[role=alert]{color:light-dark(#b3261e,#ff8a7a)}"
 )
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
 def login_page(origins: Origins, root: str, problem: Problem | None = None) -> Response:
@@ -30,16 +28,16 @@ def login_page(origins: Origins, root: str, problem: Problem | None = None) -> R
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>pushsvc: log in</title><style>{_STYLE}</style>"
-        f'<form method="post" action="{root}v1/login"><h1>pushsvc</h1>'
+        f'<main><form method="post" action="{root}v1/login"><h1>pushsvc</h1>'
         f"{alert}"
         '<label for="token">Your key or token</label>'
         '<input id="token" name="token" type="password" required autofocus '
         'autocomplete="current-password" spellcheck="false">'
-        "<button>Log in</button></form></html>\n"
+        "<button>Log in</button></form></main></html>\n"
     )
     response = Response(
         page, status=200 if problem is None else problem.status, content_type="text/html"
     )
-    response.headers.update(origins.page_headers(style=f"'sha256-{_STYLE_HASH}'", form="'self'"))
+    response.headers.update(origins.page_headers(style=f"'{style_hash(_STYLE)}'", form="'self'"))
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -16,6 +16,8 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_accept_header
 
+from pushsvc.app.base_path import root_seen_from
+from pushsvc.auth.origins import style_hash
 from pushsvc.errors import Problem
 from pushsvc.ingest.inflate import ACCEPTED
 
@@ -23,7 +25,14 @@ _log = structlog.get_logger("pushsvc.app")
 
 MEDIA_TYPE = "application/problem+json"
 HTML = "text/html"
-PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_STYLE = (
+    ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}"
+    "main{max-width:40rem;margin:15vh auto 0;padding:0 1.5rem;overflow-wrap:anywhere}"
+    "ul{display:flex;gap:1.5rem;padding:0;list-style:none}a{display:block;padding:.5rem 0}"
+)
+PAGE_POLICY = (
+    f"default-src 'none'; style-src '{style_hash(_STYLE)}'; base-uri 'none'; frame-ancestors 'none'"
+)
 """The Content-Security-Policy of a page that says what is wrong."""
 CROWDED = "connections_per_identity"
 """The code of a refusal that is of the connection, and not only of the request."""
@@ -104,20 +113,24 @@ def page_wanted(accept: str) -> bool:
     return parse_accept_header(accept, MIMEAccept).best_match([MEDIA_TYPE, HTML]) == HTML
 
 
-def page_of(document: Mapping[str, Any]) -> str:
-    """What is wrong, for a person."""
+def page_of(document: Mapping[str, Any], root: str | None = None) -> str:
+    """What is wrong, for a person, with a way on; `root` leads to the service's, if known."""
     title, detail = escape(str(document["title"])), escape(str(document["detail"]))
+    status = document.get("status", 0)
+    again = '<li><a href="">Try again</a></li>' if status == 429 or status >= 500 else ""
+    home = "" if root is None else f'<li><a href="{escape(root)}">All metrics</a></li>'
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>pushsvc: {title}</title><h1>{title}</h1><p>{detail}</p></html>\n"
+        f"<title>pushsvc: {title}</title><style>{_STYLE}</style>"
+        f"<main><h1>{title}</h1><p>{detail}</p><ul>{again}{home}</ul></main></html>\n"
     )
 
 
 async def _as_page(response: Response) -> None:
     document = msgspec.json.decode(await response.get_data(as_text=False), type=dict[str, Any])
-    response.set_data(page_of(document))
+    response.set_data(page_of(document, root_seen_from(request.path)))
     response.content_type = f"{HTML}; charset=utf-8"
     response.headers["Content-Security-Policy"] = PAGE_POLICY
 

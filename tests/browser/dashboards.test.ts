@@ -186,9 +186,81 @@ test('nothing is gone to by looking through the dashboards with keys', async () 
   await close();
 });
 
+test('kiosk has a way out, by keyboard and by pointer, and full screen', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}/d/workloads?kiosk`, {
+    viewport: { width: 1440, height: 900 },
+  });
+  const controls = page.getByRole('navigation', { name: 'Full screen' });
+  await panel(page, 'CPU').locator('canvas').waitFor();
+  await page.mouse.move(300, 300);
+  await page.mouse.move(310, 310);
+  await controls.getByRole('link', { name: 'Leave kiosk' }).waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/kiosk.png` });
+  expect(await violations(page)).toEqual([]);
+  const shade = () => controls.evaluate((element) => getComputedStyle(element).opacity);
+  await expect.poll(shade, { timeout: 8000 }).toBe('0');
+  await page.mouse.move(320, 320);
+  await expect.poll(shade).toBe('1');
+  await controls.getByRole('button', { name: 'Full screen' }).click();
+  await controls.getByRole('button', { name: 'Leave full screen' }).waitFor();
+  expect(await page.evaluate(() => document.fullscreenElement !== null)).toBe(true);
+  await page.keyboard.press('f');
+  await expect.poll(() => page.evaluate(() => document.fullscreenElement)).toBe(null);
+  // A pin goes first.
+  await panel(page, 'CPU').locator('.plot').click();
+  await page.locator('.pin').waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('.pin').waitFor({ state: 'detached' });
+  // And then the crosshair, of a chart that has the focus.
+  await page.keyboard.press('Escape');
+  expect(new URL(page.url()).searchParams.has('kiosk')).toBe(true);
+  await page.keyboard.press('Escape');
+  await page.getByRole('banner').waitFor();
+  expect(new URL(page.url()).searchParams.has('kiosk')).toBe(false);
+  expect(new URL(page.url()).pathname).toBe('/d/workloads');
+  // As is it with a panel that is alone.
+  await page.getByRole('link', { name: 'CPU alone' }).click();
+  await controls.getByRole('link', { name: 'All panels' }).click();
+  await page.getByRole('banner').waitFor();
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('the first tab stop leads past the bar', async () => {
+  const { page, close } = await open(browser, `${server.url}/d/workloads`);
+  await panel(page, 'CPU').locator('canvas').waitFor();
+  await page.keyboard.press('Tab');
+  const skip = page.getByRole('link', { name: 'Skip to the panels' });
+  expect(await skip.evaluate((element) => document.activeElement === element)).toBe(true);
+  expect((await skip.boundingBox())!.x).toBeGreaterThanOrEqual(0);
+  await page.screenshot({ path: `${ARTIFACTS}/skip.png` });
+  expect(await violations(page)).toEqual([]);
+  const { pathname } = new URL(page.url());
+  await page.keyboard.press('Enter');
+  expect(new URL(page.url()).pathname).toBe(pathname);
+  await page.keyboard.press('Tab');
+  const inside = () =>
+    page.evaluate(() => document.querySelector('main')!.contains(document.activeElement));
+  expect(await inside()).toBe(true);
+  await close();
+});
+
 test('what isn’t there is said, and a phone has one panel under the other', async () => {
   const { page, close } = await open(browser, `${server.url}/d/nothing`);
   await page.getByRole('alert').filter({ hasText: 'nothing' }).waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/nothing-dashboard.png` });
+  expect(await violations(page)).toEqual([]);
+  // There is a way on.
+  await page.getByRole('main').getByRole('link', { name: 'Workloads', exact: true }).click();
+  await page.getByRole('heading', { name: 'Workloads', exact: true }).waitFor();
+  for (const path of ['nonsense', 'd/one/two', 'v1/nonsense']) {
+    await page.goto(`${server.url}/${path}`);
+    await page.getByRole('heading', { name: 'Not Found' }).waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.screenshot({ path: `${ARTIFACTS}/nothing-page.png` });
+    await page.getByRole('link', { name: 'All metrics' }).click();
+    await page.waitForURL(`${server.url}/`);
+  }
   await page.setViewportSize({ width: 390, height: 844 });
   await page.goto(`${server.url}/d/workloads`);
   await panel(page, 'CPU').locator('canvas').waitFor();

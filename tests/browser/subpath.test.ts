@@ -68,7 +68,8 @@ describe.each([
     expect(await page.locator('.transport').textContent()).toContain('WebSocket');
 
     // A dashboard that comes with it, and back.
-    await page.getByRole('combobox', { name: 'Dashboard' }).selectOption({ label: 'This service' });
+    await page.getByRole('button', { name: 'Dashboard: All metrics' }).click();
+    await page.getByRole('link', { name: 'This service' }).click();
     await page.waitForURL(`${nginx.url}${path}/d/*`);
     await page.getByRole('link', { name: 'Kiosk' }).waitFor();
     const view = await page.getByRole('link', { name: 'Kiosk' }).evaluate((node) => {

@@ -6,6 +6,7 @@ import { parseDuration } from '../client/index.ts';
 import { EVERYTHING } from '../client/wish.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Panel } from '../panels/model.ts';
+import { later } from '../ui/later.tsx';
 import { PanelView } from '../ui/panel.tsx';
 import type { View } from '../view.ts';
 import { selectorsOf } from './asking.ts';
@@ -32,7 +33,7 @@ interface BoardProps {
 /** A dashboard that is kept: its panels where they were put, or the means to put them there. */
 export function Board({ dashboard, view }: BoardProps) {
   const loaded = useSignal<Loaded | null>(null);
-  const failure = useSignal('');
+  const failure = useSignal<Error | null>(null);
   const editing = useSignal<Editing | null>(null);
   const name = view.name.value!;
   const { values, panel: only, kiosk } = view;
@@ -70,7 +71,7 @@ export function Board({ dashboard, view }: BoardProps) {
   };
   const attempt = (act: () => Promise<void>): void => {
     act().catch((error) => {
-      failure.value = (error as Error).message;
+      failure.value = error as Error;
     });
   };
   const edited = view.edit.value;
@@ -96,16 +97,8 @@ export function Board({ dashboard, view }: BoardProps) {
     }
   });
 
-  if (failure.value !== '') {
-    return (
-      <section class="message">
-        <h3>This dashboard can’t be shown</h3>
-        <p role="alert">{failure.value}</p>
-        <p>
-          <a href="./">All metrics</a>
-        </p>
-      </section>
-    );
+  if (failure.value !== null) {
+    return <Absent failure={failure.value} name={name} />;
   }
   if (editing.value !== null) {
     const { Editor, writable, source } = editing.value;
@@ -171,6 +164,9 @@ export function Board({ dashboard, view }: BoardProps) {
     </section>
   );
 }
+
+/** What there is instead, where it can't be shown. */
+const Absent = later(() => import('./absent.tsx').then((module) => module.Absent));
 
 /** Where one can go from here. */
 function Ways({ view, name }: { view: View; name: string }) {

@@ -9,6 +9,7 @@ import type { View } from '../view.ts';
 import { Header } from './header.tsx';
 import { Keys } from './keys.tsx';
 import { later } from './later.tsx';
+
 import { PanelCard } from './panel.tsx';
 
 const PLACEHOLDERS_AFTER_MS = 400;
@@ -29,11 +30,13 @@ export function Page({ dashboard, view }: PageProps) {
   );
   return (
     <>
+      {!kiosk && <Skip />}
+      {kiosk && <Leave view={view} />}
       {!kiosk && <Header dashboard={dashboard} name={name} />}
       <Wrong view={view} />
       <Keys dashboard={dashboard} />
       <News dashboard={dashboard} shown={shown} />
-      <main>
+      <main id="panels" tabIndex={-1}>
         {kiosk && <h1 class="unseen">pushsvc</h1>}
         {name !== null ? (
           <Board dashboard={dashboard} view={view} />
@@ -47,6 +50,24 @@ export function Page({ dashboard, view }: PageProps) {
         )}
       </main>
     </>
+  );
+}
+
+/** The first thing that one comes to by keyboard: past the bar, to what it is about. */
+function Skip() {
+  return (
+    // biome-ignore lint/a11y/useValidAnchor: it leads to a place on this page, as its reference says.
+    <a
+      class="skip"
+      href="#panels"
+      onClick={(event) => {
+        // All references are relative to the service's root, and this is of the page.
+        event.preventDefault();
+        document.getElementById('panels')!.focus();
+      }}
+    >
+      Skip to the panels
+    </a>
   );
 }
 
@@ -130,6 +151,9 @@ const Board = later(
   () => import('../dashboards/board.tsx').then((module) => module.Board),
   <p role="status">Loading…</p>,
 );
+
+/** The way out of what fills the screen. */
+const Leave = later(() => import('./leave.tsx').then((module) => module.Leave));
 
 /** What to do where there is no metric yet. */
 const EmptyState = later(() => import('./empty.tsx').then((module) => module.EmptyState));

@@ -10,6 +10,7 @@ const SHEET: readonly (readonly [string, string])[] = [
   ['Drag', 'zoom into a time'],
   ['Escape', 'zoom out again, as a double click and the browser’s Back do'],
   ['Shift + drag', 'look back, as the wheel with Shift does, and a finger on a touch screen'],
+  ['f, Escape', 'in kiosk: full screen, and out again'],
   ['Tab to a chart, Left, Right', 'read its values; faster with Shift, Enter pins them'],
   ['Click', 'pin the values of a time; a click there, or Escape, unpins them'],
   ['Click in a legend', 'hide a line, or show it again; with Ctrl or Shift: show it alone'],
