@@ -13,7 +13,8 @@ from pushsvc.errors import Problem
 FORM: Final = "application/x-www-form-urlencoded"
 """The media type that it is sent as."""
 _STYLE: Final = (
-    ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}"
+    ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif;"
+    "background:light-dark(#fff,#0d1217)}"
     "body{display:grid;min-height:90vh;place-content:center}"
     "form{display:grid;gap:.75rem;width:min(24rem,90vw)}"
     "input,button{min-height:2.75rem;font:inherit;padding:.5rem .75rem}"

@@ -26,7 +26,8 @@ _log = structlog.get_logger("pushsvc.app")
 MEDIA_TYPE = "application/problem+json"
 HTML = "text/html"
 _STYLE = (
-    ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}"
+    ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif;"
+    "background:light-dark(#fff,#0d1217)}a{color:light-dark(#0b5cad,#6cb2f2)}"
     "main{max-width:40rem;margin:15vh auto 0;padding:0 1.5rem;overflow-wrap:anywhere}"
     "ul{display:flex;gap:1.5rem;padding:0;list-style:none}a{display:block;padding:.5rem 0}"
 )

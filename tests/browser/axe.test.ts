@@ -1,0 +1,194 @@
+/** All that the page can look like, at all sizes, by all of axe's rules. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
+import { Server } from './server.ts';
+
+const SIZES = [
+  [390, 844],
+  [768, 1024],
+  [1440, 900],
+  [2560, 1440],
+] as const;
+
+let browser: Browser;
+let server: Server;
+let locked: Server;
+let publishing: ReturnType<typeof setInterval>;
+const folder = mkdtempSync(join(tmpdir(), 'pushsvc-axe-'));
+beforeAll(async () => {
+  [browser, server, locked] = await Promise.all([
+    launch(),
+    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') }),
+    Server.start('serve', 0, {
+      PUSHSVC_AUTH_MODE: 'jwt',
+      PUSHSVC_AUTH_SECRET: 'a secret of more than thirty-two bytes',
+    }),
+  ]);
+  const publish = () =>
+    server.publish(
+      ...Array.from({ length: 24 }, (_, core) => ({
+        name: 'cpu_usage',
+        labels: { core: String(core), host: 'a' },
+        unit: 'ratio',
+        help: 'Time in use.',
+        value: (core + 1) / 30 + 0.02 * Math.sin(Date.now() / 2000 + core),
+      })),
+      ...['web', 'db'].map((unit) => ({
+        name: 'service_up',
+        labels: { unit },
+        kind: 'state',
+        value: true,
+      })),
+      { name: 'requests', kind: 'counter', value: Math.floor(Date.now() / 10) % 1e7 },
+    );
+  await publish();
+  publishing = setInterval(() => void publish().catch(() => {}), 300);
+  const place = (x: number, y: number, w: number, h = 4) => ({ x, y, w, h });
+  const { status } = await fetch(`${server.url}/v1/dashboards/all`, {
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
+    body: JSON.stringify({
+      title: 'All there is',
+      description: 'Of each kind one.',
+      variables: [{ name: 'core', label: 'core', select: 'cpu_usage' }],
+      panels: [
+        { id: 'a', title: 'Lines', kind: 'line', select: 'cpu_usage', grid: place(0, 0, 6, 5) },
+        { id: 'b', title: 'Stat', kind: 'stat', select: 'requests', grid: place(6, 0, 3) },
+        {
+          id: 'c',
+          title: 'Gauge',
+          kind: 'gauge',
+          select: 'cpu_usage{core="$core"}',
+          thresholds: [{ at: 0.01, level: 'critical' }],
+          grid: place(9, 0, 3),
+        },
+        { id: 'd', title: 'Heat', kind: 'heatmap', select: 'cpu_usage', grid: place(0, 5, 6) },
+        { id: 'e', title: 'Table', kind: 'table', select: 'cpu_usage', grid: place(6, 5, 6, 3) },
+        { id: 'f', title: 'States', kind: 'timeline', select: 'service_up', grid: place(0, 9, 6) },
+        { id: 'g', kind: 'area', select: 'no_such_metric', grid: place(6, 9, 6) },
+      ],
+    }),
+  });
+  expect(status).toBe(201);
+});
+afterAll(async () => {
+  clearInterval(publishing);
+  await Server.stopAll();
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+const drawn = (page: Page) => panel(page, 'Lines').locator('canvas').waitFor();
+
+const STATES: readonly (readonly [
+  name: string,
+  path: string | (() => string),
+  ready: (page: Page) => Promise<unknown>,
+])[] = [
+  ['overview', '', (page) => panel(page, 'cpu_usage').locator('canvas').waitFor()],
+  ['dashboard', 'd/all', drawn],
+  [
+    'all-lines',
+    'd/all',
+    async (page) => {
+      await drawn(page);
+      await page
+        .getByRole('button', { name: /^\d+ more$/ })
+        .first()
+        .click();
+      await page.getByRole('button', { name: 'min · max · mean' }).first().click({ force: true });
+    },
+  ],
+  ['editor', 'd/all?edit', drawn],
+  [
+    'settings',
+    'd/all?edit',
+    async (page) => {
+      await page.getByRole('button', { name: 'Settings' }).click();
+      await page
+        .getByRole('dialog')
+        .getByText(/series match/)
+        .waitFor();
+    },
+  ],
+  ['kiosk', 'd/all?kiosk', drawn],
+  ['overview-kiosk', '?kiosk', (page) => panel(page, 'cpu_usage').locator('canvas').waitFor()],
+  ['alone', 'd/all?panel=a', drawn],
+  [
+    'alone-table',
+    'd/all?panel=e',
+    (page) => panel(page, 'Table').getByRole('row').nth(3).waitFor(),
+  ],
+  ['doctor', 'doctor', (page) => page.getByRole('heading', { level: 1 }).waitFor()],
+  ['login', () => `${locked.url}/`, (page) => page.getByLabel('Your key or token').waitFor()],
+  [
+    'login-refused',
+    () => `${locked.url}/`,
+    async (page) => {
+      await page.getByLabel('Your key or token').fill('none');
+      await page.getByRole('button').click();
+      await page.getByRole('alert').waitFor();
+    },
+  ],
+  ['nothing', 'd/nothing', (page) => page.getByRole('alert').waitFor()],
+  ['nonsense', 'nonsense', (page) => page.getByRole('link', { name: 'All metrics' }).waitFor()],
+  ['wrong-address', '?window=banana', (page) => page.getByRole('alert').waitFor()],
+  [
+    'keys',
+    '',
+    async (page) => {
+      await expectFreshness(page, 'Live');
+      await page.keyboard.press('?');
+      await page.getByRole('dialog').waitFor();
+    },
+  ],
+];
+
+async function look(page: Page, name: string): Promise<void> {
+  for (const [width, height] of SIZES) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      if (colorScheme === 'dark' && width !== 1440) {
+        continue;
+      }
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height });
+      await page.waitForTimeout(300);
+      const file = `${ARTIFACTS}/axe-${name}-${width}-${colorScheme}.png`;
+      await page.screenshot({ path: file });
+      expect(await violations(page), `${name} at ${width}, ${colorScheme}`).toEqual([]);
+      const overflow = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      expect(overflow, `${name} at ${width}`).toBe(0);
+    }
+  }
+}
+
+/** Each is looked at five times. */
+const PATIENCE_MS = 150_000;
+
+test.each(STATES)('%s', { timeout: PATIENCE_MS }, async (name, path, ready) => {
+  const url = typeof path === 'string' ? `${server.url}/${path}` : path();
+  const { page, failures, close } = await open(browser, url);
+  await ready(page);
+  await look(page, name);
+  expect(await page.getByRole('heading', { level: 1 }).count()).toBe(1);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('an outage', { timeout: PATIENCE_MS }, async () => {
+  const gone = await Server.start();
+  await gone.publish({ name: 'up', value: 1 });
+  const { page, close } = await open(browser, gone.url);
+  await panel(page, 'up').locator('canvas').waitFor();
+  await gone.stop('SIGKILL');
+  await page.locator('.outage').waitFor();
+  await look(page, 'outage');
+  await close();
+});
