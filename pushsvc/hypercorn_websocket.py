@@ -1,8 +1,8 @@
 """Hypercorn's WebSockets, which here say why they end.
 
 Its own close a connection without a word when a client breaks the protocol, wait without end for
-the answer of one that said too much, and stumble over bytes that come before their handshake is
-answered.
+the answer of one that said too much, or for an app that has ended to take what it says, and stumble
+over bytes that come before their handshake is answered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hypercorn.protocol.h2
 import hypercorn.protocol.h11
 import trio
 from hypercorn.protocol.events import Body, Data, EndBody, EndData, Event, StreamClosed
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
@@ -32,76 +32,129 @@ class ClosingWebSocket(WSStream):
         self.early = False
         """Whether bytes that came before the handshake was answered are still to be read."""
         self._answered = trio.Event()
+        self._parting = False  # our close frame is out
+        self._broken = False  # what the client says can't be read any more
         self._over = trio.Event()
-        self._parting = False
+        self._ended = False  # the app
+        self._told = False  # and whether it was told that the client is gone
+        self._passing = trio.CancelScope()
+        self._telling = trio.CancelScope()
 
     async def handle(self, event: Event) -> None:
+        if self.closed:
+            return
         if isinstance(event, StreamClosed):
+            self.closed = True
             self._answered.set()
             self._over.set()
-        elif isinstance(event, Body | Data) and not self.closed:
+            self._leave(CloseReason.ABNORMAL_CLOSURE)
+        elif isinstance(event, Body | Data):
             if not self._answered.is_set():
                 # Who is that hasty may well be let in: what it said is read when it is.
                 self.early = True
                 await self._answered.wait()
                 self.early = False
-            if self._parting:
-                # A client that broke the protocol can't be read any more; this is its answer.
-                if event.data.startswith(_CLOSE):
-                    self._over.set()
-                return
-            if not self.handshake.accepted:
-                return  # it was refused, and what follows is nothing
-        elif isinstance(event, EndBody) and self._parting:
+            if self.handshake.accepted:
+                self._hear(event.data)
+                await self._handle_events()
+        elif isinstance(event, EndBody):
             self._over.set()
-            return
-        await super().handle(event)
+        else:
+            await super().handle(event)
 
     async def app_send(self, message: Any) -> None:
-        if message is None and self._parting:
-            return  # it ends when the client has answered
+        closes = self.state is ASGIWebsocketState.CONNECTED and not self._parting
+        if message is None:
+            self._ended = True
+            self._telling.cancel()
+            self._passing.cancel()
+            if self._parting:
+                return  # it is over when the client has answered
         try:
             await super().app_send(message)
         finally:
             self._answered.set()
+        if closes and self.state is ASGIWebsocketState.CLOSED:
+            self._begin_parting()
+
+    def _hear(self, data: bytes) -> None:
+        if self._broken:
+            if data.startswith(_CLOSE):
+                self._over.set()
+        elif not self._over.is_set():
+            self.connection.receive_data(data)
 
     async def _handle_events(self) -> None:
+        if self._broken or self._over.is_set():
+            return
         for event in self.connection.events():
+            if isinstance(event, CloseConnection):
+                await self._take_close(event)
+                return
+            if self._parting:
+                continue  # what it said before it knew is no matter
             if isinstance(event, Message):
-                try:
-                    self.buffer.extend(event)
-                except FrameTooLargeError:
-                    most = self.config.websocket_max_message_size
-                    reason = f"a message of more than {most} bytes (limits.message_bytes)"
-                    await self._part(CloseReason.MESSAGE_TOO_BIG, reason)
-                    return
-                if event.message_finished:
-                    await self.app_put(self.buffer.to_message())  # type: ignore[misc]
-                    self.buffer.clear()
+                await self._take(event)
             elif isinstance(event, Ping):
                 await self._send_wsproto_event(event.response())
-            elif isinstance(event, CloseConnection):
-                if self.connection.state is ConnectionState.OPEN:
-                    await self._part(event.code, event.reason or "")
-                    return
-                if self.connection.state is ConnectionState.REMOTE_CLOSING:
-                    await self._send_wsproto_event(event.response())
-                await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _take(self, event: Message[Any]) -> None:
+        try:
+            self.buffer.extend(event)
+        except FrameTooLargeError:
+            self.buffer.clear()
+            most = self.config.websocket_max_message_size
+            reason = f"a message of more than {most} bytes (limits.message_bytes)"
+            await self._part(CloseReason.MESSAGE_TOO_BIG, reason)
+            return
+        if event.message_finished and self.app_put is not None:
+            # The app may end while this waits for its turn.
+            with trio.CancelScope() as self._passing:
+                await self.app_put(self.buffer.to_message())
+            self.buffer.clear()
+
+    async def _take_close(self, event: CloseConnection) -> None:
+        state = self.connection.state
+        if state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+            self._broken = True
+            await self._part(event.code, event.reason or "")
+            return
+        if state is ConnectionState.REMOTE_CLOSING:
+            await self._send_wsproto_event(event.response())
+        self._over.set()
+        if not self._parting:
+            await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _part(self, code: int, reason: str) -> None:
-        """Say why, to the client and to the app; the connection ends when the client answers."""
-        self._parting = True
-        self.buffer.clear()
+        """Say why this ends, to the client and to the app."""
+        if self._parting:
+            return
         await self._send_wsproto_event(CloseConnection(code, reason))
         await self.send(EndData(stream_id=self.stream_id))
+        self._begin_parting()
+        self._leave(code)
+
+    def _begin_parting(self) -> None:
+        # A socket that is closed with unread bytes is reset, and with them goes what was said last.
+        self._parting = True
+        self._passing.cancel()
         self.task_group.spawn(self._end)
-        if self.app_put is not None:
-            await self.app_put({"type": "websocket.disconnect", "code": code})
 
     async def _end(self) -> None:
         with trio.move_on_after(_CLOSE_TIMEOUT):
             await self._over.wait()
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+    def _leave(self, code: int) -> None:
+        """Tell the app that the client is gone, when it comes to hear that."""
+        self._passing.cancel()
+        if self.app_put is not None and not self._ended and not self._told:
+            self._told = True
+            self.task_group.spawn(self._tell, code)
+
+    async def _tell(self, code: int) -> None:
+        with self._telling:
+            await self.app_put({"type": "websocket.disconnect", "code": code})  # type: ignore[misc]
 
 
 def install() -> None:

@@ -17,6 +17,7 @@ from pushsvc.config import Server
 from pushsvc.core.limits import Limits, Pacing
 from tests.serving import Served, next_of, serving
 from tests.test_openapi import validator
+from tests.test_websocket_protocol import TEXT, frame, peer
 
 
 @contextlib.asynccontextmanager
@@ -191,3 +192,24 @@ async def test_our_publisher_waits_while_the_hub_is_behind() -> None:
         assert await served.metric("pushsvc_samples_total") == 1
         with pytest.raises(Busy, match="idempotency_keys"):
             await publisher.publish([sample], key="k-2", patience=1.0)
+
+
+async def test_a_producer_that_never_pauses_is_told_of_a_drain() -> None:
+    batches = frame(TEXT, b'{"name":"up","value":1}') * 200
+    heard = b""
+    async with serving(server=Server(port=0, shutdown_timeout=60.0)) as served:
+        async with peer(served, "/v1/publish") as one, trio.open_nursery() as nursery:
+
+            async def flood() -> None:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    while True:
+                        await one.stream.send_all(batches)
+
+            nursery.start_soon(flood)
+            with trio.fail_after(10), contextlib.suppress(trio.BrokenResourceError):
+                while more := await one.stream.receive_some(1 << 20):
+                    heard = heard[-200:] + bytes(more)
+                    served.drain.set()
+            nursery.cancel_scope.cancel()
+    # The last that it hears, whatever it had sent by then.
+    assert heard.endswith(b'{"type":"goaway","retry":1000}\x88\x07\x03\xf4drain')

@@ -101,6 +101,8 @@ class _Producer:
     async def _next(self) -> str | bytes | None:
         """The next message; None once the service is about to end."""
         message: str | bytes | None = None
+        if self._context.draining.is_set():
+            return None  # also where there always is a next message
         async with trio.open_nursery() as nursery:
 
             async def drained() -> None:
