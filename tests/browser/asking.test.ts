@@ -139,3 +139,40 @@ test('the past comes thinned, with its spike, and is fine where one zooms into i
   expect(failures).toEqual([]);
   await close();
 });
+
+test('tabs have one connection together, and go on when the one that holds it is closed', async () => {
+  const { page: first, failures, close } = await open(browser, 'about:blank');
+  const seen = traffic(first);
+  await first.goto(`${server.url}/d/few`);
+  await expectFreshness(first, 'Live');
+  await expect.poll(() => colouredPixels(first, 'Busy')).toBeGreaterThan(20);
+  const second = await first.context().newPage();
+  second.on('pageerror', (error) => failures.push(String(error)));
+  const others = traffic(second);
+  await second.goto(`${server.url}/d/few?var-host=c`);
+  await expectFreshness(second, 'Live');
+  await expect.poll(() => colouredPixels(second, 'Busy')).toBeGreaterThan(20);
+  expect([seen.opened.length, others.opened.length]).toEqual([1, 0]);
+  // With the past of what the first one showed already, and with what it didn't.
+  await expect
+    .poll(async () => (await points(second, 'busy'))[0]![0], { timeout: 8000 })
+    .toBeLessThan(Date.now() - 600_000);
+  await expect
+    .poll(async () => (await points(second, 'load', { host: 'c' })).length, { timeout: 8000 })
+    .toBeGreaterThan(5);
+  // What is another tab's alone is none of this.
+  expect(await points(second, 'load', { host: 'a' })).toEqual([]);
+  expect(await second.locator('.figures dd').first().textContent()).toBe('2');
+  expect(await points(first, 'load', { host: 'c' })).toEqual([]);
+
+  const newest = async () => (await points(second, 'busy')).at(-1)![0];
+  await first.close();
+  const before = await newest();
+  await expect.poll(newest, { timeout: 10_000 }).toBeGreaterThan(before + 1500);
+  await expectFreshness(second, 'Live');
+  const times = (await points(second, 'busy')).map(([time]) => time);
+  expect(times).toEqual([...times].sort((a, b) => a - b));
+  expect(others.opened).toHaveLength(1);
+  expect(failures).toEqual([]);
+  await close();
+});

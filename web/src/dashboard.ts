@@ -2,7 +2,13 @@
 
 import { batch, computed, effect, type Signal, signal } from '@preact/signals';
 import { Painter } from './chart/painter.ts';
-import { type Query, type Status, Stream } from './client/index.ts';
+import {
+  type Client,
+  connect,
+  type Document,
+  type Status,
+  type Subscription,
+} from './client/index.ts';
 import { EVERYTHING, matcherOf } from './client/wish.ts';
 import { Clock } from './clock.ts';
 import type { Address } from './dashboards/address.ts';
@@ -84,7 +90,8 @@ export class Dashboard {
   readonly painter = new Painter();
 
   readonly store: Store;
-  private readonly stream: Stream;
+  private readonly client: Client;
+  private subscription: Subscription | null = null;
   private readonly clock = new Clock();
   private readonly origin: URL;
   private loadedMs: number;
@@ -130,38 +137,13 @@ export class Dashboard {
       },
       changed: (panels) => this.painter.dirty(panels),
     });
-    this.stream = new Stream({
-      url: new URL('v1/stream', origin),
-      query: this.query(),
-      onDocument: (document) => {
-        if (document.type === 'hello') {
-          this.grantedPoints = document.granted.points ?? CHART_POINTS;
-          this.store.thinnedMs = this.askedMs / this.grantedPoints;
-          this.coarsest = Math.max(this.coarsest, this.store.thinnedMs);
-        }
-        this.store.take(document);
-        if (document.type === 'points' && document.time === undefined) {
-          this.painter.hold();
-          this.sharpenSoon();
-        }
-        if ('time' in document && document.time !== undefined) {
-          this.clock.heard(document.time, this.status.peek().roundTrip);
-          if (document.type === 'points' && Number.isNaN(this.undrawnSince)) {
-            this.undrawnSince = performance.now();
-          }
-        }
-        if (document.type === 'hello') {
-          this.grantedHz.value = document.granted.max_hz;
-        }
-        if (document.type === 'points') {
-          this.fit();
-        }
-        this.described.value = this.store.described;
-        this.seriesCount.value = this.store.live;
-      },
+    // Tabs have one connection together, where the browser lets them.
+    this.client = connect(origin, {
+      share: true,
+      pauseHidden: false,
       onStatus: (status) => this.changeStatus(status),
     });
-    this.status = signal(this.stream.status);
+    this.status = signal(this.client.status);
     this.painter.onPainted = () => {
       if (!Number.isNaN(this.undrawnSince)) {
         this.toScreen = performance.now() - this.undrawnSince;
@@ -212,32 +194,58 @@ export class Dashboard {
       return;
     }
     this.asked = selectors;
-    this.stream.change(this.query());
+    this.askedMs = this.loadedMs;
+    const meant = matcherOf({ selectors: selectors ?? [EVERYTHING] }) ?? (() => true);
     if (this.started) {
       this.sharp = [];
-      const meant = matcherOf({ selectors: selectors ?? [EVERYTHING] });
-      if (meant !== null) {
-        this.store.retain(meant);
-      }
-    } else {
-      this.started = true;
-      this.stream.start();
+      this.store.retain(meant);
     }
-  }
-
-  private query(): Query {
-    this.askedMs = this.loadedMs;
-    return {
-      window: `${Math.ceil(this.loadedMs / 1000)}s`,
+    this.started = true;
+    this.store.meant = meant;
+    const before = this.subscription;
+    this.subscription = this.client.subscribe(selectors ?? '', {
+      window: this.loadedMs / 1000,
       points: CHART_POINTS,
       merge: 'envelope',
-      ...(this.asked === null ? {} : { select: this.asked }),
-    };
+      keep: false,
+      onDocument: (document) => this.receive(document),
+      onJoined: () => void this.backfill(this.loadedMs),
+      // That is said by the status.
+      onError: () => {},
+    });
+    before?.close();
+  }
+
+  private receive(document: Document): void {
+    if (document.type === 'hello') {
+      this.grantedPoints = document.granted.points ?? CHART_POINTS;
+      this.store.thinnedMs = this.askedMs / this.grantedPoints;
+      this.coarsest = Math.max(this.coarsest, this.store.thinnedMs);
+    }
+    this.store.take(document);
+    if (document.type === 'points' && document.time === undefined) {
+      this.painter.hold();
+      this.sharpenSoon();
+    }
+    if ('time' in document && document.time !== undefined) {
+      this.clock.heard(document.time, this.status.peek().roundTrip);
+      if (document.type === 'points' && Number.isNaN(this.undrawnSince)) {
+        this.undrawnSince = performance.now();
+      }
+    }
+    if (document.type === 'hello') {
+      this.grantedHz.value = document.granted.max_hz;
+    }
+    if (document.type === 'points') {
+      this.fit();
+    }
+    this.described.value = this.store.described;
+    this.seriesCount.value = this.store.live;
   }
 
   /** Try to connect now rather than when it was planned. */
   retryNow(): void {
-    this.stream.retryNow();
+    this.client.retryNow();
   }
 
   /** The right edge of all charts: where they are held, else now. */

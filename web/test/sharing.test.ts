@@ -1,7 +1,7 @@
 /** Tabs that share one connection, in a browser and a time that are made up. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { SubscribeOptions } from '../src/client/index.ts';
+import type { Document, SubscribeOptions } from '../src/client/index.ts';
 import { Service } from './service.ts';
 import { Browser, type Tab } from './tabs.ts';
 
@@ -55,6 +55,65 @@ test('twenty tabs have one connection, and each has every point once', async () 
     expect(gaps).toEqual([]);
     expect(subscription.status).toMatchObject({ phase: 'live', transport: 'websocket' });
   }
+});
+
+/** As the page does it: documents as they come, and nothing held for who comes later. */
+function take(tab: Tab, selector: string, window: string) {
+  const documents: Document[] = [];
+  const joined: number[] = [];
+  browser.current = tab;
+  const subscription = tab.client.subscribe(selector, {
+    window,
+    points: 400,
+    keep: false,
+    merge: 'envelope',
+    onDocument: (document) => documents.push(document),
+    onJoined: () => joined.push(documents.length),
+  });
+  const values = () =>
+    documents.flatMap((one) =>
+      one.type === 'points' ? one.points.map(([, , value]) => value) : [],
+    );
+  return { subscription, documents, joined, values };
+}
+
+test('tabs that hold nothing have one connection, whatever window each of them wants', async () => {
+  service.publish('a', 0);
+  const first = take(browser.open(), 'a', '1m');
+  await settle();
+  expect(first.values()).toEqual([0]);
+  expect(first.joined).toEqual([]);
+  const later = take(browser.open(), 'a', '1h');
+  const other = take(browser.open(), 'b', '1m');
+  await settle(500);
+  service.publish('a', 1);
+  service.publish('b', 2);
+  await settle();
+  expect(service.opened).toBe(1);
+  // What is held of the last minute, under the hello that it came with, and then what all are given.
+  expect(later.documents[0]!.type).toBe('hello');
+  expect(later.joined).toHaveLength(1);
+  expect(later.values()).toEqual([0, 1, 2]);
+  expect(first.values()).toEqual([0, 1, 2]);
+  expect(other.values()).toContain(2);
+  later.subscription.close();
+  service.publish('a', 3);
+  await settle();
+  expect(later.values()).not.toContain(3);
+});
+
+test('a tab that keeps the past is not served by a stream of those that keep none', async () => {
+  take(browser.open(), 'a', '1m');
+  await settle();
+  follow(browser.open(), 'a', { merge: 'envelope' });
+  await settle();
+  expect(service.opened).toBe(2);
+});
+
+test('points take a window', () => {
+  const { client } = browser.open();
+  expect(() => client.subscribe('a', { points: 100 })).toThrow(/points takes a window/);
+  expect(() => client.subscribe('a', { window: '1m', points: 3 })).toThrow(RangeError);
 });
 
 test('a tab that comes later has the history from the others', async () => {

@@ -78,6 +78,10 @@ test('series that are not meant any more are forgotten, and may come again', () 
   // What was on its way is nobody's.
   store.take({ type: 'points', points: [[1, 2000, 1]] });
   expect(store.find('a', {})).toBeUndefined();
+  // And another tab's, of a stream that they share.
+  take();
+  expect(store.find('a', {})).toBeUndefined();
+  store.meant = () => true;
   take();
   expect(arranged.at(-1)).toEqual(['a', 'b']);
 });

@@ -1,6 +1,6 @@
 /** What one stream brought to this tab: series by ref, their points, and who is given which. */
 
-import type { Description, Document, Merge, Points } from './protocol.ts';
+import type { Description, Document, Hello, Merge, Points } from './protocol.ts';
 import type { Matcher } from './selector.ts';
 import { identityOf, Series, type SeriesCopy, type SeriesPoint } from './series.ts';
 import type { Subscription } from './subscription.ts';
@@ -20,6 +20,8 @@ interface Route {
 /** All of a feed that some want, for another tab to go on from. */
 export interface FeedCopy {
   readonly epoch: string | null;
+  /** What the stream began with. */
+  readonly hello: Hello | null;
   readonly series: readonly SeriesCopy[];
 }
 
@@ -29,6 +31,7 @@ export class Feed {
   private readonly merge: Merge;
   private keepMs: number;
   private epoch: string | null = null;
+  private hello: Hello | null = null;
   private readonly matchers = new Map<Subscription, Matcher | null>();
   private readonly routes = new Map<string, Route>();
   private refs = new Map<number, Route>();
@@ -86,6 +89,20 @@ export class Feed {
     if (points.length > 0) {
       subscription.deliver({ type: 'points', points });
     }
+    if (subscription.raw && this.hello !== null) {
+      this.brief([subscription], this.copy(matcher, subscription.wish.window));
+    }
+  }
+
+  /** Give those who take documents what is held, as documents. */
+  private brief(subscriptions: Iterable<Subscription>, { hello, series }: FeedCopy): void {
+    for (const subscription of subscriptions) {
+      if (subscription.raw && hello !== null) {
+        subscription.pass(hello);
+        subscription.pass(documentOf(series));
+        subscription.joined();
+      }
+    }
   }
 
   /** Serve it no more. What nobody wants is forgotten. */
@@ -105,8 +122,14 @@ export class Feed {
   }
 
   take(document: Document): void {
+    for (const subscription of [...this.matchers.keys()]) {
+      if (subscription.raw) {
+        subscription.pass(document);
+      }
+    }
     switch (document.type) {
       case 'hello':
+        this.hello = document;
         this.enter(document.epoch);
         break;
       case 'points':
@@ -142,23 +165,18 @@ export class Feed {
         series.push(route.series.copy(ref, since));
       }
     }
-    return { epoch: this.epoch, series };
+    return { epoch: this.epoch, hello: this.hello, series };
   }
 
   /** Take in what another tab holds. Points that are held here are not told again. */
-  load({ epoch, series }: FeedCopy): void {
+  load(copy: FeedCopy): void {
     this.doubt(null);
-    if (epoch !== null) {
-      this.enter(epoch);
+    this.hello = copy.hello;
+    if (copy.epoch !== null) {
+      this.enter(copy.epoch);
     }
-    this.points({
-      type: 'points',
-      series: series.map(({ description }) => description),
-      points: series.flatMap(({ points }) => points),
-      ended: series.flatMap(({ description: { ref }, endings = [] }) =>
-        endings.map((time) => [ref, time] as const),
-      ),
-    });
+    this.points(documentOf(copy.series));
+    this.brief(this.matchers.keys(), copy);
   }
 
   private enter(epoch: string): void {
@@ -292,6 +310,18 @@ export class Feed {
       }
     }
   }
+}
+
+/** Series that are held, as a stream would tell of them. */
+function documentOf(series: readonly SeriesCopy[]): Points {
+  return {
+    type: 'points',
+    series: series.map(({ description }) => description),
+    points: series.flatMap(({ points }) => points),
+    ended: series.flatMap(({ description: { ref }, endings = [] }) =>
+      endings.map((time) => [ref, time] as const),
+    ),
+  };
 }
 
 function append(points: SeriesPoint[], more: Iterable<SeriesPoint>): void {

@@ -202,7 +202,7 @@ export class Follower implements Source {
     this.notes.set(note.id, this.keepCursor(note));
     let feed = this.feeds.get(note.id);
     if (feed === undefined) {
-      feed = new Feed(note.wish.merge, note.wish.window);
+      feed = new Feed(note.wish.merge, note.wish.keep ? note.wish.window : null);
       this.feeds.set(note.id, feed);
     }
     feed.attach(subscription, note.alone ? null : matcherOf(subscription.wish));

@@ -273,8 +273,8 @@ class Remote implements Taker {
 }
 
 function wishOf(trunk: Trunk): Wish {
-  const { selectors, window, maxHz, merge } = trunk;
-  return { selectors, window, maxHz, merge };
+  const { selectors, window, points, keep, maxHz, merge } = trunk;
+  return { selectors, window, points, keep, maxHz, merge };
 }
 
 function noteOf(trunk: Trunk): Note {

@@ -158,6 +158,9 @@ export class Pool {
     if (trunk.alone || trunk.merge !== wish.merge || trunk.maxHz !== wish.maxHz) {
       return false;
     }
+    if (trunk.points !== wish.points || trunk.keep !== wish.keep) {
+      return false;
+    }
     if (trunk.stream.status.phase === 'refused') {
       return false; // whoever comes now may fare better
     }
@@ -168,7 +171,10 @@ export class Pool {
     ) {
       return false;
     }
-    if (!trunk.started) {
+    if (!wish.keep) {
+      // Whoever joins has a past from elsewhere: what is added from now on may have a longer one.
+      trunk.window = Math.max(trunk.window ?? 0, wish.window ?? 0) || null;
+    } else if (!trunk.started) {
       if (wish.window !== null) {
         trunk.window = Math.max(trunk.window ?? 0, wish.window);
         trunk.feed.widen(trunk.window);
@@ -184,7 +190,7 @@ export class Pool {
   }
 
   private open(id: string, wish: Wish, alone: boolean, kept?: Feed): Trunk {
-    const feed = kept ?? new Feed(wish.merge, wish.window);
+    const feed = kept ?? new Feed(wish.merge, wish.keep ? wish.window : null);
     feed.keepAll = this.shared;
     const trunk = new Trunk(id, wish, alone, feed);
     trunk.stream = new Stream({

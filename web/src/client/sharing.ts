@@ -28,7 +28,7 @@ export function sharingPossible(): boolean {
 }
 
 /** Of what tabs say to each other: one that was loaded before an upgrade goes on among its own. */
-const VERSION = 1;
+const VERSION = 2;
 
 const NOTHING: Legacy = { remains: [], places: new Map() };
 

@@ -1,6 +1,6 @@
 /** What a page asked to be shown, and how it is told. */
 
-import type { Merge } from './protocol.ts';
+import type { Document, Merge } from './protocol.ts';
 import { Queue } from './queue.ts';
 import type { Series, SeriesPoint, SeriesView } from './series.ts';
 import { IDLE, type Status } from './status.ts';
@@ -10,6 +10,11 @@ import type { Wish } from './wish.ts';
 export interface SubscribeOptions {
   /** History wanted at the start, and kept: `15m`, or seconds. None: the newest samples only. */
   readonly window?: string | number;
+  /**
+   * About so many points of each series are enough for the window, as a chart is so many pixels wide:
+   * its samples are merged to points with their lowest and highest. All samples if left out.
+   */
+  readonly points?: number;
   /** Updates a second at most; the server's own choice if left out. */
   readonly maxHz?: number;
   /** Of several samples of a series in one update: `all` (the default), `last` or `envelope`. */
@@ -22,6 +27,12 @@ export interface SubscribeOptions {
   readonly onStatus?: (status: Status) => void;
   /** The server refused; without this, the error goes to the console. */
   readonly onError?: (error: SubscriptionError) => void;
+  /** Whether the window is held, for whoever asks for it later; true if left out. @internal */
+  readonly keep?: boolean;
+  /** Documents as they come, of whichever subscription they are. @internal */
+  readonly onDocument?: (document: Document) => void;
+  /** It is served by a stream that had begun: of what was before, no more comes. @internal */
+  readonly onJoined?: (nothing: undefined) => void;
   /** Ends the subscription. */
   readonly signal?: AbortSignal;
 }
@@ -123,6 +134,25 @@ export class Subscription implements AsyncIterable<Update> {
     }
     for (const queue of this.queues) {
       queue.push(update);
+    }
+  }
+
+  /** Whether it is given documents as they come. @internal */
+  get raw(): boolean {
+    return this.options.onDocument !== undefined;
+  }
+
+  /** @internal */
+  pass(document: Document): void {
+    if (!this.closed) {
+      call(this.options.onDocument, document);
+    }
+  }
+
+  /** @internal */
+  joined(): void {
+    if (!this.closed) {
+      call(this.options.onJoined, undefined);
     }
   }
 

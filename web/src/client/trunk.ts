@@ -27,6 +27,8 @@ export class Trunk {
   /** One taker's own, whose selectors only the server can read. */
   readonly alone: boolean;
   window: number | null;
+  readonly points: number | null;
+  readonly keep: boolean;
   stream!: Stream;
   started = false;
   /** Since when all that is watched is held (Unix milliseconds). */
@@ -39,6 +41,8 @@ export class Trunk {
     this.merge = wish.merge;
     this.maxHz = wish.maxHz;
     this.window = wish.window;
+    this.points = wish.points;
+    this.keep = wish.keep;
     this.alone = alone;
     this.feed = feed;
   }
@@ -54,6 +58,7 @@ export class Trunk {
       select,
       merge: this.merge,
       ...(this.window === null ? {} : { window: `${Math.ceil(this.window)}ms` }),
+      ...(this.window === null || this.points === null ? {} : { points: this.points }),
       ...(this.maxHz === null ? {} : { maxHz: this.maxHz }),
     };
   }

@@ -8,6 +8,10 @@ import { type Matcher, read } from './selector.ts';
 export interface Wish {
   readonly selectors: readonly string[];
   readonly window: number | null;
+  /** Of each series, that are enough for the window; null for all of its samples. */
+  readonly points: number | null;
+  /** Whether the window is held here, for whoever comes later. */
+  readonly keep: boolean;
   readonly maxHz: number | null;
   readonly merge: Merge;
 }
@@ -15,6 +19,8 @@ export interface Wish {
 /** The same as a page says it. */
 interface Asked {
   readonly window?: string | number;
+  readonly points?: number;
+  readonly keep?: boolean;
   readonly maxHz?: number;
   readonly merge?: Merge;
 }
@@ -26,9 +32,12 @@ export const EVERYTHING = '{__name__=~".+"}';
 export function makeWish(selector: string | readonly string[], options: Asked): Wish {
   const asked = typeof selector === 'string' ? [selector] : selector;
   const selectors = [...new Set(asked.map((one) => one.trim() || EVERYTHING))];
-  const { window, maxHz = null, merge = 'all' } = options;
+  const { window, points = null, keep = true, maxHz = null, merge = 'all' } = options;
   if (maxHz !== null && !(maxHz > 0 && maxHz < Number.POSITIVE_INFINITY)) {
     throw new RangeError(`maxHz must be a number above 0, not ${maxHz}`);
+  }
+  if (points !== null && !(Number.isInteger(points) && points >= 4 && window !== undefined)) {
+    throw new RangeError(`points takes a window, and a whole number from 4 on, not ${points}`);
   }
   if (!['all', 'last', 'envelope'].includes(merge)) {
     throw new TypeError(`merge must be all, last or envelope, not ${JSON.stringify(merge)}`);
@@ -36,6 +45,8 @@ export function makeWish(selector: string | readonly string[], options: Asked): 
   return {
     selectors: selectors.length > 0 ? selectors : [EVERYTHING],
     window: window === undefined ? null : parseDuration(window),
+    points,
+    keep,
     maxHz,
     merge,
   };

@@ -48,6 +48,8 @@ export class Store {
    * What the last frame that was no replay says of the way here; null before there was one.
    */
   arrival: Arrival | null = null;
+  /** Which series are meant: of a stream that tabs share, others come as well. */
+  meant: (name: string, labels: Labels) => boolean = () => true;
   /** Milliseconds that a point of a thinned past stands for; 0 where none is thinned. */
   thinnedMs = 0;
   /** Time of the newest point that is of a thinned past. */
@@ -171,6 +173,7 @@ export class Store {
 
   /** Forget series that aren't meant any more. */
   retain(meant: (name: string, labels: Labels) => boolean): void {
+    this.meant = meant;
     for (const [ref, { name, labels }] of this.refs) {
       if (!meant(name, labels)) {
         this.refs.delete(ref);
@@ -269,6 +272,10 @@ export class Store {
   }
 
   private describe(description: Description, arranged: Set<Panel>): void {
+    if (!this.meant(description.name, description.labels)) {
+      this.refs.delete(description.ref);
+      return;
+    }
     const identity = identityOf(description.name, description.labels);
     let series = this.series.get(identity);
     if (series === undefined) {
