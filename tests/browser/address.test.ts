@@ -174,6 +174,7 @@ test('Back leaves the editor and not the page, and asks about what isn’t saved
   await page.getByRole('button', { name: 'Settings' }).click();
   await page.getByLabel('Title').fill('Another');
   await page.getByRole('button', { name: 'Apply' }).click();
+  await page.getByText('not saved', { exact: true }).waitFor();
   await page.evaluate(() => history.back());
   const question = page.getByRole('dialog', { name: 'Not everything is saved' });
   await question.waitFor();

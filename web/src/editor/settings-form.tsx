@@ -46,7 +46,8 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
         onSubmit={(event) => {
           event.preventDefault();
           void selectors.pass().then((passed) => {
-            if (passed) {
+            // It may have been closed meanwhile.
+            if (passed && form.current !== null) {
               done();
             }
           });
