@@ -130,6 +130,7 @@ async def test_a_full_house_is_told_in_html_to_a_person_and_in_json_to_a_program
                 assert "limits.subscribers" in answer.text
                 assert "Accept" in answer.headers["Vary"]
                 assert int(answer.headers["Retry-After"]) > 0
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 TEXT = {"Content-Type": "text/plain;charset=UTF-8"}

@@ -58,7 +58,8 @@ _WEBSOCKET_HEAD = (
 )
 _REFUSAL = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
-    "Retry-After: {}\r\nVary: Accept\r\nDate: {}\r\nConnection: close\r\n\r\n"
+    "Retry-After: {}\r\nVary: Accept\r\nX-Content-Type-Options: nosniff\r\n"
+    "Date: {}\r\nConnection: close\r\n\r\n"
 )
 _TOLD_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}"
