@@ -18,6 +18,7 @@ import trio
 
 from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
+from pushsvc.app.changes import Changes
 from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.app.front import Front
 from pushsvc.app.own_metrics import run_own_series
@@ -138,6 +139,7 @@ async def _serve(
         access=lock.access,
         leases=leases,
         dashboards=library,
+        changes=Changes(library, draining),
     )
     app = create_app(context)
     statsd = await open_statsd(
@@ -178,6 +180,7 @@ async def _serve(
                 ) as server:
                     if statsd is not None:
                         await gathering.start(statsd.run)
+                    await gathering.start(context.changes.run)
                     if settings.ingest.own_interval > 0:
                         await gathering.start(run_own_series, context, settings.ingest.own_interval)
                     scheme = "http" if certificate is None else "https"

@@ -18,6 +18,7 @@ import trio.testing
 from hypercorn.typing import HTTPScope
 
 from pushsvc.app import create_app
+from pushsvc.app.changes import Changes
 from pushsvc.app.context import Context, crowd_allowance
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
@@ -82,6 +83,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             page=Path("/nonexistent"),
             access=access,
             dashboards=Library(None, None),
+            changes=Changes(Library(None, None), Departure()),
             leases=Leases(access, hub, pipeline.hurry),
         )
         nursery.cancel_scope.cancel()

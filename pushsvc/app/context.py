@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from pushsvc.app.changes import Changes
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
 from pushsvc.core.allowance import Allowance
@@ -48,6 +49,8 @@ class Context:
     """Who may do what."""
     dashboards: Library
     """The dashboards that are kept."""
+    changes: Changes
+    """Who waits for one of them to change."""
     leases: Leases
     """Whose the live streams are."""
     refused: Ledger

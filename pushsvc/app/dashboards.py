@@ -14,6 +14,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from pushsvc.app import parameters
+from pushsvc.app.changes import patience
 from pushsvc.app.connection import read_body
 from pushsvc.app.context import Context
 from pushsvc.app.samples import JSON_TYPES
@@ -46,9 +47,16 @@ def install(app: QuartTrio, context: Context) -> None:
     async def dashboard(name: str) -> Response:
         parameters.refuse_unknown(request.args, ("ticket",))
         held = await trio.to_thread.run_sync(library.get, name, limiter=threads)
+        seconds = patience(request.headers.get("Prefer", ""))
+        waited = False
+        if seconds > 0 and request.if_none_match.contains_weak(held.etag.strip('"')):
+            waited = await context.changes.wait(name, held.etag, seconds)
+            held = await trio.to_thread.run_sync(library.get, name, limiter=threads)
         response = Response(held.body, content_type="application/json")
         response.headers["ETag"] = held.etag
         response.headers["Cache-Control"] = "no-cache"
+        if waited:
+            response.headers["Preference-Applied"] = "wait"
         if request.if_none_match.contains_weak(held.etag.strip('"')):
             response.status_code = 304
             response.set_data(b"")
@@ -67,6 +75,7 @@ def install(app: QuartTrio, context: Context) -> None:
         held, new = await trio.to_thread.run_sync(
             library.save, name, wanted, condition, limiter=threads
         )
+        context.changes.saved()
         response = Response(
             msgspec.json.encode(_entry(held)),
             status=201 if new else 200,
@@ -81,6 +90,7 @@ def install(app: QuartTrio, context: Context) -> None:
             request.headers.get("If-Match"), request.headers.get("If-None-Match")
         )
         await trio.to_thread.run_sync(library.delete, name, condition, limiter=threads)
+        context.changes.saved()
         return Response(b"", status=204)
 
 

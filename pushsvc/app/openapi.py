@@ -748,7 +748,22 @@ _PATHS: dict[str, Any] = {
     "/v1/dashboards/{name}": {
         "get": {
             "summary": "Read a dashboard",
-            "parameters": [_NAME],
+            "description": "With If-None-Match and Prefer: wait=25 the answer comes when it has "
+            "become another version, or after so many seconds, 30 at the most, and then says "
+            "Preference-Applied: wait. Without that header nothing was waited for: ask again "
+            "some seconds later.",
+            "parameters": [
+                _NAME,
+                _parameter(
+                    "If-None-Match", {"type": "string"}, "The ETag that is known.", "header"
+                ),
+                _parameter(
+                    "Prefer",
+                    {"type": "string"},
+                    "wait=SECONDS: answer when there is another version (RFC 7240).",
+                    "header",
+                ),
+            ],
             "responses": {
                 "200": _json({"type": "object"}, "As /v1/dashboards/schema.json; see ETag."),
                 "304": {"description": "It is as If-None-Match says."},

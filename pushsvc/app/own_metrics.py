@@ -131,6 +131,11 @@ class _OwnMetrics(Collector):
                 "Dashboards attached, waiting long polls included.",
                 len(hub.subscribers),
             ),
+            (
+                "dashboard_waits",
+                "Requests that wait for a dashboard to change.",
+                context.changes.waiting,
+            ),
             ("connections", "Open connections.", context.connections()),
             (
                 "http2_waiting_bytes",

@@ -10,6 +10,7 @@ import { later } from '../ui/later.tsx';
 import { PanelView } from '../ui/panel.tsx';
 import type { View } from '../view.ts';
 import { selectorsOf } from './asking.ts';
+import { follow } from './following.ts';
 import {
   fillIn,
   type Loaded,
@@ -35,6 +36,8 @@ export function Board({ dashboard, view }: BoardProps) {
   const loaded = useSignal<Loaded | null>(null);
   const failure = useSignal<Error | null>(null);
   const editing = useSignal<Editing | null>(null);
+  /** What others did with it. */
+  const news = useSignal('');
   const name = view.name.value!;
   const { values, panel: only, kiosk } = view;
 
@@ -81,12 +84,30 @@ export function Board({ dashboard, view }: BoardProps) {
       if (!edited) {
         editing.value = null;
       }
+      news.value = '';
       await show();
       if (edited) {
         await edit();
       }
     });
   }, [edited]);
+
+  const version = loaded.value?.etag;
+  // Others save it too: who looks on sees what they made of it, at once.
+  useEffect(() => {
+    if (edited || version === undefined) {
+      return;
+    }
+    return follow(new URL(document.baseURI), view.name.peek()!, version, (next) => {
+      if (next === null) {
+        news.value = 'This dashboard was deleted elsewhere. What is shown is what it was last.';
+      } else {
+        loaded.value = next;
+        document.title = `${next.kept.title} · pushsvc`;
+        news.value = 'This dashboard was saved elsewhere: this is the new version.';
+      }
+    });
+  }, [edited, version]);
 
   // The stream is asked for what is shown; who edits may want any of what there is.
   useSignalEffect(() => {
@@ -123,6 +144,14 @@ export function Board({ dashboard, view }: BoardProps) {
   return (
     <section class={only === null ? 'board' : 'board alone'} aria-label={title}>
       {only !== null && <h2 class="unseen">{title}</h2>}
+      <div class={only === null && !kiosk && news.value !== '' ? 'news' : 'unseen'}>
+        <p role="status">{news.value}</p>
+        {news.value !== '' && only === null && !kiosk && (
+          <button type="button" onClick={() => (news.value = '')}>
+            Dismiss
+          </button>
+        )}
+      </div>
       {only === null && (
         <header>
           <h2>{title}</h2>

@@ -2,6 +2,7 @@ import './editor.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
+import { follow } from '../dashboards/following.ts';
 import { fillIn, type Kept, type Loaded, type Source } from '../dashboards/model.ts';
 import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
@@ -37,6 +38,8 @@ export function Editor(props: EditorProps) {
   const owned = source === 'saved';
   const session = useMemo(() => new Session(new URL(document.baseURI), name, loaded, owned), []);
   const { draft, opened, said, failure, saving } = session;
+  /** The version that others saved meanwhile; empty where they deleted it, null where nobody did. */
+  const elsewhere = useSignal<string | null>(null);
   const preview = useSignal<readonly Placed[] | null>(null);
   const panels = useComputed(() => {
     // What is dragged stays where it is in the document, or it would be let go.
@@ -67,6 +70,19 @@ export function Editor(props: EditorProps) {
       view.keepsEditing = () => false;
     };
   }, []);
+  const began = session.etag.value ?? loaded?.etag ?? null;
+  const kept = session.name.value;
+  useEffect(() => {
+    elsewhere.value = null;
+    if (began === null) {
+      return;
+    }
+    return follow(new URL(document.baseURI), kept, began, (next) => {
+      elsewhere.value = next?.etag ?? '';
+    });
+  }, [began, kept]);
+  // One's own saving comes to be known this way as well, be it sooner than by its answer.
+  const theirs = saving.value || elsewhere.value === began ? null : elsewhere.value;
   const ask = (form: 'settings' | 'delete') => (): void => {
     opened.value = { form };
   };
@@ -200,6 +216,18 @@ export function Editor(props: EditorProps) {
           {failure.value}
         </p>
       )}
+      <div class={theirs === null ? 'unseen' : 'news'}>
+        <p role="status">
+          {theirs === '' &&
+            'Somebody has deleted this dashboard meanwhile. Your draft is kept, and can be saved.'}
+          {theirs && 'Somebody else has saved this dashboard meanwhile. Your draft is kept.'}
+        </p>
+        {theirs && owned && (
+          <button type="button" onClick={() => void session.takeTheirs()}>
+            Go on with theirs
+          </button>
+        )}
+      </div>
       <p class="unseen" role="status">
         {said.value}
       </p>

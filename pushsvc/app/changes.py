@@ -1,0 +1,115 @@
+"""Waiting for a dashboard to become another version: one look at its file for all who wait."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import trio
+
+from pushsvc.dashboards.library import Library
+from pushsvc.drain import Departure
+from pushsvc.errors import Problem
+
+LONGEST: Final = 30.0
+"""Seconds that anybody waits at the most."""
+MOST: Final = 2_000
+"""That wait at once; who comes then is answered without waiting."""
+_EVERY: Final = 1.0
+"""Seconds between two looks at the files of those that somebody waits for."""
+_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?=[,;]|$)', re.IGNORECASE)
+
+
+def patience(prefer: str) -> float:
+    """Seconds that a request would rather wait for an answer (RFC 7240 section 4.3), within bounds;
+    0 for not at all."""
+    found = _WAIT.search(prefer)
+    return 0.0 if found is None else min(LONGEST, float(found[1]))
+
+
+class _Watched:
+    """A dashboard that somebody waits for."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.looked = False
+        self.etag: str | None = None
+        """As it was at the last look; None where there was none."""
+        self.changed = trio.Event()
+
+
+class Changes:
+    """Tells who waits of what was saved here, by another process, or put there by others."""
+
+    def __init__(self, library: Library, draining: Departure) -> None:
+        self._library = library
+        self._draining = draining
+        self._watched: dict[str, _Watched] = {}
+        self._awake = trio.Event()
+        self._saved = trio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(one.waiting for one in self._watched.values())
+
+    def saved(self) -> None:
+        """Look at once: something was saved or deleted here."""
+        self._saved.set()
+
+    async def wait(self, name: str, etag: str, seconds: float) -> bool:
+        """Return when a dashboard is no longer the version `etag`, after so many seconds, or when
+        the service drains; False at once where MOST wait already."""
+        if self.waiting >= MOST or self._draining.is_set():
+            return False
+        one = self._watched.setdefault(name, _Watched())
+        one.waiting += 1
+        self._awake.set()
+        try:
+            with trio.move_on_after(seconds):
+                while not (self._draining.is_set() or (one.looked and one.etag != etag)):
+                    await one.changed.wait()
+        finally:
+            one.waiting -= 1
+            if one.waiting == 0:
+                del self._watched[name]
+        return True
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look at the files, while anybody waits, until cancelled."""
+        limiter = trio.CapacityLimiter(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end)
+            task_status.started()
+            while True:
+                await self._awake.wait()
+                if not self._watched:
+                    self._awake = trio.Event()
+                    continue
+                names = tuple(self._watched)
+                found = await trio.to_thread.run_sync(self._look, names, limiter=limiter)
+                for name, etag in found.items():
+                    one = self._watched.get(name)
+                    if one is not None and not (one.looked and one.etag == etag):
+                        one.looked, one.etag = True, etag
+                        changed, one.changed = one.changed, trio.Event()
+                        changed.set()
+                with trio.move_on_after(_EVERY):
+                    await self._saved.wait()
+                self._saved = trio.Event()
+
+    def _look(self, names: tuple[str, ...]) -> dict[str, str | None]:
+        """The versions that there are; what can't be looked at is left out."""
+        found: dict[str, str | None] = {}
+        for name in names:
+            try:
+                found[name] = self._library.get(name).etag
+            except Problem as problem:
+                if problem.status == 404:
+                    found[name] = None
+        return found
+
+    async def _end(self) -> None:
+        await self._draining.wait()
+        for one in self._watched.values():
+            one.changed.set()
