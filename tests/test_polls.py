@@ -73,3 +73,24 @@ async def test_a_departure_is_told_once_and_then_they_wait() -> None:
         again = await poll(served, f"since={told['id']}&wait=0.5")
         assert again == {"id": told["id"], "documents": []}
         assert trio.current_time() - began >= 0.5
+
+
+async def test_what_was_lost_is_told_once_and_with_what_comes_after_it() -> None:
+    """Also before the view's next tick, when there is nothing yet to give with it."""
+    async with serving(history=Retention(samples=20)) as served:
+        query = "select=a&max_hz=0.5"
+        await served.publish({"name": "a", "value": -1.0})
+        told = await poll(served, query)
+        for value in range(200):
+            await served.publish({"name": "a", "value": value})
+        answers: list[dict[str, Any]] = []
+        came: list[float] = []
+        while not came:
+            told = await poll(served, f"{query}&since={told['id']}&wait=5")
+            answers += told["documents"]
+            came = [value for one in answers for _, _, value in one.get("points", ())]
+        assert came == list(range(180, 200))
+        # At the most one of what came up to the last tick, and one of the rest.
+        assert len(answers) <= 3, answers
+        assert all(one["type"] == "gap" for one in answers[:-1])
+        assert (await poll(served, f"{query}&since={told['id']}&wait=0.1"))["documents"] == []

@@ -150,6 +150,7 @@ class Replay:
         self._fresh = False
         departed = list(self._view.departed_since(max(self.cursor, self._settled)))
         departed.reverse()  # the oldest first
+        unknown = self._unknown
         news = self._news(departed)
         low = self.cursor if self.debt is None else self.place
         high = through if self.debt is None else self.cursor
@@ -159,6 +160,9 @@ class Replay:
             if self._thins and self.debt is None:
                 high = min(high, self._past_end)  # what is new comes as finely as ever
             stop = self._stop(news, low, high, limit * most, (short or limit) * most)
+        else:
+            # What can no longer be known is lacked by who is given what comes after it.
+            self._unknown = unknown
         lost, merged, ended = self._take(news, stop)
         if described is None:
             described = self._to_describe(news, stop) or None
@@ -322,7 +326,7 @@ class Replay:
         for series, start in news:
             history = series.history
             rank = history.total if history.last_seq <= stop else history.rank(stop)
-            if series.ref not in members or (rank is not None and rank <= start):
+            if series.ref not in members or rank is None or rank <= start:
                 continue  # it has left, or comes later
             if self.describe == "used":
                 new = series.ref not in self._described
