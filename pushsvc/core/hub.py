@@ -58,7 +58,7 @@ class Refused(msgspec.Struct, frozen=True):
     problem: Problem
 
 
-_PAST_POINTS = 20_000
+_PAST_POINTS = 16_000
 """Points of a past that is thinned, of all series together: some hundred KB, once compressed."""
 _FEWEST_POINTS = 40
 """Of each series, however many there are."""
