@@ -81,3 +81,41 @@ test('a producer that stops is seen everywhere, within two intervals, and named'
   await page.screenshot({ path: `${ARTIFACTS}/cut.png` });
   await close();
 });
+
+test('a server that hangs is told from producers, and one that is back is seen at once', async () => {
+  const other = await Server.start();
+  let target = other;
+  const publish = () =>
+    target.publish({ name: 'load', labels: { host: 'a' }, value: Math.random() });
+  await publish();
+  const publishing = setInterval(() => void publish().catch(() => {}), 500);
+  const { page, failures, close } = await open(browser, other.url);
+  await expectFreshness(page, 'Live');
+  await page.waitForTimeout(4000);
+  await expectFreshness(page, 'Live');
+  const chip = panel(page, 'load').locator('.chip.silent');
+  other.hang(true);
+  const hung = Date.now();
+  await expectFreshness(page, 'Stale', 4000);
+  await chip.getByText('server hangs').or(page.getByText('no answer')).first().waitFor();
+  // Two intervals and what frames may be late by; then a second of patience with the answer.
+  expect(Date.now() - hung).toBeLessThan(5000);
+  await panel(page, 'load').getByText('server hangs for').waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/hangs.png` });
+  other.hang(false);
+  await expectFreshness(page, 'Live', 4000);
+  expect(await chip.count()).toBe(0);
+
+  await other.stop('SIGKILL');
+  await expectFreshness(page, 'Cut');
+  // Long enough that what is planned is far away.
+  await page.waitForTimeout(9000);
+  target = await Server.start('serve', other.port);
+  const back = Date.now();
+  await publish();
+  await expectFreshness(page, 'Live', 4000);
+  expect(Date.now() - back).toBeLessThan(3000);
+  clearInterval(publishing);
+  expect(failures).toEqual([]);
+  await close();
+});

@@ -116,6 +116,11 @@ export class Server {
     return end(this.process, signal);
   }
 
+  /** Have it hang, as a process does that the system has stopped; and go on. */
+  hang(hangs: boolean): void {
+    this.process.kill(hangs ? 'SIGSTOP' : 'SIGCONT');
+  }
+
   /** End all that still run, also those whose test failed before it had them in hand. */
   static async stopAll(): Promise<void> {
     await Promise.all([...running].map((child) => end(child, 'SIGTERM')));

@@ -6,6 +6,7 @@ import './style/panel.css';
 import { render } from 'preact';
 import { inspect } from './inspection.ts';
 import { preparePrint } from './printing.ts';
+import { watchReach } from './reach.ts';
 import { showFreshness } from './ui/freshness.ts';
 import { Page } from './ui/page.tsx';
 import { escapeWhatIsShown } from './ui/strangers.ts';
@@ -18,4 +19,5 @@ render(<Page dashboard={dashboard} view={view} />, document.getElementById('page
 followAddress(view);
 preparePrint(dashboard.painter);
 showFreshness(dashboard);
+watchReach(dashboard, new URL(document.baseURI));
 window.__pushsvc = inspect(dashboard);

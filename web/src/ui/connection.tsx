@@ -1,6 +1,7 @@
 import type { TransportName } from '../client/index.ts';
 import type { Dashboard, Freshness, Latency } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
+import { answers } from '../reach.ts';
 
 const TRANSPORTS: Readonly<Record<TransportName, string>> = {
   websocket: 'WebSocket',
@@ -28,7 +29,14 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
       <span class="dot" aria-hidden="true" />
       <strong role="status">{freshness === 'cut' && offline ? 'Offline' : WORDS[freshness]}</strong>
       {freshness === 'stale' && (
-        <span title="Connected, but no samples came for so long">
+        <span
+          title={
+            answers.value
+              ? 'Connected, but no samples came for so long'
+              : 'The server doesn’t answer: it hangs, or the way to it does'
+          }
+        >
+          {!answers.value && 'no answer, '}
           {formatAge(dashboard.quietMs.value)}
         </span>
       )}

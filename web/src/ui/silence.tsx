@@ -1,5 +1,6 @@
 import type { Dashboard } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
+import { answers } from '../reach.ts';
 import type { Panel } from '../store/panel.ts';
 
 /** Samples of a point from which on it is worth a word. */
@@ -25,6 +26,16 @@ export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboa
         title={`The producer is faster than this screen is sent: a point stands for about ${Math.round(density)} samples, with their lowest and highest`}
       >
         rate lowered to {hz}/s
+      </span>
+    );
+  }
+  if (!answers.value) {
+    return (
+      <span
+        class="chip silent"
+        title="Connected, but the server doesn’t answer: what is drawn is old"
+      >
+        server hangs for {formatAge(dashboard.quietMs.value)}
       </span>
     );
   }
