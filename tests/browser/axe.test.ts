@@ -71,6 +71,9 @@ beforeAll(async () => {
         { id: 'e', title: 'Table', kind: 'table', select: 'cpu_usage', grid: place(6, 5, 6, 3) },
         { id: 'f', title: 'States', kind: 'timeline', select: 'service_up', grid: place(0, 9, 6) },
         { id: 'g', kind: 'area', select: 'no_such_metric', grid: place(6, 9, 6) },
+        // Nothing keeps two from having one name.
+        { id: 'h', kind: 'table', select: 'cpu_usage', grid: place(0, 13, 6) },
+        { id: 'i', kind: 'table', select: 'cpu_usage', grid: place(6, 13, 6) },
       ],
     }),
   });

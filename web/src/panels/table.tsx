@@ -67,8 +67,10 @@ export function Table({ panel, format, thresholds, from, to }: TableProps) {
   const shown = order.slice(0, MOST_WRITTEN);
   const rest = panel.members.length - shown.length;
   return (
-    <section
+    // biome-ignore lint/a11y/useSemanticElements: it is no part of a form.
+    <div
       class="figures-table"
+      role="group"
       // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard.
       tabIndex={0}
       aria-label={`${panel.name} as a table`}
@@ -127,7 +129,7 @@ export function Table({ panel, format, thresholds, from, to }: TableProps) {
         </tbody>
       </table>
       {rest > 0 && <p class="remark">{rest} more series are not written out.</p>}
-    </section>
+    </div>
   );
 }
 

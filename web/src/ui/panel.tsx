@@ -38,7 +38,7 @@ export function PanelView({ panel, dashboard, alone }: ViewProps) {
   }
   const heading = panel.title ?? panel.select;
   return (
-    <section class="panel" aria-label={heading}>
+    <article class="panel" aria-label={heading}>
       <header>
         <h3>{heading}</h3>
       </header>
@@ -47,7 +47,7 @@ export function PanelView({ panel, dashboard, alone }: ViewProps) {
           ? 'No series matches yet. They appear here as soon as someone publishes them.'
           : `The selector ${panel.select} can’t be read.`}
       </p>
-    </section>
+    </article>
   );
 }
 
@@ -91,7 +91,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const shown = panel.members.filter((member) => isShown(id, member)).length;
   const format = useMemo(() => formatOf(unit, rate), [unit, rate]);
   return (
-    <section ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
+    <article ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
         <div class="title">
           {/* biome-ignore lint/a11y/useKeyWithClickEvents: all of the title is there to be heard; a
@@ -200,7 +200,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
           )}
         </>
       )}
-    </section>
+    </article>
   );
 }
 
