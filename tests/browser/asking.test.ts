@@ -22,6 +22,9 @@ const HOSTS = ['a', 'b', 'c'];
 const STEP = 250;
 const SPIKE_BACK = 400_000;
 
+/** A machine that is busy draws later. */
+const PATIENT = { timeout: 10_000 };
+
 let browser: Browser;
 let server: Server;
 let publishing: ReturnType<typeof setInterval>;
@@ -80,9 +83,11 @@ test('a dashboard asks for what its panels show, and for others when a variable 
   const seen = traffic(page);
   await page.goto(`${server.url}/d/few`);
   await expectFreshness(page, 'Live');
-  await expect.poll(() => colouredPixels(page, 'Busy')).toBeGreaterThan(20);
-  await expect.poll(() => page.getByRole('combobox', { name: /^host/ }).inputValue()).toBe('a');
-  await expect.poll(() => colouredPixels(page, 'Load')).toBeGreaterThan(2);
+  await expect.poll(() => colouredPixels(page, 'Busy'), PATIENT).toBeGreaterThan(20);
+  await expect
+    .poll(() => page.getByRole('combobox', { name: /^host/ }).inputValue(), PATIENT)
+    .toBe('a');
+  await expect.poll(() => colouredPixels(page, 'Load'), PATIENT).toBeGreaterThan(2);
   expect(seen.opened).toHaveLength(1);
   // What a variable stands for wasn't known yet.
   expect(seen.opened[0]!.searchParams.getAll('select')).toEqual(['busy']);
@@ -94,7 +99,7 @@ test('a dashboard asks for what its panels show, and for others when a variable 
 
   await page.getByRole('combobox', { name: /^host/ }).selectOption('b');
   await expect
-    .poll(async () => (await points(page, 'load', { host: 'b' })).length, { timeout: 5000 })
+    .poll(async () => (await points(page, 'load', { host: 'b' })).length, PATIENT)
     .toBeGreaterThan(5);
   // What isn't shown any more is forgotten.
   expect(await points(page, 'load', { host: 'a' })).toEqual([]);
@@ -102,10 +107,10 @@ test('a dashboard asks for what its panels show, and for others when a variable 
 
   // Who edits may want any of what there is.
   await page.getByRole('button', { name: 'Edit', exact: true }).click();
-  await expect.poll(() => seen.received).toContain('"other"');
+  await expect.poll(() => seen.received, PATIENT).toContain('"other"');
   await page.goBack();
   await page.getByRole('button', { name: 'Edit', exact: true }).waitFor();
-  await expect.poll(() => page.locator('.figures dd').first().textContent()).toBe('2');
+  await expect.poll(() => page.locator('.figures dd').first().textContent(), PATIENT).toBe('2');
   expect(failures).toEqual([]);
   await close();
 });
@@ -115,7 +120,7 @@ test('the past comes thinned, with its spike, and is fine where one zooms into i
   const seen = traffic(page);
   await page.goto(`${server.url}/d/few`);
   await expectFreshness(page, 'Live');
-  await expect.poll(() => colouredPixels(page, 'Busy')).toBeGreaterThan(20);
+  await expect.poll(() => colouredPixels(page, 'Busy'), PATIENT).toBeGreaterThan(20);
   const past = await points(page, 'busy');
   // 3,600 samples, and no more points than the chart has pixels.
   expect(past.length).toBeGreaterThan(300);
@@ -125,16 +130,16 @@ test('the past comes thinned, with its spike, and is fine where one zooms into i
   await panel(page, 'Busy').hover();
   await page.getByRole('button', { name: 'Busy as a table' }).click();
   const highest = panel(page, 'Busy').getByRole('cell').nth(2);
-  await expect.poll(() => highest.innerText()).toMatch(/^1\.00\sk$/);
+  await expect.poll(() => highest.innerText(), PATIENT).toMatch(/^1\.00\sk$/);
   const spike = past[0]![0] + 900_000 - SPIKE_BACK;
   const iso = (time: number) => new Date(time).toISOString();
   await page.goto(`${server.url}/d/few?from=${iso(spike - 15_000)}&to=${iso(spike + 15_000)}`);
   const near = async () =>
     (await points(page, 'busy')).filter(([time]) => Math.abs(time - spike) < 10_000).length;
   // Each of the samples, of which there are four a second.
-  await expect.poll(near, { timeout: 8000 }).toBeGreaterThan(70);
+  await expect.poll(near, PATIENT).toBeGreaterThan(70);
   await expect
-    .poll(async () => (await points(page, 'busy')).some(([, value]) => value === 1000))
+    .poll(async () => (await points(page, 'busy')).some(([, value]) => value === 1000), PATIENT)
     .toBe(true);
   expect(failures).toEqual([]);
   await close();
@@ -145,20 +150,20 @@ test('tabs have one connection together, and go on when the one that holds it is
   const seen = traffic(first);
   await first.goto(`${server.url}/d/few`);
   await expectFreshness(first, 'Live');
-  await expect.poll(() => colouredPixels(first, 'Busy')).toBeGreaterThan(20);
+  await expect.poll(() => colouredPixels(first, 'Busy'), PATIENT).toBeGreaterThan(20);
   const second = await first.context().newPage();
   second.on('pageerror', (error) => failures.push(String(error)));
   const others = traffic(second);
   await second.goto(`${server.url}/d/few?var-host=c`);
   await expectFreshness(second, 'Live');
-  await expect.poll(() => colouredPixels(second, 'Busy')).toBeGreaterThan(20);
+  await expect.poll(() => colouredPixels(second, 'Busy'), PATIENT).toBeGreaterThan(20);
   expect([seen.opened.length, others.opened.length]).toEqual([1, 0]);
   // With the past of what the first one showed already, and with what it didn't.
   await expect
-    .poll(async () => (await points(second, 'busy'))[0]![0], { timeout: 8000 })
+    .poll(async () => (await points(second, 'busy'))[0]![0], PATIENT)
     .toBeLessThan(Date.now() - 600_000);
   await expect
-    .poll(async () => (await points(second, 'load', { host: 'c' })).length, { timeout: 8000 })
+    .poll(async () => (await points(second, 'load', { host: 'c' })).length, PATIENT)
     .toBeGreaterThan(5);
   // What is another tab's alone is none of this.
   expect(await points(second, 'load', { host: 'a' })).toEqual([]);
@@ -168,7 +173,7 @@ test('tabs have one connection together, and go on when the one that holds it is
   const newest = async () => (await points(second, 'busy')).at(-1)![0];
   await first.close();
   const before = await newest();
-  await expect.poll(newest, { timeout: 10_000 }).toBeGreaterThan(before + 1500);
+  await expect.poll(newest, PATIENT).toBeGreaterThan(before + 1500);
   await expectFreshness(second, 'Live');
   const times = (await points(second, 'busy')).map(([time]) => time);
   expect(times).toEqual([...times].sort((a, b) => a - b));
