@@ -118,6 +118,8 @@ describe.each(SIZES)('at %d by %d pixels', (width, height) => {
 
 test('a selector that can’t be read says where and why, and isn’t taken before it can', async () => {
   const { page, failures, close } = await open(browser, `${server.url}/d/two?edit`);
+  // Opened by its address, it has values of its variables to draw with.
+  await panel(page, 'cpu_usage').locator('canvas').waitFor();
   await press(page, 'Settings');
   const dialog = page.getByRole('dialog');
   const field = dialog.getByLabel('Among the series of').first();

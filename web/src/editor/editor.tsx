@@ -3,7 +3,14 @@ import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { follow } from '../dashboards/following.ts';
-import { fillIn, type Kept, type Loaded, type Source } from '../dashboards/model.ts';
+import {
+  fillIn,
+  type Kept,
+  type Loaded,
+  type Source,
+  type Variable,
+  valuesOf,
+} from '../dashboards/model.ts';
 import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import { PanelView } from '../ui/panel.tsx';
@@ -28,6 +35,9 @@ interface EditorProps {
   /** Back to looking. */
   readonly onDone: () => void;
 }
+
+/** The same each time, so that it counts as no other. */
+const NONE: readonly Variable[] = [];
 
 /** A dashboard that is being made: panels can be moved, sized, added, changed and removed. */
 export function Editor(props: EditorProps) {
@@ -70,6 +80,25 @@ export function Editor(props: EditorProps) {
       view.keepsEditing = () => false;
     };
   }, []);
+  const { variables = NONE } = draft.current.value;
+  // What is drawn while it is made is of values as well: of each variable the first.
+  useEffect(() => {
+    for (const variable of variables) {
+      if (view.values.peek()[variable.name] === undefined) {
+        valuesOf(new URL(document.baseURI), variable).then(
+          ([first]) => {
+            const now = view.values.peek();
+            if (first !== undefined && now[variable.name] === undefined) {
+              view.quietly(() => {
+                view.values.value = { ...now, [variable.name]: first };
+              });
+            }
+          },
+          () => {},
+        );
+      }
+    }
+  }, [variables]);
   const began = session.etag.value ?? loaded?.etag ?? null;
   const kept = session.name.value;
   useEffect(() => {
