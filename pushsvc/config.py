@@ -23,7 +23,7 @@ _PREFIX: Final = "PUSHSVC_"
 _MOST: Final = 1e12
 """No limit or time needs to be larger, and milliseconds of it fit into 64 bits."""
 _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
-_RESERVED: Final = {"PUSHSVC_CONFIG", "PUSHSVC_TOKEN", "PUSHSVC_URL"}
+_RESERVED: Final = {"PUSHSVC_CAFILE", "PUSHSVC_CONFIG", "PUSHSVC_TOKEN", "PUSHSVC_URL"}
 """Variables that mean something to the command line itself."""
 
 
@@ -74,8 +74,9 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     otlp_names: Literal["underscores", "as-they-are"] = "underscores"
     """How OpenTelemetry's metrics are called: http_server_duration_seconds, which is Prometheus'
     own default, or http.server.duration."""
-    otlp_attributes: str = ""
-    """Resource attributes of OpenTelemetry that become labels of every series, with commas."""
+    otlp_attributes: str | tuple[str, ...] = ""
+    """Resource attributes of OpenTelemetry that become labels of every series: with commas, or a
+    list."""
 
     @property
     def statsd_address(self) -> tuple[str, int] | None:
@@ -92,7 +93,7 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def promoted(self) -> tuple[str, ...]:
         """The names in `otlp_attributes`."""
-        return tuple(name for part in self.otlp_attributes.split(",") if (name := part.strip()))
+        return _names(self.otlp_attributes)
 
 
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,8 +111,9 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Mode jwt: PEM, JWK or JWK set with the keys of RS256, ES256 or EdDSA."""
     jwks_url: str = ""
     """Mode jwt: where the issuer publishes its keys."""
-    algorithms: str = ""
-    """Mode jwt: those that are taken, with commas; all that go with the keys if empty."""
+    algorithms: str | tuple[str, ...] = ""
+    """Mode jwt: those that are taken, with commas or as a list; all that go with the keys if
+    empty."""
     issuer: str = ""
     """Mode jwt: what `iss` must be; anything if empty."""
     audience: str = ""
@@ -135,13 +137,14 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What other pages may do, and which proxies are believed."""
 
-    origins: str = ""
-    """Origins of other pages that may use the API, with commas: https://dash.example."""
-    frame_ancestors: str = "none"
-    """Who may embed the page: none, self, or origins, with commas."""
-    trusted_proxies: str = ""
-    """Addresses and networks whose forwarding headers are believed, with commas; unix for those
-    who come by a Unix socket."""
+    origins: str | tuple[str, ...] = ""
+    """Origins of other pages that may use the API, with commas or as a list:
+    https://dash.example."""
+    frame_ancestors: str | tuple[str, ...] = "none"
+    """Who may embed the page: none, self, or origins, with commas or as a list."""
+    trusted_proxies: str | tuple[str, ...] = ""
+    """Addresses and networks whose forwarding headers are believed, with commas or as a list; unix
+    for those who come by a Unix socket."""
     forwarded_header: str = "x-forwarded-for"
     """What they write: x-forwarded-for (with -proto and -host), or forwarded; the other isn't
     read."""
@@ -169,8 +172,10 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return _names(self.trusted_proxies)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for part in text.split(",") if (name := part.strip()))
+def _names(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Those in a text that has them with commas, or in a list."""
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(name for part in parts if (name := part.strip()))
 
 
 class Dashboards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -216,6 +221,8 @@ _KEYS: Final = {
     for field in msgspec.structs.fields(struct)
 }
 
+_TEXTS: Final = str | tuple[str, ...]
+"""Of settings that may be a list."""
 _SPANS: Final = ("auth.jwks_refresh", "auth.jwks_stale", "auth.session_seconds")
 
 SECRET: Final = frozenset(("auth.secret", "auth.session_secret"))
@@ -336,7 +343,7 @@ def _variable(key: str) -> str:
 
 def _parse(key: str, text: str | tuple[str, ...], origin: str) -> Any:
     """Text of the environment or a flag as a value of the type the key has."""
-    if _KEYS[key].type is str or key == "server.host":
+    if _KEYS[key].type in (str, _TEXTS):
         return text
     try:
         return msgspec.convert(text, _KEYS[key].type, strict=False)
@@ -426,6 +433,8 @@ def _expected(key: str) -> str:
     kind = _KEYS[key].type
     if kind is str:
         return "text"
+    if kind == _TEXTS:
+        return "text, with commas between several, or a list of texts"
     whole = kind is int or getattr(kind, "__origin__", None) is int
     noun = "a whole number" if whole else "a number"
     if key in ("server.drain_delay", "server.drain_timeout", "server.shutdown_timeout"):

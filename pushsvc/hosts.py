@@ -13,6 +13,7 @@ _MODE: Final = 0o660
 """The owner and the group: a proxy of another user's gets in by the group."""
 _MOST_BYTES: Final = 107
 """Of a path: `sun_path` has 108 with the zero at its end (unix(7))."""
+_HOST: Final = re.compile(r"\[[0-9A-Fa-f.:]+(?:%[\w.-]+)?\]|[\w.:%-]+")
 _QUERY: Final = re.compile(r"mode=(0?[0-7]{3})")
 
 
@@ -35,7 +36,7 @@ def parse_host(text: str) -> str | UnixPath:
     Raises ValueError for what is neither.
     """
     if not text.startswith(UNIX_PREFIX):
-        if not text or "/" in text:
+        if not _HOST.fullmatch(text):
             raise ValueError(text)
         return text.removeprefix("[").removesuffix("]")
     path, asked, query = text.removeprefix(UNIX_PREFIX).partition("?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import shlex
 import socket
@@ -31,33 +32,43 @@ _Address = tuple[socket.AddressFamily, Any]
 class Listener:
     """A listening, non-blocking socket, which it owns."""
 
-    def __init__(self, sock: socket.socket, *, file: os.stat_result | None = None) -> None:
-        """`file` is that of a Unix socket that is to be removed with it."""
+    def __init__(
+        self, sock: socket.socket, *, file: os.stat_result | None = None, name: str = ""
+    ) -> None:
+        """`file` is that of a Unix socket that is to be removed with it; `name` the one that was
+        asked for, where that is no address."""
         sock.setblocking(False)
         self.socket = sock
         self._file = file
+        self._name = name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.host}>"
 
     @property
+    def is_unix(self) -> bool:
+        return self.socket.family == socket.AF_UNIX
+
+    @property
     def host(self) -> str:
         """The address it is bound to, as `server.host` names it."""
         name = self.socket.getsockname()
-        if self.socket.family != socket.AF_UNIX:
+        if not self.is_unix:
             return str(name[0])
         return UNIX_PREFIX + (f"@{name[1:].decode()}" if isinstance(name, bytes) else name)
 
     def place(self, scheme: str, prefix: str) -> str:
         """The URL that a browser on this machine opens; of a Unix socket the command that asks."""
-        if self.socket.family == socket.AF_UNIX:
+        if self.is_unix:
             path = self.host.removeprefix(UNIX_PREFIX)
             option = "--unix-socket"
             if path.startswith("@"):
                 option, path = "--abstract-unix-socket", path[1:]
             return f"curl {option} {shlex.quote(path)} {scheme}://localhost{prefix}/"
         host, port = self.socket.getsockname()[:2]
-        if host in _ANY:
+        if self._name:
+            host = self._name
+        elif host in _ANY:
             host = "127.0.0.1" if self._takes_ipv4 else "::1"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{prefix}"
 
@@ -90,7 +101,7 @@ async def open_listeners(hosts: Iterable[str], port: int, *, backlog: int) -> li
     """
     parsed = [parse_host(host) for host in dict.fromkeys(hosts)]
     names = [host for host in parsed if not isinstance(host, UnixPath)]
-    addresses = [await _resolve(name, port) for name in names]
+    addresses = [(name, await _resolve(name, port)) for name in names]
     listeners: list[Listener] = []
     try:
         listeners += _bind_all(addresses, port, backlog)
@@ -101,6 +112,13 @@ async def open_listeners(hosts: Iterable[str], port: int, *, backlog: int) -> li
         close_all(listeners)
         raise
     return listeners
+
+
+async def resolve_hosts(hosts: Iterable[str], port: int) -> None:
+    """Raise OSError, which names it, for a host that has no address."""
+    for host in map(parse_host, hosts):
+        if not isinstance(host, UnixPath):
+            await _resolve(host, port)
 
 
 def close_all(listeners: Iterable[Listener]) -> None:
@@ -116,20 +134,30 @@ async def _resolve(host: str, port: int) -> list[_Address]:
         found = await trio.socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, f"{host} port {port}") from error
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no name"
+        raise OSError(
+            getattr(error, "errno", None) or errno.EINVAL, f"the name doesn't resolve ({why})", host
+        ) from error
+    addresses = [(family, address) for family, _, _, _, address in found]
+    if host.lower().rstrip(".") == "localhost":
+        # Both families' (RFC 6761 section 6.3), whatever /etc/hosts has of them: browsers try both.
+        addresses += [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port, 0, 0))]
+    return list(dict.fromkeys(addresses))
 
 
-def _bind_all(hosts: Sequence[list[_Address]], port: int, backlog: int) -> list[Listener]:
+def _bind_all(
+    hosts: Sequence[tuple[str, list[_Address]]], port: int, backlog: int
+) -> list[Listener]:
     """A listener for each address, all on one port."""
     for attempt in range(_ATTEMPTS):
         listeners: list[Listener] = []
         done: set[_Address] = set()
-        ipv4_too = not any(family == socket.AF_INET for host in hosts for family, _ in host)
+        ipv4_too = not any(family == socket.AF_INET for _, found in hosts for family, _ in found)
         try:
-            for host in hosts:
-                _bind_host(host, port, backlog, ipv4_too, listeners, done)
+            for name, found in hosts:
+                shown = "" if _is_address(name) else name
+                _bind_host(shown, found, port, backlog, ipv4_too, listeners, done)
         except OSError as error:
             close_all(listeners)
             again = not port and listeners and error.errno == errno.EADDRINUSE
@@ -144,7 +172,8 @@ def _bind_all(hosts: Sequence[list[_Address]], port: int, backlog: int) -> list[
 
 
 def _bind_host(
-    host: list[_Address],
+    name: str,
+    addresses: list[_Address],
     port: int,
     backlog: int,
     ipv4_too: bool,
@@ -154,14 +183,15 @@ def _bind_host(
     """Listen on all addresses of a host that this machine has; at least one."""
     failed: OSError | None = None
     bound = False
-    for family, address in host:
+    for family, address in addresses:
         if (family, address) in done:
             bound = True
             continue
         done.add((family, address))
         free = port or (listeners[0].socket.getsockname()[1] if listeners else 0)
         try:
-            listeners.append(_bind(family, (address[0], free, *address[2:]), backlog, ipv4_too))
+            bound_to = (address[0], free, *address[2:])
+            listeners.append(Listener(_bind(family, bound_to, backlog, ipv4_too), name=name))
         except OSError as error:
             # A name such as localhost stands for both families, also where only one is there.
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -175,7 +205,7 @@ def _bind_host(
 
 def _bind(
     family: socket.AddressFamily, address: tuple[Any, ...], backlog: int, ipv4_too: bool
-) -> Listener:
+) -> socket.socket:
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -192,7 +222,15 @@ def _bind(
         if error.errno == errno.EAFNOSUPPORT and address[0] == "::":
             where += " (this system has no IPv6: 0.0.0.0 is for IPv4)"
         raise OSError(error.errno, error.strerror, where) from error
-    return Listener(sock)
+    return sock
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _choose_families(sock: socket.socket, *, both: bool) -> None:

@@ -38,7 +38,7 @@ from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal.memory import MemoryJournal
-from pushsvc.listeners import Listener, close_all, open_listeners
+from pushsvc.listeners import Listener, close_all, open_listeners, resolve_hosts
 from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.server import KEEP_ALIVE, Place, Server, open_server
 from pushsvc.statsd import StatsdListener, bind_statsd
@@ -69,6 +69,7 @@ async def run_service(
     be bound, CertificateError, ConfigError where it would be open to those it must not be.
     """
     where = settings.server
+    await resolve_hosts(where.hosts, where.port)  # what is no host at all is none that is open
     lock = make_lock(settings, [listener.host for listener in inherited])
     library = await trio.to_thread.run_sync(open_library, settings.dashboards)
     certificate = None
@@ -185,9 +186,10 @@ async def _serve(
                         await gathering.start(run_own_series, context, settings.ingest.own_interval)
                     scheme = "http" if certificate is None else "https"
                     places = tuple(one.place(scheme, where.prefix) for one in listeners)
-                    for place in places:
-                        _log.info("serving", url=place, epoch=hub.epoch)
-                    task_status.started(places)
+                    for listener, place in zip(listeners, places, strict=True):
+                        where_it_is = listener.host if listener.is_unix else place
+                        _log.info("serving", url=where_it_is, epoch=hub.epoch)
+                    task_status.started(tuple(dict.fromkeys(places)))
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))
                     draining.set(trio.current_time() + where.drain_delay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,34 @@ def test_what_is_printed_can_be_read_back(file: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.toml"
     again.write_text(text)
     assert load(again, {}).settings == loaded.settings
+
+
+@pytest.mark.parametrize(
+    ("key", "of"),
+    [
+        ("web.origins", lambda settings: settings.web.allowed_origins),
+        ("web.frame_ancestors", lambda settings: settings.web.embedders),
+        ("web.trusted_proxies", lambda settings: settings.web.proxies),
+        ("auth.algorithms", lambda settings: settings.auth.algorithm_names),
+        ("ingest.otlp_attributes", lambda settings: settings.ingest.promoted),
+    ],
+)
+def test_several_are_a_list_in_the_file_and_have_commas_elsewhere(
+    tmp_path: Path, key: str, of: Callable[[Settings], tuple[str, ...]]
+) -> None:
+    section, _, name = key.partition(".")
+    path = tmp_path / "several.toml"
+    path.write_text(f'[{section}]\n{name} = ["a", "b"]\n')
+    loaded = load(path, {})
+    assert of(loaded.settings) == ("a", "b")
+    path.write_text(loaded.toml())
+    assert of(load(path, {}).settings) == ("a", "b")
+    variable = f"PUSHSVC_{section.upper()}_{name.upper()}"
+    assert of(load(None, {variable: "a, b"}).settings) == ("a", "b")
+    assert of(load(None, {}, [("--set", key, "a,b")]).settings) == ("a", "b")
+    path.write_text(f"[{section}]\n{name} = [1]\n")
+    with pytest.raises(ConfigError, match="or a list of texts"):
+        load(path, {})
 
 
 def test_the_default_rate_follows_a_lower_ceiling() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import structlog
 import trio
 
 from pushsvc.auth.mode import make_lock
@@ -168,6 +169,24 @@ async def test_a_system_whose_sockets_for_ipv6_take_no_ipv4_is_told_of(
     close_all(await open_listeners(["::"], 0, backlog=5))
     heard = capsys.readouterr()
     assert "--host 0.0.0.0" in heard.out + heard.err
+
+
+async def test_a_name_is_all_of_its_addresses_and_is_printed() -> None:
+    async with listening("localhost") as ((url,), _):
+        port = int(url.removeprefix("http://localhost:"))
+        for host in ("127.0.0.1", "::1") if has_ipv6() else ("127.0.0.1",):
+            async with await trio.open_tcp_stream(host, port) as stream:
+                await stream.send_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await hear(stream, b" 200 ")
+
+
+async def test_the_log_says_where_and_not_how_to_ask(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with structlog.testing.capture_logs() as logs:
+        async with listening(f"unix:{path}"):
+            pass
+    [told] = [log for log in logs if log["event"] == "serving"]
+    assert told["url"] == f"unix:{path}"
 
 
 # -- Unix sockets ----------------------------------------------------------------------------------

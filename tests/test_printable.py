@@ -103,7 +103,7 @@ def test_the_log(format: str, capsys: pytest.CaptureFixture[str]) -> None:  # no
 def test_what_a_service_answers_to_health(monkeypatch: pytest.MonkeyPatch) -> None:
     for status in (200, 503):
         said = httpx.Response(status, text=EVIL)
-        monkeypatch.setattr("httpx.get", lambda *_, said=said, **__: said)
+        monkeypatch.setattr("httpx.Client.get", lambda *_, said=said, **__: said)
         result = CliRunner().invoke(main, ["health", "--url", "http://127.0.0.1:1"])
         assert "\\u001b[31m" in result.output
         assert not UNSAFE & set(result.output)

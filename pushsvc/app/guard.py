@@ -138,9 +138,12 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.before_websocket
     async def guard_socket() -> Response | None:
+        if websocket.endpoint is None:
+            _keep(websocket)
+            return None  # there is nothing to guard: the framework says so
         asking = asking_of(websocket)
         try:
-            granted = await access.admit(asking, need_of(websocket.endpoint or "", "GET"))
+            granted = await access.admit(asking, need_of(websocket.endpoint, "GET"))
         except Problem as problem:
             _keep(websocket)
             teller.tell(problem, asking)

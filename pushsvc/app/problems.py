@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import structlog
-from quart import Response, has_request_context, request
+from quart import Response, has_request_context, has_websocket_context, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import HTTPException
@@ -18,7 +18,7 @@ from werkzeug.http import parse_accept_header
 
 from pushsvc.app.base_path import root_seen_from
 from pushsvc.auth.origins import style_hash
-from pushsvc.errors import Problem
+from pushsvc.errors import Problem, Unknown
 from pushsvc.ingest.inflate import ACCEPTED
 
 _log = structlog.get_logger("pushsvc.app")
@@ -87,6 +87,9 @@ def _document(document: dict[str, Any], status: int) -> Response:
 
 def respond_as_framework(error: HTTPException) -> Response:
     """The answer to what the framework refuses: a path or a method that isn't there."""
+    if has_websocket_context():
+        # Whether another method is served there or nothing: there is no WebSocket.
+        return respond(Unknown("path", f"there is no WebSocket at {websocket.path}"))
     status = error.code or 500
     response = _document(
         {

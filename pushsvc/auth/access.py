@@ -14,13 +14,14 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 import msgspec
+import structlog
 
 from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.origins import SAFE_METHODS, Origins
 from pushsvc.auth.presenting import Cookie, Presented, Way, find
 from pushsvc.auth.principal import ANYONE, NO_ONE, Principal
-from pushsvc.auth.proxies import Client, Proxies
+from pushsvc.auth.proxies import UNIX, Client, Proxies
 from pushsvc.auth.sessions import Sessions
 from pushsvc.auth.tickets import Tickets
 from pushsvc.core.hub import Refused
@@ -29,6 +30,12 @@ from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
 
 _Result = TypeVar("_Result")
 
+_log = structlog.get_logger("pushsvc.auth")
+
+_FORWARDED: Final = frozenset(
+    ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+)
+"""Headers that only what passes a request on has a reason to write."""
 _UNCONTROLLED: Final = 12 * 3600.0
 """Seconds that tickets last where there are no sessions, and nobody asks for any."""
 _NAMED: Final = 20
@@ -100,6 +107,7 @@ class Access:
         """Of sessions."""
         self._local_only = local_only
         self._clock = clock
+        self._told = False
 
     @property
     def controlled(self) -> bool:
@@ -140,6 +148,8 @@ class Access:
         if need is Need.PROBE:
             return Granted(ANYONE if not self.controlled else NO_ONE, client)
         if self._local_only:
+            if not self._told:
+                self._tell_of_proxy(client, asking.headers)
             self.origins.refuse_other_names(client, asking.headers)
         presented = None
         if self.controlled and need is not Need.NOTHING:
@@ -150,6 +160,17 @@ class Access:
         if need is Need.NOTHING:
             return Granted(ANYONE if not self.controlled else NO_ONE, client)
         return Granted(self._permit(self._identify(presented, asking), need), client)
+
+    def _tell_of_proxy(self, client: Client, headers: Mapping[str, str]) -> None:
+        """Say in the log, once, that something passes requests on to who trusts this machine."""
+        if client.believed or not _FORWARDED.isdisjoint(headers):
+            self._told = True
+            _log.warning(
+                "behind a proxy, everyone who reaches it may read and write: auth.mode is none",
+                peer=client.peer or UNIX,
+                cure="set auth.mode to keys or jwt; or auth.insecure_no_auth, if the proxy asks "
+                "who it is",
+            )
 
     def _identify(self, presented: Presented | None, asking: Asking) -> Principal:
         if not self.controlled:

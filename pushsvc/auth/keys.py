@@ -55,7 +55,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    keys: dict[str, _Entry]
+    keys: dict[str, _Entry] = {}
 
 
 class KeyRing:
@@ -97,7 +97,7 @@ class KeyRing:
 
 
 def load_keys(file: Path) -> KeyRing:
-    """Read a file of keys. Raises KeyFileError."""
+    """Read a file of keys; one that is empty has none. Raises KeyFileError."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

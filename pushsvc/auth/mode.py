@@ -184,20 +184,29 @@ async def run_key_file(
 ) -> None:
     """Read the file of keys again when it has changed, and call `changed`.
 
-    One that can't be used is logged, and the keys stay as they were.
+    One that can't be used, or is gone, is logged, and the keys stay as they were. One without a key
+    in it may be about to be written: it counts when it is still the same at the next look.
     """
     task_status.started()
     seen = _stamp(file)
+    emptied = None
     while True:
         await trio.sleep(_LOOK)
         stamp = _stamp(file)
-        if stamp is None or stamp == seen:
+        if stamp == seen:
             continue
         try:
-            ring.replace(load_keys(file))
+            found = load_keys(file)
         except KeyFileError as error:
-            _log.error("the keys stay as they were", reason=str(error))
+            reason = (
+                f"{error}; to take all keys out, leave the file empty" if stamp is None else error
+            )
+            _log.error("the keys stay as they were", reason=str(reason))
         else:
+            if not len(found) and stamp != emptied:
+                emptied = stamp
+                continue
+            ring.replace(found)
             _log.info("keys", file=str(file), count=len(ring))
             changed()
         seen = stamp

@@ -20,6 +20,8 @@ from pushsvc.errors import Forbidden, Misdirected
 
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_LONGEST_NAME: Final = 253
+"""Of a host (RFC 1035 section 2.3.4)."""
 _MAX_AGE: Final = "7200"
 _EXPOSED: Final = "Retry-After, WWW-Authenticate"
 _METHODS: Final = "GET, HEAD, POST"
@@ -64,10 +66,12 @@ class Origins:
             host = _host_of(f"//{told}")
             ours = is_loopback(host) or _is_address(host) or host in self._hosts
             if "." in host.rstrip(".") and not ours:
+                origin = f"{client.scheme}://{told.lower()}"
+                # To be pasted, so that nothing but a name is quoted.
+                plain = _ORIGIN.fullmatch(origin) and len(host) <= _LONGEST_NAME
+                setting = f'say web.origins = "{origin}"' if plain else "name it in web.origins"
                 raise Misdirected(
-                    "host",
-                    f"{shorten(host)} is no name of this service: say web.origins = "
-                    f'"{client.scheme}://{shorten(told)}" if it is',
+                    "host", f"{shorten(host)} is no name of this service: {setting} if it is"
                 )
 
     def needs_headers(self, headers: Mapping[str, str]) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 import msgspec
 
-from pushsvc.cli.options import check_url, fail, token_option
+from pushsvc.cli.options import check_url, fail, tls_context, tls_options, token_option
 from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import redraw, say
 
@@ -31,12 +31,7 @@ from pushsvc.cli.terminal import redraw, say
     help="Seconds for what should be answered at once.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
-@click.option(
-    "--cafile",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificates to trust, PEM.",
-)
-@click.option("--insecure", is_flag=True, help="Take any certificate.")
+@tls_options
 def command(
     url: str,
     token: str | None,
@@ -56,17 +51,8 @@ def command(
     from pushsvc.doctor.text import as_text
     from pushsvc.doctor.way import Way
 
-    def tls() -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=cafile)
-        if insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
-
-    try:
-        tls()
-    except (ssl.SSLError, OSError) as error:
-        fail(f"{cafile}: {error}", status=2)
+    tls = partial(tls_context, cafile, insecure=insecure)
+    tls()
     way = Way(check_url(url), token, tls, timeout)
     on_terminal = sys.stderr.isatty() and not as_json
 

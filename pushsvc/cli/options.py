@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -126,6 +127,33 @@ token_option = click.option(
     envvar="PUSHSVC_TOKEN",
     help="API key or JSON Web Token; better in PUSHSVC_TOKEN, where other users don't see it.",
 )
+
+
+def tls_options(function: _Function) -> _Function:
+    """Whose certificates are trusted; make a context of them with `tls_context`."""
+    for option in (
+        click.option("--insecure", is_flag=True, help="Take any certificate."),
+        click.option(
+            "--cafile",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            envvar="PUSHSVC_CAFILE",
+            help="Certificates to trust, PEM, instead of the system's (or PUSHSVC_CAFILE).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def tls_context(cafile: Path | None, *, insecure: bool) -> ssl.SSLContext:
+    """What is trusted; a file that has no certificates ends the command with status 2."""
+    try:
+        context = ssl.create_default_context(cafile=cafile)
+    except (ssl.SSLError, OSError) as error:
+        fail(f"{cafile}: {error}", status=2)
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def grant_options(function: _Function) -> _Function:

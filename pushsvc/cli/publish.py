@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 import trio
 
-from pushsvc.cli.options import check_url, fail, token_option, url_option
+from pushsvc.cli.options import (
+    check_url,
+    fail,
+    tls_context,
+    tls_options,
+    token_option,
+    url_option,
+)
 from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import redraw, say
 from pushsvc.client import ClientError, open_publisher
@@ -23,15 +32,19 @@ _CHUNK = 64 * 1024
 @click.argument("source", type=click.File("rb"), default="-", metavar="[FILE]")
 @url_option
 @token_option
-def command(source: BinaryIO, url: str, token: str | None) -> None:
+@tls_options
+def command(
+    source: BinaryIO, url: str, token: str | None, cafile: Path | None, insecure: bool
+) -> None:
     """Send NDJSON samples from FILE or standard input, as they come.
 
     One sample a line: {"name": "up", "labels": {"host": "a"}, "value": 1}. Each line is applied or
     refused on its own; the report at the end names the refused ones, and the exit status is 1 if
     there were any.
     """
+    tls = tls_context(cafile, insecure=insecure)
     try:
-        report = run_command(partial(_publish, check_url(url), token, source))
+        report = run_command(partial(_publish, check_url(url), token, tls, source))
     except ClientError as error:
         fail(str(error))
     for refused in report["errors"]:
@@ -47,7 +60,9 @@ def command(source: BinaryIO, url: str, token: str | None) -> None:
         raise SystemExit(1)
 
 
-async def _publish(url: str, token: str | None, source: BinaryIO) -> dict[str, Any]:
+async def _publish(
+    url: str, token: str | None, tls: ssl.SSLContext, source: BinaryIO
+) -> dict[str, Any]:
     progress = _Progress()
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -62,7 +77,7 @@ async def _publish(url: str, token: str | None, source: BinaryIO) -> dict[str, A
             progress.add(chunk)
             yield chunk
 
-    async with open_publisher(url, token=token) as publisher:
+    async with open_publisher(url, token=token, tls=tls) as publisher:
         try:
             return await publisher.upload(chunks())
         finally:

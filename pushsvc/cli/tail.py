@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import click
 import msgspec
 
-from pushsvc.cli.options import check_url, fail, token_option, url_option
+from pushsvc.cli.options import (
+    check_url,
+    fail,
+    tls_context,
+    tls_options,
+    token_option,
+    url_option,
+)
 from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import say, write_json
 from pushsvc.client import ClientError, Ended, Gap, Points, Sample, Stream, connect
@@ -20,6 +28,7 @@ from pushsvc.errors import Problem
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
 @url_option
 @token_option
+@tls_options
 @click.option("--window", help="Start with this much history: 30s, 15m.")
 @click.option("--max-hz", type=click.FloatRange(min=0, min_open=True), help="Frames a second.")
 @click.option(
@@ -40,6 +49,8 @@ def command(
     selectors: tuple[str, ...],
     url: str,
     token: str | None,
+    cafile: Path | None,
+    insecure: bool,
     window: str | None,
     max_hz: float | None,
     merge: str | None,
@@ -62,6 +73,8 @@ def command(
             say(f"pushsvc: {error.detail}\n{error.pointer}", err=True)
             raise SystemExit(2) from None
 
+    tls = tls_context(cafile, insecure=insecure)
+
     async def run() -> None:
         async with connect(
             check_url(url),
@@ -72,6 +85,7 @@ def command(
             merge=merge,
             retries=retries,
             token=token,
+            tls=tls,
         ) as stream:
             if as_json or not sys.stdout.isatty():
                 await _lines(stream)

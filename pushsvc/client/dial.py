@@ -57,8 +57,9 @@ def backoff(attempt: int) -> float:
     return random.uniform(0.5, min(20.0, 0.5 * 2.0 ** min(attempt, 10)))
 
 
-async def dial(url: str) -> Transport:
-    """A TCP connection to the host of a URL, with TLS if it says so. Raises Unreachable."""
+async def dial(url: str, tls: ssl.SSLContext | None = None) -> Transport:
+    """A TCP connection to the host of a URL, with TLS if it says so: `tls` says whose certificates
+    are trusted, the system's if None. Raises Unreachable."""
     target = urlsplit(url)
     secure = target.scheme in ("https", "wss")
     host, port = target.hostname or "", target.port or (443 if secure else 80)
@@ -68,15 +69,14 @@ async def dial(url: str) -> Transport:
         raise Unreachable(f"{url}: {reason(error)}") from None
     if secure:
         try:
-            tls = trio.SSLStream(
-                stream, ssl.create_default_context(), server_hostname=host, https_compatible=True
-            )
-            await tls.do_handshake()
+            context = tls or ssl.create_default_context()
+            secured = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+            await secured.do_handshake()
         except (trio.BrokenResourceError, ssl.SSLError) as error:
             await trio.aclose_forcefully(stream)
             cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
             raise Unreachable(f"{url}: TLS: {cause}") from None
-        return tls
+        return secured
     return stream
 
 

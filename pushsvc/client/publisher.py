@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -90,10 +91,13 @@ class Publisher:
 
 
 @asynccontextmanager
-async def open_publisher(url: str, *, token: Token = None) -> AsyncIterator[Publisher]:
+async def open_publisher(
+    url: str, *, token: Token = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Publisher]:
     """A publisher for the service at `url`; its connection is closed on leaving.
 
-    `token` is an API key or JSON Web Token, or what gives the current one for each request.
+    `token` is an API key or JSON Web Token, or what gives the current one for each request; `tls`
+    says whose certificates are trusted, those that are usually trusted here if None.
     """
 
     require_trio()
@@ -102,5 +106,7 @@ async def open_publisher(url: str, *, token: Token = None) -> AsyncIterator[Publ
         request.headers.update(authorization(token))
 
     hooks = {"request": [authorize]}
-    async with httpx.AsyncClient(base_url=url, timeout=30.0, event_hooks=hooks) as http:
+    async with httpx.AsyncClient(
+        base_url=url, timeout=30.0, event_hooks=hooks, verify=tls or True
+    ) as http:
         yield Publisher(url, http)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,9 +42,12 @@ class SocketPublisher:
     sent. Connects when there is something to send, and again after a cut.
     """
 
-    def __init__(self, url: str, nursery: trio.Nursery, token: Token) -> None:
+    def __init__(
+        self, url: str, nursery: trio.Nursery, token: Token, tls: ssl.SSLContext | None
+    ) -> None:
         self._url = url
         self._token = token
+        self._tls = tls
         self._nursery = nursery  # of `open_socket_publisher`, for the tasks of a connection
         self._opening = trio.Lock()
         self._socket: WebSocketConnection | None = None
@@ -103,7 +107,7 @@ class SocketPublisher:
         target = urlsplit(self._url)
         resource = f"{target.path.rstrip('/')}/v1/publish"
         with trio.move_on_after(_CONNECT_TIMEOUT):
-            transport = await dial(self._url)
+            transport = await dial(self._url, self._tls)
             try:
                 socket: WebSocketConnection = await self._nursery.start(
                     handshake,
@@ -159,14 +163,17 @@ def _why(closed: ConnectionClosed) -> str:
 
 
 @asynccontextmanager
-async def open_socket_publisher(url: str, *, token: Token = None) -> AsyncIterator[SocketPublisher]:
+async def open_socket_publisher(
+    url: str, *, token: Token = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[SocketPublisher]:
     """A publisher over a WebSocket to the service at `url`; it is closed on leaving.
 
-    `token` is an API key or JSON Web Token, or what gives the current one for each connection.
+    `token` is an API key or JSON Web Token, or what gives the current one for each connection;
+    `tls` says whose certificates are trusted, those that are usually trusted here if None.
     """
     require_trio()
     async with trio.open_nursery() as nursery:
-        publisher = SocketPublisher(url, nursery, token)
+        publisher = SocketPublisher(url, nursery, token, tls)
         try:
             yield publisher
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -91,6 +92,7 @@ class Stream:
         parameters: dict[str, Any],
         retries: int | None,
         token: Token,
+        tls: ssl.SSLContext | None,
         nursery: trio.Nursery,
     ) -> None:
         self.statistics = Statistics(cursor=parameters.get("since"))
@@ -98,6 +100,7 @@ class Stream:
         self._parameters = parameters
         self._retries = retries
         self._token = token
+        self._tls = tls
         self._nursery = nursery  # of `connect`, for the tasks of trio-websocket
         self._transport: Transport | None = None
         self._socket: WebSocketConnection | None = None
@@ -184,7 +187,7 @@ class Stream:
         target = urlsplit(self._url)
         resource = f"{target.path.rstrip('/')}/v1/stream?{urlencode(parameters, doseq=True)}"
         with trio.move_on_after(_CONNECT_TIMEOUT):
-            self._transport = await dial(self._url)
+            self._transport = await dial(self._url, self._tls)
             self._socket = await self._nursery.start(
                 handshake,
                 self._transport,
@@ -298,6 +301,7 @@ async def connect(
     heartbeat: float | None = None,
     retries: int | None = None,
     token: Token = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
@@ -306,7 +310,8 @@ async def connect(
     `heartbeat` the seconds of quiet that the way there bears. It reconnects for ever, with full
     jitter; with `retries`, it gives up if so many more attempts fail before it was ever connected.
     `token` is an API key or JSON Web Token, or what gives the current one for each connection;
-    `Stream.renew` sends a new one on this. Nothing happens until the stream is iterated over.
+    `Stream.renew` sends a new one on this. `tls` says whose certificates are trusted, those that
+    are usually trusted here if None. Nothing happens until the stream is iterated over.
     """
     require_trio()
     parameters: dict[str, Any] = {"select": list(select)}
@@ -315,7 +320,7 @@ async def connect(
     parameters.update({name: value for name, value in optional.items() if value is not None})
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        stream = Stream(url, parameters, retries, token, nursery)
+        stream = Stream(url, parameters, retries, token, tls, nursery)
         try:
             yield stream
         except Exception as error:

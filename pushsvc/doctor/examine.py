@@ -132,12 +132,15 @@ async def _first(way: Way) -> httpx.Response:
         answer = await probes.echo(way)
     except httpx.HTTPError as error:
         raise Unexaminable(f"{way.url}: {reason(error)}") from None
-    if answer.status_code in (401, 403):
-        raise Unexaminable(f"{way.url}: status {answer.status_code}; it asks for a --token")
     try:
         told = msgspec.json.decode(answer.content, type=dict[str, object])
     except msgspec.DecodeError:
         told = {}
+    if answer.status_code in (401, 403):
+        if way.token is None:
+            raise Unexaminable(f"{way.url}: status {answer.status_code}; it asks for a --token")
+        why = told.get("detail") or f"status {answer.status_code}"
+        raise Unexaminable(f"{way.url}: the token isn't good for this: {why}")
     if answer.status_code != 200 or not isinstance(told.get("time_ms"), int):
         why = told.get("detail") or f"status {answer.status_code}"
         raise Unexaminable(f"{way.url}: no pushsvc with a doctor there ({why})")

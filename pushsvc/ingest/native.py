@@ -88,9 +88,10 @@ _OTHER_UNITS = (
 
 
 class _Gathered:
-    """The samples of a batch, by series and in order."""
+    """The samples of a batch, or of lines that stand for themselves, by series and in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_lines: bool = False) -> None:
+        self.of_lines = of_lines
         self.current: dict[str, Rows] = {}
         self._parted: list[Rows] = []
         self._stateful: dict[str, bool] = {}  # of series whose rows begin with an ending
@@ -211,7 +212,7 @@ class NativeDecoder:
 
         Blank lines are passed over.
         """
-        gathered = _Gathered()
+        gathered = _Gathered(of_lines=True)
         errors: list[tuple[int, Malformed | Rejected]] = []
         for number, line in lines:
             if not line or line.isspace():
@@ -255,7 +256,7 @@ class NativeDecoder:
                 identity, [time], [value], kind, sample.unit, sample.help, given
             )
             return
-        self._check_alike(rows, sample, gathered.stateful(rows))
+        self._check_alike(rows, sample, gathered.stateful(rows), of_lines=gathered.of_lines)
         if rows.given is not given:
             rows = gathered.part(rows, given)
         if kind is not None:
@@ -267,24 +268,28 @@ class NativeDecoder:
         gathered.append(rows, time, value)
 
     @staticmethod
-    def _check_alike(rows: Rows, sample: _Sample, stateful: bool | None) -> None:
+    def _check_alike(rows: Rows, sample: _Sample, stateful: bool | None, *, of_lines: bool) -> None:
         """Raise Rejected where a sample can't be of one series with those before it."""
         value, kind, text = sample.value, sample.kind, rows.identity.text
         if value is not None and (type(value) is float) is stateful:
-            raise Rejected("value", f"{text} has both numbers and states in one batch")
+            if not of_lines:
+                raise Rejected("value", f"{text} has both numbers and states in one batch")
+            before, here = ("states", "a number") if stateful else ("numbers", "text or a boolean")
+            raise Rejected("value", f"{text} has {before}, and this line's value is {here}")
         if kind is None:
             kind = rows.kind
         elif rows.kind is not None and kind != rows.kind:
+            if of_lines:
+                raise Rejected("kind", f"{text} is a {rows.kind}, and this line says {kind}")
             raise Rejected("kind", f"{text} is both {rows.kind} and {kind} in one batch")
         # Only where there are endings may a kind not fit the values: each sample was looked at.
         if kind is not None and (value is None or rows.values[0] is None):
             if value is not None:
                 stateful = type(value) is not float
             if stateful is not None and stateful is not (kind == "state"):
-                raise Rejected(
-                    "value",
-                    f"{text} is a {kind} in one batch with {'states' if stateful else 'numbers'}",
-                )
+                values = "states" if stateful else "numbers"
+                where = "by one line, and has" if of_lines else "in one batch with"
+                raise Rejected("value", f"{text} is a {kind} {where} {values}")
 
     def _check_state(self, sample: _Sample) -> None:
         if type(sample.value) is float:

@@ -7,7 +7,7 @@ import structlog
 
 from pushsvc.auth.origins import Origins
 from pushsvc.auth.proxies import Client, Proxies
-from pushsvc.config import Web
+from pushsvc.config import Auth, Web
 from pushsvc.errors import Forbidden, Misdirected
 from tests.serving import serving
 
@@ -109,7 +109,26 @@ async def test_probes_ask_by_any_name() -> None:
             answer = await served.http.get(path, headers=other)
             assert answer.status_code == status, path
         refused = (await served.http.get("/v1/series", headers=other)).json()
-        assert 'web.origins = "http://' in refused["detail"]
+        assert 'say web.origins = "http://pod-7.example:8080" if it is' in refused["detail"]
+        # What isn't a host's name is not there to be pasted.
+        strange = {"Host": "x.example\"';rm"}
+        refused = (await served.http.get("/v1/series", headers=strange)).json()
+        assert "web.origins = " not in refused["detail"]
+
+
+async def test_what_passes_requests_on_to_a_service_without_a_lock_is_told_of_once() -> None:
+    for web, auth, headers, told in (
+        (Web(), Auth(), {}, 0),
+        (Web(), Auth(), {"X-Forwarded-For": "203.0.113.7"}, 1),
+        (Web(trusted_proxies="127.0.0.1"), Auth(), {}, 1),
+        (Web(), Auth(insecure_no_auth=True), {"X-Forwarded-For": "203.0.113.7"}, 0),
+    ):
+        with structlog.testing.capture_logs() as logs:
+            async with serving(web=web, auth=auth) as served:
+                for _ in range(2):
+                    assert (await served.http.get("/v1/series", headers=headers)).is_success
+        warned = [log for log in logs if "everyone who reaches it may read" in log["event"]]
+        assert len(warned) == told, (web, auth, headers)
 
 
 async def test_a_refused_page_is_told_of_in_the_log_once() -> None:

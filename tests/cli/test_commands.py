@@ -111,8 +111,10 @@ def test_errors_are_one_clear_line() -> None:
             (
                 ("serve", "--insecure-no-auth", "--host", "nowhere.invalid"),
                 1,
-                "can't listen on nowhere.invalid",
+                "can't listen on nowhere.invalid: the name doesn't resolve (",
             ),
+            (("serve", "--host", "nowhere.invalid"), 1, "the name doesn't resolve ("),
+            (("serve", "--host", "a b"), 2, "server.host must be an address, a host name or"),
             (("serve", "--port", "0", "--statsd", "8125"), 2, "ingest.statsd must be HOST:PORT"),
             (
                 ("serve", "--port", "0", "--statsd", "192.0.2.1:1"),
@@ -241,6 +243,18 @@ def test_health_is_what_a_container_asks_itself() -> None:
         assert gone.returncode == 1
         assert gone.stderr.startswith(f"pushsvc: {url}: ")
     assert run("health", "--url", "nonsense").returncode == 2
+
+
+def test_a_wrong_path_is_a_sentence_of_every_command() -> None:
+    with started("serve", "--port", "0") as (_, url):
+        for args, says in (
+            (("tail", "up"), "there is no WebSocket at /nosuchpath/v1/stream"),
+            (("health",), "there is nothing at /nosuchpath/readyz"),
+        ):
+            done = run(*args, "--url", f"{url}/nosuchpath")
+            assert done.returncode == 1
+            assert says in done.stderr
+            assert "{" not in done.stderr
 
 
 def test_health_is_patient_only_for_so_long() -> None:

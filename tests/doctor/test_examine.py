@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
+from pathlib import Path
 
 import pytest
 
-from pushsvc.config import Server
+from pushsvc.config import Auth, Server
 from pushsvc.core.limits import Pacing
 from pushsvc.doctor.examine import Unexaminable, examine
 from pushsvc.doctor.text import as_text
@@ -80,6 +82,17 @@ async def test_as_long_as_a_poll_waits_is_looked_for_unless_it_is_said() -> None
         report = await examine(way(served.url), None)
     assert report.idle == 6.0
     assert report.healthy, as_text(report)
+
+
+async def test_a_token_that_is_no_good_is_told_apart_from_none(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text("")
+    async with serving(auth=Auth(mode="keys", keys_file=str(file))) as served:
+        with pytest.raises(Unexaminable, match="it asks for a --token"):
+            await examine(way(served.url), 2.0)
+        bad = dataclasses.replace(way(served.url), token="bad")
+        with pytest.raises(Unexaminable, match="isn't good for this: this is not a key that is kn"):
+            await examine(bad, 2.0)
 
 
 async def test_what_is_no_service_is_not_examined() -> None:

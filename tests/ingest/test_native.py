@@ -262,6 +262,20 @@ def check_batch(batch: Batch) -> None:
         assert all(NOW - 1_000_000 <= time <= NOW + 100_000 for time in rows.times)
 
 
+def test_lines_are_told_of_lines_and_series() -> None:
+    decoder = NativeDecoder(LIMITS)
+    for first, second, says in (
+        ('"value":1', '"value":"NaN"', "a has numbers, and this line's value is text or a boolean"),
+        ('"value":"on"', '"value":1', "a has states, and this line's value is a number"),
+        ('"value":1,"kind":"delta"', '"value":1,"kind":"gauge"', "a is a delta, and this line say"),
+        ('"value":null,"kind":"gauge"', '"value":"on"', "a is a gauge by one line, and has states"),
+    ):
+        lines = [f'{{"name":"a",{fields}}}'.encode() for fields in (first, second)]
+        _, [(number, error)] = decoder.lines(enumerate(lines, 1), NOW)
+        assert number == 2
+        assert error.detail.startswith(says)
+
+
 # -- all or nothing --------------------------------------------------------------------------------
 
 A: dict[str, Any] = {"name": "a", "value": 1}
