@@ -186,9 +186,12 @@ async def _serve(
                         await gathering.start(run_own_series, context, settings.ingest.own_interval)
                     scheme = "http" if certificate is None else "https"
                     places = tuple(one.place(scheme, where.prefix) for one in listeners)
-                    for listener, place in zip(listeners, places, strict=True):
-                        where_it_is = listener.host if listener.is_unix else place
-                        _log.info("serving", url=where_it_is, epoch=hub.epoch)
+                    told = (
+                        one.host if one.is_unix else place
+                        for one, place in zip(listeners, places, strict=True)
+                    )
+                    for url in dict.fromkeys(told):  # a name's addresses have one
+                        _log.info("serving", url=url, epoch=hub.epoch)
                     task_status.started(tuple(dict.fromkeys(places)))
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 import trio
 
 from pushsvc.client.events import decode
-from pushsvc.config import Dashboards, Settings, Web, load
+from pushsvc.config import Dashboards, Server, Settings, Web, load
 from pushsvc.doctor.examine import examine
 from pushsvc.doctor.text import as_text
 from pushsvc.doctor.way import Way
@@ -26,6 +27,7 @@ from pushsvc.transport.inbound import decode_message
 from tests.proxies.proxy import program_of
 from tests.proxies.running import free_ports
 from tests.serving import serving
+from tests.test_tls import Authority
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -173,14 +175,27 @@ async def test_a_path_through_what_is_printed_for_a_proxy_is_healthy(
     proxy: str, tmp_path: Path
 ) -> None:
     [block] = [each for each in of(proxy) if each.page == "running.md"]
-    [port] = free_ports(1)
-    async with serving(web=Web(trusted_proxies="127.0.0.1")) as served:
-        text = block.text.replace(HERE, served.url).replace("127.0.0.1:8080", served.url[7:])
+    port, unused = free_ports(2)
+    sock, authority = tmp_path / "pushsvc.sock", Authority(tmp_path)
+    server = Server(host=("127.0.0.1", f"unix:{sock}?mode=666"), port=0)
+    async with serving(server=server, web=Web(trusted_proxies="127.0.0.1,unix")) as served:
+        text = block.text.replace("127.0.0.1:8080", served.url[7:])
+
+        def trusting() -> ssl.SSLContext:
+            context = ssl.create_default_context()
+            authority.ca.configure_trust(context)
+            return context
+
         file = tmp_path / "configuration"
         if proxy == "nginx":
-            text = text.replace("listen 80;", f"listen 127.0.0.1:{port};")
+            text = text.replace("listen 80;", f"listen 127.0.0.1:{unused};")
+            text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+            text = text.replace("/run/pushsvc.sock", str(sock))
+            text = text.replace("/etc/ssl/dash.example/fullchain.pem", str(authority.certfile))
+            text = text.replace("/etc/ssl/dash.example/privkey.pem", str(authority.keyfile))
             text = (
-                f"daemon off; error_log {tmp_path}/error.log; pid {tmp_path}/pid;\n"
+                f"daemon off; user {getpass.getuser()};\n"
+                f"error_log {tmp_path}/error.log; pid {tmp_path}/pid;\n"
                 f"events {{}}\nhttp {{ access_log off;\n{text}}}\n"
             )
             command = ["-p", str(tmp_path), "-c", str(file)]
@@ -199,8 +214,8 @@ async def test_a_path_through_what_is_printed_for_a_proxy_is_healthy(
                     check=False,
                 )
             )
-            url = f"http://127.0.0.1:{port}"
-            async with httpx.AsyncClient() as http:
+            url = f"{'https' if proxy == 'nginx' else 'http'}://127.0.0.1:{port}"
+            async with httpx.AsyncClient(verify=authority.trust) as http:
                 with trio.fail_after(20):
                     while True:
                         try:
@@ -208,6 +223,6 @@ async def test_a_path_through_what_is_printed_for_a_proxy_is_healthy(
                             break
                         except httpx.TransportError:
                             await trio.sleep(0.05)
-            report = await examine(Way(url, None, ssl.create_default_context, 5.0), 3.0)
+            report = await examine(Way(url, None, trusting, 5.0), 3.0)
             nursery.cancel_scope.cancel()
     assert report.healthy, as_text(report)

@@ -183,10 +183,10 @@ async def test_a_name_is_all_of_its_addresses_and_is_printed() -> None:
 async def test_the_log_says_where_and_not_how_to_ask(tmp_path: Path) -> None:
     path = tmp_path / "x"
     with structlog.testing.capture_logs() as logs:
-        async with listening(f"unix:{path}"):
+        async with listening(f"unix:{path}", "localhost") as ((url, _), _):
             pass
-    [told] = [log for log in logs if log["event"] == "serving"]
-    assert told["url"] == f"unix:{path}"
+    told = [log["url"] for log in logs if log["event"] == "serving"]
+    assert told == [url, f"unix:{path}"]
 
 
 # -- Unix sockets ----------------------------------------------------------------------------------
