@@ -32,7 +32,10 @@ class _Watched:
 
     def __init__(self) -> None:
         self.waiting = 0
-        self.looked = False
+        self.looked = 0
+        """Which look it was that told of `etag`; 0 before the first."""
+        self.newcomers = False
+        """Whether somebody has come since that look began."""
         self.etag: str | None = None
         """As it was at the last look; None where there was none."""
         self.changed = trio.Event()
@@ -45,6 +48,7 @@ class Changes:
         self._library = library
         self._draining = draining
         self._watched: dict[str, _Watched] = {}
+        self._looks = 0
         self._awake = trio.Event()
         self._saved = trio.Event()
 
@@ -64,10 +68,13 @@ class Changes:
             return False
         one = self._watched.setdefault(name, _Watched())
         one.waiting += 1
+        one.newcomers = True
+        # Who comes with another version than was seen may have a newer one.
+        before = self._looks
         self._awake.set()
         try:
             with trio.move_on_after(seconds):
-                while not (self._draining.is_set() or (one.looked and one.etag != etag)):
+                while not (self._draining.is_set() or (one.looked > before and one.etag != etag)):
                     await one.changed.wait()
         finally:
             one.waiting -= 1
@@ -87,11 +94,19 @@ class Changes:
                     self._awake = trio.Event()
                     continue
                 names = tuple(self._watched)
+                self._looks += 1
+                look = self._looks
+                newcomers = {name for name in names if self._watched[name].newcomers}
+                for name in newcomers:
+                    self._watched[name].newcomers = False
                 found = await trio.to_thread.run_sync(self._look, names, limiter=limiter)
                 for name, etag in found.items():
                     one = self._watched.get(name)
-                    if one is not None and not (one.looked and one.etag == etag):
-                        one.looked, one.etag = True, etag
+                    if one is None:
+                        continue
+                    news = name in newcomers or not one.looked or one.etag != etag
+                    one.looked, one.etag = look, etag
+                    if news:
                         changed, one.changed = one.changed, trio.Event()
                         changed.set()
                 with trio.move_on_after(_EVERY):

@@ -20,7 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, islice, pairwise, repeat
-from math import ceil, inf, isfinite, log10
+from math import ceil, floor, inf, isfinite, log10
 from operator import le, sub
 from typing import Literal, TypeAlias
 
@@ -58,28 +58,31 @@ def points(
 
 
 _STEPS = 1_000
-"""Of what points reach over, that are told apart: more than a chart has pixels."""
+"""Of the middle half of all values, that are told apart: more than a chart has pixels."""
+_SIGNIFICANT = 5
+"""Digits that a value keeps whatever the others are: more than a legend shows."""
 
 
 def rounded(points: Sequence[Point]) -> list[Point]:
-    """Points of a gauge whose merged values have as many decimals as a picture shows. Noise in the
-    digits behind is most of what long values take up, however they are compressed."""
-    values = [value for point in points for value in point[2:5] if isinstance(value, float)]
-    spread = max(values, default=0.0) - min(values, default=0.0)
+    """Points of a gauge whose merged values have as many decimals as a picture shows, and no fewer
+    significant digits than a legend does. Noise in the digits behind is most of what long values
+    take up, however they are compressed."""
+    merged = sorted(point[2] for point in points if len(point) > 3 and isinstance(point[2], float))
+    # Of the middle half: a single spike is no measure of what the others are.
+    spread = merged[3 * len(merged) // 4] - merged[len(merged) // 4] if merged else 0.0
     if not 0 < spread < inf:
         return list(points)
-    decimals = max(0, ceil(-log10(spread / _STEPS)))
+    decimals = ceil(-log10(spread / _STEPS))
+
+    def cut(value: Value) -> Value:
+        if not isinstance(value, float) or value == 0:
+            return value
+        return round(value, max(0, decimals, _SIGNIFICANT - 1 - floor(log10(abs(value)))))
+
     return [
         point
-        if len(point) == 3 or point[3] is None or point[4] is None
-        else (
-            point[0],
-            point[1],
-            round(point[2], decimals),  # type: ignore[arg-type]
-            round(point[3], decimals),  # type: ignore[arg-type]
-            round(point[4], decimals),  # type: ignore[arg-type]
-            point[5],
-        )
+        if len(point) == 3 or point[3] is None
+        else (point[0], point[1], cut(point[2]), cut(point[3]), cut(point[4]), point[5])
         for point in points
     ]
 

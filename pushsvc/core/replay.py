@@ -11,6 +11,7 @@ stays where it is, and says how much of the debt was paid.
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from pushsvc.core import wire
@@ -287,6 +288,11 @@ class Replay:
         span_ms = self._span_ms
         if self._thins_series(series) and self._thinning is not None:
             merge, span_ms = "envelope", max(span_ms, self._thinning.span_ms)
+            if any(later < earlier for earlier, later in pairwise(times)):
+                # Of the past it is the order of time that is drawn.
+                order = sorted(range(len(times)), key=times.__getitem__)
+                times = [times[index] for index in order]
+                values = [values[index] for index in order]
         if series.kind == "counter" and merge != "all":
             history = series.history
             while begin > history.first and (before is None or is_ending(before)):

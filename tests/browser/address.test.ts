@@ -149,7 +149,7 @@ test('a variable of no dashboard is said, as is a value that it chooses by itsel
   const { page, close } = await open(browser, `${server.url}/d/one?var-nothing=x`);
   await page.getByText('var-nothing in the address is of no variable').waitFor();
   await expect.poll(() => page.getByRole('combobox', { name: /^host/ }).inputValue()).toBe('a');
-  expect(query(page)).toEqual({ 'var-nothing': 'x', 'var-host': 'a' });
+  await expect.poll(() => query(page)).toEqual({ 'var-nothing': 'x', 'var-host': 'a' });
   await page.getByRole('combobox', { name: /^host/ }).selectOption('c');
   await expect.poll(() => query(page)).toMatchObject({ 'var-host': 'c' });
   await page.goBack();

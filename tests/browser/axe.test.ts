@@ -158,7 +158,8 @@ async function look(page: Page, name: string): Promise<void> {
       if (colorScheme === 'dark' && width !== 1440) {
         continue;
       }
-      await page.emulateMedia({ colorScheme });
+      // Without motion nothing is seen half faded.
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       await page.setViewportSize({ width, height });
       await page.waitForTimeout(300);
       const file = `${ARTIFACTS}/axe-${name}-${width}-${colorScheme}.png`;

@@ -163,3 +163,59 @@ def test_a_series_that_has_no_more_than_is_wanted_comes_as_it_is() -> None:
     client = Client()
     client.pull(world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=50))
     assert [point[2:] for point in client.points] == [[float(value)] for value in range(50)]
+
+
+def test_a_spike_doesn_t_take_the_digits_of_the_others() -> None:
+    world = World(pacing=Pacing())
+    values = [0.25 + 0.43 * (second % 100) / 100 for second in range(3000)]
+    values[700] = 5000.0
+    values[900] = 123456.789012
+    values[1000] = -1e-300
+    for value in values:
+        world.publish({"a": [value]})
+        world.now += 1
+    world.tick()
+    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=50)
+    client = Client()
+    client.pull(subscriber)
+    merged = [point for point in client.points if len(point) > 3]
+    assert counted(client.points) == 3000
+    lows, highs = {point[3] for point in merged}, {point[4] for point in merged}
+    assert {5000.0, 123456.789} <= {round(high, 3) for high in highs}
+    assert min(lows) == -1e-300
+    usual = [point for point in merged if point[4] < 1 and point[3] > 0]
+    assert len(usual) > 30
+    exact = {round(value, 6) for value in values}
+    for point in usual:
+        assert {round(value, 4) for value in point[2:5]} <= {round(value, 4) for value in exact}
+
+
+def test_values_that_hardly_differ_keep_their_difference() -> None:
+    world = World(pacing=Pacing())
+    for second in range(1000):
+        world.publish({"a": [1.7958e9 + second]})
+        world.now += 1
+    world.tick()
+    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=10)
+    client = Client()
+    client.pull(subscriber)
+    merged = [point for point in client.points if len(point) > 3]
+    assert merged
+    for point in merged:
+        assert point[4] - point[3] == point[5] - 1
+
+
+def test_two_writers_of_one_series_are_as_few_points_as_one() -> None:
+    world = World(pacing=Pacing())
+    for second in range(2000):
+        for behind in (0, 350):
+            world.publish({"a": [float(second % 7)]}, time_ms=world.time_ms - behind)
+        world.now += 1
+    world.tick()
+    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=50)
+    client = Client()
+    client.pull(subscriber)
+    assert counted(client.points) == 4000
+    assert len(client.points) < 120
+    times = [point[1] for point in client.points]
+    assert times == sorted(times)

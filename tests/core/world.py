@@ -67,10 +67,13 @@ class World:
     def time_ms(self) -> int:
         return round(self.now * 1000)
 
-    def publish(self, samples: dict[str, list[Value]], kind: Any = None) -> Applied:
-        """Apply one batch: values by series name."""
+    def publish(
+        self, samples: dict[str, list[Value]], kind: Any = None, *, time_ms: int | None = None
+    ) -> Applied:
+        """Apply one batch: values by series name, of now if no time is said."""
+        time = self.time_ms if time_ms is None else time_ms
         rows = [
-            Rows(identify(name, {}, self.limits), [self.time_ms] * len(values), values, kind)
+            Rows(identify(name, {}, self.limits), [time] * len(values), values, kind)
             for name, values in samples.items()
         ]
         batch = Batch(rows)

@@ -44,6 +44,39 @@ def test_patience(prefer: str, seconds: float) -> None:
     assert patience(prefer) == seconds
 
 
+async def test_who_comes_with_a_newer_version_than_was_seen_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a file was changed by hand: others are told at the next look."""
+    monkeypatch.setattr(changes, "_EVERY", 0.3)
+    file = tmp_path / "kept.json"
+    file.write_text(json.dumps(DASHBOARD))
+    library = Library(None, tmp_path)
+    old = library.get("kept").etag
+    waiting = Changes(library, Departure())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(waiting.run)
+        told = trio.Event()
+
+        async def first() -> None:
+            assert await waiting.wait("kept", old, 20)
+            told.set()
+
+        nursery.start_soon(first)
+        await trio.sleep(0.1)  # it was looked at
+        file.write_text(json.dumps(OTHER))
+        new = library.get("kept").etag
+        assert new != old
+        with trio.move_on_after(1.0) as patience:
+            await waiting.wait("kept", new, 20)
+        assert patience.cancelled_caught
+        assert told.is_set()
+        # And who comes with an old one when the new one was seen is told as well.
+        with trio.fail_after(5):
+            assert await waiting.wait("kept", old, 20)
+        nursery.cancel_scope.cancel()
+
+
 async def test_all_who_wait_are_told_of_whatever_becomes_of_it(tmp_path: Path) -> None:
     saved, provisioned = tmp_path / "saved", tmp_path / "provisioned"
     provisioned.mkdir()
