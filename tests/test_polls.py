@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import trio
 
-from pushsvc.core.limits import Retention
+from pushsvc.core.cursor import parse_cursor
+from pushsvc.core.hub import Hub, Start
+from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.selector import parse
+from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.view import Wish
+from pushsvc.transport import longpoll
+from pushsvc.transport.asgi import AsgiCarrier
 from tests.chaos.links import open_link
 from tests.serving import Served, serving
 
@@ -94,3 +102,74 @@ async def test_what_was_lost_is_told_once_and_with_what_comes_after_it() -> None
         assert len(answers) <= 3, answers
         assert all(one["type"] == "gap" for one in answers[:-1])
         assert (await poll(served, f"{query}&since={told['id']}&wait=0.1"))["documents"] == []
+
+
+async def test_who_does_not_wait_is_given_what_is_there() -> None:
+    async with serving() as served:
+        first = await served.publish({"name": "a", "value": 1.0})
+        assert_described(await poll(served, "select=a&wait=0"), 1.0)
+        await served.publish({"name": "a", "value": 2.0})
+        told = first
+        with trio.fail_after(20):  # until its view has ticked
+            while not told.get("documents"):
+                told = await poll(served, f"select=a&wait=0&since={told['id']}")
+        assert_described(told, 2.0)
+        assert await poll(served, f"select=a&wait=0&since={told['id']}") == {
+            "id": told["id"],
+            "documents": [],
+        }
+
+
+async def test_who_does_not_wait_is_told_of_the_gap_before_it_has_an_id_of_this_epoch() -> None:
+    async with serving() as served:
+        await served.publish({"name": "a", "value": 1.0})
+        told = await poll(served, "wait=0&since=former.7")
+        assert [one["type"] for one in told["documents"]] == ["gap", "points"]
+        assert told["documents"][0]["lost"] is None
+
+
+WISH = Wish((parse("a"),), 1.0, "all", 15.0)
+
+
+async def ended(ending: Ending, since: str | None) -> dict[str, Any]:
+    """The answer to a poll that the server ends as soon as it has begun."""
+    hub = Hub(
+        "here",
+        limits=Limits(),
+        retention=Retention(),
+        pacing=Pacing(),
+        make_session=lambda: "session",
+    )
+
+    def end(subscriber: Subscriber) -> None:
+        subscriber.carrier.end(ending)
+
+    body = await longpoll.poll(
+        hub,
+        WISH,
+        Start(None if since is None else parse_cursor(since)),
+        AsgiCarrier(),
+        wait=25,
+        hurry=lambda: None,
+        attached=end,
+        strayed=2,
+    )
+    assert not hub.subscribers
+    answer: dict[str, Any] = json.loads(body)
+    return answer
+
+
+async def test_one_that_is_ended_says_why_and_keeps_its_cursor() -> None:
+    """Of whatever reason: a token that has expired, a key that was revoked, a ticket come back."""
+    expired = Ending("token_expired", 4001, message="the token has expired")
+    for since in ("there!1.7", "here.0"):
+        answer = await ended(expired, since)
+        assert answer["id"] == since
+        (said,) = answer["documents"]
+        assert (said["type"], said["code"]) == ("error", "token_expired")
+
+
+async def test_one_that_is_drained_is_given_the_rest() -> None:
+    answer = await ended(Ending("drain", 1012, retry_ms=500, flush=True), "there!1.7")
+    assert [one["type"] for one in answer["documents"]] == ["gap", "goaway"]
+    assert answer["id"] == "here!2.0"

@@ -74,11 +74,25 @@ class AsgiCarrier:
             return self._farewell.pop(0)
         return None
 
+    def take(self, subscriber: Subscriber) -> Frame | None:
+        """The next frame if there is one already; after an ending only if that gives the rest."""
+        if self.ending is None or self.ending.flush:
+            return subscriber.pull()
+        return None
+
     async def wait_frame(self, subscriber: Subscriber, seconds: float) -> Frame | None:
-        """A frame if one comes within so many seconds that says more than that the stream lives."""
+        """A frame that says more than that the stream lives, if one comes within so many seconds.
+
+        What is there already is found, however short the time; an ending ends the wait.
+        """
+        await trio.lowlevel.checkpoint()
         with trio.move_on_after(seconds):
             while True:
-                frame = await self.next_frame(subscriber)
-                if frame is None or not frame.quiet:
-                    return frame
+                while (frame := self.take(subscriber)) is not None:
+                    if not frame.quiet:
+                        return frame
+                if self.ending is not None:
+                    break
+                await self._news.wait()
+                self._news = trio.Event()
         return None

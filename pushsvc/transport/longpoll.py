@@ -36,8 +36,10 @@ async def poll(
 ) -> bytes:
     """Answer one poll within `wait` seconds: `{"id": CURSOR, "documents": [...]}`.
 
-    The id is the cursor to ask with next, also when there was no news. While the service drains,
-    the answer comes at once and its last document is the `goaway`. `strayed` goes into all ids.
+    The id is the cursor to ask with next, also when there was no news. When the server ends it,
+    the answer comes at once and ends with what a stream would be told: `error`, or `goaway` while
+    the service drains. Who was given nothing then keeps the cursor that it came with, since the
+    gap that one of this epoch stands for was not told. `strayed` goes into all other ids.
     """
     subscriber = hub.subscribe(
         wish,
@@ -60,15 +62,17 @@ async def poll(
             frames.append(frame)
             if len(frames) == _FRAMES:
                 break
-            frame = subscriber.pull() if carrier.ending is None else None
+            frame = carrier.take(subscriber)
     finally:
         hub.unsubscribe(subscriber, now=trio.current_time())
-    if carrier.ending is not None and carrier.ending.retry_ms is not None:
-        goaway = wire.goaway(carrier.ending.retry_ms)
-        if not frames or frames[-1].json != goaway.json:
-            frames.append(goaway)
+    told = _text(subscriber.id, strayed)
+    ending = carrier.ending
+    if ending is not None:
+        if not ending.flush and not frames and start.since is not None:
+            told = str(start.since).encode()
+        frames += wire.farewell(ending.reason, ending.message, ending.retry_ms)
     return b'{"id":"%b","documents":[%b]}' % (
-        _text(subscriber.id, strayed),
+        told,
         b",".join(_json(frame, strayed) for frame in frames if not frame.quiet),
     )
 
