@@ -9,14 +9,12 @@ from typing import Any
 import httpx
 import trio
 from structlog.testing import capture_logs
-from trio.testing import MockClock
 
 from pushsvc.app.strays import Strays
 from pushsvc.client import Points, connect
 from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.drain import Departure
 from tests.serving import Served, serving
 
 
@@ -153,45 +151,92 @@ HUB = Hub(
 )
 
 
-async def held(cursor: str | None, wait: float | None = None) -> tuple[float, int]:
+def held(cursor: str | None, wait: float | None = None, most: float = 25.0) -> tuple[float, int]:
     """For how long a poll is held, and how often its holder strayed by then."""
     since = None if cursor is None else parse_cursor(cursor)
-    begin = trio.current_time()
-    strayed = await Strays(HUB, trio.sleep_forever).hold(since, wait)
-    return trio.current_time() - begin, strayed
+    return Strays(HUB).hold(since, wait, most, "192.0.2.1")
 
 
-async def test_each_is_held_twice_as_long_as_the_one_before(autojump_clock: MockClock) -> None:
+async def test_each_is_held_twice_as_long_as_the_one_before() -> None:
     for times, most in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 15.0), (99, 15.0)):
-        seconds, strayed = await held(f"there!{times}.7")
+        seconds, strayed = held(f"there!{times}.7")
         assert 0.75 * most <= seconds <= most
         assert strayed == min(99, times + 1)
 
 
-async def test_who_is_held_and_who_is_not(autojump_clock: MockClock) -> None:
-    assert await held(None) == (0, 0)
-    assert await held("here.7") == (0, 0)
-    assert await held("here!3.7") == (0, 2)
-    assert await held("there.7") == (0, 1)
+async def test_who_is_held_and_who_is_not() -> None:
+    assert held(None) == (0, 0)
+    assert held("here.7") == (0, 0)
+    assert held("here!3.7") == (0, 2)
+    assert held("there.7") == (0, 1)
     # Who waits for a second at the most is to be answered by then, and still doesn't storm.
     for wait in (0.0, 0.1, 1.0):
-        seconds, _ = await held("there!9.7", wait)
+        seconds, _ = held("there!9.7", wait)
         assert 0.75 <= seconds <= 1.0
+    # Nobody is held for longer than its path bears.
+    for asked in (None, 0.0, 30.0):
+        assert held("there!9.7", asked, most=0.5)[0] <= 0.5
 
 
-async def test_nobody_is_held_while_the_service_ends(autojump_clock: MockClock) -> None:
-    departure = Departure()
-    departure.set()
-    begin = trio.current_time()
-    await Strays(HUB, departure.wait).hold(parse_cursor("there!9.7"), None)
-    assert trio.current_time() == begin
-
-
-async def test_the_operator_is_told_once(autojump_clock: MockClock) -> None:
-    strays = Strays(HUB, trio.sleep_forever)
+def told(*polls: tuple[str, str]) -> list[Any]:
+    """What the log says when these come, each with a cursor and from an address."""
+    strays = Strays(HUB)
     with capture_logs() as logs:
-        for times in (1, 2, 3, 4, 5):
-            await strays.hold(parse_cursor(f"there!{times}.7"), None)
-    (line,) = logs
-    assert "share a journal" in line["event"]
-    assert (line["epoch"], line["other"]) == ("here", "there")
+        for cursor, address in polls:
+            strays.hold(parse_cursor(cursor), None, 25.0, address)
+    return list(logs)
+
+
+async def test_the_operator_is_told_once() -> None:
+    (line,) = told(*((f"there!{times}.7", "192.0.2.1") for times in (1, 3, 5, 7, 9)))
+    assert "share a" in line["event"]
+    assert (line["epoch"], line["client"]) == ("here", "192.0.2.1")
+    assert "there" not in line.values()
+
+
+async def test_what_a_client_makes_up_is_not_told() -> None:
+    assert told(("made-up!9.7", "192.0.2.1")) == []
+    assert told(*[("made-up!9.7", "192.0.2.1")] * 50) == []
+    assert told(*[("made-up!99.7", "192.0.2.1")] * 50) == []
+    # Nor is a server that is restarted, which many come back to.
+    assert told(*((f"former{n % 3}.7", f"192.0.2.{n}") for n in range(200))) == []
+
+
+async def ask(served: Served, query: str, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=30) as http:
+        return await http.get(
+            f"{served.url}/v1/stream?{query}", headers={"Accept": "application/json", **headers}
+        )
+
+
+async def test_one_that_is_held_is_answered_within_its_heartbeat() -> None:
+    async with serving(stream=Pacing(min_heartbeat=0.1)) as served:
+        with trio.fail_after(5):
+            answer = await ask(served, "since=there!9.7&heartbeat=0.5")
+        assert [one["type"] for one in answer.json()["documents"]] == ["gap"]
+
+
+async def test_those_that_are_held_count() -> None:
+    async with serving(limits=Limits(subscribers_per_address=2)) as served:
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(ask, served, "since=there!9.7")
+            await served.wait_metric("pushsvc_subscribers", 2)
+            assert (await ask(served, "since=there!9.7")).status_code in (429, 503)
+            nursery.cancel_scope.cancel()
+
+
+async def test_one_that_is_held_is_drained_like_any_other() -> None:
+    async with serving() as served, trio.open_nursery() as nursery:
+        answers = []
+
+        async def hold() -> None:
+            answers.append((await ask(served, "since=there!9.7")).json())
+
+        nursery.start_soon(hold)
+        await served.wait_metric("pushsvc_subscribers", 1)
+        with trio.fail_after(8):
+            served.drain.set()
+            while not answers:
+                await trio.sleep(0.01)
+        assert [one["type"] for one in answers[0]["documents"]] == ["gap", "goaway"]

@@ -131,7 +131,7 @@ def undetached(scope: Any) -> Iterator[None]:
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits, pacing = context.hub, context.limits, context.pacing
     streams = Attachment(context)
-    strays = Strays(hub, context.draining.wait)
+    strays = Strays(hub)
     problems.answer_by(app, "/v1/stream", _refuse)
 
     @app.get("/v1/stream")
@@ -161,19 +161,22 @@ def install(app: QuartTrio, context: Context) -> None:
             connection.keep()
         if request.method == "HEAD":
             return _response(offer.media_type, b"", coding)
-        wait = parameters.seconds(request.args, "wait")
-        strayed = await strays.hold(start.since, wait)
+        asked = parameters.seconds(request.args, "wait")
         # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
         # answered before it does.
         longest = min(pacing.poll_wait, wish.heartbeat if "heartbeat" in request.args else math.inf)
+        wait = longest if asked is None else min(asked, longest)
+        address = group(request.remote_addr or "")
+        hold, strayed = strays.hold(start.since, asked, longest, address)
         body = await poll(
             hub,
             wish,
             start,
             AsgiCarrier(cutter(connection)),
-            wait=longest if wait is None else min(wait, longest),
+            hold=hold,
+            wait=max(0.0, wait - hold),
             hurry=context.pipeline.hurry,
-            address=group(request.remote_addr or ""),
+            address=address,
             account=account(principal, request.remote_addr or ""),
             attached=lambda subscriber: context.leases.begin(subscriber, principal),
             strayed=strayed,

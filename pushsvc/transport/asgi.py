@@ -80,6 +80,13 @@ class AsgiCarrier:
             return subscriber.pull()
         return None
 
+    async def wait_end(self, seconds: float) -> None:
+        """Let so many seconds pass, unless the stream is ended before."""
+        with trio.move_on_after(seconds):
+            while self.ending is None:
+                await self._news.wait()
+                self._news = trio.Event()
+
     async def wait_frame(self, subscriber: Subscriber, seconds: float) -> Frame | None:
         """A frame that says more than that the stream lives, if one comes within so many seconds.
 

@@ -28,13 +28,15 @@ async def poll(
     carrier: AsgiCarrier,
     *,
     wait: float,
+    hold: float = 0.0,
     hurry: Callable[[], None],
     address: str = "",
     account: Account = NOBODY,
     attached: Callable[[Subscriber], None],
     strayed: int = 0,
 ) -> bytes:
-    """Answer one poll within `wait` seconds: `{"id": CURSOR, "documents": [...]}`.
+    """Answer one poll, not before `hold` seconds and within `wait` more: `{"id": CURSOR,
+    "documents": [...]}`. While it is held it counts, and can be ended, like any subscriber.
 
     The id is the cursor to ask with next, also when there was no news. When the server ends it,
     the answer comes at once and ends with what a stream would be told: `error`, or `goaway` while
@@ -57,6 +59,7 @@ async def poll(
     hurry()
     frames: list[Frame] = []
     try:
+        await carrier.wait_end(hold)
         frame = await carrier.wait_frame(subscriber, wait)
         while frame is not None:
             frames.append(frame)

@@ -379,3 +379,14 @@ async def test_no_token_gets_into_a_log(auth: Auth, capfd: pytest.CaptureFixture
     for secret in secrets:
         assert secret not in logged
         assert secret.rpartition(".")[2] not in logged
+
+
+async def test_a_poll_that_is_held_ends_with_its_token(auth: Auth) -> None:
+    async with serving(auth=auth) as served:
+        brief = bearer(tenant(exp=int(time.time()) + 2))
+        headers = {**brief, "Accept": "application/json"}
+        with trio.fail_after(6):
+            answer = await served.http.get("/v1/stream?since=there!9.7", headers=headers)
+        (error,) = answer.json()["documents"]
+        assert (error["type"], error["code"]) == ("error", "token_expired")
+        assert answer.json()["id"] == "there!9.7"
