@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.hosts import parse_host, split_hosts
+from pushsvc.hosts import PathTooLong, parse_host, split_hosts
 
 _PREFIX: Final = "PUSHSVC_"
 _MOST: Final = 1e12
@@ -365,7 +365,10 @@ def _check(key: str, value: Any, origin: str) -> None:
         usable = value in ("x-forwarded-for", "forwarded")
     elif usable and key == "server.host":
         hosts = Server(host=value).hosts
-        bad = [host for host in hosts if not _is_host(host)]
+        try:
+            bad = [host for host in hosts if not _is_host(host)]
+        except PathTooLong as error:
+            raise ConfigError(f"{origin}: {key}: {error}") from None
         usable = bool(hosts) and not bad
         value = bad[0] if bad else value
     elif usable and key == "server.base_path":
@@ -388,8 +391,11 @@ def _check(key: str, value: Any, origin: str) -> None:
 
 
 def _is_host(text: str) -> bool:
+    """Raises PathTooLong."""
     try:
         parse_host(text)
+    except PathTooLong:
+        raise
     except ValueError:
         return False
     return True

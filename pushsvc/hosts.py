@@ -25,6 +25,10 @@ class UnixPath(msgspec.Struct, frozen=True):
     """Permissions of the file; who may write to it may connect."""
 
 
+class PathTooLong(ValueError):
+    """Says so of the path of a Unix socket."""
+
+
 def split_hosts(text: str) -> tuple[str, ...]:
     """The hosts in a text that has several, with commas or spaces between them."""
     return tuple(re.findall(r"[^,\s]+", text))
@@ -33,7 +37,7 @@ def split_hosts(text: str) -> tuple[str, ...]:
 def parse_host(text: str) -> str | UnixPath:
     """A name or address without brackets, or the path in `unix:PATH` and `unix:PATH?mode=660`.
 
-    Raises ValueError for what is neither.
+    Raises ValueError for what is neither, PathTooLong where that is the matter.
     """
     if not text.startswith(UNIX_PREFIX):
         if not _HOST.fullmatch(text):
@@ -44,6 +48,11 @@ def parse_host(text: str) -> str | UnixPath:
     # A name that begins with @ is Linux' abstract one, which anyone may connect to.
     if (asked and mode is None) or path.startswith("@") or "\0" in path:
         raise ValueError(text)
-    if not 0 < len(os.fsencode(path)) <= _MOST_BYTES or path.endswith("/"):
+    if not path or path.endswith("/"):
         raise ValueError(text)
+    if (length := len(os.fsencode(path))) > _MOST_BYTES:
+        raise PathTooLong(
+            f"the path of a Unix socket takes {_MOST_BYTES} bytes at the most, and this one has "
+            f"{length}"
+        )
     return UnixPath(path, _MODE if mode is None else int(mode[1], 8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import shlex
 import socket
 import stat
@@ -21,6 +22,7 @@ _log = structlog.get_logger("pushsvc.service")
 
 _FIRST_FD: Final = 3
 """Where the descriptors begin that are passed (sd_listen_fds(3))."""
+_COUNT: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 _ATTEMPTS: Final = 10
 """To find a port that is free on all addresses, where any will do."""
 _MOST_BACKLOG: Final = 0xFFFF
@@ -308,13 +310,14 @@ def inherit_listeners(environment: MutableMapping[str, str]) -> list[Listener]:
     count = environment.pop("LISTEN_FDS", "")
     names = environment.pop("LISTEN_FDNAMES", "").split(":")
     environment.pop("LISTEN_PIDFDID", None)
-    if pid != str(os.getpid()) or not count.isdigit():
+    if pid != str(os.getpid()) or not count:
         return []
+    if not _COUNT.fullmatch(count):
+        raise ConfigError(f"LISTEN_FDS is no number of sockets: {count[:20]!r}")
     listeners = []
     for place in range(int(count)):
         fd = _FIRST_FD + place
         name = names[place] if place < len(names) and names[place] else "unnamed"
-        os.set_inheritable(fd, False)
         listeners.append(_adopt(fd, name))
     return listeners
 
@@ -322,6 +325,7 @@ def inherit_listeners(environment: MutableMapping[str, str]) -> list[Listener]:
 def _adopt(fd: int, name: str) -> Listener:
     what = f"descriptor {fd} ({name}), which was passed as LISTEN_FDS says,"
     try:
+        os.set_inheritable(fd, False)
         sock = socket.socket(fileno=fd)
         kind = sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
         listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -111,6 +111,9 @@ async def test_a_server_that_is_full_says_so_in_the_stream() -> None:
             assert_comes_back(await told(served, SSE), "subscribers")
             refused = await told(served, TOLD)
             assert (refused.status, "retry-after" in refused.headers) == (503, True)
+            for accept in ("application/json", "application/x-ndjson", "text/event-stream;q=0"):
+                other = {"Accept": accept, "Last-Event-ID": "a.1"}
+                assert (await told(served, other)).status == 503
         await served.wait_metric("pushsvc_subscribers", 0)
         async with served.documents(SSE["Accept"]) as documents:
             await next_of(documents, "hello")

@@ -438,6 +438,22 @@ def test_sockets_of_another_process_are_left_alone(monkeypatch: pytest.MonkeyPat
     assert environment == {}
 
 
+@pytest.mark.parametrize("count", ["²", "9" * 5000, "x", "-1"])
+def test_a_count_of_sockets_that_is_none_is_refused(count: str) -> None:
+    environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count}
+    with pytest.raises(ConfigError, match="LISTEN_FDS is no number of sockets") as caught:
+        inherit_listeners(environment)
+    assert len(str(caught.value)) < 100
+
+
+def test_a_socket_that_was_not_passed_is_told_of_by_the_variable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        with activated(passed, env={"LISTEN_FDS": "2"}) as process:
+            told = process.communicate(timeout=20)[1]
+            assert process.returncode == 2
+            assert "descriptor 4 (unnamed), which was passed as LISTEN_FDS says," in told
+
+
 @pytest.mark.skipif(
     shutil.which("systemd-socket-activate") is None, reason="no systemd-socket-activate here"
 )
@@ -518,7 +534,6 @@ def test_hosts_are_a_list_in_each_source(tmp_path: Path) -> None:
         "unix:/x?user=me",
         "unix:@abstract",
         "unix:/run/",
-        "unix:/" + "x" * 107,
         "http://127.0.0.1",
         "",
     ],
@@ -527,6 +542,14 @@ def test_what_is_no_host_is_refused_in_one_line(host: str) -> None:
     with pytest.raises(ConfigError, match=r"^--host: server\.host must be an address") as caught:
         load(None, {}, [("--host", "server.host", ("127.0.0.1", host))])
     assert str(caught.value).endswith(f"not {host!r}")
+
+
+def test_a_path_that_is_too_long_is_told_as_such() -> None:
+    longest = "unix:/" + "x" * 106
+    flags = [("--host", "server.host", (longest,))]
+    assert load(None, {}, flags).settings.server.hosts == (longest,)
+    with pytest.raises(ConfigError, match=r"107 bytes at the most, and this one has 108"):
+        load(None, {}, [("--host", "server.host", ("127.0.0.1", "unix:/" + "x" * 107))])
 
 
 @pytest.mark.parametrize(

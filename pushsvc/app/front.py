@@ -65,7 +65,7 @@ _TOLD_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}"
     "Cache-Control: no-store, no-transform\r\nDate: {}\r\nConnection: close\r\n\r\n"
 )
-_MAY_NEED_EVENTS = re.compile(rb"\n(?:accept:[^\n]*event-stream|last-event-id:)", re.I).search
+_MAY_NEED_EVENTS = re.compile(rb"\naccept:[^\n]*event-stream", re.I).search
 
 
 class _Nobody:

@@ -73,13 +73,16 @@ def needs_events(accept: str | None, last_event_id: str | None) -> bool:
     """Whether who asks for the stream can be told of a failure in no other way than in the stream.
 
     Such is a browser's own EventSource: by any status but 200 it is ended for good, and its page is
-    not shown which (HTML standard, section 9.2.3). It accepts events and nothing else, and it alone
-    says Last-Event-ID. Who can read a status accepts `application/problem+json`.
+    not shown which (HTML standard, section 9.2.3). It accepts events by name, and nothing else
+    unless a polyfill or a proxy added to it; it alone says Last-Event-ID. Who would be answered
+    with something else reads a status, and so does who accepts `application/problem+json`.
     """
     accept = (accept or "")[:_LONGEST].lower()
+    if _EVENTS not in accept or prefer(accept, tuple(_BY_TYPE)) != _EVENTS:
+        return False
     if last_event_id is not None:
         return _PROBLEM not in accept
-    return _EVENTS in accept and prefer(accept, (_PROBLEM, *_OTHERS)) is None
+    return prefer(accept, (_PROBLEM, *_OTHERS)) is None
 
 
 def choose_subprotocol(offered: Sequence[str]) -> str | None:

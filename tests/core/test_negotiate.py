@@ -13,6 +13,7 @@ from pushsvc.core.negotiate import (
     Transport,
     choose,
     choose_subprotocol,
+    needs_events,
     prefer,
 )
 from pushsvc.errors import Malformed, NotAcceptable
@@ -197,3 +198,26 @@ def test_the_order_of_ranges_is_without_meaning() -> None:
 @given(st.text(alphabet='*/,;="\\ qQ01.ajson', max_size=60) | st.text(max_size=60))
 def test_any_header_is_answered(accept: str) -> None:
     assert prefer(accept, [SSE, JSON]) in (SSE, JSON, None)
+
+
+@pytest.mark.parametrize(
+    ("accept", "first", "again"),
+    [
+        (SSE, True, True),
+        (f"{SSE}, */*;q=0.1", False, True),
+        (f"{SSE}, application/problem+json", False, False),
+        # Who would be answered with something else, or with nothing, reads a status.
+        (JSON, False, False),
+        (NDJSON, False, False),
+        ("text/html", False, False),
+        (f"{SSE};q=0", False, False),
+        (f"{SSE};q=0, */*", False, False),
+        (f"{SSE};q=0.1, {JSON}", False, False),
+        # Events are what these get; they were not asked for.
+        ("*/*", False, False),
+        (None, False, False),
+    ],
+)
+def test_who_can_be_told_in_events_alone(accept: str | None, first: bool, again: bool) -> None:
+    assert needs_events(accept, None) is first
+    assert needs_events(accept, "a.1") is again
