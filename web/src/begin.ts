@@ -15,7 +15,9 @@ dashboard.start();
 
 /** What is kept under the name that was asked for; null where all metrics are shown. */
 export const loading = address.name === null ? null : load(new URL(document.baseURI), address.name);
-if (loading === null || address.edit) {
+if (loading === null && !address.edit) {
+  void dashboard.askInSight();
+} else if (address.edit) {
   dashboard.ask(null);
 }
 loading?.then(

@@ -12,9 +12,10 @@ import {
 import { EVERYTHING, matcherOf } from './client/wish.ts';
 import { Clock } from './clock.ts';
 import type { Address } from './dashboards/address.ts';
+import { Sight } from './dashboards/sight.ts';
 import { recall, remember } from './settings.ts';
 import type { Panel } from './store/panel.ts';
-import { type Past, Store } from './store/store.ts';
+import { type Listed, type Past, Store } from './store/store.ts';
 import { FARTHEST, isWindow, LEAST_WINDOW, WINDOWS } from './windows.ts';
 
 const MINUTE = 60_000;
@@ -32,6 +33,15 @@ const CHART_POINTS = 400;
 const SHARPEN_AFTER_MS = 250;
 /** A producer whose clock is ahead is followed so far (the server takes no more either). */
 const AHEAD_MS = 600_000;
+/** Series that are all asked for, in sight or not. */
+const FEW_SERIES = 200;
+/** After so long without an answer, all are asked for. */
+const LIST_PATIENCE_MS = 3_000;
+/** It is looked for new series so often, and less where there are thousands. */
+const LIST_MS = 4_000;
+const LIST_MS_PER_SERIES = 4;
+/** What comes into sight is asked for when it has stayed so long. */
+const SIGHT_MS = 120;
 /** Zooms that one can go back from. */
 const MOST_ZOOMS = 50;
 
@@ -101,6 +111,11 @@ export class Dashboard {
   private trimmedAt = 0;
   /** Selectors of what is asked for; null for every series. */
   private asked: readonly string[] | null = null;
+  /** Where only what is in sight is asked for. */
+  private sight: Sight | null = null;
+  private readonly near = new Map<string, number>();
+  private looking: ReturnType<typeof setTimeout> | undefined;
+  private listing: ReturnType<typeof setTimeout> | undefined;
   private started = false;
   /** The window that the stream was asked for. */
   private askedMs = DEFAULT_WINDOW;
@@ -185,35 +200,127 @@ export class Dashboard {
     });
   }
 
+  /** Whether only the series of panels in sight are asked for. */
+  readonly partial = signal(false);
+
+  /** Ask for all series where they are few, else for those of panels in sight. */
+  async askInSight(): Promise<void> {
+    let series: readonly Listed[] = [];
+    try {
+      series = await this.list();
+    } catch {
+      // What is wrong is told by the stream.
+    }
+    if (this.started) {
+      return; // for something else by now
+    }
+    if (series.length <= FEW_SERIES) {
+      this.ask(null);
+      return;
+    }
+    // What is there is shown by its newest values, and drawn when it comes near.
+    this.sight = new Sight();
+    this.partial.value = true;
+    this.store.listed = true;
+    this.store.meant = () => false;
+    this.takeList(series);
+    this.looking = setTimeout(() => this.askNear(), SIGHT_MS);
+  }
+
+  private async list(): Promise<readonly Listed[]> {
+    const response = await fetch(new URL('v1/series', this.origin), {
+      headers: { Accept: 'application/json' },
+      signal: AbortSignal.timeout(LIST_PATIENCE_MS),
+    });
+    const answer: { series?: readonly Listed[] } = await response.json();
+    if (answer.series === undefined) {
+      throw new Error(`the server answered ${response.status}`);
+    }
+    return answer.series;
+  }
+
+  private takeList(series: readonly Listed[]): void {
+    this.store.list(series);
+    this.described.value = true;
+    this.seriesCount.value = this.store.live;
+    this.listAfter(Math.max(LIST_MS, LIST_MS_PER_SERIES * series.length));
+  }
+
+  private listAfter(ms: number): void {
+    clearTimeout(this.listing);
+    this.listing = setTimeout(() => {
+      if (this.sight === null) {
+        return;
+      }
+      if (document.visibilityState === 'hidden') {
+        this.listAfter(LIST_MS);
+        return;
+      }
+      this.list().then(
+        (series) => this.takeList(series),
+        () => this.listAfter(LIST_MS),
+      );
+    }, ms);
+  }
+
+  /** The panel of a metric comes near to what is in sight, or leaves it. */
+  approach(name: string, near: boolean): void {
+    const count = (this.near.get(name) ?? 0) + (near ? 1 : -1);
+    if (count > 0) {
+      this.near.set(name, count);
+    } else {
+      this.near.delete(name);
+    }
+    if (this.sight !== null) {
+      clearTimeout(this.looking);
+      this.looking = setTimeout(() => this.askNear(), SIGHT_MS);
+    }
+  }
+
+  private askNear(): void {
+    if (this.sight !== null) {
+      this.askFor(this.sight.selectors([...this.near.keys()], Date.now()));
+    }
+  }
+
   /**
    * Ask for the series that these selectors mean, or for every one. Nothing is asked for before it is
    * known what; what isn't wanted any more is forgotten.
    */
   ask(selectors: readonly string[] | null): void {
+    this.sight = null;
+    this.partial.value = false;
+    this.store.listed = false;
+    this.askFor(selectors);
+  }
+
+  private askFor(selectors: readonly string[] | null): void {
     if (this.started && `${selectors}` === `${this.asked}`) {
       return;
     }
+    const before = this.asked ?? [];
+    const added = this.sight === null ? null : selectors!.filter((one) => !before.includes(one));
     this.asked = selectors;
     this.askedMs = this.loadedMs;
     const meant = matcherOf({ selectors: selectors ?? [EVERYTHING] }) ?? (() => true);
-    if (this.started) {
+    if (this.started || this.sight !== null) {
       this.sharp = [];
       this.store.retain(meant);
     }
     this.started = true;
     this.store.meant = meant;
-    const before = this.subscription;
+    const replaced = this.subscription;
     this.subscription = this.client.subscribe(selectors ?? '', {
       window: this.loadedMs / 1000,
       points: CHART_POINTS,
       merge: 'envelope',
       keep: false,
       onDocument: (document) => this.receive(document),
-      onJoined: () => void this.backfill(this.loadedMs),
+      onJoined: () => void this.backfill(this.loadedMs, added),
       // That is said by the status.
       onError: () => {},
     });
-    before?.close();
+    replaced?.close();
   }
 
   private receive(document: Document): void {
@@ -423,9 +530,13 @@ export class Dashboard {
     }
   }
 
-  private async backfill(windowMs: number): Promise<void> {
+  /** Fill in what is missing of so long a time: of what these selectors mean, or of all. */
+  private async backfill(windowMs: number, of: readonly string[] | null = null): Promise<void> {
+    if (of?.length === 0) {
+      return;
+    }
     try {
-      const series = await this.past(windowMs, this.grantedPoints, null);
+      const series = await this.past(windowMs, this.grantedPoints, null, of ?? this.asked);
       // Each bucket of time keeps its lowest and its highest sample.
       this.store.backfill(series, (4 * windowMs) / this.grantedPoints);
       this.store.thinnedUntil = Math.max(this.store.thinnedUntil, this.store.oldest);
@@ -443,6 +554,7 @@ export class Dashboard {
     windowMs: number,
     points: number,
     until: number | null,
+    of: readonly string[] | null,
   ): Promise<readonly Past[]> {
     const url = new URL('v1/history', this.origin);
     url.searchParams.set('window', `${Math.ceil(windowMs / 1000)}s`);
@@ -450,7 +562,7 @@ export class Dashboard {
     if (until !== null) {
       url.searchParams.set('until', String(until));
     }
-    for (const selector of this.asked ?? []) {
+    for (const selector of of ?? []) {
       url.searchParams.append('select', selector);
     }
     const response = await fetch(url, { headers: { Accept: 'application/json' } });
@@ -480,7 +592,7 @@ export class Dashboard {
       return;
     }
     try {
-      const series = await this.past(to - from, this.grantedPoints, to);
+      const series = await this.past(to - from, this.grantedPoints, to, this.asked);
       this.sharp = [...this.sharp.slice(-20), { from, to, span }];
       this.store.refine(series, from, to);
     } catch {
@@ -511,6 +623,9 @@ export class Dashboard {
 
   private beat(): void {
     const at = Date.now();
+    if (this.sight?.lingers(at)) {
+      this.askNear();
+    }
     if (at - this.trimmedAt >= TRIM_MS) {
       this.trimmedAt = at;
       this.store.trim(

@@ -8,7 +8,7 @@ const MOST_SELECTORS = 32;
 /** Characters of them, so that a URL passes everywhere. */
 const MOST_CHARACTERS = 3_000;
 /** Means no series that anybody would publish. */
-const NOTHING = '{__name__="nothing",__name__!="nothing"}';
+export const NOTHING = '{__name__="nothing",__name__!="nothing"}';
 /** The name that a selector begins with. */
 const NAME = /^\s*([a-zA-Z_:][\w:]*)\s*(?:\{|$)/;
 

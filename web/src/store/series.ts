@@ -23,6 +23,9 @@ export function identityOf(name: string, labels: Labels): string {
   return JSON.stringify([name, ...Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
+/** What a series is, of whichever stream or list. */
+export type Described = Omit<Description, 'ref'> & { readonly ref?: number };
+
 /** One series as the page knows it; it outlives refs, epochs and connections. */
 export class Series {
   readonly identity: string;
@@ -45,6 +48,8 @@ export class Series {
   density = 1;
   /** The server said that it is gone. It stays to be seen until its points leave the window. */
   gone = false;
+  /** Whether it is asked for: of one that isn't, nothing is expected. */
+  watched = true;
   /** Counts changes, so that a reader knows whether to look again. */
   version = 0;
 
@@ -58,7 +63,7 @@ export class Series {
   private thinnedBefore = Number.NEGATIVE_INFINITY;
   private thinnedInterval = 0;
 
-  constructor(description: Description) {
+  constructor(description: Described) {
     this.identity = identityOf(description.name, description.labels);
     this.name = description.name;
     this.labels = description.labels;
@@ -67,7 +72,7 @@ export class Series {
     this.help = description.help ?? '';
   }
 
-  describe(description: Description): void {
+  describe(description: Described): void {
     this.kind = description.kind;
     this.unit = description.unit;
     this.help = description.help ?? '';
@@ -205,11 +210,28 @@ export class Series {
     if (this.ended) {
       return true;
     }
+    if (!this.watched) {
+      return false;
+    }
     if (this.kind === 'state' && !Number.isNaN(this.lastTime)) {
       return false;
     }
     const patience = this.interval === 0 ? UNKNOWN_INTERVAL_MS : 2 * this.interval + LATE_MS;
     return now - this.lastTime > patience && Date.now() - this.heardAt > patience;
+  }
+
+  /** Forget all of its points but a single one: its past comes anew. */
+  forget(): void {
+    if (this.column.length <= 1 && this.changes.length <= 1) {
+      return;
+    }
+    this.column.trim(Number.POSITIVE_INFINITY);
+    this.changes = [];
+    this.breaks = [];
+    this.ends = [];
+    this.lastTime = Number.NaN;
+    this.thinnedBefore = Number.NEGATIVE_INFINITY;
+    this.version += 1;
   }
 
   /** Forget what was before. The state that held then is still known. */

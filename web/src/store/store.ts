@@ -3,7 +3,7 @@
 import type { Description, Document, Labels, Points, Value } from '../client/index.ts';
 import { natural } from './natural.ts';
 import { byName, Panel, panelKey } from './panel.ts';
-import { identityOf, Series } from './series.ts';
+import { type Described, identityOf, Series } from './series.ts';
 
 const REPLAY_MS = 1000;
 /** Points over which it is averaged how many samples they stand for. */
@@ -33,6 +33,13 @@ export type Past = Omit<Description, 'ref'> & {
   readonly ended?: readonly number[];
 };
 
+/** A series as `GET /v1/series` has it: with its newest sample, and since when it has no value. */
+export type Listed = Described & {
+  readonly time: number | null;
+  readonly value: Value;
+  readonly ended?: number;
+};
+
 export class Store {
   /** Samples that came in, those that merged points stand for included. */
   samples = 0;
@@ -54,6 +61,8 @@ export class Store {
   thinnedMs = 0;
   /** Time of the newest point that is of a thinned past. */
   thinnedUntil = Number.NEGATIVE_INFINITY;
+  /** Whether it is known otherwise which series there are: those that aren't meant stay as well. */
+  listed = false;
   /** Whether the server has told which series there are, be it none. */
   described = false;
 
@@ -82,8 +91,8 @@ export class Store {
 
   /** Whether there are series that samples are to be expected of: of a state they aren't. */
   get counts(): boolean {
-    for (const { gone, kind } of this.series.values()) {
-      if (!gone && kind !== 'state') {
+    for (const { gone, kind, watched } of this.series.values()) {
+      if (watched && !gone && kind !== 'state') {
         return true;
       }
     }
@@ -93,8 +102,8 @@ export class Store {
   /** Milliseconds between samples of the series that has them most often; 0 while unknown. */
   get interval(): number {
     let least = 0;
-    for (const { gone, interval } of this.series.values()) {
-      if (!gone && interval > 0 && (least === 0 || interval < least)) {
+    for (const { gone, interval, watched } of this.series.values()) {
+      if (watched && !gone && interval > 0 && (least === 0 || interval < least)) {
         least = interval;
       }
     }
@@ -115,7 +124,7 @@ export class Store {
           this.epoch = document.epoch;
           // Those that the server still has, or has again, are described next.
           for (const series of this.series.values()) {
-            series.gone = true;
+            series.gone ||= series.watched;
           }
         }
         break;
@@ -180,7 +189,12 @@ export class Store {
       }
     }
     for (const series of this.series.values()) {
-      if (!meant(series.name, series.labels)) {
+      const watched = meant(series.name, series.labels);
+      if (watched && !series.watched) {
+        series.forget();
+      }
+      series.watched = watched;
+      if (!watched && !this.listed) {
         this.series.delete(series.identity);
         this.leave(series);
       }
@@ -193,7 +207,7 @@ export class Store {
     let removed = false;
     for (const series of this.series.values()) {
       series.trim(before);
-      if (series.gone && series.lastTime < before) {
+      if (series.gone && !(series.lastTime >= before)) {
         this.series.delete(series.identity);
         this.leave(series);
         removed = true;
@@ -201,6 +215,34 @@ export class Store {
     }
     if (removed) {
       this.arrange(this.panels.values());
+    }
+  }
+
+  /** Know which series there are, whichever of them are asked for. */
+  list(listed: readonly Listed[]): void {
+    const there = new Set<string>();
+    const arranged = new Set<Panel>();
+    for (const { time, value, ended, ...description } of listed) {
+      const identity = identityOf(description.name, description.labels);
+      there.add(identity);
+      const known = this.series.get(identity);
+      if (known === undefined || (known.gone && !known.watched)) {
+        const series = this.know(identity, description, arranged);
+        if (time !== null) {
+          series.put(time, value, null, null, false);
+        }
+        if (ended !== undefined) {
+          series.end(ended);
+        }
+      }
+    }
+    for (const series of this.series.values()) {
+      // Of those that are watched the stream tells it.
+      series.gone ||= !series.watched && !there.has(series.identity);
+    }
+    this.described = true;
+    if (arranged.size > 0) {
+      this.arrange(arranged);
     }
   }
 
@@ -277,18 +319,22 @@ export class Store {
       return;
     }
     const identity = identityOf(description.name, description.labels);
+    this.refs.set(description.ref, this.know(identity, description, arranged));
+  }
+
+  private know(identity: string, description: Described, arranged: Set<Panel>): Series {
     let series = this.series.get(identity);
     if (series === undefined) {
       series = new Series(description);
+      series.watched = this.meant(description.name, description.labels);
       this.series.set(identity, series);
     } else {
       series.describe(description);
     }
-    this.refs.set(description.ref, series);
     const key = panelKey(series);
     const before = this.panelOf.get(series);
     if (before?.key === key) {
-      return;
+      return series;
     }
     if (before !== undefined) {
       this.leave(series);
@@ -302,6 +348,7 @@ export class Store {
     this.panelOf.set(series, panel);
     arranged.add(panel);
     this.joining.push([panel, series]);
+    return series;
   }
 
   private leave(series: Series): void {

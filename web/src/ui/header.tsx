@@ -39,7 +39,7 @@ export function Header({ dashboard, name }: { dashboard: Dashboard; name: string
 const plain = formatOf('');
 
 function Figures({ dashboard }: { dashboard: Dashboard }) {
-  const { seriesCount, sampleRate } = dashboard;
+  const { partial, seriesCount, sampleRate } = dashboard;
   return (
     <dl class="figures">
       <div>
@@ -47,7 +47,9 @@ function Figures({ dashboard }: { dashboard: Dashboard }) {
         <dd>{seriesCount.value.toLocaleString('en')}</dd>
       </div>
       <div>
-        <dt>samples/s</dt>
+        <dt title={partial.value ? 'Of the panels in sight, and of those near to them' : undefined}>
+          {partial.value ? 'samples/s in sight' : 'samples/s'}
+        </dt>
         <dd>{sampleRate.value === null ? '–' : whole(sampleRate.value)}</dd>
       </div>
     </dl>

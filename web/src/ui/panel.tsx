@@ -20,6 +20,9 @@ import { Legend } from './legend.tsx';
 import { Silence } from './silence.tsx';
 import { Alone, AsTable, Fold, Save } from './tools.tsx';
 
+/** A screen above and below what is in sight. */
+const NEAR = '100% 0px';
+
 interface ViewProps {
   readonly panel: Description;
   readonly dashboard: Dashboard;
@@ -73,6 +76,28 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
     sight.observe(root.current!);
     return () => sight.disconnect();
   }, []);
+  const found = description === undefined;
+  const closed = found && collapsed.has(panel.key);
+  useEffect(() => {
+    if (!found || closed) {
+      return;
+    }
+    let near = false;
+    const change = (is: boolean): void => {
+      if (is !== near) {
+        near = is;
+        dashboard.approach(panel.name, is);
+      }
+    };
+    const nearby = new IntersectionObserver((entries) => change(entries.at(-1)!.isIntersecting), {
+      rootMargin: NEAR,
+    });
+    nearby.observe(root.current!);
+    return () => {
+      nearby.disconnect();
+      change(false);
+    };
+  }, [found, closed, panel.name]);
   /** Of a dashboard's panel; what is found by itself keeps that choice. */
   const asTable = useSignal(false);
   const tabled = description === undefined ? tabular.has(panel.key) : asTable.value;
@@ -85,7 +110,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const whole = useSignal(false);
   /** Identity of the line that is looked at, by pointer or by choice. */
   const focus = useSignal<string | null>(null);
-  const folded = description === undefined && collapsed.has(panel.key);
+  const folded = closed;
   const unit = description?.unit ?? panel.unit;
   const { rate } = panel;
   const shown = panel.members.filter((member) => isShown(id, member)).length;
