@@ -2,9 +2,9 @@
 
 Each tab is one of a browser of its own, since tabs of one browser have one stream together. It is
 opened as the page opens it: with its panels' selectors, and a past that is thinned to what a chart
-shows. Beside it stand the page of all metrics, as it asks for what is in sight, and a stream of every
-series with all of its past. The
-200 series of the panels have 10 samples a second, the others one every five seconds.
+shows. Beside it stand the page of all metrics, as it asks for what is in sight, and a stream of
+every series with all of its past. The 200 series of the panels have 10 samples a second, the others
+one every five seconds.
 """
 
 from __future__ import annotations
