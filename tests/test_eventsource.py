@@ -265,13 +265,56 @@ def test_one_that_lapsed_unused_is_none() -> None:
 
 
 def test_with_a_secret_it_is_good_after_a_restart_and_on_other_pods() -> None:
-    ticket, _ = tickets().issue(READER, 1000.0)
+    ticket, _ = tickets().issue(READER, 1000.0, "select=a&window=5m")
     restarted = tickets()
-    assert restarted.redeem(ticket, 5000.0, "select=a").id == "reader"
-    with pytest.raises(Unauthorized):
-        restarted.redeem(ticket, 5001.0, "select=b")
-    with pytest.raises(Unauthorized):
-        tickets().redeem(ticket, 1001.0)  # nothing but a stream
+    query = f"ticket={ticket}&window=5m&select=a"
+    assert restarted.redeem(ticket, 5000.0, query).id == "reader"
+    assert restarted.redeem(ticket, 5001.0, query).id == "reader"
+    for stream in ("select=b", "select=a", "select=a&select=b&window=5m", "", None):
+        with pytest.raises(Unauthorized):
+            tickets().redeem(ticket, 1001.0, stream)  # nothing but that stream
+
+
+def test_without_its_query_it_is_good_where_it_was_made_alone() -> None:
+    ours = tickets()
+    ticket, _ = ours.issue(READER, 1000.0)
+    ours.redeem(ticket, 1001.0, "select=a")
+    for stream in ("select=a", "select=b", None):
+        with pytest.raises(Unauthorized):
+            tickets().redeem(ticket, 1002.0, stream)
+
+
+def test_one_that_is_for_a_stream_opens_that_one_alone() -> None:
+    ours = tickets()
+    ticket, _ = ours.issue(READER, 1000.0, "select=a")
+    for stream in ("select=b", None):
+        with pytest.raises(Unauthorized):
+            ours.redeem(ticket, 1001.0, stream)
+    assert ours.redeem(ticket, 1001.0, "select=a").ticket is not None
+
+
+async def test_a_ticket_says_which_stream_it_is_for_and_is_exchanged_for_none() -> None:
+    async with serving(auth=JWT) as served:
+        post = served.http.post
+        headers = bearer(token("HS256"))
+        wanted = await post("/v1/tickets", json={"query": "select=a"}, headers=headers)
+        ticket = wanted.json()["ticket"]
+        assert (await served.http.get(f"/v1/series?ticket={ticket}")).status_code == 401
+        other = await served.http.get(f"/v1/stream?select=b&ticket={ticket}", headers=SSE)
+        assert other.status_code == 401
+        async with served.documents(SSE["Accept"], ticket=ticket, select="a") as documents:
+            await next_of(documents, "hello")
+        plain = (await post("/v1/tickets", headers=headers)).json()["ticket"]
+        chained = await post(f"/v1/tickets?ticket={plain}")
+        assert (chained.status_code, chained.json()["code"]) == (403, "ticket")
+        bad = await post("/v1/tickets", json={"quer": "select=a"}, headers=headers)
+        assert (bad.status_code, bad.json()["code"]) == (400, "ticket")
+        # A poll isn't an EventSource, whatever it names besides.
+        poll = {"Accept": "application/json, text/event-stream;q=0"}
+        again = (await post("/v1/tickets", headers=headers)).json()["ticket"]
+        query = f"/v1/stream?wait=0&ticket={again}"
+        assert (await served.http.get(query, headers=poll)).status_code == 200
+        assert (await served.http.get(query, headers=poll)).status_code == 401
 
 
 def test_without_a_secret_it_ends_with_the_process() -> None:

@@ -24,7 +24,7 @@ from pushsvc.auth.access import Asking, Granted, Need
 from pushsvc.auth.origins import ALWAYS, SAFE_METHODS
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core import wire
-from pushsvc.core.negotiate import choose_subprotocol
+from pushsvc.core.negotiate import Transport, choose, choose_subprotocol
 from pushsvc.errors import Forbidden, Problem, TooMany, Unauthorized
 from pushsvc.server import Place, connection_of
 
@@ -95,7 +95,12 @@ def asking_of(asked: Request | Websocket) -> Asking:
 
 
 def _is_event_source(asked: Request | Websocket, headers: Mapping[str, str]) -> bool:
-    return asked.endpoint == "stream" and "text/event-stream" in headers.get("accept", "")
+    if asked.endpoint != "stream" or "accept" not in headers:
+        return False
+    try:
+        return choose(headers["accept"]).transport is Transport.SSE
+    except Problem:
+        return False
 
 
 def install(app: QuartTrio, context: Context) -> None:

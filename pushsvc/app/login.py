@@ -19,7 +19,7 @@ from pushsvc.auth.access import Need
 from pushsvc.auth.presenting import Way, find
 from pushsvc.auth.tickets import LIFETIME
 from pushsvc.core.scope import NOTHING
-from pushsvc.errors import Malformed, Unauthorized, UnsupportedMedia
+from pushsvc.errors import Forbidden, Malformed, Unauthorized, UnsupportedMedia
 
 _MOST_BYTES: Final = 16 * 1024
 _ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=Strict"
@@ -27,6 +27,20 @@ _ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=Strict"
 
 class _Login(msgspec.Struct, forbid_unknown_fields=True):
     token: str
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    query: str | None = None
+
+
+def _wanted(body: bytes) -> str | None:
+    """The query of the stream that a ticket is for, if that is said. Raises Malformed."""
+    if not body:
+        return None
+    try:
+        return msgspec.json.decode(body, type=_Wanted).query
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise Malformed("ticket", 'the body is {"query": "select=…"}, or empty') from None
 
 
 def install(app: QuartTrio, context: Context) -> None:
@@ -85,8 +99,13 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.post("/v1/tickets")
     async def tickets() -> Response:
         """A ticket for one request that reads, or one stream that may come back with it."""
+        if "ticket" in request.args:
+            raise Forbidden("ticket", "a ticket isn't exchanged for another: present the token")
+        query = _wanted(
+            await read_body(request, most=_MOST_BYTES, timeout=context.pacing.body_timeout)
+        )
         reader = msgspec.structs.replace(principal_of_request(), write=NOTHING, operator=False)
-        ticket, seconds = access.issue_ticket(reader)
+        ticket, seconds = access.issue_ticket(reader, query)
         body = msgspec.json.encode(
             {"ticket": ticket, "expires_in": LIFETIME, "stream_expires_in": round(seconds)}
         )

@@ -1027,9 +1027,27 @@ _PATHS: dict[str, Any] = {
     "/v1/tickets": {
         "post": {
             "summary": "A ticket to open one stream with, as ?ticket=",
-            "description": "For EventSource, which can send no header. Good once, for any request "
-            "that reads; a stream of events that it opened may come back with it, by the very same "
+            "description": "For EventSource, which can send no header. With the query of the "
+            "stream that it is for it opens that one alone, also after a restart or on another pod "
+            "(auth.session_secret). Without, it is good once, where it was made, for any request "
+            "that reads. A stream of events that it opened may come back with it, by the very same "
             "query, one at a time.",
+            "requestBody": {
+                "content": {
+                    "application/json": {
+                        "schema": _object(
+                            {
+                                "query": {
+                                    "type": ["string", "null"],
+                                    "description": "As in the URL, without the ticket: "
+                                    "select=up&window=15m.",
+                                }
+                            },
+                            closed=True,
+                        )
+                    }
+                },
+            },
             "responses": {
                 "200": _json(
                     _object(

@@ -244,11 +244,11 @@ class Access:
         session, expires = self._sessions.issue(principal, now)
         return session, expires - now
 
-    def issue_ticket(self, principal: Principal) -> tuple[str, float]:
-        """A ticket for this principal, and for how many seconds a stream may come back with it.
-        Raises TooMany, Overloaded, Rejected."""
+    def issue_ticket(self, principal: Principal, query: str | None = None) -> tuple[str, float]:
+        """A ticket for this principal, and for how many seconds a stream may come back with it: one
+        of this `query` alone, if it is said. Raises TooMany, Overloaded, Rejected."""
         now = self._clock()
-        ticket, expires = self.tickets.issue(principal, now)
+        ticket, expires = self.tickets.issue(principal, now, query)
         return ticket, expires - now
 
 

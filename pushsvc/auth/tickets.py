@@ -8,8 +8,10 @@ stream at a time, until the session that it is has lasted as long as one of the 
 (`auth.session_seconds`), and no longer than the token it was made from. Whoever finds its URL by
 then can read what that stream shows, and ends it by doing so.
 
-A ticket is a sealed statement, as a session is: with `auth.session_secret` it outlives a restart
-and is good on every pod. What it was used for is remembered by each process for itself.
+A ticket is a sealed statement, as a session is. What it was used for is remembered by each process
+for itself, so that it is good at the one that made it alone, unless it says which query it is for:
+such a ticket opens the stream of that query and nothing else, and with `auth.session_secret` it
+does so after a restart and on every pod.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter, OrderedDict
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from joserfc import jwe
@@ -45,6 +48,8 @@ class _Sealed(msgspec.Struct, forbid_unknown_fields=True):
     """The process that made it."""
     name: str
     claims: Claims
+    query: str | None = None
+    """The query of the only stream that it is for, as `plain_query` has it."""
 
 
 class _Use(msgspec.Struct):
@@ -52,6 +57,12 @@ class _Use(msgspec.Struct):
     """The query whose stream it carries; None if it was used for anything else."""
     until: float
     owner: str
+
+
+def plain_query(query: str) -> str:
+    """A stream's query without its ticket, written in one way."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return urlencode(sorted(pair for pair in pairs if pair[0] != "ticket"))
 
 
 class Tickets:
@@ -82,8 +93,11 @@ class Tickets:
         """How many are unused."""
         return len(self._unused)
 
-    def issue(self, principal: Principal, now: float) -> tuple[str, float]:
-        """A new ticket, and until when a stream may come back with it. Raises TooMany beyond what
+    def issue(
+        self, principal: Principal, now: float, query: str | None = None
+    ) -> tuple[str, float]:
+        """A new ticket, and until when a stream may come back with it; `query` is that of the only
+        stream that it is for. Raises TooMany beyond what
         one may have, Overloaded when all are out, Rejected if it grants more than there is room
         for."""
         self._forget_old(now)
@@ -97,10 +111,13 @@ class Tickets:
         if len(self._unused) >= self._most:
             raise Overloaded("tickets", "too many tickets are unused", retry_after=LIFETIME)
         claims = self._sessions.claims(principal, now)
-        sealed = _Sealed(self._process, secrets.token_urlsafe(18), claims)
+        wanted = None if query is None else plain_query(query)
+        sealed = _Sealed(self._process, secrets.token_urlsafe(18), claims, wanted)
         ticket = jwe.encrypt_compact(_HEADER, msgspec.json.encode(sealed), self._key)
         if len(ticket) > _MOST_BYTES:
-            raise Rejected("ticket", "the token grants more than a ticket has room for")
+            raise Rejected(
+                "ticket", "what the token grants and the query are more than a ticket has room for"
+            )
         self._unused[sealed.name] = now + LIFETIME, principal.id
         self._of[principal.id] += 1
         return ticket, claims.exp
@@ -112,9 +129,11 @@ class Tickets:
         sealed = self._open(ticket)
         if now >= sealed.claims.exp:
             raise _refusal()
+        if sealed.query is not None and (stream is None or plain_query(stream) != sealed.query):
+            raise _refusal()
         use = self._used.get(sealed.name)
         if use is None:
-            if not self._may_begin(sealed, stream):
+            if not self._may_begin(sealed):
                 raise _refusal()
             use = _Use(stream, sealed.claims.exp, sealed.claims.sub)
             self._remember(sealed.name, use)
@@ -125,14 +144,15 @@ class Tickets:
         carried = None if stream is None else sealed.name
         return msgspec.structs.replace(principal, operator=False, ticket=carried)
 
-    def _may_begin(self, sealed: _Sealed, stream: str | None) -> bool:
+    def _may_begin(self, sealed: _Sealed) -> bool:
         """Whether a ticket may be used of which no use is known here."""
         if sealed.name in self._unused:
             _, owner = self._unused.pop(sealed.name)
             self._let_go(self._of, owner)
             return True
-        # Another process made it, or this one before it was restarted, and knows more of it.
-        return stream is not None and sealed.by != self._process
+        # Another process made it, or this one before it was restarted, and knows more of it: only
+        # what the ticket itself says can be held against it.
+        return sealed.query is not None and sealed.by != self._process
 
     def _open(self, ticket: str) -> _Sealed:
         try:

@@ -78,6 +78,8 @@ async def test_a_door_opens_for_whom_it_should_and_for_nobody_else(
             for way, present in WAYS.items():
                 for sort, text in presented.items():
                     expected = verdict(door.need, way, sort)
+                    if (name, way, expected) == ("ticket", "ticket", 200):
+                        expected = 403  # a ticket isn't exchanged for another
                     got = await door.knock(served, await present(http, text))
                     if got != expected:
                         wrong.append(f"{way}, {sort.value}: {got}, not {expected}")

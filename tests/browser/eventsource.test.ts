@@ -145,7 +145,8 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
     const { port } = server;
     const asked = await fetch(`${server.url}/v1/tickets`, {
       method: 'POST',
-      headers: { Authorization: `Bearer ${token()}` },
+      headers: { Authorization: `Bearer ${token()}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ query: 'select=a' }),
     });
     const { ticket } = (await asked.json()) as { ticket: string };
     const tab = await openIn(name, `${server.url}/livez`);
