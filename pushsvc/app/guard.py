@@ -83,14 +83,16 @@ def asking_of(asked: Request | Websocket) -> Asking:
         headers[name] = value
     scope = asked.scope
     client = scope.get("client")
+    tickets = asked.args.getlist("ticket")
+    ticketed = bool(tickets) and _is_event_source(asked, headers)
     return Asking(
         asked.method,
         headers,
-        asked.args.getlist("ticket"),
+        tickets,
         plain(client[0]) if client else "",
         {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]),
         isinstance(asked, Websocket),
-        asked.query_string.decode("latin-1") if _is_event_source(asked, headers) else None,
+        asked.query_string.decode("latin-1") if ticketed else None,
     )
 
 

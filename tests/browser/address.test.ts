@@ -24,17 +24,14 @@ beforeAll(async () => {
     );
   await publish();
   publishing = setInterval(() => void publish().catch(() => {}), 500);
-  const { status } = await fetch(`${server.url}/v1/dashboards/one`, {
-    method: 'PUT',
-    headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
-    body: JSON.stringify({
+  expect(
+    await server.save('one', {
       title: 'One',
       window: '5m',
       variables: [{ name: 'host', label: 'host', select: 'load' }],
       panels: [{ id: 'p', title: 'P', kind: 'line', select: 'load' }],
     }),
-  });
-  expect(status).toBe(201);
+  ).toBe(201);
 });
 afterAll(async () => {
   clearInterval(publishing);

@@ -49,10 +49,8 @@ beforeAll(async () => {
   await publish();
   publishing = setInterval(() => void publish().catch(() => {}), 300);
   const place = (x: number, y: number, w: number, h = 4) => ({ x, y, w, h });
-  const { status } = await fetch(`${server.url}/v1/dashboards/all`, {
-    method: 'PUT',
-    headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
-    body: JSON.stringify({
+  expect(
+    await server.save('all', {
       title: 'All there is',
       description: 'Of each kind one.',
       variables: [{ name: 'core', label: 'core', select: 'cpu_usage' }],
@@ -76,8 +74,7 @@ beforeAll(async () => {
         { id: 'i', kind: 'table', select: 'cpu_usage', grid: place(6, 13, 6) },
       ],
     }),
-  });
-  expect(status).toBe(201);
+  ).toBe(201);
 });
 afterAll(async () => {
   clearInterval(publishing);

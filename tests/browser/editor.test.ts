@@ -47,12 +47,7 @@ const two = {
 beforeEach(async () => {
   const url = `${server.url}/v1/dashboards/two`;
   await fetch(url, { method: 'DELETE', headers: { 'If-Match': '*' } });
-  const { status } = await fetch(url, {
-    method: 'PUT',
-    headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
-    body: JSON.stringify(two),
-  });
-  expect(status).toBe(201);
+  expect(await server.save('two', two)).toBe(201);
 });
 
 interface Stored {

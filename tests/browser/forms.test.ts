@@ -29,10 +29,8 @@ beforeAll(async () => {
     );
   await publish();
   publishing = setInterval(() => void publish().catch(() => {}), 500);
-  const { status } = await fetch(`${server.url}/v1/dashboards/two`, {
-    method: 'PUT',
-    headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
-    body: JSON.stringify({
+  expect(
+    await server.save('two', {
       title: 'A dashboard with choices',
       description: 'As long as descriptions are: what it is of, and whom to ask about it.',
       variables: [
@@ -48,8 +46,7 @@ beforeAll(async () => {
         },
       ],
     }),
-  });
-  expect(status).toBe(201);
+  ).toBe(201);
 });
 afterAll(async () => {
   clearInterval(publishing);

@@ -126,6 +126,16 @@ export class Server {
     await Promise.all([...running].map((child) => end(child, 'SIGTERM')));
   }
 
+  /** Save a dashboard that isn't there; the status of the answer. */
+  async save(name: string, dashboard: unknown): Promise<number> {
+    const { status } = await fetch(`${this.url}/v1/dashboards/${name}`, {
+      method: 'PUT',
+      headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
+      body: JSON.stringify(dashboard),
+    });
+    return status;
+  }
+
   async publish(...samples: readonly Sample[]): Promise<void> {
     const response = await fetch(`${this.url}/v1/samples`, {
       method: 'POST',

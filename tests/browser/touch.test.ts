@@ -48,10 +48,8 @@ beforeEach(async () => {
   const url = `${server.url}/v1/dashboards/three`;
   await fetch(url, { method: 'DELETE', headers: { 'If-Match': '*' } });
   const place = (x: number, y: number, w: number) => ({ x, y, w, h: 4 });
-  const { status } = await fetch(url, {
-    method: 'PUT',
-    headers: { 'Content-Type': 'application/json', 'If-None-Match': '*' },
-    body: JSON.stringify({
+  expect(
+    await server.save('three', {
       title: 'Three',
       variables: [{ name: 'core', label: 'core', select: 'cpu_usage' }],
       panels: [
@@ -60,8 +58,7 @@ beforeEach(async () => {
         { id: 'b', title: 'B', kind: 'stat', select: 'requests', grid: place(6, 0, 6) },
       ],
     }),
-  });
-  expect(status).toBe(201);
+  ).toBe(201);
 });
 
 /** What can be pressed, is seen, and is smaller than `least` pixels one way or the other. */

@@ -1,6 +1,5 @@
 import type { Signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
-import { strokeOf } from '../chart/palette.ts';
 import { labelText } from '../client/selector.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { printable } from '../format/printable.ts';
@@ -13,7 +12,7 @@ import { summaryOf } from '../panels/summary.ts';
 import type { Member, Panel } from '../store/panel.ts';
 import { FEW, holdOrder, rank } from '../store/ranking.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
-import { look } from '../theme.ts';
+import { Swatch } from './swatch.tsx';
 
 interface LegendProps {
   /** Of the panel, as which lines are shown is kept by. */
@@ -106,7 +105,6 @@ interface EntryProps {
 function Entry(props: EntryProps) {
   const { id, member, panel, format, focus, thresholds, now, windowMs, hover } = props;
   const { series, title, colour } = member;
-  const { stroke, dash } = strokeOf(colour, look.value);
   const silent = series.gone || series.isSilent(now);
   const { raw } = panel;
   const value = hover === null ? latestOf(series, raw) : valueAt(series, hover, raw);
@@ -145,17 +143,7 @@ function Entry(props: EntryProps) {
         onFocus={() => (focus.value = series.identity)}
         onBlur={() => (focus.value = null)}
       >
-        <svg viewBox="0 0 18 8" aria-hidden="true">
-          <line
-            x1="1"
-            x2="17"
-            y1="4"
-            y2="4"
-            stroke={stroke}
-            stroke-width="2.5"
-            stroke-dasharray={dash.join(' ')}
-          />
-        </svg>
+        <Swatch colour={colour} />
         <span class="name">{title || series.name}</span>
         <Mark threshold={silent ? null : reached(thresholds, value)} />
         <span class="value">

@@ -1,11 +1,10 @@
-import { strokeOf } from '../chart/palette.ts';
 import type { Dashboard, Freshness } from '../dashboard.ts';
 import { printable } from '../format/printable.ts';
 import { formatClock } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
 import { type Reading, readingsAt } from '../panels/reading.ts';
 import type { Panel } from '../store/panel.ts';
-import { look } from '../theme.ts';
+import { Swatch } from './swatch.tsx';
 
 /** Lines whose values are read out; of more, the highest. */
 const MOST_READ = 8;
@@ -57,20 +56,9 @@ export function Tip({ id, panel, dashboard, format }: TipProps) {
 
 function Line({ reading, format }: { reading: Reading; format: Format }) {
   const { member, value, state } = reading;
-  const { stroke, dash } = strokeOf(member.colour, look.value);
   return (
     <li class={state}>
-      <svg viewBox="0 0 18 8" aria-hidden="true">
-        <line
-          x1="1"
-          x2="17"
-          y1="4"
-          y2="4"
-          stroke={stroke}
-          stroke-width="2.5"
-          stroke-dasharray={dash.join(' ')}
-        />
-      </svg>
+      <Swatch colour={member.colour} />
       <span class="name">{nameOf(reading)}</span>
       {state !== '' && <span class="state">{state}</span>}
       {!Number.isNaN(value) && <span class="value">{format.value(value)}</span>}

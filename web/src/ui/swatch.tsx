@@ -1,0 +1,20 @@
+import { strokeOf } from '../chart/palette.ts';
+import { look } from '../theme.ts';
+
+/** A short piece of a line, as its chart draws it. */
+export function Swatch({ colour }: { readonly colour: number }) {
+  const { stroke, dash } = strokeOf(colour, look.value);
+  return (
+    <svg viewBox="0 0 18 8" aria-hidden="true">
+      <line
+        x1="1"
+        x2="17"
+        y1="4"
+        y2="4"
+        stroke={stroke}
+        stroke-width="2.5"
+        stroke-dasharray={dash.join(' ')}
+      />
+    </svg>
+  );
+}
