@@ -30,6 +30,10 @@ _COMPARED = 16
 """Rows of equal time that a sample is compared with, the newest ones: a flood of corrections of one
 time must not make each of them dearer."""
 
+_LOOKED_THROUGH = 2_000
+"""Rows that came before a late one, and are looked through for what stands beside it: a third of a
+millisecond's worth."""
+
 _UNSAID = -(1 << 62)
 
 
@@ -362,6 +366,30 @@ class History:
     def sample(self, ordinal: int) -> tuple[int, Value]:
         """Time and value of a held row."""
         return self._times[ordinal - self._base], self._values[ordinal - self._base]
+
+    def among(self, stop: int, earliest: int) -> tuple[Sequence[int], Sequence[Value]] | None:
+        """Times and values, in the order of time, of the held samples before the ordinal `stop`
+        that are of the time `earliest` or later, and of the newest of those that are not. None
+        where too many arrived since to look at each."""
+        times, values, low = self._times, self._values, self.first - self._base
+        # Up to which time rows had come; as long as none was late, that is their own.
+        peaks = times if self._peaks is None else self._peaks
+        end = stop - self._base
+        start = bisect_left(peaks, earliest, lo=low, hi=end)
+        if end - start > _LOOKED_THROUGH:
+            return None
+        shown = [index for index in range(start, end) if not is_ending(values[index])]
+        shown.sort(key=times.__getitem__)
+        later = bisect_left(shown, earliest, key=times.__getitem__)
+        before, index = (shown[later - 1] if later else -1), start
+        while index > low and (before < 0 or peaks[index - 1] > times[before]):
+            if end - index >= _LOOKED_THROUGH:
+                return None
+            index -= 1
+            if not is_ending(values[index]) and (before < 0 or times[index] > times[before]):
+                before = index
+        found = shown[later:] if before < 0 else [before, *shown[later:]]
+        return [times[index] for index in found], [values[index] for index in found]
 
     def curve(
         self, start: int, stop: int, *, adds: bool = False

@@ -21,13 +21,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, islice, pairwise, repeat
 from math import ceil, floor, inf, isfinite, log10
-from operator import le, sub
+from operator import itemgetter, le, sub
 from typing import Literal, TypeAlias
 
 from pushsvc.core.series import Kind, Value
 
 Merge: TypeAlias = Literal["all", "last", "envelope"]
 Point: TypeAlias = tuple[int, int, Value] | tuple[int, int, Value, Value, Value, int]
+Given: TypeAlias = tuple[Sequence[int], Sequence[Value]]
+"""Times and values of samples, in columns."""
+NOTHING_GIVEN: Given = ((), ())
 
 
 def points(
@@ -37,24 +40,31 @@ def points(
     span_ms: int,
     times: Sequence[int],
     values: Sequence[Value],
-    before: Value = None,
+    given: Given | None = NOTHING_GIVEN,
 ) -> Iterable[Point]:
-    """The points that stand for these samples, in order; `before` is the value before the first, if
-    it is known.
+    """The points that stand for these samples, in the order of time but for states.
 
     Samples are merged as long as their times lie within `span_ms` of the first one's, so that a
-    replay of an hour comes as fine as the live view would have shown it, not as one point.
+    replay of an hour comes as fine as the live view would have shown it, not as one point. Two
+    producers of one series of whom one is behind are merged like one.
+
+    `given` is for counters: samples that were given before and lie among these by time, and the
+    newest of those before them; in the order of time. None says that they are too many to look at:
+    then nothing is merged, since a reset between one of these and one of those would be lost.
     """
-    if merge == "all":
+    if merge == "all" or (given is None and kind == "counter"):
         return zip(repeat(ref), times, values)
     if kind == "state":
         return _runs(ref, times, values)
+    if not all(map(le, times, islice(times, 1, None))):
+        order = sorted(range(len(times)), key=times.__getitem__)
+        times, values = [times[at] for at in order], [values[at] for at in order]
     if min(map(sub, islice(times, 1, None), times), default=span_ms) >= span_ms:
         return zip(repeat(ref), times, values)  # the usual history: nothing is so close
-    resets = _resets(values, before) if kind == "counter" else frozenset()
-    if not resets and all(map(le, times, islice(times, 1, None))):
+    cuts = _cuts(times, values, *given) if given is not None and kind == "counter" else frozenset()
+    if not cuts:
         return _even_spans(ref, kind, merge, span_ms, times, values)
-    return _spans(ref, kind, merge, span_ms, times, values, resets)
+    return _spans(ref, kind, merge, span_ms, times, values, cuts)
 
 
 _STEPS = 1_000
@@ -101,14 +111,32 @@ def _runs(ref: int, times: Sequence[int], values: Sequence[Value]) -> Iterator[P
             start = index
 
 
-def _resets(values: Sequence[Value], before: Value) -> Set[int]:
-    """Where a counter began anew. Such a sample stands alone, as does what came before it: merged
-    with either, the increase could no longer be told."""
-    return {
-        index
-        for index, (a, b) in enumerate(pairwise(chain((before,), values)))
-        if a is not None and b < a  # type: ignore[operator]
-    }
+def _cuts(
+    times: Sequence[int],
+    values: Sequence[Value],
+    given_times: Sequence[int],
+    given_values: Sequence[Value],
+) -> Set[int]:
+    """Where a span of a counter has to begin. A sample from which on it began anew stands alone,
+    and what came before it ends a span: merged away, the increase could no longer be told."""
+    cuts: set[int] = set()
+    if not given_times or given_times[-1] <= times[0]:
+        before = given_values[-1] if given_values else None
+        for index, (a, b) in enumerate(pairwise(chain((before,), values))):
+            if a is not None and b < a:  # type: ignore[operator]
+                cuts.update((index, index + 1))
+        return cuts
+    # Each with its index, which what was given has none of.
+    mixed = [(time, -1, value) for time, value in zip(given_times, given_values, strict=True)]
+    mixed += [(time, at, value) for at, (time, value) in enumerate(zip(times, values, strict=True))]
+    mixed.sort(key=itemgetter(0, 1))
+    for (_, earlier, a), (_, later, b) in pairwise(mixed):
+        if b < a:  # type: ignore[operator]
+            if earlier >= 0:
+                cuts.add(earlier + 1)
+            if later >= 0:
+                cuts.update((later, later + 1))
+    return cuts
 
 
 def _spans(
@@ -118,17 +146,11 @@ def _spans(
     span_ms: int,
     times: Sequence[int],
     values: Sequence[Value],
-    resets: Set[int],
+    cuts: Set[int],
 ) -> Iterator[Point]:
     start = 0
     for index in range(1, len(times) + 1):
-        if (
-            index == len(times)
-            or times[index] < times[index - 1]
-            or times[index] - times[start] >= span_ms
-            or index in resets
-            or index - 1 in resets
-        ):
+        if index == len(times) or times[index] - times[start] >= span_ms or index in cuts:
             yield from _merged(ref, kind, merge, times[start:index], values[start:index])
             start = index
 
@@ -136,7 +158,7 @@ def _spans(
 def _even_spans(
     ref: int, kind: Kind, merge: Merge, span_ms: int, times: Sequence[int], values: Sequence[Value]
 ) -> Iterator[Point]:
-    """The same where times never go back and nothing stands alone: a span's end is looked up."""
+    """The same where nothing stands alone: a span's end is looked up."""
     start = 0
     while start < len(times):
         end = bisect_left(times, times[start] + span_ms, lo=start + 1)

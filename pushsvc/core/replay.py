@@ -11,14 +11,13 @@ stays where it is, and says how much of the debt was paid.
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from pushsvc.core import wire
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debt
 from pushsvc.core.history import is_ending
-from pushsvc.core.merge import Merge, Point, points, rounded
+from pushsvc.core.merge import NOTHING_GIVEN, Given, Merge, Point, points, rounded
 from pushsvc.core.wire import Ended, Frame
 
 if TYPE_CHECKING:
@@ -283,22 +282,15 @@ class Replay:
     def _points(
         self, series: Series, times: Sequence[int], values: Sequence[Value], begin: int
     ) -> Iterable[Point]:
-        view, before = self._view, None
+        view = self._view
         merge: Merge = view.merge
         span_ms = self._span_ms
         if self._thins_series(series) and self._thinning is not None:
             merge, span_ms = "envelope", max(span_ms, self._thinning.span_ms)
-            if any(later < earlier for earlier, later in pairwise(times)):
-                # Of the past it is the order of time that is drawn.
-                order = sorted(range(len(times)), key=times.__getitem__)
-                times = [times[index] for index in order]
-                values = [values[index] for index in order]
+        given: Given | None = NOTHING_GIVEN
         if series.kind == "counter" and merge != "all":
-            history = series.history
-            while begin > history.first and (before is None or is_ending(before)):
-                begin -= 1
-                before = history.sample(begin)[1]
-        return points(series.ref, series.kind, merge, span_ms, times, values, before)
+            given = series.history.among(begin, min(times))
+        return points(series.ref, series.kind, merge, span_ms, times, values, given)
 
     def _between_endings(
         self, series: Series, begin: int, end: int, ended: list[Ended]

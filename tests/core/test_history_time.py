@@ -53,6 +53,16 @@ class Model:
         ]
         return [(row[1], row[2]) for row in sorted(kept, key=lambda row: (row[1], row[0]))]
 
+    def among(self, stop: int, earliest: int) -> list[tuple[int, Value]]:
+        """What was given before the row `stop`, from the newest before a time on."""
+        given = sorted(
+            (time, ordinal, value)
+            for ordinal, time, value, _ in self.rows
+            if ordinal < stop and value is not None
+        )
+        before = [row for row in given if row[0] < earliest]
+        return [(row[0], row[2]) for row in before[-1:] + [r for r in given if r[0] >= earliest]]
+
 
 batches = st.lists(
     st.tuples(
@@ -94,6 +104,19 @@ def test_as_the_list_has_it(
             times, values = history.curve(history.first, history.total, adds=adds)
             curve = [(t, None if is_ending(v) else v) for t, v in zip(times, values, strict=True)]
             assert curve == model.curve(adds)
+        for stop in (history.first, history.total - len(rows), history.total):
+            for earliest in (rows[0][0], clock):
+                among = history.among(max(stop, history.first), earliest)
+                assert among is not None
+                assert list(zip(*among, strict=True)) == model.among(stop, earliest)
+
+
+def test_what_came_before_one_that_is_very_late_is_not_looked_through() -> None:
+    history = History(10_000)
+    history.extend(1, range(5_000), [0.0] * 5_000, True)
+    history.extend(2, [2_500], [1.0], True)
+    assert history.among(5_000, 3_500) is not None
+    assert history.among(5_000, 2_500) is None
 
 
 def test_values_without_a_time_of_their_own_are_all_kept() -> None:

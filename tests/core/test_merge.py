@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -84,7 +85,8 @@ def test_each_kind_in_each_mode(
         ([0, 100], [1, 1]),
         ([0, 50, 99, 100, 150, 199, 200], [3, 3, 1]),
         ([0, 60, 120, 180], [2, 2]),  # a span begins with its first sample, not with a grid
-        ([500, 400, 450], [1, 2]),  # a late sample begins a span of its own
+        ([500, 400, 450], [2, 1]),  # in the order of time, whatever came first
+        ([500, 400, 501, 401, 502, 402], [3, 3]),  # two producers, one of them behind
         ([7, 7, 7], [3]),
     ],
 )
@@ -138,11 +140,12 @@ def test_numbers_are_all_accounted_for(
     samples: Samples, in_order: bool, span_ms: int, kind: Kind, mode: Merge
 ) -> None:
     if in_order:
-        samples.sort(key=lambda sample: sample[0])
+        samples.sort(key=itemgetter(0))
     merged = merge(kind, mode, samples, span_ms)
     if mode == "all":
         assert merged == [(REF, *sample) for sample in samples]
         return
+    samples.sort(key=itemgetter(0))
     at = 0
     for point in merged:
         count = taken(point)
@@ -161,44 +164,53 @@ def test_numbers_are_all_accounted_for(
             else:
                 assert envelope == (None, None)
     assert at == len(samples)
-    if in_order:
-        # No coarser than asked for, and no finer: two neighbours don't fit into one span, but for
-        # a counter that began anew.
-        firsts, at = [], 0
-        for point in merged:
-            firsts.append(at)
-            at += taken(point)
-        resets = {
-            index
-            for index, (a, b) in enumerate(itertools.pairwise(samples), 1)
-            if kind == "counter" and b[1] < a[1]
-        }
-        assert all(
-            samples[b][0] - samples[a][0] >= span_ms or b in resets or b - 1 in resets
-            for a, b in itertools.pairwise(firsts)
-        )
-        assert [point[1] for point in merged] == sorted(point[1] for point in merged)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), min_size=1, max_size=30),
-    spans,
-    st.sampled_from(MODES),
-)
-def test_what_a_counter_was_increased_by_is_the_same_however_it_is_merged(
-    samples: list[tuple[int, int]], span_ms: int, mode: Merge
-) -> None:
-    values: Samples = [(time, float(value)) for time, value in sorted(samples)]
-
-    def increase(counted: list[Any]) -> float:
-        return float(sum(b - a if b >= a else b for a, b in itertools.pairwise(counted)))
-
-    merged = merge("counter", mode, values, span_ms)
-    first = values[0][1]
-    assert increase([first, *(point[2] for point in merged)]) == increase(
-        [value for _, value in values]
+    # No coarser than asked for, and no finer: two neighbours don't fit into one span, but for a
+    # counter that began anew.
+    firsts, at = [], 0
+    for point in merged:
+        firsts.append(at)
+        at += taken(point)
+    resets = {
+        index
+        for index, (a, b) in enumerate(itertools.pairwise(samples), 1)
+        if kind == "counter" and b[1] < a[1]
+    }
+    assert all(
+        samples[b][0] - samples[a][0] >= span_ms or b in resets or b - 1 in resets
+        for a, b in itertools.pairwise(firsts)
     )
+
+
+def increase(samples: Samples) -> float:
+    """By how much a counter went up, in the order of time, and of equal times as they came."""
+    values = [value for _, value in sorted(samples, key=itemgetter(0))]
+    return float(sum(b - a if b >= a else b for a, b in itertools.pairwise(values)))
+
+
+counted = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9).map(float)), max_size=30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(counted, counted.filter(bool), spans, st.sampled_from(MODES))
+def test_what_a_counter_was_increased_by_is_the_same_however_it_is_merged(
+    given: Samples, samples: Samples, span_ms: int, mode: Merge
+) -> None:
+    given.sort(key=itemgetter(0))
+    first = min(time for time, _ in samples)
+    before = [sample for sample in given if sample[0] < first]
+    among = before[-1:] + [sample for sample in given if sample[0] >= first]
+    columns = [time for time, _ in among], [value for _, value in among]
+    times, values = [time for time, _ in samples], [value for _, value in samples]
+    merged = points(REF, "counter", mode, span_ms, times, values, columns)
+    told: Samples = [(point[1], point[2]) for point in merged]
+    # Of the very first nobody knows what was before.
+    start: Samples = [] if before else [(-1, 0.0)]
+    assert increase([*start, *given, *told]) == increase([*start, *given, *samples])
+
+
+def test_a_counter_is_not_merged_beside_what_nobody_can_look_at() -> None:
+    unmerged = list(points(REF, "counter", "last", 100, [5, 3, 4], [5.0, 3.0, 4.0], None))
+    assert unmerged == [(REF, 5, 5.0), (REF, 3, 3.0), (REF, 4, 4.0)]
 
 
 states = st.sampled_from([True, False, "on", "off"])

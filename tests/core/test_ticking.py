@@ -272,3 +272,25 @@ class TestHeartbeats:
         documents(subscriber)
         pass_time(world, 31.0)
         assert types(subscriber) == ["heartbeat"] * 2
+
+
+@pytest.mark.parametrize("kind", ["gauge", "counter", "delta"])
+def test_two_producers_of_whom_one_is_behind_are_merged_like_one(kind: str) -> None:
+    """Ten samples a second each, one of them five seconds behind, watched once a second."""
+    world = World()
+    client = Client()
+    subscriber = world.subscribe(world.wish("a", max_hz=1, merge="envelope"))
+    samples = 0
+    for _ in range(200):
+        for behind in (0, 5_000):
+            time = world.time_ms - behind
+            world.publish({"a": [1.0 if kind == "delta" else float(time)]}, kind, time_ms=time)
+            samples += 1
+        pass_time(world, 0.1)
+        client.pull(subscriber)
+    pass_time(world, 2.0)
+    client.pull(subscriber)
+    counts = [point[5] if len(point) > 3 else 1 for point in client.points]
+    assert sum(counts) == samples
+    # A tick has a second of each of the two.
+    assert len(client.points) < 2 * 20 + 5
