@@ -446,6 +446,11 @@ describe('coming back', () => {
     expect(world.links.length).toBe(2);
     world.stream.retryNow();
     expect(world.links.length).toBe(2);
+    // One that takes long may have begun while the machine was away.
+    vi.advanceTimersByTime(1000);
+    world.stream.retryNow();
+    expect(world.opened.slice(-1)).toEqual(['websocket']);
+    expect(world.links.length).toBeGreaterThan(2);
   });
 
   test('tells since when it has been cut, until it is live again', () => {

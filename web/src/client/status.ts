@@ -16,6 +16,8 @@ export interface Status {
   readonly attempt: number;
   /** When the next try is planned, while waiting. */
   readonly retryAt: number | null;
+  /** Until when the server asked to be left alone; null where it didn't. */
+  readonly notBefore: number | null;
   /** Since when the stream has been cut; null while it is live, and before it ever was. */
   readonly cutSince: number | null;
   /** Whether the browser says that this device has no network: then that is why it is cut. */
@@ -40,6 +42,7 @@ export const IDLE: Status = {
   transport: null,
   attempt: 0,
   retryAt: null,
+  notBefore: null,
   cutSince: null,
   offline: false,
   reason: '',

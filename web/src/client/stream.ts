@@ -96,6 +96,8 @@ export class Stream {
   private heartbeat = DEFAULT_HEARTBEAT;
   private deadline = Number.POSITIVE_INFINITY;
   private notBefore = 0;
+  /** When the newest try began. */
+  private triedAt = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private unlisten: (() => void)[] = [];
   /** Between two transports: the page need not see that nothing is open for a moment. */
@@ -153,12 +155,17 @@ export class Stream {
       undo();
     }
     this.drop();
-    this.show({ phase: 'closed', retryAt: null });
+    this.show({ phase: 'closed' });
   }
 
-  /** Try now rather than when it was planned; does nothing while there is a link. */
+  /**
+   * Try now rather than when it was planned, and anew where a try takes long; does nothing while
+   * there is a link.
+   */
   retryNow(): void {
-    if (this.current.phase === 'waiting' || this.current.phase === 'refused') {
+    const { phase } = this.current;
+    const long = Date.now() - this.triedAt >= this.timing.headStart;
+    if (phase === 'waiting' || phase === 'refused' || (phase === 'connecting' && long)) {
       this.credentials.forget();
       this.connect();
     }
@@ -185,7 +192,7 @@ export class Stream {
 
   private pause(): void {
     this.drop();
-    this.show({ phase: 'paused', retryAt: null, reason: 'nobody is looking' });
+    this.show({ phase: 'paused', reason: 'nobody is looking' });
   }
 
   /**
@@ -251,8 +258,9 @@ export class Stream {
   private connect(): void {
     this.drop();
     if (!this.moving) {
-      this.show({ phase: 'connecting', attempt: this.failures + 1, retryAt: null });
+      this.show({ phase: 'connecting', attempt: this.failures + 1 });
     }
+    this.triedAt = Date.now();
     const attempt = ++this.tries;
     const token = this.credentials.get();
     if (token instanceof Promise) {
@@ -339,7 +347,6 @@ export class Stream {
       phase: 'live',
       transport: transport.name,
       attempt: 0,
-      retryAt: null,
       cutSince: null,
       offline: false,
       reason: '',
@@ -564,7 +571,7 @@ export class Stream {
     } else if (end.advice === 'never') {
       this.drop();
       const { reason, code = end.unauthorized ? 'unauthorized' : '' } = end;
-      this.show({ phase: 'refused', retryAt: null, cutSince: this.cut(), reason, code });
+      this.show({ phase: 'refused', cutSince: this.cut(), reason, code });
       return;
     }
     this.retryLater(wasMoving ? { ...end, advice: 'at-once' } : end);
@@ -602,7 +609,9 @@ export class Stream {
     const retryAt = Date.now() + delay;
     const offline = isOffline();
     const why = offline ? OFFLINE : reason;
-    this.show({ phase: 'waiting', retryAt, cutSince: this.cut(), offline, reason: why, code });
+    const notBefore = this.notBefore > Date.now() ? this.notBefore : null;
+    const cutSince = this.cut();
+    this.show({ phase: 'waiting', retryAt, notBefore, cutSince, offline, reason: why, code });
     this.timer = setTimeout(() => this.connect(), delay);
   }
 
@@ -626,7 +635,9 @@ export class Stream {
   }
 
   private show(change: Partial<Status>): void {
-    this.current = { ...this.current, ...change };
+    const { phase = this.current.phase } = change;
+    const unplanned = phase === 'waiting' ? {} : { retryAt: null, notBefore: null };
+    this.current = { ...this.current, ...unplanned, ...change };
     this.options.onStatus?.(this.current);
   }
 }

@@ -85,7 +85,7 @@ function milliseconds(ms: number): string {
 
 /** What is wrong, and what happens next. Nothing while all is well. */
 export function Outage({ dashboard }: { dashboard: Dashboard }) {
-  const { phase, attempt, retryAt, reason } = dashboard.status.value;
+  const { phase, attempt, retryAt, notBefore, reason, offline } = dashboard.status.value;
   const freshness = dashboard.freshness.value;
   dashboard.now.value;
   if (freshness === 'refused') {
@@ -100,13 +100,19 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
   }
   if (freshness === 'cut') {
     const wait = retryAt === null ? 0 : retryAt - Date.now();
+    const asSoonAs =
+      notBefore !== null
+        ? ', as the server asked'
+        : offline
+          ? ', or when there is a network'
+          : ', or as soon as the server answers';
     return (
       <div class="outage">
         <p>
           {capitalize(reason || 'the connection was lost')}.{' '}
           {phase === 'connecting' || wait <= 0
             ? `Connecting, attempt ${attempt}…`
-            : `Next attempt in ${formatAge(wait)}.`}{' '}
+            : `Next attempt in ${formatAge(wait)}${asSoonAs}.`}{' '}
           What is drawn stays.
         </p>
         {phase === 'waiting' && (
