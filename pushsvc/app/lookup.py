@@ -105,7 +105,8 @@ def _history(
             pairs = zip(times, values, strict=True)
             kept = [pair for pair in pairs if not is_ending(pair[1])]
             times, values = [time for time, _ in kept], [value for _, value in kept]
-        described["points"] = thin(times, values, len(times) if points is None else points)
+        most = len(times) if points is None else points
+        described["points"] = thin(times, values, most, adds=described["kind"] == "delta")
         if endings:
             described["ended"] = endings
         answer.append(described)

@@ -670,7 +670,7 @@ _PATHS: dict[str, Any] = {
                 _parameter(
                     "points",
                     {"type": "integer", "minimum": 4},
-                    "At most so many per series; lowest and highest are kept.",
+                    "At most so many per series: lowest and highest are kept, deltas added up.",
                 ),
                 _parameter(
                     "until",

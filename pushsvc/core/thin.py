@@ -9,14 +9,19 @@ VLDB 2014, without its per-bucket first and last.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from sys import float_info
 
 from pushsvc.core.series import Value
 
 
-def thin(times: Sequence[int], values: Sequence[Value], points: int) -> list[tuple[int, Value]]:
+def thin(
+    times: Sequence[int], values: Sequence[Value], points: int, *, adds: bool = False
+) -> list[tuple[int, Value]]:
     """At most `points` (4 or more) of these samples, in the order of time.
 
-    States, which have no lowest and highest, keep the newest of their changes.
+    States, which have no lowest and highest, keep the newest of their changes. With `adds`, for
+    deltas, each bucket's are added up at the time of its last: what was counted is the same.
     """
     pairs = list(zip(times, values, strict=True))
     pairs.sort(key=lambda pair: pair[0])
@@ -27,6 +32,8 @@ def thin(times: Sequence[int], values: Sequence[Value], points: int) -> list[tup
             pair for index, pair in enumerate(pairs) if index == 0 or pair[1] != pairs[index - 1][1]
         ]
         return changes[-points:]
+    if adds:
+        return _added(pairs, points)
     buckets = max(1, (points - 2) // 2)
     begin, span = pairs[0][0], pairs[-1][0] - pairs[0][0] + 1
     kept: list[tuple[int, Value]] = [pairs[0]]
@@ -45,4 +52,14 @@ def thin(times: Sequence[int], values: Sequence[Value], points: int) -> list[tup
     if current >= 0:
         kept.extend(pairs[at] for at in sorted({low, high}))
     kept.append(pairs[-1])
+    return kept
+
+
+def _added(pairs: Sequence[tuple[int, Value]], buckets: int) -> list[tuple[int, Value]]:
+    begin, span = pairs[0][0], pairs[-1][0] - pairs[0][0] + 1
+    kept: list[tuple[int, Value]] = []
+    for _, part in groupby(pairs, lambda pair: (pair[0] - begin) * buckets // span):
+        times, values = zip(*part, strict=True)
+        # JSON has no infinity.
+        kept.append((times[-1], max(-float_info.max, min(float_info.max, sum(values)))))
     return kept

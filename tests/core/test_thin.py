@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from sys import float_info
 
 import pytest
 from hypothesis import given, settings
@@ -84,3 +85,19 @@ def test_states_keep_the_newest_changes(
     values: list[Value], points: int, expected: list[tuple[int, Value]]
 ) -> None:
     assert thin(list(range(len(values))), values, points) == expected
+
+
+@settings(max_examples=120, deadline=None)
+@given(pairs, st.integers(4, 40))
+def test_deltas_are_added_up(samples: Pairs, points: int) -> None:
+    times, values = [time for time, _ in samples], [value for _, value in samples]
+    kept = thin(times, values, points, adds=True)
+    assert len(kept) <= points
+    assert sum(value for _, value in kept if isinstance(value, float)) == sum(values)
+    assert kept[-1][0] == max(times)
+    assert {time for time, _ in kept} <= set(times)
+
+
+def test_a_sum_that_is_too_large_is_the_largest_number() -> None:
+    kept = thin(range(100), [1e308] * 100, 4, adds=True)
+    assert [value for _, value in kept] == [float_info.max] * 4

@@ -316,6 +316,7 @@ export class Dashboard {
       merge: 'envelope',
       keep: false,
       onDocument: (document) => this.receive(document),
+      onDoubt: () => this.store.doubt(),
       onJoined: () => void this.backfill(this.loadedMs, added),
       // That is said by the status.
       onError: () => {},

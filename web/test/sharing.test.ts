@@ -61,6 +61,7 @@ test('twenty tabs have one connection, and each has every point once', async () 
 function take(tab: Tab, selector: string, window: string) {
   const documents: Document[] = [];
   const joined: number[] = [];
+  const doubted: number[] = [];
   browser.current = tab;
   const subscription = tab.client.subscribe(selector, {
     window,
@@ -69,12 +70,13 @@ function take(tab: Tab, selector: string, window: string) {
     merge: 'envelope',
     onDocument: (document) => documents.push(document),
     onJoined: () => joined.push(documents.length),
+    onDoubt: () => doubted.push(documents.length),
   });
   const values = () =>
     documents.flatMap((one) =>
       one.type === 'points' ? one.points.map(([, , value]) => value) : [],
     );
-  return { subscription, documents, joined, values };
+  return { subscription, documents, joined, doubted, values };
 }
 
 test('tabs that hold nothing have one connection, whatever window each of them wants', async () => {
@@ -92,6 +94,8 @@ test('tabs that hold nothing have one connection, whatever window each of them w
   expect(service.opened).toBe(1);
   // What is held of the last minute, under the hello that it came with, and then what all are given.
   expect(later.documents[0]!.type).toBe('hello');
+  expect(later.doubted[0]).toBe(0);
+  expect(first.doubted).toEqual([]);
   expect(later.joined).toHaveLength(1);
   expect(later.values()).toEqual([0, 1, 2]);
   expect(first.values()).toEqual([0, 1, 2]);

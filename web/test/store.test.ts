@@ -55,6 +55,80 @@ test('a thinned past has no gaps, says nothing of how often there are samples, a
   expect(times[100]).toBe(99_000);
 });
 
+describe('deltas of one time', () => {
+  const hello = (epoch: string): Document => ({
+    type: 'hello',
+    epoch,
+    session: 's',
+    heartbeat: 15,
+    granted: { max_hz: 10, merge: 'envelope', select: [] },
+  });
+  const described = [{ ref: 1, name: 'hits', labels: {}, kind: 'delta', unit: '' }] as const;
+  const begin = (): Store => {
+    const store = new Store({ arranged: () => {}, changed: () => {} });
+    store.take(hello('E'));
+    store.take({ type: 'points', series: described, points: [[1, 1000, 2]] });
+    return store;
+  };
+  const held = (store: Store) => list(store.find('hits', {})!.column);
+
+  test('of different batches add up, late ones too', () => {
+    const store = begin();
+    store.take({ type: 'points', time: 1, points: [[1, 1000, 3]] });
+    store.take({ type: 'points', time: 1, points: [[1, 2000, 1]] });
+    // Equal ones are two all the same; and some that were merged count for what they add up to.
+    store.take({ type: 'points', time: 1, points: [[1, 1000, 3]] });
+    store.take({ type: 'points', time: 1, points: [[1, 2000, 7, 3, 4, 2]] });
+    expect(held(store)).toEqual([
+      [1000, 8],
+      [2000, 8],
+    ]);
+  });
+
+  test('that are told again are not counted twice', () => {
+    const store = begin();
+    store.take({ type: 'points', time: 1, points: [[1, 1000, 3]] });
+    store.doubt();
+    store.take(hello('F'));
+    store.take({
+      type: 'points',
+      series: described,
+      points: [
+        [1, 1000, 2],
+        [1, 1000, 3],
+        [1, 1500, 4],
+      ],
+    });
+    store.take({ type: 'points', time: 1, points: [[1, 1500, 1]] });
+    expect(held(store)).toEqual([
+      [1000, 5],
+      [1500, 5],
+    ]);
+  });
+
+  test('are one in an answer of the history', () => {
+    const store = begin();
+    const past = {
+      ...described[0],
+      points: [
+        [500, 1],
+        [500, 2],
+        [1000, 9],
+      ],
+    } as const;
+    store.backfill([past], 500);
+    expect(held(store)).toEqual([
+      [500, 3],
+      [1000, 2],
+    ]);
+    store.refine([{ ...past, points: [...past.points, [1000, 1]] }], 0, 1000);
+    expect(held(store)).toEqual([
+      [500, 3],
+      [1000, 10],
+    ]);
+  });
+});
+
 test('series that are not meant any more are forgotten, and may come again', () => {
   const arranged: string[][] = [];
   const store = new Store({

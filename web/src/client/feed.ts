@@ -98,6 +98,7 @@ export class Feed {
   private brief(subscriptions: Iterable<Subscription>, { hello, series }: FeedCopy): void {
     for (const subscription of subscriptions) {
       if (subscription.raw && hello !== null) {
+        subscription.doubt();
         subscription.pass(hello);
         subscription.pass(documentOf(series));
         subscription.joined();
@@ -153,6 +154,9 @@ export class Feed {
       if (accepts(matcher, series)) {
         series.doubt(this.merge !== 'all');
       }
+    }
+    for (const subscription of this.matchers.keys()) {
+      subscription.doubt();
     }
   }
 

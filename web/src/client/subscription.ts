@@ -33,6 +33,8 @@ export interface SubscribeOptions {
   readonly onDocument?: (document: Document) => void;
   /** It is served by a stream that had begun: of what was before, no more comes. @internal */
   readonly onJoined?: (nothing: undefined) => void;
+  /** What comes next may repeat what came, where that is held: so until its time is past. @internal */
+  readonly onDoubt?: (nothing: undefined) => void;
   /** Ends the subscription. */
   readonly signal?: AbortSignal;
 }
@@ -153,6 +155,13 @@ export class Subscription implements AsyncIterable<Update> {
   joined(): void {
     if (!this.closed) {
       call(this.options.onJoined, undefined);
+    }
+  }
+
+  /** @internal */
+  doubt(): void {
+    if (!this.closed) {
+      call(this.options.onDoubt, undefined);
     }
   }
 

@@ -97,6 +97,12 @@ export class Column {
     }
   }
 
+  /** The value at just this time; 0 where there is none. */
+  valueAt(time: number): number {
+    const at = this.find(time);
+    return at < this.end && this.times[at] === time ? this.values[at]! : 0;
+  }
+
   /** Drop what is older. */
   trim(before: number): void {
     this.start = this.find(before);

@@ -62,6 +62,10 @@ export class Series {
   /** Before this time points are from a thinned history, at most so far apart. */
   private thinnedBefore = Number.NEGATIVE_INFINITY;
   private thinnedInterval = 0;
+  /** Points up to this time may come again, */
+  private doubtUntil = Number.NEGATIVE_INFINITY;
+  /** and at these times they have. */
+  private readonly retold = new Set<number>();
 
   constructor(description: Described) {
     this.identity = identityOf(description.name, description.labels);
@@ -99,7 +103,12 @@ export class Series {
     if (this.kind === 'state') {
       this.change(time, value);
     } else if (typeof value === 'number') {
-      this.column.put(time, value, low ?? value, high ?? value);
+      const before = this.kind === 'delta' ? this.countedAt(time) : 0;
+      if (before === 0) {
+        this.column.put(time, value, low ?? value, high ?? value);
+      } else {
+        this.column.put(time, before + value);
+      }
     }
     if (thinned > 0) {
       this.thinnedBefore = Math.max(this.thinnedBefore, time + 1);
@@ -111,11 +120,27 @@ export class Series {
     }
   }
 
+  /** What comes next may repeat what came. */
+  doubt(): void {
+    this.doubtUntil = this.lastTime;
+    this.retold.clear();
+  }
+
+  /** What a delta of this time is added to: those of one time are all counted, but none twice. */
+  private countedAt(time: number): number {
+    if (!(time <= this.lastTime)) {
+      return 0;
+    }
+    if (time <= this.doubtUntil && !this.retold.has(time)) {
+      this.retold.add(time);
+      return 0;
+    }
+    return this.column.valueAt(time);
+  }
+
   /** Take finer points in the place of those from one time to another. */
   refine(from: number, to: number, points: readonly (readonly [number, Value])[]): void {
-    const numbers = points.filter(
-      (point): point is readonly [number, number] => typeof point[1] === 'number',
-    );
+    const numbers = this.counted(points);
     if (this.kind !== 'state' && numbers.length > 0) {
       this.column.replace(from, to, numbers);
       this.version += 1;
@@ -126,10 +151,12 @@ export class Series {
   backfill(points: readonly (readonly [number, Value])[], interval: number): void {
     const before = this.kind === 'state' ? this.changes[0]?.time : this.column.firstTime;
     const older = points.filter(([time]) => !(time >= (before ?? Number.NaN)));
-    for (const [time, value] of older) {
-      if (this.kind === 'state') {
+    if (this.kind === 'state') {
+      for (const [time, value] of older) {
         this.change(time, value);
-      } else if (typeof value === 'number') {
+      }
+    } else {
+      for (const [time, value] of this.counted(older)) {
         this.column.put(time, value);
       }
     }
@@ -141,6 +168,21 @@ export class Series {
         this.lastTime = older.at(-1)![0];
       }
     }
+  }
+
+  /** The numbers among points, where deltas of one time are one. */
+  private counted(points: readonly (readonly [number, Value])[]): (readonly [number, number])[] {
+    const numbers = points.filter(
+      (point): point is readonly [number, number] => typeof point[1] === 'number',
+    );
+    if (this.kind !== 'delta') {
+      return numbers;
+    }
+    const sums = new Map<number, number>();
+    for (const [time, value] of numbers) {
+      sums.set(time, (sums.get(time) ?? 0) + value);
+    }
+    return [...sums];
   }
 
   /** Samples may be missing between what is there and what comes. */

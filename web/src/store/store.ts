@@ -150,6 +150,13 @@ export class Store {
     }
   }
 
+  /** What comes next may repeat what came. */
+  doubt(): void {
+    for (const series of this.series.values()) {
+      series.doubt();
+    }
+  }
+
   /** Take in what `GET /v1/history` answered, thinned to points at most `interval` apart. */
   backfill(answer: readonly Past[], interval: number): void {
     const changed = new Set<Panel>();
