@@ -10,12 +10,11 @@ import httpx
 import msgspec
 import trio
 
-from pushsvc.client.errors import reason
 from pushsvc.doctor import probes
 from pushsvc.doctor.diagnosis import diagnose
 from pushsvc.doctor.findings import Report
 from pushsvc.doctor.measured import Busy, Drip, Echo, Measured, Quiet
-from pushsvc.doctor.way import Way
+from pushsvc.doctor.way import FAILURES, Way, said
 
 _STREAMS: Final = (
     ("SSE", "text/event-stream"),
@@ -130,8 +129,8 @@ async def examine(
 async def _first(way: Way) -> httpx.Response:
     try:
         answer = await probes.echo(way)
-    except httpx.HTTPError as error:
-        raise Unexaminable(f"{way.url}: {reason(error)}") from None
+    except FAILURES as error:
+        raise Unexaminable(f"{way.url}: {said(error)}") from None
     try:
         told = msgspec.json.decode(answer.content, type=dict[str, object])
     except msgspec.DecodeError:

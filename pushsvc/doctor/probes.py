@@ -218,7 +218,7 @@ async def stream_answer(way: Way, media_type: str) -> str:
 
 
 async def echo(way: Way) -> httpx.Response:
-    """How a request arrives. Raises httpx.HTTPError; the one probe that the others rest on."""
+    """How a request arrives. Raises one of FAILURES; the one probe that the others rest on."""
     async with way.http() as http:
         with trio.move_on_after(way.timeout):
             return await http.get("/v1/doctor/echo", params={"origin": way.origin})

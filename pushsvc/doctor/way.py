@@ -8,8 +8,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 import trio
+from h2.events import ConnectionTerminated, StreamReset
+from h2.exceptions import H2Error
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from pushsvc.client.dial import handshake
@@ -119,8 +122,31 @@ def said(error: BaseException) -> str:
         return f"closed with {closing.code} {closing.reason or ''}".rstrip()
     if isinstance(error, ClientError):
         return str(error)
-    return reason(error)
+    return _said_of_http2(error) or reason(error)
 
 
-FAILURES = (httpx.HTTPError, ClientError, ConnectionClosed, OSError, trio.BrokenResourceError)
+def _said_of_http2(error: BaseException) -> str:
+    """The same of what httpcore and h2 say in their own terms; empty if it is none of theirs."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, H2Error):
+            return f"HTTP/2 was broken amid an answer: {str(inner) or type(inner).__name__}"
+        event = inner.args[0] if inner.args else None
+        if isinstance(inner, httpcore.ConnectionNotAvailable) or isinstance(
+            event, ConnectionTerminated
+        ):
+            return "the HTTP/2 connection was ended amid an answer"
+        if isinstance(event, StreamReset):
+            code = getattr(event.error_code, "name", event.error_code)
+            return f"the HTTP/2 stream was reset with {code}"
+        inner = inner.__cause__
+    return ""
+
+
+FAILURES = (
+    *(httpx.HTTPError, ClientError, ConnectionClosed, OSError, trio.BrokenResourceError),
+    # httpcore lets these through while a body is read: of a server that ends the connection and
+    # then goes on with the answer, as one does that restarts.
+    *(H2Error, httpcore.ConnectionNotAvailable),
+)
 """What a bad path makes of a probe."""

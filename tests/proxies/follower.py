@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import h11
+import httpcore
 import httpx
 import msgspec
 import trio
+from h2.exceptions import H2Error
 from trio_websocket import (
     ConnectionClosed,
     ConnectionRejected,
@@ -33,6 +35,8 @@ _CUT = (
     *(httpx.HTTPError, ConnectionClosed, ConnectionRejected, HandshakeError, OSError),
     # trio-websocket's own way of telling that the peer left amid a handshake.
     *(trio.BrokenResourceError, trio.TooSlowError, h11.ProtocolError),
+    # httpcore's, of a server that ends an HTTP/2 connection and then goes on with an answer.
+    *(H2Error, httpcore.ConnectionNotAvailable),
 )
 _PATIENCE = 3.0
 """Seconds that a handshake may take."""
