@@ -125,7 +125,7 @@ def install(app: QuartTrio, context: Context) -> None:
             or not isinstance(body, DataBody)
             or response.status_code in (204, 206, 304)
             or "Content-Encoding" in response.headers
-            or "ETag" in response.headers  # it is that of these very bytes
+            or response.headers.get("ETag", "W/")[:2] != "W/"  # it is that of these very bytes
             or request.endpoint in _PLAIN
             or not is_compressible(response)
         ):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import secrets
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -16,10 +18,12 @@ from pushsvc.app.guard import principal_of_request
 from pushsvc.core.catalog import Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.history import is_ending
+from pushsvc.core.scope import Scope
+from pushsvc.core.search import search
 from pushsvc.core.series import Value
 from pushsvc.core.thin import thin
 from pushsvc.core.wire import describe
-from pushsvc.errors import Rejected
+from pushsvc.errors import Malformed, Rejected
 from pushsvc.pipeline import now_ms
 
 _STEP = 500
@@ -30,6 +34,8 @@ _MOST_POINTS = 1_000_000
 
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits = context.hub, context.limits
+    # What an entity tag begins with: of two processes neither knows the other's versions.
+    process = secrets.token_hex(4)
 
     def shown() -> list[Series]:
         """What is asked for, of what may be seen."""
@@ -38,19 +44,59 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.get("/v1/series")
     async def series() -> Response:
-        parameters.refuse_unknown(request.args, ("select", "ticket"))
+        parameters.refuse_unknown(request.args, ("select", "limit", "values", "ticket"))
+        limit = parameters.limit(request.args)
+        values = parameters.boolean(request.args, "values", True)
+        tag = _tag(process, hub.catalog.version, principal_of_request().read)
+        if not values and request.if_none_match.contains_weak(tag):
+            return _tagged(Response(b"", status=304), tag)
         found = shown()
         described = []
-        for index, one in enumerate(found):
+        for index, one in enumerate(found[:limit]):
             if index % _STEP == _STEP - 1:
                 await trio.lowlevel.checkpoint()
             document = describe(one)
             document.setdefault("help", "")
-            document["time"], document["value"] = one.history.latest() or (None, None)
-            if (ended := one.history.ended) is not None:
-                document["ended"] = ended
+            if values:
+                document["time"], document["value"] = one.history.latest() or (None, None)
+                if (ended := one.history.ended) is not None:
+                    document["ended"] = ended
             described.append(document)
-        return await _encoded({"series": described})
+        answer: dict[str, Any] = {"series": described}
+        if limit is not None:
+            answer["total"] = len(found)
+        response = await _encoded(answer)
+        return response if values else _tagged(response, tag)
+
+    async def found_names(member: str, names: Collection[str]) -> Response:
+        wanted = request.args.get("search", "")
+        limit = parameters.limit(request.args)
+        listed, total = await trio.to_thread.run_sync(search, names, wanted, limit)
+        return await _encoded({member: listed, "total": total})
+
+    def all_shown() -> bool:
+        return "select" not in request.args and principal_of_request().read.selectors is None
+
+    @app.get("/v1/label_names")
+    async def label_names() -> Response:
+        parameters.refuse_unknown(request.args, ("select", "search", "limit", "ticket"))
+        if all_shown():
+            return await found_names("labels", hub.catalog.label_names())
+        names = {name for one in shown() for name, _ in one.identity.labels}
+        return await found_names("labels", names | {"__name__"} if names else names)
+
+    @app.get("/v1/label_values")
+    async def label_values() -> Response:
+        parameters.refuse_unknown(request.args, ("label", "select", "search", "limit", "ticket"))
+        label = request.args.get("label")
+        if label is None:
+            raise Malformed("label", "label is missing: the label whose values are wanted")
+        if all_shown():
+            return await found_names("values", hub.catalog.label_values(label))
+        if label == "__name__":
+            return await found_names("values", {one.identity.name for one in shown()})
+        labels = (dict(one.identity.labels) for one in shown())
+        return await found_names("values", {one[label] for one in labels if label in one})
 
     @app.get("/v1/history")
     async def history() -> Response:
@@ -111,6 +157,18 @@ def _history(
             described["ended"] = endings
         answer.append(described)
     return msgspec.json.encode({"id": str(cursor), "series": answer})
+
+
+def _tag(process: str, version: int, scope: Scope) -> str:
+    """Who may see less has other tags: a browser asks with those that another user was given."""
+    seen = hashlib.blake2b(repr(scope.key).encode(), digest_size=4).hexdigest()
+    return f"{process}-{version}-{seen}"
+
+
+def _tagged(response: Response, tag: str) -> Response:
+    response.headers["ETag"] = f'W/"{tag}"'
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
 
 
 async def _encoded(members: dict[str, Any]) -> Response:

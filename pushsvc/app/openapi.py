@@ -89,6 +89,14 @@ _SELECT = _parameter(
     _array({"type": "string"}),
     'PromQL instant vector selector, repeatable: node_load1{host=~"web.*"}. None: every series.',
 )
+_LIMIT = _parameter(
+    "limit", {"type": "integer", "minimum": 1}, "How many are wanted at the most. None: all."
+)
+_SEARCH = _parameter(
+    "search",
+    {"type": "string"},
+    "What they are to have in them, in capitals or not. Those that begin with it come first.",
+)
 _WINDOW = _parameter(
     "window", {"type": "string"}, "How much of the past is wanted: 15m, 1h30m, or seconds."
 )
@@ -628,7 +636,24 @@ _PATHS: dict[str, Any] = {
     "/v1/series": {
         "get": {
             "summary": "List series",
-            "parameters": [_SELECT],
+            "description": "With values=false the answer changes only when a series comes, goes or "
+            "is described otherwise. It has an ETag: ask again with If-None-Match, and the answer "
+            "is 304 until then.",
+            "parameters": [
+                _SELECT,
+                _LIMIT,
+                _parameter(
+                    "values",
+                    {"type": "boolean", "default": True},
+                    "Whether the newest samples are wanted.",
+                ),
+                _parameter(
+                    "If-None-Match",
+                    {"type": "string"},
+                    "The ETag of an answer with values=false.",
+                    "header",
+                ),
+            ],
             "responses": {
                 "200": _json(
                     _object(
@@ -647,15 +672,72 @@ _PATHS: dict[str, Any] = {
                                                     "if it has ended.",
                                                 },
                                             },
-                                            ["time", "value"],
                                         ),
                                     ]
                                 }
-                            )
+                            ),
+                            "total": {
+                                "type": "integer",
+                                "description": "How many there are, if a limit was given.",
+                            },
                         },
                         ["series"],
                     ),
-                    "Each with its newest sample by time.",
+                    "Each with its newest sample by time, unless values is false: then there is no "
+                    "time, value or ended.",
+                ),
+                "304": {"description": "The same as If-None-Match says."},
+                "400": _problem("A parameter can't be read."),
+            },
+        }
+    },
+    "/v1/label_names": {
+        "get": {
+            "summary": "Names of labels",
+            "parameters": [_SELECT, _SEARCH, _LIMIT],
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "labels": {"type": "array", "items": {"type": "string"}},
+                            "total": {"type": "integer"},
+                        },
+                        ["labels", "total"],
+                    ),
+                    "Those that series have which are selected, __name__ among them; `total` is "
+                    "how many there are.",
+                ),
+                "400": _problem("A parameter can't be read."),
+            },
+        }
+    },
+    "/v1/label_values": {
+        "get": {
+            "summary": "Values of a label",
+            "parameters": [
+                {
+                    **_parameter(
+                        "label",
+                        {"type": "string"},
+                        "The label. __name__ is the name of the metric.",
+                    ),
+                    "required": True,
+                },
+                _SELECT,
+                _SEARCH,
+                _LIMIT,
+            ],
+            "responses": {
+                "200": _json(
+                    _object(
+                        {
+                            "values": {"type": "array", "items": {"type": "string"}},
+                            "total": {"type": "integer"},
+                        },
+                        ["values", "total"],
+                    ),
+                    "Those that it has in series which are selected; `total` is how many there "
+                    "are.",
                 ),
                 "400": _problem("A parameter can't be read."),
             },

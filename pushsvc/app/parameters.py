@@ -73,6 +73,22 @@ def whole_points(value: float) -> int:
     return int(value)
 
 
+def limit(args: MultiDict[str, str]) -> int | None:
+    """How many there may be in an answer, or None if the parameter isn't there."""
+    value = number(args, "limit")
+    if value is not None and (value < 1 or value != int(value)):
+        raise Malformed("limit", "limit must be a whole number, 1 or more")
+    return None if value is None else int(value)
+
+
+def boolean(args: MultiDict[str, str], name: str, default: bool) -> bool:
+    """`true` or `false`."""
+    text = args.get(name)
+    if text not in (None, "true", "false"):
+        raise Malformed(name, f"{name} must be true or false, not {shorten(text)}")
+    return default if text is None else text == "true"
+
+
 def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
     """What a stream asks to watch, as granted."""
     return hub.grant(

@@ -149,6 +149,8 @@ class Catalog:
         # label name -> value -> ref -> series; a dict of refs keeps the order of creation.
         self._index: dict[str, dict[str, dict[int, Series]]] = {}
         self._next_ref = 1
+        self.version = 0
+        """Changes whenever a series comes, goes, or is described otherwise."""
 
     def __len__(self) -> int:
         return len(self._by_text)
@@ -160,6 +162,7 @@ class Catalog:
         """Create the series of `rows`, which must not exist. It gets the next ref, never reused."""
         series = Series(self._next_ref, rows, seq, history_limit)
         self._next_ref += 1
+        self.version += 1
         self._by_text[series.identity.text] = series
         for label, value in self._labels(series):
             self._index.setdefault(label, {}).setdefault(value, {})[series.ref] = series
@@ -167,6 +170,7 @@ class Catalog:
 
     def remove(self, series: Series) -> None:
         """Forget a series."""
+        self.version += 1
         del self._by_text[series.identity.text]
         for label, value in self._labels(series):
             values = self._index[label]
@@ -175,6 +179,14 @@ class Catalog:
                 del values[value]
                 if not values:
                     del self._index[label]
+
+    def label_names(self) -> list[str]:
+        """The names of all labels, `__name__` among them."""
+        return list(self._index)
+
+    def label_values(self, label: str) -> list[str]:
+        """All values that a label has."""
+        return list(self._index.get(label, ()))
 
     def select(self, selectors: Iterable[Selector], allowed: Scope = EVERYTHING) -> list[Series]:
         """The series that any of the selectors matches and the scope admits, in the order of their

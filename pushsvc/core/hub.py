@@ -248,6 +248,7 @@ class Hub:
                 new = history.extend(seq, rows.times, rows.values, rows.given, rows.starts)
             else:
                 new = series.append(seq, rows)
+                self.catalog.version += series.described_seq == seq
             samples += count
             if new != count:
                 self.counts["samples_repeated"] += count - new

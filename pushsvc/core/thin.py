@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from sys import float_info
 
 from pushsvc.core.series import Value
+
+_LARGEST = 1.7976931348623157e308
 
 
 def thin(
@@ -61,5 +62,5 @@ def _added(pairs: Sequence[tuple[int, Value]], buckets: int) -> list[tuple[int, 
     for _, part in groupby(pairs, lambda pair: (pair[0] - begin) * buckets // span):
         times, values = zip(*part, strict=True)
         # JSON has no infinity.
-        kept.append((times[-1], max(-float_info.max, min(float_info.max, sum(values)))))
+        kept.append((times[-1], max(-_LARGEST, min(_LARGEST, sum(values)))))
     return kept

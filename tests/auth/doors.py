@@ -107,6 +107,8 @@ def doors() -> list[Door]:
             _http(post, f"{_STREAM}/none", body=b"{}", headers=_JSON, good=404),
         ),
         Door("series", "series", "read", _http(get, "/v1/series")),
+        Door("names of labels", "label_names", "read", _http(get, "/v1/label_names")),
+        Door("values of a label", "label_values", "read", _http(get, "/v1/label_values?label=x")),
         Door("history", "history", "read", _http(get, "/v1/history")),
         Door("dashboards", "dashboards", "read", _http(get, "/v1/dashboards")),
         Door("dashboard", "dashboard", "read", _http(get, "/v1/dashboards/none", good=404)),

@@ -161,6 +161,24 @@ async def test_tenants_who_ask_for_the_same_see_each_their_own(auth: Auth, detac
             assert poll.text.count('"tenant"') == 1
 
 
+async def test_tenants_see_their_own_labels_and_have_their_own_tags(auth: Auth) -> None:
+    async with serving(auth=auth) as served:
+        for subject in ("acme", "beta"):
+            own = {**sample(subject), "labels": {"tenant": subject, f"of_{subject}": "1"}}
+            mine = bearer(tenant(subject, pushsvc={"read": [], "write": ['{tenant=~".+"}']}))
+            assert (await served.http.post("/v1/samples", json=own, headers=mine)).is_success
+        tags = set()
+        for subject in ("acme", "beta"):
+            mine = bearer(tenant(subject))
+            names = (await served.http.get("/v1/label_names", headers=mine)).json()
+            assert names["labels"] == ["__name__", f"of_{subject}", "tenant"]
+            values = await served.http.get("/v1/label_values?label=tenant", headers=mine)
+            assert values.json()["values"] == [subject]
+            listed = await served.http.get("/v1/series?values=false", headers=mine)
+            tags.add(listed.headers["etag"])
+        assert len(tags) == 2
+
+
 async def test_nobody_speaks_to_a_stream_of_someone_else(auth: Auth) -> None:
     async with serving(auth=auth) as served:
         mine = bearer(tenant())
