@@ -187,6 +187,18 @@ class Dashboards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Directory of those that come from elsewhere and are only read; none if empty."""
 
 
+class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the log of what was published is kept."""
+
+    path: str = ""
+    """File of SQLite, made if it isn't there: the past outlives a restart. In memory if empty."""
+    synchronous: Literal["full", "normal"] = "full"
+    """full: what was answered is on the disk. normal: it outlives the process, but what came in the
+    last moments may be lost where the machine goes down; cheaper."""
+    max_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 4_000_000_000
+    """Bytes that are kept at the most; beyond, the oldest go, however young they are."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is logged, to standard error."""
 
@@ -207,6 +219,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     auth: Auth = Auth()
     web: Web = Web()
     dashboards: Dashboards = Dashboards()
+    journal: Keeping = Keeping()
     log: Log = Log()
 
 
@@ -428,6 +441,10 @@ def _expected(key: str) -> str:
         return "debug, info, warning or error"
     if key == "log.format":
         return "auto, console or json"
+    if key == "journal.synchronous":
+        return "full or normal"
+    if key == "journal.max_bytes":
+        return "a whole number, a million or more"
     if key == "auth.mode":
         return "none, keys or jwt"
     if key == "auth.leeway":

@@ -1,38 +1,42 @@
 """The way of a sample: a bounded channel, the journal, the hub; and the ticking of the views.
 
-Three long-lived tasks drive the hub, which is itself synchronous: `run_ingest` takes batches from
-the channel in order, `run_ticks` wakes views when they are due, `run_sweeps` lets time pass over
-histories, silent series and stalled clients.
+Three long-lived tasks drive the hub, which is itself synchronous: `run_ingest` appends what is in
+the channel to the journal, and has the hub take in what it reads there; `run_ticks` wakes views
+when they are due; `run_sweeps` lets time pass over histories, silent series and stalled clients.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
 from typing import TypeAlias
 
 import structlog
 import trio
 
 from pushsvc.core.account import Account
+from pushsvc.core.entry import Draft, Entry
 from pushsvc.core.hub import Applied, Hub, Refused
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.quota import Quotas
-from pushsvc.core.series import Batch, Rows
+from pushsvc.core.series import Batch
 from pushsvc.core.subscriber import Ending
-from pushsvc.core.view import View
 from pushsvc.core.wire import Close
 from pushsvc.errors import Overloaded, Problem, TooMany
-from pushsvc.journal import Journal
+from pushsvc.journal import Journal, Nonces, Snapshot
 
 _log = structlog.get_logger("pushsvc.pipeline")
 
-_PIECE = 5_000
-"""Samples that get one seq. A larger batch is applied in pieces, so that it can be replayed in
-frames of a sensible size and never holds up a tick for long."""
+_GROUP = 64
+"""Seqs that are appended to the journal together, about, if so many wait."""
 
+_AT_ONCE = 2_000
+"""Series that entries which come together have samples of, about, until others have their turn."""
 _SHARE = 10.0
 """Seconds over which a producer's samples are averaged."""
+_TELL = 2.0
+"""Seconds between two words on how far a start has got."""
 _WOKEN = 256
 """Subscribers woken between two checkpoints: each may be a send."""
 
@@ -52,15 +56,15 @@ Outcome: TypeAlias = Applied | Problem | None
 class _Submission:
     """A batch on its way, and the place where its producer finds the answer."""
 
-    __slots__ = ("_tell", "batch", "done", "outcome", "refused")
+    __slots__ = ("_tell", "done", "draft", "outcome", "refused")
 
     def __init__(
         self,
-        batch: Batch,
-        refused: list[Refused] | None,
-        tell: Callable[[Outcome], None] | None,
+        draft: Draft,
+        refused: list[Refused] | None = None,
+        tell: Callable[[Outcome], None] | None = None,
     ) -> None:
-        self.batch = batch
+        self.draft = draft
         self.refused = refused
         self.done = trio.Event()
         self.outcome: Outcome = None
@@ -80,11 +84,27 @@ class Pipeline:
     seconds, a producer is told to come back: it keeps what it has, nothing is half applied.
     """
 
-    def __init__(self, hub: Hub, journal: Journal, limits: Limits, pacing: Pacing) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        journal: Journal,
+        limits: Limits,
+        pacing: Pacing,
+        *,
+        snapshot_interval: float = 300.0,
+    ) -> None:
+        """Of a journal that outlives the process a snapshot is made every `snapshot_interval`
+        seconds of its clock."""
         self.hub = hub
+        self._snapshot_interval = snapshot_interval
+        self._snapshot_due: float | None = None  # seconds of the journal's clock
         self._journal = journal
         self._pacing = pacing
         self.quotas = Quotas(limits.samples_per_second, _SHARE)
+        self._nonces = Nonces()
+        self._pending: dict[bytes, _Submission] = {}  # by nonce, those that are being appended
+        self._settled = trio.Event()  # set when there are none
+        self._snapshot_made, self._snapshots = trio.open_memory_channel[Snapshot](1)
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
 
@@ -109,7 +129,8 @@ class Pipeline:
         Rejected if the hub can't take it, TooMany beyond the producer's share, Overloaded when the
         hub is behind or the service is stopping.
         """
-        submission = _Submission(batch, refused, tell)
+        draft = Draft(self._nonces(), batch, refused is not None)
+        submission = _Submission(draft, refused, tell)
         if not batch.rows:
             nothing = Applied(0, self.hub.cursor, 0)
             submission.settle(nothing)
@@ -159,37 +180,137 @@ class Pipeline:
     async def run_ingest(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Apply submitted batches in order until `close` was called and the channel is empty."""
-        task_status.started()
-        async with self._receive:
-            async for submission in self._receive:
-                try:
-                    submission.settle(await self._apply(submission))
-                except Problem as problem:
-                    submission.settle(problem)
+        """Append what is submitted and take in what the journal has, until `close` was called and
+        all that was in the channel has been answered.
 
-    async def _apply(self, submission: _Submission) -> Applied:
-        batch = submission.batch
-        if batch.silent:
-            pass  # the hub's own, and judged when it is applied
-        elif submission.refused is None:
-            self.hub.check(batch)
+        It has started when everything was taken in that the journal held at the beginning.
+        """
+        if self._journal.keeps and (known := await self._journal.snapshot()) is not None:
+            self.hub.restore(known.body)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._read)
+            task_status.started()
+            if self._journal.keeps:
+                nursery.start_soon(self._keep_snapshots)
+            await self._append()
+            while self._pending:
+                self._settled = trio.Event()
+                await self._settled.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _append(self) -> None:
+        """Bring what waits in the channel into the journal, all that waits together."""
+        async with self._receive:
+            async for first in self._receive:
+                group = self._gather(first)
+                for one in group:
+                    self._pending[one.draft.nonce] = one
+                try:
+                    entries = await self._journal.append([one.draft for one in group])
+                except Problem as problem:
+                    for one in group:
+                        self._settle(one.draft, problem)
+                else:
+                    await self._take_all(entries)
+
+    def _gather(self, first: _Submission) -> list[_Submission]:
+        """The submission with those that wait behind it."""
+        group, width = [first], first.draft.width
+        while width < _GROUP:
+            try:
+                group.append(self._receive.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel):
+                break
+            width += group[-1].draft.width
+        return group
+
+    async def _read(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Have the hub take in what was in the journal, and what others bring into it."""
+        hub, first, warm = self.hub, self.hub.seq, self._journal.seq
+        if hub.seq >= warm:
+            task_status.started()
         else:
-            batch, refused = self.hub.sift(batch)
-            submission.refused += refused
-            if not batch.rows:
-                return Applied(0, self.hub.cursor, 0)
-        samples = 0
-        applied = None
-        touched: dict[View, None] = {}
-        for piece in _pieces(batch):
-            seq = await self._journal.append(piece)
-            now = trio.current_time()
-            applied = self.hub.apply(seq, piece, now, checked=True, touched=touched)
-            samples += applied.samples
-            self.hurry()
-        assert applied is not None
-        return Applied(samples, applied.cursor, applied.watchers)
+            _log.info("warming", seqs=warm - first)
+        told = trio.current_time()
+        async with aclosing(self._journal.read(hub.seq)) as slices:
+            async for entries in slices:
+                before = hub.seq
+                await self._take_all(entries)
+                if hub.seq >= warm > before:
+                    task_status.started()
+                    _log.info("warm", seqs=warm - first, series=len(hub.catalog))
+                if hub.seq < warm and trio.current_time() - told >= _TELL:
+                    told = trio.current_time()
+                    percent = 100 * (hub.seq - first) // (warm - first)
+                    _log.info("warming", percent=percent, samples=hub.counts["samples"])
+
+    async def _keep_snapshots(self) -> None:
+        """Keep snapshots in the journal, as they come."""
+        async with self._snapshots:
+            async for known in self._snapshots:
+                try:
+                    await self._journal.keep(known)
+                except Overloaded as problem:
+                    _log.warning("snapshot not kept", reason=str(problem))
+
+    async def _snapshot(self, entry: Entry) -> None:
+        """Make a snapshot after an entry, if it is time for one."""
+        stamp = entry.stamp / 1000
+        if self._snapshot_due is None:
+            self._snapshot_due = stamp + self._snapshot_interval
+        if stamp < self._snapshot_due:
+            return
+        self._snapshot_due = stamp + self._snapshot_interval
+        steps = self.hub.snapshot()
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                body = end.value
+                break
+            await trio.lowlevel.checkpoint()
+        with suppress(trio.WouldBlock):  # the one before is still being written
+            self._snapshot_made.send_nowait(Snapshot(entry.last, entry.stamp, body))
+
+    async def _take_all(self, entries: Sequence[Entry]) -> None:
+        """Take in entries that are there at once; what else there is to do has its turn between."""
+        rows = 0
+        for entry in entries:
+            rows += len(entry.draft.batch.rows)
+            if rows >= _AT_ONCE:
+                rows = 0
+                await trio.lowlevel.checkpoint()
+            await self._take(entry)
+
+    async def _take(self, entry: Entry) -> None:
+        taking = self.hub.take(entry)
+        outcome: Applied | Problem
+        while True:
+            try:
+                next(taking)
+            except StopIteration as end:
+                outcome = end.value
+            except Problem as problem:
+                outcome = problem
+            else:
+                self.hurry()
+                await trio.lowlevel.checkpoint()
+                continue
+            break
+        self.hurry()
+        self._settle(entry.draft, outcome)
+        if self._journal.keeps:
+            await self._snapshot(entry)
+
+    def _settle(self, draft: Draft, outcome: Applied | Problem) -> None:
+        """Answer who submitted a draft, if it was one of this process."""
+        submission = self._pending.pop(draft.nonce, None)
+        if submission is not None:
+            if isinstance(outcome, Applied) and submission.refused is not None:
+                submission.refused += outcome.refused
+            submission.settle(outcome)
+            if not self._pending:
+                self._settled.set()
 
     async def run_ticks(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -213,25 +334,34 @@ class Pipeline:
     ) -> None:
         """Let time pass, once a second: retention, expiry, and clients that make no progress.
 
-        Series that go are appended to the log like samples, so that their going has a seq.
-
-        While more samples are held than may be, sweeps come faster.
+        What concerns samples is appended to the log, so that it comes to the same for everyone who
+        reads it. While more samples are held than may be, such sweeps come faster.
         """
         task_status.started()
+        sweep: _Submission | None = None
+        second = trio.current_time()
         while True:
-            await trio.sleep(1.0)
-            for _ in range(_SWEEPS):
-                behind = self.hub.sweep(trio.current_time())
-                if (batch := self.hub.departures()) is not None:
-                    try:
-                        await self._send.send(_Submission(batch, None, None))
-                    except (trio.ClosedResourceError, trio.BrokenResourceError):
-                        break  # the service is stopping
-                if not behind:
-                    break
-                await trio.sleep(1.0 / _SWEEPS)
-            self.hurry()
-            self._part_from_stalled(trio.current_time())
+            pause = 1.0 / _SWEEPS if self.hub.behind else 1.0
+            await trio.sleep_until(min(second + 1.0, trio.current_time() + pause))
+            if sweep is None or sweep.done.is_set():
+                sweep = self._sweep()
+            now = trio.current_time()
+            if now >= second + 1.0:
+                second = now
+                self.hub.close_idle(now)
+                self.hurry()
+                self._part_from_stalled(now)
+
+    def _sweep(self) -> _Submission | None:
+        """Have the log say that time has passed, if there is anything that grows old."""
+        if not len(self.hub.catalog):
+            return None
+        sweep = _Submission(Draft(self._nonces(), Batch([])))
+        try:
+            self._send.send_nowait(sweep)
+        except (trio.ClosedResourceError, trio.BrokenResourceError, trio.WouldBlock):
+            return None  # the service is stopping, or behind
+        return sweep
 
     def _part_from_stalled(self, now: float) -> None:
         for subscriber in list(self.hub.subscribers.values()):
@@ -246,37 +376,3 @@ class Pipeline:
                     Ending("stalled", Close.STALLED, message="no bytes were taken for too long")
                 )
                 subscriber.carrier.abort()
-
-
-def _pieces(batch: Batch) -> Iterator[Batch]:
-    """Cut a batch into pieces of at most `_PIECE` samples, each series' samples in order."""
-    if batch.count <= _PIECE:
-        yield batch
-        return
-    piece: list[Rows] = []
-    room = _PIECE
-    for rows in batch.rows:
-        start, count = 0, len(rows.times)
-        while count - start >= room:
-            stop = start + room
-            piece.append(_part(rows, start, stop))
-            yield Batch(piece)
-            piece, room, start = [], _PIECE, stop
-        if start < count:
-            piece.append(rows if start == 0 else _part(rows, start, count))
-            room -= count - start
-    if piece:
-        yield Batch(piece)
-
-
-def _part(rows: Rows, start: int, stop: int) -> Rows:
-    return Rows(
-        rows.identity,
-        rows.times[start:stop],
-        rows.values[start:stop],
-        rows.kind,
-        rows.unit,
-        rows.help,
-        rows.given,
-        None if rows.starts is None else rows.starts[start:stop],
-    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
 import trio
 import trio.testing
 
+from pushsvc.core.entry import Draft, Entry
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.selector import parse
@@ -28,29 +29,25 @@ def batch(*names: str, value: Value = 1.0, samples: int = 1) -> Batch:
     )
 
 
-class GatedJournal:
+class GatedJournal(MemoryJournal):
     """Takes nothing while its gate is shut; keeps what it took."""
 
     def __init__(self) -> None:
+        super().__init__()
+        self.epoch = "e1"
         self.gate = trio.Event()
         self.gate.set()
         self.taken: list[Batch] = []
+        """Of what is no sweep."""
         self.full = False
 
-    @property
-    def epoch(self) -> str:
-        return "e1"
-
-    async def append(self, batch: Batch) -> int:
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
         await self.gate.wait()
         await trio.lowlevel.checkpoint()
         if self.full:
             raise Overloaded("journal", "the journal is full", retry_after=3.0)
-        self.taken.append(batch)
-        return len(self.taken)
-
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
+        self.taken += [draft.batch for draft in drafts if not draft.sweeps]
+        return await super().append(drafts)
 
     def shut(self) -> None:
         self.gate = trio.Event()

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from pushsvc import pipeline as pipeline_module
+from pushsvc.core import entry
 from pushsvc.core.hub import Applied, Refused
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.series import Batch, Rows, identify
 from pushsvc.errors import Overloaded, Rejected
-from pushsvc.pipeline import Outcome, _pieces
+from pushsvc.pipeline import Outcome
 from tests.flow import LIMITS, GatedJournal, Recorder, Service, batch, running
 
 # -- submitting ------------------------------------------------------------------------------------
@@ -46,8 +46,8 @@ async def test_what_is_refused_is_told_to_its_producer_alone(autojump_clock: Moc
         with pytest.raises(Rejected, match="a is a gauge"):
             await service.pipeline.submit(batch("a", "b", value="on"))
         assert service.hub.catalog.get("b") is None
-        assert service.hub.seq == 1
-        assert (await service.pipeline.submit(batch("b"))).cursor.seq == 2
+        assert service.hub.seq == 2  # it has its place in the log all the same
+        assert (await service.pipeline.submit(batch("b"))).cursor.seq == 3
 
 
 async def test_a_full_journal_is_told_too(autojump_clock: MockClock) -> None:
@@ -222,17 +222,18 @@ def test_pieces_are_small_and_add_up(sizes: list[int], most: int) -> None:
         ]
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline_module, "_PIECE", most)
-        pieces = list(_pieces(whole))
-    assert all(0 < piece.count <= most for piece in pieces)
-    assert all(piece.count == most for piece in pieces[:-1])
-    assert flat(pieces) == flat([whole])
-    for piece in pieces:
+        patch.setattr(entry, "PIECE", most)
+        cut = list(entry.pieces(whole))
+        assert len(cut) == entry.Draft(b"", whole).width
+    assert all(0 < piece.count <= most for piece in cut)
+    assert all(piece.count == most for piece in cut[:-1])
+    assert flat(cut) == flat([whole])
+    for piece in cut:
         names = [rows.identity.text for rows in piece.rows]
         assert len(set(names)) == len(names)
         assert all(rows.times for rows in piece.rows)
     if whole.count <= most:
-        assert pieces[0] is whole
+        assert cut[0] is whole
 
 
 def flat(batches: list[Batch]) -> list[tuple[Any, ...]]:
@@ -250,7 +251,7 @@ async def test_a_large_batch_takes_a_seq_for_each_piece(autojump_clock: MockCloc
     async with running(journal) as service:
         service.subscribe(Recorder(), "a")
         applied = await service.pipeline.submit(batch("a", "b", samples=6_000))
-        assert [piece.count for piece in journal.taken] == [5_000, 5_000, 2_000]
+        assert [one.count for one in journal.taken] == [12_000]
         assert applied.samples == 12_000
         assert applied.cursor.seq == 3
         assert applied.watchers == 1  # of the first piece, though not of the last
@@ -265,7 +266,7 @@ async def test_a_large_batch_is_refused_as_a_whole(autojump_clock: MockClock) ->
         with pytest.raises(Rejected):
             await service.pipeline.submit(large)
         assert len(service.hub.catalog) == 1
-        assert service.hub.seq == 1
+        assert service.hub.seq == 4
 
 
 async def test_the_outcome_is_told_whether_or_not_the_producer_is_there(
@@ -312,4 +313,23 @@ async def test_rows_that_can_not_be_taken_may_be_left_out(autojump_clock: MockCl
         ]
         seq = service.hub.seq
         nothing = await service.pipeline.submit(batch("c"), refused=refused)
-        assert (nothing.samples, service.hub.seq, len(refused)) == (0, seq, 3)
+        assert (nothing.samples, service.hub.seq, len(refused)) == (0, seq + 1, 3)
+
+
+async def test_others_have_their_turn_while_much_that_waited_is_taken_in(
+    autojump_clock: MockClock,
+) -> None:
+    journal = GatedJournal()
+    async with running(journal) as service:
+        names = [f"s{n}" for n in range(1_000)]
+        journal.shut()
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(service.pipeline.submit, batch(*names))
+            await trio.testing.wait_all_tasks_blocked()
+            journal.gate.set()
+            seen = set()
+            while service.hub.seq < 40:
+                await trio.lowlevel.checkpoint()
+                seen.add(service.hub.seq)
+        assert len(seen) > 10

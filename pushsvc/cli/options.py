@@ -27,6 +27,11 @@ def settings_options(function: _Function) -> _Function:
             help="Any other setting; repeatable.",
         ),
         click.option(
+            "--data",
+            metavar="DIRECTORY",
+            help="Keep what is published here, so that a restart goes unnoticed; and dashboards.",
+        ),
+        click.option(
             "--dashboards", metavar="DIRECTORY", help="Keep the dashboards that are saved here."
         ),
         click.option(
@@ -75,6 +80,7 @@ def load_settings(
     keyfile: str | None,
     statsd: str | None,
     own_metrics: bool,
+    data: str | None,
     dashboards: str | None,
     provisioned_dashboards: str | None,
     log_level: str | None,
@@ -99,6 +105,12 @@ def load_settings(
         )
         if text is not None
     ]
+    if data is not None:
+        flags = [
+            ("--data", "journal.path", str(Path(data) / "journal.sqlite")),
+            ("--data", "dashboards.directory", str(Path(data) / "dashboards")),
+            *flags,
+        ]
     if own_metrics:
         flags.append(("--own-metrics", "ingest.own_interval", "1"))
     if insecure_no_auth:

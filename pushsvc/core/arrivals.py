@@ -1,4 +1,4 @@
-"""When batches arrived: ages are counted by the server's clock, never by a producer's."""
+"""When batches arrived: ages are counted by the journal's clock, never by a producer's."""
 
 from __future__ import annotations
 
@@ -6,29 +6,43 @@ from collections import deque
 
 
 class Arrivals:
-    """How far the seq had got, noted about once a second."""
+    """How far the seq had got at the end of each second in which something arrived.
+
+    Times are seconds of the journal's clock. Whole seconds are told apart, so that it doesn't
+    matter at which entry one began to note them.
+    """
 
     def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque()  # (now, seq)
+        self._marks: deque[tuple[int, int]] = deque()  # (second, seq)
 
     def __len__(self) -> int:
         return len(self._marks)
 
-    def mark(self, now: float, seq: int) -> None:
-        """Note that batch `seq` is the newest now."""
-        if not self._marks or (now - self._marks[-1][0] >= 1.0 and self._marks[-1][1] < seq):
-            self._marks.append((now, seq))
+    def mark(self, time: float, seq: int) -> None:
+        """Note that batch `seq` arrived at this time, which is never earlier than the last."""
+        second = int(time)
+        if self._marks and self._marks[-1][0] >= second:
+            self._marks[-1] = (self._marks[-1][0], seq)
+        else:
+            self._marks.append((second, seq))
 
     def before(self, time: float) -> int:
-        """Seq of the newest batch known to have arrived before `time`; -1 if there is none."""
+        """Seq of the newest batch of a second that was over at `time`; -1 if there is none."""
         newest = -1
-        for at, seq in self._marks:
-            if at > time:
+        for second, seq in self._marks:
+            if second + 1 > time:
                 break
             newest = seq
         return newest
 
     def forget(self, time: float) -> None:
         """Drop the notes that no question about `time` or later needs."""
-        while len(self._marks) > 1 and self._marks[1][0] <= time:
+        while len(self._marks) > 1 and self._marks[1][0] + 1 <= time:
             self._marks.popleft()
+
+    def dump(self) -> list[tuple[int, int]]:
+        """The notes, for `load`."""
+        return list(self._marks)
+
+    def load(self, marks: list[tuple[int, int]]) -> None:
+        self._marks = deque(marks)

@@ -57,3 +57,11 @@ class Budget:
         self._held = self._total - left
         self._arrived = 0
         self._lengths.clear()
+
+    def dump(self) -> tuple[int, int, int, dict[int, int]]:
+        """Where the bounding stands, for `load`."""
+        return self.share, self._held, self._arrived, dict(self._lengths)
+
+    def load(self, share: int, held: int, arrived: int, lengths: dict[int, int]) -> None:
+        self.share, self._held, self._arrived = share, held, arrived
+        self._lengths = Counter(lengths)

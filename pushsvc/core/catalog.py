@@ -63,21 +63,49 @@ class Series:
         "views",
     )
 
-    def __init__(self, ref: int, rows: Rows, seq: int, history_limit: int) -> None:
+    def __init__(
+        self,
+        ref: int,
+        identity: Identity,
+        kind: Kind,
+        unit: str,
+        help: str,  # noqa: A002 - the field's word
+        *,
+        seq: int,
+        claims: int,
+        stateful: bool,
+        history_limit: int,
+    ) -> None:
         self.ref = ref
-        self.identity: Identity = rows.identity
-        self.stateful = rows.stateful is True
+        self.identity = identity
+        self.stateful = stateful
         """Whether its values are those of a state rather than numbers; that never changes."""
-        self.claims = -1 if rows.kind is None else 1
+        self.claims = claims
         """By how many batches more it was said to be of this kind than not; -1 for a guess."""
-        self.kind: Kind = rows.kind or ("state" if self.stateful else "gauge")
+        self.kind: Kind = kind
         self.disputed_at = -_DISPUTE
-        self.unit = rows.unit or ""
-        self.help = rows.help or ""
+        self.unit = unit
+        self.help = help
         self.described_seq = seq
         """The batch that last changed what a client must be told: creation, kind, unit or help."""
-        self.history = History(history_limit, stateful=self.stateful)
+        self.history = History(history_limit, stateful=stateful)
         self.views: list[View] = []
+
+    @classmethod
+    def founded(cls, ref: int, rows: Rows, seq: int, history_limit: int) -> Series:
+        """The series that begins with `rows` of batch `seq`."""
+        stateful = rows.stateful is True
+        return cls(
+            ref,
+            rows.identity,
+            rows.kind or ("state" if stateful else "gauge"),
+            rows.unit or "",
+            rows.help or "",
+            seq=seq,
+            claims=-1 if rows.kind is None else 1,
+            stateful=stateful,
+            history_limit=history_limit,
+        )
 
     def conflict(self, rows: Rows, now: float = inf) -> str | None:
         """Why `rows` can't belong to this series; None when they can. `now` is as for `dispute`."""
@@ -148,7 +176,7 @@ class Catalog:
         """The series with this canonical identity: the dict's own, since each sample asks."""
         # label name -> value -> ref -> series; a dict of refs keeps the order of creation.
         self._index: dict[str, dict[str, dict[int, Series]]] = {}
-        self._next_ref = 1
+        self.next_ref = 1
         self.version = 0
         """Changes whenever a series comes, goes, or is described otherwise."""
 
@@ -160,13 +188,17 @@ class Catalog:
 
     def add(self, rows: Rows, seq: int, history_limit: int) -> Series:
         """Create the series of `rows`, which must not exist. It gets the next ref, never reused."""
-        series = Series(self._next_ref, rows, seq, history_limit)
-        self._next_ref += 1
+        series = Series.founded(self.next_ref, rows, seq, history_limit)
+        self.next_ref += 1
+        self.put(series)
+        return series
+
+    def put(self, series: Series) -> None:
+        """Take in a series that has its ref, which is higher than those of all others."""
         self.version += 1
         self._by_text[series.identity.text] = series
         for label, value in self._labels(series):
             self._index.setdefault(label, {}).setdefault(value, {})[series.ref] = series
-        return series
 
     def remove(self, series: Series) -> None:
         """Forget a series."""

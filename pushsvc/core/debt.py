@@ -31,12 +31,15 @@ class Debt(msgspec.Struct, frozen=True, eq=False):
 
 
 class Debts:
-    """The debts of this epoch, numbered; beyond a hundred thousand series the oldest go."""
+    """The debts of this process, numbered; beyond a hundred thousand series the oldest go."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
+        """`first` is the number of the first debt. An epoch may outlive a process or be shared by
+        several, and each has debts of its own: numbers that begin far apart are never taken for
+        those of another."""
         self._debts: dict[int, Debt] = {}
         self._series = 0
-        self._next = 1
+        self._next = first
 
     def incur(self, starts: Mapping[int, int], *, unknown: bool) -> Debt:
         """Remember what somebody is owed."""

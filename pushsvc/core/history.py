@@ -220,6 +220,38 @@ class History:
         same = is_ending(held) if value is None else (held == value and type(held) is type(value))
         return same and (self._starts is None or self._starts[index] == start)
 
+    # -- snapshots ---------------------------------------------------------------------------------
+
+    def ends(self) -> list[tuple[int, int, Value, bool, int | None]]:
+        """The held row that arrived last, and before it the newest by time if that is another:
+        seq, time, value, whether the time was given, start."""
+        if not len(self):
+            return []
+        last = self.total - 1
+        newest = self.newest()
+        return [self._whole(row) for row in ([last] if newest in (None, last) else [newest, last])]
+
+    def _whole(self, ordinal: int) -> tuple[int, int, Value, bool, int | None]:
+        time, value = self.sample(ordinal)
+        start = _UNSAID if self._starts is None else self._starts[ordinal - self._base]
+        return (
+            self.seq_at(ordinal),
+            time,
+            None if is_ending(value) else value,
+            self.given(ordinal),
+            None if start == _UNSAID else start,
+        )
+
+    def begin(
+        self, last_seq: int, rows: Sequence[tuple[int, int, Value, bool, int | None]]
+    ) -> None:
+        """Go on, without rows yet, from what another history's `ends` and `last_seq` were."""
+        for seq, time, value, given, start in rows:
+            self.extend(seq, [time], [value], given, None if start is None else [start])
+        if self.last_seq < last_seq:  # that row is held no longer
+            self._seqs.append(last_seq + last_seq)
+            self.total = self.first = self._base = 1
+
     # -- rows go -----------------------------------------------------------------------------------
 
     def bound(self, limit: int) -> None:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import msgspec
 
-from pushsvc.core import wire
+from pushsvc.core import snapshot, wire
 from pushsvc.core.account import NOBODY, Account
-from pushsvc.core.arrivals import Arrivals
-from pushsvc.core.budget import Budget
 from pushsvc.core.catalog import Catalog, Series, unfounded
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debts
+from pushsvc.core.entry import Entry, pieces
 from pushsvc.core.history import History
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.replay import Describe, Replay, Thinning
 from pushsvc.core.schedule import Schedule
 from pushsvc.core.selector import Selector
-from pushsvc.core.series import Batch, Rows, Silence, shorten
+from pushsvc.core.series import Batch, Rows, shorten
 from pushsvc.core.subscriber import Carrier, PollingSubscriber, Subscriber
+from pushsvc.core.sweeping import Sweeping
 from pushsvc.core.view import DEPARTURES, View, Wish
 from pushsvc.core.wire import Frame
 from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
@@ -36,19 +36,8 @@ _RETRY_MS = 3_000
 _LINGER = 60.0
 """Seconds that a view nobody watches is kept: a long poll comes back to it."""
 
-_SWEEP = 5_000
-"""Series looked at in one sweep, so that a sweep never holds up a tick."""
-
 _COUNTABLE = 64
 """Rows of a series that is gone of which a gap can still say how many somebody lacks."""
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """What became of a batch: its samples, the cursor after it, and how many watch them."""
-
-    samples: int
-    cursor: Cursor
-    watchers: int
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -56,6 +45,16 @@ class Refused(msgspec.Struct, frozen=True):
 
     rows: Rows
     problem: Problem
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What became of a batch: its samples, the cursor after it, how many watch them, and what was
+    left out where that is allowed."""
+
+    samples: int
+    cursor: Cursor
+    watchers: int
+    refused: Sequence[Refused] = ()
 
 
 _PAST_POINTS = 16_000
@@ -99,10 +98,15 @@ class Hub:
         retention: Retention,
         pacing: Pacing,
         make_session: Callable[[], str],
+        first_debt: int = 1,
     ) -> None:
+        """`first_debt` is a number that no other process of this epoch begins its debts near."""
         self.epoch = epoch
         self.seq = 0
         """The newest batch."""
+        self.horizon = 0
+        """The batch after which everything was taken in: what came before isn't known, but for
+        what a snapshot told."""
         self.catalog = Catalog()
         self.views: dict[object, View] = {}
         self.subscribers: dict[str, Subscriber] = {}
@@ -112,18 +116,14 @@ class Hub:
         self.counts: Counter[str] = Counter()
         """Events since the start, for `totals`; of clients and views, those that are gone."""
         self._limits = limits
-        self._retention = retention
         self._pacing = pacing
         self._make_session = make_session
         self._schedule = Schedule()
-        self._arrivals = Arrivals()
-        self._to_sweep: list[Series] = []
-        self._budget = Budget(retention.total_samples, retention.samples)
+        self._sweeping = Sweeping(retention)
         self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
         self._forgotten = -1
-        self._debts = Debts()
-        self._silent: list[Silence] = []
-        self._now = 0.0  # as the caller said last
+        self._debts = Debts(first_debt)
+        self._stamp = 0.0  # of the newest batch, in seconds
         self._ended: dict[int, Series] = {}
         """By ref, the series that have ended and not returned, in the order in which they did."""
 
@@ -134,14 +134,65 @@ class Hub:
 
     # -- samples in --------------------------------------------------------------------------------
 
+    def take(self, entry: Entry) -> Generator[None, None, Applied]:
+        """Take in the entry that comes after the newest batch, piece by piece; returns what became
+        of it. The caller may do other things between two pieces.
+
+        Whether an entry is refused, and what of it, depends on it and those before it alone. Raises
+        Rejected if it is; its seqs have passed all the same.
+        """
+        self._stamp = entry.stamp / 1000
+        draft = entry.draft
+        if draft.sweeps:
+            self.sweep(entry.seq, self._stamp)
+            return Applied(0, self.cursor, 0)
+        batch = draft.batch
+        refused: list[Refused] = []
+        try:
+            if draft.partial:
+                batch, refused = self.sift(batch)
+            else:
+                self.check(batch)
+        except Rejected:
+            self._pass(entry)
+            raise
+        touched: dict[View, None] = {}
+        samples = watchers = 0
+        if batch.rows:
+            cut = (batch,) if draft.width == 1 else pieces(batch)
+            for seq, piece in enumerate(cut, entry.seq):
+                if seq > entry.seq:
+                    yield
+                applied = self.apply(seq, piece, self._stamp, checked=True, touched=touched)
+                samples += applied.samples
+                watchers = applied.watchers
+        self._pass(entry)
+        return Applied(samples, self.cursor, watchers, tuple(refused))
+
+    def _pass(self, entry: Entry) -> None:
+        self.seq = entry.last
+        self._sweeping.arrive(self._stamp, self.seq)
+
+    def snapshot(self) -> Generator[None, None, bytes]:
+        """Write down what a hub needs to go on from the newest batch, as `restore` reads it. The
+        caller may do other things between two steps, but take nothing in."""
+        return snapshot.write(self.seq, self.catalog, list(self._ended), self._sweeping.dump())
+
+    def restore(self, body: bytes) -> None:
+        """Go on from where another hub was. This one must be new. Raises SnapshotError."""
+        known = snapshot.read(body)
+        self.seq = self.horizon = self._forgotten = known.seq
+        self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
+        self._sweeping.load(known.sweeping, self.catalog)
+
     def check(self, batch: Batch) -> None:
         """Raise Rejected if any of the batch can't be applied; nothing is changed."""
         new: set[str] = set()
         for rows in batch.rows:
             series = self.catalog.get(rows.identity.text)
             if series is not None:
-                if (conflict := series.conflict(rows, self._now)) is not None:
-                    series.dispute(self._now)
+                if (conflict := series.conflict(rows, self._stamp)) is not None:
+                    series.dispute(self._stamp)
                     raise Rejected("kind", conflict, series=rows.identity.text)
             elif (reason := unfounded(rows)) is not None:
                 raise Rejected("kind", reason, series=rows.identity.text)
@@ -183,9 +234,9 @@ class Hub:
             series = self.catalog.get(text)
             conflict = None
             if series is not None:
-                conflict, code = series.conflict(rows, self._now), "kind"
+                conflict, code = series.conflict(rows, self._stamp), "kind"
                 if conflict is not None:
-                    series.dispute(self._now)
+                    series.dispute(self._stamp)
             elif (conflict := unfounded(rows)) is not None:
                 code = "kind"
             elif text not in new and rows.stateful is not None:
@@ -208,20 +259,20 @@ class Hub:
         self,
         seq: int,
         batch: Batch,
-        now: float,
+        stamp: float,
         *,
         checked: bool = False,
         touched: dict[View, None] | None = None,
     ) -> Applied:
         """Take in batch `seq`, the one after the newest, and mark its views dirty.
 
-        Rows that `check` would refuse are left out and counted, since a journal may bring what
-        another process accepted; `checked` says that it has just let this batch pass. `touched`
-        gathers the views over the pieces of one batch, so that watchers are those of the whole.
+        It arrived at `stamp`, seconds of the journal's clock. Rows that `check` would refuse are
+        left out and counted; `checked` says that it has just let this batch pass. `touched` gathers
+        the views over the pieces of one batch, so that watchers are those of the whole.
         """
         self.seq = seq
-        self._now = now
-        self._arrivals.mark(now, self.seq)
+        self._stamp = stamp
+        self._sweeping.arrive(stamp, seq)
         touched = {} if touched is None else touched
         samples = 0
         kept: set[str] | None = None
@@ -240,7 +291,7 @@ class Hub:
                         continue
                 series = self._create(rows, seq)
                 said = False  # what else the rows say was taken in with them
-            elif not checked and series.conflict(rows, self._now) is not None:
+            elif not checked and series.conflict(rows, self._stamp) is not None:
                 self.counts["samples_conflicting"] += count
                 continue
             history = series.history
@@ -259,18 +310,14 @@ class Hub:
                 touched[view] = None  # whose watchers the producer is told of, be it new or not
                 if fresh:
                     view.dirty[series.ref] = series
-        for silence in batch.silent:
-            silent = self.catalog.get(silence.identity.text)
-            if silent is not None and silent.history.last_seq == silence.last_seq:
-                self._dismiss(silent)
         watchers = 0
         for view in touched:
             watchers += len(view.subscribers)
             if view.pending:
                 self._schedule.plan_tick(view)
         self.counts["samples"] += samples
-        self.counts["batches"] += not batch.silent
-        self._budget.arrive(samples)
+        self.counts["batches"] += 1
+        self._sweeping.hold(samples)
         return Applied(samples, self.cursor, watchers)
 
     def _give_way(self, kept: set[str]) -> bool:
@@ -282,7 +329,7 @@ class Hub:
         return False
 
     def _create(self, rows: Rows, seq: int) -> Series:
-        series = self.catalog.add(rows, seq, self._budget.share)
+        series = self.catalog.add(rows, seq, self._sweeping.share)
         for view in self.views.values():
             view.admit(series)
         return series
@@ -529,7 +576,7 @@ class Hub:
         view = self.views.get(wish.key)
         if view is None:
             if len(self.views) >= self._limits.views:
-                self._close_idle(now, linger=0.0)
+                self.close_idle(now, linger=0.0)
             if len(self.views) >= self._limits.views:
                 raise Overloaded(
                     "views",
@@ -563,7 +610,7 @@ class Hub:
                 describe=describe,
                 debt=debt,
                 place=since.place,
-                unknown=since.debt is not None and debt is None,
+                unknown=(since.debt is not None and debt is None) or since.seq < self.horizon,
             )
         # As of the last tick: so they see what those see who are there already.
         starts = self._starts(view, start.window, time_ms, view.seq)
@@ -640,40 +687,24 @@ class Hub:
         self.counts["ticks"] += fresh
         return fresh
 
-    def sweep(self, now: float) -> bool:
-        """Drop samples that are too old or too many, and views nobody wants; find silent series,
-        for `departures`.
+    def sweep(self, seq: int, stamp: float) -> bool:
+        """Drop samples that are too old or too many, and let silent series go, as entry `seq`, of
+        `stamp`, says. That their going has a seq lets a cursor tell whether its holder knows of it.
 
-        Looks at some thousand series a call: call it about once a second, or sooner where it
-        tells that it is behind.
+        Looks at some thousand series a call. One about once a second is enough; tells whether
+        another had better come sooner.
         """
-        self._now = now
-        self._silent.clear()
-        # The newest batch has to grow old as well, even if nothing comes after it.
-        self._arrivals.mark(now, self.seq)
-        horizon = self._arrivals.before(now - self._retention.seconds)
-        silent = self._arrivals.before(now - self._retention.series_ttl)
-        self._arrivals.forget(now - max(self._retention.seconds, self._retention.series_ttl))
-        if not self._to_sweep:
-            self._budget.close()
-            self._to_sweep = list(self.catalog)
-        for series in self._to_sweep[-_SWEEP:]:
-            series.history.evict_through(horizon)
-            self._budget.note(len(series.history))
-            series.history.bound(self._budget.share)
-            if series.history.last_seq <= silent:
-                self._silent.append(Silence(series.identity, series.history.last_seq))
-        del self._to_sweep[-_SWEEP:]
-        self._close_idle(now, linger=_LINGER)
-        return self._budget.overdrawn
+        self.seq = seq
+        self._stamp = stamp
+        self._sweeping.arrive(stamp, seq)
+        for series in self._sweeping.sweep(self.catalog, stamp):
+            self._dismiss(series)
+        return self._sweeping.behind
 
-    def departures(self) -> Batch | None:
-        """The batch by which those go that a sweep found silent, if any. It is to be appended to
-        the log and applied like others."""
-        if not self._silent:
-            return None
-        batch, self._silent = Batch([], self._silent), []
-        return batch
+    @property
+    def behind(self) -> bool:
+        """Whether more samples are held than should be, so that sweeps had better come sooner."""
+        return self._sweeping.behind
 
     def _dismiss(self, series: Series) -> None:
         """Let a series go with the batch that is being applied."""
@@ -689,7 +720,8 @@ class Hub:
         series.views.clear()
         self.counts["series_gone"] += 1
 
-    def _close_idle(self, now: float, *, linger: float) -> None:
+    def close_idle(self, now: float, *, linger: float = _LINGER) -> None:
+        """Close views that nobody has watched for so many seconds."""
         idle = [
             view
             for view in self.views.values()

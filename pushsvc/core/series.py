@@ -75,20 +75,10 @@ class Rows(msgspec.Struct, gc=False):
         return None
 
 
-class Silence(msgspec.Struct, frozen=True):
-    """A series that has been silent for too long: it goes, unless it was heard after `last_seq`."""
-
-    identity: Identity
-    last_seq: int
-
-
 class Batch(msgspec.Struct):
     """Samples that were ingested together and get one sequence number."""
 
     rows: list[Rows]
-    silent: list[Silence] = []
-    """Series that are over. Only the hub itself says so, in a batch without samples: that a
-    departure has a seq lets a cursor tell whether its holder knows of it."""
 
     @property
     def count(self) -> int:

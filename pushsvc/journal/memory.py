@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
 
 import trio
 
-from pushsvc.core.series import Batch
+from pushsvc.core.entry import Draft, Entry
+from pushsvc.journal import Dropped, Snapshot, Statistics
 
 
 class MemoryJournal:
-    """Orders batches for as long as the process lives. Every instance is a new epoch."""
+    """Orders drafts for as long as the process lives. Every instance is a new epoch.
+
+    Stamps are of the wall clock as it was at the beginning, and go on by the steady one.
+    """
+
+    keeps = False
+    away_since: float | None = None
 
     def __init__(self) -> None:
-        self._epoch = secrets.token_hex(4)
-        self._seq = 0
-        self._closed = False
+        self.epoch = secrets.token_hex(4)
+        self.seq = 0
+        self._begun = time.time_ns() // 1_000_000 - round(trio.current_time() * 1000)
+        self._closed = trio.Event()
 
     @property
-    def epoch(self) -> str:
-        return self._epoch
+    def horizon(self) -> int:
+        return self.seq
 
-    async def append(self, batch: Batch) -> int:  # noqa: ARG002 - the order is all there is
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
         await trio.lowlevel.checkpoint()
-        if self._closed:
+        if self._closed.is_set():
             raise trio.ClosedResourceError
-        self._seq += 1
-        return self._seq
+        stamp = self._begun + round(trio.current_time() * 1000)
+        entries = []
+        for draft in drafts:
+            entries.append(Entry(self.seq + 1, stamp, draft))
+            self.seq += draft.width
+        return entries
+
+    async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
+        if after != self.horizon:
+            raise Dropped
+        await self._closed.wait()
+        return
+        yield
+
+    async def snapshot(self) -> Snapshot | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
+    async def keep(self, snapshot: Snapshot) -> None:  # noqa: ARG002 - nothing outlives it
+        await trio.lowlevel.checkpoint()
+
+    async def statistics(self) -> Statistics:
+        await trio.lowlevel.checkpoint()
+        return Statistics(self.seq, self.horizon, 0, 0)
 
     async def aclose(self) -> None:
-        self._closed = True
+        self._closed.set()
         await trio.lowlevel.checkpoint()

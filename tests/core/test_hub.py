@@ -87,7 +87,7 @@ class TestViews:
         subscriber = world.subscribe()
         world.publish({"a": [1.0]})
         world.hub.unsubscribe(subscriber, now=world.now)
-        world.hub.sweep(world.now + 60)
+        world.hub.close_idle(world.now + 60)
         assert world.tick(100.0) == 0
         assert len(world.hub._schedule) == 0
 

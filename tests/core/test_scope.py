@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.scope import EVERYTHING, NOTHING, Scope, scope_of
 from pushsvc.core.selector import Selector, SelectorError, parse
-from pushsvc.core.series import Batch, Identity, Rows, Silence, identify, quote
+from pushsvc.core.series import Batch, Identity, Rows, identify, quote
 from tests.core.world import Client, World
 
 LIMITS = Limits()
@@ -94,9 +94,9 @@ def understood(text: str) -> Selector | None:
 class Tenants:
     """A world in which many publish, and each value is published once."""
 
-    def __init__(self, samples: int = 10_000) -> None:
+    def __init__(self, samples: int = 10_000, ttl: float = 1e9) -> None:
         self.world = World(
-            retention=Retention(samples=samples, seconds=1e9, series_ttl=1e9),
+            retention=Retention(samples=samples, seconds=1e9, series_ttl=ttl),
             pacing=Pacing(max_hz=1000, default_hz=1000),
         )
         self.owner: dict[int, tuple[str, Labels]] = {}
@@ -188,7 +188,7 @@ def test_counts_of_what_is_lost_are_of_what_is_granted(order: list[str], keep: i
 
 
 def test_a_series_that_ends_is_told_to_its_own_tenant_only() -> None:
-    tenants = Tenants()
+    tenants = Tenants(ttl=3_600.0)
     world = tenants.world
     tenants.publish(("up", {"tenant": "acme"}), ("up", {"tenant": "beta"}))
     clients = {}
@@ -199,8 +199,9 @@ def test_a_series_that_ends_is_told_to_its_own_tenant_only() -> None:
     up = identify("up", {"tenant": "acme"}, LIMITS)
     world.hub.apply(world.hub.seq + 1, Batch([Rows(up, [world.time_ms], [None])]), world.now)
     world.tick(1.0)
-    silence = Silence(up, world.hub.seq)
-    world.hub.apply(world.hub.seq + 1, Batch([], [silence]), world.now)
+    world.now += 3_599.0
+    tenants.publish(("up", {"tenant": "beta"}))
+    world.sweep(3.0)
     world.tick(1.0)
     told = {}
     for tenant, (subscriber, client) in clients.items():

@@ -151,7 +151,7 @@ class TestOpenings:
             world.tick()
         assert len(world.hub.catalog) == 0
         assert documents(world.subscribe())[1:] == [
-            {"type": "points", "id": "e1.2", "series": [], "points": []}
+            {"type": "points", "id": "e1.16", "series": [], "points": []}
         ]
 
     def test_are_kept_no_longer_than_they_are_good(self) -> None:

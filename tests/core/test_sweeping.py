@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsvc.core import hub as hub_module
+from pushsvc.core import sweeping
 from pushsvc.core.limits import Retention
 from tests.core.stream import types
 from tests.core.world import World
@@ -76,7 +76,7 @@ class TestSweeping:
         assert "gone" in types(subscriber)
 
     def test_a_sweep_looks_at_some_series_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(hub_module, "_SWEEP", 10)
+        monkeypatch.setattr(sweeping, "_SWEEP", 10)
         world = World(retention=Retention(series_ttl=5.0))
         world.publish({f"s{n}": [1.0] for n in range(35)})
         world.sweep()  # begins a round
@@ -112,7 +112,7 @@ class TestSweeping:
     def test_more_than_may_be_held_has_sweeps_come_sooner(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(hub_module, "_SWEEP", 1)
+        monkeypatch.setattr(sweeping, "_SWEEP", 1)
         world = World(retention=Retention(samples=1_000, total_samples=100))
         world.publish({name: [1.0] * 36 for name in "abc"})
         assert not world.sweep()
@@ -125,4 +125,4 @@ class TestSweeping:
             world.now += 0.1
             world.publish({"a": [1.0]})
             world.sweep()
-            assert len(world.hub._arrivals) <= 33
+            assert len(world.hub._sweeping._arrivals) <= 33

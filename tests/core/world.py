@@ -83,13 +83,10 @@ class World:
         return self.hub.apply(self.hub.seq + 1, batch, self.now)
 
     def sweep(self, seconds: float = 0.0) -> bool:
-        """Let time pass, sweep, and let those series go that were found silent; tells whether the
-        hub is behind."""
+        """Let time pass and sweep; tells whether the hub is behind."""
         self.now += seconds
-        behind = self.hub.sweep(self.now)
-        batch = self.hub.departures()
-        if batch is not None:
-            self.hub.apply(self.hub.seq + 1, batch, self.now)
+        behind = self.hub.sweep(self.hub.seq + 1, self.now)
+        self.hub.close_idle(self.now)
         return behind
 
     def tick(self, seconds: float = 0.0) -> int:

@@ -1,0 +1,121 @@
+"""What a hub knows besides the past of its series, so that another can go on from there.
+
+Whoever begins to read a log in its middle needs what entries before that have settled: which series
+there are, under which refs, of what kind and why, how they last were, and where sweeping stands.
+The rows themselves come with the log: as it is kept for longer than rows are, none is missing in
+the end. (Meanwhile a sample that was published more than that long ago, and is published again, is
+taken for a new one.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import msgspec
+
+from pushsvc.core.catalog import Catalog, Series
+from pushsvc.core.series import Identity, Kind, Labels, Value, canonical
+from pushsvc.core.sweeping import Round
+
+VERSION = 1
+_SLICE = 2_000
+"""Series written down before others may have their turn."""
+
+Row = tuple[int, int, Value, bool, int | None]
+"""Seq, time, value (None for an ending), whether the time was given, start."""
+
+
+class Known(msgspec.Struct, frozen=True, array_like=True):
+    """One series."""
+
+    ref: int
+    name: str
+    labels: Labels
+    kind: Kind
+    stateful: bool
+    claims: int
+    disputed_at: float
+    unit: str
+    help: str
+    described_seq: int
+    last_seq: int
+    rows: list[Row]
+    """The row that arrived last, and the newest by time if that is another; those that are held."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    version: int
+    seq: int
+    next_ref: int
+    series: list[Known]
+    ended: list[int]
+    """Refs of the series that have ended, in the order in which they make room."""
+    sweeping: Round
+
+
+class SnapshotError(Exception):
+    """These bytes are no snapshot that this version can read."""
+
+
+def write(
+    seq: int, catalog: Catalog, ended: list[int], sweeping: Round
+) -> Generator[None, None, bytes]:
+    """Write it down, in steps between which others may have their turn as long as nothing is taken
+    in."""
+    known = []
+    for index, series in enumerate(catalog):
+        if index % _SLICE == _SLICE - 1:
+            yield
+        known.append(_known(series))
+    return msgspec.msgpack.encode(Snapshot(VERSION, seq, catalog.next_ref, known, ended, sweeping))
+
+
+def read(body: bytes) -> Snapshot:
+    """Raises SnapshotError."""
+    try:
+        snapshot = msgspec.msgpack.decode(body, type=Snapshot)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SnapshotError(f"a snapshot can't be read: {error}") from None
+    if snapshot.version != VERSION:
+        raise SnapshotError(f"a snapshot is of version {snapshot.version}, this reads {VERSION}")
+    return snapshot
+
+
+def restore(snapshot: Snapshot, catalog: Catalog, history_limit: int) -> dict[int, Series]:
+    """Fill an empty catalog; gives the series that have ended, by ref."""
+    for known in snapshot.series:
+        identity = Identity(known.name, known.labels, canonical(known.name, known.labels))
+        series = Series(
+            known.ref,
+            identity,
+            known.kind,
+            known.unit,
+            known.help,
+            seq=known.described_seq,
+            claims=known.claims,
+            stateful=known.stateful,
+            history_limit=history_limit,
+        )
+        series.disputed_at = known.disputed_at
+        series.history.begin(known.last_seq, known.rows)
+        catalog.put(series)
+    catalog.next_ref = snapshot.next_ref
+    by_ref = {series.ref: series for series in catalog}
+    return {ref: by_ref[ref] for ref in snapshot.ended}
+
+
+def _known(series: Series) -> Known:
+    return Known(
+        series.ref,
+        series.identity.name,
+        series.identity.labels,
+        series.kind,
+        series.stateful,
+        series.claims,
+        series.disputed_at,
+        series.unit,
+        series.help,
+        series.described_seq,
+        series.history.last_seq,
+        series.history.ends(),
+    )

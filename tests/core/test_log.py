@@ -1,0 +1,207 @@
+"""What a hub holds is a function of the log: of its entries in their order, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.hub import Applied, Hub
+from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.series import Batch, Rows, Value, identify
+from pushsvc.core.snapshot import SnapshotError
+from pushsvc.errors import Rejected
+from tests.core.stream import types
+from tests.core.world import World
+
+LIMITS = Limits(series=4)
+RETENTION = Retention(samples=6, total_samples=14, seconds=10.0, series_ttl=15.0)
+
+numbers = st.one_of(st.integers(0, 3).map(float), st.none())
+states = st.one_of(st.sampled_from(["on", "off", True]), st.none())
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Rows:
+    name = draw(st.sampled_from("abcdef"))
+    values: list[Value] = draw(
+        st.lists(draw(st.sampled_from([numbers, states])), min_size=1, max_size=3)
+    )
+    times = [draw(st.integers(0, 8)) * 1000 for _ in values]
+    kind = draw(st.sampled_from([None, None, "gauge", "counter", "delta", "state"]))
+    starts = [time - 500 for time in times] if kind == "delta" and draw(st.booleans()) else None
+    return Rows(
+        identify(name, {}, LIMITS),
+        times,
+        values,
+        kind,  # type: ignore[arg-type]
+        draw(st.sampled_from([None, "s", "bytes"])),
+        draw(st.sampled_from([None, "help"])),
+        draw(st.booleans()),
+        starts,
+    )
+
+
+def by_series(drawn: list[Rows]) -> list[Rows]:
+    """One `Rows` for each series, as decoders give them."""
+    return list({one.identity.text: one for one in drawn}.values())
+
+
+drafts = st.one_of(
+    st.builds(
+        Draft,
+        st.just(b"n"),
+        st.builds(Batch, st.lists(rows(), min_size=1, max_size=5).map(by_series)),
+        st.booleans(),
+    ),
+    st.just(Draft(b"n", Batch([]))),
+)
+logs = st.lists(
+    st.tuples(drafts, st.sampled_from([0, 1, 400, 1_000, 1_000, 4_000])), min_size=1, max_size=60
+)
+
+
+def placed(log: list[tuple[Draft, int]]) -> Iterator[Entry]:
+    seq, stamp = 1, 1_700_000_000_000
+    for draft, passed in log:
+        stamp += passed
+        yield Entry(seq, stamp, draft)
+        seq += draft.width
+
+
+def make_hub(limits: Limits = LIMITS, retention: Retention = RETENTION) -> Hub:
+    return World(limits=limits, retention=retention, pacing=Pacing(ring_frames=2)).hub
+
+
+def finish(steps: Generator[None, None, Any]) -> Any:
+    """Take all steps at once; gives what is returned."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def take(hub: Hub, entry: Entry) -> Any:
+    """What became of an entry, but for who watches."""
+    try:
+        applied: Applied = finish(hub.take(entry))
+    except Rejected as rejected:
+        return str(rejected)
+    refused = [(one.rows.identity.text, str(one.problem)) for one in applied.refused]
+    return applied.samples, applied.cursor, refused
+
+
+def whole(hub: Hub, after: int = -1) -> dict[str, Any]:
+    """All that a hub holds of a log, of the rows those after a seq."""
+    held: dict[str, Any] = {
+        "seq": hub.seq,
+        "ended": list(hub._ended),
+        "next": hub.catalog.next_ref,
+        "marks": [mark for mark in hub._sweeping.dump().marks if mark[1] > after],
+    }
+    for series in hub.catalog:
+        history = series.history
+        held[series.identity.text] = (
+            (series.ref, series.kind, series.stateful, series.claims, series.disputed_at),
+            (series.unit, series.help, series.described_seq),
+            (history.last_seq, history.ended if after < 0 else None),
+            [
+                (history.seq_at(row), *map(repr, history.sample(row)), history.given(row))
+                for row in range(history.first, history.total)
+                if history.seq_at(row) > after
+            ],
+        )
+    return held
+
+
+@settings(max_examples=300, deadline=None)
+@given(logs, st.data())
+def test_two_that_were_given_the_same_hold_the_same(
+    log: list[tuple[Draft, int]], data: st.DataObject
+) -> None:
+    calm, busy = make_hub(), World(limits=LIMITS, retention=RETENTION)
+    for entry in placed(log):
+        if data.draw(st.booleans(), label="somebody comes, and time passes"):
+            busy.now += 7.0
+            busy.subscribe(busy.wish("a", "b", max_hz=1.0))
+            busy.tick(1.0)
+            busy.hub.close_idle(busy.now)
+        assert take(calm, entry) == take(busy.hub, entry)
+        assert whole(calm) == whole(busy.hub)
+        assert calm._sweeping.dump() == busy.hub._sweeping.dump()
+
+
+@settings(max_examples=300, deadline=None)
+@given(logs, st.integers(0, 59))
+def test_who_goes_on_from_a_snapshot_comes_to_the_same(
+    log: list[tuple[Draft, int]], at: int
+) -> None:
+    # What must not differ: which series there are, under which refs and of which kind, what became
+    # of each entry, and the rows that came since. No sample is published twice here, and none is
+    # dropped for the sake of all.
+    retention = Retention(samples=6, seconds=10.0, series_ttl=15.0)
+    first, second = make_hub(retention=retention), make_hub(retention=retention)
+    time = 10_000
+    for index, entry in enumerate(placed(log)):
+        for one in entry.draft.batch.rows:
+            time += 1
+            one.times = [time] * len(one.times)
+            one.given = False
+        outcome = take(first, entry)
+        if index > at:
+            assert take(second, entry) == outcome
+            after = second.horizon
+            assert whole(first, after) == whole(second, after)
+        elif index == at:
+            second.restore(finish(first.snapshot()))
+            assert whole(first, first.seq) == whole(second, first.seq)
+
+
+def test_where_the_log_is_long_enough_nothing_is_missing_in_the_end() -> None:
+    first, second = make_hub(), make_hub()
+    drafts = [
+        (
+            Draft(
+                b"n", Batch([Rows(identify(name, {}, LIMITS), [n * 1000], [float(n)], given=True)])
+            ),
+            500,
+        )
+        for n in range(80)
+        for name in ("abc" if n < 20 else "bc")
+    ]
+    log = [step for one in drafts for step in (one, (Draft(b"n", Batch([])), 500))]
+    entries = list(placed(log))
+    for entry in entries[:30]:
+        take(first, entry)
+    second.restore(finish(first.snapshot()))
+    for entry in entries[30:]:
+        assert take(first, entry) == take(second, entry)
+    assert whole(first) == whole(second)
+    assert set(whole(first)) >= {"b", "c"}
+    assert "a" not in whole(first)
+
+
+def test_a_snapshot_of_another_version_is_not_read() -> None:
+    hub = make_hub()
+    body = finish(hub.snapshot())
+    with pytest.raises(SnapshotError, match="version 2, this reads 1"):
+        make_hub().restore(body.replace(b"\xa7version\x01", b"\xa7version\x02"))
+    for broken in (b"", b"\xc1", body[:-1], b"\x80"):
+        with pytest.raises(SnapshotError, match="can't be read"):
+            make_hub().restore(broken)
+
+
+def test_who_comes_with_a_cursor_from_before_is_told_that_something_may_be_missing() -> None:
+    first = World()
+    cursor = first.publish({"a": [1.0]}).cursor
+    first.publish({"a": [2.0]})
+    second = World()
+    second.hub.restore(finish(first.hub.snapshot()))
+    second.publish({"a": [3.0]})
+    told = [second.subscribe(since=str(since)) for since in (cursor, first.hub.cursor)]
+    assert [types(one) for one in told] == [["hello", "gap", "points"], ["hello", "points"]]
