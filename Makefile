@@ -12,7 +12,9 @@ PACKAGING := pyproject.toml hatch_build.py
 
 # More than half of what the tests take is waiting, so that three at a time fit on two cores.
 JOBS ?= 3
-export JOBS
+# How often a test that talks to real processes is tried again; those that needed it are listed.
+RERUNS ?= 0
+export JOBS RERUNS
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # A part by itself, and how long it took.

@@ -3,14 +3,21 @@
 `real`: talks to a service over sockets, or runs programs. A module that imports what starts these
 has the marker by that, so that none is forgotten. `long`: takes long by its nature, and is left to
 `make test-long`; written where the test is.
+
+Where `RERUNS` says so, a test that is `real` and fails is tried again: on a machine that others use
+as well it may have failed for lack of time. Which did is told at the end, and written to
+`artifacts/retried.txt`.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from types import ModuleType
 
 import pytest
+import pytest_timeout
 
 STARTERS = (
     "tests.serving",
@@ -20,6 +27,7 @@ STARTERS = (
     "tests.k8s.",
     "pushsvc.demo",
 )
+RERUNS = int(os.environ.get("RERUNS") or 0)
 
 
 def starts_something(module: ModuleType) -> bool:
@@ -38,5 +46,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         assert module is not None
         if modules.setdefault(module.obj, starts_something(module.obj)):
             item.add_marker("real")
+            if RERUNS:
+                # A hang leaves Trio's loop of this process where it was.
+                item.add_marker(
+                    pytest.mark.flaky(reruns=RERUNS, rerun_except="from pytest-timeout")
+                )
     # Those that wait begin first: at the end nothing would be left to run beside them.
     items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if getattr(item, "execution_count", 1) > 1:
+        # pytest-timeout has one time for all tries, and stops it with the first failure.
+        settings = pytest_timeout._get_item_settings(item)
+        item.config.hook.pytest_timeout_set_timer(item=item, settings=settings)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    failed = {
+        report.nodeid
+        for outcome in ("failed", "error")
+        for report in terminalreporter.getreports(outcome)
+    }
+    lines = []
+    for report in terminalreporter.getreports("rerun"):
+        if report.nodeid not in failed:
+            terminalreporter.section(f"first try of {report.nodeid}")
+            terminalreporter.write_line(report.longreprtext)
+            # Without the frame that is drawn around groups of errors.
+            said = [line.strip(" |+-") for line in report.longreprtext.splitlines()]
+            errors = [line for line in said if re.match(r"[\w.]+(Error|Exception|Group)\b", line)]
+            why = (errors or said)[-1]
+            lines.append(f"passed at the second try: {report.nodeid}: {why}")
+    if lines:
+        terminalreporter.section("passed at the second try")
+        terminalreporter.write_line("\n".join(lines))
+        artifacts = terminalreporter.config.invocation_params.dir / "artifacts"
+        artifacts.mkdir(exist_ok=True)
+        with (artifacts / "retried.txt").open("a") as told:
+            told.writelines(f"{line}\n" for line in lines)

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, mergeConfig } from 'vitest/config';
+import { Retried } from '../tests/browser/retried.ts';
 import page from './vite.config.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -17,6 +18,7 @@ export default mergeConfig(
   page,
   defineConfig({
     test: {
+      reporters: ['default', new Retried()],
       projects: [
         { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'] } },
         {
@@ -31,6 +33,9 @@ export default mergeConfig(
             setupFiles: [here('../tests/browser/dump.ts')],
             testTimeout: 60_000,
             hookTimeout: 60_000,
+            // On a machine that others use as well one test may fail for lack of time: tried again
+            // where that is asked for, and told of at the end.
+            retry: Number(process.env.RERUNS ?? 0),
           },
         },
         {

@@ -1,6 +1,7 @@
 /** What is told of a browser test that failed or hung: its pages as they were, and its servers. */
 
-import { afterEach } from 'vitest';
+import type { Page } from 'playwright-core';
+import { afterEach, beforeEach } from 'vitest';
 import { ARTIFACTS, opened } from './browser.ts';
 import { outputs } from './server.ts';
 
@@ -9,6 +10,12 @@ const LINES = 30;
 function last(lines: readonly string[]): string {
   return lines.slice(-LINES).join('\n');
 }
+
+/** Pages that were there before the test. */
+let shared: ReadonlySet<Page> = new Set();
+beforeEach(() => {
+  shared = new Set(opened.keys());
+});
 
 afterEach(async ({ task }) => {
   if (task.result?.state !== 'fail') {
@@ -24,8 +31,12 @@ afterEach(async ({ task }) => {
       (error: unknown) => `no picture: ${error}`,
     );
     console.error(`${task.name}: ${page.url()}\n${taken}\n${last(said)}`);
+    if (!shared.has(page)) {
+      // Whatever comes next, maybe the same test once more, isn't to share the machine with it.
+      opened.delete(page);
+      await page.context().close();
+    }
   }
-  opened.clear();
   for (const output of outputs.values()) {
     console.error(`a server of ${task.name}\n${last(output.split('\n'))}`);
   }
