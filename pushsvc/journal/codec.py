@@ -1,0 +1,252 @@
+"""Drafts as bytes, for journals that outlive the process or are shared.
+
+    version (1 byte) | coding (1 byte: 0 as it is, 1 zstd) | body
+
+The body is msgpack: an array in the order of `_Body`, with numbers in columns, little-endian. What
+producers send is the same series again and again, so that names and labels stand together in one
+block: a block that was read before isn't read again.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import OrderedDict
+from itertools import accumulate
+from math import nan
+from typing import Any
+
+import msgspec
+
+from pushsvc import zstd
+from pushsvc.core.entry import Draft
+from pushsvc.core.series import Batch, Identity, Kind, Rows, canonical
+
+VERSION = 1
+_PLAIN, _ZSTD = 0, 1
+_COMPRESSED = 400
+"""Bytes from which on a body is compressed."""
+_LEVEL = 1
+_LARGEST = 1 << 28
+"""Bytes of a body at the most: many times what limits let through."""
+_CACHED = 1 << 25
+"""Bytes of blocks of names and labels that are remembered, and half as many packed identities."""
+
+_KINDS: tuple[Kind | None, ...] = (None, "gauge", "counter", "delta", "state")
+_KIND, _GIVEN, _UNIT, _HELP, _STARTS = 7, 8, 16, 32, 64
+"""What is in a byte of `flags`: an index of `_KINDS`, and what else was said."""
+
+
+class CodecError(Exception):
+    """These bytes are no draft that this version can read."""
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    nonce: bytes
+    partial: bool
+    width: int
+    flags: bytes
+    """One byte for each series' rows, or a single one that is all of theirs."""
+    counts: bytes
+    """Rows of each, as uint32; nothing where each has one."""
+    times: bytes
+    """Of all rows, as int64."""
+    values: bytes
+    """Of all rows, as doubles; anything where the value is none."""
+    others: list[tuple[int, str | bool | None]]
+    """Places of values that aren't numbers, with them."""
+    texts: list[str]
+    """Units and helps that were said, in order."""
+    starts: bytes
+    """Of the rows that have them, as int64."""
+    identities: bytes
+    """Msgpack of a list: for each series its name, then names and values of labels."""
+
+
+class _Cache:
+    """Identities by the bytes of their block: those used last, in so many bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._blocks: OrderedDict[bytes, tuple[Identity, ...]] = OrderedDict()
+
+    def get(self, block: bytes) -> tuple[Identity, ...]:
+        """Raises CodecError."""
+        identities = self._blocks.get(block)
+        if identities is not None:
+            self._blocks.move_to_end(block)
+            return identities
+        identities = _read_identities(block)
+        self._blocks[block] = identities
+        self._held += len(block)
+        while self._held > self._most and len(self._blocks) > 1:
+            self._held -= len(self._blocks.popitem(last=False)[0])
+        return identities
+
+
+_read_names = msgspec.msgpack.Decoder(list[list[str]])
+_read_body = msgspec.msgpack.Decoder(_Body)
+_pack = msgspec.msgpack.Encoder().encode
+_cache = _Cache(_CACHED)
+_packed: dict[str, bytes] = {}
+_packed_bytes = 0
+
+
+def encode(draft: Draft) -> bytes:
+    """A draft as `decode` reads it."""
+    rows = draft.batch.rows
+    flags = bytes([_flags(one) for one in rows])
+    lengths = [len(one.times) for one in rows]
+    values: list[Any] = [value for one in rows for value in one.values]
+    others = []
+    if not set(map(type, values)) <= {float}:
+        others = [(at, value) for at, value in enumerate(values) if type(value) is not float]
+        values = [value if type(value) is float else nan for value in values]
+    body = _pack(
+        _Body(
+            draft.nonce,
+            draft.partial,
+            draft.width,
+            flags[:1] if flags.count(flags[:1]) == len(flags) else flags,
+            b"" if set(lengths) == {1} else _bytes(array("I", lengths)),
+            _bytes(array("q", [time for one in rows for time in one.times])),
+            _bytes(array("d", values)),
+            others,
+            [text for one in rows for text in (one.unit, one.help) if text is not None],
+            _bytes(array("q", [start for one in rows for start in one.starts or ()])),
+            _write_identities(rows),
+        )
+    )
+    if len(body) >= _COMPRESSED:
+        return bytes((VERSION, _ZSTD)) + zstd.compress(body, _LEVEL)
+    return bytes((VERSION, _PLAIN)) + body
+
+
+def decode(data: bytes) -> Draft:
+    """The draft that was encoded. Raises CodecError."""
+    if len(data) < 2:
+        raise CodecError("an entry is cut off")
+    if data[0] != VERSION:
+        raise CodecError(f"an entry is of version {data[0]}, this reads {VERSION}")
+    body = _body(data)
+    try:
+        return Draft(body.nonce, Batch(_rows(body)), body.partial, body.width)
+    except (IndexError, OverflowError, StopIteration, ValueError) as error:
+        raise CodecError(f"an entry is broken: {error}") from None
+
+
+def _flags(rows: Rows) -> int:
+    return (
+        _KINDS.index(rows.kind)
+        | rows.given << 3
+        | (rows.unit is not None) << 4
+        | (rows.help is not None) << 5
+        | (rows.starts is not None) << 6
+    )
+
+
+def _body(data: bytes) -> _Body:
+    body: bytes | memoryview = memoryview(data)[2:]
+    try:
+        if data[1] == _ZSTD:
+            reader = zstd.ZstdDecompressor()
+            body = reader.decompress(body, _LARGEST)
+            if not reader.eof:
+                raise CodecError("an entry is cut off, or too large")
+        elif data[1] != _PLAIN:
+            raise CodecError(f"an entry is in coding {data[1]}, which this doesn't know")
+        return _read_body.decode(body)
+    except (msgspec.MsgspecError, zstd.ZstdError, UnicodeDecodeError) as error:
+        raise CodecError(f"an entry is broken: {error}") from None
+
+
+def _rows(body: _Body) -> list[Rows]:
+    identities = _cache.get(body.identities)
+    count = len(identities)
+    times = _column("q", body.times)
+    values = _column("d", body.values)
+    for index, other in body.others:
+        values[index] = other
+    flags = body.flags * count if len(body.flags) == 1 else body.flags
+    counts = [1] * count if not body.counts else _column("I", body.counts)
+    if not len(flags) == len(counts) == count or not sum(counts) == len(times) == len(values):
+        raise ValueError("its columns aren't of one length")
+    if not count:
+        return []
+    if not body.counts and len(body.flags) == 1 and not flags[0] & (_UNIT | _HELP | _STARTS):
+        kind, given = _KINDS[flags[0] & _KIND], bool(flags[0] & _GIVEN)
+        return [
+            Rows(identity, [time], [value], kind, None, None, given)
+            for identity, time, value in zip(identities, times, values, strict=True)
+        ]
+    if 0 in counts:
+        raise ValueError("a series has no rows")
+    rows = []
+    texts, starts, started = iter(body.texts), _column("q", body.starts), 0
+    for identity, flag, length, end in zip(
+        identities, flags, counts, accumulate(counts), strict=True
+    ):
+        own = None
+        if flag & _STARTS:
+            own = starts[started : started + length]
+            started += length
+            if len(own) != length:
+                raise ValueError("starts are missing")
+        rows.append(
+            Rows(
+                identity,
+                times[end - length : end],
+                values[end - length : end],
+                _KINDS[flag & _KIND],
+                next(texts) if flag & _UNIT else None,
+                next(texts) if flag & _HELP else None,
+                bool(flag & _GIVEN),
+                own,
+            )
+        )
+    return rows
+
+
+def _bytes(column: array[int] | array[float]) -> bytes:
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
+
+
+def _column(code: str, data: bytes) -> list[Any]:
+    column = array(code)
+    column.frombytes(data)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tolist()
+
+
+def _write_identities(rows: list[Rows]) -> bytes:
+    global _packed_bytes
+    parts = [_pack([None] * len(rows))[: -len(rows) or None]]  # the head of an array so long
+    for one in rows:
+        identity = one.identity
+        part = _packed.get(identity.text)
+        if part is None:
+            labels = [text for label in identity.labels for text in label]
+            part = _pack([identity.name, *labels])
+            if _packed_bytes > _CACHED // 2:
+                _packed.clear()
+                _packed_bytes = 0
+            _packed[identity.text] = part
+            _packed_bytes += len(part) + len(identity.text)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read_identities(block: bytes) -> tuple[Identity, ...]:
+    try:
+        written = _read_names.decode(block)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CodecError(f"the names in an entry are broken: {error}") from None
+    identities = []
+    for name, *texts in written:
+        labels = tuple(zip(texts[::2], texts[1::2], strict=True))
+        identities.append(Identity(name, labels, canonical(name, labels)))
+    return tuple(identities)

@@ -1,0 +1,120 @@
+"""Drafts to bytes and back."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushsvc import zstd
+from pushsvc.core.entry import Draft
+from pushsvc.core.limits import Limits
+from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.journal.codec import CodecError, decode, encode
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+NAMES = TEXTS.filter(lambda text: bool(text) and not text.startswith("__"))
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Rows:
+    labels = draw(st.dictionaries(NAMES, TEXTS, max_size=3))
+    count = draw(st.integers(1, 4))
+    values = draw(
+        st.lists(
+            draw(
+                st.sampled_from(
+                    [
+                        NUMBERS,
+                        st.one_of(NUMBERS, st.none()),
+                        st.one_of(TEXTS, st.booleans(), st.none()),
+                    ]
+                )
+            ),
+            min_size=count,
+            max_size=count,
+        )
+    )
+    return Rows(
+        identify(draw(NAMES), labels, Limits()),
+        draw(st.lists(INT64, min_size=count, max_size=count)),
+        values,
+        draw(st.sampled_from([None, "gauge", "counter", "delta", "state"])),
+        draw(st.none() | TEXTS),
+        draw(st.none() | TEXTS),
+        draw(st.booleans()),
+        draw(st.none() | st.lists(INT64, min_size=count, max_size=count)),
+    )
+
+
+drafts = st.builds(
+    Draft,
+    st.binary(min_size=16, max_size=16),
+    st.builds(Batch, st.lists(rows(), max_size=6)),
+    st.booleans(),
+)
+
+
+def told(draft: Draft) -> Any:
+    """All that a draft says; -0.0 and True are told from 0.0 and 1.0."""
+    return (
+        (draft.nonce, draft.partial, draft.width),
+        [
+            (one.identity.text, one.identity.labels, repr(list(msgspec.structs.astuple(one))[1:]))
+            for one in draft.batch.rows
+        ],
+    )
+
+
+@given(drafts)
+def test_what_is_read_is_what_was_written(draft: Draft) -> None:
+    assert told(decode(encode(draft))) == told(draft)
+
+
+def test_many_of_one_sort() -> None:
+    same = [
+        Rows(identify("up", {"host": f"h{n}"}, Limits()), [n], [float(n)], "gauge", given=True)
+        for n in range(3_000)
+    ]
+    draft = Draft(b"n" * 16, Batch(same))
+    data = encode(draft)
+    assert told(decode(data)) == told(draft) == told(decode(data))
+    assert len(data) < 3_000 * 16, "names that are alike cost little"
+    long = Draft(b"n" * 16, Batch([Rows(same[0].identity, list(range(7_000)), [1.5] * 7_000)]))
+    assert told(decode(encode(long))) == told(long)
+    assert decode(encode(long)).width == 2
+
+
+@given(drafts, st.data())
+def test_whatever_is_broken_is_told_as_that(draft: Draft, data: st.DataObject) -> None:
+    written = bytearray(encode(draft))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(written) - 1))
+        written[place] ^= data.draw(st.integers(1, 255))
+    del written[data.draw(st.integers(0, len(written))) :]
+    with contextlib.suppress(CodecError):
+        decode(bytes(written))
+
+
+@given(st.binary(max_size=200))
+def test_strange_bytes_are_no_draft(data: bytes) -> None:
+    for head in (b"", b"\x01\x00", b"\x01\x01"):
+        with contextlib.suppress(CodecError):
+            decode(head + data)
+
+
+def test_another_version_is_named() -> None:
+    with pytest.raises(CodecError, match="version 9, this reads 1"):
+        decode(b"\x09\x00\xc0")
+
+
+def test_more_than_anyone_may_write_is_not_unpacked() -> None:
+    bomb = b"\x01\x01" + zstd.compress(b"\0" * ((1 << 28) + 1), 1)
+    with pytest.raises(CodecError, match="cut off, or too large"):
+        decode(bomb)
