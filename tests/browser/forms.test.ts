@@ -175,6 +175,7 @@ test('names of metrics and labels, and their values, are offered, of any text', 
   await page.keyboard.press('Enter');
   expect(await field.inputValue()).toBe('cpu_usage');
   await page.keyboard.type('{h');
+  await list.getByRole('option', { name: 'host' }).waitFor();
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('Enter');
   expect(await field.inputValue()).toBe('cpu_usage{host="');
@@ -185,6 +186,8 @@ test('names of metrics and labels, and their values, are offered, of any text', 
   await page.keyboard.press('Escape');
   expect(await list.isVisible()).toBe(false);
   expect(await dialog.isVisible()).toBe(true);
+  // Down opens it, at the first; Up goes round to the last.
+  await page.keyboard.press('ArrowDown');
   await page.keyboard.press('ArrowUp');
   await page.keyboard.press('Enter');
   expect(await field.inputValue()).toBe('cpu_usage{host="b"}');
@@ -209,7 +212,62 @@ test('names of metrics and labels, and their values, are offered, of any text', 
   await dialog.getByLabel('Among the series of').last().fill('cpu_usage');
   await dialog.getByRole('combobox', { name: 'Label' }).last().fill('');
   await page.keyboard.press('ArrowDown');
-  expect(await dialog.getByRole('option').allInnerTexts()).toEqual(['core', 'host']);
+  await expect.poll(() => dialog.getByRole('option').allInnerTexts()).toEqual(['core', 'host']);
   expect(failures).toEqual([]);
   await close();
+});
+
+test('of 5,000 series those are asked for that fit what is written, and little of them', async () => {
+  const many = await Server.start('serve', 0, {
+    PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'many'),
+  });
+  const panels = [{ id: 'a', kind: 'line', select: 'metric_1' }];
+  expect(await many.save('one', { title: 'One', panels })).toBe(201);
+  const hosts = Array.from({ length: 5_000 }, (_, at) => ({
+    name: `metric_${at % 100}`,
+    labels: { host: `host-${at}`, datacenter: `dc-${at % 7}` },
+    help: 'What many machines say of themselves, each once.',
+    value: at,
+  }));
+  await many.publish(...hosts);
+  const { page, failures, close } = await open(browser, `${many.url}/d/one?edit`);
+  const asked: { url: URL; bytes: number; ms: number }[] = [];
+  page.on('requestfinished', async (request) => {
+    const url = new URL(request.url());
+    if (/\/v1\/(series|label)/.test(url.pathname)) {
+      const { responseBodySize } = await request.sizes();
+      const { requestStart, responseEnd } = request.timing();
+      asked.push({ url, bytes: responseBodySize, ms: responseEnd - requestStart });
+    }
+  });
+  await press(page, 'Add a panel');
+  const dialog = page.getByRole('dialog');
+  const field = dialog.getByRole('combobox', { name: 'Selector' });
+  const list = dialog.getByRole('listbox', { name: 'Suggestions' });
+  await field.focus();
+  await page.waitForTimeout(500);
+  // By whoever looks at the list of all, that is.
+  asked.length = 0;
+  await page.keyboard.type('metric_9');
+  await expect.poll(() => list.getByRole('option').count()).toBe(11);
+  await page.keyboard.type('{host="host-4');
+  await expect.poll(() => list.getByRole('option').first().innerText()).toBe('host-409');
+  await page.keyboard.type('999"}');
+  await dialog.getByText('No series matches now').waitFor();
+  await field.fill('{__name__=~"metric.*"}');
+  await dialog.getByText('5000 series match').waitFor();
+  const names = asked.filter(({ url }) => url.pathname.includes('label_'));
+  console.log(
+    `${names.length} questions, ${Math.max(...names.map(({ bytes }) => bytes))} bytes at most, ` +
+      `${Math.max(...names.map(({ ms }) => ms)).toFixed(0)} ms at most`,
+  );
+  // Not one for each letter; what is known whole isn't asked for again.
+  expect(names.length).toBeLessThanOrEqual(6);
+  for (const { url, bytes } of asked) {
+    expect(url.searchParams.get('limit'), url.search).not.toBeNull();
+    expect(bytes, url.search).toBeLessThan(url.pathname.endsWith('series') ? 20_000 : 2_000);
+  }
+  expect(failures).toEqual([]);
+  await close();
+  await many.stop();
 });

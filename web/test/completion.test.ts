@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { complete, completeLabel } from '../src/editor/completion.ts';
+import { read } from '../src/client/selector.ts';
+import { type Completion, type Plan, plan, planLabel } from '../src/editor/completion.ts';
+import type { Ask } from '../src/editor/names.ts';
+
+interface Named {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
 
 const series = [
   { name: 'cpu_usage', labels: { core: '0', host: 'a' } },
@@ -10,10 +17,25 @@ const series = [
   { name: 'on', labels: {} },
 ];
 
+/** What a server with these series says. */
+function answer({ label, select, search }: Ask, series: readonly Named[]): string[] {
+  const means = select === null ? () => true : read(select)!;
+  const meant = series.filter(({ name, labels }) => means(name, labels));
+  const all = meant.flatMap(({ name, labels }) => {
+    const named: Record<string, string> = { ...labels, __name__: name };
+    return label === null ? Object.keys(named) : label in named ? [named[label]!] : [];
+  });
+  return [...new Set(all)].filter((one) => one.toLowerCase().includes(search.toLowerCase()));
+}
+
+function follow(plan: Plan | null, all: readonly Named[] = series): Completion | null {
+  return plan && plan.complete(plan.asks.map((ask) => answer(ask, all)));
+}
+
 /** What is offered where the bar stands. */
 function offered(text: string): string[] {
   const caret = text.indexOf('|');
-  const found = complete(text.replace('|', ''), caret, series);
+  const found = follow(plan(text.replace('|', ''), caret));
   return found?.offers.map(({ title }) => title) ?? [];
 }
 
@@ -21,7 +43,7 @@ function offered(text: string): string[] {
 function taken(text: string): string {
   const caret = text.indexOf('|');
   const plain = text.replace('|', '');
-  const { from, to, offers } = complete(plain, caret, series)!;
+  const { from, to, offers } = follow(plan(plain, caret))!;
   const at = from + offers[0]!.caret;
   const next = plain.slice(0, from) + offers[0]!.text + plain.slice(to);
   return `${next.slice(0, at)}|${next.slice(at)}`;
@@ -56,7 +78,8 @@ describe('what is offered', () => {
     expect(offered(text)).toEqual(expected);
   });
   test('names of labels alone', () => {
-    expect(completeLabel('o', series)?.offers.map(({ text }) => text)).toEqual(['core', 'host']);
+    expect(follow(planLabel('o', ''))?.offers.map(({ text }) => text)).toEqual(['core', 'host']);
+    expect(follow(planLabel('', 'requests'))?.offers.map(({ text }) => text)).toEqual(['path']);
   });
 });
 
@@ -80,6 +103,6 @@ test.each([
 test('alternatives of a regular expression are written one after the other, and as they are', () => {
   const dotted = [{ name: 'up', labels: { host: 'a.b' } }, ...series];
   const text = 'up{host=~"x|';
-  const found = complete(text, text.length, dotted)!;
+  const found = follow(plan(text, text.length), dotted)!;
   expect(text.slice(0, found.from) + found.offers[0]!.text).toBe('up{host=~"x|a\\\\.b"}');
 });

@@ -74,19 +74,11 @@ export async function load(origin: URL, name: string): Promise<Loaded> {
 
 /** What a variable can stand for, in the order people count in. Throws an Error that says why not. */
 export async function valuesOf(origin: URL, { label, select }: Variable): Promise<string[]> {
-  const url = new URL('v1/series', origin);
+  const url = new URL('v1/label_values', origin);
+  url.searchParams.set('label', label);
   url.searchParams.set('select', select);
-  const { body } = await get<{
-    series: readonly { readonly labels: Readonly<Record<string, string>> }[];
-  }>(url);
-  const values = new Set<string>();
-  for (const { labels } of body.series) {
-    const value = labels[label];
-    if (value !== undefined) {
-      values.add(value);
-    }
-  }
-  return [...values].sort(natural);
+  const { body } = await get<{ values: readonly string[] }>(url);
+  return [...body.values].sort(natural);
 }
 
 /**

@@ -1,14 +1,16 @@
 /** Whether a selector can be read: the server says, as it is the one that reads them. */
 
 import { read } from '../client/selector.ts';
-import type { Named } from './completion.ts';
+
+/** Series that are looked at: more than a form says anything of. */
+const MOST = 100;
 
 /**
- * read: what it means now. wrong: why it can't be read, and behind how much of `text` it goes wrong;
+ * read: what it means now, the first of it and how many there are. wrong: why it can't be read, and behind how much of `text` it goes wrong;
  * null where that is no single place. untold: why the server didn't say.
  */
 export type Verdict =
-  | { readonly type: 'read'; readonly series: readonly Described[] }
+  | { readonly type: 'read'; readonly series: readonly Described[]; readonly total: number }
   | {
       readonly type: 'wrong';
       readonly reason: string;
@@ -17,13 +19,15 @@ export type Verdict =
     }
   | { readonly type: 'untold'; readonly reason: string };
 
-export interface Described extends Named {
+export interface Described {
+  readonly name: string;
   readonly unit: string;
   readonly help: string;
 }
 
 interface Answer {
   readonly series?: readonly Described[];
+  readonly total?: number;
   readonly detail?: string;
   readonly reason?: string;
   readonly position?: number;
@@ -33,12 +37,14 @@ interface Answer {
 export async function check(origin: URL, selector: string, signal?: AbortSignal): Promise<Verdict> {
   const url = new URL('v1/series', origin);
   url.searchParams.set('select', selector);
+  url.searchParams.set('values', 'false');
+  url.searchParams.set('limit', String(MOST));
   try {
     const init = { headers: { Accept: 'application/json' }, ...(signal && { signal }) };
     const response = await fetch(url, init);
-    const { series, detail, reason = detail, position } = (await response.json()) as Answer;
+    const { series, total, detail, reason = detail, position } = (await response.json()) as Answer;
     if (series !== undefined) {
-      return { type: 'read', series };
+      return { type: 'read', series, total: total ?? series.length };
     }
     const why = reason ?? `the server answered ${response.status}`;
     if (response.status !== 400) {
@@ -51,18 +57,6 @@ export async function check(origin: URL, selector: string, signal?: AbortSignal)
       throw error;
     }
     return { type: 'untold', reason: 'the server can’t be reached' };
-  }
-}
-
-/** All series, for offering their names; none where they can't be had. */
-export async function allSeries(origin: URL): Promise<readonly Named[]> {
-  try {
-    const response = await fetch(new URL('v1/series', origin), {
-      headers: { Accept: 'application/json' },
-    });
-    return ((await response.json()) as Answer).series ?? [];
-  } catch {
-    return [];
   }
 }
 

@@ -1,18 +1,19 @@
 import { useSignal } from '@preact/signals';
 import type { Ref } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
-import type { Completion, Offer } from './completion.ts';
+import type { Completion, Offer, Plan } from './completion.ts';
+import type { Names } from './names.ts';
+
+/** After the last key, before the server is asked. */
+const PAUSE_MS = 120;
 
 interface ComboboxProps {
   readonly label: string;
   readonly value: string;
   readonly onInput: (value: string) => void;
-  /** What goes in at the caret; null where nothing would. */
-  readonly complete: (text: string, caret: number) => Completion | null;
-  /** What is offered comes of; there may be more of it later. */
-  readonly source: unknown;
-  /** Called when somebody is about to write. */
-  readonly onFocus?: () => void;
+  /** What may go in at the caret; null where nothing would. */
+  readonly plan: (text: string, caret: number) => Plan | null;
+  readonly names: Names;
   readonly field?: Ref<HTMLInputElement>;
   readonly placeholder?: string;
   readonly pattern?: string;
@@ -26,26 +27,53 @@ interface ComboboxProps {
  * a list of suggestions: Down and Up go through them, Enter takes one, Escape closes the list.
  */
 export function Combobox(props: ComboboxProps) {
-  const { label, value, onInput, complete, onFocus, field: outer } = props;
+  const { label, value, onInput, plan, names, field: outer } = props;
   const field = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const id = useId();
   const found = useSignal<Completion | null>(null);
   /** Index of the offer that Enter takes; -1 for none. */
   const active = useSignal(-1);
-  /** Whether somebody is writing, to whom what comes late is offered as well. */
-  const writing = useRef(false);
-  const show = (): void => {
-    writing.current = true;
+  /** What is being asked of the server, or is about to be. */
+  const asking = useRef<AbortController | null>(null);
+  /** Offer what may be written now, after `pause` if the server has to say it, and go to the first. */
+  const show = (pause: number, first = false): void => {
+    asking.current?.abort();
+    asking.current = null;
     const { value: text, selectionStart } = field.current!;
-    const next = complete(text, selectionStart ?? text.length);
-    // What stands there already needs no offer.
-    const done = next?.offers.every((offer) => offer.text === text.slice(next.from, next.to));
-    found.value = done ? null : next;
-    active.value = -1;
+    const next = plan(text, selectionStart ?? text.length);
+    const offer = (completion: Completion | null): void => {
+      // What stands there already needs no offer.
+      const done = completion?.offers.every(
+        (offer) => offer.text === text.slice(completion.from, completion.to),
+      );
+      found.value = done ? null : completion;
+      active.value = first && found.value !== null ? 0 : -1;
+    };
+    const offerAll = (answers: readonly (readonly string[] | null)[]): boolean => {
+      const all = answers.filter((answer) => answer !== null);
+      offer(all.length < answers.length ? null : next!.complete(all));
+      return all.length === answers.length;
+    };
+    if (next === null) {
+      offer(null);
+    } else if (!offerAll(next.asks.map((ask) => names.recall(ask)))) {
+      // Until the server has said more, there is what it said last.
+      offerAll(next.asks.map((ask) => names.guess(ask)));
+      const ending = new AbortController();
+      const { signal } = ending;
+      asking.current = ending;
+      const timer = setTimeout(() => {
+        Promise.all(next.asks.map((ask) => names.find(ask, signal))).then(
+          (answers) => signal.aborted || offerAll(answers),
+          () => {},
+        );
+      }, pause);
+      signal.addEventListener('abort', () => clearTimeout(timer));
+    }
   };
   const close = (): void => {
-    writing.current = false;
+    asking.current?.abort();
     found.value = null;
     active.value = -1;
   };
@@ -55,7 +83,7 @@ export function Combobox(props: ComboboxProps) {
     current!.setSelectionRange(from + offer.caret, from + offer.caret);
     onInput(current!.value);
     // A label is followed by its values.
-    show();
+    show(0);
   };
   const go = (step: 1 | -1): void => {
     const { length } = found.value!.offers;
@@ -66,9 +94,8 @@ export function Combobox(props: ComboboxProps) {
     const { key } = event;
     if (key === 'ArrowDown' || key === 'ArrowUp') {
       if (open === null) {
-        show();
-      }
-      if (found.value !== null && !event.altKey) {
+        show(0, key === 'ArrowDown' && !event.altKey);
+      } else if (!event.altKey) {
         go(key === 'ArrowDown' ? 1 : -1);
       }
     } else if (key === 'Escape' && open !== null) {
@@ -81,11 +108,7 @@ export function Combobox(props: ComboboxProps) {
     event.preventDefault();
     event.stopPropagation();
   };
-  useEffect(() => {
-    if (writing.current) {
-      show();
-    }
-  }, [props.source]);
+  useEffect(() => () => asking.current?.abort(), []);
   const open = found.value;
   const at = active.value;
   useEffect(() => {
@@ -120,11 +143,10 @@ export function Combobox(props: ComboboxProps) {
         autocapitalize="off"
         spellcheck={false}
         value={value}
-        onFocus={onFocus}
         onBlur={close}
         onInput={({ currentTarget }) => {
           onInput(currentTarget.value);
-          show();
+          show(PAUSE_MS);
         }}
         onKeyDown={press}
       />

@@ -1,11 +1,7 @@
 /** What a selector may go on with where the caret is: names of metrics and labels, labels' values. */
 
-import { labelText, read, write } from '../client/selector.ts';
-
-export interface Named {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
+import { labelText, write } from '../client/selector.ts';
+import type { Ask } from './names.ts';
 
 export interface Offer {
   /** What is offered, as it is read. */
@@ -22,6 +18,13 @@ export interface Completion {
   readonly offers: readonly Offer[];
 }
 
+/** What has to be known for a completion, and what comes of it. */
+export interface Plan {
+  readonly asks: readonly Ask[];
+  /** The completion, from the answer to each of `asks`; null where nothing is to be offered. */
+  readonly complete: (found: readonly (readonly string[])[]) => Completion | null;
+}
+
 /** As many as somebody reads through; who looks for another writes more of it. */
 const MOST = 50;
 const BARE = /[a-zA-Z0-9_:.]*$/;
@@ -29,24 +32,26 @@ const BARE = /[a-zA-Z0-9_:.]*$/;
 const TERMS = /^((?:\s*(?:"(?:[^"\\]|\\.)*"|[^",{}])*,)*)\s*(.*)$/s;
 const LABELLED = /^([a-zA-Z_]\w*|"(?:[^"\\]|\\.)*")\s*(=~|!~|!=|=)\s*("((?:[^"\\]|\\.)*))?$/;
 
-/** What goes in at the caret; null where nothing would. */
-export function complete(text: string, caret: number, series: readonly Named[]): Completion | null {
+/** What may go in at the caret; null where nothing would. */
+export function plan(text: string, caret: number): Plan | null {
   const before = text.slice(0, caret);
   const brace = before.indexOf('{');
   if (brace < 0) {
-    return ofMetrics(text, caret, series);
+    return ofMetrics(text, caret);
   }
   if (before.trimEnd().endsWith('}') && !within(before.slice(brace))) {
     return null;
   }
   const [, terms, rest] = TERMS.exec(before.slice(brace + 1))!;
-  const others = matching(`${before.slice(0, brace)}{${terms}}`, series);
+  const name = before.slice(0, brace).trim();
+  const others = terms!.trim().replace(/,$/, '');
+  const select = name === '' && others === '' ? null : `${name}{${others}}`;
   const value = LABELLED.exec(rest!);
   if (value !== null) {
     const [, label, operator, quoted, written = ''] = value;
     return quoted === undefined
       ? null
-      : ofValues(text, caret, others, nameIn(label!), operator!, written);
+      : ofValues(text, caret, select, nameIn(label!), operator!, written);
   }
   const bare = /^[a-zA-Z_]?\w*$/.test(rest!);
   const quoted = /^"((?:[^"\\]|\\.)*)$/.exec(rest!);
@@ -54,59 +59,68 @@ export function complete(text: string, caret: number, series: readonly Named[]):
     return null;
   }
   const wanted = quoted?.[1] ?? rest!;
-  const named = before.slice(0, brace).trim() !== '' || /(^|,)\s*"[^"]*"\s*,/.test(`${terms}`);
+  const named = name !== '' || /(^|,)\s*"[^"]*"\s*,/.test(`${terms}`);
   const from = caret - rest!.length;
   const to = caret + /^\w*/.exec(text.slice(caret))![0].length;
   const closes = text.slice(to).trimStart().startsWith('"') ? '' : '"';
-  const labels = ranked(new Set(others.flatMap((one) => Object.keys(one.labels))), wanted);
+  const labels: Ask = { label: null, select, search: unescaped(wanted) };
   // A name that can't stand before the braces stands in them, in quotes.
-  const metrics =
-    quoted === null || named ? [] : ranked(new Set(series.map(({ name }) => name)), wanted);
-  return offering(from, to + (quoted !== null && closes === '' ? 1 : 0), [
-    ...labels.map((label) => offer(label, `${labelText(label)}="`)),
-    ...metrics.map((name) => offer(name, JSON.stringify(name))),
-  ]);
+  const asks = quoted === null || named ? [labels] : [labels, { ...metrics, search: wanted }];
+  return {
+    asks,
+    complete: ([labels = [], metrics = []]) =>
+      offering(from, to + (quoted !== null && closes === '' ? 1 : 0), [
+        ...ranked(labels, unescaped(wanted))
+          .filter((label) => label !== '__name__')
+          .map((label) => offer(label, `${labelText(label)}="`)),
+        ...ranked(metrics, wanted).map((name) => offer(name, JSON.stringify(name))),
+      ]),
+  };
 }
 
-/** Names of labels alone. */
-export function completeLabel(text: string, series: readonly Named[]): Completion | null {
-  const labels = new Set(series.flatMap((one) => Object.keys(one.labels)));
-  return offering(
-    0,
-    text.length,
-    ranked(labels, text).map((label) => offer(label, label)),
-  );
+/** Names of labels alone, of the series of a selector. */
+export function planLabel(text: string, select: string): Plan {
+  return {
+    asks: [{ label: null, select: select.trim() === '' ? null : select, search: text }],
+    complete: ([labels = []]) =>
+      offering(
+        0,
+        text.length,
+        ranked(labels, text)
+          .filter((label) => label !== '__name__')
+          .map((label) => offer(label, label)),
+      ),
+  };
 }
 
-/** Those that a selector means; all of them where that can't be told. */
-export function matching(selector: string, series: readonly Named[]): readonly Named[] {
-  const means = read(selector);
-  return means === null ? series : series.filter(({ name, labels }) => means(name, labels));
-}
+const metrics: Ask = { label: '__name__', select: null, search: '' };
 
-function ofMetrics(text: string, caret: number, series: readonly Named[]): Completion | null {
+function ofMetrics(text: string, caret: number): Plan | null {
   const [written] = BARE.exec(text.slice(0, caret))!;
   const from = caret - written.length;
   if (text.slice(0, from).trim() !== '') {
     return null;
   }
   const to = caret + /^[a-zA-Z0-9_:.]*/.exec(text.slice(caret))![0].length;
-  const names = ranked(new Set(series.map(({ name }) => name)), written);
-  return offering(
-    from,
-    to,
-    names.map((name) => offer(name, write(name, {}))),
-  );
+  return {
+    asks: [{ ...metrics, search: written }],
+    complete: ([names = []]) =>
+      offering(
+        from,
+        to,
+        ranked(names, written).map((name) => offer(name, write(name, {}))),
+      ),
+  };
 }
 
 function ofValues(
   text: string,
   caret: number,
-  series: readonly Named[],
+  select: string | null,
   label: string,
   operator: string,
   written: string,
-): Completion | null {
+): Plan {
   const regex = operator.endsWith('~');
   // Of alternatives the last is being written.
   const part = regex ? written.slice(written.lastIndexOf('|') + 1) : written;
@@ -114,25 +128,25 @@ function ofValues(
   const closed = /^(?:[^"\\]|\\.)*"/.test(text.slice(caret));
   const to = closed ? caret + end.length : text.length;
   const after = closed ? '' : '"}';
-  const values = new Set(
-    series
-      .map(({ name, labels }) => (label === '__name__' ? name : labels[label]))
-      .filter((value) => value !== undefined),
-  );
-  return offering(
-    caret - part.length,
-    to,
-    ranked(values, unescaped(part)).map((value) => {
-      const meant = regex ? value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : value;
-      const inside = JSON.stringify(meant).slice(1, -1);
-      return {
-        title: value,
-        text: inside + after,
-        // Behind the quote, where a comma and the next term go.
-        caret: inside.length + (closed ? (text[to] === '"' ? 1 : 0) : 1),
-      };
-    }),
-  );
+  const search = unescaped(part);
+  return {
+    asks: [{ label, select, search }],
+    complete: ([values = []]) =>
+      offering(
+        caret - part.length,
+        to,
+        ranked(values, search).map((value) => {
+          const meant = regex ? value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : value;
+          const inside = JSON.stringify(meant).slice(1, -1);
+          return {
+            title: value,
+            text: inside + after,
+            // Behind the quote, where a comma and the next term go.
+            caret: inside.length + (closed ? (text[to] === '"' ? 1 : 0) : 1),
+          };
+        }),
+      ),
+  };
 }
 
 function offer(title: string, text: string): Offer {
@@ -145,7 +159,7 @@ function offering(from: number, to: number, offers: readonly Offer[]): Completio
 }
 
 /** Those that have what is written in them, those that begin with it first, as people count. */
-function ranked(names: ReadonlySet<string>, written: string): string[] {
+function ranked(names: readonly string[], written: string): string[] {
   const wanted = written.toLowerCase();
   const { compare } = new Intl.Collator('en', { numeric: true });
   const place = (name: string): number => name.toLowerCase().indexOf(wanted);

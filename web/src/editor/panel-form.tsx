@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { fillIn } from '../dashboards/model.ts';
 import { PANEL_KINDS, type Panel, type PanelKind, type Threshold } from '../panels/model.ts';
@@ -8,7 +8,8 @@ import type { Verdict } from './checking.ts';
 import { Dialog } from './dialog.tsx';
 import { freeId, titleOf } from './handles.tsx';
 import { nameOf } from './keeping.ts';
-import { SelectorField, Selectors, useSeries } from './selector-field.tsx';
+import { Names } from './names.ts';
+import { SelectorField, Selectors } from './selector-field.tsx';
 
 const KINDS: Readonly<Record<PanelKind, string>> = {
   line: 'Lines',
@@ -59,11 +60,25 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
   };
   const meant = fillIn(selector, values);
   const selectors = useMemo(() => new Selectors(), []);
-  const [series, askSeries] = useSeries();
+  const names = useMemo(() => new Names(new URL(document.baseURI)), []);
   const verdict = useSignal<Verdict | null>(null);
   const matches = verdict.value?.type === 'read' ? verdict.value.series : [];
   const [first] = matches;
-  const labels = [...new Set(matches.flatMap((one) => Object.keys(one.labels)))];
+  /** Those that a heatmap may have its rows of. */
+  const labels = useSignal<readonly string[]>([]);
+  const rowed = kind === 'heatmap' && first !== undefined;
+  useEffect(() => {
+    const ending = new AbortController();
+    if (rowed) {
+      names.find({ label: null, select: meant, search: '' }, ending.signal).then(
+        (found) => {
+          labels.value = found.filter((label) => label !== '__name__');
+        },
+        () => {},
+      );
+    }
+    return () => ending.abort();
+  }, [rowed, meant]);
   const done = (): void => {
     const { value } = draft;
     const id = value.id || freeId(nameOf(title || selector), taken);
@@ -97,8 +112,7 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
               value={selector}
               onInput={(text) => change({ select: text })}
               selectors={selectors}
-              series={series}
-              onFocus={askSeries}
+              names={names}
               meant={(text) => fillIn(text, values)}
               verdict={verdict}
             />
@@ -161,7 +175,7 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
                 onChange={({ currentTarget }) => change({ by: currentTarget.value })}
               >
                 <option value="">series</option>
-                {[...new Set([...(by === undefined ? [] : [by]), ...labels])].map((label) => (
+                {[...new Set([...(by === undefined ? [] : [by]), ...labels.value])].map((label) => (
                   <option key={label} value={label}>
                     {label}
                   </option>

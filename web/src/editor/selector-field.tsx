@@ -1,29 +1,13 @@
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { printable } from '../format/printable.ts';
-import { allSeries, check, isDrawable, type Verdict } from './checking.ts';
+import { check, isDrawable, type Verdict } from './checking.ts';
 import { Combobox } from './combobox.tsx';
-import { complete, type Named } from './completion.ts';
+import { type Plan, plan } from './completion.ts';
+import type { Ask, Names } from './names.ts';
 
 /** After the last key, when somebody is taken to have stopped writing. */
 const PAUSE_MS = 250;
-
-/** Asks for all series once, when somebody is about to write, so that their names can be offered. */
-export function useSeries(): readonly [series: Signal<readonly Named[]>, ask: () => void] {
-  const series = useSignal<readonly Named[]>([]);
-  const asked = useRef(false);
-  return [
-    series,
-    () => {
-      if (!asked.current) {
-        asked.current = true;
-        void allSeries(new URL(document.baseURI)).then((found) => {
-          series.value = found;
-        });
-      }
-    },
-  ];
-}
 
 /** The selectors of a form, which is not taken before all of them can be read. */
 export class Selectors {
@@ -50,9 +34,7 @@ interface SelectorFieldProps {
   readonly value: string;
   readonly onInput: (value: string) => void;
   readonly selectors: Selectors;
-  /** All series that there are, as far as that is known. */
-  readonly series: Signal<readonly Named[]>;
-  readonly onFocus: () => void;
+  readonly names: Names;
   /** What is asked about is the text with this done to it: variables filled in. */
   readonly meant?: (selector: string) => string;
   readonly verdict?: Signal<Verdict | null>;
@@ -60,7 +42,7 @@ interface SelectorFieldProps {
 
 /** A selector that is being written, with what it means, or what is wrong with it and where. */
 export function SelectorField(props: SelectorFieldProps) {
-  const { label, value, onInput, selectors, series, onFocus, meant = String } = props;
+  const { label, value, onInput, selectors, names, meant = String } = props;
   const own = useSignal<Verdict | null>(null);
   const verdict = props.verdict ?? own;
   const field = useRef<HTMLInputElement>(null);
@@ -121,9 +103,8 @@ export function SelectorField(props: SelectorFieldProps) {
         label={label}
         value={value}
         onInput={onInput}
-        complete={(text, caret) => complete(text, caret, series.value)}
-        source={series.value}
-        onFocus={onFocus}
+        plan={(text, caret) => planned(plan(text, caret), meant)}
+        names={names}
         field={field}
         placeholder={'http_requests_total{job="api"}'}
         maxLength={4096}
@@ -141,6 +122,13 @@ export function SelectorField(props: SelectorFieldProps) {
       </p>
     </div>
   );
+}
+
+/** The same, asked with variables filled in. */
+function planned(plan: Plan | null, meant: (selector: string) => string): Plan | null {
+  const fill = (ask: Ask): Ask =>
+    ask.select === null ? ask : { ...ask, select: meant(ask.select) };
+  return plan && { ...plan, asks: plan.asks.map(fill) };
 }
 
 /** What is wrong, and where: in words, and to look at. */
@@ -170,7 +158,7 @@ function meaning(verdict: Verdict | null, selector: string): string {
   if (verdict.type === 'untold') {
     return `What it means can’t be told now: ${verdict.reason}.`;
   }
-  const { length: count } = verdict.series;
+  const { total: count } = verdict;
   const found =
     count === 0 ? 'No series matches now' : `${count} series ${count === 1 ? 'matches' : 'match'}`;
   const help = verdict.series[0]?.help;

@@ -4,9 +4,10 @@ import { parseDuration } from '../client/index.ts';
 import type { Kept, Variable } from '../dashboards/model.ts';
 import { FARTHEST, LEAST_WINDOW } from '../windows.ts';
 import { Combobox } from './combobox.tsx';
-import { completeLabel, matching } from './completion.ts';
+import { planLabel } from './completion.ts';
 import { Dialog } from './dialog.tsx';
-import { SelectorField, Selectors, useSeries } from './selector-field.tsx';
+import { Names } from './names.ts';
+import { SelectorField, Selectors } from './selector-field.tsx';
 
 const MOST_VARIABLES = 8;
 const MOST_LABEL = 256;
@@ -23,7 +24,7 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const variables = useSignal<readonly Variable[]>(kept.variables ?? []);
   const selectors = useMemo(() => new Selectors(), []);
-  const [series, askSeries] = useSeries();
+  const names = useMemo(() => new Names(new URL(document.baseURI)), []);
   const replace = (index: number, fields: Partial<Variable>): void => {
     variables.value = variables.value.map((one, at) =>
       at === index ? { ...one, ...fields } : one,
@@ -106,9 +107,8 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
                 label="Label"
                 value={variable.label}
                 onInput={(label) => replace(index, { label })}
-                complete={(text) => completeLabel(text, matching(variable.select, series.value))}
-                source={series.value}
-                onFocus={askSeries}
+                plan={(text) => planLabel(text, variable.select)}
+                names={names}
                 maxLength={MOST_LABEL}
               />
               <SelectorField
@@ -116,8 +116,7 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
                 value={variable.select}
                 onInput={(select) => replace(index, { select })}
                 selectors={selectors}
-                series={series}
-                onFocus={askSeries}
+                names={names}
               />
               <button
                 type="button"
