@@ -117,19 +117,21 @@ class Pipeline:
         batch: Batch,
         *,
         producer: Account | None = None,
+        once: bytes = b"",
         refused: list[Refused] | None = None,
         tell: Callable[[Outcome], None] | None = None,
     ) -> Applied:
         """Apply a batch, all or nothing; returns when it is applied.
 
-        `producer` says whose share of samples it is taken off, if anyone's. With a list for
+        `producer` says whose share of samples it is taken off, if anyone's. With `once`, as in a
+        draft, what came before is not applied again, and answered as it was. With a list for
         `refused`, rows that the hub can't take are put there and the others are
         applied. Once it is in the channel it is applied even if the caller is cancelled; `tell` is
         called with what becomes of it, once, whether or not the caller is still there. Raises
         Rejected if the hub can't take it, TooMany beyond the producer's share, Overloaded when the
         hub is behind or the service is stopping.
         """
-        draft = Draft(self._nonces(), batch, refused is not None)
+        draft = Draft(self._nonces(), batch, refused is not None, once)
         submission = _Submission(draft, refused, tell)
         if not batch.rows:
             nothing = Applied(0, self.hub.cursor, 0)

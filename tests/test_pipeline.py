@@ -333,3 +333,23 @@ async def test_others_have_their_turn_while_much_that_waited_is_taken_in(
                 await trio.lowlevel.checkpoint()
                 seen.add(service.hub.seq)
         assert len(seen) > 10
+
+
+async def test_a_batch_with_a_key_counts_once(autojump_clock: MockClock) -> None:
+    async with running() as service:
+        submit, once = service.pipeline.submit, b"k" * 16 + b"1" * 16
+        first = await submit(batch("a", samples=3), once=once)
+        await submit(batch("a"))
+        again = await submit(batch("a", samples=3), once=once)
+        assert (again.samples, again.cursor) == (3, first.cursor)
+        with pytest.raises(Rejected, match="another body"):
+            await submit(batch("b"), once=b"k" * 16 + b"2" * 16)
+        series = service.hub.catalog.get("a")
+        assert series is not None
+        assert series.history.total == 4
+        await trio.sleep(301)
+        await submit(batch("a"), once=once)
+        assert series.history.total == 5
+        with pytest.raises(Rejected, match="a is a gauge"):
+            await submit(batch("a", value="on"), once=b"x" * 32)
+        assert (await submit(batch("a"), once=b"x" * 32)).samples == 1

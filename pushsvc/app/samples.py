@@ -120,7 +120,8 @@ def install(app: QuartTrio, context: Context) -> None:
         except BaseException:
             answers.forget(key)
             raise
-        return await context.pipeline.submit(batch, producer=who(request), tell=settle)
+        once = fingerprint(key.encode(), "") + mark
+        return await context.pipeline.submit(batch, producer=who(request), once=once, tell=settle)
 
     async def upload() -> Response:
         """Apply NDJSON line by line as it arrives, and report at the end."""

@@ -30,6 +30,9 @@ class Draft(msgspec.Struct, eq=False, gc=False):
     batch: Batch
     partial: bool = False
     """Whether rows that can't be taken are left out alone; else one of them has all refused."""
+    once: bytes = b""
+    """Of a batch that may come twice and must count once: 16 bytes for its key and 16 that tell its
+    body from another."""
     width: int = 0
     """How many seqs it takes, at least one; worked out where it isn't said."""
 

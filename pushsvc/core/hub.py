@@ -20,6 +20,7 @@ from pushsvc.core.debt import Debts
 from pushsvc.core.entry import Entry, pieces
 from pushsvc.core.history import History
 from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.once import Kept, Once
 from pushsvc.core.replay import Describe, Replay, Thinning
 from pushsvc.core.schedule import Schedule
 from pushsvc.core.selector import Selector
@@ -120,6 +121,7 @@ class Hub:
         self._make_session = make_session
         self._schedule = Schedule()
         self._sweeping = Sweeping(retention)
+        self._once = Once()
         self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
         self._forgotten = -1
         self._debts = Debts(first_debt)
@@ -149,6 +151,9 @@ class Hub:
         batch = draft.batch
         refused: list[Refused] = []
         try:
+            if draft.once and (before := self._once.find(*_halves(draft.once), self._stamp)):
+                self._pass(entry)
+                return Applied(before.samples, Cursor(self.epoch, before.seq), 0)
             if draft.partial:
                 batch, refused = self.sift(batch)
             else:
@@ -167,6 +172,8 @@ class Hub:
                 samples += applied.samples
                 watchers = applied.watchers
         self._pass(entry)
+        if draft.once:
+            self._once.keep(Kept(*_halves(draft.once), self._stamp, samples, self.seq))
         return Applied(samples, self.cursor, watchers, tuple(refused))
 
     def _pass(self, entry: Entry) -> None:
@@ -176,7 +183,9 @@ class Hub:
     def snapshot(self) -> Generator[None, None, bytes]:
         """Write down what a hub needs to go on from the newest batch, as `restore` reads it. The
         caller may do other things between two steps, but take nothing in."""
-        return snapshot.write(self.seq, self.catalog, list(self._ended), self._sweeping.dump())
+        return snapshot.write(
+            self.seq, self.catalog, list(self._ended), self._sweeping.dump(), self._once.dump()
+        )
 
     def restore(self, body: bytes) -> None:
         """Go on from where another hub was. This one must be new. Raises SnapshotError."""
@@ -184,6 +193,7 @@ class Hub:
         self.seq = self.horizon = self._forgotten = known.seq
         self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
         self._sweeping.load(known.sweeping, self.catalog)
+        self._once.load(known.once)
 
     def check(self, batch: Batch) -> None:
         """Raise Rejected if any of the batch can't be applied; nothing is changed."""
@@ -731,6 +741,10 @@ class Hub:
             _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
+
+
+def _halves(once: bytes) -> tuple[bytes, bytes]:
+    return once[:16], once[16:]
 
 
 def _later(history: History, seq: int) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Generator
 import msgspec
 
 from pushsvc.core.catalog import Catalog, Series
+from pushsvc.core.once import Kept
 from pushsvc.core.series import Identity, Kind, Labels, Value, canonical
 from pushsvc.core.sweeping import Round
 
@@ -51,6 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     ended: list[int]
     """Refs of the series that have ended, in the order in which they make room."""
     sweeping: Round
+    once: list[Kept]
 
 
 class SnapshotError(Exception):
@@ -58,7 +60,7 @@ class SnapshotError(Exception):
 
 
 def write(
-    seq: int, catalog: Catalog, ended: list[int], sweeping: Round
+    seq: int, catalog: Catalog, ended: list[int], sweeping: Round, once: list[Kept]
 ) -> Generator[None, None, bytes]:
     """Write it down, in steps between which others may have their turn as long as nothing is taken
     in."""
@@ -67,7 +69,9 @@ def write(
         if index % _SLICE == _SLICE - 1:
             yield
         known.append(_known(series))
-    return msgspec.msgpack.encode(Snapshot(VERSION, seq, catalog.next_ref, known, ended, sweeping))
+    return msgspec.msgpack.encode(
+        Snapshot(VERSION, seq, catalog.next_ref, known, ended, sweeping, once)
+    )
 
 
 def read(body: bytes) -> Snapshot:

@@ -3,7 +3,9 @@
 The header and its answers are those of draft-ietf-httpapi-idempotency-key-header: a key that comes
 again with the same body gets the first answer, one that is still under way 409, one that comes with
 another body 422. Only what was applied is remembered: after a failure the same request may try
-again. Keys live in this process, and end with it.
+again. Here are those that are under way, and whose room they take; that what was applied isn't
+applied again after a restart, or by another process, is seen to where entries of the log are taken
+in (`core/once.py`).
 """
 
 from __future__ import annotations

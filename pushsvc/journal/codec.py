@@ -61,6 +61,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     """Of the rows that have them, as int64."""
     identities: bytes
     """Msgpack of a list: for each series its name, then names and values of labels."""
+    once: bytes = b""
 
 
 class _Cache:
@@ -116,6 +117,7 @@ def encode(draft: Draft) -> bytes:
             [text for one in rows for text in (one.unit, one.help) if text is not None],
             _bytes(array("q", [start for one in rows for start in one.starts or ()])),
             _write_identities(rows),
+            draft.once,
         )
     )
     if len(body) >= _COMPRESSED:
@@ -131,7 +133,7 @@ def decode(data: bytes) -> Draft:
         raise CodecError(f"an entry is of version {data[0]}, this reads {VERSION}")
     body = _body(data)
     try:
-        return Draft(body.nonce, Batch(_rows(body)), body.partial, body.width)
+        return Draft(body.nonce, Batch(_rows(body)), body.partial, body.once, body.width)
     except (IndexError, OverflowError, StopIteration, ValueError) as error:
         raise CodecError(f"an entry is broken: {error}") from None
 

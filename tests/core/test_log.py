@@ -57,6 +57,9 @@ drafts = st.one_of(
         st.just(b"n"),
         st.builds(Batch, st.lists(rows(), min_size=1, max_size=5).map(by_series)),
         st.booleans(),
+        st.sampled_from(
+            [b"", b"", *(key * 16 + mark * 16 for key in (b"a", b"b") for mark in (b"1", b"2"))]
+        ),
     ),
     st.just(Draft(b"n", Batch([]))),
 )
@@ -101,6 +104,7 @@ def whole(hub: Hub, after: int = -1) -> dict[str, Any]:
     held: dict[str, Any] = {
         "seq": hub.seq,
         "ended": list(hub._ended),
+        "once": hub._once.dump(),
         "next": hub.catalog.next_ref,
         "marks": [mark for mark in hub._sweeping.dump().marks if mark[1] > after],
     }

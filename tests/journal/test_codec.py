@@ -58,13 +58,14 @@ drafts = st.builds(
     st.binary(min_size=16, max_size=16),
     st.builds(Batch, st.lists(rows(), max_size=6)),
     st.booleans(),
+    st.sampled_from([b"", bytes(range(32))]),
 )
 
 
 def told(draft: Draft) -> Any:
     """All that a draft says; -0.0 and True are told from 0.0 and 1.0."""
     return (
-        (draft.nonce, draft.partial, draft.width),
+        (draft.nonce, draft.partial, draft.once, draft.width),
         [
             (one.identity.text, one.identity.labels, repr(list(msgspec.structs.astuple(one))[1:]))
             for one in draft.batch.rows

@@ -1,0 +1,64 @@
+"""Batches that may come twice and must count once, whichever process they come to: that is decided
+where their order is, when their entry is taken in."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pushsvc.errors import Rejected
+
+SECONDS = 300.0
+"""How long a key is remembered, by the journal's clock."""
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a batch with a key."""
+
+    key: bytes
+    mark: bytes
+    """What tells its body from another."""
+    stamp: float
+    """When it was appended, in seconds."""
+    samples: int
+    seq: int
+    """The last of its seqs."""
+
+
+class Once:
+    """The keys of the last five minutes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, Kept] = {}  # in the order of their stamps
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, key: bytes, mark: bytes, stamp: float) -> Kept | None:
+        """What became of the batch that came with this key before, if one did.
+
+        Raises Rejected where it had another body.
+        """
+        self._expire(stamp)
+        kept = self._kept.get(key)
+        if kept is not None and kept.mark != mark:
+            raise Rejected(
+                "idempotency_key", "this Idempotency-Key was used with another body before"
+            )
+        return kept
+
+    def keep(self, kept: Kept) -> None:
+        self._kept[kept.key] = kept
+
+    def dump(self) -> list[Kept]:
+        """All of them, for `load`."""
+        return list(self._kept.values())
+
+    def load(self, kept: list[Kept]) -> None:
+        self._kept = {one.key: one for one in kept}
+
+    def _expire(self, stamp: float) -> None:
+        while self._kept:
+            oldest = next(iter(self._kept.values()))
+            if oldest.stamp > stamp - SECONDS:
+                return
+            del self._kept[oldest.key]
