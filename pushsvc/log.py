@@ -58,6 +58,8 @@ def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the sett
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("httpcore").setLevel(logging.WARNING)
     logging.getLogger("trio-websocket").setLevel(logging.WARNING)
+    # What it has to say is raised as well, and then said in one line.
+    logging.getLogger("coredis").setLevel(logging.CRITICAL)
 
 
 def _escape(

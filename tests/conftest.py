@@ -25,6 +25,7 @@ STARTERS = (
     "tests.chaos.",
     "tests.bench.",
     "tests.k8s.",
+    "tests.journal.valkey_server",
     "pushsvc.demo",
 )
 RERUNS = int(os.environ.get("RERUNS") or 0)

@@ -29,6 +29,7 @@ from tests.bench import (
     stalled,
     storm,
     tabs,
+    valkey,
 )
 from tests.bench.coding import Codings
 from tests.bench.decode import Decoders
@@ -44,6 +45,7 @@ from tests.bench.stalled import Stalled
 from tests.bench.storm import Handshakes
 from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC
 from tests.bench.tabs import Tabs
+from tests.bench.valkey import Valkey
 
 # The cases by which the service is judged.
 _BIG_BATCH = 10_000
@@ -83,6 +85,7 @@ class Outcome(msgspec.Struct):
     tabs: list[Tabs] = []
     paint: list[Paint] = []
     soak: list[Soak] = []
+    valkey: list[Valkey] = []
     targets: list[Target] = []
     failures: list[Failure] = []
     seconds: float = 0.0
@@ -92,7 +95,20 @@ class Outcome(msgspec.Struct):
 
 _BENCHMARKS: dict[str, ModuleType] = {
     each.__name__.rpartition(".")[2]: each
-    for each in (decode, ingest, memory, frames, coding, fanout, storm, stalled, tabs, paint, soak)
+    for each in (
+        decode,
+        ingest,
+        memory,
+        frames,
+        coding,
+        fanout,
+        storm,
+        stalled,
+        tabs,
+        paint,
+        soak,
+        valkey,
+    )
 }
 """Modules of one kind of case each, by name and in the order they are run."""
 _TITLES = {
@@ -107,6 +123,7 @@ _TITLES = {
     "tabs": "Tabs of a dashboard of 8 panels among 5,000 series",
     "paint": "First paint of a dashboard",
     "soak": "A page that is left open",
+    "valkey": "A journal at a Valkey, between processes",
 }
 
 
@@ -196,6 +213,22 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         yield Target("growth of the page's memory after a minute", 0.02, page.growth, at_most=True)
         what = f"frames a second, {page.in_sight} panels in sight"
         yield Target(what, 59, page.fps)
+    yield from _valkey_targets(outcome)
+
+
+def _valkey_targets(outcome: Outcome) -> Iterator[Target]:
+    for log in outcome.valkey:
+        if log.p50_ms is not None and log.p99_ms is not None:
+            what = f"ms from append to another process, {log.what}"
+            yield Target(f"{what}, median", 3, log.p50_ms.median, at_most=True)
+            yield Target(f"{what}, p99", 25, log.p99_ms.median, at_most=True)
+        of = f"batches of {log.samples:,}"
+        if log.per_second is not None:
+            what = f"samples/s through one log at a Valkey, {of}"
+            yield Target(what, 200_000, log.per_second.median)
+        if log.cold_seconds is not None:
+            what = f"seconds for a million samples of a log at a Valkey, {of}"
+            yield Target(what, 3, log.cold_seconds.median, at_most=True)
 
 
 def _print(outcome: Outcome, console: Console) -> None:

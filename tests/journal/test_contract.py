@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 import msgspec
 import pytest
@@ -16,23 +17,53 @@ from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Rows, identify
 from pushsvc.journal import Dropped, Journal, Nonces
 from pushsvc.journal.memory import MemoryJournal
+from pushsvc.journal.valkey import Options, open_valkey_journal
+from tests.journal.valkey_server import ValkeyServer, running
 
 OpenJournal = Callable[[], Awaitable[Journal]]
+Opening = AbstractAsyncContextManager[Journal]
 
 
-async def open_memory() -> Journal:
-    await trio.lowlevel.checkpoint()
-    return MemoryJournal()
+@asynccontextmanager
+async def memory(_: pytest.FixtureRequest, _name: str) -> AsyncGenerator[Journal]:
+    yield MemoryJournal()
 
 
-JOURNALS: dict[str, OpenJournal] = {"memory": open_memory}
+@asynccontextmanager
+async def at_valkey(request: pytest.FixtureRequest, name: str) -> AsyncGenerator[Journal]:
+    server: ValkeyServer = request.getfixturevalue("valkey_server")
+    async with open_valkey_journal(server.url, Options(prefix=name)) as journal:
+        yield journal
 
 
-@pytest.fixture(params=list(JOURNALS.values()), ids=list(JOURNALS))
-def open_journal(request: pytest.FixtureRequest) -> OpenJournal:
+JOURNALS: dict[str, Callable[[pytest.FixtureRequest, str], Opening]] = {
+    "memory": memory,
+    "valkey": at_valkey,
+}
+
+
+@pytest.fixture(scope="module")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with running(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(params=JOURNALS)
+def open_journal(request: pytest.FixtureRequest, nursery: trio.Nursery) -> OpenJournal:
     """Opens a new journal of the kind under test; each call begins a run of its own."""
-    opened: OpenJournal = request.param
-    return opened
+    if request.param == "valkey":
+        request.getfixturevalue("valkey_server")
+
+    async def keep_open(*, task_status: trio.TaskStatus[Journal]) -> None:
+        async with JOURNALS[request.param](request, secrets.token_hex(8)) as journal:
+            task_status.started(journal)
+            await trio.sleep_forever()
+
+    async def open_one() -> Journal:
+        journal: Journal = await nursery.start(keep_open)
+        return journal
+
+    return open_one
 
 
 nonce = Nonces()

@@ -1,0 +1,534 @@
+"""The journal at a Valkey or Redis: what is waiting goes there in groups, and comes from there."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
+import structlog
+import trio
+
+from pushsvc.core.entry import Draft, Entry
+from pushsvc.errors import Overloaded
+from pushsvc.journal import Dropped, EpochChanged, JournalError, Snapshot, Statistics
+from pushsvc.journal.codec import CodecError, decode, encode
+from pushsvc.journal.valkey.address import Address
+from pushsvc.journal.valkey.connection import ANSWER, Login
+from pushsvc.journal.valkey.options import Options
+from pushsvc.journal.valkey.scripts import APPEND, KEEP, OPEN, SNAPSHOT, Part
+from pushsvc.journal.valkey.session import Keys, Session, Slice, open_session
+from pushsvc.journal.valkey.trouble import Away, Full
+
+_log = structlog.get_logger("pushsvc.journal")
+
+FORMAT = "1"
+"""Of what is kept at the server. Another one isn't read."""
+_GROUP_BYTES = 1024 * 1024
+_GROUP_DRAFTS = 1_000
+"""What goes in one step at the most; but the drafts of one `append` stay together."""
+_WAITING_BYTES = 64 * 1024 * 1024
+"""Bytes that wait to be sent; more are refused."""
+_OWN = 2_000
+"""Drafts that were sent and aren't read yet, and needn't be decoded when they are."""
+_SLICE_BYTES = 1024 * 1024
+_SLICE_ENTRIES = 256
+"""What a read aims at, and its end: what entries weigh is only known when they are there."""
+_THREAD_BYTES = 64 * 1024
+"""Bytes from which on entries are decoded in a thread."""
+_SHORTEST, _LONGEST = 0.05, 2.0
+"""Seconds between two tries to connect."""
+_STEADY = 5.0
+"""Seconds for which a connection held, after which it is tried again at once."""
+_SNAPSHOT = 30.0
+"""Seconds for a snapshot to be written or read."""
+_RETRY_AFTER = 5.0
+_COMPLAIN = 30.0
+"""Seconds after which something that goes on is logged again."""
+_END = 2**64 - 1
+_NONCE = 16
+
+
+class _Append:
+    """Drafts of one `append`, on their way."""
+
+    __slots__ = ("bytes", "drafts", "outcome", "parts", "settled", "taken")
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self.drafts = drafts
+        self.parts: list[Part] = []
+        self.bytes = 0
+        for draft in drafts:
+            body = encode(draft)
+            self.parts += (draft.width, draft.nonce, body)
+            self.bytes += len(body)
+        self.taken = trio.Event()
+        self.settled = trio.Event()
+        self.outcome: Exception | None = None
+
+    def settle(self, outcome: Exception | None) -> None:
+        self.outcome = outcome
+        self.taken.set()
+        self.settled.set()
+
+
+class _Tail(msgspec.Struct, frozen=True):
+    """The last entry that was read."""
+
+    seq: int
+    id: str = ""
+    nonce: bytes = b""
+
+
+class _OtherEpoch(Exception):
+    pass
+
+
+class ValkeyJournal:
+    """A journal that many processes share. Opened by `open_valkey_journal`, which runs it.
+
+    One group of entries is under way at a time while the next one gathers: groups grow with the
+    load, and the order is the one in which `append` was called.
+    """
+
+    keeps = True
+
+    def __init__(self, address: Address, login: Login, options: Options) -> None:
+        self.epoch = ""
+        self.horizon = 0
+        self.seq = 0
+        self.away_since: float | None = None
+        """Since when the server can't be used, by Trio's clock; None while it can."""
+        self.away_reason = ""
+        self.tails_lost = 0
+        """How often entries that were read here were gone."""
+        self._address = address
+        self._login = login
+        self._options = options
+        self._keys = Keys(options.prefix)
+        self._session: Session | None = None
+        self._news = trio.Event()  # replaced at each change of what is waited for
+        self._looking = trio.Lock()
+        self._closed = False
+        self._waiting: deque[_Append] = deque()
+        self._waiting_bytes = 0
+        self._own: dict[bytes, Draft] = {}
+        self._appended = 0
+        self._kept = (0, 0)
+        self._writer = secrets.token_hex(8)
+        self._groups = itertools.count(1)
+        self._tail: _Tail | None = None
+        self._read_scope = trio.CancelScope()
+        self._complained: tuple[str, float] = ("", 0.0)
+
+    # -- connecting --------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Connect, and again whenever that is over. Started when it has been reached once.
+
+        Raises JournalError before that.
+        """
+        failure: JournalError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run_appends)
+            deadline = trio.current_time() + self._options.start_wait
+            self.away_since = trio.current_time()
+            started, pause = False, 0.0
+            while True:
+                try:
+                    session = await self._connect(nursery)
+                except (Away, JournalError) as error:
+                    late = trio.current_time() >= deadline
+                    if not started and (late or isinstance(error, JournalError)):
+                        failure = JournalError(str(error))
+                        break
+                    self._away(str(error))
+                else:
+                    if not started:
+                        started = True
+                        task_status.started()
+                    begun = trio.current_time()
+                    self._back(session)
+                    await session.run()
+                    self._away(session.reason)
+                    if trio.current_time() - begun > _STEADY:
+                        pause = 0.0
+                        continue
+                pause = min(_LONGEST, max(_SHORTEST, 2 * pause))
+                await trio.sleep(pause * random.uniform(0.5, 1.0))
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _connect(self, nursery: trio.Nursery) -> Session:
+        session = await open_session(
+            nursery, self._address, self._login, self._keys, fsync=self._options.fsync
+        )
+        try:
+            await self._look(session)
+        except BaseException:
+            session.fail("")
+            raise
+        return session
+
+    async def _look(self, session: Session) -> None:
+        """See whether the log is the one that was read so far. Raises Away or JournalError."""
+        async with self._looking:
+            tail = self._tail or _Tail(0)
+            keys = self._keys
+            ((result, *found),) = await OPEN(
+                session.commands,
+                [keys.state, keys.log, keys.writers, keys.snapshots, keys.probe],
+                [FORMAT, secrets.token_hex(4), self.epoch, tail.seq, tail.id, tail.nonce],
+            )
+        if result == b"format":
+            raise JournalError(
+                f"{session.commands.server}: the journal {keys.prefix} was written by another "
+                f"version (its format is {found[0].decode() or 'none'}, this one has {FORMAT}): "
+                "use that version, or another journal.prefix"
+            )
+        epoch = found[0].decode()
+        if self.epoch not in ("", epoch):
+            self.tails_lost += 1
+            _log.error(
+                "journal_lost_entries",
+                server=session.commands.server,
+                epoch=epoch,
+                before=self.epoch,
+                read=tail.seq,
+                there=int(found[1]),
+            )
+        self.epoch, self.seq, self.horizon = epoch, int(found[1]), int(found[2])
+
+    def _back(self, session: Session) -> None:
+        assert self.away_since is not None
+        _log.info(
+            "journal_connected",
+            server=session.commands.server,
+            epoch=self.epoch,
+            seq=self.seq,
+            away=round(trio.current_time() - self.away_since, 1),
+        )
+        self._session = session
+        self.away_since = None
+        self.away_reason = ""
+        self._complained = ("", 0.0)
+        self._tell()
+
+    def _away(self, reason: str) -> None:
+        self._session = None
+        if self.away_since is None:
+            self.away_since = trio.current_time()
+        self.away_reason = reason
+        self._complain("journal_away", reason)
+        self._tell()
+
+    def _complain(self, event: str, reason: str) -> None:
+        last, at = self._complained
+        if reason != last or trio.current_time() - at >= _COMPLAIN:
+            self._complained = (reason, trio.current_time())
+            _log.warning(event, reason=reason)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    async def _up(self) -> Session:
+        while (session := self._session) is None or session.lost.is_set():
+            await self._news.wait()
+        return session
+
+    # -- appending ---------------------------------------------------------------------------------
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError
+        if not drafts:
+            return ()
+        append = _Append(drafts)
+        away = self.away_since is not None
+        waited = away and trio.current_time() - (self.away_since or 0) > self._options.append_wait
+        if waited or self._waiting_bytes + append.bytes > max(_WAITING_BYTES, append.bytes):
+            raise self._overloaded()
+        self._waiting.append(append)
+        self._waiting_bytes += append.bytes
+        self._tell()
+        try:
+            with trio.move_on_after(self._options.append_wait):
+                await append.taken.wait()
+        finally:
+            if not append.taken.is_set():
+                self._waiting.remove(append)
+                self._waiting_bytes -= append.bytes
+        if not append.taken.is_set():
+            raise self._overloaded()
+        await append.settled.wait()
+        if append.outcome is not None:
+            raise append.outcome
+        return ()
+
+    def _overloaded(self) -> Overloaded:
+        what = "the journal is away" if self.away_since is not None else "the journal is behind"
+        return Overloaded("journal", f"{what}: nothing was taken", retry_after=_RETRY_AFTER)
+
+    async def _run_appends(self) -> None:
+        while True:
+            while not self._waiting or self._session is None:
+                await self._news.wait()
+            await self._append_group(self._take())
+
+    def _take(self) -> list[_Append]:
+        group: list[_Append] = []
+        size = drafts = 0
+        while self._waiting:
+            append = self._waiting[0]
+            size += append.bytes
+            drafts += len(append.drafts)
+            if group and (size > _GROUP_BYTES or drafts > _GROUP_DRAFTS):
+                break
+            self._waiting.popleft()
+            self._waiting_bytes -= append.bytes
+            append.taken.set()
+            group.append(append)
+            for draft in append.drafts:
+                self._own[draft.nonce] = draft
+        while len(self._own) > _OWN:
+            del self._own[next(iter(self._own))]
+        return group
+
+    async def _append_group(self, group: list[_Append]) -> None:
+        """Have a group appended, however often the connection breaks meanwhile."""
+        number = next(self._groups)
+        parts = [part for append in group for part in append.parts]
+        outcome: Exception | None = None
+        while True:
+            session = await self._up()
+            try:
+                await self._send(session, number, parts)
+            except _OtherEpoch:
+                try:
+                    await self._look(session)
+                except (Away, JournalError) as error:
+                    session.fail(str(error))
+                continue
+            except Full as error:
+                self._complain("journal_full", str(error))
+                outcome = Overloaded(
+                    "journal", "the journal takes nothing now", retry_after=_RETRY_AFTER
+                )
+            except (Away, JournalError) as error:
+                session.fail(str(error))
+                continue
+            break
+        for append in group:
+            if outcome is not None:
+                for draft in append.drafts:
+                    self._own.pop(draft.nonce, None)
+            append.settle(outcome)
+
+    async def _send(self, session: Session, number: int, parts: list[Part]) -> None:
+        """Raises Away, JournalError or _OtherEpoch."""
+        keys, options = self._keys, self._options
+        wait: list[Sequence[Part]] = []
+        if options.fsync:
+            wait = [(b"WAITAOF", 1, options.replicas, 1000)]
+        elif options.replicas:
+            wait = [(b"WAIT", options.replicas, 1000)]
+        (result, seq), *safe = await APPEND(
+            session.commands,
+            [keys.state, keys.log, keys.writers],
+            [self.epoch, self._writer, number, *parts],
+            *wait,
+            timeout=ANSWER,
+        )
+        if result == b"epoch":
+            raise _OtherEpoch
+        self._appended = int(seq)
+        self.seq = max(self.seq, int(seq))
+        while wait and not self._is_safe(safe[0]):
+            server = session.commands.server
+            self._complain("journal_waits", f"{server} has too few replicas that follow")
+            safe = await session.ask_all(*wait)
+
+    def _is_safe(self, answer: int | list[int]) -> bool:
+        if isinstance(answer, list):
+            return answer[0] >= 1 and answer[1] >= self._options.replicas
+        return answer >= self._options.replicas
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
+        assert self._tail is None, "one reader at a time"
+        epoch = self.epoch
+        tail = _Tail(after)
+        self._tail = tail
+        position, count = f"{after}-{_END}", _SLICE_ENTRIES // 4
+        try:
+            while not self._closed or tail.seq < self._appended:
+                session = await self._up_or_closed()
+                if self.epoch != epoch:
+                    raise EpochChanged
+                if tail.seq < self.horizon:
+                    raise Dropped
+                if session is None:
+                    return
+                try:
+                    found = await self._read_slice(session, position, count)
+                    if found is not None and found.epoch != epoch:
+                        await self._look(session)
+                        continue
+                except (Away, JournalError) as error:
+                    session.fail(str(error))
+                    continue
+                if found is None:
+                    continue  # closed, or nothing came
+                self.seq, self.horizon = max(self.seq, found.seq), found.horizon
+                if not found.entries:
+                    continue
+                entries, size = await self._entries(found)
+                if entries[0].seq != tail.seq + 1:
+                    raise Dropped  # meanwhile
+                position = found.entries[-1][0].decode()
+                tail = _Tail(entries[-1].last, position, entries[-1].draft.nonce)
+                self._tail = tail
+                count = _count(len(entries), size, count)
+                yield entries
+        finally:
+            self._tail = None
+
+    async def _up_or_closed(self) -> Session | None:
+        while (session := self._session) is None or session.lost.is_set():
+            if self._closed:
+                return None
+            await self._news.wait()
+        return session
+
+    async def _read_slice(self, session: Session, position: str, count: int) -> Slice | None:
+        """None if the journal is closed meanwhile. Raises Away or JournalError."""
+        with trio.CancelScope() as self._read_scope:
+            return await session.read(position, count)
+        return None
+
+    async def _entries(self, found: Slice) -> tuple[list[Entry], int]:
+        """The entries of a slice, and how many bytes they are. Drafts of this process' own are not
+        decoded."""
+        drafts: list[Draft | None] = []
+        unread: list[bytes] = []
+        size = 0
+        for _, (name, body) in found.entries:
+            size += len(body)
+            draft = self._own.pop(name[:_NONCE], None)
+            drafts.append(draft)
+            if draft is None:
+                unread.append(body)
+        try:
+            if sum(map(len, unread)) >= _THREAD_BYTES:
+                decoded = iter(await trio.to_thread.run_sync(_decode_all, unread))
+            else:
+                decoded = iter(_decode_all(unread))
+        except CodecError as error:
+            first = found.entries[0][0].decode()
+            raise JournalError(
+                f"the journal {self._keys.prefix} can't be read from {first} on: {error}"
+            ) from error
+        return [
+            _entry(place, draft or next(decoded))
+            for (place, _), draft in zip(found.entries, drafts, strict=True)
+        ], size
+
+    # -- snapshots, and the rest -------------------------------------------------------------------
+
+    async def snapshot(self) -> Snapshot | None:
+        """Waits while the server is away."""
+        while True:
+            session = await self._up()
+            try:
+                ((result, *found),) = await SNAPSHOT(
+                    session.commands,
+                    [self._keys.state, self._keys.snapshots],
+                    [self.epoch],
+                    timeout=_SNAPSHOT,
+                )
+                if result == b"epoch":
+                    await self._look(session)
+                    continue
+            except (Away, JournalError) as error:
+                session.fail(str(error))
+                continue
+            if result == b"none":
+                return None
+            seq, stamp, body = found
+            self.horizon = max(self.horizon, int(seq))
+            return Snapshot(int(seq), int(stamp), body)
+
+    async def keep(self, snapshot: Snapshot) -> None:
+        """Raises Overloaded while the server can't take it."""
+        keys, options = self._keys, self._options
+        await trio.lowlevel.checkpoint()
+        if (session := self._session) is None:
+            raise self._overloaded()
+        try:
+            ((result, found),) = await KEEP(
+                session.commands,
+                [keys.state, keys.log, keys.snapshots],
+                [
+                    *(self.epoch, snapshot.seq, snapshot.stamp, snapshot.body),
+                    *(round(options.keep_seconds * 1000), options.keep_bytes),
+                ],
+                timeout=_SNAPSHOT,
+            )
+        except Full as error:
+            self._complain("journal_full", str(error))
+            raise self._overloaded() from None
+        except (Away, JournalError) as error:
+            session.fail(str(error))
+            raise self._overloaded() from None
+        if result != b"epoch":  # else whoever reads is told
+            self.horizon = max(self.horizon, int(found))
+
+    async def statistics(self) -> Statistics:
+        """As they were last, while the server is away."""
+        await trio.lowlevel.checkpoint()
+        if (session := self._session) is not None:
+            try:
+                answers = await session.ask_all(
+                    (b"XLEN", self._keys.log),
+                    (b"HMGET", self._keys.state, b"bytes", b"dropped"),
+                )
+            except (Away, JournalError) as error:
+                session.fail(str(error))
+            else:
+                entries, (bytes_, dropped) = answers
+                self._kept = (entries, int(bytes_ or 0) - int(dropped or 0))
+        return Statistics(self.seq, self.horizon, *self._kept)
+
+    async def aclose(self) -> None:
+        """The server is let go of when `run` is cancelled."""
+        if not self._closed:
+            self._closed = True
+            while self._waiting:
+                self._waiting.popleft().settle(trio.ClosedResourceError())
+            self._waiting_bytes = 0
+            if self._tail is not None and self._tail.seq >= self._appended:
+                self._read_scope.cancel()
+            self._tell()
+        await trio.lowlevel.checkpoint()
+
+
+def _entry(place: bytes, draft: Draft) -> Entry:
+    seq, _, stamp = place.partition(b"-")
+    return Entry(int(seq), int(stamp), draft)
+
+
+def _decode_all(bodies: list[bytes]) -> list[Draft]:
+    return [decode(body) for body in bodies]
+
+
+def _count(entries: int, size: int, asked: int) -> int:
+    """How many entries to ask for next, from what came."""
+    fit = entries * _SLICE_BYTES // max(1, size)
+    return max(1, min(fit, 2 * asked, _SLICE_ENTRIES))

@@ -1,0 +1,154 @@
+"""Two connections to the server that has the journal, for as long as it goes well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import trio
+from coredis.exceptions import AuthorizationError, RedisError
+
+from pushsvc.journal import JournalError
+from pushsvc.journal.valkey.address import Address
+from pushsvc.journal.valkey.connection import ANSWER, Connection, Login, connect
+from pushsvc.journal.valkey.primary import find_primary
+
+BLOCK = 1.0
+"""Seconds for which a read waits at the server, which is also how often a silent one is noticed."""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The names of a journal's keys. What is in braces has a Cluster keep them together."""
+
+    prefix: str
+
+    @property
+    def state(self) -> str:
+        return f"{{{self.prefix}}}:state"
+
+    @property
+    def log(self) -> str:
+        return f"{{{self.prefix}}}:log"
+
+    @property
+    def writers(self) -> str:
+        return f"{{{self.prefix}}}:writers"
+
+    @property
+    def snapshots(self) -> str:
+        return f"{{{self.prefix}}}:snapshots"
+
+    @property
+    def probe(self) -> str:
+        """Never there."""
+        return f"{{{self.prefix}}}:probe"
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """What a read found, and the journal's state right after."""
+
+    entries: list[tuple[bytes, tuple[bytes, bytes]]]
+    """Ids, nonces with something behind, and bodies."""
+    epoch: str
+    seq: int
+    horizon: int
+
+
+class Session:
+    """One connection for commands and one that waits for entries, at the same server. When one of
+    them fails, both are over."""
+
+    def __init__(self, commands: Connection, reading: Connection, keys: Keys) -> None:
+        self.commands = commands
+        self._reading = reading
+        self._keys = keys
+        self.lost = trio.Event()
+        self.reason = ""
+
+    async def run(self) -> None:
+        """Returns when it is over."""
+        async with trio.open_nursery() as nursery:
+            for connection in (self.commands, self._reading):
+                nursery.start_soon(self._watch, connection)
+
+    async def _watch(self, connection: Connection) -> None:
+        await connection.ended.wait()
+        self.fail(f"{connection.server} closed the connection")
+
+    def fail(self, reason: str) -> None:
+        if not self.lost.is_set():
+            self.reason = reason
+            self.commands.close()
+            self._reading.close()
+            self.lost.set()
+
+    async def read(self, after: str, count: int) -> Slice:
+        """At most `count` entries after an id; waits for some, but not for long.
+
+        Raises Away or JournalError.
+        """
+        log, state = self._keys.log, self._keys.state
+        read: tuple[Any, ...] = (b"XREAD", b"COUNT", count, b"BLOCK", round(BLOCK * 1000))
+        answers = await self._reading.ask_all(
+            [
+                (*read, b"STREAMS", log, after),
+                (b"HMGET", state, b"epoch", b"seq", b"horizon"),
+            ],
+            BLOCK + ANSWER / 2,
+        )
+        _raise_any(self._reading, answers)
+        found, (epoch, seq, horizon) = answers
+        entries = found[log.encode()] if found else []
+        return Slice(entries, (epoch or b"").decode(), int(seq or 0), int(horizon or 0))
+
+    async def ask_all(self, *commands: Sequence[bytes | str | int]) -> list[Any]:
+        """Raises Away or JournalError."""
+        answers = await self.commands.ask_all(commands)
+        _raise_any(self.commands, answers)
+        return answers
+
+
+def _raise_any(connection: Connection, answers: list[Any]) -> None:
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            raise connection.means(answer) from answer
+
+
+async def open_session(
+    nursery: trio.Nursery, address: Address, login: Login, keys: Keys, *, fsync: bool
+) -> Session:
+    """Connect twice, and look whether the server is one that keeps what it is given.
+
+    Raises Away or JournalError.
+    """
+    dial = partial(connect, nursery)
+    commands = await find_primary(address, login, keys.log, dial)
+    try:
+        await _check_memory(commands)
+        if fsync:
+            _raise_any(commands, await commands.ask_all([(b"WAITAOF", 1, 0, 1)]))
+        reading = await connect(nursery, commands.where, login)
+    except BaseException:
+        commands.close()
+        raise
+    return Session(commands, reading, keys)
+
+
+async def _check_memory(connection: Connection) -> None:
+    """Refuse a server that would drop keys without a time to live to make room."""
+    try:
+        said = await connection.ask(b"INFO", b"memory")
+    except RedisError as error:
+        if isinstance(error, AuthorizationError):
+            raise connection.means(error) from error
+        return  # a service that hides it
+    text = said.decode(errors="replace")
+    info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    policy, most = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory", "0")
+    if policy.startswith("allkeys-") and most != "0":
+        raise JournalError(
+            f"{connection.server} would drop the journal when its memory is full: set its "
+            f"maxmemory-policy to noeviction (it is {policy})"
+        )
