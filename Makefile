@@ -1,4 +1,5 @@
-# make demo: this machine's metrics, live.   make test: everything that is tested.
+# make demo: this machine's metrics, live.   make test: what is tested every day.
+# make test-long: all the rest.
 # Both set up what they need in .venv and web/node_modules, and are quick the second time.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -21,14 +22,14 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reord
 timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
 	echo "$(1): $$(($$(date +%s) - begun)) s"
 
-.PHONY: demo test test-long unit python browser lint format bench fuzz clean help
+.PHONY: demo test test-long unit python python-long browser browser-long lint format bench fuzz clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
-	@echo 'make test    run all tests, browser included'
+	@echo 'make test    run what is tested every day, browser included: within 8 minutes'
 	@echo 'make unit    those that start nothing: within a minute'
 	@echo 'make python  all in Python, make browser those of the page (JOBS=1 for one at a time)'
-	@echo 'make test-long   those that take long: a Kubernetes API server is compiled and asked, ...'
+	@echo 'make test-long   those that take long: every proxy, every size of page, a real API server, ...'
 	@echo 'make lint    ruff, mypy and biome'
 	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
 	@echo 'make fuzz    change what strangers send at random, for some minutes (ARGS="--seconds 60 influx")'
@@ -43,12 +44,20 @@ test: $(VENV)/.test web/node_modules/.done
 	$(call timed,python)
 	$(call timed,browser)
 
-# What takes long by its nature: crowds, other people's test suites, real proxies that are broken in
-# every way, and a Kubernetes API server that is compiled (ten minutes, once) and asked.
-test-long: $(VENV)/.test
+# What takes long by its nature: crowds, other people's test suites, all proxies broken in every way,
+# all states of the page at all sizes, and a Kubernetes API server that is compiled (ten minutes, once)
+# and asked. None of it is in `test`.
+test-long: $(VENV)/.test web/node_modules/.done
 	@if command -v go >/dev/null; then $(BIN)/python -m tests.k8s.apiserver && $(BIN)/python -m tests.golang; \
 		else echo 'no Go here: the tests with a real Kubernetes API server and Prometheus 3 are skipped'; fi
+	$(call timed,python-long)
+	$(call timed,browser-long)
+
+python-long: $(VENV)/.test
 	$(PYTEST) --durations 20 --durations-min 5 -m long
+
+browser-long: $(VENV)/.test web/node_modules/.done
+	PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:browser:long
 
 unit: $(VENV)/.test
 	$(PYTEST) --durations 5 --durations-min 1 -m 'not real and not long'

@@ -65,6 +65,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if hasattr(terminalreporter.config, "workerinput"):  # what it knows is told by who started it
+        return
     failed = {
         report.nodeid
         for outcome in ("failed", "error")

@@ -14,7 +14,7 @@ from pushsvc.auth.keys import make_key, table_of
 from pushsvc.auth.presenting import Cookie
 from pushsvc.client import Points, connect, open_publisher
 from pushsvc.config import Auth, ConfigError, Server, load
-from tests.serving import serving
+from tests.serving import TRUST, serving
 
 ROOT = Path(__file__).parents[1]
 UNDER = Server(port=0, base_path="/a/push")
@@ -69,7 +69,7 @@ async def test_all_is_served_under_the_path_and_without_it() -> None:
                 if isinstance(event, Points):
                     break
         root = served.url.removesuffix("/a/push")
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=TRUST) as http:
             for url in (served.url, root):
                 for path in ("/livez", "/v1/series", "/", "/doctor", "/openapi.json", "/metrics"):
                     assert (await http.get(f"{url}{path}")).status_code == 200, f"{url}{path}"
@@ -80,7 +80,7 @@ async def test_all_is_served_under_the_path_and_without_it() -> None:
 
 
 async def test_without_its_slash_the_path_leads_to_the_one_with_it() -> None:
-    async with serving(server=UNDER) as served, httpx.AsyncClient() as http:
+    async with serving(server=UNDER) as served, httpx.AsyncClient(verify=TRUST) as http:
         answer = await http.get(f"{served.url}?window=5m")
         assert answer.status_code == 308
         assert answer.headers["location"] == "push/?window=5m"
@@ -125,7 +125,7 @@ async def test_a_session_is_for_the_path_it_was_begun_under(
     auth, key = keys(tmp_path)
     async with serving(server=server, auth=auth) as served:
         headers = {"Origin": served.url.removesuffix("/a/push")}
-        async with httpx.AsyncClient(headers=headers) as http:
+        async with httpx.AsyncClient(headers=headers, verify=TRUST) as http:
             for where in ("/", "/d/cpu", "/doctor"):
                 form = (await http.get(f"{served.url}{where}")).text
                 [action] = re.findall(r'action="([^"]+)"', form)

@@ -18,11 +18,13 @@ from tests.bench.transport import Broken, opening, reader
     ("system", "transport"),
     [
         (PUSHSVC, "websocket"),
-        (PUSHSVC, "sse"),
-        (PUSHSVC, "ndjson"),
-        (PUSHSVC, "longpoll"),
-        (NAIVE, "websocket"),
-        (NAIVE, "sse"),
+        *(
+            pytest.param(system, transport, marks=pytest.mark.long)
+            for system, transport in (
+                *((PUSHSVC, "sse"), (PUSHSVC, "ndjson"), (PUSHSVC, "longpoll")),
+                *((NAIVE, "websocket"), (NAIVE, "sse")),
+            )
+        ),
     ],
     ids=lambda value: value.name if isinstance(value, System) else value,
 )

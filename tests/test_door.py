@@ -10,7 +10,7 @@ import trio
 
 from pushsvc import door
 from pushsvc.core.limits import Limits, Pacing
-from tests.serving import Served, serving
+from tests.serving import TRUST, Served, serving
 from tests.test_websocket_protocol import HANDSHAKE
 
 SSE = (
@@ -109,7 +109,7 @@ async def test_a_crowd_is_sent_away_before_it_costs(
 
 async def test_long_polls_are_no_crowd() -> None:
     async with serving(limits=Limits(streams_per_second=2.0)) as served:
-        async with httpx.AsyncClient(base_url=served.url) as client:
+        async with httpx.AsyncClient(base_url=served.url, verify=TRUST) as client:
             for _ in range(8):
                 polled = await client.get(
                     "/v1/stream?wait=0.01", headers={"Accept": "application/json"}

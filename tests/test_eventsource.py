@@ -22,7 +22,7 @@ from pushsvc.auth.tickets import LIFETIME, Tickets
 from pushsvc.config import Auth, Server, Settings, Web
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.errors import Malformed, Overloaded, Problem, TooMany, Unauthorized
-from tests.serving import Served, detach, next_of, serving
+from tests.serving import TRUST, Served, detach, next_of, serving
 from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, token
 
 SSE = {"Accept": "text/event-stream"}
@@ -56,7 +56,7 @@ def read(answer: httpx.Response) -> Told:
 
 async def told(served: Served, headers: Mapping[str, str], query: str = "") -> Told:
     # A connection of its own: the short way in looks at first requests only.
-    async with httpx.AsyncClient(base_url=served.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=served.url, timeout=10, verify=TRUST) as http:
         return read(await http.get(f"/v1/stream?{query}", headers=dict(headers)))
 
 

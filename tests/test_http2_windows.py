@@ -298,6 +298,7 @@ def storm(port: int) -> list[socket.socket]:
     return sockets
 
 
+@pytest.mark.long
 def test_a_storm_of_closed_windows_costs_little_and_leaves_less() -> None:
     with started("serve", "--port", "0", "--set", "stream.stall_timeout=3") as (process, url):
         port = int(url.rpartition(":")[2])

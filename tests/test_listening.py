@@ -27,7 +27,7 @@ from pushsvc.config import Auth, ConfigError, Server, Settings, Web, load
 from pushsvc.listeners import Listener, close_all, inherit_listeners, open_listeners
 from pushsvc.service import run_service
 from tests.cli.test_commands import ENV, PUSHSVC, run, started
-from tests.serving import detach
+from tests.serving import TRUST, detach
 from tests.test_tls import Authority
 
 ROOT = Path(__file__).parents[1]
@@ -105,14 +105,14 @@ async def test_all_of_ipv6_is_all_of_ipv4_too() -> None:
         assert url == f"http://127.0.0.1:{port}"
         for host in ("127.0.0.1", "[::1]"):
             address = host.strip("[]")
-            async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+            async with httpx.AsyncClient(base_url=f"http://{host}:{port}", verify=TRUST) as http:
                 echo = (await http.get("/v1/doctor/echo")).json()
                 assert (echo["peer"], echo["address"]) == (address, address)
         # So it is on the short way in.
         async with await trio.open_tcp_stream("127.0.0.1", int(port)) as stream:
             await stream.send_all(STREAM)
             await hear(stream, b"hello")
-            async with httpx.AsyncClient(base_url=url) as http:
+            async with httpx.AsyncClient(base_url=url, verify=TRUST) as http:
                 [one] = (await http.get("/v1/subscribers")).json()["subscribers"]
                 assert one["address"] == "127.0.0.1"
 
@@ -121,7 +121,7 @@ async def test_all_of_ipv6_is_all_of_ipv4_too() -> None:
 async def test_a_trusted_proxy_is_known_by_its_ipv4_address_on_a_socket_for_both() -> None:
     web = Web(trusted_proxies="127.0.0.1")
     async with listening("::", auth=OPEN, web=web) as ((url,), _):
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, verify=TRUST) as http:
             said = await http.get("/v1/doctor/echo", headers={"X-Forwarded-For": "203.0.113.7"})
             assert said.json()["address"] == "203.0.113.7"
 
@@ -142,7 +142,7 @@ async def test_several_hosts_have_one_port(hosts: tuple[str, ...], shown: list[s
         assert len(ports) == 1
         assert [place.removeprefix("http://").rpartition(":")[0] for place in places] == shown
         for place in places:
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(verify=TRUST) as http:
                 assert (await http.get(f"{place}/readyz")).status_code == 200
 
 
@@ -306,7 +306,7 @@ def test_the_line_that_is_printed_works_and_the_file_goes_with_the_process(tmp_p
     path = tmp_path / "it's.sock"
     args = ("serve", "--host", f"unix:{path}", "--host", "127.0.0.1", "--port", "0")
     with started(*args) as (process, url):
-        assert httpx.get(f"{url}/readyz").status_code == 200
+        assert httpx.get(f"{url}/readyz", verify=TRUST).status_code == 200
         assert process.stdout is not None
         line = process.stdout.readline()
         asked = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
@@ -377,7 +377,7 @@ def test_sockets_that_systemd_passes_are_served_and_outlive_the_process(tmp_path
         url = f"http://127.0.0.1:{tcp.getsockname()[1]}"
         with activated(tcp, unix) as process:
             assert lines(process, 2) == [url, f"curl --unix-socket {path} http://localhost/"]
-            assert httpx.get(f"{url}/readyz").text.strip() == "ok"
+            assert httpx.get(f"{url}/readyz", verify=TRUST).text.strip() == "ok"
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
         assert path.exists()
@@ -401,7 +401,7 @@ def test_hosts_that_are_named_are_served_beside_what_systemd_passes() -> None:
             first, second = lines(process, 2)
             assert first == f"http://127.0.0.1:{passed.getsockname()[1]}"
             assert second.startswith("http://127.0.0.2:")
-            assert httpx.get(f"{second}/readyz").status_code == 200
+            assert httpx.get(f"{second}/readyz", verify=TRUST).status_code == 200
 
 
 def test_tls_on_a_socket_that_systemd_passes(tmp_path: Path) -> None:

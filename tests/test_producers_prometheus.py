@@ -20,7 +20,7 @@ from pushsvc.ingest.remote_write_messages import Request
 from tests import golang
 from tests.debian import program
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
-from tests.serving import Served, next_of, serving
+from tests.serving import TRUST, Served, next_of, serving
 
 HEADERS = {
     "Content-Encoding": "snappy",
@@ -283,6 +283,7 @@ async def test_a_real_prometheus(version: Callable[[], str], tmp_path: Path) -> 
             assert await served.metric("pushsvc_remote_write_refused_total") == 0
 
 
+@pytest.mark.long
 @VERSIONS
 async def test_a_real_prometheus_that_was_made_to_wait_delivers_all(
     version: Callable[[], str], tmp_path: Path
@@ -293,7 +294,7 @@ async def test_a_real_prometheus_that_was_made_to_wait_delivers_all(
         async with prometheus(version, served.url, tmp_path) as url:
             refused = await refuse_for_a_while(served, 4.0)
             assert refused > 0
-            async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=10, verify=TRUST) as client:
                 with trio.fail_after(60):
                     while True:
                         ours = await history(served)
@@ -318,7 +319,7 @@ async def test_a_real_prometheus_beyond_its_share_drops_nothing(
     async with (
         serving(limits=limits) as served,
         prometheus(version, served.url, tmp_path) as url,
-        httpx.AsyncClient(base_url=url, timeout=10) as client,
+        httpx.AsyncClient(base_url=url, timeout=10, verify=TRUST) as client,
     ):
         with trio.fail_after(90):
             while await served.metric("pushsvc_producers_refused_total") < 3:

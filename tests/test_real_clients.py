@@ -13,6 +13,7 @@ import pytest
 import websockets
 
 from tests.cli.test_commands import publish, started
+from tests.serving import TRUST
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -78,7 +79,7 @@ def test_the_websockets_library(url: str) -> None:
         async with websockets.connect(address, subprotocols=["pushsvc.v1"]) as socket:  # type: ignore[list-item]
             assert socket.subprotocol == "pushsvc.v1"
             documents = [json.loads(await socket.recv()) for _ in range(2)]
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(verify=TRUST) as http:
                 await http.post(f"{url}/v1/samples", json={"name": "w", "value": 3})
             documents.append(json.loads(await socket.recv()))
             await socket.send('{"type":"watch","select":["a"],"max_hz":1}')

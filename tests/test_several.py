@@ -15,7 +15,7 @@ from pushsvc.client import Points, connect
 from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing, Retention
-from tests.serving import Served, serving
+from tests.serving import TRUST, Served, serving
 
 
 class RoundRobin:
@@ -70,7 +70,7 @@ async def two(lasts: float = 60.0) -> AsyncIterator[RoundRobin]:
 async def poll(url: str, since: str | None) -> str:
     """One poll, on a connection of its own; the next cursor."""
     headers = {"Accept": "application/json"}
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=30, verify=TRUST) as http:
         answer = await http.get(
             f"{url}/v1/stream", params={"since": since} if since else {}, headers=headers
         )
@@ -130,7 +130,7 @@ async def test_a_connection_that_lasts_is_one() -> None:
                 points = [event async for event in stream if isinstance(event, Points)]
                 assert points
             assert not stream.statistics.several
-        async with httpx.AsyncClient(base_url=balancer.url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=balancer.url, timeout=30, verify=TRUST) as http:
             for accept in ("text/event-stream", "application/x-ndjson"):
                 headers = {"Accept": accept, "Last-Event-ID": "elsewhere!7.1"}
                 with trio.CancelScope() as reading:
@@ -205,7 +205,7 @@ async def test_what_a_client_makes_up_is_not_told() -> None:
 
 
 async def ask(served: Served, query: str, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=30, verify=TRUST) as http:
         return await http.get(
             f"{served.url}/v1/stream?{query}", headers={"Accept": "application/json", **headers}
         )

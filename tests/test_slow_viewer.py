@@ -50,7 +50,7 @@ async def ages(served: Served, query: str) -> list[tuple[float, float]]:
     return seen
 
 
-@pytest.mark.parametrize("merge", ["last", "envelope"])
+@pytest.mark.parametrize("merge", [pytest.param("last", marks=pytest.mark.long), "envelope"])
 async def test_what_is_merged_is_at_most_two_seconds_old(merge: str) -> None:
     async with (
         serving(limits=Limits(samples_per_second=1e9)) as served,

@@ -18,6 +18,7 @@ export default mergeConfig(
   page,
   defineConfig({
     test: {
+      tags: [{ name: 'long', description: 'takes long by its nature: left to make test-long' }],
       reporters: ['default', new Retried()],
       projects: [
         { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'] } },

@@ -15,7 +15,7 @@ from pushsvc.core.limits import Limits
 from pushsvc.core.quota import Quotas
 from tests.auth.test_proxied import BEHIND
 from tests.ingest.samples import remote_write_1, snappy
-from tests.serving import Served, detach, next_of, serving
+from tests.serving import TRUST, Served, detach, next_of, serving
 from tests.tokens import ISSUER, SECRET, token
 
 JWT = Auth(mode="jwt", secret=SECRET)
@@ -30,7 +30,9 @@ def bearer(subject: str) -> dict[str, str]:
 @contextlib.asynccontextmanager
 async def client_of(served: Served, subject: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a connection of its own."""
-    async with httpx.AsyncClient(base_url=served.url, headers=bearer(subject)) as client:
+    async with httpx.AsyncClient(
+        base_url=served.url, headers=bearer(subject), verify=TRUST
+    ) as client:
         yield client
 
 

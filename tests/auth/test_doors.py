@@ -13,7 +13,7 @@ from pushsvc.core.limits import Pacing
 from tests import tokens
 from tests.auth.doors import OPEN, Door, doors
 from tests.auth.presenting import WAYS, Carried, Sort, make, verdict
-from tests.serving import serving
+from tests.serving import TRUST, serving
 from tests.test_hazards import context
 
 DOORS = {door.name: door for door in doors()}
@@ -72,7 +72,7 @@ async def test_a_door_opens_for_whom_it_should_and_for_nobody_else(
     wrong = []
     async with serving(auth=auth) as served:
         origin = served.url
-        async with httpx.AsyncClient(base_url=origin, timeout=10) as http:
+        async with httpx.AsyncClient(base_url=origin, timeout=10, verify=TRUST) as http:
             if await door.knock(served, Carried()) != 401:
                 wrong.append("without a token")
             for way, present in WAYS.items():

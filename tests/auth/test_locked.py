@@ -21,7 +21,7 @@ from pushsvc.core.limits import Pacing
 from pushsvc.pipeline import now_ms
 from tests import tokens
 from tests.ingest.samples import remote_write_1, snappy
-from tests.serving import next_of, serving
+from tests.serving import TRUST, next_of, serving
 from tests.tokens import bearer, token
 
 ACME = ['{tenant="acme"}']
@@ -326,7 +326,9 @@ async def test_the_page_says_who_may_embed_it(
 async def test_logging_in_by_the_form_and_out_again(auth: Auth) -> None:
     async with (
         serving(auth=auth) as served,
-        httpx.AsyncClient(base_url=served.url, headers={"Origin": served.url}) as http,
+        httpx.AsyncClient(
+            base_url=served.url, headers={"Origin": served.url}, verify=TRUST
+        ) as http,
     ):
         assert "<form" in (await http.get("/")).text
         wrong = await http.post("/v1/login", data={"token": "<b>"})

@@ -5,14 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
+import { ARTIFACTS, expectFreshness, LONG, launch, open, panel, violations } from './browser.ts';
 import { Server } from './server.ts';
 
-const SIZES = [
-  [390, 844],
-  [768, 1024],
-  [1440, 900],
-  [2560, 1440],
+const LOOKS = [
+  [390, 844, 'light'],
+  [768, 1024, 'light'],
+  [1440, 900, 'light'],
+  [1440, 900, 'dark'],
+  [2560, 1440, 'light'],
 ] as const;
 
 let browser: Browser;
@@ -149,47 +150,58 @@ const STATES: readonly (readonly [
   ],
 ];
 
-async function look(page: Page, name: string): Promise<void> {
-  for (const [width, height] of SIZES) {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      if (colorScheme === 'dark' && width !== 1440) {
-        continue;
-      }
-      // Without motion nothing is seen half faded.
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height });
-      await page.waitForTimeout(300);
-      const file = `${ARTIFACTS}/axe-${name}-${width}-${colorScheme}.png`;
-      await page.screenshot({ path: file });
-      expect(await violations(page), `${name} at ${width}, ${colorScheme}`).toEqual([]);
-      const overflow = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      expect(overflow, `${name} at ${width}`).toBe(0);
-    }
+async function look(page: Page, name: string, looks: readonly (typeof LOOKS)[number][]) {
+  for (const [width, height, colorScheme] of looks) {
+    // Without motion nothing is seen half faded.
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width, height });
+    await page.waitForTimeout(300);
+    const file = `${ARTIFACTS}/axe-${name}-${width}-${colorScheme}.png`;
+    await page.screenshot({ path: file });
+    expect(await violations(page), `${name} at ${width}, ${colorScheme}`).toEqual([]);
+    const overflow = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    expect(overflow, `${name} at ${width}`).toBe(0);
   }
 }
 
-/** Each is looked at five times. */
-const PATIENCE_MS = 150_000;
-
-test.each(STATES)('%s', { timeout: PATIENCE_MS }, async (name, path, ready) => {
+async function expectGood(
+  [name, path, ready]: (typeof STATES)[number],
+  looks: readonly (typeof LOOKS)[number][],
+): Promise<void> {
   const url = typeof path === 'string' ? `${server.url}/${path}` : path();
   const { page, failures, close } = await open(browser, url);
   await ready(page);
-  await look(page, name);
+  await look(page, name, looks);
   expect(await page.getByRole('heading', { level: 1 }).count()).toBe(1);
   expect(failures).toEqual([]);
   await close();
-});
+}
 
-test('an outage', { timeout: PATIENCE_MS }, async () => {
+/** In one look each, so that all have their turn. */
+test.each(STATES.map((state, at) => [state[0], LOOKS[at % LOOKS.length]!, state] as const))(
+  '%s at %s',
+  (_, one, state) => expectGood(state, [one]),
+);
+
+/** Each is looked at five times. */
+const PATIENCE_MS = 150_000;
+const PATIENT = { ...LONG, timeout: PATIENCE_MS };
+
+test.each(STATES.map((state) => [state[0], state] as const))(
+  '%s at all sizes',
+  PATIENT,
+  (_, state) => expectGood(state, LOOKS),
+);
+
+test('an outage', PATIENT, async () => {
   const gone = await Server.start();
   await gone.publish({ name: 'up', value: 1 });
   const { page, close } = await open(browser, gone.url);
   await panel(page, 'up').locator('canvas').waitFor();
   await gone.stop('SIGKILL');
   await page.locator('.outage').waitFor();
-  await look(page, 'outage');
+  await look(page, 'outage', LOOKS);
   await close();
 });

@@ -62,6 +62,9 @@ export async function launch(
   return browser;
 }
 
+/** Of a test that takes long by its nature: left to `make test-long`. */
+export const LONG = { tags: ['long'] };
+
 /** Before the test's own end, so that a hang is told with the line that waited. */
 const PATIENCE_MS = 20_000;
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { launch } from './browser.ts';
+import { LONG, launch } from './browser.ts';
 import { Middlebox } from './middlebox.ts';
 import { Server } from './server.ts';
 
@@ -132,7 +132,7 @@ describe('a stream', () => {
     expect((await notes(page)).gaps).toEqual([null]);
   });
 
-  test('moves to SSE where WebSocket is blocked, and back when it no longer is', async () => {
+  test('moves to SSE where WebSocket is blocked, and back when it no longer is', LONG, async () => {
     const middlebox = await Middlebox.start(server.url, { websocket: true });
     const producer = new Producer();
     const page = await watch(middlebox.url, { timing: { upgrade: 700 } });
@@ -226,64 +226,68 @@ describe('a stream', () => {
   });
 });
 
-test('in a network that is cut again and again, with subscriptions that come and go', async () => {
-  const middlebox = await Middlebox.start(server.url);
-  const producer = new Producer();
-  const pages = [
-    await watch(middlebox.url, { transports: ['websocket'] }),
-    await watch(middlebox.url, { transports: ['sse'] }),
-    await watch(middlebox.url, { transports: ['longpoll'] }),
-    await watch(middlebox.url, { share: true }),
-    await watch(middlebox.url, { share: true }),
-  ];
-  const publishing = producer.publish(160, 30);
-  for (let round = 0; round < 8; round += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 300 + 100 * (round % 3)));
-    middlebox.cut();
-    for (const page of pages) {
-      await page.evaluate((round) => {
-        const { client, late } = window as unknown as {
-          client: Connected;
-          late?: { values: number[]; subscription: { close(): void } }[];
-        };
-        const values: number[] = [];
-        const subscription = client.subscribe(`steps{round!="${round}"}`, {
-          window: '15m',
-          onPoints: (points: { value: number }[]) =>
-            values.push(...points.map(({ value }) => value)),
-        }) as { close(): void };
-        Object.assign(window, { late: [...(late ?? []), { values, subscription }] });
-        if (round % 2 === 1) {
-          late!.at(-1)!.subscription.close();
-        }
-      }, round);
-    }
-  }
-  await publishing;
-  const all = producer.published.map(([, value]) => value);
-  for (const [which, page] of pages.entries()) {
-    const what = { ...patient, message: `page ${which}` };
-    await expect.poll(() => received(page), what).toEqual(producer.published);
-    expect((await notes(page)).gaps).toEqual([]);
-    const late = () =>
-      page.evaluate(() =>
-        (window as unknown as { late: { values: number[] }[] }).late.map(({ values }) => values),
-      );
-    for (const [round, values] of (await late()).entries()) {
-      if (round % 2 === 1) {
-        // Those that came later have all of the past as well.
-        const that = { ...patient, message: `round ${round} of page ${which}` };
-        await expect.poll(async () => (await late())[round], that).toEqual(all);
-      } else {
-        expect(values).toEqual(all.slice(0, values.length));
+test(
+  'in a network that is cut again and again, with subscriptions that come and go',
+  LONG,
+  async () => {
+    const middlebox = await Middlebox.start(server.url);
+    const producer = new Producer();
+    const pages = [
+      await watch(middlebox.url, { transports: ['websocket'] }),
+      await watch(middlebox.url, { transports: ['sse'] }),
+      await watch(middlebox.url, { transports: ['longpoll'] }),
+      await watch(middlebox.url, { share: true }),
+      await watch(middlebox.url, { share: true }),
+    ];
+    const publishing = producer.publish(160, 30);
+    for (let round = 0; round < 8; round += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 300 + 100 * (round % 3)));
+      middlebox.cut();
+      for (const page of pages) {
+        await page.evaluate((round) => {
+          const { client, late } = window as unknown as {
+            client: Connected;
+            late?: { values: number[]; subscription: { close(): void } }[];
+          };
+          const values: number[] = [];
+          const subscription = client.subscribe(`steps{round!="${round}"}`, {
+            window: '15m',
+            onPoints: (points: { value: number }[]) =>
+              values.push(...points.map(({ value }) => value)),
+          }) as { close(): void };
+          Object.assign(window, { late: [...(late ?? []), { values, subscription }] });
+          if (round % 2 === 1) {
+            late!.at(-1)!.subscription.close();
+          }
+        }, round);
       }
     }
-  }
-  middlebox.stop();
-});
+    await publishing;
+    const all = producer.published.map(([, value]) => value);
+    for (const [which, page] of pages.entries()) {
+      const what = { ...patient, message: `page ${which}` };
+      await expect.poll(() => received(page), what).toEqual(producer.published);
+      expect((await notes(page)).gaps).toEqual([]);
+      const late = () =>
+        page.evaluate(() =>
+          (window as unknown as { late: { values: number[] }[] }).late.map(({ values }) => values),
+        );
+      for (const [round, values] of (await late()).entries()) {
+        if (round % 2 === 1) {
+          // Those that came later have all of the past as well.
+          const that = { ...patient, message: `round ${round} of page ${which}` };
+          await expect.poll(async () => (await late())[round], that).toEqual(all);
+        } else {
+          expect(values).toEqual(all.slice(0, values.length));
+        }
+      }
+    }
+    middlebox.stop();
+  },
+);
 
 describe('tabs that share', () => {
-  test('twenty have one connection, and every point once each', async () => {
+  test('twenty have one connection, and every point once each', LONG, async () => {
     const producer = new Producer();
     await producer.publish(3);
     const pages: Page[] = [];
@@ -325,7 +329,7 @@ describe('tabs that share', () => {
     expect((await subscribers()).count).toBe(1);
   });
 
-  test('survive a server’s death together', async () => {
+  test('survive a server’s death together', LONG, async () => {
     const producer = new Producer();
     const pages = [
       await watch(server.url, { share: true }),

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
+import { ARTIFACTS, expectFreshness, LONG, launch, open, panel, violations } from './browser.ts';
 import { Server } from './server.ts';
 
 const WORKLOADS = {
@@ -74,8 +74,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
-  test('panels are where they were put, and a variable chooses what they show', async () => {
+describe.each([
+  ['light', {}],
+  ['dark', LONG],
+] as const)('in the %s theme', (colorScheme, often) => {
+  test('panels are where they were put, and a variable chooses what they show', often, async () => {
     const { page, failures, close } = await open(browser, server.url, {
       colorScheme,
       viewport: { width: 1440, height: 900 },
@@ -273,9 +276,11 @@ test('what isn’t there is said, and a phone has one panel under the other', as
   await close();
 });
 
-test.each(['host', 'service'])(
-  'the dashboard %s that comes with it shows what it is of',
-  async (name) => {
+describe.each([
+  ['host', {}],
+  ['service', LONG],
+] as const)('the dashboard %s that comes with it', (name, often) => {
+  test('shows what it is of', often, async () => {
     const demo = await Server.start('demo');
     const { page, failures, close } = await open(browser, `${demo.url}/d/${name}`, {
       viewport: { width: 1440, height: 1600 },
@@ -290,5 +295,5 @@ test.each(['host', 'service'])(
     await page.screenshot({ path: `${ARTIFACTS}/comes-with-it-${name}.png` });
     expect(failures).toEqual([]);
     await close();
-  },
-);
+  });
+});

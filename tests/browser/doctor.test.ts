@@ -2,7 +2,7 @@
 
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, launch, open, violations } from './browser.ts';
+import { ARTIFACTS, LONG, launch, open, violations } from './browser.ts';
 import { type Interference, Middlebox } from './middlebox.ts';
 import { Server } from './server.ts';
 
@@ -24,8 +24,11 @@ async function examine(page: Page): Promise<string> {
   return page.locator('main').innerText();
 }
 
-describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
-  test('a path that is well', async () => {
+describe.each([
+  ['light', {}],
+  ['dark', LONG],
+] as const)('in the %s theme', (colorScheme, often) => {
+  test('a path that is well', often, async () => {
     const { page, failures, close } = await open(browser, `${server.url}/doctor`, { colorScheme });
     const text = await examine(page);
     expect(text).toContain('This path is healthy');
@@ -90,18 +93,22 @@ describe('behind a box', () => {
     expect(levels).not.toHaveProperty('websocket_idle');
   });
 
-  test('that opens WebSockets and passes nothing on, and keeps events to itself', async () => {
-    const levels = await through({ mute: true, eventStream: true }, async (page) => {
-      expect(await page.locator('[data-code=websocket_through]').innerText()).toContain(
-        'it opened, and no message came',
-      );
-      // No proxy names itself: those of the whole table that have such settings are offered.
-      expect(await page.locator('section h3').allInnerTexts()).toContain('nginx');
-    });
-    expect(levels).toMatchObject({ websocket_through: 'problem', sse_through: 'problem' });
-  });
+  test(
+    'that opens WebSockets and passes nothing on, and keeps events to itself',
+    LONG,
+    async () => {
+      const levels = await through({ mute: true, eventStream: true }, async (page) => {
+        expect(await page.locator('[data-code=websocket_through]').innerText()).toContain(
+          'it opened, and no message came',
+        );
+        // No proxy names itself: those of the whole table that have such settings are offered.
+        expect(await page.locator('section h3').allInnerTexts()).toContain('nginx');
+      });
+      expect(levels).toMatchObject({ websocket_through: 'problem', sse_through: 'problem' });
+    },
+  );
 
-  test('that holds answers back until they are whole', async () => {
+  test('that holds answers back until they are whole', LONG, async () => {
     expect(await through({ holds: true })).toMatchObject({
       buffered: 'problem',
       sse_through: 'problem',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
+import { ARTIFACTS, expectFreshness, LONG, launch, open, panel, violations } from './browser.ts';
 import { Server } from './server.ts';
 
 let browser: Browser;
@@ -67,8 +67,11 @@ async function stored(name: string): Promise<Stored> {
 
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
 
-describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
-  test('a dashboard is made from nothing, saved, and there after a reload', async () => {
+describe.each([
+  ['light', {}],
+  ['dark', LONG],
+] as const)('in the %s theme', (colorScheme, often) => {
+  test('a dashboard is made from nothing, saved, and there after a reload', often, async () => {
     const { page, failures, close } = await open(browser, server.url, {
       colorScheme,
       viewport: { width: 1440, height: 900 },

@@ -3,7 +3,7 @@
 import { createHmac } from 'node:crypto';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { launch } from './browser.ts';
+import { LONG, launch } from './browser.ts';
 import { Firefox } from './firefox.ts';
 import { Server } from './server.ts';
 
@@ -87,14 +87,14 @@ class Streams {
 }
 
 describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
-  const tried = (what: string, run: () => Promise<void>): void => {
-    test(what, async ({ skip }) => {
+  const tried = (what: string, often: string, run: () => Promise<void>): void => {
+    test(what, often === name ? {} : LONG, async ({ skip }) => {
       skip(name === 'Firefox' && firefox === null, 'there is no Firefox here');
       await run();
     });
   };
 
-  tried('survives restarts whose drain is longer than its wait', async () => {
+  tried('survives restarts whose drain is longer than its wait', 'Chromium', async () => {
     let server = await Server.start('serve', 0, PACED);
     const { port } = server;
     const tab = await openIn(name, `${server.url}/livez`);
@@ -120,7 +120,7 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
     await tab.close();
   });
 
-  tried('gets into a server that was full', async () => {
+  tried('gets into a server that was full', '', async () => {
     const server = await Server.start('serve', 0, { PUSHSVC_LIMITS_SUBSCRIBERS: '1' });
     const tab = await openIn(name, `${server.url}/livez`);
     const streams = new Streams(tab);
@@ -135,7 +135,7 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
     await tab.close();
   });
 
-  tried('comes back with its ticket, also after restarts', async () => {
+  tried('comes back with its ticket, also after restarts', 'Firefox', async () => {
     const locked = {
       PUSHSVC_AUTH_MODE: 'jwt',
       PUSHSVC_AUTH_SECRET: SECRET,

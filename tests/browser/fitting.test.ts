@@ -1,8 +1,8 @@
 /** What a panel draws is in the panel, on the dashboards that come with the service. */
 
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open } from './browser.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ARTIFACTS, expectFreshness, LONG, launch, open } from './browser.ts';
 import { Server } from './server.ts';
 
 let server: Server;
@@ -46,9 +46,12 @@ function outside(page: Page): Promise<string[]> {
   });
 }
 
-test.each(['host', 'service', 'kubernetes'])(
-  'nothing lies outside of the panels of %s',
-  async (name) => {
+describe.each([
+  ['host', {}],
+  ['service', LONG],
+  ['kubernetes', LONG],
+] as const)('of the panels of %s', (name, often) => {
+  test('nothing lies outside', often, async () => {
     const browser = await launch();
     const { page, failures, close } = await open(browser, `${server.url}/d/${name}`);
     await expectFreshness(page, 'Live');
@@ -73,5 +76,5 @@ test.each(['host', 'service', 'kubernetes'])(
     expect(failures).toEqual([]);
     await close();
     await browser.close();
-  },
-);
+  });
+});

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel } from './browser.ts';
+import { ARTIFACTS, expectFreshness, LONG, launch, open, panel } from './browser.ts';
 import { Server } from './server.ts';
 
 const BOARD = {
@@ -110,47 +110,51 @@ test('a server that hangs is told from producers', async () => {
   await close();
 });
 
-test('the page is back within two seconds of the port, however long it was away', async () => {
-  let server = await Server.start();
-  const { port } = server;
-  const publish = () => server.publish({ name: 'load', value: Math.random() }).catch(() => {});
-  const publishing = setInterval(() => void publish(), 500);
-  const { page, failures, close } = await open(browser, server.url);
-  await expectFreshness(page, 'Live');
-  const hide = (hidden: boolean) =>
-    page.evaluate(
-      (state) => {
-        Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
-        document.dispatchEvent(new Event('visibilitychange'));
-      },
-      hidden ? 'hidden' : 'visible',
-    );
-  const outage = page.locator('.outage p');
-  for (const [away, hidden] of [
-    [0, false],
-    [1500, false],
-    [12_000, false],
-    [12_000, true],
-  ] as const) {
-    await server.stop('SIGKILL');
-    await expectFreshness(page, 'Cut');
-    await hide(hidden);
-    await page.waitForTimeout(away);
-    if (away > 10_000 && !hidden) {
-      // What is planned is far away, and what is done until then is said.
-      await expect
-        .poll(() => outage.textContent(), { interval: 20 })
-        .toMatch(/Next attempt in \d+\ss, or as soon as the server answers\./);
+test(
+  'the page is back within two seconds of the port, however long it was away',
+  LONG,
+  async () => {
+    let server = await Server.start();
+    const { port } = server;
+    const publish = () => server.publish({ name: 'load', value: Math.random() }).catch(() => {});
+    const publishing = setInterval(() => void publish(), 500);
+    const { page, failures, close } = await open(browser, server.url);
+    await expectFreshness(page, 'Live');
+    const hide = (hidden: boolean) =>
+      page.evaluate(
+        (state) => {
+          Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+          document.dispatchEvent(new Event('visibilitychange'));
+        },
+        hidden ? 'hidden' : 'visible',
+      );
+    const outage = page.locator('.outage p');
+    for (const [away, hidden] of [
+      [0, false],
+      [1500, false],
+      [12_000, false],
+      [12_000, true],
+    ] as const) {
+      await server.stop('SIGKILL');
+      await expectFreshness(page, 'Cut');
+      await hide(hidden);
+      await page.waitForTimeout(away);
+      if (away > 10_000 && !hidden) {
+        // What is planned is far away, and what is done until then is said.
+        await expect
+          .poll(() => outage.textContent(), { interval: 20 })
+          .toMatch(/Next attempt in \d+\ss, or as soon as the server answers\./);
+      }
+      server = await Server.start('serve', port);
+      const back = Date.now();
+      if (hidden) {
+        await hide(false);
+      }
+      await expectFreshness(page, 'Live', 4000);
+      expect([away, hidden, Date.now() - back < 2000]).toEqual([away, hidden, true]);
     }
-    server = await Server.start('serve', port);
-    const back = Date.now();
-    if (hidden) {
-      await hide(false);
-    }
-    await expectFreshness(page, 'Live', 4000);
-    expect([away, hidden, Date.now() - back < 2000]).toEqual([away, hidden, true]);
-  }
-  clearInterval(publishing);
-  expect(failures).toEqual([]);
-  await close();
-});
+    clearInterval(publishing);
+    expect(failures).toEqual([]);
+    await close();
+  },
+);

@@ -2,7 +2,7 @@
 
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, violations } from './browser.ts';
+import { ARTIFACTS, expectFreshness, LONG, launch, open, violations } from './browser.ts';
 import { type Sample, Server } from './server.ts';
 
 const SCREENS = {
@@ -26,8 +26,11 @@ afterAll(async () => {
   await browser?.close();
 });
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  describe(`in the ${colorScheme} theme`, () => {
+for (const [colorScheme, often] of [
+  ['light', {}],
+  ['dark', LONG],
+] as const) {
+  describe(`in the ${colorScheme} theme`, often, () => {
     test.each(Object.entries(SCREENS))('on a %s', async (screen, viewport) => {
       const { page, failures, close } = await open(browser, server.url, { viewport, colorScheme });
       await expectFreshness(page, 'Live');

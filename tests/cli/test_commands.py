@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.serving import TRUST
+
 PUSHSVC = [sys.executable, "-m", "pushsvc"]
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")} | {"NO_COLOR": "1"}
 
@@ -56,13 +58,13 @@ def started(*args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def publish(url: str, *samples: dict[str, Any]) -> None:
-    httpx.post(f"{url}/v1/samples", json={"samples": samples}).raise_for_status()
+    httpx.post(f"{url}/v1/samples", json={"samples": samples}, verify=TRUST).raise_for_status()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serve_says_where_it_is_and_ends_in_time(stop: signal.Signals) -> None:
     with started("serve", "--port", "0") as (process, url):
-        assert httpx.get(f"{url}/livez").status_code == 200
+        assert httpx.get(f"{url}/livez", verify=TRUST).status_code == 200
         with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as subscriber:
             subscriber.sendall(
                 b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
@@ -86,12 +88,13 @@ def test_serve_says_where_it_is_and_ends_in_time(stop: signal.Signals) -> None:
 def test_demo_shows_this_machine_and_ends_in_time() -> None:
     with started("demo", "--port", "0") as (process, url):
         time.sleep(1.2)
-        series = httpx.get(f"{url}/v1/series").json()["series"]
+        series = httpx.get(f"{url}/v1/series", verify=TRUST).json()["series"]
         assert len(series) >= 30
         names = {one["name"] for one in series}
         assert {"node_load1", "node_cpu_utilization", "node_memory_bytes"} <= names
         assert {one["kind"] for one in series} >= {"gauge", "counter", "state"}
-        with httpx.Client() as client:  # an idle keep-alive connection must not hold it up
+        # An idle keep-alive connection must not hold it up.
+        with httpx.Client(verify=TRUST) as client:
             client.get(f"{url}/livez")
             begin = time.monotonic()
             process.send_signal(signal.SIGINT)

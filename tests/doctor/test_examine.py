@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from pushsvc.config import Auth, Server
 from pushsvc.core.limits import Pacing
@@ -21,18 +22,24 @@ def way(url: str) -> Way:
     return Way(url, None, ssl.create_default_context, 2.0)
 
 
+def long(fault: Fault, problems: set[str], missing: set[str]) -> ParameterSet:
+    return pytest.param(fault, problems, missing, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize(
     ("fault", "problems", "missing"),
     [
         (Fault(), set(), {"idle", "total", "buffering", "upgrade", "compression"}),
         (Fault(cuts_idle=1.2), {"websocket_idle", "http_stream_idle"}, {"total", "buffering"}),
-        (Fault(forgets_idle=1.2), {"websocket_idle", "http_stream_idle"}, {"total", "buffering"}),
-        (Fault(cuts_after=1.5, sockets_only=True), {"websocket_busy"}, {"buffering", "idle"}),
+        long(
+            Fault(forgets_idle=1.2), {"websocket_idle", "http_stream_idle"}, {"total", "buffering"}
+        ),
+        long(Fault(cuts_after=1.5, sockets_only=True), {"websocket_busy"}, {"buffering", "idle"}),
         (Fault(buffers=True), {"buffered", "sse_through", "ndjson_through"}, {"upgrade"}),
-        (Fault(compresses=True), {"compressed", "buffered"}, {"upgrade"}),
-        (Fault(strips_upgrade=True), {"websocket_through"}, {"buffering", "idle"}),
-        (Fault(http10=True), {"websocket_through", "http_version"}, {"buffering", "idle"}),
-        (Fault(adds=b"X-Forwarded-For: 192.0.2.1\r\n"), {"forwarding"}, {"buffering", "idle"}),
+        long(Fault(compresses=True), {"compressed", "buffered"}, {"upgrade"}),
+        long(Fault(strips_upgrade=True), {"websocket_through"}, {"buffering", "idle"}),
+        long(Fault(http10=True), {"websocket_through", "http_version"}, {"buffering", "idle"}),
+        long(Fault(adds=b"X-Forwarded-For: 192.0.2.1\r\n"), {"forwarding"}, {"buffering", "idle"}),
     ],
     ids=["none", "cuts", "forgets", "dies", "buffers", "gzip", "no-upgrade", "1.0", "forwards"],
 )
@@ -77,6 +84,7 @@ async def test_a_page_that_would_be_refused_is_foreseen() -> None:
     assert {"websocket_idle", "websocket_busy"} <= told.keys()
 
 
+@pytest.mark.long
 async def test_as_long_as_a_poll_waits_is_looked_for_unless_it_is_said() -> None:
     async with serving(stream=Pacing(poll_wait=1.0)) as served:
         report = await examine(way(served.url), None)

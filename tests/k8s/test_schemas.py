@@ -24,7 +24,10 @@ def check(each: Object, version: str) -> None:
     jsonschema.Draft202012Validator(spec).validate(each["spec"])
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "version",
+    [*(pytest.param(each, marks=pytest.mark.long) for each in VERSIONS[:-1]), VERSIONS[-1]],
+)
 @pytest.mark.parametrize("build", BUILDS)
 def test_all_objects_are_valid(build: str, version: str) -> None:
     objects = built(build)
