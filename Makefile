@@ -97,9 +97,11 @@ $(VENV)/.package: $(VENV)/bin/python $(PACKAGING) $(WEB_SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.package
+# With what tests need besides.
+$(VENV)/.test: $(VENV)/bin/python $(PACKAGING) $(WEB_SOURCES)
+	@echo 'setting up (a minute the first time) ...'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,bench]'
-	@touch $@
+	@touch $(VENV)/.package $@
 
 web/node_modules/.done: web/package.json web/package-lock.json $(VENV)/.test
 	@$(BIN)/python web/npm.py --version >/dev/null 2>&1 || \

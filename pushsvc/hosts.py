@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from typing import Final
@@ -34,15 +35,28 @@ def split_hosts(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^,\s]+", text))
 
 
+def _mapped(host: str) -> str:
+    """The IPv4 address in ::ffff:192.0.2.1 (RFC 4291 section 2.5.5.2), and empty for others."""
+    try:
+        mapped = ipaddress.IPv6Address(host).ipv4_mapped
+    except ValueError:
+        return ""
+    return "" if mapped is None else str(mapped)
+
+
 def parse_host(text: str) -> str | UnixPath:
     """A name or address without brackets, or the path in `unix:PATH` and `unix:PATH?mode=660`.
+
+    An IPv4 address that is written as an IPv6 one is the former: a socket for IPv6 can't be bound
+    to it.
 
     Raises ValueError for what is neither, PathTooLong where that is the matter.
     """
     if not text.startswith(UNIX_PREFIX):
         if not _HOST.fullmatch(text):
             raise ValueError(text)
-        return text.removeprefix("[").removesuffix("]")
+        host = text.removeprefix("[").removesuffix("]")
+        return _mapped(host) or host
     path, asked, query = text.removeprefix(UNIX_PREFIX).partition("?")
     mode = _QUERY.fullmatch(query)
     # A name that begins with @ is Linux' abstract one, which anyone may connect to.

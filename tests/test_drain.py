@@ -125,7 +125,7 @@ async def test_it_ends_in_time_whatever_stalled_clients_do() -> None:
         raw = await stalled(served)
         begin = trio.current_time()
         served.drain.set()
-    assert trio.current_time() - begin < 3.0
+    assert trio.current_time() - begin < 6.0
     raw.close()
 
 

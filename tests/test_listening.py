@@ -134,6 +134,7 @@ async def test_a_trusted_proxy_is_known_by_its_ipv4_address_on_a_socket_for_both
         (("::1", "127.0.0.1", "[::1]"), ["[::1]", "127.0.0.1"]),
         (("::", "0.0.0.0"), ["[::1]", "127.0.0.1"]),
         (("::", "127.0.0.1"), ["[::1]", "127.0.0.1"]),
+        (("::ffff:127.0.0.1", "[::ffff:7f00:1]", "::1"), ["127.0.0.1", "[::1]"]),
     ],
 )
 async def test_several_hosts_have_one_port(hosts: tuple[str, ...], shown: list[str]) -> None:

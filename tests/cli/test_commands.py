@@ -79,8 +79,8 @@ def test_serve_says_where_it_is_and_ends_in_time(stop: signal.Signals) -> None:
                 told += chunk
             assert b'{"type":"goaway","retry":' in told
             assert b"retry: " in told  # in EventSource's own words too
-        assert process.wait(5) == 0
-        assert time.monotonic() - begin < 2.0
+        assert process.wait(10) == 0
+        assert time.monotonic() - begin < 5.0
         assert process.stdout is not None
         assert process.stdout.read() == ""
 
@@ -98,8 +98,8 @@ def test_demo_shows_this_machine_and_ends_in_time() -> None:
             client.get(f"{url}/livez")
             begin = time.monotonic()
             process.send_signal(signal.SIGINT)
-            assert process.wait(5) == 0
-            assert time.monotonic() - begin < 2.0
+            assert process.wait(10) == 0
+            assert time.monotonic() - begin < 5.0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 
@@ -127,6 +127,12 @@ def test_errors_are_one_clear_line() -> None:
             (("serve", "--port", "x"), 2, "--port: server.port must be a port"),
             (("serve", "--set", "limits"), 2, "is not SECTION.KEY=VALUE"),
             (("serve", "--config", "/nonexistent.toml"), 2, "/nonexistent.toml: No such file"),
+            (("check-config", "--host", "nowhere.invalid"), 2, "the name doesn't resolve ("),
+            (
+                ("check-config", "--statsd", "nowhere.invalid:8125"),
+                2,
+                "can't listen on nowhere.invalid: the name doesn't resolve (",
+            ),
             (("check-config", "--log-level", "loud"), 2, "debug, info, warning or error"),
             (("tail", "--url", "http://127.0.0.1:1", "up"), 1, "Connection refused"),
             (("tail", "--url", "localhost", "up"), 2, "starts with http"),

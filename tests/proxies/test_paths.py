@@ -312,4 +312,5 @@ class TestControl:
                             await one.wait_value(value, 2)
                             waited.append(trio.current_time() - began)
                         nursery.cancel_scope.cancel()
-                    assert (sorted(waited)[2] > 0.15) is late, (transport, waited)
+                    # It keeps each; a busy machine keeps some.
+                    assert (sorted(waited)[1] > 0.15) is late, (transport, waited)
