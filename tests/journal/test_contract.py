@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from itertools import count, pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,31 +17,73 @@ from pushsvc.core.cursor import Cursor, parse_cursor
 from pushsvc.core.entry import Draft, Entry
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Rows, identify
-from pushsvc.journal import Dropped, Journal, Nonces
+from pushsvc.journal import Dropped, Journal, Nonces, Snapshot
 from pushsvc.journal.memory import MemoryJournal
+from pushsvc.journal.sqlite import open_sqlite_journal
 from pushsvc.journal.valkey import Options, open_valkey_journal
 from tests.journal.valkey_server import ValkeyServer, running
 
-OpenJournal = Callable[[], Awaitable[Journal]]
+OpenJournal = Callable[..., Awaitable[Journal]]
 Opening = AbstractAsyncContextManager[Journal]
 
 
 @asynccontextmanager
-async def memory(_: pytest.FixtureRequest, _name: str) -> AsyncGenerator[Journal]:
+async def memory(_: pytest.FixtureRequest, _name: str, _keep: float) -> AsyncGenerator[Journal]:
     yield MemoryJournal()
 
 
+def _file(request: pytest.FixtureRequest, name: str) -> Path:
+    directory: Path = request.getfixturevalue("tmp_path")
+    return directory / f"{name}.db"
+
+
 @asynccontextmanager
-async def at_valkey(request: pytest.FixtureRequest, name: str) -> AsyncGenerator[Journal]:
-    server: ValkeyServer = request.getfixturevalue("valkey_server")
-    async with open_valkey_journal(server.url, Options(prefix=name)) as journal:
+async def in_sqlite(
+    request: pytest.FixtureRequest, name: str, keep: float
+) -> AsyncGenerator[Journal]:
+    path = _file(request, name)
+    async with open_sqlite_journal(path, keep_seconds=keep, max_bytes=10**9) as journal:
         yield journal
 
 
-JOURNALS: dict[str, Callable[[pytest.FixtureRequest, str], Opening]] = {
+@asynccontextmanager
+async def in_shared_sqlite(
+    request: pytest.FixtureRequest, name: str, keep: float
+) -> AsyncGenerator[Journal]:
+    path = _file(request, name)
+    async with open_sqlite_journal(
+        path, keep_seconds=keep, max_bytes=10**9, synchronous="normal", shared=True
+    ) as journal:
+        yield journal
+
+
+@asynccontextmanager
+async def at_valkey(
+    request: pytest.FixtureRequest, name: str, keep: float
+) -> AsyncGenerator[Journal]:
+    server: ValkeyServer = request.getfixturevalue("valkey_server")
+    prefix = f"{request.getfixturevalue('tmp_path').name}-{name}"
+    async with open_valkey_journal(
+        server.url, Options(prefix=prefix, keep_seconds=keep)
+    ) as journal:
+        yield journal
+
+
+JOURNALS: dict[str, Callable[[pytest.FixtureRequest, str, float], Opening]] = {
     "memory": memory,
+    "sqlite": in_sqlite,
+    "sqlite, shared": in_shared_sqlite,
     "valkey": at_valkey,
 }
+"""Each opens the journal of a name, that keeps what is younger than so many seconds."""
+
+KEEPING = ("sqlite", "sqlite, shared", "valkey")
+"""Those that are there again when they are opened again."""
+SHARED = ("sqlite, shared", "valkey")
+"""Those that several processes have open at once."""
+keeping = pytest.mark.parametrize("open_journal", KEEPING, indirect=True)
+shared = pytest.mark.parametrize("open_journal", SHARED, indirect=True)
+_names = count()
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +93,22 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
 
 
 @pytest.fixture(params=JOURNALS)
-def open_journal(request: pytest.FixtureRequest, nursery: trio.Nursery) -> OpenJournal:
-    """Opens a new journal of the kind under test; each call begins a run of its own."""
+def open_journal(
+    request: pytest.FixtureRequest, nursery: trio.Nursery, tmp_path: Path
+) -> OpenJournal:
+    """Opens a journal of the kind under test: a new one, which begins a run of its own, or the one
+    of a name. Closed ones can be opened again, if they are kept."""
     if request.param == "valkey":
         request.getfixturevalue("valkey_server")
 
-    async def keep_open(*, task_status: trio.TaskStatus[Journal]) -> None:
-        async with JOURNALS[request.param](request, secrets.token_hex(8)) as journal:
+    async def keep_open(name: str, keep: float, *, task_status: trio.TaskStatus[Journal]) -> None:
+        async with JOURNALS[request.param](request, name, keep) as journal:
             task_status.started(journal)
             await trio.sleep_forever()
 
-    async def open_one() -> Journal:
-        journal: Journal = await nursery.start(keep_open)
+    async def open_one(name: str | None = None, keep: float = 3600.0) -> Journal:
+        name = f"journal{next(_names)}" if name is None else name
+        journal: Journal = await nursery.start(keep_open, name, keep)
         return journal
 
     return open_one
@@ -72,6 +120,20 @@ nonce = Nonces()
 def draft(value: float = 1.0, samples: int = 1) -> Draft:
     identity = identify("up", {}, Limits())
     return Draft(nonce(), Batch([Rows(identity, [1] * samples, [value] * samples)]))
+
+
+async def read_all(journal: Journal, after: int = 0) -> list[Entry]:
+    """What `read` gives after a seq, up to the end."""
+    found: list[Entry] = []
+    with trio.fail_after(10):
+        async with aclosing(journal.read(after)) as slices:
+            while (found[-1].last if found else after) < journal.seq:
+                found += await anext(slices)
+    return found
+
+
+def places_of(entries: Sequence[Entry]) -> list[tuple[int, int, bytes]]:
+    return [(one.seq, one.stamp, one.draft.nonce) for one in entries]
 
 
 class Log:
@@ -86,9 +148,9 @@ class Log:
         self._add(await self.journal.append(drafts))
 
     async def follow(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, after: int = 0, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        async with aclosing(self.journal.read(0)) as slices:
+        async with aclosing(self.journal.read(after)) as slices:
             task_status.started()
             async for entries in slices:
                 self._add(entries)
@@ -107,10 +169,10 @@ class Log:
 
 
 @asynccontextmanager
-async def following(journal: Journal) -> AsyncGenerator[Log]:
+async def following(journal: Journal, after: int = 0) -> AsyncGenerator[Log]:
     log = Log(journal)
     async with trio.open_nursery() as nursery:
-        await nursery.start(log.follow)
+        await nursery.start(log.follow, after)
         yield log
         await journal.aclose()
 
@@ -240,3 +302,167 @@ async def test_a_cancelled_close_closes(open_journal: OpenJournal) -> None:
         await journal.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await journal.append([draft()])
+
+
+@keeping
+async def test_what_is_opened_again_goes_on(open_journal: OpenJournal) -> None:
+    journal = await open_journal("kept")
+    epoch = journal.epoch
+    async with following(journal) as log:
+        await log.append(draft(1.0, 12_000), draft())
+        await log.append(draft())
+        before = places_of(await log.wait(3))
+    again = await open_journal("kept")
+    assert (again.epoch, again.seq, again.horizon) == (epoch, 5, 0)
+    assert await again.snapshot() is None
+    assert places_of(await read_all(again)) == before
+    await again.append([draft()])
+    assert again.seq == 6
+    await again.aclose()
+    third = await open_journal("kept")
+    entries = await read_all(third)
+    assert places_of(entries)[:3] == before
+    assert [one.seq for one in entries] == [1, 4, 5, 6]
+
+
+@keeping
+async def test_reading_begins_after_any_entry(open_journal: OpenJournal) -> None:
+    journal = await open_journal("kept")
+    async with following(journal) as log:
+        for samples in (1, 5_001, 1, 10_000, 1):
+            await log.append(draft(1.0, samples))
+        entries = places_of(await log.wait(5))
+        lasts = [one.last for one in log.entries]
+    again = await open_journal("kept")
+    for index, last in enumerate(lasts):
+        assert places_of(await read_all(again, last)) == entries[index + 1 :]
+
+
+@keeping
+async def test_a_long_past_comes_in_slices(open_journal: OpenJournal) -> None:
+    journal = await open_journal("kept")
+    drafts = [draft(float(n)) for n in range(3_000)]
+    await journal.append(drafts)
+    await journal.aclose()
+    again = await open_journal("kept")
+    slices, place = [], 0
+    async with aclosing(again.read(0)) as reading:
+        while place < again.seq:
+            slices.append(await anext(reading))
+            place = slices[-1][-1].last
+    assert len(slices) > 2
+    assert [one.draft.nonce for part in slices for one in part] == [one.nonce for one in drafts]
+
+
+@keeping
+async def test_stamps_never_go_back_with_the_clock(
+    open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await open_journal("kept")
+    await journal.append([draft()])
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now - 3_600_000_000_000)
+    await journal.append([draft()])
+    await journal.aclose()
+    again = await open_journal("kept")
+    await again.append([draft()])
+    await again.aclose()
+    stamps = [one.stamp for one in await read_all(await open_journal("kept"))]
+    assert len(stamps) == 3
+    assert all(a <= b for a, b in pairwise(stamps))
+
+
+@keeping
+async def test_a_snapshot_is_where_reading_begins(open_journal: OpenJournal) -> None:
+    journal = await open_journal("kept", keep=0.0)
+    async with following(journal) as log:
+        await log.append(draft(), draft(1.0, 7_000), draft())
+        entries = await log.wait(3)
+        place = entries[1]
+        await journal.keep(Snapshot(place.last, place.stamp, b"what was known"))
+        assert journal.horizon == place.last == 3
+        assert (journal.epoch, journal.seq) == (journal.epoch, 4)
+    again = await open_journal("kept", keep=0.0)
+    assert again.horizon == 3
+    assert await again.snapshot() == Snapshot(3, place.stamp, b"what was known")
+    for after in (0, 1):
+        with pytest.raises(Dropped):
+            async with aclosing(again.read(after)) as slices:
+                await anext(slices)
+    assert places_of(await read_all(again, 3)) == places_of(entries[2:])
+
+
+@keeping
+async def test_seqs_go_on_where_all_entries_are_gone(open_journal: OpenJournal) -> None:
+    journal = await open_journal("kept", keep=0.0)
+    async with following(journal) as log:
+        await log.append(draft(), draft())
+        last = (await log.wait(2))[-1]
+        await journal.keep(Snapshot(last.last, last.stamp, b""))
+    again = await open_journal("kept", keep=0.0)
+    assert (again.seq, again.horizon) == (2, 2)
+    async with following(again, 2) as log:
+        await log.append(draft())
+        entry = (await log.wait(1))[0]
+    assert entry.seq == 3
+    assert entry.stamp >= last.stamp
+
+
+@keeping
+async def test_what_is_young_is_kept(open_journal: OpenJournal) -> None:
+    journal = await open_journal("kept", keep=3600.0)
+    async with following(journal) as log:
+        for _ in range(10):
+            await log.append(draft())
+            last = log.entries[-1] if log.entries else None
+            if last is not None:
+                await journal.keep(Snapshot(last.last, last.stamp, b""))
+        await log.wait(10)
+    again = await open_journal("kept", keep=3600.0)
+    assert again.horizon == 0
+    assert await again.snapshot() is None
+    assert len(await read_all(again)) == 10
+
+
+@shared
+async def test_all_read_what_any_appends(open_journal: OpenJournal) -> None:
+    journals = [await open_journal("shared") for _ in range(3)]
+    assert len({journal.epoch for journal in journals}) == 1
+    logs = [Log(journal) for journal in journals]
+    async with trio.open_nursery() as nursery:
+        for log in logs:
+            await nursery.start(log.follow)
+        drafts = [[draft() for _ in range(20)] for _ in logs]
+
+        async def append(log: Log, own: list[Draft]) -> None:
+            for one in own:
+                await log.append(one)
+
+        async with trio.open_nursery() as inner:
+            for log, own in zip(logs, drafts, strict=True):
+                inner.start_soon(append, log, own)
+        for log in logs:
+            await log.wait(60)
+        for journal in journals:
+            await journal.aclose()
+    first = places_of(logs[0].entries)
+    assert all(places_of(log.entries) == first for log in logs)
+    assert [seq for seq, _, _ in first] == list(range(1, 61))
+    assert {one for _, _, one in first} == {one.nonce for own in drafts for one in own}
+    for own in drafts:  # each one's in its order
+        nonces = [one.nonce for one in own]
+        assert [one for _, _, one in first if one in set(nonces)] == nonces
+
+
+@shared
+async def test_who_reads_too_slowly_is_told(open_journal: OpenJournal) -> None:
+    slow, journal = await open_journal("shared", keep=0.0), await open_journal("shared", keep=0.0)
+    async with following(journal) as log, aclosing(slow.read(0)) as slices:
+        await log.append(draft())
+        assert len(await anext(slices)) == 1
+        await log.append(draft(), draft())
+        last = (await log.wait(3))[-1]
+        await journal.keep(Snapshot(last.last, last.stamp, b""))
+        with pytest.raises(Dropped):
+            await anext(slices)
+    await slow.aclose()

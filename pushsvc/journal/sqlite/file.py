@@ -1,0 +1,405 @@
+"""The file of a journal: what is in it, and each thing that is done with it, without waiting for
+anything but the disk. One thread at a time.
+
+    log        one row: the epoch, and the horizon, after which everything is there
+    entries    by the first of their seqs; with running totals since the log began, so that how much
+               there is between two places is known without looking at what lies between
+    snapshots  by their seq, with the totals there; while the horizon isn't 0, one is at it
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import zlib
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pushsvc.core.entry import Draft, Entry
+from pushsvc.journal import Dropped, Snapshot
+from pushsvc.journal.codec import CodecError, decode, encode
+from pushsvc.journal.sqlite.keeping import Bounds, Mark, choose_horizon, superfluous
+from pushsvc.journal.sqlite.trouble import REMOVED, Damaged, Foreign, Lost
+
+Synchronous: TypeAlias = Literal["full", "normal"]
+
+APPLICATION = 0x70736A31
+"""Says in the header of a file of SQLite whose it is: "psj1"."""
+VERSION = 1
+"""Of the tables, in the header as well."""
+
+_TABLES = (
+    "CREATE TABLE log (epoch TEXT NOT NULL, horizon INTEGER NOT NULL, boot TEXT)",
+    "CREATE TABLE entries (seq INTEGER PRIMARY KEY, width INTEGER NOT NULL, "
+    "stamp INTEGER NOT NULL, entries INTEGER NOT NULL, samples INTEGER NOT NULL, "
+    "bytes INTEGER NOT NULL, sum INTEGER NOT NULL, body BLOB NOT NULL)",
+    "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, "
+    "entries INTEGER NOT NULL, samples INTEGER NOT NULL, bytes INTEGER NOT NULL, "
+    "sum INTEGER NOT NULL, body BLOB NOT NULL)",
+)
+_PAGE_BYTES = 8192
+"""Measured with entries of 0.3 to 20 KB: larger pages waste room, smaller ones time."""
+_ROW_BYTES = 40
+"""What an entry has beside its body, about."""
+_WAL_BYTES = 64 * 1024 * 1024
+"""To which the write-ahead log is cut, if it ever was longer."""
+_BUSY = {True: 5.0, False: 1.0}
+"""Seconds for which other programs are waited for, where the file is shared and where it isn't."""
+_SLICE_BYTES = 1024 * 1024
+"""Of entries that are read, or deleted, at a time."""
+_VACUUM_PAGES = 256
+"""That are given back at a time."""
+_LOOSE_PAGES = 1024
+"""Free pages that are no trouble."""
+_LAST = (
+    "SELECT seq + width - 1, stamp, entries, samples, bytes FROM entries "
+    "WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
+)
+_AFTER = (
+    "SELECT seq, width, stamp, sum, body FROM entries WHERE seq > ? AND seq <= ? "
+    "ORDER BY seq LIMIT 512"
+)
+_OLD = (
+    "SELECT seq, bytes FROM entries WHERE seq <= (SELECT horizon FROM log) ORDER BY seq LIMIT 512"
+)
+_SNAPSHOTS = "SELECT seq, stamp, entries, samples, bytes FROM snapshots ORDER BY seq"
+
+_ALL = (1 << 63) - 1
+
+
+class LogFile:
+    """A connection to the file."""
+
+    epoch: str
+    renewed = False
+    """Whether it has begun another epoch since it was opened."""
+
+    def __init__(self, path: Path, *, shared: bool, synchronous: Synchronous | None) -> None:
+        """`synchronous` is None where nothing will be written, after another has been opened.
+        Raises Foreign, sqlite3.Error, OSError."""
+        self.path = path
+        self.shared = shared
+        self._connection = sqlite3.connect(
+            path,
+            timeout=_BUSY[shared],
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            if synchronous is None:
+                (self.epoch,) = self._one("SELECT epoch FROM log")
+            else:
+                self._set_up(synchronous)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _set_up(self, synchronous: Synchronous) -> None:
+        if self._is_empty():
+            self._pragma(f"page_size = {_PAGE_BYTES}")
+            self._pragma("auto_vacuum = INCREMENTAL")
+        mode = self._pragma("journal_mode = WAL")
+        if mode != "wal":
+            raise Foreign(f"can't have a write-ahead log there (it is {mode}): use a local disk")
+        self._pragma(f"synchronous = {synchronous}")
+        self._pragma(f"journal_size_limit = {_WAL_BYTES}")
+        with self._transaction():
+            if self._is_empty():
+                for table in _TABLES:
+                    self._execute(table)
+                self._execute("INSERT INTO log VALUES (?, 0, NULL)", secrets.token_hex(4))
+                self._pragma(f"application_id = {APPLICATION}")
+                self._pragma(f"user_version = {VERSION}")
+            self._begin(synchronous)
+        self._identity = self._stat()
+
+    def _is_empty(self) -> bool:
+        """Whether nothing is in the file yet. Raises Foreign where it is something else's."""
+        application, version = self._pragma("application_id"), self._pragma("user_version")
+        if application == APPLICATION and version == VERSION:
+            return False
+        if application == APPLICATION:
+            raise Foreign(
+                f"was written by {'a newer' if version > VERSION else 'another'} version of "
+                f"pushsvc (format {version}, this one reads {VERSION}): go on with that one, or "
+                "name another file"
+            )
+        if application or self._one("SELECT count(*) FROM sqlite_master")[0]:
+            raise Foreign("is the database of another program: name another file")
+        return True
+
+    def _begin(self, synchronous: Synchronous) -> None:
+        """Find out whether the end may have been lost with a machine that went down; then what
+        comes is another epoch. Writes in any case, so that it is known whether that can be done."""
+        self.epoch, boot = self._one("SELECT epoch, boot FROM log")
+        now = _boot()
+        if boot is not None and (not now or boot != now):
+            self.renew()
+        elif self.shared and synchronous == "full":
+            now = boot
+        self._execute(
+            "UPDATE log SET boot = ?",
+            now if synchronous == "normal" or self.shared else None,
+        )
+
+    def renew(self) -> None:
+        """Begin another epoch: what comes is not what once came after these entries. Raises
+        sqlite3.Error."""
+        self.epoch, self.renewed = secrets.token_hex(4), True
+        self._execute("UPDATE log SET epoch = ?", self.epoch)
+
+    def close(self, *, clean: bool = False) -> None:
+        """With `clean`, for the last one who has it open, note that nothing can get lost now."""
+        try:
+            if clean and not self._pragma("wal_checkpoint(TRUNCATE)"):
+                with self._transaction():
+                    self._execute("UPDATE log SET boot = NULL")
+        finally:
+            self._connection.close()
+
+    # -- places ------------------------------------------------------------------------------------
+
+    def horizon(self) -> Mark:
+        """Where reading begins."""
+        (seq,) = self._one("SELECT horizon FROM log")
+        if not seq:
+            return Mark()
+        for mark in self._snapshots():
+            if mark.seq == seq:
+                return mark
+        raise Damaged("the snapshot at the horizon is missing")
+
+    def end(self) -> Mark:
+        """After the newest entry."""
+        return self._mark(_ALL) or self.horizon()
+
+    def newest_snapshot(self) -> Mark:
+        """Where it is; the beginning where there is none."""
+        return max(self._snapshots(), key=lambda mark: mark.seq, default=Mark())
+
+    def version(self) -> int:
+        """Another number when another connection has changed something."""
+        return int(self._pragma("data_version"))
+
+    def file_bytes(self) -> int:
+        """What the file and its write-ahead log take on the disk."""
+        total = 0
+        for name in (self.path.name, self.path.name + "-wal"):
+            try:
+                total += self.path.with_name(name).stat().st_size
+            except OSError:
+                continue
+        return total
+
+    def _mark(self, seq: int) -> Mark | None:
+        """After the last entry that begins at or before a seq."""
+        row = self._execute(_LAST, seq).fetchone()
+        return None if row is None else Mark(*row)
+
+    def _snapshots(self) -> list[Mark]:
+        return [Mark(*row) for row in self._execute(_SNAPSHOTS).fetchall()]
+
+    # -- entries -----------------------------------------------------------------------------------
+
+    def append(self, drafts: Sequence[Draft], now: int) -> tuple[list[Entry], Mark]:
+        """Put them at the end, in one transaction; gives them in their places, and the new end.
+        `now` is what the clock says, Unix milliseconds. Raises sqlite3.Error and Lost; then none
+        is in it, but see `retract`."""
+        if self._stat() != self._identity:
+            raise Lost(REMOVED)
+        bodies = [encode(draft) for draft in drafts]
+        entries, rows = [], []
+        with self._transaction():
+            end = self.end()
+            stamp = max(end.stamp, now)
+            for draft, body in zip(drafts, bodies, strict=True):
+                entry = Entry(end.seq + 1, stamp, draft)
+                end = Mark(
+                    entry.last,
+                    stamp,
+                    end.entries + 1,
+                    end.samples + draft.batch.count,
+                    end.bytes + _weight(len(body)),
+                )
+                entries.append(entry)
+                rows.append((
+                    entry.seq, draft.width, stamp, end.entries, end.samples, end.bytes,
+                    _sum(entry.seq, stamp, body), body,
+                ))  # fmt: skip
+            self._connection.executemany(
+                "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+        return entries, end
+
+    def retract(self, end: Mark) -> None:
+        """After an error in the middle of a commit, and opening anew: make sure that what was not
+        answered isn't there. Where something is missing that was answered, what comes is of another
+        epoch; raises Lost."""
+        with self._transaction():
+            found = self.end()
+            if found.seq > end.seq and not self.shared:
+                self._execute("DELETE FROM entries WHERE seq > ?", end.seq)
+            elif found.seq < end.seq:
+                self.renew()
+        if found.seq < end.seq:
+            raise Lost("has lost its newest entries while it was in use: restart")
+
+    def read(
+        self, after: int, through: int = _ALL, own: Callable[[int], Draft | None] = lambda _: None
+    ) -> list[Entry]:
+        """The entries that come after seq `after`, some of them, none that begins after `through`.
+        `own` may know the draft that begins with a seq, so that it needn't be decoded. Raises
+        Dropped, Damaged, sqlite3.Error."""
+        entries: list[Entry] = []
+        with self._reading():
+            if after < self._one("SELECT horizon FROM log")[0]:
+                raise Dropped
+            size = 0
+            for seq, width, stamp, check, body in self._execute(_AFTER, after, through):
+                if seq != after + 1:
+                    raise Damaged(f"entry {after + 1} is missing")
+                if (draft := own(seq)) is None:
+                    if check != _sum(seq, stamp, body):
+                        raise Damaged(f"entry {seq} isn't what was written")
+                    try:
+                        draft = decode(body)
+                    except CodecError as error:
+                        raise Damaged(str(error)) from None
+                if draft.width != width:
+                    raise Damaged(f"entry {seq} isn't as wide as was written")
+                entries.append(Entry(seq, stamp, draft))
+                after = entries[-1].last
+                size += len(body)
+                if size >= _SLICE_BYTES:
+                    break
+        return entries
+
+    # -- snapshots, and what may go ----------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot | None:
+        """The one at the horizon. Raises Damaged, sqlite3.Error."""
+        row = self._execute(
+            "SELECT seq, stamp, sum, body FROM snapshots WHERE seq = (SELECT horizon FROM log)"
+        ).fetchone()
+        if row is None:
+            return None
+        seq, stamp, check, body = row
+        if check != _sum(seq, stamp, body):
+            raise Damaged(f"the snapshot at {seq} isn't what was written")
+        return Snapshot(seq, stamp, body)
+
+    def keep(self, snapshot: Snapshot, bounds: Bounds) -> tuple[Mark, Mark]:
+        """Keep a snapshot, and move the horizon if that can be done; gives it, and the newest
+        snapshot. What lies before the horizon is still there. Raises sqlite3.Error."""
+        with self._transaction():
+            horizon, mark = self.horizon(), self._mark(snapshot.seq)
+            if mark is not None and mark.seq == snapshot.seq > horizon.seq:
+                self._execute(
+                    "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    mark.seq,
+                    mark.stamp,
+                    mark.entries,
+                    mark.samples,
+                    mark.bytes,
+                    _sum(mark.seq, mark.stamp, snapshot.body),
+                    snapshot.body,
+                )
+            snapshots = self._snapshots()
+            horizon = choose_horizon(horizon, snapshots, self.end(), bounds)
+            self._execute("UPDATE log SET horizon = ?", horizon.seq)
+            for gone in superfluous(horizon, snapshots, bounds):
+                self._execute("DELETE FROM snapshots WHERE seq = ?", gone.seq)
+        return horizon, snapshots[-1] if snapshots else horizon
+
+    def drop_some(self) -> bool:
+        """Delete some entries before the horizon; tells whether there are more. Raises
+        sqlite3.Error."""
+        with self._transaction():
+            old: list[tuple[int, int]] = self._execute(_OLD).fetchall()
+            if not old:
+                return False
+            most = old[0][1] + _SLICE_BYTES
+            last = max(seq for seq, total in old if total <= most)
+            self._execute("DELETE FROM entries WHERE seq <= ?", last)
+        return True
+
+    def vacuum_some(self) -> bool:
+        """Give some pages back, where many are free; tells whether more are to go. Raises
+        sqlite3.Error."""
+        free, pages = self._pragma("freelist_count"), self._pragma("page_count")
+        if free <= max(_LOOSE_PAGES, pages // 4):
+            return False
+        self._execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        return True
+
+    def limit_pages(self, most: int) -> int:
+        """Let the file have so many pages at the most, or as few as it has; gives how many."""
+        return int(self._pragma(f"max_page_count = {max(most, 1)}"))
+
+    # -- SQLite ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _reading(self) -> Generator[None]:
+        """All that is read inside is of one moment."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
+
+    def _one(self, statement: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self._execute(statement).fetchone()
+        if row is None:
+            raise Damaged("what says its epoch is missing")
+        return row
+
+    def _pragma(self, what: str) -> Any:
+        row = self._execute(f"PRAGMA {what}").fetchone()
+        return None if row is None else row[0]
+
+    def _stat(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _sum(seq: int, stamp: int, body: bytes) -> int:
+    """So that an entry whose bytes were changed is told from a whole one: SQLite doesn't look."""
+    return zlib.crc32(body, zlib.crc32(b"%d %d" % (seq, stamp)))
+
+
+def _weight(body: int) -> int:
+    """Bytes of pages that an entry with a body so long takes among others of its kind, as rows are
+    laid out (https://www.sqlite.org/fileformat2.html, 1.5 and 1.6): it may be twice its own."""
+    row, spilled = body + _ROW_BYTES, 0
+    if row > _PAGE_BYTES - 35:
+        least = (_PAGE_BYTES - 12) * 32 // 255 - 23
+        local = least + (row - least) % (_PAGE_BYTES - 4)
+        local = local if local <= _PAGE_BYTES - 35 else least
+        spilled, row = -(-(row - local) // (_PAGE_BYTES - 4)), local
+    return spilled * _PAGE_BYTES + _PAGE_BYTES // max(1, (_PAGE_BYTES - 12) // row)
+
+
+def _boot() -> str:
+    """Names the time for which this machine has been up; empty where it can't be known."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

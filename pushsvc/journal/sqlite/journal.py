@@ -1,0 +1,348 @@
+"""The journal in a file of SQLite, as the service has it: what is done with the file is done in a
+thread, one thing after the other."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+import structlog
+import trio
+
+from pushsvc.core.entry import Draft, Entry
+from pushsvc.errors import Overloaded
+from pushsvc.journal import Dropped, JournalError, Snapshot, Statistics
+from pushsvc.journal.sqlite.claim import Claim
+from pushsvc.journal.sqlite.file import LogFile, Synchronous
+from pushsvc.journal.sqlite.keeping import Bounds, Mark
+from pushsvc.journal.sqlite.trouble import (
+    REMOVED,
+    Damaged,
+    FileError,
+    Foreign,
+    Lost,
+    explain,
+    is_passing,
+    not_writable,
+)
+
+_log = structlog.get_logger("pushsvc.journal")
+_Got = TypeVar("_Got")
+_Args = TypeVarTuple("_Args")
+
+_POLL = 0.005
+"""Seconds after which it is looked whether another process has appended: 3 µs each time."""
+_OWN = 2_000
+"""Own drafts that aren't read yet, and needn't be decoded when they are."""
+_RETRY_AFTER = 5.0
+_FORGOTTEN = 30.0
+"""Seconds after which a failure is no news any more, if nothing was tried since."""
+_CLOSING = 10.0
+"""Seconds for which a cancelled close waits until the file isn't in use."""
+
+
+class SqliteJournal:
+    """A log in a file; made by `open`."""
+
+    keeps = True
+
+    def __init__(
+        self, path: Path, claim: Claim, file: LogFile, bounds: Bounds, synchronous: Synchronous
+    ) -> None:
+        self.epoch = file.epoch
+        self.away_reason = ""
+        """What to do about it, while it is away."""
+        self._path = path
+        self._claim = claim
+        self._file: LogFile | None = file  # None after an error, until it is opened anew
+        self._bounds = bounds
+        self._synchronous: Synchronous = synchronous
+        self._shared = file.shared
+        self._horizon, self._end = file.horizon(), file.end()
+        self._kept = file.newest_snapshot()
+        self._opened = self._end.seq  # what there is until then is read; then `append` gives it
+        self._own: dict[int, Draft] = {}  # by their first seq; only where the file is shared
+        self._limiter = trio.CapacityLimiter(1)
+        self._news = trio.Event()
+        self._closed = trio.Event()
+        self._reading = False
+        self._away_since: float | None = None
+        self._failed = 0.0
+
+    @classmethod
+    async def open(
+        cls, path: Path, bounds: Bounds, *, synchronous: Synchronous, shared: bool
+    ) -> SqliteJournal:
+        """Raises JournalError."""
+        return await trio.to_thread.run_sync(cls._open, path, bounds, synchronous, shared)
+
+    @classmethod
+    def _open(
+        cls, path: Path, bounds: Bounds, synchronous: Synchronous, shared: bool
+    ) -> SqliteJournal:
+        claim, file = None, None
+        try:
+            _check(path)
+            claim = Claim(path, shared=shared)
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+                raise Foreign(not_writable())
+            file = LogFile(path, shared=shared, synchronous=synchronous)
+            _check_epoch(claim, file)
+            return cls(path, claim, file, bounds, synchronous)
+        except BaseException as error:
+            if file is not None:
+                file.close()
+            if claim is not None:
+                claim.release()
+            if isinstance(error, sqlite3.Error | FileError):
+                raise JournalError(f"journal.path: {explain(error, path)}") from error
+            if isinstance(error, OSError):
+                raise JournalError(
+                    f"journal.path: {path} can't be used: {error.strerror}"
+                ) from error
+            raise
+
+    # -- what it is --------------------------------------------------------------------------------
+
+    @property
+    def horizon(self) -> int:
+        return self._horizon.seq
+
+    @property
+    def seq(self) -> int:
+        return self._end.seq
+
+    @property
+    def away_since(self) -> float | None:
+        """Since when appending fails (Trio's clock); None while all is well, or where nothing was
+        tried for long."""
+        tried = trio.current_time() - self._failed < _FORGOTTEN
+        return self._away_since if tried else None
+
+    @property
+    def snapshot_wanted(self) -> bool:
+        """Whether so much came since the newest snapshot that another had better be kept soon:
+        what is too much can only go where there is one after it."""
+        return self._bounds.part.exceeded(self._kept, self._end)
+
+    async def statistics(self) -> Statistics:
+        size = 0 if self._file is None else await trio.to_thread.run_sync(self._file.file_bytes)
+        entries = self._end.entries - self._horizon.entries
+        return Statistics(self.seq, self.horizon, entries, size)
+
+    # -- appending ---------------------------------------------------------------------------------
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
+        entries = await self._do(lambda file: self._append(file, drafts))
+        if not self._shared:
+            return entries
+        self._news.set()
+        return ()
+
+    def _append(self, file: LogFile, drafts: Sequence[Draft]) -> list[Entry]:
+        entries, self._end = file.append(drafts, time.time_ns() // 1_000_000)
+        if self._shared and len(self._own) < _OWN:
+            self._own.update({entry.seq: entry.draft for entry in entries})
+        return entries
+
+    async def _do(self, work: Callable[[LogFile], _Got]) -> _Got:
+        """Do something with the file in a thread. Raises Overloaded where it fails."""
+        if self._closed.is_set():
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError
+        try:
+            done = await trio.to_thread.run_sync(self._with_file, work, limiter=self._limiter)
+        except (sqlite3.Error, FileError) as error:
+            raise self._fail(explain(error, self._path)) from error
+        if self._away_since is not None:
+            _log.info("journal is back", path=str(self._path))
+            self._away_since, self.away_reason = None, ""
+        return done
+
+    def _with_file(self, work: Callable[[LogFile], _Got]) -> _Got:
+        if self._file is None:
+            self._file = self._open_anew()
+        try:
+            return work(self._file)
+        except sqlite3.Error as error:
+            if not is_passing(error):
+                # What was being written may be there or not: who opens it anew finds out.
+                self._file.close()
+                self._file = None
+            raise
+
+    def _open_anew(self) -> LogFile:
+        """Raises sqlite3.Error, FileError."""
+        if not self._path.exists():
+            raise Lost(REMOVED)
+        file = LogFile(self._path, shared=self._shared, synchronous=self._synchronous)
+        try:
+            if file.epoch != self.epoch:
+                raise Lost("is of another epoch than before: restart")
+            file.retract(self._end)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _fail(self, reason: str) -> Overloaded:
+        self._failed = trio.current_time()
+        if self._away_since is None:
+            self._away_since = self._failed
+        if reason != self.away_reason:
+            _log.error("journal can't be written", reason=reason)
+            self.away_reason = reason
+        return Overloaded(
+            "journal", f"the journal can't be written just now: {reason}", retry_after=_RETRY_AFTER
+        )
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
+        self._reading = True
+        reader: LogFile | None = None
+        try:
+            if self._shared:
+                reader = await self._read_in_thread(self._open_reader)
+            while entries := await self._next(reader, after):
+                yield entries
+                after = entries[-1].last
+        finally:
+            self._reading = False
+            if reader is not None:
+                with trio.move_on_after(_CLOSING, shield=True):
+                    await trio.to_thread.run_sync(reader.close)
+            if self._closed.is_set():
+                await self._release()
+
+    async def _next(self, reader: LogFile | None, after: int) -> Sequence[Entry]:
+        """Some entries after a seq, when there are any; none when there won't be."""
+        if reader is not None:
+            return await self._next_shared(reader, after)
+        if after < self._opened:
+            return await self._read_in_thread(self._read_kept, after, limiter=self._limiter)
+        if after < self.horizon:
+            raise Dropped
+        await self._closed.wait()
+        return ()
+
+    def _read_kept(self, after: int) -> list[Entry]:
+        entries = self._with_file(lambda file: file.read(after, self._opened))
+        if not entries:
+            raise Damaged(f"entry {after + 1} is missing")
+        return entries
+
+    async def _next_shared(self, reader: LogFile, after: int) -> Sequence[Entry]:
+        while True:
+            closed = self._closed.is_set()
+            version = reader.version()
+            entries, places = await self._read_in_thread(self._read_shared, reader, after)
+            if places is not None:
+                self._horizon, end = places
+                if end.seq > self._end.seq:
+                    self._end = end
+            if entries or closed:
+                return entries
+            while reader.version() == version and not self._closed.is_set():
+                self._news = trio.Event()
+                with trio.move_on_after(_POLL):
+                    await self._news.wait()
+
+    def _read_shared(
+        self, reader: LogFile, after: int
+    ) -> tuple[list[Entry], tuple[Mark, Mark] | None]:
+        entries = reader.read(after, own=self._own.get)
+        if not entries:
+            return entries, (reader.horizon(), reader.end())
+        for seq in [seq for seq in list(self._own) if seq <= entries[-1].seq]:
+            del self._own[seq]
+        return entries, None
+
+    def _open_reader(self) -> LogFile:
+        return LogFile(self._path, shared=True, synchronous=None)
+
+    async def _read_in_thread(
+        self,
+        work: Callable[[*_Args], _Got],
+        *args: *_Args,
+        limiter: trio.CapacityLimiter | None = None,
+    ) -> _Got:
+        """Raises JournalError."""
+        try:
+            return await trio.to_thread.run_sync(work, *args, limiter=limiter)
+        except (sqlite3.Error, FileError) as error:
+            raise JournalError(f"journal.path: {explain(error, self._path)}") from error
+
+    # -- snapshots ---------------------------------------------------------------------------------
+
+    async def snapshot(self) -> Snapshot | None:
+        """Raises JournalError."""
+        return await self._read_in_thread(self._with_file, LogFile.snapshot, limiter=self._limiter)
+
+    async def keep(self, snapshot: Snapshot) -> None:
+        self._horizon, self._kept = await self._do(lambda file: file.keep(snapshot, self._bounds))
+        # In slices, so that appending has its turn between them.
+        await trio.to_thread.run_sync(self._claim.note, self.epoch, self.seq)
+        while await self._do(LogFile.drop_some):
+            pass
+        while await self._do(LogFile.vacuum_some):
+            pass
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._news.set()
+        if not self._reading:
+            await self._release()
+
+    async def _release(self) -> None:
+        with trio.move_on_after(_CLOSING, shield=True):
+            await trio.to_thread.run_sync(self._close, limiter=self._limiter)
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        try:
+            if file is not None:
+                self._claim.note(self.epoch, self.seq)
+                file.close(clean=not self._shared or self._claim.is_only())
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("journal closed uncleanly", path=str(self._path), reason=str(error))
+        finally:
+            self._claim.release()
+
+
+def _check_epoch(claim: Claim, file: LogFile) -> None:
+    """Begin another epoch where the file may not be the one that it was, or has lost its end: a
+    copy that was put back, or a machine that went down. Cursors of what is lost then never meet
+    other entries. Raises sqlite3.Error, OSError."""
+    noted, end = claim.noted(), file.end()
+    if noted is None:
+        doubtful = end.seq > 0 and not file.shared  # another may just be writing it
+    else:
+        doubtful = noted[0] != file.epoch or noted[1] > end.seq
+    if doubtful and not file.renewed:
+        file.renew()
+    if file.renewed:
+        _log.warning("journal begins another epoch, its end may be lost", path=str(file.path))
+    claim.note(file.epoch, end.seq)
+
+
+def _check(path: Path) -> None:
+    """Raise JournalError where no file can be, with what to do about it."""
+    if path.is_dir():
+        raise JournalError(
+            f"journal.path: {path} is a directory: name a file in it, such as {path / 'journal.db'}"
+        )
+    if not path.parent.exists():
+        raise JournalError(
+            f"journal.path: {path} can't be made: there is no directory {path.parent}: make it "
+            f"(mkdir -p {path.parent}), or name another file"
+        )

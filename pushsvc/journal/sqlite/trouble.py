@@ -1,0 +1,79 @@
+"""What SQLite's errors mean for whoever runs the service, and what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+_PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+"""Primary codes after which a connection is as good as before."""
+
+
+class FileError(Exception):
+    """Something about the file; the message goes on where its name ends."""
+
+
+class Foreign(FileError):
+    """Of something else, of another version, of another user, or where none can be."""
+
+
+class Damaged(FileError):
+    """Not what was written."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(
+            f"is damaged ({how}): put back a copy of it, or move it away with what stands beside "
+            "it, to begin without a past"
+        )
+
+
+REMOVED = "was removed or replaced while it is in use: put it back, or restart without it"
+
+
+class Lost(FileError):
+    """Not what it was while this process has it open."""
+
+
+def primary(error: sqlite3.Error) -> int:
+    """The primary result code (https://www.sqlite.org/rescode.html); -1 where there is none."""
+    code: int = getattr(error, "sqlite_errorcode", -1)
+    return code & 0xFF if code >= 0 else -1
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Whether the connection needn't be opened anew after this."""
+    return primary(error) in _PASSING
+
+
+def explain(error: sqlite3.Error | FileError, path: Path) -> str:
+    """One sentence for whoever runs the service: what is wrong with the file, and what to do."""
+    if isinstance(error, FileError):
+        return f"{path} {error}"
+    match primary(error):
+        case sqlite3.SQLITE_FULL:
+            how = "has no room left on its disk: make room, or lower journal.max_bytes"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            how = not_writable()
+        case sqlite3.SQLITE_CANTOPEN:
+            how = f"can't be opened: {_us()} must be able to read and write it, and its directory"
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            how = "is locked by another program: end that one"
+        case sqlite3.SQLITE_NOTADB:
+            how = "is no database of SQLite: name another file, or move that one away"
+        case sqlite3.SQLITE_IOERR:
+            how = f"can't be read or written ({error.sqlite_errorname}): look at its disk"
+        case sqlite3.SQLITE_CORRUPT:
+            how = str(Damaged(str(error)))
+        case _:
+            how = f"can't be used: {error}"
+    return f"{path} {how}"
+
+
+def not_writable() -> str:
+    """What to say of a file that is there and can't be written."""
+    return f"can't be written: give it, its directory and what stands beside it to {_us()}"
+
+
+def _us() -> str:
+    return f"the user that the service runs as (uid {os.geteuid()})"

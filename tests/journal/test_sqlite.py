@@ -1,0 +1,489 @@
+"""The journal in a file of SQLite: what can be wrong with the file, and how large it grows."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from contextlib import aclosing, closing, contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.limits import Limits
+from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.errors import Overloaded
+from pushsvc.journal import JournalError, Nonces, Snapshot
+from pushsvc.journal.sqlite import SqliteJournal, open_sqlite_journal
+from pushsvc.journal.sqlite.file import LogFile
+from pushsvc.journal.sqlite.keeping import Mark
+from pushsvc.journal.sqlite.trouble import Lost
+
+nonce = Nonces()
+IDENTITY = identify("up", {}, Limits())
+LARGE = 10**9
+
+
+def draft(samples: int = 1) -> Draft:
+    """Of samples that can't be compressed."""
+    values = [random.random() for _ in range(samples)]
+    return Draft(nonce(), Batch([Rows(IDENTITY, [1] * samples, [*values])]))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+async def fill(path: Path, count: int) -> tuple[str, list[Draft]]:
+    """A journal with so many entries, closed; its epoch, and what is in it."""
+    drafts = [draft() for _ in range(count)]
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        await journal.append(drafts)
+        return journal.epoch, drafts
+
+
+async def read_all(journal: SqliteJournal) -> list[Entry]:
+    found: list[Entry] = []
+    place = journal.horizon
+    with trio.fail_after(60):
+        async with aclosing(journal.read(place)) as slices:
+            while place < journal.seq:
+                found += await anext(slices)
+                place = found[-1].last
+    return found
+
+
+async def failure(path: Path) -> str:
+    """What is said when the journal is opened and read."""
+    with pytest.raises(JournalError) as caught:
+        async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+            await read_all(journal)
+    message = str(caught.value)
+    assert message.startswith(f"journal.path: {path} ")
+    assert "\n" not in message
+    return message
+
+
+# -- what it can't be opened with ------------------------------------------------------------------
+
+
+async def test_a_directory(tmp_path: Path) -> None:
+    assert f"is a directory: name a file in it, such as {tmp_path}/" in await failure(tmp_path)
+
+
+async def test_nowhere(tmp_path: Path) -> None:
+    message = await failure(tmp_path / "not" / "there" / "journal.db")
+    assert f"there is no directory {tmp_path}/not/there: make it (mkdir -p" in message
+    (tmp_path / "file").write_bytes(b"")
+    assert "can't be used: " in await failure(tmp_path / "file" / "journal.db")
+
+
+async def test_no_database(path: Path) -> None:
+    write(path, random.randbytes(20_000))
+    before = content(path)
+    assert "is no database of SQLite: name another file, or move that" in await failure(path)
+    assert content(path) == before
+
+
+async def test_the_database_of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE t (a)")
+        other.commit()
+    before = content(path)
+    assert "is the database of another program: name another file" in await failure(path)
+    assert content(path) == before
+
+
+async def test_a_newer_version(path: Path) -> None:
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 7")
+    message = await failure(path)
+    assert "was written by a newer version of pushsvc (format 7, this one reads 1)" in message
+
+
+async def test_an_empty_file_is_a_new_one(path: Path) -> None:
+    write(path, b"")
+    await fill(path, 1)
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        assert journal.seq == 1
+
+
+async def test_a_broken_header(path: Path) -> None:
+    await fill(path, 1)
+    with path.open("r+b") as file:
+        file.write(b"\xff" * 100)
+    assert "is no database of SQLite" in await failure(path)
+
+
+async def test_a_file_that_was_cut_off(path: Path) -> None:
+    await fill(path, 2_000)
+    os.truncate(path, size(path) // 2)
+    assert "is damaged (" in await failure(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_random_bytes_in_the_middle_are_told_or_do_no_harm(path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    _, drafts = await fill(path, 300)
+    with path.open("r+b") as file:
+        file.seek(chance.randrange(100, size(path) - 200))
+        file.write(chance.randbytes(200))
+    told = ""
+    try:
+        async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+            entries = await read_all(journal)
+    except JournalError as error:
+        told = str(error)
+    if told:
+        assert "is damaged (" in told
+        assert "put back a copy of it, or move it away" in told
+    else:  # it hit what isn't used
+        assert [one.draft.nonce for one in entries] == [one.nonce for one in drafts]
+
+
+@contextmanager
+def anybody() -> Generator[None]:
+    """As a user for whom permissions count."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """That everyone can reach."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+async def test_a_read_only_file(open_directory: Path) -> None:
+    path = open_directory / "journal.db"
+    with anybody():
+        await fill(path, 1)
+        path.chmod(0o444)
+        assert "can't be written: give it, its directory and what st" in await failure(path)
+
+
+async def test_a_read_only_directory(open_directory: Path) -> None:
+    directory = open_directory / "closed"
+    directory.mkdir(mode=0o555)
+    with anybody():
+        message = await failure(directory / "journal.db")
+    assert "journal.db-lock can't be made beside it (Permission denied): the user that" in message
+    assert f"must be able to write in {directory}" in message
+
+
+async def test_a_second_process_is_told_who_has_it(path: Path) -> None:
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        message = await failure(path)
+        assert f"is in use by process {os.getpid()} on " in message
+        with pytest.raises(JournalError, match="in use by"):
+            async with open_sqlite_journal(path, keep_seconds=1, max_bytes=LARGE, shared=True):
+                pass
+        await journal.append([draft()])
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE, shared=True):
+        assert "in use by" in await failure(path)
+    await fill(path, 1)
+
+
+async def test_another_program_that_has_it(path: Path) -> None:
+    await fill(path, 1)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert "is locked by another program: end that one" in await failure(path)
+
+
+# -- what goes wrong while it is open --------------------------------------------------------------
+
+
+@contextmanager
+def full_disk(path: Path) -> Generator[None]:
+    """No file may grow beyond what the write-ahead log is now, as with a quota."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = path.with_name(path.name + "-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_what_does_not_fit_on_the_disk_is_refused_whole(path: Path) -> None:
+    appended: list[Entry] = []
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        epoch = journal.epoch
+        appended += await journal.append([draft()])
+        with full_disk(path):
+            for _ in range(3):
+                with pytest.raises(Overloaded) as caught:
+                    await journal.append([draft(), draft(20_000)])
+                assert caught.value.code == "journal"
+                assert caught.value.retry_after > 0
+                assert str(path) in str(caught.value)
+            assert journal.away_since is not None
+            assert str(path) in journal.away_reason
+            with pytest.raises(Overloaded):
+                await journal.keep(Snapshot(1, appended[0].stamp, random.randbytes(200_000)))
+        assert journal.seq == 1
+        appended += await journal.append([draft(), draft(6_000)])
+        assert journal.away_since is None
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        assert journal.epoch == epoch
+        entries = await read_all(journal)
+    assert [one.seq for one in entries] == [1, 2, 3]
+    assert [one.draft.nonce for one in entries] == [one.draft.nonce for one in appended]
+
+
+def test_a_full_database_is_as_it_was(path: Path) -> None:
+    with closing(LogFile(path, shared=False, synchronous="full")) as file:
+        _, end = file.append([draft()], 1)
+        file.limit_pages(file.limit_pages(0))
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="full"):
+                file.append([draft(), draft(20_000)], 1)
+        assert file.end() == end
+        file.limit_pages(1 << 30)
+        entries, _ = file.append([draft(20_000)], 1)
+        assert entries[0].seq == 2
+
+
+async def test_a_file_that_is_removed_takes_nothing_more(path: Path) -> None:
+    away = path.with_name("elsewhere.db")
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        await journal.append([draft()])
+        shutil.move(path, away)
+        for _ in range(2):
+            with pytest.raises(Overloaded, match="was removed or replaced while it is in use"):
+                await journal.append([draft()])
+            write(path, b"another")
+        shutil.move(away, path)
+        assert (await journal.append([draft()]))[0].seq == 2
+
+
+def test_what_was_refused_in_the_middle_of_a_commit_is_taken_back(path: Path) -> None:
+    with closing(LogFile(path, shared=False, synchronous="full")) as file:
+        _, answered = file.append([draft()], 1)
+        file.append([draft(), draft()], 1)
+        epoch = file.epoch
+    with closing(LogFile(path, shared=False, synchronous="full")) as file:
+        file.retract(answered)
+        assert file.end() == answered
+        assert file.epoch == epoch
+
+
+def test_a_lost_end_is_another_epoch(path: Path) -> None:
+    with closing(LogFile(path, shared=False, synchronous="full")) as file:
+        file.append([draft()], 1)
+        epoch = file.epoch
+        with pytest.raises(Lost, match="has lost its newest entries while it was in use: restart"):
+            file.retract(Mark(seq=5))
+    with closing(LogFile(path, shared=False, synchronous="full")) as file:
+        assert file.epoch != epoch
+
+
+# -- after the machine went down -------------------------------------------------------------------
+
+
+def copy(path: Path, to: Path) -> Path:
+    """What the disk holds now, as if the machine went down."""
+    for suffix in ("", "-wal", "-lock"):
+        shutil.copy(path.with_name(path.name + suffix), to.with_name(to.name + suffix))
+    return to
+
+
+def rebooted(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE log SET boot = 'another' WHERE boot IS NOT NULL")
+        file.commit()
+
+
+@pytest.mark.parametrize("synchronous", ["full", "normal"])
+async def test_an_end_that_may_be_lost_is_another_epoch(path: Path, synchronous: str) -> None:
+    normal = synchronous == "normal"
+
+    async def epoch_of(file: Path) -> str:
+        async with open_sqlite_journal(
+            file, keep_seconds=1, max_bytes=LARGE, synchronous="normal" if normal else "full"
+        ) as journal:
+            await journal.append([draft()])
+            copy(file, path.with_name("copy.db"))
+            return journal.epoch
+
+    first = await epoch_of(path)
+    assert await epoch_of(path) == first, "closed cleanly"
+    crashed = copy(path.with_name("copy.db"), path.with_name("crashed.db"))
+    rebooted(crashed)
+    after = await epoch_of(crashed)
+    assert (after != first) == normal
+    rebooted(crashed)
+    assert await epoch_of(crashed) == after, "once is enough"
+    killed = copy(path.with_name("copy.db"), path.with_name("killed.db"))
+    assert await epoch_of(killed) == after, "the process ended, the machine went on"
+
+
+async def epoch_and_seq(path: Path) -> tuple[str, int]:
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        return journal.epoch, journal.seq
+
+
+async def test_a_copy_that_is_put_back_is_another_epoch(path: Path) -> None:
+    backup, other = path.with_name("backup.db"), path.with_name("other.db")
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        epoch = journal.epoch
+        await journal.append([draft()])
+        with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(backup)) as to:
+            live.backup(to)
+        await journal.append([draft()])
+    assert await epoch_and_seq(path) == (epoch, 2)
+    shutil.copy(backup, other)
+    elsewhere, seq = await epoch_and_seq(other)
+    assert (elsewhere != epoch, seq) == (True, 1)
+    shutil.copy(backup, path)
+    back, seq = await epoch_and_seq(path)
+    assert (back not in (epoch, elsewhere), seq) == (True, 1)
+    assert await epoch_and_seq(path) == (back, 1)
+    shutil.copy(other, path)
+    assert (await epoch_and_seq(path))[0] not in (epoch, elsewhere, back)
+
+
+async def test_a_write_ahead_log_that_is_cut_off_has_whole_groups(path: Path) -> None:
+    groups = [[draft() for _ in range(size)] for size in (1, 5, 30, 1, 1, 12)]
+    copied = path.with_name("copy.db")
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        epoch = journal.epoch
+        for group in groups:
+            await journal.append(group)
+        copy(path, copied)
+    log = copied.with_name("copy.db-wal").read_bytes()
+    whole = [0]
+    for group in groups:
+        whole.append(whole[-1] + len(group))
+    found = set()
+    for cut in range(len(log), 24_000, -3_001):
+        torn = path.with_name(f"torn{cut}.db")
+        shutil.copy(copied, torn)
+        write(torn.with_name(torn.name + "-wal"), log[:cut] + random.randbytes(500))
+        shutil.copy(copied.with_name("copy.db-lock"), torn.with_name(torn.name + "-lock"))
+        try:
+            async with open_sqlite_journal(torn, keep_seconds=3600, max_bytes=LARGE) as journal:
+                entries = await read_all(journal)
+                if entries:
+                    assert journal.epoch == epoch
+        finally:
+            torn.unlink()
+        assert len(entries) in whole
+        found.add(len(entries))
+        nonces = [one.nonce for group in groups for one in group]
+        assert [one.draft.nonce for one in entries] == nonces[: len(entries)]
+    assert len(found) > 3
+
+
+# -- how large it grows ----------------------------------------------------------------------------
+
+
+async def grow(journal: SqliteJournal, entries: int, *, samples: int = 500) -> int:
+    """Append, and keep a snapshot when one is wanted; gives the most bytes it took on the disk."""
+    most = 0
+    for _ in range(entries):
+        (entry,) = await journal.append([draft(samples)])
+        if journal.snapshot_wanted:
+            await journal.keep(Snapshot(entry.last, entry.stamp, b"known"))
+            most = max(most, (await journal.statistics()).bytes)
+    return most
+
+
+@pytest.mark.parametrize("samples", [1, 30, 500, 3_000])
+async def test_the_file_stays_bounded(path: Path, samples: int) -> None:
+    most = 100_000 * max(1, samples // 30)
+    write_ahead = 10_000_000
+    async with open_sqlite_journal(
+        path, keep_seconds=3600, max_bytes=most, synchronous="normal"
+    ) as journal:
+        assert await grow(journal, 2_000, samples=samples) < 1.6 * most + write_ahead
+        assert size(path) < 1.6 * most
+        horizon, seq = journal.horizon, journal.seq
+        statistics = await journal.statistics()
+        assert statistics.entries == seq - horizon
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=most) as journal:
+        known = await journal.snapshot()
+        assert known is not None
+        assert known.seq == journal.horizon == horizon
+        entries = await read_all(journal)
+    assert [one.seq for one in entries] == list(range(horizon + 1, seq + 1))
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT min(seq) FROM entries").fetchone() == (horizon + 1,)
+        assert file.execute("SELECT count(*) FROM snapshots").fetchone()[0] <= 8
+
+
+async def test_samples_are_bounded_too(path: Path) -> None:
+    async with open_sqlite_journal(
+        path, keep_seconds=3600, max_bytes=LARGE, max_samples=10_000, synchronous="normal"
+    ) as journal:
+        await grow(journal, 100)
+        samples = 500 * (journal.seq - journal.horizon)
+        assert 10_000 * 0.7 <= samples <= 10_000 * 1.3
+
+
+async def test_room_is_given_back(path: Path) -> None:
+    async with open_sqlite_journal(
+        path, keep_seconds=3600, max_bytes=LARGE, synchronous="normal"
+    ) as journal:
+        for _ in range(30):
+            last = (await journal.append([draft(5_000) for _ in range(20)]))[-1]
+    large = size(path)
+    async with open_sqlite_journal(
+        path, keep_seconds=3600, max_bytes=1_000_000, synchronous="normal"
+    ) as journal:
+        assert journal.snapshot_wanted
+        await journal.keep(Snapshot(last.last, last.stamp, b"known"))
+        assert not journal.snapshot_wanted
+        assert journal.horizon == last.last
+    assert size(path) < large / 2
+
+
+async def test_what_is_old_goes_and_snapshots_are_few(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    stamps = {}
+    async with open_sqlite_journal(
+        path, keep_seconds=600, max_bytes=LARGE, synchronous="normal"
+    ) as journal:
+        for minute in range(60):
+            (entry,) = await journal.append([draft()])
+            stamps[entry.seq] = entry.stamp
+            await journal.keep(Snapshot(entry.last, entry.stamp, b"known"))
+            if minute > 15:
+                back = (entry.stamp - stamps[journal.horizon]) / 1000
+                assert 600 <= back <= 600 * 1.25 + 60
+            now += 60_000_000_000
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT count(*) FROM snapshots").fetchone()[0] <= 8
