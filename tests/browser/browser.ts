@@ -1,9 +1,10 @@
 /** A real Chromium: `PUSHSVC_CHROMIUM`, one that the system has, or the one in the npm package. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import {
   type Browser,
@@ -14,7 +15,9 @@ import {
 } from 'playwright-core';
 import { expect } from 'vitest';
 
-export { ARTIFACTS } from './artifacts.ts';
+/** Where screenshots go, to be looked at. */
+export const ARTIFACTS = fileURLToPath(new URL('../../artifacts', import.meta.url));
+mkdirSync(ARTIFACTS, { recursive: true });
 
 /** A name that leads to this machine, without being a name of it. */
 export const ELSEWHERE = 'dash.example';

@@ -1,14 +1,18 @@
 /** A browser's own EventSource: any status but 200 ends it for good, and so it must meet none. */
 
 import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { LONG, launch } from './browser.ts';
 import { Firefox } from './firefox.ts';
-import { Server } from './server.ts';
+import { ROOT, Server } from './server.ts';
 
 const SECRET = 'a secret of more than thirty-two bytes';
 const CLOSED = 2;
+const [EXAMPLE] = readFileSync(`${ROOT}/README.md`, 'utf8').match(
+  /(?<=```js\n)const query = .*?ticket=.*?(?=```)/s,
+)!;
 /** Four streams are told to go over some seconds: the first comes back while the drain goes on. */
 const PACED = {
   PUSHSVC_STREAM_RECONNECTS_PER_SECOND: '1',
@@ -143,15 +147,16 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
     };
     let server = await Server.start('serve', 0, locked);
     const { port } = server;
-    const asked = await fetch(`${server.url}/v1/tickets`, {
-      method: 'POST',
-      headers: { Authorization: `Bearer ${token()}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify({ query: 'select=a' }),
-    });
-    const { ticket } = (await asked.json()) as { ticket: string };
     const tab = await openIn(name, `${server.url}/livez`);
     const streams = new Streams(tab);
-    await streams.open(`select=a&ticket=${ticket}`);
+    // As the README has it.
+    await tab.evaluate(`(async () => {
+      const token = ${JSON.stringify(token())};
+      ${EXAMPLE}
+      const one = { stream, documents: [] };
+      window.streams = [one];
+      stream.onmessage = (event) => { one.documents.push(JSON.parse(event.data)); };
+    })()`);
     for (let count = 1; count < 4; count += 1) {
       await expect
         .poll(
@@ -171,7 +176,7 @@ function token(): string {
   const claims = {
     sub: 'wall',
     exp: Math.floor(Date.now() / 1000) + 600,
-    pushsvc: { read: ['a'] },
+    pushsvc: { read: ['room_celsius'] },
   };
   const signed = [{ alg: 'HS256', typ: 'JWT' }, claims]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))

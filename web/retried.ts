@@ -1,8 +1,10 @@
 /** Tells at the end which tests passed only when they were tried again, and what they failed with. */
 
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Reporter, TestModule } from 'vitest/node';
-import { ARTIFACTS } from './artifacts.ts';
+
+const ARTIFACTS = fileURLToPath(new URL('../artifacts', import.meta.url));
 
 export class Retried implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
@@ -21,6 +23,7 @@ export class Retried implements Reporter {
     if (lines.length > 0) {
       const text = `${lines.join('\n')}\n`;
       process.stdout.write(`\n${text}`);
+      mkdirSync(ARTIFACTS, { recursive: true });
       appendFileSync(`${ARTIFACTS}/retried.txt`, text);
     }
   }
