@@ -37,7 +37,8 @@ from pushsvc.ingest.otlp import OtlpDecoder
 from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
-from pushsvc.journal.memory import MemoryJournal
+from pushsvc.journal import Journal
+from pushsvc.journal.opening import open_journal, snapshot_interval
 from pushsvc.listeners import Listener, close_all, open_listeners, resolve_hosts
 from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.server import KEEP_ALIVE, Place, Server, open_server
@@ -66,7 +67,8 @@ async def run_service(
     What comes out of `reload` has the certificate read again. `inherited` are served beside the
     hosts of the settings, and closed in the end. `started` gets their URLs, once connections are
     accepted; for a Unix socket it is the command that asks. Raises OSError where an address can't
-    be bound, CertificateError, ConfigError where it would be open to those it must not be.
+    be bound, CertificateError, JournalError, ConfigError where it would be open to those it must
+    not be.
     """
     where = settings.server
     await resolve_hosts(where.hosts, where.port)  # what is no host at all is none that is open
@@ -77,16 +79,25 @@ async def run_service(
         certificate = Certificate(Path(where.certfile), Path(where.keyfile))
     opened = await open_listeners(where.hosts, where.port, backlog=where.backlog)
     listeners = [*inherited, *opened]
+    keeping = settings.journal
     try:
-        await _serve(
-            settings, listeners, lock, library, certificate, drain, reload, task_status=task_status
-        )
+        async with open_journal(
+            keeping.path,
+            settings.history,
+            max_bytes=keeping.max_bytes,
+            synchronous=keeping.synchronous,
+        ) as journal:
+            await _serve(
+                *(settings, journal, listeners, lock, library, certificate, drain, reload),
+                task_status=task_status,
+            )
     finally:
         close_all(listeners)
 
 
 async def _serve(
     settings: Settings,
+    journal: Journal,
     listeners: Sequence[Listener],
     lock: Lock,
     library: Library,
@@ -98,15 +109,17 @@ async def _serve(
 ) -> None:
     limits, pacing = settings.limits, settings.stream
     where = settings.server
-    journal = MemoryJournal()
     hub = Hub(
         journal.epoch,
         limits=limits,
         retention=settings.history,
         pacing=pacing,
         make_session=sessions().__next__,
+        first_debt=1 + secrets.randbelow(10**15),
     )
-    pipeline = Pipeline(hub, journal, limits, pacing)
+    pipeline = Pipeline(
+        *(hub, journal, limits, pacing), snapshot_interval=snapshot_interval(settings.history)
+    )
     leases = Leases(lock.access, hub, pipeline.hurry)
     draining = Departure()
     engine = make_engine() if pacing.detach else None

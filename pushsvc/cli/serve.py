@@ -21,6 +21,7 @@ from pushsvc.cli.process import (
 from pushsvc.cli.terminal import say
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
+from pushsvc.journal import JournalError
 from pushsvc.listeners import Listener, inherit_listeners
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
@@ -52,7 +53,7 @@ def command(**flags: Any) -> None:
         run_command(partial(_serve, settings, inherited))
     except ConfigError as error:
         fail(str(error), status=2)
-    except CertificateError as error:
+    except (CertificateError, JournalError) as error:
         fail(str(error))
     except OSError as error:
         fail(explain_bind(error))

@@ -1,0 +1,159 @@
+"""A service that keeps its log, killed again and again while it is used: nobody notices but by the
+silence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from tests.proxies.follower import Follower
+from tests.proxies.running import free_ports
+
+ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
+TRANSPORTS = ("websocket", "sse", "ndjson", "longpoll")
+
+
+class Service:
+    """`pushsvc serve --data`, on a port that it keeps."""
+
+    def __init__(self, data: Path, *flags: str) -> None:
+        self.port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [
+            *(sys.executable, "-m", "pushsvc", "serve", "--port", str(self.port)),
+            *("--data", str(data), *flags),
+        ]
+        self._log = data.parent / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, http: httpx.AsyncClient) -> None:
+        self._process = process = self._spawn()
+        with trio.fail_after(30):
+            while True:
+                assert process.poll() is None, self._log.read_text()
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(f"{self.url}/readyz")).status_code == 200:
+                        return
+                await trio.sleep(0.05)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                self._command, stdout=subprocess.DEVNULL, stderr=log, env=ENV
+            )
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it by a signal; gives its exit status."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return await trio.to_thread.run_sync(self._process.wait)
+
+
+@contextlib.asynccontextmanager
+async def service(data: Path, *flags: str) -> AsyncGenerator[tuple[Service, httpx.AsyncClient]]:
+    one = Service(data, *flags)
+    async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
+        await one.start(http)
+        try:
+            yield one, http
+        finally:
+            with trio.CancelScope(shield=True):
+                await one.stop(signal.SIGKILL)
+
+
+async def publish(one: Service, http: httpx.AsyncClient, value: int) -> str:
+    """Publish the next value of `n`, as often as it takes; gives the cursor."""
+    headers = {"Idempotency-Key": f"value-{value}"}
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            answer = await http.post(
+                f"{one.url}/v1/samples", json={"name": "n", "value": value}, headers=headers
+            )
+            if answer.status_code == 200:
+                cursor: str = answer.json()["id"]
+                return cursor
+            assert answer.status_code in (409, 503), answer.text
+        await trio.sleep(0.02)
+
+
+async def kill_again_and_again(data: Path, rounds: int) -> None:
+    chance = random.Random(rounds)
+    async with service(data) as (one, http):
+        followers = [Follower(one.url, each, ssl.create_default_context()) for each in TRANSPORTS]
+        published = 0
+        epochs = set()
+        async with trio.open_nursery() as nursery:
+            epochs.add((await publish(one, http, 0)).partition(".")[0])
+            for each in followers:
+                await nursery.start(each.run)
+            done = trio.Event()
+
+            async def produce() -> None:
+                nonlocal published
+                while not done.is_set():
+                    published += 1
+                    cursor = await publish(one, http, published)
+                    epochs.add(cursor.partition(".")[0])
+
+            nursery.start_soon(produce)
+            for _ in range(rounds):
+                await trio.sleep(chance.uniform(0.0, 0.8))
+                await one.stop(signal.SIGKILL)
+                async with httpx.AsyncClient(timeout=5.0, trust_env=False) as asking:
+                    await one.start(asking)
+            await trio.sleep(0.5)
+            done.set()
+            for each in followers:
+                await each.wait_value(published, 20)
+            nursery.cancel_scope.cancel()
+    assert len(epochs) == 1
+    for each in followers:
+        assert each.values == list(range(published + 1)), each.name
+        assert each.gaps == 0, each.name
+        assert len(each.cuts) >= rounds, each.name
+
+
+async def test_a_killed_service_goes_on_where_it_was(tmp_path: Path) -> None:
+    await kill_again_and_again(tmp_path / "data", 3)
+
+
+@pytest.mark.long
+async def test_a_service_may_be_killed_often(tmp_path: Path) -> None:
+    await kill_again_and_again(tmp_path / "data", 20)
+
+
+async def test_what_was_there_is_there_after_a_restart(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with service(data) as (one, http):
+        samples = [
+            {"name": "load", "labels": {"host": "a"}, "value": n, "kind": "gauge", "unit": "s"}
+            for n in range(100)
+        ]
+        await http.post(f"{one.url}/v1/samples", json={"samples": samples})
+        await http.post(
+            f"{one.url}/v1/samples", json={"name": "door", "value": "open", "kind": "state"}
+        )
+        before = [await look(one, http, path) for path in LOOKS]
+        assert await one.stop() == 0
+        await one.start(http)
+        assert [await look(one, http, path) for path in LOOKS] == before
+
+
+LOOKS = ("/v1/series", "/v1/history?select=load&window=1h", "/v1/history?select=door&window=1h")
+
+
+async def look(one: Service, http: httpx.AsyncClient, path: str) -> object:
+    answer = (await http.get(one.url + path)).json()
+    answer.pop("id", None)  # time has passed, and is in the log as well
+    return answer
