@@ -8,8 +8,8 @@ when they are due; `run_sweeps` lets time pass over histories, silent series and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import TypeAlias
 
 import structlog
@@ -21,10 +21,11 @@ from pushsvc.core.hub import Applied, Hub, Refused
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.quota import Quotas
 from pushsvc.core.series import Batch
+from pushsvc.core.snapshot import SnapshotError
 from pushsvc.core.subscriber import Ending
 from pushsvc.core.wire import Close
 from pushsvc.errors import Overloaded, Problem, TooMany
-from pushsvc.journal import Journal, Nonces, Snapshot
+from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
 
 _log = structlog.get_logger("pushsvc.pipeline")
 
@@ -35,6 +36,8 @@ _AT_ONCE = 2_000
 """Series that entries which come together have samples of, about, until others have their turn."""
 _SHARE = 10.0
 """Seconds over which a producer's samples are averaged."""
+_PATIENCE = 5.0
+"""Seconds that a producer waits for a journal that is away."""
 _TELL = 2.0
 """Seconds between two words on how far a start has got."""
 _WOKEN = 256
@@ -56,7 +59,7 @@ Outcome: TypeAlias = Applied | Problem | None
 class _Submission:
     """A batch on its way, and the place where its producer finds the answer."""
 
-    __slots__ = ("_tell", "done", "draft", "outcome", "refused")
+    __slots__ = ("_tell", "appended", "done", "draft", "outcome", "refused", "since", "taken")
 
     def __init__(
         self,
@@ -66,14 +69,25 @@ class _Submission:
     ) -> None:
         self.draft = draft
         self.refused = refused
+        self.since = trio.current_time()
+        self.appended = False
+        """Whether the journal has said that it has it."""
+        self.taken: Applied | Problem | None = None
+        """What became of it when it was taken in, which may be before that."""
         self.done = trio.Event()
         self.outcome: Outcome = None
         self._tell = tell
 
     def settle(self, outcome: Outcome) -> None:
-        self.outcome = outcome
+        if not self.done.is_set():
+            self.outcome = outcome
         if self._tell is not None:
             self._tell(outcome)
+        self.done.set()
+
+    def give_up(self, problem: Problem) -> None:
+        """Have who waits be told now, whatever becomes of it later."""
+        self.outcome = problem
         self.done.set()
 
 
@@ -98,11 +112,12 @@ class Pipeline:
         self.hub = hub
         self._snapshot_interval = snapshot_interval
         self._snapshot_due: float | None = None  # seconds of the journal's clock
+        self._keeping = False  # whether a snapshot is being kept
         self._journal = journal
         self._pacing = pacing
         self.quotas = Quotas(limits.samples_per_second, _SHARE)
         self._nonces = Nonces()
-        self._pending: dict[bytes, _Submission] = {}  # by nonce, those that are being appended
+        self._pending: dict[bytes, _Submission] = {}  # by nonce, those that have no answer
         self._settled = trio.Event()  # set when there are none
         self._snapshot_made, self._snapshots = trio.open_memory_channel[Snapshot](1)
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
@@ -153,6 +168,7 @@ class Pipeline:
 
     async def _enqueue(self, submission: _Submission) -> None:
         entered = False
+        self._pending[submission.draft.nonce] = submission
         try:
             with trio.fail_after(self._pacing.ingest_wait):
                 await self._send.send(submission)
@@ -169,6 +185,7 @@ class Pipeline:
             raise Overloaded("stopping", "the service is stopping", retry_after=2.0) from None
         finally:
             if not entered:
+                del self._pending[submission.draft.nonce]
                 submission.settle(None)
 
     def close(self) -> None:
@@ -185,10 +202,9 @@ class Pipeline:
         """Append what is submitted and take in what the journal has, until `close` was called and
         all that was in the channel has been answered.
 
-        It has started when everything was taken in that the journal held at the beginning.
+        It has started when everything was taken in that the journal held at the beginning. Raises
+        JournalError where that can't be read.
         """
-        if self._journal.keeps and (known := await self._journal.snapshot()) is not None:
-            self.hub.restore(known.body)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._read)
             task_status.started()
@@ -205,14 +221,16 @@ class Pipeline:
         async with self._receive:
             async for first in self._receive:
                 group = self._gather(first)
-                for one in group:
-                    self._pending[one.draft.nonce] = one
                 try:
                     entries = await self._journal.append([one.draft for one in group])
                 except Problem as problem:
                     for one in group:
-                        self._settle(one.draft, problem)
+                        self._settle(one, one.taken or problem)
                 else:
+                    for one in group:
+                        one.appended = True
+                        if one.taken is not None:
+                            self._settle(one, one.taken)
                     await self._take_all(entries)
 
     def _gather(self, first: _Submission) -> list[_Submission]:
@@ -227,24 +245,72 @@ class Pipeline:
         return group
 
     async def _read(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Have the hub take in what was in the journal, and what others bring into it."""
+        """Have the hub take in what was in the journal, and what others bring into it. It has
+        started when the hub is warm."""
+        started = False
+        while True:
+            try:
+                await self._restore()
+                async with aclosing(self._warm()) as steps:
+                    async for _ in steps:
+                        if not started:
+                            started = True
+                            task_status.started()
+                return
+            except (Dropped, EpochChanged) as error:
+                await trio.lowlevel.checkpoint()
+                self._begin_anew(error)
+
+    async def _restore(self) -> None:
+        """Go on from where reading begins."""
+        if self._journal.keeps and (known := await self._journal.snapshot()) is not None:
+            try:
+                self.hub.restore(known.body)
+            except SnapshotError as error:
+                raise JournalError(f"the log can't be read: {error}") from None
+
+    async def _warm(self) -> AsyncGenerator[None]:
+        """Read for ever, and give a sign when all was taken in that there was at the beginning."""
         hub, first, warm = self.hub, self.hub.seq, self._journal.seq
-        if hub.seq >= warm:
-            task_status.started()
+        hub.warm = hub.seq >= warm
+        told = trio.current_time()
+        if hub.warm:
+            self._give_up_lost()
+            yield
         else:
             _log.info("warming", seqs=warm - first)
-        told = trio.current_time()
         async with aclosing(self._journal.read(hub.seq)) as slices:
             async for entries in slices:
-                before = hub.seq
                 await self._take_all(entries)
-                if hub.seq >= warm > before:
-                    task_status.started()
+                if not hub.warm and hub.seq >= warm:
+                    hub.warm = True
                     _log.info("warm", seqs=warm - first, series=len(hub.catalog))
-                if hub.seq < warm and trio.current_time() - told >= _TELL:
+                    self._give_up_lost()
+                    yield
+                elif not hub.warm and trio.current_time() - told >= _TELL:
                     told = trio.current_time()
                     percent = 100 * (hub.seq - first) // (warm - first)
                     _log.info("warming", percent=percent, samples=hub.counts["samples"])
+
+    def _begin_anew(self, error: Dropped | EpochChanged) -> None:
+        """The log isn't the one that was read, or goes on too far ahead: send all dashboards away,
+        who come back with a cursor of before, and begin to read where that can be done."""
+        _log.warning("the log begins anew", epoch=self._journal.epoch, reason=type(error).__name__)
+        self.hub.counts["journal_begun_anew"] += 1
+        pace = self._pacing.reconnects_per_second
+        for place, subscriber in enumerate(list(self.hub.subscribers.values())):
+            retry_ms = 1000 + round(1000 * place / pace)
+            subscriber.carrier.end(Ending("journal", Close.RESTARTING, retry_ms=retry_ms))
+        self.hub.begin_anew(self._journal.epoch)
+
+    def _give_up_lost(self) -> None:
+        """Answer those that the journal had, and has no more."""
+        for submission in list(self._pending.values()):
+            if submission.appended:
+                lost = Overloaded(
+                    "journal", "the log lost this with its tail: send it again", retry_after=1.0
+                )
+                self._settle(submission, lost)
 
     async def _keep_snapshots(self) -> None:
         """Keep snapshots in the journal, as they come."""
@@ -254,13 +320,15 @@ class Pipeline:
                     await self._journal.keep(known)
                 except Overloaded as problem:
                     _log.warning("snapshot not kept", reason=str(problem))
+                finally:
+                    self._keeping = False
 
     async def _snapshot(self, entry: Entry) -> None:
         """Make a snapshot after an entry, if it is time for one."""
         stamp = entry.stamp / 1000
         if self._snapshot_due is None:
             self._snapshot_due = stamp + self._snapshot_interval
-        if stamp < self._snapshot_due:
+        if self._keeping or not (stamp >= self._snapshot_due or self._journal.snapshot_wanted):
             return
         self._snapshot_due = stamp + self._snapshot_interval
         steps = self.hub.snapshot()
@@ -271,8 +339,8 @@ class Pipeline:
                 body = end.value
                 break
             await trio.lowlevel.checkpoint()
-        with suppress(trio.WouldBlock):  # the one before is still being written
-            self._snapshot_made.send_nowait(Snapshot(entry.last, entry.stamp, body))
+        self._keeping = True
+        self._snapshot_made.send_nowait(Snapshot(entry.last, entry.stamp, body))
 
     async def _take_all(self, entries: Sequence[Entry]) -> None:
         """Take in entries that are there at once; what else there is to do has its turn between."""
@@ -300,19 +368,22 @@ class Pipeline:
                 continue
             break
         self.hurry()
-        self._settle(entry.draft, outcome)
+        submission = self._pending.get(entry.draft.nonce)
+        if submission is not None:
+            submission.taken = outcome
+            if submission.appended:
+                self._settle(submission, outcome)
         if self._journal.keeps:
             await self._snapshot(entry)
 
-    def _settle(self, draft: Draft, outcome: Applied | Problem) -> None:
-        """Answer who submitted a draft, if it was one of this process."""
-        submission = self._pending.pop(draft.nonce, None)
-        if submission is not None:
-            if isinstance(outcome, Applied) and submission.refused is not None:
-                submission.refused += outcome.refused
-            submission.settle(outcome)
-            if not self._pending:
-                self._settled.set()
+    def _settle(self, submission: _Submission, outcome: Applied | Problem) -> None:
+        """Answer who submitted."""
+        del self._pending[submission.draft.nonce]
+        if isinstance(outcome, Applied) and submission.refused is not None:
+            submission.refused += outcome.refused
+        submission.settle(outcome)
+        if not self._pending:
+            self._settled.set()
 
     async def run_ticks(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -350,6 +421,7 @@ class Pipeline:
             now = trio.current_time()
             if now >= second + 1.0:
                 second = now
+                self._answer_meanwhile(now)
                 self.hub.close_idle(now)
                 self.hurry()
                 self._part_from_stalled(now)
@@ -363,7 +435,23 @@ class Pipeline:
             self._send.send_nowait(sweep)
         except (trio.ClosedResourceError, trio.BrokenResourceError, trio.WouldBlock):
             return None  # the service is stopping, or behind
+        self._pending[sweep.draft.nonce] = sweep
         return sweep
+
+    def _answer_meanwhile(self, now: float) -> None:
+        """Tell producers who have waited for long that the journal is away."""
+        if self._journal.away_since is None:
+            return
+        for submission in self._pending.values():
+            if now - submission.since >= _PATIENCE and not submission.done.is_set():
+                submission.give_up(
+                    Overloaded(
+                        "journal",
+                        "the log can't be reached; what was sent may be applied yet, when it can: "
+                        "send it again, with an Idempotency-Key if it must not count twice",
+                        retry_after=_PATIENCE,
+                    )
+                )
 
     def _part_from_stalled(self, now: float) -> None:
         for subscriber in list(self.hub.subscribers.values()):

@@ -77,7 +77,14 @@ class Recorder:
 class Service:
     """A pipeline whose three tasks run, around a journal."""
 
-    def __init__(self, journal: Journal, limits: Limits, retention: Retention, pacing: Pacing):
+    def __init__(
+        self,
+        journal: Journal,
+        limits: Limits,
+        retention: Retention,
+        pacing: Pacing,
+        snapshot_interval: float = 300.0,
+    ) -> None:
         sessions = count()
         self.hub = Hub(
             journal.epoch,
@@ -86,7 +93,9 @@ class Service:
             pacing=pacing,
             make_session=lambda: f"session-{next(sessions)}",
         )
-        self.pipeline = Pipeline(self.hub, journal, limits, pacing)
+        self.pipeline = Pipeline(
+            self.hub, journal, limits, pacing, snapshot_interval=snapshot_interval
+        )
 
     def subscribe(
         self, carrier: Recorder, select: str = '{__name__=~".+"}', max_hz: float = 10.0
@@ -109,9 +118,14 @@ async def running(
     limits: Limits = LIMITS,
     retention: Retention | None = None,
     pacing: Pacing | None = None,
+    snapshot_interval: float = 300.0,
 ) -> AsyncGenerator[Service]:
     service = Service(
-        journal or MemoryJournal(), limits, retention or Retention(), pacing or Pacing()
+        journal or MemoryJournal(),
+        limits,
+        retention or Retention(),
+        pacing or Pacing(),
+        snapshot_interval,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(service.pipeline.run_ingest)

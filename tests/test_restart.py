@@ -49,9 +49,7 @@ class Service:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            return subprocess.Popen(
-                self._command, stdout=subprocess.DEVNULL, stderr=log, env=ENV
-            )
+            return subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=log, env=ENV)
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal; gives its exit status."""

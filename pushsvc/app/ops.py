@@ -22,6 +22,8 @@ def install(app: QuartTrio, context: Context) -> None:
     async def readyz() -> Response:
         if context.draining.is_set():
             return Response("draining\n", status=503, content_type="text/plain")
+        if not context.hub.warm:
+            return Response("warming\n", status=503, content_type="text/plain")
         return Response("ok\n", content_type="text/plain")
 
     @app.get("/metrics")

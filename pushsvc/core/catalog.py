@@ -133,7 +133,7 @@ class Series:
     def append(self, seq: int, rows: Rows) -> int:
         """Take in the rows of batch `seq`, and what they say of kind, unit and help; tells how many
         rows are new."""
-        if rows.kind is not None:
+        if rows.kind is not None and (rows.kind != self.kind or self.claims != _CLAIMS):
             self._claim(seq, rows.kind)
         if rows.unit is not None and rows.unit != self.unit:
             self.unit = rows.unit

@@ -105,6 +105,8 @@ class Hub:
         self.epoch = epoch
         self.seq = 0
         """The newest batch."""
+        self.warm = True
+        """Whether all was taken in that there was to begin with; nobody is let in before."""
         self.horizon = 0
         """The batch after which everything was taken in: what came before isn't known, but for
         what a snapshot told."""
@@ -120,6 +122,7 @@ class Hub:
         self._pacing = pacing
         self._make_session = make_session
         self._schedule = Schedule()
+        self._retention = retention
         self._sweeping = Sweeping(retention)
         self._once = Once()
         self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
@@ -194,6 +197,17 @@ class Hub:
         self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
         self._sweeping.load(known.sweeping, self.catalog)
         self._once.load(known.once)
+
+    def begin_anew(self, epoch: str) -> None:
+        """Forget all that was taken in, to begin with another log. Subscribers are to be ended
+        before; what they were given is of the old one."""
+        self._close(list(self.views.values()))
+        self.epoch, self.seq, self.horizon, self._forgotten = epoch, 0, 0, -1
+        self.catalog = Catalog()
+        self._sweeping = Sweeping(self._retention)
+        self._once = Once()
+        self._ended.clear()
+        self._departed.clear()
 
     def check(self, batch: Batch) -> None:
         """Raise Rejected if any of the batch can't be applied; nothing is changed."""
@@ -414,6 +428,8 @@ class Hub:
 
     def refuse_when_full(self) -> None:
         """Raise Overloaded when not one subscriber more may be attached."""
+        if not self.warm:
+            raise Overloaded("warming", "the log is being read", retry_after=1.0)
         if len(self.subscribers) >= self._limits.subscribers:
             self.counts["subscribers_refused"] += 1
             raise Overloaded(
@@ -732,12 +748,16 @@ class Hub:
 
     def close_idle(self, now: float, *, linger: float = _LINGER) -> None:
         """Close views that nobody has watched for so many seconds."""
-        idle = [
-            view
-            for view in self.views.values()
-            if view.idle_since is not None and now - view.idle_since >= linger
-        ]
-        for view in idle:
+        self._close(
+            [
+                view
+                for view in self.views.values()
+                if view.idle_since is not None and now - view.idle_since >= linger
+            ]
+        )
+
+    def _close(self, views: list[View]) -> None:
+        for view in views:
             _count_view(self.counts, view)
             view.close()
             del self.views[view.key]

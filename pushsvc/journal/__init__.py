@@ -67,6 +67,11 @@ class Journal(Protocol):
         ...
 
     @property
+    def snapshot_wanted(self) -> bool:
+        """Whether a snapshot had better come before it is time, since there is much to drop."""
+        ...
+
+    @property
     def away_since(self) -> float | None:
         """Since when nothing can be appended or read (Trio's clock); None while all is well."""
         ...

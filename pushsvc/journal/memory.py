@@ -19,6 +19,7 @@ class MemoryJournal:
     """
 
     keeps = False
+    snapshot_wanted = False
     away_since: float | None = None
 
     def __init__(self) -> None:

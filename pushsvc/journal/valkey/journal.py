@@ -95,6 +95,7 @@ class ValkeyJournal:
     """
 
     keeps = True
+    snapshot_wanted = False
 
     def __init__(self, address: Address, login: Login, options: Options) -> None:
         self.epoch = ""

@@ -1,0 +1,122 @@
+"""A log in memory that several journals share, as processes share one at a server; what goes wrong
+with it is told to it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator, Sequence
+
+import trio
+
+from pushsvc.core.entry import Draft, Entry
+from pushsvc.errors import Overloaded
+from pushsvc.journal import Dropped, EpochChanged, Snapshot, Statistics
+
+_BEGUN_MS = 1_700_000_000_000
+_SLICE = 3
+
+
+class SharedLog:
+    """The log itself."""
+
+    def __init__(self) -> None:
+        self._epochs = itertools.count(1)
+        self.epoch = f"e{next(self._epochs)}"
+        self.entries: list[Entry] = []
+        self.snapshots: list[Snapshot] = []
+        self.horizon = 0
+        self.news = trio.Event()
+        self.away = False
+        """Whether nobody can reach it."""
+        self.mute = trio.Event()
+        """Set unless what is appended is not answered."""
+        self.mute.set()
+
+    @property
+    def seq(self) -> int:
+        return self.entries[-1].last if self.entries else self.horizon
+
+    def append(self, drafts: Sequence[Draft]) -> None:
+        stamp = _BEGUN_MS + round(trio.current_time() * 1000)
+        for draft in drafts:
+            self.entries.append(Entry(self.seq + 1, stamp, draft))
+        self.tell()
+
+    def tell(self) -> None:
+        news, self.news = self.news, trio.Event()
+        news.set()
+
+    def lose(self, count: int) -> None:
+        """The last entries are gone, as where a replica takes over that didn't have them yet."""
+        del self.entries[len(self.entries) - count :]
+        self.snapshots = [one for one in self.snapshots if one.seq <= self.seq]
+        self.epoch = f"e{next(self._epochs)}"
+        self.tell()
+
+    def drop(self) -> None:
+        """What is before the newest snapshot goes."""
+        self.horizon = self.snapshots[-1].seq
+        self.entries = [entry for entry in self.entries if entry.seq > self.horizon]
+
+
+class SharedJournal:
+    """One process' way to it."""
+
+    keeps = True
+    snapshot_wanted = False
+
+    def __init__(self, log: SharedLog) -> None:
+        self.log = log
+        self.epoch = log.epoch
+        self.away_since: float | None = None
+
+    @property
+    def seq(self) -> int:
+        return self.log.seq
+
+    @property
+    def horizon(self) -> int:
+        return self.log.horizon
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
+        await trio.lowlevel.checkpoint()
+        while self.log.away:
+            self.away_since = trio.current_time() if self.away_since is None else self.away_since
+            await self.log.news.wait()
+        self.away_since = None
+        self.log.append(drafts)
+        await self.log.mute.wait()
+        return []
+
+    async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
+        if after < self.log.horizon:
+            raise Dropped
+        while True:
+            if self.epoch != self.log.epoch:
+                self.epoch = self.log.epoch
+                raise EpochChanged
+            entries = [entry for entry in self.log.entries if entry.seq > after][:_SLICE]
+            if entries and not self.log.away:
+                after = entries[-1].last
+                await trio.lowlevel.checkpoint()
+                yield entries
+            else:
+                await self.log.news.wait()
+
+    async def snapshot(self) -> Snapshot | None:
+        await trio.lowlevel.checkpoint()
+        kept = [one for one in self.log.snapshots if one.seq >= self.log.horizon]
+        return kept[0] if kept else None
+
+    async def keep(self, snapshot: Snapshot) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.log.away:
+            raise Overloaded("journal", "the log can't be reached", retry_after=1.0)
+        self.log.snapshots.append(snapshot)
+
+    async def statistics(self) -> Statistics:
+        await trio.lowlevel.checkpoint()
+        return Statistics(self.seq, self.horizon, len(self.log.entries), 0)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()

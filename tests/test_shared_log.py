@@ -1,0 +1,175 @@
+"""Several processes on one log, and what goes wrong with it, under a clock that jumps."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from pushsvc.core.cursor import Cursor
+from pushsvc.core.entry import Entry
+from pushsvc.core.hub import Applied, Start
+from pushsvc.core.selector import parse
+from pushsvc.core.subscriber import Subscriber
+from pushsvc.errors import Overloaded
+from pushsvc.pipeline import Outcome, now_ms
+from tests.flow import Recorder, Service, batch, running
+from tests.shared_log import SharedJournal, SharedLog
+
+
+def attach(service: Service, since: Cursor | None = None) -> Subscriber:
+    wish = service.hub.grant([parse("a")], 20.0, None)
+    return service.hub.subscribe(
+        wish, Start(since), Recorder(), now=trio.current_time(), time_ms=now_ms()
+    )
+
+
+def values(subscriber: Subscriber) -> tuple[list[float], list[int | None]]:
+    """What somebody is given now: values, and gaps."""
+    given, gaps = [], []
+    while (frame := subscriber.pull()) is not None:
+        document = msgspec.json.decode(frame.json)
+        if document["type"] == "points":
+            given += [point[2] for point in document["points"]]
+        elif document["type"] == "gap":
+            gaps.append(document["lost"])
+    return given, gaps
+
+
+async def test_what_one_publishes_all_have(autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log)) as first, running(SharedJournal(log)) as second:
+        applied = await first.pipeline.submit(batch("a", value=1.0))
+        await second.pipeline.submit(batch("a", value=2.0))
+        await trio.sleep(0.1)
+        assert first.hub.cursor == second.hub.cursor
+        assert values(attach(second, applied.cursor)) == ([2.0], [])
+        assert values(attach(first, applied.cursor)) == ([2.0], [])
+    async with running(SharedJournal(log)) as third:
+        assert third.hub.cursor == second.hub.cursor
+        assert values(attach(third, applied.cursor)) == ([2.0], [])
+
+
+async def test_a_key_counts_once_wherever_it_comes(autojump_clock: MockClock) -> None:
+    log, once = SharedLog(), bytes(32)
+    async with running(SharedJournal(log)) as first, running(SharedJournal(log)) as second:
+        applied = await first.pipeline.submit(batch("a", samples=3), once=once)
+        again = await second.pipeline.submit(batch("a", samples=3), once=once)
+        assert (again.samples, again.cursor) == (3, applied.cursor)
+        series = first.hub.catalog.get("a")
+        assert series is not None
+        assert series.history.total == 3
+
+
+async def test_a_producer_is_answered_when_it_is_both_read_and_safe(
+    autojump_clock: MockClock,
+) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log)) as service, trio.open_nursery() as nursery:
+        log.mute = trio.Event()
+        told: list[Outcome] = []
+
+        async def submit() -> None:
+            told.append(await service.pipeline.submit(batch("a")))
+
+        nursery.start_soon(submit)
+        await trio.sleep(0.5)
+        assert service.hub.catalog.get("a") is not None
+        assert told == []
+        log.mute.set()
+        await trio.sleep(0.1)
+        assert [type(one) for one in told] == [Applied]
+
+
+async def test_who_waits_for_a_log_that_is_away_is_told_and_nothing_is_lost(
+    autojump_clock: MockClock,
+) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log)) as service:
+        await service.pipeline.submit(batch("a", value=0.0))
+        watching = attach(service)
+        assert values(watching) == ([0.0], [])
+        log.away = True
+        told: list[Outcome] = []
+        begun = trio.current_time()
+        with pytest.raises(Overloaded, match="can't be reached") as caught:
+            await service.pipeline.submit(batch("a", value=1.0), tell=told.append)
+        assert trio.current_time() - begun < 8
+        assert caught.value.retry_after is not None
+        assert told == []
+        log.away = False
+        log.tell()
+        await trio.sleep(1.0)
+        assert [type(one) for one in told] == [Applied]
+        assert values(watching) == ([1.0], [])
+
+
+async def test_a_lost_tail_is_told_as_a_gap_and_all_agree(autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log)) as first, running(SharedJournal(log)) as second:
+        kept = await first.pipeline.submit(batch("a", value=1.0))
+        carrier = Recorder()
+        service_wish = first.hub.grant([parse("a")], 20.0, None)
+        first.hub.subscribe(
+            service_wish, Start(), carrier, now=trio.current_time(), time_ms=now_ms()
+        )
+        lost = await second.pipeline.submit(batch("a", "b", value=2.0))
+        await trio.sleep(0.1)
+        log.lose(len(log.entries) - 1)
+        await trio.sleep(1.0)
+        assert [ending.reason for _, what, ending in carrier.asked if ending] == ["journal"]
+        for service in (first, second):
+            assert service.hub.epoch == "e2" != lost.cursor.epoch
+            assert service.hub.catalog.get("b") is None
+            assert service.hub.warm
+            assert values(attach(service, lost.cursor)) == ([1.0], [None])
+            assert values(attach(service, kept.cursor)) == ([1.0], [None])
+        await second.pipeline.submit(batch("a", value=3.0))
+        await trio.sleep(0.1)
+        assert first.hub.cursor == second.hub.cursor
+
+
+async def test_what_was_appended_and_lost_is_to_be_sent_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log)) as service:
+        await service.pipeline.submit(batch("a", value=1.0))
+        take = service.pipeline._take
+
+        async def miss(entry: Entry) -> None:
+            """Lost before anything came of it."""
+            if entry.seq == 1:
+                await take(entry)
+
+        async def lose() -> None:
+            await trio.testing.wait_all_tasks_blocked()
+            log.lose(1)
+            log.mute.set()
+
+        log.mute = trio.Event()
+        monkeypatch.setattr(service.pipeline, "_take", miss)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lose)
+            with pytest.raises(Overloaded, match="send it again"):
+                await service.pipeline.submit(batch("a", value=2.0))
+        monkeypatch.undo()
+        assert (await service.pipeline.submit(batch("a", value=2.0))).cursor == Cursor("e2", 2)
+
+
+async def test_who_is_too_slow_to_read_begins_where_it_can(autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log), snapshot_interval=10.0) as first:
+        cursor = (await first.pipeline.submit(batch("a", value=1.0))).cursor
+        for _ in range(40):
+            await trio.sleep(1.0)
+            await first.pipeline.submit(batch("a", value=2.0))
+        assert len(log.snapshots) >= 3
+        log.drop()
+        async with running(SharedJournal(log)) as second:
+            assert second.hub.cursor == first.hub.cursor
+            assert second.hub.horizon == log.horizon
+            assert values(attach(second, cursor))[1] == [None]
+            assert values(attach(second, first.hub.cursor)) == ([], [])
