@@ -23,6 +23,7 @@ from tests.bench import (
     fanout,
     frames,
     ingest,
+    journal,
     memory,
     paint,
     soak,
@@ -36,6 +37,7 @@ from tests.bench.decode import Decoders
 from tests.bench.fanout import Fanout
 from tests.bench.frames import Frames
 from tests.bench.ingest import Ingest
+from tests.bench.journal import Journal
 from tests.bench.memory import Memory
 from tests.bench.paint import Paint
 from tests.bench.process import Failed
@@ -85,6 +87,7 @@ class Outcome(msgspec.Struct):
     tabs: list[Tabs] = []
     paint: list[Paint] = []
     soak: list[Soak] = []
+    journal: list[Journal] = []
     valkey: list[Valkey] = []
     targets: list[Target] = []
     failures: list[Failure] = []
@@ -107,6 +110,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         tabs,
         paint,
         soak,
+        journal,
         valkey,
     )
 }
@@ -123,6 +127,7 @@ _TITLES = {
     "tabs": "Tabs of a dashboard of 8 panels among 5,000 series",
     "paint": "First paint of a dashboard",
     "soak": "A page that is left open",
+    "journal": "The journal, and that in a file of SQLite",
     "valkey": "A journal at a Valkey, between processes",
 }
 
@@ -213,7 +218,19 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         yield Target("growth of the page's memory after a minute", 0.02, page.growth, at_most=True)
         what = f"frames a second, {page.in_sight} panels in sight"
         yield Target(what, 59, page.fps)
+    yield from _journal_targets(outcome)
     yield from _valkey_targets(outcome)
+
+
+def _journal_targets(outcome: Outcome) -> Iterator[Target]:
+    for log in outcome.journal:
+        of = f"batches of {log.shape.series:,} x {log.shape.each}"
+        if log.warm_seconds is not None:
+            what = f"seconds for 10 M samples of a file at a start, {of}"
+            yield Target(what, 15, log.warm_seconds, at_most=True)
+        elif log.what == "entries to histories":
+            what = f"samples/s from an entry's bytes to histories, one core, {of}"
+            yield Target(what, 1_000_000, log.per_second.median)
 
 
 def _valkey_targets(outcome: Outcome) -> Iterator[Target]:

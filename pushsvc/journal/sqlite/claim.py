@@ -12,6 +12,7 @@ from pathlib import Path
 from pushsvc.journal import JournalError
 
 _NOTE = re.compile(r"^epoch ([0-9a-f]+) seq ([0-9]+)$", re.MULTILINE)
+_NOTE_BYTES = 500
 
 
 class Claim:
@@ -52,12 +53,12 @@ class Claim:
     def note(self, epoch: str, seq: int) -> None:
         """Write down who has the file, and how far that is. Raises OSError."""
         text = f"process {os.getpid()} on {socket.gethostname()}\nepoch {epoch} seq {seq}\n"
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text.encode(), 0)
+        # In one piece, over the one before: whoever is killed here leaves one of the two.
+        os.pwrite(self._handle, text.encode().ljust(_NOTE_BYTES), 0)
         os.fsync(self._handle)
 
     def _text(self) -> str:
-        return os.pread(self._handle, 500, 0).decode(errors="replace")
+        return os.pread(self._handle, _NOTE_BYTES, 0).decode(errors="replace")
 
     def is_only(self) -> bool:
         """Whether no other process has the file open now; none can open it afterwards."""

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -284,13 +285,17 @@ class SqliteJournal:
         return await self._read_in_thread(self._with_file, LogFile.snapshot, limiter=self._limiter)
 
     async def keep(self, snapshot: Snapshot) -> None:
-        self._horizon, self._kept = await self._do(lambda file: file.keep(snapshot, self._bounds))
+        await self._do(lambda file: self._keep(file, snapshot))
         # In slices, so that appending has its turn between them.
-        await trio.to_thread.run_sync(self._claim.note, self.epoch, self.seq)
         while await self._do(LogFile.drop_some):
             pass
         while await self._do(LogFile.vacuum_some):
             pass
+
+    def _keep(self, file: LogFile, snapshot: Snapshot) -> None:
+        self._horizon, self._kept = file.keep(snapshot, self._bounds)
+        with suppress(OSError):  # then an older copy is told from it less well
+            self._claim.note(self.epoch, self.seq)
 
     # -- the end -----------------------------------------------------------------------------------
 
