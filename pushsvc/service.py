@@ -7,6 +7,7 @@ requests answered, connections cut, StatsD flushed, the ingest channel drained, 
 from __future__ import annotations
 
 import secrets
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -39,10 +40,10 @@ from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal import Journal
 from pushsvc.journal.opening import open_journal, snapshot_interval
-from pushsvc.listeners import Listener, close_all, open_listeners, resolve_hosts
+from pushsvc.listeners import NOTHING, Inherited, Listener, close_all, open_listeners, resolve_hosts
 from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.server import KEEP_ALIVE, Place, Server, open_server
-from pushsvc.statsd import StatsdListener, bind_statsd
+from pushsvc.statsd import StatsdListener, bind_statsd, prepare_statsd
 from pushsvc.tls import Certificate, CertificateError
 from pushsvc.transport.engine import Engine
 
@@ -59,12 +60,12 @@ async def run_service(
     *,
     drain: trio.Event,
     reload: trio.MemoryReceiveChannel[None] | None = None,
-    inherited: Sequence[Listener] = (),
+    inherited: Inherited = NOTHING,
     task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
-    What comes out of `reload` has the certificate read again. `inherited` are served beside the
+    What comes out of `reload` has the certificate read again. `inherited` is served beside the
     hosts of the settings, and closed in the end. `started` gets their URLs, once connections are
     accepted; for a Unix socket it is the command that asks. Raises OSError where an address can't
     be bound, CertificateError, JournalError, ConfigError where it would be open to those it must
@@ -72,13 +73,18 @@ async def run_service(
     """
     where = settings.server
     await resolve_hosts(where.hosts, where.port)  # what is no host at all is none that is open
-    lock = make_lock(settings, [listener.host for listener in inherited])
+    lock = make_lock(settings, [listener.host for listener in inherited.listeners])
+    if inherited.statsd is not None and settings.ingest.statsd:
+        raise ConfigError(
+            "a socket for datagrams was passed as LISTEN_FDS says, and ingest.statsd names "
+            "another: leave one of them out"
+        )
     library = await trio.to_thread.run_sync(open_library, settings.dashboards)
     certificate = None
     if where.certfile:
         certificate = Certificate(Path(where.certfile), Path(where.keyfile))
     opened = await open_listeners(where.hosts, where.port, backlog=where.backlog)
-    listeners = [*inherited, *opened]
+    listeners = [*inherited.listeners, *opened]
     keeping = settings.journal
     try:
         async with open_journal(
@@ -88,7 +94,8 @@ async def run_service(
             synchronous=keeping.synchronous,
         ) as journal:
             await _serve(
-                *(settings, journal, listeners, lock, library, certificate, drain, reload),
+                *(settings, journal, listeners, inherited.statsd, lock, library, certificate),
+                *(drain, reload),
                 task_status=task_status,
             )
     finally:
@@ -99,6 +106,7 @@ async def _serve(
     settings: Settings,
     journal: Journal,
     listeners: Sequence[Listener],
+    statsd_socket: socket.socket | None,
     lock: Lock,
     library: Library,
     certificate: Certificate | None,
@@ -157,7 +165,7 @@ async def _serve(
     )
     app = create_app(context)
     statsd = await open_statsd(
-        settings.ingest, limits, settings.history.series_ttl, pipeline, refused
+        settings.ingest, limits, settings.history.series_ttl, pipeline, refused, statsd_socket
     )
     async with trio.open_nursery() as ticking:
         if reload is not None:
@@ -298,15 +306,26 @@ def _tell_refusal(told: Told) -> None:
 
 
 async def open_statsd(
-    ingest: Ingest, limits: Limits, ttl: float, pipeline: Pipeline, refused: Ledger
+    ingest: Ingest,
+    limits: Limits,
+    ttl: float,
+    pipeline: Pipeline,
+    refused: Ledger,
+    passed: socket.socket | None,
 ) -> StatsdListener | None:
-    """A listener for StatsD, if one is wanted. Raises OSError where its address can't be bound."""
-    address = ingest.statsd_address
-    if address is None:
+    """A listener for StatsD, if one is wanted or a socket for it was `passed`. Raises OSError where
+    its address can't be bound."""
+    if passed is not None:
+        bound = prepare_statsd(passed)
+    elif (address := ingest.statsd_address) is not None:
+        bound = await bind_statsd(*address)
+    else:
         return None
-    bound = await bind_statsd(*address)
-    host, port = bound.getsockname()[:2]
-    _log.info("statsd", host=host, port=port, interval=ingest.statsd_interval)
+    where = bound.getsockname()
+    if isinstance(where, tuple):
+        _log.info("statsd", host=where[0], port=where[1], interval=ingest.statsd_interval)
+    else:
+        _log.info("statsd", path=where, interval=ingest.statsd_interval)
     counts = pipeline.hub.counts
     aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
     return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval, refused)

@@ -50,19 +50,25 @@ async def bind_statsd(host: str, port: int) -> socket.socket:
 def _bind(family: int, kind: int, protocol: int, _: str, address: Any) -> socket.socket:
     bound = socket.socket(family, kind, protocol)
     try:
-        bound.setblocking(False)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        if sys.platform == "linux":
-            bound.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-        bound.bind(address)
+        prepare_statsd(bound).bind(address)
     except BaseException:
         bound.close()
         raise
     return bound
 
 
+def prepare_statsd(sock: socket.socket) -> socket.socket:
+    """Have a datagram socket, which somebody else may have opened, be as `StatsdListener` wants it:
+    with room for bursts, and with what was dropped counted."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+    return sock
+
+
 class StatsdListener:
-    """Reads one UDP socket, which it owns."""
+    """Reads one socket for datagrams, UDP's or a Unix one, which it owns."""
 
     def __init__(
         self,

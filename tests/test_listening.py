@@ -24,7 +24,7 @@ import trio
 
 from pushsvc.auth.mode import make_lock
 from pushsvc.config import Auth, ConfigError, Server, Settings, Web, load
-from pushsvc.listeners import Listener, close_all, inherit_listeners, open_listeners
+from pushsvc.listeners import Inherited, Listener, close_all, inherit_sockets, open_listeners
 from pushsvc.service import run_service
 from tests.cli.test_commands import ENV, PUSHSVC, run, started
 from tests.serving import TRUST, detach
@@ -405,6 +405,53 @@ def test_hosts_that_are_named_are_served_beside_what_systemd_passes() -> None:
             assert httpx.get(f"{second}/readyz", verify=TRUST).status_code == 200
 
 
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["udp", "unix"])
+def test_a_socket_for_datagrams_is_statsd_s(family: int, tmp_path: Path) -> None:
+    address = ("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "statsd")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(family, socket.SOCK_DGRAM) as passed,
+        socket.socket(family, socket.SOCK_DGRAM) as producer,
+    ):
+        passed.bind(address)
+        producer.sendto(b"early:1|c", passed.getsockname())  # waits in the socket for the service
+        with activated(tcp, passed, args=("--set", "ingest.statsd_interval=0.1")) as process:
+            (url,) = lines(process, 1)
+            producer.sendto(b"late:20|g", passed.getsockname())
+            deadline, names = time.monotonic() + 10, set[str]()
+            while names != {"early", "late"}:
+                assert time.monotonic() < deadline, names
+                series = httpx.get(f"{url}/v1/series", verify=TRUST).json()["series"]
+                names = {one["name"] for one in series}
+
+
+def test_only_a_socket_for_datagrams_leaves_the_address_of_the_settings() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as passed:
+        passed.bind(("127.0.0.1", 0))
+        with activated(passed, env={"PUSHSVC_SERVER_PORT": "0"}) as process:
+            (url,) = lines(process, 1)
+            assert httpx.get(f"{url}/readyz", verify=TRUST).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("count", "args", "told"),
+    [
+        (2, (), "2 sockets for datagrams were passed as LISTEN_FDS says, and StatsD takes one"),
+        (1, ("--statsd", "127.0.0.1:0"), "ingest.statsd names another: leave one of them out"),
+    ],
+)
+def test_one_socket_is_statsd_s(count: int, args: tuple[str, ...], told: str) -> None:
+    with contextlib.ExitStack() as open_ones:
+        passed = []
+        for _ in range(count):
+            one = open_ones.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            one.bind(("127.0.0.1", 0))
+            passed.append(one)
+        with activated(*passed, args=("--port", "0", *args)) as process:
+            assert told in process.communicate(timeout=20)[1]
+            assert process.returncode == 2
+
+
 def test_tls_on_a_socket_that_systemd_passes(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     files = ("--certfile", str(authority.certfile), "--keyfile", str(authority.keyfile))
@@ -435,7 +482,7 @@ def test_what_is_no_listening_socket_is_refused_by_name() -> None:
 
 def test_sockets_of_another_process_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"LISTEN_PID": str(os.getppid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "x"}
-    assert inherit_listeners(environment) == []
+    assert inherit_sockets(environment) == Inherited()
     assert environment == {}
 
 
@@ -443,7 +490,7 @@ def test_sockets_of_another_process_are_left_alone(monkeypatch: pytest.MonkeyPat
 def test_a_count_of_sockets_that_is_none_is_refused(count: str) -> None:
     environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count}
     with pytest.raises(ConfigError, match="LISTEN_FDS is no number of sockets") as caught:
-        inherit_listeners(environment)
+        inherit_sockets(environment)
     assert len(str(caught.value)) < 100
 
 

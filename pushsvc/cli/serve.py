@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,7 @@ from pushsvc.cli.terminal import say
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
 from pushsvc.journal import JournalError
-from pushsvc.listeners import Listener, inherit_listeners
+from pushsvc.listeners import Inherited, inherit_sockets
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
 from pushsvc.tls import CertificateError
@@ -39,15 +38,16 @@ def command(**flags: Any) -> None:
 
     A certificate whose files were replaced is read again within two seconds, for connections that
     come from then on; SIGHUP has it read again at once. Sockets that systemd passes (LISTEN_FDS)
-    are served instead of the default address, and beside those that --host or --port name.
+    are served instead of the default address, and beside those that --host or --port name; one
+    for datagrams is StatsD's.
     """
     loaded = load_settings(**flags)
     settings = loaded.settings
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
     try:
-        inherited = inherit_listeners(os.environ)
-        if inherited and loaded.origins.keys().isdisjoint(("server.host", "server.port")):
+        inherited = inherit_sockets(os.environ)
+        if inherited.listeners and loaded.origins.keys().isdisjoint(("server.host", "server.port")):
             server = msgspec.structs.replace(settings.server, host=())
             settings = msgspec.structs.replace(settings, server=server)
         run_command(partial(_serve, settings, inherited))
@@ -59,7 +59,7 @@ def command(**flags: Any) -> None:
         fail(explain_bind(error))
 
 
-async def _serve(settings: Settings, inherited: Sequence[Listener]) -> None:
+async def _serve(settings: Settings, inherited: Inherited) -> None:
     drain = trio.Event()
     renew, reload = trio.open_memory_channel[None](0)
     async with trio.open_nursery() as nursery:
