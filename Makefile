@@ -11,8 +11,8 @@ PORT ?=
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PACKAGING := pyproject.toml hatch_build.py
 
-# More than half of what the tests take is waiting, so that three at a time fit on two cores.
-JOBS ?= 3
+# More than half of what the tests take is waiting, so that four at a time fit on two cores.
+JOBS ?= 4
 # How often a test that talks to real processes is tried again; those that needed it are listed.
 RERUNS ?= 0
 export JOBS RERUNS
