@@ -21,7 +21,7 @@ from pushsvc.journal import Dropped, Journal, Nonces, Snapshot
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.journal.sqlite import open_sqlite_journal
 from pushsvc.journal.valkey import Options, open_valkey_journal
-from tests.journal.valkey_server import ValkeyServer, running
+from tests.journal.valkey_server import PROGRAMS, ValkeyServer, running
 
 OpenJournal = Callable[..., Awaitable[Journal]]
 Opening = AbstractAsyncContextManager[Journal]
@@ -61,7 +61,7 @@ async def in_shared_sqlite(
 async def at_valkey(
     request: pytest.FixtureRequest, name: str, keep: float
 ) -> AsyncGenerator[Journal]:
-    server: ValkeyServer = request.getfixturevalue("valkey_server")
+    server: ValkeyServer = request.getfixturevalue(f"{request.param}_server")
     prefix = f"{request.getfixturevalue('tmp_path').name}-{name}"
     async with open_valkey_journal(
         server.url, Options(prefix=prefix, keep_seconds=keep)
@@ -74,12 +74,13 @@ JOURNALS: dict[str, Callable[[pytest.FixtureRequest, str, float], Opening]] = {
     "sqlite": in_sqlite,
     "sqlite, shared": in_shared_sqlite,
     "valkey": at_valkey,
+    "redis": at_valkey,
 }
 """Each opens the journal of a name, that keeps what is younger than so many seconds."""
 
-KEEPING = ("sqlite", "sqlite, shared", "valkey")
+KEEPING = ("sqlite", "sqlite, shared", "valkey", "redis")
 """Those that are there again when they are opened again."""
-SHARED = ("sqlite, shared", "valkey")
+SHARED = ("sqlite, shared", "valkey", "redis")
 """Those that several processes have open at once."""
 keeping = pytest.mark.parametrize("open_journal", KEEPING, indirect=True)
 shared = pytest.mark.parametrize("open_journal", SHARED, indirect=True)
@@ -92,14 +93,20 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeySe
         yield server
 
 
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with running(tmp_path_factory.mktemp("redis"), program=PROGRAMS["redis"]()) as server:
+        yield server
+
+
 @pytest.fixture(params=JOURNALS)
 def open_journal(
     request: pytest.FixtureRequest, nursery: trio.Nursery, tmp_path: Path
 ) -> OpenJournal:
     """Opens a journal of the kind under test: a new one, which begins a run of its own, or the one
     of a name. Closed ones can be opened again, if they are kept."""
-    if request.param == "valkey":
-        request.getfixturevalue("valkey_server")
+    if JOURNALS[request.param] is at_valkey:
+        request.getfixturevalue(f"{request.param}_server")
 
     async def keep_open(name: str, keep: float, *, task_status: trio.TaskStatus[Journal]) -> None:
         async with JOURNALS[request.param](request, name, keep) as journal:

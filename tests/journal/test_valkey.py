@@ -18,7 +18,7 @@ from pushsvc.journal import Dropped, EpochChanged, Nonces, Snapshot
 from pushsvc.journal.valkey import Options, open_valkey_journal
 from pushsvc.journal.valkey.journal import ValkeyJournal
 from tests.journal.link import open_link
-from tests.journal.valkey_server import ValkeyServer, running
+from tests.journal.valkey_server import PROGRAMS, ValkeyServer, running
 
 UP = identify("up", {}, Limits())
 nonces = Nonces()
@@ -96,9 +96,9 @@ async def three(url: str) -> AsyncIterator[list[ValkeyJournal]]:
         yield [first, second, third]
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with running(tmp_path / "valkey") as server:
+@pytest.fixture(params=["valkey", pytest.param("redis", marks=pytest.mark.long)])
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ValkeyServer]:
+    with running(tmp_path / "server", program=PROGRAMS[request.param]()) as server:
         yield server
 
 

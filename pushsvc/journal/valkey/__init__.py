@@ -26,7 +26,7 @@ a gap whose size nobody knows. A server that comes back empty is an epoch of its
 
 What the server needs
 ---------------------
-Valkey, or Redis 6.2 or newer; `appendonly yes`, so that a restart keeps the journal; no eviction
+Valkey, or Redis 7 or newer; `appendonly yes`, so that a restart keeps the journal; no eviction
 of keys that have no time to live (`maxmemory-policy noeviction`, or one of `volatile-`). All keys
 begin with `{PREFIX}:`, so that a Cluster has them in one slot. One server carries the whole log.
 """

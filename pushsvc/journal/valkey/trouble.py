@@ -23,10 +23,11 @@ from coredis.exceptions import (
 from pushsvc.journal import JournalError
 
 COMMANDS = (
-    "+hello +auth +select +client|setinfo +info +eval +evalsha +script|load +wait +waitaof +xread "
-    "+xadd +xtrim +xrange +xrevrange +xlen +hget +hset +hmget +hgetall +hdel +del +time"
+    "+hello +auth +select +info +eval +evalsha +wait +xread +xadd +xtrim +xrange +xrevrange +xlen "
+    "+hget +hset +hmget +hgetall +hdel +del +time"
 )
-"""All that a user has to be allowed, as `ACL SETUSER` takes it; in a Cluster +cluster|slots."""
+"""All that a user has to be allowed, as `ACL SETUSER` takes it; in a Cluster +cluster too, with
+`fsync` +waitaof."""
 _COMMAND = re.compile(r"'([a-z|]+)' command")
 _OTHER_NAME = (62, 64)
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
@@ -61,7 +62,7 @@ def trouble(error: BaseException, server: str, user: str) -> Away | JournalError
         case UnknownCommandError():
             return JournalError(
                 f"{server} doesn't have what the journal needs ({str(error).strip()}): it needs "
-                "Valkey, or Redis 6.2 or newer, with scripts and streams"
+                "Valkey, or Redis 7 or newer (journal.fsync needs 7.2)"
             )
         case WrongTypeError():
             return JournalError(
@@ -96,7 +97,7 @@ def _answer(text: str, server: str, user: str) -> Away | JournalError:
     code = text.partition(" ")[0].removeprefix("-")
     if code in _FULL:
         return Full(f"{server} takes nothing: {_FULL[code]}")
-    if "permission" in text:  # of a command inside a script
+    if "permission" in text or "script can't" in text:  # of a command inside a script
         return _forbidden(text, server, user)
     if "DB index" in text or "SELECT is not allowed" in text:
         return JournalError(
