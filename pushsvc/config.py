@@ -196,7 +196,21 @@ class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """full: what was answered is on the disk. normal: it outlives the process, but what came in the
     last moments may be lost where the machine goes down; cheaper."""
     max_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 4_000_000_000
-    """Bytes that are kept at the most; beyond, the oldest go, however young they are."""
+    """Bytes that are kept at the most; beyond, the oldest go, however young they are. At a Valkey
+    they are memory, and half of its maxmemory at the most."""
+    url: str = ""
+    """A Valkey or Redis instead, which several processes share: valkey://USER:PASSWORD@HOST:PORT,
+    valkeys:// with TLS, several hosts of a Cluster, or Sentinels with ?sentinel=NAME."""
+    ca: str = ""
+    """File of certificates in PEM that its TLS is trusted by; the system's if empty."""
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^[^{}\s]{1,100}$")] = "pushsvc"
+    """Its keys begin with it, in braces; services that don't share a log have two."""
+    replicas: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    """Replicas that have what was published before it is answered."""
+    fsync: bool = False
+    """Whether it is on disk there before it is answered."""
+    start_wait: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 60.0
+    """Seconds that a start waits for it to be reached; 0 has it fail at once."""
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -238,7 +252,7 @@ _TEXTS: Final = str | tuple[str, ...]
 """Of settings that may be a list."""
 _SPANS: Final = ("auth.jwks_refresh", "auth.jwks_stale", "auth.session_seconds")
 
-SECRET: Final = frozenset(("auth.secret", "auth.session_secret"))
+SECRET: Final = frozenset(("auth.secret", "auth.session_secret", "journal.url"))
 """Keys whose values are never shown."""
 
 
@@ -300,6 +314,11 @@ def load(
         [given] = (key for key, value in tls.items() if value)
         [missing] = (key for key, value in tls.items() if not value)
         raise ConfigError(f"{origins[given]}: {given} needs {missing} too")
+    if settings.journal.url and settings.journal.path:
+        raise ConfigError(
+            f"{origins['journal.url']}: the log is either at journal.url or in journal.path "
+            f"({origins['journal.path']}), not in both"
+        )
     pacing = settings.stream
     if pacing.default_hz > pacing.max_hz:
         if "stream.default_hz" in origins:
@@ -443,6 +462,12 @@ def _expected(key: str) -> str:
         return "auto, console or json"
     if key == "journal.synchronous":
         return "full or normal"
+    if key == "journal.prefix":
+        return "1 to 100 characters without braces and spaces"
+    if key == "journal.replicas":
+        return "a whole number from 0 to 100"
+    if key == "journal.start_wait":
+        return "from 0 to 86400 seconds"
     if key == "journal.max_bytes":
         return "a whole number, a million or more"
     if key == "auth.mode":

@@ -121,6 +121,7 @@ class Pipeline:
         self._settled = trio.Event()  # set when there are none
         self._snapshot_made, self._snapshots = trio.open_memory_channel[Snapshot](1)
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
+        self._moved = trio.Event()  # set when the hub has taken something in
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
 
     def statistics(self) -> trio.MemoryChannelStatistics:
@@ -195,6 +196,12 @@ class Pipeline:
     def hurry(self) -> None:
         """Have the ticking task look at the schedule again."""
         self._due.set()
+
+    async def moved(self) -> None:
+        """Wait until the hub takes in another entry."""
+        if self._moved.is_set():
+            self._moved = trio.Event()
+        await self._moved.wait()
 
     async def run_ingest(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -368,6 +375,7 @@ class Pipeline:
                 continue
             break
         self.hurry()
+        self._moved.set()
         submission = self._pending.get(entry.draft.nonce)
         if submission is not None:
             submission.taken = outcome

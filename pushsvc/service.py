@@ -27,7 +27,7 @@ from pushsvc.app.producer_connection import ProducerConnection
 from pushsvc.app.proxy_protocol import ProxyProtocol
 from pushsvc.auth.leases import Leases
 from pushsvc.auth.mode import Lock, make_lock, run_key_file
-from pushsvc.config import ConfigError, Dashboards, Ingest, Settings
+from pushsvc.config import ConfigError, Dashboards, Ingest, Keeping, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits
 from pushsvc.dashboards.library import SHIPPED, Library
@@ -39,7 +39,7 @@ from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
 from pushsvc.ingest.statsd import Aggregator
 from pushsvc.journal import Journal
-from pushsvc.journal.opening import open_journal, snapshot_interval
+from pushsvc.journal.opening import Shared, open_journal, snapshot_interval
 from pushsvc.listeners import NOTHING, Inherited, Listener, close_all, open_listeners, resolve_hosts
 from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.server import KEEP_ALIVE, Place, Server, open_server
@@ -92,6 +92,7 @@ async def run_service(
             settings.history,
             max_bytes=keeping.max_bytes,
             synchronous=keeping.synchronous,
+            shared=_shared(keeping),
         ) as journal:
             await _serve(
                 *(settings, journal, listeners, inherited.statsd, lock, library, certificate),
@@ -100,6 +101,19 @@ async def run_service(
             )
     finally:
         close_all(listeners)
+
+
+def _shared(keeping: Keeping) -> Shared | None:
+    if not keeping.url:
+        return None
+    return Shared(
+        url=keeping.url,
+        ca=keeping.ca,
+        prefix=keeping.prefix,
+        replicas=keeping.replicas,
+        fsync=keeping.fsync,
+        start_wait=keeping.start_wait,
+    )
 
 
 async def _serve(
@@ -147,6 +161,8 @@ async def _serve(
             as_they_are=settings.ingest.otlp_names == "as-they-are",
         ),
         refused=refused,
+        journal=journal,
+        shared=bool(settings.journal.url),
         engine=engine,
         draining=draining,
         crowd=crowd_allowance(limits, trio.current_time()),

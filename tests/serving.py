@@ -17,7 +17,7 @@ import trio
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from pushsvc import zstd
-from pushsvc.config import Auth, Dashboards, Ingest, Server, Settings, Web
+from pushsvc.config import Auth, Dashboards, Ingest, Keeping, Server, Settings, Web
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
 
@@ -206,6 +206,7 @@ async def serving(
     auth: Auth | None = None,
     web: Web | None = None,
     dashboards: Dashboards | None = None,
+    journal: Keeping | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
     pacing = stream or Pacing()
@@ -217,6 +218,7 @@ async def serving(
         auth=auth or Auth(),
         web=web or Web(),
         dashboards=dashboards or Dashboards(),
+        journal=journal or Keeping(),
         stream=msgspec.structs.replace(pacing, detach=detach.get()),
     )
     drain = trio.Event()

@@ -68,6 +68,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
         yield Context(
             hub=hub,
             pipeline=pipeline,
+            journal=journal,
             limits=limits,
             pacing=pacing,
             native=NativeDecoder(limits),

@@ -20,7 +20,7 @@ from pushsvc.core.negotiate import Offer, Transport, choose, needs_events
 from pushsvc.core.subscriber import Carrier, Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire, gzipped
-from pushsvc.errors import Malformed, Overloaded
+from pushsvc.errors import Malformed, Overloaded, Problem
 from pushsvc.pipeline import now_ms
 from pushsvc.server import Connection
 from pushsvc.transport.asgi import AsgiCarrier
@@ -33,6 +33,8 @@ _QUERIES = 256
 """Recent queries that are known by heart: after a restart many come with the same."""
 _CROWD_RETRY = 5.0
 """Seconds after which, give or take a half, who came in too large a crowd is to come back."""
+_CATCH_UP = 5.0
+"""Seconds that a process may be behind another of the same log."""
 _PARAMETERS = (
     "select",
     "since",
@@ -103,6 +105,25 @@ class Attachment:
         if lenient and start.since is not None and self.hub.is_ahead(start.since):
             start = Start(NO_EPOCHS, start.window, start.points)
         return wish.within(principal.read), start
+
+    def is_ahead(self, query: bytes, last_event_id: str | None) -> bool:
+        """Whether a cursor is of what another process of this log has read, and this not yet."""
+        if not self._context.shared or not (last_event_id or b"since=" in query):
+            return False
+        try:
+            if last_event_id:
+                since: Cursor | None = parse_cursor(last_event_id)
+            else:
+                since = self._read_query(query)[1].since
+        except Problem:
+            return False  # which is said by who reads it
+        return since is not None and self.hub.is_ahead(since)
+
+    async def catch_up(self, query: bytes, last_event_id: str | None = None) -> None:
+        """Wait until what a cursor stands for has been read here too, though not for long."""
+        with trio.move_on_after(_CATCH_UP):
+            while self.is_ahead(query, last_event_id):
+                await self._context.pipeline.moved()
 
     def negotiate(
         self,

@@ -19,6 +19,7 @@ from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp import OtlpDecoder
 from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write import RemoteWriteDecoder
+from pushsvc.journal import Journal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
 
@@ -55,6 +56,10 @@ class Context:
     """Whose the live streams are."""
     refused: Ledger
     """What producers were refused."""
+    journal: Journal
+    """Where everything comes from."""
+    shared: bool = False
+    """Whether other processes append to it too."""
     compress: bool = True
     """Whether answers and files are compressed for who takes that."""
     waiting: Callable[[], int] = int

@@ -172,6 +172,10 @@ class Front:
         if granted is None:
             return None
         whose = account(granted.principal, granted.client.address)
+        last_event_id = headers.get(b"last-event-id")
+        since = None if last_event_id is None else last_event_id.decode("latin-1")
+        if self._attachment.is_ahead(query, since):
+            return None  # the route waits for it
         if b"upgrade" in headers:
             answer = accept_websocket(headers, compress=self._compress)
             if answer is None:
@@ -180,13 +184,12 @@ class Front:
             self._attachment.hub.admit(wish, start, trio.current_time(), whose)
             return *answer, wish, start, granted
         accept = headers.get(b"accept")
-        last_event_id = headers.get(b"last-event-id")
         encodings = headers.get(b"accept-encoding")
         offer, coding, wish, start = self._attachment.negotiate(
             query,
             None if accept is None else accept.decode("latin-1"),
             None if encodings is None else encodings.decode("latin-1"),
-            None if last_event_id is None else last_event_id.decode("latin-1"),
+            since,
             granted.principal,
             whose,
         )

@@ -26,6 +26,7 @@ from pushsvc.core.hub import Refused
 from pushsvc.core.limits import Limits
 from pushsvc.core.series import Batch, Kind, Rows, identify
 from pushsvc.errors import Problem
+from pushsvc.journal import Statistics
 from pushsvc.pipeline import now_ms
 
 _KINDS: Final[dict[str, Kind]] = {"counter": "counter", "gauge": "gauge"}
@@ -72,6 +73,7 @@ _EVENTS: Final = {
     "statsd_samples_refused": "Samples gathered from StatsD that the hub would not take.",
     "producers_stalled": "Producers' WebSockets cut because no answers were taken.",
     "own_samples_refused": "Samples of the service's own metrics that were left out.",
+    "journal_begun_anew": "Times that the log had lost what was read of it, and was begun anew.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",
 }
 
@@ -81,6 +83,11 @@ class _OwnMetrics(Collector):
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._kept = Statistics(0, 0, 0, 0)
+
+    async def look(self) -> None:
+        """Ask the journal, which may have to ask elsewhere, what it holds."""
+        self._kept = await self._context.journal.statistics()
 
     def collect(self) -> Iterator[Metric]:
         hub, context = self._context.hub, self._context
@@ -118,6 +125,8 @@ class _OwnMetrics(Collector):
                 by_reason.add_metric([format_, code], count)
             yield by_reason
         queue = context.pipeline.statistics()
+        kept, since = self._kept, context.journal.away_since
+        away = 0.0 if since is None else trio.current_time() - since
         for name, text, value in (
             ("series", "Live series.", len(hub.catalog)),
             (
@@ -145,18 +154,31 @@ class _OwnMetrics(Collector):
             ("ingest_queue_batches", "Batches waiting for the hub.", queue.current_buffer_used),
             ("ingest_waiting_producers", "Producers waiting for room.", queue.tasks_waiting_send),
             ("sequence", "Sequence number of the newest batch.", hub.seq),
+            ("journal_sequence", "Sequence number of the log's newest entry.", kept.seq),
+            (
+                "journal_horizon",
+                "Sequence number after which the log can still be read.",
+                kept.horizon,
+            ),
+            ("journal_entries", "Entries that the log keeps.", kept.entries),
+            ("journal_bytes", "Bytes of entries that the log keeps.", kept.bytes),
+            ("journal_away_seconds", "Seconds since when the log can't be reached.", away),
             ("draining", "1 while the service ends.", int(context.draining.is_set())),
         ):
             yield GaugeMetricFamily(f"pushsvc_{name}", text, value=value)
 
 
-def open_registry(context: Context) -> CollectorRegistry:
+class OwnRegistry:
     """All that the service tells of itself, in the names that Prometheus gives such things."""
-    registry = CollectorRegistry()
-    registry.register(_OwnMetrics(context))
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    return registry
+
+    def __init__(self, context: Context) -> None:
+        self.all = CollectorRegistry()
+        own = _OwnMetrics(context)
+        self.look = own.look
+        """To be called before anything is read."""
+        self.all.register(own)
+        ProcessCollector(registry=self.all)
+        PlatformCollector(registry=self.all)
 
 
 async def run_own_series(
@@ -171,11 +193,13 @@ async def run_own_series(
     the hub is behind, this is nothing that anyone should wait for.
     """
     registry = CollectorRegistry()
-    registry.register(_OwnMetrics(context))
+    own = _OwnMetrics(context)
+    registry.register(own)
     ProcessCollector(namespace="pushsvc", registry=registry)
     task_status.started()
     due = trio.current_time()
     while True:
+        await own.look()
         rows = list(rows_of(registry.collect(), now_ms(), context.limits))
         refused: list[Refused] = []
         try:

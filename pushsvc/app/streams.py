@@ -140,6 +140,7 @@ def install(app: QuartTrio, context: Context) -> None:
         principal = principal_of_request()
         try:
             streams.knock(counted=False)
+            await streams.catch_up(request.query_string, request.headers.get("Last-Event-ID"))
             offer, coding, wish, start = streams.negotiate(
                 request.query_string,
                 ", ".join(request.headers.getlist("Accept")) or None,
@@ -192,6 +193,7 @@ def install(app: QuartTrio, context: Context) -> None:
             carrier = AsgiCarrier(cutter(connection))
             try:
                 principal = principal_of_request()
+                await streams.catch_up(websocket.query_string)
                 wish, start = streams.read(websocket.query_string, None, principal)
                 address = group(websocket.remote_addr or "")
                 subscriber = streams.subscribe(

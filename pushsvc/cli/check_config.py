@@ -12,6 +12,8 @@ from pushsvc.cli.options import fail, load_settings, settings_options
 from pushsvc.cli.serve import explain_bind
 from pushsvc.cli.terminal import say
 from pushsvc.config import ConfigError
+from pushsvc.journal import JournalError
+from pushsvc.journal.valkey.address import parse_address
 from pushsvc.listeners import resolve_hosts
 
 
@@ -31,8 +33,10 @@ def command(**flags: Any) -> None:
             host, port = settings.ingest.statsd_address
             trio.run(resolve_hosts, (host,), port)
         make_lock(settings)
+        if settings.journal.url:
+            parse_address(settings.journal.url)
     except OSError as error:
         fail(explain_bind(error), status=2)
-    except ConfigError as error:
+    except (ConfigError, JournalError) as error:
         fail(str(error), status=2)
     say(loaded.toml(), nl=False)

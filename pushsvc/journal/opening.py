@@ -7,9 +7,24 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from pushsvc.core.limits import Retention
 from pushsvc.journal import Journal, JournalError
 from pushsvc.journal.memory import MemoryJournal
+from pushsvc.journal.valkey import Options, open_valkey_journal
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """A log that processes share, and how it is kept at its server."""
+
+    url: str
+    ca: str = ""
+    prefix: str = "pushsvc"
+    replicas: int = 0
+    fsync: bool = False
+    start_wait: float = 60.0
+
 
 _SNAPSHOTS = 12
 """Snapshots within the time that is kept: so much more than that is read at a start, as a part."""
@@ -41,10 +56,23 @@ async def open_journal(
     *,
     max_bytes: int,
     synchronous: Literal["full", "normal"],
+    shared: Shared | None = None,
 ) -> AsyncGenerator[Journal]:
-    """The journal in the file at `path`, or without one that in memory, for as long as the block
-    lasts. Raises JournalError."""
-    if path:
+    """The journal that is shared, that in the file at `path`, or without either that in memory, for
+    as long as the block lasts. Raises JournalError."""
+    if shared is not None:
+        options = Options(
+            prefix=shared.prefix,
+            keep_seconds=keep_seconds(retention),
+            keep_bytes=max_bytes,
+            replicas=shared.replicas,
+            fsync=shared.fsync,
+            start_wait=shared.start_wait,
+        )
+        ca = Path(shared.ca) if shared.ca else None
+        async with open_valkey_journal(shared.url, options, ca=ca) as there:
+            yield there
+    elif path:
         from pushsvc.journal.sqlite import open_sqlite_journal
 
         _make_room(Path(path).parent)

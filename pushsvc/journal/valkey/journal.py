@@ -95,7 +95,6 @@ class ValkeyJournal:
     """
 
     keeps = True
-    snapshot_wanted = False
 
     def __init__(self, address: Address, login: Login, options: Options) -> None:
         self.epoch = ""
@@ -121,9 +120,15 @@ class ValkeyJournal:
         self._kept = (0, 0)
         self._writer = secrets.token_hex(8)
         self._groups = itertools.count(1)
+        self._keep_bytes = options.keep_bytes
+        self._since = 0  # bytes of entries after the newest snapshot
         self._tail: _Tail | None = None
         self._read_scope = trio.CancelScope()
         self._complained: tuple[str, float] = ("", 0.0)
+
+    @property
+    def snapshot_wanted(self) -> bool:
+        return self._since > self._keep_bytes // 4
 
     # -- connecting --------------------------------------------------------------------------------
 
@@ -213,6 +218,8 @@ class ValkeyJournal:
             seq=self.seq,
             away=round(trio.current_time() - self.away_since, 1),
         )
+        if session.memory is not None:
+            self._keep_bytes = min(self._options.keep_bytes, session.memory // 2)
         self._session = session
         self.away_since = None
         self.away_reason = ""
@@ -388,6 +395,7 @@ class ValkeyJournal:
                 if found is None:
                     continue  # closed, or nothing came
                 self.seq, self.horizon = max(self.seq, found.seq), found.horizon
+                self._since = found.since
                 if not found.entries:
                     continue
                 entries, size = await self._entries(found)
@@ -478,7 +486,7 @@ class ValkeyJournal:
                 [keys.state, keys.log, keys.snapshots],
                 [
                     *(self.epoch, snapshot.seq, snapshot.stamp, snapshot.body),
-                    *(round(options.keep_seconds * 1000), options.keep_bytes),
+                    *(round(options.keep_seconds * 1000), self._keep_bytes),
                 ],
                 timeout=_SNAPSHOT,
             )
@@ -490,6 +498,7 @@ class ValkeyJournal:
             raise self._overloaded() from None
         if result != b"epoch":  # else whoever reads is told
             self.horizon = max(self.horizon, int(found))
+            self._since = 0
 
     async def statistics(self) -> Statistics:
         """As they were last, while the server is away."""

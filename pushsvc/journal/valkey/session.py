@@ -54,14 +54,20 @@ class Slice(msgspec.Struct, frozen=True):
     epoch: str
     seq: int
     horizon: int
+    since: int
+    """Bytes of entries after the newest snapshot."""
 
 
 class Session:
     """One connection for commands and one that waits for entries, at the same server. When one of
     them fails, both are over."""
 
-    def __init__(self, commands: Connection, reading: Connection, keys: Keys) -> None:
+    def __init__(
+        self, commands: Connection, reading: Connection, keys: Keys, memory: int | None
+    ) -> None:
         self.commands = commands
+        self.memory = memory
+        """Bytes that the server has for all that it holds; None where it doesn't say."""
         self._reading = reading
         self._keys = keys
         self.lost = trio.Event()
@@ -94,14 +100,19 @@ class Session:
         answers = await self._reading.ask_all(
             [
                 (*read, b"STREAMS", log, after),
-                (b"HMGET", state, b"epoch", b"seq", b"horizon"),
+                (b"HMGET", state, b"epoch", b"seq", b"horizon", b"bytes", b"dropped", b"marks"),
             ],
             BLOCK + ANSWER / 2,
         )
         _raise_any(self._reading, answers)
-        found, (epoch, seq, horizon) = answers
+        found, (epoch, seq, horizon, total, dropped, marks) = answers
         entries = found[log.encode()] if found else []
-        return Slice(entries, (epoch or b"").decode(), int(seq or 0), int(horizon or 0))
+        kept = marks.rpartition(b":")[2] if marks else dropped
+        return Slice(
+            entries,
+            (epoch or b"").decode(),
+            *(int(seq or 0), int(horizon or 0), int(total or 0) - int(kept or 0)),
+        )
 
     async def ask_all(self, *commands: Sequence[bytes | str | int]) -> list[Any]:
         """Raises Away or JournalError."""
@@ -126,24 +137,25 @@ async def open_session(
     dial = partial(connect, nursery)
     commands = await find_primary(address, login, keys.log, dial)
     try:
-        await _check_memory(commands)
+        memory = await _check_memory(commands)
         if fsync:
             _raise_any(commands, await commands.ask_all([(b"WAITAOF", 1, 0, 1)]))
         reading = await connect(nursery, commands.where, login)
     except BaseException:
         commands.close()
         raise
-    return Session(commands, reading, keys)
+    return Session(commands, reading, keys, memory)
 
 
-async def _check_memory(connection: Connection) -> None:
-    """Refuse a server that would drop keys without a time to live to make room."""
+async def _check_memory(connection: Connection) -> int | None:
+    """Bytes that the server may use. Refuses one that would drop keys to make room which have no
+    time to live."""
     try:
         said = await connection.ask(b"INFO", b"memory")
     except RedisError as error:
         if isinstance(error, AuthorizationError):
             raise connection.means(error) from error
-        return  # a service that hides it
+        return None  # a service that hides it
     text = said.decode(errors="replace")
     info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     policy, most = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory", "0")
@@ -152,3 +164,4 @@ async def _check_memory(connection: Connection) -> None:
             f"{connection.server} would drop the journal when its memory is full: set its "
             f"maxmemory-policy to noeviction (it is {policy})"
         )
+    return int(most) or None

@@ -1,0 +1,209 @@
+"""Several services that share a log at a Valkey: one is as good as another, and none as before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import cycle
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from pushsvc.config import Keeping
+from tests.journal.valkey_server import ValkeyServer, running
+from tests.serving import Documents, Served, next_of, serving
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    with running(tmp_path / "valkey") as server:
+        yield server
+
+
+@asynccontextmanager
+async def two(server: ValkeyServer) -> AsyncIterator[tuple[Served, Served]]:
+    keeping = Keeping(url=server.url)
+    async with serving(journal=keeping) as one, serving(journal=keeping) as other:
+        yield one, other
+
+
+async def reaches(stream: Documents, value: float) -> list[float]:
+    """The values that come, up to this one."""
+    values: list[float] = []
+    while value not in values:
+        values += [point[-1] for point in (await next_of(stream, "points"))["points"]]
+    return values
+
+
+async def past(service: Served, select: str) -> list[float]:
+    answer = (await service.http.get("/v1/history", params={"select": select})).json()
+    return [point[-1] for series in answer["series"] for point in series["points"]]
+
+
+async def test_what_is_published_at_one_is_seen_at_the_other(server: ValkeyServer) -> None:
+    async with two(server) as (one, other):
+        async with other.documents("application/x-ndjson", select="up") as stream:
+            first = await one.publish({"name": "up", "value": 1})
+            await reaches(stream, 1)
+            second = await other.publish({"name": "up", "value": 2})
+            await reaches(stream, 2)
+        assert first["id"].partition(".")[0] == second["id"].partition(".")[0]
+        assert await past(other, "up") == [1, 2]
+        # A cursor of one is good at the other.
+        with trio.fail_after(10):
+            while await past(one, "up") != [1, 2]:
+                await trio.sleep(0.01)
+        async with one.documents("application/x-ndjson", select="up", since=first["id"]) as stream:
+            assert await reaches(stream, 2) == [2]
+
+
+async def test_one_that_begins_has_all_that_there_is(server: ValkeyServer) -> None:
+    keeping = Keeping(url=server.url)
+    async with serving(journal=keeping) as one:
+        first = await one.publish({"name": "up", "value": 1})
+        await one.publish({"name": "up", "value": 2})
+    async with serving(journal=keeping) as next_one:
+        assert await past(next_one, "up") == [1, 2]
+        async with next_one.documents(
+            "application/x-ndjson", select="up", since=first["id"]
+        ) as stream:
+            assert await reaches(stream, 2) == [2]
+
+
+async def test_a_key_counts_once_whichever_is_asked(server: ValkeyServer) -> None:
+    body = {"samples": [{"name": "orders", "kind": "delta", "value": 1}]}
+    async with two(server) as (one, other):
+        for service in (one, other, one):
+            answer = await service.http.post(
+                "/v1/samples", json=body, headers={"Idempotency-Key": "k"}
+            )
+            assert answer.status_code == 200, answer.text
+        assert await past(one, "orders") == [1]
+
+
+async def test_while_the_log_is_away_streams_stay_and_producers_are_told(
+    server: ValkeyServer,
+) -> None:
+    async with two(server) as (one, other):
+
+        async def send(value: int) -> httpx.Response:
+            return await one.http.post(
+                "/v1/samples",
+                json={"name": "up", "value": value},
+                headers={"Idempotency-Key": f"value-{value}"},
+            )
+
+        async with other.documents("application/x-ndjson", select="up") as stream:
+            await send(1)
+            await reaches(stream, 1)
+            server.kill()
+            answer = await send(2)
+            assert answer.status_code == 503
+            assert answer.json()["code"] == "journal"
+            assert int(answer.headers["retry-after"]) > 0
+            # What is there can be asked for, and to take the pod out would help nobody.
+            assert await past(other, "up") == [1]
+            ready = await other.http.get("/readyz")
+            assert (ready.status_code, ready.text[:23]) == (200, "ok, the journal is away")
+            assert await other.metric("pushsvc_journal_away_seconds") > 0
+            server.start()
+            with trio.fail_after(20):
+                while (await send(2)).status_code != 200:
+                    await trio.sleep(0.1)
+            await send(3)
+            assert await reaches(stream, 3) == [2, 3]
+            assert (await other.http.get("/readyz")).text == "ok\n"
+            assert await other.metric("pushsvc_journal_away_seconds") == 0
+        sequence = await one.metric("pushsvc_journal_sequence")
+        assert sequence >= 3
+        assert await one.metric("pushsvc_journal_entries") == sequence
+        assert await one.metric("pushsvc_journal_bytes") > 100
+        assert await one.metric("pushsvc_journal_horizon") == 0
+        assert await one.metric("pushsvc_journal_begun_anew_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "said"),
+    [
+        (["journal.url=valkey://127.0.0.1:1", "journal.start_wait=0"], 1, "Connection refused"),
+        (["journal.url=http://h"], 1, "journal.url begins with http"),
+        (["journal.url=valkey://h", "journal.path=/tmp/x"], 2, "not in both"),
+        (["journal.prefix={x}"], 2, "without braces"),
+        (["journal.replicas=-1"], 2, "from 0 to 100"),
+        (["journal.start_wait=-1"], 2, "from 0 to 86400"),
+    ],
+)
+def test_what_can_not_be_is_one_line(settings: list[str], status: int, said: str) -> None:
+    flags = [part for setting in settings for part in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pushsvc", "serve", "--port", "0", *flags],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == status
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_configuration_is_checked_and_its_secret_masked() -> None:
+    check = [sys.executable, "-m", "pushsvc", "check-config", "--set"]
+    good = subprocess.run(
+        [*check, "journal.url=valkey://:hidden@h"], capture_output=True, text=True, check=True
+    )
+    assert "hidden" not in good.stdout
+    bad = subprocess.run([*check, "journal.url=valkey://h:x"], capture_output=True, text=True)
+    assert bad.returncode == 2
+    assert "a port that is none" in bad.stderr
+
+
+async def test_polls_that_go_round_see_each_sample_once_and_in_order(server: ValkeyServer) -> None:
+    """Each poll is answered by another service than the one before, which may be a moment behind
+    it."""
+    keeping = Keeping(url=server.url)
+    async with two(server) as (one, other), serving(journal=keeping) as third:
+        services = [one, other, third]
+        seen: list[float] = []
+        done = trio.Event()
+
+        async def publish() -> None:
+            for value in range(300):
+                await services[value % 2].publish({"name": "up", "value": value})
+            done.set()
+
+        async def poll() -> None:
+            since = ""
+            for service in cycle(services):
+                answer = await service.http.get(
+                    "/v1/stream",
+                    params={"select": "up", "wait": "0.2", **({"since": since} if since else {})},
+                    headers={"Accept": "application/json"},
+                )
+                assert answer.status_code == 200, answer.text
+                for document in answer.json()["documents"]:
+                    assert document["type"] != "gap"
+                    since = document.get("id", since)
+                    seen.extend(point[-1] for point in document.get("points", []))
+                if done.is_set() and seen and seen[-1] == 299:
+                    return
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            with trio.fail_after(60):
+                await poll()
+        assert seen == list(range(300))
+
+
+async def test_a_cursor_that_nobody_gave_is_refused_after_a_while(server: ValkeyServer) -> None:
+    async with serving(journal=Keeping(url=server.url)) as service:
+        given = await service.publish({"name": "up", "value": 1})
+        epoch = given["id"].partition(".")[0]
+        begun = trio.current_time()
+        answer = await service.http.get("/v1/stream", params={"since": f"{epoch}.1000"})
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "cursor"
+        assert trio.current_time() - begun < 9
