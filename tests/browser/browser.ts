@@ -113,6 +113,32 @@ export async function open(
   return { page, failures, close: () => context.close() };
 }
 
+/** To be run before a page's own scripts: have what moves by itself be noted, for `shiftsOf`. */
+export function noteShifts(): void {
+  const shifts: [number, ...string[]][] = [];
+  Object.assign(window, { shifts });
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries() as unknown as {
+      value: number;
+      hadRecentInput: boolean;
+      sources: { node: Element | null }[];
+    }[]) {
+      if (!entry.hadRecentInput) {
+        shifts.push([
+          entry.value,
+          ...entry.sources.map(({ node }) => `${node?.nodeName} ${node?.className}`),
+        ]);
+      }
+    }
+  }).observe({ type: 'layout-shift', buffered: true });
+}
+
+/** How far things moved by themselves, all together (CLS, but for its windows), and which. */
+export async function shiftsOf(page: Page): Promise<readonly [sum: number, which: string]> {
+  const shifts = (await page.evaluate('shifts')) as [number, ...string[]][];
+  return [shifts.reduce((total, [value]) => total + value, 0), JSON.stringify(shifts)];
+}
+
 /** Points of a series as the page stores them. */
 export function points(
   page: Page,

@@ -11,8 +11,10 @@ import {
   expectFreshness,
   LONG,
   launch,
+  noteShifts,
   open,
   panel,
+  shiftsOf,
   violations,
 } from './browser.ts';
 import { Server } from './server.ts';
@@ -223,31 +225,13 @@ test('a long title takes two lines and leaves the chart its place; a moment is w
 async function expectStillness(width: number, path: string): Promise<void> {
   const { page, close } = await open(browser, server.url + path, {
     viewport: { width, height: 900 },
-    init: () => {
-      const shifts: unknown[] = [];
-      Object.assign(window, { shifts });
-      new PerformanceObserver((list) => {
-        for (const entry of list.getEntries() as unknown as {
-          value: number;
-          hadRecentInput: boolean;
-          sources: { node: Element | null }[];
-        }[]) {
-          if (!entry.hadRecentInput) {
-            shifts.push([
-              entry.value,
-              ...entry.sources.map(({ node }) => `${node?.nodeName} ${node?.className}`),
-            ]);
-          }
-        }
-      }).observe({ type: 'layout-shift', buffered: true });
-    },
+    init: noteShifts,
   });
   await expectFreshness(page, 'Live');
   await page.waitForTimeout(12_000);
-  const shifts = (await page.evaluate('shifts')) as [number, ...string[]][];
-  const sum = shifts.reduce((total, [value]) => total + value, 0);
+  const [sum, which] = await shiftsOf(page);
   await page.screenshot({ path: `${ARTIFACTS}/still-${width}${path.replaceAll('/', '-')}.png` });
-  expect(sum, JSON.stringify(shifts)).toBeLessThanOrEqual(0.02);
+  expect(sum, which).toBeLessThanOrEqual(0.02);
   await close();
 }
 

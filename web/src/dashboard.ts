@@ -15,7 +15,8 @@ import type { Address } from './dashboards/address.ts';
 import { Sight } from './dashboards/sight.ts';
 import { recall, remember } from './settings.ts';
 import type { Panel } from './store/panel.ts';
-import { type Listed, type Past, Store } from './store/store.ts';
+import type { Described } from './store/series.ts';
+import { type Past, Store } from './store/store.ts';
 import { FARTHEST, isWindow, LEAST_WINDOW, WINDOWS } from './windows.ts';
 
 const MINUTE = 60_000;
@@ -33,8 +34,9 @@ const CHART_POINTS = 400;
 const SHARPEN_AFTER_MS = 250;
 /** A producer whose clock is ahead is followed so far (the server takes no more either). */
 const AHEAD_MS = 600_000;
-/** Series that are all asked for, in sight or not. */
+/** Series that are all asked for, in sight or not; and of how few they are again, once they were more. */
 const FEW_SERIES = 200;
+const FEW_AGAIN = 150;
 /** After so long without an answer, all are asked for. */
 const LIST_PATIENCE_MS = 3_000;
 /** It is looked for new series so often, and less where there are thousands. */
@@ -78,6 +80,8 @@ export class Dashboard {
   readonly grantedHz: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
+  /** Whether there has been a stream. */
+  private readonly reached = signal(false);
   /** How much time is shown, in milliseconds. */
   readonly windowMs: Signal<number>;
   /** How much is shown while it is live, whatever is zoomed into, */
@@ -113,6 +117,13 @@ export class Dashboard {
   private asked: readonly string[] | null = null;
   /** Where only what is in sight is asked for. */
   private sight: Sight | null = null;
+  /** Whether all metrics are shown, as many as there are. */
+  private overview = false;
+  /** The list of series as it came last, and what the server calls it. */
+  private listed: readonly Described[] = [];
+  private listTag: string | null = null;
+  /** When it was looked last whether all can still be asked for, as `Date.now()` has it. */
+  private countedAt = 0;
   private readonly near = new Map<string, number>();
   private looking: ReturnType<typeof setTimeout> | undefined;
   private listing: ReturnType<typeof setTimeout> | undefined;
@@ -174,7 +185,7 @@ export class Dashboard {
       return 'refused';
     }
     if (phase !== 'live') {
-      return this.described.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
+      return this.reached.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
     }
     const { interval } = this.store;
     if (!this.store.counts) {
@@ -205,45 +216,94 @@ export class Dashboard {
 
   /** Ask for all series where they are few, else for those of panels in sight. */
   async askInSight(): Promise<void> {
-    let series: readonly Listed[] = [];
+    this.overview = true;
+    let few = true;
     try {
-      series = await this.list();
+      await this.list();
+      few = this.listed.length <= FEW_SERIES;
     } catch {
       // What is wrong is told by the stream.
     }
     if (this.started) {
       return; // for something else by now
     }
-    if (series.length <= FEW_SERIES) {
-      this.ask(null);
-      return;
+    if (few) {
+      this.askFor(null);
+    } else {
+      this.store.meant = () => false;
+      this.beginSight();
     }
-    // What is there is shown by its newest values, and drawn when it comes near.
+  }
+
+  /** Ask for what is in sight only. What is there besides is known by name, and drawn when it comes near. */
+  private beginSight(): void {
     this.sight = new Sight();
     this.partial.value = true;
     this.store.listed = true;
-    this.store.meant = () => false;
-    this.takeList(series);
+    this.takeList();
     this.looking = setTimeout(() => this.askNear(), SIGHT_MS);
   }
 
-  private async list(): Promise<readonly Listed[]> {
-    const response = await fetch(new URL('v1/series', this.origin), {
-      headers: { Accept: 'application/json' },
+  /** Ask for what is in sight once there are many series, and for all once they are few again. */
+  private count(at: number): void {
+    const { sight, overview, store } = this;
+    if (!overview || !this.started || this.status.peek().phase !== 'live') {
+      return;
+    }
+    if (sight !== null && this.listed.length < FEW_AGAIN) {
+      this.leaveSight();
+      this.askFor(null);
+    } else if (sight === null && store.live > FEW_SERIES && at - this.countedAt > LIST_MS) {
+      this.countedAt = at;
+      this.list().then(
+        () => {
+          if (this.overview && this.sight === null && this.listed.length > FEW_SERIES) {
+            this.beginSight();
+          }
+        },
+        () => {},
+      );
+    }
+  }
+
+  private leaveSight(): void {
+    clearTimeout(this.looking);
+    clearTimeout(this.listing);
+    this.sight = null;
+    this.partial.value = false;
+    this.store.listed = false;
+  }
+
+  /** Fetch which series there are, unless they are the same; tells whether they may not be. */
+  private async list(): Promise<boolean> {
+    const response = await fetch(new URL('v1/series?values=false', this.origin), {
+      headers: {
+        Accept: 'application/json',
+        ...(this.listTag !== null && { 'If-None-Match': this.listTag }),
+      },
       signal: AbortSignal.timeout(LIST_PATIENCE_MS),
     });
-    const answer: { series?: readonly Listed[] } = await response.json();
+    if (response.status === 304) {
+      return false;
+    }
+    const answer: { series?: readonly Described[] } = await response.json();
     if (answer.series === undefined) {
       throw new Error(`the server answered ${response.status}`);
     }
-    return answer.series;
+    this.listed = answer.series;
+    this.listTag = response.headers.get('ETag');
+    return true;
   }
 
-  private takeList(series: readonly Listed[]): void {
-    this.store.list(series);
+  private takeList(): void {
+    this.store.list(this.listed);
     this.described.value = true;
     this.seriesCount.value = this.store.live;
-    this.listAfter(Math.max(LIST_MS, LIST_MS_PER_SERIES * series.length));
+    this.listAgain();
+  }
+
+  private listAgain(): void {
+    this.listAfter(Math.max(LIST_MS, LIST_MS_PER_SERIES * this.listed.length));
   }
 
   private listAfter(ms: number): void {
@@ -257,7 +317,7 @@ export class Dashboard {
         return;
       }
       this.list().then(
-        (series) => this.takeList(series),
+        (changed) => (changed ? this.takeList() : this.listAgain()),
         () => this.listAfter(LIST_MS),
       );
     }, ms);
@@ -288,9 +348,8 @@ export class Dashboard {
    * known what; what isn't wanted any more is forgotten.
    */
   ask(selectors: readonly string[] | null): void {
-    this.sight = null;
-    this.partial.value = false;
-    this.store.listed = false;
+    this.overview = false;
+    this.leaveSight();
     this.askFor(selectors);
   }
 
@@ -298,8 +357,7 @@ export class Dashboard {
     if (this.started && `${selectors}` === `${this.asked}`) {
       return;
     }
-    const before = this.asked ?? [];
-    const added = this.sight === null ? null : selectors!.filter((one) => !before.includes(one));
+    const before = this.started ? (this.asked ?? [EVERYTHING]) : [];
     this.asked = selectors;
     this.askedMs = this.loadedMs;
     const meant = matcherOf({ selectors: selectors ?? [EVERYTHING] }) ?? (() => true);
@@ -317,11 +375,30 @@ export class Dashboard {
       keep: false,
       onDocument: (document) => this.receive(document),
       onDoubt: () => this.store.doubt(),
-      onJoined: () => void this.backfill(this.loadedMs, added),
+      onJoined: (had) => this.join(had, before),
       // That is said by the status.
       onError: () => {},
     });
     replaced?.close();
+  }
+
+  /**
+   * Fetch the past that doesn't come by a stream which had brought what `had` means: other tabs' too,
+   * so that what they have in common with what is new here has begun already.
+   */
+  private join(had: readonly string[], before: readonly string[]): void {
+    const others = had.filter((one) => !before.includes(one));
+    const those = matcherOf({ selectors: others });
+    const lacking = (this.asked ?? [EVERYTHING])
+      .filter((one) => !before.includes(one))
+      .filter((one) => {
+        const these = matcherOf({ selectors: [one] });
+        // Which series there are is only known where they are listed.
+        return !this.store.listed || these === null || those === null
+          ? others.length > 0
+          : this.store.overlap(these, those);
+      });
+    void this.backfill(this.loadedMs, lacking);
   }
 
   private receive(document: Document): void {
@@ -333,6 +410,7 @@ export class Dashboard {
     this.store.take(document);
     if (document.type === 'points' && document.time === undefined) {
       this.painter.hold();
+      this.now.value = this.edge; // beside the pictures there are values at once
       this.sharpenSoon();
     }
     if ('time' in document && document.time !== undefined) {
@@ -532,12 +610,15 @@ export class Dashboard {
   }
 
   /** Fill in what is missing of so long a time: of what these selectors mean, or of all. */
-  private async backfill(windowMs: number, of: readonly string[] | null = null): Promise<void> {
+  private async backfill(
+    windowMs: number,
+    of: readonly string[] | null = this.asked,
+  ): Promise<void> {
     if (of?.length === 0) {
       return;
     }
     try {
-      const series = await this.past(windowMs, this.grantedPoints, null, of ?? this.asked);
+      const series = await this.past(windowMs, this.grantedPoints, null, of);
       // Each bucket of time keeps its lowest and its highest sample.
       this.store.backfill(series, (4 * windowMs) / this.grantedPoints);
       this.store.thinnedUntil = Math.max(this.store.thinnedUntil, this.store.oldest);
@@ -616,6 +697,7 @@ export class Dashboard {
   private changeStatus(status: Status): void {
     const before = this.status.peek().phase;
     this.status.value = status;
+    this.reached.value ||= status.phase === 'live';
     if (status.phase === 'live' && before !== 'live') {
       // What is replayed now says nothing about the rate.
       this.counts = [];
@@ -624,6 +706,7 @@ export class Dashboard {
 
   private beat(): void {
     const at = Date.now();
+    this.count(at);
     if (this.sight?.lingers(at)) {
       this.askNear();
     }

@@ -39,6 +39,8 @@ export type Message = { readonly from: string; readonly to?: string } & (
       readonly key: number;
       readonly note: Note;
       readonly copy: FeedCopy;
+      /** Selectors of which it has come. Left out by a tab that was loaded before an upgrade. */
+      readonly had?: readonly string[];
     }
   | {
       readonly type: 'refused';

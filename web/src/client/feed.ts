@@ -60,9 +60,9 @@ export class Feed {
 
   /**
    * Serve a subscription: with what is held at once, then with what comes. Without a matcher all
-   * of this feed is its own.
+   * of this feed is its own. The stream had brought what the selectors of `had` mean.
    */
-  attach(subscription: Subscription, matcher: Matcher | null): void {
+  attach(subscription: Subscription, matcher: Matcher | null, had: readonly string[] = []): void {
     for (const [identity, known] of subscription.known) {
       // It comes from another feed, which may go on with others: this one goes on for itself.
       if (!this.routes.has(identity)) {
@@ -90,18 +90,22 @@ export class Feed {
       subscription.deliver({ type: 'points', points });
     }
     if (subscription.raw && this.hello !== null) {
-      this.brief([subscription], this.copy(matcher, subscription.wish.window));
+      this.brief([subscription], this.copy(matcher, subscription.wish.window), had);
     }
   }
 
   /** Give those who take documents what is held, as documents. */
-  private brief(subscriptions: Iterable<Subscription>, { hello, series }: FeedCopy): void {
+  private brief(
+    subscriptions: Iterable<Subscription>,
+    { hello, series }: FeedCopy,
+    had: readonly string[],
+  ): void {
     for (const subscription of subscriptions) {
       if (subscription.raw && hello !== null) {
         subscription.doubt();
         subscription.pass(hello);
         subscription.pass(documentOf(series));
-        subscription.joined();
+        subscription.joined(had);
       }
     }
   }
@@ -173,14 +177,14 @@ export class Feed {
   }
 
   /** Take in what another tab holds. Points that are held here are not told again. */
-  load(copy: FeedCopy): void {
+  load(copy: FeedCopy, had: readonly string[] = []): void {
     this.doubt(null);
     this.hello = copy.hello;
     if (copy.epoch !== null) {
       this.enter(copy.epoch);
     }
     this.points(documentOf(copy.series));
-    this.brief(this.matchers.keys(), copy);
+    this.brief(this.matchers.keys(), copy, had);
   }
 
   private enter(epoch: string): void {

@@ -101,7 +101,7 @@ export class Follower implements Source {
         this.notes.set(message.note.id, this.keepCursor(message.note));
         break;
       case 'placed':
-        this.placed(message.key, message.note, message.copy);
+        this.placed(message.key, message.note, message.copy, message.had);
         break;
       case 'refused':
         this.find(message.key)?.refuse(message.reason, message.code);
@@ -192,7 +192,12 @@ export class Follower implements Source {
     }
   }
 
-  private placed(key: number, note: Note, copy: Parameters<Feed['load']>[0]): void {
+  private placed(
+    key: number,
+    note: Note,
+    copy: Parameters<Feed['load']>[0],
+    had: readonly string[] = note.wish.selectors,
+  ): void {
     const subscription = this.find(key);
     if (subscription === undefined) {
       return;
@@ -205,8 +210,8 @@ export class Follower implements Source {
       feed = new Feed(note.wish.merge, note.wish.keep ? note.wish.window : null);
       this.feeds.set(note.id, feed);
     }
-    feed.attach(subscription, note.alone ? null : matcherOf(subscription.wish));
-    feed.load(copy);
+    feed.attach(subscription, note.alone ? null : matcherOf(subscription.wish), had);
+    feed.load(copy, had);
     place.trunk = note.id;
     place.heldSince = Date.now() - (subscription.wish.window ?? 0);
     this.show(note.id, note.status);

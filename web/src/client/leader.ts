@@ -256,10 +256,10 @@ class Remote implements Taker {
     this.say = say;
   }
 
-  placed(trunk: Trunk, matcher: Matcher | null): void {
+  placed(trunk: Trunk, matcher: Matcher | null, had: readonly string[]): void {
     if (!this.silent) {
       const copy = trunk.feed.copy(matcher, this.wish.window);
-      this.say({ type: 'placed', to: this.tab, key: this.key, note: noteOf(trunk), copy });
+      this.say({ type: 'placed', to: this.tab, key: this.key, note: noteOf(trunk), copy, had });
     }
   }
 

@@ -227,9 +227,10 @@ export class Pool {
 
   private place(taker: Taker, trunk: Trunk, matcher: Matcher | null): void {
     const own = trunk.alone ? null : matcher;
+    const { had } = trunk;
     trunk.takers.set(taker, own);
     this.places.set(taker, trunk);
-    taker.placed(trunk, own);
+    taker.placed(trunk, own, had);
   }
 
   private displace(taker: Taker, trunk: Trunk): void {

@@ -27,9 +27,9 @@ export class Local implements Taker {
     return this.subscription.wish;
   }
 
-  placed(trunk: Trunk, matcher: Matcher | null): void {
+  placed(trunk: Trunk, matcher: Matcher | null, had: readonly string[]): void {
     if (!trunk.feed.serves(this.subscription)) {
-      trunk.feed.attach(this.subscription, matcher);
+      trunk.feed.attach(this.subscription, matcher, had);
     }
     if (trunk.started) {
       this.subscription.show(trunk.stream.status);

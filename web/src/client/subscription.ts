@@ -31,8 +31,11 @@ export interface SubscribeOptions {
   readonly keep?: boolean;
   /** Documents as they come, of whichever subscription they are. @internal */
   readonly onDocument?: (document: Document) => void;
-  /** It is served by a stream that had begun: of what was before, no more comes. @internal */
-  readonly onJoined?: (nothing: undefined) => void;
+  /**
+   * It is served by a stream that had begun, and had brought what these selectors mean: of what was
+   * before, no more comes. @internal
+   */
+  readonly onJoined?: (had: readonly string[]) => void;
   /** What comes next may repeat what came, where that is held: so until its time is past. @internal */
   readonly onDoubt?: (nothing: undefined) => void;
   /** Ends the subscription. */
@@ -152,9 +155,9 @@ export class Subscription implements AsyncIterable<Update> {
   }
 
   /** @internal */
-  joined(): void {
+  joined(had: readonly string[]): void {
     if (!this.closed) {
-      call(this.options.onJoined, undefined);
+      call(this.options.onJoined, had);
     }
   }
 

@@ -9,8 +9,11 @@ import type { Wish } from './wish.ts';
 /** Somebody who is to be served: a subscription here, or one in another tab. */
 export interface Taker {
   readonly wish: Wish;
-  /** It is served by this trunk from here on; what comes next, comes through it. */
-  placed(trunk: Trunk, matcher: Matcher | null): void;
+  /**
+   * It is served by this trunk from here on; what comes next, comes through it. What the selectors
+   * of `had` mean has come before.
+   */
+  placed(trunk: Trunk, matcher: Matcher | null, had: readonly string[]): void;
   /** It is served by this trunk no more. */
   removed(trunk: Trunk): void;
   /** The server refused what it asked for. */
@@ -50,6 +53,12 @@ export class Trunk {
   get selectors(): string[] {
     const asked = [...this.takers.keys()].flatMap(({ wish }) => wish.selectors);
     return [...new Set([...this.inherited, ...asked])];
+  }
+
+  /** Those of the selectors whose past has come. */
+  get had(): readonly string[] {
+    const { missing } = this.stream;
+    return this.selectors.filter((one) => !missing.includes(one));
   }
 
   /** What is asked of the server for these selectors. */

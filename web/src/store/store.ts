@@ -33,13 +33,6 @@ export type Past = Omit<Description, 'ref'> & {
   readonly ended?: readonly number[];
 };
 
-/** A series as `GET /v1/series` has it: with its newest sample, and since when it has no value. */
-export type Listed = Described & {
-  readonly time: number | null;
-  readonly value: Value;
-  readonly ended?: number;
-};
-
 export class Store {
   /** Samples that came in, those that merged points stand for included. */
   samples = 0;
@@ -225,22 +218,29 @@ export class Store {
     }
   }
 
+  /** Whether any of these series is meant by these selectors too. */
+  overlap(
+    these: (name: string, labels: Labels) => boolean,
+    those: (name: string, labels: Labels) => boolean,
+  ): boolean {
+    for (const { name, labels } of this.series.values()) {
+      if (these(name, labels) && those(name, labels)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Know which series there are, whichever of them are asked for. */
-  list(listed: readonly Listed[]): void {
+  list(listed: readonly Described[]): void {
     const there = new Set<string>();
     const arranged = new Set<Panel>();
-    for (const { time, value, ended, ...description } of listed) {
+    for (const description of listed) {
       const identity = identityOf(description.name, description.labels);
       there.add(identity);
       const known = this.series.get(identity);
-      if (known === undefined || (known.gone && !known.watched)) {
-        const series = this.know(identity, description, arranged);
-        if (time !== null) {
-          series.put(time, value, null, null, false);
-        }
-        if (ended !== undefined) {
-          series.end(ended);
-        }
+      if (known === undefined || !known.watched) {
+        this.know(identity, description, arranged);
       }
     }
     for (const series of this.series.values()) {

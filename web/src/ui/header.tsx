@@ -48,7 +48,9 @@ function Figures({ dashboard }: { dashboard: Dashboard }) {
       </div>
       <div>
         <dt title={partial.value ? 'Of the panels in sight, and of those near to them' : undefined}>
-          {partial.value ? 'samples/s in sight' : 'samples/s'}
+          samples/s
+          {/* As wide as ever, that the bar keeps its rows. */}
+          {partial.value && <span class="unseen"> in sight</span>}
         </dt>
         <dd>{sampleRate.value === null ? '–' : whole(sampleRate.value)}</dd>
       </div>
