@@ -117,6 +117,7 @@ test(
     let server = await Server.start();
     const { port } = server;
     const publish = () => server.publish({ name: 'load', value: Math.random() }).catch(() => {});
+    await publish(); // what is shown of nothing is loaded late, and may come too late
     const publishing = setInterval(() => void publish(), 500);
     const { page, failures, close } = await open(browser, server.url);
     await expectFreshness(page, 'Live');
