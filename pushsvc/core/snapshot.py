@@ -10,6 +10,8 @@ taken for a new one.)
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
@@ -18,8 +20,10 @@ from pushsvc.core.once import Kept
 from pushsvc.core.series import Identity, Kind, Labels, Value, canonical
 from pushsvc.core.sweeping import Round
 
+_T = TypeVar("_T")
+
 VERSION = 1
-_SLICE = 2_000
+_SLICE = 500
 """Series written down before others may have their turn."""
 
 Row = tuple[int, int, Value, bool, int | None]
@@ -48,7 +52,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     version: int
     seq: int
     next_ref: int
-    series: list[Known]
+    series: list[bytes]
+    """Msgpack of a list of `Known` each."""
     ended: list[int]
     """Refs of the series that have ended, in the order in which they make room."""
     sweeping: Round
@@ -65,47 +70,60 @@ def write(
     """Write it down, in steps between which others may have their turn as long as nothing is taken
     in."""
     known = []
-    for index, series in enumerate(catalog):
-        if index % _SLICE == _SLICE - 1:
-            yield
-        known.append(_known(series))
+    everyone = iter(catalog)
+    while some := [_known(series) for series in islice(everyone, _SLICE)]:
+        known.append(msgspec.msgpack.encode(some))
+        yield
     return msgspec.msgpack.encode(
         Snapshot(VERSION, seq, catalog.next_ref, known, ended, sweeping, once)
     )
 
 
-def read(body: bytes) -> Snapshot:
-    """Raises SnapshotError."""
+_whole = msgspec.msgpack.Decoder(Snapshot)
+_part = msgspec.msgpack.Decoder(list[Known])
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_T], data: bytes) -> _T:
     try:
-        snapshot = msgspec.msgpack.decode(body, type=Snapshot)
+        return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SnapshotError(f"a snapshot can't be read: {error}") from None
+
+
+def read(body: bytes) -> Snapshot:
+    """Raises SnapshotError."""
+    snapshot = _decode(_whole, body)
     if snapshot.version != VERSION:
         raise SnapshotError(f"a snapshot is of version {snapshot.version}, this reads {VERSION}")
     return snapshot
 
 
 def restore(snapshot: Snapshot, catalog: Catalog, history_limit: int) -> dict[int, Series]:
-    """Fill an empty catalog; gives the series that have ended, by ref."""
-    for known in snapshot.series:
-        identity = Identity(known.name, known.labels, canonical(known.name, known.labels))
-        series = Series(
-            known.ref,
-            identity,
-            known.kind,
-            known.unit,
-            known.help,
-            seq=known.described_seq,
-            claims=known.claims,
-            stateful=known.stateful,
-            history_limit=history_limit,
-        )
-        series.disputed_at = known.disputed_at
-        series.history.begin(known.last_seq, known.rows)
-        catalog.put(series)
+    """Fill an empty catalog; gives the series that have ended, by ref. Raises SnapshotError."""
+    for part in snapshot.series:
+        for known in _decode(_part, part):
+            catalog.put(_series(known, history_limit))
     catalog.next_ref = snapshot.next_ref
     by_ref = {series.ref: series for series in catalog}
     return {ref: by_ref[ref] for ref in snapshot.ended}
+
+
+def _series(known: Known, history_limit: int) -> Series:
+    identity = Identity(known.name, known.labels, canonical(known.name, known.labels))
+    series = Series(
+        known.ref,
+        identity,
+        known.kind,
+        known.unit,
+        known.help,
+        seq=known.described_seq,
+        claims=known.claims,
+        stateful=known.stateful,
+        history_limit=history_limit,
+    )
+    series.disputed_at = known.disputed_at
+    series.history.begin(known.last_seq, known.rows)
+    return series
 
 
 def _known(series: Series) -> Known:
