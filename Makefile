@@ -59,6 +59,8 @@ python-long: $(VENV)/.test
 browser-long: $(VENV)/.test web/node_modules/.done
 	PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:browser:long
 
+# These don't wait, so that there are as many as cores.
+unit: JOBS = 2
 unit: $(VENV)/.test
 	$(PYTEST) --durations 5 --durations-min 1 -m 'not real and not long'
 
