@@ -23,6 +23,7 @@ from pushsvc.core.quota import Quotas
 from pushsvc.core.series import Batch
 from pushsvc.core.snapshot import SnapshotError
 from pushsvc.core.subscriber import Ending
+from pushsvc.core.view import View
 from pushsvc.core.wire import Close
 from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
@@ -36,8 +37,12 @@ _AT_ONCE = 2_000
 """Series that entries which come together have samples of, about, until others have their turn."""
 _SHARE = 10.0
 """Seconds over which a producer's samples are averaged."""
+_BLIP = 1.0
+"""Seconds for which a journal may be away without being told of."""
 _PATIENCE = 5.0
 """Seconds that a producer waits for a journal that is away."""
+_LAST = 5.0
+"""Seconds that the journal has, in the end, for what is in the channel."""
 _TELL = 2.0
 """Seconds between two words on how far a start has got."""
 _WOKEN = 256
@@ -121,6 +126,7 @@ class Pipeline:
         self._settled = trio.Event()  # set when there are none
         self._snapshot_made, self._snapshots = trio.open_memory_channel[Snapshot](1)
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
+        self._ingesting = trio.CancelScope()  # of `run_ingest`
         self._moved = trio.Event()  # set when the hub has taken something in
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
 
@@ -190,8 +196,10 @@ class Pipeline:
                 submission.settle(None)
 
     def close(self) -> None:
-        """Take no more batches; `run_ingest` ends when those in the channel are applied."""
+        """Take no more batches; `run_ingest` ends when those in the channel are applied, or the
+        journal hasn't taken them in good time."""
         self._send.close()
+        self._ingesting.deadline = trio.current_time() + _LAST
 
     def hurry(self) -> None:
         """Have the ticking task look at the schedule again."""
@@ -213,6 +221,7 @@ class Pipeline:
         JournalError where that can't be read.
         """
         async with trio.open_nursery() as nursery:
+            self._ingesting = nursery.cancel_scope
             await nursery.start(self._read)
             task_status.started()
             if self._journal.keeps:
@@ -401,14 +410,17 @@ class Pipeline:
         hub = self.hub
         while True:
             for view in hub.tick(trio.current_time(), now_ms()):
-                for index, subscriber in enumerate(list(view.subscribers.values())):
-                    if index % _WOKEN == _WOKEN - 1:
-                        await trio.lowlevel.checkpoint()
-                    subscriber.carrier.wake()
-                await trio.lowlevel.checkpoint()
+                await self._wake(view)
             self._due = trio.Event()
             with trio.move_on_at(hub.next_due):
                 await self._due.wait()
+
+    async def _wake(self, view: View) -> None:
+        for index, subscriber in enumerate(list(view.subscribers.values())):
+            if index % _WOKEN == _WOKEN - 1:
+                await trio.lowlevel.checkpoint()
+            subscriber.carrier.wake()
+        await trio.lowlevel.checkpoint()
 
     async def run_sweeps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -430,6 +442,7 @@ class Pipeline:
             if now >= second + 1.0:
                 second = now
                 self._answer_meanwhile(now)
+                await self._tell_away(now)
                 self.hub.close_idle(now)
                 self.hurry()
                 self._part_from_stalled(now)
@@ -445,6 +458,13 @@ class Pipeline:
             return None  # the service is stopping, or behind
         self._pending[sweep.draft.nonce] = sweep
         return sweep
+
+    async def _tell_away(self, now: float) -> None:
+        """Tell dashboards that nothing newer can come, and when it can again."""
+        since = self._journal.away_since
+        away = None if since is None or now - since < _BLIP else round(now - since)
+        for view in self.hub.tell_away(away, now, now_ms()):
+            await self._wake(view)
 
     def _answer_meanwhile(self, now: float) -> None:
         """Tell producers who have waited for long that the journal is away."""

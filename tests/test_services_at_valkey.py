@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -101,6 +101,10 @@ async def test_while_the_log_is_away_streams_stay_and_producers_are_told(
             await send(1)
             await reaches(stream, 1)
             server.kill()
+            told = await next_of(stream, "heartbeat")
+            assert told["away"] >= 1
+            async with other.documents("application/x-ndjson", select="up") as newcomer:
+                assert (await next_of(newcomer, "hello"))["away"] >= 1
             answer = await send(2)
             assert answer.status_code == 503
             assert answer.json()["code"] == "journal"
@@ -114,16 +118,37 @@ async def test_while_the_log_is_away_streams_stay_and_producers_are_told(
             with trio.fail_after(20):
                 while (await send(2)).status_code != 200:
                     await trio.sleep(0.1)
+            while "away" in await next_of(stream, "heartbeat"):
+                pass
             await send(3)
-            assert await reaches(stream, 3) == [2, 3]
+            await reaches(stream, 3)
             assert (await other.http.get("/readyz")).text == "ok\n"
             assert await other.metric("pushsvc_journal_away_seconds") == 0
+            assert await past(other, "up") == [1, 2, 3]
         sequence = await one.metric("pushsvc_journal_sequence")
         assert sequence >= 3
         assert await one.metric("pushsvc_journal_entries") == sequence
         assert await one.metric("pushsvc_journal_bytes") > 100
         assert await one.metric("pushsvc_journal_horizon") == 0
         assert await one.metric("pushsvc_journal_begun_anew_total") == 0
+
+
+async def test_a_service_ends_in_good_time_while_the_log_is_away(server: ValkeyServer) -> None:
+    async with serving(journal=Keeping(url=server.url)) as service:
+        await service.publish({"name": "up", "value": 1})
+        server.suspend()
+
+        async def send() -> None:
+            with suppress(httpx.HTTPError):  # it is cut
+                await service.http.post("/v1/samples", json={"name": "up", "value": 2})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            await trio.sleep(0.5)
+            begun = trio.current_time()
+            service.drain.set()
+    assert trio.current_time() - begun < 9
+    server.resume()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,11 @@ _CURSOR = {
     "description": "Opaque: keep the last one received and give it back.",
     "pattern": "^[A-Za-z0-9_~!-]{1,128}\\.[0-9]{1,18}$",
 }
+_AWAY = {
+    "type": "integer",
+    "description": "Seconds for which the log that services share can't be reached: nothing newer "
+    "can come. Left out while it can.",
+}
 
 
 def _object(
@@ -276,6 +281,7 @@ _SCHEMAS: dict[str, Any] = {
                     "session": {"type": "string"},
                     "heartbeat": {"type": "number"},
                     "granted": _ref("Granted"),
+                    "away": _AWAY,
                 },
                 ["type", "epoch", "session", "heartbeat", "granted"],
                 "First of a stream, and after each watch. A long poll has none, and no session.",
@@ -321,7 +327,12 @@ _SCHEMAS: dict[str, Any] = {
                 "Series that were dropped. A ref is never used again: who returns has a new one.",
             ),
             _object(
-                {"type": {"const": "heartbeat"}, "id": _CURSOR, "time": {"type": "integer"}},
+                {
+                    "type": {"const": "heartbeat"},
+                    "id": _CURSOR,
+                    "time": {"type": "integer"},
+                    "away": _AWAY,
+                },
                 ["type", "id", "time"],
             ),
             _object(

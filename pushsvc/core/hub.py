@@ -105,6 +105,8 @@ class Hub:
         self.epoch = epoch
         self.seq = 0
         """The newest batch."""
+        self.away: int | None = None
+        """For how many seconds the log can't be reached, so that nothing newer comes."""
         self.warm = True
         """Whether all was taken in that there was to begin with; nobody is let in before."""
         self.horizon = 0
@@ -595,6 +597,7 @@ class Hub:
             points=points,
             cursor=cursor,
             # What it was told by a goaway is for that once. Those of one server come back apart.
+            away=self.away,
             retry_ms=_RETRY_MS // 2 + zlib.crc32(session.encode()) % _RETRY_MS,
         )
 
@@ -697,7 +700,7 @@ class Hub:
                 fresh = view.tick(self.seq, now, self._pacing.replay_points, time_ms)
             elif view.subscribers and now >= view.last_frame + view.wish.heartbeat:
                 # A slow view has heartbeats while it gathers, and those move no cursor.
-                view.beat(view.seq if view.pending else self.seq, now, time_ms)
+                self._beat(view, now, time_ms)
                 fresh = True
             if view.pending:
                 self._schedule.plan_tick(view)
@@ -706,6 +709,20 @@ class Hub:
             if fresh:
                 self.counts["ticks"] += 1
                 yield view
+
+    def _beat(self, view: View, now: float, time_ms: int) -> None:
+        view.beat(view.seq if view.pending else self.seq, now, time_ms, self.away)
+
+    def tell_away(self, away: int | None, now: float, time_ms: int) -> list[View]:
+        """Have heartbeats say from now on for how many seconds the log has been away. Gives the
+        views that have one at once: all that are watched, where it has gone or is back."""
+        told, self.away = self.away, away
+        if (told is None) is (away is None):
+            return []
+        watched = [view for view in self.views.values() if view.subscribers]
+        for view in watched:
+            self._beat(view, now, time_ms)
+        return watched
 
     def flush(self, view: View, now: float) -> bool:
         """Tick a view at once, whatever its rate; tells whether it has new frames."""

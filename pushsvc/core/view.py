@@ -278,12 +278,13 @@ class View:
         self.seq = seq
         return self.next_number > before
 
-    def beat(self, seq: int, now: float, time_ms: int) -> None:
-        """Make a heartbeat, which also tells clients how far they have got.
+    def beat(self, seq: int, now: float, time_ms: int, away: int | None = None) -> None:
+        """Make a heartbeat, which also tells clients how far they have got, and for how many
+        seconds the log has been `away`.
 
         Nothing of the view may be dirty up to batch `seq`.
         """
-        frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms)
+        frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms, away)
         self.seq = max(self.seq, seq)
         self._slices.clear()
         self._append(frame, now)

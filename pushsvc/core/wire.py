@@ -53,6 +53,7 @@ class Frame:
     __slots__ = (
         "_deflated",
         "_encoded",
+        "away",
         "cursor",
         "json",
         "points",
@@ -74,6 +75,7 @@ class Frame:
         quiet: bool = False,
         retry_ms: int | None = None,
         time: int = 0,
+        away: int | None = None,
     ) -> None:
         self.json = json
         self.cursor = cursor
@@ -87,6 +89,8 @@ class Frame:
         """What an EventSource must be told in its own words: when to come back."""
         self.time = time
         """Of a heartbeat, when it was made (Unix milliseconds)."""
+        self.away = away
+        """Of a heartbeat, for how many seconds the log has been away; None while it is there."""
         self._encoded: dict[Wire, bytes] = {}
         self._deflated: bytes | None = None  # empty where it isn't worth it
 
@@ -99,7 +103,7 @@ class Frame:
 
     def moved(self, cursor: Cursor) -> Frame:
         """The same heartbeat for somebody who is elsewhere."""
-        return heartbeat(cursor, cursor.seq, self.time)
+        return heartbeat(cursor, cursor.seq, self.time, self.away)
 
     @property
     def deflated(self) -> bytes | None:
@@ -333,6 +337,7 @@ def hello(
     points: int | None = None,
     cursor: Cursor | None = None,
     retry_ms: int | None = None,
+    away: int | None = None,
 ) -> Frame:
     """What was granted; with a cursor where something else is owed from now on. `retry_ms` is when
     an EventSource is to come back after an end of which nobody says more."""
@@ -347,6 +352,8 @@ def hello(
     }
     if points is not None:
         document["granted"]["points"] = points
+    if away is not None:
+        document["away"] = away
     seq = -1 if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
 
@@ -402,14 +409,20 @@ def gone(cursor: Cursor, since: int, refs: Sequence[int]) -> Frame:
     )
 
 
-def heartbeat(cursor: Cursor, since: int, time: int) -> Frame:
+def heartbeat(cursor: Cursor, since: int, time: int, away: int | None = None) -> Frame:
+    """A sign of life; with `away` nothing newer can come, since the log can't be reached for so
+    many seconds."""
+    document: dict[str, Any] = {"type": "heartbeat", "id": str(cursor), "time": time}
+    if away is not None:
+        document["away"] = away
     return Frame(
-        _encode({"type": "heartbeat", "id": str(cursor), "time": time}),
+        _encode(document),
         cursor=cursor,
         since=since,
         seq=cursor.seq,
         quiet=True,
         time=time,
+        away=away,
     )
 
 

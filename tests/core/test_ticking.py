@@ -212,6 +212,22 @@ class TestHeartbeats:
         pass_time(world, 2.0)
         assert [p[2] for d in documents(subscriber) for p in d["points"]] == [2.0]
 
+    def test_say_at_once_that_the_log_is_away_and_that_it_is_back(self) -> None:
+        world = World()
+        world.publish({"b": [1.0]})
+        subscriber = world.subscribe(world.wish("a"))
+        documents(subscriber)
+        told = []
+        for away in (None, 1, 2, None, None):
+            world.hub.tell_away(away, world.now, world.time_ms)
+            told.append([document.get("away", "there") for document in documents(subscriber)])
+        assert told == [[], [1], [], ["there"], []]
+        # Those that come in their time say it as well, and who comes is told first of all.
+        world.hub.tell_away(7, world.now, world.time_ms)
+        pass_time(world, 16.0)
+        assert [document["away"] for document in documents(subscriber)] == [7, 7]
+        assert documents(world.subscribe(world.wish("a")))[0]["away"] == 7
+
     def test_are_for_those_who_watch(self) -> None:
         world = World()
         subscriber = world.subscribe()

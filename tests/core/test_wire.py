@@ -85,6 +85,11 @@ DESCRIBED: dict[str, Any] = {
             {"type": "heartbeat", "id": "E.42", "time": 1732320000000},
             (41, 42),
         ),
+        (
+            wire.heartbeat(AT, 41, 1732320000000, 7),
+            {"type": "heartbeat", "id": "E.42", "time": 1732320000000, "away": 7},
+            (41, 42),
+        ),
         (wire.goaway(2300), {"type": "goaway", "retry": 2300}, None),
         (
             wire.error("limit", "too much", limit="views"),

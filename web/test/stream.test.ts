@@ -52,6 +52,25 @@ test('every document with an id moves the cursor, whatever its type', () => {
   expect(world.stream.cursor).toBe('E.4');
 });
 
+test('says since when the server can’t reach its log, until a heartbeat doesn’t', () => {
+  const world = new World();
+  world.stream.start();
+  world.receive(HELLO, heartbeat('E.1'));
+  expect(world.stream.status.awaySince).toBe(null);
+  const since = Date.now() - 2000;
+  world.receive({ ...heartbeat('E.1'), away: 2 } as Document);
+  expect(world.stream.status).toMatchObject({ phase: 'live', awaySince: since });
+  vi.advanceTimersByTime(1000);
+  world.receive({ ...heartbeat('E.1'), away: 4 } as Document);
+  expect(world.stream.status.awaySince).toBe(since);
+  world.receive({ type: 'points', id: 'E.2', points: [] });
+  expect(world.stream.status.awaySince).toBe(since);
+  world.receive(heartbeat('E.2'));
+  expect(world.stream.status.awaySince).toBe(null);
+  world.receive({ ...HELLO, away: 0 } as Document);
+  expect(world.stream.status.awaySince).not.toBe(null);
+});
+
 test('is live from the first document on, not from an open connection', () => {
   const world = new World();
   world.stream.start();

@@ -42,6 +42,8 @@ export interface Hello {
     /** Of each series that begins with a window, if some were asked for. */
     readonly points?: number;
   };
+  /** Seconds for which the server can't reach its log, so that nothing newer can come. */
+  readonly away?: number;
 }
 
 export interface Points {
@@ -72,6 +74,7 @@ export interface Heartbeat {
   readonly type: 'heartbeat';
   readonly id: string;
   readonly time: number;
+  readonly away?: number;
 }
 
 /** The server drains: come back with your cursor in `retry` milliseconds. */

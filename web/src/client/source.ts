@@ -115,5 +115,10 @@ export function overall(statuses: readonly Status[]): Status {
       worst = status;
     }
   }
-  return { ...worst, several: statuses.some(({ several }) => several) };
+  const away = statuses.flatMap(({ awaySince }) => awaySince ?? []);
+  return {
+    ...worst,
+    several: statuses.some(({ several }) => several),
+    awaySince: away.length > 0 ? Math.min(...away) : null,
+  };
 }

@@ -28,6 +28,8 @@ export interface Status {
   readonly code: string;
   /** Whether several servers answer at this address that don't share a journal. */
   readonly several: boolean;
+  /** Since when the server can't reach its log, so that nothing newer can come; null while it can. */
+  readonly awaySince: number | null;
   /** Milliseconds that a request and its answer last took; null while that isn't known. */
   readonly roundTrip: number | null;
   /**
@@ -48,6 +50,7 @@ export const IDLE: Status = {
   reason: '',
   code: '',
   several: false,
+  awaySince: null,
   roundTrip: null,
   lag: null,
 };

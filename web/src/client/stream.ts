@@ -348,6 +348,7 @@ export class Stream {
       transport: transport.name,
       attempt: 0,
       cutSince: null,
+      awaySince: null,
       offline: false,
       reason: '',
       code: '',
@@ -400,6 +401,9 @@ export class Stream {
       }
       this.greeted(live, document.session);
     }
+    if (document.type === 'hello' || document.type === 'heartbeat') {
+      this.logIs(document.away);
+    }
     this.options.onDocument(document);
     if (this.live !== live) {
       return; // whoever was told closed this stream
@@ -420,6 +424,18 @@ export class Stream {
       this.settle(live);
       this.notBefore = Date.now() + document.retry;
       this.wait(document.retry, 'the server is going away');
+    }
+  }
+
+  /** Take note of whether the server can reach its log, or for how many seconds it can't. */
+  private logIs(away: number | undefined): void {
+    const { awaySince } = this.current;
+    if (away === undefined) {
+      if (awaySince !== null) {
+        this.show({ awaySince: null });
+      }
+    } else if (awaySince === null) {
+      this.show({ awaySince: Date.now() - away * 1000 });
     }
   }
 

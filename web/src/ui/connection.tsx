@@ -20,15 +20,23 @@ const WORDS: Readonly<Record<Freshness, string>> = {
 /** One word for how fresh the picture is, and what carries it. */
 export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
-  const { transport, cutSince, offline } = dashboard.status.value;
+  const { transport, cutSince, offline, awaySince } = dashboard.status.value;
+  const away = awaySince !== null && (freshness === 'live' || freshness === 'stale');
   const latency = dashboard.latency.value;
   // Read so that the ages go on.
   dashboard.now.value;
   return (
-    <div class={`connection ${freshness}`}>
+    <div class={`connection ${away ? 'stale' : freshness}`}>
       <span class="dot" aria-hidden="true" />
-      <strong role="status">{freshness === 'cut' && offline ? 'Offline' : WORDS[freshness]}</strong>
-      {freshness === 'stale' && (
+      <strong role="status">
+        {away ? 'Log away' : freshness === 'cut' && offline ? 'Offline' : WORDS[freshness]}
+      </strong>
+      {away && (
+        <span title="The server can’t reach its log: nothing newer can come">
+          {formatAge(Date.now() - awaySince)}
+        </span>
+      )}
+      {freshness === 'stale' && !away && (
         <span
           title={
             answers.value
@@ -55,6 +63,7 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
         </a>
       )}
       {freshness === 'live' &&
+        !away &&
         (latency === null ? <span class="lag">lag –</span> : <Lag latency={latency} />)}
     </div>
   );
@@ -121,6 +130,17 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
           </button>
         )}
         <a href="doctor">Examine the path</a>
+      </div>
+    );
+  }
+  const { awaySince } = dashboard.status.value;
+  if (awaySince !== null) {
+    return (
+      <div class="outage">
+        <p role="status">
+          The server can’t reach its log, for {formatAge(Date.now() - awaySince)}: nothing newer can
+          come, from whichever producer. It goes on by itself, and what is drawn stays.
+        </p>
       </div>
     );
   }

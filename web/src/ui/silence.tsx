@@ -9,7 +9,7 @@ const MERGED = 1.5;
 /** Says when nothing comes for this panel, or less than the producer sends, and why. */
 export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const now = dashboard.now.value;
-  const { phase, cutSince, offline } = dashboard.status.value;
+  const { phase, cutSince, offline, awaySince } = dashboard.status.value;
   if (phase !== 'live') {
     return cutSince === null ? null : (
       <span class="chip silent" title="The connection to the server is cut: what is drawn is old">
@@ -26,6 +26,13 @@ export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboa
         title={`The producer is faster than this screen is sent: a point stands for about ${Math.round(density)} samples, with their lowest and highest`}
       >
         rate lowered to {hz}/s
+      </span>
+    );
+  }
+  if (awaySince !== null) {
+    return (
+      <span class="chip silent" title="The server can’t reach its log: nothing newer can come">
+        log away for {formatAge(Date.now() - awaySince)}
       </span>
     );
   }
