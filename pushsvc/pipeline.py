@@ -362,7 +362,7 @@ class Pipeline:
         """Take in entries that are there at once; what else there is to do has its turn between."""
         rows = 0
         for entry in entries:
-            rows += len(entry.draft.batch.rows)
+            rows += entry.draft.batch.series
             if rows >= _AT_ONCE:
                 rows = 0
                 await trio.lowlevel.checkpoint()

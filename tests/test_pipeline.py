@@ -262,7 +262,7 @@ async def test_a_large_batch_is_refused_as_a_whole(autojump_clock: MockClock) ->
     async with running() as service:
         await service.pipeline.submit(batch("last"))
         large = batch("a", "b", samples=6_000)
-        large.rows += batch("last", value="on").rows
+        large.rows.extend(batch("last", value="on").rows)
         with pytest.raises(Rejected):
             await service.pipeline.submit(large)
         assert len(service.hub.catalog) == 1

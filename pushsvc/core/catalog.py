@@ -130,6 +130,13 @@ class Series:
             f"it is, say so for {max(self.claims, 1)} more seconds and the kind changes"
         )
 
+    def takes_as_it_is(self, kind: Kind | None) -> bool:
+        """Whether a number that is said to be of this kind can't be refused, and changes nothing of
+        what is known; so it is until a batch is refused or something is said otherwise."""
+        return not self.stateful and (
+            kind is None or (kind == self.kind and self.claims == _CLAIMS)
+        )
+
     def append(self, seq: int, rows: Rows) -> int:
         """Take in the rows of batch `seq`, and what they say of kind, unit and help; tells how many
         rows are new."""
@@ -178,7 +185,7 @@ class Catalog:
         self._index: dict[str, dict[str, dict[int, Series]]] = {}
         self.next_ref = 1
         self.version = 0
-        """Changes whenever a series comes, goes, or is described otherwise."""
+        """Changes when a series comes, goes, is described otherwise, or its kind is disputed."""
 
     def __len__(self) -> int:
         return len(self._by_text)

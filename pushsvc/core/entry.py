@@ -42,7 +42,7 @@ class Draft(msgspec.Struct, eq=False, gc=False):
 
     @property
     def sweeps(self) -> bool:
-        return not self.batch.rows
+        return not self.batch.series
 
 
 class Entry(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -454,3 +454,31 @@ class History:
 def is_ending(value: Value) -> bool:
     """Whether a value as a history has it is no value but an ending."""
     return value is None or value != value
+
+
+def follow(
+    histories: Sequence[History],
+    seq: int,
+    times: Sequence[int],
+    values: Sequence[float],
+    given: bool,
+) -> list[int]:
+    """Append a number of batch `seq` to each, where it is the ordinary case: later than all before,
+    and the series has never ended. Gives the places of the others, to which nothing happened.
+
+    It is `extend` for a thousand series at once: a third of the cost.
+    """
+    late = []
+    mark = seq + seq + given
+    for place, (history, time, value) in enumerate(zip(histories, times, values, strict=True)):
+        if time <= history._newest_time or not history._plain or history.endings:
+            late.append(place)
+            continue
+        history._newest_time = time
+        history._seqs.append(mark)
+        history._times.append(time)
+        history._values.append(value)
+        history.total = total = history.total + 1
+        if total - history.first > history._limit:
+            history._evict(total - history._limit)
+    return late

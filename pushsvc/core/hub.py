@@ -15,6 +15,7 @@ import msgspec
 from pushsvc.core import snapshot, wire
 from pushsvc.core.account import NOBODY, Account
 from pushsvc.core.catalog import Catalog, Series, unfounded
+from pushsvc.core.columns import KnownColumns, KnownSeries
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debts
 from pushsvc.core.entry import Entry, pieces
@@ -127,6 +128,7 @@ class Hub:
         self._retention = retention
         self._sweeping = Sweeping(retention)
         self._once = Once()
+        self._known = KnownColumns()
         self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
         self._forgotten = -1
         self._debts = Debts(first_debt)
@@ -159,7 +161,10 @@ class Hub:
             if draft.once and (before := self._once.find(*_halves(draft.once), self._stamp)):
                 self._pass(entry)
                 return Applied(before.samples, Cursor(self.epoch, before.seq), 0)
-            if draft.partial:
+            known = self._known.find(batch, self.catalog) if draft.width == 1 else None
+            if known is not None:
+                pass  # nothing of it can be refused
+            elif draft.partial:
                 batch, refused = self.sift(batch)
             else:
                 self.check(batch)
@@ -168,12 +173,14 @@ class Hub:
             raise
         touched: dict[View, None] = {}
         samples = watchers = 0
-        if batch.rows:
+        if batch.series:
             cut = (batch,) if draft.width == 1 else pieces(batch)
             for seq, piece in enumerate(cut, entry.seq):
                 if seq > entry.seq:
                     yield
-                applied = self.apply(seq, piece, self._stamp, checked=True, touched=touched)
+                applied = self.apply(
+                    seq, piece, self._stamp, checked=True, touched=touched, known=known
+                )
                 samples += applied.samples
                 watchers = applied.watchers
         self._pass(entry)
@@ -208,6 +215,7 @@ class Hub:
         self.catalog = Catalog()
         self._sweeping = Sweeping(self._retention)
         self._once = Once()
+        self._known = KnownColumns()
         self._ended.clear()
         self._departed.clear()
 
@@ -219,6 +227,7 @@ class Hub:
             if series is not None:
                 if (conflict := series.conflict(rows, self._stamp)) is not None:
                     series.dispute(self._stamp)
+                    self.catalog.version += 1
                     raise Rejected("kind", conflict, series=rows.identity.text)
             elif (reason := unfounded(rows)) is not None:
                 raise Rejected("kind", reason, series=rows.identity.text)
@@ -263,6 +272,7 @@ class Hub:
                 conflict, code = series.conflict(rows, self._stamp), "kind"
                 if conflict is not None:
                     series.dispute(self._stamp)
+                    self.catalog.version += 1
             elif (conflict := unfounded(rows)) is not None:
                 code = "kind"
             elif text not in new and rows.stateful is not None:
@@ -289,6 +299,7 @@ class Hub:
         *,
         checked: bool = False,
         touched: dict[View, None] | None = None,
+        known: KnownSeries | None = None,
     ) -> Applied:
         """Take in batch `seq`, the one after the newest, and mark its views dirty.
 
@@ -302,7 +313,10 @@ class Hub:
         touched = {} if touched is None else touched
         samples = 0
         kept: set[str] | None = None
-        for rows in batch.rows:
+        rest = batch.rows if known is None else known.follow(seq, batch)
+        if known is not None:
+            samples = batch.series - len(rest)
+        for rows in rest:
             series = self.catalog.get(rows.identity.text)
             count = len(rows.times)
             said = rows.kind is not None or rows.unit is not None or rows.help is not None

@@ -75,13 +75,54 @@ class Rows(msgspec.Struct, gc=False):
         return None
 
 
-class Batch(msgspec.Struct):
-    """Samples that were ingested together and get one sequence number."""
+class Columns(msgspec.Struct, frozen=True):
+    """One number of each of some series, all of which were said to be of one kind, and nothing
+    else of them."""
 
-    rows: list[Rows]
+    identities: tuple[Identity, ...]
+    """The same object wherever the same series come again in this order."""
+    times: list[int]
+    values: list[float]
+    kind: Kind | None
+    given: bool
+
+    @property
+    def rows(self) -> list[Rows]:
+        """The same, each by itself."""
+        kind, given = self.kind, self.given
+        return [
+            Rows(identity, [time], [value], kind, None, None, given)
+            for identity, time, value in zip(self.identities, self.times, self.values, strict=True)
+        ]
+
+
+class Batch(msgspec.Struct):
+    """Samples that were ingested together and get one sequence number.
+
+    It is made of rows, or of columns, and has rows in any case; but those of columns are only made
+    when somebody asks for them, since that is most of what it costs to read an entry.
+    """
+
+    _rows: list[Rows] | None
+    columns: Columns | None = None
+
+    @property
+    def rows(self) -> list[Rows]:
+        if self._rows is None:
+            assert self.columns is not None
+            self._rows = self.columns.rows
+        return self._rows
+
+    @property
+    def series(self) -> int:
+        """How many `rows` there are."""
+        return len(self.rows) if self.columns is None else len(self.columns.times)
 
     @property
     def count(self) -> int:
+        """Samples."""
+        if self.columns is not None:
+            return len(self.columns.times)
         return sum([len(rows.times) for rows in self.rows])
 
 

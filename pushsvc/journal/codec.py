@@ -20,7 +20,7 @@ import msgspec
 
 from pushsvc import zstd
 from pushsvc.core.entry import Draft
-from pushsvc.core.series import Batch, Identity, Kind, Rows, canonical
+from pushsvc.core.series import Batch, Columns, Identity, Kind, Rows, canonical
 
 VERSION = 1
 _PLAIN, _ZSTD = 0, 1
@@ -133,7 +133,7 @@ def decode(data: bytes) -> Draft:
         raise CodecError(f"an entry is of version {data[0]}, this reads {VERSION}")
     body = _body(data)
     try:
-        return Draft(body.nonce, Batch(_rows(body)), body.partial, body.once, body.width)
+        return Draft(body.nonce, _batch(body), body.partial, body.once, body.width)
     except (IndexError, OverflowError, StopIteration, ValueError) as error:
         raise CodecError(f"an entry is broken: {error}") from None
 
@@ -163,7 +163,7 @@ def _body(data: bytes) -> _Body:
         raise CodecError(f"an entry is broken: {error}") from None
 
 
-def _rows(body: _Body) -> list[Rows]:
+def _batch(body: _Body) -> Batch:
     identities = _cache.get(body.identities)
     count = len(identities)
     times = _column("q", body.times)
@@ -175,13 +175,11 @@ def _rows(body: _Body) -> list[Rows]:
     if not len(flags) == len(counts) == count or not sum(counts) == len(times) == len(values):
         raise ValueError("its columns aren't of one length")
     if not count:
-        return []
+        return Batch([])
     if not body.counts and len(body.flags) == 1 and not flags[0] & (_UNIT | _HELP | _STARTS):
         kind, given = _KINDS[flags[0] & _KIND], bool(flags[0] & _GIVEN)
-        return [
-            Rows(identity, [time], [value], kind, None, None, given)
-            for identity, time, value in zip(identities, times, values, strict=True)
-        ]
+        columns = Columns(identities, times, values, kind, given)
+        return Batch(columns.rows) if body.others else Batch(None, columns)
     if 0 in counts:
         raise ValueError("a series has no rows")
     rows = []
@@ -207,7 +205,7 @@ def _rows(body: _Body) -> list[Rows]:
                 own,
             )
         )
-    return rows
+    return Batch(rows)
 
 
 def _bytes(column: array[int] | array[float]) -> bytes:

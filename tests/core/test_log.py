@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pushsvc.core.entry import Draft, Entry
 from pushsvc.core.hub import Applied, Hub
 from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.series import Batch, Rows, Value, identify
+from pushsvc.core.series import Batch, Columns, Kind, Rows, Value, identify
 from pushsvc.core.snapshot import SnapshotError
 from pushsvc.errors import Rejected
 from tests.core.stream import types
@@ -138,6 +138,114 @@ def test_two_that_were_given_the_same_hold_the_same(
         assert take(calm, entry) == take(busy.hub, entry)
         assert whole(calm) == whole(busy.hub)
         assert calm._sweeping.dump() == busy.hub._sweeping.dump()
+
+
+BLOCKS = [
+    tuple(identify(name, {}, LIMITS) for name in names)
+    for names in ("abc", "ab", "ca", "d", "abcde")
+]
+
+
+@st.composite
+def plain(draw: st.DrawFn) -> Batch:
+    """A batch in columns, as it is read from a log."""
+    block = draw(st.sampled_from(BLOCKS))
+    time = draw(st.integers(0, 30)) * 1000
+    return Batch(
+        None,
+        Columns(
+            block,
+            [time + draw(st.sampled_from([0, 0, -1000])) for _ in block],
+            [float(draw(st.integers(0, 3))) for _ in block],
+            draw(st.sampled_from([None, "gauge", "gauge", "gauge", "counter"])),
+            draw(st.booleans()),
+        ),
+    )
+
+
+some_plain = st.one_of(
+    drafts, *[st.builds(Draft, st.just(b"n"), plain(), st.booleans()) for _ in range(9)]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.tuples(some_plain, st.sampled_from([0, 400, 1_000, 4_000])), max_size=60), st.data()
+)
+def test_columns_come_to_the_same_as_rows(
+    log: list[tuple[Draft, int]], data: st.DataObject
+) -> None:
+    short, long = World(limits=LIMITS, retention=RETENTION), make_hub()
+    for entry in placed(log):
+        if data.draw(st.integers(0, 9), label="somebody comes, and goes") == 0:
+            short.now += 7.0
+            short.subscribe(short.wish("a", "b", max_hz=1.0))
+            short.tick(1.0)
+            short.hub.close_idle(short.now)
+        draft = entry.draft
+        spelt = Draft(draft.nonce, Batch(draft.batch.rows), draft.partial, draft.once)
+        columns = Batch(None, draft.batch.columns) if draft.batch.columns else draft.batch
+        given = Draft(draft.nonce, columns, draft.partial, draft.once)
+        became = take(long, Entry(entry.seq, entry.stamp, spelt))
+        assert take(short.hub, Entry(entry.seq, entry.stamp, given)) == became
+        assert whole(short.hub) == whole(long)
+
+
+def in_columns(time: int, kind: Kind | None = None) -> Draft:
+    """Of "a", "b" and "c"."""
+    return Draft(b"n", Batch(None, Columns(BLOCKS[0], [time] * 3, [1.0, 2.0, 3.0], kind, True)))
+
+
+def of_a(time: int, value: Value, kind: Kind | None = None) -> Draft:
+    return Draft(b"n", Batch([Rows(BLOCKS[0][0], [time], [value], kind, given=True)]))
+
+
+SWEEP = Draft(b"n", Batch([]))
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        [(in_columns(1), 0), (of_a(2, None), 0), (in_columns(3), 0), (in_columns(4), 0)],
+        [(in_columns(n), 0) for n in range(5)] + [(in_columns(2), 0), (in_columns(5, "gauge"), 0)],
+        [
+            *((in_columns(n, "gauge"), 0) for n in range(10)),
+            (of_a(11, 1.0, "counter"), 5_000),
+            (in_columns(12, "gauge"), 0),
+            (in_columns(13, "gauge"), 0),
+        ],
+        [(in_columns(1), 0), (in_columns(2, "counter"), 2_000), (in_columns(3), 2_000)],
+        [
+            *((in_columns(n), 0) for n in range(3)),
+            *((SWEEP, 10_000) for _ in range(4)),
+            *((in_columns(n), 0) for n in range(3, 6)),
+        ],
+        [(in_columns(n), 0) for n in range(20)],
+    ],
+    ids=["an ending", "late", "a dispute", "another kind", "a departure", "too many"],
+)
+def test_columns_of_series_that_changed(log: list[tuple[Draft, int]]) -> None:
+    short, long = make_hub(), make_hub()
+    for entry in placed(log):
+        spelt = Draft(b"n", Batch(entry.draft.batch.rows))
+        columns = entry.draft.batch.columns
+        draft = entry.draft if columns is None else Draft(b"n", Batch(None, columns))
+        became = take(long, Entry(entry.seq, entry.stamp, spelt))
+        assert take(short, Entry(entry.seq, entry.stamp, draft)) == became
+        assert whole(short) == whole(long)
+
+
+def test_who_watches_is_given_what_comes_in_columns() -> None:
+    world = World()
+    before, after = list(placed([(in_columns(n), 0) for n in range(2)]))
+    finish(world.hub.take(before))
+    world.subscribe(world.wish("a"))
+    world.tick(1.0)
+    (view,) = world.hub.views.values()
+    assert not view.pending
+    assert finish(world.hub.take(after)).watchers == 1
+    assert view.pending
+    assert [one.identity.text for one in view.dirty.values()] == ["a"]
 
 
 @settings(max_examples=300, deadline=None)
