@@ -22,21 +22,17 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
   const { transport, cutSince, offline, awaySince } = dashboard.status.value;
   const away = awaySince !== null && (freshness === 'live' || freshness === 'stale');
+  const state = away ? 'stale' : freshness;
   const latency = dashboard.latency.value;
   // Read so that the ages go on.
   dashboard.now.value;
   return (
-    <div class={`connection ${away ? 'stale' : freshness}`}>
+    <div class={`connection ${state}`}>
       <span class="dot" aria-hidden="true" />
       <strong role="status">
         {away ? 'Log away' : freshness === 'cut' && offline ? 'Offline' : WORDS[freshness]}
       </strong>
-      {away && (
-        <span title="The server can’t reach its log: nothing newer can come">
-          {formatAge(Date.now() - awaySince)}
-        </span>
-      )}
-      {freshness === 'stale' && !away && (
+      {state === 'stale' && (
         <span
           title={
             answers.value
@@ -44,12 +40,12 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
               : 'The server doesn’t answer: it hangs, or the way to it does'
           }
         >
-          {!answers.value && 'no answer, '}
+          {!away && !answers.value && 'no answer, '}
           {formatAge(dashboard.quietMs.value)}
         </span>
       )}
       {freshness === 'cut' && cutSince !== null && <span>{formatAge(Date.now() - cutSince)}</span>}
-      {transport !== null && (freshness === 'live' || freshness === 'stale') && (
+      {transport !== null && (state === 'live' || state === 'stale') && (
         <a
           class="transport"
           href="doctor"
@@ -62,8 +58,7 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
           {TRANSPORTS[transport]}
         </a>
       )}
-      {freshness === 'live' &&
-        !away &&
+      {state === 'live' &&
         (latency === null ? <span class="lag">lag –</span> : <Lag latency={latency} />)}
     </div>
   );
@@ -138,8 +133,7 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
     return (
       <div class="outage">
         <p role="status">
-          The server can’t reach its log, for {formatAge(Date.now() - awaySince)}: nothing newer can
-          come, from whichever producer. It goes on by itself, and what is drawn stays.
+          The server can’t reach its log: nothing newer can come until it does. What is drawn stays.
         </p>
       </div>
     );

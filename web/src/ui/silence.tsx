@@ -29,20 +29,11 @@ export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboa
       </span>
     );
   }
-  if (awaySince !== null) {
+  if (awaySince !== null || !answers.value) {
+    const what = awaySince === null ? 'doesn’t answer' : 'can’t reach its log';
     return (
-      <span class="chip silent" title="The server can’t reach its log: nothing newer can come">
-        log away for {formatAge(Date.now() - awaySince)}
-      </span>
-    );
-  }
-  if (!answers.value) {
-    return (
-      <span
-        class="chip silent"
-        title="Connected, but the server doesn’t answer: what is drawn is old"
-      >
-        server hangs for {formatAge(dashboard.quietMs.value)}
+      <span class="chip silent" title={`Connected, but the server ${what}: what is drawn is old`}>
+        {awaySince === null ? 'server hangs' : 'log away'} for {formatAge(dashboard.quietMs.value)}
       </span>
     );
   }
