@@ -18,7 +18,13 @@ export default mergeConfig(
   page,
   defineConfig({
     test: {
-      tags: [{ name: 'long', description: 'takes long by its nature: left to make test-long' }],
+      tags: [
+        {
+          name: 'long',
+          description: 'takes long by its nature: left to make test-long',
+          timeout: 150_000,
+        },
+      ],
       reporters: ['default', new Retried()],
       projects: [
         { extends: true, test: { name: 'unit', include: ['test/**/*.test.ts'] } },

@@ -185,17 +185,11 @@ test.each(STATES.map((state, at) => [state[0], LOOKS[at % LOOKS.length]!, state]
   (_, one, state) => expectGood(state, [one]),
 );
 
-/** Each is looked at five times. */
-const PATIENCE_MS = 150_000;
-const PATIENT = { ...LONG, timeout: PATIENCE_MS };
-
-test.each(STATES.map((state) => [state[0], state] as const))(
-  '%s at all sizes',
-  PATIENT,
-  (_, state) => expectGood(state, LOOKS),
+test.each(STATES.map((state) => [state[0], state] as const))('%s at all sizes', LONG, (_, state) =>
+  expectGood(state, LOOKS),
 );
 
-test('an outage', PATIENT, async () => {
+test('an outage', LONG, async () => {
   const gone = await Server.start();
   await gone.publish({ name: 'up', value: 1 });
   const { page, close } = await open(browser, gone.url);
