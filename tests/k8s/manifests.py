@@ -23,7 +23,7 @@ K8S = ROOT / "k8s"
 COMPONENTS = tuple(sorted(path.parent.name for path in K8S.glob("components/*/kustomization.yaml")))
 OVERLAYS = tuple(sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml")))
 FRONTS = tuple(
-    name for name in COMPONENTS if name not in ("ingress", "prometheus", "tls", "valkey")
+    name for name in COMPONENTS if name not in ("ingress", "prometheus", "tls", "valkey", "volume")
 )
 """The components of which one is chosen: what stands in front of the service."""
 BUILDS = (
@@ -81,8 +81,18 @@ def one(objects: tuple[Object, ...], kind: str, name: str = "pushsvc") -> Object
     return found[0]
 
 
+def workload(objects: tuple[Object, ...]) -> Object:
+    """What makes the service's pods: the Deployment, or what is in its place."""
+    [kind] = [
+        each["kind"]
+        for each in objects
+        if each["kind"] in ("Deployment", "StatefulSet") and each["metadata"]["name"] == "pushsvc"
+    ]
+    return one(objects, kind)
+
+
 def container(objects: tuple[Object, ...]) -> Object:
-    containers = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    containers = workload(objects)["spec"]["template"]["spec"]["containers"]
     assert len(containers) == 1
     only: Object = containers[0]
     return only

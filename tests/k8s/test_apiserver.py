@@ -47,7 +47,8 @@ def test_a_dry_run_at_an_empty_cluster_needs_the_namespace_first(cluster: Cluste
 
 
 @pytest.mark.parametrize(
-    "build", ["base", "overlays/local", *(f"components/{name}" for name in COMPONENTS)]
+    "build",
+    ["base", "overlays/local", "overlays/single", *(f"components/{name}" for name in COMPONENTS)],
 )
 def test_a_second_apply_changes_nothing(cluster: Cluster, build: str) -> None:
     objects = [each for each in built(build) if each["apiVersion"] in CORE]

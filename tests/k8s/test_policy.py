@@ -17,7 +17,17 @@ from pushsvc.config import ConfigError, Settings, load
 from pushsvc.core.limits import Pacing
 from pushsvc.dashboards.library import SHIPPED
 from pushsvc.dashboards.model import check_name, read
-from tests.k8s.manifests import BUILDS, FRONTS, K8S, Object, built, container, of_kind, one
+from tests.k8s.manifests import (
+    BUILDS,
+    FRONTS,
+    K8S,
+    Object,
+    built,
+    container,
+    of_kind,
+    one,
+    workload,
+)
 from tests.serving import serving
 from tests.test_hazards import context
 
@@ -39,8 +49,14 @@ def seconds(text: str | int) -> float:
 
 
 def pod(build: str = "base") -> Object:
-    spec: Object = one(built(build), "Deployment")["spec"]["template"]["spec"]
+    spec: Object = workload(built(build))["spec"]["template"]["spec"]
     return spec
+
+
+def told(build: str) -> Settings:
+    """As the pod has them: the file, and the variables of its container before it."""
+    variables = {one["name"]: one["value"] for one in container(built(build)).get("env", ())}
+    return load(K8S / "base" / "pushsvc.toml", variables).settings
 
 
 def annotations_of(front: str, kind: str = "Ingress") -> dict[str, str]:
@@ -129,9 +145,13 @@ class TestTime:
     @pytest.mark.parametrize("build", BUILDS)
     def test_the_grace_period_has_room_for_the_drain(self, build: str) -> None:
         spec = pod(build)
-        sleep = container(built(build))["lifecycle"]["preStop"]["sleep"]["seconds"]
-        server = settings().server
-        assert sleep >= 5  # for proxies to hear of it
+        lifecycle = container(built(build)).get("lifecycle")
+        # For proxies to hear of it, where another pod takes over.
+        alone = workload(built(build))["kind"] == "StatefulSet"
+        assert (lifecycle is None) == alone
+        sleep = 0 if lifecycle is None else lifecycle["preStop"]["sleep"]["seconds"]
+        assert alone or sleep >= 5
+        server = told(build).server
         drain = server.drain_delay + server.drain_timeout + server.shutdown_timeout
         assert sleep + drain + 20 <= spec["terminationGracePeriodSeconds"]
 
@@ -220,9 +240,14 @@ class TestPods:
 
     def test_there_is_one_hub_as_long_as_nothing_joins_several(self) -> None:
         for build in BUILDS:
-            for each in of_kind(built(build), "HorizontalPodAutoscaler"):
+            scaling = of_kind(built(build), "HorizontalPodAutoscaler")
+            for each in scaling:
                 assert (each["spec"]["minReplicas"], each["spec"]["maxReplicas"]) == (1, 1)
-            assert "replicas" not in one(built(build), "Deployment")["spec"]
+            if workload(built(build))["kind"] == "StatefulSet":
+                assert scaling == []
+                assert workload(built(build))["spec"]["replicas"] == 1
+            else:
+                assert "replicas" not in workload(built(build))["spec"]
             budget = one(built(build), "PodDisruptionBudget")["spec"]
             assert budget["maxUnavailable"] == 1
             assert "minAvailable" not in budget
@@ -241,13 +266,14 @@ class TestReferences:
     @pytest.mark.parametrize("build", BUILDS)
     def test_selectors_select_the_pods(self, build: str) -> None:
         objects = built(build)
-        template = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+        template = workload(objects)["spec"]["template"]["metadata"]["labels"]
+        spread = pod(build).get("topologySpreadConstraints", ())
         selectors = [
             one(objects, "Service")["spec"]["selector"],
-            one(objects, "Deployment")["spec"]["selector"]["matchLabels"],
+            workload(objects)["spec"]["selector"]["matchLabels"],
             one(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
             one(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-            *(c["labelSelector"]["matchLabels"] for c in pod(build)["topologySpreadConstraints"]),
+            *(c["labelSelector"]["matchLabels"] for c in spread),
             *(m["spec"]["selector"]["matchLabels"] for m in of_kind(objects, "PodMonitor")),
         ]
         for selector in selectors:
@@ -319,6 +345,8 @@ def references(each: Any) -> list[tuple[str, str]]:
     for key, value in each.items():
         if key == "configMap":
             found.append(("ConfigMap", value["name"]))
+        elif key == "serviceName":
+            found.append(("Service", value))
         elif key == "serviceAccountName":
             found.append(("ServiceAccount", value))
         elif key == "secretName" and not each.get("optional"):
@@ -386,11 +414,74 @@ class TestConfiguration:
     @pytest.mark.parametrize("build", ["base", *(b for b in BUILDS if b.startswith("overlays"))])
     def test_the_version_is_this_one(self, build: str) -> None:
         for each in built(build):
-            if each["kind"] in ("Deployment", "Service"):
+            if each["kind"] in ("Deployment", "StatefulSet", "Service"):
                 assert (
                     each["metadata"]["labels"]["app.kubernetes.io/version"] == pushsvc.__version__
                 )
         assert container(built(build))["image"].rpartition(":")[2] == pushsvc.__version__
+
+
+class TestVolume:
+    BUILDS = ("overlays/single", "components/volume")
+
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_all_that_is_written_to_lasts_and_no_more_is_changed(self, build: str) -> None:
+        where, shipped = told(build), settings()
+        spec, only = workload(built(build))["spec"], container(built(build))
+        [claim] = spec["volumeClaimTemplates"]
+        mounted = Path(mounts_path(only, claim["metadata"]["name"]))
+        assert Path(where.journal.path).parent == mounted
+        assert mounted in Path(where.dashboards.directory).parents
+        assert (where.limits, where.history, where.auth, where.web) == (
+            *(shipped.limits, shipped.history),
+            *(shipped.auth, shipped.web),
+        )
+        assert spec["serviceName"] in [
+            each["metadata"]["name"] for each in of_kind(built(build), "Service")
+        ]
+        assert spec["template"]["spec"]["securityContext"]["fsGroup"] == 10001
+
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_the_volume_holds_the_log_and_a_copy(self, build: str) -> None:
+        [claim] = workload(built(build))["spec"]["volumeClaimTemplates"]
+        size = claim["spec"]["resources"]["requests"]["storage"]
+        assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+        room = int(size.removesuffix("Gi")) * 1024 * MIB
+        assert 2 * told(build).journal.max_bytes * 1.25 <= room
+        # Neither can be changed afterwards: a label that a release changes would end all updates.
+        assert claim["metadata"]["labels"] == {"app.kubernetes.io/name": "pushsvc"}
+
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_the_startup_probe_outlasts_the_reading_of_the_log(self, build: str) -> None:
+        probe = container(built(build))["startupProbe"]
+        seconds_given = probe["periodSeconds"] * probe["failureThreshold"]
+        slow = 330_000  # samples a second
+        assert seconds_given >= 5 * told(build).history.total_samples / slow
+
+    @pytest.mark.parametrize("build", BUILDS)
+    def test_an_update_takes_the_pod_away_before_the_new_one_comes(self, build: str) -> None:
+        spec, server = workload(built(build))["spec"], told(build).server
+        assert spec["updateStrategy"] == {"type": "RollingUpdate"}
+        assert not {"strategy", "progressDeadlineSeconds"} & set(spec)
+        # An update that never gets ready is undone by applying the one before.
+        assert spec["podManagementPolicy"] == "Parallel"
+        # Of one revision of a Deployment's; pods of a StatefulSet have no such label.
+        assert "pod-template-hash" not in json.dumps(spec)
+        assert of_kind(built(build), "Deployment") == []
+        # Nobody takes over: all that it waits for is silence.
+        assert server.drain_delay + server.drain_timeout <= 1
+
+    @pytest.mark.parametrize("front", FRONTS)
+    def test_it_goes_with_each_front_in_either_order(self, front: str) -> None:
+        alone = {one["name"]: one for one in container(built("components/volume"))["env"]}
+        theirs = {
+            one["name"]: one for one in container(built(f"components/{front}")).get("env", ())
+        }
+        for parts in ((front, "volume"), ("volume", front)):
+            objects = built(*(f"components/{name}" for name in parts))
+            assert workload(objects)["kind"] == "StatefulSet"
+            variables = {one["name"]: one for one in container(objects)["env"]}
+            assert variables == alone | theirs
 
 
 class TestValkey:

@@ -67,6 +67,11 @@ def test_what_the_server_adds_to_lists_that_are_compared_whole_is_said(build: st
     for ingress in of_kind(built(build), "Ingress"):
         for rule in ingress["spec"]["rules"]:
             assert all("pathType" in path for path in rule["http"]["paths"])
+    for stateful in of_kind(built(build), "StatefulSet"):
+        for claim in stateful["spec"].get("volumeClaimTemplates", ()):
+            assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
+            assert claim["spec"]["volumeMode"] == "Filesystem"
+            assert claim["status"] == {"phase": "Pending"}
     for autoscaler in of_kind(built(build), "HorizontalPodAutoscaler"):
         for direction in autoscaler["spec"]["behavior"].values():
             assert all(
