@@ -16,13 +16,16 @@ JOBS ?= 4
 # How often a test that talks to real processes is tried again; those that needed it are listed.
 RERUNS ?= 0
 export JOBS RERUNS
+# What is simulated: so many seeds, from this one on.
+SEEDS ?= 10000
+FIRST ?= 1
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # A part by itself, and how long it took.
 timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
 	echo "$(1): $$(($$(date +%s) - begun)) s"
 
-.PHONY: demo test test-long unit python python-long browser browser-long lint format bench fuzz clean help
+.PHONY: demo test test-long unit python python-long browser browser-long lint format bench fuzz simulate clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
@@ -34,6 +37,8 @@ help:
 	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
 	@echo 'make fuzz    change what strangers send at random, for some minutes (ARGS="--seconds 60 influx")'
 	@echo '             and let dashboards do anything, an hour (MACHINE_ARGS="--examples 5000" for less)'
+	@echo 'make simulate   let processes on one log, producers and dashboards meet all that can go wrong'
+	@echo '             (SEEDS=500 FIRST=7 to choose; what breaks is told as a story, and goes the same again)'
 	@echo 'make clean   remove what the others made'
 
 demo: $(VENV)/.package
@@ -88,6 +93,9 @@ fuzz: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz.machine $(MACHINE_ARGS)
+
+simulate: $(VENV)/.test
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'pushsvc needs Python 3.11 or newer, and found none on PATH: install one, or say make PYTHON=/path/to/python' >&2; exit 1; }

@@ -289,9 +289,11 @@ class Pipeline:
         """Read for ever, and give a sign when all was taken in that there was at the beginning."""
         hub, first, warm = self.hub, self.hub.seq, self._journal.seq
         hub.warm = hub.seq >= warm
+        # What is appended from now on may lie beyond, and is no more lost than what is to come.
+        appended = [one for one in self._pending.values() if one.appended]
         told = trio.current_time()
         if hub.warm:
-            self._give_up_lost()
+            self._give_up_lost(appended)
             yield
         else:
             _log.info("warming", seqs=warm - first)
@@ -301,7 +303,7 @@ class Pipeline:
                 if not hub.warm and hub.seq >= warm:
                     hub.warm = True
                     _log.info("warm", seqs=warm - first, series=len(hub.catalog))
-                    self._give_up_lost()
+                    self._give_up_lost(appended)
                     yield
                 elif not hub.warm and trio.current_time() - told >= _TELL:
                     told = trio.current_time()
@@ -319,10 +321,10 @@ class Pipeline:
             subscriber.carrier.end(Ending("journal", Close.RESTARTING, retry_ms=retry_ms))
         self.hub.begin_anew(self._journal.epoch)
 
-    def _give_up_lost(self) -> None:
+    def _give_up_lost(self, appended: list[_Submission]) -> None:
         """Answer those that the journal had, and has no more."""
-        for submission in list(self._pending.values()):
-            if submission.appended:
+        for submission in appended:
+            if submission.draft.nonce in self._pending:
                 lost = Overloaded(
                     "journal", "the log lost this with its tail: send it again", retry_after=1.0
                 )

@@ -31,15 +31,22 @@ class SharedLog:
         self.mute = trio.Event()
         """Set unless what is appended is not answered."""
         self.mute.set()
+        self.skew_ms = 0
+        """How far its clock is off."""
+        self.past: dict[str, list[Entry]] = {self.epoch: []}
+        """By epoch, all entries that were ever read in it."""
 
     @property
     def seq(self) -> int:
         return self.entries[-1].last if self.entries else self.horizon
 
     def append(self, drafts: Sequence[Draft]) -> None:
-        stamp = _BEGUN_MS + round(trio.current_time() * 1000)
+        stamp = _BEGUN_MS + round(trio.current_time() * 1000) + self.skew_ms
+        if self.past[self.epoch]:
+            stamp = max(stamp, self.past[self.epoch][-1].stamp)
         for draft in drafts:
             self.entries.append(Entry(self.seq + 1, stamp, draft))
+            self.past[self.epoch].append(self.entries[-1])
         self.tell()
 
     def tell(self) -> None:
@@ -50,7 +57,9 @@ class SharedLog:
         """The last entries are gone, as where a replica takes over that didn't have them yet."""
         del self.entries[len(self.entries) - count :]
         self.snapshots = [one for one in self.snapshots if one.seq <= self.seq]
+        kept = [entry for entry in self.past[self.epoch] if entry.seq <= self.seq]
         self.epoch = f"e{next(self._epochs)}"
+        self.past[self.epoch] = kept
         self.tell()
 
     def drop(self) -> None:
@@ -69,6 +78,19 @@ class SharedJournal:
         self.log = log
         self.epoch = log.epoch
         self.away_since: float | None = None
+        self.cut = False
+        """Whether this process can't reach it."""
+        self.delay = 0.0
+        """Seconds that each word takes, one way."""
+        self.older = 0
+        """Which of the snapshots it is begun with."""
+
+    async def _reach(self) -> None:
+        await trio.sleep(self.delay)
+        while self.log.away or self.cut:
+            self.away_since = trio.current_time() if self.away_since is None else self.away_since
+            await self.log.news.wait()
+        self.away_since = None
 
     @property
     def seq(self) -> int:
@@ -79,39 +101,38 @@ class SharedJournal:
         return self.log.horizon
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
-        await trio.lowlevel.checkpoint()
-        while self.log.away:
-            self.away_since = trio.current_time() if self.away_since is None else self.away_since
-            await self.log.news.wait()
-        self.away_since = None
+        await self._reach()
         self.log.append(drafts)
         await self.log.mute.wait()
+        await self._reach()
         return []
 
     async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
-        if after < self.log.horizon:
-            raise Dropped
         while True:
-            if self.epoch != self.log.epoch:
+            if not (self.log.away or self.cut) and after < self.log.horizon:
+                raise Dropped
+            if not (self.log.away or self.cut) and self.epoch != self.log.epoch:
                 self.epoch = self.log.epoch
                 raise EpochChanged
             entries = [entry for entry in self.log.entries if entry.seq > after][:_SLICE]
-            if entries and not self.log.away:
+            if entries and not (self.log.away or self.cut):
                 after = entries[-1].last
-                await trio.lowlevel.checkpoint()
+                await trio.sleep(self.delay)
                 yield entries
             else:
                 await self.log.news.wait()
 
     async def snapshot(self) -> Snapshot | None:
-        await trio.lowlevel.checkpoint()
+        await self._reach()
         kept = [one for one in self.log.snapshots if one.seq >= self.log.horizon]
-        return kept[0] if kept else None
+        return kept[min(self.older, len(kept) - 1)] if kept else None
 
     async def keep(self, snapshot: Snapshot) -> None:
-        await trio.lowlevel.checkpoint()
-        if self.log.away:
+        await trio.sleep(self.delay)
+        if self.log.away or self.cut:
             raise Overloaded("journal", "the log can't be reached", retry_after=1.0)
+        if self.epoch != self.log.epoch:
+            raise Overloaded("journal", "the log is another one", retry_after=1.0)
         self.log.snapshots.append(snapshot)
 
     async def statistics(self) -> Statistics:

@@ -173,3 +173,17 @@ async def test_who_is_too_slow_to_read_begins_where_it_can(autojump_clock: MockC
             assert second.hub.horizon == log.horizon
             assert values(attach(second, cursor))[1] == [None]
             assert values(attach(second, first.hub.cursor)) == ([], [])
+
+
+async def test_what_comes_after_a_loss_is_not_called_lost(autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    journal = SharedJournal(log)
+    async with running(journal) as service:
+        for value in range(15):
+            await service.pipeline.submit(batch("a", value=float(value)))
+        journal.delay = 0.1
+        log.lose(0)
+        while service.hub.warm:
+            await trio.sleep(0.01)
+        # It is appended behind what has to be read first, and the log has said so before that was.
+        assert (await service.pipeline.submit(batch("a", value=15.0))).cursor.epoch == log.epoch

@@ -1,0 +1,187 @@
+"""Rules, each broken once on purpose: the simulation has to find every one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from pushsvc.core import snapshot
+from pushsvc.core.catalog import Catalog, Series
+from pushsvc.core.cursor import Cursor
+from pushsvc.core.entry import Entry
+from pushsvc.core.history import History
+from pushsvc.core.hub import Applied, Hub, Start
+from pushsvc.core.once import Once
+from pushsvc.core.replay import Replay
+from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.view import View
+from pushsvc.core.wire import Frame
+from pushsvc.errors import Rejected
+from pushsvc.pipeline import Pipeline, _Submission
+
+Mutation = Callable[[], AbstractContextManager[None]]
+MUTATIONS: dict[str, Mutation] = {}
+
+
+def _replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The mutation with the name of the function, which gets what it stands for first."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        real = getattr(owner, name)
+
+        def replacement(*arguments: Any, **named: Any) -> Any:
+            return function(real, *arguments, **named)
+
+        @contextmanager
+        def mutation() -> Generator[None]:
+            setattr(owner, name, replacement)
+            try:
+                yield
+            finally:
+                setattr(owner, name, real)
+
+        MUTATIONS[function.__name__.strip("_")] = mutation
+        return function
+
+    return register
+
+
+@_replaces(Hub, "take")
+def _a_refused_entry_has_no_seq(real: Any, hub: Hub, entry: Entry) -> Any:
+    before = hub.seq
+    try:
+        return (yield from real(hub, entry))
+    except Rejected:
+        hub.seq = before
+        raise
+
+
+@_replaces(Once, "keep")
+def _keys_are_not_remembered(real: Any, once: Once, kept: Any) -> None:
+    pass
+
+
+@_replaces(Once, "load")
+def _a_snapshot_has_no_keys(real: Any, once: Once, kept: Any) -> None:
+    pass
+
+
+@_replaces(snapshot, "restore")
+def _a_snapshot_has_no_next_ref(real: Any, known: Any, catalog: Catalog, limit: int) -> Any:
+    ended = real(known, catalog, limit)
+    catalog.next_ref = max((series.ref for series in catalog), default=0) + 1
+    return ended
+
+
+@_replaces(Hub, "begin_anew")
+def _who_begins_anew_keeps_the_catalog(real: Any, hub: Hub, epoch: str) -> None:
+    catalog = hub.catalog
+    real(hub, epoch)
+    hub.catalog = catalog
+
+
+@_replaces(Hub, "begin_anew")
+def _who_begins_anew_keeps_the_epoch(real: Any, hub: Hub, epoch: str) -> None:
+    real(hub, hub.epoch)
+
+
+@_replaces(Hub, "begin_anew")
+def _who_begins_anew_keeps_the_keys(real: Any, hub: Hub, epoch: str) -> None:
+    once = hub._once
+    real(hub, epoch)
+    hub._once = once
+
+
+@_replaces(_Submission, "__init__")
+def _a_batch_is_answered_before_it_is_safe(real: Any, one: _Submission, *given: Any) -> None:
+    real(one, *given)
+    one.appended = True
+
+
+@_replaces(Pipeline, "_gather")
+def _a_batch_is_answered_before_it_is_read(
+    real: Any, pipeline: Pipeline, first: _Submission
+) -> list[_Submission]:
+    group: list[_Submission] = real(pipeline, first)
+    seq = pipeline._journal.seq
+    for one in group:
+        seq += one.draft.width
+        one.taken = Applied(one.draft.batch.count, Cursor(pipeline.hub.epoch, seq), 0)
+    return group
+
+
+@_replaces(Pipeline, "_answer_meanwhile")
+def _producers_are_not_told_that_the_log_is_away(real: Any, *_: Any) -> None:
+    pass
+
+
+@_replaces(Hub, "restore")
+def _who_begins_in_the_middle_thinks_it_knows_all(real: Any, hub: Hub, body: bytes) -> None:
+    real(hub, body)
+    hub.horizon, hub._forgotten = 0, -1
+
+
+@_replaces(Hub, "restore")
+def _a_snapshot_begins_at_nothing(real: Any, hub: Hub, body: bytes) -> None:
+    real(hub, body)
+    hub.seq -= 1
+
+
+@_replaces(Replay, "_take")
+def _what_was_evicted_is_not_counted(real: Any, *given: Any) -> Any:
+    lost, merged, ended = real(*given)
+    return lost and 0, merged, ended
+
+
+@_replaces(Replay, "_take")
+def _what_is_unknown_is_called_nothing(real: Any, *given: Any) -> Any:
+    lost, merged, ended = real(*given)
+    return lost or 0, merged, ended
+
+
+@_replaces(View, "departed_since")
+def _who_left_is_not_told(real: Any, *_: Any) -> Iterator[tuple[int, Series]]:
+    return iter(())
+
+
+@_replaces(Subscriber, "_catch_up")
+def _who_is_overtaken_begins_at_the_newest(real: Any, one: Subscriber, **named: Any) -> Replay:
+    replay: Replay = real(one, **named)
+    replay.cursor = max(replay.cursor, one.view.seq)
+    return replay
+
+
+@_replaces(Hub, "subscribe")
+def _who_comes_back_gets_the_last_batch_again(
+    real: Any, hub: Hub, wish: Any, start: Start, *given: Any, **named: Any
+) -> Subscriber:
+    since = start.since
+    if since is not None and since.epoch == hub.epoch and since.seq > 0 and since.debt is None:
+        start = Start(Cursor(since.epoch, since.seq - 1))
+    subscriber: Subscriber = real(hub, wish, start, *given, **named)
+    return subscriber
+
+
+@_replaces(View, "frame")
+def _the_ring_is_off_by_one(real: Any, view: View, number: int) -> Frame | None:
+    frame: Frame | None = real(view, min(number + 1, view.next_number - 1))
+    return frame
+
+
+@_replaces(History, "rank")
+def _evicted_rows_count_as_given(real: Any, history: History, seq: int) -> int | None:
+    rank: int | None = real(history, seq)
+    return None if rank is None else max(rank, history.first)
+
+
+@_replaces(Hub, "close_idle")
+def _views_that_someone_watches_are_closed(
+    real: Any, hub: Hub, now: float, *, linger: float = 0.0
+) -> None:
+    hub._close([view for view in hub.views.values() if view.subscribers][:1])
+
+
+@_replaces(View, "admit")
+def _views_are_not_told_of_new_series(real: Any, *_: Any) -> None:
+    pass

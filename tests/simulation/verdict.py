@@ -1,0 +1,168 @@
+"""What must hold when all is over, worked out anew from the log alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pushsvc.core.entry import Entry
+from pushsvc.core.history import is_ending
+from pushsvc.core.hub import Hub
+from pushsvc.errors import Rejected
+from tests.core.test_log import whole
+from tests.shared_log import SharedLog
+from tests.simulation.dashboard import Dashboard, Row, Segment, Stretch
+from tests.simulation.process import LIMITS, PACING, RETENTION
+from tests.simulation.producer import Answered
+from tests.simulation.story import Broken
+
+_FIRST = 4
+"""Rows with which a series may begin at the most: its newest sample, and what came after it."""
+
+
+class Truth:
+    """What the entries of one epoch come to."""
+
+    def __init__(self, epoch: str, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.rows: dict[int, list[tuple[int, Row]]] = {}
+        """By ref: seq and row, in the order in which they came."""
+        self.names: dict[int, str] = {}
+        self.went: dict[int, int] = {}
+        """By ref, the batch with which a series went."""
+        self.hub = Hub(
+            epoch, limits=LIMITS, retention=RETENTION, pacing=PACING, make_session=lambda: ""
+        )
+        for entry in entries:
+            self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        taking = self.hub.take(entry)
+        more = True
+        while more:
+            try:
+                next(taking)
+            except (StopIteration, Rejected):
+                more = False
+            self._note(entry)
+
+    def _note(self, entry: Entry) -> None:
+        for series in self.hub.catalog:
+            history, rows = series.history, self.rows.setdefault(series.ref, [])
+            self.names[series.ref] = series.identity.name
+            for ordinal in range(len(rows), history.total):
+                time, value = history.sample(ordinal)
+                row: Row = ("end", time) if is_ending(value) else ("sample", value)
+                rows.append((history.seq_at(ordinal), row))
+        for ref in self.names.keys() - {series.ref for series in self.hub.catalog}:
+            self.went.setdefault(ref, entry.seq)
+
+
+def check(
+    log: SharedLog, hubs: dict[str, Hub], dashboards: list[Dashboard], answered: list[Answered]
+) -> None:
+    """Raises Broken."""
+    truths = {epoch: Truth(epoch, entries) for epoch, entries in log.past.items()}
+    _check_hubs(truths[log.epoch], hubs)
+    _check_answers(log, truths, answered)
+    for dashboard in dashboards:
+        for segment in dashboard.segments:
+            if segment.cursor is not None:
+                _check_segment(dashboard.name, segment, truths[segment.epoch])
+
+
+def _check_hubs(truth: Truth, hubs: dict[str, Hub]) -> None:
+    for name, hub in hubs.items():
+        held, should = whole(hub, hub.horizon), whole(truth.hub, hub.horizon)
+        if hub.horizon:  # what is dropped for age in the end is, but its marks begin with it
+            held.pop("marks")
+            should.pop("marks")
+        if held != should:
+            differ = [key for key in held | should if held.get(key) != should.get(key)]
+            what = "; ".join(f"{k}: {held.get(k)} for {should.get(k)}" for k in differ[:2])
+            raise Broken(name, f"holds something else than its log says, at {hub.cursor}: {what}")
+
+
+def _check_answers(log: SharedLog, truths: dict[str, Truth], answered: list[Answered]) -> None:
+    last = truths[log.epoch]
+    kept = {entry.draft.nonce for entry in last.entries}
+    counts = Counter(row[1] for rows in last.rows.values() for _, row in rows)
+    for one in answered:
+        places = {entry.last: entry for entry in truths[one.cursor.epoch].entries}
+        entry = places.get(one.cursor.seq)
+        values = (
+            [] if entry is None else [v for rows in entry.draft.batch.rows for v in rows.values]
+        )
+        if entry is None or not set(one.values) <= set(values):
+            raise Broken(one.who, f"{one.values} was answered with {one.cursor}, and isn't there")
+        for value in one.values:
+            times = counts[value]
+            if entry.draft.nonce in kept and times == 0:
+                raise Broken(one.who, f"{value} was answered with {one.cursor}, and isn't applied")
+            if one.keyed and times > 1:
+                raise Broken(one.who, f"{value} has a key, and counts {times} times")
+
+
+def _check_segment(who: str, segment: Segment, truth: Truth) -> None:
+    assert segment.cursor is not None
+    through, owing = segment.cursor.seq, segment.cursor.debt is not None
+    unknown = any(lost is None for lost in segment.gaps.values())
+    if segment.foreign and not unknown:
+        raise Broken(who, f"came to {segment.epoch} with a cursor of before, and was told no gap")
+    least = most = 0
+    dropped = [(name, one, True) for name, one in segment.dropped]
+    for name, stretch, left in [
+        *((name, one, False) for name, one in segment.stretches.items()),
+        *dropped,
+    ]:
+        refs = [ref for ref, known in truth.names.items() if known == name]
+        for ref in stretch.rows:
+            if ref not in refs:
+                raise Broken(who, f"was given ref {ref} as {name}, which {segment.epoch} hasn't")
+        for ref in refs:
+            low, high = _missing(who, segment, stretch, truth, ref, through)
+            least += 0 if left else low
+            most += high
+            went = truth.went.get(ref)
+            told = ref in segment.gone or unknown or left or segment.changed
+            if went is not None and went <= through and stretch.rows.get(ref) and not told:
+                raise Broken(who, f"{name} (ref {ref}) went at {went}, and that wasn't told")
+    lost = sum(count or 0 for count in segment.gaps.values())
+    if unknown or owing:
+        return
+    if not least <= lost <= most:
+        rows = f"{least} to {most} rows" if least != most else f"{least} rows"
+        raise Broken(who, f"lacks {rows} of {segment.epoch} up to {through}, gaps say {lost}")
+
+
+def _missing(
+    who: str, segment: Segment, stretch: Stretch, truth: Truth, ref: int, through: int
+) -> tuple[int, int]:
+    """How many rows of a series weren't given, at least and at most; that all came in order."""
+    given, known = stretch.rows.get(ref, []), truth.rows[ref]
+    owed = sum(stretch.through < seq <= through for seq, _ in known)
+    earlier = len([1 for seq, _ in known if seq <= stretch.through])
+    for sort in ("sample", "end"):
+        got = [row for row, _ in given if row[0] == sort]
+        expected = [row for _, row in known if row[0] == sort]
+        if segment.merge != "all":
+            if spare := Counter(got) - Counter(expected):
+                raise Broken(who, f"was given {dict(spare)} of ref {ref} more often than it came")
+            continue
+        place = 0
+        for index, row in enumerate(got):
+            try:
+                place = expected.index(row, place) + 1
+            except ValueError:
+                raise Broken(
+                    who,
+                    f"of ref {ref} ({truth.names[ref]}) was given {row} after "
+                    f"{[one for _, one in got[max(0, index - 3) : index]]}, twice or out of order",
+                ) from None
+    count = sum(count for _, count in given)
+    if segment.merge == "all" and not segment.changed:
+        before = {row for seq, row in known if seq <= stretch.through}
+        before -= {row for seq, row in known if seq > stretch.through}
+        count -= sum(row in before for row, _ in given)
+        return owed - count, owed - count
+    return max(0, owed - count), max(0, owed - count + min(_FIRST, earlier))
