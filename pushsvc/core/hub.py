@@ -59,7 +59,7 @@ class Applied(msgspec.Struct, frozen=True):
     refused: Sequence[Refused] = ()
 
 
-_PAST_POINTS = 16_000
+_PAST_POINTS = 15_000
 """Points of a past that is thinned, of all series together: some hundred KB, once compressed."""
 _FEWEST_POINTS = 40
 """Of each series, however many there are."""

@@ -191,3 +191,56 @@ test('a tap reads a moment in all panels, until it is tapped again or elsewhere'
   expect(failures).toEqual([]);
   await close();
 });
+
+test('states are read by keyboard, row by row and one after the other', async () => {
+  const now = Date.now();
+  const held = (host: string, value: string, back: number) => ({
+    name: 'mode',
+    labels: { host },
+    kind: 'state',
+    value,
+    time: now - back * 1000,
+  });
+  await server.publish(
+    held('a', 'starting', 50),
+    held('a', 'ready', 40),
+    held('a', 'draining', 10),
+    held('b', 'ready', 45),
+  );
+  const { page, failures, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  const states = panel(page, 'mode');
+  const rows = states.getByRole('application');
+  const said = states.locator('.states > [aria-live="polite"]');
+  await rows.scrollIntoViewIfNeeded();
+  expect(await rows.getAttribute('aria-label')).toContain('States of mode, 2 rows');
+  await rows.focus();
+  const press = async (key: string, expected: RegExp): Promise<void> => {
+    await page.keyboard.press(key);
+    await expect.poll(() => said.textContent(), { message: key }).toMatch(expected);
+  };
+  await press('ArrowLeft', /^a: draining since .+, until now$/);
+  await press('ArrowLeft', /^a: ready since .+, until \d.+$/);
+  await press('ArrowLeft', /^a: starting since at least .+, until \d.+$/);
+  await press('ArrowLeft', /^a: starting/);
+  expect(await states.locator('li.read').count()).toBe(1);
+  await page.screenshot({ path: `${ARTIFACTS}/states-read.png` });
+  await press('ArrowRight', /^a: ready/);
+  // The same time in another row.
+  await press('ArrowDown', /^b: ready since at least .+, until now$/);
+  await press('ArrowDown', /^b: ready/);
+  await press('ArrowUp', /^a: ready/);
+  await press('End', /^a: draining/);
+  await press('Home', /^a: starting/);
+  // Still live: arrows in it don't look back. Its time is that of all panels.
+  await expectFreshness(page, 'Live');
+  expect(new URL(page.url()).search).toBe('');
+  await panel(page, 'memory').locator('.tip').waitFor();
+  expect(await violations(page, '.panel:has(.states)')).toEqual([]);
+  await page.keyboard.press('Escape');
+  await expect.poll(() => said.textContent()).toBe('');
+  expect(await panel(page, 'memory').locator('.tip').count()).toBe(0);
+  expect(await rows.evaluate((it) => document.activeElement === it)).toBe(true);
+  expect(failures).toEqual([]);
+  await close();
+});

@@ -154,3 +154,101 @@ test('panels are put in another order, by touch and by keyboard', async () => {
   expect(failures).toEqual([]);
   await close();
 });
+
+/** Put fingers on the page, by number; the same ones move, those that are left out are lifted. */
+async function fingers(
+  page: Page,
+): Promise<(...places: readonly [number, number][]) => Promise<void>> {
+  const session = await page.context().newCDPSession(page);
+  let before = 0;
+  return async (...places) => {
+    const touchPoints = places.map(([x, y], id) => ({ x, y, id }));
+    const type =
+      places.length > before ? 'touchStart' : places.length < before ? 'touchEnd' : 'touchMove';
+    before = places.length;
+    await session.send('Input.dispatchTouchEvent', { type, touchPoints });
+  };
+}
+
+test('two fingers zoom a chart into the time between them, and out again', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}/?window=5m`, PHONE);
+  await expectFreshness(page, 'Live');
+  const over = panel(page, 'cpu_usage').locator('.over');
+  await over.waitFor();
+  const { x, y, width, height } = (await over.boundingBox())!;
+  const [middle, top] = [x + width / 2, y + height / 2];
+  // What reads two fingers is loaded after the picture.
+  await page.waitForFunction(() =>
+    performance.getEntriesByType('resource').some(({ name }) => name.includes('/pinch-')),
+  );
+  await page.waitForTimeout(300);
+  const touch = await fingers(page);
+  const apart = (by: number): [number, number][] => [
+    [middle - by, top],
+    [middle + by, top],
+  ];
+  const span = async (): Promise<number> => {
+    const { searchParams } = new URL(page.url());
+    const [from, to] = ['from', 'to'].map((name) => Date.parse(searchParams.get(name) ?? ''));
+    return (to! - from!) / 1000;
+  };
+  const steps = await page.evaluate(() => history.length);
+  await touch(apart(20)[0]!);
+  await touch(...apart(20));
+  for (let by = 25; by <= 80; by += 5) {
+    await touch(...apart(by));
+  }
+  // A quarter of five minutes.
+  const off = async (seconds: number) => Math.abs((await span()) - seconds);
+  await expect.poll(() => off(75)).toBeLessThan(15);
+  // Nearer together it is more again, in the same zoom.
+  for (let by = 75; by >= 40; by -= 5) {
+    await touch(...apart(by));
+  }
+  await expect.poll(() => off(150)).toBeLessThan(20);
+  await touch(apart(40)[0]!);
+  await touch();
+  expect(await page.evaluate(() => history.length)).toBe(steps + 1);
+  await page.screenshot({ path: `${ARTIFACTS}/touch-pinch.png` });
+  // Neither a tap nor a drag besides.
+  expect(await page.locator('.tip').count()).toBe(0);
+  await page.goBack();
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  // One finger pans, as it did.
+  await touch([middle, top]);
+  await touch([middle + 20, top]);
+  await touch([middle + 60, top]);
+  await touch();
+  await page.getByRole('button', { name: /live/i }).first().waitFor();
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a finger that stays on a line in the legend shows it alone, and all again', async () => {
+  const { page, failures, close } = await open(browser, server.url, PHONE);
+  await expectFreshness(page, 'Live');
+  const cpu = panel(page, 'cpu_usage');
+  const entry = cpu.locator('.legend li button').first();
+  await entry.scrollIntoViewIfNeeded();
+  const touch = await fingers(page);
+  const { x, y, width, height } = (await entry.boundingBox())!;
+  const place: [number, number] = [x + width / 2, y + height / 2];
+  const shown = () => cpu.locator('.legend li button[aria-pressed="true"]').count();
+  const all = await shown();
+  expect(all).toBeGreaterThan(3);
+  const name = await entry.locator('.name').innerText();
+  await touch(place);
+  await expect.poll(shown, { timeout: 3_000 }).toBe(1);
+  await touch();
+  await page.waitForTimeout(300);
+  // Lifting it is no click.
+  expect(await cpu.locator('.legend li button[aria-pressed="true"] .name').innerText()).toBe(name);
+  await page.screenshot({ path: `${ARTIFACTS}/touch-alone.png` });
+  await touch(place);
+  await expect.poll(shown, { timeout: 3_000 }).toBe(all);
+  await touch();
+  await entry.tap();
+  await expect.poll(shown).toBe(all - 1);
+  expect(failures).toEqual([]);
+  await close();
+});

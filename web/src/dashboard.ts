@@ -12,7 +12,7 @@ import {
 import { EVERYTHING, matcherOf } from './client/wish.ts';
 import { Clock } from './clock.ts';
 import type { Address } from './dashboards/address.ts';
-import { Sight } from './dashboards/sight.ts';
+import type { Sight } from './dashboards/sight.ts';
 import { recall, remember } from './settings.ts';
 import type { Panel } from './store/panel.ts';
 import type { Described } from './store/series.ts';
@@ -90,6 +90,8 @@ export class Dashboard {
   readonly chosen: Signal<boolean>;
   /** and what it is where nobody has; null where that is as wide as what there is to see. */
   readonly usual: Signal<number | null> = signal(null);
+  /** Whether what changes now goes on with the last zoom. */
+  rezooming = false;
   /** What was shown before each zoom. */
   readonly zooms: Signal<readonly Shown[]> = signal([]);
   readonly filter = signal('');
@@ -217,27 +219,36 @@ export class Dashboard {
   /** Ask for all series where they are few, else for those of panels in sight. */
   async askInSight(): Promise<void> {
     this.overview = true;
-    let few = true;
+    let sight: Sight | null = null;
     try {
-      await this.list();
-      few = this.listed.length <= FEW_SERIES;
+      sight = await this.listSight();
     } catch {
       // What is wrong is told by the stream.
     }
     if (this.started) {
       return; // for something else by now
     }
-    if (few) {
+    if (sight === null) {
       this.askFor(null);
     } else {
       this.store.meant = () => false;
-      this.beginSight();
+      this.beginSight(sight);
     }
   }
 
+  /** What tells what to ask for, loaded where there are many series; null where they are few. */
+  private async listSight(): Promise<Sight | null> {
+    await this.list();
+    if (this.listed.length <= FEW_SERIES) {
+      return null;
+    }
+    const { Sight } = await import('./dashboards/sight.ts');
+    return new Sight();
+  }
+
   /** Ask for what is in sight only. What is there besides is known by name, and drawn when it comes near. */
-  private beginSight(): void {
-    this.sight = new Sight();
+  private beginSight(sight: Sight): void {
+    this.sight = sight;
     this.partial.value = true;
     this.store.listed = true;
     this.takeList();
@@ -255,10 +266,10 @@ export class Dashboard {
       this.askFor(null);
     } else if (sight === null && store.live > FEW_SERIES && at - this.countedAt > LIST_MS) {
       this.countedAt = at;
-      this.list().then(
-        () => {
-          if (this.overview && this.sight === null && this.listed.length > FEW_SERIES) {
-            this.beginSight();
+      this.listSight().then(
+        (found) => {
+          if (found !== null && this.overview && this.sight === null) {
+            this.beginSight(found);
           }
         },
         () => {},
@@ -482,9 +493,20 @@ export class Dashboard {
     batch(() => {
       const before = { heldAt: this.heldAt.peek(), windowMs: this.windowMs.peek() };
       this.zooms.value = [...this.zooms.peek(), before].slice(-MOST_ZOOMS);
-      this.windowMs.value = Math.max(LEAST_WINDOW, Math.round(to - from));
-      this.hold(Math.max(to, from + LEAST_WINDOW));
+      this.span(from, to);
     });
+  }
+
+  /** Go on with a zoom: it is still the same that one goes back from. */
+  rezoom(from: number, to: number): void {
+    this.rezooming = true;
+    batch(() => this.span(from, to));
+    this.rezooming = false;
+  }
+
+  private span(from: number, to: number): void {
+    this.windowMs.value = Math.min(FARTHEST, Math.max(LEAST_WINDOW, Math.round(to - from)));
+    this.hold(Math.max(to, from + LEAST_WINDOW));
   }
 
   /** Show what was shown before it was zoomed into; false where nothing was. */

@@ -91,6 +91,11 @@ export class View {
     }
   }
 
+  /** Whether what changes now is still the same zoom. */
+  get rezooming(): boolean {
+    return this.dashboard.rezooming;
+  }
+
   /** Change something that is no step to go back. */
   quietly(change: () => void): void {
     this.quiet = true;
@@ -128,7 +133,7 @@ export function followAddress(view: View): void {
       return;
     }
     const now = performance.now();
-    const ongoing = now - changedAt < ONGOING_MS && goesOn(before, next);
+    const ongoing = now - changedAt < ONGOING_MS && goesOn(before, next, view.rezooming);
     changedAt = now;
     if (view.quiet) {
       replace();
@@ -159,8 +164,9 @@ export function followAddress(view: View): void {
 }
 
 /** Whether the second is one more step of what led to the first. */
-function goesOn(before: Address, next: Address): boolean {
-  const panned = before.held !== null && next.held !== null && before.held.span === next.held.span;
+function goesOn(before: Address, next: Address, rezooming: boolean): boolean {
+  const held = before.held !== null && next.held !== null;
+  const panned = held && (rezooming || before.held?.span === next.held?.span);
   const searched = before.search !== '' && next.search !== '';
   const same = { ...next };
   return (

@@ -15,7 +15,6 @@ import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
 import { later } from './later.tsx';
 import { lookBack } from './lookback.ts';
-import { spoken, Tip } from './tip.tsx';
 
 /** Lines that one panel draws; of more, the highest. */
 export const MOST_DRAWN = 40;
@@ -133,7 +132,9 @@ export function Chart(props: ChartProps) {
             if (view.current !== null && press(event, view.current)) {
               event.preventDefault();
               event.stopPropagation();
-              said.value = view.current.read();
+              void view.current.read().then((text) => {
+                said.value = text;
+              });
             }
           }}
           onBlur={() => {
@@ -163,6 +164,8 @@ export function Chart(props: ChartProps) {
   );
 }
 
+/** With the first chart that is in sight, and not before its picture. */
+const Tip = later(() => import('./tip.tsx').then((module) => module.Tip));
 const Pin = later(() => import('./pin.tsx').then((module) => module.Pin));
 
 /** Move the crosshair by a key; false for one that does nothing to it. */
@@ -400,7 +403,8 @@ class ChartView {
   }
 
   /** What is under the crosshair, in words. */
-  read(): string {
+  async read(): Promise<string> {
+    const { spoken } = await import('./tip.tsx');
     const time = this.props.dashboard.hover.peek();
     return time === null ? '' : spoken(this.props, time);
   }

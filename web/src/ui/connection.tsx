@@ -1,7 +1,8 @@
 import type { TransportName } from '../client/index.ts';
-import type { Dashboard, Freshness, Latency } from '../dashboard.ts';
+import type { Dashboard, Freshness } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
 import { answers } from '../reach.ts';
+import { later } from './later.tsx';
 
 const TRANSPORTS: Readonly<Record<TransportName, string>> = {
   websocket: 'WebSocket',
@@ -58,34 +59,16 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
           {TRANSPORTS[transport]}
         </a>
       )}
-      {state === 'live' &&
-        (latency === null ? <span class="lag">lag –</span> : <Lag latency={latency} />)}
+      {state === 'live' && <Lag latency={latency} />}
     </div>
   );
 }
 
-/** How old the newest sample is when it is seen, and where that time went. */
-function Lag({ latency: { toServer, toBrowser, toScreen, total } }: { latency: Latency }) {
-  return (
-    <details class="lag">
-      <summary title="From the newest sample’s own time until it is on this screen">
-        {`lag ${milliseconds(total)}`}
-      </summary>
-      <dl>
-        <dt>producer to server</dt>
-        <dd>{milliseconds(toServer)}</dd>
-        <dt>server to browser</dt>
-        <dd>{milliseconds(toBrowser)}</dd>
-        <dt>browser to screen</dt>
-        <dd>{toScreen === null ? '–' : milliseconds(toScreen)}</dd>
-      </dl>
-    </details>
-  );
-}
-
-function milliseconds(ms: number): string {
-  return ms < 10_000 ? `${Math.round(ms)}\u202fms` : formatAge(ms);
-}
+/** How old the newest sample is. Loaded by the time that there is one. */
+const Lag = later(
+  () => import('./lag.tsx').then((module) => module.Lag),
+  <span class="lag">lag –</span>,
+);
 
 /** What is wrong, and what happens next. Nothing while all is well. */
 export function Outage({ dashboard }: { dashboard: Dashboard }) {

@@ -1,5 +1,5 @@
 import type { Signal } from '@preact/signals';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { labelText } from '../client/selector.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { printable } from '../format/printable.ts';
@@ -13,6 +13,9 @@ import type { Member, Panel } from '../store/panel.ts';
 import { FEW, holdOrder, rank } from '../store/ranking.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
 import { Swatch } from './swatch.tsx';
+
+/** A finger that rests for so long means more than a tap. */
+const LONG_PRESS_MS = 500;
 
 interface LegendProps {
   /** Of the panel, as which lines are shown is kept by. */
@@ -113,7 +116,16 @@ function Entry(props: EntryProps) {
     ([name, text]) => `${printable(labelText(name))}="${printable(text)}"`,
   );
   const shown = isShown(id, member);
+  /** A finger that stays shows it alone, as Ctrl and a click do. */
+  const pressing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const pressed = useRef(false);
+  const release = (): void => clearTimeout(pressing.current);
+  useEffect(() => release, []);
   const choose = (event: MouseEvent | KeyboardEvent): void => {
+    if (pressed.current) {
+      pressed.current = false;
+      return; // the end of a long press
+    }
     if (event.ctrlKey || event.metaKey || event.shiftKey) {
       isolate(id, member);
     } else {
@@ -128,9 +140,27 @@ function Entry(props: EntryProps) {
         aria-pressed={shown}
         title={[
           `${labels.join(', ')}${series.ended ? ' (ended)' : silent ? ' (silent)' : ''}`,
-          `Click ${shown ? 'hides' : 'shows'} it, Ctrl + click shows it alone`,
+          `Click ${shown ? 'hides' : 'shows'} it, Ctrl + click or a long press shows it alone`,
         ].join('\n')}
         onClick={choose}
+        onPointerDown={({ pointerType }) => {
+          release();
+          pressed.current = false;
+          if (pointerType === 'touch') {
+            pressing.current = setTimeout(() => {
+              pressed.current = true;
+              isolate(id, member);
+            }, LONG_PRESS_MS);
+          }
+        }}
+        onPointerUp={release}
+        onPointerCancel={release}
+        onContextMenu={(event) => {
+          // That of a long press on a phone.
+          if (pressed.current) {
+            event.preventDefault();
+          }
+        }}
         onKeyDown={(event) => {
           // Not all browsers say of a click by keyboard which other keys were down.
           if (event.key === 'Enter' && (event.ctrlKey || event.metaKey || event.shiftKey)) {

@@ -6,7 +6,7 @@ const TREMBLE = 4;
 /**
  * Move through time on a chart: a drag marks the time to zoom into, and a double click goes back. A
  * drag with Shift moves the picture, as a finger does, and the wheel sideways (with Shift, any
- * wheel). Touch scrolls the page up and down as ever. What is no
+ * wheel). Two fingers zoom, in and out again. Touch scrolls the page up and down as ever. What is no
  * drag is a click, or a tap.
  */
 export function lookBack(
@@ -37,8 +37,11 @@ export function lookBack(
     { passive: false },
   );
   over.addEventListener('dblclick', () => dashboard.zoomOut());
+  if (navigator.maxTouchPoints > 0) {
+    void import('./pinch.ts').then(({ pinch }) => pinch(over, dashboard, timeAt));
+  }
   over.addEventListener('pointerdown', (down) => {
-    if (down.button !== 0) {
+    if (down.button !== 0 || !down.isPrimary) {
       return;
     }
     const ending = new AbortController();
@@ -74,6 +77,8 @@ export function lookBack(
       brush?.remove();
       ending.abort();
     };
+    // Two fingers are no drag, and no tap.
+    over.addEventListener('pinch', end, { signal });
     over.addEventListener(
       'pointerup',
       ({ clientX, clientY }) => {

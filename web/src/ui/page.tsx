@@ -33,7 +33,7 @@ export function Page({ dashboard, view }: PageProps) {
       {!kiosk && <Skip />}
       {kiosk && <Leave view={view} />}
       {!kiosk && <Header dashboard={dashboard} name={name} />}
-      <Wrong view={view} />
+      {view.wrong.value.length > 0 && <Wrong view={view} />}
       <Keys dashboard={dashboard} />
       <News dashboard={dashboard} shown={shown} />
       <main id="panels" tabIndex={-1}>
@@ -68,24 +68,6 @@ function Skip() {
     >
       Skip to the panels
     </a>
-  );
-}
-
-/** What of the address can't be shown: that is said, and what is as usual is shown instead. */
-function Wrong({ view: { wrong } }: { view: View }) {
-  return (
-    wrong.value.length > 0 && (
-      <div class="outage wrong">
-        <div role="alert">
-          {wrong.value.map((one) => (
-            <p key={one}>{one}</p>
-          ))}
-        </div>
-        <button type="button" onClick={() => (wrong.value = [])}>
-          Dismiss
-        </button>
-      </div>
-    )
   );
 }
 
@@ -154,6 +136,8 @@ const Board = later(
 
 /** The way out of what fills the screen. */
 const Leave = later(() => import('./leave.tsx').then((module) => module.Leave));
+
+const Wrong = later(() => import('./wrong.tsx').then((module) => module.Wrong));
 
 /** What to do where there is no metric yet. */
 const EmptyState = later(() => import('./empty.tsx').then((module) => module.EmptyState));

@@ -11,9 +11,17 @@ const SHEET: readonly (readonly [string, string])[] = [
   ['Escape', 'zoom out again, as a double click and the browser’s Back do'],
   ['Shift + drag', 'look back, as the wheel with Shift does, and a finger on a touch screen'],
   ['f, Escape', 'in kiosk: full screen, and out again'],
+  ['Two fingers', 'zoom into a time, and out again'],
   ['Tab to a chart, Left, Right', 'read its values; faster with Shift, Enter pins them'],
+  [
+    'Tab to states, arrows',
+    'read what was held when: Left and Right in a row, Up and Down the rows',
+  ],
   ['Click', 'pin the values of a time; a click there, or Escape, unpins them'],
-  ['Click in a legend', 'hide a line, or show it again; with Ctrl or Shift: show it alone'],
+  [
+    'Click in a legend',
+    'hide a line, or show it again; with Ctrl or Shift, or a finger that stays: show it alone',
+  ],
   ['Ctrl + Z, S', 'in the editor: take back, save'],
 ];
 

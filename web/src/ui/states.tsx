@@ -1,8 +1,10 @@
+import { useSignal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import type { Look } from '../chart/palette.ts';
 import { timeLabels, timeSplits } from '../chart/splits.ts';
 import type { Value } from '../client/index.ts';
 import type { Dashboard } from '../dashboard.ts';
+import { printable } from '../format/printable.ts';
 import { formatClock } from '../format/time.ts';
 import type { Member, Panel } from '../store/panel.ts';
 import type { Change } from '../store/series.ts';
@@ -23,26 +25,74 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
   const from = to - dashboard.windowMs.value;
   const shown = all ? panel.members : panel.members.slice(0, FEW_ROWS);
   const hidden = panel.members.length - FEW_ROWS;
+  /** The row that is read by keyboard; null while none is. */
+  const read = useSignal<number | null>(null);
+  const said = useSignal('');
+  const press = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
+      return;
+    }
+    const row = Math.min(read.value ?? 0, shown.length - 1);
+    const next =
+      event.key === 'Escape'
+        ? hover.value !== null && leave()
+        : go(event.key, shown, { row, at: hover.value }, from, to);
+    if (next === false) {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    if (next !== true) {
+      read.value = next.row;
+      hover.value = next.at;
+      said.value = spoken(shown[next.row]!, next.at, from, to);
+    }
+  };
+  const leave = (): true => {
+    hover.value = null;
+    read.value = null;
+    said.value = '';
+    return true;
+  };
+  const count = panel.members.length;
   return (
     <div class="states">
-      <ul
-        onPointerMove={(event) => {
-          const track = event.currentTarget.querySelector('.track')!.getBoundingClientRect();
-          const share = (event.clientX - track.left) / track.width;
-          hover.value = share >= 0 && share <= 1 ? from + share * (to - from) : null;
-        }}
-        onPointerLeave={() => (hover.value = null)}
+      {/* An application, as charts are: a reader would else keep the arrows to itself. */}
+      <div
+        class="rows"
+        role="application"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: its states are read by keyboard.
+        tabIndex={0}
+        aria-roledescription="timeline"
+        aria-label={`States of ${printable(panel.name)}, ${
+          count === 1 ? 'one row' : `${count} rows`
+        }. Left and right arrows read its states${count === 1 ? '' : ', up and down the rows'}.`}
+        onKeyDown={press}
+        onBlur={leave}
       >
-        {shown.map((member) => (
-          <Row
-            key={member.series.identity}
-            member={member}
-            from={from}
-            to={to}
-            at={hover.value ?? dashboard.heldAt.value}
-          />
-        ))}
-      </ul>
+        <ul
+          onPointerMove={(event) => {
+            const track = event.currentTarget.querySelector('.track')!.getBoundingClientRect();
+            const share = (event.clientX - track.left) / track.width;
+            hover.value = share >= 0 && share <= 1 ? from + share * (to - from) : null;
+          }}
+          onPointerLeave={() => (hover.value = null)}
+        >
+          {shown.map((member, index) => (
+            <Row
+              key={member.series.identity}
+              read={index === read.value}
+              member={member}
+              from={from}
+              to={to}
+              at={hover.value ?? dashboard.heldAt.value}
+            />
+          ))}
+        </ul>
+      </div>
+      <p class="unseen" aria-live="polite">
+        {said.value}
+      </p>
       <Times from={from} to={to} />
       {hidden > 0 && (
         <button type="button" class="more" aria-expanded={all} onClick={() => setAll(!all)}>
@@ -72,15 +122,72 @@ function Times({ from, to }: { from: number; to: number }) {
   );
 }
 
+/** What is read: a row, and a time in it. */
+interface Place {
+  readonly row: number;
+  readonly at: number;
+}
+
+/** Where a key leads to; false for one that leads nowhere. */
+function go(
+  key: string,
+  members: readonly Member[],
+  { row, at }: { readonly row: number; readonly at: number | null },
+  from: number,
+  to: number,
+): Place | false {
+  if (key === 'ArrowUp' || key === 'ArrowDown') {
+    const next = row + (key === 'ArrowUp' ? -1 : at === null ? 0 : 1);
+    return { row: Math.max(0, Math.min(members.length - 1, next)), at: at ?? to };
+  }
+  const held = segmentsOf(members[row]!, from, to);
+  // Before any is read, it is after the last.
+  const now = at === null ? held.length : held.findLastIndex(({ start }) => start <= at);
+  const steps: Readonly<Record<string, number>> = {
+    ArrowLeft: now - 1,
+    ArrowRight: now + 1,
+    Home: 0,
+    End: held.length - 1,
+  };
+  const index = steps[key];
+  if (index === undefined) {
+    return false;
+  }
+  const segment = held[Math.max(0, Math.min(held.length - 1, index))];
+  return { row, at: segment === undefined ? to : Math.max(from, segment.start) };
+}
+
+/** What a row holds at a time, since when and until when, in words. */
+function spoken({ series, title }: Member, at: number, from: number, to: number): string {
+  const name = title === '' ? '' : `${printable(title)}: `;
+  const held = segmentsOf({ series, title }, from, to);
+  const segment = held.findLast(({ start }) => start <= at);
+  if (segment === undefined || segment.end < at) {
+    return `${name}nothing known at ${formatClock(at)}`;
+  }
+  const { start, end, value } = segment;
+  const since = series.changes.findLastIndex(({ time }) => time <= start);
+  const until = end < to ? `until ${formatClock(end)}` : 'until now';
+  return `${name}${printable(write(value))} ${sinceOf(start, since)}, ${until}`;
+}
+
+/** What a row is known to hold: until it falls silent, not beyond. */
+function segmentsOf({ series }: Pick<Member, 'series' | 'title'>, from: number, to: number) {
+  const until = series.gone || series.isSilent(to) ? series.lastTime : to;
+  return segments(series.changes, from, until);
+}
+
 interface RowProps {
   readonly member: Member;
+  /** Whether it is this one that the arrows move through. */
+  readonly read: boolean;
   readonly from: number;
   readonly to: number;
   /** The time that is looked at; null for now. */
   readonly at: number | null;
 }
 
-function Row({ member, from, to, at }: RowProps) {
+function Row({ member, read, from, to, at }: RowProps) {
   const { series, title } = member;
   const percent = (time: number): string =>
     `${(((Math.max(time, from) - from) / (to - from)) * 100).toFixed(2)}%`;
@@ -95,7 +202,11 @@ function Row({ member, from, to, at }: RowProps) {
         ? '–'
         : `${write(since.value)} ${sinceOf(since.time, held)}`;
   return (
-    <li class={series.gone || series.isSilent(to) ? 'silent' : ''}>
+    <li
+      class={[series.gone || series.isSilent(to) ? 'silent' : '', read ? 'read' : '']
+        .filter(Boolean)
+        .join(' ')}
+    >
       <span class="name" title={title}>
         {title}
       </span>
@@ -103,7 +214,7 @@ function Row({ member, from, to, at }: RowProps) {
         {written}
       </span>
       <div class="track" aria-hidden="true">
-        {segments(series.changes, from, until).map(({ start, end, value }) => (
+        {segmentsOf(member, from, to).map(({ start, end, value }) => (
           <span
             key={start}
             style={{
