@@ -455,8 +455,8 @@ class TestVolume:
     def test_the_startup_probe_outlasts_the_reading_of_the_log(self, build: str) -> None:
         probe = container(built(build))["startupProbe"]
         seconds_given = probe["periodSeconds"] * probe["failureThreshold"]
-        slow = 330_000  # samples a second
-        assert seconds_given >= 5 * told(build).history.total_samples / slow
+        slow = 130_000  # samples a second, measured on two busy cores
+        assert seconds_given >= 3 * told(build).history.total_samples / slow
 
     @pytest.mark.parametrize("build", BUILDS)
     def test_an_update_takes_the_pod_away_before_the_new_one_comes(self, build: str) -> None:
