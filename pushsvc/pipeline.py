@@ -320,13 +320,22 @@ class Pipeline:
             retry_ms = 1000 + round(1000 * place / pace)
             subscriber.carrier.end(Ending("journal", Close.RESTARTING, retry_ms=retry_ms))
         self.hub.begin_anew(self._journal.epoch)
+        self.hub.warm = False  # nobody is let in before it goes on from a snapshot
+        for submission in self._pending.values():
+            submission.taken = None  # by a hub that forgot it
 
     def _give_up_lost(self, appended: list[_Submission]) -> None:
-        """Answer those that the journal had, and has no more."""
+        """Answer those that the journal had, and that were not found in it: it has them no more, or
+        a snapshot stands for them."""
         for submission in appended:
             if submission.draft.nonce in self._pending:
                 lost = Overloaded(
-                    "journal", "the log lost this with its tail: send it again", retry_after=1.0
+                    "journal",
+                    "the log begins anew, and what it had of this may be lost: send it again, "
+                    "with an Idempotency-Key if it must not count twice"
+                    if self.hub.horizon
+                    else "the log lost this with its tail: send it again",
+                    retry_after=1.0,
                 )
                 self._settle(submission, lost)
 

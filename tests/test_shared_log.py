@@ -187,3 +187,23 @@ async def test_what_comes_after_a_loss_is_not_called_lost(autojump_clock: MockCl
             await trio.sleep(0.01)
         # It is appended behind what has to be read first, and the log has said so before that was.
         assert (await service.pipeline.submit(batch("a", value=15.0))).cursor.epoch == log.epoch
+
+
+async def test_nobody_is_let_in_while_a_log_is_begun_anew(autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    journal = SharedJournal(log)
+    async with running(journal, snapshot_interval=2.0) as service:
+        for _ in range(5):
+            await service.pipeline.submit(batch("a"))
+            await trio.sleep(1.0)
+        assert log.snapshots
+        journal.delay = 0.5
+        log.lose(0)
+        while service.hub.epoch != log.epoch:
+            await trio.sleep(0.01)
+        # It has yet to go on from the snapshot: a view made before knew of no series.
+        with pytest.raises(Overloaded, match="being read"):
+            attach(service)
+        while not service.hub.warm:
+            await trio.sleep(0.1)
+        assert values(attach(service)) == ([1.0], [])

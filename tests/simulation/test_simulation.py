@@ -26,6 +26,12 @@ def test_every_promise_holds(first: int) -> None:
         assert broken is None, told(world, broken)
 
 
+@pytest.mark.parametrize("seed", [201])
+def test_what_was_broken_once_holds(seed: int) -> None:
+    world, broken = simulate(seed)
+    assert broken is None, told(world, broken)
+
+
 def test_a_seed_goes_the_same_way_each_time() -> None:
     first, second = simulate(7)[0], simulate(7)[0]
     assert first.story.lines == second.story.lines
