@@ -269,7 +269,8 @@ class Dashboard:
             self.tell(f"gap {document['lost']} after {document['id']}")
             if document["lost"] is None:
                 self._check_unknown(hub)
-            segment.gaps[document["id"]] = document["lost"]
+            if segment.gaps.get(document["id"], 0) is not None:
+                segment.gaps[document["id"]] = document["lost"]
         elif kind == "gone":
             segment.gone |= set(document["refs"])
             self.tell(f"gone {document['refs']} at {document['id']}")
