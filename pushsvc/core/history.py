@@ -223,13 +223,20 @@ class History:
     # -- snapshots ---------------------------------------------------------------------------------
 
     def ends(self) -> list[tuple[int, int, Value, bool, int | None]]:
-        """The held row that arrived last, and before it the newest by time if that is another:
-        seq, time, value, whether the time was given, start."""
+        """The held row that arrived last, and before it the newest sample by time, and the ending
+        that is newer, if those are others: seq, time, value, whether the time was given, start."""
         if not len(self):
             return []
-        last = self.total - 1
-        newest = self.newest()
-        return [self._whole(row) for row in ([last] if newest in (None, last) else [newest, last])]
+        rows = {self.total - 1, self.newest(), self._newest_row() if self.endings else None}
+        return [self._whole(row) for row in sorted(row for row in rows if row is not None)]
+
+    def _newest_row(self) -> int:
+        """The newest of the held rows by time, be it an ending."""
+        if self._peaks is None:
+            return self.total - 1
+        if self._top < self.first:
+            return max(range(self.first, self.total), key=self._order)
+        return self._top
 
     def _whole(self, ordinal: int) -> tuple[int, int, Value, bool, int | None]:
         time, value = self.sample(ordinal)
@@ -382,12 +389,7 @@ class History:
         """The time at which the series ended, if nothing newer has come since."""
         if not self.endings or not len(self):
             return None
-        top = self.total - 1
-        if self._peaks is not None:
-            top = self._top
-            if top < self.first:
-                top = max(range(self.first, self.total), key=self._order)
-        index = top - self._base
+        index = self._newest_row() - self._base
         return self._times[index] if is_ending(self._values[index]) else None
 
     def latest(self) -> tuple[int, Value] | None:

@@ -105,6 +105,9 @@ def restore(snapshot: Snapshot, catalog: Catalog, history_limit: int) -> dict[in
             catalog.put(_series(known, history_limit))
     catalog.next_ref = snapshot.next_ref
     by_ref = {series.ref: series for series in catalog}
+    for ref in snapshot.ended:
+        history = by_ref[ref].history
+        history.endings = max(history.endings, 1)  # the row of it may be held no longer
     return {ref: by_ref[ref] for ref in snapshot.ended}
 
 

@@ -317,3 +317,24 @@ def test_who_comes_with_a_cursor_from_before_is_told_that_something_may_be_missi
     second.publish({"a": [3.0]})
     told = [second.subscribe(since=str(since)) for since in (cursor, first.hub.cursor)]
     assert [types(one) for one in told] == [["hello", "gap", "points"], ["hello", "points"]]
+
+
+def test_who_goes_on_from_a_snapshot_knows_what_has_ended_though_a_sample_came_late() -> None:
+    first, second = make_hub(), make_hub()
+    times: list[tuple[int, Value]] = [
+        (1000, 1.0),
+        (9000, None),
+        (5000, 2.0),
+        (6000, 3.0),
+        (9500, 4.0),
+    ]
+    rows = [Rows(identify("a", {}, LIMITS), [time], [value], given=True) for time, value in times]
+    entries = list(placed([(Draft(b"n", Batch([one])), 500) for one in rows]))
+    for entry in entries[:3]:
+        take(first, entry)
+    second.restore(finish(first.snapshot()))
+    assert list(second._ended) == [1]
+    for entry, ended in zip(entries[3:], ([1], []), strict=True):
+        for hub in (first, second):
+            take(hub, entry)
+            assert list(hub._ended) == ended
