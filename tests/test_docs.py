@@ -78,7 +78,8 @@ def curls() -> list[str]:
 
 
 def test_every_page_is_looked_through() -> None:
-    assert {block.page for block in blocks()} == {page.name for page in PAGES}
+    with_examples = {page.name for page in PAGES if "```" in page.read_text()}
+    assert {block.page for block in blocks()} == with_examples > {"README.md"}
     assert len(curls()) >= 8
 
 
