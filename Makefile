@@ -63,6 +63,8 @@ python-long: $(VENV)/.test
 
 browser-long: $(VENV)/.test web/node_modules/.done
 	PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:browser:long
+	@command -v firefox-esr firefox >/dev/null || test -n "$$PUSHSVC_FIREFOX" || echo 'no Firefox here: the tests of the page in Firefox are skipped'
+	PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:firefox
 
 # These don't wait, so that there are as many as cores.
 unit: JOBS = 2

@@ -120,6 +120,7 @@ async def test_live_and_resumed_by_cursor(transport: str) -> None:
                 "max_hz": 10.0,
                 "merge": "all",
                 "select": ['{__name__=~".+"}'],
+                "kept": 3600.0,
             }
         cursor = [document["id"] for document in got if "id" in document][-1]
         for value in (4, 5):
@@ -212,6 +213,7 @@ async def test_a_client_says_how_long_a_quiet_its_path_bears(transport: str) -> 
         async with stream(served, transport, select="a", heartbeat="0.25") as documents:
             hello = await next_of(documents, "hello")
             assert hello["heartbeat"] == 0.2
+            assert hello["granted"]["kept"] == 3600.0
             begin = trio.current_time()
             for _ in range(3):
                 await next_of(documents, "heartbeat")
@@ -262,7 +264,12 @@ async def test_watching_changes_a_websocket() -> None:
             await socket.send_message(json.dumps(watch))
             hello = await next_of(documents, "hello")
             assert hello["session"] == session
-            assert hello["granted"] == {"max_hz": 1.0, "merge": "last", "select": ["b"]}
+            assert hello["granted"] == {
+                "max_hz": 1.0,
+                "merge": "last",
+                "select": ["b"],
+                "kept": 3600.0,
+            }
             assert values_of(await collect(documents, 1)) == [2]
             await served.publish({"name": "a", "value": 3}, {"name": "b", "value": 4})
             assert values_of(await collect(documents, 1)) == [4]

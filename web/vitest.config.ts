@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, mergeConfig } from 'vitest/config';
+import { findFirefox } from '../tests/browser/programs.ts';
 import { Retried } from './retried.ts';
 import page from './vite.config.ts';
 
@@ -13,6 +14,9 @@ const browser = {
   },
   server: { fs: { allow: [here('..')] } },
 };
+
+// What is run in Firefox as well: first paint, live, reconnect, edit and keyboard.
+const inFirefox = ['page', 'resume', 'editor', 'reading'].map((name) => `${name}.test.ts`);
 
 export default mergeConfig(
   page,
@@ -45,6 +49,24 @@ export default mergeConfig(
             // On a machine that others use as well one test may fail for lack of time: tried again
             // where that is asked for, and told of at the end.
             retry: Number(process.env.RERUNS ?? 0),
+          },
+        },
+        {
+          extends: true,
+          ...browser,
+          test: {
+            name: 'firefox',
+            dir: here('../tests/browser'),
+            include: findFirefox() === null ? [] : inFirefox,
+            env: { TESTED_BROWSER: 'firefox' },
+            maxWorkers: Number(process.env.JOBS ?? 2),
+            setupFiles: [here('../tests/browser/dump.ts')],
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
+            expect: { poll: { timeout: 20_000 } },
+            retry: Number(process.env.RERUNS ?? 0),
+            // Where there is no Firefox.
+            passWithNoTests: true,
           },
         },
         {

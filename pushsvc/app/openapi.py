@@ -246,6 +246,11 @@ _SCHEMAS: dict[str, Any] = {
                 "description": "Of each series that begins with a window, if some were asked for: "
                 "fewer where there are many series.",
             },
+            "kept": {
+                "type": "number",
+                "description": "In hello: seconds of the past that are kept (history.seconds). Of a "
+                "longer window there is no more than that.",
+            },
         },
         ["max_hz", "merge", "select"],
     ),

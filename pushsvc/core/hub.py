@@ -609,6 +609,7 @@ class Hub:
             merge=wish.merge,
             select=[selector.text for selector in wish.selectors],
             points=points,
+            kept=self._retention.seconds,
             cursor=cursor,
             # What it was told by a goaway is for that once. Those of one server come back apart.
             away=self.away,

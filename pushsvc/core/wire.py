@@ -335,12 +335,14 @@ def hello(
     merge: str,
     select: Sequence[str],
     points: int | None = None,
+    kept: float | None = None,
     cursor: Cursor | None = None,
     retry_ms: int | None = None,
     away: int | None = None,
 ) -> Frame:
-    """What was granted; with a cursor where something else is owed from now on. `retry_ms` is when
-    an EventSource is to come back after an end of which nobody says more."""
+    """What was granted, of a past that is kept for `kept` seconds; with a cursor where something
+    else is owed from now on. `retry_ms` is when an EventSource is to come back after an end of which
+    nobody says more."""
     document: dict[str, Any] = {"type": "hello"}
     if cursor is not None:
         document["id"] = str(cursor)
@@ -354,6 +356,8 @@ def hello(
         document["granted"]["points"] = points
     if away is not None:
         document["away"] = away
+    if kept is not None:
+        document["granted"]["kept"] = kept
     seq = -1 if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
 

@@ -1,15 +1,15 @@
 /** Compressed streams in a real browser: what is sent is seen at once, and not with what follows. */
 
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { launch } from './browser.ts';
-import { Firefox } from './firefox.ts';
+import { launchFirefox } from './firefox.ts';
 import { Server } from './server.ts';
 
 let browser: Browser;
-let firefox: Firefox | null;
+let firefox: Browser | null;
 beforeAll(async () => {
-  [browser, firefox] = await Promise.all([launch(), Firefox.launch()]);
+  [browser, firefox] = await Promise.all([launch(), launchFirefox()]);
 });
 afterAll(async () => {
   await firefox?.close();
@@ -55,19 +55,10 @@ function watch(transport: 'EventSource' | 'fetch'): void {
   });
 }
 
-/** A page that runs scripts, in whichever browser. */
-interface Tab {
-  evaluate<T>(script: string): Promise<T>;
-  close(): Promise<unknown>;
-}
-
-async function openIn(name: string, url: string): Promise<Tab> {
-  if (name === 'Firefox') {
-    return firefox!.open(url);
-  }
-  const page = await browser.newPage();
+async function openIn(name: string, url: string): Promise<Page> {
+  const page = await (name === 'Firefox' ? firefox! : browser).newPage();
   await page.goto(url);
-  return { evaluate: (script) => page.evaluate(script), close: () => page.close() };
+  return page;
 }
 
 /** What a stream's answer is compressed with, as the page is told. */

@@ -101,6 +101,8 @@ describe.each([
       if (title === 'Raw') {
         await form.getByLabel('Counters as their change per second').uncheck();
         await press(page, 'Add a threshold');
+        // In Firefox what is filled in stands behind what is there: BiDi selects no numbers.
+        await form.getByLabel('From', { exact: true }).fill('');
         await form.getByLabel('From', { exact: true }).fill('2.5');
         await form.getByLabel('Level').selectOption('critical');
       }
@@ -239,7 +241,8 @@ test('a dashboard goes out as a file and comes in again; what is none is told', 
   expect(JSON.parse(readFileSync(await plain.path(), 'utf8'))).toEqual(two);
   await press(page, 'Edit');
   const [download] = await Promise.all([page.waitForEvent('download'), press(page, 'Export')]);
-  expect(download.suggestedFilename()).toBe('two.json');
+  // Firefox counts the files of its folder.
+  expect(download.suggestedFilename()).toMatch(/^two(?:\(\d\))?\.json$/);
   const exported = JSON.parse(readFileSync(await download.path(), 'utf8'));
   expect(exported).toEqual(two);
   const file = join(folder, 'other.json');

@@ -2,10 +2,10 @@
 
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { LONG, launch } from './browser.ts';
-import { Firefox } from './firefox.ts';
+import { launchFirefox } from './firefox.ts';
 import { ROOT, Server } from './server.ts';
 
 const SECRET = 'a secret of more than thirty-two bytes';
@@ -20,16 +20,10 @@ const PACED = {
 };
 const SOON = { timeout: 20_000, interval: 100 };
 
-/** A page that runs scripts, in whichever browser. */
-interface Tab {
-  evaluate<T>(script: string): Promise<T>;
-  close(): Promise<unknown>;
-}
-
 let chromium: Browser;
-let firefox: Firefox | null;
+let firefox: Browser | null;
 beforeAll(async () => {
-  [chromium, firefox] = await Promise.all([launch(), Firefox.launch()]);
+  [chromium, firefox] = await Promise.all([launch(), launchFirefox()]);
 });
 afterAll(async () => {
   await firefox?.close();
@@ -37,20 +31,17 @@ afterAll(async () => {
 });
 afterEach(() => Server.stopAll());
 
-async function openIn(name: string, url: string): Promise<Tab> {
-  if (name === 'Firefox') {
-    return firefox!.open(url);
-  }
-  const page = await chromium.newPage();
+async function openIn(name: string, url: string): Promise<Page> {
+  const page = await (name === 'Firefox' ? firefox! : chromium).newPage();
   await page.goto(url);
-  return { evaluate: (script) => page.evaluate(script), close: () => page.close() };
+  return page;
 }
 
 /** Opens streams as the README does, and notes what comes of each. */
 class Streams {
-  private readonly tab: Tab;
+  private readonly tab: Page;
 
-  constructor(tab: Tab) {
+  constructor(tab: Page) {
     this.tab = tab;
   }
 

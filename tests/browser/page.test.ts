@@ -9,6 +9,7 @@ import {
   colouredPixels,
   ELSEWHERE,
   expectFreshness,
+  IN_FIREFOX,
   launch,
   open,
   points,
@@ -118,16 +119,16 @@ describe("on the demo's metrics", () => {
     const { page, close } = await open(browser, demo.url);
     await expect.poll(async () => (await points(page, 'tide')).length).toBeGreaterThan(20);
     expect((await points(page, 'tide'))[0]![0]).toBeGreaterThan(now - 16 * 60_000);
-    await page.getByRole('radio', { name: '1h' }).check();
+    await page.getByRole('radio', { name: '1h', exact: true }).check();
     await expect.poll(async () => (await points(page, 'tide')).length).toBe(120);
     await page.reload();
     await expect.poll(async () => (await points(page, 'tide')).length).toBe(120);
-    expect(await page.getByRole('radio', { name: '1h' }).isChecked()).toBe(true);
+    expect(await page.getByRole('radio', { name: '1h', exact: true }).isChecked()).toBe(true);
     await close();
   });
 });
 
-test('under a name of its own messages are compressed, and arrive', async () => {
+test.skipIf(IN_FIREFOX)('under a name of its own messages are compressed, and arrive', async () => {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as AddressInfo;

@@ -290,7 +290,8 @@ class TestWatch:
         client.pull(subscriber)
         assert client.values == {"a": [1.0, 2.0, 3.0], "b": [3.0]}
         hello = [d for d in client.documents if d["type"] == "hello"][-1]
-        assert hello["granted"] == {"max_hz": 1.0, "merge": "all", "select": ["a", "b"]}
+        granted = {"max_hz": 1.0, "merge": "all", "select": ["a", "b"], "kept": 3600.0}
+        assert hello["granted"] == granted
         assert hello["session"] == subscriber.session
         world.publish({"a": [4.0], "b": [4.0]})
         world.tick(2.0)

@@ -78,6 +78,8 @@ export class Dashboard {
   readonly latency: Signal<Latency | null> = signal(null);
   /** Points a second and series that the server sends at the most; null before it has said so. */
   readonly grantedHz: Signal<number | null> = signal(null);
+  /** Milliseconds of the past that the server keeps; null before it has said so. */
+  readonly keptMs: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
   /** Whether there has been a stream. */
@@ -432,12 +434,19 @@ export class Dashboard {
     }
     if (document.type === 'hello') {
       this.grantedHz.value = document.granted.max_hz;
+      const { kept } = document.granted;
+      this.keptMs.value = kept === undefined ? null : kept * 1000;
     }
     if (document.type === 'points') {
       this.fit();
     }
     this.described.value = this.store.described;
     this.seriesCount.value = this.store.live;
+  }
+
+  /** Before when the server has nothing any more; -Infinity where it doesn't say. */
+  get keptSince(): number {
+    return this.clock.now() - (this.keptMs.peek() ?? Number.POSITIVE_INFINITY);
   }
 
   /** Try to connect now rather than when it was planned. */

@@ -14,6 +14,7 @@ const LEAST_ROW_EM = 1.1;
 const AXIS_HEIGHT_EM = 2;
 /** Between a label and the area of the lines, and around that where there is no axis. */
 const GAP_EM = 0.6;
+const UNKEPT = 'not kept';
 /** A time with seconds. */
 const LABEL_WIDTH_EM = 4.6;
 
@@ -79,8 +80,11 @@ export class Plot {
     this.em = em;
   }
 
-  /** Draw these lines from one time to another (Unix milliseconds). */
-  draw(drawn: readonly Drawn[], from: number, to: number, look: Look): void {
+  /**
+   * Draw these lines from one time to another (Unix milliseconds). Before `keptSince` there can't be
+   * any values, which is said.
+   */
+  draw(drawn: readonly Drawn[], from: number, to: number, look: Look, keptSince: number): void {
     this.look = look;
     this.frame = this.place(from, to);
     this.picture.take(drawn, from, to, Math.max(1, this.frame.width));
@@ -91,7 +95,9 @@ export class Plot {
     this.frame = this.place(from, to);
     this.fit();
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    const unkept = this.paintUnkept(keptSince);
     this.paintAxes();
+    this.nameUnkept(unkept);
     this.paintPicture();
   }
 
@@ -183,6 +189,43 @@ export class Plot {
       if (element.style.getPropertyValue(property) !== value) {
         element.style.setProperty(property, value);
       }
+    }
+  }
+
+  /** Hatch what is older than what is kept: so many pixels. */
+  private paintUnkept(until: number): number {
+    const { context, frame, letter, look } = this;
+    const { left, top, width, height, from, to } = frame;
+    const wide = Math.max(0, Math.round(Math.min(1, (until - from) / (to - from)) * width));
+    if (wide > 0) {
+      context.save();
+      context.beginPath();
+      context.rect(left, top, wide, height);
+      context.clip();
+      context.strokeStyle = look.grid;
+      context.lineWidth = Math.max(1, Math.round(devicePixelRatio));
+      context.beginPath();
+      for (let at = left - height; at < left + wide; at += letter) {
+        context.moveTo(at, top + height);
+        context.lineTo(at + height, top);
+      }
+      context.stroke();
+      context.restore();
+    }
+    return wide;
+  }
+
+  /** Say why so many pixels are hatched, where there is room for it. */
+  private nameUnkept(wide: number): void {
+    const { context, frame, letter, look } = this;
+    const room = context.measureText(UNKEPT).width + letter;
+    if (room < wide) {
+      const [middle, y] = [frame.left + wide / 2, frame.top + frame.height / 2];
+      context.clearRect(Math.round(middle - room / 2), Math.round(y - letter), room, 2 * letter);
+      context.fillStyle = look.text;
+      context.textAlign = 'center';
+      context.textBaseline = 'middle';
+      context.fillText(UNKEPT, Math.round(middle), Math.round(y));
     }
   }
 

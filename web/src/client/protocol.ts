@@ -41,6 +41,8 @@ export interface Hello {
     readonly select: readonly string[];
     /** Of each series that begins with a window, if some were asked for. */
     readonly points?: number;
+    /** Seconds of the past that are kept: what is older isn't there, whatever window is asked for. */
+    readonly kept?: number;
   };
   /** Seconds for which the server can't reach its log, so that nothing newer can come. */
   readonly away?: number;

@@ -353,7 +353,12 @@ class ChartView {
     // Steps of a whole pixel: what was drawn keeps its place among the pixels, and its look.
     const step = span / Math.max(1, Math.round(width * devicePixelRatio));
     const to = Math.ceil(dashboard.edge / step) * step;
-    plot.draw(this.lines(to), to - span, to, look.peek());
+    const lines = this.lines(to);
+    const oldest = lines.reduce(
+      (least, { series }) => Math.min(least, series.column.firstTime || least),
+      Number.POSITIVE_INFINITY,
+    );
+    plot.draw(lines, to - span, to, look.peek(), Math.min(oldest, dashboard.keptSince));
     if (this.picture.rows !== null && `${plot.span}` !== `${this.shades.peek()}`) {
       this.shades.value = plot.span;
     }

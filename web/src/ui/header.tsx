@@ -27,7 +27,10 @@ export function Header({ dashboard, name }: { dashboard: Dashboard; name: string
       <div class="controls">
         <Menu name={name} />
         {name === null && <Filter dashboard={dashboard} />}
-        <WindowChoice dashboard={dashboard} />
+        <div class="window">
+          <WindowChoice dashboard={dashboard} />
+          <Kept dashboard={dashboard} />
+        </div>
         <Hold dashboard={dashboard} />
         <ThemeChoice />
       </div>
@@ -84,22 +87,39 @@ function Filter({ dashboard }: { dashboard: Dashboard }) {
 }
 
 function WindowChoice({ dashboard }: { dashboard: Dashboard }) {
+  const kept = dashboard.keptMs.value;
   return (
     <fieldset class="choice">
       <legend class="unseen">Time window</legend>
-      {WINDOWS.map(({ ms, title }) => (
-        <label key={ms}>
-          <input
-            type="radio"
-            name="window"
-            checked={dashboard.windowMs.value === ms}
-            onChange={() => dashboard.choose(ms)}
-          />
-          <span>{title}</span>
-        </label>
-      ))}
+      {WINDOWS.map(({ ms, title }) => {
+        const remark = kept !== null && ms > kept ? `The server keeps ${formatSpan(kept)}` : '';
+        return (
+          <label key={ms} class={remark && 'beyond'} title={remark}>
+            <input
+              type="radio"
+              name="window"
+              checked={dashboard.windowMs.value === ms}
+              onChange={() => dashboard.choose(ms)}
+            />
+            <span>
+              {title}
+              {remark && <small class="unseen"> ({remark})</small>}
+            </span>
+          </label>
+        );
+      })}
       <OwnWindow dashboard={dashboard} />
     </fieldset>
+  );
+}
+
+/** That less is kept than the window is long: beside the choice. */
+function Kept({ dashboard }: { dashboard: Dashboard }) {
+  const kept = dashboard.keptMs.value;
+  return kept === null || dashboard.windowMs.value <= kept ? null : (
+    <p class="kept" role="status" title="history.seconds of the server’s settings says how long">
+      the server keeps {formatSpan(kept)}
+    </p>
   );
 }
 

@@ -85,6 +85,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
               member={member}
               from={from}
               to={to}
+              keptSince={dashboard.keptSince}
               at={hover.value ?? dashboard.heldAt.value}
             />
           ))}
@@ -183,6 +184,7 @@ interface RowProps {
   readonly read: boolean;
   readonly from: number;
   readonly to: number;
+  readonly keptSince: number;
   /** The time that is looked at; null for now. */
   readonly at: number | null;
 }
@@ -193,6 +195,7 @@ function Row({ member, read, from, to, at }: RowProps) {
     `${(((Math.max(time, from) - from) / (to - from)) * 100).toFixed(2)}%`;
   // What it holds is known until it falls silent, not beyond.
   const until = series.gone || series.isSilent(to) ? series.lastTime : to;
+  const unkept = Math.min(keptSince, series.changes[0]?.time ?? to, to);
   const held = at === null ? -1 : series.changes.findLastIndex(({ time }) => time <= at);
   const since = series.changes[held];
   const written =
