@@ -65,8 +65,6 @@ export default mergeConfig(
             hookTimeout: 60_000,
             expect: { poll: { timeout: 20_000 } },
             retry: Number(process.env.RERUNS ?? 0),
-            // Where there is no Firefox.
-            passWithNoTests: true,
           },
         },
         {

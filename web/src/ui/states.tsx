@@ -189,7 +189,7 @@ interface RowProps {
   readonly at: number | null;
 }
 
-function Row({ member, read, from, to, at }: RowProps) {
+function Row({ member, read, from, to, keptSince, at }: RowProps) {
   const { series, title } = member;
   const percent = (time: number): string =>
     `${(((Math.max(time, from) - from) / (to - from)) * 100).toFixed(2)}%`;
@@ -217,6 +217,9 @@ function Row({ member, read, from, to, at }: RowProps) {
         {written}
       </span>
       <div class="track" aria-hidden="true">
+        {unkept > from && (
+          <span class="unkept" title="Not kept" style={{ left: 0, width: percent(unkept) }} />
+        )}
         {segmentsOf(member, from, to).map(({ start, end, value }) => (
           <span
             key={start}
