@@ -180,30 +180,33 @@ test('arrows move the crosshair of a chart that has the focus, and its values ar
 });
 
 // Firefox emulates no touch by BiDi.
-test.skipIf(IN_FIREFOX)('a tap reads a moment in all panels, until it is tapped again or elsewhere', async () => {
-  const { page, failures, close } = await open(browser, server.url, {
-    viewport: { width: 390, height: 844 },
-    hasTouch: true,
-    isMobile: true,
-  });
-  await expectFreshness(page, 'Live');
-  await expect.poll(() => colours(page, 'cpu')).toBe(3);
-  const box = (await panel(page, 'cpu').locator('.over').boundingBox())!;
-  const tap = (left: number) =>
-    page.touchscreen.tap(box.x + box.width - left, box.y + box.height / 2);
-  await tap(100);
-  await expect.poll(() => panel(page, 'cpu').locator('.tip li').count()).toBe(3);
-  expect(await page.locator('.pin').count()).toBe(0);
-  await page.screenshot({ path: `${ARTIFACTS}/tooltip-touch.png` });
-  await tap(103);
-  await expect.poll(() => page.locator('.tip').count()).toBe(0);
-  await tap(150);
-  await expect.poll(() => page.locator('.tip').count()).toBeGreaterThan(0);
-  await page.locator('.bar h1').tap();
-  await expect.poll(() => page.locator('.tip').count()).toBe(0);
-  expect(failures).toEqual([]);
-  await close();
-});
+test.skipIf(IN_FIREFOX)(
+  'a tap reads a moment in all panels, until it is tapped again or elsewhere',
+  async () => {
+    const { page, failures, close } = await open(browser, server.url, {
+      viewport: { width: 390, height: 844 },
+      hasTouch: true,
+      isMobile: true,
+    });
+    await expectFreshness(page, 'Live');
+    await expect.poll(() => colours(page, 'cpu')).toBe(3);
+    const box = (await panel(page, 'cpu').locator('.over').boundingBox())!;
+    const tap = (left: number) =>
+      page.touchscreen.tap(box.x + box.width - left, box.y + box.height / 2);
+    await tap(100);
+    await expect.poll(() => panel(page, 'cpu').locator('.tip li').count()).toBe(3);
+    expect(await page.locator('.pin').count()).toBe(0);
+    await page.screenshot({ path: `${ARTIFACTS}/tooltip-touch.png` });
+    await tap(103);
+    await expect.poll(() => page.locator('.tip').count()).toBe(0);
+    await tap(150);
+    await expect.poll(() => page.locator('.tip').count()).toBeGreaterThan(0);
+    await page.locator('.bar h1').tap();
+    await expect.poll(() => page.locator('.tip').count()).toBe(0);
+    expect(failures).toEqual([]);
+    await close();
+  },
+);
 
 test('states are read by keyboard, row by row and one after the other', async () => {
   const now = Date.now();

@@ -17,7 +17,6 @@ import { latestOf, valueAt } from '../store/rate.ts';
 import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
 import { later } from './later.tsx';
 import { Legend } from './legend.tsx';
-import { Silence } from './silence.tsx';
 import { Alone, AsTable, Fold, Save } from './tools.tsx';
 
 /** A screen above and below what is in sight. */
@@ -245,6 +244,7 @@ function Omitted({ panel, select }: { panel: Panel; select: string }) {
 
 /** What of a panel isn't a chart is loaded for those who look at one. */
 const Figures = later(() => import('../panels/figures.tsx').then((module) => module.Figures));
+const Silence = later(() => import('./silence.tsx').then((module) => module.Silence));
 const States = later(() => import('./states.tsx').then((module) => module.States));
 
 /** The chart that a panel of a kind has; null for none. */

@@ -1,10 +1,14 @@
 /** A panel as a picture, and handing out files. */
 
 import { strokeOf } from '../chart/palette.ts';
+import type { Dashboard } from '../dashboard.ts';
 import { printable } from '../format/printable.ts';
 import { formatMoment } from '../format/time.ts';
 import type { Format } from '../format/units.ts';
+import { csvOf } from '../panels/csv.ts';
+import { isShown } from '../panels/shown.ts';
 import type { Member, Panel } from '../store/panel.ts';
+import { rank } from '../store/ranking.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
 import { look } from '../theme.ts';
 
@@ -12,7 +16,7 @@ import { look } from '../theme.ts';
 const MOST_NAMED = 24;
 
 /** A panel's chart under its title, with those of its lines by name that are shown. */
-export async function pngOf(
+async function pngOf(
   chart: HTMLCanvasElement,
   title: string,
   panel: Panel,
@@ -85,4 +89,30 @@ export function hand(name: string, blob: Blob): void {
   link.download = name.replace(/[\\/:*?"<>|]+/g, '-');
   link.click();
   URL.revokeObjectURL(link.href);
+}
+
+interface Saved {
+  readonly id: string;
+  readonly title: string;
+  readonly panel: Panel;
+  readonly dashboard: Dashboard;
+  readonly format: Format;
+  /** Whether it is to be a picture, of the chart in the panel; else a table of what is shown. */
+  readonly picture: boolean;
+}
+
+/** Hand a panel over as a file. `root` is anything in it. */
+export async function save(root: Element, saved: Saved): Promise<void> {
+  const { id, title, panel, dashboard, format, picture } = saved;
+  const to = dashboard.edge;
+  if (picture) {
+    const canvas = root.closest('.panel')!.querySelector('canvas')!;
+    const named = rank(panel, to).filter((member) => isShown(id, member));
+    const blob = await pngOf(canvas, title, panel, named, format, dashboard.heldAt.peek(), to);
+    hand(`${title}.png`, blob);
+  } else {
+    const written = panel.members.filter((member) => isShown(id, member));
+    const text = csvOf(panel, written, to - dashboard.windowMs.peek(), to);
+    hand(`${title}.csv`, new Blob([text], { type: 'text/csv' }));
+  }
 }

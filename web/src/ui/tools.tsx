@@ -1,9 +1,7 @@
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import { collapsed, hidden } from '../panels/arrangement.ts';
-import { isShown } from '../panels/shown.ts';
 import type { Panel } from '../store/panel.ts';
-import { rank } from '../store/ranking.ts';
 import { Icon } from './icon.tsx';
 
 interface SaveProps {
@@ -19,24 +17,8 @@ interface SaveProps {
 
 /** Get what is shown as a file. */
 export function Save({ id, title, panel, dashboard, format, drawn }: SaveProps) {
-  const save = async (root: Element, picture: boolean): Promise<void> => {
-    const [{ hand, pngOf }, { csvOf }] = await Promise.all([
-      import('./saving.ts'),
-      import('../panels/csv.ts'),
-    ]);
-    const to = dashboard.edge;
-    if (picture) {
-      const canvas = root.closest('.panel')!.querySelector('canvas')!;
-      const { heldAt } = dashboard;
-      const named = rank(panel, to).filter((member) => isShown(id, member));
-      const blob = await pngOf(canvas, title, panel, named, format, heldAt.peek(), to);
-      hand(`${title}.png`, blob);
-    } else {
-      const written = panel.members.filter((member) => isShown(id, member));
-      const text = csvOf(panel, written, to - dashboard.windowMs.peek(), to);
-      hand(`${title}.csv`, new Blob([text], { type: 'text/csv' }));
-    }
-  };
+  const save = async (root: Element, picture: boolean): Promise<void> =>
+    (await import('./saving.ts')).save(root, { id, title, panel, dashboard, format, picture });
   return (
     <>
       {drawn && (
