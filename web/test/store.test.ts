@@ -635,6 +635,37 @@ describe('the store', () => {
     expect(order(now + 12_000)[0]).toBe(11);
   });
 
+  test('ranks anew when values come that were not there, and where small steps add up', () => {
+    const many = Array.from({ length: 12 }, (_, ref) =>
+      described(ref, { labels: { x: `${ref}` } }),
+    );
+    const now = Date.now();
+    const order = (at: number): number[] => rank(panels[0]!, at).map(({ title }) => Number(title));
+    const down = [...Array(12).keys()].reverse();
+    // Described all at once, and given their values one frame after the other.
+    take(points(many, [[0, now, 0]]));
+    expect(order(now)[0]).toBe(0);
+    take(
+      points(
+        [],
+        many.slice(1).map(({ ref }) => [ref, now, ref] as const),
+      ),
+    );
+    expect(order(now)).toEqual(down);
+    // Each is near its neighbour, and the last far above the first.
+    for (const later of [6000, 12_000, 18_000]) {
+      take(
+        points(
+          [],
+          many.map(({ ref }) => [ref, now + later, 100 - 5 * ref] as const),
+        ),
+      );
+      order(now + later);
+    }
+    expect(order(now + 18_000)[0]).toBeLessThan(3);
+    expect(order(now + 18_000).at(-1)).toBeGreaterThan(8);
+  });
+
   test('takes older points from a history, and leaves those that it has', () => {
     take(
       points(

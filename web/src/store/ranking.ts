@@ -13,7 +13,7 @@ interface Order {
   readonly members: readonly Member[];
   ranked: readonly Member[];
   at: number;
-  /** Means of what was seen lately, so that one spike is no new order. */
+  /** Means of what was seen lately, so that one spike is no new order; none for who had no value. */
   readonly means: Map<Member['series'], number>;
 }
 
@@ -44,7 +44,7 @@ export function rank(panel: Panel, now: number): readonly Member[] {
 /** The same for any number of them, where all are written out by value. */
 export function rankAll(panel: Panel, now: number): readonly Member[] {
   const order = orders.get(panel);
-  if (order !== undefined && order.members === panel.members) {
+  if (order !== undefined && order.members === panel.members && !firstHeard(order, panel)) {
     if (held.has(panel) || Math.abs(now - order.at) < KEPT_MS) {
       return order.ranked;
     }
@@ -60,8 +60,7 @@ export function rankAll(panel: Panel, now: number): readonly Member[] {
     means: order?.means ?? new Map(),
   };
   weigh(fresh, panel);
-  // No value is the least of all.
-  const value = ({ series }: Member): number => fresh.means.get(series)!;
+  const value = ({ series }: Member): number => meanOf(fresh.means, series);
   fresh.ranked = [...panel.members].sort(
     (a, b) => Number(isQuiet(a, now)) - Number(isQuiet(b, now)) || value(b) - value(a),
   );
@@ -75,32 +74,60 @@ function isQuiet({ series }: Member, now: number): boolean {
 
 function weigh({ means }: Order, panel: Panel): void {
   for (const { series } of panel.members) {
-    const latest = panel.kind === 'state' ? 0 : latestOf(series, panel.raw);
-    const value = Number.isNaN(latest) ? -1 : latest;
-    const mean = means.get(series);
-    means.set(series, mean === undefined ? value : mean + (value - mean) / 2);
+    const value = latestValue(series, panel);
+    if (Number.isNaN(value)) {
+      means.delete(series);
+    } else {
+      const mean = means.get(series);
+      means.set(series, mean === undefined ? value : mean + (value - mean) / 2);
+    }
   }
+}
+
+function latestValue(series: Member['series'], panel: Panel): number {
+  return panel.kind === 'state' ? 0 : latestOf(series, panel.raw);
+}
+
+/** No value is the least of all. */
+function meanOf(means: Order['means'], series: Member['series']): number {
+  return means.get(series) ?? -1;
+}
+
+/** Whether somebody has a value who had none when the order was made: what is drawn first comes in
+ * several parts. */
+function firstHeard({ means }: Order, panel: Panel): boolean {
+  return (
+    means.size < panel.members.length &&
+    panel.members.some(
+      ({ series }) => !means.has(series) && !Number.isNaN(latestValue(series, panel)),
+    )
+  );
 }
 
 /** The order as it was, but for those that are clearly out of place. */
 function settled({ ranked, means }: Order, now: number): Member[] {
   const order = [...ranked];
   const quiet = new Map(order.map((member) => [member, isQuiet(member, now)]));
-  const before = (a: Member, b: Member): boolean => {
+  const mean = ({ series }: Member): number => meanOf(means, series);
+  const before = (a: Member, b: Member, share: number): boolean => {
     if (quiet.get(a) !== quiet.get(b)) {
       return quiet.get(b)!;
     }
-    const [one, other] = [means.get(a.series)!, means.get(b.series)!];
-    return one - other > CLEARLY * Math.max(Math.abs(one), Math.abs(other));
+    const [one, other] = [mean(a), mean(b)];
+    return one - other > share * Math.max(Math.abs(one), Math.abs(other));
   };
+  // Near neighbours stay as they are, but many small steps are a large one: each is compared with the
+  // least of all that stand above it.
+  let least = order[0];
   for (let at = 1; at < order.length; at += 1) {
     const member = order[at]!;
-    let to = at;
-    while (to > 0 && before(member, order[to - 1]!)) {
-      order[to] = order[to - 1]!;
-      to -= 1;
+    if (before(member, least!, CLEARLY)) {
+      const to = order.findIndex((other) => before(member, other, CLEARLY));
+      order.splice(at, 1);
+      order.splice(to, 0, member);
+    } else if (before(least!, member, 0)) {
+      least = member;
     }
-    order[to] = member;
   }
   return order;
 }
