@@ -248,8 +248,8 @@ _SCHEMAS: dict[str, Any] = {
             },
             "kept": {
                 "type": "number",
-                "description": "In hello: seconds of the past that are kept (history.seconds). Of a "
-                "longer window there is no more than that.",
+                "description": "In hello: seconds of the past that are kept (history.seconds). Of "
+                "a longer window there is no more than that.",
             },
         },
         ["max_hz", "merge", "select"],

@@ -341,8 +341,8 @@ def hello(
     away: int | None = None,
 ) -> Frame:
     """What was granted, of a past that is kept for `kept` seconds; with a cursor where something
-    else is owed from now on. `retry_ms` is when an EventSource is to come back after an end of which
-    nobody says more."""
+    else is owed from now on. `retry_ms` is when an EventSource is to come back after an end of
+    which nobody says more."""
     document: dict[str, Any] = {"type": "hello"}
     if cursor is not None:
         document["id"] = str(cursor)
