@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
   ARTIFACTS,
   expectFreshness,
+  LONG,
   launch,
   noteShifts,
   open,
@@ -178,39 +179,43 @@ test('what is first seen are charts with their past, of little that was sent', a
   await close();
 });
 
-test('after a restart the list is that of the new server, and what is in sight goes on', async () => {
-  const server = await Server.start();
-  const end = await publish(server, METRICS);
-  const { page, failures, close } = await open(browser, server.url);
-  await expectFreshness(page, 'Live');
-  await page.locator('article.panel').nth(100).scrollIntoViewIfNeeded();
-  await expect.poll(() => first(page, 'metric_100'), PATIENT).toBeLessThan(old());
-  const { port } = server;
-  await server.stop('SIGKILL');
-  end();
-  await expectFreshness(page, 'Cut');
-  const again = await Server.start('serve', port);
-  // Without the last fifty, and with others.
-  await publish(again, [...METRICS.slice(0, 250), ...named('other', 20)], []);
-  await expectFreshness(page, 'Live');
-  await expect
-    .poll(async () => (await points(page, 'metric_100')).at(-1)![0], PATIENT)
-    .toBeGreaterThan(Date.now() - 3_000);
-  // What was there before the restart is still drawn.
-  expect(await first(page, 'metric_100')).toBeLessThan(old());
-  await expect
-    .poll(() => page.getByRole('article', { name: 'other_000' }).count(), PATIENT)
-    .toBe(1);
-  await expect.poll(() => page.locator('.figures dd').first().textContent(), PATIENT).toBe('270');
-  await panel(page, 'other_010').scrollIntoViewIfNeeded();
-  await expect
-    .poll(async () => (await points(page, 'other_010')).length, PATIENT)
-    .toBeGreaterThan(2);
-  expect(failures).toEqual([]);
-  await close();
-});
+test(
+  'after a restart the list is that of the new server, and what is in sight goes on',
+  LONG,
+  async () => {
+    const server = await Server.start();
+    const end = await publish(server, METRICS);
+    const { page, failures, close } = await open(browser, server.url);
+    await expectFreshness(page, 'Live');
+    await page.locator('article.panel').nth(100).scrollIntoViewIfNeeded();
+    await expect.poll(() => first(page, 'metric_100'), PATIENT).toBeLessThan(old());
+    const { port } = server;
+    await server.stop('SIGKILL');
+    end();
+    await expectFreshness(page, 'Cut');
+    const again = await Server.start('serve', port);
+    // Without the last fifty, and with others.
+    await publish(again, [...METRICS.slice(0, 250), ...named('other', 20)], []);
+    await expectFreshness(page, 'Live');
+    await expect
+      .poll(async () => (await points(page, 'metric_100')).at(-1)![0], PATIENT)
+      .toBeGreaterThan(Date.now() - 3_000);
+    // What was there before the restart is still drawn.
+    expect(await first(page, 'metric_100')).toBeLessThan(old());
+    await expect
+      .poll(() => page.getByRole('article', { name: 'other_000' }).count(), PATIENT)
+      .toBe(1);
+    await expect.poll(() => page.locator('.figures dd').first().textContent(), PATIENT).toBe('270');
+    await panel(page, 'other_010').scrollIntoViewIfNeeded();
+    await expect
+      .poll(async () => (await points(page, 'other_010')).length, PATIENT)
+      .toBeGreaterThan(2);
+    expect(failures).toEqual([]);
+    await close();
+  },
+);
 
-test('two tabs have one connection, whatever each of them looks at', async () => {
+test('two tabs have one connection, whatever each of them looks at', LONG, async () => {
   const server = await Server.start();
   await publish(server, METRICS);
   const { page, failures, close } = await open(browser, 'about:blank');

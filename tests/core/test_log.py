@@ -123,7 +123,7 @@ def whole(hub: Hub, after: int = -1) -> dict[str, Any]:
     return held
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(logs, st.data())
 def test_two_that_were_given_the_same_hold_the_same(
     log: list[tuple[Draft, int]], data: st.DataObject
@@ -168,7 +168,7 @@ some_plain = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(some_plain, st.sampled_from([0, 400, 1_000, 4_000])), max_size=60), st.data()
 )
@@ -248,7 +248,7 @@ def test_who_watches_is_given_what_comes_in_columns() -> None:
     assert [one.identity.text for one in view.dirty.values()] == ["a"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(logs, st.integers(0, 59))
 def test_who_goes_on_from_a_snapshot_comes_to_the_same(
     log: list[tuple[Draft, int]], at: int
