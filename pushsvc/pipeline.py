@@ -39,6 +39,8 @@ _SHARE = 10.0
 """Seconds over which a producer's samples are averaged."""
 _BLIP = 1.0
 """Seconds for which a journal may be away without being told of."""
+_AGAIN = 1.0
+"""Seconds until a log is read anew of which nothing could be read."""
 _PATIENCE = 5.0
 """Seconds that a producer waits for a journal that is away."""
 _LAST = 5.0
@@ -274,8 +276,10 @@ class Pipeline:
                             task_status.started()
                 return
             except (Dropped, EpochChanged) as error:
-                await trio.lowlevel.checkpoint()
+                gone_on = self.hub.seq > self.hub.horizon
                 self._begin_anew(error)
+                # A log that can't be read from where it says takes its time to say something else.
+                await trio.sleep(0 if gone_on else _AGAIN)
 
     async def _restore(self) -> None:
         """Go on from where reading begins."""

@@ -342,7 +342,7 @@ async def refuse_for_a_while(served: Served, seconds: float) -> float:
 
 
 async def flood(served: Served, until: float) -> None:
-    body = msgspec.json.encode({"samples": [{"name": f"f{n}", "value": n} for n in range(5000)]})
+    body = msgspec.json.encode({"samples": [{"name": f"f{n}", "value": n} for n in range(20_000)]})
     headers = {"Content-Type": "application/json"}
     while trio.current_time() < until:
         await served.http.post("/v1/samples", content=body, headers=headers)
