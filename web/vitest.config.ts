@@ -15,6 +15,20 @@ const browser = {
   server: { fs: { allow: [here('..')] } },
 };
 
+const pages = {
+  dir: here('../tests/browser'),
+  // Each file has servers and browsers of its own. Half of what they take is waiting.
+  maxWorkers: Number(process.env.JOBS ?? 2),
+  setupFiles: [here('../tests/browser/dump.ts')],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  // A second, as it is by default, is less than a busy machine may need.
+  expect: { poll: { timeout: 20_000 } },
+  // On a machine that others use as well one test may fail for lack of time: tried again where that is
+  // asked for, and told of at the end.
+  retry: Number(process.env.RERUNS ?? 0),
+};
+
 // What is run in Firefox as well: first paint, live, reconnect, edit and keyboard.
 const inFirefox = ['page', 'resume', 'editor', 'reading'].map((name) => `${name}.test.ts`);
 
@@ -37,18 +51,8 @@ export default mergeConfig(
           ...browser,
           test: {
             name: 'browser',
-            dir: here('../tests/browser'),
+            ...pages,
             include: ['**/*.test.ts'],
-            // Each file has servers and browsers of its own. Half of what they take is waiting.
-            maxWorkers: Number(process.env.JOBS ?? 2),
-            setupFiles: [here('../tests/browser/dump.ts')],
-            testTimeout: 60_000,
-            hookTimeout: 60_000,
-            // A second, as it is by default, is less than a busy machine may need.
-            expect: { poll: { timeout: 20_000 } },
-            // On a machine that others use as well one test may fail for lack of time: tried again
-            // where that is asked for, and told of at the end.
-            retry: Number(process.env.RERUNS ?? 0),
           },
         },
         {
@@ -56,15 +60,9 @@ export default mergeConfig(
           ...browser,
           test: {
             name: 'firefox',
-            dir: here('../tests/browser'),
+            ...pages,
             include: findFirefox() === null ? [] : inFirefox,
             env: { TESTED_BROWSER: 'firefox' },
-            maxWorkers: Number(process.env.JOBS ?? 2),
-            setupFiles: [here('../tests/browser/dump.ts')],
-            testTimeout: 60_000,
-            hookTimeout: 60_000,
-            expect: { poll: { timeout: 20_000 } },
-            retry: Number(process.env.RERUNS ?? 0),
           },
         },
         {
