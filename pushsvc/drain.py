@@ -12,8 +12,8 @@ import random
 
 import trio
 
+from pushsvc.core.carrier import Ending
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Ending
 from pushsvc.core.wire import Close
 from pushsvc.errors import Overloaded
 

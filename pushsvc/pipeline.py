@@ -16,13 +16,13 @@ import structlog
 import trio
 
 from pushsvc.core.account import Account
+from pushsvc.core.carrier import Ending
 from pushsvc.core.entry import Draft, Entry
 from pushsvc.core.hub import Applied, Hub, Refused
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.quota import Quotas
 from pushsvc.core.series import Batch
 from pushsvc.core.snapshot import SnapshotError
-from pushsvc.core.subscriber import Ending
 from pushsvc.core.view import View
 from pushsvc.core.wire import Close
 from pushsvc.errors import Overloaded, Problem, TooMany

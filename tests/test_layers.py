@@ -155,3 +155,60 @@ def test_an_arrow_upwards_is_found(path: str, source: str, complaint: str) -> No
 )
 def test_an_arrow_down_is_fine(path: str, source: str) -> None:
     assert complaints(path, source) == []
+
+
+def rings(imported: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that need each other, however far around (Tarjan's algorithm).
+
+    `imported` has each module's imports by its name.
+    """
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(module: str) -> None:
+        order[module] = lowest[module] = len(order)
+        stack.append(module)
+        for target in sorted(imported[module]):
+            if target not in order:
+                visit(target)
+            if target in stack:
+                lowest[module] = min(lowest[module], lowest[target])
+        if lowest[module] == order[module]:
+            place = stack.index(module)
+            if len(stack) - place > 1:
+                found.append(sorted(stack[place:]))
+            del stack[place:]
+
+    for module in sorted(imported):
+        if module not in order:
+            visit(module)
+    return found
+
+
+def test_no_modules_need_each_other() -> None:
+    names = {
+        ".".join(["pushsvc", *file.relative_to(PACKAGE).with_suffix("").parts]): file
+        for file in FILES
+        if file.name != "__init__.py"
+    }
+    imported = {}
+    for name, file in names.items():
+        path = file.relative_to(PACKAGE).as_posix()
+        targets = set(members(path, file.read_text(encoding="utf-8")))
+        imported[name] = targets & set(names) - {name}
+    assert rings(imported) == []
+
+
+def members(path: str, source: str) -> Iterator[str]:
+    """What may be a module among that which a module imports: `from x import y` may mean `x.y`."""
+    yield from imports(path, source)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_a_ring_is_found() -> None:
+    imported = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a"}}
+    assert rings(imported) == [["b", "c"]]

@@ -7,11 +7,12 @@ from typing import Any
 
 import trio
 
+from pushsvc.core.carrier import Ending
 from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.selector import parse
-from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.transport import longpoll
 from pushsvc.transport.asgi import AsgiCarrier

@@ -14,10 +14,11 @@ from pushsvc.app.coding import Coding, coding_of_stream
 from pushsvc.app.context import Context
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core.account import Account
+from pushsvc.core.carrier import Carrier
 from pushsvc.core.cursor import NO_EPOCHS, Cursor, parse_cursor
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Offer, Transport, choose, needs_events
-from pushsvc.core.subscriber import Carrier, Subscriber
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Wire, gzipped
 from pushsvc.errors import Malformed, Overloaded, Problem

@@ -36,9 +36,9 @@ from pushsvc.app.problems import (
 from pushsvc.auth.access import Asking, Granted, Need
 from pushsvc.auth.principal import account
 from pushsvc.auth.proxies import is_loopback
+from pushsvc.core.carrier import Ending
 from pushsvc.core.hub import Start
 from pushsvc.core.negotiate import Transport, choose_subprotocol, needs_events
-from pushsvc.core.subscriber import Ending
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Text, Wire, chunked, text_wire
 from pushsvc.errors import Overloaded, Problem

@@ -19,8 +19,9 @@ import trio
 from pushsvc.auth.access import Access
 from pushsvc.auth.jwt import UnknownKey
 from pushsvc.auth.principal import ANYONE, Principal
+from pushsvc.core.carrier import Ending
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.wire import Close
 from pushsvc.errors import Forbidden, Overloaded, Problem
 from pushsvc.pipeline import now_ms

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pushsvc.core.history import History
 from pushsvc.core.scope import EVERYTHING, Scope
 from pushsvc.core.selector import Matcher, Selector
 from pushsvc.core.series import Identity, Kind, Rows, shorten
-
-if TYPE_CHECKING:
-    from pushsvc.core.view import View
-
 
 _CLAIMS = 8
 """Claims of one kind, at the most, that a claim of another has to outweigh."""
@@ -36,6 +32,23 @@ def unfounded(rows: Rows) -> str | None:
         f"{rows.identity.text} is new, and its value {shorten(value)} a text: a state says "
         "kind state, and where there is no number the value is null"
     )
+
+
+class Watcher(Protocol):
+    """What shows a series: a view, as far as it is to be known here."""
+
+    dirty: dict[int, Series]
+    """Series with news that it hasn't given out yet, by ref."""
+
+    @property
+    def subscribers(self) -> Sized:
+        """Those who watch it."""
+
+    def dismiss(self, series: Series, seq: int) -> None:
+        """Let go of a series that is gone with batch `seq`."""
+
+    def plan_tick(self) -> None:
+        """Have what there is to tell given out when it is time, if there is anything."""
 
 
 class Series:
@@ -89,7 +102,7 @@ class Series:
         self.described_seq = seq
         """The batch that last changed what a client must be told: creation, kind, unit or help."""
         self.history = History(history_limit, stateful=stateful)
-        self.views: list[View] = []
+        self.views: list[Watcher] = []
 
     @classmethod
     def founded(cls, ref: int, rows: Rows, seq: int, history_limit: int) -> Series:

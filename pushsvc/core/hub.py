@@ -14,7 +14,8 @@ import msgspec
 
 from pushsvc.core import snapshot, wire
 from pushsvc.core.account import NOBODY, Account
-from pushsvc.core.catalog import Catalog, Series, unfounded
+from pushsvc.core.carrier import Carrier
+from pushsvc.core.catalog import Catalog, Series, Watcher, unfounded
 from pushsvc.core.columns import KnownColumns, KnownSeries
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debts
@@ -26,7 +27,7 @@ from pushsvc.core.replay import Describe, Replay, Thinning
 from pushsvc.core.schedule import Schedule
 from pushsvc.core.selector import Selector
 from pushsvc.core.series import Batch, Rows, shorten
-from pushsvc.core.subscriber import Carrier, PollingSubscriber, Subscriber
+from pushsvc.core.subscriber import PollingSubscriber, Subscriber
 from pushsvc.core.sweeping import Sweeping
 from pushsvc.core.view import DEPARTURES, View, Wish
 from pushsvc.core.wire import Frame
@@ -124,7 +125,7 @@ class Hub:
         self._limits = limits
         self._pacing = pacing
         self._make_session = make_session
-        self._schedule = Schedule()
+        self._schedule: Schedule[View] = Schedule()
         self._retention = retention
         self._sweeping = Sweeping(retention)
         self._once = Once()
@@ -171,7 +172,7 @@ class Hub:
         except Rejected:
             self._pass(entry)
             raise
-        touched: dict[View, None] = {}
+        touched: dict[Watcher, None] = {}
         samples = watchers = 0
         if batch.series:
             cut = (batch,) if draft.width == 1 else pieces(batch)
@@ -298,7 +299,7 @@ class Hub:
         stamp: float,
         *,
         checked: bool = False,
-        touched: dict[View, None] | None = None,
+        touched: dict[Watcher, None] | None = None,
         known: KnownSeries | None = None,
     ) -> Applied:
         """Take in batch `seq`, the one after the newest, and mark its views dirty.
@@ -353,8 +354,7 @@ class Hub:
         watchers = 0
         for view in touched:
             watchers += len(view.subscribers)
-            if view.pending:
-                self._schedule.plan_tick(view)
+            view.plan_tick()
         self.counts["samples"] += samples
         self.counts["batches"] += 1
         self._sweeping.hold(samples)
@@ -638,6 +638,7 @@ class Hub:
                 departed=[entry for entry in self._departed if wish.matches(entry[1].identity)],
                 forgotten=self._forgotten,
                 ring_frames=self._pacing.ring_frames,
+                schedule=self._schedule,
             )
             self.views[wish.key] = view
         elif not view.pending:
@@ -774,7 +775,7 @@ class Hub:
         self._departed.append((self.seq, series))
         for view in series.views:
             view.dismiss(series, self.seq)
-            self._schedule.plan_tick(view)
+            view.plan_tick()
         series.views.clear()
         self.counts["series_gone"] += 1
 

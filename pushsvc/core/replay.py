@@ -11,19 +11,16 @@ stays where it is, and says how much of the debt was paid.
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from pushsvc.core import wire
+from pushsvc.core.catalog import Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debt
 from pushsvc.core.history import is_ending
 from pushsvc.core.merge import NOTHING_GIVEN, Given, Merge, Point, points, rounded
+from pushsvc.core.series import Value
 from pushsvc.core.wire import Ended, Frame
-
-if TYPE_CHECKING:
-    from pushsvc.core.catalog import Series
-    from pushsvc.core.series import Value
-    from pushsvc.core.view import View
 
 Describe: TypeAlias = Literal["all", "used", "changed"]
 """Which series a replay describes. all: every one, before its first points (a new connection).
@@ -46,7 +43,41 @@ class Thinning(NamedTuple):
     """Milliseconds that are merged into one point."""
 
 
-_News: TypeAlias = "list[tuple[Series, int]]"
+class Source(Protocol):
+    """What is replayed: a view, as far as it is to be known here."""
+
+    @property
+    def epoch(self) -> str:
+        """That of its cursors."""
+
+    @property
+    def merge(self) -> Merge:
+        """How samples of one interval become points."""
+
+    @property
+    def span_ms(self) -> int:
+        """Milliseconds of such an interval."""
+
+    @property
+    def seq(self) -> int:
+        """The batch up to which ticks have given everything out."""
+
+    @property
+    def members(self) -> Mapping[int, Series]:
+        """Its series, by ref."""
+
+    @property
+    def forgotten(self) -> int:
+        """The seq of the newest departure that is no longer known."""
+
+    def departed_since(self, seq: int) -> Iterator[tuple[int, Series]]:
+        """Departures of batches later than `seq`, the newest first."""
+
+    def count_gap(self, lost: int | None) -> None:
+        """Take note of a gap that clients are told of."""
+
+
+_News: TypeAlias = list[tuple[Series, int]]
 """Series with rows that the client lacks, and the ordinal of the first of them."""
 
 
@@ -55,7 +86,7 @@ class Replay:
 
     def __init__(
         self,
-        view: View,
+        view: Source,
         *,
         since: int,
         describe: Describe,

@@ -8,48 +8,16 @@ stalls therefore holds nothing, and catches up by the same call as everyone else
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Protocol
-
-import msgspec
+from typing import ClassVar
 
 from pushsvc.core.account import Account
+from pushsvc.core.carrier import Carrier
+from pushsvc.core.catalog import Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.debt import Debt
 from pushsvc.core.replay import Describe, Replay
 from pushsvc.core.view import Opening, View
 from pushsvc.core.wire import Frame
-
-if TYPE_CHECKING:
-    from pushsvc.core.catalog import Series
-
-
-class Ending(msgspec.Struct, frozen=True):
-    """Why a subscriber is ended by the server, and what its client is told."""
-
-    reason: str
-    """A slug for logs and metrics: `drain`, `stalled`, `refused`."""
-    close_code: int
-    retry_ms: int | None = None
-    """When to come back, for a `goaway`."""
-    message: str = ""
-    flush: bool = False
-    """Whether the client is given first what it is owed."""
-
-
-class Carrier(Protocol):
-    """How bytes reach a subscriber. Both calls are synchronous and never block."""
-
-    def wake(self) -> None:
-        """There may be something to pull. Called by the hub, once per tick at most."""
-
-    def end(self, ending: Ending) -> None:
-        """Tell the client why and close, at once if it takes no bytes. Further calls do nothing."""
-
-    def stalled_since(self) -> float | None:
-        """When the client stopped taking bytes (monotonic seconds); None while it takes them."""
-
-    def abort(self) -> None:
-        """Cut the connection without another byte."""
 
 
 class Subscriber:

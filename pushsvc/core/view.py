@@ -10,23 +10,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from pushsvc.core import wire
+from pushsvc.core.carrier import Carrier
+from pushsvc.core.catalog import Series
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.merge import Merge
 from pushsvc.core.replay import Replay
+from pushsvc.core.schedule import Schedule
 from pushsvc.core.scope import EVERYTHING, Scope
 from pushsvc.core.selector import Selector
 from pushsvc.core.series import Identity
 from pushsvc.core.wire import Frame
-
-if TYPE_CHECKING:
-    from pushsvc.core.catalog import Series
-    from pushsvc.core.subscriber import Subscriber
-
 
 _FIRST = 1_000
 """Points of the first frame where there are too many for one."""
@@ -36,6 +34,14 @@ _SLICES = 64
 """Cursors for which a slice is kept until the next tick."""
 DEPARTURES = 10_000
 """Departures that are known; who was away for longer is told of a gap."""
+
+
+class Attached(Protocol):
+    """Who watches a view, as far as it is to be known here."""
+
+    @property
+    def carrier(self) -> Carrier:
+        """Who is woken when there is a new frame."""
 
 
 class Wish(msgspec.Struct, frozen=True, eq=False):
@@ -99,7 +105,9 @@ class View:
         departed: Iterable[tuple[int, Series]] = (),
         forgotten: int = -1,
         ring_frames: int,
+        schedule: Schedule[View],
     ) -> None:
+        self._schedule = schedule
         self.wish = wish
         self.key = wish.key
         self.epoch = epoch
@@ -112,7 +120,7 @@ class View:
         self.members: dict[int, Series] = {series.ref: series for series in members}
         for series in self.members.values():
             series.views.append(self)
-        self.subscribers: dict[str, Subscriber] = {}
+        self.subscribers: dict[str, Attached] = {}
         """By session."""
         self.seq = seq
         """The batch up to which ticks have given everything out."""
@@ -246,6 +254,16 @@ class View:
     def pending(self) -> bool:
         """Whether there is something to tell: samples, or series that are gone."""
         return bool(self.dirty) or (bool(self._departed) and self._departed[-1][0] > self.seq)
+
+    def plan_tick(self) -> None:
+        """Tick when it is time, if there is something to tell."""
+        if self.pending:
+            self._schedule.plan_tick(self)
+
+    @property
+    def next_beat(self) -> float:
+        """When it will have been quiet for a heartbeat (seconds of the monotonic clock)."""
+        return self.last_frame + self.wish.heartbeat
 
     def tick(self, seq: int, now: float, limit: int, time_ms: int | None = None) -> bool:
         """Turn what changed into frames, up to batch `seq`; tells whether there are any.

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from pushsvc import zstd
+from pushsvc.core.catalog import Series
+from pushsvc.core.cursor import Cursor
 from pushsvc.core.merge import Point
-
-if TYPE_CHECKING:
-    from pushsvc.core.catalog import Series
-    from pushsvc.core.cursor import Cursor
 
 _encode = msgspec.json.Encoder().encode
 

@@ -26,7 +26,7 @@ https://opentelemetry.io/docs/specs/otlp/ and /docs/specs/otel/metrics/data-mode
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias, cast
+from typing import cast
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -35,9 +35,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from pushsvc.core.limits import Limits
-from pushsvc.core.series import Identity, identify
-from pushsvc.errors import Malformed, TooLarge
+from pushsvc.errors import Malformed
 from pushsvc.ingest.otlp_json import decode_request
+from pushsvc.ingest.otlp_known import Known
 from pushsvc.ingest.otlp_names import scope_labels
 from pushsvc.ingest.otlp_reading import Decoded, Reading
 
@@ -45,29 +45,16 @@ _OBJECTS = 4
 """JSON objects for each sample that a request may have: they cost time before they can be looked
 at. A data point is one, and each of its attributes two, but 8 MiB of them are fewer than these."""
 
-_REMEMBERED_CHARACTERS = 1024
-"""Series with longer names and labels are checked each time they come."""
-
-_Labels: TypeAlias = tuple[tuple[str, str], ...]
-
 
 class OtlpDecoder:
-    """Reads requests; remembers identities, and when cumulative series began.
-
-    Each memory is dropped when it has grown to twice the series the hub may have. Safe to call
-    from worker threads.
-    """
+    """Reads requests. Safe to call from worker threads."""
 
     def __init__(
         self, limits: Limits, promoted: Iterable[str] = (), *, as_they_are: bool = False
     ) -> None:
         """`promoted` are resource attributes that become labels of every series; names of metrics
         and attributes are translated, or `as_they_are`."""
-        self.limits = limits
-        self.as_they_are = as_they_are
-        self.promoted = frozenset(promoted)
-        self._identities: dict[tuple[str, _Labels], Identity] = {}
-        self._starts: dict[str, int] = {}
+        self._known = Known(limits, frozenset(promoted), as_they_are=as_they_are)
 
     def protobuf(self, body: bytes, now_ms: int) -> Decoded:
         """Decode a binary request; `now_ms` is the time of arrival. Raises Malformed, TooLarge."""
@@ -82,8 +69,8 @@ class OtlpDecoder:
 
     def json(self, body: bytes, now_ms: int) -> Decoded:
         """Decode the JSON of OTLP, as `protobuf` does. Members that aren't known are ignored."""
-        if body.count(b"{") > _OBJECTS * self.limits.batch_samples:
-            raise self.too_many()
+        if body.count(b"{") > _OBJECTS * self._known.limits.batch_samples:
+            raise self._known.too_many()
         try:
             request = decode_request(body)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -95,36 +82,10 @@ class OtlpDecoder:
 
     def remember(self, decoded: Decoded) -> None:
         """A request was applied: its start times count from now on."""
-        if len(self._starts) + len(decoded.starts) > 2 * self.limits.series:
-            self._starts.clear()
-        self._starts.update(decoded.starts)
-
-    def started(self, series: str) -> int | None:
-        """The start time that this series was last seen with."""
-        return self._starts.get(series)
-
-    def identity(self, name: str, pairs: _Labels) -> Identity:
-        """The identity of a series. Raises Rejected."""
-        identity = self._identities.get((name, pairs))
-        if identity is None:
-            identity = identify(name, dict(pairs), self.limits)
-            if len(identity.text) <= _REMEMBERED_CHARACTERS:
-                if len(self._identities) >= 2 * self.limits.series:
-                    self._identities.clear()
-                self._identities[name, pairs] = identity
-        return identity
-
-    def too_many(self) -> TooLarge:
-        """What is said of a request with too much in it."""
-        return TooLarge(
-            "batch",
-            f"more than {self.limits.batch_samples} samples, data points or metrics in one "
-            "request (limits.batch_samples)",
-            limit="batch_samples",
-        )
+        self._known.began(decoded.starts)
 
     def _read(self, request: ExportMetricsServiceRequest, now_ms: int) -> Decoded:
-        reading = Reading(self, now_ms)
+        reading = Reading(self._known, now_ms)
         for of_resource in request.resource_metrics:
             reading.look()
             target = reading.target(of_resource.resource)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgspec
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, Metric, NumberDataPoint
@@ -13,12 +13,10 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from pushsvc.core.series import EXACT, Batch, Identity, Kind, Rows, shorten
 from pushsvc.errors import Rejected, TooLarge
+from pushsvc.ingest.otlp_known import Known
 from pushsvc.ingest.otlp_names import Unit, fits, labels, metric_name, read_unit
 from pushsvc.ingest.otlp_points import Part, Point, parts_of
 from pushsvc.ingest.refusals import Refusals
-
-if TYPE_CHECKING:
-    from pushsvc.ingest.otlp import OtlpDecoder
 
 _NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 _KINDS: dict[int, Kind] = {1: "delta", 2: "counter"}
@@ -71,10 +69,10 @@ class Target(msgspec.Struct):
 class Reading:
     """One request while it is read."""
 
-    def __init__(self, decoder: OtlpDecoder, now_ms: int) -> None:
-        limits = decoder.limits
+    def __init__(self, known: Known, now_ms: int) -> None:
+        limits = known.limits
         self.decoded = Decoded(Batch([]), Refusals(_REASONS), {}, {}, 0)
-        self._decoder = decoder
+        self._known = known
         self._now_ms = now_ms
         self._earliest = now_ms - round(limits.past_seconds * 1000)
         self._latest = now_ms + round(limits.future_seconds * 1000)
@@ -90,7 +88,7 @@ class Reading:
         for attribute in islice(resource.attributes, _ATTRIBUTES):
             if attribute.key in ("service.name", "service.namespace", "service.instance.id"):
                 ours[attribute.key] = attribute.value.string_value
-            elif attribute.key in self._decoder.promoted:
+            elif attribute.key in self._known.promoted:
                 promoted.append(attribute)
             else:
                 info.append(attribute)
@@ -99,10 +97,10 @@ class Reading:
             job = f"{namespace}/{job}"
         named = {"job": job, "instance": ours.get("service.instance.id", "")}
         named = {label: text for label, text in named.items() if text}
-        most = self._decoder.limits.value_bytes
+        most = self._known.limits.value_bytes
         info = [attribute for attribute in info if fits(attribute.value, most)]
         promoted = [attribute for attribute in promoted if fits(attribute.value, most)]
-        kept = self._decoder.as_they_are
+        kept = self._known.as_they_are
         return Target(
             {**labels(promoted, most, as_they_are=kept), **named},
             labels(info, most, as_they_are=kept),
@@ -112,7 +110,7 @@ class Reading:
         """Publish what else is known of a resource, as far as labels can hold it."""
         if not target.info or "job" not in target.labels:
             return
-        limits = self._decoder.limits
+        limits = self._known.limits
         room = limits.labels - len(target.labels)
         kept = [
             (label, text)
@@ -122,7 +120,7 @@ class Reading:
             and len(text.encode()) <= limits.value_bytes
         ]
         try:
-            identity = self._decoder.identity(
+            identity = self._known.identity(
                 "target_info", (*target.labels.items(), *kept[: max(0, room)])
             )
         except Rejected:
@@ -160,9 +158,9 @@ class Reading:
             kind = "gauge"
         unit = read_unit(metric.unit, gauge=what == "gauge")
         name = metric.name
-        if not self._decoder.as_they_are:
+        if not self._known.as_they_are:
             name = metric_name(name, unit, total=what == "sum" and kind == "counter")
-        help_text = _cut(metric.description, self._decoder.limits.value_bytes)
+        help_text = _cut(metric.description, self._known.limits.value_bytes)
         latest: int | None = None
         for point in points:
             self.look()
@@ -192,14 +190,14 @@ class Reading:
     ) -> int:
         """Take in one point, all its samples or none. Raises Rejected."""
         at = self._at(point)
-        limits = self._decoder.limits
+        limits = self._known.limits
         if len(point.attributes) > limits.labels:
             raise Rejected(
                 "labels",
                 f"a point has {len(point.attributes)} attributes, the limit is {limits.labels} "
                 "(limits.labels)",
             )
-        base = labels(point.attributes, limits.value_bytes, as_they_are=self._decoder.as_they_are)
+        base = labels(point.attributes, limits.value_bytes, as_they_are=self._known.as_they_are)
         base.update(target)
         pairs = tuple(base.items())
         samples: list[tuple[Identity, Part]] = []
@@ -210,7 +208,7 @@ class Reading:
             if part.label is not None:
                 label = part.label[0]
                 own = (*(pair for pair in pairs if pair[0] != label), part.label)
-            identity = self._decoder.identity(name + part.suffix, own)
+            identity = self._known.identity(name + part.suffix, own)
             rows = self._rows.get(identity.text)
             if rows is None:
                 self._write(identity)
@@ -242,7 +240,7 @@ class Reading:
         if self._earliest <= time <= self._latest:
             return At(time, True, began)
         seconds = abs(time - self._now_ms) // 1000
-        limits = self._decoder.limits
+        limits = self._known.limits
         if time > self._now_ms:
             raise Rejected(
                 "time",
@@ -261,7 +259,7 @@ class Reading:
         if part.kind != "counter" or not start or part.value is None:
             return None
         starts = self.decoded.starts
-        before = starts.get(identity.text) or self._decoder.started(identity.text)
+        before = starts.get(identity.text) or self._known.started(identity.text)
         if before is None or start > before:
             starts[identity.text] = start
         began = start // 1_000_000
@@ -270,19 +268,19 @@ class Reading:
         return began
 
     def _check_room(self, samples: int) -> None:
-        limits = self._decoder.limits
+        limits = self._known.limits
         if self._samples + samples > limits.batch_samples:
-            raise self._decoder.too_many()
+            raise self._known.too_many()
 
     def look(self) -> None:
         """Account for something that costs time, whether or not samples come of it."""
         self._looked += 1
-        if self._looked > self._decoder.limits.batch_samples:
-            raise self._decoder.too_many()
+        if self._looked > self._known.limits.batch_samples:
+            raise self._known.too_many()
 
     def _write(self, identity: Identity) -> None:
         """Account for the names and labels of a series that is new to this request."""
-        limits = self._decoder.limits
+        limits = self._known.limits
         self._written += len(identity.text)
         if self._written > _GROWTH * limits.body_bytes:
             raise TooLarge(

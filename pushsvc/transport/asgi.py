@@ -12,7 +12,8 @@ from collections.abc import Callable
 import trio
 
 from pushsvc.core import wire
-from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.carrier import Ending
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.wire import Frame
 
 

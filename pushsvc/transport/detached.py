@@ -9,8 +9,9 @@ import socket
 import trio
 
 from pushsvc.core import wire
+from pushsvc.core.carrier import Ending
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.wire import GZIP_HEAD, Frame, GzipEnd, Text, Wire, gzipped
 from pushsvc.transport.backlog import Backlog, peer_window
 from pushsvc.transport.engine import Engine

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import trio
 
 from pushsvc.core import wire
+from pushsvc.core.carrier import Ending
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.wire import Wire
 from pushsvc.errors import Problem
 from pushsvc.transport.detached import DetachedCarrier

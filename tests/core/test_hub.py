@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from pushsvc.core.catalog import Watcher
 from pushsvc.core.hub import Hub
 from pushsvc.core.limits import Limits, Pacing
 from pushsvc.core.selector import parse
 from pushsvc.core.series import Batch, Rows, identify
-from pushsvc.core.view import View, Wish
+from pushsvc.core.view import Wish
 from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
 from tests.core.stream import documents
 from tests.core.world import World
@@ -71,7 +72,7 @@ class TestViews:
             world.now += 59
             world.sweep()
             assert world.subscribe().view is subscriber.view  # it comes back in time
-            subscriber = next(iter(subscriber.view.subscribers.values()))
+            (subscriber,) = world.hub.subscribers.values()
         world.now += 1000
         world.sweep()
         assert list(world.hub.views.values()) == [subscriber.view]  # watched
@@ -284,7 +285,7 @@ class TestWatchers:
         world.subscribe(world.wish("a", "b"))
         world.subscribe(world.wish("a"))
         world.publish({"a": [1.0], "b": [1.0]})
-        touched: dict[View, None] = {}
+        touched: dict[Watcher, None] = {}
         watchers = []
         for name in ("b", "a", "z"):
             piece = Batch([Rows(identify(name, {}, world.limits), [1], [1.0])])

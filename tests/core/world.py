@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
+from pushsvc.core.carrier import Ending
 from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Applied, Hub, Start
 from pushsvc.core.limits import Limits, Pacing, Retention
 from pushsvc.core.replay import Describe
 from pushsvc.core.selector import parse
 from pushsvc.core.series import Batch, Rows, Value, identify
-from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 
 EPOCH = "e1"

@@ -406,8 +406,8 @@ def test_memory_is_bounded() -> None:
     for i in range(200):
         at = {"startTimeUnixNano": "1", "labels": {"i": i}}
         decoder.remember(decode(request(total("a", point(1, **at))), decoder))
-        assert len(decoder._identities) <= 2 * LIMITS.series
-        assert len(decoder._starts) <= 2 * LIMITS.series
+        assert len(decoder._known._identities) <= 2 * LIMITS.series
+        assert len(decoder._known._starts) <= 2 * LIMITS.series
 
 
 def test_reasons_are_told_shortly() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import trio
 
+from pushsvc.core.carrier import Ending
 from pushsvc.core.cursor import Cursor
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.selector import parse
 from pushsvc.core.series import Value
-from pushsvc.core.subscriber import Ending, Subscriber
+from pushsvc.core.subscriber import Subscriber
 from pushsvc.core.view import Wish
 from pushsvc.core.wire import Frame
 from pushsvc.errors import Malformed, Overloaded

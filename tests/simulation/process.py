@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import trio
 
+from pushsvc.core.carrier import Ending
 from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.subscriber import Ending
 from pushsvc.core.wire import Close
 from tests.flow import Service, running
 from tests.shared_log import SharedJournal, SharedLog
