@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.hosts import PathTooLong, parse_host, split_hosts
 
 _PREFIX: Final = "PUSHSVC_"

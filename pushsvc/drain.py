@@ -12,9 +12,9 @@ import random
 
 import trio
 
-from pushsvc.core.carrier import Ending
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.wire import Close
 from pushsvc.core.hub import Hub
-from pushsvc.core.wire import Close
 from pushsvc.errors import Overloaded
 
 DRAINING = "draining"

@@ -15,16 +15,16 @@ from typing import TypeAlias
 import structlog
 import trio
 
-from pushsvc.core.account import Account
-from pushsvc.core.carrier import Ending
-from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.view import View
+from pushsvc.core.delivery.wire import Close
 from pushsvc.core.hub import Applied, Hub, Refused
-from pushsvc.core.limits import Limits, Pacing
-from pushsvc.core.quota import Quotas
-from pushsvc.core.series import Batch
-from pushsvc.core.snapshot import SnapshotError
-from pushsvc.core.view import View
-from pushsvc.core.wire import Close
+from pushsvc.core.model.series import Batch
+from pushsvc.core.resources.account import Account
+from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.core.resources.quota import Quotas
+from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
 

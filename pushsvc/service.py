@@ -17,34 +17,41 @@ from pathlib import Path
 import structlog
 import trio
 
-from pushsvc import hypercorn_internals
 from pushsvc.app import create_app
-from pushsvc.app.changes import Changes
-from pushsvc.app.context import Context, crowd_allowance
-from pushsvc.app.front import Front
-from pushsvc.app.own_metrics import run_own_series
-from pushsvc.app.producer_connection import ProducerConnection
-from pushsvc.app.proxy_protocol import ProxyProtocol
+from pushsvc.app.dashboards.fast_path import Front
+from pushsvc.app.http.changes import Changes
+from pushsvc.app.http.context import Context, crowd_allowance
+from pushsvc.app.http.proxy_protocol import ProxyProtocol
+from pushsvc.app.operators.own_metrics import run_own_series
+from pushsvc.app.producers.fast_path import ProducerConnection
 from pushsvc.auth.leases import Leases
 from pushsvc.auth.mode import Lock, make_lock, run_key_file
 from pushsvc.config import ConfigError, Dashboards, Ingest, Keeping, Settings
 from pushsvc.core.hub import Hub
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.dashboards.library import SHIPPED, Library
 from pushsvc.drain import Departure, duration, part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
-from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.refusals import Ledger, Told
-from pushsvc.ingest.remote_write import RemoteWriteDecoder
-from pushsvc.ingest.statsd import Aggregator
+from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
+from pushsvc.ingest.statsd.aggregate import Aggregator
 from pushsvc.journal import Journal
 from pushsvc.journal.opening import Shared, open_journal, snapshot_interval
-from pushsvc.listeners import NOTHING, Inherited, Listener, close_all, open_listeners, resolve_hosts
+from pushsvc.listen import hypercorn_internals
+from pushsvc.listen.listeners import (
+    NOTHING,
+    Inherited,
+    Listener,
+    close_all,
+    open_listeners,
+    resolve_hosts,
+)
+from pushsvc.listen.server import KEEP_ALIVE, Place, Server, open_server
+from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd
+from pushsvc.listen.tls import Certificate, CertificateError
 from pushsvc.pipeline import Pipeline, now_ms
-from pushsvc.server import KEEP_ALIVE, Place, Server, open_server
-from pushsvc.statsd import StatsdListener, bind_statsd, prepare_statsd
-from pushsvc.tls import Certificate, CertificateError
 from pushsvc.transport.engine import Engine
 
 _log = structlog.get_logger("pushsvc.service")

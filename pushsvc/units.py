@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import floor, log10
 
-from pushsvc.core.series import Value
+from pushsvc.core.model.series import Value
 
 _SI = {-9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 _IEC = ("", "Ki", "Mi", "Gi", "Ti", "Pi")

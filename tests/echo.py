@@ -16,10 +16,10 @@ from typing import Any, cast
 
 import trio
 
-from pushsvc.app.front import accept_websocket, fields_of, parse_request
-from pushsvc.core.wire import Frame, Wire
-from pushsvc.door import Door
-from pushsvc.listeners import Listener
+from pushsvc.app.dashboards.fast_path import accept_websocket, fields_of, parse_request
+from pushsvc.core.delivery.wire import Frame, Wire
+from pushsvc.listen.acceptor import Door
+from pushsvc.listen.listeners import Listener
 from pushsvc.transport.engine import Engine
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
 

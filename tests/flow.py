@@ -9,13 +9,13 @@ from itertools import count
 import trio
 import trio.testing
 
-from pushsvc.core.carrier import Ending
-from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.hub import Hub, Start
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.selector import parse
-from pushsvc.core.series import Batch, Rows, Value, identify
-from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.model.series import Batch, Rows, Value, identify
+from pushsvc.core.query.selector import parse
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Journal
 from pushsvc.journal.memory import MemoryJournal

@@ -18,7 +18,7 @@ from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_
 
 from pushsvc import zstd
 from pushsvc.config import Auth, Dashboards, Ingest, Keeping, Server, Settings, Web
-from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
 
 detach: ContextVar[bool] = ContextVar("detach", default=True)

@@ -9,9 +9,9 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from pushsvc.app.base_path import root_seen_from
+from pushsvc.app.http.base_path import root_seen_from
+from pushsvc.auth.credentials import Cookie
 from pushsvc.auth.keys import make_key, table_of
-from pushsvc.auth.presenting import Cookie
 from pushsvc.client import Points, connect, open_publisher
 from pushsvc.config import Auth, ConfigError, Server, load
 from tests.serving import TRUST, serving

@@ -26,7 +26,7 @@ from pushsvc.client import (
     open_socket_publisher,
 )
 from pushsvc.client.dial import backoff, close_action
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
 from tests.serving import serving
 
 HELLO = {

@@ -14,8 +14,8 @@ import pytest
 import trio
 
 from pushsvc import zstd
-from pushsvc.app import coding as coding_module
-from pushsvc.app.coding import FILES, WHOLE, Coding, choose, compress
+from pushsvc.app.http import coding as coding_module
+from pushsvc.app.http.coding import FILES, WHOLE, Coding, choose, compress
 from pushsvc.config import Auth, Web
 from pushsvc.errors import NotAcceptable
 from tests.serving import Served, serving

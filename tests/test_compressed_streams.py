@@ -15,12 +15,12 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.app.coding import STREAMS
+from pushsvc.app.http.coding import STREAMS
 from pushsvc.config import Server
-from pushsvc.core import wire
-from pushsvc.core.cursor import Cursor
-from pushsvc.core.limits import Pacing
-from pushsvc.core.wire import GZIP_HEAD, Frame, GzipEnd, Text, text_wire
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.wire import GZIP_HEAD, Frame, GzipEnd, Text, text_wire
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.resources.limits import Pacing
 from tests.serving import EXPAND, detach, next_of, serving
 from tests.test_coding import ask
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 import trio
 
-from pushsvc.app.front import of_this_machine
-from pushsvc.core.limits import Limits, Pacing
-from pushsvc.core.wire import Frame
+from pushsvc.app.dashboards.fast_path import of_this_machine
+from pushsvc.core.delivery.wire import Frame
+from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.errors import TooLarge
 from pushsvc.transport.deflate import negotiate
 from pushsvc.transport.incoming import CloseConnection, Incoming

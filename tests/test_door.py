@@ -8,8 +8,8 @@ import httpx
 import pytest
 import trio
 
-from pushsvc import door
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.listen import acceptor as door
 from tests.serving import TRUST, Served, serving
 from tests.test_websocket_protocol import HANDSHAKE
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushsvc.config import Server
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from pushsvc.drain import moments
 from tests.cli.test_commands import PUSHSVC, publish, run, started
 from tests.serving import next_of, serving

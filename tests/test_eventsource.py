@@ -15,12 +15,12 @@ import msgspec
 import pytest
 import trio
 
-from pushsvc.app import eventsource
+from pushsvc.app.dashboards import eventsource
 from pushsvc.auth.mode import Lock, make_lock
 from pushsvc.auth.principal import Grants, principal_of
 from pushsvc.auth.tickets import LIFETIME, Tickets
 from pushsvc.config import Auth, Server, Settings, Web
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.errors import Malformed, Overloaded, Problem, TooMany, Unauthorized
 from tests.serving import TRUST, Served, detach, next_of, serving
 from tests.tokens import AUDIENCE, ISSUER, SECRET, bearer, token

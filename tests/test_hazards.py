@@ -18,21 +18,21 @@ import trio.testing
 from hypercorn.typing import HTTPScope
 
 from pushsvc.app import create_app
-from pushsvc.app.changes import Changes
-from pushsvc.app.context import Context, crowd_allowance
+from pushsvc.app.http.changes import Changes
+from pushsvc.app.http.context import Context, crowd_allowance
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
 from pushsvc.config import Server
 from pushsvc.core.hub import Hub, Start
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.dashboards.library import Library
 from pushsvc.drain import Departure
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
-from pushsvc.ingest.otlp import OtlpDecoder
+from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.refusals import Ledger
-from pushsvc.ingest.remote_write import RemoteWriteDecoder
+from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.asgi import AsgiCarrier

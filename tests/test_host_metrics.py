@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.demo.host import HostMetrics
 from pushsvc.ingest.native import NativeDecoder
 

@@ -15,8 +15,8 @@ import httpx
 import pytest
 import trio
 
-from pushsvc.address import group
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.listen.address import group
 from tests.serving import Served, next_of, serving
 
 ELSEWHERE = "127.0.0.2"

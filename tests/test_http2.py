@@ -13,8 +13,8 @@ import h2.events
 import pytest
 import trio
 
-from pushsvc.app.connection import BoundedBody
-from pushsvc.core.limits import Limits
+from pushsvc.app.http.connection import BoundedBody
+from pushsvc.core.resources.limits import Limits
 from tests.serving import Served, serving
 from tests.test_tls import Authority
 

@@ -20,8 +20,8 @@ import psutil
 import pytest
 import trio
 
-from pushsvc import hypercorn_windows
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.listen import hypercorn_windows
 from tests.cli.test_commands import started
 from tests.serving import Served, serving
 from tests.test_tls import Authority

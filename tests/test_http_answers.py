@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pushsvc.app.openapi import DOCUMENT
+from pushsvc.app.pages.openapi import DOCUMENT
 from pushsvc.config import Auth, Dashboards
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from tests.serving import detach, next_of, serving
 from tests.tokens import SECRET, token
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypercorn
 import pytest
 
-from pushsvc import hypercorn_internals, hypercorn_windows
+from pushsvc.listen import hypercorn_internals, hypercorn_windows
 from tests.serving import next_of, serving
 
 
@@ -13,14 +13,16 @@ def test_this_hypercorn_has_what_detaching_needs() -> None:
     gone = hypercorn_internals.missing()
     assert not gone, (
         f"Hypercorn {getattr(hypercorn, '__version__', '')} no longer has {', '.join(gone)}: see "
-        "what took its place and change pushsvc/hypercorn_internals.py; until then the service "
+        "what took its place and change pushsvc/listen/hypercorn_internals.py; until then the service "
         "carries streams without detaching them"
     )
 
 
 def test_this_hypercorn_has_what_bounding_http2_needs() -> None:
     gone = hypercorn_internals.missing(hypercorn_windows.USED)
-    assert not gone, f"see what took their place and change pushsvc/hypercorn_windows.py: {gone}"
+    assert not gone, (
+        f"see what took their place and change pushsvc/listen/hypercorn_windows.py: {gone}"
+    )
 
 
 def test_what_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

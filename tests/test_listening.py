@@ -24,7 +24,7 @@ import trio
 
 from pushsvc.auth.mode import make_lock
 from pushsvc.config import Auth, ConfigError, Server, Settings, Web, load
-from pushsvc.listeners import Inherited, Listener, close_all, inherit_sockets, open_listeners
+from pushsvc.listen.listeners import Inherited, Listener, close_all, inherit_sockets, open_listeners
 from pushsvc.service import run_service
 from tests.cli.test_commands import ENV, PUSHSVC, run, started
 from tests.serving import TRUST, detach
@@ -166,7 +166,7 @@ async def test_a_system_whose_sockets_for_ipv6_take_no_ipv4_is_told_of(
                 raise OSError(22, "Invalid argument")
             super().setsockopt(*args)
 
-    monkeypatch.setattr("pushsvc.listeners.socket.socket", Strict)
+    monkeypatch.setattr("pushsvc.listen.listeners.socket.socket", Strict)
     close_all(await open_listeners(["::"], 0, backlog=5))
     heard = capsys.readouterr()
     assert "--host 0.0.0.0" in heard.out + heard.err

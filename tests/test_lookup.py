@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from pushsvc.core.limits import Retention
+from pushsvc.core.resources.limits import Retention
 from tests.serving import serving
 
 

@@ -9,8 +9,8 @@ import jsonschema
 import msgspec
 
 from pushsvc.app import create_app
-from pushsvc.app.openapi import DOCUMENT
-from pushsvc.core.limits import Pacing
+from pushsvc.app.pages.openapi import DOCUMENT
+from pushsvc.core.resources.limits import Pacing
 from tests.serving import next_of, serving
 from tests.test_hazards import context
 

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
 from tests.ingest.test_otlp import buckets, gauge, histogram, point, request, total
 from tests.serving import Served, serving
 

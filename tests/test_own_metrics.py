@@ -9,9 +9,9 @@ import msgspec
 import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-from pushsvc.app.own_metrics import rows_of
+from pushsvc.app.operators.own_metrics import rows_of
 from pushsvc.config import Ingest
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.dashboards.library import SHIPPED
 from pushsvc.dashboards.model import read
 from pushsvc.demo.host import HostMetrics

@@ -9,8 +9,8 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from pushsvc.core.limits import Pacing, Retention
-from pushsvc.core.wire import Close
+from pushsvc.core.delivery.wire import Close
+from pushsvc.core.resources.limits import Pacing, Retention
 from pushsvc.pipeline import now_ms
 from tests.core.stream import documents
 from tests.flow import Recorder, batch, running

@@ -121,7 +121,7 @@ def test_sources_without_the_page_ask_for_node(unpacked: Path, tmp_path: Path) -
         without = build(unpacked, "wheel", tmp_path, PUSHSVC_SKIP_WEB="1")
         with zipfile.ZipFile(without) as wheel:
             assert "pushsvc/web/index.html" not in wheel.namelist()
-            assert "pushsvc/app/page.py" in wheel.namelist()
+            assert "pushsvc/app/pages/page.py" in wheel.namelist()
         failed = subprocess.run(
             [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
             cwd=unpacked,

@@ -7,13 +7,13 @@ from typing import Any
 
 import trio
 
-from pushsvc.core.carrier import Ending
-from pushsvc.core.cursor import parse_cursor
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import Wish
 from pushsvc.core.hub import Hub, Start
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.selector import parse
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.view import Wish
+from pushsvc.core.model.cursor import parse_cursor
+from pushsvc.core.query.selector import parse
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.transport import longpoll
 from pushsvc.transport.asgi import AsgiCarrier
 from tests.chaos.links import open_link

@@ -13,7 +13,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS, WriteOptions
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from tests.serving import Served, next_of, serving
 
 

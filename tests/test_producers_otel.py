@@ -23,7 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from tests.serving import Served, next_of, serving
 
 RESOURCE = Resource({"service.name": "shop", "service.instance.id": "i-1", "host.name": "web1"})

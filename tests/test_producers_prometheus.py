@@ -15,8 +15,8 @@ import msgspec
 import pytest
 import trio
 
-from pushsvc.core.limits import Limits, Pacing
-from pushsvc.ingest.remote_write_messages import Request
+from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.ingest.remote_write.messages import Request
 from tests import golang
 from tests.debian import program
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy

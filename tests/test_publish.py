@@ -14,7 +14,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from pushsvc.client import Busy, Refused, Unreachable, open_publisher, open_socket_publisher
 from pushsvc.config import Server
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
 from tests.serving import Served, next_of, serving
 from tests.test_openapi import validator
 from tests.test_websocket_protocol import TEXT, frame, peer

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
 from tests.ingest.test_inflate import DEFLATE
 from tests.serving import next_of, serving
 

@@ -10,11 +10,11 @@ import httpx
 import trio
 from structlog.testing import capture_logs
 
-from pushsvc.app.strays import Strays
+from pushsvc.app.dashboards.strays import Strays
 from pushsvc.client import Points, connect
-from pushsvc.core.cursor import parse_cursor
 from pushsvc.core.hub import Hub
-from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.model.cursor import parse_cursor
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from tests.serving import TRUST, Served, serving
 
 

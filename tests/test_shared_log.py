@@ -8,11 +8,11 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from pushsvc.core.cursor import Cursor
-from pushsvc.core.entry import Entry
+from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.hub import Applied, Start
-from pushsvc.core.selector import parse
-from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.query.selector import parse
+from pushsvc.core.storage.entry import Entry
 from pushsvc.errors import Overloaded
 from pushsvc.pipeline import Outcome, now_ms
 from tests.flow import Recorder, Service, batch, running

@@ -9,8 +9,8 @@ import h11
 import pytest
 import trio
 
-from pushsvc.app import producer_connection
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.app.producers import fast_path as producer_connection
+from pushsvc.core.resources.limits import Limits, Pacing
 from tests.serving import Served, serving
 
 

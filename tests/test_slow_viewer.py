@@ -9,7 +9,7 @@ import time
 import pytest
 import trio
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from tests.serving import Served, serving
 
 SERIES = 300

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import trio
 
-from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.ingest.refusals import Ledger
-from pushsvc.ingest.statsd import Aggregator
+from pushsvc.ingest.statsd.aggregate import Aggregator
+from pushsvc.listen.statsd import StatsdListener, bind_statsd
 from pushsvc.pipeline import now_ms
-from pushsvc.statsd import StatsdListener, bind_statsd
 from tests.flow import GatedJournal, Service, running
 
 LEDGER = Ledger(lambda _: None)

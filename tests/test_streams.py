@@ -13,7 +13,7 @@ import trio
 import trio.lowlevel
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from tests.serving import Served, detach, next_of, serving
 
 

@@ -32,7 +32,7 @@ from wsproto.events import TextMessage
 from wsproto.frame_protocol import CloseReason
 
 from pushsvc.config import ConfigError, Server, load
-from pushsvc.tls import Certificate, CertificateError
+from pushsvc.listen.tls import Certificate, CertificateError
 from tests.cli.test_commands import ENV, PUSHSVC, run
 from tests.serving import serving
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsvc.core.series import Value
+from pushsvc.core.model.series import Value
 from pushsvc.units import format_value
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 
-from pushsvc.core.limits import Limits, Pacing
+from pushsvc.core.resources.limits import Limits, Pacing
 from tests.serving import Served, detach, serving
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from quart_trio import QuartTrio
 
-from pushsvc.app import (
-    coding,
-    dashboards,
-    doctor,
-    guard,
-    influx,
-    login,
-    lookup,
-    ops,
-    otlp,
-    page,
-    problems,
-    producer,
-    publish,
-    remote_write,
-    samples,
-    streams,
-    watchers,
-)
-from pushsvc.app.base_path import StripBasePath
-from pushsvc.app.connection import BoundedHTTPConnection, BoundedRequest
-from pushsvc.app.context import Context
+from pushsvc.app.dashboards import lookup, streams
+from pushsvc.app.dashboards import saved as dashboards
+from pushsvc.app.http import coding, guard, problems
+from pushsvc.app.http.base_path import StripBasePath
+from pushsvc.app.http.connection import BoundedHTTPConnection, BoundedRequest
+from pushsvc.app.http.context import Context
+from pushsvc.app.operators import doctor, ops, watchers
+from pushsvc.app.pages import login, page
+from pushsvc.app.producers import influx, otlp, producer, publish, remote_write, samples
 
 
 def create_app(context: Context) -> QuartTrio:

@@ -16,16 +16,16 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
+from pushsvc.auth.credentials import Cookie, Presented, Way, find
 from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.origins import SAFE_METHODS, Origins
-from pushsvc.auth.presenting import Cookie, Presented, Way, find
 from pushsvc.auth.principal import ANYONE, NO_ONE, Principal
 from pushsvc.auth.proxies import UNIX, Client, Proxies
 from pushsvc.auth.sessions import Sessions
 from pushsvc.auth.tickets import Tickets
 from pushsvc.core.hub import Refused
-from pushsvc.core.series import Batch, Identity
+from pushsvc.core.model.series import Batch, Identity
 from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
 
 _Result = TypeVar("_Result")

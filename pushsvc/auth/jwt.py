@@ -31,8 +31,8 @@ from joserfc.errors import (
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from pushsvc.auth.principal import Grants, Principal, principal_of
-from pushsvc.core.selector import SelectorError
-from pushsvc.core.series import shorten
+from pushsvc.core.model.series import shorten
+from pushsvc.core.query.selector import SelectorError
 from pushsvc.errors import Unauthorized
 
 ALGORITHMS: Final = {

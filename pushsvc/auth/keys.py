@@ -33,7 +33,7 @@ from typing import Any
 import msgspec
 
 from pushsvc.auth.principal import Grants, Principal, principal_of
-from pushsvc.core.selector import SelectorError
+from pushsvc.core.query.selector import SelectorError
 from pushsvc.errors import Unauthorized
 
 _KEY = re.compile(r"pushsvc_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")

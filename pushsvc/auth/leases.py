@@ -19,10 +19,10 @@ import trio
 from pushsvc.auth.access import Access
 from pushsvc.auth.jwt import UnknownKey
 from pushsvc.auth.principal import ANYONE, Principal
-from pushsvc.core.carrier import Ending
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.wire import Close
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.wire import Close
 from pushsvc.errors import Forbidden, Overloaded, Problem
 from pushsvc.pipeline import now_ms
 

@@ -13,6 +13,7 @@ import trio
 from joserfc.jwk import Key
 
 from pushsvc.auth.access import Access
+from pushsvc.auth.credentials import Cookie
 from pushsvc.auth.jwks import Jwks
 from pushsvc.auth.jwt import (
     ALGORITHMS,
@@ -26,7 +27,6 @@ from pushsvc.auth.jwt import (
 )
 from pushsvc.auth.keys import KeyFileError, KeyRing, load_keys
 from pushsvc.auth.origins import Origins
-from pushsvc.auth.presenting import Cookie
 from pushsvc.auth.proxies import Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.config import Auth, ConfigError, Settings

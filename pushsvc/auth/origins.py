@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pushsvc.auth.proxies import UNIX, Client, is_loopback
-from pushsvc.core.series import shorten
+from pushsvc.core.model.series import shorten
 from pushsvc.errors import Forbidden, Misdirected
 
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")

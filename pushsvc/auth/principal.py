@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from pushsvc.address import group
-from pushsvc.core.account import Account
-from pushsvc.core.scope import EVERYTHING, NOTHING, Scope, scope_of
-from pushsvc.core.selector import parse
+from pushsvc.core.query.scope import EVERYTHING, NOTHING, Scope, scope_of
+from pushsvc.core.query.selector import parse
+from pushsvc.core.resources.account import Account
+from pushsvc.listen.address import group
 
 _MOST_SELECTORS: Final = 32
 """Selectors in one grant: each is matched against every new series."""

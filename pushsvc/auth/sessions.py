@@ -24,8 +24,8 @@ from joserfc.jwk import OctKey
 from pushsvc.auth.jwt import Registry
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.principal import Grants, Principal, principal_of
-from pushsvc.core.scope import NOTHING
-from pushsvc.core.selector import SelectorError
+from pushsvc.core.query.scope import NOTHING
+from pushsvc.core.query.selector import SelectorError
 from pushsvc.errors import Rejected, Unauthorized
 
 _TYPE: Final = "pushsvc-session"

@@ -14,7 +14,7 @@ from pushsvc.cli.terminal import say
 from pushsvc.config import ConfigError
 from pushsvc.journal import JournalError
 from pushsvc.journal.valkey.address import parse_address
-from pushsvc.listeners import resolve_hosts
+from pushsvc.listen.listeners import resolve_hosts
 
 
 @click.command("check-config")

@@ -198,7 +198,7 @@ def grant_options(function: _Function) -> _Function:
 def _check_selectors(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:
-    from pushsvc.core.selector import SelectorError, parse
+    from pushsvc.core.query.selector import SelectorError, parse
 
     for text in value:
         try:

@@ -13,14 +13,7 @@ from typing import Any, BinaryIO
 import click
 import trio
 
-from pushsvc.cli.options import (
-    check_url,
-    fail,
-    tls_context,
-    tls_options,
-    token_option,
-    url_option,
-)
+from pushsvc.cli.options import check_url, fail, tls_context, tls_options, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import redraw, say
 from pushsvc.client import ClientError, open_publisher

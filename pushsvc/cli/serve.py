@@ -11,20 +11,15 @@ import msgspec
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options
-from pushsvc.cli.process import (
-    drain_on_signal,
-    prepare_to_serve,
-    reload_on_signal,
-    run_command,
-)
+from pushsvc.cli.process import drain_on_signal, prepare_to_serve, reload_on_signal, run_command
 from pushsvc.cli.terminal import say
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
 from pushsvc.journal import JournalError
-from pushsvc.listeners import Inherited, inherit_sockets
+from pushsvc.listen.listeners import Inherited, inherit_sockets
+from pushsvc.listen.tls import CertificateError
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
-from pushsvc.tls import CertificateError
 
 
 @click.command("serve")

@@ -9,14 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from pushsvc.cli.options import (
-    check_url,
-    fail,
-    tls_context,
-    tls_options,
-    token_option,
-    url_option,
-)
+from pushsvc.cli.options import check_url, fail, tls_context, tls_options, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import say, write_json
 from pushsvc.client import ClientError, Ended, Gap, Points, Sample, Stream, connect
@@ -64,7 +57,7 @@ def command(
     live table is shown, else one JSON object a line. After a cut it goes on where it was; if the
     service can't be reached at the start, it says so and ends.
     """
-    from pushsvc.core.selector import SelectorError, parse
+    from pushsvc.core.query.selector import SelectorError, parse
 
     for text in selectors:
         try:

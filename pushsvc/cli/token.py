@@ -47,7 +47,7 @@ def new(
         PUSHSVC_AUTH_SECRET=… pushsvc token new --read '{tenant="acme"}'
     """
     from pushsvc.auth.jwt import UnusableKey, read_private_key, read_secret, sign
-    from pushsvc.core.duration import parse_duration
+    from pushsvc.core.model.duration import parse_duration
     from pushsvc.errors import Problem
 
     if (secret is None) == (private_key is None):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pushsvc.core.series import Kind, Value
+from pushsvc.core.model.series import Kind, Value
 
 
 class Series(msgspec.Struct, frozen=True):

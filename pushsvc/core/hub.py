@@ -12,25 +12,26 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 import msgspec
 
-from pushsvc.core import snapshot, wire
-from pushsvc.core.account import NOBODY, Account
-from pushsvc.core.carrier import Carrier
-from pushsvc.core.catalog import Catalog, Series, Watcher, unfounded
-from pushsvc.core.columns import KnownColumns, KnownSeries
-from pushsvc.core.cursor import Cursor
-from pushsvc.core.debt import Debts
-from pushsvc.core.entry import Entry, pieces
-from pushsvc.core.history import History
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.once import Kept, Once
-from pushsvc.core.replay import Describe, Replay, Thinning
-from pushsvc.core.schedule import Schedule
-from pushsvc.core.selector import Selector
-from pushsvc.core.series import Batch, Rows, shorten
-from pushsvc.core.subscriber import PollingSubscriber, Subscriber
-from pushsvc.core.sweeping import Sweeping
-from pushsvc.core.view import DEPARTURES, View, Wish
-from pushsvc.core.wire import Frame
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.carrier import Carrier
+from pushsvc.core.delivery.debt import Debts
+from pushsvc.core.delivery.replay import Describe, Replay, Thinning
+from pushsvc.core.delivery.schedule import Schedule
+from pushsvc.core.delivery.subscriber import PollingSubscriber, Subscriber
+from pushsvc.core.delivery.view import DEPARTURES, View, Wish
+from pushsvc.core.delivery.wire import Frame
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.model.series import Batch, Rows, shorten
+from pushsvc.core.query.selector import Selector
+from pushsvc.core.resources.account import NOBODY, Account
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage import snapshot
+from pushsvc.core.storage.catalog import Catalog, Series, Watcher, unfounded
+from pushsvc.core.storage.columns import KnownColumns, KnownSeries
+from pushsvc.core.storage.entry import Entry, pieces
+from pushsvc.core.storage.history import History
+from pushsvc.core.storage.once import Kept, Once
+from pushsvc.core.storage.sweeping import Sweeping
 from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
 
 _RETRY_MS = 3_000

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pushsvc.core.duration import parse_duration
-from pushsvc.core.selector import parse
-from pushsvc.core.series import shorten
+from pushsvc.core.model.duration import parse_duration
+from pushsvc.core.model.series import shorten
+from pushsvc.core.query.selector import parse
 from pushsvc.errors import Malformed, Problem, Rejected
 
 COLUMNS: Final = 12

@@ -15,8 +15,8 @@ from math import isfinite
 
 import msgspec
 
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import EXACT, Batch, Identity, Rows, identify, shorten
+from pushsvc.core.model.series import EXACT, Batch, Identity, Rows, identify, shorten
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Rejected, TooLarge
 from pushsvc.ingest.refusals import Refusals
 

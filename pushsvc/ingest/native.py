@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Identity, Kind, Rows, Value, identify, shorten
+from pushsvc.core.model.series import Batch, Identity, Kind, Rows, Value, identify, shorten
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
 
 _NO_LABELS = msgspec.Raw(b"{}")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.storage.entry import Draft, Entry
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 from pushsvc import zstd
-from pushsvc.core.entry import Draft
-from pushsvc.core.series import Batch, Columns, Identity, Kind, Rows, canonical
+from pushsvc.core.model.series import Batch, Columns, Identity, Kind, Rows, canonical
+from pushsvc.core.storage.entry import Draft
 
 VERSION = 1
 _PLAIN, _ZSTD = 0, 1

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import trio
 
-from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Snapshot, Statistics
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from pushsvc.core.limits import Retention
+from pushsvc.core.resources.limits import Retention
 from pushsvc.journal import Journal, JournalError
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.journal.valkey import Options, open_valkey_journal

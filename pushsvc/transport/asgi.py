@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import trio
 
-from pushsvc.core import wire
-from pushsvc.core.carrier import Ending
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.wire import Frame
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.wire import Frame
 
 
 class AsgiCarrier:

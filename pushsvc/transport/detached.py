@@ -8,11 +8,11 @@ import socket
 
 import trio
 
-from pushsvc.core import wire
-from pushsvc.core.carrier import Ending
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.wire import GZIP_HEAD, Frame, GzipEnd, Text, Wire, gzipped
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.wire import GZIP_HEAD, Frame, GzipEnd, Text, Wire, gzipped
 from pushsvc.transport.backlog import Backlog, peer_window
 from pushsvc.transport.engine import Engine
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from pushsvc.core.allowance import Allowance
-from pushsvc.core.duration import parse_duration
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import Wish
 from pushsvc.core.hub import Hub
-from pushsvc.core.limits import Limits
-from pushsvc.core.selector import parse
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.view import Wish
+from pushsvc.core.model.duration import parse_duration
+from pushsvc.core.query.selector import parse
+from pushsvc.core.resources.allowance import Allowance
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, TooMany
 from pushsvc.pipeline import now_ms
 

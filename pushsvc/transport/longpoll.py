@@ -7,13 +7,13 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from pushsvc.core import wire
-from pushsvc.core.account import NOBODY, Account
-from pushsvc.core.cursor import Cursor
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.hub import Hub, Start
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.view import Wish
-from pushsvc.core.wire import Frame
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.resources.account import NOBODY, Account
 from pushsvc.pipeline import now_ms
 from pushsvc.transport.asgi import AsgiCarrier
 

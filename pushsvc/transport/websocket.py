@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from pushsvc.core.carrier import Ending
-from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.errors import Problem, TooMany
 from pushsvc.transport.asgi import AsgiCarrier
 from pushsvc.transport.inbound import Conversation

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import trio
 
-from pushsvc.core import wire
-from pushsvc.core.carrier import Ending
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.wire import Wire
 from pushsvc.core.hub import Hub
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.wire import Wire
 from pushsvc.errors import Problem
 from pushsvc.transport.detached import DetachedCarrier
 from pushsvc.transport.engine import Engine

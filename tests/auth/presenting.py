@@ -16,8 +16,8 @@ import httpx
 import msgspec
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from pushsvc.auth.credentials import COOKIE, subprotocol_of
 from pushsvc.auth.jwt import sign
-from pushsvc.auth.presenting import COOKIE, subprotocol_of
 from tests import tokens
 from tests.tokens import FULL, part, token
 

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from pushsvc.config import Auth, Web
-from pushsvc.core.account import Account
-from pushsvc.core.limits import Limits
-from pushsvc.core.quota import Quotas
+from pushsvc.core.resources.account import Account
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.resources.quota import Quotas
 from tests.auth.test_proxied import BEHIND
 from tests.ingest.samples import remote_write_1, snappy
 from tests.serving import TRUST, Served, detach, next_of, serving

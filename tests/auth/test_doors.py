@@ -9,7 +9,7 @@ import pytest
 from pushsvc.app import create_app
 from pushsvc.auth.keys import make_key, table_of
 from pushsvc.config import Auth
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from tests import tokens
 from tests.auth.doors import OPEN, Door, doors
 from tests.auth.presenting import WAYS, Carried, Sort, make, verdict

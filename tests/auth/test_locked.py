@@ -13,11 +13,11 @@ import structlog
 import trio
 from trio_websocket import ConnectionClosed
 
+from pushsvc.auth.credentials import subprotocol_of
 from pushsvc.auth.keys import make_key, table_of
 from pushsvc.auth.mode import make_lock
-from pushsvc.auth.presenting import subprotocol_of
 from pushsvc.config import Auth, ConfigError, Server, Settings, Web
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from pushsvc.pipeline import now_ms
 from tests import tokens
 from tests.ingest.samples import remote_write_1, snappy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pushsvc.config import Web
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from tests.serving import Served, detach, next_of, serving
 
 BEHIND = Web(trusted_proxies="127.0.0.1")

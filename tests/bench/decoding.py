@@ -17,12 +17,12 @@ import line_protocol_parser
 import msgspec
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import JSON, MSGPACK, NativeDecoder
-from pushsvc.ingest.otlp import OtlpDecoder
-from pushsvc.ingest.remote_write import RemoteWriteDecoder
-from pushsvc.ingest.remote_write_messages import Request, WriteRequest
+from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
+from pushsvc.ingest.remote_write.messages import Request, WriteRequest
 
 SERIES = 10_000
 """Of a body, one sample each: what an agent for some fifty hosts sends at a time."""

@@ -21,10 +21,10 @@ import structlog
 import trio
 
 from pushsvc.cli.process import prepare_to_serve
-from pushsvc.core.entry import Draft, Entry
 from pushsvc.core.hub import Hub
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Nonces
 from pushsvc.journal.codec import decode, encode
 from pushsvc.journal.sqlite import open_sqlite_journal

@@ -15,9 +15,9 @@ import msgspec
 import structlog
 import trio
 
-from pushsvc.core.entry import Draft
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.entry import Draft
 from pushsvc.journal import Nonces
 from pushsvc.journal.valkey import Options, open_valkey_journal
 from pushsvc.journal.valkey.journal import ValkeyJournal

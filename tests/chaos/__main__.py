@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 
 import trio
 
-from pushsvc.core.limits import Limits, Pacing, Retention
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from tests.chaos.script import TTL, Script, fails, make, shorten
 from tests.serving import Served, serving
 

@@ -16,13 +16,13 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pushsvc.core.catalog import Series
-from pushsvc.core.cursor import Cursor
-from pushsvc.core.history import is_ending
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.series import Batch, Rows, Value, identify
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.view import Wish
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import Wish
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.model.series import Batch, Rows, Value, identify
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage.catalog import Series
+from pushsvc.core.storage.history import is_ending
 from pushsvc.errors import Rejected
 from tests.core.world import World
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.delivery.subscriber import Subscriber
 from tests.core.world import Client
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pushsvc.core.allowance import Allowance
+from pushsvc.core.resources.allowance import Allowance
 
 
 def test_a_burst_then_the_rate() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.core.budget import Budget
+from pushsvc.core.resources.budget import Budget
 
 
 def settle(budget: Budget, lengths: list[int]) -> list[int]:

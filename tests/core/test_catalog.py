@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.catalog import Catalog, Series
-from pushsvc.core.limits import Limits
-from pushsvc.core.selector import Matcher, Selector, parse
-from pushsvc.core.series import Identity, Kind, Rows, Value, identify, quote
+from pushsvc.core.model.series import Identity, Kind, Rows, Value, identify, quote
+from pushsvc.core.query.selector import Matcher, Selector, parse
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.catalog import Catalog, Series
 
 LIMITS = Limits()
 NAMES = ("up", "load", "load:5m")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.cursor import Cursor, parse_cursor
+from pushsvc.core.model.cursor import Cursor, parse_cursor
 from pushsvc.errors import Malformed
 
 

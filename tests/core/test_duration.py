@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.core.duration import LONGEST, format_duration, parse_duration
+from pushsvc.core.model.duration import LONGEST, format_duration, parse_duration
 from pushsvc.errors import Malformed
 
 

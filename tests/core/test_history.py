@@ -7,7 +7,7 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.core.history import History
+from pushsvc.core.storage.history import History
 
 batches = st.lists(
     st.tuples(st.integers(1, 3), st.integers(1, 40)),  # seq step, samples

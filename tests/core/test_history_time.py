@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.history import History, is_ending
-from pushsvc.core.series import Value
+from pushsvc.core.model.series import Value
+from pushsvc.core.storage.history import History, is_ending
 
 Row = tuple[int, int, Value, bool]  # ordinal, time, value, given
 

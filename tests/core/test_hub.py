@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from pushsvc.core.catalog import Watcher
+from pushsvc.core.delivery.view import Wish
 from pushsvc.core.hub import Hub
-from pushsvc.core.limits import Limits, Pacing
-from pushsvc.core.selector import parse
-from pushsvc.core.series import Batch, Rows, identify
-from pushsvc.core.view import Wish
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.query.selector import parse
+from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.core.storage.catalog import Watcher
 from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
 from tests.core.stream import documents
 from tests.core.world import World

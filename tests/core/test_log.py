@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.entry import Draft, Entry
 from pushsvc.core.hub import Applied, Hub
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.series import Batch, Columns, Kind, Rows, Value, identify
-from pushsvc.core.snapshot import SnapshotError
+from pushsvc.core.model.series import Batch, Columns, Kind, Rows, Value, identify
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Rejected
 from tests.core.stream import types
 from tests.core.world import World

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.merge import Merge, Point, points
-from pushsvc.core.series import Kind, Value
+from pushsvc.core.delivery.merge import Merge, Point, points
+from pushsvc.core.model.series import Kind, Value
 
 REF = 7
 

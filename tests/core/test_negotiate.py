@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.core.negotiate import (
+from pushsvc.core.delivery.negotiate import (
     OFFERS,
     Offer,
     Transport,

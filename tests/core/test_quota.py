@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushsvc.core import quota
-from pushsvc.core.account import Account
-from pushsvc.core.quota import Quotas
+from pushsvc.core.resources import quota
+from pushsvc.core.resources.account import Account
+from pushsvc.core.resources.quota import Quotas
 from pushsvc.errors import TooMany
 
 A, B = Account("a"), Account("b")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Pacing, Retention
-from pushsvc.core.replay import Describe
+from pushsvc.core.delivery.replay import Describe
+from pushsvc.core.resources.limits import Pacing, Retention
 from pushsvc.errors import Malformed
 from tests.core.world import Client, World
 

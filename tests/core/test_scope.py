@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.scope import EVERYTHING, NOTHING, Scope, scope_of
-from pushsvc.core.selector import Selector, SelectorError, parse
-from pushsvc.core.series import Batch, Identity, Rows, identify, quote
+from pushsvc.core.model.series import Batch, Identity, Rows, identify, quote
+from pushsvc.core.query.scope import EVERYTHING, NOTHING, Scope, scope_of
+from pushsvc.core.query.selector import Selector, SelectorError, parse
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from tests.core.world import Client, World
 
 LIMITS = Limits()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.core.search import search
+from pushsvc.core.query.search import search
 
 
 @pytest.mark.parametrize(

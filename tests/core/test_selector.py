@@ -8,10 +8,10 @@ import re2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits
-from pushsvc.core.promql import Op
-from pushsvc.core.selector import Matcher, SelectorError, parse
-from pushsvc.core.series import Identity, identify
+from pushsvc.core.model.promql import Op
+from pushsvc.core.model.series import Identity, identify
+from pushsvc.core.query.selector import Matcher, SelectorError, parse
+from pushsvc.core.resources.limits import Limits
 
 LIMITS = Limits()
 

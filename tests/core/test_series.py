@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits
-from pushsvc.core.selector import parse
-from pushsvc.core.series import Batch, Rows, identify, quote, shorten
+from pushsvc.core.model.series import Batch, Rows, identify, quote, shorten
+from pushsvc.core.query.selector import parse
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Rejected
 
 LIMITS = Limits(labels=3, name_bytes=10, value_bytes=8)

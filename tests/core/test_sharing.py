@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pushsvc.core.limits import Pacing, Retention
-from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.resources.limits import Pacing, Retention
 from tests.core.stream import documents
 from tests.core.world import Client, World
 

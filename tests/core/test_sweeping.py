@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pushsvc.core import sweeping
-from pushsvc.core.limits import Retention
+from pushsvc.core.resources.limits import Retention
+from pushsvc.core.storage import sweeping
 from tests.core.stream import types
 from tests.core.world import World
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.series import Value
-from pushsvc.core.thin import thin
+from pushsvc.core.delivery.thin import thin
+from pushsvc.core.model.series import Value
 
 Pairs = list[tuple[int, float]]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from tests.core.world import Client, World
 
 HOUR = 3600

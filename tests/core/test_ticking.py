@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Pacing
-from pushsvc.core.view import View
+from pushsvc.core.delivery.view import View
+from pushsvc.core.resources.limits import Pacing
 from tests.core.stream import documents, types
 from tests.core.world import Client, FakeCarrier, World
 

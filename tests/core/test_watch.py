@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pushsvc.core.cursor import Cursor, parse_cursor
-from pushsvc.core.limits import Pacing, Retention
-from pushsvc.core.subscriber import Subscriber
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.model.cursor import Cursor, parse_cursor
+from pushsvc.core.resources.limits import Pacing, Retention
 from tests.core.world import Client, World
 
 

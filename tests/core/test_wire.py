@@ -9,12 +9,12 @@ import pytest
 from wsproto.frame_protocol import Frame as WireFrame
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from pushsvc.core import wire
-from pushsvc.core.catalog import Catalog, Series
-from pushsvc.core.cursor import Cursor
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Rows, identify
-from pushsvc.core.wire import Frame, Wire
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.wire import Frame, Wire
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.model.series import Rows, identify
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.catalog import Catalog, Series
 
 AT = Cursor("E", 42)
 

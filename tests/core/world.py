@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from pushsvc.core.carrier import Ending
-from pushsvc.core.cursor import parse_cursor
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.replay import Describe
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import Wish
 from pushsvc.core.hub import Applied, Hub, Start
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.replay import Describe
-from pushsvc.core.selector import parse
-from pushsvc.core.series import Batch, Rows, Value, identify
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.view import Wish
+from pushsvc.core.model.cursor import parse_cursor
+from pushsvc.core.model.series import Batch, Rows, Value, identify
+from pushsvc.core.query.selector import parse
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 
 EPOCH = "e1"
 

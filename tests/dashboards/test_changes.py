@@ -13,8 +13,8 @@ import pytest
 import trio
 import trio.testing
 
-from pushsvc.app import changes
-from pushsvc.app.changes import Changes, patience
+from pushsvc.app.http import changes
+from pushsvc.app.http.changes import Changes, patience
 from pushsvc.config import Dashboards
 from pushsvc.dashboards.library import Library
 from pushsvc.drain import Departure

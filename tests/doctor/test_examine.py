@@ -10,7 +10,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from pushsvc.config import Auth, Server
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from pushsvc.doctor.examine import Unexaminable, examine
 from pushsvc.doctor.text import as_text
 from pushsvc.doctor.way import Way

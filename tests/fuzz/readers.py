@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pushsvc.app.front import parse_request
-from pushsvc.core.cursor import parse_cursor
-from pushsvc.core.duration import parse_duration
-from pushsvc.core.selector import parse
+from pushsvc.app.dashboards.fast_path import parse_request
+from pushsvc.core.model.cursor import parse_cursor
+from pushsvc.core.model.duration import parse_duration
+from pushsvc.core.query.selector import parse
 from pushsvc.transport.inbound import decode_message
 from tests.ingest.decoders import DECODERS, VALID, check
 

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch
+from pushsvc.core.model.series import Batch
+from pushsvc.core.resources.limits import Limits
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import JSON, MSGPACK, NativeDecoder
-from pushsvc.ingest.otlp import OtlpDecoder
-from pushsvc.ingest.remote_write import RemoteWriteDecoder
-from pushsvc.ingest.statsd import Aggregator
+from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
+from pushsvc.ingest.statsd.aggregate import Aggregator
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 
 LIMITS = Limits(batch_samples=1000)

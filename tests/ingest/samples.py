@@ -7,7 +7,7 @@ from typing import Any
 
 import cramjam
 
-from pushsvc.ingest.remote_write_messages import Request, WriteRequest
+from pushsvc.ingest.remote_write.messages import Request, WriteRequest
 
 NOW = 1_764_000_000_000
 """Unix milliseconds at which all of this happens."""

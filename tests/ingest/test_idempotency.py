@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushsvc.core.account import Account
+from pushsvc.core.resources.account import Account
 from pushsvc.errors import Conflict, Malformed, Overloaded, Rejected
 from pushsvc.ingest.idempotency import Answers, fingerprint, read_key
 

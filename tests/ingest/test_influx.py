@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import TooLarge
 from pushsvc.ingest.influx import PRECISIONS, Decoded, InfluxDecoder
 from tests.ingest.samples import NOW

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.ingest.influx import Decoded, InfluxDecoder
 from tests.ingest.samples import NOW
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Kind, Rows, identify
+from pushsvc.core.model.series import Batch, Kind, Rows, identify
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
 from pushsvc.ingest.native import NativeDecoder
 from tests.ingest.decoders import check

@@ -14,10 +14,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem, TooLarge
-from pushsvc.ingest.otlp import OtlpDecoder
-from pushsvc.ingest.otlp_reading import Decoded
+from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.otlp.reading import Decoded
 
 NOW = 1_732_320_000_000
 T = str(NOW * 1_000_000)

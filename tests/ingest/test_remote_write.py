@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits
+from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, TooLarge
-from pushsvc.ingest.remote_write import Decoded, RemoteWriteDecoder
-from pushsvc.ingest.remote_write_messages import Request, WriteRequest
+from pushsvc.ingest.remote_write.decoder import Decoded, RemoteWriteDecoder
+from pushsvc.ingest.remote_write.messages import Request, WriteRequest
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]

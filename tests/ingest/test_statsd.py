@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.limits import Limits
-from pushsvc.ingest.statsd import Aggregator
-from pushsvc.ingest.statsd_meter import RESERVOIR
+from pushsvc.core.resources.limits import Limits
+from pushsvc.ingest.statsd.aggregate import Aggregator
+from pushsvc.ingest.statsd.meter import RESERVOIR
 
 START = 1_732_320_000_000
 LIMITS = Limits(labels=4, name_bytes=30, value_bytes=40, statsd_series=10)

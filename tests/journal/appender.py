@@ -15,9 +15,9 @@ from pathlib import Path
 
 import trio
 
-from pushsvc.core.entry import Draft
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.entry import Draft
 from pushsvc.journal import Nonces, Snapshot
 from pushsvc.journal.sqlite import SqliteJournal, open_sqlite_journal
 

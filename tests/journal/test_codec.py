@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushsvc import zstd
-from pushsvc.core.entry import Draft
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.entry import Draft
 from pushsvc.journal.codec import CodecError, decode, encode
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

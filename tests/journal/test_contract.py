@@ -13,10 +13,10 @@ import pytest
 import trio
 import trio.testing
 
-from pushsvc.core.cursor import Cursor, parse_cursor
-from pushsvc.core.entry import Draft, Entry
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.model.cursor import Cursor, parse_cursor
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Journal, Nonces, Snapshot
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.journal.sqlite import open_sqlite_journal

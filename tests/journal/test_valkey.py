@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from pushsvc.core.entry import Draft, Entry
-from pushsvc.core.limits import Limits
-from pushsvc.core.series import Batch, Rows, identify
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, EpochChanged, Nonces, Snapshot
 from pushsvc.journal.valkey import Options, open_valkey_journal

@@ -15,8 +15,8 @@ import pytest
 import trio
 import trustme
 
-from pushsvc.core.entry import Draft
-from pushsvc.core.series import Batch
+from pushsvc.core.model.series import Batch
+from pushsvc.core.storage.entry import Draft
 from pushsvc.journal import JournalError, Nonces
 from pushsvc.journal.valkey import Options, open_valkey_journal
 from pushsvc.journal.valkey.address import Address, Host, parse_address

@@ -14,7 +14,7 @@ import pushsvc
 from pushsvc.app import create_app
 from pushsvc.cli import main
 from pushsvc.config import ConfigError, Settings, load
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from pushsvc.dashboards.library import SHIPPED
 from pushsvc.dashboards.model import check_name, read
 from tests.k8s.manifests import (

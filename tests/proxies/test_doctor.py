@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from pushsvc.config import Web
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from pushsvc.doctor.examine import Unexaminable, examine
 from pushsvc.doctor.findings import Report
 from pushsvc.doctor.text import as_text

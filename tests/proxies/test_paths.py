@@ -13,7 +13,7 @@ import pytest
 import trio
 from _pytest.mark import ParameterSet
 
-from pushsvc.core.limits import Pacing
+from pushsvc.core.resources.limits import Pacing
 from tests.proxies import SCALE
 from tests.proxies.follower import Follower
 from tests.proxies.proxy import PROXIES, Envoy, HAProxy, Nginx, Proxy, Values

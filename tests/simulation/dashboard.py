@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import trio
 
-from pushsvc.core.carrier import Ending
-from pushsvc.core.cursor import Cursor
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.hub import Hub, Start
-from pushsvc.core.selector import parse
-from pushsvc.core.series import Value
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.view import Wish
-from pushsvc.core.wire import Frame
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.model.series import Value
+from pushsvc.core.query.selector import parse
 from pushsvc.errors import Malformed, Overloaded
 from pushsvc.transport.longpoll import _FRAMES
 from tests.flow import Service

@@ -6,17 +6,17 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from pushsvc.core import snapshot
-from pushsvc.core.catalog import Catalog, Series
-from pushsvc.core.cursor import Cursor
-from pushsvc.core.entry import Entry
-from pushsvc.core.history import History
+from pushsvc.core.delivery.replay import Replay
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import View
+from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.hub import Applied, Hub, Start
-from pushsvc.core.once import Once
-from pushsvc.core.replay import Replay
-from pushsvc.core.subscriber import Subscriber
-from pushsvc.core.view import View
-from pushsvc.core.wire import Frame
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.storage import snapshot
+from pushsvc.core.storage.catalog import Catalog, Series
+from pushsvc.core.storage.entry import Entry
+from pushsvc.core.storage.history import History
+from pushsvc.core.storage.once import Once
 from pushsvc.errors import Rejected
 from pushsvc.pipeline import Pipeline, _Submission
 

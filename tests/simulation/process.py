@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import trio
 
-from pushsvc.core.carrier import Ending
-from pushsvc.core.limits import Limits, Pacing, Retention
-from pushsvc.core.wire import Close
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.wire import Close
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from tests.flow import Service, running
 from tests.shared_log import SharedJournal, SharedLog
 

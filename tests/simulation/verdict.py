@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pushsvc.core.entry import Entry
-from pushsvc.core.history import is_ending
 from pushsvc.core.hub import Hub
+from pushsvc.core.storage.entry import Entry
+from pushsvc.core.storage.history import is_ending
 from pushsvc.errors import Rejected
 from tests.core.test_log import whole
 from tests.shared_log import SharedLog

@@ -13,8 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from pushsvc import pipeline
-from pushsvc.core import entry
 from pushsvc.core.hub import Hub
+from pushsvc.core.storage import entry
 from tests.shared_log import SharedLog
 from tests.simulation import verdict
 from tests.simulation.dashboard import Dashboard

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Snapshot
 from pushsvc.journal.codec import CodecError, decode, encode
 from pushsvc.journal.sqlite.keeping import Bounds, Mark, choose_horizon, superfluous

@@ -14,7 +14,7 @@ from typing import TypeVar, TypeVarTuple
 import structlog
 import trio
 
-from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, JournalError, Snapshot, Statistics
 from pushsvc.journal.sqlite.claim import Claim

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 import trio
 
-from pushsvc.core.entry import Draft, Entry
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, EpochChanged, JournalError, Snapshot, Statistics
 from pushsvc.journal.codec import CodecError, decode, encode

@@ -1,0 +1,34 @@
+"""What a browser's own EventSource is told where others get a status.
+
+By any status but 200 it is ended for good: it never asks again. So what may mend itself is said in
+a stream of its own, with when to come back; what won't (no token, no such parameter) stays a
+status, since asking again would be in vain.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from pushsvc.core.delivery import wire
+from pushsvc.drain import DRAINING
+from pushsvc.errors import Overloaded, Problem, TooMany
+
+MEDIA_TYPE: Final = "text/event-stream"
+_RETRY: Final = 5.0
+"""Seconds after which to come back where a problem doesn't say."""
+
+
+def mends(problem: Problem) -> bool:
+    """Whether the same request may well succeed later."""
+    return isinstance(problem, Overloaded | TooMany) or problem.status >= 500
+
+
+def told(problem: Problem) -> bytes:
+    """The events that tell of a problem and when to come back, each time somewhat different."""
+    seconds = float(problem.extra.get("retry_after", _RETRY))
+    going = problem.code == DRAINING
+    # While a server goes, who comes back sooner than it said meets it once more.
+    retry_ms = round(seconds * 1000 * random.uniform(1.0 if going else 0.5, 1.5))
+    frames = wire.farewell(problem.code, "" if going else problem.detail, retry_ms)
+    return b"".join(frame.encoded("sse") for frame in frames)

@@ -1,0 +1,83 @@
+"""Polls that stray: they come with a cursor of another epoch, again and again.
+
+So it is where several servers that don't share a journal answer at one address, also for the time
+of a rollout. Each poll meets the other one, for which its cursor says nothing: it would be answered
+at once with a gap and the newest samples, and come back at once, as fast as the network lets it.
+The first such answer is at once; from the second in a row on each is held twice as long as the one
+before. No server could remember that, since each sees every other poll only: the cursor tells it.
+
+A cursor is what a client says. It decides how long that client is held, which is never longer than
+it would wait for news; what the operator is told takes what this server has seen itself.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import OrderedDict
+from typing import Final
+
+import structlog
+import trio
+
+from pushsvc.core.hub import Hub
+from pushsvc.core.model.cursor import Cursor
+
+_log = structlog.get_logger("pushsvc.app")
+
+_FIRST: Final = 1.0
+_LONGEST: Final = 15.0
+"""Seconds that a poll is held: the first that is, and the most."""
+_CERTAIN: Final = 2
+"""Times that an address came back with a larger count than it was given here, after which several
+servers answer: somebody else has counted on."""
+_MOST: Final = 99
+_ADDRESSES: Final = 256
+_TOLD_EVERY: Final = 3600.0
+
+
+class Strays:
+    """Says how long those who stray are held back."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._told = -math.inf
+        # By address: the count that was given there last, and how often it had grown elsewhere.
+        self._seen: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def hold(
+        self, since: Cursor | None, wait: float | None, most: float, address: str
+    ) -> tuple[float, int]:
+        """For how many seconds to hold a poll with this cursor, and how often its holder strayed,
+        for its next one. `wait` is how long it would wait for news, if it says so, and `most` how
+        long it may last at all."""
+        if since is None:
+            return 0.0, 0
+        if since.epoch == self._hub.epoch:
+            return 0.0, max(0, since.strayed - 1)
+        seconds, strayed = 0.0, min(_MOST, since.strayed + 1)
+        if since.strayed:
+            # Who wouldn't wait so long has a time of its own after which it gives up.
+            longest = min(most, _LONGEST if wait is None else min(_LONGEST, max(wait, _FIRST)))
+            wanted = _FIRST * 2.0 ** (since.strayed - 1)
+            seconds = min(longest, wanted) * random.uniform(0.75, 1.0)
+            self._hub.counts["polls_held"] += 1
+        self._note(address, since.strayed, strayed)
+        return seconds, strayed
+
+    def _note(self, address: str, came: int, given: int) -> None:
+        before, grown = self._seen.pop(address, (_MOST, 0))
+        grown += came > before
+        self._seen[address] = given, grown
+        if len(self._seen) > _ADDRESSES:
+            self._seen.popitem(last=False)
+        now = trio.current_time()
+        if came and grown >= _CERTAIN and now - self._told > _TOLD_EVERY:
+            self._told = now
+            _log.warning(
+                "polls come here and to another server in turns: where several that don't share a "
+                "journal answer at this address, have one serve, or each client stay with one",
+                epoch=self._hub.epoch,
+                client=address,
+                held=self._hub.counts["polls_held"],
+            )

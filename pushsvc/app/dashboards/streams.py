@@ -1,0 +1,289 @@
+"""`/v1/stream`: one URL, four transports, as each client negotiates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import trio
+from quart import Response, request, websocket
+from quart.wrappers.response import ResponseBody
+from quart_trio import QuartTrio
+
+from pushsvc.app.dashboards import eventsource
+from pushsvc.app.dashboards.attachment import Attachment
+from pushsvc.app.dashboards.strays import Strays
+from pushsvc.app.http import parameters, problems
+from pushsvc.app.http.coding import Coding, accepted
+from pushsvc.app.http.connection import read_body
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import principal_of_request
+from pushsvc.auth.principal import Principal, account
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.negotiate import Offer, Transport, choose_subprotocol, needs_events
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.wire import GZIP_HEAD, GzipEnd, Text, chunked, text_wire
+from pushsvc.core.hub import Start
+from pushsvc.errors import Malformed, Overloaded, Problem, Unknown
+from pushsvc.listen.address import group
+from pushsvc.listen.server import Connection, connection_of
+from pushsvc.pipeline import now_ms
+from pushsvc.transport.asgi import AsgiCarrier
+from pushsvc.transport.inbound import Renewal, apply_watch, decode_message
+from pushsvc.transport.longpoll import poll
+from pushsvc.transport.websocket import converse
+
+
+class StreamBody(ResponseBody):
+    """The body of an SSE or NDJSON response.
+
+    It is entered when the head of the response has been sent. There the client is attached, and
+    its socket detached if it can be; else its frames are the body, until it leaves.
+    """
+
+    def __init__(
+        self,
+        streams: Attachment,
+        wish: Wish,
+        start: Start,
+        offer: Offer,
+        coding: Coding,
+        principal: Principal,
+    ) -> None:
+        self._streams = streams
+        self._wish = wish
+        self._start = start
+        self._principal = principal
+        self._address = group(request.remote_addr or "")
+        self._text: Text = "sse" if offer.transport is Transport.SSE else "ndjson"
+        self._wire = text_wire(self._text, coding)
+        # HTTP/1.0 has no chunks (RFC 9112 section 6.1): its stream lasts as long as its connection.
+        self._socket_wire = chunked(self._wire) if request.http_version != "1.0" else self._wire
+        self._head = GZIP_HEAD if coding == "gzip" else b""
+        self._end = GzipEnd() if coding == "gzip" else None
+        self._over = False
+        self._connection = connection_of(request.scope)
+        self._carrier = AsgiCarrier(cutter(self._connection))
+        self._subscriber: Subscriber | None = None
+
+    async def __aenter__(self) -> AsyncIterator[bytes]:
+        subscriber = self._streams.subscribe(
+            self._wish,
+            self._start,
+            self._carrier,
+            self._text,
+            self._principal,
+            self._address,
+        )
+        if self._streams.detach(self._connection, subscriber, self._socket_wire):
+            await trio.sleep_forever()  # cancelled at once: this connection's tasks are over
+        self._subscriber = subscriber
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._subscriber is not None:
+            self._streams.hub.unsubscribe(self._subscriber, now=trio.current_time())
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        assert self._subscriber is not None
+        head, self._head = self._head, b""
+        frame = None
+        if not self._over:
+            frame = await self._carrier.next_frame(self._subscriber)
+        if frame is not None:
+            if self._end is not None:
+                self._end.count(frame.encoded(self._text))
+            return head + frame.encoded(self._wire)
+        if self._end is None or self._over:
+            raise StopAsyncIteration
+        self._over = True
+        return head + self._end.encoded()
+
+
+def cutter(connection: Connection | None) -> Callable[[], None] | None:
+    """What cuts the connection, if the server offers that."""
+    return None if connection is None else connection.abort
+
+
+@contextmanager
+def undetached(scope: Any) -> Iterator[None]:
+    """While this lasts it is open whether the socket will be detached; afterwards it is not."""
+    connection = connection_of(scope)
+    try:
+        yield
+    finally:
+        if connection is not None:
+            connection.keep()
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    hub, limits, pacing = context.hub, context.limits, context.pacing
+    streams = Attachment(context)
+    strays = Strays(hub)
+    problems.answer_by(app, "/v1/stream", _refuse)
+
+    @app.get("/v1/stream")
+    async def stream() -> Response:
+        connection = connection_of(request.scope)
+        principal = principal_of_request()
+        try:
+            streams.knock(counted=False)
+            await streams.catch_up(request.query_string, request.headers.get("Last-Event-ID"))
+            offer, coding, wish, start = streams.negotiate(
+                request.query_string,
+                ", ".join(request.headers.getlist("Accept")) or None,
+                accepted(),
+                request.headers.get("Last-Event-ID"),
+                principal,
+                account(principal, request.remote_addr or ""),
+            )
+            if offer.transport is not Transport.LONGPOLL:
+                streams.knock()
+        except Problem:
+            if connection is not None:
+                connection.keep()
+            raise
+        if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
+            stream_body = StreamBody(streams, wish, start, offer, coding, principal)
+            return _response(offer.media_type, stream_body, coding)
+        if connection is not None:
+            connection.keep()
+        if request.method == "HEAD":
+            return _response(offer.media_type, b"", coding)
+        asked = parameters.seconds(request.args, "wait")
+        # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
+        # answered before it does.
+        longest = min(pacing.poll_wait, wish.heartbeat if "heartbeat" in request.args else math.inf)
+        wait = longest if asked is None else min(asked, longest)
+        address = group(request.remote_addr or "")
+        hold, strayed = strays.hold(start.since, asked, longest, address)
+        body = await poll(
+            hub,
+            wish,
+            start,
+            AsgiCarrier(cutter(connection)),
+            hold=hold,
+            wait=max(0.0, wait - hold),
+            hurry=context.pipeline.hurry,
+            address=address,
+            account=account(principal, request.remote_addr or ""),
+            attached=lambda subscriber: context.leases.begin(subscriber, principal),
+            strayed=strayed,
+        )
+        return _response(offer.media_type, body)
+
+    @app.websocket("/v1/stream")
+    async def stream_websocket() -> Response | None:
+        connection = connection_of(websocket.scope)
+        with undetached(websocket.scope):
+            subprotocol = choose_subprotocol(websocket.requested_subprotocols)
+            streams.knock()
+            carrier = AsgiCarrier(cutter(connection))
+            try:
+                principal = principal_of_request()
+                await streams.catch_up(websocket.query_string)
+                wish, start = streams.read(websocket.query_string, None, principal)
+                address = group(websocket.remote_addr or "")
+                subscriber = streams.subscribe(
+                    wish, start, carrier, "websocket", principal, address
+                )
+            except Overloaded:
+                raise
+            except Problem as problem:
+                # A page is never shown the status of a handshake: say it on the open socket.
+                await websocket.accept(subprotocol=subprotocol)
+                said = wire.error(problem.code, problem.detail, **problem.extra)
+                await websocket.send(said.json.decode())
+                await websocket.close(problem.close_code, problem.code)
+                return None
+            detached = False
+            try:
+                await websocket.accept(subprotocol=subprotocol)
+                if "Sec-WebSocket-Extensions" not in websocket.headers:
+                    detached = streams.detach(connection, subscriber, "websocket")
+                if detached:
+                    await trio.sleep_forever()  # cancelled at once, as the connection's tasks are
+            except BaseException:
+                if not detached:
+                    hub.unsubscribe(subscriber, now=trio.current_time())
+                raise
+        try:
+            ending = await converse(
+                subscriber,
+                carrier,
+                streams.conversation(),
+                send=websocket.send,
+                receive=websocket.receive,
+            )
+            await websocket.close(ending.close_code, ending.reason)
+        finally:
+            hub.unsubscribe(subscriber, now=trio.current_time())
+        return None
+
+    @app.post("/v1/stream/<session>")
+    async def companion(session: str) -> Response:
+        """What a WebSocket would say, said for a stream that can't."""
+        body = await read_body(request, most=limits.message_bytes, timeout=pacing.body_timeout)
+        subscriber = hub.subscribers.get(session)
+        if subscriber is None:
+            raise Unknown("session", "no stream has this session (any more)")
+        context.leases.refuse_others(subscriber, principal_of_request())
+        if not body:
+            raise Malformed("message", "the body is empty: it takes a message such as a watch")
+        said = decode_message(body)
+        if isinstance(said, Renewal):
+            context.leases.renew(subscriber, said.token)
+            wish = subscriber.view.wish
+        else:
+            wish = apply_watch(
+                hub,
+                session,
+                subscriber.view.wish,
+                said,
+                limits,
+                now=trio.current_time(),
+                time_ms=now_ms(),
+            )
+        context.pipeline.hurry()
+        granted = {
+            "max_hz": wish.max_hz,
+            "merge": wish.merge,
+            "select": [selector.text for selector in wish.selectors],
+        }
+        return Response(msgspec.json.encode({"granted": granted}), content_type="application/json")
+
+
+def _refuse(problem: Problem) -> Response:
+    accept = ", ".join(request.headers.getlist("Accept")) or None
+    told = request.method == "GET" and needs_events(accept, request.headers.get("Last-Event-ID"))
+    if not told or not eventsource.mends(problem):
+        return problems.respond(problem)
+    response = _response(eventsource.MEDIA_TYPE, eventsource.told(problem))
+    if problem.code == problems.CROWDED and request.http_version < "2":
+        response.headers["Connection"] = "close"
+    return response
+
+
+def _response(media_type: str, body: bytes | StreamBody, coding: Coding = "identity") -> Response:
+    response = Response(body, content_type=media_type)
+    if coding != "identity":
+        response.headers["Content-Encoding"] = coding
+    response.timeout = None
+    # no-transform and X-Accel-Buffering: what sits between is to pass each event on as it comes.
+    response.headers["Cache-Control"] = "no-store, no-transform"
+    response.headers["X-Accel-Buffering"] = "no"
+    response.headers["Vary"] = "Accept, Accept-Encoding"
+    return response

@@ -1,0 +1,74 @@
+"""What the routes of one service share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from pushsvc.app.http.changes import Changes
+from pushsvc.auth.access import Access
+from pushsvc.auth.leases import Leases
+from pushsvc.core.hub import Hub
+from pushsvc.core.resources.allowance import Allowance
+from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.dashboards.library import Library
+from pushsvc.drain import Departure
+from pushsvc.ingest.influx import InfluxDecoder
+from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.refusals import Ledger
+from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
+from pushsvc.journal import Journal
+from pushsvc.pipeline import Pipeline
+from pushsvc.transport.engine import Engine
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    hub: Hub
+    pipeline: Pipeline
+    limits: Limits
+    pacing: Pacing
+    native: NativeDecoder
+    otlp: OtlpDecoder
+    remote_write: RemoteWriteDecoder
+    influx: InfluxDecoder
+    engine: Engine | None
+    """What carries detached sockets; None where all stay with the ASGI server."""
+    draining: Departure
+    """Set when the service is about to end: no new streams."""
+    crowd: Allowance
+    """Streams that may be opened."""
+    connections: Callable[[], int]
+    """How many connections are open."""
+    keep_alive: float
+    """Seconds that a connection may be idle between two requests."""
+    page: Path
+    """The folder with the built page."""
+    access: Access
+    """Who may do what."""
+    dashboards: Library
+    """The dashboards that are kept."""
+    changes: Changes
+    """Who waits for one of them to change."""
+    leases: Leases
+    """Whose the live streams are."""
+    refused: Ledger
+    """What producers were refused."""
+    journal: Journal
+    """Where everything comes from."""
+    shared: bool = False
+    """Whether other processes append to it too."""
+    compress: bool = True
+    """Whether answers and files are compressed for who takes that."""
+    waiting: Callable[[], int] = int
+    """How many bytes wait for HTTP/2 clients."""
+    prefix: str = ""
+    """The path under which proxies ask for this service, without a slash at its end; or empty."""
+
+
+def crowd_allowance(limits: Limits, now: float) -> Allowance:
+    """A second's worth of streams, full at `now` (monotonic seconds)."""
+    rate = limits.streams_per_second
+    return Allowance(rate, max(1.0, rate), now)

@@ -1,0 +1,222 @@
+"""The lock on every route: asked before any of them runs, in one place.
+
+A route that isn't in the table below needs a token that may read, or write if it takes a POST: one
+that is added later is locked unless someone says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import structlog
+from quart import Response, g, request, websocket
+from quart.wrappers import Request, Websocket
+from quart_trio import QuartTrio
+
+from pushsvc.app.http import problems
+from pushsvc.app.http.base_path import root_seen_from
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.login_page import FORM, login_page
+from pushsvc.auth.access import Asking, Granted, Need
+from pushsvc.auth.origins import ALWAYS, SAFE_METHODS
+from pushsvc.auth.principal import Principal, account
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.negotiate import Transport, choose, choose_subprotocol
+from pushsvc.errors import Forbidden, Problem, TooMany, Unauthorized
+from pushsvc.listen.address import plain
+from pushsvc.listen.server import Place, connection_of
+
+_log = structlog.get_logger("pushsvc.auth")
+
+NEEDS: Final = {
+    "livez": Need.PROBE,
+    "readyz": Need.PROBE,
+    "openapi": Need.NOTHING,
+    "index": Need.NOTHING,  # the page, or the form to log in
+    "asset": Need.NOTHING,
+    "login": Need.NOTHING,
+    "logout": Need.NOTHING,
+    "influx_ping": Need.NOTHING,
+    "influx_health": Need.NOTHING,
+    "dashboard_schema": Need.NOTHING,
+    "plain": Need.NOTHING,  # it says that a WebSocket is wanted
+    "publish": Need.WRITE,
+    "tickets": Need.READ,
+    "companion": Need.READ,
+    "doctor_report": Need.READ,
+    "doctor_upload": Need.READ,
+    "doctor_page": Need.NOTHING,  # as the index
+    "dashboard_page": Need.NOTHING,
+    "save_dashboard": Need.OPERATOR,  # everybody is shown it
+    "delete_dashboard": Need.OPERATOR,
+    "metrics": Need.OPERATOR,
+    "subscribers": Need.OPERATOR,
+}
+"""What routes need, by endpoint."""
+
+UNCHANGING: Final = frozenset(("doctor_report", "doctor_upload"))
+"""Those that take a POST because of what they are sent, and change nothing: any page may."""
+_MOST_TOLD: Final = 100
+
+
+def need_of(endpoint: str, method: str) -> Need:
+    """What a request to this endpoint needs."""
+    return NEEDS.get(endpoint, Need.READ if method in SAFE_METHODS else Need.WRITE)
+
+
+def principal_of_request() -> Principal:
+    """Whose request this is; there is none before the guard has let it through."""
+    principal = g.principal
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def asking_of(asked: Request | Websocket) -> Asking:
+    """What of a request decides whether it may be."""
+    headers: dict[str, str] = {}
+    for raw, value in asked.headers.items():
+        name = raw.lower()
+        if name in headers:
+            value = headers[name] + ("; " if name == "cookie" else ", ") + value
+        headers[name] = value
+    scope = asked.scope
+    client = scope.get("client")
+    tickets = asked.args.getlist("ticket")
+    ticketed = bool(tickets) and _is_event_source(asked, headers)
+    return Asking(
+        asked.method,
+        headers,
+        tickets,
+        plain(client[0]) if client else "",
+        {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]),
+        isinstance(asked, Websocket),
+        asked.query_string.decode("latin-1") if ticketed else None,
+    )
+
+
+def _is_event_source(asked: Request | Websocket, headers: Mapping[str, str]) -> bool:
+    if asked.endpoint != "stream" or "accept" not in headers:
+        return False
+    try:
+        return choose(headers["accept"]).transport is Transport.SSE
+    except Problem:
+        return False
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    access = context.access
+    teller = _Teller()
+
+    def settle_connection(asked: Request | Websocket, granted: Granted) -> None:
+        connection = connection_of(asked.scope)
+        if connection is not None:
+            try:
+                settle(context, granted, connection.place)
+            except TooMany:
+                _keep(asked)
+                raise
+
+    @app.before_request
+    async def guard() -> Response | None:
+        asking = asking_of(request)
+        if request.endpoint in UNCHANGING:
+            asking = msgspec.structs.replace(asking, method="GET")
+        preflight = "access-control-request-method" in asking.headers
+        if request.method == "OPTIONS" and preflight:
+            return Response(b"", status=204)
+        if request.endpoint is None:
+            _keep(request)
+            return None  # there is nothing to guard: the framework says so
+        try:
+            granted = await access.admit(asking, need_of(request.endpoint, request.method))
+        except Problem as problem:
+            _keep(request)
+            teller.tell(problem, asking)
+            if request.endpoint == "login" and request.mimetype == FORM:
+                # Whoever looks at a form is a person, and has to read why it does nothing.
+                return login_page(access.origins, root_seen_from(request.path), problem)
+            raise
+        settle_connection(request, granted)
+        g.principal = granted.principal
+        request.remote_addr = granted.client.address
+        return None
+
+    @app.before_websocket
+    async def guard_socket() -> Response | None:
+        if websocket.endpoint is None:
+            _keep(websocket)
+            return None  # there is nothing to guard: the framework says so
+        asking = asking_of(websocket)
+        try:
+            granted = await access.admit(asking, need_of(websocket.endpoint, "GET"))
+        except Problem as problem:
+            _keep(websocket)
+            teller.tell(problem, asking)
+            if not isinstance(problem, Unauthorized | Forbidden) or problem.code == "origin":
+                raise
+            # A page is never shown the status of a handshake: say it on the open socket.
+            await websocket.accept(subprotocol=choose_subprotocol(websocket.requested_subprotocols))
+            said = wire.error(problem.code, problem.detail, **problem.extra)
+            await websocket.send(said.json.decode())
+            await websocket.close(problem.close_code, problem.code)
+            return Response(b"")
+        settle_connection(websocket, granted)
+        g.principal = granted.principal
+        websocket.remote_addr = granted.client.address
+        return None
+
+    @app.after_request
+    async def label(response: Response) -> Response:
+        for name, value in ALWAYS.items():
+            response.headers.setdefault(name, value)
+        asking = asking_of(request)
+        preflight = request.method == "OPTIONS" and response.status_code == 204
+        for name, value in access.origins.cors(asking.headers, preflight=preflight).items():
+            if name == "Vary":
+                response.vary.add(value)
+            else:
+                response.headers[name] = value
+        return response
+
+
+def settle(context: Context, granted: Granted, place: Place) -> None:
+    """Have a connection count with those of its identity, where one was shown: then it takes
+    nothing from its neighbours behind the same address.
+
+    A trusted proxy's connections carry the requests of many. Raises TooMany, after which the
+    connection is to be closed.
+    """
+    whose = account(granted.principal, granted.client.address)
+    most = context.limits.connections_per_identity
+    if whose.identified and not granted.client.believed and not place.move(whose, most):
+        raise TooMany(
+            problems.CROWDED,
+            f"{most} connections are open, the limit (limits.{problems.CROWDED}), of {whose.whose}",
+            limit=problems.CROWDED,
+            **whose.members,
+            retry_after=5.0,
+        )
+
+
+def _keep(asked: Request | Websocket) -> None:
+    """The connection of a stream that is refused goes on as any other."""
+    connection = connection_of(asked.scope)
+    if connection is not None:
+        connection.keep()
+
+
+class _Teller:
+    """Logs refusals; aloud and once those that a proxy's settings cause more often than attacks."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def tell(self, problem: Problem, asking: Asking) -> None:
+        wrong = problem.code in ("origin", "host") and "origin" in asking.headers
+        if wrong and problem.detail not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(problem.detail)
+            _log.warning("refused", code=problem.code, reason=problem.detail, peer=asking.peer)
+        else:
+            _log.debug("refused", code=problem.code, peer=asking.peer)

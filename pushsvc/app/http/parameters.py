@@ -1,0 +1,108 @@
+"""The query parameters of the read side, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from werkzeug.datastructures import MultiDict
+
+from pushsvc.core.delivery.view import Wish
+from pushsvc.core.hub import Hub, Start
+from pushsvc.core.model.cursor import parse_cursor
+from pushsvc.core.model.duration import parse_duration
+from pushsvc.core.model.series import shorten
+from pushsvc.core.query.selector import Selector, parse
+from pushsvc.core.resources.limits import Limits
+from pushsvc.errors import Malformed
+
+EVERYTHING = '{__name__=~".+"}'
+"""What is selected when nothing was: every series."""
+
+
+def refuse_unknown(args: MultiDict[str, str], known: Collection[str]) -> None:
+    """Raise Malformed for a parameter that means nothing here: it is more likely a slip."""
+    for name in args:
+        if name not in known:
+            raise Malformed(
+                "parameter", f"unknown parameter {shorten(name)}: there are {', '.join(known)}"
+            )
+
+
+def selectors(args: MultiDict[str, str], limits: Limits) -> tuple[Selector, ...]:
+    """The `select` parameters; all series if there are none."""
+    return tuple(parse(text, limits) for text in args.getlist("select") or [EVERYTHING])
+
+
+def number(args: MultiDict[str, str], name: str) -> float | None:
+    """A finite positive number, or None if the parameter isn't there."""
+    text = args.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise Malformed(name, f"{name} must be a positive number, not {shorten(text)}")
+    return value
+
+
+def seconds(args: MultiDict[str, str], name: str) -> float | None:
+    """A duration (`15m`, `90`), in seconds, or None if the parameter isn't there."""
+    text = args.get(name)
+    return None if text is None else parse_duration(text, name)
+
+
+def moment(args: MultiDict[str, str], name: str) -> int | None:
+    """A time in Unix milliseconds, or None if the parameter isn't there."""
+    value = number(args, name)
+    return None if value is None else round(value)
+
+
+def points(args: MultiDict[str, str]) -> int | None:
+    """How many points of each series are enough, or None if the parameter isn't there."""
+    value = number(args, "points")
+    return None if value is None else whole_points(value)
+
+
+def whole_points(value: float) -> int:
+    """A number of points that makes a picture. Raises Malformed for any other."""
+    if value < 4 or value != int(value):
+        raise Malformed("points", "points must be a whole number, 4 or more")
+    return int(value)
+
+
+def limit(args: MultiDict[str, str]) -> int | None:
+    """How many there may be in an answer, or None if the parameter isn't there."""
+    value = number(args, "limit")
+    if value is not None and (value < 1 or value != int(value)):
+        raise Malformed("limit", "limit must be a whole number, 1 or more")
+    return None if value is None else int(value)
+
+
+def boolean(args: MultiDict[str, str], name: str, default: bool) -> bool:
+    """`true` or `false`."""
+    text = args.get(name)
+    if text not in (None, "true", "false"):
+        raise Malformed(name, f"{name} must be true or false, not {shorten(text)}")
+    return default if text is None else text == "true"
+
+
+def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
+    """What a stream asks to watch, as granted."""
+    return hub.grant(
+        selectors(args, limits),
+        number(args, "max_hz"),
+        args.get("merge"),
+        seconds(args, "heartbeat"),
+    )
+
+
+def start(args: MultiDict[str, str]) -> Start:
+    """Where a stream begins."""
+    text = args.get("since")
+    window, thinned = seconds(args, "window"), points(args)
+    if thinned is not None and window is None:
+        raise Malformed("points", "points thins the past that window asks for: give window as well")
+    return Start(parse_cursor(text) if text else None, window, thinned)

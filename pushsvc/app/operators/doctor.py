@@ -1,0 +1,222 @@
+"""`/v1/doctor/`: what the path doctor needs at this end, to see what a path does to a long answer.
+
+`echo` tells how a request arrived, `drip` answers a line at a time with known pauses, and the
+WebSocket at `echo` gives back what it is sent; `upload` tells when what it is sent arrived.
+`report` judges what a browser measured. None of them touches the hub. All are bounded in length and
+in number, so that an examination can't take the service from its dashboards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Final
+
+import msgspec
+import trio
+from quart import Response, request, websocket
+from quart_trio import QuartTrio
+
+from pushsvc.app.http import parameters
+from pushsvc.app.http.connection import read_body, read_parts
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import asking_of
+from pushsvc.auth.proxies import Client
+from pushsvc.core.delivery.negotiate import choose_subprotocol
+from pushsvc.core.delivery.wire import Close
+from pushsvc.core.resources.allowance import Allowance
+from pushsvc.doctor.diagnosis import diagnose
+from pushsvc.doctor.measured import Measured
+from pushsvc.errors import Forbidden, Malformed, Overloaded, TooLarge
+from pushsvc.pipeline import now_ms
+
+_MOST_LINES: Final = 1_000
+_LONGEST: Final = 660.0
+"""Seconds of one answer: enough to find a cut after ten minutes."""
+_AT_ONCE: Final = 64
+"""Long answers and WebSockets at the same time; an examination has up to eight."""
+_PER_SECOND: Final = 10.0
+_BURST: Final = 60.0
+_MOST_MESSAGE: Final = 1024
+_MOST_UPLOAD: Final = 4 * 1024 * 1024
+_SECRET: Final = frozenset(
+    # The last of them may carry a token.
+    {"authorization", "cookie", "proxy-authorization", "x-api-key", "sec-websocket-protocol"}
+)
+_MOST_FIELDS: Final = 64
+_MOST_VALUE: Final = 512
+
+
+class _Room:
+    """How much is examined at the moment, over all clients."""
+
+    def __init__(self, now: float) -> None:
+        self._allowance = Allowance(_PER_SECOND, _BURST, now)
+        self._open = 0
+
+    def knock(self) -> None:
+        """Count a request. Raises Overloaded above the rate."""
+        if not self._allowance.take(trio.current_time()):
+            raise Overloaded("doctor_busy", "too many examinations at once", retry_after=2.0)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Have one of the places for long answers. Raises Overloaded when all are taken."""
+        if self._open >= _AT_ONCE:
+            raise Overloaded("doctor_busy", "too many examinations at once", retry_after=10.0)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    def full(self) -> bool:
+        return self._open >= _AT_ONCE
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    room: list[_Room] = []
+
+    def entered() -> _Room:
+        """The room, once a clock runs; refuses who comes too often, and all when draining."""
+        if not room:
+            room.append(_Room(trio.current_time()))
+        if context.draining.is_set():
+            raise Overloaded("draining", "the service is about to end", retry_after=2.0)
+        room[0].knock()
+        return room[0]
+
+    @app.get("/v1/doctor/echo")
+    async def doctor_echo() -> Response:
+        parameters.refuse_unknown(request.args, ("origin", "ticket"))
+        entered()
+        asking = asking_of(request)
+        client = context.access.proxies.client(asking.peer, asking.scheme, asking.headers)
+        body = {
+            "time_ms": now_ms(),
+            "http_version": request.scope["http_version"],
+            "peer": asking.peer,
+            "trusted": context.access.proxies.trusts(asking.peer),
+            "address": client.address,
+            "scheme": client.scheme,
+            "host": client.host,
+            "reads": context.access.proxies.header,
+            "origin_refused": refused_origin(request.args.get("origin"), client, asking.headers),
+            "epoch": context.hub.epoch,
+            "heartbeat": context.pacing.heartbeat,
+            "poll_wait": context.pacing.poll_wait,
+            "headers": _shown(asking.headers),
+        }
+        response = Response(msgspec.json.encode(body), content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def refused_origin(origin: str | None, client: Client, headers: Mapping[str, str]) -> str:
+        """Why a page of this origin may do nothing; empty if it may."""
+        if origin is None:
+            return ""
+        asked = {**headers, "origin": origin}
+        try:
+            context.access.origins.refuse_strangers(client, asked, by_cookie=False)
+        except Forbidden as problem:
+            return problem.detail
+        return ""
+
+    @app.post("/v1/doctor/upload")
+    async def doctor_upload() -> Response:
+        """Tells when the first and the last piece of a body came; it is kept nowhere."""
+        parameters.refuse_unknown(request.args, ("ticket",))
+        size, first = 0, 0
+        with entered().hold():
+            parts = read_parts(request, context.pacing.body_timeout)
+            async with aclosing(parts):
+                async for part in parts:
+                    first = first or now_ms()
+                    size += len(part)
+                    if size > _MOST_UPLOAD:
+                        raise TooLarge(
+                            "body", f"an upload to try has {_MOST_UPLOAD} bytes at the most"
+                        )
+        body = msgspec.json.encode({"bytes": size, "first_ms": first, "last_ms": now_ms()})
+        return Response(body, content_type="application/json")
+
+    @app.get("/v1/doctor/drip")
+    async def doctor_drip() -> Response:
+        parameters.refuse_unknown(request.args, ("lines", "interval", "as", "ticket"))
+        lines = parameters.number(request.args, "lines") or 8
+        interval = parameters.seconds(request.args, "interval") or 0.25
+        sort = request.args.get("as", "ndjson")
+        if lines != int(lines) or lines > _MOST_LINES:
+            raise Malformed("lines", f"lines must be a whole number from 1 to {_MOST_LINES}")
+        if interval * (lines - 1) > _LONGEST:
+            raise Malformed("interval", f"a drip lasts {_LONGEST:g} s at the most")
+        if sort not in ("ndjson", "sse"):
+            raise Malformed("as", "as must be ndjson or sse")
+        entrance = entered()
+        if entrance.full():
+            raise Overloaded("doctor_busy", "too many examinations at once", retry_after=10.0)
+        prefix, suffix = (b"data: ", b"\n\n") if sort == "sse" else (b"", b"\n")
+
+        async def body() -> AsyncGenerator[bytes]:
+            with entrance.hold():
+                for number in range(int(lines)):
+                    if number:
+                        with trio.move_on_after(interval):
+                            await context.draining.wait()
+                            return
+                    line = msgspec.json.encode({"n": number, "time_ms": now_ms()})
+                    yield prefix + line + suffix
+
+        response = Response(
+            body(),
+            content_type="text/event-stream" if sort == "sse" else "application/jsonl",
+        )
+        response.timeout = None
+        # Those of a stream: it is the treatment of streams that is examined.
+        response.headers["Cache-Control"] = "no-store, no-transform"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+
+    @app.post("/v1/doctor/report")
+    async def doctor_report() -> Response:
+        parameters.refuse_unknown(request.args, ())
+        entered()
+        body = await read_body(
+            request, most=context.limits.message_bytes, timeout=context.pacing.body_timeout
+        )
+        try:
+            measured = msgspec.json.decode(body, type=Measured)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Malformed("measured", f"these are no measurements: {error}") from None
+        report = msgspec.json.encode(diagnose(measured))
+        return Response(report, content_type="application/json")
+
+    @app.websocket("/v1/doctor/echo")
+    async def doctor_socket() -> None:
+        with entered().hold():
+            await websocket.accept(subprotocol=choose_subprotocol(websocket.requested_subprotocols))
+            async with trio.open_nursery() as nursery:
+                nursery.cancel_scope.deadline = trio.current_time() + _LONGEST
+
+                async def drained() -> None:
+                    await context.draining.wait()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(drained)
+                while True:
+                    message = await websocket.receive()
+                    if len(message) > _MOST_MESSAGE:
+                        await websocket.close(
+                            Close.TOO_BIG, f"an echo has {_MOST_MESSAGE} bytes at most"
+                        )
+                        return
+                    await websocket.send(message)
+            await websocket.close(Close.RESTARTING, "its time is over, or the service's")
+
+
+def _shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """Header fields as they arrived, cut to a bounded size, and without what they keep secret."""
+    shown = {}
+    for name, value in list(headers.items())[:_MOST_FIELDS]:
+        shown[name] = "(hidden)" if name in _SECRET else value[:_MOST_VALUE]
+    return shown

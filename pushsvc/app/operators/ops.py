@@ -1,0 +1,38 @@
+"""For operators: is it alive, may it have traffic, what does it do."""
+
+from __future__ import annotations
+
+import trio
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from quart import Response
+from quart_trio import QuartTrio
+
+from pushsvc.app.http.context import Context
+from pushsvc.app.operators.own_metrics import OwnRegistry
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    registry = OwnRegistry(context)
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        """Answers as long as the process does; it asks nothing of the hub."""
+        return Response("ok\n", content_type="text/plain")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        if context.draining.is_set():
+            return Response("draining\n", status=503, content_type="text/plain")
+        if not context.hub.warm:
+            return Response("warming\n", status=503, content_type="text/plain")
+        since = context.journal.away_since
+        if since is not None:
+            # Others can't reach it either, most likely: to take this one out would help nobody.
+            away = round(trio.current_time() - since)
+            return Response(f"ok, the journal is away for {away} s\n", content_type="text/plain")
+        return Response("ok\n", content_type="text/plain")
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        await registry.look()
+        return Response(generate_latest(registry.all), content_type=CONTENT_TYPE_LATEST)

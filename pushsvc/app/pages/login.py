@@ -1,0 +1,123 @@
+"""Logging in and out, and tickets: other ways to present a token one has."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qs
+
+import msgspec
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app.http.base_path import root_seen_from
+from pushsvc.app.http.connection import read_body
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import asking_of, principal_of_request
+from pushsvc.app.http.login_page import FORM, login_page
+from pushsvc.app.producers.samples import JSON_TYPES
+from pushsvc.auth.access import Need
+from pushsvc.auth.credentials import Way, find
+from pushsvc.auth.tickets import LIFETIME
+from pushsvc.core.query.scope import NOTHING
+from pushsvc.errors import Forbidden, Malformed, Unauthorized, UnsupportedMedia
+
+_MOST_BYTES: Final = 16 * 1024
+_ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=Strict"
+
+
+class _Login(msgspec.Struct, forbid_unknown_fields=True):
+    token: str
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    query: str | None = None
+
+
+def _wanted(body: bytes) -> str | None:
+    """The query of the stream that a ticket is for, if that is said. Raises Malformed."""
+    if not body:
+        return None
+    try:
+        return msgspec.json.decode(body, type=_Wanted).query
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise Malformed("ticket", 'the body is {"query": "select=…"}, or empty') from None
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    access = context.access
+
+    @app.post("/v1/login")
+    async def login() -> Response:
+        """Exchange a token, from the header, JSON or the form, for a session cookie."""
+        form = request.mimetype == FORM
+        try:
+            session, seconds = await access.log_in(await presented(form=form))
+        except Unauthorized as problem:
+            if not form:
+                raise
+            return login_page(access.origins, root_seen_from(request.path), problem)
+        response = Response(b"", status=303 if form else 204)
+        if form:
+            response.headers["Location"] = root_seen_from(request.path)
+        response.headers["Set-Cookie"] = (
+            f"{access.cookie.name}={session}; Max-Age={max(0, int(seconds))}; "
+            f"Path={access.cookie.path}; {_ATTRIBUTES}"
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def presented(*, form: bool) -> str:
+        body = await read_body(request, most=_MOST_BYTES, timeout=context.pacing.body_timeout)
+        found = find(asking_of(request).headers, ())
+        if found is not None and found.way is Way.HEADER:
+            return found.token
+        if form:
+            tokens = parse_qs(body.decode("utf-8", "replace")).get("token", [])
+            if len(tokens) != 1:
+                raise Malformed("login", "the form has one field, token")
+            return tokens[0].strip()
+        # As text, too: what other sites may send without asking is refused by its Origin.
+        if request.mimetype not in JSON_TYPES:
+            raise UnsupportedMedia("media_type", "a login comes as JSON or as a form")
+        try:
+            return msgspec.json.decode(body, type=_Login).token
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise Malformed("login", 'the body is {"token": "…"}') from None
+
+    @app.post("/v1/logout")
+    async def logout() -> Response:
+        """Delete the cookie. Without one, too: whoever asks is then logged out."""
+        response = Response(b"", status=204)
+        response.headers["Set-Cookie"] = (
+            f"{access.cookie.name}=; Max-Age=0; Path={access.cookie.path}; {_ATTRIBUTES}"
+        )
+        # What the browser keeps of answers is gone as well.
+        response.headers["Clear-Site-Data"] = '"cache"'
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.post("/v1/tickets")
+    async def tickets() -> Response:
+        """A ticket for one request that reads, or one stream that may come back with it."""
+        if "ticket" in request.args:
+            raise Forbidden("ticket", "a ticket isn't exchanged for another: present the token")
+        query = _wanted(
+            await read_body(request, most=_MOST_BYTES, timeout=context.pacing.body_timeout)
+        )
+        reader = msgspec.structs.replace(principal_of_request(), write=NOTHING, operator=False)
+        ticket, seconds = access.issue_ticket(reader, query)
+        body = msgspec.json.encode(
+            {"ticket": ticket, "expires_in": LIFETIME, "stream_expires_in": round(seconds)}
+        )
+        response = Response(body, content_type="application/json")
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+async def logged_in(context: Context) -> bool:
+    """Whether who asks for the page may see anything on it."""
+    try:
+        await context.access.admit(asking_of(request), Need.TOKEN)
+    except Unauthorized:
+        return False
+    return True

@@ -1,0 +1,212 @@
+"""The short way in for producers: a small batch answered without a framework.
+
+A producer posts a few samples on a connection that stays open, again and again. Through Hypercorn
+and Quart that costs one to two milliseconds, nearly all of it theirs. So a connection that begins
+with a plain `POST /v1/samples` is served here, by the route's own functions, for as long as it
+brings nothing else; the first request of another kind goes the long way, and the connection with
+it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from email.utils import formatdate
+from http import HTTPStatus
+
+import h11
+import msgspec
+import structlog
+import trio
+
+from pushsvc.app.dashboards.fast_path import asking_of_fields, fields_of
+from pushsvc.app.http.connection import BodyTimeout
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import settle
+from pushsvc.app.http.problems import CROWDED, MEDIA_TYPE, spread
+from pushsvc.app.producers.samples import JSON_TYPES, publish
+from pushsvc.auth.access import Granted, Need
+from pushsvc.auth.principal import account
+from pushsvc.errors import Problem
+from pushsvc.listen.address import peer_of
+from pushsvc.listen.server import Place
+
+_log = structlog.get_logger("pushsvc.app")
+
+_REQUEST = b"POST %b/v1/samples HTTP/1.1\r\n"
+_MOST_HEAD = 16 * 1024
+_MOST_BODY = 64 * 1024
+"""Bytes beyond which a body takes the long way: then its way is what costs least."""
+_READ = 64 * 1024
+_HEAD_TIMEOUT = 10.0
+_SEND_TIMEOUT = 30.0
+_SPECIAL = (
+    *(b"transfer-encoding", b"content-encoding", b"expect", b"origin", b"upgrade"),
+    b"idempotency-key",
+)
+"""Fields of requests that take the long way, whatever they say."""
+
+
+class ProducerConnection:
+    """A connection that has brought nothing but small batches so far."""
+
+    def __init__(
+        self,
+        context: Context,
+        stream: trio.SocketStream,
+        request: bytes,
+        first: bytes,
+        peer: str,
+        place: Place,
+    ) -> None:
+        self._context = context
+        self._place = place
+        self._request = request
+        self._stream = stream
+        self._data = first
+        self._peer = peer
+        self._idle = trio.CancelScope()
+        self._last = False  # no request after this one
+
+    @classmethod
+    def open(
+        cls, context: Context, stream: trio.SocketStream, first: bytes, place: Place
+    ) -> ProducerConnection | None:
+        """One for a connection that begins with a batch; None for any other."""
+        prefixes = (context.prefix.encode(), b"")
+        request = next((one for each in prefixes if first.startswith(one := _REQUEST % each)), None)
+        if request is None:
+            return None
+        try:
+            peer = peer_of(stream.socket.getpeername())
+        except OSError:
+            return None  # it is gone
+        return cls(context, stream, request, first, peer, place)
+
+    def dismiss(self) -> None:
+        """Answer the request that is under way, if one is, and take no other."""
+        self._last = True
+        self._idle.cancel()
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        sock = self._stream.socket
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+
+    async def run(self) -> bytes | None:
+        """Answer until there is a request for someone else: gives what was read of that. None when
+        the connection is over.
+
+        Raises what Trio does when the connection breaks.
+        """
+        while True:
+            head_size = await self._read_head()
+            if head_size is None:
+                return None
+            fields = self._plain(self._data[:head_size]) if head_size else None
+            granted = None if fields is None else self._admit(fields)
+            if fields is None or granted is None:
+                return self._data
+            end = head_size + int(fields[b"content-length"])
+            status, content_type, extra, body = await self._answer(head_size, end, granted)
+            last = self._last or b"close" in fields.get(b"connection", b"").lower()
+            head = (
+                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+                f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{extra}"
+                f"Date: {formatdate(usegmt=True)}\r\n{'Connection: close' if last else ''}"
+            )
+            with trio.fail_after(_SEND_TIMEOUT):
+                await self._stream.send_all(head.rstrip().encode() + b"\r\n\r\n" + body)
+            if last:
+                return None
+            self._data = self._data[end:]
+
+    async def _read_head(self) -> int | None:
+        """Its size, once it is whole; 0 if it is none that is answered here, None at the end."""
+        timeout = self._context.keep_alive if not self._data else _HEAD_TIMEOUT
+        with trio.move_on_after(timeout) as self._idle:
+            if self._last:
+                return None
+            while (end := self._data.find(b"\r\n\r\n")) < 0:
+                if self._data[: len(self._request)] != self._request[: len(self._data)]:
+                    return 0
+                if len(self._data) > _MOST_HEAD:
+                    return 0
+                more = await self._stream.receive_some(_READ)
+                if not more:
+                    return None
+                if not self._data:
+                    self._idle.deadline = trio.current_time() + _HEAD_TIMEOUT
+                self._data += more
+            return end + 4 if self._data.startswith(self._request) else 0
+        return None
+
+    def _plain(self, head: bytes) -> dict[bytes, bytes] | None:
+        """The fields of a request that can be answered here; None for any other."""
+        connection = h11.Connection(h11.SERVER)
+        try:
+            connection.receive_data(head)
+            request = connection.next_event()
+        except h11.RemoteProtocolError:
+            return None
+        if not isinstance(request, h11.Request):
+            return None
+        fields = fields_of(request)
+        media_type = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        length = fields.get(b"content-length", b"")
+        plain = (
+            media_type.decode("latin-1") in JSON_TYPES
+            and length.isdigit()
+            and len(length) < 9
+            and int(length) <= min(_MOST_BODY, self._context.limits.body_bytes)
+            and not any(name in fields for name in _SPECIAL)
+        )
+        return fields if plain else None
+
+    def _admit(self, fields: dict[bytes, bytes]) -> Granted | None:
+        """Whose request this is; None where the long way is to say so, or why it may not be."""
+        try:
+            asking = asking_of_fields("POST", fields, self._peer)
+            return self._context.access.admit_at_once(asking, Need.WRITE)
+        except Problem:
+            return None
+
+    async def _answer(self, start: int, end: int, granted: Granted) -> tuple[int, str, str, bytes]:
+        """Apply the body; the status, media type, further fields and body of the answer."""
+        principal = granted.principal
+        producer = account(principal, granted.client.address)
+        try:
+            await self._read_body(end)
+            settle(self._context, granted, self._place)
+            self._context.pipeline.quotas.refuse(producer, trio.current_time())
+            members = await publish(self._context, self._data[start:end], principal, producer)
+        except Problem as problem:
+            self._context.refused.note_request(
+                "samples", producer.name, problem.code, problem.detail, trio.current_time()
+            )
+            document = problem.document()
+            extra = ""
+            if (retry_after := document.get("retry_after")) is not None:
+                document["retry_after"] = spread(retry_after)
+                extra = f"Retry-After: {document['retry_after']}\r\n"
+            if isinstance(problem, BodyTimeout) or problem.code == CROWDED:
+                self._last = True
+            return problem.status, MEDIA_TYPE, extra, msgspec.json.encode(document)
+        return 200, "application/json", "", msgspec.json.encode(members)
+
+    async def _read_body(self, end: int) -> None:
+        parts = [self._data]
+        size = len(self._data)
+        while size < end:
+            with trio.move_on_after(self._context.pacing.body_timeout) as waiting:
+                part = bytes(await self._stream.receive_some(_READ))
+                if not part:
+                    raise trio.BrokenResourceError
+                parts.append(part)
+                size += len(part)
+            if waiting.cancelled_caught:
+                raise BodyTimeout.after(self._context.pacing.body_timeout)
+        self._data = b"".join(parts)

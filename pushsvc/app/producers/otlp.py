@@ -1,0 +1,101 @@
+"""`POST /v1/metrics`: OpenTelemetry's SDKs and Collector, by OTLP/HTTP.
+
+Answers come in the encoding of the request: an ExportMetricsServiceResponse, which tells of points
+that were refused while the others were applied, or a google.rpc.Status for a request of which
+nothing was. All exporters come back after 503; after 429 and 408 those of older SDKs don't, so that
+these become 503. They give up on a 400.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
+)
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app.http import problems
+from pushsvc.app.http.connection import read_inflated
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import principal_of_request
+from pushsvc.app.producers.producer import answer_producers, note, who
+from pushsvc.auth.access import withhold
+from pushsvc.core.hub import Refused
+from pushsvc.errors import Problem, UnsupportedMedia
+from pushsvc.ingest.otlp.reading import Decoded
+from pushsvc.pipeline import now_ms
+
+_PROTOBUF, _JSON = "application/x-protobuf", "application/json"
+_AT_ONCE = 1
+"""Requests that are decoded at the same time: a message of many empty parts grows to some fifty
+times its size, which is had once only."""
+
+_RPC_CODES = {408: 4, 413: 8, 429: 8, 503: 14}
+"""google.rpc.Code by HTTP status: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
+_INVALID_ARGUMENT = 3
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    limits, pacing, decoder = context.limits, context.pacing, context.otlp
+    decoding = trio.CapacityLimiter(_AT_ONCE)
+
+    @app.post("/v1/metrics")
+    async def otlp_metrics() -> Response:
+        if request.mimetype not in (_PROTOBUF, _JSON):
+            raise UnsupportedMedia(
+                "media_type",
+                f"OTLP comes as {_PROTOBUF} or {_JSON}, not {request.mimetype[:100]!r}",
+            )
+        body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
+        decode = decoder.protobuf if request.mimetype == _PROTOBUF else decoder.json
+        decoded = await trio.to_thread.run_sync(decode, body, now_ms(), limiter=decoding)
+        batch, refused = withhold(principal_of_request(), decoded.batch)
+        await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        decoder.remember(decoded)
+        _judge(decoded, refused)
+        refusals = decoded.refusals
+        note(context, "otlp", refusals)
+        context.hub.counts["otlp_points_refused"] += refusals.count
+        context.hub.counts["otlp_points_without_value"] += decoded.silent
+        context.hub.counts["integers_rounded"] += decoded.rounded
+        answer = ExportMetricsServiceResponse()
+        if refusals.count:
+            answer.partial_success.rejected_data_points = refusals.count
+            answer.partial_success.error_message = refusals.message("points")
+        return _encode(answer)
+
+    answer_producers(app, context, "otlp", "/v1/metrics", _status, later=(408, 429))
+
+
+def _judge(decoded: Decoded, refused: list[Refused]) -> None:
+    """Count the points of the series that the hub would not take, each once."""
+    counted: set[int] = set()
+    for one in refused:
+        of_series = set(decoded.points.get(one.rows.identity.text, ())) - counted
+        counted |= of_series
+        decoded.refusals.add(one.problem.code, one.problem.detail, len(of_series))
+
+
+def _status(problem: Problem) -> Response:
+    plain = problems.respond(problem)
+    if request.mimetype not in (_PROTOBUF, _JSON):
+        return plain
+    code = _RPC_CODES.get(problem.status, _INVALID_ARGUMENT)
+    response = _encode(Status(code=code, message=problem.detail), problem.status)
+    for header in ("Retry-After", "Connection", "Accept-Encoding"):
+        if header in plain.headers:
+            response.headers[header] = plain.headers[header]
+    return response
+
+
+def _encode(message: Message, status: int = 200) -> Response:
+    if request.mimetype == _PROTOBUF:
+        body = message.SerializeToString()
+    else:
+        body = msgspec.json.encode(json_format.MessageToDict(message))
+    return Response(body, status=status, content_type=request.mimetype)

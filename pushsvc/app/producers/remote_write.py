@@ -1,0 +1,100 @@
+"""`POST /api/v1/write`: Prometheus, and whatever else speaks remote write.
+
+Prometheus comes back with a request that was answered 5xx, until it is taken, and drops one that
+was answered 4xx, 429 too unless `retry_on_http_429` is set (storage/remote/client.go, `Store`). So
+what is only too much for now gets 503, also where that is one producer's own share. What it should
+not send again gets 400, after the rest of its request was applied: nothing else is read by whoever
+runs it. How much was applied stands in the headers of version 2.0, in either version.
+"""
+
+from __future__ import annotations
+
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app.http import problems
+from pushsvc.app.http.connection import read_body
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import principal_of_request
+from pushsvc.app.producers.producer import answer_producers, note, who
+from pushsvc.auth.access import withhold
+from pushsvc.core.hub import Refused
+from pushsvc.errors import Malformed, UnsupportedMedia
+from pushsvc.ingest.remote_write.decoder import Decoded
+from pushsvc.pipeline import now_ms
+
+_MEDIA_TYPE = "application/x-protobuf"
+_VERSIONS = {"prometheus.WriteRequest": 1, "io.prometheus.write.v2.Request": 2}
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    limits, pacing, decoder = context.limits, context.pacing, context.remote_write
+    decoding = trio.Lock()
+
+    @app.post("/api/v1/write")
+    async def remote_write() -> Response:
+        version = _version()
+        coding = request.headers.get("Content-Encoding", "")
+        if coding.strip().lower() != "snappy":
+            raise UnsupportedMedia(
+                "content_encoding", f"remote write comes as a snappy block, not {coding[:100]!r}"
+            )
+        body = await read_body(request, most=limits.body_bytes, timeout=pacing.body_timeout)
+        # In a thread, so that no stream waits for it, and one after the other.
+        async with decoding:
+            decoded = await trio.to_thread.run_sync(
+                lambda: decoder.decode(body, now_ms(), version=version)
+            )
+        batch, refused = withhold(principal_of_request(), decoded.batch)
+        await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        decoder.remember(decoded)
+        return _answer(context, version, decoded, refused)
+
+    answer_producers(app, context, "remote_write", "/api/v1/write", later=(408, 429))
+
+
+def _version() -> int:
+    """Which message the body is, by its media type."""
+    proto = request.mimetype_params.get("proto", "prometheus.WriteRequest")
+    if request.mimetype != _MEDIA_TYPE or proto not in _VERSIONS:
+        raise UnsupportedMedia(
+            "media_type",
+            f"remote write comes as {_MEDIA_TYPE}, with proto={' or '.join(_VERSIONS)}, not "
+            f"{request.headers.get('Content-Type', '')[:100]!r}",
+        )
+    return _VERSIONS[proto]
+
+
+def _answer(context: Context, version: int, decoded: Decoded, refused: list[Refused]) -> Response:
+    refusals = decoded.refusals
+    for one in refused:
+        decoded.samples -= len(one.rows.times)
+        refusals.add(one.problem.code, one.problem.detail, len(one.rows.times))
+    note(context, "remote_write", refusals)
+    counts = context.hub.counts
+    counts["remote_write_refused"] += refusals.count
+    counts["remote_write_passed_over"] += decoded.passed_over
+    if refusals.count:
+        response = problems.respond(
+            Malformed(
+                "partial",
+                f"{decoded.samples} samples were applied; refused: {refusals.message()}",
+                applied=decoded.samples,
+                refused=refusals.count - decoded.histograms,
+                histograms=decoded.histograms,
+            )
+        )
+    else:
+        response = Response(b"", status=204)
+    if version == 2 or refusals.count:
+        # Numbers that nobody can draw and exemplars were dealt with, so that they count as written,
+        # as they do for Prometheus itself where it keeps no exemplars. Prometheus reads these in
+        # answers to version 1.0 too: without them it counts a request of which a part was refused
+        # as lost. To one that was taken whole it needs none.
+        response.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(
+            decoded.samples + decoded.passed_over
+        )
+        response.headers["X-Prometheus-Remote-Write-Histograms-Written"] = "0"
+        response.headers["X-Prometheus-Remote-Write-Exemplars-Written"] = str(decoded.exemplars)
+    return response

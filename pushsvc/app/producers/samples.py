@@ -1,0 +1,258 @@
+"""`POST /v1/samples`: the producers' door for the native format.
+
+A batch with an `Idempotency-Key` is applied once, however often it comes within five minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from itertools import takewhile
+from typing import Any
+
+import msgspec
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from pushsvc.app.http.connection import read_inflated, read_inflated_parts
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import principal_of_request
+from pushsvc.app.producers.producer import answer_producers, note, who
+from pushsvc.auth.access import outside, refuse_outside
+from pushsvc.auth.principal import Principal
+from pushsvc.core.hub import Applied
+from pushsvc.core.model.series import Batch
+from pushsvc.core.resources.account import Account
+from pushsvc.errors import Forbidden, Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
+from pushsvc.ingest.idempotency import Answers, fingerprint, read_key
+from pushsvc.ingest.native import JSON, MSGPACK
+from pushsvc.ingest.refusals import Refusals
+from pushsvc.pipeline import Outcome, now_ms
+
+JSON_TYPES = (
+    "application/json",
+    "text/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "",
+)
+"""What JSON comes as: by those who say so, a browser's `fetch` with a string, and `curl -d`."""
+_MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
+_NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+_BIG = 128 * 1024
+"""Bodies beyond this are decoded in a worker thread, so that no stream waits for one."""
+_REPORTED = 100
+"""Refused lines that a report names one by one."""
+
+
+async def publish(
+    context: Context, body: bytes, principal: Principal, producer: Account
+) -> dict[str, Any]:
+    """Apply a JSON body, and tell what became of it. Raises Problem."""
+    arrived = now_ms()
+    if len(body) > _BIG:
+        batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
+    else:
+        batch = context.native.batch(body, arrived)
+    refuse_outside(principal, batch)
+    return _members(await context.pipeline.submit(batch, producer=producer))
+
+
+def _members(applied: Applied) -> dict[str, Any]:
+    return {"applied": applied.samples, "id": str(applied.cursor), "watchers": applied.watchers}
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    limits, pacing = context.limits, context.pacing
+    answers: Answers[Applied] = Answers(limits.idempotency_keys)
+
+    @app.post("/v1/samples")
+    async def samples() -> Response:
+        media_type = request.mimetype
+        header = request.headers.get("Idempotency-Key")
+        if media_type in _NDJSON:
+            if header is not None:
+                raise Malformed(
+                    "idempotency_key", "an Idempotency-Key goes with a batch, not with lines"
+                )
+            return await upload()
+        if media_type not in (*JSON_TYPES, *_MSGPACK):
+            raise UnsupportedMedia(
+                "media_type",
+                "samples come as application/json, application/msgpack or application/x-ndjson, "
+                f"not {media_type[:100]!r}",
+            )
+        key = None if header is None else read_key(header)
+        body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
+        if key is None:
+            batch = await decode(body)
+            return _json(_members(await context.pipeline.submit(batch, producer=who(request))))
+        return _json(_members(await once(key, body)))
+
+    async def decode(body: bytes) -> Batch:
+        codec = MSGPACK if request.mimetype in _MSGPACK else JSON
+        if len(body) > _BIG:
+            batch = await trio.to_thread.run_sync(context.native.batch, body, now_ms(), codec)
+        else:
+            batch = context.native.batch(body, now_ms(), codec)
+        refuse_outside(principal_of_request(), batch)
+        return batch
+
+    async def once(key: str, body: bytes) -> Applied:
+        """The answer to a batch that may have come before."""
+        # A key is its producer's own: what another sent under the same name is none of its affair.
+        key = f"{principal_of_request().id} {key}"
+        mark = fingerprint(body, request.mimetype)
+        before = answers.begin(key, mark, who(request), trio.current_time())
+        if before is not None:
+            return before
+
+        def settle(outcome: Outcome) -> None:
+            # Told also when the producer is gone: it will come back with the same key.
+            if isinstance(outcome, Applied):
+                answers.give(key, outcome, trio.current_time())
+            else:
+                answers.forget(key)
+
+        try:
+            batch = await decode(body)
+        except BaseException:
+            answers.forget(key)
+            raise
+        once = fingerprint(key.encode(), "") + mark
+        return await context.pipeline.submit(batch, producer=who(request), once=once, tell=settle)
+
+    async def upload() -> Response:
+        """Apply NDJSON line by line as it arrives, and report at the end."""
+        report = _Report()
+        parts = _lines(
+            read_inflated_parts(request, pacing.body_timeout, most=limits.body_bytes, endless=True),
+            limits.line_bytes,
+        )
+        async with aclosing(parts):
+            try:
+                async for lines in parts:
+                    try:
+                        await apply(lines, report)
+                    except Rejected:
+                        # There is a line among them that the hub won't have, and nothing of them
+                        # was applied: judge each by itself.
+                        for line in lines:
+                            try:
+                                await apply([line], report)
+                            except Rejected as problem:
+                                report.refuse([(line[0], problem)])
+            except Problem as problem:
+                # What was applied before stays so: say how much that is.
+                problem.extra.update(report.members())
+                raise
+            finally:
+                note(context, "samples", report.refusals)
+        return report.answer()
+
+    answer_producers(app, context, "samples", "/v1/samples")
+
+    async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
+        batch, errors = context.native.lines(lines, now_ms())
+        # An upload may go on for longer than its token.
+        if outside(context.access.still(principal_of_request()), batch):
+            lines, forbidden = _divide(lines)
+            batch, errors = context.native.lines(lines, now_ms())
+            report.refuse(forbidden)
+        if batch.rows:
+            report.add(await context.pipeline.submit(batch, producer=who(request)))
+        report.refuse(errors)
+
+    def _divide(
+        lines: list[tuple[int, bytes]],
+    ) -> tuple[list[tuple[int, bytes]], list[tuple[int, Problem]]]:
+        """The lines without those whose series may not be written, and why each of those."""
+        kept, forbidden = [], list[tuple[int, Problem]]()
+        for line in lines:
+            batch, _ = context.native.lines([line], now_ms())
+            try:
+                refuse_outside(principal_of_request(), batch)
+                kept.append(line)
+            except Forbidden as problem:
+                forbidden.append((line[0], problem))
+        return kept, forbidden
+
+
+class _Report:
+    """What became of an upload so far."""
+
+    def __init__(self) -> None:
+        self._applied = 0
+        self._rejected = 0
+        self._watchers = 0
+        self._last: Applied | None = None
+        self._errors: list[dict[str, Any]] = []
+        self.refusals = Refusals()
+
+    def add(self, applied: Applied) -> None:
+        self._applied += applied.samples
+        self._last = applied
+        self._watchers = max(self._watchers, applied.watchers)
+
+    def refuse(self, errors: list[tuple[int, Any]]) -> None:
+        self._rejected += len(errors)
+        for line, problem in errors:
+            self.refusals.add(problem.code, f"line {line}: {problem.detail}")
+        for line, problem in errors[: _REPORTED - len(self._errors)]:
+            self._errors.append({"line": line, "code": problem.code, "detail": problem.detail})
+
+    def members(self) -> dict[str, Any]:
+        last = self._last
+        return {
+            "applied": self._applied,
+            "rejected": self._rejected,
+            "id": None if last is None else str(last.cursor),
+            "watchers": self._watchers,
+            "errors": self._errors,
+        }
+
+    def answer(self) -> Response:
+        members = self.members()
+        if not self._rejected:
+            return _json(members)
+        detail = f"{self._rejected} of {self._applied + self._rejected} lines were refused"
+        members = {
+            "type": "about:blank",
+            "title": "Unprocessable content",
+            "status": 422,
+            "detail": detail,
+            "code": "lines",
+            **members,
+        }
+        return _json(members, 422, "application/problem+json")
+
+
+async def _lines(
+    parts: AsyncGenerator[bytes], most: int
+) -> AsyncGenerator[list[tuple[int, bytes]]]:
+    """Numbered lines, as many at a time as have come. Raises TooLarge for one that is too long."""
+    rest = b""
+    number = 0
+    async with aclosing(parts) as source:
+        async for part in source:
+            *whole, rest = (rest + part).split(b"\n")
+            good = list(takewhile(lambda line: len(line) <= most, whole))
+            if good:
+                yield list(enumerate(good, number + 1))
+                number += len(good)
+            if len(good) < len(whole) or len(rest) > most:
+                raise TooLarge(
+                    "line",
+                    f"line {number + 1} is longer than {most} bytes (limits.line_bytes)",
+                    limit="line_bytes",
+                    line=number + 1,
+                )
+    if rest:
+        yield [(number + 1, rest)]
+
+
+def _json(
+    members: dict[str, Any], status: int = 200, content_type: str = "application/json"
+) -> Response:
+    return Response(msgspec.json.encode(members), status=status, content_type=content_type)

@@ -1,0 +1,308 @@
+"""A view: what one kind of dashboard watches, worked out once for everyone who watches it.
+
+Whoever asks for the same selectors, rate, merge mode and heartbeat attaches to the same view. When
+samples arrive for one of its series the view is *dirty*; a tick turns all that changed into frames,
+at once after quiet and then no faster than its rate. Recent frames stay in a ring, so that readers
+a little behind share them too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.carrier import Carrier
+from pushsvc.core.delivery.merge import Merge
+from pushsvc.core.delivery.replay import Replay
+from pushsvc.core.delivery.schedule import Schedule
+from pushsvc.core.delivery.wire import Frame
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.model.series import Identity
+from pushsvc.core.query.scope import EVERYTHING, Scope
+from pushsvc.core.query.selector import Selector
+from pushsvc.core.storage.catalog import Series
+
+_FIRST = 1_000
+"""Points of the first frame where there are too many for one."""
+_OPENINGS = 16
+"""Different openings kept while nothing changes: cursors and windows that are asked for."""
+_SLICES = 64
+"""Cursors for which a slice is kept until the next tick."""
+DEPARTURES = 10_000
+"""Departures that are known; who was away for longer is told of a gap."""
+
+
+class Attached(Protocol):
+    """Who watches a view, as far as it is to be known here."""
+
+    @property
+    def carrier(self) -> Carrier:
+        """Who is woken when there is a new frame."""
+
+
+class Wish(msgspec.Struct, frozen=True, eq=False):
+    """What a dashboard asks to watch, after the server's limits were applied to it."""
+
+    selectors: tuple[Selector, ...]
+    max_hz: float
+    merge: Merge
+    heartbeat: float
+    """Seconds of quiet after which a heartbeat is due. It is the view's and not the client's, so
+    that a heartbeat is a frame like any other: made once, shared, and at the pace of nobody who
+    asked for another."""
+    allowed: Scope = EVERYTHING
+    """What it may see; of what the selectors match it is given no more than that."""
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], float, Merge, float, tuple[str, ...] | None]:
+        """Equal for wishes that the same frames fulfil.
+
+        What is allowed is part of it: who may see different things never shares a view, even where
+        they ask for the same; who may see the same does.
+        """
+        asked = tuple(sorted({s.text for s in self.selectors}))
+        return asked, self.max_hz, self.merge, self.heartbeat, self.allowed.key
+
+    def within(self, allowed: Scope) -> Wish:
+        """The same wish of someone who may see this much."""
+        return self if allowed is self.allowed else msgspec.structs.replace(self, allowed=allowed)
+
+    def matches(self, identity: Identity) -> bool:
+        """Whether a series of this identity is shown: it is asked for, and allowed."""
+        return self.allowed.admits(identity) and any(
+            selector.matches(identity) for selector in self.selectors
+        )
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """How a stream begins: its first frames, and the replay that goes on from them.
+
+    Without one, the first frames were all: the next frame is the next that the view makes.
+    """
+
+    since: int
+    frames: tuple[Frame, ...]
+    replay: Replay | None
+    reached: int
+    """The seq up to which the frames tell everything."""
+
+
+class View:
+    """Shared work for one wish. `members` are its series by ref."""
+
+    def __init__(
+        self,
+        wish: Wish,
+        *,
+        epoch: str,
+        seq: int,
+        now: float,
+        members: Iterable[Series],
+        departed: Iterable[tuple[int, Series]] = (),
+        forgotten: int = -1,
+        ring_frames: int,
+        schedule: Schedule[View],
+    ) -> None:
+        self._schedule = schedule
+        self.wish = wish
+        self.key = wish.key
+        self.epoch = epoch
+        self.merge: Merge = wish.merge
+        self.interval = 1.0 / wish.max_hz
+        """Seconds between two ticks at the least."""
+        self.span_ms = max(1, round(1000 / wish.max_hz))
+        self.second = max(1, round(wish.max_hz))
+        """How many frames come in a second, one at the least."""
+        self.members: dict[int, Series] = {series.ref: series for series in members}
+        for series in self.members.values():
+            series.views.append(self)
+        self.subscribers: dict[str, Attached] = {}
+        """By session."""
+        self.seq = seq
+        """The batch up to which ticks have given everything out."""
+        self.dirty: dict[int, Series] = {}
+        self.next_tick = now
+        """Not before this time may the view tick again (seconds of the monotonic clock)."""
+        self.tick_planned = False
+        self.beat_planned = False
+        """Whether the hub has it in its schedule, to tick it and to see if it has been quiet."""
+        self.last_frame = now
+        """When the last frame was made, or somebody came where nobody was: the quiet that
+        heartbeats end is counted from here."""
+        self.idle_since: float | None = now
+        """Since when nobody has watched."""
+        self._frames: deque[Frame] = deque(maxlen=ring_frames)
+        self._openings: dict[Hashable, Opening] = {}
+        self._openings_at: tuple[int, int, int] | None = None
+        self.next_number = 0
+        """The number that the next frame will get."""
+        self.gaps = 0
+        """Gaps that its clients were told of, shared ones once."""
+        self.lost = 0
+        """Samples that those gaps stand for, where it is known how many."""
+        self.newest: Frame | None = None
+        """The frame made last."""
+        # (seq, series) of series that are gone, oldest first.
+        self._departed = deque(departed, maxlen=DEPARTURES)
+        self.forgotten = forgotten
+        """The seq of the newest departure that is no longer known."""
+        self._ticked_from = seq  # the batch up to which all was given before the last tick
+        self._ticked_ms: int | None = None  # and when that was
+        # What those get who come with the same cursor, until the next tick.
+        self._slices: dict[Hashable, tuple[Frame, ...]] = {}
+
+    # -- the ring of recent frames -----------------------------------------------------------------
+
+    def frame(self, number: int) -> Frame | None:
+        """The frame of this number; None if it isn't held any more. It must have been made."""
+        index = number - (self.next_number - len(self._frames))
+        return self._frames[index] if index >= 0 else None
+
+    def count_gap(self, lost: int | None) -> None:
+        """Take note of a gap that clients are told of."""
+        self.gaps += 1
+        self.lost += lost or 0
+
+    def _append(self, frame: Frame, now: float) -> None:
+        self._frames.append(frame)
+        self.newest = frame
+        self.next_number += 1
+        self.last_frame = now
+
+    # -- how streams begin -------------------------------------------------------------------------
+
+    def open(
+        self, seq: int, wanted: Hashable, limit: int, make_replay: Callable[[], Replay]
+    ) -> Opening:
+        """The opening for who asks for `wanted` now, when the hub is at batch `seq`.
+
+        After a restart everyone comes back at once, and wants the same: until something changes,
+        they are given the same frames. What doesn't fit into one frame begins with a short one: a
+        page is laid out while the rest is on its way.
+        """
+        now_at = (seq, self.seq, self.next_number)
+        if now_at != self._openings_at:
+            self._openings_at = now_at
+            self._openings.clear()
+        opening = self._openings.get(wanted)
+        if opening is None:
+            replay = make_replay()
+            since = replay.cursor
+            frames = tuple(replay.slice(self.seq, limit, min(limit, _FIRST)))
+            whole = replay.done(self.seq)
+            opening = Opening(since, frames, None if whole else replay, replay.cursor)
+            if whole and len(self._openings) < _OPENINGS:
+                self._openings[wanted] = opening
+        return opening
+
+    def share(self, replay: Replay, limit: int) -> Sequence[Frame]:
+        """The next slice of a replay. What is the same for all who come with its cursor is made
+        once: a crowd that was ahead of the last tick, or that polls, wants the same."""
+        key = (replay.cursor, replay.describe)
+        # Who had all before the last tick is told when that was.
+        replay.time = self._ticked_ms if replay.cursor >= self._ticked_from else None
+        shared = replay.shared
+        frames = self._slices.get(key) if shared else None
+        if frames is not None:
+            replay.skip(self.seq)
+            return frames
+        frames = tuple(replay.slice(self.seq, limit))
+        if shared and replay.done(self.seq) and len(self._slices) < _SLICES:
+            self._slices[key] = frames
+        return frames
+
+    # -- series come and go ------------------------------------------------------------------------
+
+    def admit(self, series: Series) -> None:
+        """Take in a new series if it is asked for and allowed."""
+        if self.wish.matches(series.identity):
+            self.members[series.ref] = series
+            series.views.append(self)
+
+    def dismiss(self, series: Series, seq: int) -> None:
+        """Let go of a member that is gone from the catalog with batch `seq`."""
+        del self.members[series.ref]
+        self.dirty.pop(series.ref, None)
+        if len(self._departed) == self._departed.maxlen:
+            self.forgotten = self._departed[0][0]
+        self._departed.append((seq, series))
+
+    def departed_since(self, seq: int) -> Iterator[tuple[int, Series]]:
+        """Departures of batches later than `seq`, the newest first."""
+        for entry in reversed(self._departed):
+            if entry[0] <= seq:
+                break
+            yield entry
+
+    def close(self) -> None:
+        """Take the view off its series. The hub's schedule may know it for a while yet."""
+        for series in self.members.values():
+            series.views.remove(self)
+        self.members.clear()
+        self._frames.clear()
+        self.newest = None
+        self._openings.clear()
+        self._slices.clear()
+
+    # -- ticking -----------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to tell: samples, or series that are gone."""
+        return bool(self.dirty) or (bool(self._departed) and self._departed[-1][0] > self.seq)
+
+    def plan_tick(self) -> None:
+        """Tick when it is time, if there is something to tell."""
+        if self.pending:
+            self._schedule.plan_tick(self)
+
+    @property
+    def next_beat(self) -> float:
+        """When it will have been quiet for a heartbeat (seconds of the monotonic clock)."""
+        return self.last_frame + self.wish.heartbeat
+
+    def tick(self, seq: int, now: float, limit: int, time_ms: int | None = None) -> bool:
+        """Turn what changed into frames, up to batch `seq`; tells whether there are any.
+
+        `time_ms` is what they say of when they were made.
+        """
+        before = self.next_number
+        self._ticked_from, self._ticked_ms = self.seq, time_ms
+        self._openings.clear()
+        self._slices.clear()
+        self.next_tick = now + self.interval
+        if self.subscribers:
+            replay = Replay(
+                self,
+                since=self.seq,
+                describe="changed",
+                only=list(self.dirty.values()),
+                time=time_ms,
+            )
+            while True:
+                for frame in replay.slice(seq, limit):
+                    self._append(frame, now)
+                if replay.cursor >= seq:
+                    break
+        else:
+            # Nobody is owed frames; who comes next replays from the histories.
+            self._frames.clear()
+            self.newest = None
+        self.dirty.clear()
+        self.seq = seq
+        return self.next_number > before
+
+    def beat(self, seq: int, now: float, time_ms: int, away: int | None = None) -> None:
+        """Make a heartbeat, which also tells clients how far they have got, and for how many
+        seconds the log has been `away`.
+
+        Nothing of the view may be dirty up to batch `seq`.
+        """
+        frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms, away)
+        self.seq = max(self.seq, seq)
+        self._slices.clear()
+        self._append(frame, now)

@@ -1,0 +1,442 @@
+"""The documents of wire protocol v1, and the frame that carries one.
+
+A frame holds one JSON document, the same bytes on every transport; each transport's wrapping of
+them is made once, when the first subscriber needs it, and so is what they are compressed to.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from pushsvc import zstd
+from pushsvc.core.delivery.merge import Point
+from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.storage.catalog import Series
+
+_encode = msgspec.json.Encoder().encode
+
+Ended: TypeAlias = tuple[int, int]
+"""A ref and the time (Unix milliseconds) from which on it has no value."""
+
+
+class Close:
+    """WebSocket close codes, by what the client should do (RFC 6455 section 7.4, ours from 4000).
+
+    4000-4099: do not retry. 4100-4199: retry with back-off. 4200-4299: retry at once.
+    """
+
+    DONE: Final = 1000
+    GOING_AWAY: Final = 1001
+    REFUSED: Final = 1008
+    TOO_BIG: Final = 1009
+    RESTARTING: Final = 1012
+    OVER_CAPACITY: Final = 1013
+    UNAUTHORIZED: Final = 4001
+    FORBIDDEN: Final = 4003
+    STALLED: Final = 4100
+    EXPIRED: Final = 4101
+
+
+class Frame:
+    """One document on its way, with the cursor that a client has once it got it.
+
+    `since` and `seq` say which batches the frame covers: later than `since`, up to `seq`. `cursor`
+    is None where the document doesn't move the client's cursor.
+    """
+
+    __slots__ = (
+        "_deflated",
+        "_encoded",
+        "away",
+        "cursor",
+        "json",
+        "points",
+        "quiet",
+        "retry_ms",
+        "seq",
+        "since",
+        "time",
+    )
+
+    def __init__(
+        self,
+        json: bytes,
+        *,
+        cursor: Cursor | None = None,
+        since: int = -1,
+        seq: int = -1,
+        points: int = 0,
+        quiet: bool = False,
+        retry_ms: int | None = None,
+        time: int = 0,
+        away: int | None = None,
+    ) -> None:
+        self.json = json
+        self.cursor = cursor
+        self.since = since
+        self.seq = seq
+        self.points = points
+        """How many points the document has."""
+        self.quiet = quiet
+        """Whether it only says that the stream lives, so that a long poll need not answer."""
+        self.retry_ms = retry_ms
+        """What an EventSource must be told in its own words: when to come back."""
+        self.time = time
+        """Of a heartbeat, when it was made (Unix milliseconds)."""
+        self.away = away
+        """Of a heartbeat, for how many seconds the log has been away; None while it is there."""
+        self._encoded: dict[Wire, bytes] = {}
+        self._deflated: bytes | None = None  # empty where it isn't worth it
+
+    def encoded(self, wire: Wire) -> bytes:
+        """The bytes on this wire, made when they are first asked for."""
+        encoded = self._encoded.get(wire)
+        if encoded is None:
+            encoded = self._encoded[wire] = _WRAP[wire](self)
+        return encoded
+
+    def moved(self, cursor: Cursor) -> Frame:
+        """The same heartbeat for somebody who is elsewhere."""
+        return heartbeat(cursor, cursor.seq, self.time, self.away)
+
+    @property
+    def deflated(self) -> bytes | None:
+        """The document as deflate blocks that end on a byte boundary (RFC 1951); None if that is
+        not worth it. Made once, for all wires that are compressed so."""
+        if self._deflated is None:
+            self._deflated = _deflate(self.json)
+        return self._deflated or None
+
+
+def _event(frame: Frame) -> bytes:
+    # JSON has no raw line break, so one data line always holds it.
+    head = "" if frame.cursor is None else f"id: {frame.cursor}\n"
+    if frame.retry_ms is not None:
+        head += f"retry: {frame.retry_ms}\n"
+    return b"%bdata: %b\n\n" % (head.encode(), frame.json)
+
+
+def _line(frame: Frame) -> bytes:
+    return frame.json + b"\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked HTTP/1.1 body (RFC 9112 section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def websocket_frame(payload: bytes, opcode: int = 0x1) -> bytes:
+    """One unfragmented frame from a server: not masked (RFC 6455 section 5.2). The reserved bits
+    stand above the opcode's four."""
+    size = len(payload)
+    if size < 126:
+        head = bytes((0x80 | opcode, size))
+    elif size < 65536:
+        head = bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big")
+    return head + payload
+
+
+_DEFLATE_FROM = 512
+"""Bytes of a document below which compressing it costs more than it saves."""
+_DEFLATE_LEVEL = 1
+"""Of zlib: on frames of points the highest level saves an eighth more, for five times the time."""
+_FLUSHED = b"\x00\x00\xff\xff"
+"""How whole deflate blocks end that were flushed to a byte boundary."""
+_MOST_STORED = 0xFFFF
+_ZSTD_OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: 1,
+    # At most what any client has to give room to (RFC 9659), and no more than helps.
+    zstd.CompressionParameter.window_log: 20,
+}
+
+
+def _deflate(data: bytes) -> bytes:
+    if len(data) < _DEFLATE_FROM:
+        return b""
+    packer = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -15)
+    packed = packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return packed if len(packed) <= 0.8 * len(data) else b""
+
+
+def _deflated_frame(frame: Frame) -> bytes:
+    """A frame whose message is compressed by itself (RFC 7692 section 7.2), if that is worth it:
+    the extension lets each message be sent either way."""
+    if frame.deflated is None:
+        return frame.encoded("websocket")
+    return websocket_frame(frame.deflated.removesuffix(_FLUSHED), 0x41)
+
+
+def _stored(data: bytes) -> bytes:
+    """Deflate blocks with these bytes as they are (RFC 1951 section 3.2.4)."""
+    parts = [data[start : start + _MOST_STORED] for start in range(0, len(data), _MOST_STORED)]
+    return b"".join(
+        b"\x00%b%b%b"
+        % (len(part).to_bytes(2, "little"), (len(part) ^ 0xFFFF).to_bytes(2, "little"), part)
+        for part in parts
+    )
+
+
+def _blocks(frame: Frame, text: bytes) -> bytes:
+    """What stands in a gzip stream for `text`, in which the frame's document is wrapped.
+
+    Blocks that end on a byte boundary, are not the last, and refer to nothing before them: so they
+    are the same for whoever gets them, wherever in a stream. The document's are those that a
+    WebSocket gets.
+    """
+    if frame.deflated is None:
+        return _stored(text)
+    before, _, after = text.partition(frame.json)
+    return _stored(before) + frame.deflated + _stored(after)
+
+
+GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""What a gzip stream begins with (RFC 1952 section 2.3), before the blocks of frames."""
+
+
+class GzipEnd:
+    """What a gzip stream says at its end of all that was in it (RFC 1952 section 2.3.1)."""
+
+    __slots__ = ("_crc", "_size")
+
+    def __init__(self) -> None:
+        self._crc = self._size = 0
+
+    def count(self, text: bytes) -> None:
+        """This was in it next, uncompressed."""
+        self._crc = zlib.crc32(text, self._crc)
+        self._size += len(text)
+
+    def encoded(self) -> bytes:
+        """A last block without anything in it, and the check."""
+        size = self._size & 0xFFFFFFFF
+        return b"\x03\x00" + self._crc.to_bytes(4, "little") + size.to_bytes(4, "little")
+
+
+def _zstd(text: bytes) -> bytes:
+    """A zstd frame of its own; one after the other they are one content (RFC 8878 section 3.1)."""
+    return zstd.compress(text, options=_ZSTD_OPTIONS)
+
+
+Text: TypeAlias = Literal["sse", "ndjson"]
+"""How a document is wrapped on a stream of text: as an event or a line."""
+Wire: TypeAlias = Literal[
+    "sse",
+    "sse-gzip",
+    "sse-zstd",
+    "ndjson",
+    "ndjson-gzip",
+    "ndjson-zstd",
+    "sse-chunk",
+    "sse-gzip-chunk",
+    "sse-zstd-chunk",
+    "ndjson-chunk",
+    "ndjson-gzip-chunk",
+    "ndjson-zstd-chunk",
+    "websocket",
+    "websocket-deflate",
+]
+"""The same in a content coding, if any, and as an HTTP/1.1 chunk where nobody else adds HTTP's own
+framing; or as a WebSocket frame, compressed where that was negotiated."""
+
+_TEXT: dict[Wire, Callable[[Frame], bytes]] = {
+    "sse": _event,
+    "ndjson": _line,
+    "sse-gzip": lambda frame: _blocks(frame, frame.encoded("sse")),
+    "ndjson-gzip": lambda frame: _blocks(frame, frame.encoded("ndjson")),
+    "sse-zstd": lambda frame: _zstd(frame.encoded("sse")),
+    "ndjson-zstd": lambda frame: _zstd(frame.encoded("ndjson")),
+}
+_IN: dict[tuple[Text, str], Wire] = {
+    ("sse", "identity"): "sse",
+    ("sse", "gzip"): "sse-gzip",
+    ("sse", "zstd"): "sse-zstd",
+    ("ndjson", "identity"): "ndjson",
+    ("ndjson", "gzip"): "ndjson-gzip",
+    ("ndjson", "zstd"): "ndjson-zstd",
+}
+_CHUNKED: dict[Wire, Wire] = {
+    "sse": "sse-chunk",
+    "ndjson": "ndjson-chunk",
+    "sse-gzip": "sse-gzip-chunk",
+    "ndjson-gzip": "ndjson-gzip-chunk",
+    "sse-zstd": "sse-zstd-chunk",
+    "ndjson-zstd": "ndjson-zstd-chunk",
+}
+
+
+def text_wire(text: Text, coding: str) -> Wire:
+    """The wire of a stream of text in a content coding: identity, gzip or zstd."""
+    return _IN[text, coding]
+
+
+def chunked(wire: Wire) -> Wire:
+    """A wire of text with HTTP/1.1's framing."""
+    return _CHUNKED[wire]
+
+
+def framed(wire: Wire, data: bytes) -> bytes:
+    """Bytes of a body that belong to no frame, as they go over a wire of text."""
+    return chunk(data) if wire.endswith("-chunk") else data
+
+
+def last_of(wire: Wire) -> bytes:
+    """What ends a body on a wire of text: without chunks only the connection's end does."""
+    return b"0\r\n\r\n" if wire.endswith("-chunk") else b""
+
+
+def gzipped(wire: Wire) -> Text | None:
+    """What a wire's gzip stream has in it; None for a wire that is none."""
+    text, _, rest = wire.partition("-")
+    if not rest.startswith("gzip"):
+        return None
+    return "sse" if text == "sse" else "ndjson"
+
+
+def _in_chunks(wire: Wire) -> Callable[[Frame], bytes]:
+    return lambda frame: chunk(frame.encoded(wire))
+
+
+_WRAP: dict[Wire, Callable[[Frame], bytes]] = {
+    **_TEXT,
+    **{_CHUNKED[wire]: _in_chunks(wire) for wire in _TEXT},
+    "websocket": lambda frame: websocket_frame(frame.json),
+    "websocket-deflate": _deflated_frame,
+}
+
+
+def describe(series: Series) -> dict[str, Any]:
+    """What a client must know of a series before it meets its ref."""
+    described: dict[str, Any] = {
+        "ref": series.ref,
+        "name": series.identity.name,
+        "labels": dict(series.identity.labels),
+        "kind": series.kind,
+        "unit": series.unit,
+    }
+    if series.help:
+        described["help"] = series.help
+    return described
+
+
+def hello(
+    epoch: str,
+    session: str,
+    heartbeat: float,
+    *,
+    max_hz: float,
+    merge: str,
+    select: Sequence[str],
+    points: int | None = None,
+    kept: float | None = None,
+    cursor: Cursor | None = None,
+    retry_ms: int | None = None,
+    away: int | None = None,
+) -> Frame:
+    """What was granted, of a past that is kept for `kept` seconds; with a cursor where something
+    else is owed from now on. `retry_ms` is when an EventSource is to come back after an end of
+    which nobody says more."""
+    document: dict[str, Any] = {"type": "hello"}
+    if cursor is not None:
+        document["id"] = str(cursor)
+    document |= {
+        "epoch": epoch,
+        "session": session,
+        "heartbeat": heartbeat,
+        "granted": {"max_hz": max_hz, "merge": merge, "select": select},
+    }
+    if points is not None:
+        document["granted"]["points"] = points
+    if away is not None:
+        document["away"] = away
+    if kept is not None:
+        document["granted"]["kept"] = kept
+    seq = -1 if cursor is None else cursor.seq
+    return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
+
+
+def points(
+    cursor: Cursor | None,
+    since: int,
+    described: Iterable[Series] | None,
+    points: list[Point],
+    time: int | None = None,
+    ended: Sequence[Ended] = (),
+) -> Frame:
+    """News of a view; without a cursor only descriptions, which move nobody on. `time` says when it
+    was made (Unix milliseconds), if that is when its samples came in.
+
+    `ended` are the places where lines break: no value from there on until the next point by time.
+    They stand beside the points so that whoever knows nothing of them is still right.
+    """
+    document: dict[str, Any] = {"type": "points"}
+    if cursor is not None:
+        document["id"] = str(cursor)
+    if described is not None:
+        document["series"] = [describe(series) for series in described]
+    if time is not None:
+        document["time"] = time
+    document["points"] = points
+    if ended:
+        document["ended"] = ended
+    seq = since if cursor is None else cursor.seq
+    return Frame(_encode(document), cursor=cursor, since=since, seq=seq, points=len(points))
+
+
+def gap(cursor: Cursor, lost: int | None) -> Frame:
+    """Samples after `cursor` that can no longer be given; None means that nobody knows how many.
+
+    The cursor does not move: a client that is cut off right after it and comes back is told
+    again, and a gap with the id of the one before is that same gap.
+    """
+    return Frame(
+        _encode({"type": "gap", "id": str(cursor), "lost": lost}),
+        cursor=cursor,
+        since=cursor.seq,
+        seq=cursor.seq,
+    )
+
+
+def gone(cursor: Cursor, since: int, refs: Sequence[int]) -> Frame:
+    return Frame(
+        _encode({"type": "gone", "id": str(cursor), "refs": refs}),
+        cursor=cursor,
+        since=since,
+        seq=cursor.seq,
+    )
+
+
+def heartbeat(cursor: Cursor, since: int, time: int, away: int | None = None) -> Frame:
+    """A sign of life; with `away` nothing newer can come, since the log can't be reached for so
+    many seconds."""
+    document: dict[str, Any] = {"type": "heartbeat", "id": str(cursor), "time": time}
+    if away is not None:
+        document["away"] = away
+    return Frame(
+        _encode(document),
+        cursor=cursor,
+        since=since,
+        seq=cursor.seq,
+        quiet=True,
+        time=time,
+        away=away,
+    )
+
+
+def goaway(retry_ms: int) -> Frame:
+    return Frame(_encode({"type": "goaway", "retry": retry_ms}), retry_ms=retry_ms)
+
+
+def error(code: str, message: str, **extra: Any) -> Frame:
+    return Frame(_encode({"type": "error", "code": code, "message": message, **extra}))
+
+
+def farewell(reason: str, message: str, retry_ms: int | None) -> list[Frame]:
+    """What a client is told when the server ends its stream: why, and when to come back."""
+    frames = [error(reason, message)] if message else []
+    return frames if retry_ms is None else [*frames, goaway(retry_ms)]

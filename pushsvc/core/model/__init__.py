@@ -1,0 +1,1 @@
+"""What a series is called, and how that, a duration and a cursor are written."""

@@ -1,0 +1,67 @@
+"""A cursor says how far a client has got: opaque to clients, `EPOCH.SEQ` as a rule.
+
+The epoch names one run of the hub's sequence. A cursor of another epoch says nothing about this
+one: its holder gets a gap of unknown size and goes on from there.
+
+While a client is still owed history from before its seq, of series that it came to watch later, its
+cursor is `EPOCH~DEBT-PLACE.SEQ`: which debt that is, and up to which seq of the past it was paid.
+
+Who polls and meets one epoch after the other, as behind an address of several servers that don't
+share a journal, has a cursor that says how often: `EPOCH!TIMES.SEQ`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from pushsvc.core.model.series import shorten
+from pushsvc.errors import Malformed
+
+_CURSOR = re.compile(
+    r"([A-Za-z0-9_-]{1,64})"
+    r"(?:!([1-9][0-9]{0,2}))?"
+    r"(?:~(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17}))?"
+    r"\.(0|[1-9][0-9]{0,17})",
+    re.ASCII,
+)
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    epoch: str
+    seq: int
+    """The batch up to which everything was given, but for what the debt is of."""
+    debt: int | None = None
+    """The number of the debt, where there is one."""
+    place: int = 0
+    """The batch up to which the debt was paid."""
+    strayed: int = 0
+    """How often of late its holder came with a cursor of another epoch."""
+
+    def __str__(self) -> str:
+        owed = "" if self.debt is None else f"~{self.debt}-{self.place}"
+        strayed = f"!{self.strayed}" if self.strayed else ""
+        return f"{self.epoch}{strayed}{owed}.{self.seq}"
+
+
+NO_EPOCHS: Final = Cursor("-", 0)
+"""Stands for a cursor that says nothing about this hub: its holder has something, unknown what."""
+
+
+def parse_cursor(text: str) -> Cursor:
+    """Read a cursor as a server wrote it. Raises Malformed with code `cursor`."""
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise Malformed(
+            "cursor", f"{shorten(text)} is not a cursor: give back the last id that was received"
+        )
+    epoch, strayed, debt, place, seq = match.groups()
+    return Cursor(
+        epoch,
+        int(seq),
+        None if debt is None else int(debt),
+        int(place or 0),
+        int(strayed or 0),
+    )

@@ -1,0 +1,218 @@
+"""Selectors: which series someone asks for, in PromQL's instant vector syntax.
+
+    node_load1{host=~"web.*",env!="dev"}
+
+Matching is PromQL's too: a label that a series doesn't have counts as empty, regexes match whole
+values and their dot any character, and a selector that could match a series with no labels at all
+is refused, since it would more likely be a slip than a wish for everything.
+
+Regexes come from strangers, so RE2 runs them: in time linear in the value, and in bounded memory.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, Protocol, cast
+
+import re2
+
+from pushsvc.core.model.promql import METRIC_LABEL, Op, SelectorError, bare, read
+from pushsvc.core.model.series import Identity, label_in_selector, quote
+from pushsvc.core.resources.limits import Limits
+
+__all__ = ["Matcher", "Selector", "SelectorError", "parse"]
+
+_DEFAULTS: Final = Limits()
+
+# A compiled regex takes up to `_REGEX_BYTES` once it has seen hostile values, and time per
+# character in proportion to its instructions. What people write is far below both bounds:
+# `.{1000}` has 7,000 instructions. Together they are bounded by how many are kept.
+_REGEX_BYTES: Final = 512 * 1024
+_REGEX_INSTRUCTIONS: Final = 8192
+_REGEXES_KEPT: Final = 1024
+_REGEXES_PER_SELECTOR: Final = 16
+
+
+class _Regex(Protocol):
+    @property
+    def programsize(self) -> int: ...
+    def fullmatch(self, text: bytes) -> object | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on one label; the metric name is the label `__name__`.
+
+    Raises ValueError, with the reason, when a regex doesn't compile or is too large.
+    """
+
+    name: str
+    op: Op
+    value: str
+    _listed: frozenset[str] | None = field(init=False, compare=False, repr=False)
+    _takes: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Most matchers need no regex: they take what is listed, or all but that.
+        takes = self.op[0] == "="
+        listed: frozenset[str] | None = frozenset((self.value,))
+        if "~" in self.op:
+            if self.value in _ALL_BUT:
+                listed, takes = _ALL_BUT[self.value], not takes
+            else:
+                listed = _alternatives(self.value)
+        if listed is None:
+            _compile(self.value)
+        object.__setattr__(self, "_listed", listed)
+        object.__setattr__(self, "_takes", takes)
+
+    @property
+    def accepts(self) -> frozenset[str] | None:
+        """The values that are taken if they can be listed, as for `=` and `=~"a|b"`, else None."""
+        return self._listed if self._takes else None
+
+    @property
+    def runs_regex(self) -> bool:
+        """Whether matching takes RE2."""
+        return self._listed is None
+
+    def matches(self, value: str) -> bool:
+        """Whether a label of this value is taken; '' stands for a label that isn't there."""
+        if self._listed is None:
+            return (_compile(self.value).fullmatch(value.encode()) is not None) is self._takes
+        return (value in self._listed) is self._takes
+
+    def __str__(self) -> str:
+        return f"{label_in_selector(self.name)}{self.op}{quote(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A set of matchers that must all hold.
+
+    `text` is the canonical form, itself a selector in PromQL, and equal exactly when the sets are.
+    `matchers` are distinct and in its order. `name` is the metric name if `=` asks for just one.
+    """
+
+    text: str
+    matchers: tuple[Matcher, ...] = field(compare=False, repr=False)
+    name: str | None = field(compare=False, repr=False)
+
+    def matches(self, identity: Identity) -> bool:
+        """Whether a series of this identity is meant."""
+        if self.name is not None and self.name != identity.name:
+            return False
+        labels = dict(identity.labels)
+        labels[METRIC_LABEL] = identity.name
+        return all(matcher.matches(labels.get(matcher.name, "")) for matcher in self.matchers)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse(text: str, limits: Limits = _DEFAULTS) -> Selector:
+    """Read a selector.
+
+    Raises SelectorError, which says what is wrong where: the syntax, a regex, too many bytes, or
+    that all matchers take the empty value.
+    """
+    _check_size(text, text, limits)
+    matchers: set[Matcher] = set()
+    regexes = 0
+    for label, op, value, position in read(text):
+        try:
+            matcher = Matcher(label, op, value)
+        except ValueError as error:
+            raise SelectorError(text, position, f"unusable regex ({error})") from None
+        if matcher.runs_regex and matcher not in matchers:
+            regexes += 1
+            if regexes > _REGEXES_PER_SELECTOR:
+                raise SelectorError(
+                    text, position, f"more than {_REGEXES_PER_SELECTOR} regexes, the next"
+                )
+        matchers.add(matcher)
+    if all(matcher.matches("") for matcher in matchers):
+        raise SelectorError(
+            text,
+            text.index("{"),
+            "no matcher refuses the empty value",
+            'if every series is wanted, write {__name__=~".+"}',
+        )
+    selector = _assemble(matchers)
+    _check_size(selector.text, text, limits)
+    return selector
+
+
+def _assemble(matchers: set[Matcher]) -> Selector:
+    ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.op, matcher.value))
+    named = [matcher for matcher in ordered if matcher.name == METRIC_LABEL]
+    exact = [matcher for matcher in named if matcher.op == "="]
+    name = exact[0].value if len(exact) == 1 else None
+    # PromQL takes no further matcher on the name once it stands before the braces, or by itself
+    # among them.
+    prefix, alone = "", list[str]()
+    if name and len(named) == 1:
+        ordered.remove(exact[0])
+        prefix, alone = (name, []) if bare(name) else ("", [quote(name)])
+    inside = ",".join([*alone, *map(str, ordered)])
+    if prefix or alone:
+        ordered.insert(0, exact[0])
+    return Selector(f"{prefix}{{{inside}}}" if inside else prefix, tuple(ordered), name)
+
+
+def _check_size(text: str, written: str, limits: Limits) -> None:
+    # The canonical form is measured as well, so that it can be sent back in place of the original.
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) > limits.selector_bytes:
+        canonical = "" if text is written else " in its canonical form"
+        raise SelectorError(
+            written,
+            min(len(encoded[: limits.selector_bytes].decode(errors="ignore")), len(written)),
+            f"{len(encoded)} bytes{canonical}, the limit of {limits.selector_bytes} "
+            "(limits.selector_bytes) is crossed",
+            limit="selector_bytes",
+        )
+
+
+@lru_cache(_REGEXES_KEPT)
+def _compile(pattern: str) -> _Regex:
+    options = re2.Options()
+    options.max_mem = _REGEX_BYTES
+    options.log_errors = False
+    options.dot_nl = True
+    options.never_capture = True
+    try:
+        # Of bytes, since the binding takes up to three times as long with str.
+        regex = cast("_Regex", re2.compile(pattern.encode(), options))
+    except re2.error as error:
+        reason = error.args[0]
+        raise ValueError(
+            reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        ) from None
+    if regex.programsize > _REGEX_INSTRUCTIONS:
+        raise ValueError(
+            f"{regex.programsize} instructions when compiled, more than {_REGEX_INSTRUCTIONS}"
+        )
+    return regex
+
+
+# What these two refuse. `{__name__=~".+"}` is how to ask for everything.
+_ALL_BUT: Final = {".*": frozenset[str](), ".+": frozenset(("",))}
+
+_LITERAL = re.compile(r"(?:[^\\.+*?()\[\]{}^$|]|\\[^a-zA-Z0-9_\s\x80-\U0010ffff])*")
+
+
+def _alternatives(pattern: str) -> frozenset[str] | None:
+    """What a regex of plain alternatives, as dashboards write for a choice of many, can match."""
+    found: set[str] = set()
+    at = 0
+    while True:
+        literal = cast("re.Match[str]", _LITERAL.match(pattern, at))
+        found.add(re.sub(r"\\(.)", r"\1", literal[0]))
+        at = literal.end() + 1
+        if literal.end() == len(pattern):
+            return frozenset(found)
+        if pattern[literal.end()] != "|":
+            return None

@@ -1,0 +1,1 @@
+"""What may be used up, and whose share that is."""

@@ -1,0 +1,1 @@
+"""What is kept: series and their past, taken from the entries of a log."""

@@ -1,0 +1,93 @@
+"""What grows old. All series are looked at in turn, some thousand in one sweep, so that none holds
+up a tick; where a round stands is part of what a snapshot keeps, since sweeps are entries of the
+log like samples, and come to the same for everyone who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from pushsvc.core.resources.budget import Budget
+from pushsvc.core.resources.limits import Retention
+from pushsvc.core.storage.arrivals import Arrivals
+from pushsvc.core.storage.catalog import Catalog, Series
+
+_SWEEP = 5_000
+"""Series looked at in one sweep."""
+
+
+class Round(msgspec.Struct, frozen=True):
+    """Where the sweeping stands, for a snapshot."""
+
+    marks: list[tuple[int, int]]
+    left: list[int]
+    """Refs of the series that are still to be looked at; those that have gone take their turn."""
+    share: int
+    held: int
+    arrived: int
+    lengths: dict[int, int]
+
+
+class Sweeping:
+    """Drops samples that are too old or too many, and finds series that are silent."""
+
+    def __init__(self, retention: Retention) -> None:
+        self._retention = retention
+        self._arrivals = Arrivals()
+        self._budget = Budget(retention.total_samples, retention.samples)
+        self._left: list[Series | None] = []  # None for one that went before a snapshot
+
+    @property
+    def share(self) -> int:
+        """Samples that one series may hold, for now."""
+        return self._budget.share
+
+    @property
+    def behind(self) -> bool:
+        """Whether the next sweep had better come soon."""
+        return self._budget.overdrawn
+
+    def arrive(self, stamp: float, seq: int) -> None:
+        """A batch came at `stamp`, seconds of the journal's clock."""
+        self._arrivals.mark(stamp, seq)
+
+    def hold(self, samples: int) -> None:
+        """So many samples are held in addition."""
+        self._budget.arrive(samples)
+
+    def sweep(self, catalog: Catalog, stamp: float) -> Iterator[Series]:
+        """Look at the next some thousand series, as of `stamp`; gives those that are silent, which
+        may be removed meanwhile."""
+        ttl, seconds = self._retention.series_ttl, self._retention.seconds
+        horizon = self._arrivals.before(stamp - seconds)
+        silent = self._arrivals.before(stamp - ttl)
+        self._arrivals.forget(stamp - max(seconds, ttl))
+        if not self._left:
+            self._budget.close()
+            self._left = list(catalog)
+        due = self._left[-_SWEEP:]
+        del self._left[-_SWEEP:]
+        for series in due:
+            if series is None or catalog.get(series.identity.text) is not series:
+                continue
+            history = series.history
+            history.evict_through(horizon)
+            self._budget.note(len(history))
+            history.bound(self._budget.share)
+            if history.last_seq <= silent:
+                yield series
+
+    def dump(self) -> Round:
+        return Round(
+            self._arrivals.dump(),
+            [0 if series is None else series.ref for series in self._left],
+            *self._budget.dump(),
+        )
+
+    def load(self, standing: Round, catalog: Catalog) -> None:
+        """Go on where another stood."""
+        self._arrivals.load(standing.marks)
+        self._budget.load(standing.share, standing.held, standing.arrived, standing.lengths)
+        by_ref = {series.ref: series for series in catalog}
+        self._left = [by_ref.get(ref) for ref in standing.left]

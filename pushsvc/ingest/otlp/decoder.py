@@ -1,0 +1,103 @@
+"""OpenTelemetry metrics: an ExportMetricsServiceRequest as protobuf or JSON.
+
+What comes out of a data point:
+
+    gauge                       a gauge
+    sum, cumulative             a counter `_total`; a gauge if it isn't monotonic
+    sum, delta                  a delta
+    histogram                   counters `_bucket{le=…}`, `_sum` and `_count`; deltas if it is delta
+    summary                     gauges by `quantile`, counters `_sum` and `_count`
+    exponential histogram       refused: it has no buckets of its own that stay the same
+
+Names, units and labels follow `otlp_names`. Of the resource, `service.name` (after
+`service.namespace` and a slash) becomes the label `job`, `service.instance.id` the label
+`instance`, and attributes that the service promotes become labels of every series; the others
+stand once, as the labels of a gauge `target_info` that is always 1. A scope's name and version
+become `otel_scope_name` and `otel_scope_version`, since two scopes may have metrics of one name.
+Exemplars are not kept, nor the minimum and maximum of a histogram.
+
+A point that says it has no recorded value is an ending of its series. When
+the start time of a cumulative series moves on, it was reset then, and a 0 at that time says so
+even where the new value is above the old.
+
+https://opentelemetry.io/docs/specs/otlp/ and /docs/specs/otel/metrics/data-model/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import msgspec
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+
+from pushsvc.core.resources.limits import Limits
+from pushsvc.errors import Malformed
+from pushsvc.ingest.otlp.json import decode_request
+from pushsvc.ingest.otlp.known import Known
+from pushsvc.ingest.otlp.names import scope_labels
+from pushsvc.ingest.otlp.reading import Decoded, Reading
+
+_OBJECTS = 4
+"""JSON objects for each sample that a request may have: they cost time before they can be looked
+at. A data point is one, and each of its attributes two, but 8 MiB of them are fewer than these."""
+
+
+class OtlpDecoder:
+    """Reads requests. Safe to call from worker threads."""
+
+    def __init__(
+        self, limits: Limits, promoted: Iterable[str] = (), *, as_they_are: bool = False
+    ) -> None:
+        """`promoted` are resource attributes that become labels of every series; names of metrics
+        and attributes are translated, or `as_they_are`."""
+        self._known = Known(limits, frozenset(promoted), as_they_are=as_they_are)
+
+    def protobuf(self, body: bytes, now_ms: int) -> Decoded:
+        """Decode a binary request; `now_ms` is the time of arrival. Raises Malformed, TooLarge."""
+        request = ExportMetricsServiceRequest()
+        try:
+            request.ParseFromString(body)
+        except DecodeError:
+            raise Malformed(
+                "protobuf", "the body is not an ExportMetricsServiceRequest in protobuf"
+            ) from None
+        return self._read(request, now_ms)
+
+    def json(self, body: bytes, now_ms: int) -> Decoded:
+        """Decode the JSON of OTLP, as `protobuf` does. Members that aren't known are ignored."""
+        if body.count(b"{") > _OBJECTS * self._known.limits.batch_samples:
+            raise self._known.too_many()
+        try:
+            request = decode_request(body)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise Malformed(
+                "json", f"the body is not an ExportMetricsServiceRequest: {str(error)[:200]}"
+            ) from None
+        # It has the attributes of the message.
+        return self._read(cast(ExportMetricsServiceRequest, request), now_ms)
+
+    def remember(self, decoded: Decoded) -> None:
+        """A request was applied: its start times count from now on."""
+        self._known.began(decoded.starts)
+
+    def _read(self, request: ExportMetricsServiceRequest, now_ms: int) -> Decoded:
+        reading = Reading(self._known, now_ms)
+        for of_resource in request.resource_metrics:
+            reading.look()
+            target = reading.target(of_resource.resource)
+            latest: int | None = None
+            for of_scope in of_resource.scope_metrics:
+                reading.look()
+                common = {**target.labels, **scope_labels(of_scope.scope)}
+                for metric in of_scope.metrics:
+                    reading.look()
+                    time = reading.metric(metric, common)
+                    if time is not None:
+                        latest = time if latest is None else max(latest, time)
+            if latest is not None:
+                reading.describe(target, latest)
+        return reading.decoded

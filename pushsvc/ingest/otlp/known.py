@@ -1,0 +1,62 @@
+"""What is known of OpenTelemetry's series from one request to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from pushsvc.core.model.series import Identity, identify
+from pushsvc.core.resources.limits import Limits
+from pushsvc.errors import TooLarge
+
+_REMEMBERED_CHARACTERS = 1024
+"""Series with longer names and labels are checked each time they come."""
+
+_Labels: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class Known:
+    """Identities, and when cumulative series began, beside how series are to be read.
+
+    Each memory is dropped when it has grown to twice the series the hub may have. Safe to use
+    from worker threads.
+    """
+
+    def __init__(self, limits: Limits, promoted: frozenset[str], *, as_they_are: bool) -> None:
+        self.limits = limits
+        self.promoted = promoted
+        """Resource attributes that become labels of every series."""
+        self.as_they_are = as_they_are
+        """Whether names of metrics and attributes stay what they are, or are translated."""
+        self._identities: dict[tuple[str, _Labels], Identity] = {}
+        self._starts: dict[str, int] = {}
+
+    def began(self, starts: Mapping[str, int]) -> None:
+        """From now on these start times (nanoseconds) count, by the text of the series."""
+        if len(self._starts) + len(starts) > 2 * self.limits.series:
+            self._starts.clear()
+        self._starts.update(starts)
+
+    def started(self, series: str) -> int | None:
+        """The start time that this series was last seen with."""
+        return self._starts.get(series)
+
+    def identity(self, name: str, pairs: _Labels) -> Identity:
+        """The identity of a series. Raises Rejected."""
+        identity = self._identities.get((name, pairs))
+        if identity is None:
+            identity = identify(name, dict(pairs), self.limits)
+            if len(identity.text) <= _REMEMBERED_CHARACTERS:
+                if len(self._identities) >= 2 * self.limits.series:
+                    self._identities.clear()
+                self._identities[name, pairs] = identity
+        return identity
+
+    def too_many(self) -> TooLarge:
+        """What is said of a request with too much in it."""
+        return TooLarge(
+            "batch",
+            f"more than {self.limits.batch_samples} samples, data points or metrics in one "
+            "request (limits.batch_samples)",
+            limit="batch_samples",
+        )

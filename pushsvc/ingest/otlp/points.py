@@ -1,0 +1,113 @@
+"""A data point of OpenTelemetry as the samples that it is made of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from math import inf, isfinite, isnan
+from typing import TypeAlias, cast
+
+import msgspec
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    DataPointFlags,
+    HistogramDataPoint,
+    NumberDataPoint,
+    SummaryDataPoint,
+)
+
+from pushsvc.core.model.series import Kind
+from pushsvc.errors import Rejected
+
+_NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+
+Point: TypeAlias = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
+
+
+class Part(msgspec.Struct, gc=False):
+    """One sample of a data point."""
+
+    suffix: str
+    label: tuple[str, str] | None
+    value: float | None
+    """None where the point says that there is no value any more."""
+    kind: Kind
+    unit: str = ""
+
+
+def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
+    """The samples of a data point; the last stands for the whole. Raises Rejected."""
+    if point.flags & _NO_VALUE:
+        return _endings(what, point, kind, unit)
+    if what in ("gauge", "sum"):
+        number = cast(NumberDataPoint, point)
+        which = number.WhichOneof("value")
+        if which is None:
+            raise Rejected("value", "a point has neither asDouble nor asInt")
+        return [Part("", None, float(getattr(number, which)), kind, unit)]
+    if what == "histogram":
+        return _histogram(cast(HistogramDataPoint, point), kind, unit)
+    return _summary(cast(SummaryDataPoint, point), unit)
+
+
+def _endings(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
+    """The same samples, each without a value: as far as a point without values names them."""
+    parts = []
+    if what == "histogram":
+        bounds = (*cast(HistogramDataPoint, point).explicit_bounds, inf)
+        parts = [Part("_bucket", ("le", _number(bound)), None, kind) for bound in bounds]
+    elif what == "summary":
+        parts = [
+            Part("", ("quantile", _number(at.quantile)), None, "gauge", unit)
+            for at in cast(SummaryDataPoint, point).quantile_values
+        ]
+    if not parts and what != "summary":
+        return [Part("", None, None, kind, unit)]
+    return [*parts, Part("_sum", None, None, kind, unit), Part("_count", None, None, kind)]
+
+
+def _summary(point: SummaryDataPoint, unit: str) -> list[Part]:
+    if not all(0 <= at.quantile <= 1 for at in point.quantile_values):
+        raise Rejected("quantile", "the quantiles of a summary lie between 0 and 1")
+    quantiles = [
+        Part("", ("quantile", _number(at.quantile)), at.value, "gauge", unit)
+        for at in point.quantile_values
+        if isfinite(at.value)  # NaN: there was nothing to take a quantile of
+    ]
+    return [
+        *quantiles,
+        Part("_sum", None, point.sum, "counter", unit),
+        Part("_count", None, float(point.count), "counter"),
+    ]
+
+
+def _histogram(point: HistogramDataPoint, kind: Kind, unit: str) -> list[Part]:
+    bounds, counts = point.explicit_bounds, point.bucket_counts
+    if (counts or bounds) and len(counts) != len(bounds) + 1:
+        raise Rejected(
+            "buckets",
+            f"a histogram has {len(bounds)} bounds and {len(counts)} buckets: "
+            "it takes one bucket more than bounds",
+        )
+    if any(map(isnan, bounds)) or not all(low < high for low, high in pairwise(bounds)):
+        raise Rejected("buckets", "the bounds of a histogram must rise")
+    if counts and sum(counts) != point.count:
+        raise Rejected("buckets", "the buckets of a histogram must add up to its count")
+    parts = [
+        Part("_bucket", ("le", _number(bound)), float(count), kind)
+        for bound, count in zip(bounds, accumulate(counts), strict=False)
+        if bound < inf
+    ]
+    parts.append(Part("_bucket", ("le", "+Inf"), float(point.count), kind))
+    if point.HasField("sum"):
+        parts.append(Part("_sum", None, point.sum, kind, unit))
+    parts.append(Part("_count", None, float(point.count), kind))
+    return parts
+
+
+@lru_cache(maxsize=4096)
+def _number(value: float) -> str:
+    """A bound or quantile as Prometheus' own translation writes it: 0.5, 10, 1000000, +Inf."""
+    if abs(value) == inf:
+        return "+Inf" if value > 0 else "-Inf"
+    return format(Decimal(repr(value)), "f").removesuffix(".0")

@@ -1,0 +1,217 @@
+"""The door: connections are accepted here, and none costs a task before it says what it wants.
+
+After a restart everyone comes back at once, and some who come never say a word. So accepting is a
+loop without a task per connection: it reads what a newcomer has sent, and waits for the rest of
+its request's head in the selector that all of them share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import socket
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from pushsvc.listen.address import group, peer_of
+from pushsvc.listen.listeners import Listener
+from pushsvc.transport.engine import Engine
+
+_log = structlog.get_logger("pushsvc.door")
+
+_SLICE = 32
+"""Connections accepted between two checkpoints."""
+_READ = 16 * 1024
+_MOST_HEAD = 16 * 1024
+"""Bytes of a head that are gathered here; who sends more is passed on as it is."""
+_HEAD_END = re.compile(rb"\n\r?\n")
+_HEAD_TIMEOUT = 10.0
+"""Seconds from the first byte of a head to its last."""
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+_PAUSE = 0.1
+"""Seconds without accepting, when the process has no more descriptors or memory."""
+
+
+class Newcomer:
+    """A connection that has not sent the whole head of its first request."""
+
+    __slots__ = ("_data", "_door", "_since", "address", "closed", "socket")
+
+    def __init__(self, door: Door, sock: socket.socket, address: str, since: float) -> None:
+        self.socket = sock
+        self.address = address
+        self.closed = False
+        self._door = door
+        self._data = b""
+        self._since = since
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} after {len(self._data)} bytes>"
+
+    def read(self) -> bytes | None:
+        """What was read of it, once it may be passed on; None while it may not.
+
+        Raises OSError when the peer is gone.
+        """
+        try:
+            if not self._door.reads_heads:
+                if not self.socket.recv(1, socket.MSG_PEEK):
+                    raise ConnectionResetError
+                return b""
+            data = self.socket.recv(_READ)
+        except (BlockingIOError, InterruptedError):
+            return None
+        if not data:
+            raise ConnectionResetError
+        if not self._data:
+            self._since = trio.current_time()
+        self._data += data
+        whole = _HEAD_END.search(self._data) is not None or len(self._data) >= _MOST_HEAD
+        return self._data if whole else None
+
+    # -- the engine's side -------------------------------------------------------------------------
+
+    def serve(self, events: int) -> None:  # noqa: ARG002 - it is watched for reading only
+        try:
+            first = self.read()
+        except OSError:
+            self.abort()
+            return
+        if first is not None:
+            self.closed = True
+            self._door.waiting.remove(self)
+            self._door.enter(self.socket, first, self.address)
+
+    def tend(self, now: float) -> None:
+        patience = _HEAD_TIMEOUT if self._data else self._door.patience
+        if now - self._since >= patience:
+            self._door.counts["connections_silent"] += 1
+            self.abort()
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._door.waiting.remove(self)
+            self._door.leave(self.address)
+            self.socket.close()
+
+
+class Door:
+    """Accepts connections and passes each on with the head of its first request."""
+
+    def __init__(
+        self,
+        enter: Callable[[socket.socket, bytes, str], None],
+        counts: Counter[str],
+        *,
+        most: int,
+        most_of: Callable[[str], int],
+        patience: float,
+        reads_heads: bool = True,
+    ) -> None:
+        """`enter` gets a non-blocking socket, what was read off it, and the peer's address, for
+        which it calls `leave` in the end. `most` connections may be in at a time, and
+        `most_of(peer)` of the address that a peer has; `patience` is the seconds one may say
+        nothing. Where `reads_heads` is off nothing is read: what comes is TLS, and for someone
+        else."""
+        self.waiting = Engine()
+        """Those that were accepted and have not said enough yet."""
+        self.patience = patience
+        self.reads_heads = reads_heads
+        self.counts = counts
+        self._enter = enter
+        self._most = most
+        self._most_of = most_of
+        self._inside = 0
+        self._accounts: Counter[object] = Counter()
+
+    def enter(self, sock: socket.socket, first: bytes, address: str) -> None:
+        """Pass a connection on. What goes wrong with it reaches no other."""
+        try:
+            self._enter(sock, first, address)
+        except Exception:
+            _log.exception("a connection failed at the door")
+            self.leave(address)
+            sock.close()
+
+    def leave(self, whose: object) -> None:
+        """Make room: a connection from this address, or of this account since it was moved there,
+        is over, or is a subscriber from now on."""
+        self._inside -= 1
+        self._release(whose)
+
+    def move(self, whose: object, account: object, most: int) -> bool:
+        """Have a connection count as one of `most` that an account may have, and no longer with
+        those it counted with so far; tells whether there was room."""
+        if self._accounts[account] >= most:
+            self.counts["connections_refused_by_identity"] += 1
+            return False
+        self._release(whose)
+        self._accounts[account] += 1
+        return True
+
+    def _release(self, whose: object) -> None:
+        self._accounts[whose] -= 1
+        if not self._accounts[whose]:
+            del self._accounts[whose]
+
+    def _has_room(self, peer: str, address: str) -> bool:
+        if self._inside >= self._most:
+            self.counts["connections_refused"] += 1
+        elif self._accounts[address] >= self._most_of(peer):
+            self.counts["connections_refused_by_address"] += 1
+        else:
+            return True
+        return False
+
+    async def run_accept(
+        self,
+        listener: Listener,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept until cancelled, then close the listener."""
+        task_status.started()
+        with contextlib.closing(listener):
+            while True:
+                await trio.lowlevel.wait_readable(listener.socket)
+                try:
+                    self._accept_some(listener.socket)
+                except OSError as error:
+                    if error.errno not in _OUT_OF_RESOURCES:
+                        raise
+                    _log.error("can't accept", error=str(error))
+                    await trio.sleep(_PAUSE)
+
+    def _accept_some(self, listener: socket.socket) -> None:
+        for _ in range(_SLICE):
+            try:
+                sock, name = listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue  # it left before it was its turn
+            sock.setblocking(False)
+            peer = peer_of(name)
+            address = group(peer)
+            if not self._has_room(peer, address):
+                sock.close()
+                continue
+            self._inside += 1
+            self._accounts[address] += 1
+            newcomer = Newcomer(self, sock, address, trio.current_time())
+            try:
+                first = newcomer.read()
+            except OSError:
+                self.leave(address)
+                sock.close()
+                continue
+            if first is None:
+                self.waiting.add(newcomer)
+            else:
+                newcomer.closed = True
+                self.enter(sock, first, address)

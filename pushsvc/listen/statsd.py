@@ -1,0 +1,163 @@
+"""The StatsD socket: UDP datagrams are gathered and flushed into the pipeline once an interval.
+
+When datagrams come faster than they are read, the kernel drops those its socket buffer has no room
+for, and tells how many (SO_RXQ_OVFL, Linux). When the hub is behind, the flush waits for it while
+the socket is read on: the interval gets longer, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+from collections import Counter
+from typing import Any
+
+import structlog
+import trio
+
+from pushsvc.core.hub import Refused
+from pushsvc.core.model.series import Batch
+from pushsvc.errors import Overloaded
+from pushsvc.ingest.refusals import Ledger, Refusals
+from pushsvc.ingest.statsd.aggregate import Aggregator
+from pushsvc.pipeline import Pipeline, now_ms
+
+_log = structlog.get_logger("pushsvc.statsd")
+
+_DATAGRAM = 16 * 1024
+"""Bytes; a larger datagram is dropped whole. Clients send 512 to 8,932."""
+_BUFFER = 4 * 1024 * 1024
+"""Bytes asked of the kernel for what comes in bursts; it gives net.core.rmem_max at most."""
+_AT_ONCE = 32 * 1024
+"""Bytes read before others have their turn."""
+_SO_RXQ_OVFL = 40
+
+
+async def bind_statsd(host: str, port: int) -> socket.socket:
+    """A UDP socket for `StatsdListener`; port 0 is any that is free. Raises OSError."""
+    try:
+        found = await trio.socket.getaddrinfo(
+            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+        )
+        return _bind(*found[0])
+    except OSError as error:
+        # With the address, since it isn't the one that everything else is served on.
+        raise OSError(error.errno, error.strerror, f"{host} UDP port {port}") from error
+
+
+def _bind(family: int, kind: int, protocol: int, _: str, address: Any) -> socket.socket:
+    bound = socket.socket(family, kind, protocol)
+    try:
+        prepare_statsd(bound).bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def prepare_statsd(sock: socket.socket) -> socket.socket:
+    """Have a datagram socket, which somebody else may have opened, be as `StatsdListener` wants it:
+    with room for bursts, and with what was dropped counted."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+    return sock
+
+
+class StatsdListener:
+    """Reads one socket for datagrams, UDP's or a Unix one, which it owns."""
+
+    def __init__(
+        self,
+        bound: socket.socket,
+        aggregator: Aggregator,
+        pipeline: Pipeline,
+        counts: Counter[str],
+        interval: float,
+        refused: Ledger,
+    ) -> None:
+        self._socket = bound
+        self._aggregator = aggregator
+        self._pipeline = pipeline
+        self._counts = counts
+        self._interval = interval
+        self._refused = refused
+        self._overflow = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Read and flush until cancelled; what was gathered by then is flushed once more."""
+        with contextlib.closing(self._socket):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read)
+                task_status.started()
+                try:
+                    await self._flush_regularly()
+                finally:
+                    self._drain()
+                    with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
+                        await self._flush()
+
+    async def _read(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            self._drain()
+
+    def _drain(self) -> None:
+        """Read what is there, up to a bound."""
+        now, wall = trio.current_time(), now_ms()
+        taken = 0
+        while taken < _AT_ONCE:
+            try:
+                data, ancillary, flags, _ = self._socket.recvmsg(_DATAGRAM, socket.CMSG_SPACE(4))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # A port that one of our peers found closed: it is of no concern to the others.
+                _log.debug("receive failed", error=str(error))
+                return
+            taken += len(data) + 1
+            self._counts["statsd_datagrams"] += 1
+            for level, kind, value in ancillary:
+                if level == socket.SOL_SOCKET and kind == _SO_RXQ_OVFL:
+                    self._count_overflow(struct.unpack("=I", value[:4])[0])
+            if flags & socket.MSG_TRUNC:
+                self._counts["statsd_datagrams_too_long"] += 1
+            else:
+                self._aggregator.take(data, now, wall)
+
+    def _count_overflow(self, so_far: int) -> None:
+        self._counts["statsd_datagrams_dropped"] += (so_far - self._overflow) % 2**32
+        self._overflow = so_far
+
+    async def _flush_regularly(self) -> None:
+        due = trio.current_time()
+        while True:
+            # From due time to due time, unless a flush took longer than that.
+            due = max(due + self._interval, trio.current_time())
+            await trio.sleep_until(due)
+            await self._flush()
+            self._tell_refused()
+
+    async def _flush(self) -> None:
+        for batch in self._aggregator.flush(trio.current_time(), now_ms()):
+            await self._submit(batch)
+
+    async def _submit(self, batch: Batch) -> None:
+        refused: list[Refused] = []
+        while True:
+            try:
+                await self._pipeline.submit(batch, refused=refused)
+            except Overloaded as error:
+                await trio.sleep(error.retry_after)
+            else:
+                break
+        for one in refused:
+            self._aggregator.refused.add(one.problem.code, one.problem.detail, len(one.rows.times))
+            self._counts["statsd_samples_refused"] += len(one.rows.times)
+
+    def _tell_refused(self) -> None:
+        refused, self._aggregator.refused = self._aggregator.refused, Refusals()
+        self._refused.note("statsd", "udp", refused, trio.current_time())
