@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import trio
 
-from pushsvc.app.dashboards.fast_path import accept_websocket, fields_of, parse_request
+from pushsvc.app.dashboards.fast_path import accept_websocket
+from pushsvc.app.http.plain import fields_of, parse_request
 from pushsvc.core.delivery.wire import Frame, Wire
 from pushsvc.listen.acceptor import Door
 from pushsvc.listen.listeners import Listener

@@ -13,8 +13,8 @@ def test_this_hypercorn_has_what_detaching_needs() -> None:
     gone = hypercorn_internals.missing()
     assert not gone, (
         f"Hypercorn {getattr(hypercorn, '__version__', '')} no longer has {', '.join(gone)}: see "
-        "what took its place and change pushsvc/listen/hypercorn_internals.py; until then the service "
-        "carries streams without detaching them"
+        "what took its place and change pushsvc/listen/hypercorn_internals.py; until then the "
+        "service carries streams without detaching them"
     )
 
 

@@ -6,6 +6,7 @@ Imports for type checking count as well: who needs to know a type depends on its
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,28 @@ import pytest
 
 import pushsvc
 
-# From the bottom up. A part may import from every row below its own, not from its own row.
+# From the bottom up. A room may import from every row below its own, not from its own row. A module
+# belongs to the room that its folder is, or, at the top of the package, is one by itself.
 LAYERS = (
     ("errors", "hosts", "printable", "zstd"),
-    ("core",),  # the product without I/O
-    ("address", "config", "dashboards", "journal", "log", "units"),
+    # The product without I/O.
+    ("core.resources",),
+    ("core.model",),
+    ("core.query",),
+    ("core.storage",),
+    ("core.delivery",),
+    ("core",),
+    ("config", "dashboards", "journal", "log", "units"),
+    ("journal.sqlite", "journal.valkey"),
+    ("journal.opening",),
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "transport"),
-    ("hypercorn_http2", "hypercorn_websocket", "listeners", "tls"),
-    ("hypercorn_internals", "hypercorn_windows"),
-    ("door",),
-    ("auth", "doctor", "server", "statsd"),
+    ("ingest.otlp", "ingest.remote_write", "ingest.statsd"),
+    ("listen",),
+    ("auth", "doctor"),
+    ("app.http",),
+    ("app.dashboards", "app.operators", "app.producers"),
+    ("app.pages",),
     ("app",),
     ("service",),  # the composition root
     ("demo",),
@@ -32,7 +44,7 @@ LAYERS = (
     ("__init__", "__main__"),
 )
 
-# Parts that may use less than what is below them.
+# Rooms that may use less than what is below them.
 ONLY = {
     # It speaks the public protocol like any other client.
     "client": {"errors", "core"},
@@ -48,40 +60,52 @@ CORE_WITHOUT = {
     "time", "urllib", "uuid", "zoneinfo",
 }  # fmt: skip
 
-RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 PACKAGE = Path(pushsvc.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def room_of(name: str) -> str | None:
+    """The room of what is called so within the package: the longest that its name begins with."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        room = ".".join(parts[:length])
+        if room in RANK:
+            return room
+    return None
+
+
 def complaints(path: str, source: str) -> list[str]:
     """What is wrong with the imports of the module at `path`, which is relative to the package."""
-    part = Path(path).parts[0].removesuffix(".py")
+    name = ".".join(Path(path).with_suffix("").parts)
     where = f"pushsvc/{path}"
-    if part not in RANK:
-        return [f"{where} is of no layer: add {part} to the table in tests/test_layers.py"]
+    room = room_of(name)
+    if room is None:
+        return [f"{where} is of no room: add {name.split('.')[0]} to tests/test_layers.py"]
     found = []
-    for target in imports(path, source):
-        root, *rest = target.split(".")
+    for target in members(path, source):
+        root, _, within = target.partition(".")
         if root == "pushsvc":
-            reason = _refused_part(part, rest[0] if rest else "")
-        elif part == "core":
+            reason = _refused_room(room, within)
+        elif room.split(".")[0] == "core":
             reason = _refused_library(root)
         else:
             reason = None
         if reason:
             found.append(f"{where} imports {target}: {reason}")
-    return found
+    return list(dict.fromkeys(found))
 
 
-def _refused_part(part: str, target: str) -> str | None:
-    if target in ("", "__version__"):
-        return f"{part} may not import the package" if RANK[part] <= RANK["core"] else None
-    if target not in RANK:
-        return f"{target} is of no layer: add it to the table in tests/test_layers.py"
-    allowed = part == target or (
-        target in ONLY[part] if part in ONLY else RANK[target] < RANK[part]
+def _refused_room(room: str, within: str) -> str | None:
+    if within in ("", "__version__"):
+        return f"{room} may not import the package" if RANK[room] <= RANK["core"] else None
+    target = room_of(within)
+    if target is None:
+        return f"{within} is of no room: add it to the table in tests/test_layers.py"
+    allowed = room == target or (
+        target.split(".")[0] in ONLY[room] if room in ONLY else RANK[target] < RANK[room]
     )
-    return None if allowed else f"{part} may not import {target}"
+    return None if allowed else f"{room} may not import {target}"
 
 
 def _refused_library(root: str) -> str | None:
@@ -90,21 +114,37 @@ def _refused_library(root: str) -> str | None:
     return None
 
 
-def imports(path: str, source: str) -> Iterator[str]:
-    """The modules that a module imports; for `from x import y` it is `x.y` if x is our package."""
+def imports(path: str, source: str) -> Iterator[tuple[str, list[str]]]:
+    """The modules that a module imports, and what from each."""
     package = ["pushsvc", *Path(path).parts[:-1]]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if node.level:
                 base = package[: len(package) - node.level + 1]
                 module = ".".join([*base, *([module] if module else [])])
-            if module == "pushsvc":
-                yield from (f"pushsvc.{alias.name}" for alias in node.names)
-            else:
-                yield module
+            yield module, [alias.name for alias in node.names]
+
+
+def members(path: str, source: str) -> Iterator[str]:
+    """What is imported, each thing by itself: `from x import y` is `x.y`, if that is a module."""
+    for target, names in imports(path, source):
+        inside = [
+            f"{target}.{name}"
+            for name in names
+            if target == "pushsvc" or _is_module(f"{target}.{name}")
+        ]
+        yield from inside
+        if len(inside) < len(names) or not names:
+            yield target
+
+
+def _is_module(name: str) -> bool:
+    root, *rest = name.split(".")
+    place = PACKAGE.joinpath(*rest)
+    return root == "pushsvc" and (place.with_suffix(".py").exists() or place.is_dir())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
@@ -120,20 +160,31 @@ def test_imports_point_down(file: Path) -> None:
         ("core/x.py", "from pushsvc.pipeline import y", "core may not import pipeline"),
         ("core/x.py", "import pushsvc.app.streams", "core may not import app"),
         ("core/x.py", "from pushsvc import journal", "core may not import journal"),
-        ("core/x.py", "from .. import server", "core may not import server"),
-        ("core/x.py", "from ..server import y", "core may not import server"),
+        ("core/x.py", "from .. import listen", "core may not import listen"),
+        ("core/x.py", "from ..listen.server import y", "core may not import listen"),
         ("core/x.py", "import pushsvc", "core may not import the package"),
         ("core/x.py", "def f():\n    import trio", "core may not import trio"),
         ("core/x.py", "from time import monotonic", "core may not import time"),
         ("core/x.py", "import os.path", "core may not import os"),
         ("core/x.py", "if TYPE_CHECKING:\n    from socket import socket", "may not import socket"),
-        ("errors.py", "from pushsvc.core.series import y", "errors may not import core"),
+        (
+            "core/model/x.py",
+            "from pushsvc.core.delivery import wire",
+            "may not import core.delivery",
+        ),
+        ("core/storage/x.py", "from pushsvc.core.hub import y", "core.storage may not import core"),
+        (
+            "app/producers/x.py",
+            "from pushsvc.app.dashboards import streams",
+            "may not import app.d",
+        ),
+        ("errors.py", "from pushsvc.core.model.series import y", "errors may not import core"),
         ("ingest/x.py", "from pushsvc.transport import y", "ingest may not import transport"),
         ("app/x.py", "from pushsvc.service import y", "app may not import service"),
         ("client.py", "from pushsvc.pipeline import y", "client may not import pipeline"),
-        ("service.py", "from pushsvc import Client", "Client is of no layer: add it"),
-        ("new/x.py", "", "pushsvc/new/x.py is of no layer: add new to the table"),
-        ("app/x.py", "from pushsvc.new import y", "new is of no layer: add it"),
+        ("service.py", "from pushsvc import Client", "Client is of no room: add it"),
+        ("new/x.py", "", "pushsvc/new/x.py is of no room: add new"),
+        ("app/x.py", "from pushsvc.new import y", "new is of no room: add it"),
     ],
 )
 def test_an_arrow_upwards_is_found(path: str, source: str, complaint: str) -> None:
@@ -201,14 +252,47 @@ def test_no_modules_need_each_other() -> None:
     assert rings(imported) == []
 
 
-def members(path: str, source: str) -> Iterator[str]:
-    """What may be a module among that which a module imports: `from x import y` may mean `x.y`."""
-    yield from imports(path, source)
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
 def test_a_ring_is_found() -> None:
     imported = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a"}}
     assert rings(imported) == [["b", "c"]]
+
+
+def test_the_map_is_that_of_the_tree() -> None:
+    """Every folder with code in it is on the map of ARCHITECTURE.md, and nothing on it is gone."""
+    root = PACKAGE.parent
+    text = (root / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    drawn = re.search(r"^```\n(pushsvc/\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert drawn
+    folders, names = _places(drawn[1].splitlines())
+    gone = [
+        name for name in names if not list(root.glob(name)) and not list(root.glob(f"{name}.py"))
+    ]
+    assert gone == []
+    code = {file.parent.relative_to(root).as_posix() for file in FILES}
+    assert code - folders == set()
+
+
+def _places(lines: list[str]) -> tuple[set[str], list[str]]:
+    """The folders of a map, and the paths of all that is named on it.
+
+    An indented line stands in the folder above it; names with commas between them come first.
+    """
+    folders: set[str] = set()
+    names = []
+    above: list[tuple[int, str]] = []
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if indent >= 15:
+            continue  # goes on with the line before
+        while above and above[-1][0] >= indent:
+            above.pop()
+        before = f"{above[-1][1]}/" if above else ""
+        said = re.match(r"[\w*./-]+(?:, [\w*./-]+)*", line.strip())
+        assert said, line
+        for name in said[0].split(", "):
+            path = before + name.rstrip("/")
+            names.append(path)
+            if name.endswith("/"):
+                folders.add(path)
+                above.append((indent, path))
+    return folders, names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pushsvc.app.dashboards.fast_path import parse_request
+from pushsvc.app.http.plain import parse_request
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.query.selector import parse

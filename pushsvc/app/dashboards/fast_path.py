@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
@@ -24,8 +23,9 @@ from wsproto.utilities import generate_accept_token
 from pushsvc.app.dashboards import eventsource
 from pushsvc.app.dashboards.attachment import Attachment
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.plain import asking_of_fields, fields_of, parse_request
 from pushsvc.app.http.problems import HTML, MEDIA_TYPE, PAGE_POLICY, page_of, page_wanted, spread
-from pushsvc.auth.access import Asking, Granted, Need
+from pushsvc.auth.access import Granted, Need
 from pushsvc.auth.principal import account
 from pushsvc.auth.proxies import is_loopback
 from pushsvc.core.delivery.carrier import Ending
@@ -192,41 +192,6 @@ class Front:
         field = "" if coding == "identity" else f"Content-Encoding: {coding}\r\n"
         head = _STREAM_HEAD.format(offer.media_type, formatdate(usegmt=True), field)
         return head.encode(), chunked(text_wire(text, coding)), wish, start, granted
-
-
-def asking_of_fields(method: str, fields: Mapping[bytes, bytes], peer: str) -> Asking:
-    """What decides about a request without a ticket that came over plain HTTP/1.1."""
-    return Asking(
-        method,
-        {name.decode("latin-1"): value.decode("latin-1") for name, value in fields.items()},
-        (),
-        peer,
-        "http",
-        b"upgrade" in fields,
-    )
-
-
-def parse_request(data: bytes) -> h11.Request | None:
-    """The request that `data` is, and nothing but it; None for anything else."""
-    connection = h11.Connection(h11.SERVER)
-    try:
-        connection.receive_data(data)
-        request = connection.next_event()
-        if not isinstance(request, h11.Request) or request.http_version != b"1.1":
-            return None
-        end = connection.next_event()
-    except h11.RemoteProtocolError:
-        return None
-    whole = isinstance(end, h11.EndOfMessage) and not connection.trailing_data[0]
-    return request if whole else None
-
-
-def fields_of(request: h11.Request) -> dict[bytes, bytes]:
-    """Its header fields by lower-case name, those that are repeated joined with commas."""
-    fields: dict[bytes, bytes] = {}
-    for name, value in request.headers:
-        fields[name] = fields[name] + b", " + value if name in fields else value
-    return fields
 
 
 def accept_websocket(headers: dict[bytes, bytes], *, compress: bool) -> tuple[bytes, Wire] | None:

@@ -15,9 +15,8 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.http import parameters
 from pushsvc.app.http.changes import patience
-from pushsvc.app.http.connection import read_body
+from pushsvc.app.http.connection import JSON_TYPES, read_body
 from pushsvc.app.http.context import Context
-from pushsvc.app.producers.samples import JSON_TYPES
 from pushsvc.dashboards.library import Broken, Held
 from pushsvc.dashboards.model import MOST_BYTES, check_name, read, schema
 from pushsvc.dashboards.precondition import precondition

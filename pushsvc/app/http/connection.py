@@ -19,6 +19,15 @@ from quart_trio.wrappers.request import TrioBody, TrioRequest
 from pushsvc.errors import Problem, TooLarge
 from pushsvc.ingest.inflate import Inflater, inflate_whole, is_whole
 
+JSON_TYPES = (
+    "application/json",
+    "text/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "",
+)
+"""What JSON comes as: by those who say so, a browser's `fetch` with a string, and `curl -d`."""
+
 
 class BodyTimeout(Problem):
     """The client went silent in the middle of a body (RFC 9110 section 15.5.9)."""

@@ -10,11 +10,10 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from pushsvc.app.http.base_path import root_seen_from
-from pushsvc.app.http.connection import read_body
+from pushsvc.app.http.connection import JSON_TYPES, read_body
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.guard import asking_of, principal_of_request
 from pushsvc.app.http.login_page import FORM, login_page
-from pushsvc.app.producers.samples import JSON_TYPES
 from pushsvc.auth.access import Need
 from pushsvc.auth.credentials import Way, find
 from pushsvc.auth.tickets import LIFETIME

@@ -20,12 +20,12 @@ import msgspec
 import structlog
 import trio
 
-from pushsvc.app.dashboards.fast_path import asking_of_fields, fields_of
-from pushsvc.app.http.connection import BodyTimeout
+from pushsvc.app.http.connection import JSON_TYPES, BodyTimeout
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.guard import settle
+from pushsvc.app.http.plain import asking_of_fields, fields_of
 from pushsvc.app.http.problems import CROWDED, MEDIA_TYPE, spread
-from pushsvc.app.producers.samples import JSON_TYPES, publish
+from pushsvc.app.producers.samples import publish
 from pushsvc.auth.access import Granted, Need
 from pushsvc.auth.principal import account
 from pushsvc.errors import Problem

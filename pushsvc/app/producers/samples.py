@@ -15,7 +15,7 @@ import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from pushsvc.app.http.connection import read_inflated, read_inflated_parts
+from pushsvc.app.http.connection import JSON_TYPES, read_inflated, read_inflated_parts
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers.producer import answer_producers, note, who
@@ -30,14 +30,6 @@ from pushsvc.ingest.native import JSON, MSGPACK
 from pushsvc.ingest.refusals import Refusals
 from pushsvc.pipeline import Outcome, now_ms
 
-JSON_TYPES = (
-    "application/json",
-    "text/json",
-    "text/plain",
-    "application/x-www-form-urlencoded",
-    "",
-)
-"""What JSON comes as: by those who say so, a browser's `fetch` with a string, and `curl -d`."""
 _MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _BIG = 128 * 1024
