@@ -22,8 +22,14 @@ K8S = ROOT / "k8s"
 
 COMPONENTS = tuple(sorted(path.parent.name for path in K8S.glob("components/*/kustomization.yaml")))
 OVERLAYS = tuple(sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml")))
+LOGS = ("shared-log", "valkey", "volume")
+"""The components of which one may be chosen: where the log is, if not in memory."""
+MANY = ("overlays/managed", "overlays/valkey", "components/shared-log", "components/valkey")
+"""Builds of many pods."""
 FRONTS = tuple(
-    name for name in COMPONENTS if name not in ("ingress", "prometheus", "tls", "valkey", "volume")
+    name
+    for name in COMPONENTS
+    if name not in (*LOGS, "connections", "ingress", "journal-ca", "prometheus", "tls")
 )
 """The components of which one is chosen: what stands in front of the service."""
 BUILDS = (

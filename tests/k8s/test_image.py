@@ -124,6 +124,21 @@ def test_what_it_builds_runs_and_is_healthy(built: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.long
+def test_it_has_what_a_log_at_a_valkey_takes(built: Path) -> None:
+    settings = ("journal.url=valkey://127.0.0.1:1", "journal.start_wait=0")
+    done = subprocess.run(
+        [built / "bin" / "pushsvc", "serve", *(f"--set={one}" for one in settings)],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Connection refused" in done.stderr
+
+
+@pytest.mark.long
 def test_alone_it_says_why_it_does_not_listen_to_strangers(built: Path) -> None:
     command = dict(instructions())["CMD"]
     assert command == '["serve", "--host", "0.0.0.0"]'

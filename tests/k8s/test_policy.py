@@ -21,6 +21,7 @@ from tests.k8s.manifests import (
     BUILDS,
     FRONTS,
     K8S,
+    MANY,
     Object,
     built,
     container,
@@ -53,9 +54,19 @@ def pod(build: str = "base") -> Object:
     return spec
 
 
+SECRETS = {
+    "PUSHSVC_JOURNAL_URL": "valkey://pushsvc:secret@pushsvc-valkey:6379",
+    "PUSHSVC_AUTH_SESSION_SECRET": "0123456789abcdef0123456789abcdef",
+}
+"""What stands in the Secret `pushsvc-shared`."""
+
+
 def told(build: str) -> Settings:
     """As the pod has them: the file, and the variables of its container before it."""
-    variables = {one["name"]: one["value"] for one in container(built(build)).get("env", ())}
+    variables = {
+        one["name"]: one.get("value", SECRETS.get(one["name"], ""))
+        for one in container(built(build)).get("env", ())
+    }
     return load(K8S / "base" / "pushsvc.toml", variables).settings
 
 
@@ -178,11 +189,14 @@ class TestTime:
         assert probe["periodSeconds"] * probe["failureThreshold"] < sleep
 
     def test_a_rollout_is_given_the_time_it_takes(self) -> None:
-        deployment = one(built("base"), "Deployment")["spec"]
-        replicas = one(built("base"), "HorizontalPodAutoscaler")["spec"]["maxReplicas"]
-        grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
-        each = grace + deployment.get("minReadySeconds", 0) + 30
-        assert deployment["progressDeadlineSeconds"] > replicas * each
+        # The deadline begins anew with each pod that becomes ready, or goes.
+        for build in ("base", *MANY):
+            deployment = one(built(build), "Deployment")["spec"]
+            grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
+            probe = container(built(build))["startupProbe"]
+            starting = probe["periodSeconds"] * probe["failureThreshold"]
+            each = grace + starting + deployment.get("minReadySeconds", 0) + 60
+            assert deployment["progressDeadlineSeconds"] > each
 
 
 class TestPods:
@@ -241,8 +255,10 @@ class TestPods:
     def test_there_is_one_hub_as_long_as_nothing_joins_several(self) -> None:
         for build in BUILDS:
             scaling = of_kind(built(build), "HorizontalPodAutoscaler")
+            bounds = (3, 20) if told(build).journal.url else (1, 1)
+            assert (bounds == (3, 20)) == (build in MANY)
             for each in scaling:
-                assert (each["spec"]["minReplicas"], each["spec"]["maxReplicas"]) == (1, 1)
+                assert (each["spec"]["minReplicas"], each["spec"]["maxReplicas"]) == bounds
             if workload(built(build))["kind"] == "StatefulSet":
                 assert scaling == []
                 assert workload(built(build))["spec"]["replicas"] == 1
@@ -258,7 +274,11 @@ class TestReferences:
     def test_all_lead_somewhere(self, build: str) -> None:
         objects = built(build)
         names = {(each["kind"], each["metadata"]["name"]) for each in objects}
-        names.add(("Secret", "pushsvc-tls"))  # yours
+        names |= {  # yours
+            ("Secret", "pushsvc-tls"),
+            ("Secret", "pushsvc-shared"),
+            ("ConfigMap", "pushsvc-journal-ca"),
+        }
         wanted = {(kind, name) for each in objects for kind, name in references(each)}
         assert ("ConfigMap", one(objects, "ConfigMap")["metadata"]["name"]) in wanted
         assert wanted <= names
@@ -351,7 +371,7 @@ def references(each: Any) -> list[tuple[str, str]]:
             found.append(("ServiceAccount", value))
         elif key == "secretName" and not each.get("optional"):
             found.append(("Secret", value))
-        elif key == "secretRef" and not value.get("optional"):
+        elif key in ("secretRef", "secretKeyRef") and not value.get("optional"):
             found.append(("Secret", value["name"]))
         elif key in ("scaleTargetRef", "targetRef"):
             found.append((value["kind"], value["name"]))
@@ -414,7 +434,8 @@ class TestConfiguration:
     @pytest.mark.parametrize("build", ["base", *(b for b in BUILDS if b.startswith("overlays"))])
     def test_the_version_is_this_one(self, build: str) -> None:
         for each in built(build):
-            if each["kind"] in ("Deployment", "StatefulSet", "Service"):
+            kind, name = each["kind"], each["metadata"]["name"]
+            if kind in ("Deployment", "StatefulSet", "Service") and name == "pushsvc":
                 assert (
                     each["metadata"]["labels"]["app.kubernetes.io/version"] == pushsvc.__version__
                 )
@@ -484,39 +505,157 @@ class TestVolume:
             assert variables == alone | theirs
 
 
+def egress(build: str) -> list[tuple[Any, list[tuple[int, str]]]]:
+    """Whom the service's pods may call, and where."""
+    rules = one(built(build), "NetworkPolicy")["spec"].get("egress", ())
+    return [
+        (rule.get("to"), [(port["port"], port["protocol"]) for port in rule["ports"]])
+        for rule in rules
+    ]
+
+
+class TestManyPods:
+    @pytest.mark.parametrize("build", MANY)
+    def test_what_they_share_is_by_reference_and_required(self, build: str) -> None:
+        found = {one["name"]: one for one in container(built(build))["env"]}
+        # A pod that started without would have a log, or logins, of its own.
+        assert {name: found[name]["valueFrom"]["secretKeyRef"] for name in SECRETS} == {
+            "PUSHSVC_JOURNAL_URL": {"name": "pushsvc-shared", "key": "journal-url"},
+            "PUSHSVC_AUTH_SESSION_SECRET": {"name": "pushsvc-shared", "key": "session-secret"},
+        }
+        where, shipped = told(build), settings()
+        assert (where.limits, where.history, where.stream, where.server) == (
+            *(shipped.limits, shipped.history),
+            *(shipped.stream, shipped.server),
+        )
+        assert not where.journal.path
+
+    @pytest.mark.parametrize("build", MANY)
+    def test_the_startup_probe_outlasts_waiting_for_the_log_and_reading_it(
+        self, build: str
+    ) -> None:
+        probe = container(built(build))["startupProbe"]
+        seconds_given = probe["periodSeconds"] * probe["failureThreshold"]
+        slow = 130_000  # samples a second, measured on two busy cores
+        reading = told(build).history.total_samples / slow
+        assert seconds_given >= told(build).journal.start_wait + 2 * reading
+
+    @pytest.mark.parametrize("build", MANY)
+    def test_they_leave_one_at_a_time_and_seldom(self, build: str) -> None:
+        deployment = workload(built(build))["spec"]
+        assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        assert deployment["minReadySeconds"] == 15
+        assert len(deployment["template"]["spec"]["topologySpreadConstraints"]) == 2
+        down = one(built(build), "HorizontalPodAutoscaler")["spec"]["behavior"]["scaleDown"]
+        [policy] = down["policies"]
+        assert (policy["type"], policy["value"]) == ("Pods", 1)
+        # One has left, and its clients are settled, before the next is asked.
+        grace = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
+        assert policy["periodSeconds"] >= 2 * (grace + deployment["minReadySeconds"])
+        assert down["stabilizationWindowSeconds"] >= policy["periodSeconds"]
+
+    @pytest.mark.parametrize("log", ["shared-log", "valkey"])
+    def test_connections_scale_with_room_for_those_of_a_pod_that_is_lost(self, log: str) -> None:
+        objects = built(f"components/{log}", "components/connections")
+        spec = one(objects, "HorizontalPodAutoscaler")["spec"]
+        [metric] = [each["pods"] for each in spec["metrics"] if each["type"] == "Pods"]
+        most = 1000 * int(metric["target"]["averageValue"].removesuffix("k"))
+        pods = spec["minReplicas"]
+        assert most * pods / (pods - 1) <= settings().limits.subscribers
+        assert metric["metric"]["name"] == "pushsvc_subscribers"
+
+    def test_the_log_is_all_that_they_may_call(self) -> None:
+        names = (None, [(53, "UDP"), (53, "TCP")])
+        log = [(6379, "TCP")]
+        valkey = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "valkey"}}}]
+        assert egress("overlays/managed") == [names, (None, log)]
+        assert egress("overlays/valkey") == [names, (valkey, log)]
+        assert all(not egress(build) for build in BUILDS if build not in MANY)
+
+    def test_the_ca_is_where_the_program_looks(self) -> None:
+        ca = Path(told("overlays/managed").journal.ca)
+        only = container(built("overlays/managed"))
+        assert str(ca.parent) == mounts_path(only, "journal-ca")
+        [volume] = [v for v in pod("overlays/managed")["volumes"] if v["name"] == "journal-ca"]
+        assert volume["configMap"] == {"name": "pushsvc-journal-ca"}
+        assert told("components/shared-log").journal.ca == ""
+
+    @pytest.mark.parametrize("log", ["shared-log", "valkey"])
+    @pytest.mark.parametrize("front", FRONTS)
+    def test_they_go_with_each_front_in_either_order(self, front: str, log: str) -> None:
+        alone = {one["name"]: one for one in container(built(f"components/{log}"))["env"]}
+        theirs = {
+            one["name"]: one for one in container(built(f"components/{front}")).get("env", ())
+        }
+        for parts in ((front, log), (log, front)):
+            objects = built(*(f"components/{name}" for name in parts))
+            assert {one["name"]: one for one in container(objects)["env"]} == alone | theirs
+            assert one(objects, "HorizontalPodAutoscaler")["spec"]["maxReplicas"] == 20
+
+
 class TestValkey:
     NAME = "pushsvc-valkey"
+    OBJECTS = "overlays/valkey"
 
-    def test_it_keeps_the_restricted_standard_and_gets_by_without_a_disk(self) -> None:
-        deployment = one(built("components/valkey"), "Deployment", self.NAME)["spec"]
-        spec = deployment["template"]["spec"]
+    def test_it_keeps_the_restricted_standard_and_what_it_is_given(self) -> None:
+        stateful = one(built(self.OBJECTS), "StatefulSet", self.NAME)["spec"]
+        spec = stateful["template"]["spec"]
         [only] = spec["containers"]
         ours = container(built("base"))
         assert only["securityContext"] == ours["securityContext"]
         for key in ("runAsNonRoot", "seccompProfile"):
             assert spec["securityContext"][key] == pod()["securityContext"][key]
         assert spec["automountServiceAccountToken"] is False
-        assert (deployment["replicas"], deployment["strategy"]["type"]) == (1, "Recreate")
-        assert "volumes" not in spec
-        args = only["args"]
-        assert args[args.index("--save") + 1] == ""
-        assert args[args.index("--appendonly") + 1] == "no"
-        held = int(args[args.index("--maxmemory") + 1].removesuffix("mb"))
-        assert held <= 0.8 * int(only["resources"]["limits"]["memory"].removesuffix("Mi"))
+        assert stateful["replicas"] == 1  # two would be two logs
+        assert stateful["podManagementPolicy"] == "Parallel"
+        [claim] = stateful["volumeClaimTemplates"]
+        assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+        assert claim["metadata"]["labels"] == {"app.kubernetes.io/name": "valkey"}
+        configured = valkey_settings()
+        assert mounts_path(only, claim["metadata"]["name"]) == configured["dir"]
+        assert configured["port"] == str(only["ports"][0]["containerPort"])
+        assert only["args"] == ["valkey-server", f"{mounts_path(only, 'config')}/valkey.conf"]
+        assert Path(configured["aclfile"]).parent == Path(mounts_path(only, "users"))
+        assert (configured["appendonly"], configured["appendfsync"]) == ("yes", "always")
+        assert configured["maxmemory-policy"] == "noeviction"
+
+    def test_there_is_room_for_its_file_to_be_written_anew(self) -> None:
+        stateful = one(built(self.OBJECTS), "StatefulSet", self.NAME)["spec"]
+        [only] = stateful["template"]["spec"]["containers"]
+        [claim] = stateful["volumeClaimTemplates"]
+        memory = int(valkey_settings()["maxmemory"].removesuffix("gb"))
+        assert 2 * memory <= int(only["resources"]["limits"]["memory"].removesuffix("Gi"))
+        assert 8 * memory <= int(
+            claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")
+        )
 
     def test_only_the_services_pods_reach_it(self) -> None:
-        objects = built("components/valkey")
-        labels = one(objects, "Deployment", self.NAME)["spec"]["template"]["metadata"]["labels"]
+        objects = built(self.OBJECTS)
+        labels = one(objects, "StatefulSet", self.NAME)["spec"]["template"]["metadata"]["labels"]
         policy = one(objects, "NetworkPolicy", self.NAME)["spec"]
         assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        assert "egress" not in policy
         [rule] = policy["ingress"]
         [source] = rule["from"]
         ours = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
         assert source["podSelector"]["matchLabels"].items() <= ours.items()
         service = one(objects, "Service", self.NAME)["spec"]
         assert service["selector"].items() <= labels.items()
+        budget = one(objects, "PodDisruptionBudget", self.NAME)["spec"]
+        assert budget["selector"]["matchLabels"].items() <= labels.items()
+        assert budget["maxUnavailable"] == 1  # or no node under it could be drained
         # Nothing that is meant for the service's pods gets here.
-        assert not one(objects, "Service")["spec"]["selector"].items() <= labels.items()
+        for kind in ("Service", "PodDisruptionBudget"):
+            selector = one(objects, kind)["spec"]["selector"]
+            assert not selector.get("matchLabels", selector).items() <= labels.items()
+
+
+def valkey_settings() -> dict[str, str]:
+    """Those of its file, by name."""
+    text = one(built("overlays/valkey"), "ConfigMap", "pushsvc-valkey")["data"]["valkey.conf"]
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: value for name, _, value in (line.partition(" ") for line in lines)}
 
 
 class TestMonitoring:

@@ -37,12 +37,14 @@ def test_all_objects_are_valid(build: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("front", FRONTS)
-def test_components_compose(front: str) -> None:
-    objects = built(f"components/{front}", "components/tls", "components/prometheus")
+@pytest.mark.parametrize("log", [(), ("shared-log", "journal-ca", "connections"), ("valkey",)])
+def test_components_compose(front: str, log: tuple[str, ...]) -> None:
+    names = (front, "tls", "prometheus", *log)
+    objects = built(*(f"components/{name}" for name in names))
     for each in objects:
         check(each, VERSIONS[-1])
-    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
-    assert len(set(names)) == len(names)
+    found = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(set(found)) == len(found)
     assert all(
         each["metadata"].get("namespace") == "pushsvc"
         for each in objects
