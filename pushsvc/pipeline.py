@@ -24,6 +24,7 @@ from pushsvc.core.resources.account import Account
 from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.core.resources.quota import Quotas
 from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
@@ -84,6 +85,13 @@ class _Submission:
         self.done = trio.Event()
         self.outcome: Outcome = None
         self._tell = tell
+
+    @property
+    def advice(self) -> str:
+        """What to do where it isn't known whether it was applied."""
+        if self.draft.change is not None:
+            return "look what is there before it is sent again"
+        return "send it again, with an Idempotency-Key if it must not count twice"
 
     def settle(self, outcome: Outcome) -> None:
         if not self.done.is_set():
@@ -168,12 +176,42 @@ class Pipeline:
             except TooMany:
                 submission.settle(None)
                 raise
+        return await self._outcome(submission)
+
+    async def record(self, change: Change) -> int:
+        """Change a record; returns when that is done, with the version that it made.
+
+        Raises Rejected where it is refused (`record_version`, `records`), Overloaded as `submit`.
+        """
+        submission = _Submission(Draft(self._nonces(), Batch([]), change=change))
+        return (await self._outcome(submission)).cursor.seq
+
+    async def catch_up(self, seq: int, seconds: float) -> None:
+        """Wait until the hub has taken in so much, though no longer than that."""
+        with trio.move_on_after(seconds):
+            while self.hub.seq < seq:
+                await self.moved()
+
+    def record_nowait(self, change: Change) -> bool:
+        """Have a record changed when that can be, whatever comes of it; False where the hub is
+        behind, and it won't be."""
+        return self._post(_Submission(Draft(self._nonces(), Batch([]), change=change)))
+
+    async def _outcome(self, submission: _Submission) -> Applied:
         await self._enqueue(submission)
         await submission.done.wait()
         if isinstance(submission.outcome, Problem):
             raise submission.outcome
         assert submission.outcome is not None
         return submission.outcome
+
+    def _post(self, submission: _Submission) -> bool:
+        try:
+            self._send.send_nowait(submission)
+        except (trio.ClosedResourceError, trio.BrokenResourceError, trio.WouldBlock):
+            return False  # the service is stopping, or behind
+        self._pending[submission.draft.nonce] = submission
+        return True
 
     async def _enqueue(self, submission: _Submission) -> None:
         entered = False
@@ -335,8 +373,7 @@ class Pipeline:
             if submission.draft.nonce in self._pending:
                 lost = Overloaded(
                     "journal",
-                    "the log begins anew, and what it had of this may be lost: send it again, "
-                    "with an Idempotency-Key if it must not count twice"
+                    f"the log begins anew, and what it had of this may be lost: {submission.advice}"
                     if self.hub.horizon
                     else "the log lost this with its tail: send it again",
                     retry_after=1.0,
@@ -464,15 +501,10 @@ class Pipeline:
 
     def _sweep(self) -> _Submission | None:
         """Have the log say that time has passed, if there is anything that grows old."""
-        if not len(self.hub.catalog):
+        if not len(self.hub.catalog) and not self.hub.records.expiring:
             return None
         sweep = _Submission(Draft(self._nonces(), Batch([])))
-        try:
-            self._send.send_nowait(sweep)
-        except (trio.ClosedResourceError, trio.BrokenResourceError, trio.WouldBlock):
-            return None  # the service is stopping, or behind
-        self._pending[sweep.draft.nonce] = sweep
-        return sweep
+        return sweep if self._post(sweep) else None
 
     async def _tell_away(self, now: float) -> None:
         """Tell dashboards that nothing newer can come, and when it can again."""
@@ -491,7 +523,7 @@ class Pipeline:
                     Overloaded(
                         "journal",
                         "the log can't be reached; what was sent may be applied yet, when it can: "
-                        "send it again, with an Idempotency-Key if it must not count twice",
+                        + submission.advice,
                         retry_after=_PATIENCE,
                     )
                 )

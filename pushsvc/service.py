@@ -29,7 +29,8 @@ from pushsvc.auth.mode import Lock, make_lock, run_key_file
 from pushsvc.config import ConfigError, Dashboards, Ingest, Keeping, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.resources.limits import Limits
-from pushsvc.dashboards.library import SHIPPED, Library
+from pushsvc.dashboards.library import SHIPPED, Folder, Library
+from pushsvc.dashboards.recorded import KIND, RecordShelf, take_in
 from pushsvc.drain import Departure, duration, part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
@@ -154,6 +155,11 @@ async def _serve(
     engine = make_engine() if pacing.detach else None
     server: Server | None = None
     refused = Ledger(_tell_refusal)
+    files: Folder | None = None
+    if journal.keeps:
+        files, library = library.folder, library.kept_by(RecordShelf(hub.records, pipeline.record))
+    changes = Changes(library, draining)
+    hub.records.watch(KIND, lambda *_: changes.saved())
     context = Context(
         hub=hub,
         pipeline=pipeline,
@@ -184,7 +190,7 @@ async def _serve(
         access=lock.access,
         leases=leases,
         dashboards=library,
-        changes=Changes(library, draining),
+        changes=changes,
     )
     app = create_app(context)
     statsd = await open_statsd(
@@ -225,7 +231,9 @@ async def _serve(
                 ) as server:
                     if statsd is not None:
                         await gathering.start(statsd.run)
-                    await gathering.start(context.changes.run)
+                    await gathering.start(changes.run)
+                    if files is not None:
+                        gathering.start_soon(take_in, files, hub.records, pipeline.record)
                     if settings.ingest.own_interval > 0:
                         await gathering.start(run_own_series, context, settings.ingest.own_interval)
                     scheme = "http" if certificate is None else "https"

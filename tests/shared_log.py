@@ -12,7 +12,7 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, EpochChanged, Snapshot, Statistics
 
-_BEGUN_MS = 1_700_000_000_000
+BEGUN_MS = 1_700_000_000_000
 _SLICE = 3
 
 
@@ -41,7 +41,7 @@ class SharedLog:
         return self.entries[-1].last if self.entries else self.horizon
 
     def append(self, drafts: Sequence[Draft]) -> None:
-        stamp = _BEGUN_MS + round(trio.current_time() * 1000) + self.skew_ms
+        stamp = BEGUN_MS + round(trio.current_time() * 1000) + self.skew_ms
         if self.past[self.epoch]:
             stamp = max(stamp, self.past[self.epoch][-1].stamp)
         for draft in drafts:

@@ -13,10 +13,11 @@ from pushsvc.core.hub import Applied, Start
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.query.selector import parse
 from pushsvc.core.storage.entry import Entry
-from pushsvc.errors import Overloaded
+from pushsvc.core.storage.records import Change
+from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Outcome, now_ms
 from tests.flow import Recorder, Service, batch, running
-from tests.shared_log import SharedJournal, SharedLog
+from tests.shared_log import BEGUN_MS, SharedJournal, SharedLog
 
 
 def attach(service: Service, since: Cursor | None = None) -> Subscriber:
@@ -61,6 +62,65 @@ async def test_a_key_counts_once_wherever_it_comes(autojump_clock: MockClock) ->
         series = first.hub.catalog.get("a")
         assert series is not None
         assert series.history.total == 3
+
+
+async def test_a_record_has_one_version_wherever_it_is_changed(autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log)) as first, running(SharedJournal(log)) as second:
+        told: list[str] = []
+
+        async def save(service: Service, value: bytes) -> None:
+            try:
+                await service.pipeline.record(Change("dashboard", "a", value, 0))
+            except Rejected as rejected:
+                told.append(rejected.code)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(save, first, b"1")
+            nursery.start_soon(save, second, b"2")
+        await trio.sleep(0.1)
+        assert told == ["record_version"]
+        assert first.hub.records.dump() == second.hub.records.dump() != []
+        # What is there only for a while goes also where nothing else grows old.
+        until = _begun_ms() + 5_000
+        assert second.pipeline.record_nowait(Change("ticket", "t", b"", until=until))
+        await trio.sleep(0.1)
+        assert first.hub.records.get("ticket", "t") is not None
+        await trio.sleep(10)
+        assert first.hub.records.get("ticket", "t") is None
+        assert first.hub.records.dump() == second.hub.records.dump()
+
+
+async def test_what_was_saved_last_is_lost_with_the_tail_and_nowhere_else(
+    autojump_clock: MockClock,
+) -> None:
+    log = SharedLog()
+    async with running(SharedJournal(log), snapshot_interval=10.0) as first:
+        kept = await first.pipeline.record(Change("dashboard", "a", b"1", 0))
+        for _ in range(12):
+            await trio.sleep(1.0)
+            await first.pipeline.submit(batch("a"))
+        log.drop()
+        async with running(SharedJournal(log)) as second:
+            for service in (first, second):
+                record = service.hub.records.get("dashboard", "a")
+                assert record is not None
+                assert (record.value, record.version) == (b"1", kept)
+            told: list[str | None] = []
+            second.hub.records.watch("dashboard", lambda _, name: told.append(name))
+            await first.pipeline.record(Change("dashboard", "a", b"2", kept))
+            await trio.sleep(0.1)
+            log.lose(1)
+            await trio.sleep(1.0)
+            for service in (first, second):
+                assert service.hub.epoch == "e2"
+                assert [one.value for one in service.hub.records.of("dashboard")] == [b"1"]
+            assert told[0] == "a"
+            assert None in told, "any of them may be another one"
+
+
+def _begun_ms() -> int:
+    return BEGUN_MS + round(trio.current_time() * 1000)
 
 
 async def test_a_producer_is_answered_when_it_is_both_read_and_safe(

@@ -31,6 +31,7 @@ from pushsvc.core.storage.columns import KnownColumns, KnownSeries
 from pushsvc.core.storage.entry import Entry, pieces
 from pushsvc.core.storage.history import History
 from pushsvc.core.storage.once import Kept, Once
+from pushsvc.core.storage.records import Records
 from pushsvc.core.storage.sweeping import Sweeping
 from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
 
@@ -121,6 +122,8 @@ class Hub:
         """By session."""
         self.accounts: Counter[Account] = Counter()
         """How many subscribers each has."""
+        self.records = Records()
+        """What is kept beside samples, by name."""
         self.counts: Counter[str] = Counter()
         """Events since the start, for `totals`; of clients and views, those that are gone."""
         self._limits = limits
@@ -156,6 +159,10 @@ class Hub:
         draft = entry.draft
         if draft.sweeps:
             self.sweep(entry.seq, self._stamp)
+            return Applied(0, self.cursor, 0)
+        if draft.change is not None:
+            self._pass(entry)
+            self.records.put(draft.change, entry.seq, entry.stamp)
             return Applied(0, self.cursor, 0)
         batch = draft.batch
         refused: list[Refused] = []
@@ -198,7 +205,12 @@ class Hub:
         """Write down what a hub needs to go on from the newest batch, as `restore` reads it. The
         caller may do other things between two steps, but take nothing in."""
         return snapshot.write(
-            self.seq, self.catalog, list(self._ended), self._sweeping.dump(), self._once.dump()
+            self.seq,
+            self.catalog,
+            list(self._ended),
+            self._sweeping.dump(),
+            self._once.dump(),
+            self.records.dump(),
         )
 
     def restore(self, body: bytes) -> None:
@@ -208,6 +220,7 @@ class Hub:
         self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
         self._sweeping.load(known.sweeping, self.catalog)
         self._once.load(known.once)
+        self.records.load(known.records)
 
     def begin_anew(self, epoch: str) -> None:
         """Forget all that was taken in, to begin with another log. Subscribers are to be ended
@@ -217,6 +230,7 @@ class Hub:
         self.catalog = Catalog()
         self._sweeping = Sweeping(self._retention)
         self._once = Once()
+        self.records.load([])
         self._known = KnownColumns()
         self._ended.clear()
         self._departed.clear()
@@ -757,6 +771,7 @@ class Hub:
         self.seq = seq
         self._stamp = stamp
         self._sweeping.arrive(stamp, seq)
+        self.records.expire(round(stamp * 1000))
         for series in self._sweeping.sweep(self.catalog, stamp):
             self._dismiss(series)
         return self._sweeping.behind

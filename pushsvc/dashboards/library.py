@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 import structlog
@@ -31,14 +31,14 @@ _log = structlog.get_logger("pushsvc.dashboards")
 MOST: Final = 500
 """Dashboards in one directory."""
 _SUFFIX: Final = ".json"
-_Source = Literal["saved", "provisioned", "shipped"]
+Source = Literal["saved", "provisioned", "shipped"]
 
 
 class Held(msgspec.Struct, frozen=True):
     """A dashboard, and the version it has."""
 
     name: str
-    source: _Source
+    source: Source
     dashboard: Dashboard
     body: bytes
     etag: str
@@ -51,14 +51,40 @@ class Broken(msgspec.Struct, frozen=True):
     """A file that should be a dashboard and isn't, and why."""
 
     name: str
-    source: _Source
+    source: Source
     reason: str
 
 
-class Folder:
-    """The dashboards in one directory, NAME.json each."""
+class Shelf(Protocol):
+    """Where dashboards are kept that can be saved. Blocks, as the library does."""
 
-    def __init__(self, path: Path, source: _Source) -> None:
+    def names(self) -> list[str]:
+        """At most MOST. Raises OSError."""
+        ...
+
+    def get(self, name: str) -> Held | Broken | None:
+        """None where there is none. Raises OSError."""
+        ...
+
+    def put(self, name: str, body: bytes, condition: Precondition) -> tuple[Held, bool]:
+        """Keep these bytes under a name, if what is there is as wanted; gives what is kept now, and
+        whether it is new.
+
+        Of two that do so at once, whoever they are, the second finds what the first has left.
+        Raises OSError, PreconditionFailed, Rejected where there is no room.
+        """
+        ...
+
+    def remove(self, name: str, condition: Precondition) -> None:
+        """As `put`, to keep it no more. Raises Unknown where there is none."""
+        ...
+
+
+class Folder:
+    """The dashboards in one directory, NAME.json each. Writers are one at a time, among threads and
+    processes."""
+
+    def __init__(self, path: Path, source: Source) -> None:
         self.path = path
         self.source = source
         self._known: dict[str, tuple[tuple[int, int, int, int], Held | Broken]] = {}
@@ -96,7 +122,8 @@ class Folder:
                 if known is not None and known[0] == stamp and not fresh:
                     return known[1]
                 if stat.S_ISREG(status.st_mode):
-                    found = self._parse(name, stream.read(MOST_BYTES + 1), stamp[0] // 1_000_000)
+                    modified = stamp[0] // 1_000_000
+                    found = parse(name, self.source, stream.read(MOST_BYTES + 1), modified)
                 else:
                     found = Broken(name, self.source, "not a file")
             if isinstance(found, Broken):
@@ -107,18 +134,45 @@ class Folder:
     def _file(self, name: str) -> Path:
         return self.path / f"{name}{_SUFFIX}"
 
-    def _parse(self, name: str, text: bytes, modified: int) -> Held | Broken:
-        try:
-            check_name(name)
-            if len(text) > MOST_BYTES:
-                raise Rejected("size", f"larger than {MOST_BYTES} bytes")
-            dashboard = read(text)
-        except Problem as problem:
-            return Broken(name, self.source, problem.detail)
-        body = write(dashboard)
-        return Held(name, self.source, dashboard, body, etag_of(body), modified)
+    def put(self, name: str, body: bytes, condition: Precondition) -> tuple[Held, bool]:
+        with self._alone():
+            present = self.get(name, fresh=True)
+            hold(condition, present)
+            if present is None and len(self.names()) >= MOST:
+                raise too_many()
+            self._write(name, body)
+            kept = self.get(name, fresh=True)
+        if not isinstance(kept, Held):
+            raise Unknown("dashboard", f"{name} was deleted as it was saved")
+        return kept, present is None
 
-    def put(self, name: str, body: bytes) -> None:
+    def remove(self, name: str, condition: Precondition) -> None:
+        with self._alone():
+            present = self.get(name, fresh=True)
+            if present is None:
+                raise no_such(name)
+            hold(condition, present)
+            self._file(name).unlink()
+            self._settle()
+
+    def clear(self) -> None:
+        """Make the directory, and remove what a crash left half written. Raises OSError."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            for rest in self.path.glob(".*.new"):
+                rest.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Each opens the lock for itself."""
+        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _write(self, name: str, body: bytes) -> None:
         """Replace a file, whole or not at all, also where power is lost. Raises OSError."""
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=self.path)
         try:
@@ -131,11 +185,6 @@ class Folder:
             with suppress(OSError):
                 Path(temporary).unlink()
             raise
-        self._settle()
-
-    def remove(self, name: str) -> None:
-        """Raises OSError."""
-        self._file(name).unlink()
         self._settle()
 
     def _settle(self) -> None:
@@ -156,12 +205,23 @@ class Library:
     one that comes with the program."""
 
     def __init__(
-        self, saved: Path | None, provisioned: Path | None, shipped: Path | None = None
+        self, saved: Path | Shelf | None, provisioned: Path | None, shipped: Path | None = None
     ) -> None:
-        """The directories; None where there are none."""
+        """The directories, or where else saved ones are kept; None where there are none."""
         self._shipped = None if shipped is None else Folder(shipped, "shipped")
-        self._saved = None if saved is None else Folder(saved, "saved")
+        self._saved = Folder(saved, "saved") if isinstance(saved, Path) else saved
         self._provisioned = None if provisioned is None else Folder(provisioned, "provisioned")
+
+    def kept_by(self, saved: Shelf) -> Library:
+        """The same, with saved ones kept elsewhere."""
+        other = Library(saved, None)
+        other._shipped, other._provisioned = self._shipped, self._provisioned
+        return other
+
+    @property
+    def folder(self) -> Folder | None:
+        """The directory of saved ones, where there is one."""
+        return self._saved if isinstance(self._saved, Folder) else None
 
     @property
     def writable(self) -> bool:
@@ -171,12 +231,8 @@ class Library:
     def prepare(self) -> None:
         """Make the directory, and clear what a crash left half written. Raises OSError where
         nothing could be saved."""
-        if self._saved is None:
-            return
-        self._saved.path.mkdir(parents=True, exist_ok=True)
-        with self._alone(self._saved):
-            for rest in self._saved.path.glob(".*.new"):
-                rest.unlink()
+        if self.folder is not None:
+            self.folder.clear()
 
     def list(self) -> list[Held | Broken]:
         """All of them, by name, broken ones too. Raises Overloaded if a directory can't be read."""
@@ -199,7 +255,7 @@ class Library:
         """Raises Malformed, Unknown, Overloaded."""
         found = self._find(check_name(name))
         if found is None:
-            raise Unknown("dashboard", f"there is no dashboard {name}")
+            raise no_such(name)
         if isinstance(found, Broken):
             raise Unknown("dashboard_broken", f"the file of {name} is no dashboard: {found.reason}")
         return found
@@ -211,30 +267,18 @@ class Library:
         condition. Raises Malformed, Forbidden where the name is provisioned or nothing can be
         saved, PreconditionFailed, Rejected where there are MOST, Overloaded if the disk fails.
         """
-        folder = self._writable(check_name(name))
+        shelf = self._writable(check_name(name))
         body = write(dashboard)
         if len(body) > MOST_BYTES:
             raise Rejected("size", f"the dashboard is larger than {MOST_BYTES} bytes as it is kept")
-        with _storage(), self._alone(folder):
-            present = folder.get(name, fresh=True)
-            _hold(condition, present)
-            if present is None and len(folder.names()) >= MOST:
-                raise Rejected("dashboards", f"there are {MOST} dashboards: delete one first")
-            folder.put(name, body)
-            kept = folder.get(name, fresh=True)
-        if not isinstance(kept, Held):
-            raise Unknown("dashboard", f"{name} was deleted as it was saved")
-        return kept, present is None
+        with _storage():
+            return shelf.put(name, body, condition)
 
     def delete(self, name: str, condition: Precondition) -> None:
         """Raises what `save` does, and Unknown."""
-        folder = self._writable(check_name(name))
-        with _storage(), self._alone(folder):
-            present = folder.get(name, fresh=True)
-            if present is None:
-                raise Unknown("dashboard", f"there is no dashboard {name}")
-            _hold(condition, present)
-            folder.remove(name)
+        shelf = self._writable(check_name(name))
+        with _storage():
+            shelf.remove(name, condition)
 
     def _find(self, name: str) -> Held | Broken | None:
         with _storage():
@@ -244,26 +288,19 @@ class Library:
                     return found
         return None
 
-    def _writable(self, name: str) -> Folder:
+    def _writable(self, name: str) -> Shelf:
         with _storage():
             if self._provisioned is not None and self._provisioned.get(name) is not None:
                 raise Forbidden(
                     "provisioned", f"{name} is provisioned: save a copy by another name"
                 )
         if self._saved is None:
-            raise Forbidden("saving_off", "nothing is saved here: dashboards.directory is not set")
+            raise Forbidden(
+                "saving_off",
+                "nothing is saved here: dashboards.directory is not set, and no log is kept "
+                "(journal.path, journal.url)",
+            )
         return self._saved
-
-    @staticmethod
-    @contextmanager
-    def _alone(folder: Folder) -> Iterator[None]:
-        """One writer at a time, among threads and processes: each opens the lock for itself."""
-        handle = os.open(folder.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
 
 def etag_of(body: bytes) -> str:
@@ -271,7 +308,29 @@ def etag_of(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def _hold(condition: Precondition, present: Held | Broken | None) -> None:
+def parse(name: str, source: Source, text: bytes, modified: int) -> Held | Broken:
+    """What bytes are that were kept under a name."""
+    try:
+        check_name(name)
+        if len(text) > MOST_BYTES:
+            raise Rejected("size", f"larger than {MOST_BYTES} bytes")
+        dashboard = read(text)
+    except Problem as problem:
+        return Broken(name, source, problem.detail)
+    body = write(dashboard)
+    return Held(name, source, dashboard, body, etag_of(body), modified)
+
+
+def no_such(name: str) -> Unknown:
+    return Unknown("dashboard", f"there is no dashboard {name}")
+
+
+def too_many() -> Rejected:
+    return Rejected("dashboards", f"there are {MOST} dashboards: delete one first")
+
+
+def hold(condition: Precondition, present: Held | Broken | None) -> None:
+    """Raise PreconditionFailed unless what is there is as wanted."""
     if isinstance(present, Broken):
         condition.hold("", None)
     elif present is None:

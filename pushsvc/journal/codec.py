@@ -2,7 +2,8 @@
 
     version (1 byte) | coding (1 byte: 0 as it is, 1 zstd) | body
 
-The body is msgpack: an array in the order of `_Body`, with numbers in columns, little-endian. What
+The body is msgpack. In version 1 it is an array in the order of `_Body`, with numbers in columns,
+little-endian; in version 2 one in the order of `_Recording`, for a change of a record. What
 producers send is the same series again and again, so that names and labels stand together in one
 block: a block that was read before isn't read again.
 """
@@ -14,15 +15,21 @@ from array import array
 from collections import OrderedDict
 from itertools import accumulate
 from math import nan
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from pushsvc import zstd
 from pushsvc.core.model.series import Batch, Columns, Identity, Kind, Rows, canonical
 from pushsvc.core.storage.entry import Draft
+from pushsvc.core.storage.records import Change
 
-VERSION = 1
+_Read = TypeVar("_Read")
+
+VERSION = 2
+_SAMPLES, _RECORDS = 1, 2
+"""The versions that there are, by what they can say: who reads no records yet says so, instead of
+taking a change of one for something else."""
 _PLAIN, _ZSTD = 0, 1
 _COMPRESSED = 400
 """Bytes from which on a body is compressed."""
@@ -64,6 +71,11 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     once: bytes = b""
 
 
+class _Recording(msgspec.Struct, array_like=True, frozen=True):
+    nonce: bytes
+    change: Change
+
+
 class _Cache:
     """Identities by the bytes of their block: those used last, in so many bytes."""
 
@@ -88,6 +100,7 @@ class _Cache:
 
 _read_names = msgspec.msgpack.Decoder(list[list[str]])
 _read_body = msgspec.msgpack.Decoder(_Body)
+_read_recording = msgspec.msgpack.Decoder(_Recording)
 _pack = msgspec.msgpack.Encoder().encode
 _cache = _Cache(_CACHED)
 _packed: dict[str, bytes] = {}
@@ -96,6 +109,8 @@ _packed_bytes = 0
 
 def encode(draft: Draft) -> bytes:
     """A draft as `decode` reads it."""
+    if draft.change is not None:
+        return _pack_up(_RECORDS, _pack(_Recording(draft.nonce, draft.change)))
     rows = draft.batch.rows
     flags = bytes([_flags(one) for one in rows])
     lengths = [len(one.times) for one in rows]
@@ -120,18 +135,25 @@ def encode(draft: Draft) -> bytes:
             draft.once,
         )
     )
+    return _pack_up(_SAMPLES, body)
+
+
+def _pack_up(version: int, body: bytes) -> bytes:
     if len(body) >= _COMPRESSED:
-        return bytes((VERSION, _ZSTD)) + zstd.compress(body, _LEVEL)
-    return bytes((VERSION, _PLAIN)) + body
+        return bytes((version, _ZSTD)) + zstd.compress(body, _LEVEL)
+    return bytes((version, _PLAIN)) + body
 
 
 def decode(data: bytes) -> Draft:
     """The draft that was encoded. Raises CodecError."""
     if len(data) < 2:
         raise CodecError("an entry is cut off")
-    if data[0] != VERSION:
-        raise CodecError(f"an entry is of version {data[0]}, this reads {VERSION}")
-    body = _body(data)
+    if data[0] == _RECORDS:
+        recording = _body(data, _read_recording)
+        return Draft(recording.nonce, Batch([]), change=recording.change)
+    if data[0] != _SAMPLES:
+        raise CodecError(f"an entry is of version {data[0]}, this reads up to {VERSION}")
+    body = _body(data, _read_body)
     try:
         return Draft(body.nonce, _batch(body), body.partial, body.once, body.width)
     except (IndexError, OverflowError, StopIteration, ValueError) as error:
@@ -148,7 +170,7 @@ def _flags(rows: Rows) -> int:
     )
 
 
-def _body(data: bytes) -> _Body:
+def _body(data: bytes, read: msgspec.msgpack.Decoder[_Read]) -> _Read:
     body: bytes | memoryview = memoryview(data)[2:]
     try:
         if data[1] == _ZSTD:
@@ -158,7 +180,7 @@ def _body(data: bytes) -> _Body:
                 raise CodecError("an entry is cut off, or too large")
         elif data[1] != _PLAIN:
             raise CodecError(f"an entry is in coding {data[1]}, which this doesn't know")
-        return _read_body.decode(body)
+        return read.decode(body)
     except (msgspec.MsgspecError, zstd.ZstdError, UnicodeDecodeError) as error:
         raise CodecError(f"an entry is broken: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from pushsvc.core.hub import Applied, Hub
 from pushsvc.core.model.series import Batch, Columns, Kind, Rows, Value, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Rejected
 from tests.core.stream import types
@@ -51,6 +53,16 @@ def by_series(drawn: list[Rows]) -> list[Rows]:
     return list({one.identity.text: one for one in drawn}.values())
 
 
+BEGUN = 1_700_000_000_000
+changes = st.builds(
+    Change,
+    st.sampled_from(["dashboard", "ticket"]),
+    st.sampled_from("ab"),
+    st.sampled_from([None, b"1", b"2"]),
+    # What is there, what was there, nothing, or whatever.
+    st.sampled_from([None, 0, 0, *range(1, 12)]),
+    st.sampled_from([0, 0, BEGUN + 500, BEGUN + 8_000]),
+)
 drafts = st.one_of(
     st.builds(
         Draft,
@@ -62,6 +74,7 @@ drafts = st.one_of(
         ),
     ),
     st.just(Draft(b"n", Batch([]))),
+    st.builds(lambda change: Draft(b"n", Batch([]), change=change), changes),
 )
 logs = st.lists(
     st.tuples(drafts, st.sampled_from([0, 1, 400, 1_000, 1_000, 4_000])), min_size=1, max_size=60
@@ -69,7 +82,7 @@ logs = st.lists(
 
 
 def placed(log: list[tuple[Draft, int]]) -> Iterator[Entry]:
-    seq, stamp = 1, 1_700_000_000_000
+    seq, stamp = 1, BEGUN
     for draft, passed in log:
         stamp += passed
         yield Entry(seq, stamp, draft)
@@ -105,6 +118,7 @@ def whole(hub: Hub, after: int = -1) -> dict[str, Any]:
         "seq": hub.seq,
         "ended": list(hub._ended),
         "once": hub._once.dump(),
+        "records": hub.records.dump(),
         "next": hub.catalog.next_ref,
         "marks": [mark for mark in hub._sweeping.dump().marks if mark[1] > after],
     }
@@ -183,9 +197,9 @@ def test_columns_come_to_the_same_as_rows(
             short.tick(1.0)
             short.hub.close_idle(short.now)
         draft = entry.draft
-        spelt = Draft(draft.nonce, Batch(draft.batch.rows), draft.partial, draft.once)
         columns = Batch(None, draft.batch.columns) if draft.batch.columns else draft.batch
-        given = Draft(draft.nonce, columns, draft.partial, draft.once)
+        spelt = msgspec.structs.replace(draft, batch=Batch(draft.batch.rows))
+        given = msgspec.structs.replace(draft, batch=columns)
         became = take(long, Entry(entry.seq, entry.stamp, spelt))
         assert take(short.hub, Entry(entry.seq, entry.stamp, given)) == became
         assert whole(short.hub) == whole(long)
@@ -301,11 +315,27 @@ def test_where_the_log_is_long_enough_nothing_is_missing_in_the_end() -> None:
 def test_a_snapshot_of_another_version_is_not_read() -> None:
     hub = make_hub()
     body = finish(hub.snapshot())
-    with pytest.raises(SnapshotError, match="version 2, this reads 1"):
-        make_hub().restore(body.replace(b"\xa7version\x01", b"\xa7version\x02"))
+    with pytest.raises(SnapshotError, match="version 3, this reads up to 2"):
+        make_hub().restore(body.replace(b"\xa7version\x01", b"\xa7version\x03"))
     for broken in (b"", b"\xc1", body[:-1], b"\x80"):
         with pytest.raises(SnapshotError, match="can't be read"):
             make_hub().restore(broken)
+
+
+def test_a_snapshot_from_before_there_were_records_is_read() -> None:
+    written = bytes.fromhex(
+        "87a776657273696f6e01a373657101a86e6578745f72656604a673657269657391c47c939c01a16190a567617567"
+        "65c2ffcbbff0000000000000a0a0010191950101cb3ff0000000000000c3c09c02a16290a56761756765c2ffcbbf"
+        "f0000000000000a0a0010191950101cb4000000000000000c3c09c03a16390a56761756765c2ffcbbff000000000"
+        "0000a0a0010191950101cb4008000000000000c3c0a5656e64656490a87377656570696e6786a56d61726b739192"
+        "ce6553f10001a46c65667490a5736861726506a468656c6400a76172726976656403a76c656e6774687380a46f6e"
+        "636590"
+    )
+    old, first = make_hub(), make_hub()
+    take(first, next(placed([(in_columns(1), 0)])))
+    old.restore(written)
+    assert whole(old, 1) == whole(first, 1)
+    assert finish(old.snapshot()) == written, "and is written so where there are none"
 
 
 def test_who_comes_with_a_cursor_from_before_is_told_that_something_may_be_missing() -> None:

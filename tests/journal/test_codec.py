@@ -14,6 +14,7 @@ from pushsvc import zstd
 from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.entry import Draft
+from pushsvc.core.storage.records import Change
 from pushsvc.journal.codec import CodecError, decode, encode
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -53,19 +54,31 @@ def rows(draw: st.DrawFn) -> Rows:
     )
 
 
-drafts = st.builds(
-    Draft,
-    st.binary(min_size=16, max_size=16),
-    st.builds(Batch, st.lists(rows(), max_size=6)),
-    st.booleans(),
-    st.sampled_from([b"", bytes(range(32))]),
+nonces = st.binary(min_size=16, max_size=16)
+changes = st.builds(
+    Change,
+    TEXTS,
+    TEXTS,
+    st.none() | st.binary(max_size=600),
+    st.none() | st.integers(0, 2**53),
+    st.integers(0, 2**53),
+)
+drafts = st.one_of(
+    st.builds(
+        Draft,
+        nonces,
+        st.builds(Batch, st.lists(rows(), max_size=6)),
+        st.booleans(),
+        st.sampled_from([b"", bytes(range(32))]),
+    ),
+    st.builds(lambda nonce, change: Draft(nonce, Batch([]), change=change), nonces, changes),
 )
 
 
 def told(draft: Draft) -> Any:
     """All that a draft says; -0.0 and True are told from 0.0 and 1.0."""
     return (
-        (draft.nonce, draft.partial, draft.once, draft.width),
+        (draft.nonce, draft.partial, draft.once, draft.width, draft.change, draft.sweeps),
         [
             (one.identity.text, one.identity.labels, repr(list(msgspec.structs.astuple(one))[1:]))
             for one in draft.batch.rows
@@ -110,8 +123,20 @@ def test_strange_bytes_are_no_draft(data: bytes) -> None:
             decode(head + data)
 
 
+def test_what_older_versions_wrote_is_read_and_they_say_that_they_read_no_records() -> None:
+    samples = Draft(b"n" * 16, Batch([Rows(identify("up", {"a": "b"}, Limits()), [1], [0.5])]))
+    written = bytes.fromhex(
+        "01009cc4106e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6ec201c40100c400c4080100000000000000c408000000000000"
+        "e03f9090c400c4099193a27570a161a162c400"
+    )
+    assert told(decode(written)) == told(samples)
+    assert encode(samples) == written
+    change = Draft(b"n" * 16, Batch([]), change=Change("dashboard", "a", b"{}", 0))
+    assert encode(change)[0] == 2, "an older one refuses it, and doesn't take it for a sweep"
+
+
 def test_another_version_is_named() -> None:
-    with pytest.raises(CodecError, match="version 9, this reads 1"):
+    with pytest.raises(CodecError, match="version 9, this reads up to 2"):
         decode(b"\x09\x00\xc0")
 
 

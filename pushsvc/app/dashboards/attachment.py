@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from pushsvc.app.http import parameters
 from pushsvc.app.http.coding import Coding, coding_of_stream
-from pushsvc.app.http.context import Context
+from pushsvc.app.http.context import CATCH_UP, Context
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core.delivery.carrier import Carrier
 from pushsvc.core.delivery.negotiate import Offer, Transport, choose, needs_events
@@ -34,8 +34,6 @@ _QUERIES = 256
 """Recent queries that are known by heart: after a restart many come with the same."""
 _CROWD_RETRY = 5.0
 """Seconds after which, give or take a half, who came in too large a crowd is to come back."""
-_CATCH_UP = 5.0
-"""Seconds that a process may be behind another of the same log."""
 _PARAMETERS = (
     "select",
     "since",
@@ -122,7 +120,7 @@ class Attachment:
 
     async def catch_up(self, query: bytes, last_event_id: str | None = None) -> None:
         """Wait until what a cursor stands for has been read here too, though not for long."""
-        with trio.move_on_after(_CATCH_UP):
+        with trio.move_on_after(CATCH_UP):
             while self.is_ahead(query, last_event_id):
                 await self._context.pipeline.moved()
 

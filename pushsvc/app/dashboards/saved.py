@@ -16,19 +16,21 @@ from quart_trio import QuartTrio
 from pushsvc.app.http import parameters
 from pushsvc.app.http.changes import patience
 from pushsvc.app.http.connection import JSON_TYPES, read_body
-from pushsvc.app.http.context import Context
+from pushsvc.app.http.context import CATCH_UP, Context
 from pushsvc.dashboards.library import Broken, Held
 from pushsvc.dashboards.model import MOST_BYTES, check_name, read, schema
 from pushsvc.dashboards.precondition import precondition
+from pushsvc.dashboards.recorded import newest_seen
 from pushsvc.errors import UnsupportedMedia
 
 _THREADS: Final = 4
-"""That wait on files at once: a disk that hangs doesn't take those that others need."""
+"""That wait on files at once: a disk that hangs doesn't take those that others need. Those that
+save are others, since they wait for the log where dashboards are kept there."""
 
 
 def install(app: QuartTrio, context: Context) -> None:
     library = context.dashboards
-    threads = trio.CapacityLimiter(_THREADS)
+    threads, savers = trio.CapacityLimiter(_THREADS), trio.CapacityLimiter(_THREADS)
     described = msgspec.json.encode(schema())
 
     @app.get("/v1/dashboards")
@@ -42,9 +44,15 @@ def install(app: QuartTrio, context: Context) -> None:
     async def dashboard_schema() -> Response:
         return Response(described, content_type="application/schema+json")
 
+    async def catch_up() -> None:
+        """Who has a version from another process is not told of an older one."""
+        tags = [request.headers.get(name, "") for name in ("If-Match", "If-None-Match")]
+        await context.pipeline.catch_up(max(map(newest_seen, tags)), CATCH_UP)
+
     @app.get("/v1/dashboards/<name>")
     async def dashboard(name: str) -> Response:
         parameters.refuse_unknown(request.args, ("ticket",))
+        await catch_up()
         held = await trio.to_thread.run_sync(library.get, name, limiter=threads)
         seconds = patience(request.headers.get("Prefer", ""))
         waited = False
@@ -71,8 +79,9 @@ def install(app: QuartTrio, context: Context) -> None:
             raise UnsupportedMedia("media_type", "a dashboard comes as application/json")
         body = await read_body(request, most=MOST_BYTES, timeout=context.pacing.body_timeout)
         wanted = await trio.to_thread.run_sync(read, body, limiter=threads)
+        await catch_up()
         held, new = await trio.to_thread.run_sync(
-            library.save, name, wanted, condition, limiter=threads
+            library.save, name, wanted, condition, limiter=savers
         )
         context.changes.saved()
         response = Response(
@@ -88,7 +97,8 @@ def install(app: QuartTrio, context: Context) -> None:
         condition = precondition(
             request.headers.get("If-Match"), request.headers.get("If-None-Match")
         )
-        await trio.to_thread.run_sync(library.delete, name, condition, limiter=threads)
+        await catch_up()
+        await trio.to_thread.run_sync(library.delete, name, condition, limiter=savers)
         context.changes.saved()
         return Response(b"", status=204)
 

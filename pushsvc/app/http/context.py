@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from pushsvc.app.http.changes import Changes
 from pushsvc.auth.access import Access
@@ -22,6 +23,9 @@ from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
+
+CATCH_UP: Final = 5.0
+"""Seconds that a process may be behind another of the same log."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -145,6 +145,11 @@ class _OwnMetrics(Collector):
                 "Requests that wait for a dashboard to change.",
                 context.changes.waiting,
             ),
+            (
+                "records",
+                "Saved dashboards and used tickets that the log has.",
+                len(hub.records),
+            ),
             ("connections", "Open connections.", context.connections()),
             (
                 "http2_waiting_bytes",

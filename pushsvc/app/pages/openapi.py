@@ -872,7 +872,9 @@ _PATHS: dict[str, Any] = {
         },
         "put": {
             "summary": "Save a dashboard",
-            "description": "For operators: it is what everybody is shown.",
+            "description": "For operators: it is what everybody is shown. Services that share a "
+            "log have the same: who goes on at another with the ETag is given this version, or a "
+            "later one.",
             "parameters": [_NAME, _IF_MATCH, _IF_NONE_MATCH],
             "requestBody": {
                 "required": True,
@@ -891,9 +893,12 @@ _PATHS: dict[str, Any] = {
                 "412": _problem("It was changed meanwhile: etag and modified are the present's."),
                 "413": _problem("Larger than 256 KiB."),
                 "415": _problem("Not JSON."),
-                "422": _problem("Not a dashboard, or there are too many."),
+                "422": _problem("Not a dashboard, or there are too many, or too large together."),
                 "428": _problem("Neither If-Match nor If-None-Match."),
-                "503": _problem("It can't be written just now."),
+                "503": _problem(
+                    "It can't be written just now. With the code journal it may be saved yet: sent "
+                    "again as it was, it is answered 200 if it has been."
+                ),
             },
         },
         "delete": {

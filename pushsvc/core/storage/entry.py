@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from pushsvc.core.model.series import Batch, Rows
+from pushsvc.core.storage.records import Change
 
 PIECE = 5_000
 """Samples that get one seq, at the most. A larger batch has several, so that it can be replayed in
@@ -21,8 +22,8 @@ that was written with another number would be read differently."""
 class Draft(msgspec.Struct, eq=False, gc=False):
     """What is to be appended: an entry that has no place yet.
 
-    Without rows it is a *sweep*: it says that time has passed, which lets old samples and silent
-    series go.
+    Without rows it is a change of a record, or a *sweep*: that says that time has passed, which
+    lets old samples and silent series go.
     """
 
     nonce: bytes
@@ -35,6 +36,8 @@ class Draft(msgspec.Struct, eq=False, gc=False):
     body from another."""
     width: int = 0
     """How many seqs it takes, at least one; worked out where it isn't said."""
+    change: Change | None = None
+    """Of a record; there are no rows then."""
 
     def __post_init__(self) -> None:
         if not self.width:
@@ -42,7 +45,7 @@ class Draft(msgspec.Struct, eq=False, gc=False):
 
     @property
     def sweeps(self) -> bool:
-        return not self.batch.series
+        return self.change is None and not self.batch.series
 
 
 class Entry(msgspec.Struct, frozen=True, eq=False, gc=False):

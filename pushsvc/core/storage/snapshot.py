@@ -18,11 +18,14 @@ import msgspec
 from pushsvc.core.model.series import Identity, Kind, Labels, Value, canonical
 from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.once import Kept
+from pushsvc.core.storage.records import Record
 from pushsvc.core.storage.sweeping import Round
 
 _T = TypeVar("_T")
 
-VERSION = 1
+VERSION = 2
+_WITHOUT_RECORDS = 1
+"""The version of one without records, which says the same as it did before there were any."""
 _SLICE = 500
 """Series written down before others may have their turn."""
 
@@ -48,7 +51,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     """The row that arrived last, and the newest by time if that is another; those that are held."""
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     version: int
     seq: int
     next_ref: int
@@ -58,6 +61,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Refs of the series that have ended, in the order in which they make room."""
     sweeping: Round
     once: list[Kept]
+    records: list[Record] = []
 
 
 class SnapshotError(Exception):
@@ -65,7 +69,12 @@ class SnapshotError(Exception):
 
 
 def write(
-    seq: int, catalog: Catalog, ended: list[int], sweeping: Round, once: list[Kept]
+    seq: int,
+    catalog: Catalog,
+    ended: list[int],
+    sweeping: Round,
+    once: list[Kept],
+    records: list[Record],
 ) -> Generator[None, None, bytes]:
     """Write it down, in steps between which others may have their turn as long as nothing is taken
     in."""
@@ -74,8 +83,9 @@ def write(
     while some := [_known(series) for series in islice(everyone, _SLICE)]:
         known.append(msgspec.msgpack.encode(some))
         yield
+    version = VERSION if records else _WITHOUT_RECORDS
     return msgspec.msgpack.encode(
-        Snapshot(VERSION, seq, catalog.next_ref, known, ended, sweeping, once)
+        Snapshot(version, seq, catalog.next_ref, known, ended, sweeping, once, records)
     )
 
 
@@ -93,8 +103,10 @@ def _decode(decoder: msgspec.msgpack.Decoder[_T], data: bytes) -> _T:
 def read(body: bytes) -> Snapshot:
     """Raises SnapshotError."""
     snapshot = _decode(_whole, body)
-    if snapshot.version != VERSION:
-        raise SnapshotError(f"a snapshot is of version {snapshot.version}, this reads {VERSION}")
+    if not _WITHOUT_RECORDS <= snapshot.version <= VERSION:
+        raise SnapshotError(
+            f"a snapshot is of version {snapshot.version}, this reads up to {VERSION}"
+        )
     return snapshot
 
 
