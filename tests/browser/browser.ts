@@ -101,9 +101,12 @@ export interface Watched {
 export async function open(
   browser: Browser,
   url: string,
-  options: BrowserContextOptions & { readonly init?: () => void } = {},
+  options: BrowserContextOptions & {
+    readonly init?: () => void;
+    readonly prepare?: (page: Page) => Promise<void>;
+  } = {},
 ): Promise<Watched> {
-  const { init, ...rest } = options;
+  const { init, prepare, ...rest } = options;
   // The locale of a bare host is none that JavaScript knows.
   const context = await browser.newContext({ locale: 'en-GB', ...rest });
   context.setDefaultTimeout(PATIENCE_MS);
@@ -127,6 +130,7 @@ export async function open(
   if (init !== undefined) {
     await page.addInitScript(init);
   }
+  await prepare?.(page);
   await page.goto(url);
   return { page, failures, close: () => context.close() };
 }

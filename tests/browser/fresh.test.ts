@@ -152,7 +152,8 @@ test(
         await hide(false);
       }
       await expectFreshness(page, 'Live', 4000);
-      expect([away, hidden, Date.now() - back < 2000]).toEqual([away, hidden, true]);
+      // Half a second is the machine's, which also runs the browser.
+      expect([away, hidden, Date.now() - back < 2500]).toEqual([away, hidden, true]);
     }
     clearInterval(publishing);
     expect(failures).toEqual([]);

@@ -2,6 +2,11 @@
 // never one that stands still without a word. Plain and on its own, so that it works when nothing
 // else does.
 (() => {
+  /** How `part.ts` says that a part of the page is gone from the server. */
+  const OTHER = 'another version of this page';
+  /** Milliseconds: within the first a page that nobody attends to is loaded anew, once in the second. */
+  const SOON = 30_000;
+  const RARELY = 3_600_000;
   let shown = null;
   const say = (reason) => {
     if (shown !== null) {
@@ -18,7 +23,10 @@
       'position:fixed;z-index:9;inset:auto 0 0;padding:.7rem 1rem;display:flex;flex-wrap:wrap;' +
       'gap:.7rem;align-items:center;background:#b3261e;color:#fff;font:1rem system-ui,sans-serif';
     words.style.cssText = 'margin:0;flex:1 1 20rem;overflow-wrap:anywhere';
-    words.textContent = `Something on this page failed: ${reason}. What is shown may be old.`;
+    words.textContent = reason.endsWith(OTHER)
+      ? 'The server has another version of this page by now. What is shown goes on; what is missing ' +
+        'comes with the new one.'
+      : `Something on this page failed: ${reason}. What is shown may be old.`;
     reload.textContent = 'Reload';
     reload.addEventListener('click', () => location.reload());
     dismiss.textContent = 'Go on';
@@ -53,5 +61,16 @@
     },
     true,
   );
-  addEventListener('unhandledrejection', ({ reason }) => tell(reason?.message ?? String(reason)));
+  addEventListener('unhandledrejection', ({ reason }) => {
+    const message = reason?.message ?? String(reason);
+    tell(message);
+    // In a kiosk there is nobody to press a button.
+    if (message.endsWith(OTHER) && new URLSearchParams(location.search).has('kiosk')) {
+      const last = Number(sessionStorage.getItem('pushsvc.anew') ?? 0);
+      if (Date.now() - last > RARELY) {
+        sessionStorage.setItem('pushsvc.anew', String(Date.now()));
+        setTimeout(() => location.reload(), Math.random() * SOON);
+      }
+    }
+  });
 })();

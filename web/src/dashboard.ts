@@ -13,6 +13,7 @@ import { EVERYTHING, matcherOf } from './client/wish.ts';
 import { Clock } from './clock.ts';
 import type { Address } from './dashboards/address.ts';
 import type { Sight } from './dashboards/sight.ts';
+import { loadPart } from './part.ts';
 import { recall, remember } from './settings.ts';
 import type { Panel } from './store/panel.ts';
 import type { Described } from './store/series.ts';
@@ -244,7 +245,7 @@ export class Dashboard {
     if (this.listed.length <= FEW_SERIES) {
       return null;
     }
-    const { Sight } = await import('./dashboards/sight.ts');
+    const { Sight } = await loadPart(() => import('./dashboards/sight.ts'));
     return new Sight();
   }
 

@@ -6,6 +6,7 @@ import { parseDuration } from '../client/index.ts';
 import { EVERYTHING } from '../client/wish.ts';
 import type { Dashboard } from '../dashboard.ts';
 import type { Panel } from '../panels/model.ts';
+import { loadPart } from '../part.ts';
 import { later } from '../ui/later.tsx';
 import { PanelView } from '../ui/panel.tsx';
 import type { View } from '../view.ts';
@@ -66,7 +67,7 @@ export function Board({ dashboard, view }: BoardProps) {
   /** The editor comes when it is asked for. */
   const edit = async (): Promise<void> => {
     const [{ Editor }, { entries, writable }] = await Promise.all([
-      import('../editor/editor.tsx'),
+      loadPart(() => import('../editor/editor.tsx')),
       list(new URL(document.baseURI)),
     ]);
     const entry = entries.find((one) => one.name === view.name.peek());
@@ -195,7 +196,10 @@ export function Board({ dashboard, view }: BoardProps) {
 }
 
 /** What there is instead, where it can't be shown. */
-const Absent = later(() => import('./absent.tsx').then((module) => module.Absent));
+const Absent = later(
+  () => import('./absent.tsx'),
+  ({ Absent }) => Absent,
+);
 
 /** Where one can go from here. */
 function Ways({ view, name }: { view: View; name: string }) {

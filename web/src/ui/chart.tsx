@@ -10,6 +10,7 @@ import { printable } from '../format/printable.ts';
 import type { Format } from '../format/units.ts';
 import type { Threshold } from '../panels/model.ts';
 import { isShown, lines } from '../panels/shown.ts';
+import { loadPart } from '../part.ts';
 import type { Member, Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
 import { look } from '../theme.ts';
@@ -165,8 +166,14 @@ export function Chart(props: ChartProps) {
 }
 
 /** With the first chart that is in sight, and not before its picture. */
-const Tip = later(() => import('./tip.tsx').then((module) => module.Tip));
-const Pin = later(() => import('./pin.tsx').then((module) => module.Pin));
+const Tip = later(
+  () => import('./tip.tsx'),
+  ({ Tip }) => Tip,
+);
+const Pin = later(
+  () => import('./pin.tsx'),
+  ({ Pin }) => Pin,
+);
 
 /** Move the crosshair by a key; false for one that does nothing to it. */
 function press(
@@ -224,9 +231,9 @@ function Shades({
 function pictureOf({ kind, by, thresholds }: ChartProps): Picture | Promise<Picture> {
   switch (kind) {
     case 'stacked':
-      return import('../chart/stack.ts').then(({ Stack }) => new Stack());
+      return loadPart(() => import('../chart/stack.ts')).then(({ Stack }) => new Stack());
     case 'heatmap':
-      return import('../chart/heat.ts').then(({ Heat }) => new Heat(by));
+      return loadPart(() => import('../chart/heat.ts')).then(({ Heat }) => new Heat(by));
     default:
       return new Curves(kind === 'area', thresholds ?? []);
   }
@@ -409,7 +416,7 @@ class ChartView {
 
   /** What is under the crosshair, in words. */
   async read(): Promise<string> {
-    const { spoken } = await import('./tip.tsx');
+    const { spoken } = await loadPart(() => import('./tip.tsx'));
     const time = this.props.dashboard.hover.peek();
     return time === null ? '' : spoken(this.props, time);
   }

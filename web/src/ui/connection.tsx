@@ -66,7 +66,8 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
 
 /** How old the newest sample is. Loaded by the time that there is one. */
 const Lag = later(
-  () => import('./lag.tsx').then((module) => module.Lag),
+  () => import('./lag.tsx'),
+  ({ Lag }) => Lag,
   <span class="lag">lag –</span>,
 );
 

@@ -42,7 +42,10 @@ export function Keys({ dashboard }: { dashboard: Dashboard }) {
   return asked.value && <Sheet onClose={close} />;
 }
 
-const Sheet = later(() => import('./sheet.tsx').then((module) => module.Sheet));
+const Sheet = later(
+  () => import('./sheet.tsx'),
+  ({ Sheet }) => Sheet,
+);
 
 /** Do what a key stands for; false if it stands for nothing. */
 function act(key: string, dashboard: Dashboard): boolean {

@@ -1,5 +1,6 @@
 import type { Latency } from '../dashboard.ts';
 import { formatAge } from '../format/time.ts';
+import './ahead.ts';
 
 /** How old the newest sample is when it is seen, and where that time went. */
 export function Lag({ latency }: { latency: Latency | null }) {

@@ -1,17 +1,22 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { loadPart } from '../part.ts';
 
-/** A component that is loaded when it is shown first; until then there is what is `meanwhile`. */
-export function later<P extends object>(
-  load: () => Promise<ComponentType<P>>,
+/**
+ * A component that is loaded when it is shown first: `of` takes it out of its module. Until then
+ * there is what is `meanwhile`.
+ */
+export function later<Part, P extends object>(
+  part: () => Promise<Part>,
+  of: (part: Part) => ComponentType<P>,
   meanwhile: ComponentChildren = null,
 ): ComponentType<P> {
   return function Later(props: P) {
     const loaded = useSignal<ComponentType<P> | null>(null);
     useEffect(() => {
-      void load().then((component) => {
-        loaded.value = component;
+      void loadPart(part).then((there) => {
+        loaded.value = of(there);
       });
     }, []);
     const Loaded = loaded.value;

@@ -1,4 +1,5 @@
 import type { Dashboard } from '../dashboard.ts';
+import { loadPart } from '../part.ts';
 
 /** CSS pixels that a pointer may tremble during a click. */
 const TREMBLE = 4;
@@ -38,7 +39,7 @@ export function lookBack(
   );
   over.addEventListener('dblclick', () => dashboard.zoomOut());
   if (navigator.maxTouchPoints > 0) {
-    void import('./pinch.ts').then(({ pinch }) => pinch(over, dashboard, timeAt));
+    void loadPart(() => import('./pinch.ts')).then(({ pinch }) => pinch(over, dashboard, timeAt));
   }
   over.addEventListener('pointerdown', (down) => {
     if (down.button !== 0 || !down.isPrimary) {

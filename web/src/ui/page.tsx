@@ -3,13 +3,12 @@ import { useEffect } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { formatClock, formatSpan } from '../format/time.ts';
 import { hidden } from '../panels/arrangement.ts';
-import { matching } from '../panels/search.ts';
+import { loadPart } from '../part.ts';
 import type { Panel } from '../store/panel.ts';
 import type { View } from '../view.ts';
 import { Header } from './header.tsx';
 import { Keys } from './keys.tsx';
 import { later } from './later.tsx';
-
 import { PanelCard } from './panel.tsx';
 
 const PLACEHOLDERS_AFTER_MS = 400;
@@ -23,11 +22,21 @@ interface PageProps {
 export function Page({ dashboard, view }: PageProps) {
   const { kiosk, panel } = view;
   const name = view.name.value;
-  const shown = useComputed(() =>
-    panel === null
-      ? matching(dashboard.panels.value, dashboard.filter.value)
-      : dashboard.panels.value.filter(({ key }) => key === panel),
-  );
+  const search = useSignal<typeof import('../panels/search.ts') | null>(null);
+  const searched = dashboard.filter.value !== '';
+  useEffect(() => {
+    if (searched) {
+      void loadPart(() => import('../panels/search.ts')).then((there) => {
+        search.value = there;
+      });
+    }
+  }, [searched]);
+  const shown = useComputed(() => {
+    const panels = dashboard.panels.value;
+    return panel === null
+      ? (search.value?.matching(panels, dashboard.filter.value) ?? panels)
+      : panels.filter(({ key }) => key === panel);
+  });
   return (
     <>
       {!kiosk && <Skip />}
@@ -130,17 +139,27 @@ function News({
 
 /** A dashboard that is kept. What shows it is loaded for those who look at one. */
 const Board = later(
-  () => import('../dashboards/board.tsx').then((module) => module.Board),
+  () => import('../dashboards/board.tsx'),
+  ({ Board }) => Board,
   <p role="status">Loading…</p>,
 );
 
 /** The way out of what fills the screen. */
-const Leave = later(() => import('./leave.tsx').then((module) => module.Leave));
+const Leave = later(
+  () => import('./leave.tsx'),
+  ({ Leave }) => Leave,
+);
 
-const Wrong = later(() => import('./wrong.tsx').then((module) => module.Wrong));
+const Wrong = later(
+  () => import('./wrong.tsx'),
+  ({ Wrong }) => Wrong,
+);
 
 /** What to do where there is no metric yet. */
-const EmptyState = later(() => import('./empty.tsx').then((module) => module.EmptyState));
+const EmptyState = later(
+  () => import('./empty.tsx'),
+  ({ EmptyState }) => EmptyState,
+);
 
 function Panels({
   dashboard,

@@ -243,9 +243,18 @@ function Omitted({ panel, select }: { panel: Panel; select: string }) {
 }
 
 /** What of a panel isn't a chart is loaded for those who look at one. */
-const Figures = later(() => import('../panels/figures.tsx').then((module) => module.Figures));
-const Silence = later(() => import('./silence.tsx').then((module) => module.Silence));
-const States = later(() => import('./states.tsx').then((module) => module.States));
+const Figures = later(
+  () => import('../panels/figures.tsx'),
+  ({ Figures }) => Figures,
+);
+const Silence = later(
+  () => import('./silence.tsx'),
+  ({ Silence }) => Silence,
+);
+const States = later(
+  () => import('./states.tsx'),
+  ({ States }) => States,
+);
 
 /** The chart that a panel of a kind has; null for none. */
 function chartOf(kind: PanelKind): ChartKind | null {

@@ -1,6 +1,7 @@
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import { collapsed, hidden } from '../panels/arrangement.ts';
+import { loadPart } from '../part.ts';
 import type { Panel } from '../store/panel.ts';
 import { Icon } from './icon.tsx';
 
@@ -18,7 +19,14 @@ interface SaveProps {
 /** Get what is shown as a file. */
 export function Save({ id, title, panel, dashboard, format, drawn }: SaveProps) {
   const save = async (root: Element, picture: boolean): Promise<void> =>
-    (await import('./saving.ts')).save(root, { id, title, panel, dashboard, format, picture });
+    (await loadPart(() => import('./saving.ts'))).save(root, {
+      id,
+      title,
+      panel,
+      dashboard,
+      format,
+      picture,
+    });
   return (
     <>
       {drawn && (
