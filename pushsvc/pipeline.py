@@ -178,12 +178,13 @@ class Pipeline:
                 raise
         return await self._outcome(submission)
 
-    async def record(self, change: Change) -> int:
-        """Change a record; returns when that is done, with the version that it made.
+    async def record(self, change: Change, tell: Callable[[Outcome], None] | None = None) -> int:
+        """Change a record; returns when that is done, with the version that it made. `tell` is as
+        with `submit`.
 
         Raises Rejected where it is refused (`record_version`, `records`), Overloaded as `submit`.
         """
-        submission = _Submission(Draft(self._nonces(), Batch([]), change=change))
+        submission = _Submission(Draft(self._nonces(), Batch([]), change=change), tell=tell)
         return (await self._outcome(submission)).cursor.seq
 
     async def catch_up(self, seq: int, seconds: float) -> None:
@@ -192,10 +193,10 @@ class Pipeline:
             while self.hub.seq < seq:
                 await self.moved()
 
-    def record_nowait(self, change: Change) -> bool:
-        """Have a record changed when that can be, whatever comes of it; False where the hub is
-        behind, and it won't be."""
-        return self._post(_Submission(Draft(self._nonces(), Batch([]), change=change)))
+    def record_nowait(self, change: Change, tell: Callable[[Outcome], None] | None = None) -> bool:
+        """Have a record changed when that can be, and `tell` called with what comes of it; False
+        where the hub is behind, and it won't be."""
+        return self._post(_Submission(Draft(self._nonces(), Batch([]), change=change), tell=tell))
 
     async def _outcome(self, submission: _Submission) -> Applied:
         await self._enqueue(submission)

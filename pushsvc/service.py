@@ -26,6 +26,7 @@ from pushsvc.app.operators.own_metrics import run_own_series
 from pushsvc.app.producers.fast_path import ProducerConnection
 from pushsvc.auth.leases import Leases
 from pushsvc.auth.mode import Lock, make_lock, run_key_file
+from pushsvc.auth.ticket_log import TicketLog
 from pushsvc.config import ConfigError, Dashboards, Ingest, Keeping, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.resources.limits import Limits
@@ -157,6 +158,9 @@ async def _serve(
     refused = Ledger(_tell_refusal)
     files: Folder | None = None
     if journal.keeps:
+        uses = TicketLog(hub.records, pipeline, lambda: journal.away_since is not None)
+        uses.taken = leases.part
+        lock.access.tickets.share(uses)
         files, library = library.folder, library.kept_by(RecordShelf(hub.records, pipeline.record))
     changes = Changes(library, draining)
     hub.records.watch(KIND, lambda *_: changes.saved())

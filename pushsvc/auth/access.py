@@ -23,7 +23,7 @@ from pushsvc.auth.origins import SAFE_METHODS, Origins
 from pushsvc.auth.principal import ANYONE, NO_ONE, Principal
 from pushsvc.auth.proxies import UNIX, Client, Proxies
 from pushsvc.auth.sessions import Sessions
-from pushsvc.auth.tickets import Tickets
+from pushsvc.auth.tickets import FirstUse, Tickets
 from pushsvc.core.hub import Refused
 from pushsvc.core.model.series import Batch, Identity
 from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
@@ -119,7 +119,8 @@ class Access:
     async def admit(self, asking: Asking, need: Need) -> Granted:
         """Let a request through. Raises Problem.
 
-        A ticket is used by this. Waits for new keys where a token names one that isn't known.
+        A ticket is used by this. Waits for new keys where a token names one that isn't known, and
+        for the log where that is to say whether a ticket is used the first time.
         """
         try:
             try:
@@ -127,6 +128,9 @@ class Access:
             except UnknownKey as unknown:
                 assert self.verifier is not None
                 await self.verifier.source.wait_refresh(unknown.name)
+                return self._settle(lambda: self.admit_nowait(asking, need))
+            except FirstUse as first:
+                await self.tickets.settle(first)
                 return self._settle(lambda: self.admit_nowait(asking, need))
         except Problem as problem:
             self.refused[problem.code] += 1
@@ -143,7 +147,8 @@ class Access:
             return None
 
     def admit_nowait(self, asking: Asking, need: Need) -> Granted:
-        """As `admit`; raises UnknownKey where new keys may help."""
+        """As `admit`; raises UnknownKey where new keys may help, FirstUse where the log has to be
+        asked."""
         client = self.proxies.client(asking.peer, asking.scheme, asking.headers)
         if need is Need.PROBE:
             return Granted(ANYONE if not self.controlled else NO_ONE, client)
@@ -218,6 +223,8 @@ class Access:
             return verify()
         except UnknownKey:
             raise Unauthorized("token", "the token is signed with a key that isn't known") from None
+        except FirstUse:
+            raise Unauthorized("ticket", "this ticket was used by someone else just now") from None
 
     @staticmethod
     def _permit(principal: Principal, need: Need) -> Principal:

@@ -77,9 +77,18 @@ class Leases:
         former = live.get(self._carried.get(ticket, ""))
         self._carried[ticket] = subscriber.session
         if former is not None and former is not subscriber:
-            self._hub.counts["subscribers_taken_over"] += 1
-            said = "someone came back with the ticket of this stream"
-            former.carrier.end(Ending("ticket", Close.GOING_AWAY, message=said))
+            self._end_taken(former)
+
+    def part(self, ticket: str) -> None:
+        """End the stream of a ticket with which somebody came to another process."""
+        former = self._hub.subscribers.get(self._carried.pop(ticket, ""))
+        if former is not None:
+            self._end_taken(former)
+
+    def _end_taken(self, former: Subscriber) -> None:
+        self._hub.counts["subscribers_taken_over"] += 1
+        said = "someone came back with the ticket of this stream"
+        former.carrier.end(Ending("ticket", Close.GOING_AWAY, message=said))
 
     def refuse_others(self, subscriber: Subscriber, principal: Principal) -> None:
         """Raise Forbidden for who says something to a stream that isn't theirs."""

@@ -8,10 +8,13 @@ stream at a time, until the session that it is has lasted as long as one of the 
 (`auth.session_seconds`), and no longer than the token it was made from. Whoever finds its URL by
 then can read what that stream shows, and ends it by doing so.
 
-A ticket is a sealed statement, as a session is. What it was used for is remembered by each process
-for itself, so that it is good at the one that made it alone, unless it says which query it is for:
-such a ticket opens the stream of that query and nothing else, and with `auth.session_secret` it
-does so after a restart and on every pod.
+A ticket is a sealed statement, as a session is; with `auth.session_secret` any process can read it.
+What it was used for lives with the log, where that is kept (`auth.ticket_log`): then it is as good
+at another process as at the one that made it. Else each process remembers that for itself, and a
+ticket is good at the one that made it alone, unless it says which query it is for: such a ticket
+opens the stream of that query and nothing else, also after a restart and on every pod. So it is
+with a log, too, while that can't be reached; what was decided meanwhile is brought there later, and
+of two streams of one ticket all but the last are ended then.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from joserfc.jwk import OctKey
 
 from pushsvc.auth.principal import Principal
 from pushsvc.auth.sessions import Claims, Sessions
+from pushsvc.auth.ticket_log import TicketLog, Use, digest
 from pushsvc.errors import Overloaded, Rejected, TooMany, Unauthorized
 
 LIFETIME: Final = 30.0
@@ -38,6 +42,8 @@ _MOST_EACH: Final = 100
 """Unused tickets of one principal, so that none takes those of the others."""
 _MOST_USED: Final = 50_000
 """Used ones that are remembered, some 20 MB; half of them of one principal at the most."""
+_SKEW: Final = 60.0
+"""Seconds by which the clocks of processes may differ."""
 _HEADER: Final = {"alg": "dir", "enc": "A256GCM"}
 _MOST_BYTES: Final = 3800
 """Of a ticket: proxies take URLs of some kilobytes."""
@@ -51,12 +57,24 @@ class _Sealed(msgspec.Struct, forbid_unknown_fields=True):
     query: str | None = None
     """The query of the only stream that it is for, as `plain_query` has it."""
 
+    until: float = 0.0
+    """When it must have been used, Unix seconds."""
 
-class _Use(msgspec.Struct):
-    stream: str | None
-    """The query whose stream it carries; None if it was used for anything else."""
-    until: float
-    owner: str
+
+class FirstUse(Exception):
+    """A ticket is to be used of which no use is known: the log says whether it is the first."""
+
+    def __init__(self, sealed: _Sealed, stream: bytes | None) -> None:
+        super().__init__("the log is to be asked")
+        self.sealed = sealed
+        self.stream = stream
+
+    @property
+    def until(self) -> float:
+        """For how long it must be known: as long as it could be used again."""
+        if self.stream is None and self.sealed.query is None and self.sealed.until:
+            return self.sealed.until + _SKEW
+        return self.sealed.claims.exp
 
 
 def plain_query(query: str) -> str:
@@ -86,8 +104,14 @@ class Tickets:
         self._unused: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._of: Counter[str] = Counter()
         # Those that were used longest ago first.
-        self._used: OrderedDict[str, _Use] = OrderedDict()
+        self._used: OrderedDict[str, tuple[float, str, Use]] = OrderedDict()
         self._used_of: Counter[str] = Counter()
+        self._log: TicketLog | None = None
+        self._won: set[str] = set()  # by those that are let in at once
+
+    def share(self, log: TicketLog) -> None:
+        """Have what tickets were used for live with the log."""
+        self._log = log
 
     def __len__(self) -> int:
         """How many are unused."""
@@ -112,7 +136,7 @@ class Tickets:
             raise Overloaded("tickets", "too many tickets are unused", retry_after=LIFETIME)
         claims = self._sessions.claims(principal, now)
         wanted = None if query is None else plain_query(query)
-        sealed = _Sealed(self._process, secrets.token_urlsafe(18), claims, wanted)
+        sealed = _Sealed(self._process, secrets.token_urlsafe(18), claims, wanted, now + LIFETIME)
         ticket = jwe.encrypt_compact(_HEADER, msgspec.json.encode(sealed), self._key)
         if len(ticket) > _MOST_BYTES:
             raise Rejected(
@@ -124,35 +148,68 @@ class Tickets:
 
     def redeem(self, ticket: str, now: float, stream: str | None = None) -> Principal:
         """Use a ticket, and tell whose it is. `stream` is the query of a request that asks for a
-        stream of events, None for any other. Raises Unauthorized."""
+        stream of events, None for any other. Raises Unauthorized, and FirstUse where `settle` is to
+        be asked before."""
         self._forget_old(now)
         sealed = self._open(ticket)
         if now >= sealed.claims.exp:
             raise _refusal()
         if sealed.query is not None and (stream is None or plain_query(stream) != sealed.query):
             raise _refusal()
-        use = self._used.get(sealed.name)
-        if use is None:
-            if not self._may_begin(sealed):
+        wanted = None if stream is None else digest(stream)
+        if sealed.name in self._won:
+            self._won.remove(sealed.name)
+        elif (use := self._find(sealed.name)) is None:
+            if not self._may_begin(sealed, now):
                 raise _refusal()
-            use = _Use(stream, sealed.claims.exp, sealed.claims.sub)
-            self._remember(sealed.name, use)
-        elif stream is None or use.stream != stream:
+            if self._log is not None:
+                raise FirstUse(sealed, wanted)
+            self._begin(sealed, wanted)
+        elif wanted is None or use.stream != wanted:
             raise _refusal()
-        self._used.move_to_end(sealed.name)
+        elif self._log is not None:
+            self._log.hold(sealed.name, use, sealed.claims.exp)
+        if sealed.name in self._used:
+            self._used.move_to_end(sealed.name)
         principal = self._sessions.restore(sealed.claims, now)
         carried = None if stream is None else sealed.name
         return msgspec.structs.replace(principal, operator=False, ticket=carried)
 
-    def _may_begin(self, sealed: _Sealed) -> bool:
-        """Whether a ticket may be used of which no use is known here."""
+    async def settle(self, first: FirstUse) -> None:
+        """Have the log say whether a use is the first. Who was told to ask is let in by `redeem`,
+        right after this, if it is."""
+        assert self._log is not None
+        sealed = first.sealed
+        owner = digest(sealed.claims.sub)
+        begun = await self._log.begin(sealed.name, first.stream, owner, first.until)
+        # Where the log doesn't say it, who asks first here is.
+        if begun or (begun is None and self._find(sealed.name) is None):
+            self._begin(sealed, first.stream)
+            self._won.add(sealed.name)
+
+    def _find(self, name: str) -> Use | None:
+        """What a ticket was used for, if that is known."""
+        if self._log is not None and (use := self._log.find(name)) is not None:
+            return use
+        return self._used[name][2] if name in self._used else None
+
+    def _may_begin(self, sealed: _Sealed, now: float) -> bool:
+        """Whether a ticket may be used of which no use is known."""
+        if sealed.name in self._unused:
+            return True
+        # Another process made it, or this one before it was restarted. What it was used for the
+        # log tells, or who made it knew: then only what it says itself can be held against it.
+        if sealed.by == self._process:
+            return False
+        return sealed.query is not None or (self._log is not None and now < sealed.until)
+
+    def _begin(self, sealed: _Sealed, stream: bytes | None) -> None:
         if sealed.name in self._unused:
             _, owner = self._unused.pop(sealed.name)
             self._let_go(self._of, owner)
-            return True
-        # Another process made it, or this one before it was restarted, and knows more of it: only
-        # what the ticket itself says can be held against it.
-        return sealed.query is not None and sealed.by != self._process
+        owner = sealed.claims.sub
+        if sealed.name not in self._used:
+            self._remember(sealed.name, sealed.claims.exp, owner, Use(stream, digest(owner)))
 
     def _open(self, ticket: str) -> _Sealed:
         try:
@@ -161,16 +218,16 @@ class Tickets:
         except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
             raise _refusal() from None
 
-    def _remember(self, name: str, use: _Use) -> None:
-        if self._used_of[use.owner] >= self._most_used // 2:
-            self._forget(next(n for n, other in self._used.items() if other.owner == use.owner))
+    def _remember(self, name: str, until: float, owner: str, use: Use) -> None:
+        if self._used_of[owner] >= self._most_used // 2:
+            self._forget(next(n for n, other in self._used.items() if other[1] == owner))
         elif len(self._used) >= self._most_used:
             self._forget(next(iter(self._used)))
-        self._used[name] = use
-        self._used_of[use.owner] += 1
+        self._used[name] = until, owner, use
+        self._used_of[owner] += 1
 
     def _forget(self, name: str) -> None:
-        self._let_go(self._used_of, self._used.pop(name).owner)
+        self._let_go(self._used_of, self._used.pop(name)[1])
 
     def _forget_old(self, now: float) -> None:
         while self._unused:
@@ -180,8 +237,8 @@ class Tickets:
             del self._unused[name]
             self._let_go(self._of, owner)
         while self._used:
-            name, use = next(iter(self._used.items()))
-            if now < use.until:
+            name, (until, _, _) = next(iter(self._used.items()))
+            if now < until:
                 return
             self._forget(name)
 

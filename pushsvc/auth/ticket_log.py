@@ -1,0 +1,151 @@
+"""What tickets were used for, as all processes of one log have it.
+
+The first use is an entry that says that there was none: of two, at whatever processes, the log's
+order says which it was, and the other is refused. Whoever comes back with the ticket of a stream is
+let in at once, and where another process carried that stream before, an entry says that it is taken
+over: the other one ends it when it reads that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import trio
+
+from pushsvc.core.storage.records import ROOM, Change, Record, Records
+from pushsvc.errors import Overloaded, Rejected
+from pushsvc.pipeline import Pipeline
+
+KIND: Final = "ticket"
+_PATIENCE: Final = 2.0
+"""Seconds that a first use waits for the log."""
+
+
+class Use(msgspec.Struct, frozen=True, array_like=True):
+    """What a ticket was used for."""
+
+    stream: bytes | None
+    """Which stream it carries, a digest of its query; None if it was used for anything else."""
+    owner: bytes
+    """A digest of whose it is."""
+    by: str = ""
+    """The process that it came to last."""
+
+
+_read = msgspec.msgpack.Decoder(Use)
+
+
+def digest(text: str) -> bytes:
+    """Tells it from another, without saying it."""
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+class TicketLog:
+    """The part of the log that tells of tickets."""
+
+    def __init__(self, records: Records, pipeline: Pipeline, is_away: Callable[[], bool]) -> None:
+        self.taken: Callable[[str], None] = lambda _: None
+        """Called with the name of a ticket that came to another process."""
+        self._records = records
+        self._pipeline = pipeline
+        self._is_away = is_away
+        self._process = secrets.token_urlsafe(9)
+        self._on_their_way: Counter[str] = Counter()  # by name, changes that weren't taken in yet
+        # Names by owner, in the order in which they were changed.
+        self._of: dict[bytes, OrderedDict[str, None]] = {}
+        self._owners: dict[str, bytes] = {}
+        self._told(None, None)
+        records.watch(KIND, self._told)
+
+    def find(self, name: str) -> Use | None:
+        """What a ticket was used for, if that is known."""
+        record = self._records.get(KIND, name)
+        return None if record is None else _use(record)
+
+    async def begin(
+        self, name: str, stream: bytes | None, owner: bytes, until: float
+    ) -> bool | None:
+        """Note the first use of a ticket, which is remembered until then (Unix seconds). Tells
+        whether it is the first; None where the log doesn't say so in good time, and is told of it
+        when that can be."""
+        change = self._change(name, Use(stream, owner, self._process), until, expected=0)
+        if self._is_away():
+            self._send(change)
+            return None
+        self._make_room(owner)
+        self._on_their_way[name] += 1
+        try:
+            with trio.move_on_after(_PATIENCE):
+                await self._pipeline.record(change, tell=lambda _: self._settle(name))
+                return True
+        except Rejected:
+            return False
+        except Overloaded:
+            return None
+        return None
+
+    def hold(self, name: str, use: Use, until: float) -> None:
+        """Note that a stream comes back to this process."""
+        if use.by != self._process and not self._on_their_way[name]:
+            self._send(self._change(name, Use(use.stream, use.owner, self._process), until))
+
+    def _change(self, name: str, use: Use, until: float, expected: int | None = None) -> Change:
+        value = msgspec.msgpack.encode(use)
+        return Change(KIND, name, value, expected, round(until * 1000))
+
+    def _send(self, change: Change) -> None:
+        if self._pipeline.record_nowait(change, tell=lambda _: self._settle(change.name)):
+            self._on_their_way[change.name] += 1
+
+    def _settle(self, name: str) -> None:
+        self._on_their_way[name] -= 1
+        if self._on_their_way[name] <= 0:
+            del self._on_their_way[name]
+        self._look(name)  # another may have been first, or have come since
+
+    def _told(self, record: Record | None, name: str | None) -> None:
+        if name is None:
+            self._of.clear()
+            self._owners.clear()
+            for one in self._records.of(KIND):
+                self._count(one)
+            return
+        self._discount(name)
+        if record is not None:
+            self._count(record)
+            self._look(name)
+
+    def _look(self, name: str) -> None:
+        """Tell of a ticket that is another process', unless this one is about to have it."""
+        use = self.find(name)
+        if use is not None and use.by != self._process and not self._on_their_way[name]:
+            self.taken(name)
+
+    # -- whose they are ----------------------------------------------------------------------------
+
+    def _make_room(self, owner: bytes) -> None:
+        """Let one of an owner go who has half of all, so that nobody else's has to."""
+        names = self._of.get(owner, ())
+        if len(names) >= ROOM[KIND].count // 2:
+            self._pipeline.record_nowait(Change(KIND, next(iter(names)), None))
+
+    def _count(self, record: Record) -> None:
+        owner = _use(record).owner
+        self._owners[record.name] = owner
+        self._of.setdefault(owner, OrderedDict())[record.name] = None
+
+    def _discount(self, name: str) -> None:
+        owner = self._owners.pop(name, None)
+        if owner is not None:
+            del self._of[owner][name]
+            if not self._of[owner]:
+                del self._of[owner]
+
+
+def _use(record: Record) -> Use:
+    return _read.decode(record.value)
