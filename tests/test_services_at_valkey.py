@@ -16,6 +16,7 @@ import trio
 from pushsvc.config import Keeping
 from tests.journal.valkey_server import ValkeyServer, running
 from tests.serving import Documents, Served, next_of, serving
+from tests.test_openapi import check
 
 
 @pytest.fixture
@@ -221,6 +222,52 @@ async def test_polls_that_go_round_see_each_sample_once_and_in_order(server: Val
             with trio.fail_after(60):
                 await poll()
         assert seen == list(range(300))
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+async def test_what_is_said_to_a_stream_by_way_of_another_service_is_done_by_opening_one(
+    server: ValkeyServer, accept: str
+) -> None:
+    """As a balancer may lead it there: it is told at once what to do, which is exact."""
+    async with two(server) as (one, other):
+        for value in range(3):
+            await one.publish({"name": "a", "value": value}, {"name": "b", "value": value})
+        seen: list[float] = []
+        cursor = ""
+
+        async def take(stream: Documents, last: float) -> None:
+            nonlocal cursor
+            while last not in seen:
+                document = await next_of(stream, "points")
+                seen.extend(point[-1] for point in document["points"])
+                cursor = document["id"]
+
+        async with one.documents(accept, select="a", window="1m") as stream:
+            session = (await next_of(stream, "hello"))["session"]
+            await take(stream, 2)
+            begun = trio.current_time()
+            watch = {"type": "watch", "select": ["a", "b"], "window": "1m"}
+            for message in (watch, {"type": "watch", "max_hz": 1}, {"type": "auth", "token": "x"}):
+                said = await other.http.post(f"/v1/stream/{session}", json=message)
+                assert (said.status_code, said.json()["code"]) == (404, "session")
+                assert said.json()["reconnect"] is True
+                assert "Open a stream" in said.json()["detail"]
+            assert trio.current_time() - begun < 5
+            check("/v1/stream/{session}", "post", 404, "application/problem+json", said.json())
+            # Meanwhile it goes on as it was.
+            await other.publish({"name": "a", "value": 3}, {"name": "b", "value": 3})
+            await take(stream, 3)
+        past = await other.http.get(
+            "/v1/stream",
+            params={"select": "b", "window": "1m", "wait": "0"},
+            headers={"Accept": "application/json"},
+        )
+        added = [point[-1] for document in past.json()["documents"] for point in document["points"]]
+        assert added == [0, 1, 2, 3]
+        async with other.documents(accept, select="a", since=cursor) as stream:
+            await one.publish({"name": "a", "value": 4})
+            await take(stream, 4)
+        assert seen == [0, 1, 2, 3, 4]
 
 
 async def test_a_cursor_that_nobody_gave_is_refused_after_a_while(server: ValkeyServer) -> None:

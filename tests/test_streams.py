@@ -296,6 +296,7 @@ async def test_watching_changes_a_one_way_stream_by_a_companion_request(transpor
             assert values_of(await collect(documents, 1)) == [3]
         gone = await served.http.post("/v1/stream/nothing", json={"type": "watch"})
         assert (gone.status_code, gone.json()["code"]) == (404, "session")
+        assert gone.json()["reconnect"] is True
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse", "ndjson", "longpoll"])

@@ -927,8 +927,8 @@ describe('changing what is shown', () => {
     });
   });
 
-  test('what a server that was asked by the side can not find comes by a poll', async () => {
-    const links: Opened[] = [];
+  /** Streams of which the server that is asked by the side knows nothing, and polls. */
+  function unknown(links: Opened[]): readonly Transport[] {
     const [sse, longpoll] = transports(['sse', 'longpoll'], links);
     const deaf: Transport = {
       ...sse!,
@@ -937,7 +937,31 @@ describe('changing what is shown', () => {
         watch: async () => ({ advice: 'back-off', reason: 'no such session', unusable: true }),
       }),
     };
-    const world = new World([], 0, { query: query('a'), transports: [deaf, longpoll!] });
+    return [deaf, longpoll!];
+  }
+
+  test('where a rate can not be told, another stream is opened for it', async () => {
+    const links: Opened[] = [];
+    const world = new World([], 0, { query: query('a'), transports: unknown(links) });
+    world.stream.start();
+    links[0]!.listener.received(HELLO);
+    links[0]!.listener.received(heartbeat('E.1'));
+    world.stream.change({ ...query('a'), maxHz: 2 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(links[0]!.closed).toBe(true);
+    expect(links[1]!.transport).toBe('sse');
+    expect(links[1]!.url.searchParams.get('max_hz')).toBe('2');
+    expect(links[1]!.since).toBe('E.1');
+    // That one shows what is wanted: nothing is asked by its side.
+    links[1]!.listener.received(HELLO);
+    links[1]!.listener.received(heartbeat('E.2'));
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(links).toHaveLength(2);
+  });
+
+  test('what a server that was asked by the side can not find comes by a poll', async () => {
+    const links: Opened[] = [];
+    const world = new World([], 0, { query: query('a'), transports: unknown(links) });
     world.stream.start();
     links[0]!.listener.received(HELLO);
     links[0]!.listener.received(heartbeat('E.1'));

@@ -239,7 +239,12 @@ def install(app: QuartTrio, context: Context) -> None:
         body = await read_body(request, most=limits.message_bytes, timeout=pacing.body_timeout)
         subscriber = hub.subscribers.get(session)
         if subscriber is None:
-            raise Unknown("session", "no stream has this session (any more)")
+            raise Unknown(
+                "session",
+                "no stream of this process has this session: it has ended, or another process has "
+                "it. Open a stream for what is wanted now, with the newest cursor",
+                reconnect=True,
+            )
         context.leases.refuse_others(subscriber, principal_of_request())
         if not body:
             raise Malformed("message", "the body is empty: it takes a message such as a watch")

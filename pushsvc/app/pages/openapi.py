@@ -641,7 +641,11 @@ _PATHS: dict[str, Any] = {
             "responses": {
                 "200": _json(_object({"granted": _ref("Granted")}, ["granted"]), "Granted."),
                 "400": _problem("Not a message that is known."),
-                "404": _problem("No stream has this session."),
+                "404": _problem(
+                    "No stream of the process that was asked has this session. Where services "
+                    "share a log, another may have it, and the stream goes on as it was: reconnect "
+                    "is true, and says to open one for what is wanted now, with the newest cursor."
+                ),
                 "408": _problem("No byte of the body came for too long."),
                 "413": _problem("Larger than limits.message_bytes."),
                 "422": _problem("Beyond a limit."),

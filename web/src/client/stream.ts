@@ -508,6 +508,8 @@ export class Stream {
         // 404: this stream is at another server than the one that was asked.
         this.bring(live);
       }
+    } else if (end.unusable) {
+      this.move();
     }
   }
 
