@@ -83,6 +83,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if hasattr(terminalreporter.config, "workerinput"):  # what it knows is told by who started it
         return
+    figures = [
+        said
+        for report in terminalreporter.getreports("passed")
+        for name, said in report.user_properties
+        if name == "figures" and report.when == "call"
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(map(str, figures)))
     failed = {
         report.nodeid
         for outcome in ("failed", "error")

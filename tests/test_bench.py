@@ -160,5 +160,7 @@ def test_documents_are_found_however_the_bytes_are_cut(
     ],
 )
 def test_a_stream_that_is_refused_or_ends_is_noticed(transport: str, stream: bytes) -> None:
-    with pytest.raises(Broken):
-        reader(transport).feed(stream)
+    incoming = reader(transport)
+    with pytest.raises(Broken):  # documents before the end come first
+        incoming.feed(stream)
+        incoming.feed(b"")

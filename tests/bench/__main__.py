@@ -26,6 +26,7 @@ from tests.bench import (
     journal,
     memory,
     paint,
+    rolling,
     soak,
     stalled,
     storm,
@@ -42,6 +43,7 @@ from tests.bench.memory import Memory
 from tests.bench.paint import Paint
 from tests.bench.process import Failed
 from tests.bench.report import Machine, Target, machine
+from tests.bench.rolling import Rolled
 from tests.bench.soak import Soak
 from tests.bench.stalled import Stalled
 from tests.bench.storm import Handshakes
@@ -89,6 +91,7 @@ class Outcome(msgspec.Struct):
     soak: list[Soak] = []
     journal: list[Journal] = []
     valkey: list[Valkey] = []
+    rolling: list[Rolled] = []
     targets: list[Target] = []
     failures: list[Failure] = []
     seconds: float = 0.0
@@ -112,6 +115,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         soak,
         journal,
         valkey,
+        rolling,
     )
 }
 """Modules of one kind of case each, by name and in the order they are run."""
@@ -129,6 +133,7 @@ _TITLES = {
     "soak": "A page that is left open",
     "journal": "The journal, and that in a file of SQLite",
     "valkey": "A journal at a Valkey, between processes",
+    "rolling": "Three processes on one log at a Valkey, replaced while dashboards watch",
 }
 
 
@@ -220,6 +225,10 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         yield Target(what, 59, page.fps)
     yield from _journal_targets(outcome)
     yield from _valkey_targets(outcome)
+    for rolled in outcome.rolling:
+        if not rolled.cut:
+            what = f"dashboards back in a second, {rolled.what}, {rolled.clients:,} of them"
+            yield Target(what, rolling.WANTED_PER_SECOND, rolled.per_second, at_most=True)
 
 
 def _journal_targets(outcome: Outcome) -> Iterator[Target]:

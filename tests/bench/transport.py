@@ -39,7 +39,8 @@ class Reader(Protocol):
     clean: bool
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Documents that `data` completes, in order. Raises Broken."""
+        """Documents that `data` completes, in order. Raises Broken; where documents come before the
+        end, the next time."""
 
     def replies(self) -> bytes:
         """What the protocol wants sent back now; mostly nothing."""
@@ -130,12 +131,15 @@ class WebSocketReader:
         self._rest = b""
         self._parts: list[bytes] = []
         self._replies = b""
+        self._ended: Broken | None = None
 
     def replies(self) -> bytes:
         replies, self._replies = self._replies, b""
         return replies
 
     def feed(self, data: bytes) -> list[bytes]:
+        if self._ended is not None:
+            raise self._ended
         rest = self._rest + data if self._rest else data
         start = 0
         if not self.opened:
@@ -170,6 +174,8 @@ class WebSocketReader:
             else:
                 self._other(first, payload, documents)
         self._keep(rest[start:])
+        if self._ended is not None and not documents:
+            raise self._ended
         return documents
 
     def _keep(self, rest: bytes) -> list[bytes]:
@@ -187,7 +193,7 @@ class WebSocketReader:
                 documents.append(b"".join(self._parts))
                 self._parts.clear()
         elif opcode == 8:
-            raise Broken(f"the server closed: {payload[:2].hex()} {payload[2:].decode()}")
+            self._ended = Broken(f"the server closed: {payload[:2].hex()} {payload[2:].decode()}")
         elif opcode == 9:
             # A mask of zeros leaves the payload as it is.
             self._replies += bytes((0x8A, 0x80 | len(payload))) + bytes(4) + payload
@@ -210,6 +216,7 @@ class StreamReader:
         self._chunked = True
         self._raw = b""
         self._body = b""
+        self._ended = False
 
     def replies(self) -> bytes:
         return b""
@@ -238,7 +245,10 @@ class StreamReader:
         *whole, self._body = self._body.split(self._separator)
         self._raw = raw
         self.clean = not raw and not self._body
-        return [document for part in whole if (document := self._unwrap(part)) is not None]
+        documents = [document for part in whole if (document := self._unwrap(part)) is not None]
+        if self._ended and not documents:
+            raise Broken("the server ended the stream")
+        return documents
 
     def _unchunk(self, raw: bytes) -> bytes:
         """Move whole chunks to the body, and give back the rest."""
@@ -249,7 +259,8 @@ class StreamReader:
             except ValueError:
                 raise Broken(f"a chunk that begins with {raw[start:end][:20]!r}") from None
             if size == 0:
-                raise Broken("the server ended the stream")
+                self._ended = True
+                break
             begin = end + 2
             if begin + size + 2 > len(raw):
                 break

@@ -1,94 +1,335 @@
-"""Many dashboards in one process, as cheap as they can be: bytes are searched, not parsed."""
+"""Many dashboards in one process, each of which writes down what it is given and comes back with
+its cursor whenever its stream ends."""
 
 from __future__ import annotations
 
-import contextlib
 import random
-import re
+import resource
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 
+import msgspec
 import trio
 
-_ID = re.compile(rb'"id":"([^"]+)"')
-_RETRY = re.compile(rb'"type":"goaway","retry":(\d+)')
-_VALUE = re.compile(rb"\[\d+,\d+,(\d+)")
-_GAP = re.compile(rb'"type":"gap","id":"([^"]+)"')
-_HANDSHAKE = (
-    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-)
-HEADS = {
-    "websocket": _HANDSHAKE,
-    "sse": "Accept: text/event-stream\r\n",
-    "ndjson": "Accept: application/x-ndjson\r\n",
-}
-_PING = b"\x89\x00"
-_PONG = b"\x8a\x80mask"
-_PATIENCE = 5.0
+from tests.bench.transport import Broken, Head, reader, request
+from tests.proxies.record import faults, is_live, is_through
+
+TRANSPORTS = ("websocket", "sse", "ndjson", "longpoll")
+_PATIENCE = 10.0
+"""Seconds for a connection, and for an answer to begin."""
+_DEAD = 45.0
+"""Seconds without a byte after which a stream is taken for dead: three heartbeats."""
+_SPARE_FILES = 500
+_ENDS = (OSError, trio.BrokenResourceError, trio.TooSlowError, Broken)
+
+
+class _Document(msgspec.Struct):
+    type: str
+    id: str = ""
+    points: list[tuple[int, int, float]] = []
+    retry: int = 0
+
+
+class _Answer(msgspec.Struct):
+    """To a poll."""
+
+    id: str
+    documents: list[_Document]
+
+
+class Refused(Exception):
+    """There was no stream to be had. The seconds to wait, where that was said."""
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class Dashboard:
-    """Follows the series `n`, whose values count up, and comes back when it is told to."""
+    """Follows the series `n`, and comes back when it is told to, or by itself."""
 
-    def __init__(self, port: int, transport: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        transport: str,
+        *,
+        max_hz: float = 10,
+        poll_pause: float = 0.0,
+        address: str = "127.0.0.1",
+    ) -> None:
+        """`poll_pause` is how many seconds one who polls is content with what it was given."""
         self.transport = transport
-        self.values: set[int] = set()
-        self.gaps: set[bytes] = set()
-        self.attempts: list[float] = []
-        """When it asked for a stream."""
-        self.live = trio.Event()
+        self.values: list[int] = []
+        """All that it was given, as it came."""
+        self.gaps: set[str] = set()
+        self.returns: list[float] = []
+        """When it asked for a stream again, by Trio's clock."""
         self.told = 0
         """How often it was asked to go."""
-        self.cut = 0
-        """How often a stream ended without that."""
+        self.cut: list[str] = []
+        """How streams ended without that."""
         self.refused = 0
         """How often it was to come back later, or found nobody."""
+        self.silence = 0.0
+        """Seconds for which nothing came, at the longest. One who polls asks all that time."""
+        self._heard: float | None = None
         self._port = port
-        self._cursor = b""
+        self._poll_pause = poll_pause
+        self._address = address
+        self._query = f"/v1/stream?select=n&merge=all&max_hz={max_hz:g}"
+        self._cursor = ""
+        self._decode = msgspec.json.Decoder(_Document).decode
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        follow = self._poll if self.transport == "longpoll" else self._stream
         while True:
-            self.attempts.append(trio.current_time())
             wait = None
-            with contextlib.suppress(OSError, trio.BrokenResourceError, trio.TooSlowError):
-                wait = await self._follow()
+            try:
+                wait = await follow()
+            except Refused as refused:
+                self.refused += 1
+                wait = refused.wait
+            except _ENDS as error:
+                self.cut.append(f"{self.transport}: {str(error) or type(error).__name__}")
             if wait is None:
                 wait = random.uniform(0.5, 2.0)
             await trio.sleep(wait)
+            self.returns.append(trio.current_time())
 
-    async def _follow(self) -> float | None:
-        """One stream; the seconds it was asked to wait, if it was."""
-        since = f"&since={self._cursor.decode()}" if self._cursor else ""
-        request = f"GET /v1/stream?select=n{since} HTTP/1.1\r\nHost: test\r\n"
-        async with await trio.open_tcp_stream("127.0.0.1", self._port) as stream:
-            await stream.send_all(f"{request}{HEADS[self.transport]}\r\n".encode())
-            with trio.fail_after(_PATIENCE):
-                head = await stream.receive_some()
-            if head.split(b" ", 2)[1] not in (b"101", b"200"):
-                self.refused += 1
-                return None
-            data = bytes(head)
-            self.live.set()
+    def _note(self) -> None:
+        now = trio.current_time()
+        if self._heard is not None:
+            self.silence = max(self.silence, now - self._heard)
+        self._heard = now
+
+    async def _stream(self) -> float | None:
+        """One stream; the seconds that it was asked to wait, if it was."""
+        async with self._connected() as stream:
+            incoming = reader(self.transport)
+            data = await self._ask(stream)
+            _admit(Head(data.partition(b"\r\n\r\n")[0]))
+            greeted = False
+            while data:
+                for document in map(self._decode, incoming.feed(data)):
+                    if document.type == "hello":
+                        greeted = True
+                    elif document.type == "goaway":
+                        # A stream that begins with it is how an EventSource is refused.
+                        if not greeted:
+                            raise Refused(document.retry / 1000)
+                        self.told += 1
+                        return document.retry / 1000
+                    else:
+                        self._take(document)
+                if replies := incoming.replies():
+                    await stream.send_all(replies)
+                with trio.fail_after(_DEAD):
+                    data = bytes(await stream.receive_some())
+        raise Broken("it ended")
+
+    async def _poll(self) -> float | None:
+        """One poll after another, over one connection to the proxy."""
+        async with self._connected() as stream:
+            first = True
             while True:
-                self._take(data)
-                told = _RETRY.search(data)
-                if told is not None:
-                    self.told += 1
-                    self.live = trio.Event()
-                    return int(told[1]) / 1000
-                if self.transport == "websocket" and _PING in data:
-                    await stream.send_all(_PONG)
-                more = bytes(await stream.receive_some())
-                if not more:
-                    self.cut += 1
-                    self.live = trio.Event()
-                    return None
-                # What was cut in two by the network is found in the next turn.
-                data = data[data.rfind(b"{", 0, -1) :][-4096:].replace(_PING, b"") + more
+                try:
+                    data = await self._ask(stream, _DEAD)
+                except Broken:
+                    # A connection that was used before may end with nothing said: RFC 9112, 9.3.1.
+                    if first:
+                        raise
+                    raise Refused(None) from None
+                first = False
+                text, _, body = data.partition(b"\r\n\r\n")
+                head = Head(text)
+                _admit(head)
+                while len(body) < int(head.fields[b"content-length"]):
+                    with trio.fail_after(_PATIENCE):
+                        more = await stream.receive_some()
+                    if not more:
+                        raise Broken("an answer that isn't whole")
+                    body += more
+                answer = msgspec.json.decode(body, type=_Answer)
+                for document in answer.documents:
+                    if document.type == "goaway":
+                        self._cursor = answer.id
+                        self.told += 1
+                        return document.retry / 1000
+                    self._take(document)
+                self._cursor = answer.id
+                await trio.sleep(self._poll_pause)
+                self._heard = trio.current_time()
 
-    def _take(self, data: bytes) -> None:
-        found = _ID.findall(data)
-        if found:
-            self._cursor = found[-1]
-        self.gaps.update(_GAP.findall(data))
-        self.values.update(int(value) for value in _VALUE.findall(data))
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[trio.SocketStream]:
+        try:
+            with trio.fail_after(_PATIENCE):
+                sock = trio.socket.socket()
+                try:
+                    await sock.bind((self._address, 0))
+                    await sock.connect(("127.0.0.1", self._port))
+                except BaseException:
+                    sock.close()
+                    raise
+        except (OSError, trio.TooSlowError):
+            raise Refused(None) from None
+        async with trio.SocketStream(sock) as stream:
+            yield stream
+
+    async def _ask(self, stream: trio.SocketStream, patience: float = _PATIENCE) -> bytes:
+        """Ask for what comes after the cursor; the answer's head, and what came with it."""
+        target = f"{self._query}&since={self._cursor}" if self._cursor else self._query
+        await stream.send_all(request(self.transport, target, "dashboards"))
+        data = b""
+        with trio.fail_after(patience):
+            while b"\r\n\r\n" not in data:
+                more = await stream.receive_some()
+                if not more:
+                    raise Broken("no answer")
+                data += more
+        return data
+
+    def _take(self, document: _Document) -> None:
+        self._cursor = document.id or self._cursor
+        if document.type == "gap":
+            self.gaps.add(document.id)
+        elif document.points:
+            self._note()
+            self.values.extend(int(value) for _, _, value in document.points)
+
+
+def _admit(head: Head) -> None:
+    if head.status not in (101, 200):
+        after = head.fields.get(b"retry-after")
+        raise Refused(None if after is None else float(after))
+
+
+class Hiccups:
+    """When this process didn't get to run: what was due then comes at once, and is counted so."""
+
+    _STEP = 0.05
+
+    def __init__(self) -> None:
+        self.found: list[tuple[float, float]] = []
+        """When such a pause ended, and its seconds."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            due = trio.current_time() + self._STEP
+            await trio.sleep_until(due)
+            late = trio.current_time() - due
+            if late > self._STEP:
+                self.found.append((trio.current_time(), late))
+
+    def within(self, begin: float, end: float) -> float:
+        """Seconds of them that ended between two moments."""
+        return sum(late for at, late in self.found if begin <= at <= end)
+
+
+def peak(moments: Iterable[float], hiccups: Hiccups) -> float:
+    """The most of them in any one second, by the time that there was to count them."""
+    ordered = sorted(moments)
+    most, start = 0.0, 0
+    for end, moment in enumerate(ordered):
+        while moment - ordered[start] > 1.0:
+            start += 1
+        count = end - start + 1
+        if count > most:
+            most = max(most, count / (1.0 + hiccups.within(moment - 1.5, moment)))
+    return most
+
+
+class Crowd:
+    """Dashboards on all transports in equal parts, each from an address of its own."""
+
+    def __init__(
+        self,
+        ports: Sequence[int],
+        size: int,
+        *,
+        max_hz: float,
+        poll_pause: float,
+        first: int = 0,
+    ) -> None:
+        """At these proxies' ports in turns. `first` is the number of its first, where there are
+        several crowds. Raises what this process may open, if it is less than they need."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < size + _SPARE_FILES:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(size + _SPARE_FILES, hard), hard))
+        self.hiccups = Hiccups()
+        self.watching = [
+            Dashboard(
+                ports[number // len(TRANSPORTS) % len(ports)],
+                TRANSPORTS[number % len(TRANSPORTS)],
+                max_hz=max_hz,
+                poll_pause=poll_pause,
+                address=f"127.1.{number // 250}.{number % 250 + 1}",
+            )
+            for number in range(first, first + size)
+        ]
+
+    async def run(self) -> None:
+        """Come, and follow until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.hiccups.run)
+            for number, one in enumerate(self.watching):
+                nursery.start_soon(one.run)
+                if number % 50 == 49:
+                    await trio.sleep(0.05)
+
+    async def everyone_live(self, wanted: Sequence[int], seconds: float) -> None:
+        """Wait until each was given something as new as these numbers. Raises AssertionError."""
+        await self._all(lambda one: is_live(one.values, wanted), "aren't live", seconds)
+
+    async def everyone_through(self, published: Sequence[int], seconds: float) -> None:
+        """Wait until each was given the last of so many of each producer. Raises
+        AssertionError."""
+        await self._all(lambda one: is_through(one.values, published), "lack the end", seconds)
+
+    async def _all(self, fine: Callable[[Dashboard], bool], what: str, seconds: float) -> None:
+        late = self.watching
+        with trio.move_on_after(seconds):
+            while late := [one for one in late if not fine(one)]:
+                await trio.sleep(0.1)
+        if late:
+            raise AssertionError(
+                f"{len(late)} of {len(self.watching)} {what}, {late[0].transport} is one: it has "
+                f"... {late[0].values[-9:]}, was told to go {late[0].told} times and refused "
+                f"{late[0].refused} times; {late[0].cut}"
+            )
+
+    @property
+    def cuts(self) -> Counter[str]:
+        """How streams ended whose client wasn't told to go."""
+        return Counter(cut for one in self.watching for cut in one.cut)
+
+    @property
+    def told(self) -> int:
+        return sum(one.told for one in self.watching)
+
+    @property
+    def refused(self) -> int:
+        return sum(one.refused for one in self.watching)
+
+    @property
+    def slowest(self) -> Dashboard:
+        """Who was without news for the longest."""
+        return max(self.watching, key=lambda one: one.silence)
+
+    def returns(self, since: float) -> list[float]:
+        """When somebody came back, from a moment on."""
+        return [at for one in self.watching for at in one.returns if at >= since]
+
+    def faults(self, published: Sequence[int]) -> list[str]:
+        """What records have otherwise than it was published, gaps included."""
+        found = [
+            f"{one.transport}: {fault}"
+            for one in self.watching
+            for fault in faults(one.values, published)
+        ]
+        return found + [
+            f"{one.transport}: {len(one.gaps)} gaps" for one in self.watching if one.gaps
+        ]

@@ -1,111 +1,130 @@
-"""A rolling update in miniature: two processes behind a proxy, each replaced by a new one."""
+"""A rolling update: pods behind a proxy, each replaced by a new one while everybody goes on.
+
+With a log that they share nobody has less than what was published; with one for each process, a gap
+is told. `python -m tests.bench rolling` does the first with more dashboards.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import trio
 
-from tests.proxies.dashboards import HEADS, Dashboard
-from tests.proxies.proxy import program_of
+from tests.journal.valkey_server import ValkeyServer, running
+from tests.proxies.dashboards import TRANSPORTS, Crowd, Dashboard, Hiccups, peak
+from tests.proxies.fleet import CEILING, Fleet, Pod, Producers, balancer, open_fleet
 from tests.proxies.running import free_ports
 
-pytestmark = pytest.mark.long
-
-CROWD = 2_000
-CEILING = 500
-"""Reconnects in any one second that the new processes are to be spared more than."""
-PER_SECOND = 300
-"""`stream.reconnects_per_second`: by a pod's clock. That of the crowd, which counts them, stands
-still now and then on a busy machine, and then has those of two seconds in one."""
-ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
-
-# Each address is one that a pod may have; those without one are down.
-_HAPROXY = """
-global
-  maxconn 6000
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 60s
-  timeout server 60s
-  timeout tunnel 60s
-  option forwardfor
-  option redispatch 1
-  retries 3
-frontend front
-  bind 127.0.0.1:{front}
-  default_backend service
-backend service
-  balance leastconn
-  option httpchk GET /readyz
-  default-server check inter 100ms fall 1 rise 1
-{servers}
-"""
+CROWD = 1_000
+PATIENCE = 60.0
+"""Seconds for all of them to be where they should be, on a machine that is busy."""
 
 
-class Pod:
-    """A process of the service."""
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
+    with running(tmp_path / "valkey") as server:  # with its append-only file
+        yield server
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        settings = {
-            "server.port": port,
-            "server.drain_delay": 1,
-            "server.drain_timeout": 10,
-            "stream.reconnects_per_second": PER_SECOND,
-            "web.trusted_proxies": "127.0.0.1",
-            "limits.streams_per_second": 10_000,
-        }
-        flags = itertools.chain.from_iterable(("--set", f"{k}={v}") for k, v in settings.items())
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pushsvc", "serve", *flags],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=ENV,
+
+class Scene:
+    """A fleet, who publishes to it, and who watches."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.crowd = Crowd(fleet.fronts, CROWD, max_hz=2, poll_pause=1.0)
+        self.producers = Producers(f"http://127.0.0.1:{fleet.fronts[0]}", 0.5)
+        self.peaks: list[float] = []
+
+    async def step(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Change the fleet, and wait until everybody goes on."""
+        begun = trio.current_time()
+        await change()
+        await self.crowd.everyone_live(self.producers.next, PATIENCE)
+        self.peaks.append(peak(self.crowd.returns(begun), self.crowd.hiccups))
+
+    def figures(self, what: str) -> str:
+        crowd = self.crowd
+        return (
+            f"{what}, {CROWD:,} dashboards: the slowest ({crowd.slowest.transport}) was without "
+            f"news for {crowd.slowest.silence:.1f} s, a producer without an answer for "
+            f"{self.producers.longest:.1f} s; {max(self.peaks):.0f} came back in a second at the "
+            f"most; {crowd.told} were told to go, {crowd.cuts.total()} cut, {crowd.refused} refused"
         )
-
-    async def ready(self, http: httpx.AsyncClient) -> None:
-        with trio.fail_after(20):
-            while True:
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await http.get(f"{self.url}/readyz")).status_code == 200:
-                        return
-                await trio.sleep(0.05)
-
-    async def leave(self) -> None:
-        """As the kubelet ends it."""
-        self.process.send_signal(signal.SIGTERM)
-        with trio.fail_after(30):
-            while self.process.poll() is None:
-                await trio.sleep(0.05)
-        assert self.process.returncode == 0
 
 
 @contextlib.asynccontextmanager
-async def balancer(folder: Path, front: int, ports: list[int]) -> AsyncIterator[None]:
-    servers = "\n".join(f"  server pod{n} 127.0.0.1:{port}" for n, port in enumerate(ports))
-    file = folder / "haproxy.cfg"
-    await trio.Path(file).write_text(_HAPROXY.format(front=front, servers=servers))
-    process = subprocess.Popen(  # noqa: ASYNC220 - forks, and doesn't wait
-        [program_of("haproxy"), "-f", str(file)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
+async def scene(folder: Path, journal: str) -> AsyncIterator[Scene]:
+    """Three pods and all who watch them; in the end each record is what was published."""
+    async with open_fleet(folder, journal, size=3, clients=CROWD) as fleet:
+        it = Scene(fleet)
+        done = trio.Event()
+        async with trio.open_nursery() as watching:
+            async with trio.open_nursery() as publishing:
+                await publishing.start(it.producers.run, done)
+                watching.start_soon(it.crowd.run)
+                await it.crowd.everyone_live(it.producers.next, PATIENCE)
+                yield it
+                done.set()
+            await it.crowd.everyone_through(it.producers.published, PATIENCE)
+            watching.cancel_scope.cancel()
+    found = it.crowd.faults(it.producers.published)
+    assert not found, (len(found), found[:5])
+
+
+async def test_with_one_log_nobody_notices(
+    tmp_path: Path, valkey: ValkeyServer, record_property: Callable[[str, object], None]
+) -> None:
+    async with scene(tmp_path, valkey.url) as it:
+        await it.step(it.fleet.roll)
+    record_property("figures", it.figures("rolling update"))
+    assert it.crowd.cuts == Counter()  # all that left was told to
+    streams = [one for one in it.crowd.watching if one.transport != "longpoll"]
+    assert all(one.told >= 1 for one in streams)
+    assert max(it.peaks) <= CEILING, it.peaks
+
+
+@pytest.mark.long
+async def test_with_one_log_nothing_is_lost_by_those_of_a_pod_that_is_killed(
+    tmp_path: Path, valkey: ValkeyServer, record_property: Callable[[str, object], None]
+) -> None:
+    async with scene(tmp_path, valkey.url) as it:
+        for _ in range(3):
+            await it.step(it.fleet.crash)
+    record_property("figures", it.figures("kill -9 of each pod"))
+    assert it.crowd.told == 0
+    assert it.crowd.cuts.total() >= CROWD // 2
+
+
+@pytest.mark.long
+async def test_the_logs_server_may_be_restarted_in_the_middle(
+    tmp_path: Path, valkey: ValkeyServer, record_property: Callable[[str, object], None]
+) -> None:
+    async with scene(tmp_path, valkey.url) as it:
+
+        async def restart() -> None:
+            first, *_ = it.fleet.pods
+            await trio.to_thread.run_sync(first.process.wait)
+            valkey.kill()
+            await trio.sleep(2.0)
+            await trio.to_thread.run_sync(valkey.start)
+
+        async def both() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(restart)
+                await it.fleet.roll()
+
+        await it.step(both)
+        for pod in it.fleet.pods:
+            assert await pod.metric(it.fleet.http, "pushsvc_journal_begun_anew_total") == 0
+    record_property("figures", it.figures("rolling update, Valkey killed in the middle of it"))
+    assert it.crowd.cuts == Counter()
+    assert max(it.peaks) <= CEILING, it.peaks
 
 
 async def publish(pods: list[Pod], http: httpx.AsyncClient, last: list[int]) -> None:
@@ -118,72 +137,62 @@ async def publish(pods: list[Pod], http: httpx.AsyncClient, last: list[int]) -> 
         await trio.sleep(0.25)
 
 
-def peak(moments: list[float]) -> int:
-    """The most of them in any one second."""
-    moments = sorted(moments)
-    most = start = 0
-    for end, moment in enumerate(moments):
-        while moment - moments[start] > 1.0:
-            start += 1
-        most = max(most, end - start + 1)
-    return most
-
-
-async def everyone_live(crowd: list[Dashboard], last: list[int], seconds: float) -> None:
-    """Wait until each has been given something that was published from now on."""
-    wanted = last[0] + 1
-    with trio.move_on_after(seconds):
-        while any(not each.values or max(each.values) < wanted for each in crowd):
-            await trio.sleep(0.1)
-        return
-    late = [each for each in crowd if not each.values or max(each.values) < wanted]
-    raise AssertionError(f"{len(late)} of {len(crowd)} are not live, {late[0].transport} is one")
-
-
-async def test_nobody_is_lost_and_nobody_is_trampled(tmp_path: Path) -> None:
-    program_of("haproxy")
-    front, *ports = free_ports(5)
+@pytest.mark.long
+async def test_with_a_log_for_each_a_gap_is_told(tmp_path: Path) -> None:
+    size = 2_000
+    ports = free_ports(4)
     pods: list[Pod] = []
     last = [0]
-    transports = itertools.cycle(HEADS)
-    crowd = [Dashboard(front, next(transports)) for _ in range(CROWD)]
-    peaks: list[int] = []
+    peaks: list[float] = []
+    hiccups = Hiccups()
+
+    async def everyone_live() -> None:
+        wanted = last[0] + 1
+        with trio.fail_after(PATIENCE):
+            while any(not one.values or one.values[-1] < wanted for one in watching):
+                await trio.sleep(0.1)
+
     try:
         async with (
             httpx.AsyncClient(timeout=5, trust_env=False) as http,
-            balancer(tmp_path, front, ports),
+            balancer(tmp_path, ports, clients=size) as front,
             trio.open_nursery() as nursery,
         ):
-            pods += [Pod(ports[0]), Pod(ports[1])]
+            pods += [Pod(port, tmp_path / f"pod-{port}.log") for port in ports[:2]]
             for pod in pods:
                 await pod.ready(http)
             await trio.sleep(0.5)  # for the balancer to see it
+            nursery.start_soon(hiccups.run)
             nursery.start_soon(publish, pods, http, last)
-            for number, each in enumerate(crowd):
-                nursery.start_soon(each.run)
+            transports = itertools.cycle(TRANSPORTS[:3])  # polls would go from log to log
+            watching = [Dashboard(front, next(transports)) for _ in range(size)]
+            for number, one in enumerate(watching):
+                nursery.start_soon(one.run)
                 if number % 50 == 49:
                     await trio.sleep(0.05)
-            await everyone_live(crowd, last, 20)
+            await everyone_live()
             for port in ports[2:]:
                 began = trio.current_time()
-                new, old = Pod(port), pods[0]
+                new, old = Pod(port, tmp_path / f"pod-{port}.log"), pods[0]
                 await new.ready(http)
                 pods.append(new)
                 await trio.sleep(0.5)
                 pods.remove(old)
                 await old.leave()
-                await everyone_live(crowd, last, 20)
-                peaks.append(peak([a for each in crowd for a in each.attempts if a > began]))
+                await everyone_live()
+                peaks.append(
+                    peak((at for one in watching for at in one.returns if at > began), hiccups)
+                )
             nursery.cancel_scope.cancel()
     finally:
         for pod in pods:
-            pod.process.kill()
-            pod.process.wait()
+            pod.kill()
 
-    assert sum(each.cut for each in crowd) == 0  # all that left was told to
-    assert sum(each.told for each in crowd) >= CROWD // 2
-    assert max(peaks) <= CEILING, (peaks, sum(each.refused for each in crowd))
-    for each in crowd:
-        missing = max(each.values) - min(each.values) + 1 - len(each.values)
-        assert not missing or each.gaps, (each.transport, missing)
-        assert len(each.gaps) <= each.told
+    assert [cut for one in watching for cut in one.cut] == []  # all that left was told to
+    assert sum(one.told for one in watching) >= size // 2
+    assert max(peaks) <= CEILING, (peaks, sum(one.refused for one in watching))
+    for one in watching:
+        values = set(one.values)
+        missing = max(values) - min(values) + 1 - len(values)
+        assert not missing or one.gaps, (one.transport, missing)
+        assert len(one.gaps) <= one.told

@@ -1,0 +1,283 @@
+"""Several processes of the service behind HAProxy, on one log or each with its own, and who
+publishes to them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import httpx
+import trio
+
+from tests.proxies.proxy import program_of
+from tests.proxies.record import PRODUCERS, encode
+from tests.proxies.running import free_ports
+
+PER_SECOND = 300
+"""`stream.reconnects_per_second` of each pod."""
+CEILING = 500
+"""Reconnects a second that those who stay are to be spared more than: who comes back takes a moment
+for it, and not always the same."""
+_ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
+_START = 60.0
+
+# Each address is one that a pod may have; those without one are down.
+_HAPROXY = """
+global
+  maxconn {connections}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+  timeout tunnel 1h
+  timeout check 5s
+  option forwardfor
+  option http-no-delay
+  option redispatch 1
+  retries 3
+frontend front
+  bind 127.0.0.1:{front}
+  default_backend service
+backend service
+  balance leastconn
+  option httpchk GET /readyz
+  default-server check inter 100ms fall 2 rise 1
+{servers}
+"""
+
+
+class Pod:
+    """A process of the service."""
+
+    def __init__(self, port: int, log: Path, journal: str = "") -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = log
+        settings = {
+            "server.port": port,
+            "server.drain_delay": 1,
+            "server.drain_timeout": 10,
+            "stream.reconnects_per_second": PER_SECOND,
+            "web.trusted_proxies": "127.0.0.1",
+            **({"journal.url": journal} if journal else {}),
+        }
+        flags = itertools.chain.from_iterable(("--set", f"{k}={v}") for k, v in settings.items())
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pushsvc", "serve", *flags],
+                stdout=file,
+                stderr=file,
+                env=_ENV,
+            )
+
+    async def ready(self, http: httpx.AsyncClient) -> None:
+        """Wait until it may have traffic."""
+        with trio.move_on_after(_START):
+            while self.process.poll() is None:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await http.get(f"{self.url}/readyz")).status_code == 200:
+                        return
+                await trio.sleep(0.05)
+        raise AssertionError(f"a pod that isn't ready: {self._log.read_text()[-4000:]}")
+
+    async def metric(self, http: httpx.AsyncClient, name: str) -> float:
+        """The sum over all that has this name."""
+        lines = (await http.get(f"{self.url}/metrics")).text.splitlines()
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.partition(" ")[0].partition("{")[0] == name
+        )
+
+    async def leave(self) -> None:
+        """End it as the kubelet does."""
+        self.process.send_signal(signal.SIGTERM)
+        with trio.move_on_after(_START):
+            while self.process.poll() is None:
+                await trio.sleep(0.05)
+        assert self.process.returncode == 0, self._log.read_text()[-4000:]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def balancer(
+    folder: Path, ports: Sequence[int], *, clients: int = 2_000
+) -> AsyncIterator[int]:
+    """HAProxy in front of these ports, for so many clients; its own port."""
+    found = program_of("haproxy")
+    (front,) = free_ports(1)
+    servers = "\n".join(f"  server pod{n} 127.0.0.1:{port}" for n, port in enumerate(ports))
+    file = folder / f"haproxy-{front}.cfg"
+    text = _HAPROXY.format(front=front, servers=servers, connections=clients + 500)
+    await trio.Path(file).write_text(text)
+    with (folder / f"haproxy-{front}.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: ASYNC220 - forks, and doesn't wait
+            [found, "-f", str(file)], stdout=log, stderr=log
+        )
+    try:
+        yield front
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Fleet:
+    """Pods on one log, replaced one by one; proxies in front of them."""
+
+    def __init__(
+        self, folder: Path, journal: str, ports: Sequence[int], fronts: Sequence[int]
+    ) -> None:
+        self.fronts = fronts
+        self.pods: list[Pod] = []
+        self._free = list(ports)
+        self._folder = folder
+        self._journal = journal
+        self._numbers = itertools.count()
+        self.http = httpx.AsyncClient(timeout=10, trust_env=False)
+
+    async def start(self) -> Pod:
+        """One more pod; returns when the proxies have seen it, too."""
+        pod = self._spawn(self._free.pop(0))
+        self.pods.append(pod)
+        await pod.ready(self.http)
+        await trio.sleep(0.3)
+        return pod
+
+    async def roll(self) -> None:
+        """Each pod leaves once there is another for it, one after the other. As in a cluster, one
+        that leaves isn't counted any more: the next is started meanwhile."""
+        async with trio.open_nursery() as nursery:
+            gone = trio.Event()
+            gone.set()
+            for old in list(self.pods):
+                await self.start()
+                await gone.wait()
+                gone = trio.Event()
+                nursery.start_soon(self._part, old, gone)
+
+    async def _part(self, old: Pod, gone: trio.Event) -> None:
+        await old.leave()
+        self.pods.remove(old)
+        self._free.append(old.port)
+        gone.set()
+
+    async def crash(self) -> None:
+        """The oldest pod is killed, and is started again where it was."""
+        old = self.pods.pop(0)
+        old.kill()
+        self._free.insert(0, old.port)
+        await self.start()
+
+    def _spawn(self, port: int) -> Pod:
+        log = self._folder / f"pod-{next(self._numbers)}.log"
+        return Pod(port, log, self._journal)
+
+    async def aclose(self) -> None:
+        """Kill what runs."""
+        for pod in self.pods:
+            pod.kill()
+        await self.http.aclose()
+
+
+@contextlib.asynccontextmanager
+async def open_fleet(
+    folder: Path, journal: str, *, size: int, proxies: int = 1, clients: int
+) -> AsyncIterator[Fleet]:
+    """So many pods that are ready, behind so many proxies."""
+    ports = free_ports(size + 2)
+    async with contextlib.AsyncExitStack() as stack:
+        fronts = [
+            await stack.enter_async_context(balancer(folder, ports, clients=clients // proxies))
+            for _ in range(proxies)
+        ]
+        fleet = Fleet(folder, journal, ports, fronts)
+        stack.push_async_callback(fleet.aclose)
+        async with trio.open_nursery() as nursery:
+            for _ in range(size):
+                nursery.start_soon(fleet.start)
+        yield fleet
+
+
+class Producer:
+    """Counts up in a series of its own, and says each number until it is answered 2xx."""
+
+    def __init__(self, number: int, url: str, pause: float) -> None:
+        self._number = number
+        self._url = f"{url}/v1/samples"
+        self._pause = pause
+        self.published = 0
+        """How many numbers were answered."""
+        self.longest = 0.0
+        """Seconds that one took, at the longest."""
+        self.repeats = 0
+
+    async def run(self, done: trio.Event) -> None:
+        """Publish until `done`; the last number is answered then."""
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+            while not done.is_set():
+                begun = trio.current_time()
+                await self._publish(http)
+                self.longest = max(self.longest, trio.current_time() - begun)
+                self.published += 1
+                with trio.move_on_after(self._pause):
+                    await done.wait()
+
+    async def _publish(self, http: httpx.AsyncClient) -> None:
+        sample = {
+            "name": "n",
+            "labels": {"producer": str(self._number)},
+            "value": encode(self._number, self.published),
+        }
+        headers = {"Idempotency-Key": f"{self._number}-{self.published}"}
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await http.post(self._url, json=sample, headers=headers)
+                if answer.status_code == 200:
+                    return
+                # Being asked already, being full or away, and nobody there for the proxy.
+                assert answer.status_code in (409, 502, 503, 504), answer.text
+            self.repeats += 1
+            await trio.sleep(0.1)
+
+
+class Producers:
+    """All who publish."""
+
+    def __init__(self, url: str, pause: float) -> None:
+        self.each = [Producer(number, url, pause) for number in range(PRODUCERS)]
+
+    @property
+    def published(self) -> list[int]:
+        """How many numbers of each were answered."""
+        return [one.published for one in self.each]
+
+    @property
+    def next(self) -> list[int]:
+        """Numbers of which none has been published by now."""
+        return [one.published + 1 for one in self.each]
+
+    @property
+    def longest(self) -> float:
+        return max(one.longest for one in self.each)
+
+    async def run(
+        self, done: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Publish until `done`. Started when there is something of each."""
+        async with trio.open_nursery() as nursery:
+            for one in self.each:
+                nursery.start_soon(one.run, done)
+            with trio.fail_after(_START):
+                while not all(self.published):
+                    await trio.sleep(0.05)
+            task_status.started()
