@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ import trio.testing
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from pushsvc.client import (
+    Away,
+    Back,
     Busy,
     Gap,
     Gone,
@@ -121,6 +124,31 @@ async def test_events_and_resuming_against_the_service() -> None:
             event = await anext(stream)
             assert isinstance(event, Points)
             assert [s.value for s in event.samples] == [3.0]
+
+
+async def test_a_log_that_is_away_and_back_is_told(nursery: trio.Nursery, quick: list[int]) -> None:
+    def heartbeat(seq: int, **more: Any) -> dict[str, Any]:
+        return {"type": "heartbeat", "id": f"e.{seq}", "time": 1, **more}
+
+    script = Script(
+        closing(1001, HELLO, heartbeat(1, away=0), heartbeat(1, away=1), heartbeat(2)),
+        # It is told in each hello, so that who comes then knows; and another server may be better.
+        closing(1001, {**HELLO, "away": 60}),
+        closing(1000, HELLO, points(3, 1.0)),
+    )
+    url = await nursery.start(script.run)
+    async with connect(url, ["a"]) as stream:
+        kinds = []
+        for _ in range(5):
+            event = await anext(stream)
+            kinds.append(type(event))
+            assert (stream.statistics.away_since is None) is not isinstance(event, Away)
+            if isinstance(event, Away):
+                assert event.since == stream.statistics.away_since
+                assert time.time() - 65 < event.since <= time.time()
+    assert kinds == [Away, Back, Away, Back, Points]
+    assert isinstance(event, Points)
+    assert event.samples[0].value == 1.0
 
 
 async def test_a_cut_is_resumed_by_cursor(nursery: trio.Nursery, quick: list[int]) -> None:

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import trio
 
+from pushsvc.client import Points, connect
 from pushsvc.config import Keeping
 from tests.journal.valkey_server import ValkeyServer, running
 from tests.serving import Documents, Served, next_of, serving
@@ -132,6 +135,96 @@ async def test_while_the_log_is_away_streams_stay_and_producers_are_told(
         assert await one.metric("pushsvc_journal_bytes") > 100
         assert await one.metric("pushsvc_journal_horizon") == 0
         assert await one.metric("pushsvc_journal_begun_anew_total") == 0
+
+
+async def test_polls_the_python_client_and_tail_are_told_that_the_log_is_away_and_back(
+    server: ValkeyServer,
+) -> None:
+    keeping = Keeping(url=server.url)
+    async with serving(journal=keeping) as one, trio.open_nursery() as nursery:
+        since = (await one.publish({"name": "up", "value": 1}))["id"]
+
+        async def poll(wait: float = 25) -> dict[str, Any]:
+            """What is told of the log by the next poll, if anything is."""
+            nonlocal since
+            with trio.fail_after(60):
+                answer = await one.http.get(
+                    "/v1/stream",
+                    params={"select": "up", "wait": wait, "since": since},
+                    headers={"Accept": "application/json"},
+                    timeout=60,
+                )
+            assert answer.status_code == 200, answer.text
+            since = answer.json()["id"]
+            *others, last = answer.json()["documents"] or [{}]
+            check("/v1/stream", "get", 200, "application/json", answer.json())
+            assert "heartbeat" not in [one["type"] for one in others]
+            told: dict[str, Any] = last if last.get("type") == "heartbeat" else {}
+            return told
+
+        assert await poll(0) == {}
+        told: list[dict[str, Any]] = []
+
+        async def wait_and_note() -> None:
+            told.append(await poll())
+
+        lines = await nursery.start(tail, one.url)
+        stream = await nursery.start(follow, one.url)
+        nursery.start_soon(wait_and_note)
+        await one.wait_metric("pushsvc_subscribers", 3)
+        server.kill()
+        # Who waits is told at once, who comes later before long, and sooner than a poll may wait.
+        with trio.fail_after(30):
+            assert await stream.receive() == "Away"
+            assert "can't reach its log" in await lines.receive()
+            while not told:
+                await trio.sleep(0.01)
+        assert told[0]["away"] >= 1
+        assert told[0]["id"] == since
+        begun = trio.current_time()
+        assert (await poll())["away"] >= 1
+        assert trio.current_time() - begun < 15
+        told.clear()
+        nursery.start_soon(wait_and_note)
+        server.start()
+        with trio.fail_after(60):
+            while not told or "away" in told[-1]:
+                if told:
+                    told.clear()
+                    nursery.start_soon(wait_and_note)
+                await trio.sleep(0.01)
+            assert await stream.receive() == "Back"
+            assert "can reach its log again" in await lines.receive()
+        assert told[-1]["type"] == "heartbeat"
+        # Also by those that come when news does.
+        await one.publish({"name": "up", "value": 2})
+        assert "away" not in await poll() != {}
+        nursery.cancel_scope.cancel()
+
+
+async def follow(url: str, task_status: trio.TaskStatus[trio.MemoryReceiveChannel[str]]) -> None:
+    """The names of what the Python client yields besides points."""
+    send, receive = trio.open_memory_channel[str](100)
+    async with connect(url, ["up"]) as stream:
+        task_status.started(receive)
+        async for event in stream:
+            if not isinstance(event, Points):
+                await send.send(type(event).__name__)
+
+
+async def tail(url: str, task_status: trio.TaskStatus[trio.MemoryReceiveChannel[str]]) -> None:
+    """What `pushsvc tail` says beside samples."""
+    send, receive = trio.open_memory_channel[str](100)
+    command = [sys.executable, "-m", "pushsvc", "tail", "--url", url, "up"]
+    async with trio.open_nursery() as nursery:
+        process: trio.Process = await nursery.start(
+            partial(trio.run_process, command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        )
+        task_status.started(receive)
+        assert process.stderr is not None
+        async for chunk in process.stderr:
+            for line in chunk.decode().splitlines():
+                await send.send(line)
 
 
 async def test_a_service_ends_in_good_time_while_the_log_is_away(server: ValkeyServer) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pushsvc.client import Ended, Gap, Gone, Points, Sample, Series, Stream
-from pushsvc.client.stream import SEVERAL
+from pushsvc.client.stream import AWAY, SEVERAL
 from pushsvc.printable import printable
 from pushsvc.units import format_value
 
@@ -50,6 +50,10 @@ class _Row:
         return "".join(_BARS[round((value - low) * scale)] for value in self.past)
 
 
+def format_age(seconds: float) -> str:
+    return f"{seconds:.1f}s" if seconds < 100 else f"{seconds / 60:.0f}m"
+
+
 def _key(series: Series) -> tuple[str, tuple[tuple[str, str], ...]]:
     return series.name, tuple(sorted(series.labels.items()))
 
@@ -85,7 +89,8 @@ class _Board:
         table.add_column("age", justify="right", no_wrap=True, width=6)
         now = time.time() * 1000
         rows = sorted(self._rows.items())
-        room = max(1, height - 4)
+        said = (stream.statistics.away_since is not None) + stream.statistics.several
+        room = max(1, height - 4 - said)
         for (name, labels), row in rows[:room]:
             text = Text(printable(name))
             if labels:
@@ -101,7 +106,7 @@ class _Board:
                     printable(format_value(row.sample.value, row.sample.series.unit)), style="bold"
                 ),
                 Text(row.spark(), style="cyan"),
-                Text(f"{age:.1f}s" if age < 100 else f"{age / 60:.0f}m", style=stale),
+                Text(format_age(age), style=stale),
             )
         if len(rows) > room:
             table.add_row(Text(f"… {len(rows) - room} more", style="dim"))
@@ -124,6 +129,9 @@ class _Board:
         if self._lost or self._unknown:
             more = " or more" if self._unknown else ""
             text.append(f"  {self._lost}{more} missing", style="yellow")
+        if statistics.away_since is not None:
+            age = format_age(time.time() - statistics.away_since)
+            text.append(f"\n  {AWAY} (for {age} now)", style="yellow")
         if statistics.several:
             text.append(f"\n  {SEVERAL}", style="yellow")
         return text

@@ -12,8 +12,8 @@ import msgspec
 from pushsvc.cli.options import check_url, fail, tls_context, tls_options, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import say, write_json
-from pushsvc.client import ClientError, Ended, Gap, Points, Sample, Stream, connect
-from pushsvc.client.stream import SEVERAL
+from pushsvc.client import Away, Back, ClientError, Ended, Gap, Points, Sample, Stream, connect
+from pushsvc.client.stream import AWAY, SEVERAL
 from pushsvc.errors import Problem
 
 
@@ -112,6 +112,10 @@ async def _lines(stream: Stream) -> None:
         elif isinstance(event, Gap):
             lost = "an unknown number of" if event.lost is None else event.lost
             say(f"pushsvc: {lost} samples are missing here", err=True)
+        elif isinstance(event, Away):
+            say(f"pushsvc: {AWAY}", err=True)
+        elif isinstance(event, Back):
+            say("pushsvc: the service can reach its log again", err=True)
 
 
 def _line(sample: Sample) -> dict[str, object]:

@@ -15,12 +15,25 @@ doubled, and what the server no longer has comes as a `Gap` that counts it.
 """
 
 from pushsvc.client.errors import Busy, ClientError, Refused, Unreachable
-from pushsvc.client.events import Ended, Ending, Event, Gap, Gone, Points, Sample, Series
+from pushsvc.client.events import (
+    Away,
+    Back,
+    Ended,
+    Ending,
+    Event,
+    Gap,
+    Gone,
+    Points,
+    Sample,
+    Series,
+)
 from pushsvc.client.publisher import Publisher, open_publisher
 from pushsvc.client.socket_publisher import SocketPublisher, open_socket_publisher
 from pushsvc.client.stream import Statistics, Stream, connect
 
 __all__ = [
+    "Away",
+    "Back",
     "Busy",
     "ClientError",
     "Ended",

@@ -65,7 +65,18 @@ class Ended(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
-Event = Points | Gap | Gone | Ended
+class Away(msgspec.Struct, frozen=True):
+    """The service can't reach its log: nothing newer can come until it can again."""
+
+    since: float
+    """Unix seconds, by the clock of this machine."""
+
+
+class Back(msgspec.Struct, frozen=True):
+    """The service can reach its log again, or another one answers that can."""
+
+
+Event = Points | Gap | Gone | Ended | Away | Back
 
 
 class Document(msgspec.Struct):
@@ -83,6 +94,7 @@ class Document(msgspec.Struct):
     lost: int | None = None
     refs: list[int] = []
     retry: float | None = None
+    away: float | None = None
     code: str = ""
     message: str = ""
 

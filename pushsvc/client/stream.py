@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from pushsvc.client.dial import (
 )
 from pushsvc.client.errors import Busy, Refused, Unreachable
 from pushsvc.client.events import (
+    Away,
+    Back,
     Document,
     Ended,
     Ending,
@@ -44,6 +47,8 @@ _SILENT_HEARTBEATS = 2.5
 _EPOCHS = 8
 """Servers that are told apart."""
 
+AWAY = "the service can't reach its log: nothing newer can come until it can"
+"""What there is to say where `Statistics.away_since` is set."""
 SEVERAL = (
     "several servers that don't share a journal answer at this address: each has the samples of "
     "its own producers only"
@@ -69,6 +74,9 @@ class Statistics(msgspec.Struct):
     several: bool = False
     """Whether several servers answer at this address that don't share a journal: each has the
     samples of its own producers only."""
+    away_since: float | None = None
+    """Since when the service can't reach its log, so that nothing newer can come (Unix seconds, by
+    the clock of this machine); None while it can."""
 
 
 class _Cut(Exception):
@@ -262,8 +270,20 @@ class Stream:
             self._goaway = (document.retry or 0) / 1000
         elif document.type == "error":
             self._error = document
+        if document.type in ("hello", "heartbeat"):
+            self._take_away(document.away)
         if document.id is not None:
             statistics.cursor = document.id
+
+    def _take_away(self, seconds: float | None) -> None:
+        """Take note of whether the service can reach its log, or for how long it can't."""
+        since = self.statistics.away_since
+        if seconds is None and since is not None:
+            self.statistics.away_since = None
+            self._events.append(Back())
+        elif seconds is not None and since is None:
+            self.statistics.away_since = time.time() - seconds
+            self._events.append(Away(self.statistics.away_since))
 
     def _meet(self, epoch: str) -> None:
         """Take note of whose connection this is. A server that is restarted begins an epoch, and

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from math import inf
 
 import msgspec
 
@@ -40,6 +41,9 @@ _RETRY_MS = 3_000
 
 _LINGER = 60.0
 """Seconds that a view nobody watches is kept: a long poll comes back to it."""
+
+_SPOKEN_OF = 60.0
+"""Seconds for which polls are told that the log is back."""
 
 _COUNTABLE = 64
 """Rows of a series that is gone of which a gap can still say how many somebody lacks."""
@@ -111,6 +115,7 @@ class Hub:
         """The newest batch."""
         self.away: int | None = None
         """For how many seconds the log can't be reached, so that nothing newer comes."""
+        self._back = -inf  # when it was reached again, seconds of the monotonic clock
         self.warm = True
         """Whether all was taken in that there was to begin with; nobody is let in before."""
         self.horizon = 0
@@ -750,10 +755,19 @@ class Hub:
         told, self.away = self.away, away
         if (told is None) is (away is None):
             return []
+        if away is None:
+            self._back = now
         watched = [view for view in self.views.values() if view.subscribers]
         for view in watched:
             self._beat(view, now, time_ms)
         return watched
+
+    def word_of_log(self, cursor: Cursor, now: float, time_ms: int) -> Frame | None:
+        """A heartbeat for a poll, which has none, while the log is away, and so long afterwards
+        that all who poll will have been told that it is back."""
+        if self.away is None and now - self._back > _SPOKEN_OF:
+            return None
+        return wire.heartbeat(cursor, cursor.seq, time_ms, self.away)
 
     def flush(self, view: View, now: float) -> bool:
         """Tick a view at once, whatever its rate; tells whether it has new frames."""

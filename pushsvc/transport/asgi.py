@@ -88,10 +88,13 @@ class AsgiCarrier:
                 await self._news.wait()
                 self._news = trio.Event()
 
-    async def wait_frame(self, subscriber: Subscriber, seconds: float) -> Frame | None:
+    async def wait_frame(
+        self, subscriber: Subscriber, seconds: float, until: Callable[[], bool] = lambda: False
+    ) -> Frame | None:
         """A frame that says more than that the stream lives, if one comes within so many seconds.
 
-        What is there already is found, however short the time; an ending ends the wait.
+        What is there already is found, however short the time; an ending ends the wait, and so does
+        a wake when `until` is true.
         """
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(seconds):
@@ -99,7 +102,7 @@ class AsgiCarrier:
                 while (frame := self.take(subscriber)) is not None:
                     if not frame.quiet:
                         return frame
-                if self.ending is not None:
+                if self.ending is not None or until():
                     break
                 await self._news.wait()
                 self._news = trio.Event()

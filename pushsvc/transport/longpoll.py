@@ -17,6 +17,8 @@ from pushsvc.core.resources.account import NOBODY, Account
 from pushsvc.pipeline import now_ms
 from pushsvc.transport.asgi import AsgiCarrier
 
+_LONGEST_AWAY = 5.0
+"""Seconds that a poll waits at the most while the log is away: it is to say so."""
 _FRAMES = 16
 """Frames in one answer; a client that has more to catch up with asks again."""
 
@@ -42,7 +44,11 @@ async def poll(
     the answer comes at once and ends with what a stream would be told: `error`, or `goaway` while
     the service drains. Who was given nothing then keeps the cursor that it came with, since the
     gap that one of this epoch stands for was not told. `strayed` goes into all other ids.
+
+    A heartbeat at the end says that the log is away, and for a while that it is back. Whoever waits
+    when that changes is answered at once.
     """
+    away = hub.away is not None
     subscriber = hub.subscribe(
         wish,
         start,
@@ -60,7 +66,11 @@ async def poll(
     frames: list[Frame] = []
     try:
         await carrier.wait_end(hold)
-        frame = await carrier.wait_frame(subscriber, wait)
+        frame = await carrier.wait_frame(
+            subscriber,
+            min(wait, _LONGEST_AWAY) if away else wait,
+            until=lambda: (hub.away is not None) is not away,
+        )
         while frame is not None:
             frames.append(frame)
             if len(frames) == _FRAMES:
@@ -70,13 +80,16 @@ async def poll(
         hub.unsubscribe(subscriber, now=trio.current_time())
     told = _text(subscriber.id, strayed)
     ending = carrier.ending
+    frames = [frame for frame in frames if not frame.quiet]
     if ending is not None:
         if not ending.flush and not frames and start.since is not None:
             told = str(start.since).encode()
         frames += wire.farewell(ending.reason, ending.message, ending.retry_ms)
+    elif (word := hub.word_of_log(subscriber.id, trio.current_time(), now_ms())) is not None:
+        frames.append(word)
     return b'{"id":"%b","documents":[%b]}' % (
         told,
-        b",".join(_json(frame, strayed) for frame in frames if not frame.quiet),
+        b",".join(_json(frame, strayed) for frame in frames),
     )
 
 
