@@ -41,6 +41,8 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """PEM file with the certificate's key, not encrypted."""
     base_path: str = ""
     """Path under which a proxy asks for the service, where it passes that on: /push."""
+    workers: Annotated[int, msgspec.Meta(ge=1, le=256)] | Literal["auto"] = 1
+    """Processes that serve on one port, with one log; auto: one for each core."""
     backlog: Annotated[int, msgspec.Meta(ge=1)] = 1024
     """Connections the kernel holds until they are accepted."""
     drain_delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -448,6 +450,8 @@ def _expected(key: str) -> str:
         return "a whole number from 0 to 32"
     if key == "server.host":
         return "an address, a host name or unix:PATH, which may end in ?mode=660, or a list of them"
+    if key == "server.workers":
+        return "a whole number from 1 to 256, or auto"
     if key == "server.base_path":
         return "a path such as /push, of letters, digits and ._~-, or empty"
     if key == "ingest.statsd":

@@ -121,11 +121,13 @@ class Pipeline:
         pacing: Pacing,
         *,
         snapshot_interval: float = 300.0,
+        snapshots: bool = True,
     ) -> None:
         """Of a journal that outlives the process a snapshot is made every `snapshot_interval`
-        seconds of its clock."""
+        seconds of its clock, if `snapshots` are made here."""
         self.hub = hub
         self._snapshot_interval = snapshot_interval
+        self._snapshots_here = snapshots
         self._snapshot_due: float | None = None  # seconds of the journal's clock
         self._keeping = False  # whether a snapshot is being kept
         self._journal = journal
@@ -397,7 +399,9 @@ class Pipeline:
         stamp = entry.stamp / 1000
         if self._snapshot_due is None:
             self._snapshot_due = stamp + self._snapshot_interval
-        if self._keeping or not (stamp >= self._snapshot_due or self._journal.snapshot_wanted):
+        if self._keeping or not self._snapshots_here:
+            return
+        if not (stamp >= self._snapshot_due or self._journal.snapshot_wanted):
             return
         self._snapshot_due = stamp + self._snapshot_interval
         steps = self.hub.snapshot()

@@ -55,6 +55,8 @@ from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd
 from pushsvc.listen.tls import Certificate, CertificateError
 from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.transport.engine import Engine
+from pushsvc.workers.assignment import Assignment
+from pushsvc.workers.peers import Peers
 
 _log = structlog.get_logger("pushsvc.service")
 
@@ -70,12 +72,14 @@ async def run_service(
     drain: trio.Event,
     reload: trio.MemoryReceiveChannel[None] | None = None,
     inherited: Inherited = NOTHING,
+    assignment: Assignment | None = None,
     task_status: trio.TaskStatus[tuple[str, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
     What comes out of `reload` has the certificate read again. `inherited` is served beside the
-    hosts of the settings, and closed in the end. `started` gets their URLs, once connections are
+    hosts of the settings, and closed in the end. With an `assignment` it is one of several workers,
+    and the settings are its share. `started` gets their URLs, once connections are
     accepted; for a Unix socket it is the command that asks. Raises OSError where an address can't
     be bound, CertificateError, JournalError, ConfigError where it would be open to those it must
     not be.
@@ -102,10 +106,11 @@ async def run_service(
             max_bytes=keeping.max_bytes,
             synchronous=keeping.synchronous,
             shared=_shared(keeping),
+            by_workers=assignment is not None,
         ) as journal:
             await _serve(
                 *(settings, journal, listeners, inherited.statsd, lock, library, certificate),
-                *(drain, reload),
+                *(drain, reload, assignment),
                 task_status=task_status,
             )
     finally:
@@ -135,21 +140,26 @@ async def _serve(
     certificate: Certificate | None,
     drain: trio.Event,
     reload: trio.MemoryReceiveChannel[None] | None,
+    assignment: Assignment | None,
     *,
     task_status: trio.TaskStatus[tuple[str, ...]],
 ) -> None:
     limits, pacing = settings.limits, settings.stream
     where = settings.server
+    peers = None if assignment is None else Peers(assignment)
     hub = Hub(
         journal.epoch,
         limits=limits,
         retention=settings.history,
         pacing=pacing,
-        make_session=sessions().__next__,
+        make_session=sessions("" if peers is None else peers.session_prefix).__next__,
         first_debt=1 + secrets.randbelow(10**15),
     )
     pipeline = Pipeline(
-        *(hub, journal, limits, pacing), snapshot_interval=snapshot_interval(settings.history)
+        *(hub, journal, limits, pacing),
+        snapshot_interval=snapshot_interval(settings.history),
+        # Of the workers of one file one is enough to make them.
+        snapshots=assignment is None or assignment.index == 0,
     )
     leases = Leases(lock.access, hub, pipeline.hurry)
     draining = Departure()
@@ -161,6 +171,7 @@ async def _serve(
         uses = TicketLog(hub.records, pipeline, lambda: journal.away_since is not None)
         uses.taken = leases.part
         lock.access.tickets.share(uses)
+    if journal.keeps and not (assignment is not None and assignment.log):
         files, library = library.folder, library.kept_by(RecordShelf(hub.records, pipeline.record))
     changes = Changes(library, draining)
     hub.records.watch(KIND, lambda *_: changes.saved())
@@ -179,7 +190,7 @@ async def _serve(
         ),
         refused=refused,
         journal=journal,
-        shared=bool(settings.journal.url),
+        shared=bool(settings.journal.url) or assignment is not None,
         engine=engine,
         draining=draining,
         crowd=crowd_allowance(limits, trio.current_time()),
@@ -195,12 +206,15 @@ async def _serve(
         leases=leases,
         dashboards=library,
         changes=changes,
+        peers=peers,
     )
     app = create_app(context)
     statsd = await open_statsd(
         settings.ingest, limits, settings.history.series_ttl, pipeline, refused, statsd_socket
     )
     async with trio.open_nursery() as ticking:
+        if peers is not None:
+            await ticking.start(peers.run)
         if reload is not None:
             ticking.start_soon(renew, certificate, reload)
         if certificate is not None:
@@ -276,13 +290,13 @@ def shorten(
     return ProducerConnection.open(context, stream, first, place) if refusal is None else refusal
 
 
-def sessions() -> Iterator[str]:
-    """Names of sessions that nobody guesses, 144 bits each. Asked of the kernel in bulk: one at a
-    time is a system call for each handshake."""
+def sessions(prefix: str = "") -> Iterator[str]:
+    """Names of sessions that nobody guesses, 144 bits each behind the prefix. Asked of the kernel
+    in bulk: one at a time is a system call for each handshake."""
     while True:
         text = secrets.token_urlsafe(18 * 256)
         for start in range(0, len(text), 24):
-            yield text[start : start + 24]
+            yield prefix + text[start : start + 24]
 
 
 async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChannel[None]) -> None:

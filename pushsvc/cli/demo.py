@@ -53,6 +53,8 @@ def command(hz: float, token: str | None, **flags: Any) -> None:
     settings = loaded.settings
     if all(host.startswith(UNIX_PREFIX) for host in settings.server.hosts):
         fail("the demo is for a browser: --host must name an address too", status=2)
+    if settings.server.workers != 1:
+        fail("the demo is one process: --workers is for pushsvc serve", status=2)
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
     try:

@@ -54,6 +54,11 @@ def settings_options(function: _Function) -> _Function:
         click.option("--log-level", help="debug, info, warning or error."),
         click.option("--keyfile", metavar="FILE", help="The certificate's key, PEM."),
         click.option("--certfile", metavar="FILE", help="Certificate chain, PEM: serve TLS."),
+        click.option(
+            "--workers",
+            metavar="N",
+            help="Processes that serve on one port, with one log; auto: one for each core.",
+        ),
         click.option("--port", help="TCP port; 0 for any that is free.  [default: 8080]"),
         click.option(
             "--host",
@@ -76,6 +81,7 @@ def load_settings(
     file: Path | None,
     host: tuple[str, ...],
     port: str | None,
+    workers: str | None,
     certfile: str | None,
     keyfile: str | None,
     statsd: str | None,
@@ -95,6 +101,7 @@ def load_settings(
         for flag, key, text in (
             ("--host", "server.host", host or None),
             ("--port", "server.port", port),
+            ("--workers", "server.workers", workers),
             ("--certfile", "server.certfile", certfile),
             ("--keyfile", "server.keyfile", keyfile),
             ("--statsd", "ingest.statsd", statsd),

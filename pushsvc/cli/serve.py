@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import Any
 
 import click
 import msgspec
+import structlog
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options
@@ -20,6 +22,9 @@ from pushsvc.listen.listeners import Inherited, inherit_sockets
 from pushsvc.listen.tls import CertificateError
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
+from pushsvc.workers.assignment import Assignment, assigned
+from pushsvc.workers.orders import Orders
+from pushsvc.workers.supervisor import WorkerFailed, count_of, supervise
 
 
 @click.command("serve")
@@ -35,17 +40,27 @@ def command(**flags: Any) -> None:
     come from then on; SIGHUP has it read again at once. Sockets that systemd passes (LISTEN_FDS)
     are served instead of the default address, and beside those that --host or --port name; one
     for datagrams is StatsD's.
+
+    With --workers N so many processes serve, replaced whenever one ends. They share the log, the
+    port and each other's clients: any of them can answer for all.
     """
+    assignment = assigned(os.environ)
     loaded = load_settings(**flags)
     settings = loaded.settings
     configure_logging(settings.log.level, settings.log.format)
     prepare_to_serve()
     try:
+        if assignment is not None:
+            structlog.contextvars.bind_contextvars(worker=assignment.index)
+            run_command(partial(_work, settings, assignment))
+            return
         inherited = inherit_sockets(os.environ)
         if inherited.listeners and loaded.origins.keys().isdisjoint(("server.host", "server.port")):
             server = msgspec.structs.replace(settings.server, host=())
             settings = msgspec.structs.replace(settings, server=server)
         run_command(partial(_serve, settings, inherited))
+    except WorkerFailed as failed:
+        raise SystemExit(failed.status if failed.status > 0 else 1) from None
     except ConfigError as error:
         fail(str(error), status=2)
     except (CertificateError, JournalError) as error:
@@ -61,9 +76,35 @@ async def _serve(settings: Settings, inherited: Inherited) -> None:
         await nursery.start(drain_on_signal, drain)
         await nursery.start(reload_on_signal, renew)
         async with trio.open_nursery() as serving:
-            run = partial(run_service, settings, drain=drain, reload=reload, inherited=inherited)
+            serve = partial(run_service, settings)
+            if count_of(settings) > 1:
+                program = [sys.executable, "-m", "pushsvc", *sys.argv[1:]]
+                serve = partial(supervise, settings, program)
+            run = partial(serve, drain=drain, reload=reload, inherited=inherited)
             for place in await serving.start(run):
                 say(place)
+        nursery.cancel_scope.cancel()
+
+
+async def _work(settings: Settings, assignment: Assignment) -> None:
+    """Serve as one of several workers."""
+    drain = trio.Event()
+    renew, reload = trio.open_memory_channel[None](0)
+    orders = Orders(assignment.orders)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(drain_on_signal, drain)
+        nursery.start_soon(orders.run, drain, renew)
+        async with trio.open_nursery() as serving:
+            run = partial(
+                run_service,
+                assignment.share_of(settings),
+                drain=drain,
+                reload=reload,
+                inherited=assignment.adopt(),
+                assignment=assignment,
+            )
+            await serving.start(run)
+            await orders.ready()
         nursery.cancel_scope.cancel()
 
 

@@ -57,9 +57,10 @@ async def open_journal(
     max_bytes: int,
     synchronous: Literal["full", "normal"],
     shared: Shared | None = None,
+    by_workers: bool = False,
 ) -> AsyncGenerator[Journal]:
     """The journal that is shared, that in the file at `path`, or without either that in memory, for
-    as long as the block lasts. Raises JournalError."""
+    as long as the block lasts. The file may be shared `by_workers`. Raises JournalError."""
     if shared is not None:
         options = Options(
             prefix=shared.prefix,
@@ -81,6 +82,7 @@ async def open_journal(
             keep_seconds=keep_seconds(retention),
             max_bytes=max_bytes,
             synchronous=synchronous,
+            shared=by_workers,
         ) as kept:
             yield kept
     else:

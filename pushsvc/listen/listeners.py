@@ -11,7 +11,7 @@ import shlex
 import socket
 import stat
 from collections.abc import Iterable, MutableMapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 import trio
@@ -36,14 +36,20 @@ class Listener:
     """A listening, non-blocking socket, which it owns."""
 
     def __init__(
-        self, sock: socket.socket, *, file: os.stat_result | None = None, name: str = ""
+        self,
+        sock: socket.socket,
+        *,
+        file: os.stat_result | None = None,
+        name: str = "",
+        backlog: int = 0,
     ) -> None:
         """`file` is that of a Unix socket that is to be removed with it; `name` the one that was
-        asked for, where that is no address."""
+        asked for, where that is no address; `backlog` how many connections may wait."""
         sock.setblocking(False)
         self.socket = sock
         self._file = file
-        self._name = name
+        self.name = name
+        self.backlog = backlog
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.host}>"
@@ -69,8 +75,8 @@ class Listener:
                 option, path = "--abstract-unix-socket", path[1:]
             return f"curl {option} {shlex.quote(path)} {scheme}://localhost{prefix}/"
         host, port = self.socket.getsockname()[:2]
-        if self._name:
-            host = self._name
+        if self.name:
+            host = self.name
         elif host in _ANY:
             host = "127.0.0.1" if self._takes_ipv4 else "::1"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{prefix}"
@@ -96,18 +102,21 @@ class Listener:
         self.socket.close()
 
 
-async def open_listeners(hosts: Iterable[str], port: int, *, backlog: int) -> list[Listener]:
+async def open_listeners(
+    hosts: Iterable[str], port: int, *, backlog: int, reuse_port: bool = False
+) -> list[Listener]:
     """Listen on all hosts; where the port is 0, on one port that is free on all of them.
 
     `::` is for IPv4 as well, unless an IPv4 address is named beside it. A Unix socket that a dead
-    process left behind is replaced. Raises OSError, which names the address.
+    process left behind is replaced. With `reuse_port` there may be `twins` of those on addresses.
+    Raises OSError, which names the address.
     """
     parsed = [parse_host(host) for host in dict.fromkeys(hosts)]
     names = [host for host in parsed if not isinstance(host, UnixPath)]
     addresses = [(name, await _resolve(name, port)) for name in names]
     listeners: list[Listener] = []
     try:
-        listeners += _bind_all(addresses, port, backlog)
+        listeners += _bind_all(addresses, port, _Options(backlog, reuse_port))
         for host in parsed:
             if isinstance(host, UnixPath):
                 listeners.append(_bind_unix(host, backlog))
@@ -122,6 +131,57 @@ async def resolve_hosts(hosts: Iterable[str], port: int) -> None:
     for host in map(parse_host, hosts):
         if not isinstance(host, UnixPath):
             await _resolve(host, port)
+
+
+async def refuse_taken(hosts: Iterable[str], port: int) -> None:
+    """Raise OSError, which names it, for an address on which somebody else listens already: those
+    that share a port by SO_REUSEPORT aren't told of each other."""
+    for host in map(parse_host, hosts):
+        if port and not isinstance(host, UnixPath):
+            for family, address in await _resolve(host, port):
+                try:
+                    _bind(family, address, _Options(1), ipv4_too=False).close()
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        raise
+
+
+def twins(listeners: Sequence[Listener], count: int) -> list[list[Listener]]:
+    """Listeners for so many processes, those that are given being the first's. On addresses that
+    were opened with `reuse_port` each process has its own, among which the kernel spreads
+    connections; all others are the same socket. Raises OSError."""
+    each = [list(listeners)]
+    try:
+        for _ in range(count - 1):
+            each.append([])
+            each[-1].extend(map(_twin, listeners))
+    except BaseException:
+        for some in each[1:]:
+            close_all(some)
+        raise
+    return each
+
+
+def _twin(listener: Listener) -> Listener:
+    sock = listener.socket
+    if listener.is_unix or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+        return Listener(sock.dup(), name=listener.name)
+    both = sock.family == socket.AF_INET6 and not sock.getsockopt(
+        socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+    )
+    options = _Options(listener.backlog, reuse_port=True)
+    return Listener(
+        _bind(sock.family, sock.getsockname(), options, ipv4_too=both),
+        name=listener.name,
+        backlog=listener.backlog,
+    )
+
+
+class _Options(NamedTuple):
+    """How to listen on an address."""
+
+    backlog: int
+    reuse_port: bool = False
 
 
 def close_all(listeners: Iterable[Listener]) -> None:
@@ -150,7 +210,7 @@ async def _resolve(host: str, port: int) -> list[_Address]:
 
 
 def _bind_all(
-    hosts: Sequence[tuple[str, list[_Address]]], port: int, backlog: int
+    hosts: Sequence[tuple[str, list[_Address]]], port: int, options: _Options
 ) -> list[Listener]:
     """A listener for each address, all on one port."""
     for attempt in range(_ATTEMPTS):
@@ -160,7 +220,7 @@ def _bind_all(
         try:
             for name, found in hosts:
                 shown = "" if _is_address(name) else name
-                _bind_host(shown, found, port, backlog, ipv4_too, listeners, done)
+                _bind_host(shown, found, port, options, ipv4_too, listeners, done)
         except OSError as error:
             close_all(listeners)
             again = not port and listeners and error.errno == errno.EADDRINUSE
@@ -178,7 +238,7 @@ def _bind_host(
     name: str,
     addresses: list[_Address],
     port: int,
-    backlog: int,
+    options: _Options,
     ipv4_too: bool,
     listeners: list[Listener],
     done: set[_Address],
@@ -194,7 +254,8 @@ def _bind_host(
         free = port or (listeners[0].socket.getsockname()[1] if listeners else 0)
         try:
             bound_to = (address[0], free, *address[2:])
-            listeners.append(Listener(_bind(family, bound_to, backlog, ipv4_too), name=name))
+            sock = _bind(family, bound_to, options, ipv4_too=ipv4_too)
+            listeners.append(Listener(sock, name=name, backlog=options.backlog))
         except OSError as error:
             # A name such as localhost stands for both families, also where only one is there.
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -207,16 +268,18 @@ def _bind_host(
 
 
 def _bind(
-    family: socket.AddressFamily, address: tuple[Any, ...], backlog: int, ipv4_too: bool
+    family: socket.AddressFamily, address: tuple[Any, ...], options: _Options, *, ipv4_too: bool
 ) -> socket.socket:
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if options.reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 _choose_families(sock, both=ipv4_too and address[0] == "::")
             sock.bind(address)
-            sock.listen(min(backlog, _MOST_BACKLOG))
+            sock.listen(min(options.backlog, _MOST_BACKLOG))
         except BaseException:
             sock.close()
             raise

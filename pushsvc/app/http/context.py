@@ -23,6 +23,7 @@ from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
 from pushsvc.pipeline import Pipeline
 from pushsvc.transport.engine import Engine
+from pushsvc.workers.peers import Peers
 
 CATCH_UP: Final = 5.0
 """Seconds that a process may be behind another of the same log."""
@@ -62,6 +63,8 @@ class Context:
     """What producers were refused."""
     journal: Journal
     """Where everything comes from."""
+    peers: Peers | None = None
+    """The other workers of this machine; None where there are none."""
     shared: bool = False
     """Whether other processes append to it too."""
     compress: bool = True

@@ -1,0 +1,82 @@
+"""What a supervisor and a worker have to say to each other: lines on a socket between them.
+
+The supervisor says `drain` and `reload`; the worker `ready`, when it serves, and `alive` every
+second. Where the supervisor is gone the worker hears the end of the socket, and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import structlog
+import trio
+
+_log = structlog.get_logger("pushsvc.workers")
+
+ALIVE_EVERY: Final = 1.0
+"""Seconds between two signs of life."""
+_LONGEST: Final = 100
+_ORPHANED: Final = 5.0
+"""Seconds that a worker whose supervisor is gone has for its clients. The port is wanted by the
+next one, and clients find each worker's log there."""
+
+
+async def lines(stream: trio.SocketStream) -> AsyncGenerator[bytes]:
+    """What the other side says, a line at a time, until it is gone."""
+    rest = b""
+    while True:
+        try:
+            data = await stream.receive_some(_LONGEST)
+        except trio.BrokenResourceError:
+            data = b""
+        if not data:
+            return
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield line
+
+
+class Orders:
+    """A worker's end of the socket."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        sock = socket.socket(fileno=descriptor)
+        sock.setblocking(False)
+        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+
+    async def run(self, drain: trio.Event, reload: trio.MemorySendChannel[None]) -> None:
+        """Do what is said, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._live)
+            async for line in lines(self._stream):
+                if line == b"drain":
+                    drain.set()
+                elif line == b"reload":
+                    await reload.send(None)
+            if not drain.is_set():
+                _log.error("the supervisor is gone: this worker ends")
+                drain.set()
+                await trio.sleep(_ORPHANED)
+                os._exit(1)
+            await trio.sleep_forever()
+
+    async def ready(self) -> None:
+        """Say that this worker serves."""
+        await self._say(b"ready\n")
+
+    async def _live(self) -> None:
+        while True:
+            await self._say(b"alive\n")
+            await trio.sleep(ALIVE_EVERY)
+
+    async def _say(self, line: bytes) -> None:
+        try:
+            await self._stream.send_all(line)
+        except trio.BrokenResourceError:
+            pass  # which is heard by who listens
+        except trio.BusyResourceError:
+            await trio.lowlevel.checkpoint()  # another line says it
