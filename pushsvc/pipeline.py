@@ -129,6 +129,7 @@ class Pipeline:
         self._snapshot_interval = snapshot_interval
         self._snapshots_here = snapshots
         self._snapshot_due: float | None = None  # seconds of the journal's clock
+        self._swept_at = float("-inf")  # when the log last said that time has passed
         self._keeping = False  # whether a snapshot is being kept
         self._journal = journal
         self._pacing = pacing
@@ -442,6 +443,8 @@ class Pipeline:
             break
         self.hurry()
         self._moved.set()
+        if entry.draft.sweeps:
+            self._swept_at = trio.current_time()
         submission = self._pending.get(entry.draft.nonce)
         if submission is not None:
             submission.taken = outcome
@@ -493,9 +496,11 @@ class Pipeline:
         while True:
             pause = 1.0 / _SWEEPS if self.hub.behind else 1.0
             await trio.sleep_until(min(second + 1.0, trio.current_time() + pause))
-            if sweep is None or sweep.done.is_set():
-                sweep = self._sweep()
             now = trio.current_time()
+            # Where several processes read the log one sweep is enough, whoever makes it.
+            recent = now - self._swept_at < pause / 2
+            if not recent and (sweep is None or sweep.done.is_set()):
+                sweep = self._sweep()
             if now >= second + 1.0:
                 second = now
                 self._answer_meanwhile(now)

@@ -22,6 +22,7 @@ from pushsvc.app.dashboards.fast_path import Front
 from pushsvc.app.http.changes import Changes
 from pushsvc.app.http.context import Context, crowd_allowance
 from pushsvc.app.http.proxy_protocol import ProxyProtocol
+from pushsvc.app.operators.ops import own_registry
 from pushsvc.app.operators.own_metrics import run_own_series
 from pushsvc.app.producers.fast_path import ProducerConnection
 from pushsvc.auth.leases import Leases
@@ -253,7 +254,9 @@ async def _serve(
                     if files is not None:
                         gathering.start_soon(take_in, files, hub.records, pipeline.record)
                     if settings.ingest.own_interval > 0:
-                        await gathering.start(run_own_series, context, settings.ingest.own_interval)
+                        await gathering.start(
+                            run_own_series, context, own_registry(app), settings.ingest.own_interval
+                        )
                     scheme = "http" if certificate is None else "https"
                     places = tuple(one.place(scheme, where.prefix) for one in listeners)
                     told = (

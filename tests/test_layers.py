@@ -34,6 +34,7 @@ LAYERS = (
     ("ingest.otlp", "ingest.remote_write", "ingest.statsd"),
     ("listen",),
     ("auth", "doctor"),
+    ("workers",),
     ("app.http",),
     ("app.dashboards", "app.operators", "app.producers"),
     ("app.pages",),

@@ -90,10 +90,10 @@ class Leases:
         said = "someone came back with the ticket of this stream"
         former.carrier.end(Ending("ticket", Close.GOING_AWAY, message=said))
 
-    def refuse_others(self, subscriber: Subscriber, principal: Principal) -> None:
-        """Raise Forbidden for who says something to a stream that isn't theirs."""
+    def refuse_others(self, subscriber: Subscriber, who: str) -> None:
+        """Raise Forbidden where the identity `who` says something to a stream of another."""
         owner = owner_of(subscriber)
-        if owner.id != principal.id:
+        if owner.id != who:
             raise Forbidden("session", "this stream belongs to someone else")
 
     def renew(self, subscriber: Subscriber, token: str) -> None:

@@ -67,10 +67,13 @@ def _listener(port: int) -> psutil.Process:
         for process in psutil.process_iter(["cmdline"])
         if any("pushsvc" in word for word in process.info["cmdline"] or [])
     )
-    found = next((process for process in services if port in _ports(process)), None)
-    if found is None:
+    found = {process.pid: process for process in services if port in _ports(process)}
+    # The workers of a service listen beside the process that they are of.
+    ours = (process for process in found.values() if process.ppid() not in found)
+    process = next(ours, None)
+    if process is None:
         fail(f"nobody serves on port {port}: nothing to drain")
-    return found
+    return process
 
 
 def _ports(process: psutil.Process) -> set[int]:

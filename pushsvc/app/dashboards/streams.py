@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-import msgspec
 import trio
 from quart import Response, request, websocket
 from quart.wrappers.response import ResponseBody
@@ -19,7 +18,6 @@ from pushsvc.app.dashboards.attachment import Attachment
 from pushsvc.app.dashboards.strays import Strays
 from pushsvc.app.http import parameters, problems
 from pushsvc.app.http.coding import Coding, accepted
-from pushsvc.app.http.connection import read_body
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.auth.principal import Principal, account
@@ -29,12 +27,10 @@ from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import Wish
 from pushsvc.core.delivery.wire import GZIP_HEAD, GzipEnd, Text, chunked, text_wire
 from pushsvc.core.hub import Start
-from pushsvc.errors import Malformed, Overloaded, Problem, Unknown
+from pushsvc.errors import Overloaded, Problem
 from pushsvc.listen.address import group
 from pushsvc.listen.server import Connection, connection_of
-from pushsvc.pipeline import now_ms
 from pushsvc.transport.asgi import AsgiCarrier
-from pushsvc.transport.inbound import Renewal, apply_watch, decode_message
 from pushsvc.transport.longpoll import poll
 from pushsvc.transport.websocket import converse
 
@@ -130,7 +126,7 @@ def undetached(scope: Any) -> Iterator[None]:
 
 
 def install(app: QuartTrio, context: Context) -> None:
-    hub, limits, pacing = context.hub, context.limits, context.pacing
+    hub, pacing = context.hub, context.pacing
     streams = Attachment(context)
     strays = Strays(hub)
     problems.answer_by(app, "/v1/stream", _refuse)
@@ -232,43 +228,6 @@ def install(app: QuartTrio, context: Context) -> None:
         finally:
             hub.unsubscribe(subscriber, now=trio.current_time())
         return None
-
-    @app.post("/v1/stream/<session>")
-    async def companion(session: str) -> Response:
-        """What a WebSocket would say, said for a stream that can't."""
-        body = await read_body(request, most=limits.message_bytes, timeout=pacing.body_timeout)
-        subscriber = hub.subscribers.get(session)
-        if subscriber is None:
-            raise Unknown(
-                "session",
-                "no stream of this process has this session: it has ended, or another process has "
-                "it. Open a stream for what is wanted now, with the newest cursor",
-                reconnect=True,
-            )
-        context.leases.refuse_others(subscriber, principal_of_request())
-        if not body:
-            raise Malformed("message", "the body is empty: it takes a message such as a watch")
-        said = decode_message(body)
-        if isinstance(said, Renewal):
-            context.leases.renew(subscriber, said.token)
-            wish = subscriber.view.wish
-        else:
-            wish = apply_watch(
-                hub,
-                session,
-                subscriber.view.wish,
-                said,
-                limits,
-                now=trio.current_time(),
-                time_ms=now_ms(),
-            )
-        context.pipeline.hurry()
-        granted = {
-            "max_hz": wish.max_hz,
-            "merge": wish.merge,
-            "select": [selector.text for selector in wish.selectors],
-        }
-        return Response(msgspec.json.encode({"granted": granted}), content_type="application/json")
 
 
 def _refuse(problem: Problem) -> Response:

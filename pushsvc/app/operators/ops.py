@@ -10,9 +10,19 @@ from quart_trio import QuartTrio
 from pushsvc.app.http.context import Context
 from pushsvc.app.operators.own_metrics import OwnRegistry
 
+_REGISTRY = "pushsvc.own_metrics"
+
+
+def own_registry(app: QuartTrio) -> OwnRegistry:
+    """The service's own metrics, as an app has them."""
+    registry = app.extensions[_REGISTRY]
+    assert isinstance(registry, OwnRegistry)
+    return registry
+
 
 def install(app: QuartTrio, context: Context) -> None:
     registry = OwnRegistry(context)
+    app.extensions[_REGISTRY] = registry
 
     @app.get("/livez")
     async def livez() -> Response:
@@ -35,4 +45,4 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.get("/metrics")
     async def metrics() -> Response:
         await registry.look()
-        return Response(generate_latest(registry.all), content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

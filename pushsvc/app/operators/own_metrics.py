@@ -28,6 +28,7 @@ from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Problem
 from pushsvc.journal import Statistics
 from pushsvc.pipeline import now_ms
+from pushsvc.workers.totals import Totals
 
 _KINDS: Final[dict[str, Kind]] = {"counter": "counter", "gauge": "gauge"}
 _EVENTS: Final = {
@@ -173,21 +174,41 @@ class _OwnMetrics(Collector):
             yield GaugeMetricFamily(f"pushsvc_{name}", text, value=value)
 
 
-class OwnRegistry:
-    """All that the service tells of itself, in the names that Prometheus gives such things."""
+class OwnRegistry(Collector):
+    """All that the service tells of itself, in the names that Prometheus gives such things: of all
+    of its workers together, where there are several."""
 
     def __init__(self, context: Context) -> None:
-        self.all = CollectorRegistry()
-        own = _OwnMetrics(context)
-        self.look = own.look
-        """To be called before anything is read."""
-        self.all.register(own)
-        ProcessCollector(registry=self.all)
-        PlatformCollector(registry=self.all)
+        self._all = CollectorRegistry()
+        self._own = _OwnMetrics(context)
+        self._all.register(self._own)
+        ProcessCollector(registry=self._all)
+        PlatformCollector(registry=self._all)
+        self._totals: Totals | None = None
+        self._found: Iterable[Metric] = ()
+        if context.peers is not None:
+            self._totals = Totals(context.peers)
+            context.peers.answer("metrics", self._tell)
+
+    async def _tell(self, _: bytes) -> bytes:
+        assert self._totals is not None
+        await self._own.look()
+        return self._totals.tell(self._all.collect())
+
+    async def look(self) -> None:
+        """Find out what there is to tell. To be called before anything is read."""
+        await self._own.look()
+        self._found = self._all.collect()
+        if self._totals is not None:
+            self._found = await self._totals.gather(self._found)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._found
 
 
 async def run_own_series(
     context: Context,
+    registry: OwnRegistry,
     interval: float,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -197,15 +218,11 @@ async def run_own_series(
     They go the way of all samples. What can't be taken is left out: at a limit of series, or while
     the hub is behind, this is nothing that anyone should wait for.
     """
-    registry = CollectorRegistry()
-    own = _OwnMetrics(context)
-    registry.register(own)
-    ProcessCollector(namespace="pushsvc", registry=registry)
     task_status.started()
     due = trio.current_time()
     while True:
-        await own.look()
-        rows = list(rows_of(registry.collect(), now_ms(), context.limits))
+        await registry.look()
+        rows = list(rows_of(_as_series(registry.collect()), now_ms(), context.limits))
         refused: list[Refused] = []
         try:
             await context.pipeline.submit(Batch(rows), refused=refused)
@@ -214,6 +231,19 @@ async def run_own_series(
         context.hub.counts["own_samples_refused"] += len(refused)
         due = max(due + interval, trio.current_time())
         await trio.sleep_until(due)
+
+
+def _as_series(metrics: Iterable[Metric]) -> Iterator[Metric]:
+    """What goes among other people's series is called by the service's own name."""
+    for metric in metrics:
+        if metric.name.startswith("python_"):
+            continue
+        if metric.name.startswith("process_"):
+            renamed = Metric(f"pushsvc_{metric.name}", metric.documentation, metric.type)
+            renamed.samples = [one._replace(name=f"pushsvc_{one.name}") for one in metric.samples]
+            yield renamed
+        else:
+            yield metric
 
 
 def rows_of(metrics: Iterable[Metric], time: int, limits: Limits) -> Iterator[Rows]:

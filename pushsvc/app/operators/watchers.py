@@ -18,7 +18,13 @@ _LISTED = 100
 
 
 def install(app: QuartTrio, context: Context) -> None:
-    hub = context.hub
+    peers = context.peers
+    if peers is not None:
+
+        async def answer(body: bytes) -> bytes:
+            return msgspec.msgpack.encode(_slowest(context, msgspec.msgpack.decode(body, type=int)))
+
+        peers.answer("subscribers", answer)
 
     @app.get("/v1/subscribers")
     async def subscribers() -> Response:
@@ -26,18 +32,32 @@ def install(app: QuartTrio, context: Context) -> None:
         limit = parameters.number(request.args, "limit") or _LISTED
         if limit != int(limit):
             raise Malformed("limit", "limit must be a whole number above 0")
-        now = trio.current_time()
-        everyone = list(hub.subscribers.values())
-        slowest = sorted(everyone, key=lambda one: _slowness(one, now), reverse=True)
-        body = {
-            "count": len(everyone),
-            "subscribers": [_describe(one, now) for one in slowest[: int(limit)]],
-        }
+        count, slowest = _slowest(context, int(limit))
+        if peers is not None:
+            for one in slowest:
+                one["worker"] = peers.index
+            asked = await peers.ask_others("subscribers", msgspec.msgpack.encode(int(limit)))
+            for index, said in asked.items():
+                more, theirs = msgspec.msgpack.decode(said, type=tuple[int, list[dict[str, Any]]])
+                count += more
+                slowest += [{**one, "worker": index} for one in theirs]
+            slowest.sort(key=_slowness, reverse=True)
+        body = {"count": count, "subscribers": slowest[: int(limit)]}
         return Response(msgspec.json.encode(body), content_type="application/json")
 
 
-def _slowness(subscriber: Subscriber, now: float) -> tuple[float, int]:
-    return _stalled(subscriber, now) or 0.0, subscriber.behind
+def _slowest(context: Context, limit: int) -> tuple[int, list[dict[str, Any]]]:
+    """How many subscribers this process has, and those of them that are slowest."""
+    now = trio.current_time()
+    everyone = list(context.hub.subscribers.values())
+    slowest = sorted(
+        everyone, key=lambda one: (_stalled(one, now) or 0.0, one.behind), reverse=True
+    )
+    return len(everyone), [_describe(one, now) for one in slowest[:limit]]
+
+
+def _slowness(described: dict[str, Any]) -> tuple[float, int]:
+    return described["stalled"] or 0.0, described["behind"]
 
 
 def _stalled(subscriber: Subscriber, now: float) -> float | None:

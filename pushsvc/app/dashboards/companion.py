@@ -1,0 +1,124 @@
+"""`POST /v1/stream/SESSION`: what a WebSocket would say, said for a stream that can't.
+
+The stream may be another worker's of this machine: that one is asked, and does what it would do
+itself. Other pods aren't asked: what a client does where its session isn't known is as quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import trio
+from quart import Response, request
+from quart_trio import QuartTrio
+
+import pushsvc.errors
+from pushsvc.app.http.connection import read_body
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.guard import principal_of_request
+from pushsvc.errors import Malformed, Problem, Unknown
+from pushsvc.pipeline import now_ms
+from pushsvc.transport.inbound import Renewal, apply_watch, decode_message
+from pushsvc.workers.peers import PeerGone
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    limits, pacing = context.limits, context.pacing
+    if context.peers is not None:
+
+        async def answer(body: bytes) -> bytes:
+            return _answer(context, body)
+
+        context.peers.answer("say", answer)
+
+    @app.post("/v1/stream/<session>")
+    async def companion(session: str) -> Response:
+        """What a WebSocket would say, said for a stream that can't."""
+        body = await read_body(request, most=limits.message_bytes, timeout=pacing.body_timeout)
+        message = _Message(session, principal_of_request().id, body)
+        granted = await _say_elsewhere(context, message) or _say(context, message)
+        return Response(msgspec.json.encode({"granted": granted}), content_type="application/json")
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """A request, as it goes to another worker."""
+
+    session: str
+    who: str
+    """The identity of who sends it."""
+    body: bytes
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    """A Problem, as it comes from another worker."""
+
+    kind: str
+    code: str
+    detail: str
+    extra: dict[str, Any]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    granted: dict[str, Any] | None = None
+    refusal: _Refusal | None = None
+
+
+def _say(context: Context, message: _Message) -> dict[str, Any]:
+    """Do what a message says for a stream that is here, and tell what was granted. Raises
+    Problem."""
+    hub, session = context.hub, message.session
+    subscriber = hub.subscribers.get(session)
+    if subscriber is None:
+        raise Unknown(
+            "session",
+            "no stream of this process has this session: it has ended, or another process has "
+            "it. Open a stream for what is wanted now, with the newest cursor",
+            reconnect=True,
+        )
+    context.leases.refuse_others(subscriber, message.who)
+    if not message.body:
+        raise Malformed("message", "the body is empty: it takes a message such as a watch")
+    said = decode_message(message.body)
+    wish = subscriber.view.wish
+    if isinstance(said, Renewal):
+        context.leases.renew(subscriber, said.token)
+    else:
+        now = trio.current_time()
+        wish = apply_watch(hub, session, wish, said, context.limits, now=now, time_ms=now_ms())
+    context.pipeline.hurry()
+    return {
+        "max_hz": wish.max_hz,
+        "merge": wish.merge,
+        "select": [selector.text for selector in wish.selectors],
+    }
+
+
+async def _say_elsewhere(context: Context, message: _Message) -> dict[str, Any] | None:
+    """Have another worker do it, if the stream is one's; None if it isn't. Raises Problem."""
+    peers = context.peers
+    holder = None if peers is None else peers.holder(message.session)
+    if peers is None or holder is None:
+        return None
+    try:
+        said = await peers.ask(holder, "say", msgspec.msgpack.encode(message))
+    except PeerGone:
+        return None  # and its streams with it
+    answer = msgspec.msgpack.decode(said, type=_Answer)
+    if answer.refusal is not None:
+        refusal = answer.refusal
+        kind: type[Problem] = getattr(pushsvc.errors, refusal.kind)
+        raise kind(refusal.code, refusal.detail, **refusal.extra)
+    return answer.granted
+
+
+def _answer(context: Context, body: bytes) -> bytes:
+    """Do it for another worker."""
+    try:
+        answer = _Answer(_say(context, msgspec.msgpack.decode(body, type=_Message)))
+    except Problem as problem:
+        kind = next(
+            one.__name__ for one in type(problem).__mro__ if one.__module__ == Problem.__module__
+        )
+        answer = _Answer(None, _Refusal(kind, problem.code, problem.detail, problem.extra))
+    return msgspec.msgpack.encode(answer)
