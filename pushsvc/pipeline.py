@@ -132,6 +132,7 @@ class Pipeline:
         self._swept_at = float("-inf")  # when the log last said that time has passed
         self._keeping = False  # whether a snapshot is being kept
         self._journal = journal
+        self._series = limits.series
         self._pacing = pacing
         self.quotas = Quotas(limits.samples_per_second, _SHARE)
         self._nonces = Nonces()
@@ -166,7 +167,7 @@ class Pipeline:
         Rejected if the hub can't take it, TooMany beyond the producer's share, Overloaded when the
         hub is behind or the service is stopping.
         """
-        draft = Draft(self._nonces(), batch, refused is not None, once)
+        draft = Draft(self._nonces(), batch, refused is not None, once, series=self._series)
         submission = _Submission(draft, refused, tell)
         if not batch.rows:
             nothing = Applied(0, self.hub.cursor, 0)

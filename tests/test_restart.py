@@ -37,6 +37,10 @@ class Service:
         self._log = data.parent / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
+    def change(self, *flags: str) -> None:
+        """Have it started with these besides from now on."""
+        self._command += flags
+
     async def start(self, http: httpx.AsyncClient) -> None:
         self._process = process = self._spawn()
         with trio.fail_after(30):
@@ -146,6 +150,13 @@ async def test_what_was_there_is_there_after_a_restart(tmp_path: Path) -> None:
         assert await one.stop() == 0
         await one.start(http)
         assert [await look(one, http, path) for path in LOOKS] == before
+        await one.stop()
+        # A limit is about what comes, not about what was taken in under another.
+        one.change("--set", "limits.series=1")
+        await one.start(http)
+        assert [await look(one, http, path) for path in LOOKS] == before
+        answer = await http.post(f"{one.url}/v1/samples", json={"name": "new", "value": 1})
+        assert (answer.status_code, answer.json()["code"]) == (422, "series_limit")
 
 
 LOOKS = ("/v1/series", "/v1/history?select=load&window=1h", "/v1/history?select=door&window=1h")

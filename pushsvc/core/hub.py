@@ -132,6 +132,7 @@ class Hub:
         self.counts: Counter[str] = Counter()
         """Events since the start, for `totals`; of clients and views, those that are gone."""
         self._limits = limits
+        self._most = limits.series  # series that there may be, by the entry that is taken in
         self._pacing = pacing
         self._make_session = make_session
         self._schedule: Schedule[View] = Schedule()
@@ -169,7 +170,7 @@ class Hub:
             self._pass(entry)
             self.records.put(draft.change, entry.seq, entry.stamp)
             return Applied(0, self.cursor, 0)
-        batch = draft.batch
+        batch, self._most = draft.batch, draft.series or self._limits.series
         refused: list[Refused] = []
         try:
             if draft.once and (before := self._once.find(*_halves(draft.once), self._stamp)):
@@ -258,14 +259,14 @@ class Hub:
             raise Rejected(
                 "series_limit",
                 f"{len(new)} new series would make {len(self.catalog) + len(new)}, the limit is "
-                f"{self._limits.series} (limits.series)",
+                f"{self._most} (limits.series)",
                 limit="series",
             )
 
     def _room(self, batch: Batch) -> int:
         """How many series can be taken in: those that have ended give way to living ones, unless
         the same batch tells of them."""
-        room = self._limits.series - len(self.catalog)
+        room = self._most - len(self.catalog)
         return room + len(self._ended) - len(self._returning(batch))
 
     def _returning(self, batch: Batch) -> set[str]:
@@ -302,7 +303,7 @@ class Hub:
                     new.add(text)
                 else:
                     conflict, code = (
-                        f"{text} would be a new series, and there are {self._limits.series} "
+                        f"{text} would be a new series, and there are {self._most} "
                         "(limits.series)",
                         "series_limit",
                     )
@@ -345,7 +346,7 @@ class Hub:
                 if rows.stateful is None:
                     samples += count  # what nobody has heard of has ended already
                     continue
-                if len(self.catalog) >= self._limits.series:
+                if len(self.catalog) >= self._most:
                     kept = self._returning(batch) if kept is None else kept
                     if not self._give_way(kept):
                         self.counts["samples_conflicting"] += count

@@ -49,6 +49,8 @@ class CodecError(Exception):
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
+    """As `encode` writes it."""
+
     nonce: bytes
     partial: bool
     width: int
@@ -69,6 +71,8 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     identities: bytes
     """Msgpack of a list: for each series its name, then names and values of labels."""
     once: bytes = b""
+    series: int = 0
+    """Left out by those who don't say it, and passed over by those who don't know it."""
 
 
 class _Recording(msgspec.Struct, array_like=True, frozen=True):
@@ -119,23 +123,21 @@ def encode(draft: Draft) -> bytes:
     if not set(map(type, values)) <= {float}:
         others = [(at, value) for at, value in enumerate(values) if type(value) is not float]
         values = [value if type(value) is float else nan for value in values]
-    body = _pack(
-        _Body(
-            draft.nonce,
-            draft.partial,
-            draft.width,
-            flags[:1] if flags.count(flags[:1]) == len(flags) else flags,
-            b"" if set(lengths) == {1} else _bytes(array("I", lengths)),
-            _bytes(array("q", [time for one in rows for time in one.times])),
-            _bytes(array("d", values)),
-            others,
-            [text for one in rows for text in (one.unit, one.help) if text is not None],
-            _bytes(array("q", [start for one in rows for start in one.starts or ()])),
-            _write_identities(rows),
-            draft.once,
-        )
+    body = (
+        draft.nonce,
+        draft.partial,
+        draft.width,
+        flags[:1] if flags.count(flags[:1]) == len(flags) else flags,
+        b"" if set(lengths) == {1} else _bytes(array("I", lengths)),
+        _bytes(array("q", [time for one in rows for time in one.times])),
+        _bytes(array("d", values)),
+        others,
+        [text for one in rows for text in (one.unit, one.help) if text is not None],
+        _bytes(array("q", [start for one in rows for start in one.starts or ()])),
+        _write_identities(rows),
+        draft.once,
     )
-    return _pack_up(_SAMPLES, body)
+    return _pack_up(_SAMPLES, _pack((*body, draft.series) if draft.series else body))
 
 
 def _pack_up(version: int, body: bytes) -> bytes:
@@ -155,7 +157,9 @@ def decode(data: bytes) -> Draft:
         raise CodecError(f"an entry is of version {data[0]}, this reads up to {VERSION}")
     body = _body(data, _read_body)
     try:
-        return Draft(body.nonce, _batch(body), body.partial, body.once, body.width)
+        return Draft(
+            body.nonce, _batch(body), body.partial, body.once, body.width, series=body.series
+        )
     except (IndexError, OverflowError, StopIteration, ValueError) as error:
         raise CodecError(f"an entry is broken: {error}") from None
 

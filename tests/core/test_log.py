@@ -154,6 +154,21 @@ def test_two_that_were_given_the_same_hold_the_same(
         assert calm._sweeping.dump() == busy.hub._sweeping.dump()
 
 
+@settings(max_examples=100, deadline=None)
+@given(logs, st.data())
+def test_how_many_series_there_may_be_is_said_by_the_log(
+    log: list[tuple[Draft, int]], data: st.DataObject
+) -> None:
+    few, many = make_hub(Limits(series=1)), make_hub(Limits(series=6))
+    for entry in placed(log):
+        draft = msgspec.structs.replace(
+            entry.draft, series=data.draw(st.sampled_from([2, 3, 3, 5]), label="series")
+        )
+        said = Entry(entry.seq, entry.stamp, draft)
+        assert take(few, said) == take(many, said)
+        assert whole(few) == whole(many)
+
+
 BLOCKS = [
     tuple(identify(name, {}, LIMITS) for name in names)
     for names in ("abc", "ab", "ca", "d", "abcde")

@@ -70,6 +70,7 @@ drafts = st.one_of(
         st.builds(Batch, st.lists(rows(), max_size=6)),
         st.booleans(),
         st.sampled_from([b"", bytes(range(32))]),
+        series=st.sampled_from([0, 1, 100_000]),
     ),
     st.builds(lambda nonce, change: Draft(nonce, Batch([]), change=change), nonces, changes),
 )
@@ -78,7 +79,8 @@ drafts = st.one_of(
 def told(draft: Draft) -> Any:
     """All that a draft says; -0.0 and True are told from 0.0 and 1.0."""
     return (
-        (draft.nonce, draft.partial, draft.once, draft.width, draft.change, draft.sweeps),
+        (draft.nonce, draft.partial, draft.once, draft.width, draft.series),
+        (draft.change, draft.sweeps),
         [
             (one.identity.text, one.identity.labels, repr(list(msgspec.structs.astuple(one))[1:]))
             for one in draft.batch.rows

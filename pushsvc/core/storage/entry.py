@@ -38,6 +38,10 @@ class Draft(msgspec.Struct, eq=False, gc=False):
     """How many seqs it takes, at least one; worked out where it isn't said."""
     change: Change | None = None
     """Of a record; there are no rows then."""
+    series: int = 0
+    """How many series there may be with those of this batch, which is decided by the settings of
+    who appends it: a log that is read again under others must come to the same. 0 where it isn't
+    said: then those of who reads it."""
 
     def __post_init__(self) -> None:
         if not self.width:
