@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options, token_option
-from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command
+from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command, start_unless
 from pushsvc.cli.serve import explain_bind
 from pushsvc.cli.terminal import say
 from pushsvc.config import ConfigError, Settings
@@ -85,8 +85,11 @@ async def _demo(settings: Settings, hz: float, token: str | None) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(drain_on_signal, drain)
         async with trio.open_nursery() as serving:
-            places = await serving.start(partial(run_service, settings, drain=drain))
-            url = next(place for place in places if place.startswith("http"))
+            run = partial(run_service, settings, drain=drain)
+            places = await start_unless(drain, serving, run) or ()
+            url = next((place for place in places if place.startswith("http")), None)
+            if url is None:
+                return  # it was ended before it served
             async with trio.open_nursery() as producing:
                 await producing.start(run_producer, url, hz, token)
                 program = sys.argv[0] if Path(sys.argv[0]).name == "pushsvc" else "pushsvc"

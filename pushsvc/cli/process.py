@@ -9,8 +9,10 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import structlog
 import trio
 
+_log = structlog.get_logger("pushsvc.cli")
 _Result = TypeVar("_Result")
 
 
@@ -44,6 +46,28 @@ async def drain_on_signal(
             if drain.is_set():
                 raise SystemExit(1)
             drain.set()
+
+
+async def start_unless(
+    drain: trio.Event,
+    nursery: trio.Nursery,
+    serve: Callable[..., Awaitable[object]],
+) -> tuple[str, ...] | None:
+    """Start to serve, which may take long where there is a log to be read; gives the URLs, or None
+    where `drain` was set before it had started, and it was given up."""
+    places: tuple[str, ...] | None = None
+
+    async def give_up() -> None:
+        await drain.wait()
+        starting.cancel_scope.cancel()
+
+    async with trio.open_nursery() as starting:
+        starting.start_soon(give_up)
+        places = await nursery.start(serve)
+        starting.cancel_scope.cancel()
+    if places is None:
+        _log.info("stopped", reason="before it served")
+    return places
 
 
 async def reload_on_signal(

@@ -13,7 +13,13 @@ import structlog
 import trio
 
 from pushsvc.cli.options import fail, load_settings, settings_options
-from pushsvc.cli.process import drain_on_signal, prepare_to_serve, reload_on_signal, run_command
+from pushsvc.cli.process import (
+    drain_on_signal,
+    prepare_to_serve,
+    reload_on_signal,
+    run_command,
+    start_unless,
+)
 from pushsvc.cli.terminal import say
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
@@ -81,7 +87,7 @@ async def _serve(settings: Settings, inherited: Inherited) -> None:
                 program = [sys.executable, "-m", "pushsvc", *sys.argv[1:]]
                 serve = partial(supervise, settings, program)
             run = partial(serve, drain=drain, reload=reload, inherited=inherited)
-            for place in await serving.start(run):
+            for place in await start_unless(drain, serving, run) or ():
                 say(place)
         nursery.cancel_scope.cancel()
 
@@ -103,8 +109,8 @@ async def _work(settings: Settings, assignment: Assignment) -> None:
                 inherited=assignment.adopt(),
                 assignment=assignment,
             )
-            await serving.start(run)
-            await orders.ready()
+            if await start_unless(drain, serving, run) is not None:
+                await orders.ready()
         nursery.cancel_scope.cancel()
 
 

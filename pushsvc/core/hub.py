@@ -303,8 +303,7 @@ class Hub:
                     new.add(text)
                 else:
                     conflict, code = (
-                        f"{text} would be a new series, and there are {self._most} "
-                        "(limits.series)",
+                        f"{text} would be a new series, and there are {self._most} (limits.series)",
                         "series_limit",
                     )
             if conflict is None:

@@ -85,6 +85,28 @@ def test_serve_says_where_it_is_and_ends_in_time(stop: signal.Signals) -> None:
         assert process.stdout.read() == ""
 
 
+def test_who_is_ended_before_it_serves_ends_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        url = f"journal.url=valkey://127.0.0.1:{silent.getsockname()[1]}"
+        command = [*PUSHSVC, "serve", "--port", "0", "--set", url]
+        with subprocess.Popen(
+            [*command, "--set", "journal.start_wait=600"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENV,
+        ) as process:
+            try:
+                silent.accept()[0].close()
+                process.send_signal(signal.SIGTERM)
+                out, logged = process.communicate(timeout=30)
+            finally:
+                process.kill()
+    assert (process.returncode, out) == (0, ""), logged
+    assert "before it served" in logged
+
+
 def test_demo_shows_this_machine_and_ends_in_time() -> None:
     with started("demo", "--port", "0") as (process, url):
         time.sleep(1.2)
