@@ -24,8 +24,8 @@ from pushsvc.doctor.examine import examine
 from pushsvc.doctor.text import as_text
 from pushsvc.doctor.way import Way
 from pushsvc.transport.inbound import decode_message
+from tests.ports import free_ports
 from tests.proxies.proxy import program_of
-from tests.proxies.running import free_ports
 from tests.serving import serving
 from tests.test_tls import Authority
 

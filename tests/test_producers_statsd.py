@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,14 +10,8 @@ from datadog.dogstatsd.base import DogStatsd
 from statsd import StatsClient
 
 from pushsvc.config import Ingest
+from tests.ports import free_port
 from tests.serving import next_of, serving
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Live:

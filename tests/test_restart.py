@@ -17,8 +17,8 @@ import httpx
 import pytest
 import trio
 
+from tests.ports import free_ports
 from tests.proxies.follower import Follower
-from tests.proxies.running import free_ports
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
 TRANSPORTS = ("websocket", "sse", "ndjson", "longpoll")

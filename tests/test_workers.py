@@ -19,8 +19,8 @@ import psutil
 import pytest
 import trio
 
+from tests.ports import free_ports
 from tests.proxies.follower import Follower
-from tests.proxies.running import free_ports
 from tests.test_restart import ENV, TRANSPORTS
 
 

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PYTHON, ROOT } from './server.ts';
+import { freePort, PYTHON, ROOT } from './server.ts';
 
 interface Proxy {
   readonly name: string;
@@ -35,7 +35,7 @@ export class Nginx {
   /** `locations` are paths, and what each is passed on to, as `proxy_pass` has it. */
   static async start(locations: Readonly<Record<string, string>>): Promise<Nginx> {
     const folder = mkdtempSync(join(tmpdir(), 'pushsvc-nginx-'));
-    const port = await freePort();
+    const port = freePort();
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
       .map((kind) => `${kind}_temp_path ${folder}/${kind};`)
       .join('\n');
@@ -73,15 +73,6 @@ export class Nginx {
 function program(): string {
   const find = 'from tests.debian import program; print(program("nginx", "nginx-light"))';
   return execFileSync(PYTHON, ['-c', find], { cwd: ROOT, encoding: 'utf8' }).trim();
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function accepts(port: number): Promise<boolean> {

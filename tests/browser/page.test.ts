@@ -1,7 +1,5 @@
 /** The page on a living service: charts drawn, values moving, nothing refused by a strict policy. */
 
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -15,7 +13,7 @@ import {
   points,
 } from './browser.ts';
 import { Middlebox } from './middlebox.ts';
-import { Server } from './server.ts';
+import { freePort, Server } from './server.ts';
 
 let browser: Browser;
 beforeAll(async () => {
@@ -129,10 +127,7 @@ describe("on the demo's metrics", () => {
 });
 
 test.skipIf(IN_FIREFOX)('under a name of its own messages are compressed, and arrive', async () => {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
+  const port = freePort();
   const elsewhere = `http://${ELSEWHERE}:${port}`;
   await Server.start('demo', port, { PUSHSVC_WEB_ORIGINS: elsewhere });
   const { page, close } = await open(browser, 'about:blank');

@@ -1,6 +1,6 @@
 /** A real server as a child process, and what tests do with it. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,11 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const VENV = `${ROOT}/.venv/bin/python`;
 export const PYTHON = process.env.PYTHON ?? (existsSync(VENV) ? VENV : 'python3');
+
+/** A port for what keeps it over a restart, found as for the tests in Python: see `tests/ports.py`. */
+export function freePort(): number {
+  return Number(execFileSync(PYTHON, ['-m', 'tests.ports'], { cwd: ROOT, encoding: 'utf8' }));
+}
 
 /** What each server that runs has said. */
 export const outputs: Map<ChildProcess, string> = new Map();
@@ -69,7 +74,7 @@ export class Server {
         command,
         ...(command === 'serve' ? ['--host', '127.0.0.1'] : []),
         '--port',
-        String(port),
+        String(port || freePort()),
       ],
       {
         cwd: ROOT,

@@ -21,7 +21,7 @@ import httpx
 
 from tests.golang import cached, go
 from tests.k8s.manifests import kubectl
-from tests.proxies.running import free_ports
+from tests.ports import free_ports
 
 VERSION = "1.36.1"
 _TOKEN = "of-nobody-but-the-tests"

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import trio
 
+from tests.ports import free_ports
 from tests.proxies.proxy import program_of
 from tests.proxies.record import PRODUCERS, encode
-from tests.proxies.running import free_ports
 
 PER_SECOND = 300
 """`stream.reconnects_per_second` of each pod."""

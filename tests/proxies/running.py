@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -13,16 +12,8 @@ from pathlib import Path
 import trio
 import trustme
 
+from tests.ports import free_ports
 from tests.proxies.proxy import Place, Proxy, Values, program_of
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 class Running:

@@ -17,9 +17,9 @@ import pytest
 import trio
 
 from tests.journal.valkey_server import ValkeyServer, running
+from tests.ports import free_ports
 from tests.proxies.dashboards import TRANSPORTS, Crowd, Dashboard, Hiccups, peak
 from tests.proxies.fleet import CEILING, Fleet, Pod, Producers, balancer, open_fleet
-from tests.proxies.running import free_ports
 
 CROWD = 1_000
 PATIENCE = 60.0
