@@ -158,7 +158,8 @@ export function noteShifts(): void {
 /** How far things moved by themselves, all together (CLS, but for its windows), and which. */
 export async function shiftsOf(page: Page): Promise<readonly [sum: number, which: string]> {
   const shifts = (await page.evaluate('shifts')) as [number, ...string[]][];
-  return [shifts.reduce((total, [value]) => total + value, 0), JSON.stringify(shifts)];
+  const worth = shifts.filter(([value]) => value > 0.001);
+  return [shifts.reduce((total, [value]) => total + value, 0), JSON.stringify(worth)];
 }
 
 /** Points of a series as the page stores them. */

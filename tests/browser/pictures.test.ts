@@ -1,8 +1,5 @@
 /** Figures, dials, heatmaps, timelines, tables: what each says, and that nothing on them jumps. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -17,97 +14,23 @@ import {
   shiftsOf,
   violations,
 } from './browser.ts';
-import { Server } from './server.ts';
+import { Kinds, LONG_TITLE, MIXED } from './kinds.ts';
 
-const LONG_TITLE =
-  'How long the requests of all customers in all regions took from the edge to the last byte, by service and by version';
-const MIXED = '{__name__=~"begun|load"}';
-const BOARD = {
-  title: 'Kinds',
-  window: '1m',
-  panels: [
-    {
-      id: 'dial',
-      title: 'Load now',
-      kind: 'gauge',
-      select: 'load',
-      max: 2,
-      thresholds: [
-        { at: 1, level: 'warning' },
-        { at: 1.6, level: 'critical' },
-      ],
-      grid: { x: 0, y: 0, w: 4, h: 4 },
-    },
-    {
-      id: 'heat',
-      title: 'Heat',
-      kind: 'heatmap',
-      select: 'load',
-      grid: { x: 4, y: 0, w: 8, h: 4 },
-    },
-    { id: 'up', title: 'Up', kind: 'timeline', select: 'up', grid: { x: 0, y: 4, w: 6, h: 3 } },
-    { id: 'rows', title: 'Rows', kind: 'table', select: 'row', grid: { x: 6, y: 4, w: 6, h: 3 } },
-    {
-      id: 'long',
-      title: LONG_TITLE,
-      kind: 'line',
-      select: 'row',
-      grid: { x: 0, y: 7, w: 3, h: 4 },
-    },
-    { id: 'mixed', title: 'Mixed', kind: 'line', select: MIXED, grid: { x: 8, y: 7, w: 4, h: 4 } },
-    {
-      id: 'when',
-      title: 'Started',
-      kind: 'stat',
-      select: 'begun',
-      grid: { x: 3, y: 7, w: 5, h: 3 },
-    },
-  ],
-};
-
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-kinds-'));
 let browser: Browser;
-let server: Server;
-let publishing: ReturnType<typeof setInterval>;
+let shown: Kinds;
 beforeAll(async () => {
-  writeFileSync(join(folder, 'kinds.json'), JSON.stringify(BOARD));
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_PROVISIONED: folder }),
-  ]);
-  let count = 0;
-  const publish = (time = Date.now()) => {
-    count += 1;
-    return server.publish(
-      { name: 'load', labels: { host: 'calm' }, value: 0.4 + (count % 3) / 10, time },
-      { name: 'load', labels: { host: 'busy' }, value: 1.2 + (count % 3) / 10, time },
-      { name: 'load', labels: { host: 'ill' }, value: count % 40 === 0 ? 1.9 : 1.7, time },
-      { name: 'up', labels: { host: 'a' }, value: count % 60 < 50, kind: 'state', time },
-      { name: 'begun', value: 1_700_000_000, unit: 'timestamp_seconds', time },
-      ...Array.from({ length: 30 }, (_, row) => ({
-        name: 'row',
-        labels: { row: `${row}` },
-        // Near each other, and changing places all the time.
-        value: 100 + row / 10 + ((count * 7 + row * 3) % 5),
-        time,
-      })),
-    );
-  };
-  const now = Date.now();
-  for (let ago = 60; ago > 0; ago -= 1) {
-    await publish(now - ago * 500);
-  }
-  publishing = setInterval(() => void publish().catch(() => {}), 500);
+  [browser, shown] = await Promise.all([launch(), Kinds.start()]);
 });
 afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
+  await shown?.close();
   await browser?.close();
-  rmSync(folder, { recursive: true });
 });
 
 const kinds = (options = {}): ReturnType<typeof open> =>
-  open(browser, `${server.url}/d/kinds`, { viewport: { width: 1440, height: 1200 }, ...options });
+  open(browser, `${shown.server.url}/d/kinds`, {
+    viewport: { width: 1440, height: 1200 },
+    ...options,
+  });
 
 async function settled(page: Page): Promise<void> {
   await expectFreshness(page, 'Live');
@@ -135,7 +58,7 @@ test('a dial has the colour of its threshold, shows them all, and fills its plac
   expect(failures).toEqual([]);
   expect(await violations(page)).toEqual([]);
   await close();
-  const alone = await open(browser, `${server.url}/d/kinds?panel=dial`, {
+  const alone = await open(browser, `${shown.server.url}/d/kinds?panel=dial`, {
     viewport: { width: 900, height: 600 },
   });
   const meters = alone.page.getByRole('meter');
@@ -223,7 +146,7 @@ test('a long title takes two lines and leaves the chart its place; a moment is w
 });
 
 async function expectStillness(width: number, path: string): Promise<void> {
-  const { page, close } = await open(browser, server.url + path, {
+  const { page, close } = await open(browser, shown.server.url + path, {
     viewport: { width, height: 900 },
     init: noteShifts,
   });
@@ -242,22 +165,6 @@ test.each([
   [1440, '/d/kinds'],
   [1440, '/'],
 ] as const)('nothing jumps within some seconds at %d px on %s', LONG, expectStillness);
-
-test('on paper it is light, without controls, and every chart is drawn', async () => {
-  const { page, close } = await kinds({
-    colorScheme: 'dark',
-    viewport: { width: 1000, height: 500 },
-  });
-  await settled(page);
-  await page.emulateMedia({ media: 'print' });
-  await page.waitForTimeout(500);
-  expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).toBe(
-    'rgb(255, 255, 255)',
-  );
-  expect(await page.locator('.controls').isVisible()).toBe(false);
-  await page.screenshot({ path: `${ARTIFACTS}/print.png`, fullPage: true });
-  await close();
-});
 
 test('with forced colours states, scales and marks are seen', async () => {
   const { page, close } = await kinds({ forcedColors: 'active' });

@@ -1,17 +1,28 @@
 import { effect } from '@preact/signals';
-import type { Painter } from './chart/painter.ts';
+import type { Dashboard } from './dashboard.ts';
+import { formatMoment, formatSpan } from './format/time.ts';
 import { printing } from './theme.ts';
 
-/** Have all charts on paper, those out of sight too, and in colours that are for it. */
-export function preparePrint(painter: Painter): void {
+/** Have all charts on paper, those out of sight too, in colours and a size that are for it. */
+export function preparePrint(dashboard: Dashboard): void {
+  let first = true;
   effect(() => {
     if (printing.value) {
-      painter.paintAll();
+      const span = formatSpan(dashboard.windowMs.peek());
+      // A paper is read later: it says what it is of.
+      const bar = document.querySelector<HTMLElement>('.bar');
+      bar?.setAttribute('data-printed', `${span} until ${formatMoment(dashboard.edge)}`);
     }
+    if (!first || printing.value) {
+      // By the second time it is known how wide axes are.
+      dashboard.painter.paintAll();
+      dashboard.painter.paintAll();
+    }
+    first = false;
   });
+  // Not all browsers follow the medium before they draw.
   addEventListener('beforeprint', () => {
     printing.value = true;
-    painter.paintAll();
   });
   addEventListener('afterprint', () => {
     printing.value = false;

@@ -37,6 +37,8 @@ class Sketch implements Canvas {
     this.painted.push(Date.now());
     spent += this.takes;
   }
+
+  refit(): void {}
 }
 
 test('paints what is new in the next frame, and then rests', () => {

@@ -9,6 +9,8 @@ export interface Canvas {
   /** Milliseconds in which time alone moves the picture by a pixel; infinite where it is held. */
   readonly moves: number;
   paint(): void;
+  /** Take the size of its place, or of its place on paper. */
+  refit(): void;
 }
 
 /** Milliseconds of one animation frame that may be spent on drawing what nobody waits for. */
@@ -96,9 +98,10 @@ export class Painter {
     }
   }
 
-  /** Draw all at once, seen or not: for paper. */
+  /** Draw all at once, seen or not, in the size they have by now: for paper, and after it. */
   paintAll(): void {
     for (const canvas of this.dueAt.keys()) {
+      canvas.refit();
       canvas.paint();
     }
   }

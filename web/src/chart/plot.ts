@@ -18,12 +18,18 @@ const UNKEPT = 'not kept';
 /** A time with seconds. */
 const LABEL_WIDTH_EM = 4.6;
 
+/** CSS pixels: its width, its height, and the size of its letters. */
+export type PlotSize = readonly [width: number, height: number, em: number];
+
+/** On paper, where it is shown about half as large as it is drawn: printers have finer pixels. */
+export function onPaper(): PlotSize {
+  const scale = 2 / devicePixelRatio;
+  return [330 * scale, 150 * scale, 9 * scale];
+}
+
 export interface PlotOptions {
-  /** CSS pixels. */
-  readonly width: number;
-  readonly height: number;
-  /** CSS pixels of its text's size, and its font. */
-  readonly em: number;
+  readonly size: PlotSize;
+  /** The font of its text. */
   readonly family: string;
   readonly look: Look;
   readonly format: Format;
@@ -64,17 +70,15 @@ export class Plot {
     this.format = options.format;
     this.picture = options.picture;
     this.agree = options.agree;
-    this.em = options.em;
     this.family = options.family;
-    this.cssWidth = options.width;
-    this.cssHeight = options.height;
+    [this.cssWidth, this.cssHeight, this.em] = options.size;
     this.frame = this.place(0, 1);
     this.over.className = 'over';
     root.append(this.canvas, this.over);
   }
 
-  /** In CSS pixels. What is drawn next fills it, in letters of this size. */
-  resize(width: number, height: number, em: number): void {
+  /** What is drawn next fills it, in letters of this size. */
+  resize(...[width, height, em]: PlotSize): void {
     this.cssWidth = width;
     this.cssHeight = height;
     this.em = em;
@@ -87,12 +91,16 @@ export class Plot {
   draw(drawn: readonly Drawn[], from: number, to: number, look: Look, keptSince: number): void {
     this.look = look;
     this.frame = this.place(from, to);
-    this.picture.take(drawn, from, to, Math.max(1, this.frame.width));
+    const { width } = this.frame;
+    this.picture.take(drawn, from, to, width);
     const [low, high] = this.picture.reach();
     this.extent = extentOf(low, high, this.format, this.extent);
     // What stands on the axis, which may be new, says how wide it is.
     this.fitAxis();
     this.frame = this.place(from, to);
+    if (this.frame.width !== width) {
+      this.picture.take(drawn, from, to, this.frame.width);
+    }
     this.fit();
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const unkept = this.paintUnkept(keptSince);

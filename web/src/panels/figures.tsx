@@ -1,4 +1,4 @@
-import type { Signal } from '@preact/signals';
+import type { ReadonlySignal } from '@preact/signals';
 import type { Dashboard } from '../dashboard.ts';
 import type { Format } from '../format/units.ts';
 import type { Panel as Group } from '../store/panel.ts';
@@ -18,7 +18,7 @@ interface FiguresProps {
   readonly dashboard: Dashboard;
   readonly format: Format;
   /** Whether the panel is in sight: else the values may be old. */
-  readonly inSight: Signal<boolean>;
+  readonly inSight: ReadonlySignal<boolean>;
 }
 
 /** Values as text: large ones, gauges, or a table of them. */

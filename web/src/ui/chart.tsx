@@ -1,9 +1,9 @@
-import { type Signal, useSignal, useSignalEffect } from '@preact/signals';
+import { type ReadonlySignal, type Signal, useSignal, useSignalEffect } from '@preact/signals';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Columns } from '../chart/columns.ts';
 import { Curves } from '../chart/curves.ts';
 import type { Drawn, Picture } from '../chart/picture.ts';
-import { Plot } from '../chart/plot.ts';
+import { onPaper, Plot, type PlotSize } from '../chart/plot.ts';
 import { screens } from '../chart/screen.ts';
 import type { Dashboard } from '../dashboard.ts';
 import { printable } from '../format/printable.ts';
@@ -13,7 +13,7 @@ import { isShown, lines } from '../panels/shown.ts';
 import { loadPart } from '../part.ts';
 import type { Member, Panel } from '../store/panel.ts';
 import { FEW, rank } from '../store/ranking.ts';
-import { look } from '../theme.ts';
+import { look, printing } from '../theme.ts';
 import { later } from './later.tsx';
 import { lookBack } from './lookback.ts';
 
@@ -59,7 +59,7 @@ interface ChartProps {
   readonly dashboard: Dashboard;
   readonly format: Format;
   readonly focus: Signal<string | null>;
-  readonly inSight: Signal<boolean>;
+  readonly inSight: ReadonlySignal<boolean>;
   readonly kind: ChartKind;
   /** The label that the rows of a heatmap are of. */
   readonly by?: string | undefined;
@@ -341,8 +341,13 @@ class ChartView {
   refit(): void {
     this.left = this.root.getBoundingClientRect().left;
     this.em = Number.parseFloat(getComputedStyle(this.root).fontSize);
-    this.plot?.resize(this.width, this.height, this.em);
+    this.plot?.resize(...this.size);
     this.repaint();
+  }
+
+  /** CSS pixels: width, height, and of letters. */
+  private get size(): PlotSize {
+    return printing.peek() ? onPaper() : [this.width, this.height, this.em];
   }
 
   repaint(): void {
@@ -503,9 +508,7 @@ class ChartView {
   private open(): Plot {
     const { dashboard, format } = this.props;
     this.plot = new Plot(this.root, {
-      width: this.width,
-      height: this.height,
-      em: this.em,
+      size: this.size,
       family: this.family,
       agree: (axis) => columns.agree(this, this.left, axis, () => this.repaint()),
       look: look.peek(),

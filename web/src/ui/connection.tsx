@@ -97,17 +97,17 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
     return (
       <div class="outage">
         <p>
-          {capitalize(reason || 'the connection was lost')}.{' '}
-          {phase === 'connecting' || wait <= 0
-            ? `Connecting, attempt ${attempt}…`
-            : `Next attempt in ${formatAge(wait)}${asSoonAs}.`}{' '}
-          What is drawn stays.
+          {/* What changes is last, so that it moves nothing else. */}
+          {capitalize(reason || 'the connection was lost')}. What is drawn stays.{' '}
+          <span>
+            {phase === 'connecting' || wait <= 0
+              ? `Connecting, attempt ${attempt}…`
+              : `Next attempt in ${formatAge(wait)}${asSoonAs}.`}
+          </span>
         </p>
-        {phase === 'waiting' && (
-          <button type="button" onClick={() => dashboard.retryNow()}>
-            Try now
-          </button>
-        )}
+        <button type="button" disabled={phase !== 'waiting'} onClick={() => dashboard.retryNow()}>
+          Try now
+        </button>
         <a href="doctor">Examine the path</a>
       </div>
     );

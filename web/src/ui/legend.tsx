@@ -1,4 +1,4 @@
-import type { Signal } from '@preact/signals';
+import type { ReadonlySignal, Signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { labelText } from '../client/selector.ts';
 import type { Dashboard } from '../dashboard.ts';
@@ -26,7 +26,7 @@ interface LegendProps {
   /** Identity of the line that is looked at. */
   readonly focus: Signal<string | null>;
   /** Whether the panel is in sight: else the values may be old. */
-  readonly inSight: Signal<boolean>;
+  readonly inSight: ReadonlySignal<boolean>;
   readonly thresholds?: readonly Threshold[] | undefined;
 }
 

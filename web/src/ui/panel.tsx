@@ -1,4 +1,4 @@
-import { useSignal } from '@preact/signals';
+import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import type { Dashboard } from '../dashboard.ts';
 import { type Format, formatOf } from '../format/units.ts';
@@ -14,6 +14,7 @@ import { isReadable, select } from '../panels/selection.ts';
 import { isShown } from '../panels/shown.ts';
 import type { Panel } from '../store/panel.ts';
 import { latestOf, valueAt } from '../store/rate.ts';
+import { printing } from '../theme.ts';
 import { Chart, type ChartKind, mostDrawn } from './chart.tsx';
 import { later } from './later.tsx';
 import { Legend } from './legend.tsx';
@@ -67,10 +68,12 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const heading = description?.title ?? panel.name;
   const id = description?.id ?? panel.key;
   const root = useRef<HTMLElement>(null);
-  const inSight = useSignal(false);
+  const seen = useSignal(false);
+  /** On paper all is seen. */
+  const inSight = useComputed(() => seen.value || printing.value);
   useEffect(() => {
     const sight = new IntersectionObserver(([entry]) => {
-      inSight.value = entry!.isIntersecting;
+      seen.value = entry!.isIntersecting;
     });
     sight.observe(root.current!);
     return () => sight.disconnect();

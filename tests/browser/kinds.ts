@@ -1,0 +1,116 @@
+/** A dashboard with a panel of each kind, and what it is of. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Server } from './server.ts';
+
+export const LONG_TITLE =
+  'How long the requests of all customers in all regions took from the edge to the last byte, by service and by version';
+export const MIXED = '{__name__=~"begun|load"}';
+const BOARD = {
+  title: 'Kinds',
+  window: '1m',
+  panels: [
+    {
+      id: 'dial',
+      title: 'Load now',
+      kind: 'gauge',
+      select: 'load',
+      max: 2,
+      thresholds: [
+        { at: 1, level: 'warning' },
+        { at: 1.6, level: 'critical' },
+      ],
+      grid: { x: 0, y: 0, w: 4, h: 4 },
+    },
+    {
+      id: 'heat',
+      title: 'Heat',
+      kind: 'heatmap',
+      select: 'load',
+      grid: { x: 4, y: 0, w: 8, h: 4 },
+    },
+    { id: 'up', title: 'Up', kind: 'timeline', select: 'up', grid: { x: 0, y: 4, w: 6, h: 3 } },
+    { id: 'rows', title: 'Rows', kind: 'table', select: 'row', grid: { x: 6, y: 4, w: 6, h: 3 } },
+    {
+      id: 'long',
+      title: LONG_TITLE,
+      kind: 'line',
+      select: 'row',
+      grid: { x: 0, y: 7, w: 3, h: 4 },
+    },
+    { id: 'mixed', title: 'Mixed', kind: 'line', select: MIXED, grid: { x: 8, y: 7, w: 4, h: 4 } },
+    {
+      id: 'when',
+      title: 'Started',
+      kind: 'stat',
+      select: 'begun',
+      grid: { x: 3, y: 7, w: 5, h: 3 },
+    },
+  ],
+};
+
+/** A server that has it as `kinds`, with a producer that publishes twice a second. */
+export class Kinds {
+  /** The one that runs: `restart` makes another. */
+  server: Server;
+  private readonly folder: string;
+  private readonly publishing: NodeJS.Timeout;
+  private count = 0;
+
+  private constructor(server: Server, folder: string) {
+    this.server = server;
+    this.folder = folder;
+    this.publishing = setInterval(() => void this.publish().catch(() => {}), 500);
+  }
+
+  /** With half a minute of the past. */
+  static async start(): Promise<Kinds> {
+    const folder = mkdtempSync(join(tmpdir(), 'pushsvc-kinds-'));
+    writeFileSync(join(folder, 'kinds.json'), JSON.stringify(BOARD));
+    const kinds = new Kinds(await serve(folder, 0), folder);
+    const now = Date.now();
+    for (let ago = 60; ago > 0; ago -= 1) {
+      await kinds.publish(now - ago * 500);
+    }
+    return kinds;
+  }
+
+  /** Have it away for so many milliseconds, as a process that was killed is. */
+  async restart(away: number): Promise<void> {
+    const { port } = this.server;
+    await this.server.stop('SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, away));
+    this.server = await serve(this.folder, port);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.publishing);
+    await Server.stopAll();
+    rmSync(this.folder, { recursive: true });
+  }
+
+  private publish(time = Date.now()): Promise<void> {
+    this.count += 1;
+    const { count } = this;
+    return this.server.publish(
+      { name: 'load', labels: { host: 'calm' }, value: 0.4 + (count % 3) / 10, time },
+      { name: 'load', labels: { host: 'busy' }, value: 1.2 + (count % 3) / 10, time },
+      { name: 'load', labels: { host: 'ill' }, value: count % 40 === 0 ? 1.9 : 1.7, time },
+      { name: 'up', labels: { host: 'a' }, value: count % 60 < 50, kind: 'state', time },
+      { name: 'begun', value: 1_700_000_000, unit: 'timestamp_seconds', time },
+      ...Array.from({ length: 30 }, (_, row) => ({
+        name: 'row',
+        labels: { row: `${row}` },
+        // Near each other, and changing places all the time.
+        value: 100 + row / 10 + ((count * 7 + row * 3) % 5),
+        time,
+      })),
+    );
+  }
+}
+
+function serve(folder: string, port: number): Promise<Server> {
+  return Server.start('serve', port, { PUSHSVC_DASHBOARDS_PROVISIONED: folder });
+}

@@ -1,0 +1,152 @@
+/** The page on paper: as a PDF from Chromium, and what is on its sheets. */
+
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ARTIFACTS, expectFreshness, launch, open, panel } from './browser.ts';
+import { Kinds, LONG_TITLE } from './kinds.ts';
+import { PYTHON } from './server.ts';
+
+/** See `paper.py`. */
+interface Sheet {
+  readonly text: string;
+  readonly dark: number;
+  readonly coloured: number;
+}
+
+/** As wide as a sheet of A4 between its margins, in CSS pixels. */
+const PAPER_WIDTH = 718;
+
+let browser: Browser;
+let shown: Kinds;
+beforeAll(async () => {
+  [browser, shown] = await Promise.all([launch(), Kinds.start()]);
+});
+afterAll(async () => {
+  await shown?.close();
+  await browser?.close();
+});
+
+async function print(page: Page, name: string): Promise<Sheet[]> {
+  const path = `${ARTIFACTS}/${name}.pdf`;
+  await page.pdf({
+    path,
+    format: 'A4',
+    printBackground: true,
+    margin: { top: '1cm', bottom: '1cm', left: '1cm', right: '1cm' },
+  });
+  const reader = fileURLToPath(new URL('paper.py', import.meta.url));
+  const { stdout } = await promisify(execFile)(PYTHON, [reader, path]);
+  const sheets = JSON.parse(stdout) as Sheet[];
+  return sheets.map((sheet) => ({ ...sheet, text: sheet.text.replaceAll(/\s+/g, ' ') }));
+}
+
+/** Dark on white, without controls. */
+function expectPaper(sheets: readonly Sheet[]): void {
+  for (const { text, dark } of sheets) {
+    expect(dark).toBeLessThan(0.15);
+    expect(text).not.toMatch(/Pause|Edit|Kiosk|Filter|Reload|min · max|\d more/);
+  }
+  expect(Math.max(...sheets.map(({ coloured }) => coloured))).toBeGreaterThan(0.005);
+}
+
+/** What prepares paper is loaded by itself, after the page. */
+async function prepared(page: Page): Promise<void> {
+  const url = () =>
+    page.evaluate(() =>
+      performance
+        .getEntriesByType('resource')
+        .map(({ name }) => name)
+        .find((name) => /\/printing-[^/]*\.js$/.test(name)),
+    );
+  await expect.poll(url).toBeTruthy();
+  await page.evaluate(`import(${JSON.stringify(await url())})`);
+}
+
+test('charts are laid out for paper: all drawn, none stretched, each within its panel', async () => {
+  const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds`, {
+    viewport: { width: PAPER_WIDTH, height: 300 },
+  });
+  await expectFreshness(page, 'Live');
+  await panel(page, 'Load now').getByRole('meter').first().waitFor();
+  await prepared(page);
+  await page.emulateMedia({ media: 'print' });
+  const charts = page.locator('article canvas');
+  await expect.poll(() => charts.count()).toBe(4);
+  for (const chart of await charts.all()) {
+    const { stretch, over, inked } = await chart.evaluate((node) => {
+      const canvas = node as HTMLCanvasElement;
+      const { width, height } = canvas;
+      const box = canvas.getBoundingClientRect();
+      const around = canvas.closest('article')!.getBoundingClientRect();
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, width, height);
+      return {
+        stretch: box.width / box.height / (width / height),
+        over: Math.max(
+          box.right - around.right,
+          box.bottom - around.bottom,
+          around.left - box.left,
+        ),
+        inked: data.filter((value, at) => at % 4 === 3 && value > 100).length,
+      };
+    });
+    expect(stretch).toBeCloseTo(1, 1);
+    expect(over).toBeLessThan(0);
+    expect(inked).toBeGreaterThan(1000);
+  }
+  await page.screenshot({ path: `${ARTIFACTS}/print.png`, fullPage: true });
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a dashboard on paper, from a screen that shows little of it', async () => {
+  const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds`, {
+    viewport: { width: 1000, height: 400 },
+    colorScheme: 'dark',
+  });
+  await expectFreshness(page, 'Live');
+  await panel(page, 'Load now').getByRole('meter').first().waitFor();
+  await prepared(page);
+  const sheets = await print(page, 'paper-dashboard');
+  expectPaper(sheets);
+  const holds = (text: string) => sheets.filter((sheet) => sheet.text.includes(text));
+  for (const title of ['Load now', 'Heat', 'Up', 'Rows', LONG_TITLE, 'Mixed', 'Started']) {
+    expect([title, holds(title).length]).toEqual([title, 1]);
+  }
+  // With what they show: a panel is on one sheet.
+  expect(holds('Mixed')).toEqual(holds('1 of 4 matching series are shown'));
+  expect(holds(LONG_TITLE)[0]!.text).toMatch(/(\b1\d\d\b.*){8}/);
+  expect(holds('Rows')[0]!.text).toMatch(/(\d+ 1\d\d 1\d\d 1\d\d 1\d\d ){30}/);
+  expect(sheets[0]!.text).toMatch(/Live 1m until \d+ \w+ \d{4}, \d\d:\d\d:\d\d/);
+  // The screen is as it was.
+  const canvas = panel(page, 'Heat').locator('canvas');
+  await expect
+    .poll(() =>
+      canvas.evaluate((node) => {
+        const { width, height } = node.getBoundingClientRect();
+        const place = node.parentElement!.getBoundingClientRect();
+        return Math.abs(width - place.width) + Math.abs(height - place.height);
+      }),
+    )
+    .toBeLessThan(1);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('all metrics on paper, from a phone', async () => {
+  const { page, failures, close } = await open(browser, shown.server.url, {
+    viewport: { width: 390, height: 600 },
+    deviceScaleFactor: 3,
+  });
+  await expectFreshness(page, 'Live');
+  await panel(page, 'load').locator('canvas').waitFor();
+  await page.locator('.states').waitFor({ state: 'attached' });
+  await prepared(page);
+  const sheets = await print(page, 'paper-all');
+  expectPaper(sheets);
+  expect(sheets.map(({ text }) => text).join(' ')).toMatch(/busy 1\.\d+ calm 0\.\d+ ill 1\.\d+/);
+  expect(failures).toEqual([]);
+  await close();
+});
