@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,7 @@ import trio
 
 from pushsvc.client import Points, connect
 from pushsvc.config import Keeping
+from tests.journal.link import open_link
 from tests.journal.valkey_server import ValkeyServer, running
 from tests.serving import Documents, Served, next_of, serving
 from tests.test_openapi import check
@@ -361,6 +363,121 @@ async def test_what_is_said_to_a_stream_by_way_of_another_service_is_done_by_ope
             await one.publish({"name": "a", "value": 4})
             await take(stream, 4)
         assert seen == [0, 1, 2, 3, 4]
+
+
+async def newest(service: Served, how: str, cursor: str) -> list[dict[str, Any]]:
+    """What a stream begins with that goes on from a cursor, up to the first points."""
+    query: dict[str, Any] = {"select": "up", "since": cursor}
+    told: list[dict[str, Any]] = []
+    if how == "longpoll":
+        answer = await service.http.get(
+            "/v1/stream", params={**query, "wait": "20"}, headers={"Accept": "application/json"},
+            timeout=60,
+        )  # fmt: skip
+        assert answer.status_code == 200, answer.text
+        told = answer.json()["documents"]
+    elif how == "websocket":
+        async with service.websocket(str(httpx.QueryParams(query))) as socket:
+            while not told or not told[-1].get("points"):
+                told.append(json.loads(await socket.get_message()))
+    else:
+        async with service.documents(how, **query) as stream:
+            while not told or not told[-1].get("points"):
+                told.append(await anext(stream))
+    return [document for document in told if document["type"] not in ("hello", "heartbeat")]
+
+
+HOW = ["websocket", "text/event-stream", "application/x-ndjson", "longpoll"]
+
+
+async def test_a_cursor_of_a_service_that_is_ahead_is_waited_for(server: ValkeyServer) -> None:
+    async with open_link(server.port) as link, serving(journal=Keeping(url=server.url)) as one:
+        async with serving(journal=Keeping(url=link.url)) as behind:
+            first = await one.publish({"name": "up", "value": 1})
+            with trio.fail_after(30):
+                while await past(behind, "up") != [1]:
+                    await trio.sleep(0.01)
+            link.passes = trio.Event()
+            cursor = (await one.publish({"name": "up", "value": 2}))["id"]
+            told: dict[str, list[dict[str, Any]]] = {}
+
+            async def go_on(how: str) -> None:
+                told[how] = await newest(behind, how, cursor)
+
+            with trio.fail_after(30):
+                async with trio.open_nursery() as nursery:
+                    for how in HOW:
+                        nursery.start_soon(go_on, how)
+                    await trio.sleep(0.5)
+                    assert told == {}
+                    assert await past(behind, "up") == [1]
+                    link.passes.set()
+                    # They have what is newer, and nothing that they have.
+                    await one.publish({"name": "up", "value": 3})
+            for how in HOW:
+                values = [point[-1] for document in told[how] for point in document["points"]]
+                assert values == [3], how
+            assert first["id"] < cursor
+
+
+async def test_who_is_ahead_of_a_service_that_is_cut_off_is_to_come_back(
+    server: ValkeyServer,
+) -> None:
+    """A service that can't read the log can't know that a cursor is none."""
+    async with open_link(server.port) as link, serving(journal=Keeping(url=server.url)) as one:
+        async with serving(journal=Keeping(url=link.url)) as behind:
+            await one.publish({"name": "up", "value": 1})
+            link.mute = True
+            link.cut()
+            with trio.fail_after(30):
+                while await behind.metric("pushsvc_journal_away_seconds") == 0:
+                    await trio.sleep(0.05)
+            cursor = (await one.publish({"name": "up", "value": 2}))["id"]
+            statuses: dict[str, int] = {}
+
+            async def ask(accept: str) -> None:
+                answer = await behind.http.get(
+                    "/v1/stream", params={"since": cursor}, headers={"Accept": accept}, timeout=60
+                )
+                statuses[accept] = answer.status_code
+                if answer.status_code == 503:
+                    assert answer.json()["code"] == "journal"
+                    assert int(answer.headers["retry-after"]) > 0
+                else:  # a browser's EventSource: by a status it would be ended for good
+                    assert "goaway" in answer.text
+                    assert '"type":"gap"' not in answer.text
+
+            async def open_socket() -> None:
+                statuses["websocket"] = await behind.rejection(query=f"since={cursor}")
+
+            kinds = [
+                "application/json",
+                "application/x-ndjson",
+                "text/event-stream, application/problem+json",
+                "text/event-stream",
+            ]
+            with trio.fail_after(60):
+                async with trio.open_nursery() as nursery:
+                    for accept in kinds:
+                        nursery.start_soon(ask, accept)
+                    nursery.start_soon(open_socket)
+            assert statuses == {**dict.fromkeys([*kinds, "websocket"], 503), kinds[-1]: 200}
+            link.mute = False
+            link.cut()
+
+            async def is_served() -> bool:
+                answer = await behind.http.get(
+                    "/v1/stream",
+                    params={"since": cursor, "wait": "0"},
+                    headers={"Accept": "application/json"},
+                )
+                return answer.status_code == 200 and not any(
+                    document["type"] == "gap" for document in answer.json()["documents"]
+                )
+
+            with trio.fail_after(60):
+                while not await is_served():
+                    await trio.sleep(0.1)
 
 
 async def test_a_cursor_that_nobody_gave_is_refused_after_a_while(server: ValkeyServer) -> None:

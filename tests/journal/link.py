@@ -18,6 +18,9 @@ class Link:
         self.port = 0
         self.mute = False
         """Whether answers are thrown away."""
+        self.passes = trio.Event()
+        """Set unless answers are held back."""
+        self.passes.set()
 
     @property
     def url(self) -> str:
@@ -50,6 +53,8 @@ class Link:
     ) -> None:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await source.receive_some():
+                if answers:
+                    await self.passes.wait()
                 if not (answers and self.mute):
                     await sink.send_all(data)
         scope.cancel()

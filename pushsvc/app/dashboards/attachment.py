@@ -107,22 +107,36 @@ class Attachment:
 
     def is_ahead(self, query: bytes, last_event_id: str | None) -> bool:
         """Whether a cursor is of what another process of this log has read, and this not yet."""
+        return self._ahead(query, last_event_id) is not None
+
+    def _ahead(self, query: bytes, last_event_id: str | None) -> Cursor | None:
+        """The cursor, if it is."""
         if not self._context.shared or not (last_event_id or b"since=" in query):
-            return False
+            return None
         try:
             if last_event_id:
                 since: Cursor | None = parse_cursor(last_event_id)
             else:
-                since = self._read_query(query)[1].since
+                known = self._parse_query if b"ticket=" in query else self._read_query
+                since = known(query)[1].since
         except Problem:
-            return False  # which is said by who reads it
-        return since is not None and self.hub.is_ahead(since)
+            return None  # which is said by who reads it
+        return since if since is not None and self.hub.is_ahead(since) else None
 
     async def catch_up(self, query: bytes, last_event_id: str | None = None) -> None:
-        """Wait until what a cursor stands for has been read here too, though not for long."""
+        """Wait until what a cursor stands for has been read here too, though not for long. Raises
+        Overloaded where the log has it, or may have it, and it can't be read yet."""
         with trio.move_on_after(CATCH_UP):
             while self.is_ahead(query, last_event_id):
                 await self._context.pipeline.moved()
+        since, journal = self._ahead(query, last_event_id), self._context.journal
+        if since is not None and (journal.away_since is not None or since.seq <= journal.seq):
+            raise Overloaded(
+                "journal",
+                "this cursor is of what the log has and this process hasn't read yet: come back "
+                "with it",
+                retry_after=CATCH_UP,
+            )
 
     def negotiate(
         self,
