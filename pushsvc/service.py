@@ -41,7 +41,7 @@ from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.ingest.statsd.aggregate import Aggregator
 from pushsvc.journal import Journal
-from pushsvc.journal.opening import Shared, open_journal, snapshot_interval
+from pushsvc.journal.opening import Shared, Workers, open_journal, snapshot_interval
 from pushsvc.listen import hypercorn_internals
 from pushsvc.listen.listeners import (
     NOTHING,
@@ -107,7 +107,7 @@ async def run_service(
             max_bytes=keeping.max_bytes,
             synchronous=keeping.synchronous,
             shared=_shared(keeping),
-            by_workers=assignment is not None,
+            workers=None if assignment is None else _workers(assignment),
         ) as journal:
             await _serve(
                 *(settings, journal, listeners, inherited.statsd, lock, library, certificate),
@@ -129,6 +129,10 @@ def _shared(keeping: Keeping) -> Shared | None:
         fsync=keeping.fsync,
         start_wait=keeping.start_wait,
     )
+
+
+def _workers(assignment: Assignment) -> Workers:
+    return Workers(Path(assignment.folder), assignment.index, assignment.count)
 
 
 async def _serve(

@@ -26,6 +26,15 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     start_wait: float = 60.0
 
 
+class Workers(msgspec.Struct, frozen=True):
+    """Processes of one machine that share a file."""
+
+    folder: Path
+    """Where they meet."""
+    index: int
+    count: int
+
+
 _SNAPSHOTS = 12
 """Snapshots within the time that is kept: so much more than that is read at a start, as a part."""
 
@@ -57,10 +66,10 @@ async def open_journal(
     max_bytes: int,
     synchronous: Literal["full", "normal"],
     shared: Shared | None = None,
-    by_workers: bool = False,
+    workers: Workers | None = None,
 ) -> AsyncGenerator[Journal]:
     """The journal that is shared, that in the file at `path`, or without either that in memory, for
-    as long as the block lasts. The file may be shared `by_workers`. Raises JournalError."""
+    as long as the block lasts. `workers` share the file. Raises JournalError."""
     if shared is not None:
         options = Options(
             prefix=shared.prefix,
@@ -74,7 +83,7 @@ async def open_journal(
         async with open_valkey_journal(shared.url, options, ca=ca) as there:
             yield there
     elif path:
-        from pushsvc.journal.sqlite import open_sqlite_journal
+        from pushsvc.journal.sqlite import Bell, open_sqlite_journal
 
         _make_room(Path(path).parent)
         async with open_sqlite_journal(
@@ -82,7 +91,8 @@ async def open_journal(
             keep_seconds=keep_seconds(retention),
             max_bytes=max_bytes,
             synchronous=synchronous,
-            shared=by_workers,
+            shared=workers is not None,
+            bell=None if workers is None else Bell(workers.folder, workers.index, workers.count),
         ) as kept:
             yield kept
     else:

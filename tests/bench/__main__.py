@@ -32,6 +32,7 @@ from tests.bench import (
     storm,
     tabs,
     valkey,
+    workers,
 )
 from tests.bench.coding import Codings
 from tests.bench.decode import Decoders
@@ -50,6 +51,7 @@ from tests.bench.storm import Handshakes
 from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC
 from tests.bench.tabs import Tabs
 from tests.bench.valkey import Valkey
+from tests.bench.workers import Workers
 
 # The cases by which the service is judged.
 _BIG_BATCH = 10_000
@@ -92,6 +94,7 @@ class Outcome(msgspec.Struct):
     journal: list[Journal] = []
     valkey: list[Valkey] = []
     rolling: list[Rolled] = []
+    workers: list[Workers] = []
     targets: list[Target] = []
     failures: list[Failure] = []
     seconds: float = 0.0
@@ -116,6 +119,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         journal,
         valkey,
         rolling,
+        workers,
     )
 }
 """Modules of one kind of case each, by name and in the order they are run."""
@@ -133,6 +137,7 @@ _TITLES = {
     "soak": "A page that is left open",
     "journal": "The journal, and that in a file of SQLite",
     "valkey": "A journal at a Valkey, between processes",
+    "workers": "Two workers beside one process",
     "rolling": "Three processes on one log at a Valkey, replaced while dashboards watch",
 }
 
@@ -225,6 +230,14 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         yield Target(what, 59, page.fps)
     yield from _journal_targets(outcome)
     yield from _valkey_targets(outcome)
+    for shared in outcome.workers:
+        [_, two] = shared.shared
+        of = f"{shared.transport}, {shared.clients:,} subscribers"
+        yield Target(f"CPU of a frame, 2 workers ÷ 1, {of}", 1.1, two.frame_times, at_most=True)
+        times = two.handshake_times
+        yield Target(f"CPU of a handshake, 2 workers ÷ 1, {of}", 1.1, times, at_most=True)
+        most = max(two.spread) / shared.clients
+        yield Target(f"share of the fuller of 2 workers, {of}", 0.55, most, at_most=True)
     for rolled in outcome.rolling:
         if not rolled.cut:
             what = f"dashboards back in a second, {rolled.what}, {rolled.clients:,} of them"

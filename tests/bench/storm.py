@@ -64,25 +64,30 @@ class StormCase(msgspec.Struct, frozen=True):
         """Measure, the systems in turn; `step` is called before each storm. Raises Failed."""
         weathered: dict[str, list[Weathered]] = {each.name: [] for each in self.systems}
         with contextlib.ExitStack() as stack:
-            crowds = {each.name: stack.enter_context(self._crowd(each)) for each in self.systems}
+            crowds = {
+                each.name: stack.enter_context(crowd_of(each, self.transport))
+                for each in self.systems
+            }
             for number in range(self.rounds):
                 for name, crowd in crowds.items():
                     step(f"{self.title}: {name}, round {number + 1} of {self.rounds}")
                     crowd.tell(msgspec.json.encode(Storm(self.clients)))
-                    weathered[name].append(_heard(crowd))
+                    weathered[name].append(heard(crowd))
         return Handshakes(
             self.transport, self.clients, [_answered(*each) for each in weathered.items()]
         )
 
-    @contextlib.contextmanager
-    def _crowd(self, system: System) -> Iterator[Process]:
-        with system.serving() as server:
-            if system.snapshot:
-                # So that there are first frames to be given.
-                with server.subscribers(self.transport, 1, series=_SERIES):
-                    pass
-            with running(_arguments(self.transport, server), LOAD_CPU) as crowd:
-                yield crowd
+
+@contextlib.contextmanager
+def crowd_of(system: System, transport: str) -> Iterator[Process]:
+    """A process that opens connections to a system, which runs meanwhile."""
+    with system.serving() as server:
+        if system.snapshot:
+            # So that there are first frames to be given.
+            with server.subscribers(transport, 1, series=_SERIES):
+                pass
+        with running(_arguments(transport, server), LOAD_CPU) as crowd:
+            yield crowd
 
 
 def _arguments(transport: str, server: Server) -> tuple[str, ...]:
@@ -97,7 +102,7 @@ def _arguments(transport: str, server: Server) -> tuple[str, ...]:
     return "-m", "tests.bench.crowd", msgspec.json.encode(job).decode()
 
 
-def _heard(crowd: Process) -> Weathered:
+def heard(crowd: Process) -> Weathered:
     answer = msgspec.json.decode(crowd.hear(_PATIENCE))
     if "error" in answer:
         raise Failed(msgspec.convert(answer, Failure).error)

@@ -76,6 +76,9 @@ PUSHSVC = System(
     snapshot=True,
     subprotocol="pushsvc.v1",
 )
+WORKERS = dataclasses.replace(
+    PUSHSVC, name="pushsvc, 2 workers", arguments=(*PUSHSVC.arguments, "--workers", "2")
+)
 NAIVE = System(
     name="naive",
     arguments=("-m", "tests.bench.peers.naive"),

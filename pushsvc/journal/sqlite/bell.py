@@ -1,0 +1,45 @@
+"""How processes that share a file tell each other that there is more in it: a datagram each.
+
+What is told is only that it is worth looking. One that gets lost is made up for by looking now and
+then; without any bell the file itself is looked at all the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+import trio
+
+
+class Bell:
+    """The bell of one of `count` processes, all of which have `folder` in common."""
+
+    def __init__(self, folder: Path, index: int, count: int) -> None:
+        self._others = [str(_place(folder, one)) for one in range(count) if one != index]
+        own = _place(folder, index)
+        own.unlink(missing_ok=True)  # of a process that this one replaces
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(str(own))
+
+    def ring(self) -> None:
+        """Tell the others. One that isn't there, or hasn't listened for long, is passed over."""
+        for other in self._others:
+            with contextlib.suppress(OSError):
+                self._socket.sendto(b"!", other)
+
+    async def wait(self) -> None:
+        """Wait until one of the others has rung."""
+        await trio.lowlevel.wait_readable(self._socket)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.recv(1)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _place(folder: Path, index: int) -> Path:
+    return folder / f"bell-{index}"
