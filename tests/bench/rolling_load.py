@@ -57,6 +57,7 @@ class Compared(msgspec.Struct, frozen=True):
     cut: int
     cuts: dict[str, int]
     refused: int
+    refusals: dict[str, int]
     silence: float
     slowest: str
     """The transport of who was without news for the longest."""
@@ -102,7 +103,8 @@ def _compare(crowd: Crowd, published: list[int]) -> Compared:
         told=crowd.told,
         cut=crowd.cuts.total(),
         cuts=dict(crowd.cuts.most_common(5)),
-        refused=crowd.refused,
+        refused=crowd.refusals.total(),
+        refusals=dict(crowd.refusals.most_common(5)),
         silence=crowd.slowest.silence,
         slowest=crowd.slowest.transport,
     )

@@ -39,10 +39,11 @@ class _Answer(msgspec.Struct):
 
 
 class Refused(Exception):
-    """There was no stream to be had. The seconds to wait, where that was said."""
+    """There was no stream to be had."""
 
-    def __init__(self, wait: float | None) -> None:
-        super().__init__()
+    def __init__(self, why: str, wait: float | None = None) -> None:
+        """`wait` is for how many seconds, where that was said."""
+        super().__init__(why)
         self.wait = wait
 
 
@@ -69,8 +70,8 @@ class Dashboard:
         """How often it was asked to go."""
         self.cut: list[str] = []
         """How streams ended without that."""
-        self.refused = 0
-        """How often it was to come back later, or found nobody."""
+        self.refusals: list[str] = []
+        """How it was to come back later, or found nobody."""
         self.silence = 0.0
         """Seconds for which nothing came, at the longest. One who polls asks all that time."""
         self._heard: float | None = None
@@ -89,7 +90,7 @@ class Dashboard:
             try:
                 wait = await follow()
             except Refused as refused:
-                self.refused += 1
+                self.refusals.append(f"{self.transport}: {refused}")
                 wait = refused.wait
             except _ENDS as error:
                 self.cut.append(f"{self.transport}: {str(error) or type(error).__name__}")
@@ -118,7 +119,7 @@ class Dashboard:
                     elif document.type == "goaway":
                         # A stream that begins with it is how an EventSource is refused.
                         if not greeted:
-                            raise Refused(document.retry / 1000)
+                            raise Refused("goaway", document.retry / 1000)
                         self.told += 1
                         return document.retry / 1000
                     else:
@@ -140,7 +141,7 @@ class Dashboard:
                     # A connection that was used before may end with nothing said: RFC 9112, 9.3.1.
                     if first:
                         raise
-                    raise Refused(None) from None
+                    raise Refused("the connection was closed") from None
                 first = False
                 text, _, body = data.partition(b"\r\n\r\n")
                 head = Head(text)
@@ -173,8 +174,8 @@ class Dashboard:
                 except BaseException:
                     sock.close()
                     raise
-        except (OSError, trio.TooSlowError):
-            raise Refused(None) from None
+        except (OSError, trio.TooSlowError) as error:
+            raise Refused(str(error) or "no connection") from None
         async with trio.SocketStream(sock) as stream:
             yield stream
 
@@ -203,7 +204,7 @@ class Dashboard:
 def _admit(head: Head) -> None:
     if head.status not in (101, 200):
         after = head.fields.get(b"retry-after")
-        raise Refused(None if after is None else float(after))
+        raise Refused(f"HTTP {head.status}", None if after is None else float(after))
 
 
 class Hiccups:
@@ -297,8 +298,8 @@ class Crowd:
         if late:
             raise AssertionError(
                 f"{len(late)} of {len(self.watching)} {what}, {late[0].transport} is one: it has "
-                f"... {late[0].values[-9:]}, was told to go {late[0].told} times and refused "
-                f"{late[0].refused} times; {late[0].cut}"
+                f"... {late[0].values[-9:]}, was told to go {late[0].told} times; "
+                f"{late[0].refusals} {late[0].cut}"
             )
 
     @property
@@ -311,8 +312,9 @@ class Crowd:
         return sum(one.told for one in self.watching)
 
     @property
-    def refused(self) -> int:
-        return sum(one.refused for one in self.watching)
+    def refusals(self) -> Counter[str]:
+        """How dashboards were to come back later, or found nobody."""
+        return Counter(why for one in self.watching for why in one.refusals)
 
     @property
     def slowest(self) -> Dashboard:

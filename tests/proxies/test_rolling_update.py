@@ -54,7 +54,8 @@ class Scene:
             f"{what}, {CROWD:,} dashboards: the slowest ({crowd.slowest.transport}) was without "
             f"news for {crowd.slowest.silence:.1f} s, a producer without an answer for "
             f"{self.producers.longest:.1f} s; {max(self.peaks):.0f} came back in a second at the "
-            f"most; {crowd.told} were told to go, {crowd.cuts.total()} cut, {crowd.refused} refused"
+            f"most; {crowd.told} were told to go, {crowd.cuts.total()} cut, "
+            f"{crowd.refusals.total()} refused"
         )
 
 
@@ -190,7 +191,7 @@ async def test_with_a_log_for_each_a_gap_is_told(tmp_path: Path) -> None:
 
     assert [cut for one in watching for cut in one.cut] == []  # all that left was told to
     assert sum(one.told for one in watching) >= size // 2
-    assert max(peaks) <= CEILING, (peaks, sum(one.refused for one in watching))
+    assert max(peaks) <= CEILING, (peaks, [why for one in watching for why in one.refusals])
     for one in watching:
         values = set(one.values)
         missing = max(values) - min(values) + 1 - len(values)
