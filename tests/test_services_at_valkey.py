@@ -489,3 +489,44 @@ async def test_a_cursor_that_nobody_gave_is_refused_after_a_while(server: Valkey
         assert answer.status_code == 400
         assert answer.json()["code"] == "cursor"
         assert trio.current_time() - begun < 9
+
+
+async def test_a_cursor_of_what_is_yet_to_be_read_is_refused_only_for_now(
+    server: ValkeyServer,
+) -> None:
+    """Where a service is that far behind, or can't reach the log, while another one isn't."""
+    async with (
+        serving(journal=Keeping(url=server.url)) as one,
+        open_link(server.port) as link,
+        serving(journal=Keeping(url=link.url)) as other,
+    ):
+        await one.publish({"name": "up", "value": 1})
+        link.mute = True
+        since = (await one.publish({"name": "up", "value": 2}))["id"]
+
+        async def ask(accept: str) -> httpx.Response:
+            query = {"select": "up", "since": since, "wait": "0"}
+            return await other.http.get("/v1/stream", params=query, headers={"Accept": accept})
+
+        for accept in ("application/json", "application/x-ndjson"):
+            answer = await ask(accept)
+            assert (answer.status_code, answer.json()["code"]) == (503, "journal"), answer.text
+            assert int(answer.headers["retry-after"]) > 0
+        # Who can't be told by a status is told to come back, and not that there is a gap.
+        async with other.http.stream(
+            "GET",
+            "/v1/stream",
+            params={"select": "up"},
+            headers={"Accept": "text/event-stream", "Last-Event-ID": since},
+        ) as stream:
+            text = (await stream.aread()).decode()
+        assert '"goaway"' in text
+        assert '"gap"' not in text
+        link.mute = False
+        link.cut()
+        with trio.fail_after(30):
+            while (await ask("application/json")).status_code != 200:
+                await trio.sleep(0.1)
+        await one.publish({"name": "up", "value": 3})
+        async with other.documents("application/x-ndjson", select="up", since=since) as stream_:
+            assert await reaches(stream_, 3) == [3]

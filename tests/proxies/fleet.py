@@ -27,17 +27,19 @@ for it, and not always the same."""
 _ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
 _START = 60.0
 
-# Each address is one that a pod may have; those without one are down.
+# Each address is one that a pod may have.
+_CHECKED = "  option httpchk GET /readyz\n  default-server check inter 100ms fall 1 rise 1"
+_TOLD = "  default-server disabled"
 _HAPROXY = """
 global
   maxconn {connections}
+  stats socket ipv4@127.0.0.1:{admin} level admin
 defaults
   mode http
   timeout connect 5s
   timeout client 1h
   timeout server 1h
   timeout tunnel 1h
-  timeout check 5s
   option forwardfor
   option http-no-delay
   option redispatch 1
@@ -47,8 +49,7 @@ frontend front
   default_backend service
 backend service
   balance leastconn
-  option httpchk GET /readyz
-  default-server check inter 100ms fall 2 rise 1
+{checks}
 {servers}
 """
 
@@ -109,35 +110,73 @@ class Pod:
         self.process.wait()
 
 
+class Balancer:
+    """HAProxy, and to which pods it leads."""
+
+    def __init__(self, port: int, admin: int, pods: Sequence[int]) -> None:
+        self.port = port
+        self._admin = admin
+        self._names = {pod: f"service/pod{number}" for number, pod in enumerate(pods)}
+
+    async def lead(self, pod: int, *, there: bool) -> None:
+        """Have it lead to the pod with this port, or not any more; streams that are there stay."""
+        state = "ready" if there else "drain"
+        async with await trio.open_tcp_stream("127.0.0.1", self._admin) as stream:
+            await stream.send_all(f"set server {self._names[pod]} state {state}\n".encode())
+            said = b"".join([bytes(part) async for part in stream])
+        assert not said.strip(), said
+
+
 @contextlib.asynccontextmanager
 async def balancer(
-    folder: Path, ports: Sequence[int], *, clients: int = 2_000
-) -> AsyncIterator[int]:
-    """HAProxy in front of these ports, for so many clients; its own port."""
+    folder: Path, ports: Sequence[int], *, clients: int, checked: bool = False
+) -> AsyncIterator[Balancer]:
+    """HAProxy in front of these ports, for so many clients: it asks pods whether they are ready, or
+    is told so, as controllers of Kubernetes are."""
     found = program_of("haproxy")
-    (front,) = free_ports(1)
+    front, admin = free_ports(2)
     servers = "\n".join(f"  server pod{n} 127.0.0.1:{port}" for n, port in enumerate(ports))
     file = folder / f"haproxy-{front}.cfg"
-    text = _HAPROXY.format(front=front, servers=servers, connections=clients + 500)
+    text = _HAPROXY.format(
+        front=front,
+        admin=admin,
+        servers=servers,
+        connections=clients + 500,
+        checks=_CHECKED if checked else _TOLD,
+    )
     await trio.Path(file).write_text(text)
     with (folder / f"haproxy-{front}.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - forks, and doesn't wait
             [found, "-f", str(file)], stdout=log, stderr=log
         )
     try:
-        yield front
+        it = Balancer(front, admin, ports)
+        with trio.fail_after(_START):
+            while not await _accepts(admin):
+                await trio.sleep(0.02)
+        yield it
     finally:
         process.kill()
         process.wait()
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+    except OSError:
+        return False
+    await stream.aclose()
+    return True
 
 
 class Fleet:
     """Pods on one log, replaced one by one; proxies in front of them."""
 
     def __init__(
-        self, folder: Path, journal: str, ports: Sequence[int], fronts: Sequence[int]
+        self, folder: Path, journal: str, ports: Sequence[int], balancers: Sequence[Balancer]
     ) -> None:
-        self.fronts = fronts
+        self.fronts = [each.port for each in balancers]
+        self._balancers = balancers
         self.pods: list[Pod] = []
         self._free = list(ports)
         self._folder = folder
@@ -146,11 +185,12 @@ class Fleet:
         self.http = httpx.AsyncClient(timeout=10, trust_env=False)
 
     async def start(self) -> Pod:
-        """One more pod; returns when the proxies have seen it, too."""
+        """One more pod; returns when the proxies know of it, too."""
         pod = self._spawn(self._free.pop(0))
         self.pods.append(pod)
         await pod.ready(self.http)
-        await trio.sleep(0.3)
+        for each in self._balancers:
+            await each.lead(pod.port, there=True)
         return pod
 
     async def roll(self) -> None:
@@ -166,13 +206,15 @@ class Fleet:
                 nursery.start_soon(self._part, old, gone)
 
     async def _part(self, old: Pod, gone: trio.Event) -> None:
+        for each in self._balancers:
+            await each.lead(old.port, there=False)
         await old.leave()
         self.pods.remove(old)
         self._free.append(old.port)
         gone.set()
 
     async def crash(self) -> None:
-        """The oldest pod is killed, and is started again where it was."""
+        """The oldest pod is killed, and is started again where it was. No proxy is told."""
         old = self.pods.pop(0)
         old.kill()
         self._free.insert(0, old.port)
@@ -196,11 +238,11 @@ async def open_fleet(
     """So many pods that are ready, behind so many proxies."""
     ports = free_ports(size + 2)
     async with contextlib.AsyncExitStack() as stack:
-        fronts = [
+        balancers = [
             await stack.enter_async_context(balancer(folder, ports, clients=clients // proxies))
             for _ in range(proxies)
         ]
-        fleet = Fleet(folder, journal, ports, fronts)
+        fleet = Fleet(folder, journal, ports, balancers)
         stack.push_async_callback(fleet.aclose)
         async with trio.open_nursery() as nursery:
             for _ in range(size):

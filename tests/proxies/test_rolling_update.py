@@ -156,7 +156,7 @@ async def test_with_a_log_for_each_a_gap_is_told(tmp_path: Path) -> None:
     try:
         async with (
             httpx.AsyncClient(timeout=5, trust_env=False) as http,
-            balancer(tmp_path, ports, clients=size) as front,
+            balancer(tmp_path, ports, clients=size, checked=True) as front,
             trio.open_nursery() as nursery,
         ):
             pods += [Pod(port, tmp_path / f"pod-{port}.log") for port in ports[:2]]
@@ -166,7 +166,7 @@ async def test_with_a_log_for_each_a_gap_is_told(tmp_path: Path) -> None:
             nursery.start_soon(hiccups.run)
             nursery.start_soon(publish, pods, http, last)
             transports = itertools.cycle(TRANSPORTS[:3])  # polls would go from log to log
-            watching = [Dashboard(front, next(transports)) for _ in range(size)]
+            watching = [Dashboard(front.port, next(transports)) for _ in range(size)]
             for number, one in enumerate(watching):
                 nursery.start_soon(one.run)
                 if number % 50 == 49:

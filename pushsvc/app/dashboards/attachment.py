@@ -129,8 +129,11 @@ class Attachment:
         with trio.move_on_after(CATCH_UP):
             while self.is_ahead(query, last_event_id):
                 await self._context.pipeline.moved()
+            return
+        # A process that is behind may not know how far the log is.
+        there = (await self._context.journal.statistics()).seq
         since, journal = self._ahead(query, last_event_id), self._context.journal
-        if since is not None and (journal.away_since is not None or since.seq <= journal.seq):
+        if since is not None and (journal.away_since is not None or since.seq <= there):
             raise Overloaded(
                 "journal",
                 "this cursor is of what the log has and this process hasn't read yet: come back "

@@ -507,12 +507,15 @@ class ValkeyJournal:
             try:
                 answers = await session.ask_all(
                     (b"XLEN", self._keys.log),
-                    (b"HMGET", self._keys.state, b"bytes", b"dropped"),
+                    (b"HMGET", self._keys.state, b"epoch", b"seq", b"bytes", b"dropped"),
                 )
             except (Away, JournalError) as error:
                 session.fail(str(error))
+                self._away(str(error))
             else:
-                entries, (bytes_, dropped) = answers
+                entries, (epoch, seq, bytes_, dropped) = answers
+                if epoch == self.epoch.encode():
+                    self.seq = max(self.seq, int(seq))
                 self._kept = (entries, int(bytes_ or 0) - int(dropped or 0))
         return Statistics(self.seq, self.horizon, *self._kept)
 
