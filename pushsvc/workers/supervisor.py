@@ -28,7 +28,7 @@ import trio
 from pushsvc.auth.mode import make_lock
 from pushsvc.config import ConfigError, Settings
 from pushsvc.journal import JournalError
-from pushsvc.journal.sqlite.claim import Claim
+from pushsvc.journal.sqlite.claim import Claim, Noted
 from pushsvc.listen.listeners import (
     Inherited,
     Listener,
@@ -140,7 +140,7 @@ async def _open(settings: Settings, held: contextlib.AsyncExitStack) -> list[Lis
             ) from None
         claim = Claim(Path(f"{path}-workers"), shared=False)
         held.callback(claim.release)
-        claim.note("0", 0)
+        claim.note(Noted("0", 0), durable=False)
     await refuse_taken(where.hosts, where.port)
     return await open_listeners(where.hosts, where.port, backlog=where.backlog, reuse_port=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import resource
 import shutil
 import sqlite3
@@ -22,7 +23,7 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import JournalError, Nonces, Snapshot
 from pushsvc.journal.sqlite import SqliteJournal, open_sqlite_journal
-from pushsvc.journal.sqlite.file import LogFile
+from pushsvc.journal.sqlite.file import LogFile, name_of
 from pushsvc.journal.sqlite.keeping import Mark
 from pushsvc.journal.sqlite.trouble import Lost
 
@@ -287,6 +288,46 @@ async def test_a_file_that_is_removed_takes_nothing_more(path: Path) -> None:
         assert (await journal.append([draft()]))[0].seq == 2
 
 
+async def test_a_lock_that_is_removed_is_taken_again(path: Path) -> None:
+    lock = path.with_name(path.name + "-lock")
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        await journal.append([draft()])
+        lock.unlink()
+        await journal.append([draft()])
+        assert "is in use by" in await failure(path)
+        lock.unlink()
+        async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as second:
+            await second.append([draft()])
+            with pytest.raises(Overloaded, match=r"lost its lock .* in use by process"):
+                await journal.append([draft()])
+            await second.append([draft()])
+        with pytest.raises(Overloaded, match=r"changed by another program .*: restart"):
+            await journal.append([draft()])
+    assert (await epoch_and_seq(path))[1] == 4
+
+
+async def test_what_another_program_writes_is_found(path: Path) -> None:
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        await journal.append([draft()])
+        await journal.append([draft()])
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DELETE FROM entries WHERE seq = 2")
+            other.commit()
+        for _ in range(2):
+            with pytest.raises(Overloaded, match=r"changed by another program .*: restart"):
+                await journal.append([draft()])
+        epoch = journal.epoch
+    assert (await epoch_and_seq(path))[0] != epoch
+
+
+async def test_a_write_ahead_log_that_is_removed_takes_nothing_more(path: Path) -> None:
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        await journal.append([draft()])
+        path.with_name(path.name + "-wal").unlink()
+        with pytest.raises(Overloaded, match="without the -wal beside it"):
+            await journal.append([draft()])
+
+
 def test_what_was_refused_in_the_middle_of_a_commit_is_taken_back(path: Path) -> None:
     with closing(LogFile(path, shared=False, synchronous="full")) as file:
         _, answered = file.append([draft()], 1)
@@ -312,10 +353,17 @@ def test_a_lost_end_is_another_epoch(path: Path) -> None:
 
 
 def copy(path: Path, to: Path) -> Path:
-    """What the disk holds now, as if the machine went down."""
+    """What the disk holds now, as if the process or the machine went down."""
     for suffix in ("", "-wal", "-lock"):
         shutil.copy(path.with_name(path.name + suffix), to.with_name(to.name + suffix))
-    return to
+    return be_the_file(to)
+
+
+def be_the_file(path: Path) -> Path:
+    """Have a copy pass for the file that was copied."""
+    lock = path.with_name(path.name + "-lock")
+    write(lock, re.sub(rb"file \S+", b"file " + name_of(path).encode(), content(lock)))
+    return path
 
 
 def rebooted(path: Path) -> None:
@@ -373,6 +421,41 @@ async def test_a_copy_that_is_put_back_is_another_epoch(path: Path) -> None:
     assert (await epoch_and_seq(path))[0] not in (epoch, elsewhere, back)
 
 
+async def test_a_directory_that_is_put_back_is_another_epoch(path: Path, tmp_path: Path) -> None:
+    if not name_of(tmp_path):
+        pytest.skip("files have no names of their own here")
+    here, backup = tmp_path / "data", tmp_path / "backup"
+    here.mkdir()
+    file = here / path.name
+    epoch, _ = await fill(file, 3)
+    shutil.copytree(here, backup)
+    assert await epoch_and_seq(file) == (epoch, 3)
+    await fill(file, 2)
+    assert await epoch_and_seq(file) == (epoch, 5)
+    here.rename(tmp_path / "former")
+    shutil.copytree(backup, here)
+    back, seq = await epoch_and_seq(file)
+    assert (back != epoch, seq) == (True, 3)
+    assert await epoch_and_seq(file) == (back, 3), "once is enough"
+    here.rename(tmp_path / "moved")
+    assert await epoch_and_seq(tmp_path / "moved" / path.name) == (back, 3), "it is the same file"
+
+
+async def test_a_killed_process_and_an_older_copy_are_another_epoch(path: Path) -> None:
+    older = path.with_name("older.db")
+    killed = path.with_name("killed.db")
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        await journal.append([draft()])
+        copy(path, older)
+        await journal.append([draft()])
+        copy(path, killed)
+    shutil.copy(killed.with_name("killed.db-lock"), older.with_name("older.db-lock"))
+    be_the_file(older)
+    assert await epoch_and_seq(killed) == (journal.epoch, 2)
+    epoch, seq = await epoch_and_seq(older)
+    assert (epoch != journal.epoch, seq) == (True, 1)
+
+
 async def test_a_write_ahead_log_that_is_cut_off_has_whole_groups(path: Path) -> None:
     groups = [[draft() for _ in range(size)] for size in (1, 5, 30, 1, 1, 12)]
     copied = path.with_name("copy.db")
@@ -391,11 +474,12 @@ async def test_a_write_ahead_log_that_is_cut_off_has_whole_groups(path: Path) ->
         shutil.copy(copied, torn)
         write(torn.with_name(torn.name + "-wal"), log[:cut] + random.randbytes(500))
         shutil.copy(copied.with_name("copy.db-lock"), torn.with_name(torn.name + "-lock"))
+        be_the_file(torn)
         try:
             async with open_sqlite_journal(torn, keep_seconds=3600, max_bytes=LARGE) as journal:
                 entries = await read_all(journal)
-                if entries:
-                    assert journal.epoch == epoch
+                lost = len(entries) < whole[-1]
+                assert (journal.epoch == epoch) == (not lost), "all of it was answered"
         finally:
             torn.unlink()
         assert len(entries) in whole

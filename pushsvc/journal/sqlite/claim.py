@@ -9,10 +9,22 @@ import re
 import socket
 from pathlib import Path
 
+import msgspec
+
 from pushsvc.journal import JournalError
 
 _NOTE = re.compile(r"^epoch ([0-9a-f]+) seq ([0-9]+)$", re.MULTILINE)
+_FILE = re.compile(r"^file (\S+)$", re.MULTILINE)
 _NOTE_BYTES = 500
+
+
+class Noted(msgspec.Struct, frozen=True):
+    """How far a file was, and which it was."""
+
+    epoch: str
+    seq: int
+    file: str = ""
+    """As `LogFile.name`; empty where that isn't known."""
 
 
 class Claim:
@@ -20,9 +32,16 @@ class Claim:
 
     def __init__(self, path: Path, *, shared: bool) -> None:
         """Raises JournalError where another process has it, and it isn't shared by both."""
-        where = path.with_name(path.name + "-lock")
+        self._path = path
+        self._where = path.with_name(path.name + "-lock")
+        self._shared = shared
+        self._holder = f"process {os.getpid()} on {socket.gethostname()}"
+        self._handle = self._take()
+
+    def _take(self) -> int:
+        path, where = self._path, self._where
         try:
-            self._handle = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise JournalError(
                 f"journal.path: {path} can't be used: {where.name} can't be made beside it "
@@ -30,35 +49,51 @@ class Claim:
                 f"be able to write in {path.parent}"
             ) from None
         try:
-            fcntl.flock(self._handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = self._text().partition("\n")[0]
-            self.release()
+            holder = _text(handle).partition("\n")[0]
+            os.close(handle)
             raise JournalError(
                 f"journal.path: {path} is in use by {holder or 'another process'}: stop that "
                 "one first, or give this one a file of its own"
             ) from None
         except OSError as error:
-            self.release()
+            os.close(handle)
             raise JournalError(
                 f"journal.path: {path} can't be used: {where.name} can't be locked "
                 f"({error.strerror}): name a file on a local disk"
             ) from None
+        return handle
 
-    def noted(self) -> tuple[str, int] | None:
-        """The epoch and seq that were noted last; None where there is nothing one can read."""
-        match = _NOTE.search(self._text())
-        return None if match is None else (match[1], int(match[2]))
+    def hold(self) -> None:
+        """Take it again where `FILE-lock` was removed, since others don't find it then. Raises
+        JournalError where another process has been quicker."""
+        held = os.fstat(self._handle)
+        try:
+            found = self._where.stat()
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino):
+            handle = self._take()
+            os.close(self._handle)
+            self._handle = handle
 
-    def note(self, epoch: str, seq: int) -> None:
-        """Write down who has the file, and how far that is. Raises OSError."""
-        text = f"process {os.getpid()} on {socket.gethostname()}\nepoch {epoch} seq {seq}\n"
+    def noted(self) -> Noted | None:
+        """What was noted last; None where there is nothing one can read."""
+        text = _text(self._handle)
+        match, file = _NOTE.search(text), _FILE.search(text)
+        return None if match is None else Noted(match[1], int(match[2]), file[1] if file else "")
+
+    def note(self, noted: Noted, *, durable: bool) -> None:
+        """Write down who has the file, and how far that is. What is not made `durable` outlives
+        this process, but not the machine. Raises OSError."""
+        text = f"{self._holder}\nepoch {noted.epoch} seq {noted.seq}\n"
+        if noted.file:
+            text += f"file {noted.file}\n"
         # In one piece, over the one before: whoever is killed here leaves one of the two.
         os.pwrite(self._handle, text.encode().ljust(_NOTE_BYTES), 0)
-        os.fsync(self._handle)
-
-    def _text(self) -> str:
-        return os.pread(self._handle, _NOTE_BYTES, 0).decode(errors="replace")
+        if durable:
+            os.fsync(self._handle)
 
     def is_only(self) -> bool:
         """Whether no other process has the file open now; none can open it afterwards."""
@@ -73,3 +108,7 @@ class Claim:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+def _text(handle: int) -> str:
+    return os.pread(handle, _NOTE_BYTES, 0).decode(errors="replace")

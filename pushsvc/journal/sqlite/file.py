@@ -9,8 +9,11 @@ anything but the disk. One thread at a time.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import sqlite3
+import sys
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -21,7 +24,7 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Snapshot
 from pushsvc.journal.codec import CodecError, decode, encode
 from pushsvc.journal.sqlite.keeping import Bounds, Mark, choose_horizon, superfluous
-from pushsvc.journal.sqlite.trouble import REMOVED, Damaged, Foreign, Lost
+from pushsvc.journal.sqlite.trouble import CHANGED, REMOVED, WITHOUT_LOG, Damaged, Foreign, Lost
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 
@@ -67,6 +70,8 @@ _OLD = (
 _SNAPSHOTS = "SELECT seq, stamp, entries, samples, bytes FROM snapshots ORDER BY seq"
 
 _ALL = (1 << 63) - 1
+_GET_VERSION = 0x80087601
+"""FS_IOC_GETVERSION of Linux (ioctl_iflags(2))."""
 
 
 class LogFile:
@@ -80,6 +85,7 @@ class LogFile:
         """`synchronous` is None where nothing will be written, after another has been opened.
         Raises Foreign, sqlite3.Error, OSError."""
         self.path = path
+        self._write_ahead = path.with_name(path.name + "-wal")
         self.shared = shared
         self._connection = sqlite3.connect(
             path,
@@ -159,6 +165,12 @@ class LogFile:
         finally:
             self._connection.close()
 
+    @property
+    def name(self) -> str:
+        """Tells this file from copies of it, also those that have its path; empty where nothing
+        does."""
+        return name_of(self.path)
+
     # -- places ------------------------------------------------------------------------------------
 
     def horizon(self) -> Mark:
@@ -186,9 +198,9 @@ class LogFile:
     def file_bytes(self) -> int:
         """What the file and its write-ahead log take on the disk."""
         total = 0
-        for name in (self.path.name, self.path.name + "-wal"):
+        for path in (self.path, self._write_ahead):
             try:
-                total += self.path.with_name(name).stat().st_size
+                total += path.stat().st_size
             except OSError:
                 continue
         return total
@@ -203,16 +215,26 @@ class LogFile:
 
     # -- entries -----------------------------------------------------------------------------------
 
-    def append(self, drafts: Sequence[Draft], now: int) -> tuple[list[Entry], Mark]:
+    def append(
+        self, drafts: Sequence[Draft], now: int, after: Mark | None = None
+    ) -> tuple[list[Entry], Mark]:
         """Put them at the end, in one transaction; gives them in their places, and the new end.
-        `now` is what the clock says, Unix milliseconds. Raises sqlite3.Error and Lost; then none
-        is in it, but see `retract`."""
-        if self._stat() != self._identity:
-            raise Lost(REMOVED)
+        `now` is what the clock says, Unix milliseconds; `after` the end as it must be, where nobody
+        else may have appended. Raises sqlite3.Error and Lost; then none is in it, but see
+        `retract`."""
+        found = self._stat()
+        if found != self._identity:
+            raise Lost(REMOVED if found[0] != self._identity[0] else WITHOUT_LOG)
         bodies = [encode(draft) for draft in drafts]
         entries, rows = [], []
         with self._transaction():
             end = self.end()
+            changed = self._one("SELECT epoch FROM log")[0] != self.epoch
+            if changed or (after is not None and end != after):
+                if after is not None and end.seq < after.seq and not changed:
+                    self.renew()  # other entries are not to come under cursors that were given out
+                    self._execute("COMMIT")
+                raise Lost(CHANGED)
             stamp = max(end.stamp, now)
             for draft, body in zip(drafts, bodies, strict=True):
                 entry = Entry(end.seq + 1, stamp, draft)
@@ -372,12 +394,17 @@ class LogFile:
         row = self._execute(f"PRAGMA {what}").fetchone()
         return None if row is None else row[0]
 
-    def _stat(self) -> tuple[int, int] | None:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+    def _stat(self) -> list[tuple[int, int] | None]:
+        """Which the file and its write-ahead log are; that is there as long as this is open."""
+        found: list[tuple[int, int] | None] = []
+        for path in (self.path, self._write_ahead):
+            try:
+                stat = path.stat()
+            except OSError:
+                found.append(None)
+            else:
+                found.append((stat.st_dev, stat.st_ino))
+        return found
 
 
 def _sum(seq: int, stamp: int, body: bytes) -> int:
@@ -395,6 +422,27 @@ def _weight(body: int) -> int:
         local = local if local <= _PAGE_BYTES - 35 else least
         spilled, row = -(-(row - local) // (_PAGE_BYTES - 4)), local
     return spilled * _PAGE_BYTES + _PAGE_BYTES // max(1, (_PAGE_BYTES - 12) // row)
+
+
+def name_of(path: Path) -> str:
+    """Its inode, with the number that some file systems give to each file that has it in turn.
+    Empty where inodes may be others after a restart, as in a sandbox without a kernel of its
+    own."""
+    if not _boot():
+        return ""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        inode = os.fstat(handle).st_ino
+        try:
+            generation = fcntl.ioctl(handle, _GET_VERSION, bytes(8))
+        except OSError:
+            return f"{inode}"
+        return f"{inode}.{int.from_bytes(generation, sys.byteorder)}"
+    finally:
+        os.close(handle)
 
 
 def _boot() -> str:

@@ -18,7 +18,7 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, JournalError, Snapshot, Statistics
 from pushsvc.journal.sqlite.bell import Bell
-from pushsvc.journal.sqlite.claim import Claim
+from pushsvc.journal.sqlite.claim import Claim, Noted
 from pushsvc.journal.sqlite.file import LogFile, Synchronous
 from pushsvc.journal.sqlite.keeping import Bounds, Mark
 from pushsvc.journal.sqlite.trouble import (
@@ -62,6 +62,7 @@ class SqliteJournal:
         """What to do about it, while it is away."""
         self._path = path
         self._claim = claim
+        self._name = file.name
         self._file: LogFile | None = file  # None after an error, until it is opened anew
         self._bounds = bounds
         self._synchronous: Synchronous = synchronous
@@ -159,7 +160,13 @@ class SqliteJournal:
         return ()
 
     def _append(self, file: LogFile, drafts: Sequence[Draft]) -> list[Entry]:
-        entries, self._end = file.append(drafts, time.time_ns() // 1_000_000)
+        try:
+            self._claim.hold()
+        except JournalError as error:
+            raise Lost(f"has lost its lock ({error})") from None
+        known = None if self._shared else self._end
+        entries, self._end = file.append(drafts, time.time_ns() // 1_000_000, known)
+        self._note(durable=False)
         if self._shared and len(self._own) < _OWN:
             self._own.update({entry.seq: entry.draft for entry in entries})
         return entries
@@ -308,8 +315,11 @@ class SqliteJournal:
 
     def _keep(self, file: LogFile, snapshot: Snapshot) -> None:
         self._horizon, self._kept = file.keep(snapshot, self._bounds)
+        self._note(durable=True)
+
+    def _note(self, *, durable: bool) -> None:
         with suppress(OSError):  # then an older copy is told from it less well
-            self._claim.note(self.epoch, self.seq)
+            self._claim.note(Noted(self.epoch, self.seq, self._name), durable=durable)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -330,7 +340,7 @@ class SqliteJournal:
         file, self._file = self._file, None
         try:
             if file is not None:
-                self._claim.note(self.epoch, self.seq)
+                self._note(durable=True)
                 file.close(clean=not self._shared or self._claim.is_only())
         except (sqlite3.Error, OSError) as error:
             _log.warning("journal closed uncleanly", path=str(self._path), reason=str(error))
@@ -346,12 +356,16 @@ def _check_epoch(claim: Claim, file: LogFile) -> None:
     if noted is None:
         doubtful = end.seq > 0 and not file.shared  # another may just be writing it
     else:
-        doubtful = noted[0] != file.epoch or noted[1] > end.seq
+        doubtful = (
+            noted.epoch != file.epoch
+            or noted.seq > end.seq
+            or ("" not in (noted.file, file.name) and noted.file != file.name)
+        )
     if doubtful and not file.renewed:
         file.renew()
     if file.renewed:
         _log.warning("journal begins another epoch, its end may be lost", path=str(file.path))
-    claim.note(file.epoch, end.seq)
+    claim.note(Noted(file.epoch, end.seq, file.name), durable=True)
 
 
 def _check(path: Path) -> None:

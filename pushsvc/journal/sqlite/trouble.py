@@ -30,6 +30,12 @@ class Damaged(FileError):
 
 REMOVED = "was removed or replaced while it is in use: put it back, or restart without it"
 
+WITHOUT_LOG = (
+    "is without the -wal beside it, which was removed while it is in use and has its newest "
+    "entries: restart"
+)
+CHANGED = "was changed by another program while it is in use: restart"
+
 
 class Lost(FileError):
     """Not what it was while this process has it open."""
