@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -9,10 +10,12 @@ import resource
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 import trio
@@ -23,6 +26,7 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import JournalError, Nonces, Snapshot
 from pushsvc.journal.sqlite import SqliteJournal, open_sqlite_journal
+from pushsvc.journal.sqlite.claim import Claim, Noted
 from pushsvc.journal.sqlite.file import LogFile, name_of
 from pushsvc.journal.sqlite.keeping import Mark
 from pushsvc.journal.sqlite.trouble import Lost
@@ -349,6 +353,15 @@ def test_a_lost_end_is_another_epoch(path: Path) -> None:
         assert file.epoch != epoch
 
 
+@contextmanager
+def claimed(path: Path) -> Generator[Claim]:
+    claim = Claim(path, shared=True)
+    try:
+        yield claim
+    finally:
+        claim.release()
+
+
 # -- after the machine went down -------------------------------------------------------------------
 
 
@@ -362,7 +375,9 @@ def copy(path: Path, to: Path) -> Path:
 def be_the_file(path: Path) -> Path:
     """Have a copy pass for the file that was copied."""
     lock = path.with_name(path.name + "-lock")
-    write(lock, re.sub(rb"file \S+", b"file " + name_of(path).encode(), content(lock)))
+    noted, _, _ = content(lock).partition(b"sum ")
+    noted = re.sub(rb"file \S+", b"file " + name_of(path).encode(), noted)
+    write(lock, noted + b"sum %08x\n" % crc32(noted))
     return path
 
 
@@ -454,6 +469,31 @@ async def test_a_killed_process_and_an_older_copy_are_another_epoch(path: Path) 
     assert await epoch_and_seq(killed) == (journal.epoch, 2)
     epoch, seq = await epoch_and_seq(older)
     assert (epoch != journal.epoch, seq) == (True, 1)
+
+
+def test_a_note_that_is_written_just_now_is_not_read_by_halves(path: Path) -> None:
+    with claimed(path) as writer, claimed(path) as reader:
+        assert reader.noted() is None
+        stop = threading.Event()
+
+        def write_on() -> None:
+            for seq in itertools.count(1):
+                writer.note(Noted("ab", seq, str(seq)), durable=False)
+                if stop.is_set():
+                    return
+
+        thread = threading.Thread(target=write_on)
+        thread.start()
+        try:
+            for _ in range(2_000):
+                noted = reader.noted()
+                assert noted is None or noted.file == str(noted.seq)
+        finally:
+            stop.set()
+            thread.join()
+        lock = path.with_name(path.name + "-lock")
+        write(lock, content(lock).replace(b"epoch ab seq", b"epoch ab seq 9"))
+        assert reader.noted() is None
 
 
 async def test_a_write_ahead_log_that_is_cut_off_has_whole_groups(path: Path) -> None:

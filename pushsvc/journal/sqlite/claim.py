@@ -8,6 +8,7 @@ import os
 import re
 import socket
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 
@@ -16,6 +17,7 @@ from pushsvc.journal import JournalError
 _NOTE = re.compile(r"^epoch ([0-9a-f]+) seq ([0-9]+)$", re.MULTILINE)
 _FILE = re.compile(r"^file (\S+)$", re.MULTILINE)
 _NOTE_BYTES = 500
+_TRIES = 100
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -80,7 +82,9 @@ class Claim:
 
     def noted(self) -> Noted | None:
         """What was noted last; None where there is nothing one can read."""
-        text = _text(self._handle)
+        # Those who share it write at any moment, and what they write may be seen by halves.
+        texts = (_text(self._handle) for _ in range(_TRIES if self._shared else 1))
+        text = next(filter(_is_whole, texts), "")
         match, file = _NOTE.search(text), _FILE.search(text)
         return None if match is None else Noted(match[1], int(match[2]), file[1] if file else "")
 
@@ -90,6 +94,7 @@ class Claim:
         text = f"{self._holder}\nepoch {noted.epoch} seq {noted.seq}\n"
         if noted.file:
             text += f"file {noted.file}\n"
+        text += f"sum {crc32(text.encode()):08x}\n"
         # In one piece, over the one before: whoever is killed here leaves one of the two.
         os.pwrite(self._handle, text.encode().ljust(_NOTE_BYTES), 0)
         if durable:
@@ -108,6 +113,11 @@ class Claim:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+def _is_whole(text: str) -> bool:
+    noted, _, rest = text.partition("sum ")
+    return rest[:8] == f"{crc32(noted.encode()):08x}"
 
 
 def _text(handle: int) -> str:
