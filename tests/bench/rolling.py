@@ -112,6 +112,9 @@ class RollingCase(msgspec.Struct, frozen=True):
                     seconds = time.monotonic() - begun
                     done.set()
                 compared = await _ask(crowds, Through(producers.published), Compared)
+            for pod in fleet.pods:
+                if anew := await pod.metric(fleet.http, "pushsvc_journal_begun_anew_total"):
+                    raise Failed(f"a log was begun anew {anew:.0f} times: {pod.noticed()}")
         return self._outcome(producers, going, compared, seconds)
 
     @contextlib.contextmanager

