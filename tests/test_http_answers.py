@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pushsvc.app.pages.openapi import DOCUMENT
 from pushsvc.config import Auth, Dashboards
 from pushsvc.core.resources.limits import Limits
+from tests.described import SPEC
 from tests.serving import detach, next_of, serving
 from tests.tokens import SECRET, token
 
@@ -24,7 +24,7 @@ def _paths() -> dict[str, set[str]]:
     """Each path of the API with an example in place of its parameters, and its methods."""
     described = {
         path: {name.upper() for name in entry} & set(_METHODS)
-        for path, entry in json.loads(DOCUMENT)["paths"].items()
+        for path, entry in SPEC["paths"].items()
     }
     return {
         re.sub(r"\{[^}]*\}", "none", path): set().union(

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import jsonschema
-import msgspec
+import openapi_spec_validator
+import pytest
 
 from pushsvc.app import create_app
-from pushsvc.app.pages.openapi import DOCUMENT
+from pushsvc.app.http.described import description_of
 from pushsvc.core.resources.limits import Pacing
+from tests.described import DOCUMENT, SPEC, check, validator
 from tests.serving import next_of, serving
 from tests.test_hazards import context
-
-SPEC: dict[str, Any] = msgspec.json.decode(DOCUMENT)
-
-
-def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator({**schema, "components": SPEC["components"]})
-
-
-def schema_of(path: str, method: str, status: int, media_type: str) -> dict[str, Any]:
-    answer = SPEC["paths"][path][method]["responses"][str(status)]
-    schema: dict[str, Any] = answer["content"][media_type]["schema"]
-    return schema
-
-
-def check(path: str, method: str, status: int, media_type: str, body: Any) -> None:
-    validator(schema_of(path, method, status, media_type)).validate(body)
 
 
 async def test_every_route_is_described_and_nothing_else() -> None:
@@ -39,13 +24,25 @@ async def test_every_route_is_described_and_nothing_else() -> None:
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             routes.add((path, method.lower()))
-    page = {("/", "get"), ("/d/{name}", "get"), ("/doctor", "get"), ("/{name}", "get")}
+    page = {(path, "get") for path in ("/", "/d/{name}", "/doctor", "/docs", "/{name}")}
     described = {(path, method) for path, item in SPEC["paths"].items() for method in item}
     assert routes - page == described
 
 
+def test_a_route_that_is_not_described_says_what_to_do() -> None:
+    async def things() -> None: ...
+
+    with pytest.raises(LookupError, match=r"things isn't described: put @described"):
+        description_of(things)
+
+
+def test_structures_have_one_name_each() -> None:
+    """Of two with the same name both would be called by their modules' as well."""
+    assert [name for name in SPEC["components"]["schemas"] if "." in name] == []
+
+
 def test_it_is_a_valid_description() -> None:
-    assert SPEC["openapi"] == "3.1.0"
+    openapi_spec_validator.validate(SPEC)
     for path, item in SPEC["paths"].items():
         for method, operation in item.items():
             where = f"{method} {path}"
@@ -54,7 +51,7 @@ def test_it_is_a_valid_description() -> None:
             assert names == set(re.findall(r"{(\w+)}", path)), where
     for schema in SPEC["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
-    for reference in re.findall(r'"#/components/schemas/(\w+)"', DOCUMENT.decode()):
+    for reference in re.findall(r'"#/components/schemas/([^"]+)"', DOCUMENT.decode()):
         assert reference in SPEC["components"]["schemas"]
 
 
@@ -62,7 +59,7 @@ async def test_what_is_answered_is_what_is_described() -> None:
     async with serving() as served:
         http = served.http
         sample = {"name": "a", "labels": {"b": "c"}, "value": 1, "unit": "bytes", "help": "A."}
-        validator({"$ref": "#/components/schemas/Batch"}).validate({"samples": [sample]})
+        validator({"$ref": "#/components/schemas/Samples"}).validate({"samples": [sample]})
         applied = await http.post("/v1/samples", json={"samples": [sample]})
         check("/v1/samples", "post", 200, "application/json", applied.json())
         lines = {"Content-Type": "application/x-ndjson"}

@@ -18,10 +18,10 @@ import trio
 
 from pushsvc.client import Points, connect
 from pushsvc.config import Keeping
+from tests.described import check
 from tests.journal.link import open_link
 from tests.journal.valkey_server import ValkeyServer, running
 from tests.serving import Documents, Served, next_of, serving
-from tests.test_openapi import check
 
 
 @pytest.fixture

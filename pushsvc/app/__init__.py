@@ -11,7 +11,7 @@ from pushsvc.app.http.base_path import StripBasePath
 from pushsvc.app.http.connection import BoundedHTTPConnection, BoundedRequest
 from pushsvc.app.http.context import Context
 from pushsvc.app.operators import doctor, ops, watchers
-from pushsvc.app.pages import login, page
+from pushsvc.app.pages import descriptions, login, page
 from pushsvc.app.producers import influx, otlp, producer, publish, remote_write, samples
 
 
@@ -31,7 +31,7 @@ def create_app(context: Context) -> QuartTrio:
     problems.install(app)
     producers = (samples, publish, otlp, remote_write, influx)
     reading = (streams, companion, lookup, watchers, dashboards, doctor)
-    for module in (guard, producer, login, *producers, *reading, ops, page):
+    for module in (guard, producer, login, *producers, *reading, ops, page, descriptions):
         module.install(app, context)
     if context.prefix:
         app.asgi_app = StripBasePath(app.asgi_app, context.prefix)  # type: ignore[method-assign]

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import isfinite
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
+from pushsvc.core.delivery.documents import SampleValue
 from pushsvc.core.model.series import Batch, Identity, Kind, Rows, Value, identify, shorten
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
@@ -23,24 +25,40 @@ from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
 _NO_LABELS = msgspec.Raw(b"{}")
 
 
-class _Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    name: str
-    value: Value
-    labels: msgspec.Raw = _NO_LABELS
-    time: int | None = None
+# Constraints are those of the description: `extra_json_schema` costs nothing where it is decoded,
+# and each is checked further on, with an error that says more.
+_Labels: TypeAlias = Annotated[
+    msgspec.Raw,
+    Meta(extra_json_schema={"type": "object", "additionalProperties": {"type": "string"}}),
+]
+
+
+class Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One value of one series."""
+
+    name: Annotated[str, Meta(extra_json_schema={"minLength": 1})]
+    value: SampleValue
+    labels: _Labels = msgspec.field(default_factory=lambda: _NO_LABELS)
+    time: Annotated[
+        int | None, Meta(description="Unix milliseconds; the time of arrival if not said.")
+    ] = None
     kind: Kind | None = None
     unit: str | None = None
     help: str | None = None
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    samples: list[_Sample]
+class Samples(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A batch."""
+
+    samples: list[Sample]
 
 
 Tag: TypeAlias = str | int | None
 
 
-class _Message(_Body, forbid_unknown_fields=True, gc=False):
+class Message(Samples, forbid_unknown_fields=True, gc=False):
+    """A batch whose answer has the same tag."""
+
     tag: Tag = None
 
 
@@ -48,9 +66,9 @@ class Codec(NamedTuple):
     """One way to write the same documents."""
 
     name: str
-    sample: Callable[[bytes], _Sample]
-    body: Callable[[bytes], _Body]
-    message: Callable[[bytes], _Message]
+    sample: Callable[[bytes], Sample]
+    body: Callable[[bytes], Samples]
+    message: Callable[[bytes], Message]
     labels: Callable[[bytes | msgspec.Raw], dict[str, str]]
     keys: Callable[[bytes], dict[str, msgspec.Raw]]
     tag: Callable[[bytes | msgspec.Raw], Tag]
@@ -59,9 +77,9 @@ class Codec(NamedTuple):
 def _codec(name: str, decoder: Any) -> Codec:
     return Codec(
         name,
-        decoder(_Sample).decode,
-        decoder(_Body).decode,
-        decoder(_Message).decode,
+        decoder(Sample).decode,
+        decoder(Samples).decode,
+        decoder(Message).decode,
         decoder(dict[str, str]).decode,
         decoder(dict[str, msgspec.Raw]).decode,
         decoder(Tag).decode,
@@ -153,13 +171,13 @@ class NativeDecoder:
         """
         try:
             message = _read(body, codec, codec.message)
-            tag = message.tag if isinstance(message, _Message) else None
+            tag = message.tag if isinstance(message, Message) else None
             return tag, self._batch(message.samples, now_ms, codec)
         except Problem as problem:
             problem.extra["tag"] = _find_tag(body, codec)
             raise
 
-    def _batch(self, samples: list[_Sample], now_ms: int, codec: Codec) -> Batch:
+    def _batch(self, samples: list[Sample], now_ms: int, codec: Codec) -> Batch:
         if len(samples) > self._limits.batch_samples:
             raise TooLarge(
                 "batch",
@@ -227,7 +245,7 @@ class NativeDecoder:
                 errors.append((number, _explain(error, "line", JSON)))
         return gathered.batch(), errors
 
-    def _group(self, gathered: _Gathered, sample: _Sample, now_ms: int, codec: Codec) -> None:
+    def _group(self, gathered: _Gathered, sample: Sample, now_ms: int, codec: Codec) -> None:
         """Check a sample and put it with the others of its series. Raises before it changes."""
         # The identity comes first: what is said of the others may then quote the name.
         identity = self._identities.get((sample.name, bytes(sample.labels)))
@@ -268,7 +286,7 @@ class NativeDecoder:
         gathered.append(rows, time, value)
 
     @staticmethod
-    def _check_alike(rows: Rows, sample: _Sample, stateful: bool | None, *, of_lines: bool) -> None:
+    def _check_alike(rows: Rows, sample: Sample, stateful: bool | None, *, of_lines: bool) -> None:
         """Raise Rejected where a sample can't be of one series with those before it."""
         value, kind, text = sample.value, sample.kind, rows.identity.text
         if value is not None and (type(value) is float) is stateful:
@@ -291,7 +309,7 @@ class NativeDecoder:
                 where = "by one line, and has" if of_lines else "in one batch with"
                 raise Rejected("value", f"{text} is a {kind} {where} {values}")
 
-    def _check_state(self, sample: _Sample) -> None:
+    def _check_state(self, sample: Sample) -> None:
         if type(sample.value) is float:
             raise Rejected(
                 "value",
@@ -302,7 +320,7 @@ class NativeDecoder:
         if type(sample.value) is str:
             self._check_text("value", sample.name, sample.value)
 
-    def _identify(self, sample: _Sample, codec: Codec) -> Identity:
+    def _identify(self, sample: Sample, codec: Codec) -> Identity:
         try:
             labels = {} if sample.labels is _NO_LABELS else codec.labels(sample.labels)
         except RecursionError:
@@ -317,7 +335,7 @@ class NativeDecoder:
             self._identities[sample.name, labels_as_sent] = identity
         return identity
 
-    def _check_meta(self, sample: _Sample) -> None:
+    def _check_meta(self, sample: Sample) -> None:
         if sample.unit:
             self._check_text("unit", sample.name, sample.unit)
         if sample.help:
@@ -354,7 +372,7 @@ class NativeDecoder:
         )
 
 
-def _read(body: bytes, codec: Codec, whole: Callable[[bytes], _Body]) -> _Body:
+def _read(body: bytes, codec: Codec, whole: Callable[[bytes], Samples]) -> Samples:
     """A batch, or a lone sample as one. Raises Malformed."""
     try:
         try:
@@ -363,7 +381,7 @@ def _read(body: bytes, codec: Codec, whole: Callable[[bytes], _Body]) -> _Body:
             # A lone sample, or a batch with something wrong in it: then the first error counts.
             if "samples" in codec.keys(body):
                 raise
-        return _Body([codec.sample(body)])
+        return Samples([codec.sample(body)])
     except RecursionError:
         raise Malformed(codec.name.lower(), "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

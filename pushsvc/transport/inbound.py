@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, get_args
 
 import msgspec
 import trio
+from msgspec import Meta
 
+from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import Wish
 from pushsvc.core.hub import Hub
@@ -19,28 +22,37 @@ from pushsvc.pipeline import now_ms
 
 
 class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields=True):
-    """Change what this stream shows. What is left out stays as it is."""
+    """Change what a stream shows; what is left out stays. The stream answers with a new hello and
+    describes all that is watched again."""
 
     select: list[str] | None = None
-    window: str | float | None = None
-    """History wanted of series that were not watched before."""
-    points: int | None = None
-    """Points of each of them that are enough for it."""
-    max_hz: float | None = None
-    merge: str | None = None
+    window: Annotated[
+        str | float | None,
+        Meta(description="How much of the past is wanted of series not watched before."),
+    ] = None
+    # What is wrong with a value is told with more words than a decoder has.
+    points: Annotated[
+        int | None,
+        Meta(
+            description="Points of each of them that are enough for it.",
+            extra_json_schema={"minimum": 4},
+        ),
+    ] = None
+    max_hz: Annotated[float | None, Meta(extra_json_schema={"exclusiveMinimum": 0})] = None
+    merge: Annotated[str | None, Meta(extra_json_schema={"enum": [*get_args(Merge), None]})] = None
     heartbeat: str | float | None = None
 
 
-class Renewal(msgspec.Struct, tag_field="type", tag="auth", forbid_unknown_fields=True):
-    """Go on with a new token."""
+class Auth(msgspec.Struct, tag_field="type", tag="auth", forbid_unknown_fields=True):
+    """Let a stream live as long as this token, which is of the same subject."""
 
     token: str
 
 
-_decode: Callable[[bytes | str], Watch | Renewal] = msgspec.json.Decoder(Watch | Renewal).decode
+_decode: Callable[[bytes | str], Watch | Auth] = msgspec.json.Decoder(Watch | Auth).decode
 
 
-def decode_message(data: bytes | str) -> Watch | Renewal:
+def decode_message(data: bytes | str) -> Watch | Auth:
     """Read one message. Raises Malformed, whose code is `message`."""
     try:
         return _decode(data)
@@ -114,7 +126,7 @@ class Conversation:
         if not isinstance(message, str):
             raise Malformed("binary", "binary messages mean nothing here: send JSON as text")
         said = decode_message(message)
-        if isinstance(said, Renewal):
+        if isinstance(said, Auth):
             self._renew(subscriber, said.token)
             return
         apply_watch(

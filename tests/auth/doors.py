@@ -167,7 +167,17 @@ def doors() -> list[Door]:
 
 OPEN = frozenset(
     (
-        *("livez", "readyz", "openapi", "index", "asset", "login", "logout"),
+        *(
+            "livez",
+            "readyz",
+            "openapi_json",
+            "asyncapi_json",
+            "docs_page",
+            "index",
+            "asset",
+            "login",
+            "logout",
+        ),
         *("influx_ping", "influx_health", "plain", "doctor_page", "dashboard_page"),
         "dashboard_schema",
     )

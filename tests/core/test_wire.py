@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from wsproto.frame_protocol import Frame as WireFrame
 from wsproto.frame_protocol import FrameProtocol, Opcode
@@ -114,9 +115,9 @@ def test_documents(frame: Frame, document: Any, covers: tuple[int, int] | None) 
 
 def test_help_is_told_if_there_is_any() -> None:
     one = series()
-    assert "help" not in wire.describe(one)
+    assert wire.describe(one).help is msgspec.UNSET
     one.help = "What for"
-    assert wire.describe(one)["help"] == "What for"
+    assert wire.describe(one).help == "What for"
 
 
 def test_an_event_has_its_cursor_and_one_line_of_data() -> None:

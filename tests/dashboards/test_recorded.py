@@ -23,11 +23,11 @@ from pushsvc.dashboards.precondition import Precondition
 from pushsvc.dashboards.recorded import KIND, RecordShelf, newest_seen, take_in
 from pushsvc.errors import Rejected
 from pushsvc.journal import sqlite
+from tests.described import check
 from tests.flow import running
 from tests.journal import valkey_server
 from tests.serving import Served, serving
 from tests.shared_log import SharedJournal, SharedLog
-from tests.test_openapi import check
 
 NEW = {"If-None-Match": "*"}
 ONE = "/v1/dashboards/{name}"

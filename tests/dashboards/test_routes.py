@@ -9,8 +9,8 @@ import pytest
 
 from pushsvc.config import ConfigError, Dashboards, Settings
 from pushsvc.service import open_library
+from tests.described import check
 from tests.serving import serving
-from tests.test_openapi import check
 
 DASHBOARD: dict[str, Any] = {
     "title": "Hosts",

@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
+from tests.described import check
 from tests.serving import serving
-from tests.test_openapi import check
 
 
 async def test_an_echo_tells_how_the_request_arrived_without_its_secrets() -> None:

@@ -16,11 +16,19 @@ from quart_trio import QuartTrio
 import pushsvc.errors
 from pushsvc.app.http.connection import read_body
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import TOO_SLOW, Parameter, described, json
 from pushsvc.app.http.guard import principal_of_request
+from pushsvc.core.delivery.documents import Granted
 from pushsvc.errors import Malformed, Problem, Unknown
 from pushsvc.pipeline import now_ms
-from pushsvc.transport.inbound import Renewal, apply_watch, decode_message
+from pushsvc.transport.inbound import Auth, Watch, apply_watch, decode_message
 from pushsvc.workers.peers import PeerGone
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """What a stream shows from now on."""
+
+    granted: Granted
 
 
 def install(app: QuartTrio, context: Context) -> None:
@@ -33,12 +41,29 @@ def install(app: QuartTrio, context: Context) -> None:
         context.peers.answer("say", answer)
 
     @app.post("/v1/stream/<session>")
+    @described(
+        "Say to a stream what its transport can't carry",
+        "The session is the one of the stream's hello.",
+        parameters=(Parameter("session", str, "From hello.", "path"),),
+        body=json(Watch | Auth, ""),
+        answers={
+            200: json(Watched, "Granted."),
+            400: "Not a message that is known.",
+            404: "No stream of the process that was asked has this session. Where services share a "
+            "log, another may have it, and the stream goes on as it was: reconnect is true, and "
+            "says to open one for what is wanted now, with the newest cursor.",
+            408: TOO_SLOW,
+            413: "Larger than limits.message_bytes.",
+            422: "Beyond a limit.",
+            503: "No room for another view.",
+        },
+    )
     async def companion(session: str) -> Response:
         """What a WebSocket would say, said for a stream that can't."""
         body = await read_body(request, most=limits.message_bytes, timeout=pacing.body_timeout)
         message = _Message(session, principal_of_request().id, body)
         granted = await _say_elsewhere(context, message) or _say(context, message)
-        return Response(msgspec.json.encode({"granted": granted}), content_type="application/json")
+        return Response(msgspec.json.encode(Watched(granted)), content_type="application/json")
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -60,11 +85,11 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    granted: dict[str, Any] | None = None
+    granted: Granted | None = None
     refusal: _Refusal | None = None
 
 
-def _say(context: Context, message: _Message) -> dict[str, Any]:
+def _say(context: Context, message: _Message) -> Granted:
     """Do what a message says for a stream that is here, and tell what was granted. Raises
     Problem."""
     hub, session = context.hub, message.session
@@ -81,20 +106,16 @@ def _say(context: Context, message: _Message) -> dict[str, Any]:
         raise Malformed("message", "the body is empty: it takes a message such as a watch")
     said = decode_message(message.body)
     wish = subscriber.view.wish
-    if isinstance(said, Renewal):
+    if isinstance(said, Auth):
         context.leases.renew(subscriber, said.token)
     else:
         now = trio.current_time()
         wish = apply_watch(hub, session, wish, said, context.limits, now=now, time_ms=now_ms())
     context.pipeline.hurry()
-    return {
-        "max_hz": wish.max_hz,
-        "merge": wish.merge,
-        "select": [selector.text for selector in wish.selectors],
-    }
+    return Granted(wish.max_hz, wish.merge, [selector.text for selector in wish.selectors])
 
 
-async def _say_elsewhere(context: Context, message: _Message) -> dict[str, Any] | None:
+async def _say_elsewhere(context: Context, message: _Message) -> Granted | None:
     """Have another worker do it, if the stream is one's; None if it isn't. Raises Problem."""
     peers = context.peers
     holder = None if peers is None else peers.holder(message.session)

@@ -5,20 +5,32 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Annotated, TypeAlias
 
 import msgspec
 import trio
+from msgspec import UNSET, Meta, UnsetType
 from quart import Response, request
 from quart_trio import QuartTrio
 
 from pushsvc.app.http import parameters
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import (
+    LIMIT,
+    NOT_READ,
+    SEARCH,
+    SELECT,
+    WINDOW,
+    Parameter,
+    described,
+    json,
+)
 from pushsvc.app.http.guard import principal_of_request
+from pushsvc.core.delivery import documents
+from pushsvc.core.delivery.documents import CursorText, SampleValue
 from pushsvc.core.delivery.thin import thin
-from pushsvc.core.delivery.wire import describe
 from pushsvc.core.model.cursor import Cursor
-from pushsvc.core.model.series import Value
+from pushsvc.core.model.series import Kind, Value
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.query.search import search
 from pushsvc.core.storage.catalog import Series
@@ -32,6 +44,56 @@ _MOST_POINTS = 1_000_000
 """Points in one answer."""
 
 
+_Total: TypeAlias = Annotated[int, Meta(description="How many there are, whatever the limit.")]
+_Past: TypeAlias = Annotated[
+    Sequence[SampleValue],
+    Meta(description="[time, value].", min_length=2, max_length=2),
+]
+
+
+class SeriesNow(documents.Series, frozen=True, kw_only=True):
+    """A series and its newest sample by time; null where it has none."""
+
+    help: str
+    time: int | UnsetType | None = UNSET
+    value: SampleValue | UnsetType = UNSET
+    ended: (
+        Annotated[int, Meta(description="Since when it has no value, if it has ended.")] | UnsetType
+    ) = UNSET
+
+
+class SeriesList(msgspec.Struct, frozen=True):
+    series: list[SeriesNow]
+    total: (
+        Annotated[int, Meta(description="How many there are, if a limit was given.")] | UnsetType
+    ) = UNSET
+
+
+class LabelNames(msgspec.Struct, frozen=True):
+    labels: list[str]
+    total: _Total
+
+
+class LabelValues(msgspec.Struct, frozen=True):
+    values: list[str]
+    total: _Total
+
+
+class SeriesPast(documents.Series, frozen=True, kw_only=True):
+    """A series and what it was."""
+
+    points: Sequence[_Past]
+    ended: (
+        Annotated[list[int], Meta(description="Times at which it ended: the line breaks there.")]
+        | UnsetType
+    ) = UNSET
+
+
+class History(msgspec.Struct, frozen=True):
+    id: CursorText
+    series: list[SeriesPast]
+
+
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits = context.hub, context.limits
     # What an entity tag begins with: of two processes neither knows the other's versions.
@@ -43,6 +105,30 @@ def install(app: QuartTrio, context: Context) -> None:
         return hub.catalog.select(asked, principal_of_request().read)
 
     @app.get("/v1/series")
+    @described(
+        "List series",
+        "With values=false the answer changes only when a series comes, goes or is described "
+        "otherwise. It has an ETag: ask again with If-None-Match, and the answer is 304 till then.",
+        parameters=(
+            SELECT,
+            LIMIT,
+            Parameter(
+                "values",
+                Annotated[bool, Meta(extra_json_schema={"default": True})],
+                "Whether the newest samples are wanted.",
+            ),
+            Parameter("If-None-Match", str, "The ETag of an answer with values=false.", "header"),
+        ),
+        answers={
+            200: json(
+                SeriesList,
+                "Each with its newest sample by time, unless values is false: then there is no "
+                "time, value or ended.",
+            ),
+            304: "The same as If-None-Match says.",
+            400: NOT_READ,
+        },
+    )
     async def series() -> Response:
         parameters.refuse_unknown(request.args, ("select", "limit", "values", "ticket"))
         limit = parameters.limit(request.args)
@@ -51,54 +137,100 @@ def install(app: QuartTrio, context: Context) -> None:
         if not values and request.if_none_match.contains_weak(tag):
             return _tagged(Response(b"", status=304), tag)
         found = shown()
-        described = []
+        listed = []
         for index, one in enumerate(found[:limit]):
             if index % _STEP == _STEP - 1:
                 await trio.lowlevel.checkpoint()
-            document = describe(one)
-            document.setdefault("help", "")
-            if values:
-                document["time"], document["value"] = one.history.latest() or (None, None)
-                if (ended := one.history.ended) is not None:
-                    document["ended"] = ended
-            described.append(document)
-        answer: dict[str, Any] = {"series": described}
-        if limit is not None:
-            answer["total"] = len(found)
-        response = await _encoded(answer)
+            listed.append(_now(one, values))
+        total = UNSET if limit is None else len(found)
+        response = await _encoded(SeriesList(listed, total))
         return response if values else _tagged(response, tag)
 
-    async def found_names(member: str, names: Collection[str]) -> Response:
+    async def found_names(
+        answer: type[LabelNames] | type[LabelValues], names: Collection[str]
+    ) -> Response:
         wanted = request.args.get("search", "")
         limit = parameters.limit(request.args)
         listed, total = await trio.to_thread.run_sync(search, names, wanted, limit)
-        return await _encoded({member: listed, "total": total})
+        return await _encoded(answer(listed, total))
 
     def all_shown() -> bool:
         return "select" not in request.args and principal_of_request().read.selectors is None
 
     @app.get("/v1/label_names")
+    @described(
+        "Names of labels",
+        parameters=(SELECT, SEARCH, LIMIT),
+        answers={
+            200: json(
+                LabelNames,
+                "Those that series have which are selected, __name__ among them; `total` is how "
+                "many there are.",
+            ),
+            400: NOT_READ,
+        },
+    )
     async def label_names() -> Response:
         parameters.refuse_unknown(request.args, ("select", "search", "limit", "ticket"))
         if all_shown():
-            return await found_names("labels", hub.catalog.label_names())
+            return await found_names(LabelNames, hub.catalog.label_names())
         names = {name for one in shown() for name, _ in one.identity.labels}
-        return await found_names("labels", names | {"__name__"} if names else names)
+        return await found_names(LabelNames, names | {"__name__"} if names else names)
 
     @app.get("/v1/label_values")
+    @described(
+        "Values of a label",
+        parameters=(
+            Parameter(
+                "label", str, "The label. __name__ is the name of the metric.", required=True
+            ),
+            SELECT,
+            SEARCH,
+            LIMIT,
+        ),
+        answers={
+            200: json(
+                LabelValues,
+                "Those that it has in series which are selected; `total` is how many there are.",
+            ),
+            400: NOT_READ,
+        },
+    )
     async def label_values() -> Response:
         parameters.refuse_unknown(request.args, ("label", "select", "search", "limit", "ticket"))
         label = request.args.get("label")
         if label is None:
             raise Malformed("label", "label is missing: the label whose values are wanted")
         if all_shown():
-            return await found_names("values", hub.catalog.label_values(label))
+            return await found_names(LabelValues, hub.catalog.label_values(label))
         if label == "__name__":
-            return await found_names("values", {one.identity.name for one in shown()})
+            return await found_names(LabelValues, {one.identity.name for one in shown()})
         labels = (dict(one.identity.labels) for one in shown())
-        return await found_names("values", {one[label] for one in labels if label in one})
+        return await found_names(LabelValues, {one[label] for one in labels if label in one})
 
     @app.get("/v1/history")
+    @described(
+        "Past samples",
+        parameters=(
+            SELECT,
+            WINDOW,
+            Parameter(
+                "points",
+                Annotated[int, Meta(ge=4)],
+                "At most so many per series: lowest and highest are kept, deltas added up.",
+            ),
+            Parameter(
+                "until",
+                Annotated[float, Meta(gt=0)],
+                "Unix milliseconds up to which; the window is before them. None: now.",
+            ),
+        ),
+        answers={
+            200: json(History, "The id is a cursor: a stream since it goes on where this ends."),
+            400: NOT_READ,
+            422: "Too many points for one answer.",
+        },
+    )
     async def history() -> Response:
         parameters.refuse_unknown(request.args, ("select", "window", "until", "points", "ticket"))
         found = shown()
@@ -116,7 +248,7 @@ def install(app: QuartTrio, context: Context) -> None:
             past = one.history
             start = past.first if after is None else one.window_start(after)
             curve = past.curve(start, past.total, adds=one.kind == "delta")
-            columns.append((describe(one), *curve))
+            columns.append((one, *curve))
             count = past.total - start
             total += count if points is None else min(count, points)
         if total > _MOST_POINTS:
@@ -132,14 +264,14 @@ def install(app: QuartTrio, context: Context) -> None:
 
 def _history(
     cursor: Cursor,
-    columns: list[tuple[dict[str, Any], Sequence[int], Sequence[Value]]],
+    columns: list[tuple[Series, Sequence[int], Sequence[Value]]],
     after: int | None,
     until: int | None,
     points: int | None,
 ) -> bytes:
     answer = []
-    for described, times, values in columns:
-        stateful = described["kind"] == "state"
+    for one, times, values in columns:
+        stateful = one.kind == "state"
         if after is not None and not stateful and any(time < after for time in times):
             kept = [pair for pair in zip(times, values, strict=True) if pair[0] >= after]
             times, values = [time for time, _ in kept], [value for _, value in kept]
@@ -152,11 +284,33 @@ def _history(
             kept = [pair for pair in pairs if not is_ending(pair[1])]
             times, values = [time for time, _ in kept], [value for _, value in kept]
         most = len(times) if points is None else points
-        described["points"] = thin(times, values, most, adds=described["kind"] == "delta")
-        if endings:
-            described["ended"] = endings
-        answer.append(described)
-    return msgspec.json.encode({"id": str(cursor), "series": answer})
+        answer.append(
+            SeriesPast(
+                *_members(one),
+                one.help or UNSET,
+                points=thin(times, values, most, adds=one.kind == "delta"),
+                ended=endings or UNSET,
+            )
+        )
+    return msgspec.json.encode(History(str(cursor), answer))
+
+
+def _members(one: Series) -> tuple[int, str, dict[str, str], Kind, str]:
+    return one.ref, one.identity.name, dict(one.identity.labels), one.kind, one.unit
+
+
+def _now(one: Series, values: bool) -> SeriesNow:
+    if not values:
+        return SeriesNow(*_members(one), help=one.help)
+    time, value = one.history.latest() or (None, None)
+    ended = one.history.ended
+    return SeriesNow(
+        *_members(one),
+        help=one.help,
+        time=time,
+        value=value,
+        ended=UNSET if ended is None else ended,
+    )
 
 
 def _tag(process: str, version: int, scope: Scope) -> str:
@@ -171,6 +325,6 @@ def _tagged(response: Response, tag: str) -> Response:
     return response
 
 
-async def _encoded(members: dict[str, Any]) -> Response:
-    body = await trio.to_thread.run_sync(msgspec.json.encode, members)
+async def _encoded(answer: SeriesList | LabelNames | LabelValues) -> Response:
+    body = await trio.to_thread.run_sync(msgspec.json.encode, answer)
     return Response(body, content_type="application/json")

@@ -6,9 +6,10 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any, Final, get_args
 
 import trio
+from msgspec import Meta
 from quart import Response, request, websocket
 from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
@@ -19,9 +20,20 @@ from pushsvc.app.dashboards.strays import Strays
 from pushsvc.app.http import parameters, problems
 from pushsvc.app.http.coding import Coding, accepted
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import (
+    CURSOR,
+    SELECT,
+    TEXT,
+    WINDOW,
+    Content,
+    Parameter,
+    described,
+    described_socket,
+)
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.auth.principal import Principal, account
-from pushsvc.core.delivery import wire
+from pushsvc.core.delivery import documents, wire
+from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.negotiate import Offer, Transport, choose_subprotocol, needs_events
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import Wish
@@ -31,8 +43,29 @@ from pushsvc.errors import Overloaded, Problem
 from pushsvc.listen.address import group
 from pushsvc.listen.server import Connection, connection_of
 from pushsvc.transport.asgi import AsgiCarrier
+from pushsvc.transport.inbound import Auth, Watch
 from pushsvc.transport.longpoll import poll
 from pushsvc.transport.websocket import converse
+
+_PARAMETERS: Final = (
+    SELECT,
+    Parameter("since", CURSOR, "Go on after this cursor."),
+    WINDOW,
+    Parameter(
+        "points",
+        Annotated[int, Meta(ge=4)],
+        "About so many of each series are enough for the window: its samples are merged to points "
+        "with their lowest and highest. States keep all changes.",
+    ),
+    Parameter("max_hz", Annotated[float, Meta(gt=0)], "Frames a second at most."),
+    Parameter("merge", Merge, "What becomes of several samples within one frame."),
+    Parameter(
+        "heartbeat",
+        str,
+        "Seconds of quiet that the way here bears: after that many comes a heartbeat, within "
+        "bounds; hello says after how many. A long poll is answered by then.",
+    ),
+)
 
 
 class StreamBody(ResponseBody):
@@ -132,6 +165,35 @@ def install(app: QuartTrio, context: Context) -> None:
     problems.answer_by(app, "/v1/stream", _refuse)
 
     @app.get("/v1/stream")
+    @described(
+        "Watch series live",
+        "What comes back is negotiated: a WebSocket with Upgrade, else by Accept. Each event, "
+        "line, message or element of `documents` is one Document.",
+        parameters=(
+            *_PARAMETERS,
+            Parameter("wait", str, "Long poll: how long to wait for news."),
+            Parameter("Last-Event-ID", CURSOR, "As EventSource sends it; beats since.", "header"),
+        ),
+        answers={
+            101: "A WebSocket (subprotocol pushsvc.v1): each text message is a Document, and "
+            "clients may send Watch and Auth. It closes with 1008 where it is refused, 1012 when "
+            "the server goes away, 1013 when it is full, 4001 and 4003 for tokens that aren't good "
+            "or may not, 4101 for one that expired.",
+            200: Content(
+                "The stream. Who accepts events alone, as EventSource does, is told here of what "
+                "may mend itself as well: an error, a goaway and retry:.",
+                {
+                    "text/event-stream": TEXT,
+                    "application/x-ndjson": TEXT,
+                    "application/json": documents.Poll,
+                },
+            ),
+            400: "A parameter can't be read; for a selector, position says where.",
+            406: "Nothing that is accepted is on offer, or in no content coding that is.",
+            422: "Beyond a limit.",
+            503: "Full, or going away; come back after Retry-After seconds.",
+        },
+    )
     async def stream() -> Response:
         connection = connection_of(request.scope)
         principal = principal_of_request()
@@ -182,6 +244,16 @@ def install(app: QuartTrio, context: Context) -> None:
         return _response(offer.media_type, body)
 
     @app.websocket("/v1/stream")
+    @described_socket(
+        "Watch series live",
+        "Subprotocol pushsvc.v1, or none. It closes with 1008 where it is refused, 1012 when the "
+        "server goes away, 1013 when it is full, 4001 and 4003 for tokens that aren't good or may "
+        "not, 4100 for a client that takes nothing, 4101 for a token that expired. 4000 to 4099: "
+        "don't come back as you are; 4100 to 4199: come back with back-off, and the newest cursor.",
+        sends={type_.__name__.lower(): type_ for type_ in get_args(documents.Document)},
+        takes={"watch": Watch, "auth": Auth},
+        parameters=_PARAMETERS,
+    )
     async def stream_websocket() -> Response | None:
         connection = connection_of(websocket.scope)
         with undetached(websocket.scope):

@@ -33,7 +33,9 @@ _log = structlog.get_logger("pushsvc.auth")
 NEEDS: Final = {
     "livez": Need.PROBE,
     "readyz": Need.PROBE,
-    "openapi": Need.NOTHING,
+    "openapi_json": Need.NOTHING,
+    "asyncapi_json": Need.NOTHING,
+    "docs_page": Need.NOTHING,
     "index": Need.NOTHING,  # the page, or the form to log in
     "asset": Need.NOTHING,
     "login": Need.NOTHING,

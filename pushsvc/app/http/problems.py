@@ -6,10 +6,11 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import structlog
+from msgspec import UNSET, Meta, UnsetType
 from quart import Response, has_request_context, has_websocket_context, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MIMEAccept
@@ -37,6 +38,21 @@ PAGE_POLICY = (
 """The Content-Security-Policy of a page that says what is wrong."""
 CROWDED = "connections_per_identity"
 """The code of a refusal that is of the connection, and not only of the request."""
+
+
+class ProblemDocument(msgspec.Struct, frozen=True):
+    """What went wrong (RFC 9457). More members say where, or which limit."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Meta(description="A stable slug.")]
+    account: (
+        Annotated[str, Meta(description="Of a limit that is one client's: whose it was.")]
+        | UnsetType
+    ) = UNSET
+    account_kind: Literal["identity", "address"] | UnsetType = UNSET
 
 
 Answer: TypeAlias = Callable[[Problem], Response]

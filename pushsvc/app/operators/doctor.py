@@ -10,22 +10,34 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 import trio
+from msgspec import Meta
 from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
 from pushsvc.app.http import parameters
 from pushsvc.app.http.connection import read_body, read_parts
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import (
+    BINARY,
+    TEXT,
+    Content,
+    Parameter,
+    described,
+    described_socket,
+    json,
+)
 from pushsvc.app.http.guard import asking_of
 from pushsvc.auth.proxies import Client
+from pushsvc.core.delivery.documents import Milliseconds
 from pushsvc.core.delivery.negotiate import choose_subprotocol
 from pushsvc.core.delivery.wire import Close
 from pushsvc.core.resources.allowance import Allowance
 from pushsvc.doctor.diagnosis import diagnose
+from pushsvc.doctor.findings import Report
 from pushsvc.doctor.measured import Measured
 from pushsvc.errors import Forbidden, Malformed, Overloaded, TooLarge
 from pushsvc.pipeline import now_ms
@@ -45,6 +57,50 @@ _SECRET: Final = frozenset(
 )
 _MOST_FIELDS: Final = 64
 _MOST_VALUE: Final = 512
+
+
+_BUSY: Final = "Too many examinations; come back after Retry-After seconds."
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request arrived."""
+
+    time_ms: Milliseconds
+    http_version: str
+    peer: Annotated[str, Meta(description="Who connected to us.")]
+    trusted: Annotated[bool, Meta(description="Whether the peer is a trusted proxy.")]
+    address: Annotated[str, Meta(description="Who it is taken for.")]
+    scheme: Annotated[str, Meta(extra_json_schema={"enum": ["http", "https"]})]
+    host: str
+    reads: Annotated[
+        str,
+        Meta(
+            description="What trusted proxies are to write.",
+            extra_json_schema={"enum": ["x-forwarded-for", "forwarded"]},
+        ),
+    ]
+    origin_refused: Annotated[
+        str, Meta(description="Empty if a page of `origin` may write and log in.")
+    ]
+    epoch: Annotated[str, Meta(description="Of the journal.")]
+    heartbeat: Annotated[float, Meta(description="Seconds.")]
+    poll_wait: Annotated[float, Meta(description="Seconds.")]
+    headers: dict[str, str]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One of an answer that comes a line at a time."""
+
+    n: int
+    time_ms: Milliseconds
+
+
+class Received(msgspec.Struct, frozen=True):
+    """When a body arrived."""
+
+    bytes: int
+    first_ms: Annotated[int, Meta(description="Unix milliseconds when its first piece came.")]
+    last_ms: Annotated[int, Meta(description="And its last.")]
 
 
 class _Room:
@@ -87,26 +143,42 @@ def install(app: QuartTrio, context: Context) -> None:
         return room[0]
 
     @app.get("/v1/doctor/echo")
+    @described(
+        "How a request arrived, for the path doctor",
+        "A WebSocket handshake opens one that gives back each message, of 1024 bytes at most, for "
+        "660 s. Secrets among the headers are hidden.",
+        parameters=(
+            Parameter(
+                "origin", str, "Of a page, to hear in `origin_refused` why it may do nothing here."
+            ),
+        ),
+        answers={
+            200: json(Arrival, "As it arrived."),
+            101: "A WebSocket that echoes.",
+            400: "A parameter is unknown.",
+            503: _BUSY,
+        },
+    )
     async def doctor_echo() -> Response:
         parameters.refuse_unknown(request.args, ("origin", "ticket"))
         entered()
         asking = asking_of(request)
         client = context.access.proxies.client(asking.peer, asking.scheme, asking.headers)
-        body = {
-            "time_ms": now_ms(),
-            "http_version": request.scope["http_version"],
-            "peer": asking.peer,
-            "trusted": context.access.proxies.trusts(asking.peer),
-            "address": client.address,
-            "scheme": client.scheme,
-            "host": client.host,
-            "reads": context.access.proxies.header,
-            "origin_refused": refused_origin(request.args.get("origin"), client, asking.headers),
-            "epoch": context.hub.epoch,
-            "heartbeat": context.pacing.heartbeat,
-            "poll_wait": context.pacing.poll_wait,
-            "headers": _shown(asking.headers),
-        }
+        body = Arrival(
+            time_ms=now_ms(),
+            http_version=request.scope["http_version"],
+            peer=asking.peer,
+            trusted=context.access.proxies.trusts(asking.peer),
+            address=client.address,
+            scheme=client.scheme,
+            host=client.host,
+            reads=context.access.proxies.header,
+            origin_refused=refused_origin(request.args.get("origin"), client, asking.headers),
+            epoch=context.hub.epoch,
+            heartbeat=context.pacing.heartbeat,
+            poll_wait=context.pacing.poll_wait,
+            headers=_shown(asking.headers),
+        )
         response = Response(msgspec.json.encode(body), content_type="application/json")
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -123,6 +195,19 @@ def install(app: QuartTrio, context: Context) -> None:
         return ""
 
     @app.post("/v1/doctor/upload")
+    @described(
+        "When a body arrived, for the path doctor",
+        body=Content(
+            "Anything, of 4 MiB at most. It is kept nowhere.", {"application/octet-stream": BINARY}
+        ),
+        answers={
+            200: json(Received, "All of it came."),
+            400: "A parameter is unknown.",
+            408: "It came to a halt.",
+            413: "More than 4 MiB.",
+            503: _BUSY,
+        },
+    )
     async def doctor_upload() -> Response:
         """Tells when the first and the last piece of a body came; it is kept nowhere."""
         parameters.refuse_unknown(request.args, ("ticket",))
@@ -137,10 +222,32 @@ def install(app: QuartTrio, context: Context) -> None:
                         raise TooLarge(
                             "body", f"an upload to try has {_MOST_UPLOAD} bytes at the most"
                         )
-        body = msgspec.json.encode({"bytes": size, "first_ms": first, "last_ms": now_ms()})
+        body = msgspec.json.encode(Received(size, first, now_ms()))
         return Response(body, content_type="application/json")
 
     @app.get("/v1/doctor/drip")
+    @described(
+        "An answer that comes a line at a time, for the path doctor",
+        parameters=(
+            Parameter(
+                "lines", Annotated[int, Meta(ge=1, le=_MOST_LINES)], "How many; 8 if not said."
+            ),
+            Parameter(
+                "interval",
+                str,
+                "The pause between two: 250ms, 20s; 250ms if not said. 660 s in all at most.",
+            ),
+            Parameter("as", Literal["ndjson", "sse"], "How they are framed."),
+        ),
+        answers={
+            200: Content(
+                "Objects with `n`, from 0, and `time_ms`, when it was sent.",
+                {"application/jsonl": TEXT, "text/event-stream": TEXT},
+            ),
+            400: "A parameter can't be read, or the answer would be too long.",
+            503: _BUSY,
+        },
+    )
     async def doctor_drip() -> Response:
         parameters.refuse_unknown(request.args, ("lines", "interval", "as", "ticket"))
         lines = parameters.number(request.args, "lines") or 8
@@ -164,7 +271,7 @@ def install(app: QuartTrio, context: Context) -> None:
                         with trio.move_on_after(interval):
                             await context.draining.wait()
                             return
-                    line = msgspec.json.encode({"n": number, "time_ms": now_ms()})
+                    line = msgspec.json.encode(Line(number, now_ms()))
                     yield prefix + line + suffix
 
         response = Response(
@@ -178,6 +285,16 @@ def install(app: QuartTrio, context: Context) -> None:
         return response
 
     @app.post("/v1/doctor/report")
+    @described(
+        "Judge what an examination measured, for the path doctor in a browser",
+        body=json(Measured, ""),
+        answers={
+            200: json(Report, "What was found, and which settings may help."),
+            400: "These are no measurements; `detail` says where.",
+            413: "More than limits.message_bytes.",
+            503: _BUSY,
+        },
+    )
     async def doctor_report() -> Response:
         parameters.refuse_unknown(request.args, ())
         entered()
@@ -192,6 +309,13 @@ def install(app: QuartTrio, context: Context) -> None:
         return Response(report, content_type="application/json")
 
     @app.websocket("/v1/doctor/echo")
+    @described_socket(
+        "Hear each message again, for the path doctor",
+        "Messages of 1024 bytes at most, for 660 s.",
+        sends={"echo": TEXT},
+        takes={"message": TEXT},
+        media_types=("text/plain",),
+    )
     async def doctor_socket() -> None:
         with entered().hold():
             await websocket.accept(subprotocol=choose_subprotocol(websocket.requested_subprotocols))

@@ -8,6 +8,7 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import TEXT, Content, described
 from pushsvc.app.operators.own_metrics import OwnRegistry
 
 _REGISTRY = "pushsvc.own_metrics"
@@ -20,16 +21,25 @@ def own_registry(app: QuartTrio) -> OwnRegistry:
     return registry
 
 
+def _text(text: str) -> Content:
+    return Content(text, {"text/plain": TEXT})
+
+
 def install(app: QuartTrio, context: Context) -> None:
     registry = OwnRegistry(context)
     app.extensions[_REGISTRY] = registry
 
     @app.get("/livez")
+    @described("Is the process alive", answers={200: _text("Yes.")})
     async def livez() -> Response:
         """Answers as long as the process does; it asks nothing of the hub."""
         return Response("ok\n", content_type="text/plain")
 
     @app.get("/readyz")
+    @described(
+        "May it have traffic",
+        answers={200: _text("Yes."), 503: _text("It drains, or isn't warm yet.")},
+    )
     async def readyz() -> Response:
         if context.draining.is_set():
             return Response("draining\n", status=503, content_type="text/plain")
@@ -43,6 +53,7 @@ def install(app: QuartTrio, context: Context) -> None:
         return Response("ok\n", content_type="text/plain")
 
     @app.get("/metrics")
+    @described("The service's own metrics", answers={200: _text("Prometheus text exposition.")})
     async def metrics() -> Response:
         await registry.look()
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 import msgspec
 import trio
+from msgspec import UNSET, Meta, UnsetType
 from quart import Response, request
 from quart_trio import QuartTrio
 
 from pushsvc.app.http import parameters
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import NOT_READ, Parameter, described, json
+from pushsvc.core.delivery.documents import Granted
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.errors import Malformed
 
 _LISTED = 100
+
+
+class SubscriberEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One client. Frames and what became of them are counted since it came."""
+
+    session: Annotated[str, Meta(description="How it begins.")]
+    transport: Annotated[
+        str, Meta(extra_json_schema={"enum": ["websocket", "sse", "ndjson", "longpoll"]})
+    ]
+    address: str
+    view: Granted
+    seconds: Annotated[float, Meta(description="For how long it has been there.")]
+    behind: Annotated[int, Meta(description="Batches that it hasn't been given.")]
+    stalled: Annotated[float | None, Meta(description="Seconds without a byte taken.")]
+    reason: Annotated[str | None, Meta(description="Why it is slow; null for who keeps up.")]
+    frames: int
+    late: int
+    replayed: int
+    blocked: int
+    overtaken: int
+    worker: (
+        Annotated[int, Meta(description="The worker it is connected to, where there are several.")]
+        | UnsetType
+    ) = UNSET
+
+
+class SubscriberList(msgspec.Struct, frozen=True):
+    count: Annotated[int, Meta(description="How many there are, whatever the limit.")]
+    subscribers: list[SubscriberEntry]
 
 
 def install(app: QuartTrio, context: Context) -> None:
@@ -27,6 +59,13 @@ def install(app: QuartTrio, context: Context) -> None:
         peers.answer("subscribers", answer)
 
     @app.get("/v1/subscribers")
+    @described(
+        "Who is connected, the slowest first",
+        "For operators. `behind` counts batches, `stalled` seconds without a byte taken; `reason` "
+        "is null for who keeps up.",
+        parameters=(Parameter("limit", Annotated[int, Meta(ge=1)], "How many; 100 if not said."),),
+        answers={200: json(SubscriberList, "The slowest."), 400: NOT_READ},
+    )
     async def subscribers() -> Response:
         parameters.refuse_unknown(request.args, ("limit",))
         limit = parameters.number(request.args, "limit") or _LISTED
@@ -34,19 +73,18 @@ def install(app: QuartTrio, context: Context) -> None:
             raise Malformed("limit", "limit must be a whole number above 0")
         count, slowest = _slowest(context, int(limit))
         if peers is not None:
-            for one in slowest:
-                one["worker"] = peers.index
+            slowest = [msgspec.structs.replace(one, worker=peers.index) for one in slowest]
             asked = await peers.ask_others("subscribers", msgspec.msgpack.encode(int(limit)))
             for index, said in asked.items():
-                more, theirs = msgspec.msgpack.decode(said, type=tuple[int, list[dict[str, Any]]])
+                more, theirs = msgspec.msgpack.decode(said, type=tuple[int, list[SubscriberEntry]])
                 count += more
-                slowest += [{**one, "worker": index} for one in theirs]
+                slowest += [msgspec.structs.replace(one, worker=index) for one in theirs]
             slowest.sort(key=_slowness, reverse=True)
-        body = {"count": count, "subscribers": slowest[: int(limit)]}
+        body = SubscriberList(count, slowest[: int(limit)])
         return Response(msgspec.json.encode(body), content_type="application/json")
 
 
-def _slowest(context: Context, limit: int) -> tuple[int, list[dict[str, Any]]]:
+def _slowest(context: Context, limit: int) -> tuple[int, list[SubscriberEntry]]:
     """How many subscribers this process has, and those of them that are slowest."""
     now = trio.current_time()
     everyone = list(context.hub.subscribers.values())
@@ -56,8 +94,8 @@ def _slowest(context: Context, limit: int) -> tuple[int, list[dict[str, Any]]]:
     return len(everyone), [_describe(one, now) for one in slowest[:limit]]
 
 
-def _slowness(described: dict[str, Any]) -> tuple[float, int]:
-    return described["stalled"] or 0.0, described["behind"]
+def _slowness(one: SubscriberEntry) -> tuple[float, int]:
+    return one.stalled or 0.0, one.behind
 
 
 def _stalled(subscriber: Subscriber, now: float) -> float | None:
@@ -65,7 +103,7 @@ def _stalled(subscriber: Subscriber, now: float) -> float | None:
     return None if since is None else now - since
 
 
-def _describe(subscriber: Subscriber, now: float) -> dict[str, Any]:
+def _describe(subscriber: Subscriber, now: float) -> SubscriberEntry:
     stalled = _stalled(subscriber, now)
     if stalled is not None:
         reason = "takes no bytes"
@@ -74,23 +112,19 @@ def _describe(subscriber: Subscriber, now: float) -> dict[str, Any]:
     else:
         reason = None
     wish = subscriber.view.wish
-    return {
+    return SubscriberEntry(
         # A whole session could be used to change what its stream shows.
-        "session": subscriber.session[:8],
-        "transport": subscriber.transport,
-        "address": subscriber.address,
-        "view": {
-            "select": [selector.text for selector in wish.selectors],
-            "max_hz": wish.max_hz,
-            "merge": wish.merge,
-        },
-        "seconds": round(now - subscriber.since, 3),
-        "behind": subscriber.behind,
-        "stalled": None if stalled is None else round(stalled, 3),
-        "reason": reason,
-        "frames": subscriber.frames,
-        "late": subscriber.late,
-        "replayed": subscriber.replayed,
-        "blocked": subscriber.blocked,
-        "overtaken": subscriber.overtaken,
-    }
+        session=subscriber.session[:8],
+        transport=subscriber.transport,
+        address=subscriber.address,
+        view=Granted(wish.max_hz, wish.merge, [selector.text for selector in wish.selectors]),
+        seconds=round(now - subscriber.since, 3),
+        behind=subscriber.behind,
+        stalled=None if stalled is None else round(stalled, 3),
+        reason=reason,
+        frames=subscriber.frames,
+        late=subscriber.late,
+        replayed=subscriber.replayed,
+        blocked=subscriber.blocked,
+        overtaken=subscriber.overtaken,
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Meta
 from quart import Response, request
 from quart_trio import QuartTrio
 
 from pushsvc.app.http.base_path import root_seen_from
 from pushsvc.app.http.connection import JSON_TYPES, read_body
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import TOO_SLOW, Content, described, json
 from pushsvc.app.http.guard import asking_of, principal_of_request
 from pushsvc.app.http.login_page import FORM, login_page
 from pushsvc.auth.access import Need
@@ -24,12 +26,35 @@ _MOST_BYTES: Final = 16 * 1024
 _ATTRIBUTES: Final = "Secure; HttpOnly; SameSite=Strict"
 
 
-class _Login(msgspec.Struct, forbid_unknown_fields=True):
+class Login(msgspec.Struct, forbid_unknown_fields=True):
+    """A token to log in with."""
+
     token: str
 
 
-class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
-    query: str | None = None
+class LoginForm(msgspec.Struct):
+    """The same by a form."""
+
+    token: str
+
+
+class TicketRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What a ticket is for."""
+
+    query: Annotated[
+        str | None,
+        Meta(description="As in the URL, without the ticket: select=up&window=15m."),
+    ] = None
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A ticket to open one stream with."""
+
+    ticket: str
+    expires_in: Annotated[float, Meta(description="Seconds until it must have been used.")]
+    stream_expires_in: Annotated[
+        float, Meta(description="Seconds for which its stream may come back.")
+    ]
 
 
 def _wanted(body: bytes) -> str | None:
@@ -37,7 +62,7 @@ def _wanted(body: bytes) -> str | None:
     if not body:
         return None
     try:
-        return msgspec.json.decode(body, type=_Wanted).query
+        return msgspec.json.decode(body, type=TicketRequest).query
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise Malformed("ticket", 'the body is {"query": "select=…"}, or empty') from None
 
@@ -46,6 +71,26 @@ def install(app: QuartTrio, context: Context) -> None:
     access = context.access
 
     @app.post("/v1/login")
+    @described(
+        "Exchange a token for a session cookie",
+        "For pages: the cookie is Secure, HttpOnly and SameSite=Strict, lasts as long as the token "
+        "and at most auth.session_seconds, and lets nothing be written. The token comes in the "
+        "body or as Authorization. A form is answered with 303 to the page, or with the form "
+        "again.",
+        body=Content(types={"application/json": Login, FORM: LoginForm}, required=False),
+        answers={
+            204: "Logged in, by Set-Cookie.",
+            303: "Logged in, to a form.",
+            400: "The body can't be read.",
+            401: "The token isn't good.",
+            403: "The request comes from a page of another origin.",
+            404: "Access isn't controlled here (auth.mode none).",
+            408: TOO_SLOW,
+            413: "Larger than 16 KiB.",
+            415: "Neither JSON nor a form.",
+            422: "The token grants more than a cookie has room for.",
+        },
+    )
     async def login() -> Response:
         """Exchange a token, from the header, JSON or the form, for a session cookie."""
         form = request.mimetype == FORM
@@ -79,11 +124,18 @@ def install(app: QuartTrio, context: Context) -> None:
         if request.mimetype not in JSON_TYPES:
             raise UnsupportedMedia("media_type", "a login comes as JSON or as a form")
         try:
-            return msgspec.json.decode(body, type=_Login).token
+            return msgspec.json.decode(body, type=Login).token
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise Malformed("login", 'the body is {"token": "…"}') from None
 
     @app.post("/v1/logout")
+    @described(
+        "Delete the session cookie",
+        answers={
+            204: "Done, also where there was none.",
+            403: "The request comes from a page of another origin.",
+        },
+    )
     async def logout() -> Response:
         """Delete the cookie. Without one, too: whoever asks is then logged out."""
         response = Response(b"", status=204)
@@ -96,6 +148,19 @@ def install(app: QuartTrio, context: Context) -> None:
         return response
 
     @app.post("/v1/tickets")
+    @described(
+        "A ticket to open one stream with, as ?ticket=",
+        "For EventSource, which can send no header. With the query of the stream that it is for it "
+        "opens that one alone, also after a restart or on another pod (auth.session_secret). "
+        "Without, it is good once, where it was made, for any request that reads. A stream of "
+        "events that it opened may come back with it, by the very same query, one at a time.",
+        body=Content(types={"application/json": TicketRequest}, required=False),
+        answers={
+            200: json(Ticket, "It reads what the token reads, and no more."),
+            429: "This token has a hundred tickets that are unused.",
+            503: "Too many tickets are out; come back later.",
+        },
+    )
     async def tickets() -> Response:
         """A ticket for one request that reads, or one stream that may come back with it."""
         if "ticket" in request.args:
@@ -105,9 +170,7 @@ def install(app: QuartTrio, context: Context) -> None:
         )
         reader = msgspec.structs.replace(principal_of_request(), write=NOTHING, operator=False)
         ticket, seconds = access.issue_ticket(reader, query)
-        body = msgspec.json.encode(
-            {"ticket": ticket, "expires_in": LIFETIME, "stream_expires_in": round(seconds)}
-        )
+        body = msgspec.json.encode(Ticket(ticket, LIFETIME, round(seconds)))
         response = Response(body, content_type="application/json")
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -1,4 +1,4 @@
-"""The dashboard page, as it was built into the package, and the description of the API."""
+"""The dashboard page and others for people, as they were built into the package."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from pushsvc.app.http.base_path import root_seen_from
 from pushsvc.app.http.coding import FILES, Coding, coding_of
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import for_people
 from pushsvc.app.http.login_page import login_page
 from pushsvc.app.http.problems import respond, respond_as_framework
 from pushsvc.app.pages.login import logged_in
-from pushsvc.app.pages.openapi import DOCUMENT
 from pushsvc.errors import Unknown
 
 _ABSENT = (
@@ -69,23 +69,28 @@ class _Asset:
 def install(app: QuartTrio, context: Context) -> None:
     assets = _read_assets(context.page)
 
-    @app.get("/openapi.json")
-    async def openapi() -> Response:
-        return Response(DOCUMENT, content_type="application/json")
-
     @app.get("/")
+    @for_people
     async def index() -> Response:
         return await page("index.html")
 
     @app.get("/d/<name>")
+    @for_people
     async def dashboard_page(name: str) -> Response:  # noqa: ARG001 - the page reads it
         return await page("index.html")
 
     @app.get("/doctor")
+    @for_people
     async def doctor_page() -> Response:
         return await page("doctor.html")
 
+    @app.get("/docs")
+    @for_people
+    async def docs_page() -> Response:
+        return shown("docs.html")
+
     @app.get("/<path:name>")
+    @for_people
     async def asset(name: str) -> Response:
         return _serve(name)
 
@@ -104,6 +109,9 @@ def install(app: QuartTrio, context: Context) -> None:
     async def page(name: str) -> Response:
         if not await logged_in(context):
             return login_page(context.access.origins, root_seen_from(request.path))
+        return shown(name)
+
+    def shown(name: str) -> Response:
         if assets:
             return _serve(name)
         return _labelled(Response(_ABSENT, content_type="text/html"))

@@ -7,10 +7,12 @@ called is not looked at: there is one place for all.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import msgspec
 import trio
+from msgspec import Meta
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -18,6 +20,7 @@ import pushsvc
 from pushsvc.app.http import problems
 from pushsvc.app.http.connection import read_inflated
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import CODING, TEXT, TOO_SLOW, Content, Parameter, described, json
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.http.problems import Answer
 from pushsvc.app.producers.producer import answer_producers, note, who
@@ -26,25 +29,73 @@ from pushsvc.errors import Malformed, Problem
 from pushsvc.ingest.influx import PRECISIONS
 from pushsvc.pipeline import now_ms
 
+
+class ErrorV2(msgspec.Struct, frozen=True):
+    """As version 2 of InfluxDB's API says what is wrong."""
+
+    code: str
+    message: str
+
+
+class ErrorV1(msgspec.Struct, frozen=True):
+    """As version 1 of InfluxDB's API says what is wrong."""
+
+    error: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """As InfluxDB says that it is well."""
+
+    name: Literal["pushsvc"]
+    status: Literal["pass"]
+    version: str
+
+
 _V2_CODES = {400: "invalid", 413: "request too large", 429: "too many requests", 503: "unavailable"}
 
 
 def words_of_v2(problem: Problem) -> Response:
     """What is wrong, as version 2 of the API says it."""
     code = _V2_CODES.get(problem.status, "invalid")
-    return _told(problem, {"code": code, "message": problem.detail})
+    return _told(problem, ErrorV2(code, problem.detail))
 
 
 def words_of_v1(problem: Problem) -> Response:
     """The same in version 1."""
-    return _told(problem, {"error": problem.detail})
+    return _told(problem, ErrorV1(problem.detail))
 
 
-def _told(problem: Problem, said: dict[str, Any]) -> Response:
+def _told(problem: Problem, said: ErrorV1 | ErrorV2) -> Response:
     plain = problems.respond(problem)
     plain.set_data(msgspec.json.encode(said))
     plain.content_type = "application/json"
     return plain
+
+
+def _described_write(version: str, error: type) -> Callable[..., Any]:
+    """Of a route for InfluxDB's clients, which are told of errors like this."""
+    return described(
+        f"Publish InfluxDB line protocol, as to InfluxDB {version}",
+        "Database, bucket and organisation are not looked at.",
+        parameters=(
+            Parameter(
+                "precision",
+                Annotated[str, Meta(extra_json_schema={"enum": list(PRECISIONS)})],
+                "What times are in; ns if not said.",
+            ),
+            CODING,
+        ),
+        body=Content(types={"text/plain": TEXT}),
+        answers={
+            204: "Applied.",
+            400: json(error, "Lines were refused, as the message tells; the others are applied."),
+            408: json(error, TOO_SLOW),
+            413: json(error, "Larger than limits.body_bytes or batch_samples."),
+            415: json(error, "Another Content-Encoding than those."),
+            429: json(error, "More than limits.samples_per_second; Retry-After says when."),
+            503: json(error, "The hub is behind; come back after Retry-After seconds."),
+        },
+    )
 
 
 def install(app: QuartTrio, context: Context) -> None:
@@ -77,10 +128,12 @@ def install(app: QuartTrio, context: Context) -> None:
         return Response(b"", status=204)
 
     @app.post("/api/v2/write")
+    @_described_write("v2", ErrorV2)
     async def influx_v2() -> Response:
         return await write(words_of_v2)
 
     @app.post("/write")
+    @_described_write("v1", ErrorV1)
     async def influx_v1() -> Response:
         return await write(words_of_v1)
 
@@ -88,6 +141,10 @@ def install(app: QuartTrio, context: Context) -> None:
         answer_producers(app, context, "influx", path, words, later=(408,))
 
     @app.get("/ping")
+    @described(
+        "What InfluxDB clients ask whether someone is there",
+        answers={204: "Someone is; X-Influxdb-Version says who."},
+    )
     async def influx_ping() -> Response:
         response = Response(b"", status=204)
         response.headers["X-Influxdb-Build"] = "pushsvc"
@@ -95,6 +152,9 @@ def install(app: QuartTrio, context: Context) -> None:
         return response
 
     @app.get("/health")
+    @described(
+        "What InfluxDB clients ask whether all is well", answers={200: json(Health, "It is.")}
+    )
     async def influx_health() -> Response:
-        body = {"name": "pushsvc", "status": "pass", "version": pushsvc.__version__}
+        body = Health("pushsvc", "pass", pushsvc.__version__)
         return Response(msgspec.json.encode(body), content_type="application/json")

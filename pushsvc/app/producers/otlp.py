@@ -8,6 +8,8 @@ these become 503. They give up on a 400.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import trio
 from google.protobuf import json_format
@@ -22,6 +24,7 @@ from quart_trio import QuartTrio
 from pushsvc.app.http import problems
 from pushsvc.app.http.connection import read_inflated
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import BINARY, CODING, TOO_SLOW, Content, described
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers.producer import answer_producers, note, who
 from pushsvc.auth.access import withhold
@@ -40,11 +43,34 @@ _RPC_CODES = {408: 4, 413: 8, 429: 8, 503: 14}
 _INVALID_ARGUMENT = 3
 
 
+def _message(text: str, more: dict[str, Any] | None = None) -> Content:
+    """A message in the encoding of the request: binary, or the JSON of its protobuf."""
+    return Content(text, {**(more or {}), _PROTOBUF: BINARY, _JSON: dict[str, Any]})
+
+
 def install(app: QuartTrio, context: Context) -> None:
     limits, pacing, decoder = context.limits, context.pacing, context.otlp
     decoding = trio.CapacityLimiter(_AT_ONCE)
 
     @app.post("/v1/metrics")
+    @described(
+        "Publish OpenTelemetry metrics (OTLP/HTTP)",
+        "Errors are a google.rpc.Status in the encoding of the request.",
+        parameters=(CODING,),
+        body=_message("ExportMetricsServiceRequest"),
+        answers={
+            200: _message("ExportMetricsServiceResponse; partialSuccess tells what was refused."),
+            400: _message("The body can't be read."),
+            408: _message(TOO_SLOW),
+            413: _message("Larger than limits.body_bytes or batch_samples."),
+            415: _message(
+                "Another media type (a problem document), or another Content-Encoding (a Status).",
+                {problems.MEDIA_TYPE: problems.ProblemDocument},
+            ),
+            429: _message("More than limits.samples_per_second; Retry-After says when."),
+            503: _message("The hub is behind; come back after Retry-After seconds."),
+        },
+    )
     async def otlp_metrics() -> Response:
         if request.mimetype not in (_PROTOBUF, _JSON):
             raise UnsupportedMedia(

@@ -22,14 +22,16 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.http import problems
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import described, described_socket
 from pushsvc.app.http.guard import principal_of_request
+from pushsvc.app.producers.answers import Receipt, Refusal, refusal
 from pushsvc.app.producers.producer import who
 from pushsvc.auth.access import refuse_outside
+from pushsvc.core.delivery.documents import Goaway
 from pushsvc.core.delivery.negotiate import choose_subprotocol
 from pushsvc.core.delivery.wire import Close
-from pushsvc.core.hub import Applied
 from pushsvc.errors import Overloaded, Problem
-from pushsvc.ingest.native import JSON, MSGPACK, Tag
+from pushsvc.ingest.native import JSON, MSGPACK, Message, Sample, Tag
 from pushsvc.listen.server import connection_of
 from pushsvc.pipeline import now_ms
 
@@ -43,6 +45,18 @@ class UpgradeRequired(Problem):
 
 def install(app: QuartTrio, context: Context) -> None:
     @app.get("/v1/publish")
+    @described(
+        "Publish many times a second, over a WebSocket",
+        "Each message is a Message or a Sample: JSON in text, MessagePack in binary messages. Each "
+        "is answered, in the order they came; /asyncapi.json has the answers. An error costs its "
+        "own message only; one with retry_after may be sent again. Frames that break the protocol "
+        "close it with 1002 or 1007 and a reason, messages beyond limits.message_bytes with 1009.",
+        answers={
+            101: "A WebSocket.",
+            426: "Not a WebSocket handshake.",
+            503: "The service is about to end; come back after Retry-After seconds.",
+        },
+    )
     async def plain() -> Response:
         response = problems.respond(
             UpgradeRequired("websocket", "this is a WebSocket; without one, POST to /v1/samples")
@@ -52,6 +66,16 @@ def install(app: QuartTrio, context: Context) -> None:
         return response
 
     @app.websocket("/v1/publish")
+    @described_socket(
+        "Publish samples many times a second",
+        "Messages are applied one after the other and answered in that order, as JSON. While the "
+        "hub is behind nothing more is read. Frames that break the protocol close it with 1002 or "
+        "1007 and a reason, messages beyond limits.message_bytes with 1009, tokens that aren't "
+        "good or may not with 4001 and 4003, one that expired with 4101.",
+        sends={"receipt": Receipt, "refusal": Refusal, "goaway": Goaway},
+        takes={"batch": Message, "sample": Sample},
+        media_types=("application/json", "application/msgpack"),
+    )
     async def publish() -> None:
         if context.draining.is_set():
             raise Overloaded("draining", "the service is about to end", retry_after=1.0)
@@ -80,11 +104,11 @@ class _Producer:
             try:
                 self._principal = self._context.access.still(self._principal)
             except Problem as problem:
-                await self._send(_error(problem, None))
+                await self._send(refusal(problem, None))
                 await websocket.close(problem.close_code, problem.code)
                 return
             await self._send(await self._answer(message))
-        await self._send({"type": "goaway", "retry": 1000})
+        await self._send(Goaway(1000))
         await websocket.close(Close.RESTARTING, "drain")
 
     async def cut_when_stalled(self, abort: Any) -> None:
@@ -114,7 +138,7 @@ class _Producer:
             nursery.cancel_scope.cancel()
         return message
 
-    async def _answer(self, message: str | bytes) -> dict[str, Any]:
+    async def _answer(self, message: str | bytes) -> Receipt | dict[str, Any]:
         tag: Tag = None
         codec, body = (MSGPACK, message) if isinstance(message, bytes) else (JSON, message.encode())
         try:
@@ -125,30 +149,10 @@ class _Producer:
             self._context.refused.note_request(
                 "publish", self._who.name, problem.code, problem.detail, trio.current_time()
             )
-            return _error(problem, tag)
-        return _applied(applied, tag)
+            return refusal(problem, tag)
+        return Receipt.of(applied, tag)
 
-    async def _send(self, document: dict[str, Any]) -> None:
+    async def _send(self, document: Receipt | Goaway | dict[str, Any]) -> None:
         self._sending_since = trio.current_time()
         await websocket.send(msgspec.json.encode(document).decode())
         self._sending_since = None
-
-
-def _applied(applied: Applied, tag: Tag) -> dict[str, Any]:
-    return {
-        "type": "applied",
-        "tag": tag,
-        "applied": applied.samples,
-        "id": str(applied.cursor),
-        "watchers": applied.watchers,
-    }
-
-
-def _error(problem: Problem, tag: Tag) -> dict[str, Any]:
-    return {
-        "tag": tag,
-        **problem.extra,
-        "type": "error",
-        "code": problem.code,
-        "message": problem.detail,
-    }

@@ -9,6 +9,8 @@ runs it. How much was applied stands in the headers of version 2.0, in either ve
 
 from __future__ import annotations
 
+from typing import Literal
+
 import trio
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -16,6 +18,7 @@ from quart_trio import QuartTrio
 from pushsvc.app.http import problems
 from pushsvc.app.http.connection import read_body
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import BINARY, TOO_SLOW, Content, Parameter, described
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers.producer import answer_producers, note, who
 from pushsvc.auth.access import withhold
@@ -33,6 +36,29 @@ def install(app: QuartTrio, context: Context) -> None:
     decoding = trio.Lock()
 
     @app.post("/api/v1/write")
+    @described(
+        "Publish by Prometheus remote write, 1.0 or 2.0",
+        "A snappy block of protobuf; proto= of the Content-Type says which version. Good series "
+        "are applied also where others are refused, which 400 tells: Prometheus goes on then, and "
+        "tries again on 5xx.",
+        parameters=(
+            Parameter(
+                "Content-Encoding", Literal["snappy"], "The block format of snappy.", "header"
+            ),
+        ),
+        body=Content(types={_MEDIA_TYPE: BINARY}),
+        answers={
+            204: "Applied. Version 2.0 is told how much in the headers "
+            "X-Prometheus-Remote-Write-*-Written.",
+            400: "The body can't be read; or code is partial, and applied and refused say of how "
+            "many samples.",
+            408: TOO_SLOW,
+            413: "Larger than limits.body_bytes or batch_samples, inflated.",
+            415: "Not application/x-protobuf in snappy.",
+            503: "The hub is behind, or this is more than limits.samples_per_second; come back "
+            "after Retry-After seconds.",
+        },
+    )
     async def remote_write() -> Response:
         version = _version()
         coding = request.headers.get("Content-Encoding", "")

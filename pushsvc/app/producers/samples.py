@@ -17,7 +17,10 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.http.connection import JSON_TYPES, read_inflated, read_inflated_parts
 from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import CODING, TEXT, TOO_SLOW, Content, Parameter, described, json
 from pushsvc.app.http.guard import principal_of_request
+from pushsvc.app.producers import answers
+from pushsvc.app.producers.answers import RefusedLine, UploadReport
 from pushsvc.app.producers.producer import answer_producers, note, who
 from pushsvc.auth.access import outside, refuse_outside
 from pushsvc.auth.principal import Principal
@@ -26,7 +29,7 @@ from pushsvc.core.model.series import Batch
 from pushsvc.core.resources.account import Account
 from pushsvc.errors import Forbidden, Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
 from pushsvc.ingest.idempotency import Answers, fingerprint, read_key
-from pushsvc.ingest.native import JSON, MSGPACK
+from pushsvc.ingest.native import JSON, MSGPACK, Sample, Samples
 from pushsvc.ingest.refusals import Refusals
 from pushsvc.pipeline import Outcome, now_ms
 
@@ -40,7 +43,7 @@ _REPORTED = 100
 
 async def publish(
     context: Context, body: bytes, principal: Principal, producer: Account
-) -> dict[str, Any]:
+) -> answers.Applied:
     """Apply a JSON body, and tell what became of it. Raises Problem."""
     arrived = now_ms()
     if len(body) > _BIG:
@@ -48,18 +51,49 @@ async def publish(
     else:
         batch = context.native.batch(body, arrived)
     refuse_outside(principal, batch)
-    return _members(await context.pipeline.submit(batch, producer=producer))
-
-
-def _members(applied: Applied) -> dict[str, Any]:
-    return {"applied": applied.samples, "id": str(applied.cursor), "watchers": applied.watchers}
+    return answers.Applied.of(await context.pipeline.submit(batch, producer=producer))
 
 
 def install(app: QuartTrio, context: Context) -> None:
     limits, pacing = context.limits, context.pacing
-    answers: Answers[Applied] = Answers(limits.idempotency_keys)
+    given: Answers[Applied] = Answers(limits.idempotency_keys)
 
     @app.post("/v1/samples")
+    @described(
+        "Publish samples",
+        "A JSON batch is all or nothing. NDJSON, also as a long chunked upload, is applied as it "
+        "arrives, line by line, and reported on at the end.",
+        parameters=(
+            CODING,
+            Parameter(
+                "Idempotency-Key",
+                str,
+                "The same key with the same body is applied once within five minutes, and gets the "
+                "first answer. For batches, not for lines.",
+                "header",
+            ),
+        ),
+        body=Content(
+            types={
+                "application/json": (Samples, Sample),
+                "application/msgpack": (Samples, Sample),
+                "application/x-ndjson": TEXT,
+            }
+        ),
+        answers={
+            200: json((answers.Applied, UploadReport), "Applied; not merely queued."),
+            400: "The body can't be read.",
+            408: TOO_SLOW,
+            409: "A request with this Idempotency-Key is under way.",
+            413: "Larger than limits.body_bytes, batch_samples or line_bytes.",
+            415: "Another media type or Content-Encoding than those.",
+            422: "Against the data model or a limit: see index, line or errors.",
+            429: "More than limits.samples_per_second, or than this producer's share of "
+            "limits.idempotency_keys; Retry-After says when, account whose it was.",
+            503: "The hub is behind, or limits.idempotency_keys are remembered; come back after "
+            "Retry-After seconds.",
+        },
+    )
     async def samples() -> Response:
         media_type = request.mimetype
         header = request.headers.get("Idempotency-Key")
@@ -79,8 +113,9 @@ def install(app: QuartTrio, context: Context) -> None:
         body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
         if key is None:
             batch = await decode(body)
-            return _json(_members(await context.pipeline.submit(batch, producer=who(request))))
-        return _json(_members(await once(key, body)))
+            applied = await context.pipeline.submit(batch, producer=who(request))
+            return _json(answers.Applied.of(applied))
+        return _json(answers.Applied.of(await once(key, body)))
 
     async def decode(body: bytes) -> Batch:
         codec = MSGPACK if request.mimetype in _MSGPACK else JSON
@@ -96,21 +131,21 @@ def install(app: QuartTrio, context: Context) -> None:
         # A key is its producer's own: what another sent under the same name is none of its affair.
         key = f"{principal_of_request().id} {key}"
         mark = fingerprint(body, request.mimetype)
-        before = answers.begin(key, mark, who(request), trio.current_time())
+        before = given.begin(key, mark, who(request), trio.current_time())
         if before is not None:
             return before
 
         def settle(outcome: Outcome) -> None:
             # Told also when the producer is gone: it will come back with the same key.
             if isinstance(outcome, Applied):
-                answers.give(key, outcome, trio.current_time())
+                given.give(key, outcome, trio.current_time())
             else:
-                answers.forget(key)
+                given.forget(key)
 
         try:
             batch = await decode(body)
         except BaseException:
-            answers.forget(key)
+            given.forget(key)
             raise
         once = fingerprint(key.encode(), "") + mark
         return await context.pipeline.submit(batch, producer=who(request), once=once, tell=settle)
@@ -179,7 +214,7 @@ class _Report:
         self._rejected = 0
         self._watchers = 0
         self._last: Applied | None = None
-        self._errors: list[dict[str, Any]] = []
+        self._errors: list[RefusedLine] = []
         self.refusals = Refusals()
 
     def add(self, applied: Applied) -> None:
@@ -192,22 +227,24 @@ class _Report:
         for line, problem in errors:
             self.refusals.add(problem.code, f"line {line}: {problem.detail}")
         for line, problem in errors[: _REPORTED - len(self._errors)]:
-            self._errors.append({"line": line, "code": problem.code, "detail": problem.detail})
+            self._errors.append(RefusedLine(line, problem.code, problem.detail))
 
     def members(self) -> dict[str, Any]:
+        return msgspec.structs.asdict(self._told())
+
+    def _told(self) -> UploadReport:
         last = self._last
-        return {
-            "applied": self._applied,
-            "rejected": self._rejected,
-            "id": None if last is None else str(last.cursor),
-            "watchers": self._watchers,
-            "errors": self._errors,
-        }
+        return UploadReport(
+            self._applied,
+            self._rejected,
+            None if last is None else str(last.cursor),
+            self._watchers,
+            self._errors,
+        )
 
     def answer(self) -> Response:
-        members = self.members()
         if not self._rejected:
-            return _json(members)
+            return _json(self._told())
         detail = f"{self._rejected} of {self._applied + self._rejected} lines were refused"
         members = {
             "type": "about:blank",
@@ -215,7 +252,7 @@ class _Report:
             "status": 422,
             "detail": detail,
             "code": "lines",
-            **members,
+            **self.members(),
         }
         return _json(members, 422, "application/problem+json")
 
@@ -245,6 +282,8 @@ async def _lines(
 
 
 def _json(
-    members: dict[str, Any], status: int = 200, content_type: str = "application/json"
+    members: answers.Applied | UploadReport | dict[str, Any],
+    status: int = 200,
+    content_type: str = "application/json",
 ) -> Response:
     return Response(msgspec.json.encode(members), status=status, content_type=content_type)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from pushsvc import zstd
-from pushsvc.core.delivery.merge import Point
+from pushsvc.core.delivery import documents
+from pushsvc.core.delivery.merge import Merge, Point
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.storage.catalog import Series
 
+_T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
 
 Ended: TypeAlias = tuple[int, int]
@@ -310,18 +313,17 @@ _WRAP: dict[Wire, Callable[[Frame], bytes]] = {
 }
 
 
-def describe(series: Series) -> dict[str, Any]:
+def describe(series: Series) -> documents.Series:
     """What a client must know of a series before it meets its ref."""
-    described: dict[str, Any] = {
-        "ref": series.ref,
-        "name": series.identity.name,
-        "labels": dict(series.identity.labels),
-        "kind": series.kind,
-        "unit": series.unit,
-    }
-    if series.help:
-        described["help"] = series.help
-    return described
+    identity = series.identity
+    return documents.Series(
+        series.ref,
+        identity.name,
+        dict(identity.labels),
+        series.kind,
+        series.unit,
+        series.help or UNSET,
+    )
 
 
 def hello(
@@ -330,7 +332,7 @@ def hello(
     heartbeat: float,
     *,
     max_hz: float,
-    merge: str,
+    merge: Merge,
     select: Sequence[str],
     points: int | None = None,
     kept: float | None = None,
@@ -341,21 +343,14 @@ def hello(
     """What was granted, of a past that is kept for `kept` seconds; with a cursor where something
     else is owed from now on. `retry_ms` is when an EventSource is to come back after an end of
     which nobody says more."""
-    document: dict[str, Any] = {"type": "hello"}
-    if cursor is not None:
-        document["id"] = str(cursor)
-    document |= {
-        "epoch": epoch,
-        "session": session,
-        "heartbeat": heartbeat,
-        "granted": {"max_hz": max_hz, "merge": merge, "select": select},
-    }
-    if points is not None:
-        document["granted"]["points"] = points
-    if away is not None:
-        document["away"] = away
-    if kept is not None:
-        document["granted"]["kept"] = kept
+    document = documents.Hello(
+        id=UNSET if cursor is None else str(cursor),
+        epoch=epoch,
+        session=session,
+        heartbeat=heartbeat,
+        granted=documents.Granted(max_hz, merge, select, _set(points), _set(kept)),
+        away=_set(away),
+    )
     seq = -1 if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
 
@@ -374,16 +369,13 @@ def points(
     `ended` are the places where lines break: no value from there on until the next point by time.
     They stand beside the points so that whoever knows nothing of them is still right.
     """
-    document: dict[str, Any] = {"type": "points"}
-    if cursor is not None:
-        document["id"] = str(cursor)
-    if described is not None:
-        document["series"] = [describe(series) for series in described]
-    if time is not None:
-        document["time"] = time
-    document["points"] = points
-    if ended:
-        document["ended"] = ended
+    document = documents.Points(
+        id=UNSET if cursor is None else str(cursor),
+        series=UNSET if described is None else [describe(series) for series in described],
+        time=_set(time),
+        points=points,
+        ended=ended or UNSET,
+    )
     seq = since if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=since, seq=seq, points=len(points))
 
@@ -395,7 +387,7 @@ def gap(cursor: Cursor, lost: int | None) -> Frame:
     again, and a gap with the id of the one before is that same gap.
     """
     return Frame(
-        _encode({"type": "gap", "id": str(cursor), "lost": lost}),
+        _encode(documents.Gap(str(cursor), lost)),
         cursor=cursor,
         since=cursor.seq,
         seq=cursor.seq,
@@ -404,7 +396,7 @@ def gap(cursor: Cursor, lost: int | None) -> Frame:
 
 def gone(cursor: Cursor, since: int, refs: Sequence[int]) -> Frame:
     return Frame(
-        _encode({"type": "gone", "id": str(cursor), "refs": refs}),
+        _encode(documents.Gone(str(cursor), refs)),
         cursor=cursor,
         since=since,
         seq=cursor.seq,
@@ -414,11 +406,8 @@ def gone(cursor: Cursor, since: int, refs: Sequence[int]) -> Frame:
 def heartbeat(cursor: Cursor, since: int, time: int, away: int | None = None) -> Frame:
     """A sign of life; with `away` nothing newer can come, since the log can't be reached for so
     many seconds."""
-    document: dict[str, Any] = {"type": "heartbeat", "id": str(cursor), "time": time}
-    if away is not None:
-        document["away"] = away
     return Frame(
-        _encode(document),
+        _encode(documents.Heartbeat(str(cursor), time, _set(away))),
         cursor=cursor,
         since=since,
         seq=cursor.seq,
@@ -429,11 +418,16 @@ def heartbeat(cursor: Cursor, since: int, time: int, away: int | None = None) ->
 
 
 def goaway(retry_ms: int) -> Frame:
-    return Frame(_encode({"type": "goaway", "retry": retry_ms}), retry_ms=retry_ms)
+    return Frame(_encode(documents.Goaway(retry_ms)), retry_ms=retry_ms)
 
 
 def error(code: str, message: str, **extra: Any) -> Frame:
-    return Frame(_encode({"type": "error", "code": code, "message": message, **extra}))
+    return Frame(_encode(documents.error_members(code, message, extra)))
+
+
+def _set(value: _T | None) -> _T | UnsetType:
+    """What is None is left out of a document."""
+    return UNSET if value is None else value
 
 
 def farewell(reason: str, message: str, retry_ms: int | None) -> list[Frame]:

@@ -1,0 +1,73 @@
+"""What producers are told, on all ways that speak the native format."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from pushsvc.core import hub
+from pushsvc.core.delivery.documents import CursorText
+from pushsvc.errors import Problem
+from pushsvc.ingest.native import Tag
+
+_Watchers: TypeAlias = Annotated[int, Meta(description="How many subscribers watch what was sent.")]
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What became of a batch: it is applied, not merely queued."""
+
+    applied: int
+    id: CursorText
+    watchers: _Watchers
+
+    @classmethod
+    def of(cls, applied: hub.Applied) -> Applied:
+        return cls(applied.samples, str(applied.cursor), applied.watchers)
+
+
+class RefusedLine(msgspec.Struct, frozen=True):
+    line: int
+    code: str
+    detail: str
+
+
+class UploadReport(msgspec.Struct, frozen=True):
+    """What became of lines; `errors` are of the first hundred that were refused."""
+
+    applied: int
+    rejected: int
+    id: CursorText | None
+    watchers: _Watchers
+    errors: list[RefusedLine]
+
+
+class Receipt(msgspec.Struct, frozen=True, tag_field="type", tag="applied"):
+    """Of a message with this tag."""
+
+    tag: Tag
+    applied: int
+    id: CursorText
+    watchers: _Watchers
+
+    @classmethod
+    def of(cls, applied: hub.Applied, tag: Tag) -> Receipt:
+        return cls(tag, applied.samples, str(applied.cursor), applied.watchers)
+
+
+class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
+    """Nothing of the message with this tag was applied. With retry_after, it may be sent again
+    after so many seconds. More members say where, or which limit."""
+
+    tag: Tag
+    code: str
+    message: str
+    retry_after: float | msgspec.UnsetType = msgspec.UNSET
+
+
+def refusal(problem: Problem, tag: Tag) -> dict[str, Any]:
+    """A Refusal, with all that its problem has to say: the tag as well, where that was read of a
+    message that wasn't."""
+    said = Refusal(problem.extra.get("tag", tag), problem.code, problem.detail)
+    return {**problem.extra, **msgspec.to_builtins(said)}
