@@ -71,15 +71,8 @@ async def test_all_is_served_under_the_path_and_without_it() -> None:
         root = served.url.removesuffix("/a/push")
         async with httpx.AsyncClient(verify=TRUST) as http:
             for url in (served.url, root):
-                for path in (
-                    "/livez",
-                    "/v1/series",
-                    "/",
-                    "/doctor",
-                    "/openapi.json",
-                    "/asyncapi.json",
-                    "/metrics",
-                ):
+                described = ("/openapi.json", "/asyncapi.json")
+                for path in ("/livez", "/v1/series", "/", "/doctor", *described, "/metrics"):
                     assert (await http.get(f"{url}{path}")).status_code == 200, f"{url}{path}"
                 answer = await http.post(f"{url}/v1/samples", json={"name": "n", "value": 1})
                 assert answer.status_code == 200

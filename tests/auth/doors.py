@@ -167,19 +167,9 @@ def doors() -> list[Door]:
 
 OPEN = frozenset(
     (
-        *(
-            "livez",
-            "readyz",
-            "openapi_json",
-            "asyncapi_json",
-            "docs_page",
-            "index",
-            "asset",
-            "login",
-            "logout",
-        ),
-        *("influx_ping", "influx_health", "plain", "doctor_page", "dashboard_page"),
-        "dashboard_schema",
+        *("livez", "readyz", "index", "asset", "login", "logout", "plain"),
+        *("openapi_json", "asyncapi_json", "doctor_page", "dashboard_page"),
+        *("influx_ping", "influx_health", "dashboard_schema"),
     )
 )
 """Endpoints that are meant to be open: probes, the page and what says how to come in."""

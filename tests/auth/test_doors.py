@@ -16,6 +16,7 @@ from tests.auth.presenting import WAYS, Carried, Sort, make, verdict
 from tests.serving import TRUST, serving
 from tests.test_hazards import context
 
+DESCRIPTIONS = ("/openapi.json", "/asyncapi.json")
 DOORS = {door.name: door for door in doors()}
 
 
@@ -97,15 +98,7 @@ async def test_what_is_open_is_open_to_wrong_tokens_too(
 ) -> None:
     auth, presented = by_token
     async with serving(auth=auth) as served:
-        for path in (
-            "/livez",
-            "/readyz",
-            "/openapi.json",
-            "/asyncapi.json",
-            "/",
-            "/ping",
-            "/health",
-        ):
+        for path in ("/livez", "/readyz", *DESCRIPTIONS, "/", "/ping", "/health"):
             for headers in ({}, tokens.bearer(presented[Sort.EXPIRED])):
                 answer = await served.http.get(path, headers=headers)
                 assert answer.status_code in (200, 204), path

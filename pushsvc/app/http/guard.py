@@ -35,7 +35,6 @@ NEEDS: Final = {
     "readyz": Need.PROBE,
     "openapi_json": Need.NOTHING,
     "asyncapi_json": Need.NOTHING,
-    "docs_page": Need.NOTHING,
     "index": Need.NOTHING,  # the page, or the form to log in
     "asset": Need.NOTHING,
     "login": Need.NOTHING,
