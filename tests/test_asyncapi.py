@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,13 @@ import msgspec
 import pytest
 import trio
 from quart_trio import QuartTrio
-from trio_websocket import open_websocket_url
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from pushsvc.app import create_app
 from pushsvc.core.delivery.documents import Document
 from pushsvc.core.resources.limits import Pacing
 from tests.described import SOCKETS
-from tests.serving import serving
+from tests.serving import Served, serving
 from tests.test_hazards import context
 
 PUBLIC_SCHEMA = Path(__file__).parent.parent / "web/node_modules/@asyncapi/specs/schemas/3.0.0.json"
@@ -58,11 +60,10 @@ def test_all_documents_of_a_stream_are_messages_of_it() -> None:
 
 async def test_what_is_said_is_what_is_described() -> None:
     async with serving() as served:
-        address = served.url.replace("http", "ws", 1)
         with trio.fail_after(30):
             async with (
-                open_websocket_url(f"{address}/v1/stream") as stream,
-                open_websocket_url(f"{address}/v1/publish") as publish,
+                connected(served, "/v1/stream") as stream,
+                connected(served, "/v1/publish") as publish,
             ):
                 await said(stream, "stream", "hello")
                 batch = {"tag": 1, "samples": [{"name": "a", "labels": {"b": "c"}, "value": 1}]}
@@ -82,7 +83,18 @@ async def test_what_is_said_is_what_is_described() -> None:
                 await said(stream, "stream", "error")
 
 
-async def said(socket: Any, channel: str, wanted: str) -> dict[str, Any]:
+@contextlib.asynccontextmanager
+async def connected(served: Served, path: str) -> AsyncGenerator[WebSocketConnection]:
+    """A WebSocket whose connection is closed here, whoever ended the talk."""
+    async with (
+        await trio.open_tcp_stream(served.host, served.port) as stream,
+        trio.open_nursery() as nursery,
+    ):
+        yield await wrap_client_stream(nursery, stream, "test", path)
+        nursery.cancel_scope.cancel()
+
+
+async def said(socket: WebSocketConnection, channel: str, wanted: str) -> dict[str, Any]:
     """The next document of a type; all that come are as described."""
     while True:
         document: dict[str, Any] = json.loads(await socket.get_message())
