@@ -23,11 +23,13 @@ const STEP = 250;
 const SPIKE_BACK = 400_000;
 
 /** A machine that is busy draws later. */
-const PATIENT = { timeout: 10_000 };
+const PATIENT = { timeout: 30_000 };
 
 let browser: Browser;
 let server: Server;
 let publishing: ReturnType<typeof setInterval>;
+/** When the spike was. */
+let spike: number;
 const folder = mkdtempSync(join(tmpdir(), 'pushsvc-asking-'));
 beforeAll(async () => {
   writeFileSync(join(folder, 'few.json'), JSON.stringify(KEPT));
@@ -36,6 +38,7 @@ beforeAll(async () => {
     Server.start('serve', 0, { PUSHSVC_DASHBOARDS_PROVISIONED: folder }),
   ]);
   const now = Date.now();
+  spike = now - SPIKE_BACK;
   const past: Sample[] = [];
   for (let back = 900_000; back > 0; back -= STEP) {
     const value = back === SPIKE_BACK ? 1000 : 50 + 10 * Math.sin(back / 60_000) + (back % 7) / 7;
@@ -131,7 +134,6 @@ test('the past comes thinned, with its spike, and is fine where one zooms into i
   await page.getByRole('button', { name: 'Busy as a table' }).click();
   const highest = panel(page, 'Busy').getByRole('cell').nth(2);
   await expect.poll(() => highest.innerText(), PATIENT).toMatch(/^1\.00\sk$/);
-  const spike = past[0]![0] + 900_000 - SPIKE_BACK;
   const iso = (time: number) => new Date(time).toISOString();
   await page.goto(`${server.url}/d/few?from=${iso(spike - 15_000)}&to=${iso(spike + 15_000)}`);
   const near = async () =>
@@ -178,6 +180,21 @@ test('tabs have one connection together, and go on when the one that holds it is
   const times = (await points(second, 'busy')).map(([time]) => time);
   expect(times).toEqual([...times].sort((a, b) => a - b));
   expect(others.opened).toHaveLength(1);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('where a dashboard can’t be loaded nothing is asked for, until it is made', async () => {
+  const { page, failures, close } = await open(browser, 'about:blank');
+  const seen = traffic(page);
+  await page.goto(`${server.url}/d/none`);
+  await page.getByRole('alert').waitFor();
+  await expectFreshness(page, 'Live');
+  // Three rounds of what is published.
+  await page.waitForTimeout(800);
+  expect(seen.opened).toHaveLength(1);
+  expect(seen.received).not.toMatch(/"(other|busy|load)"/);
+  expect(await page.locator('.figures dd').first().textContent()).toBe('0');
   expect(failures).toEqual([]);
   await close();
 });

@@ -282,3 +282,34 @@ test('the panel form is filled in with keys alone', async () => {
   expect((await stored('two')).panels.at(-1)).toMatchObject({ title: 'By keys', id: 'by-keys' });
   await close();
 });
+
+test('an editor that was left before it came stays away', async () => {
+  let come: () => void = () => {};
+  const { page, failures, close } = await open(browser, `${server.url}/d/two`, {
+    prepare: (page) =>
+      page.route(/\/assets\/editor-[\w-]+\.js/, async (route) => {
+        await new Promise<void>((resolve) => {
+          come = resolve;
+        });
+        await route.continue();
+      }),
+  });
+  await expectFreshness(page, 'Live');
+  const edit = page.getByRole('button', { name: 'Edit', exact: true });
+  const asked = page.waitForRequest(/\/assets\/editor-[\w-]+\.js/);
+  await edit.click();
+  await asked;
+  await page.goBack();
+  await page.getByRole('button', { name: 'Edit', exact: true }).waitFor();
+  const came = page.waitForResponse(/\/assets\/editor-[\w-]+\.js/);
+  come();
+  const url = (await came).url();
+  await page.evaluate(
+    `import(${JSON.stringify(url)}).then(() => new Promise(requestAnimationFrame))`,
+  );
+  await page.waitForTimeout(300);
+  expect(await page.getByRole('button', { name: 'Add a panel' }).count()).toBe(0);
+  await edit.waitFor();
+  expect(failures).toEqual([]);
+  await close();
+});

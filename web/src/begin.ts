@@ -26,6 +26,6 @@ loading?.then(
       dashboard.ask(selectorsOf(kept, address.values, address.panel));
     }
   },
-  // Why is told by the board.
-  () => dashboard.ask(null),
+  // Why is told by the board, which then asks for nothing.
+  () => {},
 );

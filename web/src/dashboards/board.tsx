@@ -10,7 +10,7 @@ import { loadPart } from '../part.ts';
 import { later } from '../ui/later.tsx';
 import { PanelView } from '../ui/panel.tsx';
 import type { View } from '../view.ts';
-import { selectorsOf } from './asking.ts';
+import { NOTHING, selectorsOf } from './asking.ts';
 import { follow } from './following.ts';
 import {
   fillIn,
@@ -71,7 +71,10 @@ export function Board({ dashboard, view }: BoardProps) {
       list(new URL(document.baseURI)),
     ]);
     const entry = entries.find((one) => one.name === view.name.peek());
-    editing.value = { Editor, writable, source: entry?.source ?? 'saved' };
+    // It may have been left before it came.
+    if (view.edit.peek()) {
+      editing.value = { Editor, writable, source: entry?.source ?? 'saved' };
+    }
   };
   const attempt = (act: () => Promise<void>): void => {
     act().catch((error) => {
@@ -114,6 +117,8 @@ export function Board({ dashboard, view }: BoardProps) {
   useSignalEffect(() => {
     if (view.edit.value) {
       dashboard.ask([EVERYTHING]);
+    } else if (failure.value !== null) {
+      dashboard.ask([NOTHING]);
     } else if (loaded.value !== null) {
       dashboard.ask(selectorsOf(loaded.value.kept, values.value, only));
     }
