@@ -336,6 +336,10 @@ describe('tabs that share', () => {
       await watch(server.url, { share: true }),
     ];
     await producer.publish(5);
+    // What a server has only accepted dies with it.
+    for (const page of pages) {
+      await expect.poll(() => received(page), patient).toEqual(producer.published);
+    }
     const { port } = server;
     await server.stop('SIGKILL');
     server = await Server.start('serve', port);

@@ -286,13 +286,14 @@ test('the panel form is filled in with keys alone', async () => {
 test('an editor that was left before it came stays away', async () => {
   let come: () => void = () => {};
   const { page, failures, close } = await open(browser, `${server.url}/d/two`, {
-    prepare: (page) =>
-      page.route(/\/assets\/editor-[\w-]+\.js/, async (route) => {
+    prepare: async (page) => {
+      await page.route(/\/assets\/editor-[\w-]+\.js/, async (route) => {
         await new Promise<void>((resolve) => {
           come = resolve;
         });
         await route.continue();
-      }),
+      });
+    },
   });
   await expectFreshness(page, 'Live');
   const edit = page.getByRole('button', { name: 'Edit', exact: true });
