@@ -48,6 +48,8 @@ _LAST = 5.0
 """Seconds that the journal has, in the end, for what is in the channel."""
 _TELL = 2.0
 """Seconds between two words on how far a start has got."""
+_AHEAD = 60.0
+"""Seconds by which a log's clock may be ahead of this machine's without being told of."""
 _WOKEN = 256
 """Subscribers woken between two checkpoints: each may be a send."""
 
@@ -350,6 +352,7 @@ class Pipeline:
                 if not hub.warm and hub.seq >= warm:
                     hub.warm = True
                     _log.info("warm", seqs=warm - first, series=len(hub.catalog))
+                    _look_at_clock(hub.stamp)
                     self._give_up_lost(appended)
                     yield
                 elif not hub.warm and trio.current_time() - told >= _TELL:
@@ -552,3 +555,16 @@ class Pipeline:
                     Ending("stalled", Close.STALLED, message="no bytes were taken for too long")
                 )
                 subscriber.carrier.abort()
+
+
+def _look_at_clock(stamp: float) -> None:
+    """Tell where the newest entry of a log is from a time that hasn't come yet: the clock that
+    stamped it was wrong, or this one is, and a log's time never goes back."""
+    ahead = stamp - now_ms() / 1000
+    if ahead > _AHEAD:
+        _log.warning(
+            "the log's clock is ahead",
+            seconds=round(ahead),
+            so="nothing in it grows old until this clock is there, and samples of that time are "
+            "the newest: set the clocks right, or begin another log if they are",
+        )

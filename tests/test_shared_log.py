@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from pushsvc.core.delivery.subscriber import Subscriber
@@ -51,6 +52,19 @@ async def test_what_one_publishes_all_have(autojump_clock: MockClock) -> None:
     async with running(SharedJournal(log)) as third:
         assert third.hub.cursor == second.hub.cursor
         assert values(attach(third, applied.cursor)) == ([2.0], [])
+
+
+@pytest.mark.parametrize("ahead", [-3_600, 10, 3_600])
+async def test_a_log_from_times_to_come_is_told_of(ahead: int, autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    log.skew_ms = now_ms() - BEGUN_MS + ahead * 1000
+    async with running(SharedJournal(log)) as service:
+        await service.pipeline.submit(batch("a"))
+    with capture_logs() as told:
+        async with running(SharedJournal(log)):
+            pass
+    words = [one for one in told if one["event"] == "the log's clock is ahead"]
+    assert [one["seconds"] > 3_000 for one in words] == ([True] if ahead > 60 else [])
 
 
 async def test_a_key_counts_once_wherever_it_comes(autojump_clock: MockClock) -> None:

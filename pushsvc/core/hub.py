@@ -152,6 +152,11 @@ class Hub:
         """The cursor of the newest batch."""
         return Cursor(self.epoch, self.seq)
 
+    @property
+    def stamp(self) -> float:
+        """When the newest entry came, seconds of the journal's clock."""
+        return self._stamp
+
     # -- samples in --------------------------------------------------------------------------------
 
     def take(self, entry: Entry) -> Generator[None, None, Applied]:

@@ -292,6 +292,19 @@ async def test_a_file_that_is_removed_takes_nothing_more(path: Path) -> None:
         assert (await journal.append([draft()]))[0].seq == 2
 
 
+async def test_a_directory_that_is_removed_takes_nothing_more(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    path = directory / "journal.db"
+    async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:
+        await journal.append([draft()])
+        shutil.rmtree(directory)
+        for _ in range(2):
+            with pytest.raises(Overloaded, match="was removed or replaced while it is in use"):
+                await journal.append([draft()])
+            directory.mkdir(exist_ok=True)
+
+
 async def test_a_lock_that_is_removed_is_taken_again(path: Path) -> None:
     lock = path.with_name(path.name + "-lock")
     async with open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE) as journal:

@@ -222,9 +222,7 @@ class LogFile:
         `now` is what the clock says, Unix milliseconds; `after` the end as it must be, where nobody
         else may have appended. Raises sqlite3.Error and Lost; then none is in it, but see
         `retract`."""
-        found = self._stat()
-        if found != self._identity:
-            raise Lost(REMOVED if found[0] != self._identity[0] else WITHOUT_LOG)
+        self.check()
         bodies = [encode(draft) for draft in drafts]
         entries, rows = [], []
         with self._transaction():
@@ -254,6 +252,13 @@ class LogFile:
                 "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
         return entries, end
+
+    def check(self) -> None:
+        """Raise Lost where the file isn't the one that was opened, or lacks its write-ahead
+        log."""
+        found = self._stat()
+        if found != self._identity:
+            raise Lost(REMOVED if found[0] != self._identity[0] else WITHOUT_LOG)
 
     def retract(self, end: Mark) -> None:
         """After an error in the middle of a commit, and opening anew: make sure that what was not

@@ -163,6 +163,7 @@ class SqliteJournal:
         try:
             self._claim.hold()
         except JournalError as error:
+            file.check()  # which is likelier to be at the bottom of it
             raise Lost(f"has lost its lock ({error})") from None
         known = None if self._shared else self._end
         entries, self._end = file.append(drafts, time.time_ns() // 1_000_000, known)
