@@ -127,6 +127,7 @@ class RollingCase(msgspec.Struct, frozen=True):
             max_hz=self.max_hz,
             # A poll is a request each time, and would be most of the load.
             poll_pause=10.0,
+            per_second=200,
             patience=_PATIENCE,
         )
         text = msgspec.json.encode(job).decode()

@@ -22,6 +22,8 @@ class Job(msgspec.Struct, frozen=True):
     clients: int
     max_hz: float
     poll_pause: float
+    per_second: float
+    """Dashboards that come in a second."""
     patience: float
 
 
@@ -69,7 +71,12 @@ class Failure(msgspec.Struct, frozen=True):
 
 async def _attend(job: Job) -> None:
     crowd = Crowd(
-        job.fronts, job.clients, max_hz=job.max_hz, poll_pause=job.poll_pause, first=job.first
+        job.fronts,
+        job.clients,
+        max_hz=job.max_hz,
+        poll_pause=job.poll_pause,
+        per_second=job.per_second,
+        first=job.first,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(crowd.run)

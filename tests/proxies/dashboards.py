@@ -254,14 +254,17 @@ class Crowd:
         *,
         max_hz: float,
         poll_pause: float,
+        per_second: float,
         first: int = 0,
     ) -> None:
-        """At these proxies' ports in turns. `first` is the number of its first, where there are
-        several crowds. Raises what this process may open, if it is less than they need."""
+        """At these proxies' ports in turns; so many come each second. `first` is the number of
+        its first, where there are several crowds. Raises what this process may open, if it is less
+        than they need."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < size + _SPARE_FILES:
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(size + _SPARE_FILES, hard), hard))
         self.hiccups = Hiccups()
+        self._per_second = per_second
         self.watching = [
             Dashboard(
                 ports[number // len(TRANSPORTS) % len(ports)],
@@ -279,8 +282,8 @@ class Crowd:
             nursery.start_soon(self.hiccups.run)
             for number, one in enumerate(self.watching):
                 nursery.start_soon(one.run)
-                if number % 50 == 49:
-                    await trio.sleep(0.05)
+                if number % 25 == 24:
+                    await trio.sleep(25 / self._per_second)
 
     async def everyone_live(self, wanted: Sequence[int], seconds: float) -> None:
         """Wait until each was given something as new as these numbers. Raises AssertionError."""

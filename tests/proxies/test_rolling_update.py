@@ -37,7 +37,7 @@ class Scene:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.crowd = Crowd(fleet.fronts, CROWD, max_hz=2, poll_pause=1.0)
+        self.crowd = Crowd(fleet.fronts, CROWD, max_hz=2, poll_pause=1.0, per_second=500)
         self.producers = Producers(f"http://127.0.0.1:{fleet.fronts[0]}", 0.5)
         self.peaks: list[float] = []
 
