@@ -21,6 +21,8 @@ from tests.ports import free_ports
 from tests.proxies.dashboards import TRANSPORTS, Crowd, Dashboard, Hiccups, peak
 from tests.proxies.fleet import CEILING, Fleet, Pod, Producers, balancer, open_fleet
 
+pytestmark = pytest.mark.timeout(400)  # some 20 s on two cores that have nothing else to do
+
 CROWD = 1_000
 PATIENCE = 60.0
 """Seconds for all of them to be where they should be, on a machine that is busy."""
