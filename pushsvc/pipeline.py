@@ -340,12 +340,12 @@ class Pipeline:
         hub.warm = hub.seq >= warm
         # What is appended from now on may lie beyond, and is no more lost than what is to come.
         appended = [one for one in self._pending.values() if one.appended]
-        told = trio.current_time()
+        begun = told = trio.current_time()
         if hub.warm:
             self._give_up_lost(appended)
             yield
         else:
-            _log.info("warming", seqs=warm - first)
+            _log.info("warming", percent=0, seqs=warm - first)
         async with aclosing(self._journal.read(hub.seq)) as slices:
             async for entries in slices:
                 await self._take_all(entries)
@@ -357,8 +357,14 @@ class Pipeline:
                     yield
                 elif not hub.warm and trio.current_time() - told >= _TELL:
                     told = trio.current_time()
-                    percent = 100 * (hub.seq - first) // (warm - first)
-                    _log.info("warming", percent=percent, samples=hub.counts["samples"])
+                    part = (hub.seq - first) / (warm - first)
+                    left = round((told - begun) * (1 - part) / part)
+                    _log.info(
+                        "warming",
+                        percent=int(100 * part),
+                        samples=hub.counts["samples"],
+                        seconds_left=left,
+                    )
 
     def _begin_anew(self, error: Dropped | EpochChanged) -> None:
         """The log isn't the one that was read, or goes on too far ahead: send all dashboards away,

@@ -10,8 +10,7 @@ from pushsvc.core.resources.budget import Budget
 
 def settle(budget: Budget, lengths: list[int]) -> list[int]:
     """What is held after a round, and another in which each is cut."""
-    for length in lengths:
-        budget.note(length)
+    budget.note(lengths)
     budget.close()
     return [min(length, budget.share) for length in lengths]
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.core.storage.history import History
+from pushsvc.core.storage.history import History, prune
 
 batches = st.lists(
     st.tuples(st.integers(1, 3), st.integers(1, 40)),  # seq step, samples
@@ -42,13 +42,15 @@ def test_holds_the_newest_rows_in_order(steps: list[tuple[int, int]], limit: int
     assert history.last_seq == rows[-1][0]
 
 
-@given(batches, st.integers(1, 50), st.integers(-1, 200), st.integers(-1, 200))
+@given(batches, st.integers(1, 50), st.integers(-1, 200), st.integers(-1, 200), st.integers(1, 50))
 def test_rank_and_after_agree_with_a_scan(
-    steps: list[tuple[int, int]], limit: int, seq: int, evicted: int
+    steps: list[tuple[int, int]], limit: int, seq: int, evicted: int, bound: int
 ) -> None:
     history = History(limit)
     rows = fill(history, steps)
-    history.evict_through(evicted)
+    young = sum(row[0] > evicted for row in rows[-limit:])
+    assert prune([history], evicted, bound) == [young]
+    assert len(history) == min(young, bound)
     expected = sum(1 for row in rows if row[0] <= seq)
     rank = history.rank(seq)
     assert rank == expected if rank is not None else expected <= history.known

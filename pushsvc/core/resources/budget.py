@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 _SLACK = 1.1
 """What may be held beyond the bound for a while, as a part of it."""
@@ -35,10 +36,11 @@ class Budget:
         """So many samples are held in addition, at the most."""
         self._arrived += samples
 
-    def note(self, length: int) -> None:
-        """One series holds so many samples."""
+    def note(self, lengths: Iterable[int]) -> None:
+        """Some series hold so many samples each."""
+        share, most = self.share, self._most
         # Who is at the bound would hold more, and nobody knows how much.
-        self._lengths[length if length < self.share else self._most] += 1
+        self._lengths.update([length if length < share else most for length in lengths])
 
     def close(self) -> None:
         """All series have been noted: find the share that they may have from now on."""

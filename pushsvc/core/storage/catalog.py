@@ -70,6 +70,7 @@ class Series:
         "history",
         "identity",
         "kind",
+        "listed",
         "ref",
         "stateful",
         "unit",
@@ -103,6 +104,8 @@ class Series:
         """The batch that last changed what a client must be told: creation, kind, unit or help."""
         self.history = History(history_limit, stateful=stateful)
         self.views: list[Watcher] = []
+        self.listed = False
+        """Whether a catalog has it."""
 
     @classmethod
     def founded(cls, ref: int, rows: Rows, seq: int, history_limit: int) -> Series:
@@ -216,6 +219,7 @@ class Catalog:
     def put(self, series: Series) -> None:
         """Take in a series that has its ref, which is higher than those of all others."""
         self.version += 1
+        series.listed = True
         self._by_text[series.identity.text] = series
         for label, value in self._labels(series):
             self._index.setdefault(label, {}).setdefault(value, {})[series.ref] = series
@@ -223,6 +227,7 @@ class Catalog:
     def remove(self, series: Series) -> None:
         """Forget a series."""
         self.version += 1
+        series.listed = False
         del self._by_text[series.identity.text]
         for label, value in self._labels(series):
             values = self._index[label]

@@ -261,17 +261,6 @@ class History:
 
     # -- rows go -----------------------------------------------------------------------------------
 
-    def bound(self, limit: int) -> None:
-        """Hold no more than so many rows from now on."""
-        self._limit = limit
-        if len(self) > limit:
-            self._evict(self.total - limit)
-
-    def evict_through(self, seq: int) -> None:
-        """Drop the rows of batches up to and including `seq`."""
-        if len(self) and self._seqs[self.first - self._known] >> 1 <= seq:
-            self._evict(self.after(seq))
-
     def retire(self, known: int) -> None:
         """Drop all rows for good; what was lost of the last `known` can still be counted."""
         self._evict(self.total)
@@ -484,3 +473,22 @@ def follow(
         if total - history.first > history._limit:
             history._evict(total - history._limit)
     return late
+
+
+def prune(histories: Sequence[History], seq: int, limit: int) -> list[int]:
+    """Drop the rows of batches up to and including `seq`, then bound each to `limit` rows; gives
+    how many each held between the two.
+
+    Nearly all have nothing to drop, and each sweep asks some thousand: that has to cost nothing.
+    """
+    lengths = []
+    for history in histories:
+        first, total = history.first, history.total
+        if seq >= 0 and first < total and history._seqs[first - history._known] >> 1 <= seq:
+            history._evict(history.after(seq))
+            first = history.first
+        lengths.append(total - first)
+        history._limit = limit
+        if total - first > limit:
+            history._evict(total - limit)
+    return lengths

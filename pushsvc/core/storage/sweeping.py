@@ -12,6 +12,7 @@ from pushsvc.core.resources.budget import Budget
 from pushsvc.core.resources.limits import Retention
 from pushsvc.core.storage.arrivals import Arrivals
 from pushsvc.core.storage.catalog import Catalog, Series
+from pushsvc.core.storage.history import prune
 
 _SWEEP = 5_000
 """Series looked at in one sweep."""
@@ -68,15 +69,11 @@ class Sweeping:
             self._left = list(catalog)
         due = self._left[-_SWEEP:]
         del self._left[-_SWEEP:]
-        for series in due:
-            if series is None or catalog.get(series.identity.text) is not series:
-                continue
-            history = series.history
-            history.evict_through(horizon)
-            self._budget.note(len(history))
-            history.bound(self._budget.share)
-            if history.last_seq <= silent:
-                yield series
+        here = [series for series in due if series is not None and series.listed]
+        histories = [series.history for series in here]
+        self._budget.note(prune(histories, horizon, self._budget.share))
+        if silent >= 0:
+            yield from [series for series in here if series.history.last_seq <= silent]
 
     def dump(self) -> Round:
         return Round(
