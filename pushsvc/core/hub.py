@@ -181,7 +181,7 @@ class Hub:
             if draft.once and (before := self._once.find(*_halves(draft.once), self._stamp)):
                 self._pass(entry)
                 return Applied(before.samples, Cursor(self.epoch, before.seq), 0)
-            known = self._known.find(batch, self.catalog) if draft.width == 1 else None
+            known = self._known.find(batch, self.catalog)
             if known is not None:
                 pass  # nothing of it can be refused
             elif draft.partial:
@@ -194,12 +194,18 @@ class Hub:
         touched: dict[Watcher, None] = {}
         samples = watchers = 0
         if batch.series:
-            cut = (batch,) if draft.width == 1 else pieces(batch)
-            for seq, piece in enumerate(cut, entry.seq):
+            cut: Iterable[tuple[Batch, KnownSeries | None]]
+            if draft.width == 1:
+                cut = ((batch, known),)
+            elif known is not None:
+                cut = known.pieces(batch)
+            else:
+                cut = ((piece, None) for piece in pieces(batch))
+            for seq, (piece, those) in enumerate(cut, entry.seq):
                 if seq > entry.seq:
                     yield
                 applied = self.apply(
-                    seq, piece, self._stamp, checked=True, touched=touched, known=known
+                    seq, piece, self._stamp, checked=True, touched=touched, known=those
                 )
                 samples += applied.samples
                 watchers = applied.watchers

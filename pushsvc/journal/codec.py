@@ -10,6 +10,7 @@ block: a block that was read before isn't read again.
 
 from __future__ import annotations
 
+import functools
 import sys
 from array import array
 from collections import OrderedDict
@@ -202,9 +203,10 @@ def _batch(body: _Body) -> Batch:
         raise ValueError("its columns aren't of one length")
     if not count:
         return Batch([])
-    if not body.counts and len(body.flags) == 1 and not flags[0] & (_UNIT | _HELP | _STARTS):
-        kind, given = _KINDS[flags[0] & _KIND], bool(flags[0] & _GIVEN)
-        columns = Columns(identities, times, values, kind, given)
+    if not body.counts and (plain := _plain(body.flags)) is not None:
+        kinds, given = plain
+        kinds = kinds * count if len(kinds) == 1 else kinds
+        columns = Columns(identities, times, values, kinds, given)
         return Batch(columns.rows) if body.others else Batch(None, columns)
     if 0 in counts:
         raise ValueError("a series has no rows")
@@ -232,6 +234,16 @@ def _batch(body: _Body) -> Batch:
             )
         )
     return Batch(rows)
+
+
+@functools.lru_cache(32)
+def _plain(flags: bytes) -> tuple[tuple[Kind | None, ...], bool] | None:
+    """The kinds that flags say, and whether times were given, if they say nothing more and that of
+    all: the same tuple for the same flags."""
+    others = {flag & ~_KIND for flag in set(flags)}
+    if others not in ({0}, {_GIVEN}):
+        return None
+    return tuple([_KINDS[flag & _KIND] for flag in flags]), others == {_GIVEN}
 
 
 def _bytes(column: array[int] | array[float]) -> bytes:

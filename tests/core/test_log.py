@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pushsvc.core.hub import Applied, Hub
 from pushsvc.core.model.series import Batch, Columns, Kind, Rows, Value, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage import columns as columns_module
+from pushsvc.core.storage import entry as entry_module
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
@@ -179,6 +181,9 @@ BLOCKS = [
 def plain(draw: st.DrawFn) -> Batch:
     """A batch in columns, as it is read from a log."""
     block = draw(st.sampled_from(BLOCKS))
+    kinds: list[Kind | None] = draw(
+        st.sampled_from([[None], ["gauge"], ["gauge"], ["gauge", "counter"]])
+    )
     time = draw(st.integers(0, 30)) * 1000
     return Batch(
         None,
@@ -186,7 +191,7 @@ def plain(draw: st.DrawFn) -> Batch:
             block,
             [time + draw(st.sampled_from([0, 0, -1000])) for _ in block],
             [float(draw(st.integers(0, 3))) for _ in block],
-            draw(st.sampled_from([None, "gauge", "gauge", "gauge", "counter"])),
+            tuple([kinds[n % len(kinds)] for n, _ in enumerate(block)]),
             draw(st.booleans()),
         ),
     )
@@ -222,7 +227,9 @@ def test_columns_come_to_the_same_as_rows(
 
 def in_columns(time: int, kind: Kind | None = None) -> Draft:
     """Of "a", "b" and "c"."""
-    return Draft(b"n", Batch(None, Columns(BLOCKS[0], [time] * 3, [1.0, 2.0, 3.0], kind, True)))
+    return Draft(
+        b"n", Batch(None, Columns(BLOCKS[0], [time] * 3, [1.0, 2.0, 3.0], (kind,) * 3, True))
+    )
 
 
 def of_a(time: int, value: Value, kind: Kind | None = None) -> Draft:
@@ -230,6 +237,22 @@ def of_a(time: int, value: Value, kind: Kind | None = None) -> Draft:
 
 
 SWEEP = Draft(b"n", Batch([]))
+
+
+def test_columns_that_take_several_seqs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (entry_module, columns_module):
+        monkeypatch.setattr(module, "PIECE", 2)
+    log = [(in_columns(n, "gauge"), 0) for n in range(20)]
+    assert log[0][0].width == 2
+    limits = Limits(series=10)
+    short, long = make_hub(limits), make_hub(limits)
+    for entry in placed(log):
+        draft = entry.draft
+        spelt = msgspec.structs.replace(draft, batch=Batch(draft.batch.rows))
+        given = msgspec.structs.replace(draft, batch=Batch(None, draft.batch.columns))
+        became = take(long, Entry(entry.seq, entry.stamp, spelt))
+        assert take(short, Entry(entry.seq, entry.stamp, given)) == became
+        assert whole(short) == whole(long)
 
 
 @pytest.mark.parametrize(

@@ -76,24 +76,35 @@ class Rows(msgspec.Struct, gc=False):
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """One number of each of some series, all of which were said to be of one kind, and nothing
-    else of them."""
+    """One number of each of some series, of which nothing else was said than their kinds."""
 
     identities: tuple[Identity, ...]
     """The same object wherever the same series come again in this order."""
     times: list[int]
     values: list[float]
-    kind: Kind | None
+    kinds: tuple[Kind | None, ...]
+    """Of each."""
     given: bool
 
     @property
     def rows(self) -> list[Rows]:
         """The same, each by itself."""
-        kind, given = self.kind, self.given
+        given = self.given
+        columns = zip(self.identities, self.times, self.values, self.kinds, strict=True)
         return [
             Rows(identity, [time], [value], kind, None, None, given)
-            for identity, time, value in zip(self.identities, self.times, self.values, strict=True)
+            for identity, time, value, kind in columns
         ]
+
+    def part(self, start: int, stop: int) -> Columns:
+        """Those of some of the series."""
+        return Columns(
+            self.identities[start:stop],
+            self.times[start:stop],
+            self.values[start:stop],
+            self.kinds[start:stop],
+            self.given,
+        )
 
 
 class Batch(msgspec.Struct):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 import msgspec
 
 from pushsvc.core.model.series import Batch, Identity, Kind, Rows
 from pushsvc.core.storage.catalog import Catalog, Series
+from pushsvc.core.storage.entry import PIECE
 from pushsvc.core.storage.history import History, follow
 
 _views = attrgetter("views")
@@ -22,6 +23,17 @@ class KnownSeries(msgspec.Struct, frozen=True):
 
     series: Sequence[Series]
     histories: Sequence[History]
+
+    def pieces(self, batch: Batch) -> Iterator[tuple[Batch, KnownSeries]]:
+        """The batch as `entry.pieces` cuts it, each with those that it is of."""
+        columns = batch.columns
+        if columns is None or len(self.series) <= PIECE:
+            yield batch, self
+            return
+        for start in range(0, len(self.series), PIECE):
+            stop = start + PIECE
+            known = KnownSeries(self.series[start:stop], self.histories[start:stop])
+            yield Batch(None, columns.part(start, stop)), known
 
     def follow(self, seq: int, batch: Batch) -> list[Rows]:
         """Take in what is ordinary in a batch of them; gives the rest, for which more is to be
@@ -37,7 +49,7 @@ class _Found(msgspec.Struct, frozen=True):
     identities: tuple[Identity, ...]
     version: int
     """Of the catalog."""
-    kind: Kind | None
+    kinds: tuple[Kind | None, ...]
     known: KnownSeries | None
 
 
@@ -54,17 +66,17 @@ class KnownColumns:
             return None
         key = id(columns.identities)
         found = self._found.get(key)
-        if found is not None and found.version == catalog.version and found.kind == columns.kind:
+        if found is not None and found.version == catalog.version and found.kinds == columns.kinds:
             self._found.move_to_end(key)
             return found.known
         series = [catalog.get(identity.text) for identity in columns.identities]
         known = None
         if None not in series and len({id(one) for one in series}) == len(series):
             same = [one for one in series if one is not None]
-            if not all(one.takes_as_it_is(columns.kind) for one in same):
+            if not all(map(Series.takes_as_it_is, same, columns.kinds)):
                 return None  # which may be otherwise the next time
             known = KnownSeries(same, [one.history for one in same])
-        self._found[key] = _Found(columns.identities, catalog.version, columns.kind, known)
+        self._found[key] = _Found(columns.identities, catalog.version, columns.kinds, known)
         if len(self._found) > _HELD:
             self._found.popitem(last=False)
         return known
