@@ -47,7 +47,11 @@ def keeping(
         with valkey_server.running(tmp_path / "valkey") as server:
             yield Keeping(url=server.url)
     else:
-        shared = partial(sqlite.open_sqlite_journal, shared=True)
+        alone = sqlite.open_sqlite_journal
+
+        def shared(path: Path, **more: Any) -> Any:
+            return alone(path, **{**more, "shared": True})
+
         monkeypatch.setattr(sqlite, "open_sqlite_journal", shared)
         yield Keeping(path=str(tmp_path / "journal.db"))
 
