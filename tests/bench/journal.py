@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tests.bench.journaling import Append, Done, Shape, Take, Warm
+from tests.bench.journaling import Append, Done, Restart, Shape, Take
 from tests.bench.process import SERVER_CPU, running
 from tests.bench.report import Figure, count
 
 _ANSWER = 600.0
 _WIDE, _LONG, _SMALL = Shape(1_000, 1), Shape(100, 50), Shape(10, 1)
+_MANY_SERIES = Shape(10_000, 1)
 _MANY = 10_000_000
 
 
@@ -25,12 +26,17 @@ class Journal(msgspec.Struct, frozen=True):
     batches_per_second: float
     bytes_per_sample: float
     warm_seconds: float | None = None
-    """For `_MANY` samples of a file, from opening it."""
+    """For `_MANY` samples of a file, from the start of a service until it is ready."""
+    warm_cpu: float | None = None
+    """Seconds of CPU for those."""
+    times_decoding: float | None = None
+    """So many times the CPU of reading the file and decoding what is in it, and nothing else."""
+    memory_mib: float | None = None
 
 
 class JournalCase(msgspec.Struct, frozen=True):
     what: str
-    job: Take | Append | Warm
+    job: Take | Append | Restart
     rounds: int
 
     @property
@@ -50,14 +56,19 @@ class JournalCase(msgspec.Struct, frozen=True):
                 step(f"{self.title}, round {number + 1} of {self.rounds}")
                 child.tell(msgspec.json.encode(self.job))
                 found.append(msgspec.json.decode(child.hear(_ANSWER), type=Done))
+        last = found[-1]
+        restarted = isinstance(self.job, Restart)
         speed = Figure.of([each.samples / each.seconds for each in found])
         return Journal(
             self.what,
             self.job.shape,
             speed,
             speed.median / self.job.shape.samples,
-            found[-1].bytes / found[-1].samples,
-            _MANY / speed.median if isinstance(self.job, Warm) else None,
+            last.bytes / last.samples,
+            _MANY / speed.median if restarted else None,
+            _MANY * last.cpu / last.samples if restarted else None,
+            last.cpu / last.decoding if restarted else None,
+            last.memory / 2**20 if restarted else None,
         )
 
 
@@ -78,11 +89,17 @@ def cases(*, quick: bool) -> list[JournalCase]:
             for synchronous in ("full", "normal")
             for group in (1, 20)
         ),
-        *(JournalCase("read at a start", Warm(shape, warm), 1) for shape in (_WIDE, _LONG)),
+        *(
+            JournalCase("read at a start", Restart(shape, warm), 1)
+            for shape in (_MANY_SERIES, _WIDE, _LONG)
+        ),
     ]
 
 
-COLUMNS = ("what", "batch", "samples/s", "batches/s", "bytes/sample", "10 M at a start")
+COLUMNS = (
+    *("what", "batch", "samples/s", "batches/s", "bytes/sample"),
+    *("10 M at a start", "its CPU", "÷ decoding", "MiB"),
+)
 
 
 def rows(outcome: Journal) -> Iterator[tuple[str, ...]]:
@@ -94,4 +111,7 @@ def rows(outcome: Journal) -> Iterator[tuple[str, ...]]:
         count(outcome.batches_per_second),
         f"{outcome.bytes_per_sample:.1f}",
         "-" if outcome.warm_seconds is None else f"{outcome.warm_seconds:.1f} s",
+        "-" if outcome.warm_cpu is None else f"{outcome.warm_cpu:.1f} s",
+        "-" if outcome.times_decoding is None else f"{outcome.times_decoding:.1f}",
+        "-" if outcome.memory_mib is None else f"{outcome.memory_mib:,.0f}",
     )

@@ -7,11 +7,13 @@ answered by a line each.
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 from typing import Literal
@@ -28,11 +30,15 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Nonces
 from pushsvc.journal.codec import decode, encode
 from pushsvc.journal.sqlite import open_sqlite_journal
+from pushsvc.journal.sqlite.file import LogFile
+from tests.bench.process import cpu_seconds
 
 _BEGIN = 1_764_000_000_000
 _CHUNK = 100
 """Entries that are encoded before they are read, so that the former isn't measured."""
 _LARGE = 1 << 40
+_HOUR = 3_500_000
+"""Milliseconds, of what is still young enough at a start."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -63,8 +69,8 @@ class Append(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-class Warm(msgspec.Struct, frozen=True, tag=True):
-    """Read so many samples from a file into a hub, as at a start."""
+class Restart(msgspec.Struct, frozen=True, tag=True):
+    """Start the service with so many samples in its file, of an hour in which time passed."""
 
     shape: Shape
     samples: int
@@ -77,6 +83,12 @@ class Done(msgspec.Struct, frozen=True):
     """Of CPU where histories are made of bytes, else of the clock."""
     bytes: int
     """Of entries, or of the file."""
+    cpu: float = 0.0
+    """Seconds of it that the service used until it was ready."""
+    decoding: float = 0.0
+    """Seconds of CPU in which the file is read and its entries decoded, and nothing else."""
+    memory: int = 0
+    """Bytes, at the most."""
 
 
 def _drafts(shape: Shape) -> Iterator[Draft]:
@@ -153,33 +165,63 @@ async def _append(job: Append, path: Path) -> Done:
     return Done(batches * job.shape.samples, batches, seconds, size)
 
 
-async def _warm(job: Warm, path: Path) -> Done:
+def _fill(job: Restart, path: Path) -> int:
+    """Write an hour of batches and of sweeps, one a second; gives how many batches."""
     drafts, batches = _drafts(job.shape), -(-job.samples // job.shape.samples)
-    async with open_sqlite_journal(
-        path, keep_seconds=_LARGE, max_bytes=_LARGE, synchronous="normal"
-    ) as journal:
-        for first in range(0, batches, _CHUNK):
-            await journal.append([*islice(drafts, min(_CHUNK, batches - first))])
-    size, hub = await trio.to_thread.run_sync(lambda: path.stat().st_size), _hub()
+    nonces, begin = Nonces(), time.time_ns() // 1_000_000 - _HOUR
+    log, swept = LogFile(path, shared=False, synchronous="normal"), 0
+    for number, draft in enumerate(islice(drafts, batches)):
+        stamp = begin + _HOUR * number // batches
+        while begin + 1000 * swept < stamp:
+            log.append([Draft(nonces(), Batch([]))], begin + 1000 * swept)
+            swept += 1
+        log.append([draft], stamp)
+    log.close(clean=True)
+    return batches
+
+
+def _decode_all(path: Path) -> float:
+    """Seconds of CPU in which all entries are read."""
+    log, after = LogFile(path, shared=False, synchronous="normal"), 0
+    end, began = log.end().seq, time.process_time()
+    while after < end:
+        after = log.read(after)[-1].last
+    seconds = time.process_time() - began
+    log.close(clean=True)
+    return seconds
+
+
+def _restart(job: Restart, folder: Path) -> Done:
+    path = folder / "journal.sqlite"
+    batches = _fill(job, path)
+    size, decoding = path.stat().st_size, _decode_all(path)
+    command = [sys.executable, "-m", "pushsvc", "serve", "--data", str(folder), "--port", "0"]
     began = time.perf_counter()
-    async with open_sqlite_journal(path, keep_seconds=_LARGE, max_bytes=_LARGE) as journal:
-        async with aclosing(journal.read(0)) as slices:
-            while hub.seq < journal.seq:
-                for entry in await anext(slices):
-                    _take_in(hub, entry)
-    seconds = time.perf_counter() - began
-    assert hub.counts["samples"] == batches * job.shape.samples
-    return Done(batches * job.shape.samples, batches, seconds, size)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        try:
+            assert child.stdout is not None
+            url = child.stdout.readline().decode().strip()
+            with urllib.request.urlopen(f"{url}/readyz", timeout=10.0) as answer:  # noqa: S310
+                assert answer.status == 200
+            seconds = time.perf_counter() - began
+            status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
+            (peak,) = (line.split()[1] for line in status.splitlines() if "VmHWM" in line)
+            cpu = cpu_seconds(child.pid)
+        finally:
+            child.terminate()
+    return Done(
+        batches * job.shape.samples, batches, seconds, size, cpu, decoding, int(peak) * 1024
+    )
 
 
-def _do(job: Take | Append | Warm) -> Done:
+def _do(job: Take | Append | Restart) -> Done:
     if isinstance(job, Take):
         return _take(job)
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as folder:
         path = Path(folder) / "journal.db"
         if isinstance(job, Append):
             return trio.run(_append, job, path)
-        return trio.run(_warm, job, path)
+        return _restart(job, Path(folder))
 
 
 def main() -> None:
@@ -187,7 +229,7 @@ def main() -> None:
     prepare_to_serve()
     with suppress(KeyboardInterrupt):
         for line in sys.stdin:
-            done = _do(msgspec.json.decode(line, type=Take | Append | Warm))
+            done = _do(msgspec.json.decode(line, type=Take | Append | Restart))
             print(msgspec.json.encode(done).decode(), flush=True)
 
 
