@@ -221,6 +221,9 @@ class Pipeline:
         return True
 
     async def _enqueue(self, submission: _Submission) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._post(submission):
+            return  # as a rule: a deadline costs as much as all of this
         entered = False
         self._pending[submission.draft.nonce] = submission
         try:
