@@ -129,7 +129,7 @@ def whole(hub: Hub, after: int = -1) -> dict[str, Any]:
         held[series.identity.text] = (
             (series.ref, series.kind, series.stateful, series.claims, series.disputed_at),
             (series.unit, series.help, series.described_seq),
-            (history.last_seq, history.ended if after < 0 else None),
+            (history.heard_seq, history.ended if after < 0 else None),
             [
                 (history.seq_at(row), *map(repr, history.sample(row)), history.given(row))
                 for row in range(history.first, history.total)
@@ -406,3 +406,28 @@ def test_who_goes_on_from_a_snapshot_knows_what_has_ended_though_a_sample_came_l
         for hub in (first, second):
             take(hub, entry)
             assert list(hub._ended) == ended
+
+
+def test_a_series_is_silent_at_the_same_time_wherever_the_log_was_begun() -> None:
+    # What is published again is known to who holds it, and new to who began after it.
+    first, second = make_hub(), make_hub()
+    times = [1000, 2000, 3000]
+    batch = Batch([Rows(identify("a", {}, LIMITS), times, [1.0, 2.0, 3.0], given=True)])
+    other = Batch([Rows(identify("b", {}, LIMITS), [1], [1.0], given=True)])
+    sweeps = [(Draft(b"n", Batch([])), 1000)] * 20
+    log = [(Draft(b"n", one), 1000) for one in (batch, other, other, batch)]
+    entries = list(placed(log + sweeps))
+    for entry in entries[:3]:
+        take(first, entry)
+    second.restore(finish(first.snapshot()))
+    gone = []
+    for entry in entries[3:]:
+        take(first, entry)
+        take(second, entry)
+        if entry is entries[8]:  # and whoever goes on from there has heard of it as well
+            third = make_hub()
+            third.restore(finish(first.snapshot()))
+            second = third
+        gone.append((first.catalog.get("a") is not None, second.catalog.get("a") is not None))
+    assert gone == sorted(gone, reverse=True)
+    assert set(gone) == {(True, True), (False, False)}

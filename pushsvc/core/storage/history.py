@@ -42,6 +42,7 @@ class History:
 
     __slots__ = (
         "_base",
+        "_heard",
         "_known",
         "_late",
         "_limit",
@@ -74,6 +75,7 @@ class History:
         self._peaks: array[int] | None = None
         self._late: dict[int, list[int]] = {}
         self._top = -1  # ordinal of the newest row by time, while there are peaks
+        self._heard = -1  # seq of the newest batch of which something was held already
         self._ties = False  # whether there may be corrections: given times that come twice
         self.endings = 0
         """How many endings there ever were."""
@@ -113,6 +115,7 @@ class History:
             elif not self._insert(
                 seq, time, value, given, _UNSAID if starts is None else starts[0]
             ):
+                self.hear(seq)
                 return 0
         elif starts is None and self._follows(times, given):
             self._append(seq, times, values, given)
@@ -127,9 +130,15 @@ class History:
                     repeat(_UNSAID) if starts is None else starts,
                 )
             )
+            if count < len(times):
+                self.hear(seq)
         if self.total - self.first > self._limit:
             self._evict(self.total - self._limit)
         return count
+
+    def hear(self, seq: int) -> None:
+        """Note that batch `seq` brought what is held already."""
+        self._heard = seq
 
     def _follows(self, times: Sequence[int], given: bool) -> bool:
         """Whether these times are later than all before, so that none of them can be held."""
@@ -306,6 +315,14 @@ class History:
     def last_seq(self) -> int:
         """The seq of the row that arrived last, -1 before the first."""
         return self._seqs[-1] >> 1 if self._seqs else -1
+
+    @property
+    def heard_seq(self) -> int:
+        """The seq of the newest batch that named it, be it with nothing new, -1 before the first.
+
+        Which rows are held depends on where a process began to read the log, and this doesn't.
+        """
+        return max(self.last_seq, self._heard)
 
     def after(self, seq: int) -> int:
         """Ordinal of the oldest held row of a batch later than `seq`; `total` if there is none."""

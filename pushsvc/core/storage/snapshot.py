@@ -62,6 +62,8 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     sweeping: Round
     once: list[Kept]
     records: list[Record] = []
+    heard: dict[int, int] = {}
+    """By ref, the `heard_seq` of those where it isn't the `last_seq`."""
 
 
 class SnapshotError(Exception):
@@ -78,14 +80,17 @@ def write(
 ) -> Generator[None, None, bytes]:
     """Write it down, in steps between which others may have their turn as long as nothing is taken
     in."""
-    known = []
+    known, heard = [], {}
     everyone = iter(catalog)
     while some := [_known(series) for series in islice(everyone, _SLICE)]:
         known.append(msgspec.msgpack.encode(some))
         yield
+    for series in catalog:
+        if series.history.heard_seq != series.history.last_seq:
+            heard[series.ref] = series.history.heard_seq
     version = VERSION if records else _WITHOUT_RECORDS
     return msgspec.msgpack.encode(
-        Snapshot(version, seq, catalog.next_ref, known, ended, sweeping, once, records)
+        Snapshot(version, seq, catalog.next_ref, known, ended, sweeping, once, records, heard)
     )
 
 
@@ -117,6 +122,8 @@ def restore(snapshot: Snapshot, catalog: Catalog, history_limit: int) -> dict[in
             catalog.put(_series(known, history_limit))
     catalog.next_ref = snapshot.next_ref
     by_ref = {series.ref: series for series in catalog}
+    for ref, seq in snapshot.heard.items():
+        by_ref[ref].history.hear(seq)
     for ref in snapshot.ended:
         history = by_ref[ref].history
         history.endings = max(history.endings, 1)  # the row of it may be held no longer

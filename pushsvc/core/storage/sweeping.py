@@ -73,7 +73,7 @@ class Sweeping:
         histories = [series.history for series in here]
         self._budget.note(prune(histories, horizon, self._budget.share))
         if silent >= 0:
-            yield from [series for series in here if series.history.last_seq <= silent]
+            yield from [series for series in here if series.history.heard_seq <= silent]
 
     def dump(self) -> Round:
         return Round(
