@@ -98,9 +98,11 @@ class RecordShelf:
 
     def _change(self, name: str, body: bytes | None, present: Record | None) -> int | None:
         """The version that it made; None where another was before."""
-        version = 0 if present is None else present.version
+        change = Change(KIND, name, body, 0)
+        if present is not None:
+            change = Change(KIND, name, body, present.version, seen=present.fingerprint)
         try:
-            return trio.from_thread.run(self._submit, Change(KIND, name, body, version))
+            return trio.from_thread.run(self._submit, change)
         except Rejected as rejected:
             if rejected.code == "record_version":
                 return None

@@ -42,6 +42,16 @@ def test_of_two_that_change_one_version_the_first_is_applied() -> None:
     assert kept.dump() == [Record("dashboard", "a", b"5", 9, 90, 0)]
 
 
+def test_a_change_can_say_what_it_saw() -> None:
+    kept = Records()
+    seen = kept.put(Change("dashboard", "a", b"1", 0), 5, 50)
+    assert seen is not None
+    late = refused(kept, Change("dashboard", "a", b"3", 5, seen=b"another"))
+    assert (late.code, late.extra["version"]) == ("record_version", 5)
+    kept.put(Change("dashboard", "a", b"2", 5, seen=seen.fingerprint), 6, 60)
+    assert kept.get("dashboard", "a") == Record("dashboard", "a", b"2", 6, 60, 0)
+
+
 def test_names_are_of_one_kind() -> None:
     kept = Records()
     kept.put(Change("dashboard", "a", b"1", 0), 1, 0)

@@ -7,6 +7,7 @@ other refused. The version is the seq of the entry that made it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final, TypeAlias
@@ -31,6 +32,9 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     """The version that it must have, 0 if there must be none; None: whatever there is."""
     until: int = 0
     """When it goes by itself, Unix milliseconds by the journal's clock; 0 for never."""
+    seen: bytes = b""
+    """The `fingerprint` of the value of the expected version; empty: whatever that is. A log that
+    lost its tail gives the seqs of it again, so that a version alone doesn't tell."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +52,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     @property
     def weight(self) -> int:
         return len(self.value) + len(self.name)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Tells its value from another."""
+        return hashlib.sha256(self.value).digest()[:16]
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -119,7 +128,8 @@ class Records:
         kind, name = change.kind, change.name
         present = self.get(kind, name)
         version = 0 if present is None else present.version
-        if change.expected is not None and change.expected != version:
+        other = change.seen and present is not None and change.seen != present.fingerprint
+        if change.expected is not None and (change.expected != version or other):
             raise Rejected(
                 "record_version",
                 f"the {kind} {name} is of another version than this change is about",
