@@ -427,7 +427,7 @@ class Pipeline:
                 break
             await trio.lowlevel.checkpoint()
         self._keeping = True
-        self._snapshot_made.send_nowait(Snapshot(entry.last, entry.stamp, body))
+        self._snapshot_made.send_nowait(Snapshot(entry.last, entry.stamp, body, self.hub.epoch))
 
     async def _take_all(self, entries: Sequence[Entry]) -> None:
         """Take in entries that are there at once; what else there is to do has its turn between."""

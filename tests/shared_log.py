@@ -25,6 +25,8 @@ class SharedLog:
         self.entries: list[Entry] = []
         self.snapshots: list[Snapshot] = []
         self.horizon = 0
+        self.begun_at: set[int] = set()
+        """Seqs of snapshots that a process went on from."""
         self.news = trio.Event()
         self.away = False
         """Whether nobody can reach it."""
@@ -125,15 +127,18 @@ class SharedJournal:
     async def snapshot(self) -> Snapshot | None:
         await self._reach()
         kept = [one for one in self.log.snapshots if one.seq >= self.log.horizon]
-        return kept[min(self.older, len(kept) - 1)] if kept else None
+        if not kept:
+            return None
+        given = kept[min(self.older, len(kept) - 1)]
+        self.log.begun_at.add(given.seq)
+        return given
 
     async def keep(self, snapshot: Snapshot) -> None:
         await trio.sleep(self.delay)
         if self.log.away or self.cut:
             raise Overloaded("journal", "the log can't be reached", retry_after=1.0)
-        if self.epoch != self.log.epoch:
-            raise Overloaded("journal", "the log is another one", retry_after=1.0)
-        self.log.snapshots.append(snapshot)
+        if (snapshot.epoch or self.epoch) == self.log.epoch:
+            self.log.snapshots.append(snapshot)
 
     async def statistics(self) -> Statistics:
         await trio.lowlevel.checkpoint()

@@ -133,6 +133,67 @@ async def test_what_was_saved_last_is_lost_with_the_tail_and_nowhere_else(
             assert None in told, "any of them may be another one"
 
 
+async def test_a_version_of_a_lost_tail_is_not_taken_for_the_one_that_has_its_place(
+    autojump_clock: MockClock,
+) -> None:
+    log = SharedLog()
+    away = SharedJournal(log)
+    async with running(away) as first, running(SharedJournal(log)) as second:
+        begun = await first.pipeline.record(Change("dashboard", "a", b"1", 0))
+        await trio.sleep(0.1)
+        change = Change("dashboard", "a", b"2", begun)
+        seen = await first.pipeline.record(change)
+        await trio.sleep(0.1)
+        record = first.hub.records.get("dashboard", "a")
+        assert record is not None
+        away.cut = True  # it doesn't hear that the log has lost this, and that another was saved
+        log.lose(1)
+        await trio.sleep(0.1)
+        assert await second.pipeline.record(Change("dashboard", "a", b"3", begun)) == seen
+        told: list[str] = []
+
+        async def save() -> None:
+            try:
+                mine = Change("dashboard", "a", b"4", record.version, seen=record.fingerprint)
+                await first.pipeline.record(mine)
+            except Rejected as rejected:
+                told.append(rejected.code)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(save)
+            await trio.sleep(0.1)
+            away.cut = False
+            log.tell()
+        assert told == ["record_version"]
+        for service in (first, second):
+            assert [one.value for one in service.hub.records.of("dashboard")] == [b"3"]
+
+
+async def test_a_snapshot_of_a_log_that_lost_its_tail_is_not_kept(
+    autojump_clock: MockClock,
+) -> None:
+    log = SharedLog()
+    far = SharedJournal(log)
+    far.delay = 0.5  # a snapshot takes so long to get there
+    async with running(far, snapshot_interval=5.0) as first:
+        await first.pipeline.submit(batch("a"))
+        while not log.snapshots:
+            await trio.sleep(0.1)
+        before = len(log.entries)
+        await first.pipeline.submit(batch("b"))
+        while not first.pipeline._keeping:  # the one that knows of this
+            await trio.sleep(0.1)
+        log.lose(len(log.entries) - before)
+        async with running(SharedJournal(log)) as second:
+            for _ in range(10):
+                await second.pipeline.submit(batch("c"))
+            await trio.sleep(3.0)
+            assert first.hub.epoch == second.hub.epoch == "e2"
+    assert len(log.snapshots) == 1
+    async with running(SharedJournal(log)) as third:
+        assert {series.identity.name for series in third.hub.catalog} == {"a", "c"}
+
+
 def _begun_ms() -> int:
     return BEGUN_MS + round(trio.current_time() * 1000)
 

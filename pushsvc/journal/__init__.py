@@ -25,6 +25,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     stamp: int
     """Unix milliseconds, of the entry with that seq."""
     body: bytes
+    epoch: str = ""
+    """The run of seqs that it is of, which may be over when it is to be kept; empty: the present
+    one."""
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -107,7 +110,8 @@ class Journal(Protocol):
 
     async def keep(self, snapshot: Snapshot) -> None:
         """Keep a snapshot. Entries from before the newest snapshot that is older than what is to be
-        kept may be dropped from then on. Raises Overloaded where it can't be kept now."""
+        kept may be dropped from then on. One of another epoch is not kept: it may know of entries
+        that were lost since. Raises Overloaded where it can't be kept now."""
         ...
 
     async def statistics(self) -> Statistics:

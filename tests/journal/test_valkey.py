@@ -381,6 +381,9 @@ async def test_only_what_no_snapshot_needs_is_dropped(server: ValkeyServer) -> N
         assert 0 < statistics.bytes < 2_000
         await journal.keep(Snapshot(7, entries[6].stamp, b"older than the newest: not needed"))
         assert await journal.snapshot() == snapshot
+        await journal.keep(Snapshot(15, rest[-1].stamp, b"of a log that lost its tail", "lost"))
+        assert await journal.snapshot() == snapshot
+        assert journal.horizon == snapshot.seq
     async with open_valkey_journal(server.url, options) as journal:
         assert journal.horizon == snapshot.seq
         assert await journal.snapshot() == snapshot

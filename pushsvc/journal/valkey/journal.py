@@ -485,7 +485,7 @@ class ValkeyJournal:
                 session.commands,
                 [keys.state, keys.log, keys.snapshots],
                 [
-                    *(self.epoch, snapshot.seq, snapshot.stamp, snapshot.body),
+                    *(snapshot.epoch or self.epoch, snapshot.seq, snapshot.stamp, snapshot.body),
                     *(round(options.keep_seconds * 1000), self._keep_bytes),
                 ],
                 timeout=_SNAPSHOT,
