@@ -153,10 +153,11 @@ class Dashboard:
                 self.segments.pop()
             self.segments.append(segment)
         try:
-            if polls:
-                await self._poll(hub, subscriber, carrier)
-            else:
-                await self._stream(service, subscriber, carrier)
+            with self._story.during(self.name, process, f"{kind} at {process}"):
+                if polls:
+                    await self._poll(hub, subscriber, carrier)
+                else:
+                    await self._stream(service, subscriber, carrier)
         finally:
             hub.unsubscribe(subscriber, now=trio.current_time())
         if carrier.ending is not None:
@@ -216,7 +217,8 @@ class Dashboard:
         carrier.stalled = trio.current_time()
         seconds = self._dice.choice([0.5, 2.0, 8.0])
         self.tell(f"takes no bytes for {seconds:g} s")
-        await trio.sleep(seconds)
+        with self._story.during(self.name, "stalled", "takes no bytes"):
+            await trio.sleep(seconds)
         carrier.stalled = None
 
     def _watch(self, service: Service, subscriber: Subscriber) -> None:
@@ -302,8 +304,10 @@ class Dashboard:
     def _check_unknown(self, hub: Hub) -> None:
         """How much is missing is unknown only where the process can't know."""
         cursor = self.cursor
-        if cursor is None or cursor.epoch != hub.epoch or cursor.debt is not None:
+        if cursor is None or cursor.debt is not None:
             return
+        if not cursor.epoch == self.segments[-1].epoch == hub.epoch:
+            return  # of another log, or the hub has begun with another one meanwhile
         behind = cursor.seq < hub.horizon or cursor.seq < hub._forgotten
         pasts = [*hub.catalog, *(series for _, series in hub._departed)]
         if not behind and all(one.history.rank(cursor.seq) is not None for one in pasts):

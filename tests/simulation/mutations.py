@@ -6,6 +6,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import msgspec
+import trio
+
+from pushsvc import pipeline
 from pushsvc.core.delivery.replay import Replay
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import View
@@ -17,8 +21,9 @@ from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.entry import Entry
 from pushsvc.core.storage.history import History
 from pushsvc.core.storage.once import Once
+from pushsvc.core.storage.records import Change, Record, Records
 from pushsvc.errors import Rejected
-from pushsvc.pipeline import Pipeline, _Submission
+from pushsvc.pipeline import Outcome, Pipeline, _Submission
 
 Mutation = Callable[[], AbstractContextManager[None]]
 MUTATIONS: dict[str, Mutation] = {}
@@ -184,4 +189,67 @@ def _views_that_someone_watches_are_closed(
 
 @_replaces(View, "admit")
 def _views_are_not_told_of_new_series(real: Any, *_: Any) -> None:
+    pass
+
+
+@_replaces(pipeline, "Snapshot")
+def _a_snapshot_is_kept_in_whichever_epoch(
+    real: Any, seq: int, stamp: int, body: bytes, _: str
+) -> Any:
+    return real(seq, stamp, body)
+
+
+@_replaces(Records, "load")
+def _a_snapshot_has_no_records(real: Any, records: Records, kept: list[Record]) -> None:
+    real(records, [])
+
+
+@_replaces(Hub, "begin_anew")
+def _who_begins_anew_keeps_the_records(real: Any, hub: Hub, epoch: str) -> None:
+    kept = hub.records.dump()
+    real(hub, epoch)
+    hub.records.load(kept)
+
+
+@_replaces(Records, "put")
+def _who_saves_last_wins(real: Any, records: Records, change: Change, *given: Any) -> Any:
+    return real(records, msgspec.structs.replace(change, expected=None), *given)
+
+
+@_replaces(Records, "expire")
+def _records_stay_for_ever(real: Any, records: Records, stamp: int) -> None:
+    pass
+
+
+@_replaces(Records, "expire")
+def _records_go_by_the_clock_of_the_process(real: Any, records: Records, stamp: int) -> None:
+    real(records, pipeline.now_ms())
+
+
+@_replaces(Records, "_make_room")
+def _records_have_room_without_end(real: Any, *_: Any) -> None:
+    pass
+
+
+@_replaces(Pipeline, "record")
+async def _a_refused_save_is_said_to_be_done(
+    real: Any, one: Pipeline, change: Change, tell: Callable[[Outcome], None]
+) -> int:
+    def done(outcome: Outcome) -> None:
+        tell(Applied(0, one.hub.cursor, 0) if isinstance(outcome, Rejected) else outcome)
+
+    try:
+        version: int = await real(one, change, done)
+    except Rejected:
+        version = one.hub.seq
+    return version
+
+
+@_replaces(Pipeline, "catch_up")
+async def _nobody_waits_for_what_they_saved(real: Any, *_: Any) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@_replaces(History, "hear")
+def _who_repeats_is_not_heard(real: Any, *_: Any) -> None:
     pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import trio
@@ -12,6 +12,7 @@ from pushsvc.core.delivery.wire import Close
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from tests.flow import Service, running
 from tests.shared_log import SharedJournal, SharedLog
+from tests.simulation.story import Story, speaker
 
 LIMITS = Limits(series=5)
 RETENTION = Retention(samples=9, seconds=25.0, series_ttl=9.0)
@@ -24,9 +25,11 @@ _SNAPSHOTS = 4.0
 class Process:
     """One at a time lives under a name; what is connected to it goes with it."""
 
-    def __init__(self, name: str, log: SharedLog) -> None:
+    def __init__(self, name: str, log: SharedLog, story: Story) -> None:
         self.name = name
         self.log = log
+        self._story = story
+        self._ready: Callable[[], None] = lambda: None
         self.service: Service | None = None
         """While clients can reach it."""
         self.older = 0
@@ -36,6 +39,7 @@ class Process:
 
     async def live(self) -> None:
         """Until it is killed."""
+        speaker.set(self.name)
         self.journal = SharedJournal(self.log)
         self.journal.older = self.older
         with trio.CancelScope() as self._life:
@@ -46,10 +50,13 @@ class Process:
                 pacing=PACING,
                 snapshot_interval=_SNAPSHOTS,
             ) as self.service:
+                self._ready()
                 await trio.sleep_forever()
         self.service = None
 
     def kill(self) -> None:
+        self._ready()
+        self._ready = self._story.begin(self.name, "down", "isn't there")
         self.service = None
         self._life.cancel()
         for scope in self._connected:
@@ -60,7 +67,8 @@ class Process:
         self.service.pipeline.close()
         for subscriber in list(self.service.hub.subscribers.values()):
             subscriber.carrier.end(Ending("drain", Close.RESTARTING, retry_ms=500, flush=True))
-        await trio.sleep(1.0)
+        with self._story.during(self.name, "draining", "is drained"):
+            await trio.sleep(1.0)
         self.kill()
 
     @contextmanager

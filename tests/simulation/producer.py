@@ -132,7 +132,10 @@ class Producer:
 
         sent = batch()
         answer: Applied | Rejected | None = None
-        with process.connected() as scope:
+        with (
+            self._story.during(self.name, process.name, f"{what} to {process.name}"),
+            process.connected() as scope,
+        ):
             with trio.move_on_after(_TOO_LONG) as patience:
                 try:
                     answer = await service.pipeline.submit(

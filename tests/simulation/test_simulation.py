@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+import msgspec
 import pytest
 
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.world import simulate, told
+from tests.simulation.page import draw
+from tests.simulation.story import Broken
+from tests.simulation.world import World, simulate, told
 
 _SEEDS = 300
 _PART = 20
@@ -15,6 +20,8 @@ QUICK = (
     "keys_are_not_remembered",
     "a_batch_is_answered_before_it_is_read",
     "who_begins_in_the_middle_thinks_it_knows_all",
+    "a_refused_save_is_said_to_be_done",
+    "records_stay_for_ever",
 )
 """Mutations that one of the first seeds finds."""
 
@@ -49,12 +56,34 @@ def test_a_broken_rule_is_found_sooner_or_later(name: str) -> None:
     find(name, 300)
 
 
+def check_page(page: str, world: World, broken: Broken) -> None:
+    assert not re.search(r"(?:src|href)=|url\((?!#)|@import|fetch\(", page), "it needs nothing else"
+    data = re.search(r'<script type="application/json" id="story">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    story = msgspec.json.decode(data[1])
+    assert (story["seed"], story["who"], story["rule"]) == (world.seed, broken.who, broken.rule)
+    lanes = set(story["lanes"])
+    assert lanes >= {"log", "p1", "p2", "producer 1", "editor 1", "dashboard 1"}
+    assert {line[1] for line in story["lines"]} <= lanes
+    assert {span[0] for span in story["spans"]} <= lanes
+    assert "epoch" in {span[1] for span in story["spans"]}
+
+
+def test_a_page_takes_any_text() -> None:
+    world = simulate(7)[0]
+    broken = Broken("editor 1", "</script><b>$story")
+    check_page(draw(world, broken), world, broken)
+    assert any(line.fault for line in world.story.lines)
+    assert {"epoch", "down", "p1"} <= {span.kind for span in world.story.spans}
+
+
 def find(name: str, seeds: int) -> None:
     for seed in range(1, seeds + 1):
         world, broken = simulate(seed, MUTATIONS[name])
         if broken is not None:
-            page = told(world, broken)
-            assert f"--first {seed} " in page
-            assert len(page.splitlines()) < 100
+            text = told(world, broken, name)
+            assert f"--first {seed} " in text
+            assert len(text.splitlines()) < 100
+            check_page(draw(world, broken, name), world, broken)
             return
     raise AssertionError(f"{seeds} worlds went well though {name}")

@@ -14,13 +14,14 @@ from trio.testing import MockClock
 
 from pushsvc import pipeline
 from pushsvc.core.hub import Hub
-from pushsvc.core.storage import entry
+from pushsvc.core.storage import entry, records
 from tests.shared_log import SharedLog
 from tests.simulation import verdict
 from tests.simulation.dashboard import Dashboard
+from tests.simulation.editor import ROOM, Editor
 from tests.simulation.process import Process
 from tests.simulation.producer import Producer
-from tests.simulation.story import Broken, Story
+from tests.simulation.story import Broken, Story, speaker
 
 _BEGUN_MS = 1_700_000_000_000
 _SECONDS = 12.0
@@ -41,7 +42,8 @@ class World:
         self._skew_ms = 0
         self._calm = False
         self.processes = [
-            Process(f"p{number}", self.log) for number in range(1, self._dice.choice([2, 3, 3]) + 1)
+            Process(f"p{number}", self.log, self.story)
+            for number in range(1, self._dice.choice([2, 3, 3]) + 1)
         ]
         self.producers = [
             Producer(
@@ -49,10 +51,24 @@ class World:
             )
             for n in range(1, 3)
         ]
+        self.editors = [
+            Editor(f"editor {n}", f"{seed} editor {n}", self.processes, self.story)
+            for n in range(1, 3)
+        ]
         self.dashboards = [
             Dashboard(f"dashboard {n}", f"{seed} dashboard {n}", self.processes, self.story)
             for n in range(1, 4)
         ]
+
+        for process in self.processes:
+            self.story.add_process(process.name)
+        clients: list[Producer | Editor | Dashboard] = [
+            *self.producers,
+            *self.editors,
+            *self.dashboards,
+        ]
+        for client in clients:
+            self.story.add_client(client.name)
 
     def now_ms(self) -> int:
         """The wall clock, which people set."""
@@ -63,17 +79,20 @@ class World:
         self._time = max(self._time + 1, self.now_ms())
         return self._time, float(next(self._values))
 
-    def tell(self, what: str) -> None:
-        self.story.tell("world", what)
+    def tell(self, who: str, what: str) -> None:
+        self.story.tell(who, what, fault=True)
 
     async def run(self) -> None:
         """Raises Broken, by itself or in groups."""
+        self._end_epoch = self.story.begin("log", "epoch", self.log.epoch)
         async with trio.open_nursery() as nursery:
             for process in self.processes:
                 nursery.start_soon(process.live)
             async with trio.open_nursery() as producing:
                 for producer in self.producers:
                     producing.start_soon(producer.run, _SECONDS)
+                for editor in self.editors:
+                    producing.start_soon(editor.run, _SECONDS)
                 for dashboard in self.dashboards:
                     nursery.start_soon(dashboard.run)
                 async with trio.open_nursery() as faults:
@@ -87,7 +106,7 @@ class World:
     def check(self) -> None:
         """Raise Broken if a rule was broken that can be told only in the end."""
         answered = [one for producer in self.producers for one in producer.answered]
-        verdict.check(self.log, self._hubs, self.dashboards, answered)
+        verdict.check(self.log, self._hubs, self.dashboards, answered, self.editors)
 
     async def _go_wrong(self, faults: trio.Nursery, nursery: trio.Nursery) -> None:
         kinds: list[tuple[int, Callable[[trio.Nursery, trio.Nursery], None]]] = [
@@ -118,10 +137,12 @@ class World:
         journal, seconds = process.journal, self._dice.choice([0.3, 2.0, 9.0])
         if journal is None or journal.cut:
             return
-        self.tell(f"{process.name} can't reach the log for {seconds:g} s")
+        self.tell(process.name, f"can't reach the log for {seconds:g} s")
+        end = self.story.begin(process.name, "cut", "can't reach the log")
         journal.cut = True
 
         def mend() -> None:
+            end()
             journal.cut = False
             self.log.tell()
 
@@ -132,24 +153,26 @@ class World:
         journal, delay = process.journal, self._dice.choice([0.01, 0.1, 0.7])
         if journal is None:
             return
-        self.tell(f"{process.name} is {delay:g} s away from the log")
+        self.tell(process.name, f"is {delay:g} s away from the log")
+        end = self.story.begin(process.name, "slow", f"{delay:g} s away from the log")
         journal.delay = delay
 
         def mend() -> None:
+            end()
             journal.delay = 0.0
 
         self._after(faults, self._dice.uniform(0.5, 5.0), mend)
 
     def _begin(self, process: Process, nursery: trio.Nursery) -> None:
         process.older = self._dice.choice([0, 0, 1, 9])
-        self.tell(f"{process.name} is started, with snapshot {process.older} of those there are")
+        self.tell(process.name, f"is started, with snapshot {process.older} of those there are")
         nursery.start_soon(process.live)
 
     def _kill(self, faults: trio.Nursery, nursery: trio.Nursery) -> None:
         process = self._dice.choice(self.processes)
         if process.service is None:
             return
-        self.tell(f"{process.name} is killed, at {process.service.hub.cursor}")
+        self.tell(process.name, f"is killed, at {process.service.hub.cursor}")
         process.kill()
         seconds = self._dice.choice([0.1, 1.0, 4.0])
         self._after(faults, seconds, lambda: self._begin(process, nursery))
@@ -158,7 +181,7 @@ class World:
         process = self._dice.choice(self.processes)
         if process.service is None:
             return
-        self.tell(f"{process.name} is drained, at {process.service.hub.cursor}")
+        self.tell(process.name, f"is drained, at {process.service.hub.cursor}")
 
         async def drain() -> None:
             service = process.service
@@ -172,16 +195,20 @@ class World:
     def _fail_over(self, *_: trio.Nursery) -> None:
         lost = min(self._dice.choice([0, 1, 2, 5]), len(self.log.entries))
         self.log.lose(lost)
-        self.tell(f"the log loses {lost} entries, and is {self.log.epoch}.{self.log.seq}")
+        self.tell("log", f"loses {lost} entries, and is {self.log.epoch}.{self.log.seq}")
+        self._end_epoch()
+        self._end_epoch = self.story.begin("log", "epoch", self.log.epoch)
 
     def _away(self, faults: trio.Nursery, _: trio.Nursery) -> None:
         if self.log.away:
             return
         seconds = self._dice.choice([0.5, 3.0, 8.0])
-        self.tell(f"nobody can reach the log for {seconds:g} s")
+        self.tell("log", f"can't be reached by anybody for {seconds:g} s")
+        end = self.story.begin("log", "away", "can't be reached")
         self.log.away = True
 
         def mend() -> None:
+            end()
             self.log.away = False
             self.log.tell()
 
@@ -191,24 +218,24 @@ class World:
         seconds = self._dice.choice([-20, -1, 1, 6, 20])
         if self._dice.random() < 0.5:
             self._skew_ms += seconds * 1000
-            self.tell(f"the wall clock is set by {seconds:+d} s")
+            self.tell("log", f"the wall clock of all processes is set by {seconds:+d} s")
         else:
             self.log.skew_ms += seconds * 1000
-            self.tell(f"the clock of the log is set by {seconds:+d} s")
+            self.tell("log", f"its clock is set by {seconds:+d} s")
 
     def _trim(self, *_: trio.Nursery) -> None:
         if self.log.snapshots and self.log.snapshots[-1].seq > self.log.horizon:
             self.log.drop()
-            self.tell(f"the log drops what came up to {self.log.horizon}")
+            self.tell("log", f"drops what came up to {self.log.horizon}")
 
     def _heal(self) -> None:
-        self.tell("nothing more goes wrong")
+        self.tell("log", "nothing more goes wrong")
         for dashboard in self.dashboards:
             dashboard.calm = True
 
     async def _settle(self) -> None:
         mark = self.log.seq
-        self.tell(f"all was sent, up to {self.log.epoch}.{mark}")
+        self.tell("log", f"has all that was sent, up to {self.log.epoch}.{mark}")
         with trio.move_on_after(_SETTLED):
             while (waiting := self._waiting(mark)) is not None:
                 await trio.sleep(0.25)
@@ -239,7 +266,7 @@ class _Silent:
 
     def info(self, event: str, **said: Any) -> None:
         self._story.tell(
-            "log", " ".join([event, *(f"{key}={value}" for key, value in said.items())])
+            speaker.get(), " ".join([event, *(f"{key}={value}" for key, value in said.items())])
         )
 
     warning = info
@@ -266,6 +293,7 @@ def simulate(seed: int, mutation: Callable[[], Any] | None = None) -> tuple[Worl
         with (
             _set(trio._core._run, **scheduling),
             _set(entry, PIECE=_PIECE),
+            _set(records, ROOM=ROOM),
         ):
             with (
                 _set(pipeline, now_ms=world.now_ms, _log=_Silent(world.story)),
@@ -287,9 +315,15 @@ def _broken(error: BaseException) -> Broken:
     return Broken("the service", f"{error!r} in {where.name}, {where.filename}:{where.lineno}")
 
 
-def told(world: World, broken: Broken) -> str:
-    """The page about it."""
+def told(world: World, broken: Broken, mutation: str | None = None) -> str:
+    """The story of it, as text."""
     return (
-        f"seed {world.seed} broke a rule. Again: python -m tests.simulation --first {world.seed} "
-        f"--seeds 1\n\n{world.story.page(broken.who)}\n\n{broken}"
+        f"seed {world.seed} broke a rule. Again: {again(world, mutation)}\n\n"
+        f"{world.story.text(broken.who)}\n\n{broken}"
     )
+
+
+def again(world: World, mutation: str | None = None) -> str:
+    """The command that runs it again."""
+    broken = f" --mutation {mutation}" if mutation else ""
+    return f"python -m tests.simulation --first {world.seed} --seeds 1{broken}"
