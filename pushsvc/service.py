@@ -346,7 +346,11 @@ def open_library(where: Dashboards) -> Library:
     try:
         library.prepare()
     except OSError as error:
-        raise ConfigError(f"dashboards.directory can't be used: {error}") from None
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"dashboards can't be kept in {where.directory} (dashboards.directory, or --data): "
+            f"{reason}"
+        ) from None
     return library
 
 

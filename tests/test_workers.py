@@ -225,7 +225,10 @@ async def test_what_one_worker_counted_stays_counted(tmp_path: Path) -> None:
         for pid in service.pids.values():
             os.kill(pid, signal.SIGKILL)
         await service.all_up()
-        assert (await service.metrics())["pushsvc_subscribed_total"] >= before
+        told = await service.metrics()
+        assert told["pushsvc_subscribed_total"] >= before
+        assert told['pushsvc_worker_restarts_total{worker="0"}'] == 1
+        assert told['pushsvc_worker_restarts_total{worker="1"}'] == 1
         await streams.close()
 
 

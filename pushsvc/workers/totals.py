@@ -18,8 +18,10 @@ from prometheus_client.samples import Sample
 
 from pushsvc.workers.peers import Peers
 
+_RESTARTS: Final = "pushsvc_worker_restarts"
 _COMMON: Final = frozenset(
     (
+        _RESTARTS,
         "pushsvc_samples",
         "pushsvc_samples_conflicting",
         "pushsvc_samples_repeated",
@@ -88,6 +90,15 @@ class Totals:
             )
             for metric in metrics
         ]
+        labels = {"worker": str(self._peers.index)}
+        families.append(
+            Family(
+                _RESTARTS,
+                "counter",
+                "Times that a worker ended, and was replaced.",
+                [(f"{_RESTARTS}_total", labels, float(self._peers.restarts))],
+            )
+        )
         own = {family.name: family for family in families}
         for family in self._before:
             if family.type == "counter" and family.name not in _COMMON:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
+import structlog
 import trio
 from coredis.exceptions import AuthorizationError, RedisError
 
@@ -14,6 +16,8 @@ from pushsvc.journal import JournalError
 from pushsvc.journal.valkey.address import Address
 from pushsvc.journal.valkey.connection import ANSWER, Connection, Login, connect
 from pushsvc.journal.valkey.primary import find_primary
+
+_log = structlog.get_logger("pushsvc.journal")
 
 BLOCK = 1.0
 """Seconds for which a read waits at the server, which is also how often a silent one is noticed."""
@@ -138,6 +142,7 @@ async def open_session(
     commands = await find_primary(address, login, keys.log, dial)
     try:
         memory = await _check_memory(commands)
+        await _check_disk(commands)
         if fsync:
             _raise_any(commands, await commands.ask_all([(b"WAITAOF", 1, 0, 1)]))
         reading = await connect(nursery, commands.where, login)
@@ -145,6 +150,19 @@ async def open_session(
         commands.close()
         raise
     return Session(commands, reading, keys, memory)
+
+
+async def _check_disk(connection: Connection) -> None:
+    """Say so where the server keeps nothing itself, which may be meant: others may have copies."""
+    with contextlib.suppress(RedisError):  # a service that hides it
+        said = await connection.ask(b"INFO", b"persistence")
+        if b"aof_enabled:0" in said.split():
+            _log.warning(
+                "journal_not_on_disk",
+                server=str(connection.server),
+                reason="the server has appendonly no: its restart loses the log, or its end",
+                cure="set appendonly yes",
+            )
 
 
 async def _check_memory(connection: Connection) -> int | None:
