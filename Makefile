@@ -25,7 +25,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reord
 timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
 	echo "$(1): $$(($$(date +%s) - begun)) s"
 
-.PHONY: demo test test-long unit python python-long browser browser-long lint format bench fuzz simulate clean help
+.PHONY: demo test test-long unit python python-long browser browser-long lint audit format bench fuzz simulate clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
@@ -33,7 +33,8 @@ help:
 	@echo 'make unit    those that start nothing: within a minute'
 	@echo 'make python  all in Python, make browser those of the page (JOBS=1 for one at a time)'
 	@echo 'make test-long   those that take long: every proxy, every size of page, a real API server, ...'
-	@echo 'make lint    ruff, mypy and biome'
+	@echo 'make lint    ruff, mypy, vulture (dead code), deptry (dependencies) and biome'
+	@echo 'make audit   known faults of what this is built and tested with, by pip-audit and npm audit'
 	@echo 'make bench   measure, beside bare sockets and other services (ARGS=--quick for some minutes)'
 	@echo 'make fuzz    change what strangers send at random, for some minutes (ARGS="--seconds 60 influx")'
 	@echo '             and let dashboards do anything, an hour (MACHINE_ARGS="--examples 5000" for less)'
@@ -81,8 +82,16 @@ browser: $(VENV)/.test web/node_modules/.done
 lint: $(VENV)/.test web/node_modules/.done
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/vulture
+	$(BIN)/deptry pushsvc
 	$(BIN)/mypy
 	$(BIN)/python web/npm.py run lint
+
+# What is known of faults in what is installed here; it asks the package indexes.
+audit: $(VENV)/.test web/node_modules/.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --local --skip-editable
+	$(BIN)/python web/npm.py audit
 
 format: $(VENV)/.test
 	$(BIN)/ruff format

@@ -326,7 +326,9 @@ async def test_a_real_prometheus_beyond_its_share_drops_nothing(
                 await trio.sleep(0.2)
         told = (await client.get("/metrics")).text
         dropped = re.findall(
-            r"^prometheus_remote_storage_samples_(?:failed|dropped)_total.* (.+)$", told, re.M
+            r"^prometheus_remote_storage_samples_(?:failed|dropped)_total.* (.+)$",
+            told,
+            re.MULTILINE,
         )
         assert dropped
         assert not any(float(number) for number in dropped), told

@@ -154,7 +154,7 @@ async def show(stream: Stream, url: str) -> None:
             try:
                 async for event in stream:
                     board.take(event)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 failure = error  # raised outside of the nursery, which would wrap it in a group
             nursery.cancel_scope.cancel()
         if failure is not None:

@@ -343,7 +343,7 @@ async def connect(
         stream = Stream(url, parameters, retries, token, tls, nursery)
         try:
             yield stream
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             failure = error  # raised outside of the nursery, which would wrap it in a group
         finally:
             stream.statistics.phase = "closed"

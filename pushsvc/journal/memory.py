@@ -48,7 +48,7 @@ class MemoryJournal:
             raise Dropped
         await self._closed.wait()
         return
-        yield
+        yield  # noqa: V201 - which makes it a generator
 
     async def snapshot(self) -> Snapshot | None:
         await trio.lowlevel.checkpoint()

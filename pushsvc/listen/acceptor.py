@@ -133,7 +133,7 @@ class Door:
         """Pass a connection on. What goes wrong with it reaches no other."""
         try:
             self._enter(sock, first, address)
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.exception("a connection failed at the door")
             self.leave(address)
             sock.close()

@@ -378,7 +378,7 @@ class Server:
         self._connections.add(connection)
         try:
             return await running
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Protocol errors of the peer come out here, bare or in groups, as Hypercorn lets them.
             _log.info("connection failed", error=repr(_leaf(error)))
             connection.abort()

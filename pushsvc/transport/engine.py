@@ -83,7 +83,7 @@ class Engine:
                         continue  # by what an earlier one in this round brought about
                     try:
                         carrier.serve(events)
-                    except Exception:
+                    except Exception:  # noqa: BLE001
                         # One connection's crash is logged, and is nobody else's.
                         _log.exception("a stream failed", carrier=repr(carrier))
                         carrier.abort()

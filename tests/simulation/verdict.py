@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from operator import itemgetter
 
 import msgspec
@@ -38,7 +39,7 @@ class Decided(msgspec.Struct, frozen=True):
 class Truth:
     """What the entries of one epoch come to."""
 
-    def __init__(self, epoch: str, entries: Sequence[Entry], begun_at: Set[int]) -> None:
+    def __init__(self, epoch: str, entries: Sequence[Entry], begun_at: AbstractSet[int]) -> None:
         self._begun_at = begun_at
         self.entries = entries
         self.rows: dict[int, list[tuple[int, Row]]] = {}

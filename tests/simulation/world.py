@@ -301,7 +301,7 @@ def simulate(seed: int, mutation: Callable[[], Any] | None = None) -> tuple[Worl
             ):
                 trio.run(world.run, clock=MockClock(autojump_threshold=0))
             world.check()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is the verdict
         return world, _broken(error)
     return world, None
 

@@ -58,7 +58,7 @@ _TOLD_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}"
     "Cache-Control: no-store, no-transform\r\nDate: {}\r\nConnection: close\r\n\r\n"
 )
-_MAY_NEED_EVENTS = re.compile(rb"\naccept:[^\n]*event-stream", re.I).search
+_MAY_NEED_EVENTS = re.compile(rb"\naccept:[^\n]*event-stream", re.IGNORECASE).search
 
 
 class _Nobody:

@@ -147,7 +147,7 @@ def install(app: QuartTrio, context: Context) -> None:
         return response if values else _tagged(response, tag)
 
     async def found_names(
-        answer: type[LabelNames] | type[LabelValues], names: Collection[str]
+        answer: type[LabelNames | LabelValues], names: Collection[str]
     ) -> Response:
         wanted = request.args.get("search", "")
         limit = parameters.limit(request.args)

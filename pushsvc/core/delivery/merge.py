@@ -18,7 +18,8 @@ state    a run of equal values becomes one     the same: no change is lost
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain, islice, pairwise, repeat
 from math import ceil, floor, inf, isfinite, log10
 from operator import itemgetter, le, sub
@@ -116,7 +117,7 @@ def _cuts(
     values: Sequence[Value],
     given_times: Sequence[int],
     given_values: Sequence[Value],
-) -> Set[int]:
+) -> AbstractSet[int]:
     """Where a span of a counter has to begin. A sample from which on it began anew stands alone,
     and what came before it ends a span: merged away, the increase could no longer be told."""
     cuts: set[int] = set()
@@ -146,7 +147,7 @@ def _spans(
     span_ms: int,
     times: Sequence[int],
     values: Sequence[Value],
-    cuts: Set[int],
+    cuts: AbstractSet[int],
 ) -> Iterator[Point]:
     start = 0
     for index in range(1, len(times) + 1):
