@@ -69,7 +69,19 @@ Outcome: TypeAlias = Applied | Problem | None
 class _Submission:
     """A batch on its way, and the place where its producer finds the answer."""
 
-    __slots__ = ("_tell", "appended", "done", "draft", "outcome", "refused", "since", "taken")
+    __slots__ = (
+        "_tell",
+        "appended",
+        "done",
+        "doubtful",
+        "draft",
+        "handed",
+        "outcome",
+        "refused",
+        "since",
+        "taken",
+        "through",
+    )
 
     def __init__(
         self,
@@ -80,8 +92,14 @@ class _Submission:
         self.draft = draft
         self.refused = refused
         self.since = trio.current_time()
+        self.handed = False
+        """Whether the journal was given it."""
         self.appended = False
         """Whether the journal has said that it has it."""
+        self.doubtful = False
+        """Whether the log began anew in between, so that it may be where nobody reads any more."""
+        self.through = 0
+        """The seq up to which it is, where that is doubtful."""
         self.taken: Applied | Problem | None = None
         """What became of it when it was taken in, which may be before that."""
         self.done = trio.Event()
@@ -140,6 +158,7 @@ class Pipeline:
         self._nonces = Nonces()
         self._pending: dict[bytes, _Submission] = {}  # by nonce, those that have no answer
         self._settled = trio.Event()  # set when there are none
+        self._doubtful: list[_Submission] = []
         self._snapshot_made, self._snapshots = trio.open_memory_channel[Snapshot](1)
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
         self._ingesting = trio.CancelScope()  # of `run_ingest`
@@ -287,6 +306,8 @@ class Pipeline:
         async with self._receive:
             async for first in self._receive:
                 group = self._gather(first)
+                for one in group:
+                    one.handed = True
                 try:
                     entries = await self._journal.append([one.draft for one in group])
                 except Problem as problem:
@@ -297,6 +318,10 @@ class Pipeline:
                         one.appended = True
                         if one.taken is not None:
                             self._settle(one, one.taken)
+                        elif one.doubtful:
+                            one.through = self._journal.seq
+                            self._doubtful.append(one)
+                    self._give_up_doubtful()
                     await self._take_all(entries)
 
     def _gather(self, first: _Submission) -> list[_Submission]:
@@ -346,6 +371,7 @@ class Pipeline:
         begun = told = trio.current_time()
         if hub.warm:
             self._give_up_lost(appended)
+            self._give_up_doubtful()
             yield
         else:
             _log.info("warming", percent=0, seqs=warm - first)
@@ -357,6 +383,7 @@ class Pipeline:
                     _log.info("warm", seqs=warm - first, series=len(hub.catalog))
                     _look_at_clock(hub.stamp)
                     self._give_up_lost(appended)
+                    self._give_up_doubtful()
                     yield
                 elif not hub.warm and trio.current_time() - told >= _TELL:
                     told = trio.current_time()
@@ -380,8 +407,10 @@ class Pipeline:
             subscriber.carrier.end(Ending("journal", Close.RESTARTING, retry_ms=retry_ms))
         self.hub.begin_anew(self._journal.epoch)
         self.hub.warm = False  # nobody is let in before it goes on from a snapshot
+        self._doubtful.clear()  # which the journal has, or had: `_warm` looks for those
         for submission in self._pending.values():
             submission.taken = None  # by a hub that forgot it
+            submission.doubtful = submission.handed and not submission.appended
 
     def _give_up_lost(self, appended: list[_Submission]) -> None:
         """Answer those that the journal had, and that were not found in it: it has them no more, or
@@ -396,6 +425,15 @@ class Pipeline:
                     retry_after=1.0,
                 )
                 self._settle(submission, lost)
+
+    def _give_up_doubtful(self) -> None:
+        """Answer those that the journal was given before the log began anew, and that were not in
+        what was read of it since: a snapshot stands for them, or they are lost."""
+        if not self._doubtful or not self.hub.warm:
+            return
+        read = [one for one in self._doubtful if one.through <= self.hub.seq]
+        self._doubtful = [one for one in self._doubtful if one.through > self.hub.seq]
+        self._give_up_lost(read)
 
     async def _keep_snapshots(self) -> None:
         """Keep snapshots in the journal, as they come."""
@@ -463,6 +501,7 @@ class Pipeline:
             submission.taken = outcome
             if submission.appended:
                 self._settle(submission, outcome)
+        self._give_up_doubtful()
         if self._journal.keeps:
             await self._snapshot(entry)
 

@@ -89,10 +89,16 @@ class SharedJournal:
 
     async def _reach(self) -> None:
         await trio.sleep(self.delay)
-        while self.log.away or self.cut:
-            self.away_since = trio.current_time() if self.away_since is None else self.away_since
+        while self._look():
             await self.log.news.wait()
-        self.away_since = None
+
+    def _look(self) -> bool:
+        """Whether it can't be reached now."""
+        if not (self.log.away or self.cut):
+            self.away_since = None
+        elif self.away_since is None:
+            self.away_since = trio.current_time()
+        return self.away_since is not None
 
     @property
     def seq(self) -> int:
@@ -111,13 +117,16 @@ class SharedJournal:
 
     async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
         while True:
-            if not (self.log.away or self.cut) and after < self.log.horizon:
+            if self._look():
+                await self.log.news.wait()
+                continue
+            if after < self.log.horizon:
                 raise Dropped
-            if not (self.log.away or self.cut) and self.epoch != self.log.epoch:
+            if self.epoch != self.log.epoch:
                 self.epoch = self.log.epoch
                 raise EpochChanged
             entries = [entry for entry in self.log.entries if entry.seq > after][:_SLICE]
-            if entries and not (self.log.away or self.cut):
+            if entries:
                 after = entries[-1].last
                 await trio.sleep(self.delay)
                 yield entries

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 import trio
@@ -13,7 +15,7 @@ from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.hub import Applied, Start
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.query.selector import parse
-from pushsvc.core.storage.entry import Entry
+from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.core.storage.records import Change
 from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Outcome, now_ms
@@ -192,6 +194,54 @@ async def test_a_snapshot_of_a_log_that_lost_its_tail_is_not_kept(
     assert len(log.snapshots) == 1
     async with running(SharedJournal(log)) as third:
         assert {series.identity.name for series in third.hub.catalog} == {"a", "c"}
+
+
+class Late(SharedJournal):
+    """Its answers don't come while it is held up."""
+
+    def __init__(self, log: SharedLog) -> None:
+        super().__init__(log)
+        self.answers = trio.Event()
+        self.answers.set()
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
+        entries = await super().append(drafts)
+        await self.answers.wait()
+        return entries
+
+
+async def test_who_is_answered_late_by_a_log_that_began_anew_does_not_wait_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    log = SharedLog()
+    late = Late(log)
+    async with (
+        running(late) as first,
+        running(SharedJournal(log), snapshot_interval=2.0) as second,
+        trio.open_nursery() as nursery,
+    ):
+        await second.pipeline.submit(batch("b"))
+        await trio.sleep(0.1)
+        told: list[str] = []
+
+        async def submit() -> None:
+            try:
+                await first.pipeline.submit(batch("a"))
+            except Overloaded as problem:
+                told.append(problem.detail)
+
+        late.answers = trio.Event()
+        nursery.start_soon(submit)
+        while not log.snapshots:  # which stands for what was submitted
+            await trio.sleep(0.1)
+        log.lose(0)
+        await trio.sleep(1.0)
+        assert first.hub.warm
+        assert told == []
+        late.answers.set()
+        await trio.sleep(1.0)
+        assert [detail[:19] for detail in told] == ["the log begins anew"]
+        assert first.hub.cursor == second.hub.cursor
 
 
 def _begun_ms() -> int:

@@ -99,8 +99,10 @@ def _who_begins_anew_keeps_the_keys(real: Any, hub: Hub, epoch: str) -> None:
 
 
 @_replaces(_Submission, "__init__")
-def _a_batch_is_answered_before_it_is_safe(real: Any, one: _Submission, *given: Any) -> None:
-    real(one, *given)
+def _a_batch_is_answered_before_it_is_safe(
+    real: Any, one: _Submission, *given: Any, **named: Any
+) -> None:
+    real(one, *given, **named)
     one.appended = True
 
 
@@ -118,6 +120,11 @@ def _a_batch_is_answered_before_it_is_read(
 
 @_replaces(Pipeline, "_answer_meanwhile")
 def _producers_are_not_told_that_the_log_is_away(real: Any, *_: Any) -> None:
+    pass
+
+
+@_replaces(Pipeline, "_give_up_doubtful")
+def _who_is_answered_late_waits_for_ever(real: Any, *_: Any) -> None:
     pass
 
 

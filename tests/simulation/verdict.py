@@ -152,8 +152,17 @@ def _check_hubs(truth: Truth, hubs: dict[str, Hub]) -> None:
                 should[series.identity.text] = should[series.identity.text][:3]
         if held != should:
             differ = [key for key in held | should if held.get(key) != should.get(key)]
-            what = "; ".join(f"{k}: {held.get(k)} for {should.get(k)}" for k in differ[:2])
+            what = "; ".join(_differ(k, held.get(k), should.get(k)) for k in differ[:2])
             raise Broken(name, f"holds something else than its log says, at {hub.cursor}: {what}")
+
+
+def _differ(name: str, held: object, should: object) -> str:
+    if isinstance(held, list) and isinstance(should, list):
+        more = [one for one in held if one not in should]
+        less = [one for one in should if one not in held]
+        if more or less:
+            return f"{name}: has {more} and lacks {less}"
+    return f"{name}: {held} for {should}"
 
 
 def _check_answers(log: SharedLog, truths: dict[str, Truth], answered: list[Answered]) -> None:
@@ -267,7 +276,8 @@ def _missing(
     count = sum(count for _, count in given)
     if segment.merge == "all" and not segment.changed:
         before = {row for seq, row in known if seq <= stretch.through}
-        before -= {row for seq, row in known if seq > stretch.through}
-        count -= sum(row in before for row, _ in given)
-        return owed - count - slack, owed - count + slack
+        later = {row for seq, row in known if seq > stretch.through}
+        count -= sum(row in before - later for row, _ in given)
+        either = min(_FIRST, len(before & later))  # of those it can't be told which was given
+        return owed - count - slack, owed - count + slack + either
     return max(0, owed - count - slack), max(0, owed - count + min(_FIRST, earlier) + slack)

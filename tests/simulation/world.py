@@ -140,6 +140,7 @@ class World:
         self.tell(process.name, f"can't reach the log for {seconds:g} s")
         end = self.story.begin(process.name, "cut", "can't reach the log")
         journal.cut = True
+        self.log.tell()
 
         def mend() -> None:
             end()
@@ -206,6 +207,7 @@ class World:
         self.tell("log", f"can't be reached by anybody for {seconds:g} s")
         end = self.story.begin("log", "away", "can't be reached")
         self.log.away = True
+        self.log.tell()
 
         def mend() -> None:
             end()
