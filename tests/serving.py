@@ -55,7 +55,7 @@ class Served:
         self, name: str, value: float, headers: Mapping[str, str] | None = None
     ) -> None:
         """Wait until the service says so of itself."""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while await self.metric(name, headers) != value:
                 await trio.sleep(0.01)
 
@@ -237,7 +237,7 @@ async def serving(
 
 async def next_of(documents: AsyncIterator[dict[str, Any]], kind: str) -> dict[str, Any]:
     """The next document of this type."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async for document in documents:
             if document["type"] == kind:
                 return document

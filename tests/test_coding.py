@@ -21,7 +21,7 @@ from pushsvc.errors import NotAcceptable
 from tests.serving import Served, serving
 from tests.tokens import SECRET, token
 
-WEB = Path(coding_module.__file__).parent.parent / "web"
+WEB = Path(coding_module.__file__).parents[2] / "web"
 
 
 def expand(content: bytes, coding: str | None) -> bytes:

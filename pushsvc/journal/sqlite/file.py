@@ -9,6 +9,7 @@ anything but the disk. One thread at a time.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -429,6 +430,12 @@ def _weight(body: int) -> int:
     return spilled * _PAGE_BYTES + _PAGE_BYTES // max(1, (_PAGE_BYTES - 12) // row)
 
 
+_named: dict[tuple[int, int], str] = {}
+"""Names that were found out, by device and inode. Each has a descriptor that is never closed: when
+a process closes any descriptor of a file, the kernel takes all of its locks on it away, SQLite's
+too, and the next program that reads it would take the write-ahead log for its own."""
+
+
 def name_of(path: Path) -> str:
     """Its inode, with the number that some file systems give to each file that has it in turn.
     Empty where inodes may be others after a restart, as in a sandbox without a kernel of its
@@ -436,18 +443,20 @@ def name_of(path: Path) -> str:
     if not _boot():
         return ""
     try:
+        found = path.stat()
+        known = _named.get((found.st_dev, found.st_ino))
+        if known is not None:
+            return known
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
-    try:
-        inode = os.fstat(handle).st_ino
-        try:
-            generation = fcntl.ioctl(handle, _GET_VERSION, bytes(8))
-        except OSError:
-            return f"{inode}"
-        return f"{inode}.{int.from_bytes(generation, sys.byteorder)}"
-    finally:
-        os.close(handle)
+    found = os.fstat(handle)
+    name = f"{found.st_ino}"
+    with contextlib.suppress(OSError):
+        generation = fcntl.ioctl(handle, _GET_VERSION, bytes(8))
+        name = f"{name}.{int.from_bytes(generation, sys.byteorder)}"
+    _named[found.st_dev, found.st_ino] = name
+    return name
 
 
 def _boot() -> str:
