@@ -142,19 +142,16 @@ test.each([
   expect(await violations(page)).toEqual([]);
   await page.screenshot({ path: `${ARTIFACTS}/log-away-${name.replace(' ', '-')}.png` });
   await valkey.begin();
+  // Producers go on, too: a series that had one sample is soon silent again.
   await expect
     .poll(
-      () =>
-        other.publish({ name: load, value: 5 }).then(
-          () => true,
-          () => false,
-        ),
-      {
-        timeout: 60_000,
+      async () => {
+        await other.publish({ name: load, value: 5 }).catch(() => {});
+        return page.locator('.connection strong').textContent();
       },
+      { timeout: 60_000, interval: 300 },
     )
-    .toBe(true);
-  await expectFreshness(page, 'Live', 60_000);
+    .toBe('Live');
   await expect.poll(() => outage.count()).toBe(0);
   await expect.poll(() => values(page, load)).toContain(5);
   expect(await values(page, load)).toContain(4);
