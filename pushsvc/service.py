@@ -52,7 +52,7 @@ from pushsvc.listen.listeners import (
     resolve_hosts,
 )
 from pushsvc.listen.server import KEEP_ALIVE, Place, Server, open_server
-from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd
+from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd, refuse_two
 from pushsvc.listen.tls import Certificate, CertificateError
 from pushsvc.pipeline import Pipeline, now_ms
 from pushsvc.transport.engine import Engine
@@ -88,11 +88,7 @@ async def run_service(
     where = settings.server
     await resolve_hosts(where.hosts, where.port)  # what is no host at all is none that is open
     lock = make_lock(settings, [listener.host for listener in inherited.listeners])
-    if inherited.statsd is not None and settings.ingest.statsd:
-        raise ConfigError(
-            "a socket for datagrams was passed as LISTEN_FDS says, and ingest.statsd names "
-            "another: leave one of them out"
-        )
+    refuse_two(settings.ingest, inherited.statsd)
     library = await trio.to_thread.run_sync(open_library, settings.dashboards)
     certificate = None
     if where.certfile:

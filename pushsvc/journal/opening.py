@@ -49,7 +49,8 @@ def snapshot_interval(retention: Retention) -> float:
     return max(5.0, keep_seconds(retention) / _SNAPSHOTS)
 
 
-def _make_room(folder: Path) -> None:
+def make_room(folder: Path) -> None:
+    """Make the directory of a file, if it isn't there. Raises JournalError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -85,7 +86,7 @@ async def open_journal(
     elif path:
         from pushsvc.journal.sqlite import Bell, open_sqlite_journal
 
-        _make_room(Path(path).parent)
+        make_room(Path(path).parent)
         async with open_sqlite_journal(
             Path(path),
             keep_seconds=keep_seconds(retention),

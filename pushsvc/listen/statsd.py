@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 import trio
 
+from pushsvc.config import ConfigError, Ingest
 from pushsvc.core.hub import Refused
 from pushsvc.core.model.series import Batch
 from pushsvc.errors import Overloaded
@@ -33,6 +34,15 @@ _BUFFER = 4 * 1024 * 1024
 _AT_ONCE = 32 * 1024
 """Bytes read before others have their turn."""
 _SO_RXQ_OVFL = 40
+
+
+def refuse_two(ingest: Ingest, passed: socket.socket | None) -> None:
+    """Raise ConfigError where a socket was passed, and the settings name another."""
+    if passed is not None and ingest.statsd:
+        raise ConfigError(
+            "a socket for datagrams was passed as LISTEN_FDS says, and ingest.statsd names "
+            "another: leave one of them out"
+        )
 
 
 async def bind_statsd(host: str, port: int) -> socket.socket:

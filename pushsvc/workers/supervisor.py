@@ -26,8 +26,8 @@ import structlog
 import trio
 
 from pushsvc.auth.mode import make_lock
-from pushsvc.config import ConfigError, Settings
-from pushsvc.journal import JournalError
+from pushsvc.config import Settings
+from pushsvc.journal.opening import make_room
 from pushsvc.journal.sqlite.claim import Claim, Noted
 from pushsvc.listen.listeners import (
     Inherited,
@@ -38,7 +38,7 @@ from pushsvc.listen.listeners import (
     resolve_hosts,
     twins,
 )
-from pushsvc.listen.statsd import bind_statsd
+from pushsvc.listen.statsd import bind_statsd, refuse_two
 from pushsvc.workers.assignment import VARIABLE, Assignment
 from pushsvc.workers.orders import lines
 
@@ -131,13 +131,7 @@ async def _open(settings: Settings, held: contextlib.AsyncExitStack) -> list[Lis
     where, path = settings.server, settings.journal.path
     if path:
         # Workers share the file; another service is not to be one of them.
-        folder = Path(path).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise JournalError(
-                f"the journal's directory {folder} can't be made: {error.strerror or error}"
-            ) from None
+        make_room(Path(path).parent)
         claim = Claim(Path(f"{path}-workers"), shared=False)
         held.callback(claim.release)
         claim.note(Noted("0", 0), durable=False)
@@ -146,20 +140,11 @@ async def _open(settings: Settings, held: contextlib.AsyncExitStack) -> list[Lis
 
 
 async def _statsd_socket(settings: Settings, inherited: Inherited) -> socket.socket | None:
+    refuse_two(settings.ingest, inherited.statsd)
     address = settings.ingest.statsd_address
-    if inherited.statsd is not None:
-        if address is not None:
-            raise ConfigError(
-                "a socket for datagrams was passed as LISTEN_FDS says, and ingest.statsd names "
-                "another: leave one of them out"
-            )
+    if inherited.statsd is not None or address is None:
         return inherited.statsd
-    if address is None:
-        return None
-    bound = await bind_statsd(*address)
-    host, port = bound.getsockname()[:2]
-    _log.info("statsd", host=host, port=port, interval=settings.ingest.statsd_interval)
-    return bound
+    return await bind_statsd(*address)
 
 
 async def _pass_on(reload: trio.MemoryReceiveChannel[None], slots: Sequence[_Slot]) -> None:

@@ -81,6 +81,10 @@ class Totals:
 
     def tell(self, metrics: Iterable[Metric]) -> bytes:
         """This worker's, for another, which they are added up by."""
+        return self._keep(self._counted(metrics))
+
+    def _counted(self, metrics: Iterable[Metric]) -> list[Family]:
+        """This worker's, with what those before it had counted."""
         families = [
             Family(
                 metric.name,
@@ -103,8 +107,12 @@ class Totals:
         for family in self._before:
             if family.type == "counter" and family.name not in _COMMON:
                 _add(own.setdefault(family.name, _empty(family)), family, largest=False)
-        said = _encode(list(own.values()))
-        # Before it is told: what was told once is never taken back.
+        return list(own.values())
+
+    def _keep(self, own: list[Family]) -> bytes:
+        """Write down what is about to be told, which is never taken back; gives what was
+        written."""
+        said = _encode(own)
         part = self._file.with_suffix(".part")
         part.write_bytes(said)
         part.replace(self._file)
@@ -112,7 +120,8 @@ class Totals:
 
     async def gather(self, metrics: Iterable[Metric]) -> list[Metric]:
         """All workers' together, with some of each."""
-        own = _decode(self.tell(metrics))
+        own = self._counted(metrics)
+        self._keep(own)
         said = await self._peers.ask_others("metrics")
         each = {self._peers.index: own}
         for index in self._peers.others:
