@@ -25,7 +25,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reord
 timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
 	echo "$(1): $$(($$(date +%s) - begun)) s"
 
-.PHONY: demo test test-long unit python python-long browser browser-long lint audit format bench fuzz simulate clean help
+.PHONY: demo test test-long unit python python-long browser browser-long lint audit format bench fuzz simulate docs picture clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
@@ -40,6 +40,8 @@ help:
 	@echo '             and let dashboards do anything, an hour (MACHINE_ARGS="--examples 5000" for less)'
 	@echo 'make simulate   let processes on one log, producers and dashboards meet all that can go wrong'
 	@echo '             (SEEDS=500 FIRST=7 to choose; what breaks is told as a story, and goes the same again)'
+	@echo 'make docs    build the documentation as a site, in build/docs/site'
+	@echo 'make picture take the picture of the page anew that README.md shows'
 	@echo 'make clean   remove what the others made'
 
 demo: $(VENV)/.package
@@ -107,6 +109,14 @@ fuzz: $(VENV)/.test
 
 simulate: $(VENV)/.test
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
+
+# A link that leads nowhere ends it.
+docs: $(VENV)/.package
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python docs/build.py
+
+picture: $(VENV)/.test web/node_modules/.done
+	PICTURE=kept PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:browser -- cover
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo 'pushsvc needs Python 3.11 or newer, and found none on PATH: install one, or say make PYTHON=/path/to/python' >&2; exit 1; }

@@ -18,6 +18,7 @@ import httpx
 import pytest
 import trio
 
+from docs.build import build, dead_links
 from pushsvc.client.events import decode
 from pushsvc.config import Dashboards, Server, Settings, Web, load
 from pushsvc.doctor.examine import examine
@@ -31,6 +32,7 @@ from tests.test_tls import Authority
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*PAGES, *(ROOT / name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "k8s/README.md"))]
 HERE = "http://127.0.0.1:8080"
 PROMPT = re.compile(r"^\$ ", re.MULTILINE)
 ELSEWHERE = ("$KEY", "my-producer", "push.example", "podman", "@-")
@@ -74,13 +76,41 @@ def curls() -> list[str]:
             text = re.sub(r"\\\n\s*", "", command[0])
             if "curl" in text and not any(word in text for word in ELSEWHERE):
                 found.append(text)
-    return found
+    # README.md shows again what the pages have.
+    return list(dict.fromkeys(found))
 
 
 def test_every_page_is_looked_through() -> None:
     with_examples = {page.name for page in PAGES if "```" in page.read_text()}
     assert {block.page for block in blocks()} == with_examples > {"README.md"}
     assert len(curls()) >= 8
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        target = link.partition("#")[0]
+        if "://" not in link and target:
+            assert (page.parent / target).exists(), link
+
+
+def test_the_site_is_built_and_no_link_in_it_is_dead(tmp_path: Path) -> None:
+    assert build(tmp_path / "docs") == 0
+    assert "<h1" in (tmp_path / "docs" / "site" / "index.html").read_text()
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "index.html").write_text("<img src=../there.png>")
+    (tmp_path / "index.html").write_text(
+        "<a href=other/#x></a><a href=nothere/></a><img src=https://a.example/b.png><img src=c.png>"
+    )
+    (tmp_path / "there.png").touch()
+    assert sorted(link for _, link in dead_links(tmp_path)) == ["c.png", "nothere/"]
 
 
 @pytest.mark.parametrize("command", curls())

@@ -27,7 +27,7 @@ afterEach(async () => {
   await Server.stopAll();
 });
 
-const README = fileURLToPath(new URL('../../README.md', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../docs/browser.md', import.meta.url));
 
 const COMPILER = fileURLToPath(
   new URL('../../web/node_modules/typescript/bin/tsc', import.meta.url),
@@ -351,11 +351,8 @@ describe('tabs that share', () => {
   });
 });
 
-test('the example of the README works as it stands, and its types are served', async () => {
-  const section = readFileSync(README, 'utf8')
-    .split('\n## ')
-    .find((one) => one.startsWith('In the browser'));
-  const [, example] = /```js\n([\s\S]*?)```/.exec(section!)!;
+test('the example of the documentation works as it stands, and its types are served', async () => {
+  const [, example] = /```js\n([\s\S]*?)```/.exec(readFileSync(PAGE, 'utf8'))!;
   expect(example!.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(10);
   const page = await context.newPage();
   const lines: string[] = [];

@@ -10,7 +10,7 @@ import { ROOT, Server } from './server.ts';
 
 const SECRET = 'a secret of more than thirty-two bytes';
 const CLOSED = 2;
-const [EXAMPLE] = readFileSync(`${ROOT}/README.md`, 'utf8').match(
+const [EXAMPLE] = readFileSync(`${ROOT}/docs/watching.md`, 'utf8').match(
   /(?<=```js\n)const query = .*?ticket=.*?(?=```)/s,
 )!;
 /** Four streams are told to go over some seconds: the first comes back while the drain goes on. */
@@ -37,7 +37,7 @@ async function openIn(name: string, url: string): Promise<Page> {
   return page;
 }
 
-/** Opens streams as the README does, and notes what comes of each. */
+/** Opens streams as the documentation does, and notes what comes of each. */
 class Streams {
   private readonly tab: Page;
 
@@ -140,7 +140,7 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
     const { port } = server;
     const tab = await openIn(name, `${server.url}/livez`);
     const streams = new Streams(tab);
-    // As the README has it.
+    // As the documentation has it.
     await tab.evaluate(`(async () => {
       const token = ${JSON.stringify(token())};
       ${EXAMPLE}

@@ -91,10 +91,7 @@ export class Server {
     );
     running.add(child);
     outputs.set(child, '');
-    child.once('exit', () => {
-      running.delete(child);
-      outputs.delete(child);
-    });
+    child.once('exit', () => running.delete(child));
     const url = await new Promise<string>((resolve, reject) => {
       const read = (chunk: Buffer): string => {
         const output = (outputs.get(child) ?? '') + chunk;
@@ -109,9 +106,10 @@ export class Server {
       });
       child.stderr.on('data', read);
       child.once('error', reject);
-      child.once('exit', (code) =>
-        reject(new Error(`the server ended with ${code}:\n${outputs.get(child)}`)),
-      );
+      child.once('exit', (code) => {
+        reject(new Error(`the server ended with ${code}:\n${outputs.get(child)}`));
+        outputs.delete(child);
+      });
     });
     return new Server(url, child);
   }
