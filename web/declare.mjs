@@ -17,7 +17,10 @@ const DECLARATION =
 
 /** Every declaration of every module by its name, with the comment above it. */
 const declarations = new Map();
-for (const file of readdirSync(folder)) {
+for (const file of readdirSync(folder, { recursive: true })) {
+  if (!file.endsWith('.d.ts')) {
+    continue;
+  }
   for (const [whole, , name] of readFileSync(new URL(file, folder), 'utf8').matchAll(DECLARATION)) {
     if (declarations.has(name)) {
       throw new Error(`two declarations of ${name}: one file can hold only one`);

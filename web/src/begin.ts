@@ -4,10 +4,10 @@
  * Imported before anything that draws: while that is evaluated, the server gathers what it will show.
  */
 
-import { Dashboard } from './dashboard.ts';
 import { read } from './dashboards/address.ts';
 import { selectorsOf } from './dashboards/asking.ts';
 import { load } from './dashboards/model.ts';
+import { Dashboard } from './state/dashboard.ts';
 
 export const address = read(location);
 export const dashboard = new Dashboard(new URL(document.baseURI), address);

@@ -1,4 +1,4 @@
-import { natural } from '../store/natural.ts';
+import { natural } from '../format/natural.ts';
 import { type Line, lineOf } from '../store/rate.ts';
 import type { Frame } from './lines.ts';
 import type { Look } from './palette.ts';

@@ -1,16 +1,16 @@
 /** The client that a page makes: one per service, any number of subscriptions. */
 
-import type { TokenSource } from './credentials.ts';
-import type { StreamSettings } from './pool.ts';
-import { type Presence, watchPresence } from './presence.ts';
-import { Sharing, sharingPossible } from './sharing.ts';
-import { Own, type Source } from './source.ts';
-import { IDLE, type Status } from './status.ts';
-import { TRANSPORTS } from './stream.ts';
-import { call, type SubscribeOptions, Subscription } from './subscription.ts';
-import { TIMING, type Timing } from './timing.ts';
-import type { Transport, TransportName } from './transport.ts';
-import { makeWish } from './wish.ts';
+import { TIMING, type Timing } from './links/timing.ts';
+import type { Transport, TransportName } from './links/transport.ts';
+import type { TokenSource } from './stream/credentials.ts';
+import { type Presence, watchPresence } from './stream/presence.ts';
+import { IDLE, type Status } from './stream/status.ts';
+import { TRANSPORTS } from './stream/stream.ts';
+import type { StreamSettings } from './subscriptions/pool.ts';
+import { Own, type Source } from './subscriptions/source.ts';
+import { call, type SubscribeOptions, Subscription } from './subscriptions/subscription.ts';
+import { makeWish } from './subscriptions/wish.ts';
+import { Sharing, sharingPossible } from './tabs/sharing.ts';
 
 export interface ConnectOptions {
   /** A token, or what fetches one: called at first, and again when the server refuses one. */

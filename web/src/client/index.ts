@@ -1,6 +1,6 @@
 /** What the page uses: the library, and under it the stream and its documents. */
 
-export { parseDuration } from './duration.ts';
 export * from './library.ts';
-export type * from './protocol.ts';
-export { Stream, type StreamOptions } from './stream.ts';
+export type * from './protocol/documents.ts';
+export { parseDuration } from './protocol/duration.ts';
+export { Stream, type StreamOptions } from './stream/stream.ts';

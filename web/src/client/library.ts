@@ -1,13 +1,7 @@
 /** What `/client.js` offers: start with `connect`. */
 
 export { type Client, type ConnectOptions, connect } from './client.ts';
-export type { TokenSource } from './credentials.ts';
-export type { Kind, Labels, Merge, Value } from './protocol.ts';
-export type { SeriesPoint, SeriesView } from './series.ts';
-export type { Phase, Status } from './status.ts';
-export type { SubscribeOptions, Subscription } from './subscription.ts';
-export type { Timing } from './timing.ts';
-export type { TransportName } from './transport.ts';
+export type { SeriesPoint, SeriesView } from './data/series.ts';
 export {
   type EndedUpdate,
   type Ending,
@@ -16,4 +10,10 @@ export {
   type PointsUpdate,
   SubscriptionError,
   type Update,
-} from './update.ts';
+} from './data/update.ts';
+export type { Timing } from './links/timing.ts';
+export type { TransportName } from './links/transport.ts';
+export type { Kind, Labels, Merge, Value } from './protocol/documents.ts';
+export type { TokenSource } from './stream/credentials.ts';
+export type { Phase, Status } from './stream/status.ts';
+export type { SubscribeOptions, Subscription } from './subscriptions/subscription.ts';

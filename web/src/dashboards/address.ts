@@ -3,11 +3,11 @@
  * as usual is left out.
  */
 
+import type { Theme } from '../chart/theme.ts';
 import { parseDuration } from '../client/index.ts';
 import { formatSpan } from '../format/time.ts';
 import type { Lines } from '../panels/shown.ts';
-import type { Theme } from '../theme.ts';
-import { FARTHEST, isWindow, LEAST_WINDOW } from '../windows.ts';
+import { FARTHEST, isWindow, LEAST_WINDOW } from './windows.ts';
 
 export interface Address {
   /** Of the dashboard; null for all metrics. */

@@ -1,7 +1,7 @@
 /** Dashboards as the service keeps them: `GET /v1/dashboards/schema.json`. */
 
+import { natural } from '../format/natural.ts';
 import type { Panel } from '../panels/model.ts';
-import { natural } from '../store/natural.ts';
 
 export interface Variable {
   readonly name: string;

@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
 import type { Ref } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
-import type { Completion, Offer, Plan } from './completion.ts';
-import type { Names } from './names.ts';
+import type { Completion, Offer, Plan } from './model/completion.ts';
+import type { Names } from './model/names.ts';
 
 /** After the last key, before the server is asked. */
 const PAUSE_MS = 120;

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
-import { NAME_PATTERN } from './keeping.ts';
+import { NAME_PATTERN } from './model/keeping.ts';
 
 interface DialogProps {
   readonly title: string;

@@ -1,7 +1,6 @@
 import './editor.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
-import type { Dashboard } from '../dashboard.ts';
 import { follow } from '../dashboards/following.ts';
 import {
   fillIn,
@@ -13,15 +12,16 @@ import {
 } from '../dashboards/model.ts';
 import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
-import { PanelView } from '../ui/panel.tsx';
-import { hand } from '../ui/saving.ts';
-import type { View } from '../view.ts';
+import type { Dashboard } from '../state/dashboard.ts';
+import type { View } from '../state/view.ts';
+import { PanelView } from '../ui/panel/panel.tsx';
+import { hand } from '../ui/panel/saving.ts';
 import { Asking, Question } from './dialog.tsx';
 import { Handles } from './handles.tsx';
-import { nameOf } from './keeping.ts';
-import { firstFree, type Placed, USUAL } from './layout.ts';
+import { nameOf } from './model/keeping.ts';
+import { firstFree, type Placed, USUAL } from './model/layout.ts';
+import { EMPTY, Session } from './model/session.ts';
 import { PanelForm } from './panel-form.tsx';
-import { EMPTY, Session } from './session.ts';
 import { SettingsForm } from './settings-form.tsx';
 
 interface EditorProps {

@@ -3,7 +3,15 @@ import { freeName } from '../dashboards/names.ts';
 import { inReadingOrder } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import { Icon } from '../ui/icon.tsx';
-import { COLUMNS, exchange, firstFree, type Place, type Placed, put, step } from './layout.ts';
+import {
+  COLUMNS,
+  exchange,
+  firstFree,
+  type Place,
+  type Placed,
+  put,
+  step,
+} from './model/layout.ts';
 
 interface HandlesProps {
   readonly panel: Placed;

@@ -1,14 +1,14 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
-import type { Dashboard } from '../dashboard.ts';
 import { fillIn } from '../dashboards/model.ts';
 import { PANEL_KINDS, type Panel, type PanelKind, type Threshold } from '../panels/model.ts';
-import { PanelView } from '../ui/panel.tsx';
-import type { Verdict } from './checking.ts';
+import type { Dashboard } from '../state/dashboard.ts';
+import { PanelView } from '../ui/panel/panel.tsx';
 import { Dialog } from './dialog.tsx';
 import { freeId, titleOf } from './handles.tsx';
-import { nameOf } from './keeping.ts';
-import { Names } from './names.ts';
+import type { Verdict } from './model/checking.ts';
+import { nameOf } from './model/keeping.ts';
+import { Names } from './model/names.ts';
 import { SelectorField, Selectors } from './selector-field.tsx';
 
 const KINDS: Readonly<Record<PanelKind, string>> = {

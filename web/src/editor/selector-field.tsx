@@ -1,10 +1,10 @@
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { printable } from '../format/printable.ts';
-import { check, isDrawable, type Verdict } from './checking.ts';
 import { Combobox } from './combobox.tsx';
-import { type Plan, plan } from './completion.ts';
-import type { Ask, Names } from './names.ts';
+import { check, isDrawable, type Verdict } from './model/checking.ts';
+import { type Plan, plan } from './model/completion.ts';
+import type { Ask, Names } from './model/names.ts';
 
 /** After the last key, when somebody is taken to have stopped writing. */
 const PAUSE_MS = 250;

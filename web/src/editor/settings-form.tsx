@@ -2,11 +2,11 @@ import { useSignal } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';
 import type { Kept, Variable } from '../dashboards/model.ts';
-import { FARTHEST, LEAST_WINDOW } from '../windows.ts';
+import { FARTHEST, LEAST_WINDOW } from '../dashboards/windows.ts';
 import { Combobox } from './combobox.tsx';
-import { planLabel } from './completion.ts';
 import { Dialog } from './dialog.tsx';
-import { Names } from './names.ts';
+import { planLabel } from './model/completion.ts';
+import { Names } from './model/names.ts';
 import { SelectorField, Selectors } from './selector-field.tsx';
 
 const MOST_VARIABLES = 8;

@@ -1,7 +1,7 @@
 /** How a viewer has arranged the automatic page, kept in this browser. */
 
 import { type Signal, signal } from '@preact/signals';
-import { recall, remember } from '../settings.ts';
+import { recall, remember } from '../browser/settings.ts';
 
 /** Kept at the most: metrics come and go over the months. */
 const MOST = 1_000;

@@ -1,4 +1,4 @@
-import { read } from '../client/selector.ts';
+import { read } from '../client/protocol/selector.ts';
 import type { Panel } from '../store/panel.ts';
 
 /** Shorter words are too like everything. */

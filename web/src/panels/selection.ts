@@ -1,4 +1,4 @@
-import { read } from '../client/selector.ts';
+import { read } from '../client/protocol/selector.ts';
 import { Panel } from '../store/panel.ts';
 
 /**

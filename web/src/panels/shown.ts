@@ -2,7 +2,7 @@
 
 import { type Signal, signal } from '@preact/signals';
 import type { Labels } from '../client/index.ts';
-import { write } from '../client/selector.ts';
+import { write } from '../client/protocol/selector.ts';
 import type { Member } from '../store/panel.ts';
 
 /** Some lines are left out, or `only` some are there. Lines go by their names. */

@@ -1,6 +1,6 @@
 import type { Kind, Labels } from '../client/index.ts';
+import { natural } from '../format/natural.ts';
 import { printable } from '../format/printable.ts';
-import { natural } from './natural.ts';
 import { isRate } from './rate.ts';
 import type { Series } from './series.ts';
 

@@ -1,7 +1,7 @@
 /** Everything the page knows: series by identity, refs of this epoch, panels, and what is new. */
 
 import type { Description, Document, Labels, Points, Value } from '../client/index.ts';
-import { natural } from './natural.ts';
+import { natural } from '../format/natural.ts';
 import { byName, Panel, panelKey } from './panel.ts';
 import { type Described, identityOf, Series } from './series.ts';
 

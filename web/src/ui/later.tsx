@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { loadPart } from '../part.ts';
+import { loadPart } from '../browser/part.ts';
 
 /**
  * A component that is loaded when it is shown first: `of` takes it out of its module. Until then

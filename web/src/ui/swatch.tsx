@@ -1,5 +1,5 @@
 import { strokeOf } from '../chart/palette.ts';
-import { look } from '../theme.ts';
+import { look } from '../chart/theme.ts';
 
 /** A short piece of a line, as its chart draws it. */
 export function Swatch({ colour }: { readonly colour: number }) {

@@ -1,0 +1,148 @@
+/** Transports raced against each other: each has a head start over the next. */
+
+import type { Document } from '../protocol/documents.ts';
+import type { Timing } from './timing.ts';
+import type { End, Link, Listener, Request, Transport } from './transport.ts';
+
+/** What a race tells whoever holds it. */
+export interface Judge {
+  /**
+   * The first to deliver has won, and the others are closed; `failed` could not work here although
+   * this one does. What it delivers, the first document included, goes to the listener that is
+   * given back.
+   */
+  won(transport: Transport, link: Link, failed: readonly Transport[]): Listener;
+  /** None delivered: `end` is why the last of them, or the server itself, did not. */
+  lost(end: End): void;
+  /** A document that says why a link is about to end: no sign of life. */
+  warned(document: Document): void;
+}
+
+/**
+ * Runs until one transport delivers, all have failed, or the server itself has answered no.
+ *
+ * A transport that can't work here gives way to the next at once; one that only opens is given
+ * up after a while. Contenders ask for the same, and what the losers deliver is dropped.
+ */
+export class Race {
+  private readonly waiting: Transport[];
+  private readonly request: () => Request;
+  private readonly timing: Timing;
+  private readonly judge: Judge;
+  private readonly running = new Map<Transport, Link>();
+  private readonly failed: Transport[] = [];
+  private readonly timers = new Set<ReturnType<typeof setTimeout>>();
+  private over = false;
+
+  constructor(
+    transports: readonly Transport[],
+    request: () => Request,
+    timing: Timing,
+    judge: Judge,
+  ) {
+    this.waiting = [...transports];
+    this.request = request;
+    this.timing = timing;
+    this.judge = judge;
+  }
+
+  start(): void {
+    this.next();
+  }
+
+  /** Give up: nothing more is told. */
+  close(): void {
+    this.over = true;
+    for (const timer of this.timers) {
+      clearTimeout(timer);
+    }
+    for (const link of this.running.values()) {
+      link.close();
+    }
+    this.running.clear();
+  }
+
+  private next(): void {
+    const transport = this.waiting.shift();
+    if (transport === undefined || this.over) {
+      return;
+    }
+    let heard: Listener | null = null;
+    const deliver = (): Listener | null => {
+      heard ??= this.over ? null : this.win(transport);
+      return heard;
+    };
+    const link = transport.open(this.request, {
+      received: (document) => {
+        if (document.type === 'error' && heard === null) {
+          this.judge.warned(document);
+        } else {
+          deliver()?.received(document);
+        }
+      },
+      alive: (id) => deliver()?.alive(id),
+      ended: (end) => {
+        if (heard !== null) {
+          heard.ended(end);
+        } else if (!this.over) {
+          this.lose(transport, end);
+        }
+      },
+    });
+    this.running.set(transport, link);
+    const patience = this.timing.opening + Math.min(transport.hold * 1000, this.timing.opening);
+    this.after(patience, () => {
+      if (this.running.has(transport)) {
+        link.close();
+        this.lose(transport, {
+          advice: 'back-off',
+          reason: 'the server does not answer',
+          unusable: true,
+        });
+      }
+    });
+    this.after(this.timing.headStart, () => {
+      // A faster failure has already let the next one go.
+      if (this.running.has(transport)) {
+        this.next();
+      }
+    });
+  }
+
+  private win(transport: Transport): Listener {
+    const link = this.running.get(transport)!;
+    this.running.delete(transport);
+    // Those that had a head start and were overtaken open but don't deliver, or are very slow:
+    // both are for a later try to find out.
+    this.close();
+    return this.judge.won(transport, link, this.failed);
+  }
+
+  private lose(transport: Transport, end: End): void {
+    this.running.delete(transport);
+    if (end.unusable !== true) {
+      // The server itself answered so, or can't be reached at all: another transport would hear
+      // the same.
+      this.close();
+      this.judge.lost(end);
+      return;
+    }
+    this.failed.push(transport);
+    if (this.running.size === 0 && this.waiting.length === 0) {
+      this.close();
+      this.judge.lost(end);
+    } else {
+      this.next();
+    }
+  }
+
+  private after(delay: number, then: () => void): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      if (!this.over) {
+        then();
+      }
+    }, delay);
+    this.timers.add(timer);
+  }
+}

@@ -1,0 +1,70 @@
+/** The past of what is added to a stream, by the side of a link that can't be told of it. */
+
+import { backOff } from '../links/retry.ts';
+import type { End, Link, Request, Transport } from '../links/transport.ts';
+import type { Points } from '../protocol/documents.ts';
+
+/** One poll that is wanted. */
+export interface Order {
+  readonly request: () => Request;
+  /** All of it came; `id` is the cursor up to which it is whole. */
+  came(documents: readonly Points[], id: string | undefined): void;
+  /** The server won't have it. */
+  refused(end: End): void;
+}
+
+/** Polls once, and again later where that fails for a reason that may pass. */
+export class Aside {
+  private readonly poller: Transport;
+  private readonly random: () => number;
+  private link: Link | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private failures = 0;
+
+  constructor(poller: Transport, random: () => number) {
+    this.poller = poller;
+    this.random = random;
+  }
+
+  /** Whether something is on its way. */
+  get busy(): boolean {
+    return this.link !== null || this.timer !== undefined;
+  }
+
+  /** Poll for what `order` says now; it is asked anew each time. */
+  fetch(order: () => Order): void {
+    const { request, came, refused } = order();
+    const documents: Points[] = [];
+    this.link = this.poller.open(request, {
+      received: (document) => {
+        if (document.type === 'points') {
+          documents.push(document);
+        }
+      },
+      alive: (id) => {
+        this.close();
+        came(documents, id);
+      },
+      ended: (end) => {
+        this.link = null;
+        if (end.advice === 'never' && end.unauthorized !== true) {
+          refused(end);
+          return;
+        }
+        const delay = Math.max(end.after ?? 0, backOff(this.failures, this.random));
+        this.failures += 1;
+        this.timer = setTimeout(() => {
+          this.timer = undefined;
+          this.fetch(order);
+        }, delay);
+      },
+    });
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.link?.close();
+    this.link = null;
+  }
+}

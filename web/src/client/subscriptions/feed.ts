@@ -1,0 +1,343 @@
+/** What one stream brought to this tab: series by ref, their points, and who is given which. */
+
+import { identityOf, Series, type SeriesCopy, type SeriesPoint } from '../data/series.ts';
+import type { Ending } from '../data/update.ts';
+import type { Description, Document, Hello, Merge, Points } from '../protocol/documents.ts';
+import type { Matcher } from '../protocol/selector.ts';
+import type { Subscription } from './subscription.ts';
+
+const TRIM_MS = 5_000;
+/** Points are kept for so long where no window was asked for. */
+const SHORTEST_MS = 60_000;
+
+/** A series here, by the name under which it is held, and whose it is. */
+interface Route {
+  readonly identity: string;
+  readonly series: Series;
+  takers: readonly Subscription[];
+}
+
+/** All of a feed that some want, for another tab to go on from. */
+export interface FeedCopy {
+  readonly epoch: string | null;
+  /** What the stream began with. */
+  readonly hello: Hello | null;
+  readonly series: readonly SeriesCopy[];
+}
+
+export class Feed {
+  /** Keep the points of all series, wanted here or not: another tab may ask for them. */
+  keepAll = false;
+  private readonly merge: Merge;
+  private keepMs: number;
+  private epoch: string | null = null;
+  private hello: Hello | null = null;
+  private readonly matchers = new Map<Subscription, Matcher | null>();
+  private readonly routes = new Map<string, Route>();
+  private refs = new Map<number, Route>();
+  private gapId: string | null = null;
+  private newest = Number.NEGATIVE_INFINITY;
+  private trimmedAt = 0;
+
+  constructor(merge: Merge, window: number | null) {
+    this.merge = merge;
+    this.keepMs = Math.max(window ?? 0, SHORTEST_MS);
+  }
+
+  get subscriptions(): Iterable<Subscription> {
+    return this.matchers.keys();
+  }
+
+  /** Whether a subscription is attached. */
+  serves(subscription: Subscription): boolean {
+    return this.matchers.has(subscription);
+  }
+
+  /** Keep points for longer. */
+  widen(window: number | null): void {
+    this.keepMs = Math.max(this.keepMs, window ?? 0);
+  }
+
+  /**
+   * Serve a subscription: with what is held at once, then with what comes. Without a matcher all
+   * of this feed is its own. The stream had brought what the selectors of `had` mean.
+   */
+  attach(subscription: Subscription, matcher: Matcher | null, had: readonly string[] = []): void {
+    for (const [identity, known] of subscription.known) {
+      // It comes from another feed, which may go on with others: this one goes on for itself.
+      if (!this.routes.has(identity)) {
+        const series = known.clone();
+        series.doubt(this.merge !== 'all');
+        this.routes.set(identity, { identity, series, takers: [] });
+      }
+    }
+    this.matchers.set(subscription, matcher);
+    const since = this.since(subscription.wish.window);
+    const points: SeriesPoint[] = [];
+    for (const route of this.routes.values()) {
+      if (accepts(matcher, route.series)) {
+        const known = subscription.known.get(route.identity);
+        if (known === undefined) {
+          append(points, route.series.points(since));
+        } else if (known !== route.series) {
+          append(points, route.series.points((known.latest?.time ?? since) + 1, false));
+        }
+        route.takers = [...route.takers, subscription];
+        subscription.hold(route.identity, route.series);
+      }
+    }
+    if (points.length > 0) {
+      subscription.deliver({ type: 'points', points });
+    }
+    if (subscription.raw && this.hello !== null) {
+      this.brief([subscription], this.copy(matcher, subscription.wish.window), had);
+    }
+  }
+
+  /** Give those who take documents what is held, as documents. */
+  private brief(
+    subscriptions: Iterable<Subscription>,
+    { hello, series }: FeedCopy,
+    had: readonly string[],
+  ): void {
+    for (const subscription of subscriptions) {
+      if (subscription.raw && hello !== null) {
+        subscription.doubt();
+        subscription.pass(hello);
+        subscription.pass(documentOf(series));
+        subscription.joined(had);
+      }
+    }
+  }
+
+  /** Serve it no more. What nobody wants is forgotten. */
+  detach(subscription: Subscription): void {
+    this.matchers.delete(subscription);
+    for (const route of this.routes.values()) {
+      route.takers = route.takers.filter((taker) => taker !== subscription);
+      if (route.takers.length === 0 && !this.keepAll) {
+        this.routes.delete(route.identity);
+      }
+    }
+    for (const [ref, { identity }] of this.refs) {
+      if (!this.routes.has(identity)) {
+        this.refs.delete(ref);
+      }
+    }
+  }
+
+  take(document: Document): void {
+    for (const subscription of [...this.matchers.keys()]) {
+      if (subscription.raw) {
+        subscription.pass(document);
+      }
+    }
+    switch (document.type) {
+      case 'hello':
+        this.hello = document;
+        this.enter(document.epoch);
+        break;
+      case 'points':
+        this.points(document);
+        this.trim();
+        break;
+      case 'gap':
+        this.gap(document.id, document.lost);
+        break;
+      case 'gone':
+        this.gone(document.refs);
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** What comes next of the series that are meant may repeat what is held. */
+  doubt(matcher: Matcher | null): void {
+    for (const { series } of this.routes.values()) {
+      if (accepts(matcher, series)) {
+        series.doubt(this.merge !== 'all');
+      }
+    }
+    for (const subscription of this.matchers.keys()) {
+      subscription.doubt();
+    }
+  }
+
+  /** What is held of the series that are meant, with the refs under which more will come. */
+  copy(matcher: Matcher | null, window: number | null): FeedCopy {
+    const since = this.since(window);
+    const series: SeriesCopy[] = [];
+    for (const [ref, route] of this.refs) {
+      if (accepts(matcher, route.series)) {
+        series.push(route.series.copy(ref, since));
+      }
+    }
+    return { epoch: this.epoch, hello: this.hello, series };
+  }
+
+  /** Take in what another tab holds. Points that are held here are not told again. */
+  load(copy: FeedCopy, had: readonly string[] = []): void {
+    this.doubt(null);
+    this.hello = copy.hello;
+    if (copy.epoch !== null) {
+      this.enter(copy.epoch);
+    }
+    this.points(documentOf(copy.series));
+    this.brief(this.matchers.keys(), copy, had);
+  }
+
+  private enter(epoch: string): void {
+    if (epoch !== this.epoch) {
+      if (this.epoch !== null) {
+        this.refs = new Map();
+        this.doubt(null);
+        for (const { series } of this.routes.values()) {
+          // Those that the server still has, or has again, are described next.
+          series.gone = true;
+        }
+      }
+      this.epoch = epoch;
+    }
+  }
+
+  private points(document: Points): void {
+    for (const description of document.series ?? []) {
+      this.describe(description);
+    }
+    const news = new Map<Subscription, SeriesPoint[]>();
+    for (const point of document.points) {
+      const route = this.refs.get(point[0]);
+      const told = route?.series.put(point);
+      if (told) {
+        this.newest = Math.max(this.newest, told.time);
+        for (const taker of route!.takers) {
+          const points = news.get(taker);
+          if (points === undefined) {
+            news.set(taker, [told]);
+          } else {
+            points.push(told);
+          }
+        }
+      }
+    }
+    for (const [subscription, points] of news) {
+      subscription.deliver({ type: 'points', points });
+    }
+    this.end(document.ended ?? []);
+  }
+
+  private end(endings: readonly (readonly [ref: number, time: number])[]): void {
+    const news = new Map<Subscription, Ending[]>();
+    for (const [ref, time] of endings) {
+      const route = this.refs.get(ref);
+      if (route?.series.end(time)) {
+        for (const taker of route.takers) {
+          news.set(taker, [...(news.get(taker) ?? []), { series: route.series, time }]);
+        }
+      }
+    }
+    for (const [subscription, endings] of news) {
+      subscription.deliver({ type: 'ended', endings });
+    }
+  }
+
+  private describe(description: Description): void {
+    const identity = identityOf(description.name, description.labels);
+    let route = this.routes.get(identity);
+    if (route === undefined) {
+      const series = new Series(description);
+      const takers = [...this.matchers]
+        .filter(([, matcher]) => accepts(matcher, series))
+        .map(([subscription]) => subscription);
+      if (takers.length === 0 && !this.keepAll) {
+        this.refs.delete(description.ref);
+        return;
+      }
+      route = { identity, series, takers };
+      this.routes.set(identity, route);
+      for (const taker of takers) {
+        taker.hold(identity, series);
+      }
+    } else {
+      route.series.describe(description);
+    }
+    this.refs.set(description.ref, route);
+  }
+
+  private gap(id: string, lost: number | null): void {
+    if (id === this.gapId) {
+      return; // told again
+    }
+    this.gapId = id;
+    if (lost === null) {
+      // Nobody knows what is missing: what comes may as well be what is held.
+      this.doubt(null);
+    }
+    for (const subscription of this.matchers.keys()) {
+      subscription.deliver({ type: 'gap', lost });
+    }
+  }
+
+  private gone(refs: readonly number[]): void {
+    const news = new Map<Subscription, Series[]>();
+    for (const ref of refs) {
+      const route = this.refs.get(ref);
+      if (route !== undefined) {
+        this.refs.delete(ref);
+        route.series.gone = true;
+        for (const taker of route.takers) {
+          news.set(taker, [...(news.get(taker) ?? []), route.series]);
+        }
+      }
+    }
+    for (const [subscription, series] of news) {
+      subscription.deliver({ type: 'gone', series });
+    }
+  }
+
+  private since(window: number | null): number {
+    return window === null ? Number.POSITIVE_INFINITY : this.newest - window;
+  }
+
+  private trim(): void {
+    const now = Date.now();
+    if (now - this.trimmedAt < TRIM_MS) {
+      return;
+    }
+    this.trimmedAt = now;
+    const before = this.newest - this.keepMs;
+    for (const route of this.routes.values()) {
+      const { series } = route;
+      series.trim(before);
+      if (series.gone && (series.latest?.time ?? before) <= before) {
+        this.routes.delete(route.identity);
+        for (const taker of route.takers) {
+          taker.forget(route.identity);
+        }
+      }
+    }
+  }
+}
+
+/** Series that are held, as a stream would tell of them. */
+function documentOf(series: readonly SeriesCopy[]): Points {
+  return {
+    type: 'points',
+    series: series.map(({ description }) => description),
+    points: series.flatMap(({ points }) => points),
+    ended: series.flatMap(({ description: { ref }, endings = [] }) =>
+      endings.map((time) => [ref, time] as const),
+    ),
+  };
+}
+
+function append(points: SeriesPoint[], more: Iterable<SeriesPoint>): void {
+  for (const point of more) {
+    points.push(point);
+  }
+}
+
+function accepts(matcher: Matcher | null, { name, labels }: Series): boolean {
+  return matcher === null || matcher(name, labels);
+}

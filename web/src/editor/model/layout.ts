@@ -1,0 +1,178 @@
+/** Where panels are on the grid of a dashboard: nothing overlaps, and nothing floats. */
+
+import { inReadingOrder } from '../../dashboards/place.ts';
+import type { Panel } from '../../panels/model.ts';
+
+export const COLUMNS = 12;
+export const LEAST_WIDTH = 2;
+export const LEAST_HEIGHT = 2;
+const MOST_HEIGHT = 100;
+/** Of a panel that nobody has placed. */
+export const USUAL = { w: 6, h: 4 };
+
+export interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly w: number;
+  readonly h: number;
+}
+
+/** A panel that has its place. */
+export type Placed = Panel & { readonly grid: Place };
+
+/** Give each panel a place: its own, or the first that is free, row by row. */
+export function settle(panels: readonly Panel[]): Placed[] {
+  const settled: Placed[] = [];
+  for (const panel of panels) {
+    if (panel.grid !== undefined) {
+      settled.push({ ...panel, grid: inside(panel.grid) });
+    }
+  }
+  const places = new Map(compact(settled).map((panel) => [panel.id, panel]));
+  for (const panel of panels) {
+    if (!places.has(panel.id)) {
+      places.set(panel.id, { ...panel, grid: firstFree([...places.values()], USUAL) });
+    }
+  }
+  return panels.map(({ id }) => places.get(id)!);
+}
+
+/** The first place where something of this size fits. */
+export function firstFree(
+  panels: readonly Placed[],
+  { w, h }: { readonly w: number; readonly h: number },
+): Place {
+  for (let y = 0; ; y += 1) {
+    for (let x = 0; x + w <= COLUMNS; x += 1) {
+      const place = { x, y, w, h };
+      if (panels.every(({ grid }) => !overlap(grid, place))) {
+        return place;
+      }
+    }
+  }
+}
+
+/**
+ * Put one panel somewhere else, or make it another size. Whatever is in its way goes below it, or
+ * above where it came from there; then all move up as far as they can.
+ */
+export function put(panels: readonly Placed[], id: string, wanted: Place): Placed[] {
+  const place = inside(wanted);
+  const moved = { ...panels.find((panel) => panel.id === id)!, grid: place };
+  const settled: Placed[] = [moved];
+  for (const panel of inOrder(panels.filter((one) => one.id !== id))) {
+    const { grid } = panel;
+    const above = { ...grid, y: place.y - grid.h };
+    if (overlap(grid, place) && grid.y < place.y && above.y >= 0 && isFree(above, settled)) {
+      settled.push({ ...panel, grid: above });
+    } else {
+      settled.push({ ...panel, grid: below(grid, settled) });
+    }
+  }
+  const found = new Map(compact(settled, id).map((panel) => [panel.id, panel]));
+  return panels.map((panel) => found.get(panel.id)!);
+}
+
+/** Move one panel by a step that changes something: over a whole neighbour, if one is in the way. */
+export function step(panels: readonly Placed[], id: string, dx: number, dy: number): Placed[] {
+  const { grid } = panels.find((panel) => panel.id === id)!;
+  if (dx !== 0) {
+    return put(panels, id, { ...grid, x: grid.x + dx });
+  }
+  const bottom = Math.max(...panels.map((panel) => panel.grid.y + panel.grid.h));
+  for (let y = grid.y + dy; y >= 0 && y <= bottom; y += dy) {
+    const moved = put(panels, id, { ...grid, y });
+    if (Math.sign(moved.find((panel) => panel.id === id)!.grid.y - grid.y) === Math.sign(dy)) {
+      return moved;
+    }
+  }
+  return [...panels];
+}
+
+/**
+ * Have a panel and the one that is read before it (or after it, where `by` is 1) change places; the
+ * panels as they are where there is none.
+ */
+export function exchange(panels: readonly Placed[], id: string, by: -1 | 1): Placed[] {
+  const order = inReadingOrder(panels);
+  const at = order.findIndex((panel) => panel.id === id);
+  const [before, after] = by < 0 ? [order[at - 1], order[at]] : [order[at], order[at + 1]];
+  if (before === undefined || after === undefined) {
+    return [...panels];
+  }
+  const [a, b] = [before.grid, after.grid];
+  const swapped = new Map([
+    [before.id, { ...a, x: b.x, y: b.y }],
+    [after.id, { ...b, x: a.x, y: a.y }],
+  ]);
+  const ways = [
+    ...(a.w === b.w && a.h === b.h
+      ? [panels.map((panel) => ({ ...panel, grid: swapped.get(panel.id) ?? panel.grid }))]
+      : []),
+    put(panels, before.id, { ...a, y: b.y + b.h }),
+    put(panels, after.id, { ...b, x: a.x, y: a.y }),
+  ];
+  const wanted = order.map((panel) =>
+    panel === before ? after.id : panel === after ? before.id : panel.id,
+  );
+  // All others keep their places in the order, where that can be.
+  const asWanted = (way: readonly Placed[]): boolean =>
+    inReadingOrder(way).every((panel, index) => panel.id === wanted[index]);
+  return ways.find(asWanted) ?? ways.at(-1)!;
+}
+
+/** All as far up as they can go, in the order they are in; of two at one height `first` is first. */
+export function compact(panels: readonly Placed[], first?: string): Placed[] {
+  const settled: Placed[] = [];
+  for (const panel of inOrder(panels, first)) {
+    let grid = below(panel.grid, settled);
+    while (grid.y > 0 && isFree({ ...grid, y: grid.y - 1 }, settled)) {
+      grid = { ...grid, y: grid.y - 1 };
+    }
+    settled.push({ ...panel, grid });
+  }
+  const found = new Map(settled.map((panel) => [panel.id, panel]));
+  return panels.map(({ id }) => found.get(id)!);
+}
+
+export function overlap(a: Place, b: Place): boolean {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+}
+
+function isFree(place: Place, panels: readonly Placed[]): boolean {
+  return panels.every(({ grid }) => !overlap(grid, place));
+}
+
+/** The nearest place further down that is free. */
+function below(place: Place, panels: readonly Placed[]): Place {
+  let found = place;
+  for (;;) {
+    const taken = panels.find(({ grid }) => overlap(grid, found));
+    if (taken === undefined) {
+      return found;
+    }
+    found = { ...found, y: taken.grid.y + taken.grid.h };
+  }
+}
+
+function inOrder(panels: readonly Placed[], first?: string): Placed[] {
+  return [...panels].sort(
+    (a, b) =>
+      a.grid.y - b.grid.y || Number(b.id === first) - Number(a.id === first) || a.grid.x - b.grid.x,
+  );
+}
+
+/** The nearest place that is on the grid. */
+function inside({ x, y, w, h }: Place): Place {
+  const width = clamp(w, LEAST_WIDTH, COLUMNS);
+  return {
+    x: clamp(x, 0, COLUMNS - width),
+    y: Math.max(0, y),
+    w: width,
+    h: clamp(h, LEAST_HEIGHT, MOST_HEIGHT),
+  };
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
+}

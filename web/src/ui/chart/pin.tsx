@@ -1,0 +1,63 @@
+import { useEffect, useLayoutEffect } from 'preact/hooks';
+import { strokeOf } from '../../chart/palette.ts';
+import { look } from '../../chart/theme.ts';
+import { formatClock } from '../../format/time.ts';
+import type { Format } from '../../format/units.ts';
+import { isShown } from '../../panels/shown.ts';
+import type { Panel } from '../../store/panel.ts';
+import { rankAt } from '../../store/ranking.ts';
+
+/** Until the picture puts it where its time is. */
+const UNPLACED = { visibility: 'hidden' } as const;
+/** Lines whose values are read out; of more, the highest. */
+const MOST_READ = 10;
+
+interface PinProps {
+  /** Of the panel, as which lines are shown is kept by. */
+  readonly id: string;
+  readonly panel: Panel;
+  readonly format: Format;
+  readonly time: number;
+  readonly onUnpin: () => void;
+  /** It is there, and waits to be put in its place. */
+  readonly onShown: () => void;
+}
+
+/** The values of a time that was clicked at. It stays there while the picture goes on. */
+export function Pin({ id, panel, format, time, onUnpin, onShown }: PinProps) {
+  useLayoutEffect(onShown, []);
+  useEffect(() => {
+    const press = ({ key, target }: KeyboardEvent): void => {
+      if (key === 'Escape' && (target as HTMLElement).closest('dialog, input') === null) {
+        onUnpin();
+      }
+    };
+    document.addEventListener('keydown', press);
+    return () => document.removeEventListener('keydown', press);
+  }, []);
+  const read = rankAt(panel, time).filter(({ member }) => isShown(id, member));
+  const rest = read.length - MOST_READ;
+  return (
+    <div class="pin" style={UNPLACED}>
+      <div class="values" role="status">
+        <p>
+          <strong>{formatClock(time)}</strong>
+          <button type="button" aria-label={`Unpin ${formatClock(time)}`} onClick={onUnpin}>
+            ×
+          </button>
+        </p>
+        <ul>
+          {read.slice(0, MOST_READ).map(({ member: { series, title, colour }, value }) => (
+            <li key={series.identity}>
+              <i style={{ background: strokeOf(colour, look.value).stroke }} />
+              <span class="name">{title || series.name}</span>
+              <span class="value">{format.value(value)}</span>
+            </li>
+          ))}
+        </ul>
+        {rest > 0 && <p class="remark">{rest} more, lower</p>}
+        {read.length === 0 && <p class="remark">no samples then</p>}
+      </div>
+    </div>
+  );
+}

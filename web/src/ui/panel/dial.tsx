@@ -1,0 +1,68 @@
+import type { Threshold } from '../../panels/model.ts';
+
+interface DialProps {
+  readonly name: string;
+  readonly value: number;
+  readonly min: number;
+  readonly max: number;
+  readonly thresholds: readonly Threshold[];
+  /** What the value has reached; nothing while it isn't fresh. */
+  readonly level: Threshold['level'] | null;
+  readonly fresh: boolean;
+  readonly text: string;
+  readonly ends: readonly [string, string];
+}
+
+/** Degrees of the arc, which is open at its foot. */
+const ARC = 240;
+const RADIUS = 40;
+const BANDS = 47;
+
+/** A value between two bounds as an arc, with the thresholds outside of it; it fills its place. */
+export function Dial(props: DialProps) {
+  const { name, value, min, max, thresholds, level, fresh, text, ends } = props;
+  const share = (at: number): number => Math.min(1, Math.max(0, (at - min) / (max - min)));
+  const inside = thresholds.filter(({ at }) => at < max).sort((a, b) => a.at - b.at);
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a <meter> can't show thresholds, nor fill a panel.
+    <svg
+      class={`dial ${fresh ? (level ?? 'well') : 'silent'}`}
+      viewBox="-56 -54 112 88"
+      role="meter"
+      aria-label={name}
+      aria-valuemin={min}
+      aria-valuemax={max}
+      aria-valuenow={Math.min(max, Math.max(min, value))}
+      aria-valuetext={[text, level].filter(Boolean).join(', ')}
+    >
+      <path class="track" d={arc(RADIUS, 0, 1)} />
+      <path class="reached" d={arc(RADIUS, 0, share(value))} />
+      {inside.map(({ at, level: band }, index) => (
+        <path
+          key={`${at}`}
+          class={`band ${band}`}
+          d={arc(BANDS, share(at), share(inside[index + 1]?.at ?? max))}
+        />
+      ))}
+      <text class="value" y="4">
+        {text}
+      </text>
+      <text class="end" x="-30" y="32">
+        {ends[0]}
+      </text>
+      <text class="end" x="30" y="32">
+        {ends[1]}
+      </text>
+    </svg>
+  );
+}
+
+/** From one share of the arc to another. */
+export function arc(radius: number, from: number, to: number): string {
+  const point = (share: number): string => {
+    const angle = ((share * ARC - 90 - ARC / 2) * Math.PI) / 180;
+    return `${(radius * Math.cos(angle)).toFixed(2)} ${(radius * Math.sin(angle)).toFixed(2)}`;
+  };
+  const large = (to - from) * ARC > 180 ? 1 : 0;
+  return `M${point(from)}A${radius} ${radius} 0 ${large} 1 ${point(to)}`;
+}

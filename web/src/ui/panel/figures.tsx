@@ -1,0 +1,80 @@
+import type { ReadonlySignal } from '@preact/signals';
+import type { Format } from '../../format/units.ts';
+import { type Panel, reached } from '../../panels/model.ts';
+import { summaryOf } from '../../panels/summary.ts';
+import type { Dashboard } from '../../state/dashboard.ts';
+import type { Panel as Group } from '../../store/panel.ts';
+import { latestOf } from '../../store/rate.ts';
+import { Dial } from './dial.tsx';
+import { Mark } from './mark.tsx';
+import { Table } from './table.tsx';
+
+/** Series that one panel writes out; of more, the first. */
+const MOST_WRITTEN = 40;
+
+interface FiguresProps {
+  readonly panel: Group;
+  readonly description: Panel;
+  readonly dashboard: Dashboard;
+  readonly format: Format;
+  /** Whether the panel is in sight: else the values may be old. */
+  readonly inSight: ReadonlySignal<boolean>;
+}
+
+/** Values as text: large ones, gauges, or a table of them. */
+export function Figures({ panel, description, dashboard, format, inSight }: FiguresProps) {
+  const to = inSight.value ? dashboard.now.value : dashboard.now.peek();
+  const from = to - dashboard.windowMs.value;
+  const { thresholds } = description;
+  const shown = panel.members.slice(0, MOST_WRITTEN);
+  const rest = panel.members.length - shown.length;
+  const remark = rest > 0 && <p class="remark">{rest} more series are not written out.</p>;
+  if (description.kind === 'table') {
+    return <Table panel={panel} format={format} thresholds={thresholds} from={from} to={to} />;
+  }
+  return (
+    <>
+      <ul class={description.kind === 'gauge' ? 'large-figures dials' : 'large-figures'}>
+        {shown.map(({ series, title }) => {
+          const latest = latestOf(series, panel.raw);
+          const silent = series.gone || series.isSilent(to);
+          const { most } = summaryOf(series, from, to, panel.raw);
+          const min = description.min ?? format.bounds?.[0] ?? 0;
+          const max = description.max ?? format.bounds?.[1] ?? most;
+          const threshold = silent ? null : reached(thresholds, latest);
+          const dial = description.kind === 'gauge' && Number.isFinite(latest) && max > min;
+          return (
+            <li
+              key={series.identity}
+              class={[silent && 'silent', threshold?.level].filter(Boolean).join(' ')}
+            >
+              {dial ? (
+                <Dial
+                  name={title || series.name}
+                  value={latest}
+                  min={min}
+                  max={max}
+                  thresholds={thresholds ?? []}
+                  level={threshold?.level ?? null}
+                  fresh={!silent}
+                  text={format.value(latest)}
+                  ends={[format.value(min), format.value(max)]}
+                />
+              ) : (
+                <span class="large">
+                  <Mark threshold={threshold} /> {format.value(latest)}
+                </span>
+              )}
+              {(title !== '' || dial) && (
+                <span class="name">
+                  {dial && <Mark threshold={threshold} />} {title}
+                </span>
+              )}
+            </li>
+          );
+        })}
+      </ul>
+      {remark}
+    </>
+  );
+}

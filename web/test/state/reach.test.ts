@@ -1,0 +1,97 @@
+import { signal } from '@preact/signals';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { IDLE, type Status } from '../../src/client/stream/status.ts';
+import type { Dashboard, Freshness } from '../../src/state/dashboard.ts';
+import { watchReach } from '../../src/state/reach.ts';
+
+/** A server that all pages of a test ask, and when each tried to connect again. */
+let up: boolean;
+let hangs: boolean;
+let asked: number;
+let visibility: string;
+beforeEach(() => {
+  vi.useFakeTimers();
+  [up, hangs, asked, visibility] = [false, false, 0, 'visible'];
+  vi.stubGlobal('document', {
+    get visibilityState() {
+      return visibility;
+    },
+  });
+  vi.stubGlobal('fetch', async () => {
+    asked += 1;
+    if (hangs) {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+    if (!up) {
+      throw new TypeError('refused');
+    }
+    return { ok: true };
+  });
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+/** A page that was cut off just now, whose next try is planned for a time far away. */
+function page(more: Partial<Status> = {}) {
+  const status = signal<Status>({ ...IDLE, phase: 'waiting', cutSince: Date.now(), ...more });
+  const tries: number[] = [];
+  const dashboard = {
+    status,
+    freshness: signal<Freshness>('cut'),
+    retryNow: () => tries.push(Date.now()),
+  };
+  watchReach(dashboard as unknown as Dashboard, new URL('http://here/'));
+  return { status, tries };
+}
+
+test.each([false, true])('all are back in two seconds, not together (hangs: %s)', async (hung) => {
+  hangs = hung;
+  const pages = Array.from({ length: 500 }, () => page());
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(pages.flatMap(({ tries }) => tries)).toEqual([]);
+  up = true;
+  hangs = false;
+  const back = Date.now();
+  await vi.advanceTimersByTimeAsync(5000);
+  const after = pages.map(({ tries }) => tries[0]! - back).sort((a, b) => a - b);
+  expect(pages.every(({ tries }) => tries.length === 1)).toBe(true);
+  expect(after.at(-1)).toBeLessThan(1500);
+  // No tenth of a second sees more than half of them.
+  for (const [index, first] of after.slice(0, -250).entries()) {
+    expect(after[index + 250]! - first).toBeGreaterThan(100);
+  }
+});
+
+test('one that the server asked for patience has it', async () => {
+  const { tries } = page({ notBefore: Date.now() + 10_000 });
+  await vi.advanceTimersByTimeAsync(5000);
+  up = true;
+  await vi.advanceTimersByTimeAsync(4500);
+  expect(tries).toEqual([]);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(tries).toHaveLength(1);
+});
+
+test('one whose server answers all along waits as it planned, and one out of sight asks nothing', async () => {
+  up = true;
+  const { tries } = page();
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(tries).toEqual([]);
+  visibility = 'hidden';
+  const before = asked;
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(asked).toBe(before);
+});
+
+test('a try that waits for a machine that was away is begun anew, and a fresh one is not', async () => {
+  const { status, tries } = page();
+  await vi.advanceTimersByTimeAsync(3000);
+  status.value = { ...status.value, phase: 'connecting' };
+  const began = Date.now();
+  up = true;
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(tries).toHaveLength(1);
+  expect(tries[0]! - began).toBeGreaterThan(1000);
+});
