@@ -269,7 +269,8 @@ def test_the_map_is_that_of_the_tree() -> None:
         name for name in names if not list(root.glob(name)) and not list(root.glob(f"{name}.py"))
     ]
     assert gone == []
-    code = {file.parent.relative_to(root).as_posix() for file in FILES}
+    page = [*root.glob("web/src/**/*.ts"), *root.glob("web/src/**/*.tsx")]
+    code = {file.parent.relative_to(root).as_posix() for file in [*FILES, *page]}
     assert code - folders == set()
 
 

@@ -59,7 +59,7 @@ async function prepared(page: Page): Promise<void> {
       performance
         .getEntriesByType('resource')
         .map(({ name }) => name)
-        .find((name) => /\/printing-[^/]*\.js$/.test(name)),
+        .find((name) => /\/afterwards-[^/]*\.js$/.test(name)),
     );
   await expect.poll(url).toBeTruthy();
   await page.evaluate(`import(${JSON.stringify(await url())})`);

@@ -18,9 +18,7 @@ const view = new View(dashboard, address, loading);
 document.body.classList.toggle('embedded', address.panel !== null);
 render(<Page dashboard={dashboard} view={view} />, document.getElementById('page')!);
 followAddress(view);
-void loadPart(() => import('./page/printing.ts')).then(({ preparePrint }) =>
-  preparePrint(dashboard),
-);
+void loadPart(() => import('./page/afterwards.ts')).then(({ goOn }) => goOn(dashboard));
 showFreshness(dashboard);
 watchReach(dashboard, new URL(document.baseURI));
 window.__pushsvc = inspect(dashboard);

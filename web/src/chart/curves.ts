@@ -1,4 +1,3 @@
-import type { Threshold } from '../panels/model.ts';
 import { type Line, lineOf } from '../store/rate.ts';
 import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
@@ -9,17 +8,23 @@ const FADED = 0.18;
 /** CSS pixels. */
 const WIDTH = 1.5;
 
+/** A value that is marked across the chart, as worth a look or an alarm from there on. */
+export interface Mark {
+  readonly at: number;
+  readonly level: 'warning' | 'critical';
+}
+
 /** A curve for each line, with the band of what its points stand for, and gaps as gaps. */
 export class Curves implements Picture {
   readonly rows = null;
   private readonly filled: boolean;
-  private readonly thresholds: readonly Threshold[];
+  private readonly thresholds: readonly Mark[];
   private drawn: readonly Drawn[] = [];
   private lines: Line[] = [];
   private traces: Trace[] = [];
 
   /** `filled` says whether the area under each is, be there more than one. */
-  constructor(filled: boolean, thresholds: readonly Threshold[]) {
+  constructor(filled: boolean, thresholds: readonly Mark[]) {
     this.filled = filled;
     this.thresholds = thresholds;
   }

@@ -3,6 +3,9 @@
  * page has nothing to do: by then the server may be away, or have another version of the page.
  */
 
+import { effect } from '@preact/signals';
+import type { Dashboard } from '../state/dashboard.ts';
+
 /** Milliseconds that the page has for what is shown. */
 const AFTER_MS = 3_000;
 
@@ -19,9 +22,20 @@ const parts = [
   () => import('../panels/search.ts'),
 ];
 
-setTimeout(() => {
+/** Load all of that, some time after data came first. */
+export function loadAhead({ freshness }: Dashboard): void {
+  let begun = false;
+  effect(() => {
+    if (!begun && freshness.value === 'live') {
+      begun = true;
+      setTimeout(load, AFTER_MS);
+    }
+  });
+}
+
+function load(): void {
   for (const part of parts) {
     // One that fails is loaded when it is wanted.
     part().catch(() => {});
   }
-}, AFTER_MS);
+}

@@ -1,6 +1,5 @@
 import { formatAge } from '../../format/time.ts';
 import type { Latency } from '../../state/dashboard.ts';
-import '../../page/ahead.ts';
 
 /** How old the newest sample is when it is seen, and where that time went. */
 export function Lag({ latency }: { latency: Latency | null }) {
