@@ -18,7 +18,7 @@ from pushsvc.core.hub import Hub
 from pushsvc.errors import Overloaded
 
 DRAINING = "draining"
-"""The code of what newcomers are told."""
+"""The code with which new streams are refused."""
 _SOONEST_MS = 1_000
 """Milliseconds that a client is asked to wait at the least: a restart takes as long, and who comes
 back before is only sent away again."""
@@ -26,16 +26,16 @@ _TOGETHER = 0.02
 """Seconds within which goodbyes are said without a pause."""
 
 
-class Departure:
-    """That this server is about to go, and until when whoever comes still meets it."""
+class Draining:
+    """Whether this server is shutting down, and until when clients that come still reach it."""
 
     def __init__(self) -> None:
         self._begun = trio.Event()
         self._until = 0.0
 
     def set(self, until: float = 0.0) -> None:
-        """Let nobody in any more. By `until` (monotonic seconds) who comes meets someone else: the
-        balancers have noticed, or this server is gone."""
+        """Refuse new streams from now on. From `until` on (monotonic seconds) clients reach another
+        server: the load balancers have noticed, or this one is gone."""
         self._until = until
         self._begun.set()
 
@@ -48,7 +48,7 @@ class Departure:
         await self._begun.wait()
 
     def problem(self, now: float) -> Overloaded:
-        """What newcomers are told: to come back when somebody else is here."""
+        """How new streams are refused: to come back when another server answers."""
         ahead = max(_SOONEST_MS / 1000, self._until - now)
         return Overloaded(DRAINING, "this server is going away", retry_after=ahead)
 
@@ -80,7 +80,8 @@ async def part_from_all(hub: Hub, per_second: float, seconds: float) -> None:
     What one is owed by then is given to it first. No new ones may be let in.
     """
     subscribers = list(hub.subscribers.values())
-    # Those of one view came one after the other, as a rule, and should not have to leave so.
+    # The subscribers of one view often came one after the other, and should not leave in that
+    # order.
     random.shuffle(subscribers)
     begin = trio.current_time()
     deadline = begin + seconds
@@ -92,7 +93,7 @@ async def part_from_all(hub: Hub, per_second: float, seconds: float) -> None:
         elif ahead < -_TOGETHER:
             # What was missed isn't made up for, or those would come back together.
             begin -= ahead
-        # What is later than there is time for is waited for by who is told.
+        # A moment beyond the time there is becomes part of what the client is told to wait.
         retry_ms += max(0, round((begin + told - trio.current_time()) * 1000))
         if subscriber.session not in hub.subscribers:
             continue

@@ -270,7 +270,7 @@ class Pipeline:
         self._send.close()
         self._ingesting.deadline = trio.current_time() + _LAST
 
-    def hurry(self) -> None:
+    def wake_ticker(self) -> None:
         """Have the ticking task look at the schedule again."""
         self._due.set()
 
@@ -488,11 +488,11 @@ class Pipeline:
             except Problem as problem:
                 outcome = problem
             else:
-                self.hurry()
+                self.wake_ticker()
                 await trio.lowlevel.checkpoint()
                 continue
             break
-        self.hurry()
+        self.wake_ticker()
         self._moved.set()
         if entry.draft.sweeps:
             self._swept_at = trio.current_time()
@@ -558,7 +558,7 @@ class Pipeline:
                 self._answer_meanwhile(now)
                 await self._tell_away(now)
                 self.hub.close_idle(now)
-                self.hurry()
+                self.wake_ticker()
                 self._part_from_stalled(now)
 
     def _sweep(self) -> _Submission | None:

@@ -18,22 +18,22 @@ import structlog
 import trio
 
 from pushsvc.app import create_app
-from pushsvc.app.dashboards.fast_path import Front
+from pushsvc.app.dashboards.fast_path import FastPath
 from pushsvc.app.http.changes import Changes
-from pushsvc.app.http.context import Context, crowd_allowance
+from pushsvc.app.http.context import Context, make_handshake_limiter
 from pushsvc.app.http.proxy_protocol import ProxyProtocol
 from pushsvc.app.operators.ops import own_registry
 from pushsvc.app.operators.own_metrics import run_own_series
 from pushsvc.app.producers.fast_path import ProducerConnection
 from pushsvc.auth.leases import Leases
-from pushsvc.auth.mode import Lock, make_lock, run_key_file
+from pushsvc.auth.mode import AccessControl, make_access_control, run_key_file
 from pushsvc.auth.ticket_log import TicketLog
 from pushsvc.config import ConfigError, Dashboards, Ingest, Keeping, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.core.resources.limits import Limits
 from pushsvc.dashboards.library import SHIPPED, Folder, Library
-from pushsvc.dashboards.recorded import KIND, RecordShelf, take_in
-from pushsvc.drain import Departure, duration, part_from_all
+from pushsvc.dashboards.recorded import KIND, RecordStore, take_in
+from pushsvc.drain import Draining, duration, part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
@@ -51,7 +51,7 @@ from pushsvc.listen.listeners import (
     open_listeners,
     resolve_hosts,
 )
-from pushsvc.listen.server import KEEP_ALIVE, Place, Server, open_server
+from pushsvc.listen.server import KEEP_ALIVE, Server, Slot, open_server
 from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd, refuse_two
 from pushsvc.listen.tls import Certificate, CertificateError
 from pushsvc.pipeline import Pipeline, now_ms
@@ -86,8 +86,10 @@ async def run_service(
     not be.
     """
     where = settings.server
-    await resolve_hosts(where.hosts, where.port)  # what is no host at all is none that is open
-    lock = make_lock(settings, [listener.host for listener in inherited.listeners])
+    await resolve_hosts(where.hosts, where.port)  # an unknown host is told of first
+    access_control = make_access_control(
+        settings, [listener.host for listener in inherited.listeners]
+    )
     refuse_two(settings.ingest, inherited.statsd)
     library = await trio.to_thread.run_sync(open_library, settings.dashboards)
     certificate = None
@@ -106,7 +108,15 @@ async def run_service(
             workers=None if assignment is None else _workers(assignment),
         ) as journal:
             await _serve(
-                *(settings, journal, listeners, inherited.statsd, lock, library, certificate),
+                *(
+                    settings,
+                    journal,
+                    listeners,
+                    inherited.statsd,
+                    access_control,
+                    library,
+                    certificate,
+                ),
                 *(drain, reload, assignment),
                 task_status=task_status,
             )
@@ -136,7 +146,7 @@ async def _serve(
     journal: Journal,
     listeners: Sequence[Listener],
     statsd_socket: socket.socket | None,
-    lock: Lock,
+    access_control: AccessControl,
     library: Library,
     certificate: Certificate | None,
     drain: trio.Event,
@@ -162,8 +172,8 @@ async def _serve(
         # Of the workers of one file one is enough to make them.
         snapshots=assignment is None or assignment.index == 0,
     )
-    leases = Leases(lock.access, hub, pipeline.hurry)
-    draining = Departure()
+    leases = Leases(access_control.access, hub, pipeline.wake_ticker)
+    draining = Draining()
     engine = make_engine() if pacing.detach else None
     server: Server | None = None
     refused = Ledger(_tell_refusal)
@@ -171,9 +181,9 @@ async def _serve(
     if journal.keeps:
         uses = TicketLog(hub.records, pipeline, lambda: journal.away_since is not None)
         uses.taken = leases.part
-        lock.access.tickets.share(uses)
+        access_control.access.tickets.share(uses)
     if journal.keeps and not (assignment is not None and assignment.log):
-        files, library = library.folder, library.kept_by(RecordShelf(hub.records, pipeline.record))
+        files, library = library.folder, library.kept_by(RecordStore(hub.records, pipeline.record))
     changes = Changes(library, draining)
     hub.records.watch(KIND, lambda *_: changes.saved())
     context = Context(
@@ -194,7 +204,7 @@ async def _serve(
         shared=bool(settings.journal.url) or assignment is not None,
         engine=engine,
         draining=draining,
-        crowd=crowd_allowance(limits, trio.current_time()),
+        handshake_limiter=make_handshake_limiter(limits, trio.current_time()),
         connections=lambda: (
             (0 if server is None else server.connections) + (0 if engine is None else len(engine))
         ),
@@ -203,7 +213,7 @@ async def _serve(
         prefix=where.prefix,
         compress=settings.web.compress,
         page=Path(str(resources.files("pushsvc") / "web")),
-        access=lock.access,
+        access=access_control.access,
         leases=leases,
         dashboards=library,
         changes=changes,
@@ -222,7 +232,7 @@ async def _serve(
             ticking.start_soon(watch_certificate, certificate)
         await ticking.start(pipeline.run_ticks)
         await ticking.start(pipeline.run_sweeps)
-        await start_lock(ticking, lock, leases)
+        await start_access_control(ticking, access_control, leases)
         if engine is not None:
             await ticking.start(engine.run)
             await ticking.start(engine.run_tending)
@@ -236,17 +246,17 @@ async def _serve(
                     counts=hub.counts,
                     max_connections=limits.subscribers + _SPARE,
                     max_of=lambda peer: (
-                        # Behind a proxy are as many as it lets in.
+                        # A proxy's connections are as many as it lets in.
                         limits.subscribers + _SPARE
-                        if lock.access.proxies.trusts(peer)
+                        if access_control.access.proxies.trusts(peer)
                         else limits.connections_per_address
                     ),
-                    # For peers that are gone without a word; who stalls is parted from sooner.
+                    # For peers that vanished; clients that stall are disconnected sooner.
                     user_timeout=2 * pacing.stall_timeout,
                     waiting_bytes=limits.http2_waiting_bytes,
                     certificate=certificate,
-                    front=None if engine is None else Front(context, engine).take,
-                    shorten=partial(shorten, context),
+                    stream_fast_path=None if engine is None else FastPath(context, engine).take,
+                    open_fast_path=partial(open_fast_path, context),
                 ) as server:
                     if statsd is not None:
                         await gathering.start(statsd.run)
@@ -285,12 +295,12 @@ async def _serve(
     _log.info("stopped")
 
 
-def shorten(
-    context: Context, stream: trio.SocketStream, first: bytes, place: Place
+def open_fast_path(
+    context: Context, stream: trio.SocketStream, first: bytes, slot: Slot
 ) -> ProxyProtocol | ProducerConnection | None:
-    """Who serves a connection without Hypercorn, as long as that can be."""
+    """What serves a connection without Hypercorn, for as long as that can be."""
     refusal = ProxyProtocol.open(stream, first)
-    return ProducerConnection.open(context, stream, first, place) if refusal is None else refusal
+    return ProducerConnection.open(context, stream, first, slot) if refusal is None else refusal
 
 
 def sessions(prefix: str = "") -> Iterator[str]:
@@ -387,24 +397,26 @@ async def open_statsd(
     return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval, refused)
 
 
-async def start_lock(nursery: trio.Nursery, lock: Lock, leases: Leases) -> None:
+async def start_access_control(
+    nursery: trio.Nursery, access_control: AccessControl, leases: Leases
+) -> None:
     """Start what keeps keys fresh and ends streams whose token has expired."""
     await nursery.start(leases.run)
-    ring = lock.access.ring
-    if lock.jwks is not None:
-        await nursery.start(lock.jwks.run)
-    if lock.key_file is not None and ring is not None:
+    ring = access_control.access.ring
+    if access_control.jwks is not None:
+        await nursery.start(access_control.jwks.run)
+    if access_control.key_file is not None and ring is not None:
         if not len(ring):
             _log.warning(
                 "no keys yet: everyone is refused",
-                file=str(lock.key_file),
+                file=str(access_control.key_file),
                 make="pushsvc key new",
             )
 
         def reconsider() -> None:
             leases.reconsider(lambda owner: ring.owner(owner, time.time()))
 
-        await nursery.start(run_key_file, lock.key_file, ring, reconsider)
+        await nursery.start(run_key_file, access_control.key_file, ring, reconsider)
 
 
 def make_engine() -> Engine | None:

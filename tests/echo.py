@@ -19,7 +19,7 @@ import trio
 from pushsvc.app.dashboards.fast_path import accept_websocket
 from pushsvc.app.http.plain import fields_of, parse_request
 from pushsvc.core.delivery.wire import Frame, Wire
-from pushsvc.listen.acceptor import Door
+from pushsvc.listen.acceptor import Acceptor
 from pushsvc.listen.listeners import Listener
 from pushsvc.transport.engine import Engine
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
@@ -45,7 +45,7 @@ class _Echo:
         self.carrier: Any = None
         self.blocked = 0
         self.is_current = False
-        self.view = SimpleNamespace(wish=SimpleNamespace(heartbeat=30.0), merge="all")
+        self.view = SimpleNamespace(spec=SimpleNamespace(heartbeat=30.0), merge="all")
         self._frames: deque[Frame] = deque()
 
     def pull(self) -> Frame | None:
@@ -75,8 +75,8 @@ def _enter(engine: Engine, leave: Callable[[], None], sock: socket.socket, first
 
 async def main() -> None:
     engine = Engine()
-    door = Door(
-        lambda sock, first, address: _enter(engine, lambda: door.leave(address), sock, first),
+    acceptor = Acceptor(
+        lambda sock, first, address: _enter(engine, lambda: acceptor.leave(address), sock, first),
         Counter(),
         most=100,
         most_of=lambda _: 100,
@@ -85,9 +85,14 @@ async def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)  # noqa: T201
         async with trio.open_nursery() as nursery:
-            for run in (engine.run, engine.run_tending, door.waiting.run, door.waiting.run_tending):
+            for run in (
+                engine.run,
+                engine.run_tending,
+                acceptor.waiting.run,
+                acceptor.waiting.run_tending,
+            ):
                 await nursery.start(run)
-            await nursery.start(door.run_accept, Listener(listener))
+            await nursery.start(acceptor.run_accept, Listener(listener))
 
 
 if __name__ == "__main__":

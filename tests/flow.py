@@ -108,7 +108,7 @@ class Service:
             now=trio.current_time(),
             time_ms=now_ms(),
         )
-        self.pipeline.hurry()
+        self.pipeline.wake_ticker()
         return subscriber
 
 

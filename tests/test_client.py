@@ -299,10 +299,10 @@ async def test_publishing() -> None:
             await publisher.publish([{"name": "a", "value": 1}])
 
 
-@pytest.mark.parametrize("door", [connect, open_publisher, open_socket_publisher])
-def test_another_event_loop_is_told_that_this_one_is_trios(door: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("open_one", [connect, open_publisher, open_socket_publisher])
+def test_another_event_loop_is_told_that_this_one_is_trios(open_one: Callable[..., Any]) -> None:
     async def main() -> None:
-        async with door("http://127.0.0.1:1"):
+        async with open_one("http://127.0.0.1:1"):
             pass
 
     with pytest.raises(RuntimeError, match=r"trio\.run"):

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from pushsvc.app.dashboards import eventsource
-from pushsvc.auth.mode import Lock, make_lock
+from pushsvc.auth.mode import AccessControl, make_access_control
 from pushsvc.auth.principal import Grants, principal_of
 from pushsvc.auth.tickets import LIFETIME, Tickets
 from pushsvc.config import Auth, Server, Settings, Web
@@ -55,7 +55,7 @@ def read(answer: httpx.Response) -> Told:
 
 
 async def told(served: Served, headers: Mapping[str, str], query: str = "") -> Told:
-    # A connection of its own: the short way in looks at first requests only.
+    # A connection of its own: the fast path looks at first requests only.
     async with httpx.AsyncClient(base_url=served.url, timeout=10, verify=TRUST) as http:
         return read(await http.get(f"/v1/stream?{query}", headers=dict(headers)))
 
@@ -211,15 +211,15 @@ async def test_a_goaway_is_for_that_once() -> None:
 JWT = Auth(mode="jwt", secret=SECRET, session_secret=SECRET, issuer=ISSUER, audience=AUDIENCE)
 
 
-def lock(auth: Auth = JWT) -> Lock:
-    return make_lock(msgspec.structs.replace(Settings(), auth=auth))
+def access_control(auth: Auth = JWT) -> AccessControl:
+    return make_access_control(msgspec.structs.replace(Settings(), auth=auth))
 
 
 READER = principal_of("reader", Grants(read=('{job="a"}',)))
 
 
 def tickets(auth: Auth = JWT, **more: int) -> Tickets:
-    sessions = lock(auth).access._sessions
+    sessions = access_control(auth).access._sessions
     assert sessions is not None
     return Tickets(sessions, **more)
 

@@ -19,7 +19,7 @@ from hypercorn.typing import HTTPScope
 
 from pushsvc.app import create_app
 from pushsvc.app.http.changes import Changes
-from pushsvc.app.http.context import Context, crowd_allowance
+from pushsvc.app.http.context import Context, make_handshake_limiter
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
 from pushsvc.config import Server
@@ -27,7 +27,7 @@ from pushsvc.core.hub import Hub, Start
 from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Departure
+from pushsvc.drain import Draining
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
@@ -77,15 +77,15 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             influx=InfluxDecoder(limits),
             refused=Ledger(lambda _: None),
             engine=None,
-            draining=Departure(),
-            crowd=crowd_allowance(limits, 0.0),
+            draining=Draining(),
+            handshake_limiter=make_handshake_limiter(limits, 0.0),
             connections=lambda: 0,
             keep_alive=75.0,
             page=Path("/nonexistent"),
             access=access,
             dashboards=Library(None, None),
-            changes=Changes(Library(None, None), Departure()),
-            leases=Leases(access, hub, pipeline.hurry),
+            changes=Changes(Library(None, None), Draining()),
+            leases=Leases(access, hub, pipeline.wake_ticker),
         )
         nursery.cancel_scope.cancel()
 
@@ -116,7 +116,7 @@ async def test_pulling_a_frame_always_checkpoints() -> None:
     carrier = AsgiCarrier()
     world.publish({"a": [1.0]})
     subscriber = world.hub.subscribe(
-        world.wish(), Start(), carrier, now=world.now, time_ms=world.time_ms
+        world.spec(), Start(), carrier, now=world.now, time_ms=world.time_ms
     )
     for _ in range(2):
         with trio.testing.assert_checkpoints():

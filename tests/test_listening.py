@@ -22,7 +22,7 @@ import pytest
 import structlog
 import trio
 
-from pushsvc.auth.mode import make_lock
+from pushsvc.auth.mode import make_access_control
 from pushsvc.config import Auth, ConfigError, Server, Settings, Web, load
 from pushsvc.listen.listeners import Inherited, Listener, close_all, inherit_sockets, open_listeners
 from pushsvc.service import run_service
@@ -108,7 +108,7 @@ async def test_all_of_ipv6_is_all_of_ipv4_too() -> None:
             async with httpx.AsyncClient(base_url=f"http://{host}:{port}", verify=TRUST) as http:
                 echo = (await http.get("/v1/doctor/echo")).json()
                 assert (echo["peer"], echo["address"]) == (address, address)
-        # So it is on the short way in.
+        # So it is on the fast path.
         async with await trio.open_tcp_stream("127.0.0.1", int(port)) as stream:
             await stream.send_all(STREAM)
             await hear(stream, b"hello")
@@ -201,7 +201,7 @@ async def test_everything_works_over_a_unix_socket(tmp_path: Path, detached: boo
         async with listening(f"unix:{path}") as (places, drain), over(path) as http:
             assert places == (f"curl --unix-socket '{path}' http://localhost/",)
             assert stat.S_IMODE(path.stat().st_mode) == 0o660
-            # The short way of producers, and the long one.
+            # The fast path of producers, and the route.
             assert b'"applied":1' in await say(path, PUBLISH, b"watchers")
             answer = await http.post("/v1/samples", json={"name": "up", "value": 2})
             assert answer.json()["applied"] == 1
@@ -613,10 +613,10 @@ def test_without_access_control_all_hosts_are_this_machine_s(
 ) -> None:
     settings = Settings(server=Server(host=hosts))
     if told is None:
-        make_lock(settings)
+        make_access_control(settings)
     else:
         with pytest.raises(ConfigError, match=told):
-            make_lock(settings)
+            make_access_control(settings)
 
 
 def test_a_listener_is_named_as_the_settings_name_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import trio
 
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.query.selector import parse
@@ -130,7 +130,7 @@ async def test_who_does_not_wait_is_told_of_the_gap_before_it_has_an_id_of_this_
         assert told["documents"][0]["lost"] is None
 
 
-WISH = Wish((parse("a"),), 1.0, "all", 15.0)
+SPEC = ViewSpec((parse("a"),), 1.0, "all", 15.0)
 
 
 async def ended(ending: Ending, since: str | None) -> dict[str, Any]:
@@ -148,13 +148,13 @@ async def ended(ending: Ending, since: str | None) -> dict[str, Any]:
 
     body = await longpoll.poll(
         hub,
-        WISH,
+        SPEC,
         Start(None if since is None else parse_cursor(since)),
         AsgiCarrier(),
         wait=25,
-        hurry=lambda: None,
+        wake_ticker=lambda: None,
         attached=end,
-        strayed=2,
+        switches=2,
     )
     assert not hub.subscribers
     answer: dict[str, Any] = json.loads(body)

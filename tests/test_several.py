@@ -10,7 +10,7 @@ import httpx
 import trio
 from structlog.testing import capture_logs
 
-from pushsvc.app.dashboards.strays import Strays
+from pushsvc.app.dashboards.switching import Switching
 from pushsvc.client import Points, connect
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
@@ -90,7 +90,7 @@ async def test_who_polls_in_turns_comes_ever_more_rarely() -> None:
         # At once, at once, and then after 1, 2 and 4 seconds.
         assert 4 <= balancer.connections <= 6
         assert since is not None
-        assert parse_cursor(since).strayed >= 3
+        assert parse_cursor(since).switches >= 3
 
 
 async def test_who_polls_one_server_is_never_held() -> None:
@@ -109,7 +109,7 @@ async def test_who_polls_one_server_is_never_held() -> None:
 async def test_after_a_restart_the_first_poll_is_answered_at_once() -> None:
     async with serving() as served:
         await served.publish({"name": "a", "value": 1})
-        assert parse_cursor(await poll(served.url, "former.7")).strayed == 1
+        assert parse_cursor(await poll(served.url, "former.7")).switches == 1
         assert await served.metric("pushsvc_polls_held_total") == 0
 
 
@@ -156,14 +156,14 @@ HUB = Hub(
 def held(cursor: str | None, wait: float | None = None, most: float = 25.0) -> tuple[float, int]:
     """For how long a poll is held, and how often its holder strayed by then."""
     since = None if cursor is None else parse_cursor(cursor)
-    return Strays(HUB).hold(since, wait, most, "192.0.2.1")
+    return Switching(HUB).hold(since, wait, most, "192.0.2.1")
 
 
 async def test_each_is_held_twice_as_long_as_the_one_before() -> None:
     for times, most in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 15.0), (99, 15.0)):
-        seconds, strayed = held(f"there!{times}.7")
+        seconds, switches = held(f"there!{times}.7")
         assert 0.75 * most <= seconds <= most
-        assert strayed == min(99, times + 1)
+        assert switches == min(99, times + 1)
 
 
 async def test_who_is_held_and_who_is_not() -> None:
@@ -182,10 +182,10 @@ async def test_who_is_held_and_who_is_not() -> None:
 
 def told(*polls: tuple[str, str]) -> list[Any]:
     """What the log says when these come, each with a cursor and from an address."""
-    strays = Strays(HUB)
+    switching = Switching(HUB)
     with capture_logs() as logs:
         for cursor, address in polls:
-            strays.hold(parse_cursor(cursor), None, 25.0, address)
+            switching.hold(parse_cursor(cursor), None, 25.0, address)
     return list(logs)
 
 

@@ -24,9 +24,9 @@ from tests.shared_log import BEGUN_MS, SharedJournal, SharedLog
 
 
 def attach(service: Service, since: Cursor | None = None) -> Subscriber:
-    wish = service.hub.grant([parse("a")], 20.0, None)
+    spec = service.hub.grant([parse("a")], 20.0, None)
     return service.hub.subscribe(
-        wish, Start(since), Recorder(), now=trio.current_time(), time_ms=now_ms()
+        spec, Start(since), Recorder(), now=trio.current_time(), time_ms=now_ms()
     )
 
 
@@ -296,10 +296,8 @@ async def test_a_lost_tail_is_told_as_a_gap_and_all_agree(autojump_clock: MockCl
     async with running(SharedJournal(log)) as first, running(SharedJournal(log)) as second:
         kept = await first.pipeline.submit(batch("a", value=1.0))
         carrier = Recorder()
-        service_wish = first.hub.grant([parse("a")], 20.0, None)
-        first.hub.subscribe(
-            service_wish, Start(), carrier, now=trio.current_time(), time_ms=now_ms()
-        )
+        spec = first.hub.grant([parse("a")], 20.0, None)
+        first.hub.subscribe(spec, Start(), carrier, now=trio.current_time(), time_ms=now_ms())
         lost = await second.pipeline.submit(batch("a", "b", value=2.0))
         await trio.sleep(0.1)
         log.lose(len(log.entries) - 1)

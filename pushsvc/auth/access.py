@@ -1,8 +1,8 @@
-"""The one place that says who a request is from, and whether it may be.
+"""The one place that says who a request is from, and whether it is let in.
 
-`admit` is asked before any route runs, and by the front before it answers a stream: with the same
-request it says the same. What a principal may read is then laid over everything that is shown to
-it (`Wish.within`, `Catalog.select`); what it may write is checked here, series by series.
+`admit` is asked before any route runs, and by the fast paths before they answer: the same request
+gets the same decision. What a principal may read is then laid over everything that is shown to it
+(`ViewSpec.within`, `Catalog.select`); what it may write is checked here, series by series.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
-from pushsvc.auth.credentials import Cookie, Presented, Way, find
+from pushsvc.auth.credentials import Cookie, Credential, Way, find
 from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.origins import SAFE_METHODS, Origins
@@ -46,15 +46,15 @@ class Need(StrEnum):
     """What a request needs of who makes it."""
 
     NOTHING = "nothing"
-    PROBE = "probe"  # by whatever name: who asks knows an address, not what it is called
+    PROBE = "probe"  # under any Host: a probe knows only an address
     TOKEN = "token"  # noqa: S105 - a token of any sort
     READ = "read"
     WRITE = "write"
     OPERATOR = "operator"
 
 
-class Asking(msgspec.Struct, frozen=True):
-    """What of a request decides whether it may be, whoever has read it off the wire.
+class AccessRequest(msgspec.Struct, frozen=True):
+    """What of a request decides whether it is let in, whoever has read it off the wire.
 
     `headers` have lower-case names; those that are repeated are joined with commas, cookies with
     semicolons.
@@ -72,8 +72,8 @@ class Asking(msgspec.Struct, frozen=True):
     """The query, where an EventSource asks for its stream: it may come back with its ticket."""
 
 
-class Granted(msgspec.Struct, frozen=True):
-    """A request that may be: whose it is, and where it is from."""
+class AccessDecision(msgspec.Struct, frozen=True):
+    """The decision on a request that is let in: whose it is, and where it is from."""
 
     principal: Principal
     client: Client
@@ -116,7 +116,7 @@ class Access:
 
     # -- requests ----------------------------------------------------------------------------------
 
-    async def admit(self, asking: Asking, need: Need) -> Granted:
+    async def admit(self, access_request: AccessRequest, need: Need) -> AccessDecision:
         """Let a request through. Raises Problem.
 
         A ticket is used by this. Waits for new keys where a token names one that isn't known, and
@@ -124,47 +124,53 @@ class Access:
         """
         try:
             try:
-                return self.admit_nowait(asking, need)
+                return self.admit_nowait(access_request, need)
             except UnknownKey as unknown:
                 assert self.verifier is not None
                 await self.verifier.source.wait_refresh(unknown.name)
-                return self._settle(lambda: self.admit_nowait(asking, need))
+                return self._settle(lambda: self.admit_nowait(access_request, need))
             except FirstUse as first:
                 await self.tickets.settle(first)
-                return self._settle(lambda: self.admit_nowait(asking, need))
+                return self._settle(lambda: self.admit_nowait(access_request, need))
         except Problem as problem:
             self.refused[problem.code] += 1
             raise
 
-    def admit_at_once(self, asking: Asking, need: Need) -> Granted | None:
+    def admit_at_once(self, access_request: AccessRequest, need: Need) -> AccessDecision | None:
         """Let a request through where that takes no waiting, uses nothing up, and the answer needs
         no headers for it; else None, and `admit` is to be asked. Raises Problem, uncounted."""
-        if asking.tickets or (not asking.websocket and self.origins.needs_headers(asking.headers)):
+        if access_request.tickets or (
+            not access_request.websocket and self.origins.needs_headers(access_request.headers)
+        ):
             return None
         try:
-            return self.admit_nowait(asking, need)
+            return self.admit_nowait(access_request, need)
         except UnknownKey:
             return None
 
-    def admit_nowait(self, asking: Asking, need: Need) -> Granted:
+    def admit_nowait(self, access_request: AccessRequest, need: Need) -> AccessDecision:
         """As `admit`; raises UnknownKey where new keys may help, FirstUse where the log has to be
         asked."""
-        client = self.proxies.client(asking.peer, asking.scheme, asking.headers)
+        client = self.proxies.client(
+            access_request.peer, access_request.scheme, access_request.headers
+        )
         if need is Need.PROBE:
-            return Granted(ANYONE if not self.controlled else NO_ONE, client)
+            return AccessDecision(ANYONE if not self.controlled else NO_ONE, client)
         if self._local_only:
             if not self._told:
-                self._tell_of_proxy(client, asking.headers)
-            self.origins.refuse_other_names(client, asking.headers)
-        presented = None
+                self._tell_of_proxy(client, access_request.headers)
+            self.origins.refuse_other_names(client, access_request.headers)
+        credential = None
         if self.controlled and need is not Need.NOTHING:
-            presented = find(asking.headers, asking.tickets, self.cookie.name)
-        if asking.websocket or asking.method not in SAFE_METHODS:
-            by_cookie = presented is not None and presented.way is Way.COOKIE
-            self.origins.refuse_strangers(client, asking.headers, by_cookie=by_cookie)
+            credential = find(access_request.headers, access_request.tickets, self.cookie.name)
+        if access_request.websocket or access_request.method not in SAFE_METHODS:
+            by_cookie = credential is not None and credential.way is Way.COOKIE
+            self.origins.refuse_strangers(client, access_request.headers, by_cookie=by_cookie)
         if need is Need.NOTHING:
-            return Granted(ANYONE if not self.controlled else NO_ONE, client)
-        return Granted(self._permit(self._identify(presented, asking), need), client)
+            return AccessDecision(ANYONE if not self.controlled else NO_ONE, client)
+        return AccessDecision(
+            self._permit(self._identify(credential, access_request), need), client
+        )
 
     def _tell_of_proxy(self, client: Client, headers: Mapping[str, str]) -> None:
         """Say in the log, once, that something passes requests on to who trusts this machine."""
@@ -177,18 +183,18 @@ class Access:
                 "who it is",
             )
 
-    def _identify(self, presented: Presented | None, asking: Asking) -> Principal:
+    def _identify(self, credential: Credential | None, access_request: AccessRequest) -> Principal:
         if not self.controlled:
             return ANYONE
-        if presented is None:
+        if credential is None:
             raise Unauthorized("no_token", "this needs a token")
-        if presented.way is Way.TICKET:
-            return self.tickets.redeem(presented.token, self._clock(), asking.stream)
-        if presented.way is Way.COOKIE:
+        if credential.way is Way.TICKET:
+            return self.tickets.redeem(credential.token, self._clock(), access_request.stream)
+        if credential.way is Way.COOKIE:
             if self._sessions is None:
                 raise Unauthorized("session", "there are no sessions here")
-            return self._sessions.verify(presented.token, self._clock())
-        return self.verify(presented.token)
+            return self._sessions.verify(credential.token, self._clock())
+        return self.verify(credential.token)
 
     def verify(self, token: str) -> Principal:
         """Whose token this is. Raises Unauthorized, Overloaded, UnknownKey."""

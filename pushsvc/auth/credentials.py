@@ -43,7 +43,7 @@ class Way(StrEnum):
     COOKIE = "cookie"
 
 
-class Presented(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True):
     """A token and how it came; its representation doesn't show it."""
 
     way: Way
@@ -72,26 +72,26 @@ class Cookie(msgspec.Struct, frozen=True):
 
 def find(
     headers: Mapping[str, str], tickets: Sequence[str], cookie: str = COOKIE
-) -> Presented | None:
+) -> Credential | None:
     """The token of a request, if it has one.
 
     `headers` have lower-case names, those that are repeated joined with commas (of cookies: with
     semicolons); `tickets` are the values of the query parameter, `cookie` is the name of one.
     Raises Malformed for one that can't be read, and for several.
     """
-    found: list[Presented] = []
+    found: list[Credential] = []
     authorization = headers.get("authorization")
     if authorization is not None:
-        found.append(Presented(Way.HEADER, _read(authorization.strip())))
+        found.append(Credential(Way.HEADER, _read(authorization.strip())))
     for name in headers.get("sec-websocket-protocol", "").split(","):
         encoded = name.strip()
         if encoded.startswith(SUBPROTOCOL_PREFIX):
-            found.append(Presented(Way.SUBPROTOCOL, _decode(encoded)))
-    found.extend(Presented(Way.TICKET, ticket) for ticket in tickets)
+            found.append(Credential(Way.SUBPROTOCOL, _decode(encoded)))
+    found.extend(Credential(Way.TICKET, ticket) for ticket in tickets)
     if len(found) > 1:
         raise Malformed("authorization", "a request carries one token, in one way")
     if not found and (session := _cookie(headers.get("cookie", ""), cookie)) is not None:
-        found.append(Presented(Way.COOKIE, session))
+        found.append(Credential(Way.COOKIE, session))
     if not found:
         return None
     if len(found[0].token) > _MOST_BYTES:
@@ -136,7 +136,7 @@ def subprotocol_of(token: str) -> str:
 
 
 def _cookie(header: str, wanted: str) -> str | None:
-    # Apart by semicolons alone: a comma may stand in what a neighbouring host has set.
+    # Split at semicolons only: a cookie that a neighbouring host has set may contain commas.
     for part in header.split(";"):
         name, equals, value = part.strip().partition("=")
         if equals and name == wanted:

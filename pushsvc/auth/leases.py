@@ -29,7 +29,7 @@ from pushsvc.pipeline import now_ms
 _log = structlog.get_logger("pushsvc.auth")
 
 _EVERY: Final = 1.0
-"""Seconds between two looks at the clock: it is the wall's, and may be set."""
+"""Seconds between two looks at the clock: it is the wall clock, which may be set."""
 _PENDING: Final = 256
 """Renewals that wait for an issuer's new keys; beyond, a stream is ended instead."""
 _AT_ONCE: Final = 256
@@ -43,12 +43,12 @@ class Leases:
         self,
         access: Access,
         hub: Hub,
-        hurry: Callable[[], None],
+        wake_ticker: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._access = access
         self._hub = hub
-        self._hurry = hurry
+        self._wake_ticker = wake_ticker
         self._clock = clock
         self._numbers = itertools.count()
         # (expiry, number, session); an entry whose stream is gone or was renewed means nothing.
@@ -117,11 +117,11 @@ class Leases:
             raise Forbidden("subject", "a stream is renewed with a token of the same subject")
         if principal.read.empty:
             raise Forbidden("read_scope", "this token may read nothing")
-        wish = subscriber.view.wish.within(principal.read)
+        spec = subscriber.view.spec.within(principal.read)
         now = trio.current_time()
-        self._hub.watch(subscriber.session, wish, None, now=now, time_ms=now_ms())
+        self._hub.watch(subscriber.session, spec, None, now=now, time_ms=now_ms())
         self.begin(subscriber, principal)
-        self._hurry()
+        self._wake_ticker()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """End streams when their tokens do, and apply renewals that had to wait."""

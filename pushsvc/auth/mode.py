@@ -1,4 +1,4 @@
-"""How a service is locked: the configuration's `auth` and `web`, made into what decides."""
+"""Access control as the configuration's `auth` and `web` want it."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _LOOK: Final = 5.0
 """Seconds between two looks at the file of keys."""
 
 
-class Lock(msgspec.Struct, frozen=True):
-    """What decides, and what has to be run for it."""
+class AccessControl(msgspec.Struct, frozen=True):
+    """What decides on requests, and what has to run for it."""
 
     access: Access
     jwks: Jwks | None = None
     key_file: Path | None = None
 
 
-def make_lock(settings: Settings, inherited: Sequence[str] = ()) -> Lock:
+def make_access_control(settings: Settings, inherited: Sequence[str] = ()) -> AccessControl:
     """Read what the configuration names. Raises ConfigError where the service must not start.
 
     `inherited` are the hosts of sockets that it is handed. A Unix socket is this machine's own, as
@@ -71,7 +71,7 @@ def make_lock(settings: Settings, inherited: Sequence[str] = ()) -> Lock:
             )
         open_to_all = auth.insecure_no_auth
         access = Access(origins=origins, proxies=proxies, cookie=cookie, local_only=not open_to_all)
-        return Lock(access)
+        return AccessControl(access)
     if auth.mode == "keys":
         if not auth.keys_file:
             raise ConfigError("auth.mode is keys: auth.keys_file must say where they are")
@@ -84,7 +84,7 @@ def make_lock(settings: Settings, inherited: Sequence[str] = ()) -> Lock:
         access = Access(
             ring=ring, sessions=sessions, origins=origins, proxies=proxies, cookie=cookie
         )
-        return Lock(access, key_file=file)
+        return AccessControl(access, key_file=file)
     source, jwks, algorithms = _source(auth)
     verifier = Verifier(
         source,
@@ -97,7 +97,7 @@ def make_lock(settings: Settings, inherited: Sequence[str] = ()) -> Lock:
     access = Access(
         verifier=verifier, sessions=sessions, origins=origins, proxies=proxies, cookie=cookie
     )
-    return Lock(access, jwks=jwks)
+    return AccessControl(access, jwks=jwks)
 
 
 def _is_local(host: str) -> bool:

@@ -1,8 +1,9 @@
 """The web's own rules: which pages may ask, and which may embed ours.
 
 A browser sends cookies along, and reaches what only its own machine can. So a request that changes
-something, and every WebSocket, must come from a page of this service or of a configured origin;
-what is no browser sends no `Origin` and passes (RFC 6454 section 7.3, RFC 6455 section 10.2).
+something, and every WebSocket, must come from a page of this service or of a configured origin; a
+client that is no browser sends no `Origin` and passes (RFC 6454 section 7.3, RFC 6455 section
+10.2).
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Origins:
             ours = is_loopback(host) or _is_address(host) or host in self._hosts
             if "." in host.rstrip(".") and not ours:
                 origin = f"{client.scheme}://{told.lower()}"
-                # To be pasted, so that nothing but a name is quoted.
+                # Somebody will paste it into a configuration: nothing but a plain name is quoted.
                 plain = _ORIGIN.fullmatch(origin) and len(host) <= _LONGEST_NAME
                 setting = f'say web.origins = "{origin}"' if plain else "name it in web.origins"
                 raise Misdirected(
@@ -112,7 +113,7 @@ class Origins:
 
 
 def style_hash(style: str) -> str:
-    """What a policy names a style sheet by that stands in the page (CSP 3 section 2.3.1)."""
+    """How a policy names a style sheet that stands in the page (CSP 3 section 2.3.1)."""
     return f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}"
 
 

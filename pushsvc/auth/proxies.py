@@ -113,7 +113,8 @@ class Proxies:
         return any(parsed in network for network in self._networks)
 
     def _choose(self, hops: Sequence[_Hop]) -> _Hop | None:
-        """The client's, of hops in the order of the way; None where none of them is."""
+        """The client's hop, of hops in the order in which the request passed them; None where there
+        is none."""
         if self._depth:
             # With fewer, it did not come through all of those proxies.
             hop = hops[-self._depth] if len(hops) >= self._depth else None

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 import trio
 
-from pushsvc.core.storage.records import ROOM, Change, Record, Records
+from pushsvc.core.storage.records import CAPACITY, Change, Record, Records
 from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Pipeline
 
@@ -131,7 +131,7 @@ class TicketLog:
     def _make_room(self, owner: bytes) -> None:
         """Let one of an owner go who has half of all, so that nobody else's has to."""
         names = self._of.get(owner, ())
-        if len(names) >= ROOM[KIND].count // 2:
+        if len(names) >= CAPACITY[KIND].count // 2:
             self._pipeline.record_nowait(Change(KIND, next(iter(names)), None))
 
     def _count(self, record: Record) -> None:

@@ -176,8 +176,8 @@ class Tickets:
         return msgspec.structs.replace(principal, operator=False, ticket=carried)
 
     async def settle(self, first: FirstUse) -> None:
-        """Have the log say whether a use is the first. Who was told to ask is let in by `redeem`,
-        right after this, if it is."""
+        """Have the log say whether a use is the first; if it is, `redeem` lets the request in right
+        after this."""
         assert self._log is not None
         sealed = first.sealed
         owner = digest(sealed.claims.sub)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import trio
 
-from pushsvc.auth.mode import make_lock
+from pushsvc.auth.mode import make_access_control
 from pushsvc.cli.options import fail, load_settings, settings_options
 from pushsvc.cli.serve import explain_bind
 from pushsvc.cli.terminal import say
@@ -32,7 +32,7 @@ def command(**flags: Any) -> None:
         if settings.ingest.statsd_address is not None:
             host, port = settings.ingest.statsd_address
             trio.run(resolve_hosts, (host,), port)
-        make_lock(settings)
+        make_access_control(settings)
         if settings.journal.url:
             parse_address(settings.journal.url)
     except OSError as error:

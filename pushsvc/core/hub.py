@@ -19,7 +19,7 @@ from pushsvc.core.delivery.debt import Debts
 from pushsvc.core.delivery.replay import Describe, Replay, Thinning
 from pushsvc.core.delivery.schedule import Schedule
 from pushsvc.core.delivery.subscriber import PollingSubscriber, Subscriber
-from pushsvc.core.delivery.view import DEPARTURES, View, Wish
+from pushsvc.core.delivery.view import DEPARTURES, View, ViewSpec
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Batch, Rows, shorten
@@ -31,7 +31,7 @@ from pushsvc.core.storage.catalog import Catalog, Series, Watcher, unfounded
 from pushsvc.core.storage.columns import KnownColumns, KnownSeries
 from pushsvc.core.storage.entry import Entry, pieces
 from pushsvc.core.storage.history import History
-from pushsvc.core.storage.once import Kept, Once
+from pushsvc.core.storage.idempotency import IdempotencyKey, IdempotencyKeys
 from pushsvc.core.storage.records import Records
 from pushsvc.core.storage.sweeping import Sweeping
 from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
@@ -109,7 +109,8 @@ class Hub:
         make_session: Callable[[], str],
         first_debt: int = 1,
     ) -> None:
-        """`first_debt` is a number that no other process of this epoch begins its debts near."""
+        """`first_debt` is where this process begins to number its debts, far from where any other
+        process of this epoch does."""
         self.epoch = epoch
         self.seq = 0
         """The newest batch."""
@@ -138,7 +139,7 @@ class Hub:
         self._schedule: Schedule[View] = Schedule()
         self._retention = retention
         self._sweeping = Sweeping(retention)
-        self._once = Once()
+        self._idempotency_keys = IdempotencyKeys()
         self._known = KnownColumns()
         self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
         self._forgotten = -1
@@ -178,7 +179,9 @@ class Hub:
         batch, self._most = draft.batch, draft.series or self._limits.series
         refused: list[Refused] = []
         try:
-            if draft.once and (before := self._once.find(*_halves(draft.once), self._stamp)):
+            if draft.once and (
+                before := self._idempotency_keys.find(*_halves(draft.once), self._stamp)
+            ):
                 self._pass(entry)
                 return Applied(before.samples, Cursor(self.epoch, before.seq), 0)
             known = self._known.find(batch, self.catalog)
@@ -211,7 +214,9 @@ class Hub:
                 watchers = applied.watchers
         self._pass(entry)
         if draft.once:
-            self._once.keep(Kept(*_halves(draft.once), self._stamp, samples, self.seq))
+            self._idempotency_keys.keep(
+                IdempotencyKey(*_halves(draft.once), self._stamp, samples, self.seq)
+            )
         return Applied(samples, self.cursor, watchers, tuple(refused))
 
     def _pass(self, entry: Entry) -> None:
@@ -226,7 +231,7 @@ class Hub:
             self.catalog,
             list(self._ended),
             self._sweeping.dump(),
-            self._once.dump(),
+            self._idempotency_keys.dump(),
             self.records.dump(),
         )
 
@@ -236,7 +241,7 @@ class Hub:
         self.seq = self.horizon = self._forgotten = known.seq
         self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
         self._sweeping.load(known.sweeping, self.catalog)
-        self._once.load(known.once)
+        self._idempotency_keys.load(known.once)
         self.records.load(known.records)
 
     def begin_anew(self, epoch: str) -> None:
@@ -246,7 +251,7 @@ class Hub:
         self.epoch, self.seq, self.horizon, self._forgotten = epoch, 0, 0, -1
         self.catalog = Catalog()
         self._sweeping = Sweeping(self._retention)
-        self._once = Once()
+        self._idempotency_keys = IdempotencyKeys()
         self.records.load([])
         self._known = KnownColumns()
         self._ended.clear()
@@ -354,7 +359,7 @@ class Hub:
             said = rows.kind is not None or rows.unit is not None or rows.help is not None
             if series is None:
                 if rows.stateful is None:
-                    samples += count  # what nobody has heard of has ended already
+                    samples += count  # an ending of a series that isn't there
                     continue
                 if len(self.catalog) >= self._most:
                     kept = self._returning(batch) if kept is None else kept
@@ -419,7 +424,7 @@ class Hub:
         max_hz: float | None,
         merge: str | None,
         heartbeat: float | None = None,
-    ) -> Wish:
+    ) -> ViewSpec:
         """What is granted of what was asked for. Raises Malformed and Rejected."""
         distinct = {selector.text: selector for selector in selectors}
         if len(distinct) > self._limits.selectors:
@@ -432,16 +437,16 @@ class Hub:
         if merge not in (None, "all", "last", "envelope"):
             raise Malformed("merge", f"merge must be all, last or envelope, not {shorten(merge)}")
         asked = self._pacing.default_hz if max_hz is None else max_hz
-        # Two digits are enough for anyone, and let wishes that hardly differ share a view.
+        # Two digits are enough for anyone, and let specs that hardly differ share a view.
         hz = min(float(f"{max(asked, 0.01):.2g}"), self._pacing.max_hz)
-        return Wish(
+        return ViewSpec(
             tuple(distinct[text] for text in sorted(distinct)),
             hz,
             merge or "all",  # type: ignore[arg-type]
             self._pacing.grant_heartbeat(heartbeat),
         )
 
-    def admit(self, wish: Wish, start: Start, now: float, account: Account = NOBODY) -> View:
+    def admit(self, spec: ViewSpec, start: Start, now: float, account: Account = NOBODY) -> View:
         """The view that a client would be attached to, if there is room for it.
 
         `account` is what it is counted under among others.
@@ -467,7 +472,7 @@ class Hub:
                 limit=limit,
                 **account.members,
             )
-        return self._view(wish, now)
+        return self._view(spec, now)
 
     def is_ahead(self, cursor: Cursor) -> bool:
         """Whether a cursor is of this epoch, and of a batch that hasn't been."""
@@ -489,7 +494,7 @@ class Hub:
 
     def subscribe(
         self,
-        wish: Wish,
+        spec: ViewSpec,
         start: Start,
         carrier: Carrier,
         *,
@@ -501,12 +506,12 @@ class Hub:
         address: str = "",
         account: Account = NOBODY,
     ) -> Subscriber:
-        """Attach a client to the view of its wish; replaying and attaching are one step.
+        """Attach a client to the view of its spec; replaying and attaching are one step.
 
         `describe` is as in Replay; `greet` says whether a `hello` comes first. Raises what `admit`
         raises.
         """
-        view = self.admit(wish, start, now, account)
+        view = self.admit(spec, start, now, account)
         start = start.shared_by(len(view.members))
         opening = view.open(
             self.seq,
@@ -522,7 +527,7 @@ class Hub:
             view,
             opening,
             replay_points=self._pacing.replay_points,
-            hello=self._hello(session, wish, start.points) if greet else None,
+            hello=self._hello(session, spec, start.points) if greet else None,
             transport=transport,
             address=address,
             account=account,
@@ -537,7 +542,7 @@ class Hub:
     def watch(
         self,
         session: str,
-        wish: Wish,
+        spec: ViewSpec,
         window: float | None,
         points: int | None = None,
         *,
@@ -553,7 +558,7 @@ class Hub:
         subscriber = self.subscribers.get(session)
         if subscriber is None:
             raise Unknown("session", "no stream has this session (any more)")
-        old, view = subscriber.view, self._view(wish, now)
+        old, view = subscriber.view, self._view(spec, now)
         seq = subscriber.position()[0]
         # What is new to the client is given as of the view's last tick, or as of its own cursor.
         settled = max(seq, view.seq)
@@ -565,7 +570,7 @@ class Hub:
             ref, history = series.ref, series.history
             rank = history.rank(seq)
             if ref in old.members or (
-                ref not in view.members and old.wish.matches(series.identity)
+                ref not in view.members and old.spec.matches(series.identity)
             ):
                 first = subscriber.lacks(series)
                 if first is None:
@@ -592,7 +597,7 @@ class Hub:
             continued=frozenset(old.members),
         )
         cursor = None if debt is None else Cursor(self.epoch, max(seq, 0), debt.number)
-        hello = self._hello(session, wish, start.points, cursor)
+        hello = self._hello(session, spec, start.points, cursor)
         self._detach(subscriber, now)
         self._attach(subscriber, view, now)
         subscriber.move(view, replay, hello)
@@ -619,7 +624,7 @@ class Hub:
     def _attach(self, subscriber: Subscriber, view: View, now: float) -> None:
         if view.idle_since is not None:
             view.idle_since = None
-            view.last_frame = now  # its quiet so far was nobody's
+            view.last_frame = now  # nobody was there to miss a heartbeat
         view.subscribers[subscriber.session] = subscriber
         self._schedule.plan_beat(view)
 
@@ -630,25 +635,26 @@ class Hub:
             view.idle_since = now
 
     def _hello(
-        self, session: str, wish: Wish, points: int | None, cursor: Cursor | None = None
+        self, session: str, spec: ViewSpec, points: int | None, cursor: Cursor | None = None
     ) -> Frame:
         return wire.hello(
             self.epoch,
             session,
-            wish.heartbeat,
-            max_hz=wish.max_hz,
-            merge=wish.merge,
-            select=[selector.text for selector in wish.selectors],
+            spec.heartbeat,
+            max_hz=spec.max_hz,
+            merge=spec.merge,
+            select=[selector.text for selector in spec.selectors],
             points=points,
             kept=self._retention.seconds,
             cursor=cursor,
-            # What it was told by a goaway is for that once. Those of one server come back apart.
+            # The `retry` of a goaway was for one reconnect only: this replaces it, with jitter by
+            # the session.
             away=self.away,
             retry_ms=_RETRY_MS // 2 + zlib.crc32(session.encode()) % _RETRY_MS,
         )
 
-    def _view(self, wish: Wish, now: float) -> View:
-        view = self.views.get(wish.key)
+    def _view(self, spec: ViewSpec, now: float) -> View:
+        view = self.views.get(spec.key)
         if view is None:
             if len(self.views) >= self._limits.views:
                 self.close_idle(now, linger=0.0)
@@ -661,17 +667,17 @@ class Hub:
                     limit="views",
                 )
             view = View(
-                wish,
+                spec,
                 epoch=self.epoch,
                 seq=self.seq,
                 now=now,
-                members=self.catalog.select(wish.selectors, wish.allowed),
-                departed=[entry for entry in self._departed if wish.matches(entry[1].identity)],
+                members=self.catalog.select(spec.selectors, spec.allowed),
+                departed=[entry for entry in self._departed if spec.matches(entry[1].identity)],
                 forgotten=self._forgotten,
                 ring_frames=self._pacing.ring_frames,
                 schedule=self._schedule,
             )
-            self.views[wish.key] = view
+            self.views[spec.key] = view
         elif not view.pending:
             view.seq = self.seq
         return view
@@ -745,7 +751,7 @@ class Hub:
             fresh = False
             if view.pending and now >= view.next_tick:
                 fresh = view.tick(self.seq, now, self._pacing.replay_points, time_ms)
-            elif view.subscribers and now >= view.last_frame + view.wish.heartbeat:
+            elif view.subscribers and now >= view.last_frame + view.spec.heartbeat:
                 # A slow view has heartbeats while it gathers, and those move no cursor.
                 self._beat(view, now, time_ms)
                 fresh = True
@@ -848,7 +854,7 @@ def _later(history: History, seq: int) -> int:
 
 
 def _count_client(counts: Counter[str], subscriber: Subscriber) -> None:
-    """Add which rungs of the ladder a client has stood on, and how often."""
+    """Add up how often a client was given each kind of frame (the ladder in ARCHITECTURE.md)."""
     counts["frames"] += subscriber.frames
     counts["frames_late"] += subscriber.late
     counts["frames_replayed"] += subscriber.replayed

@@ -55,7 +55,7 @@ class Broken(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Shelf(Protocol):
+class DashboardStore(Protocol):
     """Where dashboards are kept that can be saved. Blocks, as the library does."""
 
     def names(self) -> list[str]:
@@ -205,14 +205,17 @@ class Library:
     one that comes with the program."""
 
     def __init__(
-        self, saved: Path | Shelf | None, provisioned: Path | None, shipped: Path | None = None
+        self,
+        saved: Path | DashboardStore | None,
+        provisioned: Path | None,
+        shipped: Path | None = None,
     ) -> None:
         """The directories, or where else saved ones are kept; None where there are none."""
         self._shipped = None if shipped is None else Folder(shipped, "shipped")
         self._saved = Folder(saved, "saved") if isinstance(saved, Path) else saved
         self._provisioned = None if provisioned is None else Folder(provisioned, "provisioned")
 
-    def kept_by(self, saved: Shelf) -> Library:
+    def kept_by(self, saved: DashboardStore) -> Library:
         """The same, with saved ones kept elsewhere."""
         other = Library(saved, None)
         other._shipped, other._provisioned = self._shipped, self._provisioned
@@ -267,18 +270,18 @@ class Library:
         condition. Raises Malformed, Forbidden where the name is provisioned or nothing can be
         saved, PreconditionFailed, Rejected where there are MOST, Overloaded if the disk fails.
         """
-        shelf = self._writable(check_name(name))
+        store = self._writable(check_name(name))
         body = write(dashboard)
         if len(body) > MOST_BYTES:
             raise Rejected("size", f"the dashboard is larger than {MOST_BYTES} bytes as it is kept")
         with _storage():
-            return shelf.put(name, body, condition)
+            return store.put(name, body, condition)
 
     def delete(self, name: str, condition: Precondition) -> None:
         """Raises what `save` does, and Unknown."""
-        shelf = self._writable(check_name(name))
+        store = self._writable(check_name(name))
         with _storage():
-            shelf.remove(name, condition)
+            store.remove(name, condition)
 
     def _find(self, name: str) -> Held | Broken | None:
         with _storage():
@@ -288,7 +291,7 @@ class Library:
                     return found
         return None
 
-    def _writable(self, name: str) -> Shelf:
+    def _writable(self, name: str) -> DashboardStore:
         with _storage():
             if self._provisioned is not None and self._provisioned.get(name) is not None:
                 raise Forbidden(

@@ -37,7 +37,7 @@ Submit: TypeAlias = Callable[[Change], Awaitable[int]]
 made. Raises Rejected where it is refused, Overloaded while it can't be brought there."""
 
 
-class RecordShelf:
+class RecordStore:
     """Dashboards that are records. To be used in threads that Trio has started."""
 
     def __init__(self, records: Records, submit: Submit) -> None:

@@ -5,7 +5,7 @@ again with the same body gets the first answer, one that is still under way 409,
 another body 422. Only what was applied is remembered: after a failure the same request may try
 again. Here are those that are under way, and whose room they take; that what was applied isn't
 applied again after a restart, or by another process, is seen to where entries of the log are taken
-in (`core/storage/once.py`).
+in (`core/storage/idempotency.py`).
 """
 
 from __future__ import annotations

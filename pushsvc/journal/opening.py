@@ -84,7 +84,7 @@ async def open_journal(
         async with open_valkey_journal(shared.url, options, ca=ca) as there:
             yield there
     elif path:
-        from pushsvc.journal.sqlite import Bell, open_sqlite_journal
+        from pushsvc.journal.sqlite import AppendNotifier, open_sqlite_journal
 
         make_room(Path(path).parent)
         async with open_sqlite_journal(
@@ -93,7 +93,9 @@ async def open_journal(
             max_bytes=max_bytes,
             synchronous=synchronous,
             shared=workers is not None,
-            bell=None if workers is None else Bell(workers.folder, workers.index, workers.count),
+            notifier=None
+            if workers is None
+            else AppendNotifier(workers.folder, workers.index, workers.count),
         ) as kept:
             yield kept
     else:

@@ -1,8 +1,8 @@
-"""The door: connections are accepted here, and none costs a task before it says what it wants.
+"""Accepting connections, none of which costs a task before it has sent a request's head.
 
-After a restart everyone comes back at once, and some who come never say a word. So accepting is a
-loop without a task per connection: it reads what a newcomer has sent, and waits for the rest of
-its request's head in the selector that all of them share.
+After a restart all clients come back at once, and some connections never send anything. So
+accepting is a loop without a task per connection: it reads what a new connection has sent, and
+waits for the rest of its request's head in one selector that all of them share.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pushsvc.listen.address import group, peer_of
 from pushsvc.listen.listeners import Listener
 from pushsvc.transport.engine import Engine
 
-_log = structlog.get_logger("pushsvc.door")
+_log = structlog.get_logger("pushsvc.listen")
 
 _SLICE = 32
 """Connections accepted between two checkpoints."""
@@ -36,16 +36,16 @@ _PAUSE = 0.1
 """Seconds without accepting, when the process has no more descriptors or memory."""
 
 
-class Newcomer:
+class PendingConnection:
     """A connection that has not sent the whole head of its first request."""
 
-    __slots__ = ("_data", "_door", "_since", "address", "closed", "socket")
+    __slots__ = ("_acceptor", "_data", "_since", "address", "closed", "socket")
 
-    def __init__(self, door: Door, sock: socket.socket, address: str, since: float) -> None:
+    def __init__(self, acceptor: Acceptor, sock: socket.socket, address: str, since: float) -> None:
         self.socket = sock
         self.address = address
         self.closed = False
-        self._door = door
+        self._acceptor = acceptor
         self._data = b""
         self._since = since
 
@@ -58,7 +58,7 @@ class Newcomer:
         Raises OSError when the peer is gone.
         """
         try:
-            if not self._door.reads_heads:
+            if not self._acceptor.reads_heads:
                 if not self.socket.recv(1, socket.MSG_PEEK):
                     raise ConnectionResetError
                 return b""
@@ -83,24 +83,24 @@ class Newcomer:
             return
         if first is not None:
             self.closed = True
-            self._door.waiting.remove(self)
-            self._door.enter(self.socket, first, self.address)
+            self._acceptor.waiting.remove(self)
+            self._acceptor.enter(self.socket, first, self.address)
 
     def tend(self, now: float) -> None:
-        patience = _HEAD_TIMEOUT if self._data else self._door.patience
+        patience = _HEAD_TIMEOUT if self._data else self._acceptor.patience
         if now - self._since >= patience:
-            self._door.counts["connections_silent"] += 1
+            self._acceptor.counts["connections_silent"] += 1
             self.abort()
 
     def abort(self) -> None:
         if not self.closed:
             self.closed = True
-            self._door.waiting.remove(self)
-            self._door.leave(self.address)
+            self._acceptor.waiting.remove(self)
+            self._acceptor.leave(self.address)
             self.socket.close()
 
 
-class Door:
+class Acceptor:
     """Accepts connections and passes each on with the head of its first request."""
 
     def __init__(
@@ -115,11 +115,11 @@ class Door:
     ) -> None:
         """`enter` gets a non-blocking socket, what was read off it, and the peer's address, for
         which it calls `leave` in the end. `most` connections may be in at a time, and
-        `most_of(peer)` of the address that a peer has; `patience` is the seconds one may say
-        nothing. Where `reads_heads` is off nothing is read: what comes is TLS, and for someone
+        `most_of(peer)` of the address that a peer has; `patience` is for how many seconds one may
+        send nothing. Where `reads_heads` is off nothing is read: what comes is TLS, and for someone
         else."""
         self.waiting = Engine()
-        """Those that were accepted and have not said enough yet."""
+        """Connections whose first head isn't whole yet."""
         self.patience = patience
         self.reads_heads = reads_heads
         self.counts = counts
@@ -134,7 +134,7 @@ class Door:
         try:
             self._enter(sock, first, address)
         except Exception:  # noqa: BLE001
-            _log.exception("a connection failed at the door")
+            _log.exception("a connection failed when it was passed on")
             self.leave(address)
             sock.close()
 
@@ -203,15 +203,15 @@ class Door:
                 continue
             self._inside += 1
             self._accounts[address] += 1
-            newcomer = Newcomer(self, sock, address, trio.current_time())
+            pending = PendingConnection(self, sock, address, trio.current_time())
             try:
-                first = newcomer.read()
+                first = pending.read()
             except OSError:
                 self.leave(address)
                 sock.close()
                 continue
             if first is None:
-                self.waiting.add(newcomer)
+                self.waiting.add(pending)
             else:
-                newcomer.closed = True
+                pending.closed = True
                 self.enter(sock, first, address)

@@ -50,7 +50,7 @@ class ClosingWebSocket(WSStream):
             self._leave(CloseReason.ABNORMAL_CLOSURE)
         elif isinstance(event, Body | Data):
             if not self._answered.is_set():
-                # Who is that hasty may well be let in: what it said is read when it is.
+                # A client that sends so early may still be let in: what it sent is read then.
                 self.early = True
                 await self._answered.wait()
                 self.early = False
@@ -92,7 +92,7 @@ class ClosingWebSocket(WSStream):
                 await self._take_close(event)
                 return
             if self._parting:
-                continue  # what it said before it knew is no matter
+                continue  # what it sent before it knew is ignored
             if isinstance(event, Message):
                 await self._take(event)
             elif isinstance(event, Ping):
@@ -146,7 +146,7 @@ class ClosingWebSocket(WSStream):
         await self.send(StreamClosed(stream_id=self.stream_id))
 
     def _leave(self, code: int) -> None:
-        """Tell the app that the client is gone, when it comes to hear that."""
+        """Tell the app that the client is gone, when it next receives."""
         self._passing.cancel()
         if self.app_put is not None and not self._ended and not self._told:
             self._told = True

@@ -23,7 +23,7 @@ import trio
 from hypercorn.config import Config
 
 from pushsvc.listen import hypercorn_http2, hypercorn_websocket, hypercorn_windows
-from pushsvc.listen.acceptor import Door
+from pushsvc.listen.acceptor import Acceptor
 from pushsvc.listen.hypercorn_internals import (
     MAX_RECV,
     ASGIWrapper,
@@ -63,11 +63,12 @@ def connection_of(scope: Mapping[str, Any]) -> Connection | None:
     return connection if isinstance(connection, Connection) else None
 
 
-class Place:
-    """Where a connection counts: with its address, until it shows whose it is."""
+class Slot:
+    """One of the connections that may be open: it counts with its address, until a request on it
+    shows an identity."""
 
-    def __init__(self, door: Door, address: str) -> None:
-        self._door = door
+    def __init__(self, acceptor: Acceptor, address: str) -> None:
+        self._acceptor = acceptor
         self._whose: object = address
         self._moved = False
 
@@ -77,14 +78,14 @@ class Place:
         The first identity that is shown on a connection keeps it.
         """
         if not self._moved:
-            self._moved = self._door.move(self._whose, account, most)
+            self._moved = self._acceptor.move(self._whose, account, most)
             if self._moved:
                 self._whose = account
         return self._moved
 
     def leave(self) -> None:
         """The connection is over, or is a subscriber from now on. To be called once."""
-        self._door.leave(self._whose)
+        self._acceptor.leave(self._whose)
 
 
 class Connection(TCPServer):
@@ -98,7 +99,7 @@ class Connection(TCPServer):
         state: Mapping[str, Any],
         stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
         first: bytes,
-        place: Place,
+        slot: Slot,
     ) -> None:
         """`first` is what was read off the stream already."""
         super().__init__(
@@ -111,7 +112,7 @@ class Connection(TCPServer):
         bare = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream
         self._socket = bare.socket
         self._first = first
-        self.place = place
+        self.slot = slot
         self._tasks = trio.CancelScope()
         self._decided = trio.Event()
         self.detached = False
@@ -123,7 +124,8 @@ class Connection(TCPServer):
             with self._tasks:
                 await super().run()
         finally:
-            # Both hold this connection, which would be left to the collector with all it read.
+            # Both refer to this connection: in a cycle it would stay, with all it read, until the
+            # collector runs.
             self.state.clear()
             wrapper = vars(self).pop("protocol", None)
             if wrapper is not None and isinstance(wrapper.protocol, BoundedHttp2):
@@ -195,7 +197,7 @@ class Connection(TCPServer):
         self._socket.close()
 
 
-class ShortConnection(Protocol):
+class FastConnection(Protocol):
     """A connection that is served without Hypercorn for as long as that can be."""
 
     async def run(self) -> bytes | None:
@@ -211,9 +213,9 @@ class ShortConnection(Protocol):
         ...
 
 
-Front: TypeAlias = Callable[[bytes, socket.socket], bool]
+StreamFastPath: TypeAlias = Callable[[bytes, socket.socket], bool]
 """What a connection said first, and its socket: tells whether it was taken."""
-Shorten: TypeAlias = Callable[[trio.SocketStream, bytes, Place], ShortConnection | None]
+OpenFastPath: TypeAlias = Callable[[trio.SocketStream, bytes, Slot], FastConnection | None]
 
 
 class Server:
@@ -229,20 +231,20 @@ class Server:
         max_of: Callable[[str], int],
         waiting: Waiting,
         certificate: Certificate | None,
-        front: Front | None,
-        shorten: Shorten,
+        stream_fast_path: StreamFastPath | None,
+        open_fast_path: OpenFastPath,
     ) -> None:
         self._certificate = certificate
-        self._front = front
-        self._shorten = shorten
+        self._stream_fast_path = stream_fast_path
+        self._open_fast_path = open_fast_path
         self._app = ASGIWrapper(app)
         self._config = config
         self._context = WorkerContext(None)
         self.waiting = waiting
         """What waits for HTTP/2 clients."""
         self._state: dict[str, Any] = {WAITING: waiting}
-        self._connections: set[Connection | ShortConnection] = set()
-        self._door = Door(
+        self._connections: set[Connection | FastConnection] = set()
+        self._acceptor = Acceptor(
             self._enter,
             counts,
             most=max_connections,
@@ -257,7 +259,7 @@ class Server:
     @property
     def connections(self) -> int:
         """How many are open, detached ones not counted."""
-        return len(self._connections) + len(self._door.waiting)
+        return len(self._connections) + len(self._acceptor.waiting)
 
     async def run_lifespan(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -286,10 +288,10 @@ class Server:
         self._handlers = handlers
         with self._accepting:
             async with trio.open_nursery() as nursery:
-                await nursery.start(self._door.waiting.run)
-                await nursery.start(self._door.waiting.run_tending)
+                await nursery.start(self._acceptor.waiting.run)
+                await nursery.start(self._acceptor.waiting.run_tending)
                 for listener in listeners:
-                    await nursery.start(self._door.run_accept, listener)
+                    await nursery.start(self._acceptor.run_accept, listener)
                 task_status.started()
 
     def stop_accepting(self) -> None:
@@ -312,38 +314,42 @@ class Server:
         return cut
 
     def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
-        """Have a connection served, by the front or by Hypercorn."""
+        """Have a connection served, by a fast path or by Hypercorn."""
         assert self._handlers is not None
         if self._certificate is not None and not speaks_tls(sock):
             refuse_plain(sock)
-            self._door.leave(address)
+            self._acceptor.leave(address)
             return
-        if self._certificate is None and self._front is not None and self._front(first, sock):
-            self._door.leave(address)
+        if (
+            self._certificate is None
+            and self._stream_fast_path is not None
+            and self._stream_fast_path(first, sock)
+        ):
+            self._acceptor.leave(address)
             return
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._handlers.start_soon(self._handle, stream, first, address)
 
     async def _handle(self, stream: trio.SocketStream, first: bytes, address: str) -> None:
         """Run one connection. Nothing that goes wrong in it reaches another."""
-        place = Place(self._door, address)
+        slot = Slot(self._acceptor, address)
         try:
             if self._certificate is not None:
-                await self._handle_tls(stream, self._certificate.context, place)
+                await self._handle_tls(stream, self._certificate.context, slot)
                 return
-            short = self._shorten(stream, first, place)
-            if short is not None:
-                rest = await self._run(short, short.run())
+            fast = self._open_fast_path(stream, first, slot)
+            if fast is not None:
+                rest = await self._run(fast, fast.run())
                 if not rest:
                     await trio.aclose_forcefully(stream)
                     return
                 first = rest
-            await self._pass_on(stream, first, place)
+            await self._pass_on(stream, first, slot)
         finally:
-            place.leave()
+            slot.leave()
 
     async def _handle_tls(
-        self, stream: trio.SocketStream, context: ssl.SSLContext, place: Place
+        self, stream: trio.SocketStream, context: ssl.SSLContext, slot: Slot
     ) -> None:
         wrapped = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         try:
@@ -353,7 +359,7 @@ class Server:
         except (trio.BrokenResourceError, trio.TooSlowError):
             await trio.aclose_forcefully(stream)
         else:
-            await self._pass_on(wrapped, b"", place)
+            await self._pass_on(wrapped, b"", slot)
             await trio.aclose_forcefully(stream)
         finally:
             # Trio's stream holds methods of its own, and so itself: with OpenSSL's buffers it would
@@ -364,16 +370,16 @@ class Server:
         self,
         stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
         first: bytes,
-        place: Place,
+        slot: Slot,
     ) -> None:
         """Have Hypercorn run one connection."""
         connection = Connection(
-            self._app, self._config, self._context, self._state, stream, first, place
+            self._app, self._config, self._context, self._state, stream, first, slot
         )
         await self._run(connection, connection.run())
 
     async def _run(
-        self, connection: Connection | ShortConnection, running: Awaitable[bytes | None]
+        self, connection: Connection | FastConnection, running: Awaitable[bytes | None]
     ) -> bytes | None:
         self._connections.add(connection)
         try:
@@ -423,16 +429,16 @@ async def open_server(
     user_timeout: float,
     waiting_bytes: int = 64 * 1024 * 1024,
     certificate: Certificate | None = None,
-    front: Front | None = None,
-    shorten: Shorten = lambda *_: None,
+    stream_fast_path: StreamFastPath | None = None,
+    open_fast_path: OpenFastPath = lambda *_: None,
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
-    With a `certificate` all of it is TLS, and none of what follows applies. `front` is shown the
-    first bytes of each connection, and may take its non-blocking socket, at once and for good.
-    `shorten` may give who serves the others until they are Hypercorn's. Connections beyond
-    `max_connections`, or beyond `max_of(peer)` of one address, are closed, and counted in `counts`
-    with those that never said what they want.
+    With a `certificate` all of it is TLS, and none of what follows applies. `stream_fast_path` is
+    shown the first bytes of each connection, and may take its non-blocking socket, at once and for
+    good. `open_fast_path` may give what serves the others until they are Hypercorn's. Connections
+    beyond `max_connections`, or beyond `max_of(peer)` of one address, are closed, and counted in
+    `counts` with those that never said what they want.
 
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). An HTTP/2 stream whose client takes
@@ -455,8 +461,8 @@ async def open_server(
         max_of=max_of,
         waiting=Waiting(waiting_bytes, user_timeout / 2, counts),
         certificate=certificate,
-        front=front,
-        shorten=shorten,
+        stream_fast_path=stream_fast_path,
+        open_fast_path=open_fast_path,
     )
     async with trio.open_nursery() as outer:
         await outer.start(server.run_lifespan)

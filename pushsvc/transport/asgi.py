@@ -1,7 +1,7 @@
 """The carrier of connections that an ASGI server keeps: one task pulls, and awaits each send.
 
-It works with any ASGI server. Where the server lets go of the connection underneath (`abort`),
-a client that takes no bytes can also be parted from: an ASGI `send` may be shielded from
+It works with any ASGI server. Where the server lets go of the connection underneath (`abort`), a
+client that takes no bytes can also be disconnected: an ASGI `send` may be shielded from
 cancellation and then no timeout around it ever fires.
 """
 

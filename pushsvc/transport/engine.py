@@ -63,7 +63,7 @@ class Engine:
         self._selector.modify(carrier.socket, events, carrier)
 
     def remove(self, carrier: Watched) -> None:
-        # Out of the selector before it is closed: the descriptor may be anyone's right after.
+        # Out of the selector before it is closed: its number may be another socket's right after.
         self._selector.unregister(carrier.socket)
         self._open -= 1
         if not self._open:
@@ -84,7 +84,7 @@ class Engine:
                     try:
                         carrier.serve(events)
                     except Exception:  # noqa: BLE001
-                        # One connection's crash is logged, and is nobody else's.
+                        # A crash is logged, and ends this connection alone.
                         _log.exception("a stream failed", carrier=repr(carrier))
                         carrier.abort()
         finally:

@@ -11,12 +11,12 @@ from msgspec import Meta
 
 from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.query.selector import parse
-from pushsvc.core.resources.allowance import Allowance
 from pushsvc.core.resources.limits import Limits
+from pushsvc.core.resources.rate_limiter import RateLimiter
 from pushsvc.errors import Malformed, TooMany
 from pushsvc.pipeline import now_ms
 
@@ -30,7 +30,7 @@ class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields
         str | float | None,
         Meta(description="How much of the past is wanted of series not watched before."),
     ] = None
-    # What is wrong with a value is told with more words than a decoder has.
+    # Values are checked later, with better messages than a decoder has.
     points: Annotated[
         int | None,
         Meta(
@@ -63,8 +63,15 @@ def decode_message(data: bytes | str) -> Watch | Auth:
 
 
 def apply_watch(
-    hub: Hub, session: str, current: Wish, watch: Watch, limits: Limits, *, now: float, time_ms: int
-) -> Wish:
+    hub: Hub,
+    session: str,
+    current: ViewSpec,
+    watch: Watch,
+    limits: Limits,
+    *,
+    now: float,
+    time_ms: int,
+) -> ViewSpec:
     """Move a live stream to what a `watch` asks for, and tell what was granted.
 
     Raises Malformed, Rejected, Unknown and Overloaded; the stream is then as it was.
@@ -77,7 +84,7 @@ def apply_watch(
     window = None if watch.window is None else parse_duration(str(watch.window), "window")
     if watch.points is not None and (watch.points < 4 or window is None):
         raise Malformed("points", "points takes a window, and is a whole number, 4 or more")
-    wish = hub.grant(
+    spec = hub.grant(
         selectors or (parse('{__name__=~".+"}', limits),),
         current.max_hz if watch.max_hz is None else watch.max_hz,
         current.merge if watch.merge is None else watch.merge,
@@ -85,29 +92,29 @@ def apply_watch(
         if watch.heartbeat is None
         else parse_duration(str(watch.heartbeat), "heartbeat"),
     ).within(current.allowed)
-    hub.watch(session, wish, window, watch.points, now=now, time_ms=time_ms)
-    return wish
+    hub.watch(session, spec, window, watch.points, now=now, time_ms=time_ms)
+    return spec
 
 
 class Conversation:
     """What a WebSocket may say, and how much of it: shared by both ways of carrying one."""
 
-    __slots__ = ("_allowance", "_hub", "_hurry", "_limits", "_renew")
+    __slots__ = ("_hub", "_limiter", "_limits", "_renew", "_wake_ticker")
 
     def __init__(
         self,
         hub: Hub,
         limits: Limits,
-        hurry: Callable[[], None],
+        wake_ticker: Callable[[], None],
         renew: Callable[[Subscriber, str], None],
         now: float,
     ) -> None:
         self._hub = hub
         self._limits = limits
-        self._hurry = hurry
+        self._wake_ticker = wake_ticker
         self._renew = renew
         rate = limits.messages_per_second
-        self._allowance = Allowance(rate, max(1.0, rate * 10), now)
+        self._limiter = RateLimiter(rate, max(1.0, rate * 10), now)
 
     @property
     def message_bytes(self) -> int:
@@ -116,10 +123,10 @@ class Conversation:
     def answer(self, subscriber: Subscriber, message: str | bytes | None) -> None:
         """Do what a message asks for. Raises Problem; the stream is then to be ended with it."""
         now = trio.current_time()
-        if not self._allowance.take(now):
+        if not self._limiter.take(now):
             raise TooMany(
                 "messages",
-                f"more than {self._allowance.per_second:g} messages a second "
+                f"more than {self._limiter.per_second:g} messages a second "
                 "(limits.messages_per_second)",
                 limit="messages_per_second",
             )
@@ -132,10 +139,10 @@ class Conversation:
         apply_watch(
             self._hub,
             subscriber.session,
-            subscriber.view.wish,
+            subscriber.view.spec,
             said,
             self._limits,
             now=now,
             time_ms=now_ms(),
         )
-        self._hurry()
+        self._wake_ticker()

@@ -9,7 +9,7 @@ import trio
 
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.model.cursor import Cursor
@@ -25,32 +25,32 @@ _FRAMES = 16
 
 async def poll(
     hub: Hub,
-    wish: Wish,
+    spec: ViewSpec,
     start: Start,
     carrier: AsgiCarrier,
     *,
     wait: float,
     hold: float = 0.0,
-    hurry: Callable[[], None],
+    wake_ticker: Callable[[], None],
     address: str = "",
     account: Account = NOBODY,
     attached: Callable[[Subscriber], None],
-    strayed: int = 0,
+    switches: int = 0,
 ) -> bytes:
     """Answer one poll, not before `hold` seconds and within `wait` more: `{"id": CURSOR,
     "documents": [...]}`. While it is held it counts, and can be ended, like any subscriber.
 
-    The id is the cursor to ask with next, also when there was no news. When the server ends it,
-    the answer comes at once and ends with what a stream would be told: `error`, or `goaway` while
-    the service drains. Who was given nothing then keeps the cursor that it came with, since the
-    gap that one of this epoch stands for was not told. `strayed` goes into all other ids.
+    The id is the cursor to ask with next, also when there was no news. When the server ends it, the
+    answer comes at once and ends with what a stream would be told: `error`, or `goaway` while the
+    service drains. Who was given nothing then keeps the cursor that it came with, since the gap
+    that one of this epoch stands for was not told. `switches` goes into all other ids.
 
     A heartbeat at the end says that the log is away, and for a while that it is back. Whoever waits
     when that changes is answered at once.
     """
     away = hub.away is not None
     subscriber = hub.subscribe(
-        wish,
+        spec,
         start,
         carrier,
         now=trio.current_time(),
@@ -62,7 +62,7 @@ async def poll(
         account=account,
     )
     attached(subscriber)
-    hurry()
+    wake_ticker()
     frames: list[Frame] = []
     try:
         await carrier.wait_end(hold)
@@ -78,7 +78,7 @@ async def poll(
             frame = carrier.take(subscriber)
     finally:
         hub.unsubscribe(subscriber, now=trio.current_time())
-    told = _text(subscriber.id, strayed)
+    told = _text(subscriber.id, switches)
     ending = carrier.ending
     frames = [frame for frame in frames if not frame.quiet]
     if ending is not None:
@@ -89,18 +89,18 @@ async def poll(
         frames.append(word)
     return b'{"id":"%b","documents":[%b]}' % (
         told,
-        b",".join(_json(frame, strayed) for frame in frames),
+        b",".join(_json(frame, switches) for frame in frames),
     )
 
 
-def _text(cursor: Cursor, strayed: int) -> bytes:
-    return str(msgspec.structs.replace(cursor, strayed=strayed)).encode()
+def _text(cursor: Cursor, switches: int) -> bytes:
+    return str(msgspec.structs.replace(cursor, switches=switches)).encode()
 
 
-def _json(frame: Frame, strayed: int) -> bytes:
-    """A document; its id says as well how often the client strayed."""
-    if not strayed or frame.cursor is None:
+def _json(frame: Frame, switches: int) -> bytes:
+    """A document; its id also says how often the client has switched between servers."""
+    if not switches or frame.cursor is None:
         return frame.json
     # An id stands before all that strangers have named.
-    own, theirs = str(frame.cursor).encode(), _text(frame.cursor, strayed)
+    own, theirs = str(frame.cursor).encode(), _text(frame.cursor, switches)
     return frame.json.replace(b'"id":"%b"' % own, b'"id":"%b"' % theirs, 1)

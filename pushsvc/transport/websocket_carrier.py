@@ -62,7 +62,7 @@ class WebSocketCarrier(DetachedCarrier):
         super().tend(now)
         if self.closed:
             return
-        interval = self.subscriber.view.wish.heartbeat
+        interval = self.subscriber.view.spec.heartbeat
         if self._close_by is not None:
             if now >= self._close_by:
                 self.abort()
@@ -94,7 +94,7 @@ class WebSocketCarrier(DetachedCarrier):
 
     def _take(self, event: str | bytes | Ping | CloseConnection, talk: Conversation) -> None:
         if self._close_by is not None and not isinstance(event, CloseConnection):
-            return  # it was told that this is over; what it said before it knew is no matter
+            return  # it was told that the stream is over; what it sent before it knew is ignored
         if isinstance(event, str | bytes):
             talk.answer(self.subscriber, event)
         elif isinstance(event, Ping):

@@ -77,6 +77,6 @@ class Orders:
         try:
             await self._stream.send_all(line)
         except trio.BrokenResourceError:
-            pass  # which is heard by who listens
+            pass  # the task that receives ends by it
         except trio.BusyResourceError:
-            await trio.lowlevel.checkpoint()  # another line says it
+            await trio.lowlevel.checkpoint()  # another line is being sent, which says as much

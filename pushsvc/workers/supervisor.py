@@ -25,7 +25,7 @@ import msgspec
 import structlog
 import trio
 
-from pushsvc.auth.mode import make_lock
+from pushsvc.auth.mode import make_access_control
 from pushsvc.config import Settings
 from pushsvc.journal.opening import make_room
 from pushsvc.journal.sqlite.claim import Claim, Noted
@@ -84,7 +84,7 @@ async def supervise(
     """
     where = settings.server
     await resolve_hosts(where.hosts, where.port)
-    make_lock(settings, [listener.host for listener in inherited.listeners])
+    make_access_control(settings, [listener.host for listener in inherited.listeners])
     async with contextlib.AsyncExitStack() as held:
         opened = await _open(settings, held)
         listeners = [*inherited.listeners, *opened]

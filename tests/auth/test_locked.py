@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed
 
 from pushsvc.auth.credentials import subprotocol_of
 from pushsvc.auth.keys import make_key, table_of
-from pushsvc.auth.mode import make_lock
+from pushsvc.auth.mode import make_access_control
 from pushsvc.config import Auth, ConfigError, Server, Settings, Web
 from pushsvc.core.resources.limits import Pacing
 from pushsvc.pipeline import now_ms
@@ -53,7 +53,7 @@ def sample(tenant: str, name: str = "up") -> dict[str, Any]:
 async def test_a_batch_with_one_series_outside_names_it_and_applies_nothing(auth: Auth) -> None:
     async with serving(auth=auth) as served:
         mine = bearer(tenant())
-        for extra in ({}, {"Idempotency-Key": '"k"'}):  # the short way, and the long one
+        for extra in ({}, {"Idempotency-Key": '"k"'}):  # the fast path, and the route
             batch = {"samples": [sample("acme"), sample("beta")]}
             refused = await served.http.post("/v1/samples", json=batch, headers={**mine, **extra})
             assert refused.status_code == 403
@@ -255,9 +255,9 @@ async def test_a_key_that_is_taken_away_ends_its_streams(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "push.example"])
 def test_without_control_it_starts_on_loopback_only(host: str) -> None:
     with pytest.raises(ConfigError, match="insecure-no-auth"):
-        make_lock(Settings(server=Server(host=host)))
-    make_lock(Settings(server=Server(host=host), auth=Auth(insecure_no_auth=True)))
-    make_lock(Settings(server=Server(host="127.0.0.1")))
+        make_access_control(Settings(server=Server(host=host)))
+    make_access_control(Settings(server=Server(host=host), auth=Auth(insecure_no_auth=True)))
+    make_access_control(Settings(server=Server(host="127.0.0.1")))
 
 
 # -- the web's own rules ---------------------------------------------------------------------------

@@ -139,7 +139,7 @@ async def test_a_refused_page_is_told_of_in_the_log_once() -> None:
                     "/v1/samples", json={}, headers={"Origin": "http://dash.example"}
                 )
                 assert answer.status_code == 403
-                # Behind another request on its connection, and by the short way.
+                # Behind another request on its connection, and on the fast path.
                 assert await served.rejection(headers={"Origin": "http://dash.example"}) == 403
     warned = [one for one in logs if one["log_level"] == "warning" and one.get("code") == "origin"]
     assert len(warned) == 1

@@ -18,7 +18,7 @@ from pushsvc.auth.ticket_log import KIND, TicketLog
 from pushsvc.auth.tickets import LIFETIME, FirstUse, Tickets
 from pushsvc.config import Keeping
 from pushsvc.core.storage import records
-from pushsvc.core.storage.records import Change, Room
+from pushsvc.core.storage.records import Capacity, Change
 from pushsvc.errors import Unauthorized
 from tests.flow import Service, running
 from tests.journal import valkey_server
@@ -182,7 +182,7 @@ async def test_while_the_log_is_away_each_decides_and_then_it_does(
 async def test_nobody_takes_all_the_room(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(records.ROOM, KIND, Room(8, 10_000, gives_way=True))
+    monkeypatch.setitem(records.CAPACITY, KIND, Capacity(8, 10_000, gives_way=True))
     async with processes(SharedLog(), 2) as (one, two):
         theirs = one.issue("select=a", OTHER)
         assert await one.is_let_in(theirs, "select=a")

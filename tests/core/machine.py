@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Batch, Rows, Value, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
@@ -67,7 +67,7 @@ class Dashboard:
 
     def __init__(self) -> None:
         self.subscriber: Subscriber | None = None
-        self.wish: Wish | None = None
+        self.spec: ViewSpec | None = None
         self.cursor: Cursor | None = None
         self.stretches: dict[int, Stretch] = {}
         self.dropped: list[Stretch] = []
@@ -98,7 +98,7 @@ class Dashboard:
                 self.known(ref)
                 if ref in self.stretches:
                     count = values[3] if len(values) == 4 else 1
-                    self.stretches[ref].merged |= self.wish is None or self.wish.merge != "all"
+                    self.stretches[ref].merged |= self.spec is None or self.spec.merge != "all"
                     self.stretches[ref].take(("sample", values[0]), count)
             for ref, time in document.get("ended", ()):
                 self.known(ref)
@@ -184,8 +184,8 @@ class Machine(RuleBasedStateMachine):
             assert len(known) == series.history.total
 
     def begin_stretch(self, dashboard: Dashboard, series: Series, start: int) -> None:
-        wish = dashboard.wish
-        if wish is not None and wish.matches(series.identity):
+        spec = dashboard.spec
+        if spec is not None and spec.matches(series.identity):
             dashboard.stretches[series.ref] = Stretch(series, start)
 
     def fresh(self, count: int, given: bool, late: bool = False) -> tuple[list[int], list[Value]]:
@@ -286,7 +286,7 @@ class Machine(RuleBasedStateMachine):
 
     def start(self, dashboard: Dashboard, through: int, window: float | None) -> None:
         """Note what is owed of all that is matched, as of batch `through`."""
-        assert dashboard.wish is not None
+        assert dashboard.spec is not None
         for series in self.world.hub.catalog:
             if series.ref not in dashboard.stretches:
                 self.begin_stretch(dashboard, series, self.start_of(series, through, window))
@@ -329,11 +329,11 @@ class Machine(RuleBasedStateMachine):
         polls: bool,
     ) -> None:
         dashboard = self.dashboards[which]
-        if dashboard.wish is not None:
+        if dashboard.spec is not None:
             return
-        wish = dashboard.wish = self.world.wish(*sorted(chosen), max_hz=hz, merge=merge)
+        spec = dashboard.spec = self.world.spec(*sorted(chosen), max_hz=hz, merge=merge)
         subscriber = self.world.subscribe(
-            wish, window=window, describe="used" if polls else "all", greet=not polls
+            spec, window=window, describe="used" if polls else "all", greet=not polls
         )
         dashboard.connect(subscriber, polls=polls)
         self.start(dashboard, subscriber.view.seq, window)
@@ -364,9 +364,9 @@ class Machine(RuleBasedStateMachine):
         while subscriber._pending:
             self.take(dashboard, 1)
         seq = subscriber.position()[0]
-        wish = dashboard.wish = self.world.wish(*sorted(chosen), max_hz=hz, merge=merge)
+        spec = dashboard.spec = self.world.spec(*sorted(chosen), max_hz=hz, merge=merge)
         for ref, stretch in list(dashboard.stretches.items()):
-            if not wish.matches(self.last[ref].identity):
+            if not spec.matches(self.last[ref].identity):
                 dashboard.dropped.append(dashboard.stretches.pop(ref))
                 assert stretch.start >= 0
         self.world.watch(subscriber, *sorted(chosen), max_hz=hz, merge=merge, window=window)
@@ -388,22 +388,22 @@ class Machine(RuleBasedStateMachine):
     @rule(which=dashboards)
     def resume(self, which: int) -> None:
         dashboard = self.dashboards[which]
-        if dashboard.subscriber is None and dashboard.wish is not None:
+        if dashboard.subscriber is None and dashboard.spec is not None:
             since = self.since(dashboard)
-            dashboard.connect(self.world.subscribe(dashboard.wish, since=since))
+            dashboard.connect(self.world.subscribe(dashboard.spec, since=since))
 
     @rule(which=dashboards)
     def wait(self, which: int) -> None:
         """Begin a long poll that is answered later: by `pull` with what there is then, and `cut`
         ends it."""
         dashboard = self.dashboards[which]
-        if dashboard.subscriber is None and dashboard.wish is not None:
+        if dashboard.subscriber is None and dashboard.spec is not None:
             self.begin_poll(dashboard)
 
     def begin_poll(self, dashboard: Dashboard) -> None:
-        assert dashboard.wish is not None
+        assert dashboard.spec is not None
         subscriber = self.world.subscribe(
-            dashboard.wish, since=self.since(dashboard), describe="used", greet=False
+            dashboard.spec, since=self.since(dashboard), describe="used", greet=False
         )
         dashboard.connect(subscriber, polls=True)
 
@@ -433,7 +433,7 @@ class Machine(RuleBasedStateMachine):
         self.ask(self.dashboards[which], most)
 
     def ask(self, dashboard: Dashboard, most: int) -> int:
-        if dashboard.subscriber is not None or dashboard.wish is None:
+        if dashboard.subscriber is not None or dashboard.spec is None:
             return 0
         self.begin_poll(dashboard)
         taken = self.take(dashboard, most)

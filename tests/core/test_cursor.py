@@ -18,8 +18,8 @@ from pushsvc.errors import Malformed
     st.integers(0, 10**18 - 1),
     st.integers(0, 999),
 )
-def test_comes_back_as_it_was_given(epoch: str, seq: int, strayed: int) -> None:
-    cursor = Cursor(epoch, seq, strayed=strayed)
+def test_comes_back_as_it_was_given(epoch: str, seq: int, switches: int) -> None:
+    cursor = Cursor(epoch, seq, switches=switches)
     assert parse_cursor(str(cursor)) == cursor
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.query.selector import parse
@@ -28,39 +28,39 @@ class TestViews:
             (['a{x="1",y="2"}'], ["a { y='2', x=\"1\" }"]),
         ],
     )
-    def test_are_shared_by_equal_wishes(self, one: list[str], other: list[str]) -> None:
+    def test_are_shared_by_equal_specs(self, one: list[str], other: list[str]) -> None:
         world = World()
-        first = world.subscribe(world.wish(*one))
-        second = world.subscribe(world.wish(*other))
+        first = world.subscribe(world.spec(*one))
+        second = world.subscribe(world.spec(*other))
         assert first.view is second.view
         assert len(world.hub.views) == 1
         assert set(first.view.subscribers.values()) == {first, second}
 
-    def test_whatever_the_order_in_which_they_are_wished(self) -> None:
+    def test_whatever_the_order_in_which_they_are_asked(self) -> None:
         a, b = parse("a"), parse("b")
-        keys = {Wish(chosen, 1.0, "all", 15.0).key for chosen in ((a, b), (b, a), (a, b, a))}
+        keys = {ViewSpec(chosen, 1.0, "all", 15.0).key for chosen in ((a, b), (b, a), (a, b, a))}
         assert len(keys) == 1
 
     def test_hardly_different_rates_are_the_same(self) -> None:
         world = World(pacing=Pacing(max_hz=20.0, default_hz=10.0))
         views = {
-            world.subscribe(world.wish("a", max_hz=hz)).view for hz in (None, 10, 10.02, 9.999)
+            world.subscribe(world.spec("a", max_hz=hz)).view for hz in (None, 10, 10.02, 9.999)
         }
         assert len(views) == 1
 
-    def test_different_wishes_are_different_views(self) -> None:
+    def test_different_specs_are_different_views(self) -> None:
         world = World()
-        wishes = [
-            world.wish("a"),
-            world.wish("b"),
-            world.wish("a", "b"),
-            world.wish('a{x="1"}'),
-            world.wish("a", max_hz=5),
-            world.wish("a", merge="last"),
-            world.wish("a", merge="envelope"),
-            world.wish("a", heartbeat=5),
+        specs = [
+            world.spec("a"),
+            world.spec("b"),
+            world.spec("a", "b"),
+            world.spec('a{x="1"}'),
+            world.spec("a", max_hz=5),
+            world.spec("a", merge="last"),
+            world.spec("a", merge="envelope"),
+            world.spec("a", heartbeat=5),
         ]
-        assert len({world.subscribe(wish).view for wish in wishes}) == len(wishes)
+        assert len({world.subscribe(spec).view for spec in specs}) == len(specs)
 
     def test_linger_when_nobody_watches_then_close(self) -> None:
         world = World()
@@ -109,21 +109,21 @@ class TestGrants:
     )
     def test_rates(self, asked: float | None, granted: float) -> None:
         world = World(pacing=Pacing(max_hz=12.5, default_hz=10.0))
-        assert world.wish("a", max_hz=asked).max_hz == granted
+        assert world.spec("a", max_hz=asked).max_hz == granted
 
     def test_selectors_are_distinct_and_limited(self) -> None:
         world = World(limits=Limits(selectors=2))
-        wish = world.wish("b", "a", "b", '{__name__="a"}')
-        assert [selector.text for selector in wish.selectors] == ["a", "b"]
+        spec = world.spec("b", "a", "b", '{__name__="a"}')
+        assert [selector.text for selector in spec.selectors] == ["a", "b"]
         with pytest.raises(Rejected, match=r"3 selectors.*limits\.selectors"):
-            world.wish("a", "b", "c")
+            world.spec("a", "b", "c")
 
     def test_merge_is_one_of_three(self) -> None:
         world = World()
-        assert world.wish("a").merge == "all"
-        assert world.wish("a", merge="last").merge == "last"
+        assert world.spec("a").merge == "all"
+        assert world.spec("a", merge="last").merge == "last"
         with pytest.raises(Malformed, match="all, last or envelope") as caught:
-            world.wish("a", merge="x" * 10_000)
+            world.spec("a", merge="x" * 10_000)
         assert len(caught.value.detail) < 200
 
 
@@ -145,31 +145,31 @@ def state(hub: Hub) -> Any:
 class TestRefusing:
     def test_subscribers(self) -> None:
         world = World(limits=Limits(subscribers=2))
-        first = world.subscribe(world.wish("a"))
-        world.subscribe(world.wish("a"))
+        first = world.subscribe(world.spec("a"))
+        world.subscribe(world.spec("a"))
         before = state(world.hub)
-        for wish in (world.wish("a"), world.wish("b")):
+        for spec in (world.spec("a"), world.spec("b")):
             with pytest.raises(Overloaded, match=r"2 subscribers.*limits\.subscribers") as caught:
-                world.subscribe(wish)
+                world.subscribe(spec)
             assert caught.value.retry_after > 0
         assert state(world.hub) == before
         assert world.hub.counts["subscribers_refused"] == 2
         world.hub.unsubscribe(first, now=world.now)
-        world.subscribe(world.wish("a"))
+        world.subscribe(world.spec("a"))
 
     def test_views(self) -> None:
         world = World(limits=Limits(views=2))
-        a, b = world.subscribe(world.wish("a")), world.subscribe(world.wish("b"))
+        a, b = world.subscribe(world.spec("a")), world.subscribe(world.spec("b"))
         before = state(world.hub)
         with pytest.raises(Overloaded, match=r"limits\.views"):
-            world.subscribe(world.wish("c"))
+            world.subscribe(world.spec("c"))
         with pytest.raises(Overloaded, match=r"limits\.views"):
-            world.hub.watch(a.session, world.wish("c"), None, now=world.now, time_ms=world.time_ms)
+            world.hub.watch(a.session, world.spec("c"), None, now=world.now, time_ms=world.time_ms)
         assert state(world.hub) == before
-        world.subscribe(world.wish("a"))  # one that is there has room for all
+        world.subscribe(world.spec("a"))  # one that is there has room for all
         # One that only lingers makes room.
         world.hub.unsubscribe(b, now=world.now)
-        assert world.subscribe(world.wish("c")).view in world.hub.views.values()
+        assert world.subscribe(world.spec("c")).view in world.hub.views.values()
         assert len(world.hub.views) == 2
         assert b.view not in world.hub.views.values()
 
@@ -225,7 +225,7 @@ class TestRefusing:
         before = state(world.hub)
         with pytest.raises(Unknown):
             world.hub.watch(
-                subscriber.session, world.wish("b"), None, now=world.now, time_ms=world.time_ms
+                subscriber.session, world.spec("b"), None, now=world.now, time_ms=world.time_ms
             )
         assert state(world.hub) == before
 
@@ -271,9 +271,9 @@ class TestGivingWay:
 class TestWatchers:
     def test_each_is_counted_once(self) -> None:
         world = World()
-        wish = world.wish("a", "b")
-        first, _ = world.subscribe(wish), world.subscribe(wish)
-        world.subscribe(world.wish("a", max_hz=1))
+        spec = world.spec("a", "b")
+        first, _ = world.subscribe(spec), world.subscribe(spec)
+        world.subscribe(world.spec("a", max_hz=1))
         assert world.publish({"a": [1.0], "b": [1.0]}).watchers == 3
         assert world.publish({"b": [1.0]}).watchers == 2
         assert world.publish({"c": [1.0]}).watchers == 0
@@ -282,8 +282,8 @@ class TestWatchers:
 
     def test_of_a_batch_that_was_applied_in_pieces(self) -> None:
         world = World()
-        world.subscribe(world.wish("a", "b"))
-        world.subscribe(world.wish("a"))
+        world.subscribe(world.spec("a", "b"))
+        world.subscribe(world.spec("a"))
         world.publish({"a": [1.0], "b": [1.0]})
         touched: dict[Watcher, None] = {}
         watchers = []
@@ -313,10 +313,10 @@ class TestLeaving:
 
     def test_after_a_change_of_view_both_are_left(self) -> None:
         world = World()
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         old = subscriber.view
         world.hub.watch(
-            subscriber.session, world.wish("b"), None, now=world.now, time_ms=world.time_ms
+            subscriber.session, world.spec("b"), None, now=world.now, time_ms=world.time_ms
         )
         assert old.idle_since == world.now
         assert subscriber.view is not old
@@ -326,9 +326,9 @@ class TestLeaving:
 
     def test_changing_to_the_same_view_stays(self) -> None:
         world = World()
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         world.hub.watch(
-            subscriber.session, world.wish("a"), None, now=world.now, time_ms=world.time_ms
+            subscriber.session, world.spec("a"), None, now=world.now, time_ms=world.time_ms
         )
         assert subscriber.view.idle_since is None
         assert list(subscriber.view.subscribers.values()) == [subscriber]

@@ -119,7 +119,7 @@ def whole(hub: Hub, after: int = -1) -> dict[str, Any]:
     held: dict[str, Any] = {
         "seq": hub.seq,
         "ended": list(hub._ended),
-        "once": hub._once.dump(),
+        "once": hub._idempotency_keys.dump(),
         "records": hub.records.dump(),
         "next": hub.catalog.next_ref,
         "marks": [mark for mark in hub._sweeping.dump().marks if mark[1] > after],
@@ -148,7 +148,7 @@ def test_two_that_were_given_the_same_hold_the_same(
     for entry in placed(log):
         if data.draw(st.booleans(), label="somebody comes, and time passes"):
             busy.now += 7.0
-            busy.subscribe(busy.wish("a", "b", max_hz=1.0))
+            busy.subscribe(busy.spec("a", "b", max_hz=1.0))
             busy.tick(1.0)
             busy.hub.close_idle(busy.now)
         assert take(calm, entry) == take(busy.hub, entry)
@@ -213,7 +213,7 @@ def test_columns_come_to_the_same_as_rows(
     for entry in placed(log):
         if data.draw(st.integers(0, 9), label="somebody comes, and goes") == 0:
             short.now += 7.0
-            short.subscribe(short.wish("a", "b", max_hz=1.0))
+            short.subscribe(short.spec("a", "b", max_hz=1.0))
             short.tick(1.0)
             short.hub.close_idle(short.now)
         draft = entry.draft
@@ -291,7 +291,7 @@ def test_who_watches_is_given_what_comes_in_columns() -> None:
     world = World()
     before, after = list(placed([(in_columns(n), 0) for n in range(2)]))
     finish(world.hub.take(before))
-    world.subscribe(world.wish("a"))
+    world.subscribe(world.spec("a"))
     world.tick(1.0)
     (view,) = world.hub.views.values()
     assert not view.pending

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pushsvc.core.storage import records
-from pushsvc.core.storage.records import Change, Record, Records, Room
+from pushsvc.core.storage.records import Capacity, Change, Record, Records
 from pushsvc.errors import Rejected
 
 
@@ -77,8 +77,8 @@ def test_what_has_a_time_goes_with_it() -> None:
 
 
 def test_there_is_only_so_much_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(records.ROOM, "dashboard", Room(2, 10))
-    monkeypatch.setitem(records.ROOM, "ticket", Room(2, 10, gives_way=True))
+    monkeypatch.setitem(records.CAPACITY, "dashboard", Capacity(2, 10))
+    monkeypatch.setitem(records.CAPACITY, "ticket", Capacity(2, 10, gives_way=True))
     kept = Records()
     for name in "ab":
         kept.put(Change("dashboard", name, b"123", 0), 1, 0)

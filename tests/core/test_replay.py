@@ -51,9 +51,9 @@ def test_each_sample_once_in_order_or_counted(
         pacing=Pacing(ring_frames=ring, replay_points=points),
     )
     client = Client(f"{world.hub.epoch}.0")
-    wish = world.wish("{__name__=~'a|b|c'}")
-    subscriber = world.subscribe(wish, since=client.cursor)
-    world.subscribe(world.wish())  # another view, whose ticks are its own
+    spec = world.spec("{__name__=~'a|b|c'}")
+    subscriber = world.subscribe(spec, since=client.cursor)
+    world.subscribe(world.spec())  # another view, whose ticks are its own
     counters = dict.fromkeys(NAMES, 0)
 
     def publish(amounts: dict[str, int]) -> None:
@@ -73,7 +73,7 @@ def test_each_sample_once_in_order_or_counted(
         elif operation == "cut":
             world.hub.unsubscribe(subscriber, now=world.now)
             describe: Describe = argument
-            subscriber = world.subscribe(wish, since=client.cursor, describe=describe)
+            subscriber = world.subscribe(spec, since=client.cursor, describe=describe)
         elif operation == "ahead":
             # Coming with the cursor of a publisher's answer, which is ahead of the last tick:
             # who does that says to have what was published so far.
@@ -86,7 +86,7 @@ def test_each_sample_once_in_order_or_counted(
             for name in argument:
                 client.values.setdefault(name, []).extend(world.published[name][-argument[name] :])
             world.hub.unsubscribe(subscriber, now=world.now)
-            subscriber = world.subscribe(wish, since=str(world.hub.cursor))
+            subscriber = world.subscribe(spec, since=str(world.hub.cursor))
             client.cursor = str(world.hub.cursor)
         else:
             world.now += argument
@@ -274,14 +274,14 @@ class TestWatch:
     def test_what_is_watched_already_goes_on_and_the_rest_starts(self) -> None:
         world = World()
         client = Client()
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         world.publish({"a": [1.0, 2.0], "b": [1.0, 2.0]})
         world.tick(1.0)
         client.pull(subscriber)
         world.publish({"a": [3.0], "b": [3.0]})
         world.hub.watch(
             subscriber.session,
-            world.wish("a", "b", max_hz=1),
+            world.spec("a", "b", max_hz=1),
             None,
             now=world.now,
             time_ms=world.time_ms,
@@ -301,13 +301,13 @@ class TestWatch:
     def test_a_window_is_for_what_is_new(self) -> None:
         world = World()
         client = Client()
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         for value in (1.0, 2.0, 3.0):
             world.publish({"a": [value], "b": [value]})
             world.tick(1.0)
         client.pull(subscriber)
         world.hub.watch(
-            subscriber.session, world.wish("a", "b"), 60, now=world.now, time_ms=world.time_ms
+            subscriber.session, world.spec("a", "b"), 60, now=world.now, time_ms=world.time_ms
         )
         client.pull(subscriber)
         assert client.values == {"a": [1.0, 2.0, 3.0], "b": [1.0, 2.0, 3.0]}
@@ -315,13 +315,13 @@ class TestWatch:
     def test_the_cursor_never_goes_back(self) -> None:
         world = World(pacing=Pacing(replay_points=5))
         client = Client()
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         for value in range(30):
             world.publish({"a": [float(value)], "b": [float(value)]})
             world.tick(1.0)
         client.pull(subscriber)
         world.hub.watch(
-            subscriber.session, world.wish("a", "b"), 60, now=world.now, time_ms=world.time_ms
+            subscriber.session, world.spec("a", "b"), 60, now=world.now, time_ms=world.time_ms
         )
         client.pull(subscriber)
         seqs = [int(d["id"].split(".")[1]) for d in client.documents if "id" in d]

@@ -138,26 +138,26 @@ def test_no_selector_shows_what_is_not_granted(
     tenants = Tenants()
     world = tenants.world
     tenants.publish(*published[:4])
-    for wished in ([one] for one in selectors):
-        wish = world.hub.grant(wished, None, "all", None).within(allowed)
-        live = world.subscribe(wish)
+    for selected in ([one] for one in selectors):
+        spec = world.hub.grant(selected, None, "all", None).within(allowed)
+        live = world.subscribe(spec)
         client = Client()
         client.pull(live)
         tenants.publish(*published)
         world.tick(1.0)
         client.pull(live)
-        replayed = world.subscribe(wish, since=f"{world.hub.epoch}.0")
+        replayed = world.subscribe(spec, since=f"{world.hub.epoch}.0")
         client.pull(replayed)
         seen = [tenants.owner[point[2]] for point in client.points]
         assert all(may_see(name, labels) for name, labels in seen)
         assert all(may_see(name, labels) for name, labels in described(client))
         # The catalog's way, by its index, and the stream's, by identity, are the same.
-        listed = world.hub.catalog.select(wished, allowed)
+        listed = world.hub.catalog.select(selected, allowed)
         assert all(may_see(one.identity.name, dict(one.identity.labels)) for one in listed)
         assert {one.identity.text for one in listed} == {
             one.identity.text
             for one in world.hub.catalog.select([selectors[-1]])
-            if wish.matches(one.identity)
+            if spec.matches(one.identity)
         }
         for subscriber in (live, replayed):
             world.hub.unsubscribe(subscriber, now=world.now)
@@ -181,8 +181,8 @@ def test_counts_of_what_is_lost_are_of_what_is_granted(order: list[str], keep: i
         tenants.publish(("up", {"tenant": tenant}))
     allowed = scope_of([parse('{tenant="acme"}', LIMITS)])
     client = Client()
-    wish = tenants.world.wish(merge="all").within(allowed)
-    client.pull(tenants.world.subscribe(wish, since=f"{tenants.world.hub.epoch}.0"))
+    spec = tenants.world.spec(merge="all").within(allowed)
+    client.pull(tenants.world.subscribe(spec, since=f"{tenants.world.hub.epoch}.0"))
     lost = sum(count or 0 for count in client.gaps.values())
     assert len(client.points) + lost == order.count("acme")
 
@@ -194,7 +194,7 @@ def test_a_series_that_ends_is_told_to_its_own_tenant_only() -> None:
     clients = {}
     for tenant in ("acme", "beta"):
         allowed = scope_of([parse(f'{{tenant="{tenant}"}}', LIMITS)])
-        clients[tenant] = world.subscribe(world.wish().within(allowed)), Client()
+        clients[tenant] = world.subscribe(world.spec().within(allowed)), Client()
         clients[tenant][1].pull(clients[tenant][0])
     up = identify("up", {"tenant": "acme"}, LIMITS)
     world.hub.apply(world.hub.seq + 1, Batch([Rows(up, [world.time_ms], [None])]), world.now)
@@ -213,7 +213,7 @@ def test_a_series_that_ends_is_told_to_its_own_tenant_only() -> None:
 def test_who_may_see_different_things_shares_no_view() -> None:
     world = World()
     scopes = [scope_of([parse(f'{{tenant="{tenant}"}}', LIMITS)]) for tenant in ("a", "b", "a")]
-    views = [world.subscribe(world.wish("up").within(one)).view for one in (*scopes, EVERYTHING)]
+    views = [world.subscribe(world.spec("up").within(one)).view for one in (*scopes, EVERYTHING)]
     assert views[0] is views[2]
     assert len({id(view) for view in views}) == 3
 

@@ -37,8 +37,8 @@ def test_the_window_comes_as_few_points_and_what_is_live_as_ever(
     replay_points: int, merge: str
 ) -> None:
     world = with_past(replay_points)
-    wish = world.wish("a", merge=merge, max_hz=10)
-    subscriber = world.subscribe(wish, window=HOUR, points=100)
+    spec = world.spec("a", merge=merge, max_hz=10)
+    subscriber = world.subscribe(spec, window=HOUR, points=100)
     client = Client()
     client.pull(subscriber)
     past = list(client.points)
@@ -55,7 +55,7 @@ def test_the_window_comes_as_few_points_and_what_is_live_as_ever(
 
 def test_what_comes_while_it_is_given_is_not_thinned() -> None:
     world = with_past(40)
-    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=10)
+    subscriber = world.subscribe(world.spec("a", max_hz=10), window=HOUR, points=10)
     client = Client()
     client.pull(subscriber, 3)
     before = counted(client.points)
@@ -72,11 +72,11 @@ def test_what_comes_while_it_is_given_is_not_thinned() -> None:
 @pytest.mark.parametrize("taken", range(1, 6))
 def test_who_is_cut_off_in_the_middle_goes_on_from_there(taken: int) -> None:
     world = with_past(40)
-    subscriber = world.subscribe(world.wish("a"), window=HOUR, points=10)
+    subscriber = world.subscribe(world.spec("a"), window=HOUR, points=10)
     client = Client()
     client.pull(subscriber, taken)
     world.hub.unsubscribe(subscriber, now=world.now)
-    again = world.subscribe(world.wish("a"), since=client.cursor, window=HOUR, points=10)
+    again = world.subscribe(world.spec("a"), since=client.cursor, window=HOUR, points=10)
     client.pull(again)
     assert counted(client.points) == HOUR
     assert not client.gaps
@@ -84,7 +84,7 @@ def test_who_is_cut_off_in_the_middle_goes_on_from_there(taken: int) -> None:
 
 def test_a_watch_thins_what_is_new_and_nothing_that_goes_on() -> None:
     world = with_past(a=0, b=0)
-    subscriber = world.subscribe(world.wish("a", max_hz=10))
+    subscriber = world.subscribe(world.spec("a", max_hz=10))
     client = Client()
     client.pull(subscriber)
     for value in range(20):
@@ -112,7 +112,7 @@ def test_counters_keep_resets_and_states_all_changes() -> None:
         world.now += 1
     world.tick()
     client = Client()
-    client.pull(world.subscribe(world.wish("c", "s"), window=600, points=6))
+    client.pull(world.subscribe(world.spec("c", "s"), window=600, points=6))
     by_name = {
         name: [point for point in client.points if client.names[point[0]] == name] for name in "cs"
     }
@@ -131,7 +131,7 @@ def test_many_series_have_fewer_points_each_as_hello_says() -> None:
         world.now += 1
     world.tick()
     client = Client()
-    client.pull(world.subscribe(world.wish("n1"), window=400, points=200))
+    client.pull(world.subscribe(world.spec("n1"), window=400, points=200))
     assert client.documents[0]["granted"]["points"] == 200
     many = Client()
     many.pull(world.subscribe(window=400, points=200))
@@ -146,7 +146,7 @@ def test_merged_gauges_have_the_digits_of_a_picture_and_the_newest_its_own() -> 
         world.now += 1
     world.tick()
     client = Client()
-    client.pull(world.subscribe(world.wish("a"), window=600, points=10))
+    client.pull(world.subscribe(world.spec("a"), window=600, points=10))
     *past, newest = client.points
     assert newest[2] == 100 + math.sin(599) + math.pi / 1e6
     assert all(value == round(value, 3) for point in past for value in point[2:5])
@@ -161,7 +161,7 @@ def test_a_series_that_has_no_more_than_is_wanted_comes_as_it_is() -> None:
         world.now += 0.1
     world.tick()
     client = Client()
-    client.pull(world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=50))
+    client.pull(world.subscribe(world.spec("a", max_hz=10), window=HOUR, points=50))
     assert [point[2:] for point in client.points] == [[float(value)] for value in range(50)]
 
 
@@ -175,7 +175,7 @@ def test_a_spike_doesn_t_take_the_digits_of_the_others() -> None:
         world.publish({"a": [value]})
         world.now += 1
     world.tick()
-    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=50)
+    subscriber = world.subscribe(world.spec("a", max_hz=10), window=HOUR, points=50)
     client = Client()
     client.pull(subscriber)
     merged = [point for point in client.points if len(point) > 3]
@@ -196,7 +196,7 @@ def test_values_that_hardly_differ_keep_their_difference() -> None:
         world.publish({"a": [1.7958e9 + second]})
         world.now += 1
     world.tick()
-    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=10)
+    subscriber = world.subscribe(world.spec("a", max_hz=10), window=HOUR, points=10)
     client = Client()
     client.pull(subscriber)
     merged = [point for point in client.points if len(point) > 3]
@@ -212,7 +212,7 @@ def test_two_writers_of_one_series_are_as_few_points_as_one() -> None:
             world.publish({"a": [float(second % 7)]}, time_ms=world.time_ms - behind)
         world.now += 1
     world.tick()
-    subscriber = world.subscribe(world.wish("a", max_hz=10), window=HOUR, points=50)
+    subscriber = world.subscribe(world.spec("a", max_hz=10), window=HOUR, points=50)
     client = Client()
     client.pull(subscriber)
     assert counted(client.points) == 4000

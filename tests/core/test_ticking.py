@@ -30,7 +30,7 @@ def pass_time(world: World, seconds: float) -> list[tuple[float, View]]:
 class TestTicking:
     def test_at_once_after_quiet_then_no_faster_than_granted(self) -> None:
         world = World()
-        world.subscribe(world.wish("a", max_hz=10))
+        world.subscribe(world.spec("a", max_hz=10))
         pass_time(world, 3.0)
         world.publish({"a": [1.0]})
         assert world.hub.next_due <= world.now
@@ -49,7 +49,7 @@ class TestTicking:
     )
     def test_each_batch_is_out_within_one_interval(self, waits: list[float], hz: float) -> None:
         world = World()
-        subscriber = world.subscribe(world.wish("a", max_hz=hz))
+        subscriber = world.subscribe(world.spec("a", max_hz=hz))
         interval = 1 / hz
         frames: list[float] = []
         expected: list[float] = []
@@ -68,7 +68,7 @@ class TestTicking:
 
     def test_only_who_is_concerned_is_woken(self) -> None:
         world = World()
-        a, b = world.subscribe(world.wish("a")), world.subscribe(world.wish("b"))
+        a, b = world.subscribe(world.spec("a")), world.subscribe(world.spec("b"))
         world.publish({"a": [1.0]})
         assert world.tick() == 1
         assert isinstance(a.carrier, FakeCarrier)
@@ -95,7 +95,7 @@ class TestTicking:
 
     def test_other_things_may_happen_between_two_views(self) -> None:
         world = World(pacing=Pacing(ring_frames=4))
-        subscribers = [world.subscribe(world.wish(name)) for name in "abc"]
+        subscribers = [world.subscribe(world.spec(name)) for name in "abc"]
         world.publish({"a": [1.0], "b": [1.0], "c": [1.0]})
         ticking = world.hub.tick(world.now, world.time_ms)
         first = next(ticking)
@@ -116,7 +116,7 @@ class TestTicking:
 
     def test_what_comes_while_a_late_view_ticks_is_not_forgotten(self) -> None:
         world = World(pacing=Pacing(heartbeat=5.0))
-        subscriber = world.subscribe(world.wish("a", max_hz=0.2))
+        subscriber = world.subscribe(world.spec("a", max_hz=0.2))
         world.publish({"a": [1.0]})
         world.tick()
         world.publish({"a": [2.0]})
@@ -134,8 +134,8 @@ class TestTicking:
 
     def test_the_schedule_holds_each_view_twice_at_most(self) -> None:
         world = World()
-        world.subscribe(world.wish("a", max_hz=20))
-        world.subscribe(world.wish("b", max_hz=20))
+        world.subscribe(world.spec("a", max_hz=20))
+        world.subscribe(world.spec("b", max_hz=20))
         for _ in range(200):
             for _ in range(3):
                 world.publish({"a": [1.0], "b": [1.0]})
@@ -146,8 +146,8 @@ class TestTicking:
     def test_a_series_that_appears_joins_the_views_that_want_it(self) -> None:
         world = World()
         a, rest = (
-            world.subscribe(world.wish("a")),
-            world.subscribe(world.wish('{__name__=~"[^a]"}')),
+            world.subscribe(world.spec("a")),
+            world.subscribe(world.spec('{__name__=~"[^a]"}')),
         )
         world.publish({"a": [1.0], "b": [2.0]})
         world.tick()
@@ -180,7 +180,7 @@ class TestHeartbeats:
 
     def test_tell_how_far_the_client_has_got(self) -> None:
         world = World()
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         world.publish({"b": [1.0]})
         applied = world.publish({"b": [2.0]})
         pass_time(world, 20.0)
@@ -191,7 +191,7 @@ class TestHeartbeats:
         # Who comes back with that id lacks nothing and is given nothing twice.
         world.publish({"a": [7.0]})
         client = Client()
-        resumed = world.subscribe(world.wish("a"), since=beat["id"])
+        resumed = world.subscribe(world.spec("a"), since=beat["id"])
         world.tick()
         client.pull(resumed)
         assert client.values == {"a": [7.0]}
@@ -199,7 +199,7 @@ class TestHeartbeats:
 
     def test_a_slow_view_lives_while_it_gathers(self) -> None:
         world = World(pacing=Pacing(heartbeat=5.0))
-        subscriber = world.subscribe(world.wish("a", max_hz=0.05))  # a tick in 20 s
+        subscriber = world.subscribe(world.spec("a", max_hz=0.05))  # a tick in 20 s
         world.publish({"a": [1.0]})
         ticks = pass_time(world, 1.0)
         assert len(ticks) == 1
@@ -215,7 +215,7 @@ class TestHeartbeats:
     def test_say_at_once_that_the_log_is_away_and_that_it_is_back(self) -> None:
         world = World()
         world.publish({"b": [1.0]})
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         documents(subscriber)
         told = []
         for away in (None, 1, 2, None, None):
@@ -226,7 +226,7 @@ class TestHeartbeats:
         world.hub.tell_away(7, world.now, world.time_ms)
         pass_time(world, 16.0)
         assert [document["away"] for document in documents(subscriber)] == [7, 7]
-        assert documents(world.subscribe(world.wish("a")))[0]["away"] == 7
+        assert documents(world.subscribe(world.spec("a")))[0]["away"] == 7
 
     def test_are_for_those_who_watch(self) -> None:
         world = World()
@@ -242,9 +242,9 @@ class TestHeartbeats:
 
     def test_come_as_often_as_each_was_granted(self) -> None:
         world = World(pacing=Pacing(heartbeat=15.0))
-        often = world.subscribe(world.wish("a", heartbeat=5))
-        usual = world.subscribe(world.wish("a"))
-        seldom = world.subscribe(world.wish("a", heartbeat=30))
+        often = world.subscribe(world.spec("a", heartbeat=5))
+        usual = world.subscribe(world.spec("a"))
+        seldom = world.subscribe(world.spec("a", heartbeat=30))
         pass_time(world, 60.0)
         counts = [types(each).count("heartbeat") for each in (often, usual, seldom)]
         assert counts == [12, 4, 2]
@@ -265,7 +265,7 @@ class TestHeartbeats:
     def test_are_granted_within_bounds_and_in_steps(
         self, asked: float | None, granted: float
     ) -> None:
-        assert World().wish("a", heartbeat=asked).heartbeat == granted
+        assert World().spec("a", heartbeat=asked).heartbeat == granted
 
     def test_a_bound_never_keeps_from_what_everyone_else_has(self) -> None:
         assert Pacing(heartbeat=2.0).grant_heartbeat(1.0) == 2.0
@@ -280,10 +280,10 @@ class TestHeartbeats:
 
     def test_go_on_after_a_change_of_view(self) -> None:
         world = World()
-        subscriber = world.subscribe(world.wish("a"))
+        subscriber = world.subscribe(world.spec("a"))
         pass_time(world, 10.0)
         world.hub.watch(
-            subscriber.session, world.wish("b"), None, now=world.now, time_ms=world.time_ms
+            subscriber.session, world.spec("b"), None, now=world.now, time_ms=world.time_ms
         )
         documents(subscriber)
         pass_time(world, 31.0)
@@ -295,7 +295,7 @@ def test_two_producers_of_whom_one_is_behind_are_merged_like_one(kind: str) -> N
     """Ten samples a second each, one of them five seconds behind, watched once a second."""
     world = World()
     client = Client()
-    subscriber = world.subscribe(world.wish("a", max_hz=1, merge="envelope"))
+    subscriber = world.subscribe(world.spec("a", max_hz=1, merge="envelope"))
     samples = 0
     for _ in range(200):
         for behind in (0, 5_000):

@@ -35,7 +35,7 @@ class Watched:
             pacing=Pacing(replay_points=frame), retention=Retention(samples=limit, series_ttl=20.0)
         )
         self.client = Client()
-        self.subscriber = self.world.subscribe(self.world.wish("a"))
+        self.subscriber = self.world.subscribe(self.world.spec("a"))
         for value in floats(samples):
             self.world.publish({"a": [value], "b": [value]})
             self.world.tick(0.1)
@@ -47,8 +47,8 @@ class Watched:
 
     def resume(self, *selectors: str) -> None:
         self.world.hub.unsubscribe(self.subscriber, now=self.world.now)
-        wish = self.world.wish(*selectors)
-        self.subscriber = self.world.subscribe(wish, since=self.client.cursor)
+        spec = self.world.spec(*selectors)
+        self.subscriber = self.world.subscribe(spec, since=self.client.cursor)
 
 
 class TestDebt:
@@ -145,9 +145,9 @@ class TestOthersViews:
         """A client that is ahead of the slow view that it goes over to."""
         world = World(pacing=Pacing(ring_frames=1, replay_points=2))
         world.publish({"a": [0.0], "b": [0.0]})
-        slow = world.subscribe(world.wish("a", "b", max_hz=0.2))
+        slow = world.subscribe(world.spec("a", "b", max_hz=0.2))
         client = Client()
-        fast = world.subscribe(world.wish("a", max_hz=20))
+        fast = world.subscribe(world.spec("a", max_hz=20))
         client.pull(fast)
         world.publish({"b": [1.0]})
         world.tick()
@@ -193,7 +193,7 @@ class TestOthersViews:
         world = World(retention=Retention(samples=50))
         world.publish({"a": [0.0]})
         client = Client()
-        slow = world.subscribe(world.wish("a", max_hz=0.1))
+        slow = world.subscribe(world.spec("a", max_hz=0.1))
         client.pull(slow)
         for value in floats(1_000, 1):
             world.publish({"a": [value]})
@@ -207,7 +207,7 @@ class TestOthersViews:
         world = World(retention=Retention(series_ttl=5.0))
         world.publish({"a": [0.0], "b": [0.0]})
         client = Client()
-        slow = world.subscribe(world.wish("a", "b", max_hz=0.01))
+        slow = world.subscribe(world.spec("a", "b", max_hz=0.01))
         client.pull(slow)
         world.publish({"b": [1.0]})
         world.tick(0.0)
@@ -253,7 +253,7 @@ class TestDepartures:
     def test_who_is_cut_off_before_it_is_told_when_it_returns(self, taken: int) -> None:
         world = self.gone()
         client = Client()
-        subscriber = world.subscribe(world.wish(max_hz=0.01))
+        subscriber = world.subscribe(world.spec(max_hz=0.01))
         client.pull(subscriber)
         world.publish({"a": [1.0], "b": [0.5]})
         self.expire_a(world)
@@ -320,7 +320,7 @@ class TestDescriptions:
         world = World(pacing=Pacing(replay_points=10))
         world.publish({"a": [0.0]})
         client = Client()
-        subscriber = world.subscribe(world.wish(max_hz=0.2))
+        subscriber = world.subscribe(world.spec(max_hz=0.2))
         client.pull(subscriber)
         world.publish({"a": [1.0]})
         world.tick()

@@ -10,7 +10,7 @@ import msgspec
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.replay import Describe
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.hub import Applied, Hub, Start
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.series import Batch, Rows, Value, identify
@@ -100,13 +100,13 @@ class World:
                 subscriber.carrier.wake()
         return count
 
-    def wish(
+    def spec(
         self,
         *selectors: str,
         max_hz: float | None = None,
         merge: str | None = None,
         heartbeat: float | None = None,
-    ) -> Wish:
+    ) -> ViewSpec:
         parsed = [parse(text, self.limits) for text in selectors or ['{__name__=~".+"}']]
         return self.hub.grant(parsed, max_hz, merge, heartbeat)
 
@@ -121,7 +121,7 @@ class World:
         """Change what a subscriber watches."""
         self.hub.watch(
             subscriber.session,
-            self.wish(*selectors, **asked),
+            self.spec(*selectors, **asked),
             window,
             points,
             now=self.now,
@@ -135,7 +135,7 @@ class World:
 
     def subscribe(
         self,
-        wish: Wish | None = None,
+        spec: ViewSpec | None = None,
         *,
         since: str | None = None,
         window: float | None = None,
@@ -144,7 +144,7 @@ class World:
         greet: bool = True,
     ) -> Subscriber:
         return self.hub.subscribe(
-            wish or self.wish(),
+            spec or self.spec(),
             Start(None if since is None else parse_cursor(since), window, points),
             FakeCarrier(),
             now=self.now,

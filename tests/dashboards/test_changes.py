@@ -17,7 +17,7 @@ from pushsvc.app.http import changes
 from pushsvc.app.http.changes import Changes, patience
 from pushsvc.config import Dashboards
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Departure
+from pushsvc.drain import Draining
 from tests.serving import serving
 
 DASHBOARD: dict[str, Any] = {
@@ -53,7 +53,7 @@ async def test_who_comes_with_a_newer_version_than_was_seen_waits(
     file.write_text(json.dumps(DASHBOARD))
     library = Library(None, tmp_path)
     old = library.get("kept").etag
-    waiting = Changes(library, Departure())
+    waiting = Changes(library, Draining())
     async with trio.open_nursery() as nursery:
         await nursery.start(waiting.run)
         told = trio.Event()
@@ -140,7 +140,7 @@ async def test_nobody_waits_where_too_many_do_or_the_service_drains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.json").write_text(json.dumps(DASHBOARD))
-    library, draining = Library(None, tmp_path), Departure()
+    library, draining = Library(None, tmp_path), Draining()
     etag = library.get("a").etag
     waiting = Changes(library, draining)
     monkeypatch.setattr(changes, "MOST", 1)

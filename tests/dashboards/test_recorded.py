@@ -17,10 +17,10 @@ from trio.testing import MockClock
 
 from pushsvc.config import Dashboards, Keeping
 from pushsvc.core.storage import records
-from pushsvc.core.storage.records import Change, Room
+from pushsvc.core.storage.records import Capacity, Change
 from pushsvc.dashboards.library import MOST, Library
 from pushsvc.dashboards.precondition import Precondition
-from pushsvc.dashboards.recorded import KIND, RecordShelf, newest_seen, take_in
+from pushsvc.dashboards.recorded import KIND, RecordStore, newest_seen, take_in
 from pushsvc.errors import Rejected
 from pushsvc.journal import sqlite
 from tests.described import check
@@ -220,22 +220,22 @@ async def test_saving_waits_for_a_log_that_is_away_and_then_says_so(tmp_path: Pa
 
 
 @asynccontextmanager
-async def shelf() -> AsyncIterator[tuple[Library, SharedLog, Any]]:
+async def store() -> AsyncIterator[tuple[Library, SharedLog, Any]]:
     log = SharedLog()
     async with running(SharedJournal(log)) as service:
-        kept = RecordShelf(service.hub.records, service.pipeline.record)
+        kept = RecordStore(service.hub.records, service.pipeline.record)
         yield Library(kept, None), log, service
 
 
 async def test_there_is_room_for_so_many(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert records.ROOM[KIND].count == MOST
-    monkeypatch.setitem(records.ROOM, KIND, Room(2, 200))
-    async with shelf() as (_, log, service), running(SharedJournal(log)) as other:
+    assert records.CAPACITY[KIND].count == MOST
+    monkeypatch.setitem(records.CAPACITY, KIND, Capacity(2, 200))
+    async with store() as (_, log, service), running(SharedJournal(log)) as other:
         for name in "ab":
             await service.pipeline.record(Change(KIND, name, b"{}", 0))
-        kept = RecordShelf(service.hub.records, service.pipeline.record)
+        kept = RecordStore(service.hub.records, service.pipeline.record)
         new = Precondition(frozenset(), absent=True)
         with pytest.raises(Rejected, match="delete one first") as caught:
             await trio.to_thread.run_sync(kept.put, "c", b"{}", new)

@@ -10,7 +10,7 @@ import trio
 
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.model.cursor import Cursor
@@ -102,7 +102,7 @@ class Dashboard:
     def tell(self, what: str) -> None:
         self._story.tell(self.name, what)
 
-    def _wish(self, hub: Hub) -> Wish:
+    def _spec(self, hub: Hub) -> ViewSpec:
         return hub.grant([parse(name, LIMITS) for name in self._names], self._hz, self._merge)
 
     async def run(self) -> None:
@@ -127,7 +127,7 @@ class Dashboard:
         since = self.cursor
         try:
             subscriber = hub.subscribe(
-                self._wish(hub),
+                self._spec(hub),
                 Start(since),
                 carrier,
                 now=trio.current_time(),
@@ -139,7 +139,7 @@ class Dashboard:
             self.tell(f"refused by {process}: {problem}")
             await trio.sleep(0.5)
             return
-        service.pipeline.hurry()
+        service.pipeline.wake_ticker()
         kind = "a poll" if polls else "a stream"
         self.tell(
             f"{kind} of {','.join(self._names)} at {process} from {since}; is at {hub.cursor}"
@@ -233,15 +233,15 @@ class Dashboard:
         self.tell(f"watches {','.join(names)} from now on, at {self.cursor}")
         seq = subscriber.position()[0]
         self._names = names
-        wish = self._wish(hub)
+        spec = self._spec(hub)
         hub.watch(
             subscriber.session,
-            wish,
+            spec,
             None,
             now=trio.current_time(),
             time_ms=round(trio.current_time() * 1000),
         )
-        service.pipeline.hurry()
+        service.pipeline.wake_ticker()
         segment.changed = True
         for name in before:
             if name not in names:

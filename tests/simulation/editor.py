@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from pushsvc.core.hub import Applied
-from pushsvc.core.storage.records import Change, Record, Room
+from pushsvc.core.storage.records import Capacity, Change, Record
 from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Outcome
 from tests.flow import Service
@@ -17,7 +17,7 @@ from tests.shared_log import BEGUN_MS
 from tests.simulation.process import Process
 from tests.simulation.story import Broken, Story
 
-ROOM = {"dashboard": Room(3, 60), "ticket": Room(2, 60, gives_way=True)}
+CAPACITY = {"dashboard": Capacity(3, 60), "ticket": Capacity(2, 60, gives_way=True)}
 _NAMES = ("x", "y", "z", "w")
 _CATCH_UP = 5.0
 _TOO_LONG = 12.0

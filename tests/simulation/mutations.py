@@ -20,7 +20,7 @@ from pushsvc.core.storage import snapshot
 from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.entry import Entry
 from pushsvc.core.storage.history import History
-from pushsvc.core.storage.once import Once
+from pushsvc.core.storage.idempotency import IdempotencyKeys
 from pushsvc.core.storage.records import Change, Record, Records
 from pushsvc.errors import Rejected
 from pushsvc.pipeline import Outcome, Pipeline, _Submission
@@ -62,13 +62,13 @@ def _a_refused_entry_has_no_seq(real: Any, hub: Hub, entry: Entry) -> Any:
         raise
 
 
-@_replaces(Once, "keep")
-def _keys_are_not_remembered(real: Any, once: Once, kept: Any) -> None:
+@_replaces(IdempotencyKeys, "keep")
+def _keys_are_not_remembered(real: Any, once: IdempotencyKeys, kept: Any) -> None:
     pass
 
 
-@_replaces(Once, "load")
-def _a_snapshot_has_no_keys(real: Any, once: Once, kept: Any) -> None:
+@_replaces(IdempotencyKeys, "load")
+def _a_snapshot_has_no_keys(real: Any, once: IdempotencyKeys, kept: Any) -> None:
     pass
 
 
@@ -93,9 +93,9 @@ def _who_begins_anew_keeps_the_epoch(real: Any, hub: Hub, epoch: str) -> None:
 
 @_replaces(Hub, "begin_anew")
 def _who_begins_anew_keeps_the_keys(real: Any, hub: Hub, epoch: str) -> None:
-    once = hub._once
+    once = hub._idempotency_keys
     real(hub, epoch)
-    hub._once = once
+    hub._idempotency_keys = once
 
 
 @_replaces(_Submission, "__init__")
@@ -166,12 +166,12 @@ def _who_is_overtaken_begins_at_the_newest(real: Any, one: Subscriber, **named: 
 
 @_replaces(Hub, "subscribe")
 def _who_comes_back_gets_the_last_batch_again(
-    real: Any, hub: Hub, wish: Any, start: Start, *given: Any, **named: Any
+    real: Any, hub: Hub, spec: Any, start: Start, *given: Any, **named: Any
 ) -> Subscriber:
     since = start.since
     if since is not None and since.epoch == hub.epoch and since.seq > 0 and since.debt is None:
         start = Start(Cursor(since.epoch, since.seq - 1))
-    subscriber: Subscriber = real(hub, wish, start, *given, **named)
+    subscriber: Subscriber = real(hub, spec, start, *given, **named)
     return subscriber
 
 

@@ -18,7 +18,7 @@ from pushsvc.core.storage import entry, records
 from tests.shared_log import SharedLog
 from tests.simulation import verdict
 from tests.simulation.dashboard import Dashboard
-from tests.simulation.editor import ROOM, Editor
+from tests.simulation.editor import CAPACITY, Editor
 from tests.simulation.process import Process
 from tests.simulation.producer import Producer
 from tests.simulation.story import Broken, Story, speaker
@@ -295,7 +295,7 @@ def simulate(seed: int, mutation: Callable[[], Any] | None = None) -> tuple[Worl
         with (
             _set(trio._core._run, **scheduling),
             _set(entry, PIECE=_PIECE),
-            _set(records, ROOM=ROOM),
+            _set(records, CAPACITY=CAPACITY),
         ):
             with (
                 _set(pipeline, now_ms=world.now_ms, _log=_Silent(world.story)),

@@ -1,4 +1,4 @@
-"""What attaching a client takes, whoever read its request: wishes, room, and its socket."""
+"""What attaching a client takes, whoever read its request: its view, room, and its socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pushsvc.auth.principal import Principal, account
 from pushsvc.core.delivery.carrier import Carrier
 from pushsvc.core.delivery.negotiate import Offer, Transport, choose, needs_events
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Wire, gzipped
 from pushsvc.core.hub import Start
 from pushsvc.core.model.cursor import NO_EPOCHS, Cursor, parse_cursor
@@ -31,9 +31,9 @@ from pushsvc.transport.inbound import Conversation
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
 
 _QUERIES = 256
-"""Recent queries that are known by heart: after a restart many come with the same."""
-_CROWD_RETRY = 5.0
-"""Seconds after which, give or take a half, who came in too large a crowd is to come back."""
+"""Parsed queries that are kept: after a restart many clients come with the same one."""
+_RETRY_AFTER_REFUSAL = 5.0
+"""Seconds, jittered by a half, after which a client that was above the rate is to try again."""
 _PARAMETERS = (
     "select",
     "since",
@@ -56,7 +56,7 @@ class Attachment:
         self._make_conversation = self.conversation  # bound once, not for each client
         self._read_query = functools.lru_cache(_QUERIES)(self._parse_query)
 
-    def knock(self, *, counted: bool = True) -> None:
+    def check_admission(self, *, counted: bool = True) -> None:
         """Raise Overloaded when no stream can be had: the service is about to end, it is full, or
         more came in the last second than it takes.
 
@@ -67,23 +67,23 @@ class Attachment:
         if self._context.draining.is_set():
             raise self._context.draining.problem(now)
         self.hub.refuse_when_full()
-        if counted and not self._context.crowd.take(now):
+        if counted and not self._context.handshake_limiter.take(now):
             self.hub.counts["streams_refused"] += 1
             raise Overloaded(
                 "streams_per_second",
                 f"more than {limits.streams_per_second:g} streams are being opened a second "
                 "(limits.streams_per_second)",
-                retry_after=_CROWD_RETRY,
+                retry_after=_RETRY_AFTER_REFUSAL,
                 limit="streams_per_second",
             )
 
-    def _parse_query(self, query: bytes) -> tuple[Wish, Start]:
+    def _parse_query(self, query: bytes) -> tuple[ViewSpec, Start]:
         pairs = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True)
         args = MultiDict(pairs)
         parameters.refuse_unknown(args, _PARAMETERS)
         parameters.seconds(args, "wait")
-        wish = parameters.wish(args, self.hub, self._context.limits)
-        return wish, parameters.start(args)
+        spec = parameters.spec(args, self.hub, self._context.limits)
+        return spec, parameters.start(args)
 
     def read(
         self,
@@ -92,21 +92,22 @@ class Attachment:
         principal: Principal,
         *,
         lenient: bool = False,
-    ) -> tuple[Wish, Start]:
+    ) -> tuple[ViewSpec, Start]:
         """What the query of a stream's URL asks for, of one who may see so much, and where it
-        begins. Raises Problem. Who can't read a status (`lenient`) may come back with any cursor:
-        one that says nothing is answered by a gap."""
-        # A ticket is good once: known by heart, such a query would only push others out.
+        begins. Raises Problem. A client that can't read a status (`lenient`) may come back with any
+        cursor: one that means nothing here is answered by a gap."""
+        # A query with a ticket is its client's own: kept, it would only push others out.
         ticketed = b"ticket=" in query
-        wish, start = (self._parse_query if ticketed else self._read_query)(query)
+        spec, start = (self._parse_query if ticketed else self._read_query)(query)
         if last_event_id:
             start = Start(_read_cursor(last_event_id, lenient=lenient), start.window, start.points)
         if lenient and start.since is not None and self.hub.is_ahead(start.since):
             start = Start(NO_EPOCHS, start.window, start.points)
-        return wish.within(principal.read), start
+        return spec.within(principal.read), start
 
     def is_ahead(self, query: bytes, last_event_id: str | None) -> bool:
-        """Whether a cursor is of what another process of this log has read, and this not yet."""
+        """Whether a cursor is ahead of this process: another one of the same log has read so
+        far."""
         return self._ahead(query, last_event_id) is not None
 
     def _ahead(self, query: bytes, last_event_id: str | None) -> Cursor | None:
@@ -120,7 +121,7 @@ class Attachment:
                 known = self._parse_query if b"ticket=" in query else self._read_query
                 since = known(query)[1].since
         except Problem:
-            return None  # which is said by who reads it
+            return None  # reading the query raises it again
         return since if since is not None and self.hub.is_ahead(since) else None
 
     async def catch_up(self, query: bytes, last_event_id: str | None = None) -> None:
@@ -149,7 +150,7 @@ class Attachment:
         last_event_id: str | None,
         principal: Principal,
         whose: Account,
-    ) -> tuple[Offer, Coding, Wish, Start]:
+    ) -> tuple[Offer, Coding, ViewSpec, Start]:
         """What a request without an upgrade gets, by its `Accept` and `Accept-Encoding`. Raises
         Problem; there is room if it doesn't."""
         offer = choose(accept)
@@ -157,13 +158,13 @@ class Attachment:
         if offer.transport is not Transport.LONGPOLL:
             coding = coding_of_stream(encodings, compress=self._context.pacing.compress_http)
         lenient = offer.transport is Transport.SSE and needs_events(accept, last_event_id)
-        wish, start = self.read(query, last_event_id, principal, lenient=lenient)
-        self.hub.admit(wish, start, trio.current_time(), whose)
-        return offer, coding, wish, start
+        spec, start = self.read(query, last_event_id, principal, lenient=lenient)
+        self.hub.admit(spec, start, trio.current_time(), whose)
+        return offer, coding, spec, start
 
     def subscribe(
         self,
-        wish: Wish,
+        spec: ViewSpec,
         start: Start,
         carrier: Carrier,
         transport: str,
@@ -172,7 +173,7 @@ class Attachment:
     ) -> Subscriber:
         """Attach a client. Raises what the hub does when it has no room."""
         subscriber = self.hub.subscribe(
-            wish,
+            spec,
             start,
             carrier,
             now=trio.current_time(),
@@ -182,7 +183,7 @@ class Attachment:
             account=account(principal, address),
         )
         self._context.leases.begin(subscriber, principal)
-        self._context.pipeline.hurry()
+        self._context.pipeline.wake_ticker()
         return subscriber
 
     def detach(self, connection: Connection | None, subscriber: Subscriber, wire: Wire) -> bool:
@@ -232,7 +233,7 @@ class Attachment:
         return Conversation(
             context.hub,
             context.limits,
-            context.pipeline.hurry,
+            context.pipeline.wake_ticker,
             context.leases.renew,
             trio.current_time(),
         )

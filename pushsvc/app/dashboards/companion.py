@@ -105,14 +105,14 @@ def _say(context: Context, message: _Message) -> Granted:
     if not message.body:
         raise Malformed("message", "the body is empty: it takes a message such as a watch")
     said = decode_message(message.body)
-    wish = subscriber.view.wish
+    spec = subscriber.view.spec
     if isinstance(said, Auth):
         context.leases.renew(subscriber, said.token)
     else:
         now = trio.current_time()
-        wish = apply_watch(hub, session, wish, said, context.limits, now=now, time_ms=now_ms())
-    context.pipeline.hurry()
-    return Granted(wish.max_hz, wish.merge, [selector.text for selector in wish.selectors])
+        spec = apply_watch(hub, session, spec, said, context.limits, now=now, time_ms=now_ms())
+    context.pipeline.wake_ticker()
+    return Granted(spec.max_hz, spec.merge, [selector.text for selector in spec.selectors])
 
 
 async def _say_elsewhere(context: Context, message: _Message) -> Granted | None:

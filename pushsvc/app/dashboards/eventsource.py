@@ -1,7 +1,7 @@
 """What a browser's own EventSource is told where others get a status.
 
-By any status but 200 it is ended for good: it never asks again. So what may mend itself is said in
-a stream of its own, with when to come back; what won't (no token, no such parameter) stays a
+Any status but 200 ends it for good: it never asks again. So a failure that may pass is told in a
+short stream, with when to come back. One that won't pass (no token, no such parameter) stays a
 status, since asking again would be in vain.
 """
 
@@ -28,7 +28,7 @@ def told(problem: Problem) -> bytes:
     """The events that tell of a problem and when to come back, each time somewhat different."""
     seconds = float(problem.extra.get("retry_after", _RETRY))
     going = problem.code == DRAINING
-    # While a server goes, who comes back sooner than it said meets it once more.
+    # While a server shuts down, a client that comes back too soon meets it again.
     retry_ms = round(seconds * 1000 * random.uniform(1.0 if going else 0.5, 1.5))
     frames = wire.farewell(problem.code, "" if going else problem.detail, retry_ms)
     return b"".join(frame.encoded("sse") for frame in frames)

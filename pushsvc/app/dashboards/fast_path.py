@@ -1,10 +1,10 @@
-"""The short way in for streams: a handshake answered without a framework.
+"""The fast path of streams: a handshake answered without a framework.
 
 After a restart everyone comes back at once. A stream's request takes its route through Hypercorn
-and Quart in about a millisecond; what is decided on that way fits in a tenth. So the door shows
-a connection's first bytes here before anything else: a plain `GET /v1/stream` that will be
-answered with SSE, NDJSON or a WebSocket is, with the very functions of the route, and so is one
-that there is no room for. Everything else goes the long way, with the bytes already read.
+and Quart in about a millisecond; what is decided on that way fits in a tenth. So the acceptor shows
+a connection's first bytes here before anything else. A plain `GET /v1/stream` for SSE, NDJSON or a
+WebSocket is answered here, by the functions of the route, and so is one that there is no room for.
+Everything else goes to Hypercorn, with the bytes already read.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from wsproto.utilities import generate_accept_token
 from pushsvc.app.dashboards import eventsource
 from pushsvc.app.dashboards.attachment import Attachment
 from pushsvc.app.http.context import Context
-from pushsvc.app.http.plain import asking_of_fields, fields_of, parse_request
-from pushsvc.app.http.problems import HTML, MEDIA_TYPE, PAGE_POLICY, page_of, page_wanted, spread
-from pushsvc.auth.access import Granted, Need
+from pushsvc.app.http.plain import access_request_of_fields, fields_of, parse_request
+from pushsvc.app.http.problems import HTML, MEDIA_TYPE, PAGE_POLICY, jittered, page_of, page_wanted
+from pushsvc.auth.access import AccessDecision, Need
 from pushsvc.auth.principal import account
 from pushsvc.auth.proxies import is_loopback
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.negotiate import Transport, choose_subprotocol, needs_events
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Text, Wire, chunked, text_wire
 from pushsvc.core.hub import Start
 from pushsvc.errors import Overloaded, Problem
@@ -61,7 +61,7 @@ _TOLD_HEAD = (
 _MAY_NEED_EVENTS = re.compile(rb"\naccept:[^\n]*event-stream", re.IGNORECASE).search
 
 
-class _Nobody:
+class _NullCarrier:
     """Stands in for the carrier while a client is attached that has none yet."""
 
     def wake(self) -> None:
@@ -77,11 +77,11 @@ class _Nobody:
         pass
 
 
-_NOBODY = _Nobody()
+_NULL_CARRIER = _NullCarrier()
 
 
-class Front:
-    """Answers streams at the door. One for each service that detaches sockets."""
+class FastPath:
+    """Answers requests for streams. There is one for each service that detaches sockets."""
 
     def __init__(self, context: Context, engine: Engine) -> None:
         self._access = context.access
@@ -99,7 +99,7 @@ class Front:
         if self._request.match(data) is None or len(data) > _MOST_BYTES:
             return False
         try:
-            self._attachment.knock()
+            self._attachment.check_admission()
             request = parse_request(data)
             peer = peer_of(sock.getpeername())
             decided = None if request is None else self._decide(request, peer)
@@ -112,10 +112,15 @@ class Front:
             return False  # the route says it as well, and in full
         if decided is None:
             return False
-        head, wire, wish, start, granted = decided
+        head, wire, spec, start, decision = decided
         transport = wire.partition("-")[0]
         subscriber = self._attachment.subscribe(
-            wish, start, _NOBODY, transport, granted.principal, group(granted.client.address)
+            spec,
+            start,
+            _NULL_CARRIER,
+            transport,
+            decision.principal,
+            group(decision.client.address),
         )
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -125,7 +130,7 @@ class Front:
     def _refuse(self, sock: socket.socket, data: bytes, problem: Overloaded) -> None:
         answer = self._events(data, problem)
         if answer is None:
-            seconds = spread(problem.retry_after)
+            seconds = jittered(problem.retry_after)
             document = {**problem.document(), "retry_after": seconds}
             if _page_wanted(data):
                 media_type = f"{HTML}; charset=utf-8\r\nContent-Security-Policy: {PAGE_POLICY}"
@@ -138,11 +143,11 @@ class Front:
             sock.send(answer)
 
     def _events(self, data: bytes, problem: Overloaded) -> bytes | None:
-        """The answer to who can be told of a problem in events alone; None for others."""
-        # In a crowd most aren't worth a parser.
+        """The answer to a client that can be told of a problem only in events; None for others."""
+        # When many come at once, most needn't be parsed.
         if not _MAY_NEED_EVENTS(data) or (request := parse_request(data)) is None:
             return None
-        fields = asking_of_fields("GET", fields_of(request), "").headers
+        fields = access_request_of_fields("GET", fields_of(request), "").headers
         if "upgrade" in fields or not needs_events(
             fields.get("accept"), fields.get("last-event-id")
         ):
@@ -155,16 +160,18 @@ class Front:
 
     def _decide(
         self, request: h11.Request, peer: str
-    ) -> tuple[bytes, Wire, Wish, Start, Granted] | None:
-        """The head of the answer and what to attach; None for what is not a stream's business."""
+    ) -> tuple[bytes, Wire, ViewSpec, Start, AccessDecision] | None:
+        """The head of the answer and what to attach; None where the route has to answer."""
         headers = fields_of(request)
         query = request.target.partition(b"?")[2]
         if b"ticket=" in query:
             return None
-        granted = self._access.admit_at_once(asking_of_fields("GET", headers, peer), Need.READ)
-        if granted is None:
+        decision = self._access.admit_at_once(
+            access_request_of_fields("GET", headers, peer), Need.READ
+        )
+        if decision is None:
             return None
-        whose = account(granted.principal, granted.client.address)
+        whose = account(decision.principal, decision.client.address)
         last_event_id = headers.get(b"last-event-id")
         since = None if last_event_id is None else last_event_id.decode("latin-1")
         if self._attachment.is_ahead(query, since):
@@ -173,17 +180,17 @@ class Front:
             answer = accept_websocket(headers, compress=self._compress)
             if answer is None:
                 return None
-            wish, start = self._attachment.read(query, None, granted.principal)
-            self._attachment.hub.admit(wish, start, trio.current_time(), whose)
-            return *answer, wish, start, granted
+            spec, start = self._attachment.read(query, None, decision.principal)
+            self._attachment.hub.admit(spec, start, trio.current_time(), whose)
+            return *answer, spec, start, decision
         accept = headers.get(b"accept")
         encodings = headers.get(b"accept-encoding")
-        offer, coding, wish, start = self._attachment.negotiate(
+        offer, coding, spec, start = self._attachment.negotiate(
             query,
             None if accept is None else accept.decode("latin-1"),
             None if encodings is None else encodings.decode("latin-1"),
             since,
-            granted.principal,
+            decision.principal,
             whose,
         )
         if offer.transport is Transport.LONGPOLL:
@@ -191,7 +198,7 @@ class Front:
         text: Text = "sse" if offer.transport is Transport.SSE else "ndjson"
         field = "" if coding == "identity" else f"Content-Encoding: {coding}\r\n"
         head = _STREAM_HEAD.format(offer.media_type, formatdate(usegmt=True), field)
-        return head.encode(), chunked(text_wire(text, coding)), wish, start, granted
+        return head.encode(), chunked(text_wire(text, coding)), spec, start, decision
 
 
 def accept_websocket(headers: dict[bytes, bytes], *, compress: bool) -> tuple[bytes, Wire] | None:
@@ -224,7 +231,7 @@ def accept_websocket(headers: dict[bytes, bytes], *, compress: bool) -> tuple[by
 
 
 def of_this_machine(origin: bytes) -> bool:
-    """Whether a page was opened here: between it and us no bytes are worth saving."""
+    """Whether a page was opened on this machine: then compressing costs more than it saves."""
     try:
         host = urlsplit(origin.decode("latin-1")).hostname
     except ValueError:
@@ -233,7 +240,7 @@ def of_this_machine(origin: bytes) -> bool:
 
 
 def _page_wanted(data: bytes) -> bool:
-    """Whether a person is to read the refusal; those who come in crowds are programs."""
+    """Whether a person is to read the refusal: of the many that come at once most are programs."""
     request = parse_request(data) if HTML.encode() in data else None
     return request is not None and page_wanted(
         fields_of(request).get(b"accept", b"").decode("latin-1")

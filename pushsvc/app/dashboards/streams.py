@@ -16,7 +16,7 @@ from quart_trio import QuartTrio
 
 from pushsvc.app.dashboards import eventsource
 from pushsvc.app.dashboards.attachment import Attachment
-from pushsvc.app.dashboards.strays import Strays
+from pushsvc.app.dashboards.switching import Switching
 from pushsvc.app.http import parameters, problems
 from pushsvc.app.http.coding import Coding, accepted
 from pushsvc.app.http.context import Context
@@ -36,7 +36,7 @@ from pushsvc.core.delivery import documents, wire
 from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.negotiate import Offer, Transport, choose_subprotocol, needs_events
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import GZIP_HEAD, GzipEnd, Text, chunked, text_wire
 from pushsvc.core.hub import Start
 from pushsvc.errors import Overloaded, Problem
@@ -78,14 +78,14 @@ class StreamBody(ResponseBody):
     def __init__(
         self,
         streams: Attachment,
-        wish: Wish,
+        spec: ViewSpec,
         start: Start,
         offer: Offer,
         coding: Coding,
         principal: Principal,
     ) -> None:
         self._streams = streams
-        self._wish = wish
+        self._spec = spec
         self._start = start
         self._principal = principal
         self._address = group(request.remote_addr or "")
@@ -97,12 +97,12 @@ class StreamBody(ResponseBody):
         self._end = GzipEnd() if coding == "gzip" else None
         self._over = False
         self._connection = connection_of(request.scope)
-        self._carrier = AsgiCarrier(cutter(self._connection))
+        self._carrier = AsgiCarrier(abort_callback(self._connection))
         self._subscriber: Subscriber | None = None
 
     async def __aenter__(self) -> AsyncIterator[bytes]:
         subscriber = self._streams.subscribe(
-            self._wish,
+            self._spec,
             self._start,
             self._carrier,
             self._text,
@@ -142,7 +142,7 @@ class StreamBody(ResponseBody):
         return head + self._end.encoded()
 
 
-def cutter(connection: Connection | None) -> Callable[[], None] | None:
+def abort_callback(connection: Connection | None) -> Callable[[], None] | None:
     """What cuts the connection, if the server offers that."""
     return None if connection is None else connection.abort
 
@@ -161,7 +161,7 @@ def undetached(scope: Any) -> Iterator[None]:
 def install(app: QuartTrio, context: Context) -> None:
     hub, pacing = context.hub, context.pacing
     streams = Attachment(context)
-    strays = Strays(hub)
+    switching = Switching(hub)
     problems.answer_by(app, "/v1/stream", _refuse)
 
     @app.get("/v1/stream")
@@ -198,9 +198,9 @@ def install(app: QuartTrio, context: Context) -> None:
         connection = connection_of(request.scope)
         principal = principal_of_request()
         try:
-            streams.knock(counted=False)
+            streams.check_admission(counted=False)
             await streams.catch_up(request.query_string, request.headers.get("Last-Event-ID"))
-            offer, coding, wish, start = streams.negotiate(
+            offer, coding, spec, start = streams.negotiate(
                 request.query_string,
                 ", ".join(request.headers.getlist("Accept")) or None,
                 accepted(),
@@ -209,13 +209,13 @@ def install(app: QuartTrio, context: Context) -> None:
                 account(principal, request.remote_addr or ""),
             )
             if offer.transport is not Transport.LONGPOLL:
-                streams.knock()
+                streams.check_admission()
         except Problem:
             if connection is not None:
                 connection.keep()
             raise
         if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
-            stream_body = StreamBody(streams, wish, start, offer, coding, principal)
+            stream_body = StreamBody(streams, spec, start, offer, coding, principal)
             return _response(offer.media_type, stream_body, coding)
         if connection is not None:
             connection.keep()
@@ -224,22 +224,22 @@ def install(app: QuartTrio, context: Context) -> None:
         asked = parameters.seconds(request.args, "wait")
         # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
         # answered before it does.
-        longest = min(pacing.poll_wait, wish.heartbeat if "heartbeat" in request.args else math.inf)
+        longest = min(pacing.poll_wait, spec.heartbeat if "heartbeat" in request.args else math.inf)
         wait = longest if asked is None else min(asked, longest)
         address = group(request.remote_addr or "")
-        hold, strayed = strays.hold(start.since, asked, longest, address)
+        hold, switches = switching.hold(start.since, asked, longest, address)
         body = await poll(
             hub,
-            wish,
+            spec,
             start,
-            AsgiCarrier(cutter(connection)),
+            AsgiCarrier(abort_callback(connection)),
             hold=hold,
             wait=max(0.0, wait - hold),
-            hurry=context.pipeline.hurry,
+            wake_ticker=context.pipeline.wake_ticker,
             address=address,
             account=account(principal, request.remote_addr or ""),
             attached=lambda subscriber: context.leases.begin(subscriber, principal),
-            strayed=strayed,
+            switches=switches,
         )
         return _response(offer.media_type, body)
 
@@ -258,15 +258,15 @@ def install(app: QuartTrio, context: Context) -> None:
         connection = connection_of(websocket.scope)
         with undetached(websocket.scope):
             subprotocol = choose_subprotocol(websocket.requested_subprotocols)
-            streams.knock()
-            carrier = AsgiCarrier(cutter(connection))
+            streams.check_admission()
+            carrier = AsgiCarrier(abort_callback(connection))
             try:
                 principal = principal_of_request()
                 await streams.catch_up(websocket.query_string)
-                wish, start = streams.read(websocket.query_string, None, principal)
+                spec, start = streams.read(websocket.query_string, None, principal)
                 address = group(websocket.remote_addr or "")
                 subscriber = streams.subscribe(
-                    wish, start, carrier, "websocket", principal, address
+                    spec, start, carrier, "websocket", principal, address
                 )
             except Overloaded:
                 raise

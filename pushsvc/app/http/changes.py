@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Departure
+from pushsvc.drain import Draining
 from pushsvc.errors import Problem
 
 LONGEST: Final = 30.0
@@ -44,7 +44,7 @@ class _Watched:
 class Changes:
     """Tells who waits of what was saved here, by another process, or put there by others."""
 
-    def __init__(self, library: Library, draining: Departure) -> None:
+    def __init__(self, library: Library, draining: Draining) -> None:
         self._library = library
         self._draining = draining
         self._watched: dict[str, _Watched] = {}

@@ -11,10 +11,10 @@ from pushsvc.app.http.changes import Changes
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
 from pushsvc.core.hub import Hub
-from pushsvc.core.resources.allowance import Allowance
 from pushsvc.core.resources.limits import Limits, Pacing
+from pushsvc.core.resources.rate_limiter import RateLimiter
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Departure
+from pushsvc.drain import Draining
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
@@ -41,10 +41,10 @@ class Context:
     influx: InfluxDecoder
     engine: Engine | None
     """What carries detached sockets; None where all stay with the ASGI server."""
-    draining: Departure
+    draining: Draining
     """Set when the service is about to end: no new streams."""
-    crowd: Allowance
-    """Streams that may be opened."""
+    handshake_limiter: RateLimiter
+    """How many streams may be opened a second."""
     connections: Callable[[], int]
     """How many connections are open."""
     keep_alive: float
@@ -75,7 +75,7 @@ class Context:
     """The path under which proxies ask for this service, without a slash at its end; or empty."""
 
 
-def crowd_allowance(limits: Limits, now: float) -> Allowance:
+def make_handshake_limiter(limits: Limits, now: float) -> RateLimiter:
     """A second's worth of streams, full at `now` (monotonic seconds)."""
     rate = limits.streams_per_second
-    return Allowance(rate, max(1.0, rate), now)
+    return RateLimiter(rate, max(1.0, rate), now)

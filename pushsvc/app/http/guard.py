@@ -1,7 +1,7 @@
-"""The lock on every route: asked before any of them runs, in one place.
+"""Access control for every route: asked before any of them runs, in one place.
 
 A route that isn't in the table below needs a token that may read, or write if it takes a POST: one
-that is added later is locked unless someone says otherwise.
+that is added later is protected unless the table says otherwise.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pushsvc.app.http import problems
 from pushsvc.app.http.base_path import root_seen_from
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.login_page import FORM, login_page
-from pushsvc.auth.access import Asking, Granted, Need
+from pushsvc.auth.access import AccessDecision, AccessRequest, Need
 from pushsvc.auth.origins import ALWAYS, SAFE_METHODS
 from pushsvc.auth.principal import Principal, account
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.negotiate import Transport, choose, choose_subprotocol
 from pushsvc.errors import Forbidden, Problem, TooMany, Unauthorized
 from pushsvc.listen.address import plain
-from pushsvc.listen.server import Place, connection_of
+from pushsvc.listen.server import Slot, connection_of
 
 _log = structlog.get_logger("pushsvc.auth")
 
@@ -74,7 +74,7 @@ def principal_of_request() -> Principal:
     return principal
 
 
-def asking_of(asked: Request | Websocket) -> Asking:
+def access_request_of(asked: Request | Websocket) -> AccessRequest:
     """What of a request decides whether it may be."""
     headers: dict[str, str] = {}
     for raw, value in asked.headers.items():
@@ -86,7 +86,7 @@ def asking_of(asked: Request | Websocket) -> Asking:
     client = scope.get("client")
     tickets = asked.args.getlist("ticket")
     ticketed = bool(tickets) and _is_event_source(asked, headers)
-    return Asking(
+    return AccessRequest(
         asked.method,
         headers,
         tickets,
@@ -108,40 +108,40 @@ def _is_event_source(asked: Request | Websocket, headers: Mapping[str, str]) -> 
 
 def install(app: QuartTrio, context: Context) -> None:
     access = context.access
-    teller = _Teller()
+    refusal_log = _RefusalLog()
 
-    def settle_connection(asked: Request | Websocket, granted: Granted) -> None:
+    def settle_connection(asked: Request | Websocket, decision: AccessDecision) -> None:
         connection = connection_of(asked.scope)
         if connection is not None:
             try:
-                settle(context, granted, connection.place)
+                settle(context, decision, connection.slot)
             except TooMany:
                 _keep(asked)
                 raise
 
     @app.before_request
     async def guard() -> Response | None:
-        asking = asking_of(request)
+        access_request = access_request_of(request)
         if request.endpoint in UNCHANGING:
-            asking = msgspec.structs.replace(asking, method="GET")
-        preflight = "access-control-request-method" in asking.headers
+            access_request = msgspec.structs.replace(access_request, method="GET")
+        preflight = "access-control-request-method" in access_request.headers
         if request.method == "OPTIONS" and preflight:
             return Response(b"", status=204)
         if request.endpoint is None:
             _keep(request)
             return None  # there is nothing to guard: the framework says so
         try:
-            granted = await access.admit(asking, need_of(request.endpoint, request.method))
+            decision = await access.admit(access_request, need_of(request.endpoint, request.method))
         except Problem as problem:
             _keep(request)
-            teller.tell(problem, asking)
+            refusal_log.tell(problem, access_request)
             if request.endpoint == "login" and request.mimetype == FORM:
                 # Whoever looks at a form is a person, and has to read why it does nothing.
                 return login_page(access.origins, root_seen_from(request.path), problem)
             raise
-        settle_connection(request, granted)
-        g.principal = granted.principal
-        request.remote_addr = granted.client.address
+        settle_connection(request, decision)
+        g.principal = decision.principal
+        request.remote_addr = decision.client.address
         return None
 
     @app.before_websocket
@@ -149,12 +149,12 @@ def install(app: QuartTrio, context: Context) -> None:
         if websocket.endpoint is None:
             _keep(websocket)
             return None  # there is nothing to guard: the framework says so
-        asking = asking_of(websocket)
+        access_request = access_request_of(websocket)
         try:
-            granted = await access.admit(asking, need_of(websocket.endpoint, "GET"))
+            decision = await access.admit(access_request, need_of(websocket.endpoint, "GET"))
         except Problem as problem:
             _keep(websocket)
-            teller.tell(problem, asking)
+            refusal_log.tell(problem, access_request)
             if not isinstance(problem, Unauthorized | Forbidden) or problem.code == "origin":
                 raise
             # A page is never shown the status of a handshake: say it on the open socket.
@@ -163,18 +163,18 @@ def install(app: QuartTrio, context: Context) -> None:
             await websocket.send(said.json.decode())
             await websocket.close(problem.close_code, problem.code)
             return Response(b"")
-        settle_connection(websocket, granted)
-        g.principal = granted.principal
-        websocket.remote_addr = granted.client.address
+        settle_connection(websocket, decision)
+        g.principal = decision.principal
+        websocket.remote_addr = decision.client.address
         return None
 
     @app.after_request
     async def label(response: Response) -> Response:
         for name, value in ALWAYS.items():
             response.headers.setdefault(name, value)
-        asking = asking_of(request)
+        access_request = access_request_of(request)
         preflight = request.method == "OPTIONS" and response.status_code == 204
-        for name, value in access.origins.cors(asking.headers, preflight=preflight).items():
+        for name, value in access.origins.cors(access_request.headers, preflight=preflight).items():
             if name == "Vary":
                 response.vary.add(value)
             else:
@@ -182,16 +182,16 @@ def install(app: QuartTrio, context: Context) -> None:
         return response
 
 
-def settle(context: Context, granted: Granted, place: Place) -> None:
+def settle(context: Context, decision: AccessDecision, slot: Slot) -> None:
     """Have a connection count with those of its identity, where one was shown: then it takes
     nothing from its neighbours behind the same address.
 
     A trusted proxy's connections carry the requests of many. Raises TooMany, after which the
     connection is to be closed.
     """
-    whose = account(granted.principal, granted.client.address)
+    whose = account(decision.principal, decision.client.address)
     most = context.limits.connections_per_identity
-    if whose.identified and not granted.client.believed and not place.move(whose, most):
+    if whose.identified and not decision.client.believed and not slot.move(whose, most):
         raise TooMany(
             problems.CROWDED,
             f"{most} connections are open, the limit (limits.{problems.CROWDED}), of {whose.whose}",
@@ -208,16 +208,19 @@ def _keep(asked: Request | Websocket) -> None:
         connection.keep()
 
 
-class _Teller:
-    """Logs refusals; aloud and once those that a proxy's settings cause more often than attacks."""
+class _RefusalLog:
+    """Logs refusals. Those that a proxy's settings often cause are warnings, each once; others are
+    for debugging."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
 
-    def tell(self, problem: Problem, asking: Asking) -> None:
-        wrong = problem.code in ("origin", "host") and "origin" in asking.headers
+    def tell(self, problem: Problem, access_request: AccessRequest) -> None:
+        wrong = problem.code in ("origin", "host") and "origin" in access_request.headers
         if wrong and problem.detail not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(problem.detail)
-            _log.warning("refused", code=problem.code, reason=problem.detail, peer=asking.peer)
+            _log.warning(
+                "refused", code=problem.code, reason=problem.detail, peer=access_request.peer
+            )
         else:
-            _log.debug("refused", code=problem.code, peer=asking.peer)
+            _log.debug("refused", code=problem.code, peer=access_request.peer)

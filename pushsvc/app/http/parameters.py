@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from werkzeug.datastructures import MultiDict
 
-from pushsvc.core.delivery.view import Wish
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.hub import Hub, Start
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
@@ -89,7 +89,7 @@ def boolean(args: MultiDict[str, str], name: str, default: bool) -> bool:
     return default if text is None else text == "true"
 
 
-def wish(args: MultiDict[str, str], hub: Hub, limits: Limits) -> Wish:
+def spec(args: MultiDict[str, str], hub: Hub, limits: Limits) -> ViewSpec:
     """What a stream asks to watch, as granted."""
     return hub.grant(
         selectors(args, limits),

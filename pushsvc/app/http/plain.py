@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import h11
 
-from pushsvc.auth.access import Asking
+from pushsvc.auth.access import AccessRequest
 
 
 def parse_request(data: bytes) -> h11.Request | None:
@@ -32,9 +32,11 @@ def fields_of(request: h11.Request) -> dict[bytes, bytes]:
     return fields
 
 
-def asking_of_fields(method: str, fields: Mapping[bytes, bytes], peer: str) -> Asking:
+def access_request_of_fields(
+    method: str, fields: Mapping[bytes, bytes], peer: str
+) -> AccessRequest:
     """What decides about a request without a ticket that came over plain HTTP/1.1."""
-    return Asking(
+    return AccessRequest(
         method,
         {name.decode("latin-1"): value.decode("latin-1") for name, value in fields.items()},
         (),

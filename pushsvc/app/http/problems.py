@@ -37,7 +37,7 @@ PAGE_POLICY = (
 )
 """The Content-Security-Policy of a page that says what is wrong."""
 CROWDED = "connections_per_identity"
-"""The code of a refusal that is of the connection, and not only of the request."""
+"""The code of a refusal that closes the connection, and not only refuses the request."""
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ def respond(problem: Problem) -> Response:
     document = problem.document()
     retry_after = document.get("retry_after")
     if retry_after is not None:
-        document["retry_after"] = retry_after = spread(retry_after)
+        document["retry_after"] = retry_after = jittered(retry_after)
     response = _document(document, problem.status)
     if (
         (problem.status in (401, 403, 408, 413) or problem.code == CROWDED)
@@ -81,7 +81,7 @@ def respond(problem: Problem) -> Response:
         # The rest of the body is still to come, and nobody will read it; or it is one too many.
         response.headers["Connection"] = "close"
     if problem.status == 401:
-        # RFC 6750 section 3: no error is named to who presented nothing.
+        # RFC 6750 section 3: a request without a token is told no error code.
         error = "" if problem.code == "no_token" else ', error="invalid_token"'
         response.headers["WWW-Authenticate"] = f'Bearer realm="pushsvc"{error}'
     if problem.code == "content_encoding" and problem.status == 415:
@@ -91,8 +91,8 @@ def respond(problem: Problem) -> Response:
     return response
 
 
-def spread(retry_after: float) -> int:
-    """Whole seconds around this many, so that those who are sent away don't all come back at
+def jittered(retry_after: float) -> int:
+    """Whole seconds, this many with jitter, so that clients that are refused don't all come back at
     once."""
     return math.ceil(retry_after * random.uniform(0.5, 1.5))
 
@@ -183,6 +183,6 @@ def install(app: QuartTrio) -> None:
 
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
-        # One request's crash is logged with its traceback, and is nobody else's.
+        # A crash is logged with its traceback, and ends this request alone.
         _log.exception("request failed", exc_info=error)
         return answer_to(Problem("internal", "something went wrong here; it has been logged"))

@@ -30,12 +30,12 @@ from pushsvc.app.http.described import (
     described_socket,
     json,
 )
-from pushsvc.app.http.guard import asking_of
+from pushsvc.app.http.guard import access_request_of
 from pushsvc.auth.proxies import Client
 from pushsvc.core.delivery.documents import Milliseconds
 from pushsvc.core.delivery.negotiate import choose_subprotocol
 from pushsvc.core.delivery.wire import Close
-from pushsvc.core.resources.allowance import Allowance
+from pushsvc.core.resources.rate_limiter import RateLimiter
 from pushsvc.doctor.diagnosis import diagnose
 from pushsvc.doctor.findings import Report
 from pushsvc.doctor.measured import Measured
@@ -103,16 +103,16 @@ class Received(msgspec.Struct, frozen=True):
     last_ms: Annotated[int, Meta(description="And its last.")]
 
 
-class _Room:
+class _Capacity:
     """How much is examined at the moment, over all clients."""
 
     def __init__(self, now: float) -> None:
-        self._allowance = Allowance(_PER_SECOND, _BURST, now)
+        self._limiter = RateLimiter(_PER_SECOND, _BURST, now)
         self._open = 0
 
-    def knock(self) -> None:
+    def check_admission(self) -> None:
         """Count a request. Raises Overloaded above the rate."""
-        if not self._allowance.take(trio.current_time()):
+        if not self._limiter.take(trio.current_time()):
             raise Overloaded("doctor_busy", "too many examinations at once", retry_after=2.0)
 
     @contextmanager
@@ -131,16 +131,17 @@ class _Room:
 
 
 def install(app: QuartTrio, context: Context) -> None:
-    room: list[_Room] = []
+    capacity: list[_Capacity] = []
 
-    def entered() -> _Room:
-        """The room, once a clock runs; refuses who comes too often, and all when draining."""
-        if not room:
-            room.append(_Room(trio.current_time()))
+    def entered() -> _Capacity:
+        """The capacity, which needs a running clock to be made. Raises Overloaded above the rate,
+        and while the service drains."""
+        if not capacity:
+            capacity.append(_Capacity(trio.current_time()))
         if context.draining.is_set():
             raise Overloaded("draining", "the service is about to end", retry_after=2.0)
-        room[0].knock()
-        return room[0]
+        capacity[0].check_admission()
+        return capacity[0]
 
     @app.get("/v1/doctor/echo")
     @described(
@@ -162,22 +163,26 @@ def install(app: QuartTrio, context: Context) -> None:
     async def doctor_echo() -> Response:
         parameters.refuse_unknown(request.args, ("origin", "ticket"))
         entered()
-        asking = asking_of(request)
-        client = context.access.proxies.client(asking.peer, asking.scheme, asking.headers)
+        access_request = access_request_of(request)
+        client = context.access.proxies.client(
+            access_request.peer, access_request.scheme, access_request.headers
+        )
         body = Arrival(
             time_ms=now_ms(),
             http_version=request.scope["http_version"],
-            peer=asking.peer,
-            trusted=context.access.proxies.trusts(asking.peer),
+            peer=access_request.peer,
+            trusted=context.access.proxies.trusts(access_request.peer),
             address=client.address,
             scheme=client.scheme,
             host=client.host,
             reads=context.access.proxies.header,
-            origin_refused=refused_origin(request.args.get("origin"), client, asking.headers),
+            origin_refused=refused_origin(
+                request.args.get("origin"), client, access_request.headers
+            ),
             epoch=context.hub.epoch,
             heartbeat=context.pacing.heartbeat,
             poll_wait=context.pacing.poll_wait,
-            headers=_shown(asking.headers),
+            headers=_shown(access_request.headers),
         )
         response = Response(msgspec.json.encode(body), content_type="application/json")
         response.headers["Cache-Control"] = "no-store"

@@ -43,7 +43,7 @@ _EVENTS: Final = {
     "connections_refused_by_identity": "Connections refused: too many with tokens of one subject.",
     "connections_silent": "Connections closed that did not say in time what they want.",
     "streams_refused": "Streams refused because more came than limits.streams_per_second.",
-    "subscribers_stalled": "Subscribers parted from because they took no bytes.",
+    "subscribers_stalled": "Subscribers disconnected because they took no bytes.",
     "frames": "Frames given to subscribers.",
     "frames_late": "Those of them that came from a view's ring, to subscribers a little behind.",
     "frames_replayed": "Those of them that were made for one subscriber alone.",

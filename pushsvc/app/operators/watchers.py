@@ -111,13 +111,13 @@ def _describe(subscriber: Subscriber, now: float) -> SubscriberEntry:
         reason = "catching up"
     else:
         reason = None
-    wish = subscriber.view.wish
+    spec = subscriber.view.spec
     return SubscriberEntry(
-        # A whole session could be used to change what its stream shows.
+        # Not all of it: with a whole session somebody could change what the stream shows.
         session=subscriber.session[:8],
         transport=subscriber.transport,
         address=subscriber.address,
-        view=Granted(wish.max_hz, wish.merge, [selector.text for selector in wish.selectors]),
+        view=Granted(spec.max_hz, spec.merge, [selector.text for selector in spec.selectors]),
         seconds=round(now - subscriber.since, 3),
         behind=subscriber.behind,
         stalled=None if stalled is None else round(stalled, 3),

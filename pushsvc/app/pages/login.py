@@ -14,7 +14,7 @@ from pushsvc.app.http.base_path import root_seen_from
 from pushsvc.app.http.connection import JSON_TYPES, read_body
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import TOO_SLOW, Content, described, json
-from pushsvc.app.http.guard import asking_of, principal_of_request
+from pushsvc.app.http.guard import access_request_of, principal_of_request
 from pushsvc.app.http.login_page import FORM, login_page
 from pushsvc.auth.access import Need
 from pushsvc.auth.credentials import Way, find
@@ -95,7 +95,7 @@ def install(app: QuartTrio, context: Context) -> None:
         """Exchange a token, from the header, JSON or the form, for a session cookie."""
         form = request.mimetype == FORM
         try:
-            session, seconds = await access.log_in(await presented(form=form))
+            session, seconds = await access.log_in(await read_token(form=form))
         except Unauthorized as problem:
             if not form:
                 raise
@@ -110,9 +110,9 @@ def install(app: QuartTrio, context: Context) -> None:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    async def presented(*, form: bool) -> str:
+    async def read_token(*, form: bool) -> str:
         body = await read_body(request, most=_MOST_BYTES, timeout=context.pacing.body_timeout)
-        found = find(asking_of(request).headers, ())
+        found = find(access_request_of(request).headers, ())
         if found is not None and found.way is Way.HEADER:
             return found.token
         if form:
@@ -179,7 +179,7 @@ def install(app: QuartTrio, context: Context) -> None:
 async def logged_in(context: Context) -> bool:
     """Whether who asks for the page may see anything on it."""
     try:
-        await context.access.admit(asking_of(request), Need.TOKEN)
+        await context.access.admit(access_request_of(request), Need.TOKEN)
     except Unauthorized:
         return False
     return True

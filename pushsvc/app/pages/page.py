@@ -91,8 +91,8 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.errorhandler(MethodNotAllowed)
     async def other_method(error: MethodNotAllowed) -> Response:
-        # Any path is that of a file which might be read, but only of one that is there can it be
-        # said that it isn't written.
+        # Every path has a GET, since it may name a file. Where there is no such file, the answer to
+        # another method is 404 and not 405.
         name = request.path.removeprefix("/")
         if error.valid_methods and not methods_at(app, request.path) and name not in assets:
             with suppress(HTTPException):

@@ -1,9 +1,9 @@
-"""The short way in for producers: a small batch answered without a framework.
+"""The fast path of producers: a small batch answered without a framework.
 
 A producer posts a few samples on a connection that stays open, again and again. Through Hypercorn
 and Quart that costs one to two milliseconds, nearly all of it theirs. So a connection that begins
 with a plain `POST /v1/samples` is served here, by the route's own functions, for as long as it
-brings nothing else; the first request of another kind goes the long way, and the connection with
+brings nothing else; the first request of another kind goes to Hypercorn, and the connection with
 it.
 """
 
@@ -23,21 +23,22 @@ import trio
 from pushsvc.app.http.connection import JSON_TYPES, BodyTimeout
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.guard import settle
-from pushsvc.app.http.plain import asking_of_fields, fields_of
-from pushsvc.app.http.problems import CROWDED, MEDIA_TYPE, spread
+from pushsvc.app.http.plain import access_request_of_fields, fields_of
+from pushsvc.app.http.problems import CROWDED, MEDIA_TYPE, jittered
 from pushsvc.app.producers.samples import publish
-from pushsvc.auth.access import Granted, Need
+from pushsvc.auth.access import AccessDecision, Need
 from pushsvc.auth.principal import account
 from pushsvc.errors import Problem
 from pushsvc.listen.address import peer_of
-from pushsvc.listen.server import Place
+from pushsvc.listen.server import Slot
 
 _log = structlog.get_logger("pushsvc.app")
 
 _REQUEST = b"POST %b/v1/samples HTTP/1.1\r\n"
 _MOST_HEAD = 16 * 1024
 _MOST_BODY = 64 * 1024
-"""Bytes beyond which a body takes the long way: then its way is what costs least."""
+"""Bytes of a body that are handled here; of a larger one the framework is the smaller part of the
+cost."""
 _READ = 64 * 1024
 _HEAD_TIMEOUT = 10.0
 _SEND_TIMEOUT = 30.0
@@ -45,7 +46,7 @@ _SPECIAL = (
     *(b"transfer-encoding", b"content-encoding", b"expect", b"origin", b"upgrade"),
     b"idempotency-key",
 )
-"""Fields of requests that take the long way, whatever they say."""
+"""Requests with one of these header fields go to Hypercorn, whatever its value is."""
 
 
 class ProducerConnection:
@@ -58,10 +59,10 @@ class ProducerConnection:
         request: bytes,
         first: bytes,
         peer: str,
-        place: Place,
+        slot: Slot,
     ) -> None:
         self._context = context
-        self._place = place
+        self._slot = slot
         self._request = request
         self._stream = stream
         self._data = first
@@ -71,7 +72,7 @@ class ProducerConnection:
 
     @classmethod
     def open(
-        cls, context: Context, stream: trio.SocketStream, first: bytes, place: Place
+        cls, context: Context, stream: trio.SocketStream, first: bytes, slot: Slot
     ) -> ProducerConnection | None:
         """One for a connection that begins with a batch; None for any other."""
         prefixes = (context.prefix.encode(), b"")
@@ -82,7 +83,7 @@ class ProducerConnection:
             peer = peer_of(stream.socket.getpeername())
         except OSError:
             return None  # it is gone
-        return cls(context, stream, request, first, peer, place)
+        return cls(context, stream, request, first, peer, slot)
 
     def dismiss(self) -> None:
         """Answer the request that is under way, if one is, and take no other."""
@@ -107,11 +108,11 @@ class ProducerConnection:
             if head_size is None:
                 return None
             fields = self._plain(self._data[:head_size]) if head_size else None
-            granted = None if fields is None else self._admit(fields)
-            if fields is None or granted is None:
+            decision = None if fields is None else self._admit(fields)
+            if fields is None or decision is None:
                 return self._data
             end = head_size + int(fields[b"content-length"])
-            status, content_type, extra, body = await self._answer(head_size, end, granted)
+            status, content_type, extra, body = await self._answer(head_size, end, decision)
             last = self._last or b"close" in fields.get(b"connection", b"").lower()
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
@@ -125,7 +126,8 @@ class ProducerConnection:
             self._data = self._data[end:]
 
     async def _read_head(self) -> int | None:
-        """Its size, once it is whole; 0 if it is none that is answered here, None at the end."""
+        """The size of a head, once it is whole; 0 if it isn't one that is answered here, None at
+        the end."""
         timeout = self._context.keep_alive if not self._data else _HEAD_TIMEOUT
         with trio.move_on_after(timeout) as self._idle:
             if self._last:
@@ -166,21 +168,24 @@ class ProducerConnection:
         )
         return fields if plain else None
 
-    def _admit(self, fields: dict[bytes, bytes]) -> Granted | None:
-        """Whose request this is; None where the long way is to say so, or why it may not be."""
+    def _admit(self, fields: dict[bytes, bytes]) -> AccessDecision | None:
+        """Whose request this is; None where the route has to answer: it refuses it, or has to wait
+        for something first."""
         try:
-            asking = asking_of_fields("POST", fields, self._peer)
-            return self._context.access.admit_at_once(asking, Need.WRITE)
+            access_request = access_request_of_fields("POST", fields, self._peer)
+            return self._context.access.admit_at_once(access_request, Need.WRITE)
         except Problem:
             return None
 
-    async def _answer(self, start: int, end: int, granted: Granted) -> tuple[int, str, str, bytes]:
+    async def _answer(
+        self, start: int, end: int, decision: AccessDecision
+    ) -> tuple[int, str, str, bytes]:
         """Apply the body; the status, media type, further fields and body of the answer."""
-        principal = granted.principal
-        producer = account(principal, granted.client.address)
+        principal = decision.principal
+        producer = account(principal, decision.client.address)
         try:
             await self._read_body(end)
-            settle(self._context, granted, self._place)
+            settle(self._context, decision, self._slot)
             self._context.pipeline.quotas.refuse(producer, trio.current_time())
             members = await publish(self._context, self._data[start:end], principal, producer)
         except Problem as problem:
@@ -190,7 +195,7 @@ class ProducerConnection:
             document = problem.document()
             extra = ""
             if (retry_after := document.get("retry_after")) is not None:
-                document["retry_after"] = spread(retry_after)
+                document["retry_after"] = jittered(retry_after)
                 extra = f"Retry-After: {document['retry_after']}\r\n"
             if isinstance(problem, BodyTimeout) or problem.code == CROWDED:
                 self._last = True

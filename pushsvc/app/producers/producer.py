@@ -56,7 +56,7 @@ def answer_producers(
     """
 
     def answer(problem: Problem) -> Response:
-        if problem.status not in (401, 403):  # the lock counts and tells those
+        if problem.status not in (401, 403):  # the guard counts and logs those
             context.refused.note_request(
                 format_, name_of_request(), problem.code, problem.detail, trio.current_time()
             )

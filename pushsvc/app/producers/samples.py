@@ -1,4 +1,4 @@
-"""`POST /v1/samples`: the producers' door for the native format.
+"""`POST /v1/samples`: publishing in the native format.
 
 A batch with an `Idempotency-Key` is applied once, however often it comes within five minutes.
 """
@@ -128,7 +128,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
     async def once(key: str, body: bytes) -> Applied:
         """The answer to a batch that may have come before."""
-        # A key is its producer's own: what another sent under the same name is none of its affair.
+        # A key belongs to its producer: the same key of another producer is another key.
         key = f"{principal_of_request().id} {key}"
         mark = fingerprint(body, request.mimetype)
         before = given.begin(key, mark, who(request), trio.current_time())

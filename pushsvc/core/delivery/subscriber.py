@@ -128,7 +128,7 @@ class Subscriber:
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""
         if self._replay is None and not self._pending:
-            # For nearly everyone, nearly always: the shared frame that was just made.
+            # The usual case: the shared frame that was just made.
             view = self.view
             number = self._number
             if number == view.next_number:
@@ -148,7 +148,8 @@ class Subscriber:
                     self.cursor = frame.seq
                 self.frames += 1
                 return frame
-            # Fell off the ring, or rather has it merged: the histories still know.
+            # Its next frame is no longer in the ring: the histories still have those samples, and
+            # it gets them merged.
             self.overtaken += 1
             self._replay = self._catch_up(coarse=view.merge != "all")
         self._refill()
@@ -229,8 +230,8 @@ class Subscriber:
 
 
 class PollingSubscriber(Subscriber):
-    """One who keeps nothing of the answer before: each says what the series are that it tells of.
-    So there are no shared frames for it, which say it only of what is new."""
+    """A client that polls. It keeps nothing of the answer before, so that each answer describes its
+    series; shared frames, which describe only what is new, are not for it."""
 
     __slots__ = ()
 

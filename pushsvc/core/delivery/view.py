@@ -44,7 +44,7 @@ class Attached(Protocol):
         """Who is woken when there is a new frame."""
 
 
-class Wish(msgspec.Struct, frozen=True, eq=False):
+class ViewSpec(msgspec.Struct, frozen=True, eq=False):
     """What a dashboard asks to watch, after the server's limits were applied to it."""
 
     selectors: tuple[Selector, ...]
@@ -59,7 +59,7 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def key(self) -> tuple[tuple[str, ...], float, Merge, float, tuple[str, ...] | None]:
-        """Equal for wishes that the same frames fulfil.
+        """Equal for specs that the same frames serve.
 
         What is allowed is part of it: who may see different things never shares a view, even where
         they ask for the same; who may see the same does.
@@ -67,8 +67,8 @@ class Wish(msgspec.Struct, frozen=True, eq=False):
         asked = tuple(sorted({s.text for s in self.selectors}))
         return asked, self.max_hz, self.merge, self.heartbeat, self.allowed.key
 
-    def within(self, allowed: Scope) -> Wish:
-        """The same wish of someone who may see this much."""
+    def within(self, allowed: Scope) -> ViewSpec:
+        """The same spec for someone who may see this much."""
         return self if allowed is self.allowed else msgspec.structs.replace(self, allowed=allowed)
 
     def matches(self, identity: Identity) -> bool:
@@ -92,11 +92,11 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class View:
-    """Shared work for one wish. `members` are its series by ref."""
+    """Shared work for one spec. `members` are its series by ref."""
 
     def __init__(
         self,
-        wish: Wish,
+        spec: ViewSpec,
         *,
         epoch: str,
         seq: int,
@@ -108,14 +108,14 @@ class View:
         schedule: Schedule[View],
     ) -> None:
         self._schedule = schedule
-        self.wish = wish
-        self.key = wish.key
+        self.spec = spec
+        self.key = spec.key
         self.epoch = epoch
-        self.merge: Merge = wish.merge
-        self.interval = 1.0 / wish.max_hz
+        self.merge: Merge = spec.merge
+        self.interval = 1.0 / spec.max_hz
         """Seconds between two ticks at the least."""
-        self.span_ms = max(1, round(1000 / wish.max_hz))
-        self.second = max(1, round(wish.max_hz))
+        self.span_ms = max(1, round(1000 / spec.max_hz))
+        self.second = max(1, round(spec.max_hz))
         """How many frames come in a second, one at the least."""
         self.members: dict[int, Series] = {series.ref: series for series in members}
         for series in self.members.values():
@@ -219,7 +219,7 @@ class View:
 
     def admit(self, series: Series) -> None:
         """Take in a new series if it is asked for and allowed."""
-        if self.wish.matches(series.identity):
+        if self.spec.matches(series.identity):
             self.members[series.ref] = series
             series.views.append(self)
 
@@ -263,7 +263,7 @@ class View:
     @property
     def next_beat(self) -> float:
         """When it will have been quiet for a heartbeat (seconds of the monotonic clock)."""
-        return self.last_frame + self.wish.heartbeat
+        return self.last_frame + self.spec.heartbeat
 
     def tick(self, seq: int, now: float, limit: int, time_ms: int | None = None) -> bool:
         """Turn what changed into frames, up to batch `seq`; tells whether there are any.

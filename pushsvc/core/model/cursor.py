@@ -37,13 +37,13 @@ class Cursor(msgspec.Struct, frozen=True):
     """The number of the debt, where there is one."""
     place: int = 0
     """The batch up to which the debt was paid."""
-    strayed: int = 0
+    switches: int = 0
     """How often of late its holder came with a cursor of another epoch."""
 
     def __str__(self) -> str:
         owed = "" if self.debt is None else f"~{self.debt}-{self.place}"
-        strayed = f"!{self.strayed}" if self.strayed else ""
-        return f"{self.epoch}{strayed}{owed}.{self.seq}"
+        switches = f"!{self.switches}" if self.switches else ""
+        return f"{self.epoch}{switches}{owed}.{self.seq}"
 
 
 NO_EPOCHS: Final = Cursor("-", 0)
@@ -57,11 +57,11 @@ def parse_cursor(text: str) -> Cursor:
         raise Malformed(
             "cursor", f"{shorten(text)} is not a cursor: give back the last id that was received"
         )
-    epoch, strayed, debt, place, seq = match.groups()
+    epoch, switches, debt, place, seq = match.groups()
     return Cursor(
         epoch,
         int(seq),
         None if debt is None else int(debt),
         int(place or 0),
-        int(strayed or 0),
+        int(switches or 0),
     )

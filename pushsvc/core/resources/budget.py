@@ -39,7 +39,7 @@ class Budget:
     def note(self, lengths: Iterable[int]) -> None:
         """Some series hold so many samples each."""
         share, most = self.share, self._most
-        # Who is at the bound would hold more, and nobody knows how much.
+        # A series at the bound would hold more, and nobody knows how much.
         self._lengths.update([length if length < share else most for length in lengths])
 
     def close(self) -> None:

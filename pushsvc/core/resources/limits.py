@@ -105,7 +105,7 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return round(max(steps, 1) * self.min_heartbeat, 3)
 
     stall_timeout: float = 30.0
-    """Seconds a client may make no progress before it is parted from."""
+    """Seconds a client may make no progress before it is disconnected."""
     poll_wait: float = 25.0
     """Seconds a long poll waits for news unless asked otherwise, and the longest it may ask for."""
     ring_frames: int = 64

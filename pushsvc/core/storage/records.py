@@ -59,7 +59,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
         return hashlib.sha256(self.value).digest()[:16]
 
 
-class Room(msgspec.Struct, frozen=True):
+class Capacity(msgspec.Struct, frozen=True):
     """How much of one kind is kept."""
 
     count: int
@@ -69,14 +69,14 @@ class Room(msgspec.Struct, frozen=True):
     """Whether the one that was changed longest ago makes room, so that none is refused."""
 
 
-ROOM: Final = {
-    "dashboard": Room(500, 16 * 1024 * 1024),
-    "imported": Room(1_000, 256 * 1024),
-    "ticket": Room(50_000, 16 * 1024 * 1024, gives_way=True),
+CAPACITY: Final = {
+    "dashboard": Capacity(500, 16 * 1024 * 1024),
+    "imported": Capacity(1_000, 256 * 1024),
+    "ticket": Capacity(50_000, 16 * 1024 * 1024, gives_way=True),
 }
 """By kind. Part of what a log means, as the limits of samples are: all processes that share one
 must have the same."""
-_OTHERS: Final = Room(1_000, 1024 * 1024)
+_OTHERS: Final = Capacity(1_000, 1024 * 1024)
 _STALE: Final = 1_000
 """Notes of when something goes that mean nothing any more, beyond as many as there are records."""
 
@@ -172,7 +172,7 @@ class Records:
             self._tell(kind, None, None)
 
     def _make_room(self, record: Record, present: Record | None) -> None:
-        room = ROOM.get(record.kind, _OTHERS)
+        room = CAPACITY.get(record.kind, _OTHERS)
         if max(len(record.kind), len(record.name)) > MOST_NAME:
             raise Rejected(
                 "records", f"the name of a {record.kind} has {MOST_NAME} characters at the most"

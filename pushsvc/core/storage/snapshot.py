@@ -17,7 +17,7 @@ import msgspec
 
 from pushsvc.core.model.series import Identity, Kind, Labels, Value, canonical
 from pushsvc.core.storage.catalog import Catalog, Series
-from pushsvc.core.storage.once import Kept
+from pushsvc.core.storage.idempotency import IdempotencyKey
 from pushsvc.core.storage.records import Record
 from pushsvc.core.storage.sweeping import Round
 
@@ -60,7 +60,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     ended: list[int]
     """Refs of the series that have ended, in the order in which they make room."""
     sweeping: Round
-    once: list[Kept]
+    once: list[IdempotencyKey]
     records: list[Record] = []
     heard: dict[int, int] = {}
     """By ref, the `heard_seq` of those where it isn't the `last_seq`."""
@@ -75,7 +75,7 @@ def write(
     catalog: Catalog,
     ended: list[int],
     sweeping: Round,
-    once: list[Kept],
+    once: list[IdempotencyKey],
     records: list[Record],
 ) -> Generator[None, None, bytes]:
     """Write it down, in steps between which others may have their turn as long as nothing is taken

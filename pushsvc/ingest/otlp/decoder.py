@@ -9,12 +9,12 @@ What comes out of a data point:
     summary                     gauges by `quantile`, counters `_sum` and `_count`
     exponential histogram       refused: it has no buckets of its own that stay the same
 
-Names, units and labels follow `otlp_names`. Of the resource, `service.name` (after
-`service.namespace` and a slash) becomes the label `job`, `service.instance.id` the label
-`instance`, and attributes that the service promotes become labels of every series; the others
-stand once, as the labels of a gauge `target_info` that is always 1. A scope's name and version
-become `otel_scope_name` and `otel_scope_version`, since two scopes may have metrics of one name.
-Exemplars are not kept, nor the minimum and maximum of a histogram.
+Names, units and labels follow `names`. Of the resource, `service.name` (after `service.namespace`
+and a slash) becomes the label `job`, `service.instance.id` the label `instance`, and attributes
+that the service promotes become labels of every series; the others stand once, as the labels of a
+gauge `target_info` that is always 1. A scope's name and version become `otel_scope_name` and
+`otel_scope_version`, since two scopes may have metrics of one name. Exemplars are not kept, nor the
+minimum and maximum of a histogram.
 
 A point that says it has no recorded value is an ending of its series. When
 the start time of a cumulative series moves on, it was reset then, and a 0 at that time says so

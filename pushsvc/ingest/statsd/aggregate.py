@@ -1,7 +1,7 @@
 """StatsD: datagrams in, and once an interval the batches they add up to.
 
-The lines are in `statsd_line`, what becomes of them in `statsd_meter`. UDP has nobody to tell of
-an error: what can't be used is counted, with the last reason, and the next line is read.
+`line` reads the lines, `meter` has what becomes of their values. UDP has nobody to tell of an
+error: what can't be used is counted, with the last reason, and the next line is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Rejected
 from pushsvc.ingest.refusals import Refusals
 from pushsvc.ingest.statsd.line import Line, is_other, parse_line, read_number, read_series
-from pushsvc.ingest.statsd.meter import Meter, Room, open_meter
+from pushsvc.ingest.statsd.meter import Capacity, Meter, open_meter
 
 _VALUES = 500_000
 """Single values kept until the next flush, over all metrics: for quantiles, and members of sets."""
@@ -49,7 +49,7 @@ class Aggregator:
         self._ttl = ttl
         self._counts = counts
         self._chance = chance or random.Random()
-        self._room = Room(_VALUES)
+        self._capacity = Capacity(_VALUES)
         self._meters: dict[str, Meter] = {}
         self._known: dict[bytes, Meter] = {}  # by name and tags as they were written
         self._flushed_ms = now_ms
@@ -111,7 +111,9 @@ class Aggregator:
                     "(limits.statsd_series)",
                     limit="statsd_series",
                 )
-            return text, open_meter(line.type, name, labels, self._limits, self._room, self._chance)
+            return text, open_meter(
+                line.type, name, labels, self._limits, self._capacity, self._chance
+            )
         if meter.kind != line.type:
             raise Rejected(
                 "type",
@@ -125,7 +127,7 @@ class Aggregator:
         Datagrams may be taken in between two batches; each metric's interval ends with its own.
         """
         begin_ms, self._flushed_ms = self._flushed_ms, now_ms
-        self._room.empty()
+        self._capacity.empty()
         everyone = list(self._meters.items())
         for at in range(0, len(everyone), _SLICE):
             rows: list[Rows] = []

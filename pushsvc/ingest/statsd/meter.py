@@ -30,7 +30,7 @@ RESERVOIR = 1_000
 """Values of one interval that quantiles are taken of; of more, a fair sample (algorithm R)."""
 
 
-class Room:
+class Capacity:
     """How many values may still be kept in this interval, over all metrics."""
 
     def __init__(self, most: int) -> None:
@@ -124,9 +124,11 @@ class _Total:
 class _Counter:
     kind = COUNTER
 
-    def __init__(self, name: str, labels: dict[str, str], limits: Limits, room: Room) -> None:
+    def __init__(
+        self, name: str, labels: dict[str, str], limits: Limits, capacity: Capacity
+    ) -> None:
         self.heard = 0.0
-        self._room = room
+        self._capacity = capacity
         self._total = _Total(identify(name, labels, limits))
 
     def take(self, text: bytes, weight: float) -> None:
@@ -134,7 +136,7 @@ class _Counter:
 
     def take_at(self, text: bytes, weight: float, time: int) -> None:
         total = self._total.sum_with(read_number(text) * weight)
-        _check_room(self._room)
+        _check_capacity(self._capacity)
         self._total.set_at(total, time)
 
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:
@@ -144,10 +146,12 @@ class _Counter:
 class _Gauge:
     kind = GAUGE
 
-    def __init__(self, name: str, labels: dict[str, str], limits: Limits, room: Room) -> None:
+    def __init__(
+        self, name: str, labels: dict[str, str], limits: Limits, capacity: Capacity
+    ) -> None:
         self.heard = 0.0
         self._identity = identify(name, labels, limits)
-        self._room = room
+        self._capacity = capacity
         self._value = 0.0
         self._fresh = False
         self._timed: list[tuple[int, float]] = []
@@ -157,7 +161,7 @@ class _Gauge:
 
     def take_at(self, text: bytes, weight: float, time: int) -> None:  # noqa: ARG002
         value = self._read(text)
-        _check_room(self._room)
+        _check_capacity(self._capacity)
         self._timed.append((time, value))
         if not self._fresh:
             self._value = value
@@ -182,8 +186,8 @@ class _Gauge:
         return rows
 
 
-def _check_room(room: Room) -> None:
-    if not room.take():
+def _check_capacity(capacity: Capacity) -> None:
+    if not capacity.take():
         raise Malformed("time", "no room for another value with a time in this interval")
 
 
@@ -194,7 +198,7 @@ class _Timing:
         name: str,
         labels: dict[str, str],
         limits: Limits,
-        room: Room,
+        capacity: Capacity,
         chance: random.Random,
     ) -> None:
         self.kind = kind
@@ -213,7 +217,7 @@ class _Timing:
         self._quantiles = [
             identify(name, {**labels, "quantile": str(quantile)}, limits) for quantile in QUANTILES
         ]
-        self._room = room
+        self._capacity = capacity
         self._chance = chance
         self._seen = 0
         self._kept: list[float] = []
@@ -229,7 +233,7 @@ class _Timing:
         self._min = min(self._min, value) if self._seen else value
         self._max = max(self._max, value) if self._seen else value
         self._seen += 1
-        if len(self._kept) < RESERVOIR and (not self._kept or self._room.take()):
+        if len(self._kept) < RESERVOIR and (not self._kept or self._capacity.take()):
             self._kept.append(value)
         elif (place := int(self._chance.random() * self._seen)) < len(self._kept):
             self._kept[place] = value
@@ -257,16 +261,18 @@ class _Timing:
 class _Set:
     kind = SET
 
-    def __init__(self, name: str, labels: dict[str, str], limits: Limits, room: Room) -> None:
+    def __init__(
+        self, name: str, labels: dict[str, str], limits: Limits, capacity: Capacity
+    ) -> None:
         self.heard = 0.0
         self._identity = identify(name, labels, limits)
-        self._room = room
+        self._capacity = capacity
         self._members: set[bytes] = set()
 
     def take(self, text: bytes, weight: float) -> None:  # noqa: ARG002 - as often as it likes
         if text in self._members:
             return
-        if not self._room.take():
+        if not self._capacity.take():
             raise Malformed("set", "no room for another value of a set in this interval")
         self._members.add(text)
 
@@ -284,15 +290,15 @@ def open_meter(
     name: str,
     labels: dict[str, str],
     limits: Limits,
-    room: Room,
+    capacity: Capacity,
     chance: random.Random,
 ) -> Meter:
     """The meter of a type. Raises Rejected for a name or labels beyond the data model."""
     if kind == COUNTER:
-        return _Counter(name, labels, limits, room)
+        return _Counter(name, labels, limits, capacity)
     if kind == GAUGE:
-        return _Gauge(name, labels, limits, room)
+        return _Gauge(name, labels, limits, capacity)
     if kind == SET:
-        return _Set(name, labels, limits, room)
+        return _Set(name, labels, limits, capacity)
     assert kind in (TIMER, HISTOGRAM)
-    return _Timing(kind, name, labels, limits, room, chance)
+    return _Timing(kind, name, labels, limits, capacity, chance)

@@ -36,12 +36,12 @@ from pathlib import Path
 
 import trio
 
-from pushsvc.journal.sqlite.bell import Bell
 from pushsvc.journal.sqlite.file import Synchronous
 from pushsvc.journal.sqlite.journal import SqliteJournal
 from pushsvc.journal.sqlite.keeping import Bounds
+from pushsvc.journal.sqlite.notifier import AppendNotifier
 
-__all__ = ["Bell", "SqliteJournal", "open_sqlite_journal"]
+__all__ = ["AppendNotifier", "SqliteJournal", "open_sqlite_journal"]
 
 
 @asynccontextmanager
@@ -53,26 +53,26 @@ async def open_sqlite_journal(
     max_samples: int | None = None,
     synchronous: Synchronous = "full",
     shared: bool = False,
-    bell: Bell | None = None,
+    notifier: AppendNotifier | None = None,
 ) -> AsyncGenerator[SqliteJournal]:
     """Open the journal in a file, which is made if it isn't there, for as long as the block lasts.
 
     `max_bytes` are those of entries as they are kept. With `shared`, other processes that say so
-    too may have it open as well; by a `bell` they tell each other of what they append. Raises
+    too may have it open as well; by a `notifier` they tell each other of what they append. Raises
     JournalError.
     """
     journal = await SqliteJournal.open(
         path, Bounds(keep_seconds, max_bytes, max_samples), synchronous=synchronous, shared=shared
     )
     try:
-        if bell is None:
+        if notifier is None:
             yield journal
         else:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(journal.listen, bell)
+                nursery.start_soon(journal.listen, notifier)
                 yield journal
                 nursery.cancel_scope.cancel()
     finally:
         await journal.aclose()
-        if bell is not None:
-            bell.close()
+        if notifier is not None:
+            notifier.close()

@@ -17,10 +17,10 @@ import trio
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, JournalError, Snapshot, Statistics
-from pushsvc.journal.sqlite.bell import Bell
 from pushsvc.journal.sqlite.claim import Claim, Noted
 from pushsvc.journal.sqlite.file import LogFile, Synchronous
 from pushsvc.journal.sqlite.keeping import Bounds, Mark
+from pushsvc.journal.sqlite.notifier import AppendNotifier
 from pushsvc.journal.sqlite.trouble import (
     REMOVED,
     Damaged,
@@ -67,7 +67,7 @@ class SqliteJournal:
         self._bounds = bounds
         self._synchronous: Synchronous = synchronous
         self._shared = file.shared
-        self._bell: Bell | None = None
+        self._notifier: AppendNotifier | None = None
         self._horizon, self._end = file.horizon(), file.end()
         self._kept = file.newest_snapshot()
         self._opened = self._end.seq  # what there is until then is read; then `append` gives it
@@ -112,12 +112,12 @@ class SqliteJournal:
                 ) from error
             raise
 
-    async def listen(self, bell: Bell) -> None:
+    async def listen(self, notifier: AppendNotifier) -> None:
         """Have the other processes told of what is appended here, and be told by them, until
         cancelled."""
-        self._bell = bell
+        self._notifier = notifier
         while True:
-            await bell.wait()
+            await notifier.wait()
             self._news.set()
 
     # -- what it is --------------------------------------------------------------------------------
@@ -154,8 +154,8 @@ class SqliteJournal:
         entries = await self._do(lambda file: self._append(file, drafts))
         if not self._shared:
             return entries
-        if self._bell is not None:
-            self._bell.ring()
+        if self._notifier is not None:
+            self._notifier.notify()
         self._news.set()
         return ()
 
@@ -272,7 +272,7 @@ class SqliteJournal:
                 return entries
             while reader.version() == version and not self._closed.is_set():
                 self._news = trio.Event()
-                with trio.move_on_after(_POLL if self._bell is None else _TOLD):
+                with trio.move_on_after(_POLL if self._notifier is None else _TOLD):
                     await self._news.wait()
 
     def _read_shared(

@@ -1,4 +1,4 @@
-"""The door: newcomers without a task, heads in pieces, crowds that are sent away."""
+"""The acceptor: connections without a task, heads in pieces, crowds that are sent away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from pushsvc.core.resources.limits import Limits, Pacing
-from pushsvc.listen import acceptor as door
+from pushsvc.listen import acceptor
 from tests.serving import TRUST, Served, serving
 from tests.test_websocket_protocol import HANDSHAKE
 
@@ -52,7 +52,7 @@ async def test_many_silent_connections_are_only_sockets() -> None:
 
 
 async def test_a_head_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(acceptor, "_HEAD_TIMEOUT", 0.2)
     async with serving() as served, await served.raw(b"GET /v1/str") as stream:
         with trio.fail_after(5):
             assert await stream.receive_some() == b""

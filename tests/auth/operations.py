@@ -1,4 +1,4 @@
-"""Every door of the service, with a request for each that only who may not do it is refused."""
+"""Every operation of the service, with a request that only those are refused who may not do it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import msgspec
 from trio_websocket import ConnectionClosed
 
 from pushsvc.pipeline import now_ms
-from tests.auth.presenting import Carried
+from tests.auth.credentials import Carried
 from tests.ingest.samples import remote_write_1, snappy
 from tests.serving import Served
 
-Knock = Callable[[Served, Carried], Awaitable[int]]
+Attempt = Callable[[Served, Carried], Awaitable[int]]
 """Sends the request; tells 200, 401 or 403."""
 
 
-class Door(msgspec.Struct, frozen=True):
+class Operation(msgspec.Struct, frozen=True):
     """`endpoint` is the route's name, `need` what the request needs."""
 
     name: str
     endpoint: str
     need: str
-    knock: Knock
+    attempt: Attempt
 
 
 def _http(
@@ -33,9 +33,9 @@ def _http(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
     good: int = 200,
-) -> Knock:
-    async def knock(served: Served, carried: Carried) -> int:
-        # A connection each, so that each may be taken by the short ways in.
+) -> Attempt:
+    async def attempt(served: Served, carried: Carried) -> int:
+        # A connection each, so that a fast path may take each.
         fields = {"Connection": "close", **(headers or {}), **carried.headers}
         url = f"{path}{'&' if '?' in path else '?'}{carried.query}" if carried.query else path
         request = served.http.build_request(method, url, content=body, headers=fields)
@@ -43,13 +43,13 @@ def _http(
         await answer.aclose()
         return 200 if answer.status_code == good else answer.status_code
 
-    return knock
+    return attempt
 
 
-def _websocket(path: str, say: str) -> Knock:
+def _websocket(path: str, say: str) -> Attempt:
     """A WebSocket whose first message says whether one was let in; `say` is said first."""
 
-    async def knock(served: Served, carried: Carried) -> int:
+    async def attempt(served: Served, carried: Carried) -> int:
         headers = dict(carried.headers)
         offered = headers.pop("Sec-WebSocket-Protocol", "")
         names = [name.strip() for name in offered.split(",") if name]
@@ -66,7 +66,7 @@ def _websocket(path: str, say: str) -> Knock:
                 return {4001: 401, 4003: 403}.get(socket.closed.code, socket.closed.code)
         raise AssertionError("it was refused, and not closed")
 
-    return knock
+    return attempt
 
 
 _JSON = {"Content-Type": "application/json"}
@@ -79,89 +79,99 @@ _LINES = {"Content-Type": "application/x-ndjson"}
 _WRITE = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 
 
-def doors() -> list[Door]:
+def operations() -> list[Operation]:
     """All of them."""
     remote = snappy(remote_write_1({"a": [(1.0, now_ms())]}))
     get, post = "GET", "POST"
     sse = {"Accept": "text/event-stream"}
     return [
-        Door("SSE", "stream", "read", _http(get, _STREAM, headers=sse)),
-        Door(
+        Operation("SSE", "stream", "read", _http(get, _STREAM, headers=sse)),
+        Operation(
             "NDJSON",
             "stream",
             "read",
             _http(get, _STREAM, headers={"Accept": "application/x-ndjson"}),
         ),
-        Door(
+        Operation(
             "long poll",
             "stream",
             "read",
             _http(get, f"{_STREAM}?wait=0", headers={"Accept": "application/json"}),
         ),
-        Door("HEAD", "stream", "read", _http("HEAD", _STREAM, headers={"Accept": "*/*"})),
-        Door("WebSocket", "stream_websocket", "read", _websocket(_STREAM, "")),
-        Door(
+        Operation("HEAD", "stream", "read", _http("HEAD", _STREAM, headers={"Accept": "*/*"})),
+        Operation("WebSocket", "stream_websocket", "read", _websocket(_STREAM, "")),
+        Operation(
             "companion",
             "companion",
             "read",
             _http(post, f"{_STREAM}/none", body=b"{}", headers=_JSON, good=404),
         ),
-        Door("series", "series", "read", _http(get, "/v1/series")),
-        Door("names of labels", "label_names", "read", _http(get, "/v1/label_names")),
-        Door("values of a label", "label_values", "read", _http(get, "/v1/label_values?label=x")),
-        Door("history", "history", "read", _http(get, "/v1/history")),
-        Door("dashboards", "dashboards", "read", _http(get, "/v1/dashboards")),
-        Door("dashboard", "dashboard", "read", _http(get, "/v1/dashboards/none", good=404)),
-        Door(
+        Operation("series", "series", "read", _http(get, "/v1/series")),
+        Operation("names of labels", "label_names", "read", _http(get, "/v1/label_names")),
+        Operation(
+            "values of a label", "label_values", "read", _http(get, "/v1/label_values?label=x")
+        ),
+        Operation("history", "history", "read", _http(get, "/v1/history")),
+        Operation("dashboards", "dashboards", "read", _http(get, "/v1/dashboards")),
+        Operation("dashboard", "dashboard", "read", _http(get, "/v1/dashboards/none", good=404)),
+        Operation(
             "saving a dashboard",
             "save_dashboard",
             "operator",
             _http("PUT", "/v1/dashboards/none", good=428),
         ),
-        Door(
+        Operation(
             "deleting a dashboard",
             "delete_dashboard",
             "operator",
             _http("DELETE", "/v1/dashboards/none", good=428),
         ),
-        Door("ticket", "tickets", "read", _http(post, "/v1/tickets")),
-        Door("subscribers", "subscribers", "operator", _http(get, "/v1/subscribers")),
-        Door("metrics", "metrics", "operator", _http(get, "/metrics")),
-        Door("doctor's echo", "doctor_echo", "read", _http(get, "/v1/doctor/echo")),
-        Door("doctor's drip", "doctor_drip", "read", _http(get, "/v1/doctor/drip?lines=1")),
-        Door("doctor's socket", "doctor_socket", "read", _websocket("/v1/doctor/echo", _HELLO)),
-        Door(
+        Operation("ticket", "tickets", "read", _http(post, "/v1/tickets")),
+        Operation("subscribers", "subscribers", "operator", _http(get, "/v1/subscribers")),
+        Operation("metrics", "metrics", "operator", _http(get, "/metrics")),
+        Operation("doctor's echo", "doctor_echo", "read", _http(get, "/v1/doctor/echo")),
+        Operation("doctor's drip", "doctor_drip", "read", _http(get, "/v1/doctor/drip?lines=1")),
+        Operation(
+            "doctor's socket", "doctor_socket", "read", _websocket("/v1/doctor/echo", _HELLO)
+        ),
+        Operation(
             "doctor's upload", "doctor_upload", "read", _http(post, "/v1/doctor/upload", body=b"a")
         ),
-        Door(
+        Operation(
             "doctor's report",
             "doctor_report",
             "read",
             _http(post, "/v1/doctor/report", body=b"{}", headers=_JSON, good=400),
         ),
-        Door("batch", "samples", "write", _http(post, "/v1/samples", body=_SAMPLE, headers=_JSON)),
-        Door(
-            "batch, the long way",
+        Operation(
+            "batch", "samples", "write", _http(post, "/v1/samples", body=_SAMPLE, headers=_JSON)
+        ),
+        Operation(
+            "batch, not on the fast path",
             "samples",
             "write",
             _http(post, "/v1/samples", body=_SAMPLE, headers={**_JSON, "Expect": ""}),
         ),
-        Door("lines", "samples", "write", _http(post, "/v1/samples", body=_SAMPLE, headers=_LINES)),
-        Door("publish", "publish", "write", _websocket("/v1/publish", _SAMPLE.decode())),
-        Door(
+        Operation(
+            "lines", "samples", "write", _http(post, "/v1/samples", body=_SAMPLE, headers=_LINES)
+        ),
+        Operation("publish", "publish", "write", _websocket("/v1/publish", _SAMPLE.decode())),
+        Operation(
             "remote write",
             "remote_write",
             "write",
             _http(post, "/api/v1/write", body=remote, headers=_WRITE, good=204),
         ),
-        Door("OTLP", "otlp_metrics", "write", _http(post, _OTLP, body=b"{}", headers=_JSON)),
-        Door(
+        Operation("OTLP", "otlp_metrics", "write", _http(post, _OTLP, body=b"{}", headers=_JSON)),
+        Operation(
             "InfluxDB 2",
             "influx_v2",
             "write",
             _http(post, _INFLUX, body=b"a b=1", good=204),
         ),
-        Door("InfluxDB 1", "influx_v1", "write", _http(post, "/write", body=b"a b=1", good=204)),
+        Operation(
+            "InfluxDB 1", "influx_v1", "write", _http(post, "/write", body=b"a b=1", good=204)
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
-"""Every way to present a token, and tokens that are wrong in every way: what the matrix is made of.
+"""Every way to send a token, and tokens that are wrong in every way: what the matrix is made of.
 
 A way gives what a request carries: header fields, and what belongs into the query. The ways that
-take a request of their own first (a ticket, a cookie) fall back on presenting the bare token where
+take a request of their own first (a ticket, a cookie) fall back on sending the bare token where
 that is refused: somebody who has no good token can do no better.
 """
 

@@ -1,7 +1,7 @@
-"""How processes that share a file tell each other that there is more in it: a datagram each.
+"""How processes that share a file tell each other that it has new entries: a datagram each.
 
-What is told is only that it is worth looking. One that gets lost is made up for by looking now and
-then; without any bell the file itself is looked at all the time.
+A datagram says no more than that. One that gets lost does no harm, since the file is polled now and
+then as well; without a notifier it is polled all the time.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 import trio
 
 
-class Bell:
-    """The bell of one of `count` processes, all of which have `folder` in common."""
+class AppendNotifier:
+    """The notifier of one of `count` processes, all of which have `folder` in common."""
 
     def __init__(self, folder: Path, index: int, count: int) -> None:
         self._others = [str(_place(folder, one)) for one in range(count) if one != index]
@@ -24,14 +24,14 @@ class Bell:
         self._socket.setblocking(False)
         self._socket.bind(str(own))
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Tell the others. One that isn't there, or hasn't listened for long, is passed over."""
         for other in self._others:
             with contextlib.suppress(OSError):
                 self._socket.sendto(b"!", other)
 
     async def wait(self) -> None:
-        """Wait until one of the others has rung."""
+        """Wait until one of the others has notified this one."""
         await trio.lowlevel.wait_readable(self._socket)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -42,4 +42,4 @@ class Bell:
 
 
 def _place(folder: Path, index: int) -> Path:
-    return folder / f"bell-{index}"
+    return folder / f"notify-{index}"

@@ -1,5 +1,5 @@
-"""Batches that may come twice and must count once, whichever process they come to: that is decided
-where their order is, when their entry is taken in."""
+"""Idempotency keys: batches that may come twice and must count once, whichever process they come
+to. That is decided when an entry is taken in, in the order of the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECONDS = 300.0
 """How long a key is remembered, by the journal's clock."""
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True):
+class IdempotencyKey(msgspec.Struct, frozen=True, array_like=True):
     """What became of a batch with a key."""
 
     key: bytes
@@ -24,16 +24,16 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     """The last of its seqs."""
 
 
-class Once:
+class IdempotencyKeys:
     """The keys of the last five minutes."""
 
     def __init__(self) -> None:
-        self._kept: dict[bytes, Kept] = {}  # in the order of their stamps
+        self._kept: dict[bytes, IdempotencyKey] = {}  # in the order of their stamps
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, key: bytes, mark: bytes, stamp: float) -> Kept | None:
+    def find(self, key: bytes, mark: bytes, stamp: float) -> IdempotencyKey | None:
         """What became of the batch that came with this key before, if one did.
 
         Raises Rejected where it had another body.
@@ -46,14 +46,14 @@ class Once:
             )
         return kept
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: IdempotencyKey) -> None:
         self._kept[kept.key] = kept
 
-    def dump(self) -> list[Kept]:
+    def dump(self) -> list[IdempotencyKey]:
         """All of them, for `load`."""
         return list(self._kept.values())
 
-    def load(self, kept: list[Kept]) -> None:
+    def load(self, kept: list[IdempotencyKey]) -> None:
         self._kept = {one.key: one for one in kept}
 
     def _expire(self, stamp: float) -> None:

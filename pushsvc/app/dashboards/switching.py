@@ -1,10 +1,11 @@
-"""Polls that stray: they come with a cursor of another epoch, again and again.
+"""Polls that switch between servers: each comes with a cursor of another epoch.
 
-So it is where several servers that don't share a journal answer at one address, also for the time
-of a rollout. Each poll meets the other one, for which its cursor says nothing: it would be answered
-at once with a gap and the newest samples, and come back at once, as fast as the network lets it.
-The first such answer is at once; from the second in a row on each is held twice as long as the one
-before. No server could remember that, since each sees every other poll only: the cursor tells it.
+That happens where several servers that don't share a journal answer at one address, also for the
+time of a rollout. Each poll meets another server, for which its cursor means nothing: it would be
+answered at once with a gap and the newest samples, and come back at once, as fast as the network
+lets it. So only the first such answer is given at once; from the second in a row on each is held
+twice as long as the one before. No server could count them, since each sees only some of the polls:
+the count stands in the cursor.
 
 A cursor is what a client says. It decides how long that client is held, which is never longer than
 it would wait for news; what the operator is told takes what this server has seen itself.
@@ -36,8 +37,8 @@ _ADDRESSES: Final = 256
 _TOLD_EVERY: Final = 3600.0
 
 
-class Strays:
-    """Says how long those who stray are held back."""
+class Switching:
+    """Says for how long a poll of a client that switches is held back."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -48,22 +49,22 @@ class Strays:
     def hold(
         self, since: Cursor | None, wait: float | None, most: float, address: str
     ) -> tuple[float, int]:
-        """For how many seconds to hold a poll with this cursor, and how often its holder strayed,
-        for its next one. `wait` is how long it would wait for news, if it says so, and `most` how
-        long it may last at all."""
+        """For how many seconds to hold a poll with this cursor, and how often its client has
+        switched, for its next cursor. `wait` is how long it would wait for news, if it says so, and
+        `most` how long it may last at all."""
         if since is None:
             return 0.0, 0
         if since.epoch == self._hub.epoch:
-            return 0.0, max(0, since.strayed - 1)
-        seconds, strayed = 0.0, min(_MOST, since.strayed + 1)
-        if since.strayed:
-            # Who wouldn't wait so long has a time of its own after which it gives up.
+            return 0.0, max(0, since.switches - 1)
+        seconds, switches = 0.0, min(_MOST, since.switches + 1)
+        if since.switches:
+            # A client that waits for less gives up after a time of its own.
             longest = min(most, _LONGEST if wait is None else min(_LONGEST, max(wait, _FIRST)))
-            wanted = _FIRST * 2.0 ** (since.strayed - 1)
+            wanted = _FIRST * 2.0 ** (since.switches - 1)
             seconds = min(longest, wanted) * random.uniform(0.75, 1.0)
             self._hub.counts["polls_held"] += 1
-        self._note(address, since.strayed, strayed)
-        return seconds, strayed
+        self._note(address, since.switches, switches)
+        return seconds, switches
 
     def _note(self, address: str, came: int, given: int) -> None:
         before, grown = self._seen.pop(address, (_MOST, 0))

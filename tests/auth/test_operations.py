@@ -1,5 +1,5 @@
-"""Every door, by every way of presenting, with every sort of key and of token: against an oracle
-that is stated from the rules alone (`presenting.verdict`)."""
+"""Every operation, by every way to send a token, with every sort of key and of token: against an
+oracle that is stated from the rules alone (`credentials.verdict`)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pushsvc.auth.keys import make_key, table_of
 from pushsvc.config import Auth
 from pushsvc.core.resources.limits import Pacing
 from tests import tokens
-from tests.auth.doors import OPEN, Door, doors
-from tests.auth.presenting import WAYS, Carried, Sort, make, verdict
+from tests.auth.credentials import WAYS, Carried, Sort, make, verdict
+from tests.auth.operations import OPEN, Operation, operations
 from tests.serving import TRUST, serving
 from tests.test_hazards import context
 
 DESCRIPTIONS = ("/openapi.json", "/asyncapi.json")
-DOORS = {door.name: door for door in doors()}
+OPERATIONS = {operation.name: operation for operation in operations()}
 
 
 @pytest.fixture(scope="module")
@@ -64,41 +64,43 @@ def by_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Auth, dict[Sort, s
 
 
 @pytest.mark.parametrize("mode", ["by_token", "by_key"])
-@pytest.mark.parametrize("name", DOORS)
-async def test_a_door_opens_for_whom_it_should_and_for_nobody_else(
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_an_operation_is_open_to_whom_it_should_be_and_to_nobody_else(
     name: str, mode: str, request: pytest.FixtureRequest
 ) -> None:
-    auth, presented = request.getfixturevalue(mode)
-    door: Door = DOORS[name]
+    auth, credentials = request.getfixturevalue(mode)
+    operation: Operation = OPERATIONS[name]
     wrong = []
     async with serving(auth=auth) as served:
         origin = served.url
         async with httpx.AsyncClient(base_url=origin, timeout=10, verify=TRUST) as http:
-            if await door.knock(served, Carried()) != 401:
+            if await operation.attempt(served, Carried()) != 401:
                 wrong.append("without a token")
             for way, present in WAYS.items():
-                for sort, text in presented.items():
-                    expected = verdict(door.need, way, sort)
+                for sort, text in credentials.items():
+                    expected = verdict(operation.need, way, sort)
                     if (name, way, expected) == ("ticket", "ticket", 200):
                         expected = 403  # a ticket isn't exchanged for another
-                    got = await door.knock(served, await present(http, text))
+                    got = await operation.attempt(served, await present(http, text))
                     if got != expected:
                         wrong.append(f"{way}, {sort.value}: {got}, not {expected}")
     assert not wrong
 
 
-async def test_no_door_is_missing_from_the_matrix() -> None:
+async def test_no_operation_is_missing_from_the_matrix() -> None:
     async with context(Pacing()) as parts:
         endpoints = {rule.endpoint for rule in create_app(parts).url_map.iter_rules()}
-    assert endpoints - {"static"} == OPEN | {door.endpoint for door in DOORS.values()}
+    assert endpoints - {"static"} == OPEN | {
+        operation.endpoint for operation in OPERATIONS.values()
+    }
 
 
 async def test_what_is_open_is_open_to_wrong_tokens_too(
     by_token: tuple[Auth, dict[Sort, str]],
 ) -> None:
-    auth, presented = by_token
+    auth, credentials = by_token
     async with serving(auth=auth) as served:
         for path in ("/livez", "/readyz", *DESCRIPTIONS, "/", "/ping", "/health"):
-            for headers in ({}, tokens.bearer(presented[Sort.EXPIRED])):
+            for headers in ({}, tokens.bearer(credentials[Sort.EXPIRED])):
                 answer = await served.http.get(path, headers=headers)
                 assert answer.status_code in (200, 204), path

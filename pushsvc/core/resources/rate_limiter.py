@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Allowance:
+class RateLimiter:
     """So many a second, averaged over the burst: what wasn't used is saved up to that."""
 
     __slots__ = ("_at", "_left", "burst", "per_second")

@@ -142,7 +142,7 @@ async def test_dashboards_count_by_who_looks_at_them(detached: bool) -> None:
             assert "hello" in await socket.get_message()
 
 
-@pytest.mark.parametrize("path", ["/v1/samples", "/v1/series"], ids=["short way", "long way"])
+@pytest.mark.parametrize("path", ["/v1/samples", "/v1/series"], ids=["fast path", "route"])
 async def test_connections_count_by_who_is_on_them(path: str) -> None:
     limits = Limits(connections_per_address=2, connections_per_identity=3)
     async with serving(limits=limits, auth=JWT) as served, contextlib.AsyncExitStack() as stack:
