@@ -56,7 +56,7 @@ test('each thing that one chooses is in the address, and Back undoes them one by
   await line.click();
   const hidden = { 'hide-load gauge ': 'load{host="b"}' };
   await expect.poll(() => query(page)).toEqual({ window: '5m', theme: 'dark', ...hidden });
-  await page.getByPlaceholder('Filter panels').pressSequentially('load', { delay: 30 });
+  await page.getByRole('searchbox').pressSequentially('load', { delay: 30 });
   await expect
     .poll(() => query(page))
     .toEqual({
@@ -85,10 +85,10 @@ test('each thing that one chooses is in the address, and Back undoes them one by
 
   await page.goBack();
   await page.getByRole('button', { name: 'Pause' }).waitFor();
-  expect(await page.getByPlaceholder('Filter panels').inputValue()).toBe('load');
+  expect(await page.getByRole('searchbox').inputValue()).toBe('load');
   // A word is one step, not a step for each letter.
   await page.goBack();
-  await expect.poll(() => page.getByPlaceholder('Filter panels').inputValue()).toBe('');
+  await expect.poll(() => page.getByRole('searchbox').inputValue()).toBe('');
   expect(await line.getAttribute('aria-pressed')).toBe('false');
   await page.goBack();
   await expect.poll(() => line.getAttribute('aria-pressed')).toBe('true');

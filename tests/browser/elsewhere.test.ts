@@ -70,6 +70,7 @@ test('who looks on sees the new version at once, and is told', async () => {
     await panel(one, 'A').locator('canvas').waitFor();
     expect(await panel(one, 'B').count()).toBe(0);
   }
+  const before = await panel(page, 'A').boundingBox();
   await elsewhere({ title: 'Two and a half', panels: [A, B] });
   for (const one of [page, other.page]) {
     await title(one, 'Two and a half').waitFor(SOON);
@@ -79,6 +80,8 @@ test('who looks on sees the new version at once, and is told', async () => {
     expect(await note.getAttribute('role')).toBe('status');
   }
   expect(await page.title()).toContain('Two and a half');
+  // What is said moves nothing.
+  expect(await panel(page, 'A').boundingBox()).toEqual(before);
   await page.screenshot({ path: `${ARTIFACTS}/elsewhere.png` });
   expect(await violations(page)).toEqual([]);
   await page.getByRole('button', { name: 'Dismiss' }).click();
@@ -118,8 +121,10 @@ test('who edits is told, and keeps the draft; one’s own saving is no news', as
   await page.waitForTimeout(2500);
   expect(await told.count()).toBe(0);
   await grip.press('Shift+ArrowDown');
+  const before = await panel(page, 'A').boundingBox();
   await elsewhere({ title: 'Theirs', panels: [B] });
   await told.waitFor(SOON);
+  expect(await panel(page, 'A').boundingBox()).toEqual(before);
   await page.screenshot({ path: `${ARTIFACTS}/elsewhere-editing.png` });
   expect(await violations(page)).toEqual([]);
   await page.getByText('A: column 2, row 1, 6 wide, 5 high').waitFor({ state: 'attached' });

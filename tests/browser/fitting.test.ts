@@ -78,3 +78,34 @@ describe.each([
     await browser.close();
   });
 });
+
+test('what a field is for can be read in it, at any width', async () => {
+  const browser = await launch();
+  const { page, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  for (const width of [390, 768, 1280, 1440, 1920, 2560]) {
+    await page.setViewportSize({ width, height: 900 });
+    const cut = await page.evaluate(() => {
+      const context = document.createElement('canvas').getContext('2d')!;
+      return [...document.querySelectorAll<HTMLInputElement>('input[placeholder]')]
+        .filter((field) => field.checkVisibility())
+        .map((field) => {
+          const style = getComputedStyle(field);
+          context.font = style.font;
+          const room =
+            field.clientWidth -
+            Number.parseFloat(style.paddingLeft) -
+            Number.parseFloat(style.paddingRight);
+          return {
+            text: field.placeholder,
+            room,
+            needed: context.measureText(field.placeholder).width,
+          };
+        });
+    });
+    expect(cut.length).toBeGreaterThan(0);
+    expect(cut.filter(({ room, needed }) => needed > room)).toEqual([]);
+  }
+  await close();
+  await browser.close();
+});

@@ -60,6 +60,21 @@ test('a producer that stops is seen everywhere, within two intervals, and named'
   await page.waitForTimeout(8000);
   await expectFreshness(page, 'Live');
   const [live, vivid] = [await stroke(), await colour()];
+  // A panel with nothing to say has no line for it.
+  const places = () =>
+    Promise.all(
+      ['Dial', 'Lines'].map((title) =>
+        panel(page, title)
+          .locator(':scope > :is(.chart, .large-figures)')
+          .evaluate((picture) => {
+            const { top, height } = picture.getBoundingClientRect();
+            const heading = picture.parentElement!.querySelector('.title')!;
+            return [top - heading.getBoundingClientRect().bottom, height];
+          }),
+      ),
+    );
+  const before = await places();
+  expect(Math.max(...before.map(([under]) => under!))).toBeLessThan(12);
   clearInterval(publishing);
   const stopped = Date.now();
   await expectFreshness(page, 'Stale', 5000);
@@ -70,6 +85,8 @@ test('a producer that stops is seen everywhere, within two intervals, and named'
   expect(Date.now() - stopped).toBeLessThan(3500);
   expect(await page.title()).toMatch(/^Stale · Fresh/);
   await page.screenshot({ path: `${ARTIFACTS}/stale.png` });
+  // What is said of it then moves nothing.
+  expect(await places()).toEqual(before);
   await publish();
   await expectFreshness(page, 'Live');
   await expect.poll(() => page.title()).toMatch(/^Fresh/);

@@ -41,7 +41,7 @@ test('the overview shows, finds and exports them', async () => {
   await expectFreshness(page, 'Live');
   const found = panel(page, NAME);
   await found.locator('canvas').waitFor();
-  await page.getByPlaceholder('Filter panels').fill('server.dur');
+  await page.getByRole('searchbox').fill('server.dur');
   await expect.poll(() => panel(page, 'up').count()).toBe(0);
   await found.locator('.legend').getByRole('button', { name: 'двор' }).waitFor();
   const [download] = await Promise.all([

@@ -32,7 +32,7 @@ describe("on the demo's metrics", () => {
     const { page, failures, close } = await open(browser, demo.url);
     await expectFreshness(page, 'Live');
     expect(await page.locator('.connection .transport').textContent()).toBe('WebSocket');
-    await page.getByPlaceholder('Filter panels').fill('node_cpu_utilization');
+    await page.getByRole('searchbox').fill('node_cpu_utilization');
     await expect.poll(() => page.locator('.panel').count()).toBe(1);
     await expect.poll(() => colouredPixels(page, 'node_cpu_utilization')).toBeGreaterThan(20);
     const before = await points(page, 'node_cpu_utilization', { cpu: '0' });
@@ -204,7 +204,7 @@ describe('on an empty server', () => {
     expect(await panel.locator('.legend li').count()).toBe(300);
     const states = page.locator('.panel', { hasText: 'deploy_phase' }).locator('.states li');
     expect(await states.allTextContents()).toEqual(['apirolling', 'dbtrue']);
-    await page.getByPlaceholder('Filter panels').fill('no such thing');
+    await page.getByRole('searchbox').fill('no such thing');
     await page.getByRole('button', { name: /Show all/ }).click();
     await states.first().waitFor();
     expect(failures).toEqual([]);

@@ -108,3 +108,32 @@ test('where nobody is to press a button it is loaded anew, once', async () => {
   expect(loads).toBe(2);
   await close();
 });
+
+test('what isn’t saved is asked about before another version is loaded', async () => {
+  const { page, close } = await open(browser, `${server.url}/d/new?edit`);
+  const asked: string[] = [];
+  page.on('dialog', (dialog) => {
+    asked.push(dialog.type());
+    void dialog.dismiss();
+  });
+  const reload = page.getByRole('alert').getByRole('button', { name: 'Reload' });
+  const fail = () =>
+    page.evaluate(() => {
+      void Promise.reject(new Error('the server has another version of this page'));
+    });
+  // In a form, which isn’t in the draft yet.
+  await page.getByRole('button', { name: 'Add a panel' }).click();
+  await page.getByRole('dialog').getByLabel('Title').fill('Mine');
+  await page.evaluate(() => location.reload());
+  await expect.poll(() => asked).toEqual(['beforeunload']);
+  expect(await page.getByRole('dialog').getByLabel('Title').inputValue()).toBe('Mine');
+  await page.getByRole('dialog').getByLabel('Selector').fill('load');
+  await page.getByRole('dialog').getByRole('button', { name: 'Add', exact: true }).click();
+  // And in the draft.
+  await panel(page, 'Mine').waitFor();
+  await fail();
+  await reload.click();
+  await expect.poll(() => asked).toHaveLength(2);
+  await panel(page, 'Mine').waitFor();
+  await close();
+});

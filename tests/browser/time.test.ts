@@ -20,7 +20,7 @@ const NAME = 'node_cpu_utilization';
 
 async function one(page: Page): Promise<void> {
   await expectFreshness(page, 'Live');
-  await page.getByPlaceholder('Filter panels').fill(NAME);
+  await page.getByRole('searchbox').fill(NAME);
   await expect.poll(() => page.locator('.panel').count()).toBe(1);
   await expect.poll(() => colouredPixels(page, NAME)).toBeGreaterThan(20);
   await page.locator('h1').click();

@@ -13,6 +13,8 @@ const STEPS = 4;
 const FAR = 0.6;
 /** Share of the highest value that an axis spans at least. */
 const LEAST = 0.02;
+/** And seconds that one of moments does: of those a share says nothing. */
+const LEAST_SECONDS = 60;
 
 /**
  * An axis that fits values from `low` to `high` and stays still while it can.
@@ -29,18 +31,19 @@ export function extentOf(
   if (!(low <= high)) {
     return before ?? { min: 0, max: 1, step: 0.25 };
   }
-  if (before !== null && fits(low, high, before)) {
+  const { bounds, base } = format;
+  const magnitude = Math.max(Math.abs(low), Math.abs(high));
+  const least = base === 60 ? LEAST_SECONDS : LEAST * magnitude;
+  if (before !== null && fits(low, high, before, least)) {
     return before;
   }
-  const { bounds, base } = format;
   if (bounds !== null && low >= bounds[0] && high <= bounds[1] && high > bounds[1] / 4) {
     return { min: bounds[0], max: bounds[1], step: (bounds[1] - bounds[0]) / STEPS };
   }
-  let min = low > 0 && low > FAR * high ? low : Math.min(low, 0);
-  let max = high < 0 && high < FAR * low ? high : Math.max(high, 0);
-  const magnitude = Math.max(Math.abs(min), Math.abs(max));
-  const least = LEAST * magnitude || (base === 1024 ? 4 : 1);
-  const room = Math.max(least - (max - min), 0);
+  const far = base === 60 ? Number.NEGATIVE_INFINITY : FAR;
+  let min = low > 0 && low > far * high ? low : Math.min(low, 0);
+  let max = high < 0 && high < far * low ? high : Math.max(high, 0);
+  const room = Math.max((least || (base === 1024 ? 4 : 1)) - (max - min), 0);
   if (room > 0) {
     // A flat line lies in the middle; what changes by less than that is as good as flat.
     max += magnitude === 0 ? room : room / 2;
@@ -53,9 +56,8 @@ export function extentOf(
   return { min: floor * step + 0, max: Math.max(ceiling, floor + 1) * step + 0, step };
 }
 
-function fits(low: number, high: number, { min, max }: Extent): boolean {
+function fits(low: number, high: number, { min, max }: Extent, least: number): boolean {
   // On an axis that has zero, what lies between it and the values is in use as well.
   const used = Math.max(high, max === 0 ? 0 : high) - Math.min(low, min === 0 ? 0 : low);
-  const least = LEAST * Math.max(Math.abs(low), Math.abs(high));
   return low >= min && high <= max && (used >= (max - min) * 0.4 || max - min <= 3 * least);
 }

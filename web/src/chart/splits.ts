@@ -3,6 +3,8 @@
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
+/** In seconds. */
+const DAY = 86_400;
 const TIME_STEPS = [
   ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND),
   ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
@@ -33,10 +35,20 @@ export function timeLabels(splits: readonly number[]): string[] {
  * The round step that cuts a span into `most` parts at the most: 1, 2 or 5 times a power of ten.
  *
  * With base 1024 it is round in the unit that numbers of this magnitude are written in: a power of
- * two of them, and a decimal part of one.
+ * two of them, and a decimal part of one. With base 60 the span is in seconds, and the step one of a
+ * clock, or of days.
  */
-export function roundStep(span: number, most: number, base: 10 | 1024, magnitude = span): number {
+export function roundStep(
+  span: number,
+  most: number,
+  base: 10 | 1024 | 60,
+  magnitude = span,
+): number {
   const raw = span / most;
+  if (base === 60) {
+    const step = TIME_STEPS.find((one) => one >= raw * SECOND);
+    return step === undefined ? DAY * decimal(raw / DAY) : step / SECOND;
+  }
   if (base === 1024 && magnitude >= 1) {
     const unit = 1024 ** Math.floor(Math.log(magnitude) / Math.log(1024) + 1e-9);
     return raw >= unit

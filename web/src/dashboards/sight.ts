@@ -39,9 +39,7 @@ export class Sight {
     const missing = [...new Set(near)].filter((name) => !known.has(name));
     for (let at = 0; at < missing.length; at += MOST_NAMES) {
       const names = missing.slice(at, at + MOST_NAMES);
-      const either = names.map((name) => name.replace(SPECIAL, '\\$&')).join('|');
-      const selector = `{__name__=~${JSON.stringify(either)}}`;
-      this.batches.push({ names, selector, seenAt: now });
+      this.batches.push({ names, selector: selectorOf(names), seenAt: now });
     }
     // What isn't in sight makes room for what is.
     let characters = 0;
@@ -58,4 +56,10 @@ export class Sight {
   lingers(now: number): boolean {
     return this.batches.some(({ seenAt }) => now - seenAt >= KEEP_MS);
   }
+}
+
+/** Means the series of these metrics. */
+export function selectorOf(names: readonly string[]): string {
+  const either = names.map((name) => name.replace(SPECIAL, '\\$&')).join('|');
+  return `{__name__=~${JSON.stringify(either)}}`;
 }

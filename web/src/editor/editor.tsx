@@ -385,8 +385,13 @@ export function Editor(props: EditorProps) {
 /** Keys that work wherever the focus is, and a word before unsaved work is left. */
 function useShortcuts(session: Session): void {
   useEffect(() => {
+    /** The form that something was written into: it may not be in the draft yet. */
+    let form: HTMLDialogElement | null = null;
+    const write = ({ target }: Event): void => {
+      form = (target as Element).closest('dialog') ?? form;
+    };
     const unload = (event: BeforeUnloadEvent): void => {
-      if (session.unsaved) {
+      if (session.unsaved || form?.open) {
         event.preventDefault();
       }
     };
@@ -408,9 +413,11 @@ function useShortcuts(session: Session): void {
       event.preventDefault();
     };
     addEventListener('beforeunload', unload);
+    document.addEventListener('input', write);
     document.addEventListener('keydown', press);
     return () => {
       removeEventListener('beforeunload', unload);
+      document.removeEventListener('input', write);
       document.removeEventListener('keydown', press);
     };
   }, [session]);

@@ -58,8 +58,17 @@ export function formatMoment(time: number): string {
 const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
 const TWO_DAYS = 172_800_000;
 
-/** Moments beside an axis: days, or times of day where they are near each other. */
-export function formatMoments(times: readonly number[]): string[] {
+/**
+ * Moments beside an axis: days, or times of day where they are near each other, with the day unless
+ * that is today.
+ */
+export function formatMoments(times: readonly number[], now = Date.now()): string[] {
   const near = Math.max(...times) - Math.min(...times) < TWO_DAYS;
-  return times.map((time) => (near ? clock : day).format(time));
+  const today = day.format(now);
+  return times.map((time) => {
+    const date = day.format(time);
+    // As the axis of time has it: hours, minutes and seconds.
+    const text = clock.format(time).slice(0, 8);
+    return near ? (date === today ? text : `${date.slice(0, -5)} ${text}`) : date;
+  });
 }

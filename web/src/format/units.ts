@@ -12,8 +12,11 @@ export interface Format {
   value(value: number): string;
   /** The labels of an axis: one prefix and as many decimals for all of them. */
   ticks(values: readonly number[]): string[];
-  /** Step sizes that make round labels are multiples of powers of this: 10, or 1024 for bytes. */
-  readonly base: 10 | 1024;
+  /**
+   * Step sizes that make round labels are multiples of powers of this: 10, or 1024 for bytes. 60 are
+   * moments, which have no zero.
+   */
+  readonly base: 10 | 1024 | 60;
   /** Bounds that values of this unit have by nature. */
   readonly bounds: readonly [number, number] | null;
 }
@@ -110,7 +113,7 @@ export function formatOf(unit: string, perSecond = false): Format {
 const moments: Format = {
   value: (value) => (Number.isFinite(value) ? formatMoment(value * 1000) : '–'),
   ticks: (values) => formatMoments(values.map((value) => value * 1000)),
-  base: 10,
+  base: 60,
   bounds: null,
 };
 

@@ -15,6 +15,7 @@ const parts = [
   () => import('../ui/panel/silence.tsx'),
   () => import('../ui/header/sheet.tsx'),
   () => import('./wrong.tsx'),
+  () => import('./empty.tsx'),
   () => import('./leave.tsx'),
   () => import('../ui/chart/states.tsx'),
   () => import('../ui/panel/saving.ts'),

@@ -1,7 +1,27 @@
 import { useState } from 'preact/hooks';
+import type { Dashboard } from '../state/dashboard.ts';
+
+/** Says why there is no panel, and what to do. */
+export function Nothing({ dashboard }: { dashboard: Dashboard }) {
+  const { filter, panels } = dashboard;
+  return panels.value.length === 0 ? (
+    <EmptyState />
+  ) : (
+    <section class="message">
+      <h3>No panel matches “{filter.value}”</h3>
+      <p>
+        The filter looks for words in metric names, help texts and labels, or takes a selector such
+        as <code>{'{host=~"web.*"}'}</code>.
+      </p>
+      <button type="button" onClick={() => (filter.value = '')}>
+        Show all {panels.value.length} panels
+      </button>
+    </section>
+  );
+}
 
 /** Connected, and nobody publishes yet: how to be the first. */
-export function EmptyState() {
+function EmptyState() {
   const command = [
     `curl ${new URL('v1/samples', document.baseURI)} \\`,
     `  -H 'Content-Type: application/json' \\`,

@@ -155,10 +155,10 @@ const Wrong = later(
   ({ Wrong }) => Wrong,
 );
 
-/** What to do where there is no metric yet. */
-const EmptyState = later(
+/** What to do where there is no metric yet, or none that is looked for. */
+const Nothing = later(
   () => import('./empty.tsx'),
-  ({ EmptyState }) => EmptyState,
+  ({ Nothing }) => Nothing,
 );
 
 function Panels({
@@ -170,22 +170,11 @@ function Panels({
   view: View;
   shown: readonly Panel[];
 }) {
-  if (dashboard.panels.value.length === 0) {
-    return dashboard.described.value ? <EmptyState /> : <Waiting dashboard={dashboard} />;
+  if (dashboard.panels.value.length === 0 && !dashboard.described.value) {
+    return <Waiting dashboard={dashboard} />;
   }
   if (shown.length === 0) {
-    return (
-      <section class="message">
-        <h3>No panel matches “{dashboard.filter.value}”</h3>
-        <p>
-          The filter looks for words in metric names, help texts and labels, or takes a selector
-          such as <code>{'{host=~"web.*"}'}</code>.
-        </p>
-        <button type="button" onClick={() => (dashboard.filter.value = '')}>
-          Show all {dashboard.panels.value.length} panels
-        </button>
-      </section>
-    );
+    return <Nothing dashboard={dashboard} />;
   }
   const seen = shown.filter(({ key }) => !hidden.has(key));
   return (

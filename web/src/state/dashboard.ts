@@ -664,7 +664,7 @@ export class Dashboard {
   }
 
   /** The past of what is asked for, in so many points of each series. */
-  private async past(
+  async past(
     windowMs: number,
     points: number,
     until: number | null,

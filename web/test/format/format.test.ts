@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { extentOf } from '../../src/chart/extent.ts';
 import { multiples, roundStep, timeLabels, timeSplits } from '../../src/chart/splits.ts';
 import { printable } from '../../src/format/printable.ts';
-import { formatAge, formatSpan } from '../../src/format/time.ts';
+import { formatAge, formatMoments, formatSpan } from '../../src/format/time.ts';
 import { formatOf } from '../../src/format/units.ts';
 
 const plain = (text: string): string => text.replaceAll('\u202f', ' ');
@@ -126,6 +126,26 @@ describe('the y-axis', () => {
     expect(extentOf(Number.NaN, Number.NaN, none, null)).toEqual({ min: 0, max: 1, step: 0.25 });
   });
 
+  test('of moments is one of a clock, near those that there are', () => {
+    const moments = formatOf('timestamp_seconds');
+    const noon = Date.UTC(2023, 10, 14, 12) / 1000;
+    for (const [low, high, step] of [
+      [noon + 7, noon + 7, 30],
+      [noon, noon + 900, 300],
+      [noon - 5 * 3600, noon, 7200],
+      [noon - 9 * 86_400, noon, 5 * 86_400],
+    ] as const) {
+      const extent = extentOf(low, high, moments, null);
+      expect(extent.step).toBe(step);
+      expect(extent.min).toBeLessThanOrEqual(low);
+      expect(extent.max).toBeGreaterThanOrEqual(high);
+      expect(extent.max - extent.min).toBeLessThan(Math.max(high - low, 60) + 2 * step);
+      // It stays while values do.
+      expect(extentOf(low, high, moments, extent)).toBe(extent);
+      expect(multiples(extent.min, extent.max, step).every((one) => one % step === 0)).toBe(true);
+    }
+  });
+
   test('always holds the values', () => {
     for (const [low, high] of [
       [1e-9, 3e-9],
@@ -142,6 +162,18 @@ describe('the y-axis', () => {
       }
     }
   });
+});
+
+test('moments beside an axis have as much of the date as it takes', () => {
+  const at = (...[month, day, hour]: [number, number, number]) =>
+    new Date(2026, month, day, hour, 5, 10).getTime();
+  const now = at(10, 28, 18);
+  expect(formatMoments([at(10, 28, 9), at(10, 28, 12)], now)).toEqual(['09:05:10', '12:05:10']);
+  expect(formatMoments([at(10, 27, 23), at(10, 28, 1)], now)).toEqual([
+    '27 Nov 23:05:10',
+    '01:05:10',
+  ]);
+  expect(formatMoments([at(9, 1, 0), at(10, 1, 0)], now)).toEqual(['1 Oct 2026', '1 Nov 2026']);
 });
 
 test('a span of time is written as it is read', () => {

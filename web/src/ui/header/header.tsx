@@ -71,7 +71,7 @@ function Filter({ dashboard }: { dashboard: Dashboard }) {
     <input
       class="filter"
       type="search"
-      placeholder="Filter panels"
+      placeholder="Filter"
       aria-label="Filter panels by name, help or label"
       autocomplete="off"
       spellcheck={false}

@@ -22,6 +22,7 @@ const SHEET: readonly (readonly [string, string])[] = [
     'Click in a legend',
     'hide a line, or show it again; with Ctrl or Shift, or a finger that stays: show it alone',
   ],
+  ['Ctrl + P', 'print all of the page, also what is out of sight'],
   ['Ctrl + Z, S', 'in the editor: take back, save'],
 ];
 

@@ -22,7 +22,7 @@ export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboa
     const hz = dashboard.grantedHz.value;
     return density < MERGED || hz === null ? null : (
       <span
-        class="chip"
+        class="chip lowered"
         title={`The producer is faster than this screen is sent: a point stands for about ${Math.round(density)} samples, with their lowest and highest`}
       >
         rate lowered to {hz}/s
