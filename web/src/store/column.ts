@@ -1,8 +1,8 @@
 /**
  * The points of one series in columns: ascending times with values beside them.
  *
- * The arrays are twice as long as what they hold, so that dropping the oldest points is moving a
- * mark, and the live part is always a contiguous view that a chart can be handed without a copy.
+ * The arrays are up to twice as long as what they hold, so that dropping the oldest points is moving
+ * a mark, and the live part is always a contiguous view that a chart can be handed without a copy.
  */
 export class Column {
   private times: Float64Array;
@@ -49,10 +49,6 @@ export class Column {
    * is given twice, by a restarted server for one, is there once.
    */
   put(time: number, value: number, low = value, high = value): void {
-    if ((low !== value || high !== value) && this.lows === null) {
-      this.lows = this.values.slice();
-      this.highs = this.values.slice();
-    }
     let at = this.end;
     if (this.length > 0 && time <= this.times[at - 1]!) {
       at = this.find(time);
@@ -72,6 +68,11 @@ export class Column {
     }
     this.times[at] = time;
     this.values[at] = value;
+    // After room was made, which may have done without them.
+    if ((low !== value || high !== value) && this.lows === null) {
+      this.lows = this.values.slice();
+      this.highs = this.values.slice();
+    }
     if (this.lows !== null && this.highs !== null) {
       this.lows[at] = low;
       this.highs[at] = high;
@@ -151,8 +152,9 @@ export class Column {
       return;
     }
     const { length } = this;
-    if (length * 2 > this.times.length) {
-      const size = Math.min(this.times.length * 2, this.most * 2);
+    this.narrow();
+    if (length * 1.5 > this.times.length) {
+      const size = Math.min(length * 2, this.most * 2);
       this.times = this.grown(this.times, size);
       this.values = this.grown(this.values, size);
       this.lows = this.lows && this.grown(this.lows, size);
@@ -164,6 +166,15 @@ export class Column {
     }
     this.start = 0;
     this.end = length;
+  }
+
+  /** Do without lowest and highest once the merged points have left. */
+  private narrow(): void {
+    const { values, lows, highs } = this.slice();
+    if (lows !== null && values.every((one, at) => one === lows[at] && one === highs![at])) {
+      this.lows = null;
+      this.highs = null;
+    }
   }
 
   private grown(column: Float64Array, size: number): Float64Array {

@@ -183,17 +183,28 @@ describe('a column', () => {
         }
         const full = model.length >= most;
         const known = model.findIndex(([t]) => t === at);
+        // For a while points are merged, and then they aren't.
+        const [low, high] = step % 150 < 40 ? [step - 1, step + random(2)] : [step, step];
+        const row = [at, step, low, high];
         if (known >= 0) {
-          model[known] = [at, step];
+          model[known] = row;
         } else if (full && at < model[0]![0]!) {
           continue;
         } else {
-          model.push([at, step]);
+          model.push(row);
           model.sort(([a], [b]) => a! - b!);
           model = model.slice(-most);
         }
-        column.put(at, step);
-        expect(list(column)).toEqual(model);
+        column.put(at, step, low, high);
+        const { times, values, lows, highs } = column.slice();
+        expect(
+          Array.from(times, (held, n) => [
+            held,
+            values[n],
+            (lows ?? values)[n],
+            (highs ?? values)[n],
+          ]),
+        ).toEqual(model);
       }
     }
   });
@@ -206,6 +217,36 @@ describe('a column', () => {
     column.put(3, 30);
     expect([...column.slice().lows!]).toEqual([10, 5, 30]);
     expect([...column.slice().highs!]).toEqual([10, 25, 30]);
+  });
+
+  test('takes no more than twice what it holds, once its window is full', () => {
+    const column = new Column(36_000);
+    const window = 9_600;
+    // The past is thinned to merged points; what comes then is whole.
+    for (let time = -window; time < 0; time += 24) {
+      column.put(time, 1, 0, 2);
+    }
+    let most = 0;
+    for (let time = 0; time < 20 * window; time += 1) {
+      column.put(time, time);
+      if (time % 50 === 0) {
+        column.trim(time - window);
+      }
+      if (time > 2 * window) {
+        const { times, values, lows, highs } = column.slice();
+        const bytes = [times, values, lows, highs].map((one) => one?.buffer.byteLength ?? 0);
+        most = Math.max(
+          most,
+          bytes.reduce((sum, size) => sum + size),
+        );
+      }
+    }
+    expect(column.length).toBeGreaterThanOrEqual(window);
+    // Of two columns of eight bytes.
+    expect(most).toBeLessThanOrEqual(2 * 2 * 8 * (window + 100));
+    // And what is merged then is held as such.
+    column.put(20 * window, 5, 4, 6);
+    expect([column.slice().lows!.at(-1), column.slice().highs!.at(-1)]).toEqual([4, 6]);
   });
 });
 
