@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -258,6 +259,24 @@ SECRET: Final = frozenset(("auth.secret", "auth.session_secret", "journal.url"))
 """Keys whose values are never shown."""
 
 
+def load_settings(
+    config: Mapping[str, Any] | None = None,
+    *,
+    file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The configuration for `open_service`: defaults < `file` < `environ` < `config`.
+
+    `file` is one of TOML, which is read at once; of `environ` (`os.environ`, usually) the variables
+    PUSHSVC_SECTION_KEY count; `config` has sections and keys as a file has them, such as
+    `{"journal": {"path": "push.db"}}`. What isn't given is not looked for.
+
+    Raises ConfigError, in one line that says where which value is wrong, and what is expected.
+    """
+    where = None if file is None else Path(file)
+    return load(where, environ or {}, document=config).settings
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """A configuration, and where each value that isn't a default came from."""
 
@@ -289,9 +308,11 @@ def load(
     flags: Iterable[tuple[str, str, str | tuple[str, ...]]] = (),
     *,
     defaults: Mapping[str, Any] | None = None,
+    document: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """Merge all sources. `flags` are (flag as written, key, text or several of them); `defaults`
-    are a command's own, which everything else overrides. Raises ConfigError."""
+    are a command's own, which everything else overrides; `document` is a program's own, as a file
+    would have it, and overrides all else. Raises ConfigError."""
     values: dict[str, Any] = dict(defaults or {})
     origins: dict[str, str] = dict.fromkeys(values, "default of the command")
     if file is not None:
@@ -305,6 +326,9 @@ def load(
         if key not in _KEYS:
             raise ConfigError(f"{flag}: there is no setting {key}{_suggest(key, _KEYS)}")
         values[key], origins[key] = _parse(key, given, flag), flag
+    for key, value in _flat(document or {}, "config").items():
+        values[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
+        origins[key] = "config"
     sections: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         section, _, name = key.partition(".")
@@ -347,18 +371,23 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not TOML: {error}") from None
+    return _flat(document, str(file))
+
+
+def _flat(document: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The values of a document with sections, by SECTION.KEY. Raises ConfigError."""
     values = {}
     for section, part in document.items():
         if section not in _SECTIONS:
             raise ConfigError(
-                f"{file}: there is no section [{section}]{_suggest(section, _SECTIONS)}"
+                f"{origin}: there is no section [{section}]{_suggest(section, _SECTIONS)}"
             )
-        if not isinstance(part, dict):
-            raise ConfigError(f"{file}: {section} is a section: write [{section}] above its keys")
+        if not isinstance(part, Mapping):
+            raise ConfigError(f"{origin}: {section} is a section: write [{section}] above its keys")
         for name, value in part.items():
             key = f"{section}.{name}"
             if key not in _KEYS:
-                raise ConfigError(f"{file}: there is no setting {key}{_suggest(key, _KEYS)}")
+                raise ConfigError(f"{origin}: there is no setting {key}{_suggest(key, _KEYS)}")
             values[key] = value
     return values
 

@@ -1,4 +1,8 @@
-"""Where logs go: standard error, one line an event, for people or as JSON."""
+"""Where logs go: standard error, one line an event, for people or as JSON.
+
+That is for the command line. Within somebody else's program nothing is set up: events go wherever
+its structlog leads or, where it has set up none, to the standard library's loggers `pushsvc.*`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,34 @@ from typing import Any, TextIO
 import structlog
 
 from pushsvc.printable import printable
+
+
+def get_logger(name: str) -> Any:
+    """The logger of a module, `pushsvc.SUBJECT`. It makes up its mind with each event: whoever runs
+    this may set logging up when they like, or not at all."""
+    return _Logger(name)
+
+
+class _Logger:
+    def __init__(self, name: str) -> None:
+        self._configured = structlog.get_logger(name)
+        self._plain = structlog.wrap_logger(
+            logging.getLogger(name),
+            processors=[structlog.stdlib.filter_by_level, _as_record],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._configured if structlog.is_configured() else self._plain, method)
+
+
+def _as_record(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> tuple[tuple[str], dict[str, Any]]:
+    """An event as a record of the standard library: its name, and what belongs to it behind."""
+    exc_info = event.pop("exc_info", None)
+    text = " ".join([event.pop("event"), *(f"{name}={value!r}" for name, value in event.items())])
+    return (text,), {} if exc_info is None else {"exc_info": exc_info}
 
 
 def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the setting's name

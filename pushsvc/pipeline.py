@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from math import inf
 from typing import TypeAlias
 
-import structlog
 import trio
 
 from pushsvc.core.delivery.carrier import Ending
@@ -28,8 +28,9 @@ from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.pipeline")
+_log = get_logger("pushsvc.pipeline")
 
 _GROUP = 64
 """Seqs that are appended to the journal together, about, if so many wait."""
@@ -77,6 +78,7 @@ class _Submission:
         "draft",
         "handed",
         "outcome",
+        "patient",
         "refused",
         "since",
         "taken",
@@ -88,8 +90,12 @@ class _Submission:
         draft: Draft,
         refused: list[Refused] | None = None,
         tell: Callable[[Outcome], None] | None = None,
+        *,
+        patient: bool = False,
     ) -> None:
         self.draft = draft
+        self.patient = patient
+        """Whether who submits it waits as long as that takes."""
         self.refused = refused
         self.since = trio.current_time()
         self.handed = False
@@ -203,6 +209,15 @@ class Pipeline:
                 raise
         return await self._outcome(submission)
 
+    async def submit_patiently(self, batch: Batch, once: bytes = b"") -> Applied:
+        """As `submit`, for who is in the same process and gives up by itself: waits for room in the
+        channel, and for a log that is away, as long as that takes."""
+        if not batch.rows:
+            await trio.lowlevel.checkpoint()
+            return Applied(0, self.hub.cursor, 0)
+        draft = Draft(self._nonces(), batch, once=once, series=self._series)
+        return await self._outcome(_Submission(draft, patient=True))
+
     async def record(self, change: Change, tell: Callable[[Outcome], None] | None = None) -> int:
         """Change a record; returns when that is done, with the version that it made. `tell` is as
         with `submit`.
@@ -246,7 +261,7 @@ class Pipeline:
         entered = False
         self._pending[submission.draft.nonce] = submission
         try:
-            with trio.fail_after(self._pacing.ingest_wait):
+            with trio.fail_after(inf if submission.patient else self._pacing.ingest_wait):
                 await self._send.send(submission)
             entered = True
         except trio.TooSlowError:
@@ -269,6 +284,20 @@ class Pipeline:
         journal hasn't taken them in good time."""
         self._send.close()
         self._ingesting.deadline = trio.current_time() + _LAST
+
+    def give_up(self) -> None:
+        """Answer all who wait still: nobody drives this any more."""
+        self._send.close()
+        self._receive.close()
+        for submission in list(self._pending.values()):
+            if not submission.done.is_set():
+                submission.give_up(
+                    Overloaded(
+                        "stopped",
+                        "the service ended before it was known whether this was applied",
+                        retry_after=2.0,
+                    )
+                )
 
     def wake_ticker(self) -> None:
         """Have the ticking task look at the schedule again."""
@@ -580,7 +609,8 @@ class Pipeline:
         if self._journal.away_since is None:
             return
         for submission in self._pending.values():
-            if now - submission.since >= _PATIENCE and not submission.done.is_set():
+            waits = submission.patient or submission.done.is_set()
+            if now - submission.since >= _PATIENCE and not waits:
                 submission.give_up(
                     Overloaded(
                         "journal",

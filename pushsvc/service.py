@@ -6,16 +6,18 @@ requests answered, connections cut, StatsD flushed, the ingest channel drained, 
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib import resources
 from pathlib import Path
 
-import structlog
 import trio
+from quart_trio import QuartTrio
 
 from pushsvc.app import create_app
 from pushsvc.app.dashboards.fast_path import FastPath
@@ -29,6 +31,8 @@ from pushsvc.auth.leases import Leases
 from pushsvc.auth.mode import AccessControl, make_access_control, run_key_file
 from pushsvc.auth.ticket_log import TicketLog
 from pushsvc.config import ConfigError, Dashboards, Ingest, Keeping, Settings
+from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.wire import Close
 from pushsvc.core.hub import Hub
 from pushsvc.core.resources.limits import Limits
 from pushsvc.dashboards.library import SHIPPED, Folder, Library
@@ -54,17 +58,31 @@ from pushsvc.listen.listeners import (
 from pushsvc.listen.server import KEEP_ALIVE, Server, Slot, open_server
 from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd, refuse_two
 from pushsvc.listen.tls import Certificate, CertificateError
+from pushsvc.log import get_logger
 from pushsvc.pipeline import Pipeline, now_ms
+from pushsvc.transport.detached import DetachedCarrier
 from pushsvc.transport.engine import Engine
 from pushsvc.workers.assignment import Assignment
 from pushsvc.workers.peers import Peers
 
-_log = structlog.get_logger("pushsvc.service")
+_log = get_logger("pushsvc.service")
 
 _LOOK_AT_CERTIFICATE = 2.0
 """Seconds between two looks at the certificate's files."""
 _SPARE = 1_000
 """Connections beyond the subscribers: producers, pages being loaded, probes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A service that runs, for who has to do with it in the same process."""
+
+    context: Context
+    app: QuartTrio
+    urls: tuple[str, ...]
+    """Where it listens; for a Unix socket the command that asks."""
+    drained: trio.Event
+    """Set when all subscribers were told to go."""
 
 
 async def run_service(
@@ -85,6 +103,29 @@ async def run_service(
     be bound, CertificateError, JournalError, ConfigError where it would be open to those it must
     not be.
     """
+    await run_until_closed(
+        settings,
+        drain=drain,
+        close=drain,
+        reload=reload,
+        inherited=inherited,
+        assignment=assignment,
+        started=lambda running: task_status.started(running.urls),
+    )
+
+
+async def run_until_closed(
+    settings: Settings,
+    *,
+    drain: trio.Event,
+    close: trio.Event,
+    reload: trio.MemoryReceiveChannel[None] | None = None,
+    inherited: Inherited = NOTHING,
+    assignment: Assignment | None = None,
+    started: Callable[[Running], None],
+) -> None:
+    """As `run_service`, but that samples are still taken after `drain`, until `close` is set as
+    well. `started` is called once it runs. It listens nowhere if the settings have no host."""
     where = settings.server
     await resolve_hosts(where.hosts, where.port)  # an unknown host is told of first
     access_control = make_access_control(
@@ -117,8 +158,7 @@ async def run_service(
                     library,
                     certificate,
                 ),
-                *(drain, reload, assignment),
-                task_status=task_status,
+                *(drain, close, reload, assignment, started),
             )
     finally:
         close_all(listeners)
@@ -150,10 +190,10 @@ async def _serve(
     library: Library,
     certificate: Certificate | None,
     drain: trio.Event,
+    close: trio.Event,
     reload: trio.MemoryReceiveChannel[None] | None,
     assignment: Assignment | None,
-    *,
-    task_status: trio.TaskStatus[tuple[str, ...]],
+    started: Callable[[Running], None],
 ) -> None:
     limits, pacing = settings.limits, settings.stream
     where = settings.server
@@ -220,44 +260,51 @@ async def _serve(
         peers=peers,
     )
     app = create_app(context)
-    statsd = await open_statsd(
-        settings.ingest, limits, settings.history.series_ttl, pipeline, refused, statsd_socket
-    )
-    async with trio.open_nursery() as ticking:
-        if peers is not None:
-            await ticking.start(peers.run)
-        if reload is not None:
-            ticking.start_soon(renew, certificate, reload)
-        if certificate is not None:
-            ticking.start_soon(watch_certificate, certificate)
-        await ticking.start(pipeline.run_ticks)
-        await ticking.start(pipeline.run_sweeps)
-        await start_access_control(ticking, access_control, leases)
-        if engine is not None:
-            await ticking.start(engine.run)
-            await ticking.start(engine.run_tending)
-        async with trio.open_nursery() as ingesting:
-            await ingesting.start(pipeline.run_ingest)
-            async with trio.open_nursery() as gathering:
-                async with open_server(
-                    app,
-                    listeners,
-                    message_bytes=limits.message_bytes,
-                    counts=hub.counts,
-                    max_connections=limits.subscribers + _SPARE,
-                    max_of=lambda peer: (
-                        # A proxy's connections are as many as it lets in.
-                        limits.subscribers + _SPARE
-                        if access_control.access.proxies.trusts(peer)
-                        else limits.connections_per_address
-                    ),
-                    # For peers that vanished; clients that stall are disconnected sooner.
-                    user_timeout=2 * pacing.stall_timeout,
-                    waiting_bytes=limits.http2_waiting_bytes,
-                    certificate=certificate,
-                    stream_fast_path=None if engine is None else FastPath(context, engine).take,
-                    open_fast_path=partial(open_fast_path, context),
-                ) as server:
+    try:
+        statsd = await open_statsd(
+            settings.ingest, limits, settings.history.series_ttl, pipeline, refused, statsd_socket
+        )
+        async with trio.open_nursery() as ticking:
+            if peers is not None:
+                await ticking.start(peers.run)
+            if reload is not None:
+                ticking.start_soon(renew, certificate, reload)
+            if certificate is not None:
+                ticking.start_soon(watch_certificate, certificate)
+            await ticking.start(pipeline.run_ticks)
+            await ticking.start(pipeline.run_sweeps)
+            await start_access_control(ticking, access_control, leases)
+            if engine is not None:
+                await ticking.start(engine.run)
+                await ticking.start(engine.run_tending)
+            async with trio.open_nursery() as ingesting:
+                await ingesting.start(pipeline.run_ingest)
+                async with trio.open_nursery() as gathering, AsyncExitStack() as serving:
+                    if listeners:
+                        server = await serving.enter_async_context(
+                            open_server(
+                                app,
+                                listeners,
+                                message_bytes=limits.message_bytes,
+                                counts=hub.counts,
+                                max_connections=limits.subscribers + _SPARE,
+                                max_of=lambda peer: (
+                                    # A proxy's connections are as many as it lets in.
+                                    limits.subscribers + _SPARE
+                                    if access_control.access.proxies.trusts(peer)
+                                    else limits.connections_per_address
+                                ),
+                                # For peers that vanished; clients that stall are disconnected
+                                # sooner.
+                                user_timeout=2 * pacing.stall_timeout,
+                                waiting_bytes=limits.http2_waiting_bytes,
+                                certificate=certificate,
+                                stream_fast_path=None
+                                if engine is None
+                                else FastPath(context, engine).take,
+                                open_fast_path=partial(open_fast_path, context),
+                            )
+                        )
                     if statsd is not None:
                         await gathering.start(statsd.run)
                     await gathering.start(changes.run)
@@ -275,7 +322,8 @@ async def _serve(
                     )
                     for url in dict.fromkeys(told):  # a name's addresses have one
                         _log.info("serving", url=url, epoch=hub.epoch)
-                    task_status.started(tuple(dict.fromkeys(places)))
+                    drained = trio.Event()
+                    started(Running(context, app, tuple(dict.fromkeys(places)), drained))
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))
                     draining.set(trio.current_time() + where.drain_delay)
@@ -284,15 +332,32 @@ async def _serve(
                     lasts = duration(len(hub.subscribers), pace, seconds)
                     draining.set(trio.current_time() + lasts + where.shutdown_timeout)
                     await part_from_all(hub, pace, seconds)
-                    server.stop_accepting()
-                    cut = await finish(server, engine, settings.server.shutdown_timeout)
+                    drained.set()
+                    await close.wait()
+                    if server is not None:
+                        server.stop_accepting()
+                    cut = await finish(server, engine, where.shutdown_timeout)
                     if cut:
                         _log.info("cut", connections=cut)
-                gathering.cancel_scope.cancel()
-            pipeline.close()
-        await journal.aclose()
-        ticking.cancel_scope.cancel()
+                    await serving.aclose()
+                    gathering.cancel_scope.cancel()
+                pipeline.close()
+            await journal.aclose()
+            ticking.cancel_scope.cancel()
+    finally:
+        # Whoever watches or publishes in this process, or by a server that isn't ours, is still
+        # there, however this ended.
+        draining.set()
+        part_at_once(hub)
+        pipeline.give_up()
     _log.info("stopped")
+
+
+def part_at_once(hub: Hub) -> None:
+    """Tell all subscribers that the service is gone, but for those on sockets that went with it."""
+    for subscriber in list(hub.subscribers.values()):
+        if not isinstance(subscriber.carrier, DetachedCarrier):
+            subscriber.carrier.end(Ending("stopped", Close.RESTARTING, retry_ms=1_000))
 
 
 def open_fast_path(
@@ -428,10 +493,10 @@ def make_engine() -> Engine | None:
     return Engine()
 
 
-async def finish(server: Server, engine: Engine | None, seconds: float) -> int:
+async def finish(server: Server | None, engine: Engine | None, seconds: float) -> int:
     """Wait so long for what is open to end, then cut the rest; tells how many that were."""
     begin = trio.current_time()
-    cut = await server.finish(seconds)
+    cut = 0 if server is None else await server.finish(seconds)
     if engine is not None:
         cut += await engine.finish(max(0.0, begin + seconds - trio.current_time()))
     return cut

@@ -19,6 +19,7 @@ import pushsvc
 # belongs to the room that its folder is, or, at the top of the package, is one by itself.
 LAYERS = (
     ("errors", "hosts", "printable", "zstd"),
+    ("log",),
     # The product without I/O.
     ("core.resources",),
     ("core.model",),
@@ -26,7 +27,7 @@ LAYERS = (
     ("core.storage",),
     ("core.delivery",),
     ("core",),
-    ("config", "dashboards", "journal", "log", "units"),
+    ("config", "dashboards", "journal", "units"),
     ("journal.sqlite", "journal.valkey"),
     ("journal.opening",),
     ("pipeline",),  # Trio meets the core here
@@ -40,7 +41,7 @@ LAYERS = (
     ("app.pages",),
     ("app",),
     ("service",),  # the composition root
-    ("demo",),
+    ("demo", "embed"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -14,23 +14,23 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 import msgspec
-import structlog
 
 from pushsvc.auth.credentials import Cookie, Credential, Way, find
 from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.origins import SAFE_METHODS, Origins
 from pushsvc.auth.principal import ANYONE, NO_ONE, Principal
-from pushsvc.auth.proxies import UNIX, Client, Proxies
+from pushsvc.auth.proxies import UNIX, Client, Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.auth.tickets import FirstUse, Tickets
 from pushsvc.core.hub import Refused
 from pushsvc.core.model.series import Batch, Identity
 from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
+from pushsvc.log import get_logger
 
 _Result = TypeVar("_Result")
 
-_log = structlog.get_logger("pushsvc.auth")
+_log = get_logger("pushsvc.auth")
 
 _FORWARDED: Final = frozenset(
     ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -157,6 +157,14 @@ class Access:
         if need is Need.PROBE:
             return AccessDecision(ANYONE if not self.controlled else NO_ONE, client)
         if self._local_only:
+            if client.peer and not is_loopback(client.peer):
+                # Within a server of somebody else's, who may listen wherever it likes.
+                raise Forbidden(
+                    "local_only",
+                    f"auth.mode is none, so that only this machine is let in, and {client.peer} is "
+                    "another: set auth.mode to keys or jwt, or auth.insecure_no_auth if something "
+                    "else keeps strangers out",
+                )
             if not self._told:
                 self._tell_of_proxy(client, access_request.headers)
             self.origins.refuse_other_names(client, access_request.headers)

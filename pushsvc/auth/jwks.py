@@ -18,14 +18,14 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-import structlog
 import trio
 from joserfc.jwk import Key
 
 from pushsvc.auth.jwt import read_set
 from pushsvc.errors import Overloaded
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.auth")
+_log = get_logger("pushsvc.auth")
 
 _COOLDOWN: Final = 10.0
 _SPACING: Final = 2.0

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import structlog
 import trio
 
 from pushsvc.auth.access import Access
@@ -24,9 +23,10 @@ from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.wire import Close
 from pushsvc.core.hub import Hub
 from pushsvc.errors import Forbidden, Overloaded, Problem
+from pushsvc.log import get_logger
 from pushsvc.pipeline import now_ms
 
-_log = structlog.get_logger("pushsvc.auth")
+_log = get_logger("pushsvc.auth")
 
 _EVERY: Final = 1.0
 """Seconds between two looks at the clock: it is the wall clock, which may be set."""
@@ -167,6 +167,8 @@ class Leases:
         """Apply to every stream what its owner may see now; `look_up` finds an owner by id, and
         raises Problem where there is none any more."""
         for subscriber in list(self._hub.subscribers.values()):
+            if subscriber.owner is None:
+                continue  # of this very program
             owner = owner_of(subscriber)
             try:
                 principal = look_up(owner.id)

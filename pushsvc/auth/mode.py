@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-import structlog
 import trio
 from joserfc.jwk import Key
 
@@ -31,8 +30,9 @@ from pushsvc.auth.proxies import Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.config import Auth, ConfigError, Settings
 from pushsvc.hosts import UNIX_PREFIX
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.auth")
+_log = get_logger("pushsvc.auth")
 
 _ASYMMETRIC: Final = ("RS256", "ES256", "EdDSA")
 _LOOK: Final = 5.0

@@ -9,10 +9,11 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
 import trio
 
-_log = structlog.get_logger("pushsvc.cli")
+from pushsvc.log import get_logger
+
+_log = get_logger("pushsvc.cli")
 _Result = TypeVar("_Result")
 
 

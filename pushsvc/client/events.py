@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -100,3 +102,57 @@ class Document(msgspec.Struct):
 
 
 decode = msgspec.json.Decoder(Document).decode
+
+
+class Reading:
+    """Makes events of documents, as one connection after the other brings them."""
+
+    def __init__(self) -> None:
+        self.away_since: float | None = None
+        """Since when the log can't be reached (Unix seconds, by this clock); None while it can."""
+        self._series: dict[int, Series] = {}
+        self._last_gap: str | None = None
+
+    @property
+    def series(self) -> Mapping[int, Series]:
+        """Those that were described on this connection, by ref."""
+        return self._series
+
+    def begin(self) -> None:
+        """Another connection: series are described again."""
+        self._series.clear()
+
+    def take(self, document: Document) -> Iterator[Event]:
+        """What a document says, in order; those that only keep a stream going say nothing."""
+        if document.type == "points":
+            yield from self._take_points(document)
+        elif document.type == "gap":
+            # One with the id of the one before is that same gap, told again after a cut.
+            if document.id is not None and document.id != self._last_gap:
+                yield Gap(document.lost, document.id)
+            self._last_gap = document.id
+        elif document.type == "gone":
+            gone = [self._series.pop(ref) for ref in document.refs if ref in self._series]
+            if gone:
+                yield Gone(gone)
+        elif document.type in ("hello", "heartbeat"):
+            yield from self._take_away(document.away)
+
+    def _take_points(self, document: Document) -> Iterator[Event]:
+        for series in document.series:
+            self._series[series.ref] = series
+        samples = [Sample(self._series[point[0]], *point[1:]) for point in document.points]
+        if samples:
+            yield Points(samples, document.id)
+        if document.ended:
+            endings = [Ending(self._series[ref], since) for ref, since in document.ended]
+            yield Ended(endings, document.id)
+
+    def _take_away(self, seconds: float | None) -> Iterator[Event]:
+        """Take note of whether the service can reach its log, or for how long it can't."""
+        if seconds is None and self.away_since is not None:
+            self.away_since = None
+            yield Back()
+        elif seconds is not None and self.away_since is None:
+            self.away_since = time.time() - seconds
+            yield Away(self.away_since)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import ssl
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,20 +26,7 @@ from pushsvc.client.dial import (
     require_trio,
 )
 from pushsvc.client.errors import Busy, Refused, Unreachable
-from pushsvc.client.events import (
-    Away,
-    Back,
-    Document,
-    Ended,
-    Ending,
-    Event,
-    Gap,
-    Gone,
-    Points,
-    Sample,
-    Series,
-    decode,
-)
+from pushsvc.client.events import Document, Event, Reading, Series, decode
 
 _CONNECT_TIMEOUT = 10.0
 _SILENT_HEARTBEATS = 2.5
@@ -114,19 +100,18 @@ class Stream:
         self._socket: WebSocketConnection | None = None
         self._attempt = 0
         self._events: deque[Event] = deque()
-        # What belongs to one connection: refs are the server's, and told anew on each.
-        self._series: dict[int, Series] = {}
+        self._reading = Reading()
+        # What belongs to one connection.
         self._heartbeat = 15.0
         self._goaway: float | None = None
         self._error: Document | None = None
-        self._last_gap: str | None = None
         self._epochs: list[str] = []  # the newest last
         self._strayed = 0  # how often of late a connection led to another epoch
 
     @property
     def series(self) -> Mapping[int, Series]:
         """The series of this connection, by ref."""
-        return self._series
+        return self._reading.series
 
     async def watch(
         self,
@@ -187,7 +172,7 @@ class Stream:
 
     async def _open(self) -> WebSocketConnection:
         self.statistics.phase = "connecting"
-        self._series.clear()
+        self._reading.begin()
         self._goaway = self._error = None
         parameters = dict(self._parameters)
         if self.statistics.cursor is not None:
@@ -256,34 +241,15 @@ class Stream:
             # Where each connection leads to another server, the next one is no better.
             self._attempt = max(0, self._strayed - 1)
         elif document.type == "points":
-            self._take_points(document)
-        elif document.type == "gap":
-            # One with the id of the one before is that same gap, told again after a cut.
-            if document.id is not None and document.id != self._last_gap:
-                self._events.append(Gap(document.lost, document.id))
-            self._last_gap = document.id
-        elif document.type == "gone":
-            gone = [self._series.pop(ref) for ref in document.refs if ref in self._series]
-            if gone:
-                self._events.append(Gone(gone))
+            statistics.samples += len(document.points)
         elif document.type == "goaway":
             self._goaway = (document.retry or 0) / 1000
         elif document.type == "error":
             self._error = document
-        if document.type in ("hello", "heartbeat"):
-            self._take_away(document.away)
+        self._events.extend(self._reading.take(document))
+        statistics.away_since = self._reading.away_since
         if document.id is not None:
             statistics.cursor = document.id
-
-    def _take_away(self, seconds: float | None) -> None:
-        """Take note of whether the service can reach its log, or for how long it can't."""
-        since = self.statistics.away_since
-        if seconds is None and since is not None:
-            self.statistics.away_since = None
-            self._events.append(Back())
-        elif seconds is not None and since is None:
-            self.statistics.away_since = time.time() - seconds
-            self._events.append(Away(self.statistics.away_since))
 
     def _meet(self, epoch: str) -> None:
         """Take note of whose connection this is. A server that is restarted begins an epoch, and
@@ -295,17 +261,6 @@ class Stream:
             self._strayed = 0
             self.statistics.several = False
         self._epochs = [*(one for one in self._epochs if one != epoch), epoch][-_EPOCHS:]
-
-    def _take_points(self, document: Document) -> None:
-        for series in document.series:
-            self._series[series.ref] = series
-        samples = [Sample(self._series[point[0]], *point[1:]) for point in document.points]
-        self.statistics.samples += len(samples)
-        if samples:
-            self._events.append(Points(samples, document.id))
-        if document.ended:
-            endings = [Ending(self._series[ref], time) for ref, time in document.ended]
-            self._events.append(Ended(endings, document.id))
 
 
 @asynccontextmanager

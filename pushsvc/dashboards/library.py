@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import msgspec
-import structlog
 
 from pushsvc.dashboards.model import MOST_BYTES, Dashboard, check_name, read, write
 from pushsvc.dashboards.precondition import Precondition
 from pushsvc.errors import Forbidden, Overloaded, Problem, Rejected, Unknown
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.dashboards")
+_log = get_logger("pushsvc.dashboards")
 
 MOST: Final = 500
 """Dashboards in one directory."""

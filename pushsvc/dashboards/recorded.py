@@ -12,15 +12,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import msgspec
-import structlog
 import trio
 
 from pushsvc.core.storage.records import Change, Record, Records
 from pushsvc.dashboards.library import Broken, Folder, Held, hold, no_such, parse, too_many
 from pushsvc.dashboards.precondition import Precondition
 from pushsvc.errors import Overloaded, PreconditionFailed, Problem, Rejected
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.dashboards")
+_log = get_logger("pushsvc.dashboards")
 
 KIND: Final = "dashboard"
 _IMPORTED: Final = "imported"

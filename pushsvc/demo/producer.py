@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 
-import structlog
 import trio
 
 from pushsvc.client import Busy, Publisher, Refused, Unreachable, open_publisher
 from pushsvc.demo.host import HostMetrics, Sample
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.demo")
+_log = get_logger("pushsvc.demo")
 
 _KEPT = 120
 """Batches kept while the service can't be reached; the oldest make room."""

@@ -14,14 +14,14 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 
-import structlog
 import trio
 
 from pushsvc.listen.address import group, peer_of
 from pushsvc.listen.listeners import Listener
+from pushsvc.log import get_logger
 from pushsvc.transport.engine import Engine
 
-_log = structlog.get_logger("pushsvc.listen")
+_log = get_logger("pushsvc.listen")
 
 _SLICE = 32
 """Connections accepted between two checkpoints."""

@@ -13,13 +13,13 @@ import stat
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import structlog
 import trio
 
 from pushsvc.config import ConfigError
 from pushsvc.hosts import UNIX_PREFIX, UnixPath, parse_host
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.service")
+_log = get_logger("pushsvc.service")
 
 _FIRST_FD: Final = 3
 """Where the descriptors begin that are passed (sd_listen_fds(3))."""

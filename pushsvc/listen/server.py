@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import structlog
 import trio
 from hypercorn.config import Config
 
@@ -39,11 +38,12 @@ from pushsvc.listen.hypercorn_internals import (
 from pushsvc.listen.hypercorn_windows import CONNECTION, WAITING, BoundedHttp2, Waiting
 from pushsvc.listen.listeners import Listener
 from pushsvc.listen.tls import Certificate, refuse_plain, speaks_tls
+from pushsvc.log import get_logger
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
-_log = structlog.get_logger("pushsvc.server")
+_log = get_logger("pushsvc.server")
 
 KEEP_ALIVE = 75.0
 """Seconds that a connection may be idle: more than what proxies take for their side, 60."""

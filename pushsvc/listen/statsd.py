@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from typing import Any
 
-import structlog
 import trio
 
 from pushsvc.config import ConfigError, Ingest
@@ -23,9 +22,10 @@ from pushsvc.core.model.series import Batch
 from pushsvc.errors import Overloaded
 from pushsvc.ingest.refusals import Ledger, Refusals
 from pushsvc.ingest.statsd.aggregate import Aggregator
+from pushsvc.log import get_logger
 from pushsvc.pipeline import Pipeline, now_ms
 
-_log = structlog.get_logger("pushsvc.statsd")
+_log = get_logger("pushsvc.statsd")
 
 _DATAGRAM = 16 * 1024
 """Bytes; a larger datagram is dropped whole. Clients send 512 to 8,932."""

@@ -11,10 +11,11 @@ import selectors
 import socket
 from typing import Protocol
 
-import structlog
 import trio
 
-_log = structlog.get_logger("pushsvc.engine")
+from pushsvc.log import get_logger
+
+_log = get_logger("pushsvc.engine")
 
 _SLICE = 128
 """Sockets served between two checkpoints."""

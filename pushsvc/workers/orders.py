@@ -11,10 +11,11 @@ import socket
 from collections.abc import AsyncGenerator
 from typing import Final
 
-import structlog
 import trio
 
-_log = structlog.get_logger("pushsvc.workers")
+from pushsvc.log import get_logger
+
+_log = get_logger("pushsvc.workers")
 
 ALIVE_EVERY: Final = 1.0
 """Seconds between two signs of life."""

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import structlog
 import trio
 
+from pushsvc.log import get_logger
 from pushsvc.workers.assignment import Assignment
 
-_log = structlog.get_logger("pushsvc.workers")
+_log = get_logger("pushsvc.workers")
 
 _LENGTH: Final = struct.Struct("!I")
 _MOST: Final = 64 * 1024 * 1024

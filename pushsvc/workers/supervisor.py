@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 import trio
 
 from pushsvc.auth.mode import make_access_control
@@ -39,10 +38,11 @@ from pushsvc.listen.listeners import (
     twins,
 )
 from pushsvc.listen.statsd import bind_statsd, refuse_two
+from pushsvc.log import get_logger
 from pushsvc.workers.assignment import VARIABLE, Assignment
 from pushsvc.workers.orders import lines
 
-_log = structlog.get_logger("pushsvc.workers")
+_log = get_logger("pushsvc.workers")
 
 _SILENT: Final = 30.0
 """Seconds without a sign of life after which a worker is killed: it hangs."""

@@ -18,13 +18,13 @@ import random
 from collections import OrderedDict
 from typing import Final
 
-import structlog
 import trio
 
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import Cursor
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.app")
+_log = get_logger("pushsvc.app")
 
 _FIRST: Final = 1.0
 _LONGEST: Final = 15.0

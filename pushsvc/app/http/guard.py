@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-import structlog
 from quart import Response, g, request, websocket
 from quart.wrappers import Request, Websocket
 from quart_trio import QuartTrio
@@ -27,8 +26,9 @@ from pushsvc.core.delivery.negotiate import Transport, choose, choose_subprotoco
 from pushsvc.errors import Forbidden, Problem, TooMany, Unauthorized
 from pushsvc.listen.address import plain
 from pushsvc.listen.server import Slot, connection_of
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.auth")
+_log = get_logger("pushsvc.auth")
 
 NEEDS: Final = {
     "livez": Need.PROBE,

@@ -9,7 +9,6 @@ from html import escape
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-import structlog
 from msgspec import UNSET, Meta, UnsetType
 from quart import Response, has_request_context, has_websocket_context, request, websocket
 from quart_trio import QuartTrio
@@ -21,8 +20,9 @@ from pushsvc.app.http.base_path import root_seen_from
 from pushsvc.auth.origins import style_hash
 from pushsvc.errors import Problem, Unknown
 from pushsvc.ingest.inflate import ACCEPTED
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.app")
+_log = get_logger("pushsvc.app")
 
 MEDIA_TYPE = "application/problem+json"
 HTML = "text/html"

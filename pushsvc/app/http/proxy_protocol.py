@@ -11,13 +11,13 @@ import contextlib
 from typing import Final
 
 import msgspec
-import structlog
 import trio
 
 from pushsvc.app.http.problems import MEDIA_TYPE
 from pushsvc.errors import Malformed
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.app")
+_log = get_logger("pushsvc.app")
 
 _FIRST: Final = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")
 """What version 1 and version 2 begin with."""

@@ -17,7 +17,6 @@ from http import HTTPStatus
 
 import h11
 import msgspec
-import structlog
 import trio
 
 from pushsvc.app.http.connection import JSON_TYPES, BodyTimeout
@@ -31,8 +30,9 @@ from pushsvc.auth.principal import account
 from pushsvc.errors import Problem
 from pushsvc.listen.address import peer_of
 from pushsvc.listen.server import Slot
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.app")
+_log = get_logger("pushsvc.app")
 
 _REQUEST = b"POST %b/v1/samples HTTP/1.1\r\n"
 _MOST_HEAD = 16 * 1024

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
-import structlog
 import trio
 
 from pushsvc.core.storage.entry import Draft, Entry
@@ -31,8 +30,9 @@ from pushsvc.journal.sqlite.trouble import (
     is_passing,
     not_writable,
 )
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.journal")
+_log = get_logger("pushsvc.journal")
 _Got = TypeVar("_Got")
 _Args = TypeVarTuple("_Args")
 

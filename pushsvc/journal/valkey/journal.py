@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
-import structlog
 import trio
 
 from pushsvc.core.storage.entry import Draft, Entry
@@ -22,8 +21,9 @@ from pushsvc.journal.valkey.options import Options
 from pushsvc.journal.valkey.scripts import APPEND, KEEP, OPEN, SNAPSHOT, Part
 from pushsvc.journal.valkey.session import Keys, Session, Slice, open_session
 from pushsvc.journal.valkey.trouble import Away, Full
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.journal")
+_log = get_logger("pushsvc.journal")
 
 FORMAT = "1"
 """Of what is kept at the server. Another one isn't read."""

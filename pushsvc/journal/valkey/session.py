@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import structlog
 import trio
 from coredis.exceptions import AuthorizationError, RedisError
 
@@ -16,8 +15,9 @@ from pushsvc.journal import JournalError
 from pushsvc.journal.valkey.address import Address
 from pushsvc.journal.valkey.connection import ANSWER, Connection, Login, connect
 from pushsvc.journal.valkey.primary import find_primary
+from pushsvc.log import get_logger
 
-_log = structlog.get_logger("pushsvc.journal")
+_log = get_logger("pushsvc.journal")
 
 BLOCK = 1.0
 """Seconds for which a read waits at the server, which is also how often a silent one is noticed."""

@@ -1,0 +1,290 @@
+"""A service within another program: `open_service`, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from numbers import Real
+from typing import Any, TypeAlias
+
+import msgspec
+import trio
+
+from pushsvc.app.producers.answers import Applied
+from pushsvc.client.errors import Busy, Refused
+from pushsvc.config import ConfigError, Settings, load_settings
+from pushsvc.core.delivery.merge import Merge
+from pushsvc.embed.errors import alone, translated, without_groups
+from pushsvc.embed.subscription import DocumentSubscription, Subscription, read
+from pushsvc.ingest.idempotency import fingerprint
+from pushsvc.ingest.native import MSGPACK
+from pushsvc.pipeline import now_ms
+from pushsvc.service import Running, run_until_closed
+
+Samples: TypeAlias = Iterable[Mapping[str, Any]]
+"""A batch: each sample has `name` and `value` (a finite number; text or a boolean of a state; None
+where the series has no value from then on), and may have `labels` (of text to text), `time` (Unix
+milliseconds; now, if not said), `kind` (gauge, counter, delta, state), `unit` and `help`."""
+
+_BIG = 128 * 1024
+"""Bytes of a batch beyond which it is read in a thread, so that no stream waits for it."""
+
+
+class Service:
+    """A service that runs in this program, made by `open_service`.
+
+    Its methods are for the Trio program that it runs in, and any of its tasks.
+    """
+
+    def __init__(self, running: Running, drain: trio.Event) -> None:
+        self._running = running
+        self._context = running.context
+        self._drain = drain
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where it listens, if that was asked for; for a Unix socket a command that asks there."""
+        return self._running.urls
+
+    @property
+    def cursor(self) -> str:
+        """That of the newest batch: `subscribe(since=service.cursor)` gives what comes from now."""
+        return str(self._context.hub.cursor)
+
+    async def publish(self, samples: Samples, *, key: str | None = None) -> Applied:
+        """Publish one batch, all or nothing; returns when it is applied (and in the journal, as
+        safe as that makes it), with how many samples those are, the cursor after them, and how many
+        subscribers watch them.
+
+        Batches of one task are applied in its order. While the service is behind, or its log away,
+        this waits, for as long as it takes: put a timeout around it (`trio.fail_after`). Always
+        checkpoints. Cancelled, the batch may be applied yet; with a `key` (text that no other batch
+        has, for five minutes) it may be sent again and is applied once.
+
+        Raises Refused for a batch that can't be taken, and says which sample it is; Busy where the
+        log couldn't take it, or lost it, and it may be sent again after `retry_after` seconds;
+        trio.ClosedResourceError when the service is closed, BrokenResourceError when it ended
+        while this waited, TypeError for what is no sample at all.
+        """
+        with translated():
+            batch, once = await self._read(samples, key)
+            return Applied.of(await self._context.pipeline.submit_patiently(batch, once))
+
+    def open_producer(
+        self,
+        max_buffer_size: float = 0,
+        *,
+        refused: Callable[[Samples, Refused], None] | None = None,
+    ) -> AbstractAsyncContextManager[trio.MemorySendChannel[Samples]]:
+        """A channel of batches, for a task that has better things to do than to wait for answers.
+
+            async with service.open_producer() as batches:
+                await batches.send([{"name": "queue_length", "value": 12}])
+
+        What is sent is published in that order, one batch at a time. While the service is behind or
+        its log away, `max_buffer_size` batches wait; then `send` waits too, and `send_nowait`
+        raises trio.WouldBlock. Leaving the block closes the channel and waits until all that was
+        sent is applied (clones that are still open are waited for).
+
+        A batch that is refused ends the block with that Refused, unless `refused` is there to be
+        called with the batch and the error; then the next is taken. What the log couldn't take is
+        tried again. Where the service ends first, the block ends with trio.ClosedResourceError or
+        BrokenResourceError. A cancelled block drops what isn't applied.
+        """
+        return _open_producer(self, max_buffer_size, refused)
+
+    def subscribe(
+        self,
+        select: str | Sequence[str] = (),
+        *,
+        since: str | None = None,
+        window: str | float | None = None,
+        points: int | None = None,
+        max_hz: float | None = None,
+        merge: Merge | None = None,
+    ) -> Subscription:
+        """Watch from now on: a channel of events, to be closed (`async with`).
+
+            async with service.subscribe("queue_length", window="5m") as events:
+                async for event in events:
+                    ...
+
+        `select` is a PromQL selector or several, none for all series. It begins after the cursor
+        `since`, or with `window` of history (`"15m"`, or seconds), in about `points` each, or else
+        with the newest sample of each series. `max_hz` is how often there is something new at the
+        most (`stream.default_hz`, 10, if not said), `merge` what becomes of several samples in
+        between: `all` of them, the `last`, or its `envelope` (last, lowest, highest).
+
+        Doesn't checkpoint. Raises Refused for what can't be read, Busy where there are as many
+        subscribers as may be, trio.ClosedResourceError when the service is closed or drained.
+        """
+        self._refuse_when_closed()
+        with translated():
+            spec, start = read(self._context, select, since, window, points, max_hz, merge)
+            return Subscription(self._context, spec, start)
+
+    def subscribe_documents(
+        self,
+        select: str | Sequence[str] = (),
+        *,
+        since: str | None = None,
+        window: str | float | None = None,
+        points: int | None = None,
+        max_hz: float | None = None,
+        merge: Merge | None = None,
+    ) -> DocumentSubscription:
+        """As `subscribe`, for who passes documents of the protocol on: a channel of JSON, as bytes,
+        `hello` first."""
+        self._refuse_when_closed()
+        with translated():
+            spec, start = read(self._context, select, since, window, points, max_hz, merge)
+            return DocumentSubscription(self._context, spec, start)
+
+    async def drain(self) -> None:
+        """Tell all subscribers to come back later, here and over the network, and let no new ones
+        in; returns when that is done, within `server.drain_timeout` seconds. Samples are still
+        taken. To be called before a server is stopped that isn't the service's own; leaving
+        `open_service` does it by itself. Idempotent; always checkpoints.
+        """
+        self._drain.set()
+        await self._running.drained.wait()
+
+    def statistics(self) -> Statistics:
+        """How it is doing. Doesn't checkpoint."""
+        hub, waiting = self._context.hub, self._context.pipeline.statistics()
+        return Statistics(
+            len(hub.catalog),
+            len(hub.subscribers),
+            waiting.current_buffer_used + waiting.tasks_waiting_send,
+            hub.counts["samples"],
+            self._context.journal.away_since is not None,
+        )
+
+    def _refuse_when_closed(self) -> None:
+        if self._context.draining.is_set():
+            raise trio.ClosedResourceError("the service is closed, or was drained")
+
+    async def _read(self, samples: Samples, key: str | None) -> tuple[Any, bytes]:
+        """The batch, and what it is known by if it comes again. Raises Problem."""
+        if isinstance(samples, Mapping | str):
+            raise TypeError("a batch is a list of samples, not one of them")
+        body = msgspec.msgpack.encode({"samples": list(samples)}, enc_hook=_number)
+        once = b""
+        if key is not None:
+            once = fingerprint(f"embedded {key}".encode(), "") + fingerprint(body, "")
+        decode = partial(self._context.native.batch, body, now_ms(), MSGPACK)
+        return await trio.to_thread.run_sync(decode) if len(body) > _BIG else decode(), once
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """What `Service.statistics` tells."""
+
+    series: int
+    """That are known."""
+    subscribers: int
+    """Of all sorts, in this process."""
+    waiting: int
+    """Batches that wait for the log: those in `limits.ingest_queue`, and behind it."""
+    samples: int
+    """Applied since the start, those of a log that was read included."""
+    away: bool
+    """Whether the log can't be reached."""
+
+
+def _number(value: object) -> float:
+    """Numbers of other libraries. Raises TypeError."""
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"a sample has no {type(value).__name__}: {value!r}")
+
+
+@asynccontextmanager
+async def _open_producer(
+    service: Service, max_buffer_size: float, refused: Callable[[Samples, Refused], None] | None
+) -> AsyncGenerator[trio.MemorySendChannel[Samples]]:
+    send, receive = trio.open_memory_channel[Samples](max_buffer_size)
+
+    async def publish() -> None:
+        async with receive:
+            async for samples in receive:
+                batch = list(samples) if not isinstance(samples, Mapping) else samples
+                while True:
+                    try:
+                        await service.publish(batch)
+                    except Busy as busy:
+                        await trio.sleep(busy.retry_after)
+                        continue
+                    except Refused as error:
+                        if refused is None:
+                            raise
+                        refused(batch, error)
+                    break
+
+    with alone():
+        async with send, receive, trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            async with send:
+                yield send
+
+
+@asynccontextmanager
+async def open_service(
+    config: Settings | Mapping[str, Any] | None = None, *, listen: bool = False
+) -> AsyncGenerator[Service]:
+    """Run a service for as long as the block lasts.
+
+        async with open_service({"journal": {"path": "push.db"}}) as service:
+            ...
+
+    `config` has sections and keys as the file of `pushsvc serve` has them, or is what
+    `load_settings` made of a file and the environment; all are defaults without. With `listen` it
+    serves HTTP at `server.host` and `server.port` as well (`service.urls`); without, what comes in
+    and goes out does so by `service`, and by `create_app`. Several may run in one program, each
+    with a log of its own. Neither signals, nor logging, nor anything else of the program is
+    touched: see `pushsvc serve` for what a process of its own does besides.
+
+    The block begins when what the log had was read. Leaving it drains: subscribers are told to come
+    back, requests are finished, what was published is in the log. An error in the block, or a
+    cancellation, ends the service at once and passes on as it is. An error of the service cancels
+    the block and is raised in its place.
+
+    Raises ConfigError for a wrong value, or where it would be open to those it must not be;
+    JournalError where the log can't be opened or gone on with; OSError where an address can't be
+    listened on; CertificateError. Checkpoints.
+    """
+    settings = _settings(config, listen=listen)
+    drain, close = trio.Event(), trio.Event()
+    with alone():
+        async with trio.open_nursery() as nursery:
+            running: Running = await nursery.start(_run, settings, drain, close)
+            try:
+                yield Service(running, drain)
+            except BaseException:
+                nursery.cancel_scope.cancel()
+                raise
+            drain.set()
+            close.set()
+
+
+async def _run(
+    settings: Settings,
+    drain: trio.Event,
+    close: trio.Event,
+    *,
+    task_status: trio.TaskStatus[Running],
+) -> None:
+    with without_groups():
+        await run_until_closed(settings, drain=drain, close=close, started=task_status.started)
+
+
+def _settings(config: Settings | Mapping[str, Any] | None, *, listen: bool) -> Settings:
+    """Those that are meant, checked. Raises ConfigError."""
+    given = msgspec.to_builtins(config) if isinstance(config, Settings) else config
+    settings = load_settings(given)
+    if settings.server.workers != 1:
+        raise ConfigError("config: server.workers must be 1: within a program it is one process")
+    if listen:
+        return settings
+    server = msgspec.structs.replace(settings.server, host=(), certfile="", keyfile="")
+    return msgspec.structs.replace(settings, server=server)
