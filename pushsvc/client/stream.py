@@ -115,7 +115,7 @@ class Stream:
 
     async def watch(
         self,
-        select: Sequence[str],
+        select: str | Sequence[str],
         *,
         window: str | None = None,
         points: int | None = None,
@@ -124,7 +124,7 @@ class Stream:
         heartbeat: float | None = None,
     ) -> None:
         """Change what is watched: now if connected, and for every connection from here on."""
-        changes: dict[str, Any] = {"select": list(select), "window": window, "max_hz": max_hz}
+        changes: dict[str, Any] = {"select": _several(select), "window": window, "max_hz": max_hz}
         changes |= {"points": points, "merge": merge, "heartbeat": heartbeat}
         changes = {name: value for name, value in changes.items() if value is not None}
         self._parameters.update(changes)
@@ -263,10 +263,14 @@ class Stream:
         self._epochs = [*(one for one in self._epochs if one != epoch), epoch][-_EPOCHS:]
 
 
+def _several(select: str | Sequence[str]) -> list[str]:
+    return [select] if isinstance(select, str) else list(select)
+
+
 @asynccontextmanager
 async def connect(
     url: str,
-    select: Sequence[str] = (),
+    select: str | Sequence[str] = (),
     *,
     since: str | None = None,
     window: str | None = None,
@@ -280,8 +284,9 @@ async def connect(
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
-    `select` are PromQL selectors, none for every series; `since` a cursor to go on from; `points`
-    how many of each series are enough for the window, whose samples are merged to about as many;
+    `select` is a PromQL selector or several, none for every series; `since` a cursor to go on from;
+    `points` how many of each series are enough for the window, whose samples are merged to about as
+    many;
     `heartbeat` the seconds of quiet that the way there bears. It reconnects for ever, with full
     jitter; with `retries`, it gives up if so many more attempts fail before it was ever connected.
     `token` is an API key or JSON Web Token, or what gives the current one for each connection;
@@ -289,7 +294,7 @@ async def connect(
     are usually trusted here if None. Nothing happens until the stream is iterated over.
     """
     require_trio()
-    parameters: dict[str, Any] = {"select": list(select)}
+    parameters: dict[str, Any] = {"select": _several(select)}
     optional: dict[str, Any] = {"since": since, "window": window, "max_hz": max_hz}
     optional |= {"points": points, "merge": merge, "heartbeat": heartbeat}
     parameters.update({name: value for name, value in optional.items() if value is not None})

@@ -25,7 +25,7 @@ class SubscriberEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     session: Annotated[str, Meta(description="How it begins.")]
     transport: Annotated[
-        str, Meta(extra_json_schema={"enum": ["websocket", "sse", "ndjson", "longpoll"]})
+        str, Meta(extra_json_schema={"enum": ["websocket", "sse", "ndjson", "longpoll", "local"]})
     ]
     address: str
     view: Granted
