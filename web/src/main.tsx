@@ -8,7 +8,6 @@ import { render } from 'preact';
 import { loadPart } from './browser/part.ts';
 import { inspect } from './page/inspection.ts';
 import { Page } from './page/page.tsx';
-import { watchReach } from './state/reach.ts';
 import { followAddress, View } from './state/view.ts';
 import { showFreshness } from './ui/header/freshness.ts';
 import { escapeWhatIsShown } from './ui/strangers.ts';
@@ -20,5 +19,4 @@ render(<Page dashboard={dashboard} view={view} />, document.getElementById('page
 followAddress(view);
 void loadPart(() => import('./page/afterwards.ts')).then(({ goOn }) => goOn(dashboard));
 showFreshness(dashboard);
-watchReach(dashboard, new URL(document.baseURI));
 window.__pushsvc = inspect(dashboard);

@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { loadPart } from '../browser/part.ts';
 import { parseDuration } from '../client/index.ts';
-import { EVERYTHING } from '../client/subscriptions/wish.ts';
+import { EVERYTHING } from '../client/subscriptions/spec.ts';
 import { NOTHING, selectorsOf } from '../dashboards/asking.ts';
 import { follow } from '../dashboards/following.ts';
 import {

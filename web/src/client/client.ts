@@ -2,14 +2,14 @@
 
 import { TIMING, type Timing } from './links/timing.ts';
 import type { Transport, TransportName } from './links/transport.ts';
+import { TRANSPORTS } from './links/transports.ts';
 import type { TokenSource } from './stream/credentials.ts';
 import { type Presence, watchPresence } from './stream/presence.ts';
 import { IDLE, type Status } from './stream/status.ts';
-import { TRANSPORTS } from './stream/stream.ts';
 import type { StreamSettings } from './subscriptions/pool.ts';
-import { Own, type Source } from './subscriptions/source.ts';
+import { OwnSource, type Source } from './subscriptions/source.ts';
+import { makeSpec } from './subscriptions/spec.ts';
 import { call, type SubscribeOptions, Subscription } from './subscriptions/subscription.ts';
-import { makeWish } from './subscriptions/wish.ts';
 import { Sharing, sharingPossible } from './tabs/sharing.ts';
 
 export interface ConnectOptions {
@@ -69,9 +69,9 @@ export class Client {
     this.source =
       share !== false && sharingPossible()
         ? new Sharing(settings, `${url.href}#${share === true ? '' : share}`, show, timing)
-        : new Own(settings, show);
-    const attend = (presence: Presence): void => this.source.attend(presence);
-    this.unwatch = options.pauseHidden === false ? () => {} : watchPresence(attend, timing);
+        : new OwnSource(settings, show);
+    const setPresence = (presence: Presence): void => this.source.setPresence(presence);
+    this.unwatch = options.pauseHidden === false ? () => {} : watchPresence(setPresence, timing);
   }
 
   /** How the connection is; of several streams, the one that is worst off. */
@@ -96,7 +96,7 @@ export class Client {
     if (this.closed) {
       throw new TypeError('this client is closed');
     }
-    const subscription = new Subscription(makeWish(selector, options), options, (one) => {
+    const subscription = new Subscription(makeSpec(selector, options), options, (one) => {
       if (this.subscriptions.delete(one)) {
         this.source.remove(one);
       }

@@ -11,7 +11,7 @@ import {
   type Status,
   type Subscription,
 } from '../client/index.ts';
-import { EVERYTHING, matcherOf } from '../client/subscriptions/wish.ts';
+import { EVERYTHING, matcherOf } from '../client/subscriptions/spec.ts';
 import type { Address } from '../dashboards/address.ts';
 import type { Sight } from '../dashboards/sight.ts';
 import { FARTHEST, isWindow, LEAST_WINDOW, WINDOWS } from '../dashboards/windows.ts';
@@ -29,13 +29,18 @@ const LATE_MS = 400;
 const UNKNOWN_MS = 10_000;
 const TRIM_MS = 5_000;
 const RATE_MS = 5_000;
-/** Points of a line that are enough for a chart; the server grants fewer where there are many lines. */
+/**
+ * Points of a line that are enough for a chart; the server grants fewer where there are many lines.
+ */
 const CHART_POINTS = 400;
 /** Milliseconds that what is shown stays as it is before finer points are asked for. */
 const SHARPEN_AFTER_MS = 250;
 /** A producer whose clock is ahead is followed so far (the server takes no more either). */
 const AHEAD_MS = 600_000;
-/** Series that are all asked for, in sight or not; and of how few they are again, once they were more. */
+/**
+ * Series that are all asked for, in sight or not; and of how few they are again, once they were
+ * more.
+ */
 const FEW_SERIES = 200;
 const FEW_AGAIN = 150;
 /** After so long without an answer, all are asked for. */
@@ -147,7 +152,9 @@ export class Dashboard {
   private undrawnSince = Number.NaN;
   private toScreen: number | null = null;
 
-  /** Talks to the service at `origin`; nothing happens before `start`. It begins as it is addressed. */
+  /**
+   * Talks to the service at `origin`; nothing happens before `start`. It begins as it is addressed.
+   */
   constructor(origin: URL, { window, held }: Pick<Address, 'window' | 'held'>) {
     this.origin = origin;
     const chosen = window ?? rememberedWindow();
@@ -249,7 +256,10 @@ export class Dashboard {
     return new Sight();
   }
 
-  /** Ask for what is in sight only. What is there besides is known by name, and drawn when it comes near. */
+  /**
+   * Ask for what is in sight only. What is there besides is known by name, and drawn when it comes
+   * near.
+   */
   private beginSight(sight: Sight): void {
     this.sight = sight;
     this.partial.value = true;
@@ -358,8 +368,8 @@ export class Dashboard {
   }
 
   /**
-   * Ask for the series that these selectors mean, or for every one. Nothing is asked for before it is
-   * known what; what isn't wanted any more is forgotten.
+   * Ask for the series that these selectors mean, or for every one. Nothing is asked for before it
+   * is known what; what isn't wanted any more is forgotten.
    */
   ask(selectors: readonly string[] | null): void {
     this.overview = false;
@@ -397,8 +407,8 @@ export class Dashboard {
   }
 
   /**
-   * Fetch the past that doesn't come by a stream which had brought what `had` means: other tabs' too,
-   * so that what they have in common with what is new here has begun already.
+   * Fetch the past that doesn't come by a stream which had brought what `had` means: other tabs'
+   * too, so that what they have in common with what is new here has begun already.
    */
   private join(had: readonly string[], before: readonly string[]): void {
     const others = had.filter((one) => !before.includes(one));
@@ -488,7 +498,9 @@ export class Dashboard {
     () => this.heldAt.value !== null && this.windowMs.value !== this.liveMs.value,
   );
 
-  /** Move the picture by so many milliseconds: back in time if negative. At now it is live again. */
+  /**
+   * Move the picture by so many milliseconds: back in time if negative. At now it is live again.
+   */
   shift(ms: number): void {
     const edge = this.edge + ms;
     if (edge >= this.liveEdge && !this.zoomed.peek()) {

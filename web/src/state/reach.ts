@@ -1,10 +1,8 @@
 /** Whether the server answers at all, asked where the stream alone doesn't tell. */
 
-import { computed, effect, signal } from '@preact/signals';
+import { computed, effect } from '@preact/signals';
+import { answers } from './answers.ts';
 import type { Dashboard } from './dashboard.ts';
-
-/** False while a server to which there is a connection doesn't answer: it hangs, or the way does. */
-export const answers = signal(true);
 
 /** Milliseconds that an answer may take. */
 const PATIENCE_MS = 1_000;

@@ -487,9 +487,9 @@ test('holds no more for series that come and go, and servers that restart, all t
   }
   // Those of the last minute, and those that were found to be old by the last trimming.
   expect(subscription.series.length).toBeLessThanOrEqual(9 * 20);
-  const [trunk] = Reflect.get(Reflect.get(Reflect.get(made, 'source'), 'pool'), 'trunks');
-  expect(Reflect.get(trunk.feed, 'routes').size).toBe(subscription.series.length);
-  expect(Reflect.get(trunk.feed, 'refs').size).toBeLessThanOrEqual(3 * 20);
+  const [shared] = Reflect.get(Reflect.get(Reflect.get(made, 'source'), 'pool'), 'streams');
+  expect(Reflect.get(shared.table, 'routes').size).toBe(subscription.series.length);
+  expect(Reflect.get(shared.table, 'refs').size).toBeLessThanOrEqual(3 * 20);
 });
 
 test('a page out of sight asks for less, lets go, and has all when it is seen again', async () => {

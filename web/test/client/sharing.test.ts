@@ -92,7 +92,8 @@ test('tabs that hold nothing have one connection, whatever window each of them w
   service.publish('b', 2);
   await settle();
   expect(service.opened).toBe(1);
-  // What is held of the last minute, under the hello that it came with, and then what all are given.
+  // What is held of the last minute, under the hello that it came with, and then what all are
+  // given.
   expect(later.documents[0]!.type).toBe('hello');
   expect(later.doubted[0]).toBe(0);
   expect(first.doubted).toEqual([]);
@@ -320,19 +321,19 @@ test('the connection is as fast as the tab that is looked at needs, which then l
   service.publish('a', 0);
   await settle();
   // As the page of the first goes out of sight.
-  browser.run(one, () => Reflect.get(one.client, 'source').attend('low'));
+  browser.run(one, () => Reflect.get(one.client, 'source').setPresence('low'));
   await settle();
   expect(browser.leader).toBe(two);
   expect([...service.sessions].map(({ maxHz }) => maxHz)).toEqual([10]);
-  browser.run(two, () => Reflect.get(two.client, 'source').attend('low'));
+  browser.run(two, () => Reflect.get(two.client, 'source').setPresence('low'));
   await settle();
   expect([...service.sessions].map(({ maxHz }) => maxHz)).toEqual([1]);
-  browser.run(one, () => Reflect.get(one.client, 'source').attend('none'));
-  browser.run(two, () => Reflect.get(two.client, 'source').attend('none'));
+  browser.run(one, () => Reflect.get(one.client, 'source').setPresence('none'));
+  browser.run(two, () => Reflect.get(two.client, 'source').setPresence('none'));
   await settle();
   expect(service.sessions.size).toBe(0);
   service.publish('a', 1);
-  browser.run(one, () => Reflect.get(one.client, 'source').attend('full'));
+  browser.run(one, () => Reflect.get(one.client, 'source').setPresence('full'));
   await settle(1000);
   service.publish('a', 2);
   await settle();

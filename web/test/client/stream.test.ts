@@ -551,17 +551,17 @@ describe('while nobody looks', () => {
     const world = new World(['websocket']);
     world.stream.start();
     world.receive(HELLO, heartbeat('E.5'));
-    world.stream.attend('low');
+    world.stream.setPresence('low');
     expect(world.link.said).toEqual([
       { type: 'watch', select: ['up', 'node_load1{host="a"}'], max_hz: 1 },
     ]);
     world.receive(HELLO, heartbeat('E.6'));
-    world.stream.attend('none');
+    world.stream.setPresence('none');
     expect(world.link.closed).toBe(true);
     expect(world.stream.status).toMatchObject({ phase: 'paused', retryAt: null });
     vi.advanceTimersByTime(3_600_000);
     expect(world.links.length).toBe(1);
-    world.stream.attend('full');
+    world.stream.setPresence('full');
     expect(world.link.since).toBe('E.6');
     expect(world.link.url.searchParams.get('max_hz')).toBe('5');
     world.receive(HELLO);
@@ -571,21 +571,21 @@ describe('while nobody looks', () => {
 
   test('does not even begin before somebody looks', () => {
     const world = new World(['websocket']);
-    world.stream.attend('none');
+    world.stream.setPresence('none');
     world.stream.start();
     expect(world.links.length).toBe(0);
     expect(world.phase).toBe('paused');
-    world.stream.attend('low');
+    world.stream.setPresence('low');
     expect(world.link.url.searchParams.get('max_hz')).toBe('1');
   });
 
   test('is back at its rate when it is seen again', () => {
     const world = new World(['websocket']);
     world.stream.start();
-    world.stream.attend('low');
+    world.stream.setPresence('low');
     world.receive(HELLO);
     expect(world.link.said).toHaveLength(1);
-    world.stream.attend('full');
+    world.stream.setPresence('full');
     vi.advanceTimersByTime(100);
     expect(world.link.said.at(-1)).toMatchObject({ max_hz: 5 });
   });
@@ -594,9 +594,9 @@ describe('while nobody looks', () => {
     const world = new World(['longpoll']);
     world.stream.start();
     world.link.listener.alive('E.1');
-    world.stream.attend('low');
+    world.stream.setPresence('low');
     expect(world.link.request().url.searchParams.get('max_hz')).toBe('1');
-    world.stream.attend('full');
+    world.stream.setPresence('full');
     expect(world.link.request().url.searchParams.get('max_hz')).toBe('5');
   });
 
@@ -859,14 +859,14 @@ describe('changing what is shown', () => {
       const world = polling({ onAgain: (selectors) => again.push(selectors) });
       const [main] = world.links;
       world.stream.change(query('a', 'b'));
-      const aside = world.link;
-      expect(aside.url.search).toBe('?select=b&window=15m&merge=all');
+      const backfill = world.link;
+      expect(backfill.url.search).toBe('?select=b&window=15m&merge=all');
       main!.listener.alive('E.5');
       expect(main!.request().url.search).toBe('?select=a&window=15m&merge=all&since=E.5');
       world.receive({ type: 'points', id: 'E.7', points: [] });
       expect(world.stream.cursor).toBe('E.5');
-      aside.listener.alive('E.7');
-      expect([main!.closed, aside.closed]).toEqual([true, true]);
+      backfill.listener.alive('E.7');
+      expect([main!.closed, backfill.closed]).toEqual([true, true]);
       // From where the first was when the second was asked for: what comes again is known.
       expect(world.link.url.search).toBe('?select=a&select=b&window=15m&merge=all&since=E.1');
       expect(again).toEqual([['b'], ['a', 'b']]);
@@ -917,9 +917,9 @@ describe('changing what is shown', () => {
       const world = polling();
       const [main] = world.links;
       world.stream.change(query('a', 'b'));
-      const aside = world.link;
+      const backfill = world.link;
       main!.listener.ended({ advice: 'at-once', reason: 'cut' });
-      expect(aside.closed).toBe(true);
+      expect(backfill.closed).toBe(true);
       vi.advanceTimersByTime(1);
       expect(world.link.url.searchParams.getAll('select')).toEqual(['a']);
       world.link.listener.alive('E.1');

@@ -10,7 +10,7 @@ interface Answer {
   readonly documents: readonly Document[];
 }
 
-/** One poll after the other: it passes wherever a web page does. */
+/** One poll after the other: works wherever web pages do. */
 export const longpoll: Transport = {
   name: 'longpoll',
   hold: WAIT_SECONDS,
@@ -24,8 +24,8 @@ export const longpoll: Transport = {
 async function run(request: () => Request, listener: Listener, signal: AbortSignal): Promise<void> {
   // The first answer comes soon even if there is no news: it tells that polling works.
   let wait = 1;
-  // How often of late the answer was of another server than the one before.
-  let strayed = 0;
+  // How often lately an answer came from another server than the one before.
+  let switches = 0;
   try {
     while (!signal.aborted) {
       const { url, token } = request();
@@ -56,11 +56,11 @@ async function run(request: () => Request, listener: Listener, signal: AbortSign
       if (!signal.aborted) {
         listener.alive(answer.id);
       }
-      const stray = since !== null && epochOf(since) !== epochOf(answer.id);
-      strayed = stray ? strayed + 1 : Math.max(0, strayed - 1);
-      if (stray && strayed > 1) {
+      const switched = since !== null && epochOf(since) !== epochOf(answer.id);
+      switches = switched ? switches + 1 : Math.max(0, switches - 1);
+      if (switched && switches > 1) {
         // The server holds such polls as well, unless it is an older one.
-        await pause(asked + backOff(strayed - 1, Math.random) - Date.now(), signal);
+        await pause(asked + backOff(switches - 1, Math.random) - Date.now(), signal);
       }
     }
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Which transport works where: what an earlier page, or this one, found out on each network. */
+/** Remembers which transport works on which network, also from earlier visits. */
 
 import { LONGEST, TIMING, type Timing } from './timing.ts';
 import type { Transport, TransportName } from './transport.ts';
@@ -14,7 +14,7 @@ interface Demotion {
   next: number;
 }
 
-/** What the Network Information API tells, in the browsers that have it. */
+/** The Network Information API, which not all browsers have. */
 interface Connection extends EventTarget {
   readonly type?: string;
   readonly effectiveType?: string;
@@ -24,18 +24,22 @@ const KEY = 'pushsvc.transports';
 /** Networks remembered; the oldest is forgotten first. */
 const MOST = 8;
 
-/** One for each stream; what won is shared with other pages through the browser's storage. */
+/**
+ * One for each stream. The transports that won are kept in the browser's storage, for all pages.
+ */
 export class Network {
   private readonly timing: Timing;
   private readonly demotions = new Map<TransportName, Demotion>();
-  /** Stands in for the storage where there is none. */
+  /** Used instead of the storage where there is none. */
   private kept = '';
 
   constructor(timing: Timing = TIMING) {
     this.timing = timing;
   }
 
-  /** The transports to race: the one that worked here first, those that don't left out. */
+  /**
+   * The transports to race: first the one that worked here last, without those that lately failed.
+   */
   order(transports: readonly Transport[]): Transport[] {
     const now = Date.now();
     const usable = transports.filter(({ name }) => (this.demotions.get(name)?.until ?? 0) <= now);
@@ -54,7 +58,9 @@ export class Network {
     this.write(JSON.stringify(Object.fromEntries(networks)));
   }
 
-  /** This one did not, although others did: it is passed over, each time for longer. */
+  /**
+   * This one failed although others delivered: it is left out for a while, each time for longer.
+   */
   failed(name: TransportName): void {
     const duration = this.demotions.get(name)?.next ?? this.timing.demoted;
     this.demotions.set(name, {
@@ -63,8 +69,8 @@ export class Network {
     });
   }
 
-  /** Nothing worked, or everything is different now: none is to blame. */
-  forgive(): void {
+  /** Forget failures: all failed, or the network has changed. */
+  reset(): void {
     this.demotions.clear();
   }
 
@@ -97,18 +103,18 @@ export class Network {
     try {
       localStorage.setItem(KEY, text);
     } catch {
-      // Not allowed, full, or no browser: it is remembered as long as the page lives.
+      // Not allowed, full, or no browser: it is remembered until the page is closed.
     }
   }
 }
 
-/** What tells networks apart. Where the browser says nothing, time alone makes it forget. */
+/** A name for the network. Where the browser tells nothing it is always the same. */
 function networkName(): string {
   const connection = connectionOf();
   return `${connection?.type ?? ''}/${connection?.effectiveType ?? ''}`;
 }
 
-/** Have a function called when the device moves to another network; gives what undoes that. */
+/** Calls `moved` when the device changes networks. Gives the function that ends that. */
 export function onNetworkChange(moved: () => void): () => void {
   let name = networkName();
   const look = (): void => {

@@ -1,18 +1,17 @@
-/** Transports raced against each other: each has a head start over the next. */
+/** Lets transports race for the first document: each has a head start over the next. */
 
 import type { Document } from '../protocol/documents.ts';
 import type { Timing } from './timing.ts';
 import type { End, Link, Listener, Request, Transport } from './transport.ts';
 
-/** What a race tells whoever holds it. */
-export interface Judge {
+/** What becomes of a race. */
+export interface RaceListener {
   /**
-   * The first to deliver has won, and the others are closed; `failed` could not work here although
-   * this one does. What it delivers, the first document included, goes to the listener that is
-   * given back.
+   * The first to deliver has won, and the others are closed. Those in `failed` could not work here.
+   * What it delivers, including the first document, goes to the listener that is given back.
    */
   won(transport: Transport, link: Link, failed: readonly Transport[]): Listener;
-  /** None delivered: `end` is why the last of them, or the server itself, did not. */
+  /** None delivered, for the reason in `end`. */
   lost(end: End): void;
   /** A document that says why a link is about to end: no sign of life. */
   warned(document: Document): void;
@@ -28,7 +27,7 @@ export class Race {
   private readonly waiting: Transport[];
   private readonly request: () => Request;
   private readonly timing: Timing;
-  private readonly judge: Judge;
+  private readonly listener: RaceListener;
   private readonly running = new Map<Transport, Link>();
   private readonly failed: Transport[] = [];
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
@@ -38,12 +37,12 @@ export class Race {
     transports: readonly Transport[],
     request: () => Request,
     timing: Timing,
-    judge: Judge,
+    listener: RaceListener,
   ) {
     this.waiting = [...transports];
     this.request = request;
     this.timing = timing;
-    this.judge = judge;
+    this.listener = listener;
   }
 
   start(): void {
@@ -75,7 +74,7 @@ export class Race {
     const link = transport.open(this.request, {
       received: (document) => {
         if (document.type === 'error' && heard === null) {
-          this.judge.warned(document);
+          this.listener.warned(document);
         } else {
           deliver()?.received(document);
         }
@@ -115,7 +114,7 @@ export class Race {
     // Those that had a head start and were overtaken open but don't deliver, or are very slow:
     // both are for a later try to find out.
     this.close();
-    return this.judge.won(transport, link, this.failed);
+    return this.listener.won(transport, link, this.failed);
   }
 
   private lose(transport: Transport, end: End): void {
@@ -124,13 +123,13 @@ export class Race {
       // The server itself answered so, or can't be reached at all: another transport would hear
       // the same.
       this.close();
-      this.judge.lost(end);
+      this.listener.lost(end);
       return;
     }
     this.failed.push(transport);
     if (this.running.size === 0 && this.waiting.length === 0) {
       this.close();
-      this.judge.lost(end);
+      this.listener.lost(end);
     } else {
       this.next();
     }

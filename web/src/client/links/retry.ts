@@ -11,7 +11,7 @@ export function adviceOfClose(code: number): Advice {
   return code >= 4200 && code < 4300 ? 'at-once' : 'back-off';
 }
 
-/** Close codes and problems that another token may cure: the server says which it was. */
+/** Whether a close code or problem is about the token, so that another one may be accepted. */
 export function aboutToken(closeCode: number, code: string | undefined): boolean {
   return (
     closeCode === 4001 ||

@@ -56,7 +56,7 @@ async function read(
   }
 }
 
-/** Say to a stream by its side what a WebSocket would be sent. */
+/** Send by a request beside the stream what a WebSocket would be sent. */
 async function tell(
   { url, token }: Request,
   session: string,

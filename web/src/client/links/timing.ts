@@ -1,4 +1,4 @@
-/** Every interval the client lives by, in milliseconds. */
+/** Every interval of the client, in milliseconds. */
 export interface Timing {
   /** How long a transport may try alone before the next one joins the race. */
   readonly headStart: number;
@@ -9,22 +9,22 @@ export interface Timing {
   /** How long a transport that did not work is passed over; doubles each time, up to an hour. */
   readonly demoted: number;
   /**
-   * While SSE serves: when a WebSocket is tried again; doubles, up to `upgradeAtMost`. It serves as
-   * well, but for a way to say something.
+   * While SSE serves: after how long a WebSocket is tried again; doubles, up to `upgradeAtMost`.
+   * SSE delivers as well, but messages to the server need a request each.
    */
   readonly upgrade: number;
   readonly upgradeAtMost: number;
   /**
-   * While polls serve: when the others are tried again, each time. A try that hangs takes a head start
-   * and an opening, so that the next one begins within 15 s of the way being good again; next to the
-   * polls themselves it costs little.
+   * While polls serve: after how long the others are tried again, each time. A try that hangs takes
+   * `headStart` and `opening`, so that the next one begins at most 15 s after the network is good
+   * again. Beside the polls themselves that costs little.
    */
   readonly upgradePolls: number;
   /** How long the transport that worked on a network goes first there. */
   readonly remembered: number;
-  /** After so long out of sight, a page asks for less. */
+  /** After being hidden for so long, a page asks for less. */
   readonly lowerAfter: number;
-  /** After so long out of sight, it lets go, and resumes when it is seen again. */
+  /** After being hidden for so long, it disconnects; it resumes when it is shown again. */
   readonly letGoAfter: number;
   /** Between two measurements of the round trip. */
   readonly measure: number;
@@ -47,8 +47,8 @@ export const TIMING: Timing = {
   leaderQuiet: 8_000,
 };
 
-/** The longest that a doubling interval gets. */
+/** The most that a doubling interval grows to. */
 export const LONGEST = 3_600_000;
 
-/** Frames a second that a page out of sight asks for. */
+/** Updates a second that a hidden page asks for. */
 export const HIDDEN_HZ = 1;

@@ -1,4 +1,4 @@
-/** The seam between the stream, which knows cursors and patience, and what carries its bytes. */
+/** The interface between the stream, which has cursors and retries, and what carries its bytes. */
 
 import type { Document, Watch } from '../protocol/documents.ts';
 import type { Advice } from './retry.ts';
@@ -20,15 +20,15 @@ export interface End {
   readonly unauthorized?: boolean;
 }
 
-/** What a transport tells of its link. After `ended` it tells nothing more. */
+/** What a transport reports of its link. `ended` is the last call. */
 export interface Listener {
   received(document: Document): void;
-  /** The link lives although no document came; `id` is a cursor that was given besides. */
+  /** The link works although no document came; `id` is a cursor that came by itself. */
   alive(id?: string): void;
   ended(end: End): void;
 }
 
-/** What is asked for, and who asks. */
+/** What is asked for, and with which token. */
 export interface Request {
   readonly url: URL;
   readonly token: string | null;

@@ -4,21 +4,21 @@ import { Race } from './race.ts';
 import type { Timing } from './timing.ts';
 import type { Listener, Request, Transport, TransportName } from './transport.ts';
 
-const NOBODY: Listener = { received() {}, alive() {}, ended() {} };
+const IGNORED: Listener = { received() {}, alive() {}, ended() {} };
 
 /**
- * One for each stream. Who polls is not left to it; else each try that fails makes the next one wait
- * twice as long.
+ * One for each stream. While polls serve, the others are tried at a fixed interval; else each try
+ * that fails doubles the wait for the next one.
  */
 export class Upgrade {
   private readonly transports: readonly Transport[];
   private readonly timing: Timing;
-  /** What a try is to ask for; null while it had better not. */
+  /** What a try is to ask for; null while it had better not be tried. */
   private readonly request: () => (() => Request) | null;
-  /** This transport delivers again. */
+  /** This transport delivers. */
   private readonly found: (name: TransportName) => void;
   private every: number;
-  /** What serves waits for its answers to end. */
+  /** Whether polls serve. */
   private polls = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private race: Race | null = null;
@@ -48,8 +48,8 @@ export class Upgrade {
     }
   }
 
-  /** Everything may be different now: try at once what is better than this one. */
-  hurry(transport: Transport): void {
+  /** The network has changed: try at once what is better than this one. */
+  tryNow(transport: Transport): void {
     this.every = this.timing.upgrade;
     this.plan(this.transports.slice(0, this.transports.indexOf(transport)), 0);
   }
@@ -80,11 +80,12 @@ export class Upgrade {
     this.every = Math.min(this.timing.upgradeAtMost, this.every * 2);
     this.race = new Race(better, request, this.timing, {
       won: (transport, link) => {
-        // It was only asked whether it delivers. The cursor has moved on since it was asked, so
-        // that it is opened once more, when the other is closed: nothing can come twice.
+        // This link only tests whether the transport delivers. The cursor has moved on since it was
+        // opened: the stream closes its link and then opens another one, so that nothing comes
+        // twice.
         link.close();
         this.found(transport.name);
-        return NOBODY;
+        return IGNORED;
       },
       lost: () => {
         this.race = null;

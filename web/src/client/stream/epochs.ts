@@ -1,13 +1,13 @@
-/** Which servers answer: one after the other, or several at once that know nothing of each other. */
+/** Tells a server that was restarted from several servers that share no log. */
 
-/** Epochs that were left and are remembered: more servers behind one address are told as well. */
+/** The most earlier epochs that are remembered. */
 const MOST = 8;
-/** So long after it was last seen, nobody is told any more. */
+/** Milliseconds for which several servers are reported after that was last seen. */
 const TOLD_MS = 60_000;
 
 /**
- * A server that is restarted begins an epoch, and the one before never comes back. One that does is
- * another server's, which answers at the same address.
+ * A server that is restarted begins a new epoch, and its earlier epoch never comes back. An epoch
+ * that does come back is that of another server, which answers at the same address.
  */
 export class Epochs {
   private current: string | null = null;

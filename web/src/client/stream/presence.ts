@@ -1,16 +1,16 @@
-/** Whether somebody may be looking: pages out of sight ask for less, then let go. */
+/** Whether the page is visible: hidden pages ask for less, and disconnect after a while. */
 
 import { TIMING, type Timing } from '../links/timing.ts';
 
-/** full: in sight. low: out of sight for a while. none: for long, so that nothing is needed. */
+/** full: visible. low: hidden for a while. none: hidden for long, so that nothing is needed. */
 export type Presence = 'full' | 'low' | 'none';
 
-/** Whether nobody can see this page. */
+/** Whether this page is hidden. */
 export function isHidden(): boolean {
   return typeof document !== 'undefined' && document.visibilityState === 'hidden';
 }
 
-/** Calls `changed` as the page goes out of sight and comes back. Ends with the function given. */
+/** Calls `changed` when the page is hidden and shown. Gives the function that ends that. */
 export function watchPresence(
   changed: (presence: Presence) => void,
   timing: Timing = TIMING,
@@ -37,12 +37,12 @@ export function watchPresence(
   };
 }
 
-/** Whether the browser knows of no network at all; this machine can be reached nevertheless. */
+/** Whether the browser has no network at all. A server on this machine can still be reached. */
 export function isOffline(): boolean {
   return typeof navigator !== 'undefined' && navigator.onLine === false;
 }
 
-/** Call `gone` when the network is. Ends with the function given. */
+/** Calls `gone` when the network goes away. Gives the function that ends that. */
 export function onOffline(gone: () => void): () => void {
   if (typeof window === 'undefined') {
     return () => {};
@@ -51,7 +51,7 @@ export function onOffline(gone: () => void): () => void {
   return () => window.removeEventListener('offline', gone);
 }
 
-/** Call `wake` when the page or the network is back. Ends with the function given. */
+/** Calls `wake` when the page or the network is back. Gives the function that ends that. */
 export function onReturn(wake: () => void): () => void {
   if (typeof window === 'undefined') {
     return () => {};

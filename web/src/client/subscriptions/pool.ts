@@ -1,10 +1,10 @@
 /**
  * The streams of one client, and which subscriptions each of them serves.
  *
- * A stream has one rate and one way of merging. A subscription joins one that has the same, holds as
- * much of the past as is wanted, and has room for its selectors: a browser has six connections to
- * one host, so that streams are few. Any other gets a stream of its own, also one with a selector
- * that can't be told apart here.
+ * A browser opens six connections to one host at most, so subscriptions share streams. A stream has
+ * one rate and one way of merging. A subscription joins a stream that has the same, that holds as
+ * much of the past as it wants, and that has room for its selectors; otherwise it gets a new
+ * stream. A subscription with a selector that only the server can evaluate has a stream to itself.
  */
 
 import type { End } from '../links/transport.ts';
@@ -13,24 +13,26 @@ import type { Matcher } from '../protocol/selector.ts';
 import type { Presence } from '../stream/presence.ts';
 import type { Status } from '../stream/status.ts';
 import { Stream, type StreamOptions } from '../stream/stream.ts';
-import { Feed } from './feed.ts';
-import { type Remains, type Taker, Trunk } from './trunk.ts';
-import { matcherOf, type Wish } from './wish.ts';
+import { SeriesTable } from './series-table.ts';
+import { type Consumer, SharedStream, type StreamHandover } from './shared-stream.ts';
+import { matcherOf, type SubscriptionSpec } from './spec.ts';
 
-/** Selectors of one stream; the server's own limit by default. */
+/** The most selectors of one stream: the server's default limit. */
 const MOST_SELECTORS = 32;
-/** Characters of the selectors of one stream, so that its URL passes everywhere. */
+/**
+ * The most characters in the selectors of one stream: every proxy lets a URL of that length pass.
+ */
 const MOST_CHARACTERS = 3_000;
 
-/** What a pool tells besides. */
-export interface Watcher {
-  /** A stream is new, or asks for something else. */
-  asked?(trunk: Trunk): void;
-  closed?(trunk: Trunk): void;
-  received?(trunk: Trunk, document: Document): void;
-  /** What these selectors bring next may have come already. */
-  again?(trunk: Trunk, selectors: readonly string[]): void;
-  shown?(trunk: Trunk, status: Status): void;
+/** What happens to the streams of a pool. */
+export interface PoolListener {
+  /** A stream is new, or its query has changed. */
+  asked?(shared: SharedStream): void;
+  closed?(shared: SharedStream): void;
+  received?(shared: SharedStream, document: Document): void;
+  /** What comes next for these selectors may repeat what has come. */
+  again?(shared: SharedStream, selectors: readonly string[]): void;
+  shown?(shared: SharedStream, status: Status): void;
 }
 
 export type StreamSettings = Omit<
@@ -40,261 +42,277 @@ export type StreamSettings = Omit<
 
 export class Pool {
   private readonly settings: StreamSettings;
-  private readonly watcher: Watcher;
-  private readonly trunks = new Set<Trunk>();
-  private readonly places = new Map<Taker, Trunk>();
+  private readonly listener: PoolListener;
+  private readonly streams = new Set<SharedStream>();
+  private readonly places = new Map<Consumer, SharedStream>();
   private presence: Presence = 'full';
   private closed = false;
-  /** Whether feeds keep all that comes, for other tabs. */
-  private readonly shared: boolean;
+  /** Whether all series are kept, also those that only other tabs asked for. */
+  private readonly keepAll: boolean;
 
-  constructor(settings: StreamSettings, watcher: Watcher = {}, shared = false) {
+  constructor(settings: StreamSettings, listener: PoolListener = {}, keepAll = false) {
     this.settings = settings;
-    this.watcher = watcher;
-    this.shared = shared;
+    this.listener = listener;
+    this.keepAll = keepAll;
   }
 
-  get all(): Iterable<Trunk> {
-    return this.trunks;
+  get all(): Iterable<SharedStream> {
+    return this.streams;
   }
 
-  /** Serve somebody. Nothing is sent before the current turn ends: who asks together, shares. */
-  add(taker: Taker): void {
-    const matcher = matcherOf(taker.wish);
-    const joined = matcher !== null && [...this.trunks].find((trunk) => this.join(trunk, taker));
-    const trunk = joined || this.open(makeId(), taker.wish, matcher === null);
-    this.place(taker, trunk, matcher);
+  /**
+   * Serve a consumer. Nothing is sent before the current turn ends, so that those added in it
+   * share.
+   */
+  add(consumer: Consumer): void {
+    const matcher = matcherOf(consumer.spec);
+    const joined =
+      matcher !== null && [...this.streams].find((shared) => this.join(shared, consumer));
+    const shared = joined || this.open(makeId(), consumer.spec, matcher === null);
+    this.place(consumer, shared, matcher);
     if (joined) {
-      this.watcher.asked?.(trunk);
+      this.listener.asked?.(shared);
     } else {
-      this.begin(trunk, trunk.selectors);
+      this.begin(shared, shared.selectors);
     }
   }
 
-  /** Serve somebody no more. A stream that serves nobody is closed. */
-  remove(taker: Taker): void {
-    const trunk = this.places.get(taker);
-    if (trunk !== undefined) {
-      this.displace(taker, trunk);
-      if (trunk.takers.size === 0 && trunk.inherited.length === 0) {
-        this.shut(trunk);
+  /** Stop serving a consumer. A stream without consumers is closed. */
+  remove(consumer: Consumer): void {
+    const shared = this.places.get(consumer);
+    if (shared !== undefined) {
+      this.displace(consumer, shared);
+      if (shared.consumers.size === 0 && shared.inherited.length === 0) {
+        this.shut(shared);
       } else {
-        trunk.stream.change(trunk.query(trunk.selectors));
+        shared.stream.change(shared.query(shared.selectors));
       }
     }
   }
 
-  /** Where somebody is served. */
-  whereIs(taker: Taker): Trunk | undefined {
-    return this.places.get(taker);
+  /** The stream that serves a consumer. */
+  whereIs(consumer: Consumer): SharedStream | undefined {
+    return this.places.get(consumer);
   }
 
-  /** Go on with the trunks of another tab: from their cursors, all that they carried. */
-  resume(remains: readonly Remains[]): void {
-    for (const { id, wish, alone, cursor, missing, feed, heldSince } of remains) {
-      const trunk = this.open(id, wish, alone, feed ?? undefined);
-      trunk.heldSince = heldSince;
-      trunk.inherited = wish.selectors;
-      const come = wish.selectors.filter((one) => !missing.includes(one));
+  /** Continue the streams of another tab: from their cursors, with all of their selectors. */
+  resume(streams: readonly StreamHandover[]): void {
+    for (const { id, spec, alone, cursor, missing, table, heldSince } of streams) {
+      const shared = this.open(id, spec, alone, table ?? undefined);
+      shared.heldSince = heldSince;
+      shared.inherited = spec.selectors;
+      const come = spec.selectors.filter((one) => !missing.includes(one));
       if (cursor !== null && come.length > 0) {
-        trunk.stream.cursor = cursor;
-        trunk.stream.change(trunk.query(come));
+        shared.stream.cursor = cursor;
+        shared.stream.change(shared.query(come));
       } else {
-        trunk.feed.doubt(null);
+        shared.table.doubt(null);
       }
-      this.begin(trunk, wish.selectors);
+      this.begin(shared, spec.selectors);
     }
   }
 
-  /** Somebody of a trunk that was resumed is still there, and has all that it has brought. */
-  rejoin(taker: Taker, id: string): boolean {
-    const trunk = [...this.trunks].find((one) => one.id === id);
+  /**
+   * A consumer of a stream that was resumed is still there, and has all that the stream has
+   * brought.
+   */
+  rejoin(consumer: Consumer, id: string): boolean {
+    const shared = [...this.streams].find((one) => one.id === id);
     if (
-      trunk === undefined ||
-      !taker.wish.selectors.every((one) => trunk.selectors.includes(one))
+      shared === undefined ||
+      !consumer.spec.selectors.every((one) => shared.selectors.includes(one))
     ) {
       return false;
     }
-    this.place(taker, trunk, trunk.alone ? null : matcherOf(taker.wish));
+    this.place(consumer, shared, shared.alone ? null : matcherOf(consumer.spec));
     return true;
   }
 
-  /** Nobody else of the trunks that were resumed will come: ask no more for what only they had. */
+  /** Drop the selectors of resumed streams that no consumer has claimed with `rejoin`. */
   prune(): void {
-    for (const trunk of [...this.trunks]) {
-      const before = trunk.selectors.length;
-      trunk.inherited = [];
-      if (trunk.takers.size === 0) {
-        this.shut(trunk);
-      } else if (trunk.selectors.length < before) {
-        trunk.stream.change(trunk.query(trunk.selectors));
+    for (const shared of [...this.streams]) {
+      const before = shared.selectors.length;
+      shared.inherited = [];
+      if (shared.consumers.size === 0) {
+        this.shut(shared);
+      } else if (shared.selectors.length < before) {
+        shared.stream.change(shared.query(shared.selectors));
       }
     }
   }
 
-  attend(presence: Presence): void {
+  setPresence(presence: Presence): void {
     this.presence = presence;
-    for (const { stream } of this.trunks) {
-      stream.attend(presence);
+    for (const { stream } of this.streams) {
+      stream.setPresence(presence);
     }
   }
 
   retryNow(): void {
-    for (const { stream } of this.trunks) {
+    for (const { stream } of this.streams) {
       stream.retryNow();
     }
   }
 
   close(): void {
     this.closed = true;
-    for (const trunk of [...this.trunks]) {
-      trunk.stream.close();
+    for (const shared of [...this.streams]) {
+      shared.stream.close();
     }
-    this.trunks.clear();
+    this.streams.clear();
     this.places.clear();
   }
 
-  private join(trunk: Trunk, { wish }: Taker): boolean {
-    if (trunk.alone || trunk.merge !== wish.merge || trunk.maxHz !== wish.maxHz) {
+  private join(shared: SharedStream, { spec }: Consumer): boolean {
+    if (shared.alone || shared.merge !== spec.merge || shared.maxHz !== spec.maxHz) {
       return false;
     }
-    if (trunk.points !== wish.points || trunk.keep !== wish.keep) {
+    if (shared.points !== spec.points || shared.keep !== spec.keep) {
       return false;
     }
-    if (trunk.stream.status.phase === 'refused') {
-      return false; // whoever comes now may fare better
+    if (shared.stream.status.phase === 'refused') {
+      return false; // a stream of its own may be let in
     }
-    const selectors = [...new Set([...trunk.selectors, ...wish.selectors])];
+    const selectors = [...new Set([...shared.selectors, ...spec.selectors])];
     if (
       selectors.length > MOST_SELECTORS ||
       selectors.reduce((sum, { length }) => sum + length, 0) > MOST_CHARACTERS
     ) {
       return false;
     }
-    if (!wish.keep) {
-      // Whoever joins has a past from elsewhere: what is added from now on may have a longer one.
-      trunk.window = Math.max(trunk.window ?? 0, wish.window ?? 0) || null;
-    } else if (!trunk.started) {
-      if (wish.window !== null) {
-        trunk.window = Math.max(trunk.window ?? 0, wish.window);
-        trunk.feed.widen(trunk.window);
+    if (!spec.keep) {
+      // Its consumers keep the past themselves, so that a longer window is needed only for new
+      // selectors.
+      shared.window = Math.max(shared.window ?? 0, spec.window ?? 0) || null;
+    } else if (!shared.started) {
+      if (spec.window !== null) {
+        shared.window = Math.max(shared.window ?? 0, spec.window);
+        shared.table.widen(shared.window);
       }
     } else if (
-      wish.window !== null &&
-      (wish.window > (trunk.window ?? 0) || trunk.heldSince > Date.now() - wish.window)
+      spec.window !== null &&
+      (spec.window > (shared.window ?? 0) || shared.heldSince > Date.now() - spec.window)
     ) {
       return false;
     }
-    trunk.stream.change(trunk.query(selectors));
+    shared.stream.change(shared.query(selectors));
     return true;
   }
 
-  private open(id: string, wish: Wish, alone: boolean, kept?: Feed): Trunk {
-    const feed = kept ?? new Feed(wish.merge, wish.keep ? wish.window : null);
-    feed.keepAll = this.shared;
-    const trunk = new Trunk(id, wish, alone, feed);
-    trunk.stream = new Stream({
+  private open(
+    id: string,
+    spec: SubscriptionSpec,
+    alone: boolean,
+    kept?: SeriesTable,
+  ): SharedStream {
+    const table = kept ?? new SeriesTable(spec.merge, spec.keep ? spec.window : null);
+    table.keepAll = this.keepAll;
+    const shared = new SharedStream(id, spec, alone, table);
+    shared.stream = new Stream({
       ...this.settings,
       onDocument: (document) => {
-        trunk.feed.take(document);
-        this.watcher.received?.(trunk, document);
+        shared.table.take(document);
+        this.listener.received?.(shared, document);
       },
-      onStatus: (status) => this.show(trunk, status),
-      onLeftOut: (selectors, end) => this.leaveOut(trunk, selectors, end),
+      onStatus: (status) => this.show(shared, status),
+      onLeftOut: (selectors, end) => this.leaveOut(shared, selectors, end),
       onAgain: (selectors) => {
-        trunk.feed.doubt(matcherOf({ selectors }));
-        this.watcher.again?.(trunk, selectors);
+        shared.table.doubt(matcherOf({ selectors }));
+        this.listener.again?.(shared, selectors);
       },
     });
-    this.trunks.add(trunk);
-    return trunk;
+    this.streams.add(shared);
+    return shared;
   }
 
-  private begin(trunk: Trunk, selectors: readonly string[]): void {
-    trunk.stream.attend(this.presence);
-    trunk.stream.change(trunk.query(selectors));
-    this.watcher.asked?.(trunk);
+  private begin(shared: SharedStream, selectors: readonly string[]): void {
+    shared.stream.setPresence(this.presence);
+    shared.stream.change(shared.query(selectors));
+    this.listener.asked?.(shared);
     queueMicrotask(() => {
-      if (this.trunks.has(trunk) && !trunk.started) {
-        trunk.started = true;
-        if (!Number.isFinite(trunk.heldSince)) {
-          trunk.heldSince = Date.now() - (trunk.window ?? 0);
+      if (this.streams.has(shared) && !shared.started) {
+        shared.started = true;
+        if (!Number.isFinite(shared.heldSince)) {
+          shared.heldSince = Date.now() - (shared.window ?? 0);
         }
-        trunk.stream.start();
+        shared.stream.start();
       }
     });
   }
 
-  private place(taker: Taker, trunk: Trunk, matcher: Matcher | null): void {
-    const own = trunk.alone ? null : matcher;
-    const { had } = trunk;
-    trunk.takers.set(taker, own);
-    this.places.set(taker, trunk);
-    taker.placed(trunk, own, had);
+  private place(consumer: Consumer, shared: SharedStream, matcher: Matcher | null): void {
+    const own = shared.alone ? null : matcher;
+    const { had } = shared;
+    shared.consumers.set(consumer, own);
+    this.places.set(consumer, shared);
+    consumer.placed(shared, own, had);
   }
 
-  private displace(taker: Taker, trunk: Trunk): void {
-    trunk.takers.delete(taker);
-    this.places.delete(taker);
-    taker.removed(trunk);
+  private displace(consumer: Consumer, shared: SharedStream): void {
+    shared.consumers.delete(consumer);
+    this.places.delete(consumer);
+    consumer.removed(shared);
   }
 
-  private shut(trunk: Trunk): void {
-    this.trunks.delete(trunk);
-    trunk.stream.close();
-    this.watcher.closed?.(trunk);
+  private shut(shared: SharedStream): void {
+    this.streams.delete(shared);
+    shared.stream.close();
+    this.listener.closed?.(shared);
   }
 
-  /** Tell those who asked for these selectors that it's refused, or see what of theirs it is. */
-  private leaveOut(trunk: Trunk, selectors: readonly string[], end: End): void {
-    for (const taker of [...trunk.takers.keys()]) {
-      if (taker.wish.selectors.some((one) => selectors.includes(one))) {
-        this.displace(taker, trunk);
-        if (taker.wish.selectors.length > 1) {
-          this.alone(taker);
+  /**
+   * The server refuses these selectors. A consumer that has others as well gets a stream to itself,
+   * which shows whether it is refused; one that has no other is told.
+   */
+  private leaveOut(shared: SharedStream, selectors: readonly string[], end: End): void {
+    for (const consumer of [...shared.consumers.keys()]) {
+      if (consumer.spec.selectors.some((one) => selectors.includes(one))) {
+        this.displace(consumer, shared);
+        if (consumer.spec.selectors.length > 1) {
+          this.alone(consumer);
         } else {
-          taker.refused(end.reason, end.code ?? '');
+          consumer.refused(end.reason, end.code ?? '');
         }
       }
     }
-    trunk.inherited = trunk.inherited.filter((one) => !selectors.includes(one));
-    if (trunk.takers.size === 0 && trunk.inherited.length === 0) {
-      this.shut(trunk);
+    shared.inherited = shared.inherited.filter((one) => !selectors.includes(one));
+    if (shared.consumers.size === 0 && shared.inherited.length === 0) {
+      this.shut(shared);
     }
   }
 
-  private alone(taker: Taker): void {
-    const trunk = this.open(makeId(), taker.wish, true);
-    this.place(taker, trunk, null);
-    this.begin(trunk, trunk.selectors);
+  private alone(consumer: Consumer): void {
+    const shared = this.open(makeId(), consumer.spec, true);
+    this.place(consumer, shared, null);
+    this.begin(shared, shared.selectors);
   }
 
-  private show(trunk: Trunk, status: Status): void {
+  private show(shared: SharedStream, status: Status): void {
     if (this.closed) {
       return;
     }
-    this.watcher.shown?.(trunk, status);
-    if (status.phase !== 'refused' || !this.trunks.has(trunk)) {
+    this.listener.shown?.(shared, status);
+    if (status.phase !== 'refused' || !this.streams.has(shared)) {
       return;
     }
-    const takers = [...trunk.takers.keys()];
-    if (status.code === 'selector' && takers.length > 1) {
-      // One of them can't be read: which it is will be seen when each asks for itself.
-      for (const taker of takers) {
-        this.displace(taker, trunk);
-        this.alone(taker);
+    const consumers = [...shared.consumers.keys()];
+    if (status.code === 'selector' && consumers.length > 1) {
+      // One consumer has a selector that can't be parsed: with a stream for each it is seen which.
+      for (const consumer of consumers) {
+        this.displace(consumer, shared);
+        this.alone(consumer);
       }
-      this.shut(trunk);
+      this.shut(shared);
     } else {
-      for (const taker of takers) {
-        taker.refused(status.reason, status.code);
+      for (const consumer of consumers) {
+        consumer.refused(status.reason, status.code);
       }
     }
   }
 }
 
 function makeId(): string {
-  // crypto.randomUUID wants a secure context, which a dashboard on a LAN may not have.
+  // crypto.randomUUID needs a secure context, which a dashboard on a LAN may not have.
   const bytes = crypto.getRandomValues(new Uint8Array(9));
   return Array.from(bytes, (byte) => byte.toString(36).padStart(2, '0')).join('');
 }

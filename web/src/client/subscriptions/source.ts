@@ -2,42 +2,42 @@ import type { Matcher } from '../protocol/selector.ts';
 import type { Presence } from '../stream/presence.ts';
 import { IDLE, type Phase, type Status } from '../stream/status.ts';
 import { Pool, type StreamSettings } from './pool.ts';
+import type { Consumer, SharedStream } from './shared-stream.ts';
+import type { SubscriptionSpec } from './spec.ts';
 import type { Subscription } from './subscription.ts';
-import type { Taker, Trunk } from './trunk.ts';
-import type { Wish } from './wish.ts';
 
-/** Where a client's subscriptions are served from: streams of this tab, or of another. */
+/** What serves the subscriptions of a client: streams of this tab, or of another one. */
 export interface Source {
   add(subscription: Subscription): void;
   remove(subscription: Subscription): void;
-  attend(presence: Presence): void;
+  setPresence(presence: Presence): void;
   retryNow(): void;
   close(): void;
 }
 
-/** A subscription of this tab, in its place. */
-export class Local implements Taker {
+/** A subscription of this tab as a consumer. */
+export class Local implements Consumer {
   readonly subscription: Subscription;
 
   constructor(subscription: Subscription) {
     this.subscription = subscription;
   }
 
-  get wish(): Wish {
-    return this.subscription.wish;
+  get spec(): SubscriptionSpec {
+    return this.subscription.spec;
   }
 
-  placed(trunk: Trunk, matcher: Matcher | null, had: readonly string[]): void {
-    if (!trunk.feed.serves(this.subscription)) {
-      trunk.feed.attach(this.subscription, matcher, had);
+  placed(shared: SharedStream, matcher: Matcher | null, had: readonly string[]): void {
+    if (!shared.table.serves(this.subscription)) {
+      shared.table.attach(this.subscription, matcher, had);
     }
-    if (trunk.started) {
-      this.subscription.show(trunk.stream.status);
+    if (shared.started) {
+      this.subscription.show(shared.stream.status);
     }
   }
 
-  removed(trunk: Trunk): void {
-    trunk.feed.detach(this.subscription);
+  removed(shared: SharedStream): void {
+    shared.table.detach(this.subscription);
   }
 
   refused(reason: string, code: string): void {
@@ -45,15 +45,15 @@ export class Local implements Taker {
   }
 }
 
-/** Streams of this tab alone. */
-export class Own implements Source {
+/** Streams of this tab only, which no other tab shares. */
+export class OwnSource implements Source {
   private readonly pool: Pool;
   private readonly locals = new Map<Subscription, Local>();
 
   constructor(settings: StreamSettings, onStatus: (status: Status) => void) {
     this.pool = new Pool(settings, {
-      shown: (trunk, status) => {
-        showAll(trunk.feed.subscriptions, status);
+      shown: (shared, status) => {
+        showAll(shared.table.subscriptions, status);
         onStatus(overall([...this.pool.all].map(({ stream }) => stream.status)));
       },
       closed: () => onStatus(overall([...this.pool.all].map(({ stream }) => stream.status))),
@@ -74,8 +74,8 @@ export class Own implements Source {
     }
   }
 
-  attend(presence: Presence): void {
-    this.pool.attend(presence);
+  setPresence(presence: Presence): void {
+    this.pool.setPresence(presence);
   }
 
   retryNow(): void {
@@ -87,7 +87,7 @@ export class Own implements Source {
   }
 }
 
-/** Tell subscriptions how their stream is. */
+/** Give subscriptions the status of their stream. */
 export function showAll(subscriptions: Iterable<Subscription>, status: Status): void {
   for (const subscription of subscriptions) {
     if (status.phase === 'live') {
@@ -97,7 +97,7 @@ export function showAll(subscriptions: Iterable<Subscription>, status: Status): 
   }
 }
 
-/** From best to worst: a page is told of the stream that is worst off. */
+/** From best to worst. */
 const BY_TROUBLE: readonly Phase[] = [
   'closed',
   'live',
@@ -107,7 +107,7 @@ const BY_TROUBLE: readonly Phase[] = [
   'refused',
 ];
 
-/** One status for several streams. */
+/** One status for several streams: the worst. */
 export function overall(statuses: readonly Status[]): Status {
   let worst = IDLE;
   for (const status of statuses) {

@@ -5,14 +5,14 @@ import type { Series, SeriesPoint, SeriesView } from '../data/series.ts';
 import { type Ending, SubscriptionError, type Update } from '../data/update.ts';
 import type { Document, Merge } from '../protocol/documents.ts';
 import { IDLE, type Status } from '../stream/status.ts';
-import type { Wish } from './wish.ts';
+import type { SubscriptionSpec } from './spec.ts';
 
 export interface SubscribeOptions {
   /** History wanted at the start, and kept: `15m`, or seconds. None: the newest samples only. */
   readonly window?: string | number;
   /**
-   * About so many points of each series are enough for the window, as a chart is so many pixels wide:
-   * its samples are merged to points with their lowest and highest. All samples if left out.
+   * About so many points of each series are enough for the window, as a chart is so many pixels
+   * wide: its samples are merged to points with their lowest and highest. All samples if left out.
    */
   readonly points?: number;
   /** Updates a second at most; the server's own choice if left out. */
@@ -29,14 +29,14 @@ export interface SubscribeOptions {
   readonly onError?: (error: SubscriptionError) => void;
   /** Whether the window is held, for whoever asks for it later; true if left out. @internal */
   readonly keep?: boolean;
-  /** Documents as they come, of whichever subscription they are. @internal */
+  /** Documents as they come, also those of other subscriptions that share the stream. @internal */
   readonly onDocument?: (document: Document) => void;
   /**
-   * It is served by a stream that had begun, and had brought what these selectors mean: of what was
-   * before, no more comes. @internal
+   * It joined a stream that had begun, and that had brought the past of these selectors, which does
+   * not come again. @internal
    */
   readonly onJoined?: (had: readonly string[]) => void;
-  /** What comes next may repeat what came, where that is held: so until its time is past. @internal */
+  /** What comes next may repeat what came, up to the newest time that is held. @internal */
   readonly onDoubt?: (nothing: undefined) => void;
   /** Ends the subscription. */
   readonly signal?: AbortSignal;
@@ -51,7 +51,7 @@ export interface SubscribeOptions {
  */
 export class Subscription implements AsyncIterable<Update> {
   /** @internal */
-  readonly wish: Wish;
+  readonly spec: SubscriptionSpec;
   private readonly options: SubscribeOptions;
   private readonly onClose: (subscription: Subscription) => void;
   private readonly held = new Map<string, Series>();
@@ -62,27 +62,27 @@ export class Subscription implements AsyncIterable<Update> {
 
   /** Made by `Client.subscribe`. @internal */
   constructor(
-    wish: Wish,
+    spec: SubscriptionSpec,
     options: SubscribeOptions,
     onClose: (subscription: Subscription) => void,
   ) {
-    this.wish = wish;
+    this.spec = spec;
     this.options = options;
     this.onClose = onClose;
     options.signal?.addEventListener('abort', () => this.close(), { once: true });
   }
 
-  /** All series that are meant, with their points. */
+  /** All series that match, with their points. */
   get series(): readonly SeriesView[] {
     return [...this.held.values()];
   }
 
-  /** How the stream is that serves this subscription. */
+  /** The status of the stream that serves this subscription. */
   get status(): Status {
     return this.current;
   }
 
-  /** Be told no more. Iterators end. */
+  /** End it: nothing more is delivered, and iterators end. */
   close(): void {
     if (!this.closed) {
       this.closed = true;
@@ -199,7 +199,7 @@ export class Subscription implements AsyncIterable<Update> {
   }
 }
 
-/** Have a page's own function run; what it throws is the page's, and stops nothing here. */
+/** Call a function of the page. What it throws is reported as uncaught, and stops nothing here. */
 export function call<T>(callback: ((value: T) => void) | undefined, value: T): void {
   try {
     callback?.(value);

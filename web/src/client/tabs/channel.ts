@@ -1,46 +1,61 @@
-/** What tabs that share a connection say to each other, over a BroadcastChannel. */
+/** What tabs that share a connection send to each other, over a BroadcastChannel. */
 
 import type { Presence } from '../stream/presence.ts';
 import type { Status } from '../stream/status.ts';
-import type { FeedCopy } from '../subscriptions/feed.ts';
-import type { Wish } from '../subscriptions/wish.ts';
+import type { TableCopy } from '../subscriptions/series-table.ts';
+import type { SubscriptionSpec } from '../subscriptions/spec.ts';
 
-/** What every tab knows of each stream of the leader, so that any can go on with it. */
-export interface Note {
+/** What every tab knows of each stream of the leader, so that any tab can continue it. */
+export interface StreamNote {
   readonly id: string;
-  readonly wish: Wish;
+  readonly spec: SubscriptionSpec;
   readonly alone: boolean;
   readonly cursor: string | null;
-  /** Selectors whose history had not come when this was said. */
+  /** Selectors whose history had not come when this was sent. */
   readonly missing: readonly string[];
   readonly status: Status;
 }
 
-/** One subscription of a tab. `trunk`: it has all that this one has brought, and goes on there. */
+/**
+ * One subscription of a tab. `stream` is the one to continue with, whose documents it all has; or
+ * null.
+ */
 export interface Want {
   readonly key: number;
-  readonly wish: Wish;
-  readonly trunk: string | null;
+  readonly spec: SubscriptionSpec;
+  readonly stream: string | null;
 }
 
 /**
- * who: a newcomer asks who leads. lead: I do, with these streams. want: all that a tab wants.
- * placed: what was wanted comes with this stream, and so much of it is held already. refused: the
- * server won't have it. note: a stream is new or asks for something else. ended: it is closed.
- * document: it brought this. again: what these selectors bring next may have come. status: it is so. retry: have all try now. bye: a tab leaves. ping and
- * pong: whether the leader lives.
+ * From any tab:
+ * - who: which tab leads? A new tab asks.
+ * - want: all subscriptions of this tab.
+ * - retry: have all streams try to connect now.
+ * - ping: does the leader still answer?
+ * - bye: this tab leaves.
+ *
+ * From the leader:
+ * - lead: I lead, with these streams.
+ * - placed: this stream serves a subscription, and this much of it is held already.
+ * - refused: the server refuses a subscription.
+ * - note: a stream is new, or its query has changed.
+ * - ended: a stream is closed.
+ * - document: a stream brought this.
+ * - again: what comes next for these selectors may repeat what has come.
+ * - status: a stream has this status.
+ * - pong: the answer to a ping.
  */
 export type Message = { readonly from: string; readonly to?: string } & (
   | { readonly type: 'who' | 'bye' | 'ping' | 'pong' | 'retry' }
-  | { readonly type: 'lead'; readonly notes: readonly Note[] }
+  | { readonly type: 'lead'; readonly notes: readonly StreamNote[] }
   | { readonly type: 'want'; readonly wants: readonly Want[]; readonly presence: Presence }
   | {
       readonly type: 'placed';
       readonly key: number;
-      readonly note: Note;
-      readonly copy: FeedCopy;
-      /** Selectors of which it has come. Left out by a tab that was loaded before an upgrade. */
-      readonly had?: readonly string[];
+      readonly note: StreamNote;
+      readonly copy: TableCopy;
+      /** Selectors whose past has come. */
+      readonly had: readonly string[];
     }
   | {
       readonly type: 'refused';
@@ -48,16 +63,16 @@ export type Message = { readonly from: string; readonly to?: string } & (
       readonly reason: string;
       readonly code: string;
     }
-  | { readonly type: 'note'; readonly note: Note }
-  | { readonly type: 'ended'; readonly trunk: string }
-  | { readonly type: 'document'; readonly trunk: string; readonly text: string }
-  | { readonly type: 'again'; readonly trunk: string; readonly selectors: readonly string[] }
-  | { readonly type: 'status'; readonly trunk: string; readonly status: Status }
+  | { readonly type: 'note'; readonly note: StreamNote }
+  | { readonly type: 'ended'; readonly stream: string }
+  | { readonly type: 'document'; readonly stream: string; readonly text: string }
+  | { readonly type: 'again'; readonly stream: string; readonly selectors: readonly string[] }
+  | { readonly type: 'status'; readonly stream: string; readonly status: Status }
 );
 
 type Unsigned<M> = M extends unknown ? Omit<M, 'from'> : never;
-/** A message before it says whose it is. */
-export type Said = Unsigned<Message>;
+/** A message without its sender. */
+export type Outgoing = Unsigned<Message>;
 
-/** How a tab speaks: as itself. */
-export type Say = (said: Said) => void;
+/** Sends a message of this tab. */
+export type Send = (message: Outgoing) => void;

@@ -1,61 +1,61 @@
-/** A tab whose connection another one holds. */
+/** A tab whose connection is held by another tab, the leader. */
 
 import { type Document, parseDocument } from '../protocol/documents.ts';
 import type { Presence } from '../stream/presence.ts';
 import { IDLE, type Status } from '../stream/status.ts';
-import { Feed } from '../subscriptions/feed.ts';
+import { SeriesTable } from '../subscriptions/series-table.ts';
 import { overall, type Source, showAll } from '../subscriptions/source.ts';
+import { matcherOf } from '../subscriptions/spec.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
-import { matcherOf } from '../subscriptions/wish.ts';
-import type { Message, Note, Say, Want } from './channel.ts';
-import type { Legacy } from './leader.ts';
+import type { Message, Send, StreamNote, Want } from './channel.ts';
+import type { Handover } from './leader.ts';
 
-/** One subscription here, and where it is served. */
+/** The key of a subscription of this tab, and the stream that serves it. */
 interface Place {
   readonly key: number;
-  trunk: string | null;
-  /** Since when all that is meant is held here (Unix milliseconds). */
+  stream: string | null;
+  /** The points of all its series are held here from this time on (Unix milliseconds). */
   heldSince: number;
 }
 
 const WAITING: Status = { ...IDLE, phase: 'connecting', attempt: 1 };
 
 export class Follower implements Source {
-  /** Who leads; null while nobody has said so. */
+  /** The tab that leads; null while that is not known. */
   leader: string | null = null;
-  private readonly say: Say;
+  private readonly send: Send;
   private readonly onStatus: (status: Status) => void;
-  private readonly notes = new Map<string, Note>();
-  private readonly feeds = new Map<string, Feed>();
+  private readonly notes = new Map<string, StreamNote>();
+  private readonly tables = new Map<string, SeriesTable>();
   private readonly places = new Map<Subscription, Place>();
   private presence: Presence = 'full';
   private lastKey = 0;
   private planned = false;
   private closed = false;
 
-  /** Goes on with what a tab has had so far. Nothing is said before `greet`. */
-  constructor(say: Say, legacy: Legacy, onStatus: (status: Status) => void) {
-    this.say = say;
+  /** Continues with what this tab has had so far. Nothing is sent before `greet`. */
+  constructor(send: Send, handover: Handover, onStatus: (status: Status) => void) {
+    this.send = send;
     this.onStatus = onStatus;
-    for (const { id, wish, alone, cursor, missing, feed } of legacy.remains) {
-      this.notes.set(id, { id, wish, alone, cursor, missing, status: WAITING });
-      if (feed !== null) {
-        feed.keepAll = false;
-        this.feeds.set(id, feed);
+    for (const { id, spec, alone, cursor, missing, table } of handover.streams) {
+      this.notes.set(id, { id, spec, alone, cursor, missing, status: WAITING });
+      if (table !== null) {
+        table.keepAll = false;
+        this.tables.set(id, table);
       }
     }
-    for (const [subscription, trunk] of legacy.places) {
-      this.places.set(subscription, { key: ++this.lastKey, trunk, heldSince: Date.now() });
+    for (const [subscription, stream] of handover.places) {
+      this.places.set(subscription, { key: ++this.lastKey, stream, heldSince: Date.now() });
     }
   }
 
-  /** Ask who leads, now that this tab takes part. */
+  /** Ask which tab leads. */
   greet(): void {
-    this.say({ type: 'who' });
+    this.send({ type: 'who' });
   }
 
   add(subscription: Subscription): void {
-    this.places.set(subscription, { key: ++this.lastKey, trunk: null, heldSince: Date.now() });
+    this.places.set(subscription, { key: ++this.lastKey, stream: null, heldSince: Date.now() });
     subscription.show(WAITING);
     this.summarize();
     this.ask();
@@ -70,22 +70,22 @@ export class Follower implements Source {
     }
   }
 
-  attend(presence: Presence): void {
+  setPresence(presence: Presence): void {
     this.presence = presence;
     this.ask();
   }
 
   retryNow(): void {
-    this.say({ type: 'retry' });
+    this.send({ type: 'retry' });
   }
 
   close(): void {
     this.closed = true;
-    this.feeds.clear();
+    this.tables.clear();
     this.places.clear();
   }
 
-  /** The leader speaks. */
+  /** A message came. */
   hear(message: Message): void {
     if (message.type === 'lead') {
       if (message.from !== this.leader) {
@@ -94,7 +94,7 @@ export class Follower implements Source {
       return;
     }
     if (message.from !== this.leader) {
-      return; // one who was replaced, and doesn't know it yet
+      return; // a leader that was replaced, and doesn't know it yet
     }
     switch (message.type) {
       case 'note':
@@ -107,17 +107,17 @@ export class Follower implements Source {
         this.find(message.key)?.refuse(message.reason, message.code);
         break;
       case 'document':
-        this.receive(message.trunk, parseDocument(message.text));
+        this.receive(message.stream, parseDocument(message.text));
         break;
       case 'again':
-        this.feeds.get(message.trunk)?.doubt(matcherOf(message));
+        this.tables.get(message.stream)?.doubt(matcherOf(message));
         break;
       case 'status':
-        this.show(message.trunk, message.status);
+        this.show(message.stream, message.status);
         break;
       case 'ended':
-        this.notes.delete(message.trunk);
-        this.feeds.delete(message.trunk);
+        this.notes.delete(message.stream);
+        this.tables.delete(message.stream);
         this.summarize();
         break;
       default:
@@ -125,33 +125,34 @@ export class Follower implements Source {
     }
   }
 
-  /** Stop following, with all that is needed to lead. */
-  succeed(): Legacy {
+  /** Stop following. Gives all that a leader needs. */
+  handOver(): Handover {
     this.closed = true;
-    const remains = [...this.notes.values()].map(({ id, wish, alone, cursor, missing }) => ({
+    const streams = [...this.notes.values()].map(({ id, spec, alone, cursor, missing }) => ({
       id,
-      wish,
+      spec,
       alone,
       cursor,
       missing,
-      feed: this.feeds.get(id) ?? null,
-      heldSince: this.heldSince(id, wish.selectors),
+      table: this.tables.get(id) ?? null,
+      heldSince: this.heldSince(id, spec.selectors),
     }));
     const places = new Map<Subscription, string | null>();
-    for (const [subscription, { trunk }] of this.places) {
-      places.set(subscription, trunk);
+    for (const [subscription, { stream }] of this.places) {
+      places.set(subscription, stream);
     }
-    return { remains, places };
+    return { streams, places };
   }
 
-  private follow(leader: string, notes: readonly Note[]): void {
+  private follow(leader: string, notes: readonly StreamNote[]): void {
     this.leader = leader;
     const theirs = new Map(notes.map((note) => [note.id, note]));
     for (const [subscription, place] of this.places) {
-      const note = place.trunk === null ? undefined : theirs.get(place.trunk);
-      const mine = place.trunk === null ? undefined : this.notes.get(place.trunk);
-      if (place.trunk !== null && (note === undefined || note.cursor !== mine?.cursor)) {
-        // That leader has come less far, or farther: what it holds is compared point by point.
+      const note = place.stream === null ? undefined : theirs.get(place.stream);
+      const mine = place.stream === null ? undefined : this.notes.get(place.stream);
+      if (place.stream !== null && (note === undefined || note.cursor !== mine?.cursor)) {
+        // The new leader is at another cursor: this tab is sent its copy, and compares point by
+        // point.
         this.leave(subscription, place);
       }
     }
@@ -159,9 +160,9 @@ export class Follower implements Source {
     for (const [id, note] of theirs) {
       this.notes.set(id, note);
     }
-    for (const id of [...this.feeds.keys()]) {
+    for (const id of [...this.tables.keys()]) {
       if (!theirs.has(id)) {
-        this.feeds.delete(id);
+        this.tables.delete(id);
       }
     }
     for (const { id, status } of notes) {
@@ -170,7 +171,7 @@ export class Follower implements Source {
     this.want();
   }
 
-  /** Say all that is wanted, once for all that is asked in one turn. */
+  /** Send what this tab wants, once for all changes of one turn. */
   private ask(): void {
     if (!this.planned) {
       this.planned = true;
@@ -183,20 +184,20 @@ export class Follower implements Source {
 
   private want(): void {
     if (this.leader !== null && !this.closed) {
-      const wants: Want[] = [...this.places].map(([{ wish }, { key, trunk }]) => ({
+      const wants: Want[] = [...this.places].map(([{ spec }, { key, stream }]) => ({
         key,
-        wish,
-        trunk,
+        spec,
+        stream,
       }));
-      this.say({ type: 'want', wants, presence: this.presence, to: this.leader });
+      this.send({ type: 'want', wants, presence: this.presence, to: this.leader });
     }
   }
 
   private placed(
     key: number,
-    note: Note,
-    copy: Parameters<Feed['load']>[0],
-    had: readonly string[] = note.wish.selectors,
+    note: StreamNote,
+    copy: Parameters<SeriesTable['load']>[0],
+    had: readonly string[],
   ): void {
     const subscription = this.find(key);
     if (subscription === undefined) {
@@ -205,45 +206,45 @@ export class Follower implements Source {
     const place = this.places.get(subscription)!;
     this.leave(subscription, place);
     this.notes.set(note.id, this.keepCursor(note));
-    let feed = this.feeds.get(note.id);
-    if (feed === undefined) {
-      feed = new Feed(note.wish.merge, note.wish.keep ? note.wish.window : null);
-      this.feeds.set(note.id, feed);
+    let table = this.tables.get(note.id);
+    if (table === undefined) {
+      table = new SeriesTable(note.spec.merge, note.spec.keep ? note.spec.window : null);
+      this.tables.set(note.id, table);
     }
-    feed.attach(subscription, note.alone ? null : matcherOf(subscription.wish), had);
-    feed.load(copy, had);
-    place.trunk = note.id;
-    place.heldSince = Date.now() - (subscription.wish.window ?? 0);
+    table.attach(subscription, note.alone ? null : matcherOf(subscription.spec), had);
+    table.load(copy, had);
+    place.stream = note.id;
+    place.heldSince = Date.now() - (subscription.spec.window ?? 0);
     this.show(note.id, note.status);
   }
 
-  /** A trunk that is followed has come as far here as its documents have. */
-  private keepCursor(note: Note): Note {
+  /** Here, the cursor of a stream is that of the newest document that came. */
+  private keepCursor(note: StreamNote): StreamNote {
     const known = this.notes.get(note.id);
     return known === undefined ? note : { ...note, cursor: known.cursor };
   }
 
-  private receive(trunk: string, document: Document): void {
-    const note = this.notes.get(trunk);
+  private receive(stream: string, document: Document): void {
+    const note = this.notes.get(stream);
     if (note !== undefined && 'id' in document && document.id !== undefined) {
-      this.notes.set(trunk, { ...note, cursor: document.id });
+      this.notes.set(stream, { ...note, cursor: document.id });
     }
-    this.feeds.get(trunk)?.take(document);
+    this.tables.get(stream)?.take(document);
   }
 
-  private show(trunk: string, status: Status): void {
-    const note = this.notes.get(trunk);
+  private show(stream: string, status: Status): void {
+    const note = this.notes.get(stream);
     if (note !== undefined) {
-      this.notes.set(trunk, { ...note, status });
-      showAll(this.feeds.get(trunk)?.subscriptions ?? [], status);
+      this.notes.set(stream, { ...note, status });
+      showAll(this.tables.get(stream)?.subscriptions ?? [], status);
       this.summarize();
     }
   }
 
   private leave(subscription: Subscription, place: Place): void {
-    if (place.trunk !== null) {
-      this.feeds.get(place.trunk)?.detach(subscription);
-      place.trunk = null;
+    if (place.stream !== null) {
+      this.tables.get(place.stream)?.detach(subscription);
+      place.stream = null;
     }
   }
 
@@ -256,13 +257,16 @@ export class Follower implements Source {
     return undefined;
   }
 
-  /** Since when all of a trunk is held here: from now on, if others had a part in it. */
-  private heldSince(trunk: string, selectors: readonly string[]): number {
+  /**
+   * From when on all of a stream is held here. That is now, if it has selectors that only other
+   * tabs asked for.
+   */
+  private heldSince(stream: string, selectors: readonly string[]): number {
     const mine = new Set<string>();
     let since = Number.NEGATIVE_INFINITY;
     for (const [subscription, place] of this.places) {
-      if (place.trunk === trunk) {
-        for (const selector of subscription.wish.selectors) {
+      if (place.stream === stream) {
+        for (const selector of subscription.spec.selectors) {
           mine.add(selector);
         }
         since = Math.max(since, place.heldSince);
@@ -272,8 +276,8 @@ export class Follower implements Source {
   }
 
   private summarize(): void {
-    const statuses = [...this.places.values()].map(({ trunk }) =>
-      trunk === null ? WAITING : (this.notes.get(trunk)?.status ?? WAITING),
+    const statuses = [...this.places.values()].map(({ stream }) =>
+      stream === null ? WAITING : (this.notes.get(stream)?.status ?? WAITING),
     );
     this.onStatus(overall(statuses));
   }

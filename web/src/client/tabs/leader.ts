@@ -4,24 +4,24 @@ import type { Matcher } from '../protocol/selector.ts';
 import type { Presence } from '../stream/presence.ts';
 import type { Status } from '../stream/status.ts';
 import { Pool, type StreamSettings } from '../subscriptions/pool.ts';
+import type { Consumer, SharedStream, StreamHandover } from '../subscriptions/shared-stream.ts';
 import { Local, overall, type Source, showAll } from '../subscriptions/source.ts';
+import type { SubscriptionSpec } from '../subscriptions/spec.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
-import type { Remains, Taker, Trunk } from '../subscriptions/trunk.ts';
-import type { Wish } from '../subscriptions/wish.ts';
-import type { Message, Note, Say, Want } from './channel.ts';
+import type { Message, Outgoing, Send, StreamNote, Want } from './channel.ts';
 
-/** How long the others have to say that they are there, after the leader has changed. */
+/** Milliseconds in which the other tabs have to tell a new leader what they want. */
 const INHERITANCE_MS = 5_000;
 
-/** What a tab was when it stopped leading, or following. */
-export interface Legacy {
-  readonly remains: readonly Remains[];
-  /** Each subscription of this tab, with the stream that has served it. */
+/** What a tab had when it stopped leading, or following. */
+export interface Handover {
+  readonly streams: readonly StreamHandover[];
+  /** Each subscription of this tab, with the id of the stream that has served it. */
   readonly places: ReadonlyMap<Subscription, string | null>;
 }
 
 export class Leader implements Source {
-  private readonly say: Say;
+  private readonly send: Send;
   private readonly pool: Pool;
   private readonly locals = new Map<Subscription, Local>();
   /** By tab, then by key. */
@@ -29,57 +29,58 @@ export class Leader implements Source {
   private readonly presences = new Map<string, Presence>();
   private readonly onStatus: (status: Status) => void;
   private presence: Presence = 'full';
-  /** Whether all who were there when this tab began to lead have said so. */
+  /** Whether all tabs that were there when this one began to lead have said what they want. */
   private settled = false;
   private readonly pruning: ReturnType<typeof setTimeout>;
-  /** Calls back once a tab is gone, however it went. */
+  /** Calls back once a tab is gone, be it closed or crashed. */
   private readonly watchTab: (tab: string, gone: () => void) => void;
-  /** This tab is out of sight, and another one is not: it had better lead. */
+  /** This tab is hidden and another one is visible: the other one had better lead. */
   private readonly onUnseen: () => void;
 
   constructor(
     settings: StreamSettings,
-    say: Say,
-    legacy: Legacy,
+    send: Send,
+    handover: Handover,
     watchTab: (tab: string, gone: () => void) => void,
     onUnseen: () => void,
     onStatus: (status: Status) => void,
   ) {
-    this.say = say;
+    this.send = send;
     this.onStatus = onStatus;
     this.watchTab = watchTab;
     this.onUnseen = onUnseen;
     this.pool = new Pool(
       settings,
       {
-        asked: (trunk) => this.tell(() => ({ type: 'note', note: noteOf(trunk) })),
-        closed: (trunk) => {
-          this.tell(() => ({ type: 'ended', trunk: trunk.id }));
+        asked: (shared) => this.tell(() => ({ type: 'note', note: noteOf(shared) })),
+        closed: (shared) => {
+          this.tell(() => ({ type: 'ended', stream: shared.id }));
           this.summarize();
         },
-        received: (trunk, document) =>
+        received: (shared, document) =>
           this.tell(() => ({
             type: 'document',
-            trunk: trunk.id,
+            stream: shared.id,
             text: JSON.stringify(document),
           })),
-        again: (trunk, selectors) =>
-          this.tell(() => ({ type: 'again', trunk: trunk.id, selectors })),
-        shown: (trunk, status) => {
-          showAll(trunk.feed.subscriptions, status);
-          this.tell(() => ({ type: 'status', trunk: trunk.id, status }));
+        again: (shared, selectors) =>
+          this.tell(() => ({ type: 'again', stream: shared.id, selectors })),
+        shown: (shared, status) => {
+          showAll(shared.table.subscriptions, status);
+          this.tell(() => ({ type: 'status', stream: shared.id, status }));
           this.summarize();
         },
       },
       true,
     );
-    this.pool.resume(legacy.remains);
-    // Said before anything comes of these streams: whoever has come as far goes on with them.
-    say({ type: 'lead', notes: this.notes() });
-    for (const [subscription, trunk] of legacy.places) {
+    this.pool.resume(handover.streams);
+    // Sent before anything comes by these streams, so that tabs at the same cursor continue with
+    // them.
+    send({ type: 'lead', notes: this.notes() });
+    for (const [subscription, stream] of handover.places) {
       const local = new Local(subscription);
       this.locals.set(subscription, local);
-      if (trunk === null || !this.pool.rejoin(local, trunk)) {
+      if (stream === null || !this.pool.rejoin(local, stream)) {
         this.pool.add(local);
       }
     }
@@ -103,29 +104,29 @@ export class Leader implements Source {
     }
   }
 
-  attend(presence: Presence): void {
+  setPresence(presence: Presence): void {
     this.presence = presence;
-    this.attendAll();
+    this.sharePresence();
   }
 
   retryNow(): void {
     this.pool.retryNow();
   }
 
-  /** Another tab speaks. */
+  /** A message came from another tab. */
   hear(message: Message): void {
     switch (message.type) {
       case 'who':
         this.meet(message.from);
-        this.say({ type: 'lead', notes: this.notes(), to: message.from });
+        this.send({ type: 'lead', notes: this.notes(), to: message.from });
         break;
       case 'ping':
-        this.say({ type: 'pong', to: message.from });
+        this.send({ type: 'pong', to: message.from });
         break;
       case 'want':
         this.meet(message.from);
         this.presences.set(message.from, message.presence);
-        this.attendAll();
+        this.sharePresence();
         this.want(message.from, message.wants);
         break;
       case 'retry':
@@ -139,24 +140,24 @@ export class Leader implements Source {
     }
   }
 
-  /** Stop leading, and tell what another leader can go on from. */
-  abdicate(): Legacy {
+  /** Stop leading. Gives all that the next leader needs. */
+  handOver(): Handover {
     clearTimeout(this.pruning);
-    const remains = [...this.pool.all].map((trunk) => ({
-      id: trunk.id,
-      wish: wishOf(trunk),
-      alone: trunk.alone,
-      cursor: trunk.stream.cursor,
-      missing: trunk.stream.missing,
-      feed: trunk.feed,
-      heldSince: trunk.heldSince,
+    const streams = [...this.pool.all].map((shared) => ({
+      id: shared.id,
+      spec: specOf(shared),
+      alone: shared.alone,
+      cursor: shared.stream.cursor,
+      missing: shared.stream.missing,
+      table: shared.table,
+      heldSince: shared.heldSince,
     }));
     const places = new Map<Subscription, string | null>();
     for (const [subscription, local] of this.locals) {
       places.set(subscription, this.pool.whereIs(local)?.id ?? null);
     }
     this.pool.close();
-    return { remains, places };
+    return { streams, places };
   }
 
   close(): void {
@@ -177,10 +178,10 @@ export class Leader implements Source {
     }
     this.remotes.delete(tab);
     this.presences.delete(tab);
-    this.attendAll();
+    this.sharePresence();
   }
 
-  /** Serve all that a tab wants, and nothing that it wants no more. */
+  /** Serve all that a tab wants, and stop serving what it no longer wants. */
   private want(tab: string, wants: readonly Want[]): void {
     const served = this.remotes.get(tab)!;
     const keys = new Set(wants.map(({ key }) => key));
@@ -190,15 +191,15 @@ export class Leader implements Source {
         this.pool.remove(remote);
       }
     }
-    for (const { key, wish, trunk } of wants) {
+    for (const { key, spec, stream } of wants) {
       if (served.has(key)) {
         continue;
       }
-      const remote = new Remote(tab, key, wish, this.say);
+      const remote = new Remote(tab, key, spec, this.send);
       served.set(key, remote);
-      if (trunk !== null) {
+      if (stream !== null) {
         remote.silent = true;
-        const rejoined = this.pool.rejoin(remote, trunk);
+        const rejoined = this.pool.rejoin(remote, stream);
         remote.silent = false;
         if (rejoined) {
           continue;
@@ -208,32 +209,32 @@ export class Leader implements Source {
     }
   }
 
-  private attendAll(): void {
+  private sharePresence(): void {
     const others = [...this.presences.values()];
     const all = [this.presence, ...others];
-    this.pool.attend(all.includes('full') ? 'full' : all.includes('low') ? 'low' : 'none');
+    this.pool.setPresence(all.includes('full') ? 'full' : all.includes('low') ? 'low' : 'none');
     if (this.presence !== 'full' && others.includes('full')) {
       this.onUnseen();
     }
   }
 
-  private notes(): Note[] {
+  private notes(): StreamNote[] {
     return [...this.pool.all].map(noteOf);
   }
 
-  /** Say something to the others, if there are any, or may be. */
-  private tell(say: () => Parameters<Say>[0]): void {
+  /** Send a message, if there are other tabs, or may be. */
+  private tell(message: () => Outgoing): void {
     if (this.remotes.size > 0 || !this.settled) {
-      this.say(say());
+      this.send(message());
     }
   }
 
   private summarize(): void {
-    const mine = new Set<Trunk>();
+    const mine = new Set<SharedStream>();
     for (const local of this.locals.values()) {
-      const trunk = this.pool.whereIs(local);
-      if (trunk !== undefined) {
-        mine.add(trunk);
+      const shared = this.pool.whereIs(local);
+      if (shared !== undefined) {
+        mine.add(shared);
       }
     }
     this.onStatus(overall([...mine].map(({ stream }) => stream.status)));
@@ -241,49 +242,49 @@ export class Leader implements Source {
 }
 
 /** A subscription of another tab. */
-class Remote implements Taker {
-  readonly wish: Wish;
-  /** While it is put back where it was, there is nothing to tell. */
+class Remote implements Consumer {
+  readonly spec: SubscriptionSpec;
+  /** Set while it is put back to the stream that it had, which its tab knows of. */
   silent = false;
   private readonly tab: string;
   private readonly key: number;
-  private readonly say: Say;
+  private readonly send: Send;
 
-  constructor(tab: string, key: number, wish: Wish, say: Say) {
+  constructor(tab: string, key: number, spec: SubscriptionSpec, send: Send) {
     this.tab = tab;
     this.key = key;
-    this.wish = wish;
-    this.say = say;
+    this.spec = spec;
+    this.send = send;
   }
 
-  placed(trunk: Trunk, matcher: Matcher | null, had: readonly string[]): void {
+  placed(shared: SharedStream, matcher: Matcher | null, had: readonly string[]): void {
     if (!this.silent) {
-      const copy = trunk.feed.copy(matcher, this.wish.window);
-      this.say({ type: 'placed', to: this.tab, key: this.key, note: noteOf(trunk), copy, had });
+      const copy = shared.table.copy(matcher, this.spec.window);
+      this.send({ type: 'placed', to: this.tab, key: this.key, note: noteOf(shared), copy, had });
     }
   }
 
   removed(): void {
-    // It finds out by being placed elsewhere, or refused.
+    // Its tab is told when it is placed elsewhere, or refused.
   }
 
   refused(reason: string, code: string): void {
-    this.say({ type: 'refused', to: this.tab, key: this.key, reason, code });
+    this.send({ type: 'refused', to: this.tab, key: this.key, reason, code });
   }
 }
 
-function wishOf(trunk: Trunk): Wish {
-  const { selectors, window, points, keep, maxHz, merge } = trunk;
+function specOf(shared: SharedStream): SubscriptionSpec {
+  const { selectors, window, points, keep, maxHz, merge } = shared;
   return { selectors, window, points, keep, maxHz, merge };
 }
 
-function noteOf(trunk: Trunk): Note {
+function noteOf(shared: SharedStream): StreamNote {
   return {
-    id: trunk.id,
-    wish: wishOf(trunk),
-    alone: trunk.alone,
-    cursor: trunk.stream.cursor,
-    missing: trunk.stream.missing,
-    status: trunk.stream.status,
+    id: shared.id,
+    spec: specOf(shared),
+    alone: shared.alone,
+    cursor: shared.stream.cursor,
+    missing: shared.stream.missing,
+    status: shared.stream.status,
   };
 }

@@ -1,11 +1,11 @@
 /**
  * One connection for all tabs of a browser that share it.
  *
- * Whoever holds a Web Lock leads: it has the streams, and gives what they bring to the others over a
- * BroadcastChannel. Every tab knows what is asked for and how far each stream has come, so that when
- * the leader closes, or crashes, the next in line for the lock goes on from there, and nobody misses
- * anything or is told anything twice. A leader that no longer answers, as one that the browser has
- * frozen, loses the lock.
+ * The tab that holds a Web Lock leads: it has the streams, and sends what they bring to the others
+ * over a BroadcastChannel. Every tab knows what is asked for and how far each stream has come. When
+ * the leader closes, or crashes, the next tab in line for the lock continues from there, so that no
+ * tab misses a point or gets one twice. A leader that no longer answers, for example because the
+ * browser has frozen it, loses the lock.
  */
 
 import type { Timing } from '../links/timing.ts';
@@ -14,9 +14,9 @@ import type { Status } from '../stream/status.ts';
 import type { StreamSettings } from '../subscriptions/pool.ts';
 import type { Source } from '../subscriptions/source.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
-import type { Message, Said } from './channel.ts';
+import type { Message, Outgoing } from './channel.ts';
 import { Follower } from './follower.ts';
-import { Leader, type Legacy } from './leader.ts';
+import { type Handover, Leader } from './leader.ts';
 
 /** Whether this page can share: Web Locks need a secure context. */
 export function sharingPossible(): boolean {
@@ -27,10 +27,12 @@ export function sharingPossible(): boolean {
   );
 }
 
-/** Of what tabs say to each other: one that was loaded before an upgrade goes on among its own. */
-const VERSION = 2;
+/**
+ * Version of the messages between tabs. Tabs of another version share a connection of their own.
+ */
+const VERSION = 3;
 
-const NOTHING: Legacy = { remains: [], places: new Map() };
+const NOTHING: Handover = { streams: [], places: new Map() };
 
 export class Sharing implements Source {
   private readonly settings: StreamSettings;
@@ -58,7 +60,7 @@ export class Sharing implements Source {
     this.name = `pushsvc ${VERSION} ${key}`;
     this.onStatus = onStatus;
     this.timing = timing;
-    this.role = new Follower(this.say, NOTHING, onStatus);
+    this.role = new Follower(this.send, NOTHING, onStatus);
     this.enter();
     globalThis.addEventListener?.('pagehide', this.hide);
     globalThis.addEventListener?.('pageshow', this.show);
@@ -72,9 +74,9 @@ export class Sharing implements Source {
     this.role.remove(subscription);
   }
 
-  attend(presence: Presence): void {
+  setPresence(presence: Presence): void {
     this.presence = presence;
-    this.role.attend(presence);
+    this.role.setPresence(presence);
   }
 
   retryNow(): void {
@@ -88,18 +90,18 @@ export class Sharing implements Source {
     this.role.close();
   }
 
-  private readonly say = (said: Said): void => {
-    this.channel?.postMessage({ ...said, from: this.tab } as Message);
+  private readonly send = (message: Outgoing): void => {
+    this.channel?.postMessage({ ...message, from: this.tab } as Message);
   };
 
-  /** Take part: known to the others, and in line for the lock. */
+  /** Take part: open the channel, and wait in line for the lock. */
   private enter(): void {
     this.abort = new AbortController();
     const { signal } = this.abort;
     this.channel = new BroadcastChannel(this.name);
     this.channel.onmessage = (event: MessageEvent<Message>) => this.hear(event.data);
-    // Held as long as this tab lives, and before anyone hears of it: so the leader knows when it
-    // is gone.
+    // A lock of its own, which this tab holds as long as it lives, and from before its first
+    // message: when the leader gets that lock, this tab is gone.
     void hold(`${this.name}/${this.tab}`, { signal }, () => {
       if (this.role instanceof Follower) {
         this.role.greet();
@@ -112,63 +114,63 @@ export class Sharing implements Source {
     this.timer = setInterval(() => this.look(), this.timing.leaderQuiet / 4);
   }
 
-  /** Take part no more, and let others lead. */
+  /** Stop taking part, and let another tab lead. */
   private leave(): void {
     clearInterval(this.timer);
-    this.say({ type: 'bye' });
+    this.send({ type: 'bye' });
     this.abort.abort();
     this.release();
     this.channel?.close();
     this.channel = null;
   }
 
-  /** A page that goes may be kept by the browser for a way back, and is frozen meanwhile. */
+  /** A page that is left may be kept, frozen, in the back/forward cache. */
   private readonly hide = (): void => {
-    const legacy = this.role instanceof Leader ? this.role.abdicate() : this.role.succeed();
+    const handover = this.role instanceof Leader ? this.role.handOver() : this.role.handOver();
     this.leave();
-    this.follow(legacy);
+    this.follow(handover);
   };
 
   private readonly show = (event: Event): void => {
     if ((event as PageTransitionEvent).persisted && this.role instanceof Follower) {
-      this.follow(this.role.succeed());
+      this.follow(this.role.handOver());
       this.enter();
     }
   };
 
   private queue(steal: boolean): void {
     const { signal } = this.abort;
-    // A lock that is stolen can't be waited for.
+    // A request that steals a lock can't be aborted.
     const options = steal ? { steal } : { signal };
     hold(this.name, options, () => this.lead(signal)).then((ended) => {
       if (ended === 'stolen' && !signal.aborted) {
-        this.depose();
+        this.lockStolen();
       }
     });
   }
 
-  /** The lock is ours. It is given back when this resolves. */
+  /** This tab has the lock, until this resolves. */
   private lead(signal: AbortSignal): Promise<void> {
     if (signal.aborted || this.role instanceof Leader) {
       return Promise.resolve();
     }
-    const legacy = this.role.succeed();
+    const handover = this.role.handOver();
     this.role = new Leader(
       this.settings,
-      this.say,
-      legacy,
+      this.send,
+      handover,
       (tab, gone) => void hold(`${this.name}/${tab}`, { signal }, async () => gone()),
       () => this.handOver(),
       this.onStatus,
     );
-    this.role.attend(this.presence);
+    this.role.setPresence(this.presence);
     return new Promise((resolve) => {
       this.release = resolve;
     });
   }
 
   /** Another tab leads now: this one did not answer it in time. */
-  private depose(): void {
+  private lockStolen(): void {
     if (this.role instanceof Leader) {
       this.stepDown();
     }
@@ -176,15 +178,15 @@ export class Sharing implements Source {
 
   private stepDown(): void {
     if (this.role instanceof Leader) {
-      const follower = this.follow(this.role.abdicate());
+      const follower = this.follow(this.role.handOver());
       this.queue(false);
       follower.greet();
     }
   }
 
-  /** Let a tab lead that is in sight: the browser hardly runs the timers of one that is not. */
+  /** Let a visible tab lead: browsers hardly run the timers of hidden ones. */
   private handOver(): void {
-    // Not in the middle of what the leader is about.
+    // After what the leader is doing now.
     queueMicrotask(() => {
       if (this.role instanceof Leader) {
         this.stepDown();
@@ -193,10 +195,10 @@ export class Sharing implements Source {
     });
   }
 
-  private follow(legacy: Legacy): Follower {
-    const follower = new Follower(this.say, legacy, this.onStatus);
+  private follow(handover: Handover): Follower {
+    const follower = new Follower(this.send, handover, this.onStatus);
     this.role = follower;
-    follower.attend(this.presence);
+    follower.setPresence(this.presence);
     return follower;
   }
 
@@ -214,7 +216,7 @@ export class Sharing implements Source {
     this.role.hear(message);
   }
 
-  /** See whether the leader is still there, while somebody looks at this tab. */
+  /** Check that the leader still answers, while this tab is visible. */
   private look(): void {
     const { leaderQuiet } = this.timing;
     const now = Date.now();
@@ -226,18 +228,18 @@ export class Sharing implements Source {
       this.pingedAt = null;
       this.queue(true);
     } else if (this.pingedAt === null && now - this.heardAt >= leaderQuiet) {
-      // It is asked first, also by a tab that has slept itself.
+      // A ping comes first: it may be this tab that has slept.
       this.pingedAt = now;
       if (this.role.leader === null) {
         this.role.greet();
       } else {
-        this.say({ type: 'ping' });
+        this.send({ type: 'ping' });
       }
     }
   }
 }
 
-/** Hold a lock while `held` runs. Tells how that ended. */
+/** Hold a lock while `held` runs. Resolves to how that ended. */
 async function hold(
   name: string,
   options: { signal?: AbortSignal; steal?: boolean },
@@ -251,7 +253,7 @@ async function hold(
     });
     return 'done';
   } catch {
-    // Not waited for any more, or taken away.
+    // The request was aborted, or the lock was stolen.
     return got ? 'stolen' : 'done';
   }
 }

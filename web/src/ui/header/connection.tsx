@@ -1,7 +1,7 @@
 import type { TransportName } from '../../client/index.ts';
 import { formatAge } from '../../format/time.ts';
+import { answers } from '../../state/answers.ts';
 import type { Dashboard, Freshness } from '../../state/dashboard.ts';
-import { answers } from '../../state/reach.ts';
 import { later } from '../later.tsx';
 
 const TRANSPORTS: Readonly<Record<TransportName, string>> = {

@@ -1,6 +1,6 @@
 import { formatAge } from '../../format/time.ts';
+import { answers } from '../../state/answers.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
-import { answers } from '../../state/reach.ts';
 import type { Panel } from '../../store/panel.ts';
 
 /** Samples of a point from which on it is worth a word. */

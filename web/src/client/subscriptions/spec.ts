@@ -4,19 +4,19 @@ import type { Merge } from '../protocol/documents.ts';
 import { parseDuration } from '../protocol/duration.ts';
 import { type Matcher, read } from '../protocol/selector.ts';
 
-/** What is asked for, in the form in which it is compared and sent. */
-export interface Wish {
+/** The request of a subscription, checked, in the form in which it is compared and sent. */
+export interface SubscriptionSpec {
   readonly selectors: readonly string[];
   readonly window: number | null;
-  /** Of each series, that are enough for the window; null for all of its samples. */
+  /** About how many points of each series are enough for the window; null for all samples. */
   readonly points: number | null;
-  /** Whether the window is held here, for whoever comes later. */
+  /** Whether the client holds the window, for subscriptions that come later. */
   readonly keep: boolean;
   readonly maxHz: number | null;
   readonly merge: Merge;
 }
 
-/** The same as a page says it. */
+/** The options as a page gives them. */
 interface Asked {
   readonly window?: string | number;
   readonly points?: number;
@@ -28,8 +28,8 @@ interface Asked {
 /** Every series there is. */
 export const EVERYTHING = '{__name__=~".+"}';
 
-/** Throws a RangeError or TypeError for what can't be meant. */
-export function makeWish(selector: string | readonly string[], options: Asked): Wish {
+/** Throws a RangeError or TypeError for options that make no sense. */
+export function makeSpec(selector: string | readonly string[], options: Asked): SubscriptionSpec {
   const asked = typeof selector === 'string' ? [selector] : selector;
   const selectors = [...new Set(asked.map((one) => one.trim() || EVERYTHING))];
   const { window, points = null, keep = true, maxHz = null, merge = 'all' } = options;
@@ -52,8 +52,8 @@ export function makeWish(selector: string | readonly string[], options: Asked): 
   };
 }
 
-/** What a wish means; null where only the server can tell. */
-export function matcherOf({ selectors }: Pick<Wish, 'selectors'>): Matcher | null {
+/** Matches the series that the selectors select; null where only the server can evaluate one. */
+export function matcherOf({ selectors }: Pick<SubscriptionSpec, 'selectors'>): Matcher | null {
   const matchers: Matcher[] = [];
   for (const selector of selectors) {
     const matcher = read(selector);

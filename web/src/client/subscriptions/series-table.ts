@@ -1,4 +1,7 @@
-/** What one stream brought to this tab: series by ref, their points, and who is given which. */
+/**
+ * The series that one stream brought to this tab, by ref and by identity: their points, and which
+ * subscriptions are given them.
+ */
 
 import { identityOf, Series, type SeriesCopy, type SeriesPoint } from '../data/series.ts';
 import type { Ending } from '../data/update.ts';
@@ -7,26 +10,26 @@ import type { Matcher } from '../protocol/selector.ts';
 import type { Subscription } from './subscription.ts';
 
 const TRIM_MS = 5_000;
-/** Points are kept for so long where no window was asked for. */
+/** Milliseconds that points are kept for where no window was asked for. */
 const SHORTEST_MS = 60_000;
 
-/** A series here, by the name under which it is held, and whose it is. */
+/** One series, its identity, and the subscriptions that it is given to. */
 interface Route {
   readonly identity: string;
   readonly series: Series;
-  takers: readonly Subscription[];
+  consumers: readonly Subscription[];
 }
 
-/** All of a feed that some want, for another tab to go on from. */
-export interface FeedCopy {
+/** Part of a table, for another tab to continue from. */
+export interface TableCopy {
   readonly epoch: string | null;
-  /** What the stream began with. */
+  /** The newest `hello` of the stream. */
   readonly hello: Hello | null;
   readonly series: readonly SeriesCopy[];
 }
 
-export class Feed {
-  /** Keep the points of all series, wanted here or not: another tab may ask for them. */
+export class SeriesTable {
+  /** Keep the series that no subscription here matches as well: another tab may ask for them. */
   keepAll = false;
   private readonly merge: Merge;
   private keepMs: number;
@@ -59,20 +62,20 @@ export class Feed {
   }
 
   /**
-   * Serve a subscription: with what is held at once, then with what comes. Without a matcher all
-   * of this feed is its own. The stream had brought what the selectors of `had` mean.
+   * Serve a subscription: at once with what is held, then with what comes. Without a matcher it is
+   * given every series. The past of the selectors in `had` has come already.
    */
   attach(subscription: Subscription, matcher: Matcher | null, had: readonly string[] = []): void {
     for (const [identity, known] of subscription.known) {
-      // It comes from another feed, which may go on with others: this one goes on for itself.
+      // The series is in another table, which may go on for others: this table needs a copy.
       if (!this.routes.has(identity)) {
         const series = known.clone();
         series.doubt(this.merge !== 'all');
-        this.routes.set(identity, { identity, series, takers: [] });
+        this.routes.set(identity, { identity, series, consumers: [] });
       }
     }
     this.matchers.set(subscription, matcher);
-    const since = this.since(subscription.wish.window);
+    const since = this.since(subscription.spec.window);
     const points: SeriesPoint[] = [];
     for (const route of this.routes.values()) {
       if (accepts(matcher, route.series)) {
@@ -82,7 +85,7 @@ export class Feed {
         } else if (known !== route.series) {
           append(points, route.series.points((known.latest?.time ?? since) + 1, false));
         }
-        route.takers = [...route.takers, subscription];
+        route.consumers = [...route.consumers, subscription];
         subscription.hold(route.identity, route.series);
       }
     }
@@ -90,14 +93,14 @@ export class Feed {
       subscription.deliver({ type: 'points', points });
     }
     if (subscription.raw && this.hello !== null) {
-      this.brief([subscription], this.copy(matcher, subscription.wish.window), had);
+      this.brief([subscription], this.copy(matcher, subscription.spec.window), had);
     }
   }
 
-  /** Give those who take documents what is held, as documents. */
+  /** Give subscriptions that take documents what is held, in the form of documents. */
   private brief(
     subscriptions: Iterable<Subscription>,
-    { hello, series }: FeedCopy,
+    { hello, series }: TableCopy,
     had: readonly string[],
   ): void {
     for (const subscription of subscriptions) {
@@ -110,12 +113,12 @@ export class Feed {
     }
   }
 
-  /** Serve it no more. What nobody wants is forgotten. */
+  /** Stop serving it. Series that no subscription is given are forgotten. */
   detach(subscription: Subscription): void {
     this.matchers.delete(subscription);
     for (const route of this.routes.values()) {
-      route.takers = route.takers.filter((taker) => taker !== subscription);
-      if (route.takers.length === 0 && !this.keepAll) {
+      route.consumers = route.consumers.filter((consumer) => consumer !== subscription);
+      if (route.consumers.length === 0 && !this.keepAll) {
         this.routes.delete(route.identity);
       }
     }
@@ -152,7 +155,7 @@ export class Feed {
     }
   }
 
-  /** What comes next of the series that are meant may repeat what is held. */
+  /** What comes next of the series that match may repeat what is held. */
   doubt(matcher: Matcher | null): void {
     for (const { series } of this.routes.values()) {
       if (accepts(matcher, series)) {
@@ -164,8 +167,8 @@ export class Feed {
     }
   }
 
-  /** What is held of the series that are meant, with the refs under which more will come. */
-  copy(matcher: Matcher | null, window: number | null): FeedCopy {
+  /** What is held of the series that match, with the refs under which more will come. */
+  copy(matcher: Matcher | null, window: number | null): TableCopy {
     const since = this.since(window);
     const series: SeriesCopy[] = [];
     for (const [ref, route] of this.refs) {
@@ -176,8 +179,8 @@ export class Feed {
     return { epoch: this.epoch, hello: this.hello, series };
   }
 
-  /** Take in what another tab holds. Points that are held here are not told again. */
-  load(copy: FeedCopy, had: readonly string[] = []): void {
+  /** Take in what another tab holds. Points that are held here are not delivered again. */
+  load(copy: TableCopy, had: readonly string[] = []): void {
     this.doubt(null);
     this.hello = copy.hello;
     if (copy.epoch !== null) {
@@ -193,7 +196,7 @@ export class Feed {
         this.refs = new Map();
         this.doubt(null);
         for (const { series } of this.routes.values()) {
-          // Those that the server still has, or has again, are described next.
+          // The server describes next those that it still has, or has again.
           series.gone = true;
         }
       }
@@ -211,10 +214,10 @@ export class Feed {
       const told = route?.series.put(point);
       if (told) {
         this.newest = Math.max(this.newest, told.time);
-        for (const taker of route!.takers) {
-          const points = news.get(taker);
+        for (const consumer of route!.consumers) {
+          const points = news.get(consumer);
           if (points === undefined) {
-            news.set(taker, [told]);
+            news.set(consumer, [told]);
           } else {
             points.push(told);
           }
@@ -232,8 +235,8 @@ export class Feed {
     for (const [ref, time] of endings) {
       const route = this.refs.get(ref);
       if (route?.series.end(time)) {
-        for (const taker of route.takers) {
-          news.set(taker, [...(news.get(taker) ?? []), { series: route.series, time }]);
+        for (const consumer of route.consumers) {
+          news.set(consumer, [...(news.get(consumer) ?? []), { series: route.series, time }]);
         }
       }
     }
@@ -247,17 +250,17 @@ export class Feed {
     let route = this.routes.get(identity);
     if (route === undefined) {
       const series = new Series(description);
-      const takers = [...this.matchers]
+      const consumers = [...this.matchers]
         .filter(([, matcher]) => accepts(matcher, series))
         .map(([subscription]) => subscription);
-      if (takers.length === 0 && !this.keepAll) {
+      if (consumers.length === 0 && !this.keepAll) {
         this.refs.delete(description.ref);
         return;
       }
-      route = { identity, series, takers };
+      route = { identity, series, consumers };
       this.routes.set(identity, route);
-      for (const taker of takers) {
-        taker.hold(identity, series);
+      for (const consumer of consumers) {
+        consumer.hold(identity, series);
       }
     } else {
       route.series.describe(description);
@@ -267,11 +270,11 @@ export class Feed {
 
   private gap(id: string, lost: number | null): void {
     if (id === this.gapId) {
-      return; // told again
+      return; // the same gap, repeated
     }
     this.gapId = id;
     if (lost === null) {
-      // Nobody knows what is missing: what comes may as well be what is held.
+      // Nobody knows what is missing, so that what comes may be what is held.
       this.doubt(null);
     }
     for (const subscription of this.matchers.keys()) {
@@ -286,8 +289,8 @@ export class Feed {
       if (route !== undefined) {
         this.refs.delete(ref);
         route.series.gone = true;
-        for (const taker of route.takers) {
-          news.set(taker, [...(news.get(taker) ?? []), route.series]);
+        for (const consumer of route.consumers) {
+          news.set(consumer, [...(news.get(consumer) ?? []), route.series]);
         }
       }
     }
@@ -312,15 +315,15 @@ export class Feed {
       series.trim(before);
       if (series.gone && (series.latest?.time ?? before) <= before) {
         this.routes.delete(route.identity);
-        for (const taker of route.takers) {
-          taker.forget(route.identity);
+        for (const consumer of route.consumers) {
+          consumer.forget(route.identity);
         }
       }
     }
   }
 }
 
-/** Series that are held, as a stream would tell of them. */
+/** Series that are held, as a document of the stream. */
 function documentOf(series: readonly SeriesCopy[]): Points {
   return {
     type: 'points',

@@ -1,19 +1,19 @@
-/** How fast the way to the server is, and how old what comes from it. */
+/** Measures the round trip to the server, and how old samples are when they come. */
 
 import type { Status } from './status.ts';
 
-/** How often a page is told of another lag. */
+/** Least milliseconds between two reports of the lag. */
 const LAG_MS = 1_000;
 const PATIENCE_MS = 10_000;
 
-export class Vitals {
+export class LatencyMeter {
   private readonly url: URL;
   private readonly every: number;
   private readonly measure: (url: URL) => Promise<number | null>;
   private readonly show: (change: Partial<Status>) => void;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private lagShownAt = 0;
-  /** Counts measurements, so that one that was stopped tells nothing. */
+  /** Counts measurements, so that one that was stopped reports nothing. */
   private turn = 0;
 
   /** `every` is the milliseconds between two measurements of the round trip. */
@@ -56,8 +56,8 @@ export class Vitals {
 }
 
 /**
- * How long the last request for a URL was out, without the time that it waited for this page; null
- * where the browser doesn't say.
+ * Milliseconds from sending the last request for a URL to its answer, without what it waited for in
+ * this browser; null where the browser doesn't tell.
  */
 function onTheWire(url: URL): number | null {
   const [entry] = performance.getEntriesByName(url.href, 'resource').slice(-1);
@@ -67,8 +67,8 @@ function onTheWire(url: URL): number | null {
 }
 
 /**
- * Milliseconds that the smallest request there is takes to the server and back; null where that
- * can't be told: no answer, or not ours to see.
+ * Milliseconds that a small request takes to the server and back; null without an answer, or where
+ * the browser may not tell.
  */
 export async function measureRoundTrip(stream: URL): Promise<number | null> {
   const url = new URL('../livez', stream);

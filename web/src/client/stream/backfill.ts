@@ -1,20 +1,23 @@
-/** The past of what is added to a stream, by the side of a link that can't be told of it. */
+/**
+ * Fetches the history of selectors that are added to a stream, beside a link that can't be told of
+ * them.
+ */
 
 import { backOff } from '../links/retry.ts';
 import type { End, Link, Request, Transport } from '../links/transport.ts';
 import type { Points } from '../protocol/documents.ts';
 
-/** One poll that is wanted. */
+/** One poll, and what becomes of it. */
 export interface Order {
   readonly request: () => Request;
-  /** All of it came; `id` is the cursor up to which it is whole. */
+  /** All of it came, up to the cursor `id`. */
   came(documents: readonly Points[], id: string | undefined): void;
-  /** The server won't have it. */
+  /** The server refuses it. */
   refused(end: End): void;
 }
 
-/** Polls once, and again later where that fails for a reason that may pass. */
-export class Aside {
+/** Polls once, and again later if that fails for a reason that may pass. */
+export class Backfill {
   private readonly poller: Transport;
   private readonly random: () => number;
   private link: Link | null = null;
@@ -26,12 +29,12 @@ export class Aside {
     this.random = random;
   }
 
-  /** Whether something is on its way. */
+  /** Whether a poll is open or planned. */
   get busy(): boolean {
     return this.link !== null || this.timer !== undefined;
   }
 
-  /** Poll for what `order` says now; it is asked anew each time. */
+  /** Poll for what `order` gives; it is called again for each try. */
   fetch(order: () => Order): void {
     const { request, came, refused } = order();
     const documents: Points[] = [];

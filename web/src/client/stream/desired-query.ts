@@ -1,29 +1,30 @@
-/** What a stream is to show, and what of it its cursor is already true of. */
+/** What a stream is to show, and how much of that its cursor covers. */
 
 import { HIDDEN_HZ } from '../links/timing.ts';
 import type { Query, Watch } from '../protocol/documents.ts';
 import type { Presence } from './presence.ts';
 
 /**
- * A cursor says of what was asked for that everything before it has come. Of selectors that are
- * added to a live link that is so only once their history has come: until then a link that is opened
- * anew asks for the old ones, from the cursor on, and then for the added ones again.
+ * A cursor covers selectors: everything before it has come of the series that they match. A
+ * selector that is added to a live link is covered once its history has come. If the link breaks
+ * before that, the next one asks for the covered selectors, from the cursor on, and then for the
+ * added ones again.
  */
-export class Intent {
+export class DesiredQuery {
   presence: Presence = 'full';
-  /** Whether the cursor is true of nothing that is still wanted, and hence of no use. */
-  nothing = false;
-  /** What the cursor is true of, unless that is nothing. */
-  private settled: Query;
+  /** Whether the cursor covers nothing that is still wanted, so that it is of no use. */
+  coversNothing = false;
+  /** What the cursor covers, unless that is nothing. */
+  private covered: Query;
   /** What is to be shown. */
   private wanted: Query;
-  /** What the open link was asked for under. */
+  /** The presence that the open link was last told of. */
   private askedPresence: Presence = 'full';
-  /** The rate that the server grants who asks for none, as far as is known. */
+  /** The rate that the server grants where none is asked for, as far as is known. */
   private usualHz = 10;
 
   constructor(query: Query) {
-    this.settled = query;
+    this.covered = query;
     this.wanted = query;
   }
 
@@ -32,52 +33,55 @@ export class Intent {
     return this.added(this.wanted);
   }
 
-  /** Selectors of what a link opens with. */
+  /** The selectors that a link is opened with. */
   get shown(): readonly string[] {
-    return this.settled.select ?? [];
+    return this.covered.select ?? [];
   }
 
   /** Selectors that a query would add. */
   added(query: Query): readonly string[] {
-    return this.nothing ? (query.select ?? []) : additions(this.settled, query);
+    return this.coversNothing ? (query.select ?? []) : additions(this.covered, query);
   }
 
-  /** Want something else, which begins with the next link: nothing has come yet. */
+  /** Replace the query, before anything has come. */
   replace(query: Query): void {
-    this.nothing = false;
-    this.settled = query;
+    this.coversNothing = false;
+    this.covered = query;
     this.wanted = query;
   }
 
-  /** Want something else. What is left out is out at once, what is added is in when it has come. */
+  /**
+   * Change the query. What is left out is no longer covered; what is added will be when it has
+   * come.
+   */
   change(query: Query): void {
     if (this.added(query).length === 0) {
-      this.settled = query;
+      this.covered = query;
     } else {
-      const kept = (this.settled.select ?? []).filter((one) => query.select?.includes(one));
-      this.nothing ||= kept.length === 0;
-      this.settled = { ...query, select: kept };
+      const kept = (this.covered.select ?? []).filter((one) => query.select?.includes(one));
+      this.coversNothing ||= kept.length === 0;
+      this.covered = { ...query, select: kept };
     }
     this.wanted = query;
   }
 
-  /** All that is wanted has come up to the cursor; or of what was missing, these selectors. */
-  settle(come: readonly string[] = this.missing): void {
+  /** Of the missing selectors, `come` have their history up to the cursor; all if left out. */
+  cover(come: readonly string[] = this.missing): void {
     const missing = this.missing.filter((one) => !come.includes(one));
     const { select } = this.wanted;
-    this.settled =
+    this.covered =
       select === undefined || missing.length === 0
         ? this.wanted
         : { ...this.wanted, select: select.filter((one) => !missing.includes(one)) };
-    this.nothing = false;
+    this.coversNothing = false;
   }
 
-  /** What is asked for what is missing. */
+  /** The query for the history of the missing selectors. */
   adding(): Query {
     return { ...this.wanted, select: this.missing };
   }
 
-  /** Want these no more. */
+  /** Stop asking for these selectors. */
   leaveOut(selectors: readonly string[]): void {
     const { select } = this.wanted;
     if (select !== undefined) {
@@ -85,27 +89,27 @@ export class Intent {
     }
   }
 
-  /** What a new link asks for. */
+  /** The query that a new link opens with. */
   opening(): Query {
     this.askedPresence = this.presence;
     return this.presence === 'full'
-      ? this.settled
-      : { ...this.settled, maxHz: lowered(this.settled.maxHz) };
+      ? this.covered
+      : { ...this.covered, maxHz: lowered(this.covered.maxHz) };
   }
 
-  /** What the server granted to what a link opened with. */
+  /** The server granted this rate to the query that a link opened with. */
   granted(maxHz: number): void {
-    if (this.settled.maxHz === undefined && this.askedPresence === 'full') {
+    if (this.covered.maxHz === undefined && this.askedPresence === 'full') {
       this.usualHz = maxHz;
     }
   }
 
-  /** Whether a link that has just opened shows something else than is wanted by now. */
+  /** Whether a link that has just opened shows something other than what is wanted by now. */
   get outdated(): boolean {
     return this.missing.length > 0 || this.askedPresence !== this.presence;
   }
 
-  /** What a live link is told. The window is that of what is added. */
+  /** The message for a live link. Its window is for the selectors that are added. */
   watch(): Watch {
     this.askedPresence = this.presence;
     const { window, points, maxHz, select } = this.wanted;
