@@ -163,6 +163,23 @@ describe.each(['Chromium', 'Firefox'])('an EventSource in %s', (name) => {
   });
 });
 
+test.each(['README.md', 'docs/watching.md'])('the example of %s shows what comes', async (name) => {
+  const [, example] = /```js\n(const stream = new EventSource[\s\S]*?)```/.exec(
+    readFileSync(`${ROOT}/${name}`, 'utf8'),
+  )!;
+  const server = await Server.start();
+  const tab = await openIn('Chromium', `${server.url}/livez`);
+  const said: string[] = [];
+  tab.on('console', async (message) => {
+    said.push(JSON.stringify(await message.args()[0]?.jsonValue()));
+  });
+  await tab.evaluate(example!);
+  await server.publish({ name: 'room_celsius', value: 21.5 });
+  await expect.poll(() => said.join('\n'), SOON).toContain('"points"');
+  expect(said[0]).toContain('"hello"');
+  await tab.close();
+});
+
 function token(): string {
   const claims = {
     sub: 'wall',
