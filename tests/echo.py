@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import trio
 
-from pushsvc.app.dashboards.fast_path import accept_websocket
-from pushsvc.app.http.plain import fields_of, parse_request
+from pushsvc.app.dashboards.answer import accept_websocket
+from pushsvc.app.http.plain import read_request
 from pushsvc.core.delivery.wire import Frame, Wire
 from pushsvc.listen.acceptor import Acceptor
 from pushsvc.listen.listeners import Listener
@@ -59,8 +59,8 @@ class _Echo:
 
 
 def _enter(engine: Engine, leave: Callable[[], None], sock: socket.socket, first: bytes) -> None:
-    request = parse_request(first)
-    answer = None if request is None else accept_websocket(fields_of(request), compress=True)
+    request = read_request(first)
+    answer = None if request is None else accept_websocket(request.headers, compress=True)
     if answer is None:
         sock.close()
         leave()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,8 @@ CORE_WITHOUT = {
     "signal", "socket", "socketserver", "ssl", "subprocess", "sys", "tempfile", "threading",
     "time", "urllib", "uuid", "zoneinfo",
 }  # fmt: skip
+
+MOST_FILES = 15
 
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 PACKAGE = Path(pushsvc.__file__).parent
@@ -299,3 +302,8 @@ def _places(lines: list[str]) -> tuple[set[str], list[str]]:
                 folders.add(path)
                 above.append((indent, path))
     return folders, names
+
+
+def test_no_folder_has_more_files_than_one_looks_through() -> None:
+    files = Counter(file.parent.relative_to(PACKAGE.parent).as_posix() for file in FILES)
+    assert {folder: count for folder, count in files.items() if count > MOST_FILES} == {}

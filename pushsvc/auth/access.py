@@ -19,13 +19,15 @@ from pushsvc.auth.credentials import Cookie, Credential, Way, find
 from pushsvc.auth.jwt import UnknownKey, Verifier
 from pushsvc.auth.keys import KeyRing
 from pushsvc.auth.origins import SAFE_METHODS, Origins
-from pushsvc.auth.principal import ANYONE, NO_ONE, Principal
+from pushsvc.auth.principal import ANYONE, NO_ONE, Principal, account
 from pushsvc.auth.proxies import UNIX, Client, Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.auth.tickets import FirstUse, Tickets
 from pushsvc.core.hub import Refused
 from pushsvc.core.model.series import Batch, Identity
+from pushsvc.core.resources.account import Account
 from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
+from pushsvc.listen.address import group
 from pushsvc.log import get_logger
 
 _Result = TypeVar("_Result")
@@ -68,6 +70,8 @@ class AccessRequest(msgspec.Struct, frozen=True):
     """The address at the other end of the socket; empty if there is none."""
     scheme: str
     websocket: bool
+    query: bytes
+    """Of the URL, as it was sent."""
     stream: str | None = None
     """The query, where an EventSource asks for its stream: it may come back with its ticket."""
 
@@ -77,6 +81,16 @@ class AccessDecision(msgspec.Struct, frozen=True):
 
     principal: Principal
     client: Client
+
+    @property
+    def account(self) -> Account:
+        """Whose limits count for it."""
+        return account(self.principal, self.client.address)
+
+    @property
+    def address(self) -> str:
+        """Where it is from, as limits see it."""
+        return group(self.client.address)
 
 
 class Access:

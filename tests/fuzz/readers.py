@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pushsvc.app.http.plain import parse_request
+from pushsvc.app.http.plain import read_request
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.query.selector import parse
@@ -27,7 +27,7 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "message": (b'{"type":"watch","select":["a"],"max_hz":5}', decode_message),
     "request-head": (
         b"GET /v1/stream?select=a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n",
-        parse_request,
+        read_request,
     ),
 }
 """By name: an input that is good, and the reader, which may raise nothing but Problems."""

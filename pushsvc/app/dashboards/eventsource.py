@@ -10,7 +10,9 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from pushsvc.auth.access import AccessRequest
 from pushsvc.core.delivery import wire
+from pushsvc.core.delivery.negotiate import needs_events
 from pushsvc.drain import DRAINING
 from pushsvc.errors import Overloaded, Problem, TooMany
 
@@ -24,8 +26,16 @@ def mends(problem: Problem) -> bool:
     return isinstance(problem, Overloaded | TooMany) or problem.status >= 500
 
 
-def told(problem: Problem) -> bytes:
-    """The events that tell of a problem and when to come back, each time somewhat different."""
+def told(request: AccessRequest, problem: Problem) -> bytes | None:
+    """The events that tell of a problem and when to come back, each time somewhat different.
+
+    None where a status is to say it: the client can read one, or the same request won't succeed
+    later either.
+    """
+    if not mends(problem) or request.method != "GET" or request.websocket:
+        return None
+    if not needs_events(request.headers.get("accept"), request.headers.get("last-event-id")):
+        return None
     seconds = float(problem.extra.get("retry_after", _RETRY))
     going = problem.code == DRAINING
     # While a server shuts down, a client that comes back too soon meets it again.

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Annotated, Any, Final, get_args
 
 import trio
 from msgspec import Meta
 from quart import Response, request, websocket
-from quart.wrappers.response import ResponseBody
 from quart_trio import QuartTrio
 
 from pushsvc.app.dashboards import eventsource
-from pushsvc.app.dashboards.attachment import Attachment
+from pushsvc.app.dashboards.admission import Admission
+from pushsvc.app.dashboards.attachment import Attachment, abort_callback
+from pushsvc.app.dashboards.negotiation import Negotiation
+from pushsvc.app.dashboards.stream_body import StreamBody
 from pushsvc.app.dashboards.switching import Switching
 from pushsvc.app.http import parameters, problems
-from pushsvc.app.http.coding import Coding, accepted
+from pushsvc.app.http.coding import Coding
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import (
     CURSOR,
@@ -30,18 +31,12 @@ from pushsvc.app.http.described import (
     described,
     described_socket,
 )
-from pushsvc.app.http.guard import principal_of_request
-from pushsvc.auth.principal import Principal, account
+from pushsvc.app.http.guard import access_request_of, admitted_request
 from pushsvc.core.delivery import documents, wire
 from pushsvc.core.delivery.merge import Merge
-from pushsvc.core.delivery.negotiate import Offer, Transport, choose_subprotocol, needs_events
-from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.delivery.wire import GZIP_HEAD, GzipEnd, Text, chunked, text_wire
-from pushsvc.core.hub import Start
+from pushsvc.core.delivery.negotiate import Transport, choose_subprotocol
 from pushsvc.errors import Overloaded, Problem
-from pushsvc.listen.address import group
-from pushsvc.listen.server import Connection, connection_of
+from pushsvc.listen.server import connection_of
 from pushsvc.transport.asgi import AsgiCarrier
 from pushsvc.transport.inbound import Auth, Watch
 from pushsvc.transport.longpoll import poll
@@ -68,85 +63,6 @@ _PARAMETERS: Final = (
 )
 
 
-class StreamBody(ResponseBody):
-    """The body of an SSE or NDJSON response.
-
-    It is entered when the head of the response has been sent. There the client is attached, and
-    its socket detached if it can be; else its frames are the body, until it leaves.
-    """
-
-    def __init__(
-        self,
-        streams: Attachment,
-        spec: ViewSpec,
-        start: Start,
-        offer: Offer,
-        coding: Coding,
-        principal: Principal,
-    ) -> None:
-        self._streams = streams
-        self._spec = spec
-        self._start = start
-        self._principal = principal
-        self._address = group(request.remote_addr or "")
-        self._text: Text = "sse" if offer.transport is Transport.SSE else "ndjson"
-        self._wire = text_wire(self._text, coding)
-        # HTTP/1.0 has no chunks (RFC 9112 section 6.1): its stream lasts as long as its connection.
-        self._socket_wire = chunked(self._wire) if request.http_version != "1.0" else self._wire
-        self._head = GZIP_HEAD if coding == "gzip" else b""
-        self._end = GzipEnd() if coding == "gzip" else None
-        self._over = False
-        self._connection = connection_of(request.scope)
-        self._carrier = AsgiCarrier(abort_callback(self._connection))
-        self._subscriber: Subscriber | None = None
-
-    async def __aenter__(self) -> AsyncIterator[bytes]:
-        subscriber = self._streams.subscribe(
-            self._spec,
-            self._start,
-            self._carrier,
-            self._text,
-            self._principal,
-            self._address,
-        )
-        if self._streams.detach(self._connection, subscriber, self._socket_wire):
-            await trio.sleep_forever()  # cancelled at once: this connection's tasks are over
-        self._subscriber = subscriber
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if self._subscriber is not None:
-            self._streams.hub.unsubscribe(self._subscriber, now=trio.current_time())
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        assert self._subscriber is not None
-        head, self._head = self._head, b""
-        frame = None
-        if not self._over:
-            frame = await self._carrier.next_frame(self._subscriber)
-        if frame is not None:
-            if self._end is not None:
-                self._end.count(frame.encoded(self._text))
-            return head + frame.encoded(self._wire)
-        if self._end is None or self._over:
-            raise StopAsyncIteration
-        self._over = True
-        return head + self._end.encoded()
-
-
-def abort_callback(connection: Connection | None) -> Callable[[], None] | None:
-    """What cuts the connection, if the server offers that."""
-    return None if connection is None else connection.abort
-
-
 @contextmanager
 def undetached(scope: Any) -> Iterator[None]:
     """While this lasts it is open whether the socket will be detached; afterwards it is not."""
@@ -160,7 +76,8 @@ def undetached(scope: Any) -> Iterator[None]:
 
 def install(app: QuartTrio, context: Context) -> None:
     hub, pacing = context.hub, context.pacing
-    streams = Attachment(context)
+    admission, negotiation = Admission(context), Negotiation(context)
+    attachment = Attachment(context)
     switching = Switching(hub)
     problems.answer_by(app, "/v1/stream", _refuse)
 
@@ -196,52 +113,45 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def stream() -> Response:
         connection = connection_of(request.scope)
-        principal = principal_of_request()
+        access_request, decision = admitted_request()
         try:
-            streams.check_admission(counted=False)
-            await streams.catch_up(request.query_string, request.headers.get("Last-Event-ID"))
-            offer, coding, spec, start = streams.negotiate(
-                request.query_string,
-                ", ".join(request.headers.getlist("Accept")) or None,
-                accepted(),
-                request.headers.get("Last-Event-ID"),
-                principal,
-                account(principal, request.remote_addr or ""),
-            )
-            if offer.transport is not Transport.LONGPOLL:
-                streams.check_admission()
+            admission.check(counted=False)
+            stream = await negotiation.negotiate(access_request, decision)
+            admission.check_room(stream, decision)
+            if stream.transport is not Transport.LONGPOLL:
+                admission.check()
         except Problem:
             if connection is not None:
                 connection.keep()
             raise
-        if offer.transport is not Transport.LONGPOLL and request.method != "HEAD":
-            stream_body = StreamBody(streams, spec, start, offer, coding, principal)
-            return _response(offer.media_type, stream_body, coding)
+        if stream.transport is not Transport.LONGPOLL and request.method != "HEAD":
+            body = StreamBody(attachment, stream, decision)
+            return _response(stream.media_type, body, stream.coding)
         if connection is not None:
             connection.keep()
         if request.method == "HEAD":
-            return _response(offer.media_type, b"", coding)
+            return _response(stream.media_type, b"", stream.coding)
         asked = parameters.seconds(request.args, "wait")
         # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
         # answered before it does.
-        longest = min(pacing.poll_wait, spec.heartbeat if "heartbeat" in request.args else math.inf)
+        quiet = stream.spec.heartbeat if "heartbeat" in request.args else math.inf
+        longest = min(pacing.poll_wait, quiet)
         wait = longest if asked is None else min(asked, longest)
-        address = group(request.remote_addr or "")
-        hold, switches = switching.hold(start.since, asked, longest, address)
-        body = await poll(
+        hold, switches = switching.hold(stream.start.since, asked, longest, decision.address)
+        answer = await poll(
             hub,
-            spec,
-            start,
+            stream.spec,
+            stream.start,
             AsgiCarrier(abort_callback(connection)),
             hold=hold,
             wait=max(0.0, wait - hold),
             wake_ticker=context.pipeline.wake_ticker,
-            address=address,
-            account=account(principal, request.remote_addr or ""),
-            attached=lambda subscriber: context.leases.begin(subscriber, principal),
+            address=decision.address,
+            account=decision.account,
+            attached=lambda subscriber: context.leases.begin(subscriber, decision.principal),
             switches=switches,
         )
-        return _response(offer.media_type, body)
+        return _response(stream.media_type, answer)
 
     @app.websocket("/v1/stream")
     @described_socket(
@@ -258,16 +168,12 @@ def install(app: QuartTrio, context: Context) -> None:
         connection = connection_of(websocket.scope)
         with undetached(websocket.scope):
             subprotocol = choose_subprotocol(websocket.requested_subprotocols)
-            streams.check_admission()
+            admission.check()
             carrier = AsgiCarrier(abort_callback(connection))
             try:
-                principal = principal_of_request()
-                await streams.catch_up(websocket.query_string)
-                spec, start = streams.read(websocket.query_string, None, principal)
-                address = group(websocket.remote_addr or "")
-                subscriber = streams.subscribe(
-                    spec, start, carrier, "websocket", principal, address
-                )
+                access_request, decision = admitted_request()
+                stream = await negotiation.negotiate(access_request, decision)
+                subscriber = attachment.subscribe(stream, decision, carrier)
             except Overloaded:
                 raise
             except Problem as problem:
@@ -281,33 +187,32 @@ def install(app: QuartTrio, context: Context) -> None:
             try:
                 await websocket.accept(subprotocol=subprotocol)
                 if "Sec-WebSocket-Extensions" not in websocket.headers:
-                    detached = streams.detach(connection, subscriber, "websocket")
+                    detached = attachment.detach(connection, subscriber, "websocket")
                 if detached:
                     await trio.sleep_forever()  # cancelled at once, as the connection's tasks are
             except BaseException:
                 if not detached:
-                    hub.unsubscribe(subscriber, now=trio.current_time())
+                    attachment.unsubscribe(subscriber)
                 raise
         try:
             ending = await converse(
                 subscriber,
                 carrier,
-                streams.conversation(),
+                attachment.conversation(),
                 send=websocket.send,
                 receive=websocket.receive,
             )
             await websocket.close(ending.close_code, ending.reason)
         finally:
-            hub.unsubscribe(subscriber, now=trio.current_time())
+            attachment.unsubscribe(subscriber)
         return None
 
 
 def _refuse(problem: Problem) -> Response:
-    accept = ", ".join(request.headers.getlist("Accept")) or None
-    told = request.method == "GET" and needs_events(accept, request.headers.get("Last-Event-ID"))
-    if not told or not eventsource.mends(problem):
+    told = eventsource.told(access_request_of(request), problem)
+    if told is None:
         return problems.respond(problem)
-    response = _response(eventsource.MEDIA_TYPE, eventsource.told(problem))
+    response = _response(eventsource.MEDIA_TYPE, told)
     if problem.code == problems.CROWDED and request.http_version < "2":
         response.headers["Connection"] = "close"
     return response

@@ -20,7 +20,7 @@ from pushsvc.app.http.context import Context
 from pushsvc.app.http.login_page import FORM, login_page
 from pushsvc.auth.access import AccessDecision, AccessRequest, Need
 from pushsvc.auth.origins import ALWAYS, SAFE_METHODS
-from pushsvc.auth.principal import Principal, account
+from pushsvc.auth.principal import Principal
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.negotiate import Transport, choose, choose_subprotocol
 from pushsvc.errors import Forbidden, Problem, TooMany, Unauthorized
@@ -74,6 +74,11 @@ def principal_of_request() -> Principal:
     return principal
 
 
+def admitted_request() -> tuple[AccessRequest, AccessDecision]:
+    """This request, and how it was let in; there is none before the guard has done so."""
+    return g.admitted  # type: ignore[no-any-return]
+
+
 def access_request_of(asked: Request | Websocket) -> AccessRequest:
     """What of a request decides whether it may be."""
     headers: dict[str, str] = {}
@@ -93,6 +98,7 @@ def access_request_of(asked: Request | Websocket) -> AccessRequest:
         plain(client[0]) if client else "",
         {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]),
         isinstance(asked, Websocket),
+        asked.query_string,
         asked.query_string.decode("latin-1") if ticketed else None,
     )
 
@@ -141,6 +147,7 @@ def install(app: QuartTrio, context: Context) -> None:
             raise
         settle_connection(request, decision)
         g.principal = decision.principal
+        g.admitted = access_request, decision
         request.remote_addr = decision.client.address
         return None
 
@@ -165,6 +172,7 @@ def install(app: QuartTrio, context: Context) -> None:
             return Response(b"")
         settle_connection(websocket, decision)
         g.principal = decision.principal
+        g.admitted = access_request, decision
         websocket.remote_addr = decision.client.address
         return None
 
@@ -189,7 +197,7 @@ def settle(context: Context, decision: AccessDecision, slot: Slot) -> None:
     A trusted proxy's connections carry the requests of many. Raises TooMany, after which the
     connection is to be closed.
     """
-    whose = account(decision.principal, decision.client.address)
+    whose = decision.account
     most = context.limits.connections_per_identity
     if whose.identified and not decision.client.believed and not slot.move(whose, most):
         raise TooMany(

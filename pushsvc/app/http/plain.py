@@ -1,46 +1,56 @@
-"""Requests over plain HTTP/1.1 that are answered without a framework: their heads."""
+"""Requests over plain HTTP/1.1 read without a framework: bytes in, an AccessRequest out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+from urllib.parse import parse_qsl
 
 import h11
 
 from pushsvc.auth.access import AccessRequest
+from pushsvc.listen.address import peer_of
 
 
-def parse_request(data: bytes) -> h11.Request | None:
-    """The request that `data` is, and nothing but it; None for anything else."""
+def read_request(data: bytes, sock: socket.socket | None = None) -> AccessRequest | None:
+    """The request that `data` is, and nothing but it; None for anything else.
+
+    `sock` says who is at the other end, where that matters. Raises OSError if nobody is any more.
+    """
     connection = h11.Connection(h11.SERVER)
     try:
         connection.receive_data(data)
-        request = connection.next_event()
-        if not isinstance(request, h11.Request) or request.http_version != b"1.1":
+        head = connection.next_event()
+        if not isinstance(head, h11.Request) or head.http_version != b"1.1":
             return None
         end = connection.next_event()
     except h11.RemoteProtocolError:
         return None
     whole = isinstance(end, h11.EndOfMessage) and not connection.trailing_data[0]
-    return request if whole else None
+    if not whole:
+        return None
+    return access_request_of_head(head, "" if sock is None else peer_of(sock.getpeername()))
 
 
-def fields_of(request: h11.Request) -> dict[bytes, bytes]:
-    """Its header fields by lower-case name, those that are repeated joined with commas."""
-    fields: dict[bytes, bytes] = {}
-    for name, value in request.headers:
-        fields[name] = fields[name] + b", " + value if name in fields else value
-    return fields
-
-
-def access_request_of_fields(
-    method: str, fields: Mapping[bytes, bytes], peer: str
-) -> AccessRequest:
-    """What decides about a request without a ticket that came over plain HTTP/1.1."""
+def access_request_of_head(head: h11.Request, peer: str) -> AccessRequest:
+    """What decides about a request that came over plain HTTP/1.1."""
+    headers: dict[str, str] = {}
+    for raw, value in head.headers:
+        name, text = raw.decode("latin-1"), value.decode("latin-1")
+        if name in headers:
+            text = headers[name] + ("; " if name == "cookie" else ", ") + text
+        headers[name] = text
+    query = head.target.partition(b"?")[2]
     return AccessRequest(
-        method,
-        {name.decode("latin-1"): value.decode("latin-1") for name, value in fields.items()},
-        (),
+        head.method.decode("latin-1"),
+        headers,
+        _tickets(query) if b"ticket=" in query else (),
         peer,
         "http",
-        b"upgrade" in fields,
+        "upgrade" in headers,
+        query,
     )
+
+
+def _tickets(query: bytes) -> list[str]:
+    pairs = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True)
+    return [value for name, value in pairs if name == "ticket"]

@@ -22,11 +22,10 @@ import trio
 from pushsvc.app.http.connection import JSON_TYPES, BodyTimeout
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.guard import settle
-from pushsvc.app.http.plain import access_request_of_fields, fields_of
+from pushsvc.app.http.plain import access_request_of_head
 from pushsvc.app.http.problems import CROWDED, MEDIA_TYPE, jittered
 from pushsvc.app.producers.samples import publish
-from pushsvc.auth.access import AccessDecision, Need
-from pushsvc.auth.principal import account
+from pushsvc.auth.access import AccessDecision, AccessRequest, Need
 from pushsvc.errors import Problem
 from pushsvc.listen.address import peer_of
 from pushsvc.listen.server import Slot
@@ -43,8 +42,8 @@ _READ = 64 * 1024
 _HEAD_TIMEOUT = 10.0
 _SEND_TIMEOUT = 30.0
 _SPECIAL = (
-    *(b"transfer-encoding", b"content-encoding", b"expect", b"origin", b"upgrade"),
-    b"idempotency-key",
+    *("transfer-encoding", "content-encoding", "expect", "origin", "upgrade"),
+    "idempotency-key",
 )
 """Requests with one of these header fields go to Hypercorn, whatever its value is."""
 
@@ -107,13 +106,13 @@ class ProducerConnection:
             head_size = await self._read_head()
             if head_size is None:
                 return None
-            fields = self._plain(self._data[:head_size]) if head_size else None
-            decision = None if fields is None else self._admit(fields)
-            if fields is None or decision is None:
+            request = self._read_request(self._data[:head_size]) if head_size else None
+            decision = None if request is None else self._admit(request)
+            if request is None or decision is None:
                 return self._data
-            end = head_size + int(fields[b"content-length"])
+            end = head_size + int(request.headers["content-length"])
             status, content_type, extra, body = await self._answer(head_size, end, decision)
-            last = self._last or b"close" in fields.get(b"connection", b"").lower()
+            last = self._last or "close" in request.headers.get("connection", "").lower()
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
                 f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{extra}"
@@ -146,34 +145,34 @@ class ProducerConnection:
             return end + 4 if self._data.startswith(self._request) else 0
         return None
 
-    def _plain(self, head: bytes) -> dict[bytes, bytes] | None:
-        """The fields of a request that can be answered here; None for any other."""
+    def _read_request(self, head: bytes) -> AccessRequest | None:
+        """A request that can be answered here; None for any other."""
         connection = h11.Connection(h11.SERVER)
         try:
             connection.receive_data(head)
-            request = connection.next_event()
+            parsed = connection.next_event()
         except h11.RemoteProtocolError:
             return None
-        if not isinstance(request, h11.Request):
+        if not isinstance(parsed, h11.Request):
             return None
-        fields = fields_of(request)
-        media_type = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        length = fields.get(b"content-length", b"")
+        request = access_request_of_head(parsed, self._peer)
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        length = request.headers.get("content-length", "")
         plain = (
-            media_type.decode("latin-1") in JSON_TYPES
+            media_type in JSON_TYPES
+            and length.isascii()
             and length.isdigit()
             and len(length) < 9
             and int(length) <= min(_MOST_BODY, self._context.limits.body_bytes)
-            and not any(name in fields for name in _SPECIAL)
+            and not any(name in request.headers for name in _SPECIAL)
         )
-        return fields if plain else None
+        return request if plain else None
 
-    def _admit(self, fields: dict[bytes, bytes]) -> AccessDecision | None:
+    def _admit(self, request: AccessRequest) -> AccessDecision | None:
         """Whose request this is; None where the route has to answer: it refuses it, or has to wait
         for something first."""
         try:
-            access_request = access_request_of_fields("POST", fields, self._peer)
-            return self._context.access.admit_at_once(access_request, Need.WRITE)
+            return self._context.access.admit_at_once(request, Need.WRITE)
         except Problem:
             return None
 
@@ -182,7 +181,7 @@ class ProducerConnection:
     ) -> tuple[int, str, str, bytes]:
         """Apply the body; the status, media type, further fields and body of the answer."""
         principal = decision.principal
-        producer = account(principal, decision.client.address)
+        producer = decision.account
         try:
             await self._read_body(end)
             settle(self._context, decision, self._slot)

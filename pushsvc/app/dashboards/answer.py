@@ -1,0 +1,138 @@
+"""Answers to requests for streams as bytes, where no framework makes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from urllib.parse import urlsplit
+
+import msgspec
+from wsproto.utilities import generate_accept_token
+
+from pushsvc.app.dashboards import eventsource
+from pushsvc.app.dashboards.negotiation import StreamRequest
+from pushsvc.app.http.plain import read_request
+from pushsvc.app.http.problems import HTML, MEDIA_TYPE, PAGE_POLICY, jittered, page_of, page_wanted
+from pushsvc.auth.access import AccessRequest
+from pushsvc.auth.origins import Origins
+from pushsvc.auth.proxies import is_loopback
+from pushsvc.core.delivery.negotiate import Transport, choose_subprotocol
+from pushsvc.core.delivery.wire import Text, Wire, chunked, text_wire
+from pushsvc.errors import Overloaded
+from pushsvc.transport.deflate import negotiate
+
+_STREAM_HEAD = (
+    "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store, no-transform\r\n"
+    "X-Accel-Buffering: no\r\nVary: Accept, Accept-Encoding\r\nDate: {}\r\n{}"
+    "Transfer-Encoding: chunked\r\n\r\n"
+)
+_WEBSOCKET_HEAD = (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: {}\r\n{}\r\n"
+)
+_REFUSAL = (
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+    "Retry-After: {}\r\nVary: Accept\r\nX-Content-Type-Options: nosniff\r\n"
+    "Date: {}\r\nConnection: close\r\n\r\n"
+)
+_TOLD_HEAD = (
+    "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}"
+    "Cache-Control: no-store, no-transform\r\nDate: {}\r\nConnection: close\r\n\r\n"
+)
+_MAY_NEED_EVENTS = re.compile(rb"\naccept:[^\n]*event-stream", re.IGNORECASE).search
+
+
+def head_of(
+    request: AccessRequest, stream: StreamRequest, *, compress: bool
+) -> tuple[bytes, Wire] | None:
+    """The head of the answer to a request for a stream, and the wire that follows it. `compress`
+    is about WebSockets.
+
+    None for a long poll, which is answered later, and for a handshake that isn't a plain one.
+    Raises NotAcceptable where the client offers other subprotocols only.
+    """
+    if stream.transport is Transport.WEBSOCKET:
+        return accept_websocket(request.headers, compress=compress)
+    if stream.transport is Transport.LONGPOLL:
+        return None
+    text: Text = "sse" if stream.transport is Transport.SSE else "ndjson"
+    field = "" if stream.coding == "identity" else f"Content-Encoding: {stream.coding}\r\n"
+    head = _STREAM_HEAD.format(stream.media_type, formatdate(usegmt=True), field)
+    return head.encode(), chunked(text_wire(text, stream.coding))
+
+
+def accept_websocket(headers: Mapping[str, str], *, compress: bool) -> tuple[bytes, Wire] | None:
+    """The answer to an opening handshake (RFC 6455 section 4.2); None if it isn't a plain one.
+
+    An offer of compression that isn't taken is declined by silence (RFC 7692 section 5.1). Raises
+    NotAcceptable.
+    """
+    key = headers.get("sec-websocket-key", "")
+    tokens = [token.strip().lower() for token in headers.get("connection", "").split(",")]
+    if (
+        headers.get("upgrade", "").lower() != "websocket"
+        or "upgrade" not in tokens
+        or headers.get("sec-websocket-version") != "13"
+        or len(key) != 24
+    ):
+        return None
+    fields = ""
+    if offered := headers.get("sec-websocket-protocol"):
+        names = [name.strip() for name in offered.split(",")]
+        chosen = choose_subprotocol([name for name in names if name])
+        fields = f"Sec-WebSocket-Protocol: {chosen}\r\n" if chosen else ""
+    wire: Wire = "websocket"
+    offers = headers.get("sec-websocket-extensions")
+    if compress and offers and not of_this_machine(headers.get("origin", "")):
+        extension = negotiate(offers)
+        if extension is not None:
+            fields += f"Sec-WebSocket-Extensions: {extension}\r\n"
+            wire = "websocket-deflate"
+    token = generate_accept_token(key.encode("latin-1")).decode()
+    return _WEBSOCKET_HEAD.format(token, fields).encode(), wire
+
+
+def of_this_machine(origin: str) -> bool:
+    """Whether a page was opened on this machine: then compressing costs more than it saves."""
+    try:
+        host = urlsplit(origin).hostname
+    except ValueError:
+        return False
+    return host is not None and is_loopback(host)
+
+
+def refusal_of(data: bytes, problem: Overloaded, origins: Origins) -> bytes:
+    """The whole answer to a request of these bytes that there is no room for."""
+    told = _told_in_events(data, problem, origins)
+    if told is not None:
+        return told
+    seconds = jittered(problem.retry_after)
+    document = {**problem.document(), "retry_after": seconds}
+    if _page_wanted(data):
+        media_type = f"{HTML}; charset=utf-8\r\nContent-Security-Policy: {PAGE_POLICY}"
+        body = page_of(document).encode()
+    else:
+        media_type, body = MEDIA_TYPE, msgspec.json.encode(document)
+    head = _REFUSAL.format(media_type, len(body), seconds, formatdate(usegmt=True))
+    return head.encode() + body
+
+
+def _told_in_events(data: bytes, problem: Overloaded, origins: Origins) -> bytes | None:
+    """The answer to a client that can be told of a problem only in events; None for others."""
+    # When many come at once, most needn't be parsed.
+    if not _MAY_NEED_EVENTS(data) or (request := read_request(data)) is None:
+        return None
+    body = eventsource.told(request, problem)
+    if body is None:
+        return None
+    more = origins.cors(request.headers, preflight=False)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in more.items())
+    head = _TOLD_HEAD.format(eventsource.MEDIA_TYPE, len(body), lines, formatdate(usegmt=True))
+    return head.encode() + body
+
+
+def _page_wanted(data: bytes) -> bool:
+    """Whether a person is to read the refusal: of the many that come at once most are programs."""
+    request = read_request(data) if HTML.encode() in data else None
+    return request is not None and page_wanted(request.headers.get("accept", ""))
