@@ -14,9 +14,9 @@ What is offered by name here is loaded when it is first asked for.
 """
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-if _TYPE_CHECKING:
+TYPE_CHECKING = False  # as type checkers know it, without what `typing` costs
+if TYPE_CHECKING:
     from pushsvc.app.producers.answers import Applied
     from pushsvc.client.errors import Busy, ClientError, Refused
     from pushsvc.client.events import (
@@ -33,7 +33,7 @@ if _TYPE_CHECKING:
     )
     from pushsvc.config import ConfigError, Settings, load_settings
     from pushsvc.embed.mounting import AsgiApp, create_app, mount
-    from pushsvc.embed.service import Samples, Service, Statistics, open_service
+    from pushsvc.embed.service import Samples, Service, ServiceStatistics, open_service
     from pushsvc.embed.subscription import DocumentSubscription, Subscription
     from pushsvc.journal import JournalError
     from pushsvc.listen.tls import CertificateError
@@ -62,8 +62,8 @@ __all__ = [
     "Samples",
     "Series",
     "Service",
+    "ServiceStatistics",
     "Settings",
-    "Statistics",
     "Subscription",
     "__version__",
     "create_app",
@@ -80,19 +80,21 @@ _HOMES = {
     ),
     "config": ("ConfigError", "Settings", "load_settings"),
     "embed.mounting": ("AsgiApp", "create_app", "mount"),
-    "embed.service": ("Samples", "Service", "Statistics", "open_service"),
+    "embed.service": ("Samples", "Service", "ServiceStatistics", "open_service"),
     "embed.subscription": ("DocumentSubscription", "Subscription"),
     "journal": ("JournalError",),
     "listen.tls": ("CertificateError",),
 }
 
 
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(_import_module(f"{__name__}.{home}"), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # who would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        for home, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(_import_module(f"{__name__}.{home}"), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

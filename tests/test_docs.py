@@ -292,12 +292,24 @@ async def shows(command: list[str], wanted: bytes) -> None:
     assert wanted in said, said.decode()
 
 
-async def test_the_example_in_python_runs_as_it_is_pasted(tmp_path: Path) -> None:
-    [block] = of("python")
+PYTHON = {
+    "from pushsvc.client import": b"node_load1 {} 0.42",
+    'service.subscribe("queue_length")': b"{'queue': 'mail'} 12.0",
+    "service.open_producer(": b"samples from 2",
+    "pushsvc.mount(": b"Running on http",
+}
+"""What the programs print, by what stands in them."""
+
+
+@pytest.mark.parametrize("block", of("python"), ids=str)
+async def test_an_example_in_python_runs_as_it_is_pasted(block: Block, tmp_path: Path) -> None:
+    [wanted] = [wanted for part, wanted in PYTHON.items() if part in block.text]
+    [port] = free_ports(1)
     async with serving() as served:
         program = tmp_path / "example.py"
-        program.write_text(block.text.replace(HERE, served.url))
-        await shows([sys.executable, str(program)], b"node_load1 {} 0.42")
+        text = block.text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        program.write_text(text.replace(HERE, served.url))
+        await shows([sys.executable, str(program)], wanted)
 
 
 async def test_the_producer_in_javascript_publishes(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ class Unreachable(ClientError):
 
 
 class Refused(ClientError):
-    """The server said no, and would say so again; `code` is its slug."""
+    """The server said no, and would say so again; `code` is its slug, as in problem documents, and
+    `status` that of the answer, None where there was no answer of HTTP."""
 
     def __init__(self, message: str, code: str = "refused", status: int | None = None) -> None:
         super().__init__(message)
@@ -29,7 +30,8 @@ class Refused(ClientError):
 
 
 class Busy(ClientError):
-    """The server can't take it now; it asks to come back in `retry_after` seconds."""
+    """The server can't take it now; it asks to come back in `retry_after` seconds. Nothing of it
+    was taken, unless the message says that this isn't known."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)

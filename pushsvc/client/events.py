@@ -15,6 +15,7 @@ class Series(msgspec.Struct, frozen=True):
     """What a series is called and what its values mean."""
 
     ref: int
+    """The service's number for it, as long as the stream goes on."""
     name: str
     labels: dict[str, str]
     kind: Kind
@@ -23,12 +24,15 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A value at a time (Unix milliseconds). `count` > 1: it stands for so many, merged."""
+    """A value at a time. `count` > 1: it stands for so many, merged."""
 
     series: Series
     time: int
+    """Unix milliseconds."""
     value: Value
+    """A number; text or a boolean of a state. Of merged ones the last, of a delta their sum."""
     min: Value = None
+    """The lowest of merged ones, with `envelope`; None otherwise."""
     max: Value = None
     count: int = 1
 
@@ -38,6 +42,7 @@ class Points(msgspec.Struct, frozen=True):
 
     samples: list[Sample]
     cursor: str | None
+    """Of who has these and all before them; None where they don't move it."""
 
 
 class Gap(msgspec.Struct, frozen=True):

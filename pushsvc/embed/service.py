@@ -150,10 +150,10 @@ class Service:
         self._drain.set()
         await self._running.drained.wait()
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> ServiceStatistics:
         """How it is doing. Doesn't checkpoint."""
         hub, waiting = self._context.hub, self._context.pipeline.statistics()
-        return Statistics(
+        return ServiceStatistics(
             len(hub.catalog),
             len(hub.subscribers),
             waiting.current_buffer_used + waiting.tasks_waiting_send,
@@ -177,7 +177,7 @@ class Service:
         return await trio.to_thread.run_sync(decode) if len(body) > _BIG else decode(), once
 
 
-class Statistics(msgspec.Struct, frozen=True):
+class ServiceStatistics(msgspec.Struct, frozen=True):
     """What `Service.statistics` tells."""
 
     series: int

@@ -19,6 +19,7 @@ class Applied(msgspec.Struct, frozen=True):
     """What became of a batch: it is applied, not merely queued."""
 
     applied: int
+    """Samples, with those that had been published before."""
     id: CursorText
     watchers: _Watchers
 
