@@ -26,6 +26,7 @@ from tests.bench import (
     journal,
     memory,
     paint,
+    pods,
     rolling,
     soak,
     stalled,
@@ -37,18 +38,19 @@ from tests.bench import (
 from tests.bench.coding import Codings
 from tests.bench.decode import Decoders
 from tests.bench.fanout import Fanout
-from tests.bench.frames import Frames
-from tests.bench.ingest import Ingest
+from tests.bench.frames import Frames, FramesCase
+from tests.bench.ingest import Ingest, IngestCase
 from tests.bench.journal import Journal
 from tests.bench.memory import Memory
 from tests.bench.paint import Paint
+from tests.bench.pods import Pods
 from tests.bench.process import Failed
 from tests.bench.report import Machine, Target, machine
 from tests.bench.rolling import Rolled
 from tests.bench.soak import Soak
 from tests.bench.stalled import Stalled
 from tests.bench.storm import Handshakes
-from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC
+from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC, checkout
 from tests.bench.tabs import Tabs
 from tests.bench.valkey import Valkey
 from tests.bench.workers import Workers
@@ -93,6 +95,7 @@ class Outcome(msgspec.Struct):
     soak: list[Soak] = []
     journal: list[Journal] = []
     valkey: list[Valkey] = []
+    pods: list[Pods] = []
     rolling: list[Rolled] = []
     workers: list[Workers] = []
     targets: list[Target] = []
@@ -118,6 +121,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         soak,
         journal,
         valkey,
+        pods,
         rolling,
         workers,
     )
@@ -137,14 +141,18 @@ _TITLES = {
     "soak": "A page that is left open",
     "journal": "The journal, and that in a file of SQLite",
     "valkey": "A journal at a Valkey, between processes",
+    "pods": "Three processes on one log at a Valkey, dashboards at one and producers at two",
     "workers": "Two workers beside one process",
     "rolling": "Three processes on one log at a Valkey, replaced while dashboards watch",
 }
 
 
-def _cases(names: Sequence[str], *, quick: bool) -> list[_Case]:
+def _cases(names: Sequence[str], *, quick: bool, beside: Path | None) -> list[_Case]:
+    other = None if beside is None else checkout(beside.resolve())
     return [
-        case
+        msgspec.structs.replace(case, beside=other)
+        if isinstance(case, FramesCase | IngestCase)
+        else case
         for name, module in _BENCHMARKS.items()
         if name in names
         for case in module.cases(quick=quick)
@@ -230,6 +238,7 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         yield Target(what, 59, page.fps)
     yield from _journal_targets(outcome)
     yield from _valkey_targets(outcome)
+    yield from _pods_targets(outcome)
     for shared in outcome.workers:
         [_, two] = shared.shared
         of = f"{shared.transport}, {shared.clients:,} subscribers"
@@ -268,6 +277,14 @@ def _valkey_targets(outcome: Outcome) -> Iterator[Target]:
         if log.cold_seconds is not None:
             what = f"seconds for a million samples of a log at a Valkey, {of}"
             yield Target(what, 3, log.cold_seconds.median, at_most=True)
+
+
+def _pods_targets(outcome: Outcome) -> Iterator[Target]:
+    for several in outcome.pods:
+        what = f"{several.wanted:,.0f} batches a second"
+        what = f"ms from a producer to another process's frame, {what}"
+        yield Target(f"{what}, median", 3, several.p50_ms.median, at_most=True)
+        yield Target(f"{what}, p99", 25, several.p99_ms.median, at_most=True)
 
 
 def _print(outcome: Outcome, console: Console) -> None:
@@ -335,6 +352,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="fewer cases, in about two minutes")
     parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FOLDER",
+        help="sources of another revision, whose frames and ingest are measured in turn with ours",
+    )
+    parser.add_argument(
         "--json",
         type=Path,
         default=Path("artifacts/bench.json"),
@@ -361,7 +384,8 @@ def main() -> int:
     began = time.monotonic()
     status = 0
     try:
-        _run(_cases(arguments.what, quick=arguments.quick), outcome, console)
+        cases = _cases(arguments.what, quick=arguments.quick, beside=arguments.beside)
+        _run(cases, outcome, console)
         outcome.complete = True
     except KeyboardInterrupt:
         console.print("interrupted: what was measured so far follows", style="yellow")

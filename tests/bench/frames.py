@@ -60,6 +60,7 @@ class FramesCase(msgspec.Struct, frozen=True):
     size: int
     rounds: int
     seconds: float
+    beside: System | None = None
 
     @property
     def title(self) -> str:
@@ -68,6 +69,8 @@ class FramesCase(msgspec.Struct, frozen=True):
     @property
     def systems(self) -> list[System]:
         everyone = [FLOOR, FLOOR_C, PUSHSVC, BROADCAST, NCHAN]
+        if self.beside is not None:
+            everyone.insert(everyone.index(PUSHSVC) + 1, self.beside)
         if self.clients <= MOST_NAIVE:
             everyone.append(NAIVE)
         return [

@@ -14,7 +14,7 @@ import msgspec
 from tests.bench.process import LOAD_CPU, SERVER_CPU, Failed, Process, running
 from tests.bench.producer import Batch, Failure, Ingested, Job
 from tests.bench.report import Figure, count, ratio
-from tests.bench.systems import NAIVE, PUSHSVC
+from tests.bench.systems import NAIVE, PUSHSVC, System
 
 _FLOOR = "msgspec decode alone"
 _ANSWER = 120.0
@@ -48,6 +48,11 @@ class IngestCase(msgspec.Struct, frozen=True):
     """The batch has samples of so many series."""
     rounds: int
     seconds: float
+    beside: System | None = None
+
+    @property
+    def systems(self) -> list[System]:
+        return [each for each in (PUSHSVC, self.beside, NAIVE) if each is not None]
 
     @property
     def title(self) -> str:
@@ -55,14 +60,14 @@ class IngestCase(msgspec.Struct, frozen=True):
 
     @property
     def steps(self) -> int:
-        return 3 * self.rounds
+        return (len(self.systems) + 1) * self.rounds
 
     def run(self, step: Callable[[str], None]) -> Ingest:
         """Measure, the systems in turn; `step` is called before each window. Raises Failed."""
         batch = msgspec.json.encode(Batch(self.samples, self.series, self.seconds))
         with contextlib.ExitStack() as stack:
             producers: dict[str, Process] = {}
-            for system in (PUSHSVC, NAIVE):
+            for system in self.systems:
                 server = stack.enter_context(system.serving())
                 job = msgspec.json.encode(Job(server.host, server.port, server.pid)).decode()
                 producers[system.name] = stack.enter_context(

@@ -92,20 +92,21 @@ class Process:
 
 
 @contextlib.contextmanager
-def running(arguments: Sequence[str], cpu: int) -> Iterator[Process]:
-    """Run Python with these arguments on one core; on leaving, the process is ended."""
+def running(arguments: Sequence[str], cpu: int, folder: Path = ROOT) -> Iterator[Process]:
+    """Run Python with these arguments on one core, from the sources in `folder`; on leaving, the
+    process is ended."""
     with (
         # What it writes is gone with it, also where it becomes another program.
-        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder,
-        (Path(folder) / "stderr").open("wb") as errors,
+        tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as written,
+        (Path(written) / "stderr").open("wb") as errors,
         # In a session of its own, so that Ctrl-C reaches only this process, which ends the rest.
         subprocess.Popen(
             [sys.executable, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            cwd=ROOT,
-            env={**os.environ, "TMPDIR": folder},
+            cwd=folder,
+            env={**os.environ, "TMPDIR": written},
             start_new_session=True,
         ) as child,
     ):

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ import msgspec
 
 from tests.bench.load import Failure, Job, Measured, Ready, Window
 from tests.bench.peers import floor, nchan
-from tests.bench.process import LOAD_CPU, SERVER_CPU, Failed, Process, running
+from tests.bench.process import LOAD_CPU, ROOT, SERVER_CPU, Failed, Process, running
 from tests.bench.publisher import Publish
 
 _START = 20.0
@@ -39,6 +40,8 @@ class System:
     publish: Publish = "samples"
     """Both as in Job."""
     subprotocol: str | None = None
+    folder: Path = ROOT
+    """Where its sources are."""
     missing: Callable[[], str | None] = lambda: None
     """Why it can't be run here, if so."""
 
@@ -48,7 +51,7 @@ class System:
 
         A Failed that leaves the block is given what the server last said of itself.
         """
-        with running(self.arguments, SERVER_CPU) as process:
+        with running(self.arguments, SERVER_CPU, self.folder) as process:
             found = None
             while found is None:
                 line = process.hear(_START).decode(errors="replace")
@@ -115,6 +118,11 @@ FLOOR_C = System(
     publish="frame",
     missing=lambda: None if floor.COMPILER else "there is no C compiler",
 )
+
+
+def checkout(folder: Path) -> System:
+    """The service of another revision, from its sources."""
+    return dataclasses.replace(PUSHSVC, name=f"pushsvc in {folder.name}", folder=folder)
 
 
 def _wait_listening(host: str, port: int) -> None:
