@@ -5,10 +5,17 @@ Speed is not tested here; `python -m tests.bench` measures it.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+from contextlib import closing
+
 import msgspec
 import pytest
 
 from tests.bench.load import Window
+from tests.bench.pods_load import Job, Load
+from tests.bench.process import children_of, cpu_seconds
 from tests.bench.sequence import Disorder, Sequence, read_polled, read_pushed, read_sample
 from tests.bench.systems import NAIVE, PUSHSVC, System
 from tests.bench.transport import Broken, opening, reader
@@ -36,6 +43,48 @@ def test_every_subscriber_is_given_every_sample(system: System, transport: str) 
             assert measured.delivered == 5 * measured.published
             assert measured.server_cpu > 0
             assert 0 < measured.p50_ms <= measured.p99_ms <= measured.max_ms
+
+
+def test_processes_that_another_thread_started_are_counted() -> None:
+    started, seen = threading.Event(), threading.Event()
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        code = "while True: pass"
+        children.append(subprocess.Popen([sys.executable, "-c", code], start_new_session=True))
+        started.set()
+        seen.wait(60)
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as idle:
+        thread = threading.Thread(target=start)
+        thread.start()
+        assert started.wait(60)
+        [busy] = children
+        try:
+            mine = threading.main_thread().native_id
+            assert mine is not None
+            assert {idle.pid, busy.pid} <= set(children_of(mine))
+            used = cpu_seconds(busy.pid)
+            while cpu_seconds(busy.pid) < used + 0.01:
+                pass
+        finally:
+            seen.set()
+            thread.join()
+            busy.kill()
+            busy.wait()
+            idle.communicate(b"\n")
+
+
+def test_what_is_posted_comes_to_dashboards() -> None:
+    with PUSHSVC.serving() as server:
+        job = Job([server.port], server.port, [server.pid], 10, 3, 100.0)
+        with closing(Load(job)) as load:
+            load.watch()
+            measured = load.measure(0.5)
+    assert measured.batches == 50
+    assert measured.frames == 5
+    assert measured.cores[0] > 0
+    assert 0 < measured.delays_ms[0] <= measured.delays_ms[1] <= measured.delays_ms[2]
 
 
 def pushed(*numbers: float) -> bytes:

@@ -23,7 +23,7 @@ from tests.bench.process import cpu_seconds
 _PATIENCE = 30.0
 _GROUPS = 100
 """Producers, each of which has series of its own."""
-_CONNECTIONS = 4
+_CONNECTIONS = 8
 """To each process that is posted to."""
 _HZ = 20
 
@@ -184,6 +184,13 @@ class Load:
             delays_ms=[delays[len(delays) // 2], delays[len(delays) * 99 // 100], delays[-1]],
             cores=cores,
         )
+
+    def close(self) -> None:
+        for producer in self._producers.values():
+            producer.sock.close()
+        for dashboard in self._dashboards.values():
+            dashboard.sock.close()
+        self._epoll.close()
 
     def _post_when_free(self) -> None:
         place = self._number % len(self._job.posted)

@@ -31,9 +31,20 @@ def cpu_seconds(pid: int) -> float:
     By their CPU clocks, which count in nanoseconds where /proc counts in ticks of 10 ms.
     Raises OSError if there is no such process.
     """
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     # As clock_getcpuclockid(3) makes it: the complement of the pid, and CPUCLOCK_SCHED.
-    return sum(time.clock_gettime((~one << 3) | 2) for one in (pid, *map(int, children)))
+    return sum(time.clock_gettime((~one << 3) | 2) for one in (pid, *children_of(pid)))
+
+
+def children_of(pid: int) -> list[int]:
+    """Each is one of the thread that started it, as long as there is that thread.
+
+    Raises OSError if there is no such process.
+    """
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            found += (thread / "children").read_text(encoding="ascii").split()
+    return sorted(map(int, found))
 
 
 def rss_bytes(pid: int) -> int:

@@ -89,6 +89,56 @@ async def failure(path: Path) -> str:
     return message
 
 
+# -- reading what others append --------------------------------------------------------------------
+
+
+async def test_a_little_that_is_new_is_read_without_a_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    read = LogFile.read
+
+    def noted(file: LogFile, *args: object, **others: object) -> list[Entry]:
+        threads.append(threading.get_ident())
+        return read(file, *args, **others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LogFile, "read", noted)
+    reached = [0, 0]
+    news = trio.Event()
+
+    async def follow(place: int, journal: SqliteJournal) -> None:
+        nonlocal news
+        async with aclosing(journal.read(0)) as slices:
+            async for entries in slices:
+                reached[place] = entries[-1].last
+                news.set()
+                news = trio.Event()
+
+    async def take(writer: SqliteJournal, one: Draft) -> set[int]:
+        """Append, wait until both have it; in which threads it was read."""
+        threads.clear()
+        await writer.append([one])
+        with trio.fail_after(30):
+            while min(reached) < writer.seq:
+                await news.wait()
+        return set(threads)
+
+    async with (
+        open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE, shared=True) as one,
+        open_sqlite_journal(path, keep_seconds=3600, max_bytes=LARGE, shared=True) as other,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(follow, 0, one)
+        nursery.start_soon(follow, 1, other)
+        await take(one, draft())
+        here = threading.get_ident()
+        for writer in (one, other, one):
+            assert await take(writer, draft()) == {here}
+        assert await take(one, draft(20_000)) - {here}
+        assert await take(other, draft()) == {here}
+        nursery.cancel_scope.cancel()
+
+
 # -- what it can't be opened with ------------------------------------------------------------------
 
 

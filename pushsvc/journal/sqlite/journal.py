@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -38,8 +38,10 @@ _Args = TypeVarTuple("_Args")
 
 _POLL = 0.005
 """Seconds after which it is looked whether another process has appended, if nobody tells."""
-_TOLD = 0.25
+_TOLD = 1.0
 """The same, where others tell."""
+_FEW, _FEW_BYTES = 16, 64 * 1024
+"""Entries, and their bytes, that are read without going to a thread for it."""
 _OWN = 2_000
 """Own drafts that aren't read yet, and needn't be decoded when they are."""
 _RETRY_AFTER = 5.0
@@ -76,6 +78,8 @@ class SqliteJournal:
         self._news = trio.Event()
         self._closed = trio.Event()
         self._reading = False
+        self._exhausted: int | None = None  # the file's version, where all of it was read
+        self._looked = Mark()  # the end, when that was read last
         self._away_since: float | None = None
         self._failed = 0.0
 
@@ -226,7 +230,7 @@ class SqliteJournal:
     # -- reading -----------------------------------------------------------------------------------
 
     async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
-        self._reading = True
+        self._reading, self._exhausted = True, None
         reader: LogFile | None = None
         try:
             if self._shared:
@@ -262,28 +266,41 @@ class SqliteJournal:
     async def _next_shared(self, reader: LogFile, after: int) -> Sequence[Entry]:
         while True:
             closed = self._closed.is_set()
-            version = reader.version()
-            entries, places = await self._read_in_thread(self._read_shared, reader, after)
-            if places is not None:
-                self._horizon, end = places
-                if end.seq > self._end.seq:
-                    self._end = end
+            with self._failing_to_read():
+                version = reader.version()
+                if version == self._exhausted and not closed:
+                    self._news = trio.Event()
+                    with trio.move_on_after(_POLL if self._notifier is None else _TOLD):
+                        await self._news.wait()
+                    continue
+                if self._is_little(reader):
+                    await trio.lowlevel.checkpoint()
+                    found = self._read_shared(reader, after)
+                else:
+                    found = await trio.to_thread.run_sync(self._read_shared, reader, after)
+            entries, self._horizon, end = found
+            if end.seq > self._end.seq:
+                self._end = end
+            self._exhausted, self._looked = None, end
+            if end.seq <= (entries[-1].last if entries else after):
+                self._exhausted = version
             if entries or closed:
                 return entries
-            while reader.version() == version and not self._closed.is_set():
-                self._news = trio.Event()
-                with trio.move_on_after(_POLL if self._notifier is None else _TOLD):
-                    await self._news.wait()
 
-    def _read_shared(
-        self, reader: LogFile, after: int
-    ) -> tuple[list[Entry], tuple[Mark, Mark] | None]:
+    def _is_little(self, reader: LogFile) -> bool:
+        """Whether what came since all was read is soon read: it has just been written, so that it
+        is in memory, and going to a thread and back would take longer."""
+        if self._exhausted is None:
+            return False
+        end, looked = reader.end(), self._looked
+        return end.entries - looked.entries <= _FEW and end.bytes - looked.bytes <= _FEW_BYTES
+
+    def _read_shared(self, reader: LogFile, after: int) -> tuple[list[Entry], Mark, Mark]:
         entries = reader.read(after, own=self._own.get)
-        if not entries:
-            return entries, (reader.horizon(), reader.end())
-        for seq in [seq for seq in list(self._own) if seq <= entries[-1].seq]:
-            del self._own[seq]
-        return entries, None
+        if entries:
+            for seq in [seq for seq in list(self._own) if seq <= entries[-1].seq]:
+                del self._own[seq]
+        return entries, reader.horizon(), reader.end()
 
     def _open_reader(self) -> LogFile:
         return LogFile(self._path, shared=True, synchronous=None)
@@ -295,8 +312,13 @@ class SqliteJournal:
         limiter: trio.CapacityLimiter | None = None,
     ) -> _Got:
         """Raises JournalError."""
-        try:
+        with self._failing_to_read():
             return await trio.to_thread.run_sync(work, *args, limiter=limiter)
+
+    @contextmanager
+    def _failing_to_read(self) -> Generator[None]:
+        try:
+            yield
         except (sqlite3.Error, FileError) as error:
             raise JournalError(f"journal.path: {explain(error, self._path)}") from error
 
