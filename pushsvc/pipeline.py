@@ -394,11 +394,12 @@ class Pipeline:
     async def _warm(self) -> AsyncGenerator[None]:
         """Read for ever, and give a sign when all was taken in that there was at the beginning."""
         hub, first, warm = self.hub, self.hub.seq, self._journal.seq
-        hub.warm = hub.seq >= warm
+        hub.begin_warming()
         # What is appended from now on may lie beyond, and is no more lost than what is to come.
         appended = [one for one in self._pending.values() if one.appended]
         begun = told = trio.current_time()
-        if hub.warm:
+        if hub.seq >= warm:
+            hub.finish_warming()
             self._give_up_lost(appended)
             self._give_up_doubtful()
             yield
@@ -408,7 +409,7 @@ class Pipeline:
             async for entries in slices:
                 await self._take_all(entries)
                 if not hub.warm and hub.seq >= warm:
-                    hub.warm = True
+                    hub.finish_warming()
                     _log.info("warm", seqs=warm - first, series=len(hub.catalog))
                     _look_at_clock(hub.stamp)
                     self._give_up_lost(appended)
@@ -435,7 +436,6 @@ class Pipeline:
             retry_ms = 1000 + round(1000 * place / pace)
             subscriber.carrier.end(Ending("journal", Close.RESTARTING, retry_ms=retry_ms))
         self.hub.begin_anew(self._journal.epoch)
-        self.hub.warm = False  # nobody is let in before it goes on from a snapshot
         self._doubtful.clear()  # which the journal has, or had: `_warm` looks for those
         for submission in self._pending.values():
             submission.taken = None  # by a hub that forgot it

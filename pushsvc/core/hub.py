@@ -30,6 +30,7 @@ from pushsvc.core.storage import snapshot
 from pushsvc.core.storage.catalog import Catalog, Series, Watcher, unfounded
 from pushsvc.core.storage.columns import KnownColumns, KnownSeries
 from pushsvc.core.storage.entry import Entry, pieces
+from pushsvc.core.storage.gathering import Gathering
 from pushsvc.core.storage.history import History
 from pushsvc.core.storage.idempotency import IdempotencyKey, IdempotencyKeys
 from pushsvc.core.storage.records import Records
@@ -117,8 +118,7 @@ class Hub:
         self.away: int | None = None
         """For how many seconds the log can't be reached, so that nothing newer comes."""
         self._back = -inf  # when it was reached again, seconds of the monotonic clock
-        self.warm = True
-        """Whether all was taken in that there was to begin with; nobody is let in before."""
+        self._gathering: Gathering | None = None  # while it isn't warm
         self.horizon = 0
         """The batch after which everything was taken in: what came before isn't known, but for
         what a snapshot told."""
@@ -152,6 +152,25 @@ class Hub:
     def cursor(self) -> Cursor:
         """The cursor of the newest batch."""
         return Cursor(self.epoch, self.seq)
+
+    @property
+    def warm(self) -> bool:
+        """Whether all was taken in that there was to begin with; nobody is let in before."""
+        return self._gathering is None
+
+    def begin_warming(self) -> None:
+        """What is taken in from now on is what there was to begin with: it comes to the same, but
+        histories may lag behind until `finish_warming`."""
+        self._gathering = Gathering()
+
+    def finish_warming(self) -> None:
+        """All of it was taken in."""
+        self._settle()
+        self._gathering = None
+
+    def _settle(self) -> None:
+        if self._gathering is not None:
+            self._gathering.settle()
 
     @property
     def stamp(self) -> float:
@@ -196,7 +215,13 @@ class Hub:
             raise
         touched: dict[Watcher, None] = {}
         samples = watchers = 0
-        if batch.series:
+        gathering = self._gathering
+        if gathering and known and not self.views and gathering.add(entry.seq, batch, known):
+            samples = batch.series
+            self.counts["samples"] += samples
+            self.counts["batches"] += draft.width
+            self._sweeping.hold(samples)
+        elif batch.series:
             cut: Iterable[tuple[Batch, KnownSeries | None]]
             if draft.width == 1:
                 cut = ((batch, known),)
@@ -226,6 +251,7 @@ class Hub:
     def snapshot(self) -> Generator[None, None, bytes]:
         """Write down what a hub needs to go on from the newest batch, as `restore` reads it. The
         caller may do other things between two steps, but take nothing in."""
+        self._settle()
         return snapshot.write(
             self.seq,
             self.catalog,
@@ -256,6 +282,7 @@ class Hub:
         self._known = KnownColumns()
         self._ended.clear()
         self._departed.clear()
+        self.begin_warming()  # nobody is let in before it goes on from a snapshot
 
     def check(self, batch: Batch) -> None:
         """Raise Rejected if any of the batch can't be applied; nothing is changed."""
@@ -351,6 +378,8 @@ class Hub:
         samples = 0
         kept: set[str] | None = None
         rest = batch.rows if known is None else known.follow(seq, batch)
+        if self._gathering is not None:
+            self._gathering.part_with(rest, self.catalog)
         if known is not None:
             samples = batch.series - len(rest)
         for rows in rest:
@@ -803,7 +832,7 @@ class Hub:
         self._stamp = stamp
         self._sweeping.arrive(stamp, seq)
         self.records.expire(round(stamp * 1000))
-        for series in self._sweeping.sweep(self.catalog, stamp):
+        for series in self._sweeping.sweep(self.catalog, stamp, self._gathering):
             self._dismiss(series)
         return self._sweeping.behind
 

@@ -193,25 +193,26 @@ def _body(data: bytes, read: msgspec.msgpack.Decoder[_Read]) -> _Read:
 def _batch(body: _Body) -> Batch:
     identities = _cache.get(body.identities)
     count = len(identities)
-    times = _column("q", body.times)
-    values = _column("d", body.values)
-    for index, other in body.others:
-        values[index] = other
+    time_column, value_column = _array("q", body.times), _array("d", body.values)
     flags = body.flags * count if len(body.flags) == 1 else body.flags
-    counts = [1] * count if not body.counts else _column("I", body.counts)
-    if not len(flags) == len(counts) == count or not sum(counts) == len(times) == len(values):
+    counts = [1] * count if not body.counts else _array("I", body.counts).tolist()
+    rows_of_all = sum(counts)
+    if not len(flags) == len(counts) == count or not rows_of_all == len(time_column) == len(
+        value_column
+    ):
         raise ValueError("its columns aren't of one length")
     if not count:
         return Batch([])
-    if not body.counts and (plain := _plain(body.flags)) is not None:
-        kinds, given = plain
-        kinds = kinds * count if len(kinds) == 1 else kinds
-        columns = Columns(identities, times, values, kinds, given)
-        return Batch(columns.rows) if body.others else Batch(None, columns)
+    if not (body.counts or body.others) and (plain := _plain(body.flags, count)) is not None:
+        return Batch(None, Columns(identities, time_column, value_column, *plain))
+    times: list[int] = time_column.tolist()
+    values: list[Any] = value_column.tolist()
+    for index, other in body.others:
+        values[index] = other
     if 0 in counts:
         raise ValueError("a series has no rows")
     rows = []
-    texts, starts, started = iter(body.texts), _column("q", body.starts), 0
+    texts, starts, started = iter(body.texts), _array("q", body.starts).tolist(), 0
     for identity, flag, length, end in zip(
         identities, flags, counts, accumulate(counts), strict=True
     ):
@@ -237,13 +238,14 @@ def _batch(body: _Body) -> Batch:
 
 
 @functools.lru_cache(32)
-def _plain(flags: bytes) -> tuple[tuple[Kind | None, ...], bool] | None:
-    """The kinds that flags say, and whether times were given, if they say nothing more and that of
-    all: the same tuple for the same flags."""
+def _plain(flags: bytes, count: int) -> tuple[tuple[Kind | None, ...], bool] | None:
+    """The kinds that flags say of so many series, and whether times were given, if they say nothing
+    more and that of all: the same tuple for the same flags."""
     others = {flag & ~_KIND for flag in set(flags)}
     if others not in ({0}, {_GIVEN}):
         return None
-    return tuple([_KINDS[flag & _KIND] for flag in flags]), others == {_GIVEN}
+    kinds = tuple([_KINDS[flag & _KIND] for flag in flags])
+    return kinds * count if len(kinds) == 1 else kinds, others == {_GIVEN}
 
 
 def _bytes(column: array[int] | array[float]) -> bytes:
@@ -252,12 +254,12 @@ def _bytes(column: array[int] | array[float]) -> bytes:
     return column.tobytes()
 
 
-def _column(code: str, data: bytes) -> list[Any]:
+def _array(code: str, data: bytes) -> array[Any]:
     column = array(code)
     column.frombytes(data)
     if sys.byteorder == "big":
         column.byteswap()
-    return column.tolist()
+    return column
 
 
 def _write_identities(rows: list[Rows]) -> bytes:

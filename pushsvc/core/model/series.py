@@ -9,7 +9,7 @@ producers' formats have anyway.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -80,8 +80,8 @@ class Columns(msgspec.Struct, frozen=True):
 
     identities: tuple[Identity, ...]
     """The same object wherever the same series come again in this order."""
-    times: list[int]
-    values: list[float]
+    times: Sequence[int]
+    values: Sequence[float]
     kinds: tuple[Kind | None, ...]
     """Of each."""
     given: bool

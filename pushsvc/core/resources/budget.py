@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 _SLACK = 1.1
 """What may be held beyond the bound for a while, as a part of it."""
@@ -42,6 +42,13 @@ class Budget:
         # A series at the bound would hold more, and nobody knows how much.
         self._lengths.update([length if length < share else most for length in lengths])
 
+    def note_counts(self, lengths: Mapping[int, int], more: int, limit: int) -> None:
+        """So many series hold so many samples each and `more`, though no more than `limit`."""
+        share, most = self.share, self._most
+        for length, series in lengths.items():
+            held = min(length + more, limit)
+            self._lengths[held if held < share else most] += series
+
     def close(self) -> None:
         """All series have been noted: find the share that they may have from now on."""
         if not self._lengths:
@@ -62,7 +69,7 @@ class Budget:
 
     def dump(self) -> tuple[int, int, int, dict[int, int]]:
         """Where the bounding stands, for `load`."""
-        return self.share, self._held, self._arrived, dict(self._lengths)
+        return self.share, self._held, self._arrived, dict(sorted(self._lengths.items()))
 
     def load(self, share: int, held: int, arrived: int, lengths: dict[int, int]) -> None:
         self.share, self._held, self._arrived = share, held, arrived

@@ -87,6 +87,16 @@ class History:
     def __len__(self) -> int:
         return self.total - self.first
 
+    @property
+    def limit(self) -> int:
+        """How many rows are held at the most."""
+        return self._limit
+
+    @property
+    def newest_time(self) -> int:
+        """The newest time there ever was; lower than any before the first."""
+        return self._newest_time
+
     # -- rows come ---------------------------------------------------------------------------------
 
     def extend(
@@ -490,6 +500,37 @@ def follow(
         if total - history.first > history._limit:
             history._evict(total - history._limit)
     return late
+
+
+def are_ordinary(histories: Sequence[History]) -> bool:
+    """Whether none of them has an ending or a sample that came late, nor knows starts, and all
+    have the same limit."""
+    limit = histories[0]._limit
+    return all(
+        history._plain and not history.endings and history._limit == limit for history in histories
+    )
+
+
+def append_columns(
+    histories: Sequence[History],
+    marks: array[int],
+    times: Sequence[array[int]],
+    values: Sequence[array[float]],
+) -> None:
+    """Append one number to each for each of several batches: it is `follow` for all of them, where
+    they are known to be the ordinary case. `marks` are twice the seqs, and 1 more where the time
+    was given."""
+    count, size = len(marks), len(histories)
+    all_times, all_values = array("q", b"".join(times)), array("d", b"".join(values))
+    for place, history in enumerate(histories):
+        own = all_times[place::size]
+        history._newest_time = own[-1]
+        history._seqs.extend(marks)
+        history._times.extend(own)
+        history._values.extend(all_values[place::size])
+        history.total = total = history.total + count
+        if total - history.first > history._limit:
+            history._evict(total - history._limit)
 
 
 def prune(histories: Sequence[History], seq: int, limit: int) -> list[int]:

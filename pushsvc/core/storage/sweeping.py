@@ -12,6 +12,7 @@ from pushsvc.core.resources.budget import Budget
 from pushsvc.core.resources.limits import Retention
 from pushsvc.core.storage.arrivals import Arrivals
 from pushsvc.core.storage.catalog import Catalog, Series
+from pushsvc.core.storage.gathering import Gathering
 from pushsvc.core.storage.history import prune
 
 _SWEEP = 5_000
@@ -57,9 +58,11 @@ class Sweeping:
         """So many samples are held in addition."""
         self._budget.arrive(samples)
 
-    def sweep(self, catalog: Catalog, stamp: float) -> Iterator[Series]:
+    def sweep(
+        self, catalog: Catalog, stamp: float, gathering: Gathering | None = None
+    ) -> Iterator[Series]:
         """Look at the next some thousand series, as of `stamp`; gives those that are silent, which
-        may be removed meanwhile."""
+        may be removed meanwhile. What is `gathering` needn't be looked at one by one."""
         ttl, seconds = self._retention.series_ttl, self._retention.seconds
         horizon = self._arrivals.before(stamp - seconds)
         silent = self._arrivals.before(stamp - ttl)
@@ -69,6 +72,8 @@ class Sweeping:
             self._left = list(catalog)
         due = self._left[-_SWEEP:]
         del self._left[-_SWEEP:]
+        if gathering is not None:
+            due = gathering.pass_over(len(self._left), due, horizon, silent, self._budget)
         here = [series for series in due if series is not None and series.listed]
         histories = [series.history for series in here]
         self._budget.note(prune(histories, horizon, self._budget.share))
