@@ -29,6 +29,7 @@ from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
 from pushsvc.log import get_logger
+from pushsvc.starting import Starting
 
 _log = get_logger("pushsvc.pipeline")
 
@@ -148,14 +149,16 @@ class Pipeline:
         *,
         snapshot_interval: float = 300.0,
         snapshots: bool = True,
+        starting: Starting | None = None,
     ) -> None:
         """Of a journal that outlives the process a snapshot is made every `snapshot_interval`
-        seconds of its clock, if `snapshots` are made here."""
+        seconds of its clock, if `snapshots` are made here. `starting` is told how far it is."""
         self.hub = hub
         self._snapshot_interval = snapshot_interval
         self._snapshots_here = snapshots
         self._snapshot_due: float | None = None  # seconds of the journal's clock
         self._swept_at = float("-inf")  # when the log last said that time has passed
+        self._starting = starting or Starting()
         self._keeping = False  # whether a snapshot is being kept
         self._journal = journal
         self._series = limits.series
@@ -404,6 +407,7 @@ class Pipeline:
             self._give_up_doubtful()
             yield
         else:
+            self._starting.read(0.0, 0.0)
             _log.info("warming", percent=0, seqs=warm - first)
         async with aclosing(self._journal.read(hub.seq)) as slices:
             async for entries in slices:
@@ -415,16 +419,17 @@ class Pipeline:
                     self._give_up_lost(appended)
                     self._give_up_doubtful()
                     yield
-                elif not hub.warm and trio.current_time() - told >= _TELL:
-                    told = trio.current_time()
-                    part = (hub.seq - first) / (warm - first)
-                    left = round((told - begun) * (1 - part) / part)
-                    _log.info(
-                        "warming",
-                        percent=int(100 * part),
-                        samples=hub.counts["samples"],
-                        seconds_left=left,
-                    )
+                elif not hub.warm:
+                    now, starting = trio.current_time(), self._starting
+                    starting.read((hub.seq - first) / (warm - first), now - begun)
+                    if now - told >= _TELL:
+                        told = now
+                        _log.info(
+                            "warming",
+                            percent=starting.percent,
+                            samples=hub.counts["samples"],
+                            seconds_left=starting.seconds_left,
+                        )
 
     def _begin_anew(self, error: Dropped | EpochChanged) -> None:
         """The log isn't the one that was read, or goes on too far ahead: send all dashboards away,

@@ -21,6 +21,7 @@ from quart_trio import QuartTrio
 
 from pushsvc.app import create_app
 from pushsvc.app.dashboards.fast_path import FastPath
+from pushsvc.app.early import Early, answer
 from pushsvc.app.http.changes import Changes
 from pushsvc.app.http.context import Context, make_handshake_limiter
 from pushsvc.app.http.proxy_protocol import ProxyProtocol
@@ -57,9 +58,10 @@ from pushsvc.listen.listeners import (
 )
 from pushsvc.listen.server import KEEP_ALIVE, Server, Slot, open_server
 from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd, refuse_two
-from pushsvc.listen.tls import Certificate, CertificateError
+from pushsvc.listen.tls import HTTP1, Certificate, CertificateError
 from pushsvc.log import get_logger
 from pushsvc.pipeline import Pipeline, now_ms
+from pushsvc.starting import Starting
 from pushsvc.transport.detached import DetachedCarrier
 from pushsvc.transport.engine import Engine
 from pushsvc.workers.assignment import Assignment
@@ -138,30 +140,63 @@ async def run_until_closed(
         certificate = Certificate(Path(where.certfile), Path(where.keyfile))
     opened = await open_listeners(where.hosts, where.port, backlog=where.backlog)
     listeners = [*inherited.listeners, *opened]
-    keeping = settings.journal
+    keeping, starting = settings.journal, Starting()
+    early = _early(settings, access_control, starting, assignment)
+    elsewhere = [] if assignment is None else assignment.adopt_early()
     try:
-        async with open_journal(
-            keeping.path,
-            settings.history,
-            max_bytes=keeping.max_bytes,
-            synchronous=keeping.synchronous,
-            shared=_shared(keeping),
-            workers=None if assignment is None else _workers(assignment),
-        ) as journal:
-            await _serve(
-                *(
-                    settings,
-                    journal,
-                    listeners,
-                    inherited.statsd,
-                    access_control,
-                    library,
-                    certificate,
-                ),
-                *(drain, close, reload, assignment, started),
-            )
+        async with trio.open_nursery() as beside:
+            await beside.start(early.run, [*map(Listener.again, listeners), *elsewhere])
+            async with open_journal(
+                keeping.path,
+                settings.history,
+                max_bytes=keeping.max_bytes,
+                synchronous=keeping.synchronous,
+                shared=_shared(keeping),
+                workers=None if assignment is None else _workers(assignment),
+                starting=starting,
+            ) as journal:
+                await _serve(
+                    *(
+                        settings,
+                        journal,
+                        listeners,
+                        inherited.statsd,
+                        access_control,
+                        library,
+                        certificate,
+                    ),
+                    *(drain, close, reload, assignment, starting, early, started),
+                )
+            beside.cancel_scope.cancel()
     finally:
         close_all(listeners)
+
+
+def _early(
+    settings: Settings,
+    access_control: AccessControl,
+    starting: Starting,
+    assignment: Assignment | None,
+) -> Early:
+    """Who answers until the service does. Raises CertificateError."""
+    where = settings.server
+    context = None
+    if where.certfile:
+        context = Certificate(Path(where.certfile), Path(where.keyfile), HTTP1).context
+    others_serve = assignment is not None and assignment.restarts > 0
+    return Early(
+        partial(answer, starting=starting, prefix=where.prefix, others_serve=others_serve),
+        most=settings.limits.subscribers + _SPARE,
+        most_of=partial(_most_of, settings.limits, access_control),
+        context=context,
+    )
+
+
+def _most_of(limits: Limits, access_control: AccessControl, peer: str) -> int:
+    """Connections that an address may have: behind a proxy are as many as it lets in."""
+    if access_control.access.proxies.trusts(peer):
+        return limits.subscribers + _SPARE
+    return limits.connections_per_address
 
 
 def _shared(keeping: Keeping) -> Shared | None:
@@ -193,6 +228,8 @@ async def _serve(
     close: trio.Event,
     reload: trio.MemoryReceiveChannel[None] | None,
     assignment: Assignment | None,
+    starting: Starting,
+    early: Early,
     started: Callable[[Running], None],
 ) -> None:
     limits, pacing = settings.limits, settings.stream
@@ -211,6 +248,7 @@ async def _serve(
         snapshot_interval=snapshot_interval(settings.history),
         # Of the workers of one file one is enough to make them.
         snapshots=assignment is None or assignment.index == 0,
+        starting=starting,
     )
     leases = Leases(access_control.access, hub, pipeline.wake_ticker)
     draining = Draining()
@@ -279,6 +317,7 @@ async def _serve(
                 await ticking.start(engine.run_tending)
             async with trio.open_nursery() as ingesting:
                 await ingesting.start(pipeline.run_ingest)
+                await early.close()
                 async with trio.open_nursery() as gathering, AsyncExitStack() as serving:
                     if listeners:
                         server = await serving.enter_async_context(
@@ -288,12 +327,7 @@ async def _serve(
                                 message_bytes=limits.message_bytes,
                                 counts=hub.counts,
                                 max_connections=limits.subscribers + _SPARE,
-                                max_of=lambda peer: (
-                                    # A proxy's connections are as many as it lets in.
-                                    limits.subscribers + _SPARE
-                                    if access_control.access.proxies.trusts(peer)
-                                    else limits.connections_per_address
-                                ),
+                                max_of=partial(_most_of, limits, access_control),
                                 # For peers that vanished; clients that stall are disconnected
                                 # sooner.
                                 user_timeout=2 * pacing.stall_timeout,

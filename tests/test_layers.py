@@ -19,7 +19,7 @@ import pushsvc
 # From the bottom up. A room may import from every row below its own, not from its own row. A module
 # belongs to the room that its folder is, or, at the top of the package, is one by itself.
 LAYERS = (
-    ("errors", "hosts", "printable", "zstd"),
+    ("errors", "hosts", "printable", "starting", "zstd"),
     ("log",),
     # The product without I/O.
     ("core.resources",),

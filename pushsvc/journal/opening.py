@@ -13,6 +13,7 @@ from pushsvc.core.resources.limits import Retention
 from pushsvc.journal import Journal, JournalError
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.journal.valkey import Options, open_valkey_journal
+from pushsvc.starting import Starting
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +69,11 @@ async def open_journal(
     synchronous: Literal["full", "normal"],
     shared: Shared | None = None,
     workers: Workers | None = None,
+    starting: Starting | None = None,
 ) -> AsyncGenerator[Journal]:
     """The journal that is shared, that in the file at `path`, or without either that in memory, for
-    as long as the block lasts. `workers` share the file. Raises JournalError."""
+    as long as the block lasts. `workers` share the file; `starting` is told what is waited for.
+    Raises JournalError."""
     if shared is not None:
         options = Options(
             prefix=shared.prefix,
@@ -81,7 +84,7 @@ async def open_journal(
             start_wait=shared.start_wait,
         )
         ca = Path(shared.ca) if shared.ca else None
-        async with open_valkey_journal(shared.url, options, ca=ca) as there:
+        async with open_valkey_journal(shared.url, options, ca=ca, starting=starting) as there:
             yield there
     elif path:
         from pushsvc.journal.sqlite import AppendNotifier, open_sqlite_journal

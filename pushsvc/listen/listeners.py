@@ -54,6 +54,10 @@ class Listener:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.host}>"
 
+    def again(self) -> Listener:
+        """Another that has the same socket, and may be closed without it."""
+        return Listener(self.socket.dup(), name=self.name)
+
     @property
     def is_unix(self) -> bool:
         return self.socket.family == socket.AF_UNIX
@@ -165,7 +169,7 @@ def twins(listeners: Sequence[Listener], count: int) -> list[list[Listener]]:
 def _twin(listener: Listener) -> Listener:
     sock = listener.socket
     if listener.is_unix or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
-        return Listener(sock.dup(), name=listener.name)
+        return listener.again()
     both = sock.family == socket.AF_INET6 and not sock.getsockopt(
         socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
     )

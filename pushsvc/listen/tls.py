@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
-ALPN = ["h2", "http/1.1"]
+HTTP1 = ("http/1.1",)
+ALPN = ("h2", *HTTP1)
 _HANDSHAKE = b"\x16"
 """The content type of a handshake, with which TLS begins (RFC 8446 section 5.1)."""
 _PLAIN_READ = 64 * 1024
@@ -41,8 +43,9 @@ class CertificateError(Exception):
 class Certificate:
     """A server's certificate chain and key, from two PEM files."""
 
-    def __init__(self, certfile: Path, keyfile: Path) -> None:
-        """Raises CertificateError."""
+    def __init__(self, certfile: Path, keyfile: Path, alpn: Sequence[str] = ALPN) -> None:
+        """`alpn` are the protocols that are spoken. Raises CertificateError."""
+        self._alpn = alpn
         self._certfile = certfile
         self._keyfile = keyfile
         self._seen = self._stamp()
@@ -82,7 +85,7 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9113 section 9.2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        context.set_alpn_protocols(ALPN)
+        context.set_alpn_protocols(list(self._alpn))
         try:
             # An encrypted key would have OpenSSL ask on the terminal.
             context.load_cert_chain(self._certfile, self._keyfile, password=_no_password)

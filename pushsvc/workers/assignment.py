@@ -29,6 +29,9 @@ class Assignment(msgspec.Struct, frozen=True):
     """A stream socket to the supervisor."""
     listeners: list[tuple[int, str]]
     """Listening sockets, each with the host name that it was asked for by, if there was one."""
+    early: list[int] = []
+    """Listening sockets of workers that aren't there yet, for which this one answers until it
+    serves."""
     statsd: int | None = None
     """A bound datagram socket."""
     log: str = ""
@@ -49,6 +52,12 @@ class Assignment(msgspec.Struct, frozen=True):
             os.set_inheritable(self.statsd, False)
             statsd = prepare_statsd(socket.socket(fileno=self.statsd))
         return Inherited(listeners, statsd)
+
+    def adopt_early(self) -> list[Listener]:
+        """The sockets of those that aren't there yet. To be called once."""
+        for descriptor in self.early:
+            os.set_inheritable(descriptor, False)
+        return [Listener(socket.socket(fileno=descriptor)) for descriptor in self.early]
 
     def share_of(self, settings: Settings) -> Settings:
         """The settings of a service, as they are for this worker of it.

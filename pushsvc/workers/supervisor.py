@@ -241,18 +241,23 @@ class _Slot:
         with theirs:
             mine = plan.listeners[self._index]
             statsd = plan.statsd if self._index == 0 else None
+            # The others begin when the first one serves, and who comes to them isn't to wait.
+            first = self._index == 0 and not restarts
+            early = [one.socket for some in plan.listeners[1:] for one in some] if first else []
             assignment = Assignment(
                 index=self._index,
                 count=len(plan.listeners),
                 folder=plan.folder,
                 orders=theirs.fileno(),
                 listeners=[(one.socket.fileno(), one.name) for one in mine],
+                early=[sock.fileno() for sock in early],
                 statsd=None if statsd is None else statsd.fileno(),
                 log=plan.log,
                 secret=plan.secret,
                 restarts=restarts,
             )
-            passed = [theirs, *(one.socket for one in mine), *([] if statsd is None else [statsd])]
+            passed = [theirs, *(one.socket for one in mine), *early]
+            passed += [] if statsd is None else [statsd]
             process = await trio.lowlevel.open_process(
                 plan.command,
                 pass_fds=[sock.fileno() for sock in passed],

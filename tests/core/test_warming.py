@@ -19,6 +19,7 @@ from tests.core.test_log import BEGUN, finish, make_hub, placed, take, whole
 
 LIMITS = Limits(series=12)
 RETENTION = Retention(samples=40, total_samples=300, seconds=20.0, series_ttl=30.0)
+ODD = ["s0", "s1", "s5", "s8", "a", "b", "c", "d"]
 SWEEP = Draft(b"n", Batch([]))
 NAMES = [[f"s{n}" for n in range(low, high)] for low, high in ((0, 5), (5, 7), (7, 9), (3, 8))]
 KINDS: list[Kind | None] = [None, "gauge"]
@@ -52,10 +53,11 @@ def write_log(dice: random.Random) -> list[tuple[Draft, int]]:
 def odd_one(dice: random.Random, step: int) -> Draft:
     """Several rows of a series, endings, late ones, new series, other kinds, corrections."""
     batch = []
-    for name in dice.sample("s0 s1 s5 s8 a b c d".split(), dice.randint(1, 3)):
+    for name in dice.sample(ODD, dice.randint(1, 3)):
         times = [dice.choice([step, step, 5, 7]) * 1_000 + n for n in range(dice.randint(1, 3))]
         values = [dice.choice([1.0, 2.0, None]) for _ in times]
-        kind, unit = dice.choice([None, "gauge", "counter"]), dice.choice([None, None, "s"])
+        kind: Kind | None = dice.choice([None, "gauge", "counter"])
+        unit = dice.choice([None, None, "s"])
         identity = identify(name, {}, LIMITS)
         batch.append(Rows(identity, times, list(values), kind, unit, given=dice.random() < 0.7))
     return Draft(b"n", Batch(batch), partial=dice.random() < 0.5)

@@ -38,7 +38,7 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.get("/readyz")
     @described(
         "May it have traffic",
-        answers={200: _text("Yes."), 503: _text("It drains, or isn't warm yet.")},
+        answers={200: _text("Yes."), 503: _text("It drains, or starts: with how far it is.")},
     )
     async def readyz() -> Response:
         if context.draining.is_set():

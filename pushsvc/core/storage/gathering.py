@@ -21,8 +21,9 @@ from pushsvc.core.storage.columns import KnownSeries
 from pushsvc.core.storage.entry import PIECE
 from pushsvc.core.storage.history import History, append_columns, are_ordinary
 
-_MOST = 1 << 20
-"""Samples that are gathered, at the most: 16 MiB."""
+_MOST = 1 << 19
+"""Samples that are gathered, at the most: 8 MiB, for which nothing else has its turn for a fifth of
+a second when the histories are told of them."""
 
 
 class _Group:

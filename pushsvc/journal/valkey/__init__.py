@@ -44,6 +44,7 @@ import trio
 from pushsvc.journal import JournalError
 from pushsvc.journal.valkey.address import parse_address
 from pushsvc.journal.valkey.options import Options
+from pushsvc.starting import Starting
 
 if TYPE_CHECKING:
     from pushsvc.journal.valkey.journal import ValkeyJournal
@@ -53,12 +54,16 @@ __all__ = ["Options", "open_valkey_journal"]
 
 @asynccontextmanager
 async def open_valkey_journal(
-    url: str, options: Options | None = None, *, ca: Path | None = None
+    url: str,
+    options: Options | None = None,
+    *,
+    ca: Path | None = None,
+    starting: Starting | None = None,
 ) -> AsyncGenerator[ValkeyJournal]:
     """Open the journal at a URL, and keep it connected inside the block, in a nursery of its own.
 
-    `ca` is a file of certificates in PEM that are trusted instead of the system's. Raises
-    JournalError where it can't be opened.
+    `ca` is a file of certificates in PEM that are trusted instead of the system's; `starting` is
+    told while the server is waited for. Raises JournalError where it can't be opened.
     """
     address = parse_address(url)
     try:
@@ -76,7 +81,7 @@ async def open_valkey_journal(
         db=address.db,
         tls=_context(ca) if address.tls else None,
     )
-    journal = ValkeyJournal(address, login, options or Options())
+    journal = ValkeyJournal(address, login, options or Options(), starting or Starting())
     failure: JournalError | None = None
     async with trio.open_nursery() as nursery:
         try:

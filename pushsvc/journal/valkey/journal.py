@@ -22,6 +22,7 @@ from pushsvc.journal.valkey.scripts import APPEND, KEEP, OPEN, SNAPSHOT, Part
 from pushsvc.journal.valkey.session import Keys, Session, Slice, open_session
 from pushsvc.journal.valkey.trouble import Away, Full
 from pushsvc.log import get_logger
+from pushsvc.starting import Starting
 
 _log = get_logger("pushsvc.journal")
 
@@ -48,6 +49,8 @@ _SNAPSHOT = 30.0
 _RETRY_AFTER = 5.0
 _COMPLAIN = 30.0
 """Seconds after which something that goes on is logged again."""
+_WAITING = 10.0
+"""The same, of what is waited for at the start."""
 _END = 2**64 - 1
 _NONCE = 16
 
@@ -96,7 +99,10 @@ class ValkeyJournal:
 
     keeps = True
 
-    def __init__(self, address: Address, login: Login, options: Options) -> None:
+    def __init__(
+        self, address: Address, login: Login, options: Options, starting: Starting
+    ) -> None:
+        self._starting = starting
         self.epoch = ""
         self.horizon = 0
         self.seq = 0
@@ -151,7 +157,10 @@ class ValkeyJournal:
                     if not started and (late or isinstance(error, JournalError)):
                         failure = JournalError(str(error))
                         break
-                    self._away(str(error))
+                    if started:
+                        self._away(str(error))
+                    else:
+                        self._wait_on(str(error), deadline - trio.current_time())
                 else:
                     if not started:
                         started = True
@@ -233,6 +242,14 @@ class ValkeyJournal:
         self.away_reason = reason
         self._complain("journal_away", reason)
         self._tell()
+
+    def _wait_on(self, reason: str, seconds: float) -> None:
+        """At the start: say what is waited for, and for how long yet."""
+        self._starting.wait_for("the log can't be reached")
+        last, at = self._complained
+        if reason != last or trio.current_time() - at >= _WAITING:
+            self._complained = (reason, trio.current_time())
+            _log.warning("waiting for the journal", reason=reason, gives_up_in=round(seconds))
 
     def _complain(self, event: str, reason: str) -> None:
         last, at = self._complained

@@ -1,0 +1,274 @@
+"""What is answered before there is a service: it waits for its log, or reads it.
+
+A process that can be asked says how far it is, and who comes is sent away until later, in their own
+words. That costs no task and no framework, so that the many who come back after a restart don't
+keep it from reading. The sockets stay open: who comes while the service takes over waits in their
+queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import trio
+
+from pushsvc.app.dashboards import eventsource
+from pushsvc.app.http.base_path import root_seen_from
+from pushsvc.app.http.problems import HTML, MEDIA_TYPE, PAGE_POLICY, jittered, page_of, page_wanted
+from pushsvc.auth.access import AccessRequest
+from pushsvc.errors import Overloaded
+from pushsvc.listen.acceptor import Acceptor
+from pushsvc.listen.listeners import Listener, close_all
+from pushsvc.listen.tls import refuse_plain, speaks_tls
+from pushsvc.starting import Starting
+from pushsvc.transport.engine import Engine
+
+PATIENCE: Final = 1.0
+"""Seconds for which who comes is let wait."""
+_LINE: Final = re.compile(rb"([!-~]+) ([!-~]+) HTTP/1\.[01]\r?\n")
+_HTTP2: Final = b"PRI * HTTP/2.0\r\n"
+_GOAWAY: Final = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\x08\7\0\0\0\0\0" + bytes(8)
+"""SETTINGS, and a GOAWAY that says that nothing was taken (RFC 9113 sections 6.5 and 6.8)."""
+_READ: Final = 64 * 1024
+_MOST_HEAD: Final = 16 * 1024
+_SILENT: Final = 10.0
+"""Seconds for a handshake and a head."""
+_LINGER: Final = 2.0
+"""Seconds that a client has to read its answer, and we what else it sends: a connection that is
+closed with bytes unread loses what is under way to the client."""
+_HANDOVER: Final = 0.3
+"""Seconds for those who are in the middle of it when the service takes over."""
+
+
+def answer(
+    head: bytes, starting: Starting, *, prefix: str = "", others_serve: bool = False
+) -> bytes:
+    """What is answered to a request with this head, which may be cut off.
+
+    `prefix` is the path of a proxy. Where `others_serve`, as other workers do beside one that is
+    replaced, this one is no reason to take the whole service for not ready.
+    """
+    if head.startswith(_HTTP2):
+        return _GOAWAY
+    line = _LINE.match(head)
+    method, target = ("GET", "/") if line is None else (line[1].decode(), line[2].decode())
+    path = target.partition("?")[0]
+    if prefix and path.startswith(f"{prefix}/"):
+        path = path.removeprefix(prefix)
+    if method not in ("GET", "HEAD"):
+        return _problem(starting, method)
+    if path == "/livez":
+        return _response(method, 200, "text/plain", b"ok\n")
+    if path == "/readyz":
+        status, word = (200, "ok, but one worker") if others_serve else (503, "not yet")
+        text = f"{word}: {starting.detail}\n"
+        return _response(method, status, "text/plain; charset=utf-8", text.encode())
+    fields = _fields(head)
+    websocket = "upgrade" in fields
+    if path == "/v1/stream":
+        request = AccessRequest(method, fields, (), "", "http", websocket, b"")
+        if (events := eventsource.told(request, _refusal(starting))) is not None:
+            return _response(method, 200, eventsource.MEDIA_TYPE, events)
+    if page_wanted(fields.get("accept", "")) and not websocket:
+        return _page(starting, method, path)
+    return _problem(starting, method)
+
+
+def _refusal(starting: Starting) -> Overloaded:
+    members = {} if starting.percent is None else {"percent": starting.percent}
+    return Overloaded(
+        "starting", f"not yet: {starting.detail}", retry_after=starting.retry_after, **members
+    )
+
+
+def _problem(starting: Starting, method: str) -> bytes:
+    document = _refusal(starting).document()
+    document["retry_after"] = seconds = jittered(starting.retry_after)
+    body = msgspec.json.encode(document)
+    return _response(method, 503, MEDIA_TYPE, body, {"Retry-After": str(seconds)})
+
+
+def _page(starting: Starting, method: str, path: str) -> bytes:
+    """For a person, whose browser looks again by itself."""
+    seconds = str(jittered(starting.retry_after))
+    body = page_of(_refusal(starting).document(), root_seen_from(path)).encode()
+    headers = {
+        "Retry-After": seconds,
+        "Refresh": seconds,
+        "Vary": "Accept",
+        "Content-Security-Policy": PAGE_POLICY,
+    }
+    return _response(method, 503, f"{HTML}; charset=utf-8", body, headers)
+
+
+_PHRASES: Final = {200: "OK", 503: "Service Unavailable"}
+
+
+def _response(
+    method: str, status: int, media_type: str, body: bytes, headers: Mapping[str, str] | None = None
+) -> bytes:
+    fields = {
+        "Content-Type": media_type,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Connection": "close",
+        **(headers or {}),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\n{lines}\r\n".encode()
+    return head if method == "HEAD" else head + body
+
+
+def _fields(head: bytes) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for line in head.split(b"\n")[1:]:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            name, value = name.lower(), value.strip()
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
+
+
+class _Answered:
+    """A connection whose client is reading its answer."""
+
+    def __init__(self, early: Early, sock: socket.socket, address: str) -> None:
+        self.socket = sock
+        self.closed = False
+        self._early = early
+        self._address = address
+        self._since = trio.current_time()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def serve(self, events: int) -> None:  # noqa: ARG002 - it is watched for reading only
+        try:
+            if self.socket.recv(_READ):
+                return
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            pass
+        self.abort()
+
+    def tend(self, now: float) -> None:
+        if now - self._since >= _LINGER:
+            self.abort()
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._early.lingering.remove(self)
+            self._early.acceptor.leave(self._address)
+            self.socket.close()
+
+
+class Early:
+    """Answers on listening sockets until the service takes over. Run it with `run`."""
+
+    def __init__(
+        self,
+        answers: Callable[[bytes], bytes],
+        *,
+        most: int,
+        most_of: Callable[[str], int],
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """`answers` gives what is answered to a head. `most` connections may be open, and
+        `most_of(peer)` of an address; with a `context` all of them are TLS."""
+        self.lingering = Engine()
+        self.acceptor = Acceptor(
+            self._enter,
+            Counter(),
+            most=most,
+            most_of=most_of,
+            patience=_SILENT,
+            reads_heads=context is None,
+        )
+        self._answers = answers
+        self._context = context
+        self._accepting = trio.CancelScope()
+        self._handlers: trio.Nursery | None = None
+        self._over = trio.Event()
+
+    async def run(
+        self,
+        listeners: Sequence[Listener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Answer until `close` was called, from `PATIENCE` seconds on: who comes to a start that is
+        done by then has waited for the service, and isn't sent away. The listeners are closed in
+        the end."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._handlers = nursery
+                for engine in (self.acceptor.waiting, self.lingering):
+                    await nursery.start(engine.run)
+                    await nursery.start(engine.run_tending)
+                task_status.started()
+                with self._accepting:
+                    await trio.sleep(PATIENCE)
+                    async with trio.open_nursery() as accepting:
+                        for listener in listeners:
+                            await accepting.start(self.acceptor.run_accept, listener)
+                with trio.move_on_after(_HANDOVER):
+                    await self.acceptor.waiting.finish(_HANDOVER)
+                    await self.lingering.finish(_HANDOVER)
+                nursery.cancel_scope.cancel()
+        finally:
+            close_all(listeners)
+            self._over.set()
+
+    async def close(self) -> None:
+        """Accept no more, and return when whoever was being answered has been."""
+        self._accepting.cancel()
+        await self._over.wait()
+
+    def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
+        if self._context is None:
+            with contextlib.suppress(OSError):
+                sock.send(self._answers(first))  # which is less than what any socket takes at once
+                sock.shutdown(socket.SHUT_WR)
+            self.lingering.add(_Answered(self, sock, address))
+        elif not speaks_tls(sock):
+            refuse_plain(sock)
+            self.acceptor.leave(address)
+        else:
+            assert self._handlers is not None
+            self._handlers.start_soon(self._answer_tls, sock, self._context, address)
+
+    async def _answer_tls(self, sock: socket.socket, context: ssl.SSLContext, address: str) -> None:
+        stream = trio.SSLStream(
+            trio.SocketStream(trio.socket.from_stdlib_socket(sock)),
+            context,
+            server_side=True,
+            https_compatible=True,
+        )
+        try:
+            with trio.move_on_after(_SILENT):
+                await stream.do_handshake()
+                head = b""
+                while b"\n\r\n" not in head and len(head) < _MOST_HEAD:
+                    more = await stream.receive_some(_READ)
+                    if not more:
+                        break
+                    head += more
+                await stream.send_all(self._answers(head))
+            with trio.move_on_after(_LINGER):
+                while await stream.receive_some(_READ):
+                    pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            await trio.aclose_forcefully(stream)
+            self.acceptor.leave(address)
+            vars(stream).clear()  # which holds itself, and OpenSSL's buffers
