@@ -48,15 +48,10 @@ from pushsvc.ingest.statsd.aggregate import Aggregator
 from pushsvc.journal import Journal
 from pushsvc.journal.opening import Shared, Workers, open_journal, snapshot_interval
 from pushsvc.listen import hypercorn_internals
-from pushsvc.listen.listeners import (
-    NOTHING,
-    Inherited,
-    Listener,
-    close_all,
-    open_listeners,
-    resolve_hosts,
-)
-from pushsvc.listen.server import KEEP_ALIVE, Server, Slot, open_server
+from pushsvc.listen.connection import Slot
+from pushsvc.listen.inherited import NOTHING, Inherited
+from pushsvc.listen.listeners import Listener, close_all, open_listeners, resolve_hosts
+from pushsvc.listen.server import KEEP_ALIVE, Server, open_server
 from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd, refuse_two
 from pushsvc.listen.tls import HTTP1, Certificate, CertificateError
 from pushsvc.log import get_logger

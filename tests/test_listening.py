@@ -24,7 +24,8 @@ import trio
 
 from pushsvc.auth.mode import make_access_control
 from pushsvc.config import Auth, ConfigError, Server, Settings, Web, load
-from pushsvc.listen.listeners import Inherited, Listener, close_all, inherit_sockets, open_listeners
+from pushsvc.listen.inherited import Inherited, inherit_sockets
+from pushsvc.listen.listeners import Listener, close_all, open_listeners
 from pushsvc.service import run_service
 from tests.cli.test_commands import ENV, PUSHSVC, run, started
 from tests.serving import TRUST, detach
@@ -158,7 +159,9 @@ async def test_where_one_host_is_taken_none_is_kept() -> None:
 
 @ipv6
 async def test_a_system_whose_sockets_for_ipv6_take_no_ipv4_is_told_of(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Strict(socket.socket):
         def setsockopt(self, *args: Any) -> None:
@@ -169,7 +172,7 @@ async def test_a_system_whose_sockets_for_ipv6_take_no_ipv4_is_told_of(
     monkeypatch.setattr("pushsvc.listen.listeners.socket.socket", Strict)
     close_all(await open_listeners(["::"], 0, backlog=5))
     heard = capsys.readouterr()
-    assert "--host 0.0.0.0" in heard.out + heard.err
+    assert "--host 0.0.0.0" in heard.out + heard.err + caplog.text
 
 
 async def test_a_name_is_all_of_its_addresses_and_is_printed() -> None:

@@ -24,7 +24,7 @@ from pushsvc.cli.terminal import say
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
 from pushsvc.journal import JournalError
-from pushsvc.listen.listeners import Inherited, inherit_sockets
+from pushsvc.listen.inherited import Inherited, inherit_sockets
 from pushsvc.listen.tls import CertificateError
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service

@@ -1,29 +1,23 @@
-"""The sockets that listen: on addresses, in the file system, and those a service manager opened."""
+"""The sockets that listen: on addresses and in the file system."""
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import ipaddress
 import os
-import re
 import shlex
 import socket
 import stat
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import trio
 
-from pushsvc.config import ConfigError
 from pushsvc.hosts import UNIX_PREFIX, UnixPath, parse_host
 from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.service")
 
-_FIRST_FD: Final = 3
-"""Where the descriptors begin that are passed (sd_listen_fds(3))."""
-_COUNT: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 _ATTEMPTS: Final = 10
 """To find a port that is free on all addresses, where any will do."""
 _MOST_BACKLOG: Final = 0xFFFF
@@ -363,71 +357,3 @@ def _remove_stale(path: str) -> None:
         except BlockingIOError:
             pass  # somebody listens, and has more to accept than it can
     raise OSError(errno.EADDRINUSE, "another process listens there")
-
-
-# -- sockets of a service manager ------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Inherited:
-    """What a service manager opened and passed."""
-
-    listeners: Sequence[Listener] = ()
-    statsd: socket.socket | None = None
-    """A bound, non-blocking datagram socket."""
-
-
-NOTHING: Final = Inherited()
-
-
-def inherit_sockets(environment: MutableMapping[str, str]) -> Inherited:
-    """The sockets that systemd passed to this very process (sd_listen_fds(3)).
-
-    Takes the variables that tell of them out of the environment. Raises ConfigError where one of
-    them is neither one that connections can be accepted on nor one for datagrams, or where there
-    are several of the latter.
-    """
-    pid = environment.pop("LISTEN_PID", "")
-    count = environment.pop("LISTEN_FDS", "")
-    names = environment.pop("LISTEN_FDNAMES", "").split(":")
-    environment.pop("LISTEN_PIDFDID", None)
-    if pid != str(os.getpid()) or not count:
-        return NOTHING
-    if not _COUNT.fullmatch(count):
-        raise ConfigError(f"LISTEN_FDS is no number of sockets: {count[:20]!r}")
-    streams: list[socket.socket] = []
-    datagrams: list[socket.socket] = []
-    for place in range(int(count)):
-        fd = _FIRST_FD + place
-        name = names[place] if place < len(names) and names[place] else "unnamed"
-        sock = _adopt(fd, name)
-        (datagrams if sock.type == socket.SOCK_DGRAM else streams).append(sock)
-    if len(datagrams) > 1:
-        raise ConfigError(
-            f"{len(datagrams)} sockets for datagrams were passed as LISTEN_FDS says, and StatsD "
-            "takes one: leave but one ListenDatagram= in the unit"
-        )
-    return Inherited([Listener(sock) for sock in streams], next(iter(datagrams), None))
-
-
-def _adopt(fd: int, name: str) -> socket.socket:
-    """A listening stream socket, or a bound one for datagrams."""
-    what = f"descriptor {fd} ({name}), which was passed as LISTEN_FDS says,"
-    try:
-        os.set_inheritable(fd, False)
-        sock = socket.socket(fileno=fd)
-        kind = sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
-        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except OSError as error:
-        raise ConfigError(f"{what} is no socket: {error.strerror}") from None
-    if sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
-        raise ConfigError(f"{what} is neither of IP nor a Unix socket")
-    name_of = sock.getsockname()
-    bound = name_of[1] != 0 if isinstance(name_of, tuple) else bool(name_of)
-    if not (kind == socket.SOCK_STREAM and listens) and not (kind == socket.SOCK_DGRAM and bound):
-        raise ConfigError(
-            f"{what} is no listening stream socket, and none for StatsD's datagrams: its unit must "
-            "say ListenStream= and Accept=no, or ListenDatagram="
-        )
-    sock.setblocking(False)
-    return sock

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from pushsvc.config import Settings
-from pushsvc.listen.listeners import Inherited, Listener
+from pushsvc.listen.inherited import Inherited
+from pushsvc.listen.listeners import Listener
 from pushsvc.listen.statsd import prepare_statsd
 
 VARIABLE: Final = "PUSHSVC_WORKER"

@@ -28,8 +28,8 @@ from pushsvc.auth.mode import make_access_control
 from pushsvc.config import Settings
 from pushsvc.journal.opening import make_room
 from pushsvc.journal.sqlite.claim import Claim, Noted
+from pushsvc.listen.inherited import Inherited
 from pushsvc.listen.listeners import (
-    Inherited,
     Listener,
     close_all,
     open_listeners,

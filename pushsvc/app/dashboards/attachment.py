@@ -14,7 +14,7 @@ from pushsvc.auth.access import AccessDecision
 from pushsvc.core.delivery.carrier import Carrier, Ending
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.wire import Wire, gzipped
-from pushsvc.listen.server import Connection
+from pushsvc.listen.connection import Connection
 from pushsvc.pipeline import now_ms
 from pushsvc.transport.asgi import AsgiCarrier
 from pushsvc.transport.detached import DetachedCarrier, GzipCarrier

@@ -15,7 +15,7 @@ from pushsvc.auth.access import AccessDecision
 from pushsvc.core.delivery.negotiate import Transport
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.wire import GZIP_HEAD, GzipEnd, Text, chunked, text_wire
-from pushsvc.listen.server import connection_of
+from pushsvc.listen.connection import connection_of
 from pushsvc.transport.asgi import AsgiCarrier
 
 

@@ -36,7 +36,7 @@ from pushsvc.core.delivery import documents, wire
 from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.negotiate import Transport, choose_subprotocol
 from pushsvc.errors import Overloaded, Problem
-from pushsvc.listen.server import connection_of
+from pushsvc.listen.connection import connection_of
 from pushsvc.transport.asgi import AsgiCarrier
 from pushsvc.transport.inbound import Auth, Watch
 from pushsvc.transport.longpoll import poll

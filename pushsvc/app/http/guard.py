@@ -25,7 +25,7 @@ from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.negotiate import Transport, choose, choose_subprotocol
 from pushsvc.errors import Forbidden, Problem, TooMany, Unauthorized
 from pushsvc.listen.address import plain
-from pushsvc.listen.server import Slot, connection_of
+from pushsvc.listen.connection import Slot, connection_of
 from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.auth")

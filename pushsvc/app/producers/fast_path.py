@@ -28,7 +28,7 @@ from pushsvc.app.producers.samples import publish
 from pushsvc.auth.access import AccessDecision, AccessRequest, Need
 from pushsvc.errors import Problem
 from pushsvc.listen.address import peer_of
-from pushsvc.listen.server import Slot
+from pushsvc.listen.connection import Slot
 from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.app")

@@ -32,7 +32,7 @@ from pushsvc.core.delivery.negotiate import choose_subprotocol
 from pushsvc.core.delivery.wire import Close
 from pushsvc.errors import Overloaded, Problem
 from pushsvc.ingest.native import JSON, MSGPACK, Message, Sample, Tag
-from pushsvc.listen.server import connection_of
+from pushsvc.listen.connection import connection_of
 from pushsvc.pipeline import now_ms
 
 
