@@ -300,7 +300,7 @@ function Choice({ variable, value, onChange, onFound }: ChoiceProps) {
 /** The window that a dashboard begins with; the service has seen to it that it is one. */
 function suggest(dashboard: Dashboard, window: string | undefined): void {
   if (window !== undefined) {
-    dashboard.suggest(parseDuration(window));
+    dashboard.time.suggest(parseDuration(window));
   }
 }
 

@@ -2,27 +2,20 @@ import './editor.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { follow } from '../dashboards/following.ts';
-import {
-  fillIn,
-  type Kept,
-  type Loaded,
-  type Source,
-  type Variable,
-  valuesOf,
-} from '../dashboards/model.ts';
+import { fillIn, type Loaded, type Source, type Variable, valuesOf } from '../dashboards/model.ts';
 import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { View } from '../state/view.ts';
 import { PanelView } from '../ui/panel/panel.tsx';
-import { hand } from '../ui/panel/saving.ts';
-import { Asking, Question } from './dialog.tsx';
 import { Handles } from './handles.tsx';
-import { nameOf } from './model/keeping.ts';
 import { firstFree, type Placed, USUAL } from './model/layout.ts';
-import { EMPTY, Session } from './model/session.ts';
+import { Session } from './model/session.ts';
 import { PanelForm } from './panel-form.tsx';
+import { Questions } from './questions.tsx';
 import { SettingsForm } from './settings-form.tsx';
+import { useShortcuts } from './shortcuts.ts';
+import { Toolbar } from './toolbar.tsx';
 
 interface EditorProps {
   readonly dashboard: Dashboard;
@@ -112,9 +105,6 @@ export function Editor(props: EditorProps) {
   }, [began, kept]);
   // One's own saving comes to be known this way as well, be it sooner than by its answer.
   const theirs = saving.value || elsewhere.value === began ? null : elsewhere.value;
-  const ask = (form: 'settings' | 'delete') => (): void => {
-    opened.value = { form };
-  };
   const close = (): void => {
     opened.value = null;
   };
@@ -159,74 +149,7 @@ export function Editor(props: EditorProps) {
         <h2>{title}</h2>
         {draft.dirty.value && <span class="chip">not saved</span>}
         {description && <p>{description}</p>}
-        <div class="tools" role="toolbar" aria-label="Editing">
-          <button type="button" onClick={() => (opened.value = { form: 'panel', id: null })}>
-            Add a panel
-          </button>
-          <button type="button" onClick={ask('settings')}>
-            Settings
-          </button>
-          <button
-            type="button"
-            disabled={!draft.undoable.value}
-            onClick={() => session.undo()}
-            title="Ctrl+Z"
-          >
-            Undo
-          </button>
-          <button
-            type="button"
-            disabled={!draft.redoable.value}
-            onClick={() => session.redo()}
-            title="Ctrl+Shift+Z"
-          >
-            Redo
-          </button>
-          <label class="button">
-            Import
-            <input
-              class="unseen"
-              type="file"
-              accept=".json,application/json"
-              onChange={(event) => {
-                const { currentTarget } = event;
-                const [file] = currentTarget.files ?? [];
-                if (file !== undefined) {
-                  void session.takeFile(file).then(() => {
-                    currentTarget.value = '';
-                  });
-                }
-              }}
-            />
-          </label>
-          <button type="button" onClick={() => handOut(session.name.value, draft.current.value)}>
-            Export
-          </button>
-          {session.etag.value !== null && (
-            <button type="button" onClick={ask('delete')}>
-              Delete
-            </button>
-          )}
-          <button
-            type="button"
-            disabled={!writable || saving.value}
-            onClick={() => (opened.value = { form: 'name', reason: '' })}
-          >
-            Save as…
-          </button>
-          <button
-            type="button"
-            class="first"
-            disabled={!writable || saving.value || !draft.dirty.value}
-            onClick={() => void session.keep()}
-            title="Ctrl+S"
-          >
-            {saving.value ? 'Saving…' : 'Save'}
-          </button>
-          <button type="button" onClick={leave}>
-            Done
-          </button>
-        </div>
+        <Toolbar session={session} writable={writable} onLeave={leave} />
       </header>
       {!writable && (
         <p class="remark">
@@ -303,132 +226,15 @@ export function Editor(props: EditorProps) {
           onClose={close}
         />
       )}
-      {open?.form === 'name' && (
-        <Asking
-          title="Save as"
-          label="Name"
-          hint="It is in the URL, and names the file: a-z, 0-9 and -."
-          value={
-            session.named.value ? `${session.name.value}-copy` : suggested(name, title, loaded)
-          }
-          reason={open.reason}
-          action="Save"
-          onDone={(wanted) => void keepAs(wanted)}
-          onClose={close}
-        />
-      )}
-      {open?.form === 'conflict' && (
-        <Question
-          title="Somebody else has saved this dashboard meanwhile"
-          text="What they saved isn’t what you began with. Nothing of yours is lost yet."
-          onClose={close}
-          actions={[
-            ['Save mine as a copy', () => (opened.value = { form: 'name', reason: '' })],
-            ['Take theirs', () => void session.takeTheirs()],
-            ['Overwrite theirs', () => void session.overwrite()],
-          ]}
-        />
-      )}
-      {open?.form === 'delete' && (
-        <Question
-          title={`Delete ${title}?`}
-          text="It goes for everybody. Export it first if it may be wanted again."
-          onClose={close}
-          actions={[
-            [
-              'Delete',
-              () =>
-                void session.dispose().then((gone) => {
-                  if (gone) {
-                    location.assign(document.baseURI);
-                  }
-                }),
-            ],
-          ]}
-        />
-      )}
-      {open?.form === 'leave' && (
-        <Question
-          title="Not everything is saved"
-          text={`${title} was changed since it was last saved.`}
-          onClose={close}
-          actions={[
-            ...(writable
-              ? ([
-                  [
-                    'Save',
-                    () => {
-                      close();
-                      void session.keep().then((kept) => {
-                        if (kept) {
-                          done();
-                        }
-                      });
-                    },
-                  ],
-                ] as const)
-              : []),
-            [
-              'Discard',
-              () => {
-                session.discard();
-                done();
-              },
-            ],
-          ]}
-        />
-      )}
+      <Questions
+        session={session}
+        name={name}
+        loaded={loaded}
+        writable={writable}
+        onKeepAs={(wanted) => void keepAs(wanted)}
+        onDone={done}
+        onClose={close}
+      />
     </section>
   );
-}
-
-/** Keys that work wherever the focus is, and a word before unsaved work is left. */
-function useShortcuts(session: Session): void {
-  useEffect(() => {
-    /** The form that something was written into: it may not be in the draft yet. */
-    let form: HTMLDialogElement | null = null;
-    const write = ({ target }: Event): void => {
-      form = (target as Element).closest('dialog') ?? form;
-    };
-    const unload = (event: BeforeUnloadEvent): void => {
-      if (session.unsaved || form?.open) {
-        event.preventDefault();
-      }
-    };
-    const press = (event: KeyboardEvent): void => {
-      const target = event.target as HTMLElement;
-      if (!(event.ctrlKey || event.metaKey) || target.closest('dialog, input, textarea')) {
-        return;
-      }
-      const key = event.key.toLowerCase();
-      if (key === 's') {
-        void session.keep();
-      } else if (key === 'z' && !event.shiftKey) {
-        session.undo();
-      } else if (key === 'y' || key === 'z') {
-        session.redo();
-      } else {
-        return;
-      }
-      event.preventDefault();
-    };
-    addEventListener('beforeunload', unload);
-    document.addEventListener('input', write);
-    document.addEventListener('keydown', press);
-    return () => {
-      removeEventListener('beforeunload', unload);
-      document.removeEventListener('input', write);
-      document.removeEventListener('keydown', press);
-    };
-  }, [session]);
-}
-
-function suggested(name: string, title: string, loaded: Loaded | null): string {
-  return loaded === null ? (title === EMPTY.title ? name : nameOf(title)) : `my-${name}`;
-}
-
-/** Hand a dashboard out as a file. */
-function handOut(name: string, kept: Kept): void {
-  const text = `${JSON.stringify(kept, null, 2)}\n`;
-  hand(`${name}.json`, new Blob([text], { type: 'application/json' }));
 }

@@ -122,7 +122,8 @@ function News({
   dashboard: Dashboard;
   shown: ReadonlySignal<readonly Panel[]>;
 }) {
-  const { filter, heldAt, panels, windowMs } = dashboard;
+  const { filter, panels } = dashboard;
+  const { heldAt, windowMs } = dashboard.time;
   const found =
     filter.value === '' ? '' : `${shown.value.length} of ${panels.value.length} panels. `;
   const time =

@@ -22,10 +22,10 @@ export function preparePrint(dashboard: Dashboard): void {
   let first = true;
   effect(() => {
     if (printing.value) {
-      const span = formatSpan(dashboard.windowMs.peek());
+      const span = formatSpan(dashboard.time.windowMs.peek());
       // A paper is read later: it says what it is of.
       const bar = document.querySelector<HTMLElement>('.bar');
-      bar?.setAttribute('data-printed', `${span} until ${formatMoment(dashboard.edge)}`);
+      bar?.setAttribute('data-printed', `${span} until ${formatMoment(dashboard.time.edge)}`);
       markUnloaded(dashboard);
     }
     if (!first || printing.value) {
@@ -109,7 +109,7 @@ async function fetchAndPrint(dashboard: Dashboard): Promise<void> {
   } catch (error) {
     if (!signal.aborted) {
       // What is missing says so on paper too.
-      dashboard.notice.value = `Not all could be fetched to be printed: ${(error as Error).message}`;
+      dashboard.history.notice.value = `Not all could be fetched to be printed: ${(error as Error).message}`;
     }
   } finally {
     progress.end();
@@ -121,7 +121,7 @@ async function fetchAndPrint(dashboard: Dashboard): Promise<void> {
 }
 
 /** Have values that are text written again: they are when the time that is shown becomes another. */
-async function writeAnew({ now, edge }: Dashboard): Promise<void> {
+async function writeAnew({ time: { now, edge } }: Dashboard): Promise<void> {
   for (const time of [edge - 1, edge]) {
     now.value = time;
     await new Promise((resolve) => setTimeout(resolve));
@@ -130,9 +130,10 @@ async function writeAnew({ now, edge }: Dashboard): Promise<void> {
 
 /** The past that is shown, of what nobody has looked at. */
 async function fetchPast(dashboard: Dashboard, names: readonly string[]): Promise<void> {
-  const { edge, store } = dashboard;
-  const span = dashboard.windowMs.peek();
-  const found = await dashboard.past(span, POINTS, Math.ceil(edge), [selectorOf(names)]);
+  const { store } = dashboard;
+  const { edge, windowMs } = dashboard.time;
+  const span = windowMs.peek();
+  const found = await dashboard.history.past(span, POINTS, Math.ceil(edge), [selectorOf(names)]);
   const unwatched = found.filter(({ name, labels }) => {
     const series = store.find(name, labels);
     return series !== undefined && !series.watched;

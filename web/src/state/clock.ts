@@ -5,7 +5,9 @@ const SPAN_MS = 30_000;
 export class Clock {
   private skew = 0;
   private heardAt = Number.NEGATIVE_INFINITY;
-  /** The least that a document's coming was after its sending, in this span and in the one before. */
+  /**
+   * The least that a document's coming was after its sending, in this span and in the one before.
+   */
   private least = Number.POSITIVE_INFINITY;
   private before = Number.POSITIVE_INFINITY;
   private leastTrip = Number.POSITIVE_INFINITY;
@@ -16,8 +18,8 @@ export class Clock {
   }
 
   /**
-   * A document came, which the server says it made at `sent`. The quickest of many took as long as the
-   * way takes: half of a round trip. What is left is the difference of the clocks.
+   * A document came, which the server says it made at `sent`. The quickest of many took as long as
+   * the way takes: half of a round trip. What is left is the difference of the clocks.
    */
   heard(sent: number, roundTrip: number | null): void {
     const at = Date.now();

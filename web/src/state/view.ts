@@ -46,7 +46,8 @@ export class View {
   }
 
   readonly address = computed<Address>(() => {
-    const { chosen, heldAt, liveMs, windowMs, filter, usual } = this.dashboard;
+    const { chosen, heldAt, liveMs, windowMs, usual } = this.dashboard.time;
+    const { filter } = this.dashboard;
     const to = heldAt.value;
     const [span, live] = [windowMs.value, liveMs.value];
     // The window may be another one elsewhere, where nobody has chosen it.
@@ -79,7 +80,7 @@ export class View {
       lines.value = address.lines;
       this.dashboard.filter.value = address.search;
       showTheme(address.theme ?? 'system');
-      this.dashboard.look(address);
+      this.dashboard.time.look(address);
     });
   }
 
@@ -93,7 +94,7 @@ export class View {
 
   /** Whether what changes now is still the same zoom. */
   get rezooming(): boolean {
-    return this.dashboard.rezooming;
+    return this.dashboard.time.rezooming;
   }
 
   /** Change something that is no step to go back. */

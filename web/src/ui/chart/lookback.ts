@@ -23,7 +23,7 @@ export function lookBack(
     tap: (left: number, top: number) => void;
   },
 ): void {
-  const perPixel = (): number => dashboard.windowMs.peek() / Math.max(1, over.clientWidth);
+  const perPixel = (): number => dashboard.time.windowMs.peek() / Math.max(1, over.clientWidth);
   over.style.touchAction = 'pan-y';
   over.addEventListener('dragstart', (event) => event.preventDefault());
   over.addEventListener(
@@ -32,12 +32,12 @@ export function lookBack(
       const by = event.shiftKey ? event.deltaX || event.deltaY : event.deltaX;
       if (by !== 0 && Math.abs(by) >= Math.abs(event.shiftKey ? 0 : event.deltaY)) {
         event.preventDefault();
-        dashboard.shift(by * perPixel());
+        dashboard.time.shift(by * perPixel());
       }
     },
     { passive: false },
   );
-  over.addEventListener('dblclick', () => dashboard.zoomOut());
+  over.addEventListener('dblclick', () => dashboard.time.zoomOut());
   if (navigator.maxTouchPoints > 0) {
     void loadPart(() => import('./pinch.ts')).then(({ pinch }) => pinch(over, dashboard, timeAt));
   }
@@ -62,7 +62,7 @@ export function lookBack(
           return;
         }
         if (brush === null) {
-          dashboard.shift((last - clientX) * perPixel());
+          dashboard.time.shift((last - clientX) * perPixel());
           last = clientX;
         } else {
           brush.className = 'brush';
@@ -90,7 +90,7 @@ export function lookBack(
           click(clientX - left);
         } else if (brush !== null) {
           const [from, to] = [inside(down.clientX), inside(clientX)].sort((a, b) => a - b);
-          dashboard.zoom(timeAt(from!), timeAt(to!));
+          dashboard.time.zoom(timeAt(from!), timeAt(to!));
         }
       },
       { signal },

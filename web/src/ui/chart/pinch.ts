@@ -50,10 +50,13 @@ export function pinch(
     const from = held[0] - first * perPixel;
     const to = from + over.clientWidth * perPixel;
     if (zoomed) {
-      dashboard.rezoom(from, to);
-    } else if (Math.abs(perPixel * over.clientWidth - dashboard.windowMs.peek()) > 2 * perPixel) {
+      dashboard.time.rezoom(from, to);
+    } else if (
+      Math.abs(perPixel * over.clientWidth - dashboard.time.windowMs.peek()) >
+      2 * perPixel
+    ) {
       zoomed = true;
-      dashboard.zoom(from, to);
+      dashboard.time.zoom(from, to);
     }
   });
   const lift = ({ pointerId }: PointerEvent): void => {

@@ -21,8 +21,8 @@ const MOST_SEGMENTS = 200;
 export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const [all, setAll] = useState(false);
   const { hover } = dashboard;
-  const to = dashboard.now.value;
-  const from = to - dashboard.windowMs.value;
+  const to = dashboard.time.now.value;
+  const from = to - dashboard.time.windowMs.value;
   const shown = all ? panel.members : panel.members.slice(0, FEW_ROWS);
   const hidden = panel.members.length - FEW_ROWS;
   /** The row that is read by keyboard; null while none is. */
@@ -86,7 +86,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
               from={from}
               to={to}
               keptSince={dashboard.keptSince}
-              at={hover.value ?? dashboard.heldAt.value}
+              at={hover.value ?? dashboard.time.heldAt.value}
             />
           ))}
         </ul>

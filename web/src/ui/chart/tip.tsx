@@ -30,11 +30,11 @@ interface TipProps {
 /** All values of the moment that is pointed at, in whichever panel. The chart puts it in its place. */
 export function Tip({ id, panel, dashboard, format }: TipProps) {
   const time = dashboard.hover.value;
-  const to = dashboard.now.value;
-  if (time === null || time < to - dashboard.windowMs.value) {
+  const to = dashboard.time.now.value;
+  if (time === null || time < to - dashboard.time.windowMs.value) {
     return null;
   }
-  const readings = readingsAt(id, panel, time, dashboard.liveEdge);
+  const readings = readingsAt(id, panel, time, dashboard.time.liveEdge);
   const rest = readings.length - MOST_READ;
   const state = STATES[dashboard.freshness.value];
   return (
@@ -68,7 +68,7 @@ function Line({ reading, format }: { reading: Reading; format: Format }) {
 
 /** The same for those who listen: what a panel's lines are at a time, in a sentence. */
 export function spoken({ id, panel, dashboard, format }: TipProps, time: number): string {
-  const readings = readingsAt(id, panel, time, dashboard.liveEdge);
+  const readings = readingsAt(id, panel, time, dashboard.time.liveEdge);
   const rest = readings.length - MOST_SPOKEN;
   const words = readings.slice(0, MOST_SPOKEN).map((reading) => {
     const { value, state } = reading;

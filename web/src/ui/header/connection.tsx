@@ -26,7 +26,7 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const state = away ? 'stale' : freshness;
   const latency = dashboard.latency.value;
   // Read so that the ages go on.
-  dashboard.now.value;
+  dashboard.time.now.value;
   return (
     <div class={`connection ${state}`}>
       <span class="dot" aria-hidden="true" />
@@ -75,7 +75,7 @@ const Lag = later(
 export function Outage({ dashboard }: { dashboard: Dashboard }) {
   const { phase, attempt, retryAt, notBefore, reason, offline } = dashboard.status.value;
   const freshness = dashboard.freshness.value;
-  dashboard.now.value;
+  dashboard.time.now.value;
   if (freshness === 'refused') {
     return (
       <div class="outage refused">
@@ -134,11 +134,11 @@ export function Outage({ dashboard }: { dashboard: Dashboard }) {
       </div>
     );
   }
-  const notice = dashboard.notice.value;
+  const notice = dashboard.history.notice.value;
   return notice === '' ? null : (
     <div class="outage">
       <p role="status">{notice}</p>
-      <button type="button" onClick={() => (dashboard.notice.value = '')}>
+      <button type="button" onClick={() => (dashboard.history.notice.value = '')}>
         Dismiss
       </button>
     </div>

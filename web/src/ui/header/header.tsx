@@ -98,8 +98,8 @@ function WindowChoice({ dashboard }: { dashboard: Dashboard }) {
             <input
               type="radio"
               name="window"
-              checked={dashboard.windowMs.value === ms}
-              onChange={() => dashboard.choose(ms)}
+              checked={dashboard.time.windowMs.value === ms}
+              onChange={() => dashboard.time.choose(ms)}
             />
             <span>
               {title}
@@ -116,7 +116,7 @@ function WindowChoice({ dashboard }: { dashboard: Dashboard }) {
 /** That less is kept than the window is long: beside the choice. */
 function Kept({ dashboard }: { dashboard: Dashboard }) {
   const kept = dashboard.keptMs.value;
-  return kept === null || dashboard.windowMs.value <= kept ? null : (
+  return kept === null || dashboard.time.windowMs.value <= kept ? null : (
     <p class="kept" role="status" title="history.seconds of the server’s settings says how long">
       the server keeps {formatSpan(kept)}
     </p>
@@ -125,7 +125,7 @@ function Kept({ dashboard }: { dashboard: Dashboard }) {
 
 /** Any other window, as one writes it. */
 function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
-  const ms = dashboard.windowMs.value;
+  const ms = dashboard.time.windowMs.value;
   const own = WINDOWS.every((one) => one.ms !== ms);
   const choose = (field: HTMLInputElement): void => {
     let wanted = Number.NaN;
@@ -136,7 +136,7 @@ function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
     }
     field.setCustomValidity(isWindow(wanted) ? '' : 'A span from 5s to 6h, such as 20m or 1h30m');
     if (field.reportValidity()) {
-      dashboard.choose(wanted);
+      dashboard.time.choose(wanted);
     }
   };
   return (
@@ -164,27 +164,27 @@ function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
 
 /** Hold the charts or let them go on, with the count of what came meanwhile. */
 function Hold({ dashboard }: { dashboard: Dashboard }) {
-  if (dashboard.heldAt.value === null) {
+  if (dashboard.time.heldAt.value === null) {
     return (
       <button
         type="button"
         class="hold"
         title="Hold the charts (Space)"
-        onClick={() => dashboard.pause()}
+        onClick={() => dashboard.time.pause()}
       >
         Pause
       </button>
     );
   }
-  const count = dashboard.newSamples.value;
+  const count = dashboard.time.newSamples.value;
   return (
     <>
-      {dashboard.zoomed.value && (
+      {dashboard.time.zoomed.value && (
         <button
           type="button"
           class="hold"
           title="What was shown before (Escape, or a double click)"
-          onClick={() => dashboard.zoomOut()}
+          onClick={() => dashboard.time.zoomOut()}
         >
           Zoom out
         </button>
@@ -193,7 +193,7 @@ function Hold({ dashboard }: { dashboard: Dashboard }) {
         type="button"
         class="hold held"
         title="Follow the newest samples (Space)"
-        onClick={() => dashboard.resume()}
+        onClick={() => dashboard.time.resume()}
       >
         Back to live{count > 0 && ` · ${count.toLocaleString('en')} new`}
       </button>

@@ -49,36 +49,36 @@ const Sheet = later(
 
 /** Do what a key stands for; false if it stands for nothing. */
 function act(key: string, dashboard: Dashboard): boolean {
-  const span = dashboard.windowMs.peek();
+  const span = dashboard.time.windowMs.peek();
   switch (key) {
     case ' ':
-      if (dashboard.heldAt.peek() === null) {
-        dashboard.pause();
+      if (dashboard.time.heldAt.peek() === null) {
+        dashboard.time.pause();
       } else {
-        dashboard.resume();
+        dashboard.time.resume();
       }
       return true;
     case '0':
-      dashboard.resume();
+      dashboard.time.resume();
       return true;
     case 'ArrowLeft':
-      dashboard.shift(-span / 8);
+      dashboard.time.shift(-span / 8);
       return true;
     case 'ArrowRight':
-      dashboard.shift(span / 8);
+      dashboard.time.shift(span / 8);
       return true;
     case '+':
     case '-': {
       const next =
         key === '+' ? WINDOWS.findLast(({ ms }) => ms < span) : WINDOWS.find(({ ms }) => ms > span);
       if (next !== undefined) {
-        dashboard.choose(next.ms);
+        dashboard.time.choose(next.ms);
       }
       return true;
     }
     case 'Escape':
       // A pin goes first.
-      return document.querySelector('.pin') === null && dashboard.zoomOut();
+      return document.querySelector('.pin') === null && dashboard.time.zoomOut();
     case '/':
       document.querySelector<HTMLElement>('.filter')?.focus();
       return true;

@@ -23,8 +23,8 @@ interface FiguresProps {
 
 /** Values as text: large ones, gauges, or a table of them. */
 export function Figures({ panel, description, dashboard, format, inSight }: FiguresProps) {
-  const to = inSight.value ? dashboard.now.value : dashboard.now.peek();
-  const from = to - dashboard.windowMs.value;
+  const to = inSight.value ? dashboard.time.now.value : dashboard.time.now.peek();
+  const from = to - dashboard.time.windowMs.value;
   const { thresholds } = description;
   const shown = panel.members.slice(0, MOST_WRITTEN);
   const rest = panel.members.length - shown.length;

@@ -38,7 +38,7 @@ export function Legend({ id, panel, dashboard, format, focus, inSight, threshold
   const [all, setAll] = useState(false);
   // What nobody sees isn't rendered again and again.
   const seen = inSight.value;
-  const now = seen ? dashboard.now.value : dashboard.now.peek();
+  const now = seen ? dashboard.time.now.value : dashboard.time.now.peek();
   const ranked = rank(panel, now);
   const shown = all ? ranked : ranked.slice(0, FEW);
   const more = ranked.length - FEW;
@@ -78,8 +78,8 @@ export function Legend({ id, panel, dashboard, format, focus, inSight, threshold
             focus={focus}
             thresholds={thresholds}
             now={now}
-            windowMs={detailed.value ? dashboard.windowMs.value : null}
-            hover={seen ? (dashboard.hover.value ?? dashboard.heldAt.value) : null}
+            windowMs={detailed.value ? dashboard.time.windowMs.value : null}
+            hover={seen ? (dashboard.hover.value ?? dashboard.time.heldAt.value) : null}
           />
         ))}
       </ul>

@@ -14,7 +14,8 @@ import { isShown } from '../../panels/shown.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Panel } from '../../store/panel.ts';
 import { latestOf, valueAt } from '../../store/rate.ts';
-import { Chart, type ChartKind, mostDrawn } from '../chart/chart.tsx';
+import { Chart } from '../chart/chart.tsx';
+import { type ChartKind, mostDrawn } from '../chart/chart-view.ts';
 import { later } from '../later.tsx';
 import { Legend } from './legend.tsx';
 import { Mark } from './mark.tsx';
@@ -287,8 +288,8 @@ function Single({
   thresholds: readonly Threshold[] | undefined;
 }) {
   const [only, ...others] = panel.members;
-  dashboard.now.value;
-  const hover = dashboard.hover.value ?? dashboard.heldAt.value;
+  dashboard.time.now.value;
+  const hover = dashboard.hover.value ?? dashboard.time.heldAt.value;
   if (only === undefined || others.length > 0 || panel.kind === 'state') {
     return null;
   }

@@ -104,15 +104,15 @@ interface Saved {
 /** Hand a panel over as a file. `root` is anything in it. */
 export async function save(root: Element, saved: Saved): Promise<void> {
   const { id, title, panel, dashboard, format, picture } = saved;
-  const to = dashboard.edge;
+  const to = dashboard.time.edge;
   if (picture) {
     const canvas = root.closest('.panel')!.querySelector('canvas')!;
     const named = rank(panel, to).filter((member) => isShown(id, member));
-    const blob = await pngOf(canvas, title, panel, named, format, dashboard.heldAt.peek(), to);
+    const blob = await pngOf(canvas, title, panel, named, format, dashboard.time.heldAt.peek(), to);
     hand(`${title}.png`, blob);
   } else {
     const written = panel.members.filter((member) => isShown(id, member));
-    const text = csvOf(panel, written, to - dashboard.windowMs.peek(), to);
+    const text = csvOf(panel, written, to - dashboard.time.windowMs.peek(), to);
     hand(`${title}.csv`, new Blob([text], { type: 'text/csv' }));
   }
 }

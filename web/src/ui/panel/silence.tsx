@@ -8,7 +8,7 @@ const MERGED = 1.5;
 
 /** Says when nothing comes for this panel, or less than the producer sends, and why. */
 export function Silence({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
-  const now = dashboard.now.value;
+  const now = dashboard.time.now.value;
   const { phase, cutSince, offline, awaySince } = dashboard.status.value;
   if (phase !== 'live') {
     return cutSince === null ? null : (

@@ -1,0 +1,91 @@
+/** Asks for the series of panels in sight only, where there are many; loaded there. */
+
+import { Sight } from '../dashboards/sight.ts';
+import type { SeriesList } from './series-list.ts';
+
+/** What comes into sight is asked for when it has stayed so long. */
+const SIGHT_MS = 120;
+/** It is looked for new series so often, and less where there are thousands. */
+const LIST_MS = 4_000;
+const LIST_MS_PER_SERIES = 4;
+
+export class InSight {
+  private readonly list: SeriesList;
+  private readonly near: ReadonlyMap<string, number>;
+  private readonly ask: (selectors: readonly string[]) => void;
+  private readonly onListed: () => void;
+  private readonly sight = new Sight();
+  private looking: ReturnType<typeof setTimeout> | undefined;
+  private listing: ReturnType<typeof setTimeout> | undefined;
+  private closed = false;
+
+  /** `near` counts the panels of each metric that are near to what is in sight. */
+  constructor(
+    list: SeriesList,
+    near: ReadonlyMap<string, number>,
+    ask: (selectors: readonly string[]) => void,
+    onListed: () => void,
+  ) {
+    this.list = list;
+    this.near = near;
+    this.ask = ask;
+    this.onListed = onListed;
+  }
+
+  /**
+   * Ask for what is in sight. What is there besides is known by name, and drawn when it comes near.
+   */
+  begin(): void {
+    this.takeList();
+    this.changed();
+  }
+
+  /** Something came into sight, or left it. */
+  changed(): void {
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => this.askNear(), SIGHT_MS);
+  }
+
+  /** Stop asking for what has long left. */
+  beat(at: number): void {
+    if (this.sight.lingers(at)) {
+      this.askNear();
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.looking);
+    clearTimeout(this.listing);
+  }
+
+  private askNear(): void {
+    this.ask(this.sight.selectors([...this.near.keys()], Date.now()));
+  }
+
+  private takeList(): void {
+    this.onListed();
+    this.listAgain();
+  }
+
+  private listAgain(): void {
+    this.listAfter(Math.max(LIST_MS, LIST_MS_PER_SERIES * this.list.all.length));
+  }
+
+  private listAfter(ms: number): void {
+    if (this.closed) {
+      return;
+    }
+    clearTimeout(this.listing);
+    this.listing = setTimeout(() => {
+      if (document.visibilityState === 'hidden') {
+        this.listAfter(LIST_MS);
+        return;
+      }
+      this.list.fetch().then(
+        (changed) => (changed && !this.closed ? this.takeList() : this.listAgain()),
+        () => this.listAfter(LIST_MS),
+      );
+    }, ms);
+  }
+}

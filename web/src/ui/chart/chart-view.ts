@@ -1,0 +1,360 @@
+/** One chart in the document: its canvas, its crosshair and what is pinned; painted by the painter. */
+
+import type { ReadonlySignal, Signal } from '@preact/signals';
+import { loadPart } from '../../browser/part.ts';
+import { Columns } from '../../chart/columns.ts';
+import type { Drawn, Picture } from '../../chart/picture.ts';
+import { onPaper, Plot, type PlotSize } from '../../chart/plot.ts';
+import { look, printing } from '../../chart/theme.ts';
+import { printable } from '../../format/printable.ts';
+import type { Format } from '../../format/units.ts';
+import type { Threshold } from '../../panels/model.ts';
+import { isShown } from '../../panels/shown.ts';
+import type { Dashboard } from '../../state/dashboard.ts';
+import type { Member, Panel } from '../../store/panel.ts';
+import { FEW, rank } from '../../store/ranking.ts';
+import { lookBack } from './lookback.ts';
+
+/** Lines that one panel draws; of more, the highest. */
+const MOST_DRAWN = 40;
+/** Areas that one panel stacks: a sum that leaves some out is none. */
+const MOST_STACKED = 500;
+const LEAST_STILL_MS = 1_000;
+/** CSS pixels around what is seen, within which charts are drawn as well. */
+const MARGIN = 120;
+/** CSS pixels within which a click means what is pinned. */
+const PIN_WIDTH = 8;
+/** And within which a tap means what is read: fingers are broader. */
+const TAP_WIDTH = 16;
+
+export type ChartKind = 'line' | 'area' | 'stacked' | 'heatmap';
+
+/** Of all charts of the page. */
+const columns = new Columns();
+
+/** Who asked for less motion has pictures that move once a second. */
+const still = matchMedia('(prefers-reduced-motion: reduce)');
+
+/** Lines that a panel of this kind draws at the most. */
+export function mostDrawn(kind: ChartKind): number {
+  return kind === 'stacked' ? MOST_STACKED : MOST_DRAWN;
+}
+
+export interface ChartProps {
+  /** Of the panel, as which lines are shown is kept by. */
+  readonly id: string;
+  readonly panel: Panel;
+  readonly dashboard: Dashboard;
+  readonly format: Format;
+  readonly focus: Signal<string | null>;
+  readonly inSight: ReadonlySignal<boolean>;
+  readonly kind: ChartKind;
+  /** The label that the rows of a heatmap are of. */
+  readonly by?: string | undefined;
+  readonly thresholds?: readonly Threshold[] | undefined;
+}
+
+/** What a view tells the component that it is of. */
+interface Found {
+  readonly pinned: Signal<number | null>;
+  readonly shades: Signal<readonly [number, number]>;
+}
+
+export class ChartView {
+  readonly panel: Panel;
+  inSight = false;
+  private readonly root: HTMLElement;
+  private readonly props: ChartProps;
+  private readonly picture: Picture;
+  private readonly pinned: Signal<number | null>;
+  private readonly shades: Signal<readonly [number, number]>;
+  private readonly crosshair = document.createElement('div');
+  private readonly ends: (() => void)[];
+  private plot: Plot | null = null;
+  /** CSS pixels. */
+  private width: number;
+  private height: number;
+  /** From the left of the page. */
+  private left: number;
+  private em: number;
+  private readonly family: string;
+  /** Whether the crosshair was moved by keyboard last. */
+  private keyed = false;
+  /** CSS pixels from the top that a pointer is at; null while it is elsewhere. */
+  private pointerTop: number | null = null;
+
+  constructor(root: HTMLElement, props: ChartProps, picture: Picture, { pinned, shades }: Found) {
+    this.root = root;
+    this.props = props;
+    this.panel = props.panel;
+    this.picture = picture;
+    this.pinned = pinned;
+    this.shades = shades;
+    this.crosshair.className = 'crosshair';
+    this.crosshair.hidden = true;
+    // All that has to be read of the document is read here, where nothing is written: else the
+    // first picture of each chart would have the whole page laid out again.
+    const { top, bottom, left } = root.getBoundingClientRect();
+    this.left = left;
+    this.inSight = top < innerHeight + MARGIN && bottom > -MARGIN;
+    this.width = root.clientWidth;
+    this.height = root.clientHeight;
+    const style = getComputedStyle(root);
+    this.em = Number.parseFloat(style.fontSize);
+    this.family = style.fontFamily;
+    const sight = new IntersectionObserver(
+      ([entry]) => {
+        this.left = entry!.boundingClientRect.left;
+        if (this.inSight !== entry!.isIntersecting) {
+          this.inSight = entry!.isIntersecting;
+          this.repaint();
+        }
+      },
+      { rootMargin: `${MARGIN}px` },
+    );
+    sight.observe(root);
+    const size = new ResizeObserver(([entry]) => {
+      const { width, height } = entry!.contentRect;
+      if (width !== this.width || height !== this.height) {
+        this.width = width;
+        this.height = height;
+        this.refit();
+      }
+    });
+    size.observe(root);
+    this.ends = [
+      props.dashboard.painter.add(this),
+      () => sight.disconnect(),
+      () => size.disconnect(),
+      () => this.plot?.destroy(),
+      () => columns.leave(this),
+    ];
+  }
+
+  get rest(): number {
+    if (still.matches) {
+      return LEAST_STILL_MS;
+    }
+    // Half the time that one pixel stands for, and four times a second in the widest window.
+    return Math.min(250, this.props.dashboard.time.windowMs.peek() / (2 * Math.max(1, this.width)));
+  }
+
+  get moves(): number {
+    const { heldAt, windowMs } = this.props.dashboard.time;
+    return still.matches || heldAt.peek() !== null
+      ? Number.POSITIVE_INFINITY
+      : windowMs.peek() / Math.max(1, this.width * devicePixelRatio);
+  }
+
+  close(): void {
+    for (const end of this.ends) {
+      end();
+    }
+  }
+
+  /** Its size, that of its letters, or what a pixel is has changed. */
+  refit(): void {
+    this.left = this.root.getBoundingClientRect().left;
+    this.em = Number.parseFloat(getComputedStyle(this.root).fontSize);
+    this.plot?.resize(...this.size);
+    this.repaint();
+  }
+
+  /** CSS pixels: width, height, and of letters. */
+  private get size(): PlotSize {
+    return printing.peek() ? onPaper() : [this.width, this.height, this.em];
+  }
+
+  repaint(): void {
+    this.props.dashboard.painter.hurry(this);
+  }
+
+  paint(): void {
+    const { width } = this;
+    if (width === 0) {
+      return;
+    }
+    const plot = this.plot ?? this.open();
+    const { dashboard } = this.props;
+    const span = dashboard.time.windowMs.peek();
+    // Steps of a whole pixel: what was drawn keeps its place among the pixels, and its look.
+    const step = span / Math.max(1, Math.round(width * devicePixelRatio));
+    const to = Math.ceil(dashboard.time.edge / step) * step;
+    const lines = this.lines(to);
+    const oldest = lines.reduce(
+      (least, { series }) => Math.min(least, series.column.firstTime || least),
+      Number.POSITIVE_INFINITY,
+    );
+    plot.draw(lines, to - span, to, look.peek(), Math.min(oldest, dashboard.keptSince));
+    if (this.picture.rows !== null && `${plot.span}` !== `${this.shades.peek()}`) {
+      this.shades.value = plot.span;
+    }
+    this.point(dashboard.hover.peek());
+    this.placePin();
+  }
+
+  /** Show where a time is, or nothing. */
+  point(time: number | null): void {
+    const left = time === null || this.plot === null ? -1 : this.plot.left(time);
+    const width = this.plot?.width ?? 0;
+    this.crosshair.hidden = !(left >= 0 && left <= width);
+    this.crosshair.style.translate = `${left}px 0`;
+    this.crosshair.classList.toggle('flipped', left > width / 2);
+    const row =
+      time === null || this.pointerTop === null ? null : this.plot!.row(this.pointerTop, time);
+    this.crosshair.dataset.row =
+      row === null ? '' : `${printable(row.name)} · ${this.props.format.value(row.value)}`;
+    if (!this.crosshair.hidden) {
+      const chart = this.root.parentElement!;
+      chart.style.setProperty('--at', `${this.plot!.inset + left}px`);
+      chart.classList.toggle('flipped', left > width / 2);
+    }
+  }
+
+  /** Move the crosshair by a share of the window, and as far as the next sample is. */
+  step(share: number): void {
+    const { dashboard, id } = this.props;
+    const span = dashboard.time.windowMs.peek();
+    const to = dashboard.time.edge;
+    const before = dashboard.hover.peek() ?? to;
+    const least = Math.min(to, Math.max(to - span, before + share * span));
+    const times = this.panel.members
+      .filter((member) => isShown(id, member))
+      .map(({ series: { column } }) => {
+        const after = column.indexOf(least);
+        // At the very beginning that is the first that is shown.
+        const back = share === Number.NEGATIVE_INFINITY ? after : Math.max(0, after - 1);
+        const at = share > 0 ? Math.min(after, column.length - 1) : back;
+        return column.slice(at, at + 1).times[0] ?? Number.NaN;
+      })
+      .filter((time) => time >= to - span && time <= to);
+    const next = share > 0 ? Math.min(...times) : Math.max(...times);
+    this.pointerTop = null;
+    this.keyed = true;
+    dashboard.hover.value = Number.isFinite(next) ? next : least;
+  }
+
+  /** What is under the crosshair, in words. */
+  async read(): Promise<string> {
+    const { spoken } = await loadPart(() => import('./tip.tsx'));
+    const time = this.props.dashboard.hover.peek();
+    return time === null ? '' : spoken(this.props, time);
+  }
+
+  /** Pin the time of the crosshair, or unpin it; false where there is none. */
+  pinHere(): boolean {
+    const time = this.props.dashboard.hover.peek();
+    if (time !== null) {
+      this.pin(this.plot!.left(time));
+    }
+    return time !== null;
+  }
+
+  /** Take the crosshair away; false where there is none. */
+  leave(): boolean {
+    const { hover } = this.props.dashboard;
+    // That of a pointer goes with the pointer.
+    const there = this.keyed && hover.peek() !== null && this.pinned.peek() === null;
+    if (there) {
+      this.keyed = false;
+      hover.value = null;
+    }
+    return there;
+  }
+
+  /** Keep what is pinned at its time, until that leaves the picture. */
+  private placePin(): void {
+    const time = this.pinned.peek();
+    if (time === null) {
+      return;
+    }
+    const { over, width } = this.plot!;
+    const left = this.plot!.left(time);
+    const pin = this.root.parentElement?.querySelector<HTMLElement>('.pin');
+    if (left < 0 || left > width) {
+      this.pinned.value = null;
+    } else if (pin) {
+      pin.style.visibility = '';
+      pin.style.left = `${over.offsetLeft + left}px`;
+      pin.classList.toggle('flipped', left > width / 2);
+    }
+  }
+
+  /** Read a time in all panels, until it is tapped again. */
+  private tap(left: number, top: number): void {
+    const { hover } = this.props.dashboard;
+    const before = hover.peek();
+    const near = before !== null && Math.abs(this.plot!.left(before) - left) < TAP_WIDTH;
+    this.pointerTop = near ? null : top;
+    hover.value = near ? null : this.plot!.time(left);
+    this.point(hover.value);
+  }
+
+  /** Pin the time of a place, or unpin it. */
+  private pin(left: number): void {
+    const before = this.pinned.peek();
+    const near = before !== null && Math.abs(this.plot!.left(before) - left) < PIN_WIDTH;
+    this.pinned.value = near ? null : this.plot!.time(left);
+  }
+
+  private lines(now: number): Drawn[] {
+    const { id, kind } = this.props;
+    const { raw } = this.panel;
+    const focus = this.props.focus.peek();
+    const piled = kind === 'stacked' || kind === 'heatmap';
+    const most = mostDrawn(kind);
+    const shown = (member: Member): boolean => isShown(id, member);
+    const ranked = rank(this.panel, now).filter(shown).slice(0, most);
+    // Layers and rows keep their order, whoever is highest now.
+    const { members } = this.panel;
+    const chosen = piled && members.length <= most ? members.filter(shown) : ranked;
+    const drawn = chosen.map(({ series, title, colour }) => ({
+      series,
+      title: title || series.name,
+      colour,
+      faded: focus !== null && focus !== series.identity,
+      headed: ranked.length <= FEW && !series.gone && !series.isSilent(now),
+      raw,
+    }));
+    // The highest last, and the one that is looked at on top of all.
+    return piled ? drawn : drawn.reverse().sort((a, b) => Number(b.faded) - Number(a.faded));
+  }
+
+  private open(): Plot {
+    const { dashboard, format } = this.props;
+    this.plot = new Plot(this.root, {
+      size: this.size,
+      family: this.family,
+      agree: (axis) => columns.agree(this, this.left, axis, () => this.repaint()),
+      look: look.peek(),
+      format,
+      picture: this.picture,
+    });
+    const { over } = this.plot;
+    over.append(this.crosshair);
+    const { hover } = dashboard;
+    over.addEventListener('pointermove', (event) => {
+      // A finger moves the picture; where it taps is what is read.
+      if (event.pointerType === 'touch') {
+        return;
+      }
+      this.keyed = false;
+      const { left, top } = over.getBoundingClientRect();
+      this.pointerTop = event.clientY - top;
+      hover.value = this.plot!.time(event.clientX - left);
+      this.point(hover.value);
+    });
+    over.addEventListener('pointerleave', ({ pointerType }) => {
+      if (pointerType !== 'touch') {
+        this.pointerTop = null;
+        hover.value = null;
+      }
+    });
+    lookBack(over, dashboard, {
+      timeAt: (left) => this.plot!.time(left),
+      click: (left) => this.pin(left),
+      tap: (left, top) => this.tap(left, top),
+    });
+    return this.plot;
+  }
+}
