@@ -13,7 +13,10 @@ import { call, type SubscribeOptions, Subscription } from './subscriptions/subsc
 import { Sharing, sharingPossible } from './tabs/sharing.ts';
 
 export interface ConnectOptions {
-  /** A token, or what fetches one: called at first, and again when the server refuses one. */
+  /**
+   * A token, or a function that fetches one: called at first, and again when the server refuses
+   * one.
+   */
   readonly token?: TokenSource;
   /** Only these, in this order. Left out: WebSocket, then SSE, then long polling. */
   readonly transports?: readonly TransportName[];
@@ -23,14 +26,16 @@ export interface ConnectOptions {
    * Web Locks, hence a secure context (HTTPS or localhost); without them each tab connects itself.
    */
   readonly share?: boolean | string;
-  /** Ask for less when out of sight, and for nothing after five minutes; true if left out. */
+  /**
+   * Ask for less while the page is hidden, and for nothing after five minutes; true if left out.
+   */
   readonly pauseHidden?: boolean;
   readonly onStatus?: (status: Status) => void;
-  /** For those who know better how long to wait for what. */
+  /** Overrides how long the client waits for what. */
   readonly timing?: Partial<Timing>;
 }
 
-/** Where this library was loaded from: the service itself, under whatever path. */
+/** Where this library was loaded from: the service itself, whatever its path. */
 const HERE = import.meta.url;
 
 /**
@@ -74,12 +79,12 @@ export class Client {
     this.unwatch = options.pauseHidden === false ? () => {} : watchPresence(setPresence, timing);
   }
 
-  /** How the connection is; of several streams, the one that is worst off. */
+  /** The status of the connection; of several streams, the worst. */
   get status(): Status {
     return this.current;
   }
 
-  /** Be told of every change; once at once. Gives what ends it. */
+  /** Calls `listener` now, and at every change. Gives the function that ends that. */
   onStatus(listener: (status: Status) => void): () => void {
     this.listeners.add(listener);
     call(listener, this.current);
@@ -115,7 +120,7 @@ export class Client {
     this.source.retryNow();
   }
 
-  /** End all subscriptions and let go. */
+  /** End all subscriptions, and close the connection. */
   close(): void {
     if (!this.closed) {
       this.closed = true;

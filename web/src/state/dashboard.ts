@@ -283,7 +283,7 @@ export class Dashboard {
       merge: 'envelope',
       keep: false,
       onDocument: (document) => this.receive(document),
-      onDoubt: () => this.store.doubt(),
+      onRepeats: () => this.store.expectRepeats(),
       onJoined: (had) => this.join(had, before),
       // That is said by the status.
       onError: () => {},

@@ -63,7 +63,7 @@ export class Series {
   private thinnedBefore = Number.NEGATIVE_INFINITY;
   private thinnedInterval = 0;
   /** Points up to this time may come again, */
-  private doubtUntil = Number.NEGATIVE_INFINITY;
+  private repeatsUntil = Number.NEGATIVE_INFINITY;
   /** and at these times they have. */
   private readonly retold = new Set<number>();
 
@@ -121,8 +121,8 @@ export class Series {
   }
 
   /** What comes next may repeat what came. */
-  doubt(): void {
-    this.doubtUntil = this.lastTime;
+  expectRepeats(): void {
+    this.repeatsUntil = this.lastTime;
     this.retold.clear();
   }
 
@@ -131,7 +131,7 @@ export class Series {
     if (!(time <= this.lastTime)) {
       return 0;
     }
-    if (time <= this.doubtUntil && !this.retold.has(time)) {
+    if (time <= this.repeatsUntil && !this.retold.has(time)) {
       this.retold.add(time);
       return 0;
     }

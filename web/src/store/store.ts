@@ -144,9 +144,9 @@ export class Store {
   }
 
   /** What comes next may repeat what came. */
-  doubt(): void {
+  expectRepeats(): void {
     for (const series of this.series.values()) {
-      series.doubt();
+      series.expectRepeats();
     }
   }
 

@@ -70,7 +70,7 @@ function take(tab: Tab, selector: string, window: string) {
     merge: 'envelope',
     onDocument: (document) => documents.push(document),
     onJoined: (had) => joined.push(had),
-    onDoubt: () => doubted.push(documents.length),
+    onRepeats: () => doubted.push(documents.length),
   });
   const values = () =>
     documents.flatMap((one) =>

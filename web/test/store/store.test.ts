@@ -88,7 +88,7 @@ describe('deltas of one time', () => {
   test('that are told again are not counted twice', () => {
     const store = begin();
     store.take({ type: 'points', time: 1, points: [[1, 1000, 3]] });
-    store.doubt();
+    store.expectRepeats();
     store.take(hello('F'));
     store.take({
       type: 'points',

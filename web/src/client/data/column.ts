@@ -15,7 +15,10 @@ export class Column {
   private readonly numeric: boolean;
   private time: Float64Array;
   private value: Lane;
-  /** Lowest and highest of what each point stands for, and how many samples; from when it matters. */
+  /**
+   * The lowest and highest value of the samples that were merged to each point, and how many they
+   * were; null while no point is of several.
+   */
   private merged: readonly [low: Float64Array, high: Float64Array, count: Float64Array] | null =
     null;
   private start = 0;
@@ -71,7 +74,7 @@ export class Column {
     return this.search(time) - this.start;
   }
 
-  /** Put a point where its time belongs, behind those of the same time. */
+  /** Insert a point by its time, behind those of the same time. */
   put(time: number, value: Value, low: number, high: number, count: number): void {
     if (count !== 1 && this.merged === null) {
       this.beginEnvelope();
@@ -110,7 +113,7 @@ export class Column {
     return false;
   }
 
-  /** Forget what is older, and give back the memory of what is much too long for what is left. */
+  /** Forget what is older, and shrink the arrays if they are much too long for what is left. */
   trim(before: number): void {
     this.start = this.search(before);
     if (this.time.length > 64 && this.length * 8 < this.time.length) {
@@ -127,7 +130,7 @@ export class Column {
     count: number,
   ): void {
     this.time[at] = time;
-    // Only numbers come into a numeric lane; null, as JSON has for what is none, becomes 0/0.
+    // A numeric lane holds numbers only: null, which JSON has for NaN, becomes NaN.
     this.value[at] = this.numeric && typeof value !== 'number' ? Number.NaN : value;
     if (this.merged !== null) {
       this.merged[0][at] = low;
@@ -164,7 +167,7 @@ export class Column {
     return [this.time, this.value, ...(this.merged ?? [])];
   }
 
-  /** After this there is a free place behind the end. */
+  /** Make sure that there is a free place behind the end. */
   private makeRoom(): void {
     if (this.length >= this.most) {
       this.start += this.length - this.most + 1;

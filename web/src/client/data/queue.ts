@@ -1,12 +1,17 @@
-/** What waits for an iterator. */
+/** Updates that wait for an iterator. */
 
 import type { SubscriptionError, Update } from './update.ts';
 
-/** Updates that wait for an iterator, and points in them; past either the oldest are dropped. */
+/**
+ * The most updates that wait, and the most points in them: beyond either the oldest are dropped.
+ */
 const MOST_UPDATES = 10_000;
 const MOST_POINTS = 1_000_000;
 
-/** What waits for one loop. When it is full the oldest are dropped, and a gap says how much. */
+/**
+ * The updates of one iterator. When it is full the oldest are dropped, and a gap tells how many
+ * samples.
+ */
 export class Queue implements AsyncIterator<Update, undefined> {
   private readonly updates: Update[] = [];
   private points = 0;
@@ -41,7 +46,7 @@ export class Queue implements AsyncIterator<Update, undefined> {
     }
   }
 
-  /** What waits is still given out, then the loop ends, or throws. */
+  /** End it: what waits is still given out, then the iterator ends, or throws. */
   end(error: SubscriptionError | null): void {
     this.ended = true;
     this.error = error;
@@ -92,7 +97,9 @@ function size(update: Update): number {
   return update.type === 'points' ? update.points.length : 0;
 }
 
-/** How many samples an update tells of, one at least: a dropped one is not to go unsaid. */
+/**
+ * How many samples an update stands for; at least one, so that a dropped update is always reported.
+ */
 function countSamples(update: Update): number {
   if (update.type !== 'points') {
     return update.type === 'gap' ? (update.lost ?? 1) : 1;

@@ -7,8 +7,9 @@ import { Column } from './column.ts';
 const MOST_POINTS = 50_000;
 
 /**
- * What a series is, and what it lately was. The same object as long as the same stream brings it: it
- * may be another one after the server refused what a stream was asked for, or another tab leads.
+ * A series and its latest points. It is the same object as long as the same stream brings it. It
+ * may be another object after the server refused a selector of that stream, or after another tab
+ * took over.
  */
 export interface SeriesView {
   readonly name: string;
@@ -16,9 +17,9 @@ export interface SeriesView {
   readonly kind: Kind;
   readonly unit: string;
   readonly help: string;
-  /** Whether the server has dropped it, as it fell silent. It may come again. */
+  /** Whether the server has dropped it because nothing came. It may come back. */
   readonly gone: boolean;
-  /** When it ended, where that is its newest news (Unix milliseconds); null while it goes on. */
+  /** When it ended (Unix milliseconds); null while it goes on, and when it has gone on since. */
   readonly ended: number | null;
   /** Points that are held: those of the window, or of the last minute. */
   readonly length: number;
@@ -47,8 +48,8 @@ export interface SeriesPoint {
 export interface SeriesCopy {
   readonly description: Description;
   readonly points: readonly Point[];
-  /** Left out by a tab that was loaded before an upgrade. */
-  readonly endings?: readonly number[];
+  /** The times at which it ended. */
+  readonly endings: readonly number[];
 }
 
 export class Series implements SeriesView {
@@ -59,11 +60,11 @@ export class Series implements SeriesView {
   help: string;
   gone = false;
   private column: Column;
-  /** When it ended, oldest first, as far back as points are held. */
+  /** The times at which it ended, oldest first, as far back as points are held. */
   private endings: number[] = [];
-  /** Points up to this time may be held already, so that they are not to come twice. */
-  private doubtUntil = Number.NEGATIVE_INFINITY;
-  private doubtAll = false;
+  /** Points up to this time may be held already: each is checked before it is added. */
+  private repeatsUntil = Number.NEGATIVE_INFINITY;
+  private repeatsMerged = false;
 
   constructor({ name, labels, kind, unit, help }: Description) {
     this.name = name;
@@ -74,11 +75,11 @@ export class Series implements SeriesView {
     this.column = new Column(MOST_POINTS, kind !== 'state');
   }
 
-  /** The same with points of its own, for another stream to go on with. */
+  /** A copy with points of its own, for another stream to continue. */
   clone(): Series {
     const { description, points, endings } = this.copy(0, Number.NEGATIVE_INFINITY);
     const clone = new Series(description);
-    clone.endings = [...(endings ?? [])];
+    clone.endings = [...endings];
     clone.gone = this.gone;
     for (const point of points) {
       clone.put(point);
@@ -114,7 +115,7 @@ export class Series implements SeriesView {
       : null;
   }
 
-  /** It ended at a time. Tells whether that is news: endings are repeated as points are. */
+  /** It ended at a time. False if that is known: endings are repeated as points are. */
   end(time: number): boolean {
     const at = this.endings.findIndex((one) => one >= time);
     if (this.endings[at] === time) {
@@ -126,7 +127,7 @@ export class Series implements SeriesView {
 
   describe({ kind, unit, help }: Description): void {
     if ((kind === 'state') !== (this.kind === 'state')) {
-      // Another thing by the same name: its points are none of this.
+      // It is something else under the same name: the points that are held are not its own.
       this.column = new Column(MOST_POINTS, kind !== 'state');
     }
     this.kind = kind;
@@ -141,22 +142,22 @@ export class Series implements SeriesView {
    * Where samples are merged, the same ones may come as points of other times: then all up to the
    * newest that is held are taken for known.
    */
-  doubt(merged: boolean): void {
+  expectRepeats(merged: boolean): void {
     if (this.column.length > 0) {
-      this.doubtUntil = Math.max(this.doubtUntil, this.column.lastTime);
-      this.doubtAll = merged;
+      this.repeatsUntil = Math.max(this.repeatsUntil, this.column.lastTime);
+      this.repeatsMerged = merged;
     }
   }
 
-  /** Take a point in. Gives what subscribers are to be told; null if they have been told. */
+  /** Add a point. Gives what subscribers are told; null for a point that is held already. */
   put(point: Point): SeriesPoint | null {
     const [, time, value, min = null, max = null, count = 1] = point;
     const alone = typeof value === 'number' ? value : Number.NaN;
     const low = min ?? alone;
     const high = max ?? alone;
     if (
-      time <= this.doubtUntil &&
-      (this.doubtAll || this.column.repeats(time, value, low, high, count))
+      time <= this.repeatsUntil &&
+      (this.repeatsMerged || this.column.repeats(time, value, low, high, count))
     ) {
       return null;
     }
@@ -164,7 +165,7 @@ export class Series implements SeriesView {
     return { series: this, time, value, min, max, count };
   }
 
-  /** The points that are held, from a time on; if there are none, and unless told, the newest. */
+  /** The points that are held from a time on. If there are none and `always` is set, the newest. */
   *points(since: number, always = true): Generator<SeriesPoint> {
     const { points } = this.copy(0, since, always);
     for (const [, time, value, min = null, max = null, count = 1] of points) {
@@ -195,7 +196,7 @@ export class Series implements SeriesView {
   trim(before: number): void {
     // The newest point stays, however old: it is how the series is now.
     this.column.trim(Math.min(before, this.column.lastTime));
-    // And the newest ending, which may be what comes again after a cut.
+    // So does the newest ending, which may be repeated after a cut.
     this.endings = this.endings.filter(
       (time, at, { length }) => time >= before || at === length - 1,
     );
@@ -206,7 +207,7 @@ function number(value: number | undefined): number | null {
   return value === undefined || Number.isNaN(value) ? null : value;
 }
 
-/** What makes two series the same one. */
+/** The same text for two series exactly if they are the same. */
 export function identityOf(name: string, labels: Labels): string {
   const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify([name, sorted]);

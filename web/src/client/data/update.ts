@@ -1,4 +1,4 @@
-/** What subscribers are told. */
+/** The updates that subscribers are given. */
 
 import type { SeriesPoint, SeriesView } from './series.ts';
 

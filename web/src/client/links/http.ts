@@ -1,13 +1,13 @@
-/** What the transports over HTTP share: reading the answer to a request that was not 200. */
+/** For transports over HTTP: why a request failed. */
 
 import { retryAfter } from './retry.ts';
 import type { End } from './transport.ts';
 
-/** Why a server, or what sits before it, did not give the stream. */
+/** Why the server, or a proxy before it, refused the stream. */
 export async function endOfResponse(response: Response): Promise<End> {
   const why = await explain(response);
   const { status } = response;
-  // 408, 429 and all of 5xx pass; 404, 405, 406 and 415 are about how we asked.
+  // 408, 429 and 5xx are temporary; 404, 405, 406 and 415 are about this transport.
   if (status === 408 || status === 429 || status >= 500) {
     const after = retryAfter(response.headers.get('Retry-After'), Date.now());
     return { advice: 'back-off', ...why, ...(after === undefined ? {} : { after }) };
@@ -18,7 +18,7 @@ export async function endOfResponse(response: Response): Promise<End> {
   return { advice: 'never', ...why, ...(status === 401 ? { unauthorized: true } : {}) };
 }
 
-/** The end that a failed fetch is: the network doesn't say why, and nor does the browser. */
+/** The end for a fetch that failed: browsers don't tell why. */
 export function endOfFailure(error: unknown): End {
   const reason = error instanceof SyntaxError ? error.message : "the server can't be reached";
   return { advice: 'back-off', reason };

@@ -13,7 +13,7 @@ export interface RaceListener {
   won(transport: Transport, link: Link, failed: readonly Transport[]): Listener;
   /** None delivered, for the reason in `end`. */
   lost(end: End): void;
-  /** A document that says why a link is about to end: no sign of life. */
+  /** A document that says why a link is about to end. That link has not delivered. */
   warned(document: Document): void;
 }
 
@@ -49,7 +49,7 @@ export class Race {
     this.next();
   }
 
-  /** Give up: nothing more is told. */
+  /** Stop the race. The listener is not called any more. */
   close(): void {
     this.over = true;
     for (const timer of this.timers) {
@@ -101,7 +101,7 @@ export class Race {
       }
     });
     this.after(this.timing.headStart, () => {
-      // A faster failure has already let the next one go.
+      // If it has failed already, the next one has started.
       if (this.running.has(transport)) {
         this.next();
       }
@@ -111,8 +111,8 @@ export class Race {
   private win(transport: Transport): Listener {
     const link = this.running.get(transport)!;
     this.running.delete(transport);
-    // Those that had a head start and were overtaken open but don't deliver, or are very slow:
-    // both are for a later try to find out.
+    // Transports that were overtaken are very slow, or open and don't deliver: a later try will
+    // tell.
     this.close();
     return this.listener.won(transport, link, this.failed);
   }
@@ -120,8 +120,8 @@ export class Race {
   private lose(transport: Transport, end: End): void {
     this.running.delete(transport);
     if (end.unusable !== true) {
-      // The server itself answered so, or can't be reached at all: another transport would hear
-      // the same.
+      // The server itself refused, or can't be reached: another transport would have the same
+      // answer.
       this.close();
       this.listener.lost(end);
       return;

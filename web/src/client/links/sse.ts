@@ -2,7 +2,7 @@ import { headers, parseDocument } from '../protocol/documents.ts';
 import { endOfFailure, endOfResponse } from './http.ts';
 import type { End, Listener, Request, Transport } from './transport.ts';
 
-/** Server-Sent Events over fetch: unlike EventSource it shows statuses and never dies for good. */
+/** Server-Sent Events over fetch: unlike EventSource, fetch gives the status and takes a token. */
 export const sse: Transport = {
   name: 'sse',
   hold: 0,
@@ -23,7 +23,8 @@ async function read(
 ): Promise<void> {
   try {
     const response = await fetch(url, {
-      // Who takes problems too is told them by a status; an EventSource, in the stream.
+      // With problem+json accepted, the server refuses by a status; an EventSource it tells in the
+      // stream.
       headers: headers(token, { Accept: 'text/event-stream, application/problem+json' }),
       cache: 'no-store',
       signal,
@@ -76,7 +77,7 @@ async function tell(
   }
 }
 
-/** Characters of one event at the most: no frame of a server comes near, so it is not one. */
+/** The most characters of one event: the server never sends so many, so it is another server. */
 const LONGEST_EVENT = 64 * 1024 * 1024;
 
 /**
@@ -86,7 +87,9 @@ const LONGEST_EVENT = 64 * 1024 * 1024;
  * SyntaxError for an event that has no end.
  */
 export class EventParser {
-  /** The line that has begun, in the pieces it came in: a long one is not searched again. */
+  /**
+   * The line that has begun, in the pieces that came, so that a long line is searched only once.
+   */
   private pieces: string[] = [];
   /** Characters since the last event ended. */
   private held = 0;
@@ -98,7 +101,7 @@ export class EventParser {
     this.emit = emit;
   }
 
-  /** Take in a part of the stream, cut anywhere. */
+  /** Parse the next part of the stream, which may end anywhere. */
   feed(text: string): void {
     let start = 0;
     this.held += text.length;

@@ -18,7 +18,7 @@ export const websocket: Transport = {
     try {
       socket = new WebSocket(url, subprotocols(token));
     } catch (error) {
-      // A policy of the page forbids it, or there is no WebSocket at all.
+      // A Content-Security-Policy forbids it, or there is no WebSocket.
       return failSoon(listener, String(error));
     }
     return attach(socket, listener);
@@ -61,8 +61,8 @@ function attach(socket: WebSocket, listener: Listener): Link {
     }
     end({
       advice: adviceOfClose(event.code),
-      // Closed by neither end for a reason, before anything came: something between them takes
-      // the handshake and nothing else.
+      // Closed without a reason before anything came: a proxy lets the handshake pass, and nothing
+      // else.
       unusable: !delivered && [1000, 1005, 1006].includes(event.code),
       reason: refusal?.message ?? (event.reason || `closed with code ${event.code}`),
       ...(refusal === null ? {} : { code: refusal.code }),

@@ -29,7 +29,7 @@ export type Point =
 
 export interface Hello {
   readonly type: 'hello';
-  /** The cursor from here on, where something else is owed after a `watch`. */
+  /** The cursor from here on; given when a `watch` changes what is still to come. */
   readonly id?: string;
   readonly epoch: string;
   readonly session: string;
@@ -39,12 +39,12 @@ export interface Hello {
     readonly max_hz: number;
     readonly merge: Merge;
     readonly select: readonly string[];
-    /** Of each series that begins with a window, if some were asked for. */
+    /** How many points of each series its window has, if the query asked for some. */
     readonly points?: number;
-    /** Seconds of the past that are kept: what is older isn't there, whatever window is asked for. */
+    /** Seconds of the past that the server keeps: a longer window brings no more. */
     readonly kept?: number;
   };
-  /** Seconds for which the server can't reach its log, so that nothing newer can come. */
+  /** Seconds for which the server has not reached its log. Nothing newer comes until it does. */
   readonly away?: number;
 }
 
@@ -52,10 +52,10 @@ export interface Points {
   readonly type: 'points';
   readonly id?: string;
   readonly series?: readonly Description[];
-  /** When the server made it, in Unix milliseconds by its clock; only of what is live. */
+  /** When the server made it, in Unix milliseconds by its clock; left out of what is replayed. */
   readonly time?: number;
   readonly points: readonly Point[];
-  /** Refs and times: the line breaks there, and the series is without a value until its next point. */
+  /** Refs and times at which series ended: each has no value from then on until its next point. */
   readonly ended?: readonly (readonly [ref: number, time: number])[];
 }
 
@@ -79,7 +79,7 @@ export interface Heartbeat {
   readonly away?: number;
 }
 
-/** The server drains: come back with your cursor in `retry` milliseconds. */
+/** The server shuts down: the client comes back with its cursor in `retry` milliseconds. */
 export interface GoAway {
   readonly type: 'goaway';
   readonly retry: number;
@@ -93,13 +93,13 @@ export interface ErrorDocument {
 
 export type Document = Hello | Points | Gap | Gone | Heartbeat | GoAway | ErrorDocument;
 
-/** What a stream is asked for; what is left out, the server chooses. */
+/** What a stream asks for. The server chooses what is left out. */
 export interface Query {
   /** Selectors; none means every series. */
   readonly select?: readonly string[];
   /** History wanted at the start, such as `15m`. */
   readonly window?: string;
-  /** Points of each series that are enough for it. */
+  /** About how many points of each series are enough for the window. */
   readonly points?: number;
   readonly maxHz?: number;
   readonly merge?: Merge;
@@ -163,7 +163,9 @@ export function streamUrl(base: URL, query: Query, since: string | null): URL {
   return url;
 }
 
-/** Which of two cursors comes first. Of different epochs nobody can tell: the first one then. */
+/**
+ * The earlier one of two cursors. Those of different epochs can't be compared: then the first one.
+ */
 export function older(one: string, other: string): string {
   const [epoch, seq] = split(one);
   const [otherEpoch, otherSeq] = split(other);
@@ -175,7 +177,10 @@ export function epochOf(cursor: string): string {
   return split(cursor)[0];
 }
 
-/** Its epoch, and a number that grows along the stream: who is owed something is before who isn't. */
+/**
+ * The epoch of a cursor, and a number that grows along the stream. A cursor with a debt, samples
+ * that are still owed (after `~`), is before one without.
+ */
 function split(cursor: string): [epoch: string, place: number] {
   const at = cursor.lastIndexOf('.');
   const [name = '', debt] = cursor.slice(0, at).split('~');
@@ -183,7 +188,7 @@ function split(cursor: string): [epoch: string, place: number] {
   return [epoch, Number(cursor.slice(at + 1)) - (debt === undefined ? 0 : 0.5)];
 }
 
-/** Read one document. Throws a SyntaxError for what is none. */
+/** Parse a document. Throws a SyntaxError for text that is none. */
 export function parseDocument(text: string): Document {
   const document: unknown = JSON.parse(text);
   if (typeof document !== 'object' || document === null || !('type' in document)) {

@@ -1,16 +1,16 @@
 /**
- * Which series a selector means, told here as the server would tell it.
+ * Matches series by selectors, with the same result as on the server.
  *
- * Subscriptions that share a stream are given what their own selectors mean, and the server doesn't
- * say which of them a series was sent for. So selectors are read here too, but only those of which
- * it is certain that both sides understand the same: plain names and strings, and regexes of the
- * part that RE2 and JavaScript have in common. Any other has a stream to itself, which needs no
- * matching.
+ * Each of the subscriptions that share a stream is given the series that its own selectors select,
+ * and the server doesn't tell for which of them it sends a series. So selectors are evaluated here
+ * too, but only those that certainly mean the same on both sides: simple names and strings, and
+ * regexes of the part that RE2 and JavaScript have in common. A subscription with any other
+ * selector has a stream to itself, which needs no matching.
  */
 
 import type { Labels } from './documents.ts';
 
-/** Whether a series of this name and these labels is meant. */
+/** Whether a selector selects the series of this name and these labels. */
 export type Matcher = (name: string, labels: Labels) => boolean;
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
@@ -21,10 +21,10 @@ const TERM = new RegExp(
 );
 /** A metric's name in quotes, which stands by itself among the terms. */
 const QUOTED_NAME = new RegExp(`^\\s*(${STRING})\\s*(?=,|$)`);
-/** Words that are no metric names in PromQL, or may not be one day: the server decides. */
+/** Words that are not metric names in PromQL, or may become keywords: the server decides. */
 const RESERVED = /^(inf|nan|atan2|bool|group_left|group_right|ignoring|on|and|or|unless|offset)$/i;
 
-/** What a selector means; null for one that only the server understands, or nobody. */
+/** Parse a selector; null for one that is wrong, or that only the server can evaluate. */
 export function read(selector: string): Matcher | null {
   let rest = selector.trim();
   const terms: ((name: string, labels: Labels) => boolean)[] = [];
@@ -47,7 +47,7 @@ export function read(selector: string): Matcher | null {
     const alone = QUOTED_NAME.exec(rest);
     if (alone !== null) {
       const metric = unquote(alone[1]!);
-      // Two names, or an empty one: the server says what is wrong with them.
+      // Two names, or an empty one: the server tells what is wrong.
       if (name !== undefined || !metric) {
         return null;
       }
@@ -77,13 +77,15 @@ export function read(selector: string): Matcher | null {
   return terms.length === 0 ? null : all(terms);
 }
 
-/** What follows a term and its comma; where neither comma nor end does, what no term begins with. */
+/**
+ * The text after a term and its comma. Without comma or end it is text that no term begins with.
+ */
 function after(rest: string, term: string): string {
   const next = rest.slice(term.length);
   return next === '' ? '' : next.startsWith(',') ? next.slice(1) : `;${next}`;
 }
 
-/** A series as PromQL writes it, labels in order: names that it couldn't read stand in quotes. */
+/** A series in PromQL's notation, labels sorted, with quotes around names that need them. */
 export function write(name: string, labels: Labels): string {
   const pairs = Object.entries(labels)
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -95,7 +97,7 @@ export function write(name: string, labels: Labels): string {
   return `{${[JSON.stringify(name), ...pairs].join(',')}}`;
 }
 
-/** A label's name as PromQL writes it. */
+/** A label's name in PromQL's notation. */
 export function labelText(label: string): string {
   return LABEL.test(label) ? label : JSON.stringify(label);
 }
@@ -115,7 +117,7 @@ function condition(operator: string, value: string | null): ((text: string) => b
   return regex && ((text) => regex.test(text) === (operator === '=~'));
 }
 
-/** The text of a string; null where it has an escape that isn't a plain one. */
+/** The text of a string literal; null if it has an escape other than the simple ones. */
 function unquote(quoted: string): string | null {
   const inside = quoted.slice(1, -1);
   if (/\\[^\\"']/.test(inside.replaceAll('\\\\', ''))) {
@@ -124,9 +126,9 @@ function unquote(quoted: string): string | null {
   return inside.replace(/\\(.)/g, '$1');
 }
 
-// Literals, the dot, groups, alternatives, classes of plain ranges, and one level of repetition:
-// the same in RE2 and here. A group that is repeated may take this engine exponential time, and
-// many repetitions in a row polynomial time of a high degree, so that neither is tried.
+// Literals, the dot, groups, alternatives, classes of simple ranges, and one level of repetition
+// mean the same in RE2 and in JavaScript. A repeated group may take this engine exponential time,
+// and many repetitions in a row polynomial time of a high degree: both are left to the server.
 const PLAIN =
   /^(?:[^\\.+*?()[\]{}^$|]|\\[.+*?()[\]{}^$|\\/-]|\\[dw]|\.|[*+?]|\||\((?:\?:)?|\)(?![*+?{])|\[\^?(?:[\p{L}\p{N} _:.,/@]-[\p{L}\p{N}]|[\p{L}\p{N} _:.,/@])+\])*$/u;
 const MOST_REPETITIONS = 3;

@@ -106,7 +106,7 @@ export class Pool {
         shared.stream.cursor = cursor;
         shared.stream.change(shared.query(come));
       } else {
-        shared.table.doubt(null);
+        shared.table.expectRepeats(null);
       }
       this.begin(shared, spec.selectors);
     }
@@ -217,7 +217,7 @@ export class Pool {
       onStatus: (status) => this.show(shared, status),
       onLeftOut: (selectors, end) => this.leaveOut(shared, selectors, end),
       onAgain: (selectors) => {
-        shared.table.doubt(matcherOf({ selectors }));
+        shared.table.expectRepeats(matcherOf({ selectors }));
         this.listener.again?.(shared, selectors);
       },
     });

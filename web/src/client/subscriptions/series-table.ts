@@ -70,7 +70,7 @@ export class SeriesTable {
       // The series is in another table, which may go on for others: this table needs a copy.
       if (!this.routes.has(identity)) {
         const series = known.clone();
-        series.doubt(this.merge !== 'all');
+        series.expectRepeats(this.merge !== 'all');
         this.routes.set(identity, { identity, series, consumers: [] });
       }
     }
@@ -105,7 +105,7 @@ export class SeriesTable {
   ): void {
     for (const subscription of subscriptions) {
       if (subscription.raw && hello !== null) {
-        subscription.doubt();
+        subscription.expectRepeats();
         subscription.pass(hello);
         subscription.pass(documentOf(series));
         subscription.joined(had);
@@ -156,14 +156,14 @@ export class SeriesTable {
   }
 
   /** What comes next of the series that match may repeat what is held. */
-  doubt(matcher: Matcher | null): void {
+  expectRepeats(matcher: Matcher | null): void {
     for (const { series } of this.routes.values()) {
       if (accepts(matcher, series)) {
-        series.doubt(this.merge !== 'all');
+        series.expectRepeats(this.merge !== 'all');
       }
     }
     for (const subscription of this.matchers.keys()) {
-      subscription.doubt();
+      subscription.expectRepeats();
     }
   }
 
@@ -181,7 +181,7 @@ export class SeriesTable {
 
   /** Take in what another tab holds. Points that are held here are not delivered again. */
   load(copy: TableCopy, had: readonly string[] = []): void {
-    this.doubt(null);
+    this.expectRepeats(null);
     this.hello = copy.hello;
     if (copy.epoch !== null) {
       this.enter(copy.epoch);
@@ -194,7 +194,7 @@ export class SeriesTable {
     if (epoch !== this.epoch) {
       if (this.epoch !== null) {
         this.refs = new Map();
-        this.doubt(null);
+        this.expectRepeats(null);
         for (const { series } of this.routes.values()) {
           // The server describes next those that it still has, or has again.
           series.gone = true;
@@ -275,7 +275,7 @@ export class SeriesTable {
     this.gapId = id;
     if (lost === null) {
       // Nobody knows what is missing, so that what comes may be what is held.
-      this.doubt(null);
+      this.expectRepeats(null);
     }
     for (const subscription of this.matchers.keys()) {
       subscription.deliver({ type: 'gap', lost });
@@ -329,7 +329,7 @@ function documentOf(series: readonly SeriesCopy[]): Points {
     type: 'points',
     series: series.map(({ description }) => description),
     points: series.flatMap(({ points }) => points),
-    ended: series.flatMap(({ description: { ref }, endings = [] }) =>
+    ended: series.flatMap(({ description: { ref }, endings }) =>
       endings.map((time) => [ref, time] as const),
     ),
   };

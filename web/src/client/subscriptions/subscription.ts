@@ -37,7 +37,7 @@ export interface SubscribeOptions {
    */
   readonly onJoined?: (had: readonly string[]) => void;
   /** What comes next may repeat what came, up to the newest time that is held. @internal */
-  readonly onDoubt?: (nothing: undefined) => void;
+  readonly onRepeats?: (nothing: undefined) => void;
   /** Ends the subscription. */
   readonly signal?: AbortSignal;
 }
@@ -162,9 +162,9 @@ export class Subscription implements AsyncIterable<Update> {
   }
 
   /** @internal */
-  doubt(): void {
+  expectRepeats(): void {
     if (!this.closed) {
-      call(this.options.onDoubt, undefined);
+      call(this.options.onRepeats, undefined);
     }
   }
 

@@ -110,7 +110,7 @@ export class Follower implements Source {
         this.receive(message.stream, parseDocument(message.text));
         break;
       case 'again':
-        this.tables.get(message.stream)?.doubt(matcherOf(message));
+        this.tables.get(message.stream)?.expectRepeats(matcherOf(message));
         break;
       case 'status':
         this.show(message.stream, message.status);
