@@ -22,7 +22,14 @@ UNDER = Server(port=0, base_path="/a/push")
 
 @pytest.mark.parametrize(
     ("path", "root"),
-    [("/", "/"), ("/doctor", "/"), ("/d/cpu", "/"), ("/v1/login", "/"), ("/a/b/c", "/")],
+    [
+        ("/", "/"),
+        ("/doctor", "/"),
+        ("/docs", "/"),
+        ("/d/cpu", "/"),
+        ("/v1/login", "/"),
+        ("/a/b/c", "/"),
+    ],
 )
 @pytest.mark.parametrize("prefix", ["", "/push", "/a/push"])
 def test_the_root_is_found_from_every_path_under_any_other(
@@ -42,7 +49,7 @@ def pages(text: str) -> list[str]:
 @pytest.mark.parametrize("server", [Server(port=0), UNDER], ids=["root", "under a path"])
 async def test_a_page_refers_to_nothing_by_an_absolute_path(server: Server) -> None:
     async with serving(server=server) as served:
-        for path in ("/", "/doctor", "/d/host"):
+        for path in ("/", "/doctor", "/docs", "/d/host"):
             page = (await served.http.get(path)).text
             references = pages(page)
             assert any("assets/" in one for one in references), page
@@ -72,7 +79,15 @@ async def test_all_is_served_under_the_path_and_without_it() -> None:
         async with httpx.AsyncClient(verify=TRUST) as http:
             for url in (served.url, root):
                 described = ("/openapi.json", "/asyncapi.json")
-                for path in ("/livez", "/v1/series", "/", "/doctor", *described, "/metrics"):
+                for path in (
+                    "/livez",
+                    "/v1/series",
+                    "/",
+                    "/doctor",
+                    "/docs",
+                    *described,
+                    "/metrics",
+                ):
                     assert (await http.get(f"{url}{path}")).status_code == 200, f"{url}{path}"
                 answer = await http.post(f"{url}/v1/samples", json={"name": "n", "value": 1})
                 assert answer.status_code == 200

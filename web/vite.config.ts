@@ -60,6 +60,7 @@ export default defineConfig({
       '/v1': { target: server, ws: true },
       '/livez': server,
       '/openapi.json': server,
+      '/asyncapi.json': server,
     },
   },
 });

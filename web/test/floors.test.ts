@@ -35,7 +35,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['editor'],
   ['board'],
   ['page'],
-  ['doctor'],
+  ['doctor', 'docs'],
   ['.'],
 ];
 /** Others get the client by itself: it has no libraries, and nothing of the page. */

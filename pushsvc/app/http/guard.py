@@ -50,6 +50,7 @@ NEEDS: Final = {
     "doctor_upload": Need.READ,
     "doctor_page": Need.NOTHING,  # as the index
     "dashboard_page": Need.NOTHING,
+    "docs_page": Need.NOTHING,  # as what it shows: the descriptions
     "save_dashboard": Need.OPERATOR,  # everybody is shown it
     "delete_dashboard": Need.OPERATOR,
     "metrics": Need.OPERATOR,

@@ -84,6 +84,11 @@ def install(app: QuartTrio, context: Context) -> None:
     async def doctor_page() -> Response:
         return await page("doctor.html")
 
+    @app.get("/docs")
+    @for_people
+    async def docs_page() -> Response:
+        return shown("docs.html")
+
     @app.get("/<path:name>")
     @for_people
     async def asset(name: str) -> Response:
