@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ARTIFACTS, expectFreshness, launch, open, panel } from './browser.ts';
 import { Server } from './server.ts';
 
-const LATER = /\/assets\/(?!(?:index|strangers|selector|natural|rate)-)[\w-]+\.js/;
+const LATER = /\/assets\/(?!(?:index|strangers|shared)-)[\w-]+\.js/;
 
 let browser: Browser;
 let server: Server;
