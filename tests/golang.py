@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,21 @@ def go(*arguments: str, folder: str) -> str:
     ).stdout
 
 
+def _module(name: str) -> str:
+    """A version of Prometheus as Go's modules number it: 3.11.3 is v0.311.3."""
+    major, minor, patch = name.split(".")
+    return f"v0.{major}{int(minor):02d}.{patch}"
+
+
+def prometheus_source() -> Path:
+    """The folder of Prometheus' source, which is downloaded if it isn't there. Raises
+    CalledProcessError, and FileNotFoundError where there is no Go."""
+    module = f"github.com/prometheus/prometheus@{_module(PROMETHEUS)}"
+    with tempfile.TemporaryDirectory() as folder:
+        told = json.loads(go("mod", "download", "-json", module, folder=folder))
+    return Path(told["Dir"])
+
+
 def prometheus() -> Path:
     """Where Prometheus 3 is, if it was compiled: Debian's is Prometheus 2."""
     return cached(f"prometheus-{PROMETHEUS}", "PUSHSVC_PROMETHEUS")
@@ -38,9 +54,7 @@ def build_prometheus() -> Path:
     package = "github.com/prometheus/prometheus/cmd/prometheus"
     with tempfile.TemporaryDirectory() as folder:
         go("mod", "init", "program", folder=folder)
-        # Its modules are numbered otherwise: 3.11.3 is v0.311.3.
-        major, minor, patch = PROMETHEUS.split(".")
-        go("get", f"{package}@v0.{major}{int(minor):02d}.{patch}", folder=folder)
+        go("get", f"{package}@{_module(PROMETHEUS)}", folder=folder)
         go("build", "-trimpath", "-ldflags", "-s -w", "-o", str(target), package, folder=folder)
     return target
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart_trio import QuartTrio
 
-from pushsvc.app.dashboards import companion, lookup, streams
+from pushsvc.app.dashboards import companion, lookup, prometheus, streams
 from pushsvc.app.dashboards import saved as dashboards
 from pushsvc.app.http import coding, guard, problems
 from pushsvc.app.http.base_path import StripBasePath
@@ -30,7 +30,7 @@ def create_app(context: Context) -> QuartTrio:
     coding.install(app, context)
     problems.install(app)
     producers = (samples, publish, otlp, remote_write, influx)
-    reading = (streams, companion, lookup, watchers, dashboards, doctor)
+    reading = (streams, companion, lookup, prometheus, watchers, dashboards, doctor)
     for module in (guard, producer, login, *producers, *reading, ops, page, descriptions):
         module.install(app, context)
     if context.prefix:

@@ -48,6 +48,11 @@ NEEDS: Final = {
     "companion": Need.READ,
     "doctor_report": Need.READ,
     "doctor_upload": Need.READ,
+    "prometheus_query": Need.READ,
+    "prometheus_query_range": Need.READ,
+    "prometheus_series": Need.READ,
+    "prometheus_labels": Need.READ,
+    "prometheus_format_query": Need.READ,
     "doctor_page": Need.NOTHING,  # as the index
     "dashboard_page": Need.NOTHING,
     "docs_page": Need.NOTHING,  # as what it shows: the descriptions
@@ -58,7 +63,17 @@ NEEDS: Final = {
 }
 """What routes need, by endpoint."""
 
-UNCHANGING: Final = frozenset(("doctor_report", "doctor_upload"))
+UNCHANGING: Final = frozenset(
+    (
+        "doctor_report",
+        "doctor_upload",
+        "prometheus_query",
+        "prometheus_query_range",
+        "prometheus_series",
+        "prometheus_labels",
+        "prometheus_format_query",
+    )
+)
 """Those that take a POST because of what they are sent, and change nothing: any page may."""
 _MOST_TOLD: Final = 100
 

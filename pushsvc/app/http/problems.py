@@ -62,7 +62,8 @@ _ANSWERS = "pushsvc.answers"
 
 def answer_by(app: QuartTrio, path: str, answer: Answer) -> None:
     """Have whatever is refused at a path answered in the words of its own API, whoever refuses it:
-    the route, or what was asked before it ran."""
+    the route, or what was asked before it ran. A path may be one with variables, as the router has
+    it."""
     app.extensions.setdefault(_ANSWERS, {})[path] = answer
 
 
@@ -170,8 +171,9 @@ def install(app: QuartTrio) -> None:
     def answer_to(problem: Problem) -> Response:
         if not has_request_context():
             return respond(problem)  # a WebSocket is refused
-        answer: Answer = app.extensions.get(_ANSWERS, {}).get(request.path, respond)
-        return answer(problem)
+        answers: dict[str, Answer] = app.extensions.get(_ANSWERS, {})
+        rule = request.path if request.url_rule is None else request.url_rule.rule
+        return answers.get(request.path, answers.get(rule, respond))(problem)
 
     @app.errorhandler(Problem)
     async def expected(problem: Problem) -> Response:

@@ -75,8 +75,9 @@ def openapi(app: QuartTrio) -> bytes:
         described = _operation(schemas, operation)
         name, _ = _TAGS[room]
         used.add(room)
-        head = {"operationId": endpoint, "tags": [name]}
-        paths.setdefault(path, {})[method] = {**head, **described}
+        others = paths.setdefault(path, {})
+        head = {"operationId": f"{endpoint}_{method}" if others else endpoint, "tags": [name]}
+        others[method] = {**head, **described}
         _lock(schemas, paths[path][method], _need(app, endpoint, path, method), method)
     for _, _, socket in sockets(app):
         for type_ in (*socket.sends.values(), *socket.takes.values()):

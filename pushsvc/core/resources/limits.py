@@ -58,6 +58,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Idempotency-Keys remembered; each is for five minutes."""
     statsd_series: int = 20_000
     """Different metrics, tags included, that StatsD is gathered for at the same time."""
+    expression_series: int = 20_000
+    """Series that one query in PromQL may read."""
+    expression_samples: int = 5_000_000
+    """Samples that one query in PromQL may read, each counted at every step that reads it."""
     past_seconds: float = 7 * 86_400.0
     """How far behind the server's clock a sample's time may be."""
     future_seconds: float = 600.0

@@ -1,0 +1,138 @@
+"""Aggregations: one number out of the elements of a group, or some of the elements themselves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from math import inf, isinf, isnan, nan, sqrt
+from typing import Final
+
+from pushsvc.core.expression import kahan
+from pushsvc.core.expression import labels as label_sets
+from pushsvc.core.expression.errors import EvaluationError
+from pushsvc.core.expression.labels import Labels
+from pushsvc.core.expression.tree import Aggregate
+from pushsvc.core.expression.vector import Element, Vector
+from pushsvc.core.expression.windows import quantile
+from pushsvc.core.model.promql import METRIC_LABEL
+
+
+def _sum(values: Sequence[float]) -> float:
+    return kahan.total(values)
+
+
+def _variance(values: Sequence[float]) -> float:
+    if any(isnan(value) or isinf(value) for value in values):
+        return nan
+    return kahan.variance(values)
+
+
+def _most(values: Sequence[float]) -> float:
+    return max((value for value in values if not isnan(value)), default=nan)
+
+
+def _least(values: Sequence[float]) -> float:
+    return min((value for value in values if not isnan(value)), default=nan)
+
+
+_NUMBERS: Final[dict[str, Callable[[Sequence[float]], float]]] = {
+    "sum": _sum,
+    "avg": kahan.mean,
+    "count": lambda values: float(len(values)),
+    "min": _least,
+    "max": _most,
+    "group": lambda values: 1.0 if values else nan,
+    "stdvar": _variance,
+    "stddev": lambda values: sqrt(_variance(values)),
+}
+
+
+def grouping(node: Aggregate) -> Callable[[Labels], Labels]:
+    """The labels that a group of elements has in common, and its result has."""
+    if node.without:
+        left_out = node.labels | {METRIC_LABEL}
+        return lambda labels: label_sets.drop(labels, left_out)
+    return lambda labels: label_sets.keep(labels, node.labels)
+
+
+def aggregate(node: Aggregate, vector: Vector, parameter: float | str | None) -> Vector:
+    """The results of all groups. Raises EvaluationError for a parameter that makes no sense."""
+    group_of = grouping(node)
+    groups: dict[Labels, Vector] = {}
+    for element in vector:
+        groups.setdefault(group_of(element.labels), []).append(element)
+    if node.op in ("topk", "bottomk", "limitk", "limit_ratio"):
+        assert isinstance(parameter, float)
+        return _some(node.op, parameter, list(groups.values()))
+    if node.op == "count_values":
+        assert isinstance(parameter, str)
+        return _count_values(parameter, groups)
+    found = []
+    for labels, elements in groups.items():
+        values = [element.value for element in elements]
+        if node.op == "quantile":
+            assert isinstance(parameter, float)
+            result = quantile(parameter, values)
+        else:
+            result = _NUMBERS[node.op](values)
+        found.append(Element(labels, result, any(element.nameless for element in elements)))
+    return found
+
+
+def _some(op: str, parameter: float, groups: list[Vector]) -> Vector:
+    if isnan(parameter):
+        raise EvaluationError(
+            "Ratio value is NaN" if op == "limit_ratio" else "Parameter value is NaN"
+        )
+    if op == "limit_ratio":
+        return [element for group in groups for element in group if _sampled(parameter, element)]
+    if isinf(parameter) or abs(parameter) >= 2**63:
+        raise EvaluationError(f"Scalar value {parameter:g} overflows int64")
+    count = int(parameter)
+    if count < 1:
+        return []
+    found: Vector = []
+    for group in groups:
+        if op == "limitk":
+            found += group[:count]
+        elif op == "topk":
+            found += sorted(group, key=lambda element: _rank(-element.value))[:count]
+        else:
+            found += sorted(group, key=lambda element: _rank(element.value))[:count]
+    return found
+
+
+def _rank(value: float) -> tuple[bool, float]:
+    return (True, 0.0) if isnan(value) else (False, value)
+
+
+def _sampled(ratio: float, element: Element) -> bool:
+    """Whether a series is among a share of all series: the same ones at each step; a negative
+    share means those that the rest of it would leave out."""
+    text = label_sets.show(element.labels).encode("utf-8", "replace")
+    place = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) / 2**64
+    ratio = max(-1.0, min(1.0, ratio))
+    return place < ratio if ratio >= 0 else place >= 1.0 + ratio
+
+
+def _count_values(name: str, groups: dict[Labels, Vector]) -> Vector:
+    counts: dict[Labels, int] = {}
+    for labels, elements in groups.items():
+        for element in elements:
+            key = label_sets.replace(labels, name, written(element.value))
+            counts[key] = counts.get(key, 0) + 1
+    return [Element(labels, float(count)) for labels, count in counts.items()]
+
+
+def written(value: float) -> str:
+    """A number as a label has it: without an exponent, and as short as it can be read back."""
+    if isnan(value):
+        return "NaN"
+    if isinf(value):
+        return "+Inf" if value == inf else "-Inf"
+    text = repr(value)
+    if "e" in text:
+        digits = text.split("e")[0].replace("-", "").replace(".", "")
+        places = max(0, len(digits) - 1 - int(text.split("e")[1]))
+        text = f"{value:.{places}f}"
+    return text.removesuffix(".0")

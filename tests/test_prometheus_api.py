@@ -1,0 +1,243 @@
+"""Prometheus' query API: as its clients ask, and as their errors read (docs/promql.md)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from pushsvc.config import Auth
+from pushsvc.core.resources.limits import Limits
+from tests import debian, tokens
+from tests.serving import Served, serving
+from tests.tokens import bearer, token
+
+
+async def counted(served: Served, seconds: int = 60) -> int:
+    """Publish two counters, a sample a second; the time of the last in Unix seconds."""
+    now = int(time.time())
+    for job, step in (("a", 10), ("b", 1)):
+        await served.publish(
+            *(
+                {
+                    "name": "requests_total",
+                    "labels": {"job": job},
+                    "kind": "counter",
+                    "value": step * place,
+                    "time": (now - seconds + place) * 1000,
+                }
+                for place in range(seconds + 1)
+            )
+        )
+    await served.publish({"name": "mode", "labels": {"job": "a"}, "kind": "state", "value": "busy"})
+    return now
+
+
+async def asked(served: Served, path: str, **parameters: Any) -> Any:
+    answer = await served.http.get(f"/api/v1/{path}", params=parameters)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert list(body) == ["status", "data"]
+    assert body["status"] == "success"
+    return body["data"]
+
+
+async def test_a_question_at_one_time() -> None:
+    async with serving() as served:
+        now = await counted(served)
+        question = "sum by (job) (delta(requests_total[30s]) / 30)"
+        found = await asked(served, "query", query=question, time=now)
+        assert found["resultType"] == "vector"
+        assert [one["metric"] for one in found["result"]] == [{"job": "a"}, {"job": "b"}]
+        assert [one["value"][0] for one in found["result"]] == [now, now]
+        rates = [float(one["value"][1]) for one in found["result"]]
+        assert rates == pytest.approx([10, 1])
+        form = {"query": question, "time": str(now), "limit": "1"}
+        posted = (await served.http.post("/api/v1/query", data=form)).json()
+        assert [one["metric"] for one in posted["data"]["result"]] == [{"job": "a"}]
+        assert await asked(served, "query", query="1 / 0", time=now) == {
+            "resultType": "scalar",
+            "result": [now, "+Inf"],
+        }
+        text = await asked(served, "query", query='"x"', time="2026-01-02T03:04:05.5Z")
+        assert text == {"resultType": "string", "result": [1767323045.5, "x"]}
+        ranged = await asked(served, "query", query="requests_total{job='b'}[3s]", time=now)
+        assert ranged["resultType"] == "matrix"
+        assert ranged["result"][0]["values"] == [[now - 2, "58"], [now - 1, "59"], [now, "60"]]
+        states = await asked(served, "query", query="mode")
+        assert states["result"] == []  # a state is no number
+        late = await asked(served, "query", query="requests_total", time=now + 301)
+        assert late["result"] == []
+        longer = {"query": "requests_total", "time": now + 301, "lookback_delta": "10m"}
+        assert len((await asked(served, "query", **longer))["result"]) == 2
+
+
+async def test_a_question_at_each_step() -> None:
+    async with serving() as served:
+        now = await counted(served)
+        span = {"start": now - 10, "end": now, "step": "5"}
+        assert await asked(served, "query_range", query="sum(requests_total)", **span) == {
+            "resultType": "matrix",
+            "result": [
+                {
+                    "metric": {},
+                    "values": [[now - 10, "550"], [now - 5, "605"], [now, "660"]],
+                }
+            ],
+        }
+        hold = await asked(served, "query_range", query="requests_total > 560", **span)
+        assert [one["metric"]["job"] for one in hold["result"]] == ["a"]
+        assert hold["result"][0]["values"] == [[now, "600"]]
+        number = await asked(served, "query_range", query="time()", **span)
+        assert number["result"][0]["values"][0] == [now - 10, str(now - 10)]
+
+
+async def test_an_ending_ends_a_series() -> None:
+    async with serving() as served:
+        now = await counted(served)
+        ended = {"name": "requests_total", "labels": {"job": "a"}, "kind": "counter", "value": None}
+        await served.publish({**ended, "time": now * 1000 + 500})
+        found = await asked(served, "query", query="requests_total", time=now + 1)
+        assert [one["metric"]["job"] for one in found["result"]] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "status", "kind", "said"),
+    [
+        ("query", {}, 400, "bad_data", "query is missing"),
+        ("query", {"query": "sum("}, 400, "bad_data", "unclosed left parenthesis"),
+        ("query", {"query": "x", "time": "now"}, 400, "bad_data", "cannot parse"),
+        ("query", {"query": "x", "lookback_delta": "0"}, 400, "bad_data", "zero or negative"),
+        ("query", {"query": "info(requests_total)"}, 422, "execution", "info() isn't supported"),
+        (
+            "query",
+            {"query": 'label_replace(requests_total, "job", "", "job", ".*")'},
+            422,
+            "execution",
+            "same labelset",
+        ),
+        ("query", {"query": "x", "limit": "-1"}, 400, "bad_data", "limit must be"),
+        ("query_range", {"query": "x[5m]"}, 400, "bad_data", "range vector"),
+        ("query_range", {"query": "x", "start": 1, "end": 2}, 400, "bad_data", "step"),
+        ("query_range", {"query": "x", "start": 2, "end": 1, "step": 1}, 400, "bad_data", "before"),
+        (
+            "query_range",
+            {"query": "x", "start": 0, "end": 11_000, "step": 1},
+            400,
+            "bad_data",
+            "11000 points",
+        ),
+        ("series", {}, 400, "bad_data", "no match[]"),
+        ("series", {"match[]": "{"}, 400, "bad_data", "selector"),
+        ("label/job/values", {"match[]": "{"}, 400, "bad_data", "selector"),
+        ("format_query", {"query": "1 +"}, 400, "bad_data", ""),
+    ],
+)
+async def test_what_is_wrong_is_said_in_its_words(
+    path: str, parameters: dict[str, str], status: int, kind: str, said: str
+) -> None:
+    async with serving() as served:
+        await counted(served, 1)
+        answer = await served.http.get(f"/api/v1/{path}", params=parameters)
+        assert answer.status_code == status, answer.text
+        assert list(answer.json()) == ["status", "errorType", "error"]
+        assert answer.json()["errorType"] == kind
+        assert said in answer.json()["error"]
+
+
+async def test_a_question_reads_no_more_than_it_may() -> None:
+    limits = Limits(expression_series=2, expression_samples=150)
+    async with serving(limits=limits) as served:
+        now = await counted(served)
+        for question, limit in (
+            ('{job=~".+"} or {__name__=~".+"}', "expression_series"),
+            ("sum(sum_over_time(requests_total[1m:1s]))", "expression_samples"),
+            ("sum_over_time(vector(1)[365d:1ms])", "expression_samples"),
+            ("sum_over_time(sum_over_time(requests_total[20s:1s])[20s:1s])", "expression_samples"),
+        ):
+            answer = await served.http.get("/api/v1/query", params={"query": question, "time": now})
+            assert answer.status_code == 422, answer.text
+            assert f"limits.{limit}" in answer.json()["error"]
+
+
+async def test_a_tenant_asks_about_its_own_series(tmp_path: Path) -> None:
+    auth = Auth(mode="jwt", public_keys_file=tokens.write_public_key(tmp_path))
+    async with serving(auth=auth) as served:
+        writer = bearer(token())
+        samples = [
+            {"name": "load", "labels": {"tenant": tenant}, "value": value}
+            for tenant, value in (("a", 1), ("b", 2))
+        ]
+        published = await served.http.post("/v1/samples", json={"samples": samples}, headers=writer)
+        assert published.status_code == 200, published.text
+        reader = bearer(token(pushsvc={"read": ['{tenant="a"}']}))
+        for question in ("sum(load)", 'sum(load{tenant=~"a|b"})', 'sum(load or {tenant="b"})'):
+            answer = await served.http.get(
+                "/api/v1/query", params={"query": question}, headers=reader
+            )
+            assert [one["value"][1] for one in answer.json()["data"]["result"]] == ["1"], question
+        hidden = await served.http.get("/api/v1/label/tenant/values", headers=reader)
+        assert hidden.json()["data"] == ["a"]
+        nobody = await served.http.get("/api/v1/query", params={"query": "sum(load)"})
+        assert nobody.status_code == 401
+        assert nobody.json()["errorType"] == "unauthorized"
+
+
+async def test_looking_around() -> None:
+    async with serving() as served:
+        await served.publish(
+            {"name": "load", "labels": {"host": "a", "ünit": "x"}, "value": 1, "help": "How busy."},
+            {"name": "up", "labels": {"host": "b"}, "value": 1},
+        )
+        assert await asked(served, "labels") == ["__name__", "host", "ünit"]
+        assert await asked(served, "labels", **{"match[]": "up"}) == ["__name__", "host"]
+        assert await asked(served, "label/host/values") == ["a", "b"]
+        assert await asked(served, "label/host/values", limit=1) == ["a"]
+        assert await asked(served, "label/U___fc_nit/values") == ["x"]
+        assert await asked(served, "label/__name__/values") == ["load", "up"]
+        found = await asked(served, "series", **{"match[]": ["load", "up"]})
+        assert found == [
+            {"__name__": "load", "host": "a", "ünit": "x"},
+            {"__name__": "up", "host": "b"},
+        ]
+        described = await asked(served, "metadata", metric="load")
+        assert described == {"load": [{"type": "gauge", "help": "How busy.", "unit": ""}]}
+        assert (await asked(served, "status/buildinfo"))["version"]
+        assert await asked(served, "format_query", query="sum  by(a)(x)") == "sum by (a) (x)"
+
+
+async def test_promtool_asks_as_it_asks_prometheus() -> None:
+    promtool = debian.program("promtool", "prometheus")
+    async with serving() as served:
+        now = await counted(served)
+
+        async def run(*arguments: str) -> str:
+            done = await trio.run_process(
+                [promtool, "query", *arguments],
+                capture_stdout=True,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            return done.stdout.decode()
+
+        assert "{} => 660 @" in await run("instant", served.url, "sum(requests_total)")
+        ranged = await run(
+            "range",
+            f"--start={now - 2}",
+            f"--end={now}",
+            "--step=1s",
+            "--format=json",
+            served.url,
+            "sum(requests_total)",
+        )
+        assert json.loads(ranged)[0]["values"] == [[now - 2, "638"], [now - 1, "649"], [now, "660"]]
+        assert await run("labels", served.url, "job") == "a\nb\n"
+        assert 'requests_total{job="a"}' in (
+            await run("series", "--match=requests_total", served.url)
+        ).replace('{__name__="requests_total", ', "requests_total{")
+        assert "unclosed left parenthesis" in await run("instant", served.url, "sum(")
