@@ -1,7 +1,7 @@
 /** Pictures of the page as many screens show it, to be looked at; and what can be told of them. */
 
 import { mkdirSync } from 'node:fs';
-import type { BrowserContextOptions } from 'playwright-core';
+import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ARTIFACTS, expectFreshness, LONG, launch, open, panel } from './browser.ts';
 import { Kinds } from './kinds.ts';
@@ -14,6 +14,9 @@ const LOOKS: Readonly<Record<string, BrowserContextOptions>> = {
   forced: { colorScheme: 'dark', forcedColors: 'active' },
 };
 
+/** With the locale of the browser's environment instead of one that is emulated. */
+const BARE = { locale: undefined } as unknown as BrowserContextOptions;
+
 let shown: Kinds;
 beforeAll(async () => {
   mkdirSync(GALLERY, { recursive: true });
@@ -21,33 +24,64 @@ beforeAll(async () => {
 });
 afterAll(() => shown?.close());
 
+/** Look at a page in one of the looks, at one width and ratio, in a file of its own. */
+async function picture(
+  browser: Browser,
+  [width, ratio, look]: readonly [number, number, string],
+  options: BrowserContextOptions,
+): Promise<void> {
+  const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds`, {
+    viewport: { width, height: width < 500 ? 844 : Math.round(width * 0.6) },
+    deviceScaleFactor: ratio,
+    ...options,
+  });
+  for (const [name, path, first] of [
+    ['kinds', '/d/kinds', 'Heat'],
+    ['all', '/', 'load'],
+  ] as const) {
+    await page.goto(shown.server.url + path);
+    await expectFreshness(page, 'Live');
+    await panel(page, first).locator('canvas').waitFor();
+    await page.waitForTimeout(700);
+    const printed = look === 'print';
+    if (printed) {
+      await page.emulateMedia({ media: 'print' });
+      await page.waitForTimeout(300);
+    }
+    const file = `${GALLERY}/${name}-${width}-${ratio}-${look}.png`;
+    await page.screenshot({ path: file, fullPage: printed });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect([name, width, look, wide]).toEqual([name, width, look, width]);
+    await page.emulateMedia({ media: null });
+  }
+  expect(failures).toEqual([]);
+  await close();
+}
+
+const WIDTHS = [390, 768, 1440, 2560];
+
 test.each([1, 2, 3])('it fits any screen, at a ratio of %d', LONG, async (ratio) => {
   const browser = await launch([`--force-device-scale-factor=${ratio}`]);
-  for (const width of [390, 768, 1440, 2560]) {
+  for (const width of WIDTHS) {
     for (const [look, options] of Object.entries(LOOKS)) {
-      const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds`, {
-        viewport: { width, height: width < 500 ? 844 : Math.round(width * 0.6) },
-        deviceScaleFactor: ratio,
-        ...options,
-      });
-      await expectFreshness(page, 'Live');
-      for (const [name, first] of [
-        ['kinds', 'Heat'],
-        ['all', 'load'],
-      ] as const) {
-        if (name === 'all') {
-          await page.goto(shown.server.url);
-          await expectFreshness(page, 'Live');
-        }
-        await panel(page, first).locator('canvas').waitFor();
-        await page.waitForTimeout(700);
-        await page.screenshot({ path: `${GALLERY}/${name}-${width}-${ratio}-${look}.png` });
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-        expect([name, width, look, wide]).toEqual([name, width, look, width]);
-      }
-      expect(failures).toEqual([]);
-      await close();
+      await picture(browser, [width, ratio, look], options);
     }
+  }
+  await browser.close();
+});
+
+test('it fits paper of any width', LONG, async () => {
+  const browser = await launch();
+  for (const width of WIDTHS) {
+    await picture(browser, [width, 1, 'print'], { colorScheme: 'dark' });
+  }
+  await browser.close();
+});
+
+test('it is the same where the browser has no locale', LONG, async () => {
+  const browser = await launch([], { LANG: 'C', LC_ALL: 'POSIX', LANGUAGE: '' });
+  for (const width of WIDTHS) {
+    await picture(browser, [width, 1, 'posix'], BARE);
   }
   await browser.close();
 });
