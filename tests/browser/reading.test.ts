@@ -97,55 +97,54 @@ test('a click in a legend hides a line, one with Ctrl shows it alone, by keyboar
   await close();
 });
 
-// A content process of Firefox ESR 153 ends with signal 11 when it is driven through this one.
-test.skipIf(IN_FIREFOX)(
-  'a pointer has all values of that moment in every panel: sorted, with units and states',
-  async () => {
-    const { page, failures, close } = await open(browser, server.url);
-    await expectFreshness(page, 'Live');
-    await panel(page, 'memory').locator('canvas').waitFor();
-    await expect.poll(() => colours(page, 'cpu')).toBe(3);
-    const over = panel(page, 'cpu').locator('.over');
-    const { width } = (await over.boundingBox())!;
-    await over.hover({ position: { x: width - 60, y: 40 } });
-    const lines = (title: string) => panel(page, title).locator('.tip li').allInnerTexts();
-    await expect.poll(() => lines('cpu')).toHaveLength(3);
-    expect((await lines('cpu')).map((text) => text.split('\n'))).toEqual([
-      ['lon', expect.stringMatching(/^\d\d\.\d\s%$/)],
-      ['fra', expect.stringMatching(/^\d\d\.\d\s%$/)],
-      ['ams', expect.stringMatching(/^\d\d\.\d\s%$/)],
-    ]);
-    expect(await lines('memory')).toEqual([expect.stringMatching(/^memory\n\d\.\d\d\sGiB$/)]);
-    const time = (title: string) => panel(page, title).locator('.tip strong').textContent();
-    expect(await time('memory')).toBe(await time('cpu'));
-    // On the side where there is room.
-    const beside = async () =>
-      (await panel(page, 'cpu').locator('.tip').boundingBox())!.x -
-      (await panel(page, 'cpu').locator('.crosshair').boundingBox())!.x;
-    await expect.poll(beside).toBeLessThan(0);
-    await page.screenshot({ path: `${ARTIFACTS}/tooltip.png` });
-    await over.hover({ position: { x: 40, y: 40 } });
-    await expect.poll(beside).toBeGreaterThan(0);
-    // A hidden line isn't read, and one that has ended is said to have.
-    const entry = panel(page, 'cpu').locator('.legend li').getByRole('button', { name: 'fra' });
-    await entry.click();
-    await server.publish({ name: 'brief', labels: { host: 'a\u202eb' }, value: 1 });
-    await panel(page, 'brief').locator('canvas').waitFor();
-    await server.publish({ name: 'brief', labels: { host: 'a\u202eb' }, value: null });
-    // The pointer stays at its time, which the sample has to be before.
-    const at = async (x: number) => {
-      await over.hover({ position: { x, y: 40 } });
-      await over.hover({ position: { x: width - 2, y: 40 } });
-      return lines('brief');
-    };
-    await expect
-      .poll(() => at(width - 9), { timeout: 10_000 })
-      .toEqual([expect.stringContaining('ended')]);
-    expect(await lines('cpu')).toHaveLength(2);
-    expect(failures).toEqual([]);
-    await close();
-  },
-);
+test('a pointer has all values of that moment in every panel: sorted, with units and states', async () => {
+  const { page, failures, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  await panel(page, 'memory').locator('canvas').waitFor();
+  await expect.poll(() => colours(page, 'cpu')).toBe(3);
+  const over = panel(page, 'cpu').locator('.over');
+  const { width } = (await over.boundingBox())!;
+  await over.hover({ position: { x: width - 60, y: 40 } });
+  // Not by its role: Firefox 153 ends where `ariaLabelledByElements`, by which Playwright finds names, is
+  // read in two worlds of one page, and what is asked of all of them at once is asked in another.
+  const lines = (title: string) =>
+    page.locator(`article:has(h3[title="${title}"]) .tip li`).allInnerTexts();
+  await expect.poll(() => lines('cpu')).toHaveLength(3);
+  expect((await lines('cpu')).map((text) => text.split('\n'))).toEqual([
+    ['lon', expect.stringMatching(/^\d\d\.\d\s%$/)],
+    ['fra', expect.stringMatching(/^\d\d\.\d\s%$/)],
+    ['ams', expect.stringMatching(/^\d\d\.\d\s%$/)],
+  ]);
+  expect(await lines('memory')).toEqual([expect.stringMatching(/^memory\n\d\.\d\d\sGiB$/)]);
+  const time = (title: string) => panel(page, title).locator('.tip strong').textContent();
+  expect(await time('memory')).toBe(await time('cpu'));
+  // On the side where there is room.
+  const beside = async () =>
+    (await panel(page, 'cpu').locator('.tip').boundingBox())!.x -
+    (await panel(page, 'cpu').locator('.crosshair').boundingBox())!.x;
+  await expect.poll(beside).toBeLessThan(0);
+  await page.screenshot({ path: `${ARTIFACTS}/tooltip.png` });
+  await over.hover({ position: { x: 40, y: 40 } });
+  await expect.poll(beside).toBeGreaterThan(0);
+  // A hidden line isn't read, and one that has ended is said to have.
+  const entry = panel(page, 'cpu').locator('.legend li').getByRole('button', { name: 'fra' });
+  await entry.click();
+  await server.publish({ name: 'brief', labels: { host: 'a\u202eb' }, value: 1 });
+  await panel(page, 'brief').locator('canvas').waitFor();
+  await server.publish({ name: 'brief', labels: { host: 'a\u202eb' }, value: null });
+  // The pointer stays at its time, which the sample has to be before.
+  const at = async (x: number) => {
+    await over.hover({ position: { x, y: 40 } });
+    await over.hover({ position: { x: width - 2, y: 40 } });
+    return lines('brief');
+  };
+  await expect
+    .poll(() => at(width - 9), { timeout: 10_000 })
+    .toEqual([expect.stringContaining('ended')]);
+  expect(await lines('cpu')).toHaveLength(2);
+  expect(failures).toEqual([]);
+  await close();
+});
 
 test('arrows move the crosshair of a chart that has the focus, and its values are spoken', async () => {
   const { page, failures, close } = await open(browser, server.url);
