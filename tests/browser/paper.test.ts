@@ -16,8 +16,8 @@ interface Sheet {
   readonly coloured: number;
 }
 
-/** As wide as a sheet of A4 between its margins, in CSS pixels. */
-const PAPER_WIDTH = 718;
+/** Sheets of A6, A4 upright, A4 and A3 lying, between their margins, in CSS pixels. */
+const WIDTHS = [320, 718, 1047, 1511];
 
 let browser: Browser;
 let shown: Kinds;
@@ -65,41 +65,48 @@ async function prepared(page: Page): Promise<void> {
   await page.evaluate(`import(${JSON.stringify(await url())})`);
 }
 
-test('charts are laid out for paper: all drawn, none stretched, each within its panel', async () => {
-  const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds`, {
-    viewport: { width: PAPER_WIDTH, height: 300 },
-  });
-  await expectFreshness(page, 'Live');
-  await panel(page, 'Load now').getByRole('meter').first().waitFor();
-  await prepared(page);
-  await page.emulateMedia({ media: 'print' });
-  const charts = page.locator('article canvas');
-  await expect.poll(() => charts.count()).toBe(4);
-  for (const chart of await charts.all()) {
-    const { stretch, over, inked } = await chart.evaluate((node) => {
-      const canvas = node as HTMLCanvasElement;
-      const { width, height } = canvas;
-      const box = canvas.getBoundingClientRect();
-      const around = canvas.closest('article')!.getBoundingClientRect();
-      const { data } = canvas.getContext('2d')!.getImageData(0, 0, width, height);
-      return {
-        stretch: box.width / box.height / (width / height),
-        over: Math.max(
-          box.right - around.right,
-          box.bottom - around.bottom,
-          around.left - box.left,
-        ),
-        inked: data.filter((value, at) => at % 4 === 3 && value > 100).length,
-      };
+test.each(WIDTHS)(
+  'charts are laid out for paper %d px wide: all drawn, none stretched, each within its panel',
+  async (wide) => {
+    const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds`, {
+      viewport: { width: wide, height: 300 },
     });
-    expect(stretch).toBeCloseTo(1, 1);
-    expect(over).toBeLessThan(0);
-    expect(inked).toBeGreaterThan(1000);
-  }
-  await page.screenshot({ path: `${ARTIFACTS}/print.png`, fullPage: true });
-  expect(failures).toEqual([]);
-  await close();
-});
+    await expectFreshness(page, 'Live');
+    await panel(page, 'Load now').getByRole('meter').first().waitFor();
+    await prepared(page);
+    await page.emulateMedia({ media: 'print' });
+    const charts = page.locator('article canvas');
+    await expect.poll(() => charts.count()).toBe(4);
+    for (const chart of await charts.all()) {
+      const { stretch, over, inked, width } = await chart.evaluate((node) => {
+        const canvas = node as HTMLCanvasElement;
+        const { width, height } = canvas;
+        const box = canvas.getBoundingClientRect();
+        const around = canvas.closest('article')!.getBoundingClientRect();
+        const { data } = canvas.getContext('2d')!.getImageData(0, 0, width, height);
+        return {
+          width: box.width,
+          stretch: box.width / box.height / (width / height),
+          over: Math.max(
+            box.right - around.right,
+            box.bottom - around.bottom,
+            around.left - box.left,
+          ),
+          inked: data.filter((value, at) => at % 4 === 3 && value > 100).length,
+        };
+      });
+      expect(stretch).toBeCloseTo(1, 1);
+      expect(over).toBeLessThan(0);
+      // Of 330 pixels, in letters of nine.
+      expect(width).toBeGreaterThan(260);
+      expect(width).toBeLessThan(750);
+      expect(inked).toBeGreaterThan(1000);
+    }
+    await page.screenshot({ path: `${ARTIFACTS}/print-${wide}.png`, fullPage: true });
+    expect(failures).toEqual([]);
+    await close();
+  },
+);
 
 test('a dashboard on paper, from a screen that shows little of it', async () => {
   const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds`, {

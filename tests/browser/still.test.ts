@@ -17,6 +17,7 @@ afterAll(async () => {
 
 /** Of the page, in sizes that most have: width, and how many rows the bar has at the most. */
 const BARS = [
+  [768, '/', 2],
   [1280, '/d/kinds', 1],
   [1280, '/', 2],
   [1440, '/d/kinds', 1],

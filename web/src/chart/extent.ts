@@ -14,7 +14,7 @@ const FAR = 0.6;
 /** Share of the highest value that an axis spans at least. */
 const LEAST = 0.02;
 /** And seconds that one of moments does: of those a share says nothing. */
-const LEAST_SECONDS = 60;
+const LEAST_SECONDS = 200;
 
 /**
  * An axis that fits values from `low` to `high` and stays still while it can.

@@ -65,10 +65,11 @@ const TWO_DAYS = 172_800_000;
 export function formatMoments(times: readonly number[], now = Date.now()): string[] {
   const near = Math.max(...times) - Math.min(...times) < TWO_DAYS;
   const today = day.format(now);
+  // As the axis of time has it: seconds where there are some.
+  const letters = times.every((time) => time % 60_000 === 0) ? 5 : 8;
   return times.map((time) => {
     const date = day.format(time);
-    // As the axis of time has it: hours, minutes and seconds.
-    const text = clock.format(time).slice(0, 8);
+    const text = clock.format(time).slice(0, letters);
     return near ? (date === today ? text : `${date.slice(0, -5)} ${text}`) : date;
   });
 }
