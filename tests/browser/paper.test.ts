@@ -5,7 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel, points } from './browser.ts';
+import {
+  ARTIFACTS,
+  colouredPixels,
+  expectFreshness,
+  launch,
+  open,
+  panel,
+  points,
+} from './browser.ts';
 import { Kinds, LONG_TITLE } from './kinds.ts';
 import { PYTHON, Server } from './server.ts';
 
@@ -198,6 +206,11 @@ test('of many series those out of sight are fetched to be printed, or say that t
   await page.keyboard.press('Control+p');
   await expect.poll(() => page.evaluate('printed.length')).toBe(1);
   expect(await page.locator('.news').count()).toBe(0);
+  // Drawn as lines, as those are that were streamed.
+  await page.emulateMedia({ media: 'print' });
+  const drawn = await colouredPixels(page, 'metric_a');
+  await expect.poll(() => colouredPixels(page, 'metric_l')).toBeGreaterThan(drawn / 2);
+  await page.emulateMedia({ media: null });
   const all = await texts('paper-loaded');
   expect(all).not.toMatch(told);
   expect(all.match(/19 1\.19 k/g)).toHaveLength(names.length);

@@ -138,12 +138,20 @@ async function fetchPast(dashboard: Dashboard, names: readonly string[]): Promis
     const series = store.find(name, labels);
     return series !== undefined && !series.watched;
   });
-  for (const { name, labels } of unwatched) {
+  for (const { name, labels, points } of unwatched) {
+    const series = store.find(name, labels)!;
     // What is left of an earlier look would lie before a gap.
-    store.find(name, labels)!.forget();
+    series.forget();
+    // Nothing has come live that would say what is one.
+    series.interval ||= usualStep(points.map(([time]) => time));
   }
   store.backfill(unwatched, (4 * span) / POINTS);
   store.refine(unwatched, edge - span, edge);
+}
+
+function usualStep(times: readonly number[]): number {
+  const steps = times.slice(1).map((time, at) => time - times[at]!);
+  return steps.sort((a, b) => a - b)[steps.length >> 1] ?? 0;
 }
 
 /** Say what goes on, with a way to have it not go on. */
