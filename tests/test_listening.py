@@ -451,7 +451,7 @@ def test_one_socket_is_statsd_s(count: int, args: tuple[str, ...], told: str) ->
             one.bind(("127.0.0.1", 0))
             passed.append(one)
         with activated(*passed, args=("--port", "0", *args)) as process:
-            assert told in process.communicate(timeout=20)[1]
+            assert told in process.communicate(timeout=60)[1]
             assert process.returncode == 2
 
 
@@ -468,7 +468,7 @@ def test_tls_on_a_socket_that_systemd_passes(tmp_path: Path) -> None:
 def test_what_systemd_passes_to_strangers_takes_access_control() -> None:
     with socket.create_server(("0.0.0.0", 0)) as passed:
         with activated(passed) as process:
-            told = process.communicate(timeout=20)[1]
+            told = process.communicate(timeout=60)[1]
             assert process.returncode == 2
             assert "systemd passed a socket on 0.0.0.0, which others can reach" in told
 
@@ -476,7 +476,7 @@ def test_what_systemd_passes_to_strangers_takes_access_control() -> None:
 def test_what_is_no_listening_socket_is_refused_by_name() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as passed:
         with activated(passed) as process:
-            told = process.communicate(timeout=20)[1]
+            told = process.communicate(timeout=60)[1]
             assert process.returncode == 2
             assert "descriptor 3 (web)" in told
             assert "ListenStream=" in told
@@ -500,7 +500,7 @@ def test_a_count_of_sockets_that_is_none_is_refused(count: str) -> None:
 def test_a_socket_that_was_not_passed_is_told_of_by_the_variable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as passed:
         with activated(passed, env={"LISTEN_FDS": "2"}) as process:
-            told = process.communicate(timeout=20)[1]
+            told = process.communicate(timeout=60)[1]
             assert process.returncode == 2
             assert "descriptor 4 (unnamed), which was passed as LISTEN_FDS says," in told
 
