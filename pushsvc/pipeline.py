@@ -18,12 +18,13 @@ import trio
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.view import View
 from pushsvc.core.delivery.wire import Close
-from pushsvc.core.hub import Applied, Hub, Refused
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch
 from pushsvc.core.resources.account import Account
 from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.core.resources.quota import Quotas
 from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.core.storage.holdings import Applied, Refused
 from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Overloaded, Problem, TooMany

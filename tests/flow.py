@@ -10,8 +10,9 @@ import trio
 import trio.testing
 
 from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.hub import Hub, Start
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch, Rows, Value, identify
 from pushsvc.core.query.selector import parse
 from pushsvc.core.resources.limits import Limits, Pacing, Retention

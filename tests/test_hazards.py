@@ -23,7 +23,8 @@ from pushsvc.app.http.context import Context, make_handshake_limiter
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
 from pushsvc.config import Server
-from pushsvc.core.hub import Hub, Start
+from pushsvc.core.delivery.start import Start
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.dashboards.library import Library

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from pushsvc.core.hub import Applied, Refused
 from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.core.storage import entry
+from pushsvc.core.storage.holdings import Applied, Refused
 from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Outcome
 from tests.flow import LIMITS, GatedJournal, Recorder, Service, batch, running

@@ -8,9 +8,10 @@ from typing import Any
 import trio
 
 from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.hub import Hub, Start
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.query.selector import parse
 from pushsvc.core.resources.limits import Limits, Pacing, Retention

@@ -11,11 +11,12 @@ import trio.testing
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
-from pushsvc.core.hub import Applied, Start
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.query.selector import parse
 from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.core.storage.holdings import Applied
 from pushsvc.core.storage.records import Change
 from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Outcome, now_ms

@@ -23,9 +23,9 @@ from pushsvc.auth.principal import ANYONE, NO_ONE, Principal, account
 from pushsvc.auth.proxies import UNIX, Client, Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.auth.tickets import FirstUse, Tickets
-from pushsvc.core.hub import Refused
 from pushsvc.core.model.series import Batch, Identity
 from pushsvc.core.resources.account import Account
+from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
 from pushsvc.listen.address import group
 from pushsvc.log import get_logger

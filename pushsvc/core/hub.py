@@ -7,35 +7,28 @@ clock, `time_ms` Unix milliseconds. The tasks that drive it are in `pushsvc.pipe
 from __future__ import annotations
 
 import zlib
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
-
-import msgspec
 
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.carrier import Carrier
 from pushsvc.core.delivery.debt import Debts
-from pushsvc.core.delivery.replay import Describe, Replay, Thinning
+from pushsvc.core.delivery.replay import Describe, Replay
 from pushsvc.core.delivery.schedule import Schedule
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import PollingSubscriber, Subscriber
-from pushsvc.core.delivery.view import DEPARTURES, View, ViewSpec
+from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.model.cursor import Cursor
-from pushsvc.core.model.series import Batch, Rows, shorten
+from pushsvc.core.model.series import shorten
 from pushsvc.core.query.selector import Selector
 from pushsvc.core.resources.account import NOBODY, Account
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
-from pushsvc.core.storage import snapshot
-from pushsvc.core.storage.catalog import Catalog, Series, Watcher, unfounded
-from pushsvc.core.storage.columns import KnownColumns, KnownSeries
-from pushsvc.core.storage.entry import Entry, pieces
-from pushsvc.core.storage.gathering import Gathering
+from pushsvc.core.storage.catalog import Series
 from pushsvc.core.storage.history import History
-from pushsvc.core.storage.idempotency import IdempotencyKey, IdempotencyKeys
-from pushsvc.core.storage.records import Records
-from pushsvc.core.storage.sweeping import Sweeping
-from pushsvc.errors import Malformed, Overloaded, Problem, Rejected, Unknown
+from pushsvc.core.storage.holdings import Holdings
+from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
 
 _RETRY_MS = 3_000
 """Milliseconds, give or take a half, after which an EventSource is to come back by itself."""
@@ -46,58 +39,8 @@ _LINGER = 60.0
 _SPOKEN_OF = 60.0
 """Seconds for which polls are told that the log is back."""
 
-_COUNTABLE = 64
-"""Rows of a series that is gone of which a gap can still say how many somebody lacks."""
 
-
-class Refused(msgspec.Struct, frozen=True):
-    """Rows that the hub would not take, and why."""
-
-    rows: Rows
-    problem: Problem
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """What became of a batch: its samples, the cursor after it, how many watch them, and what was
-    left out where that is allowed."""
-
-    samples: int
-    cursor: Cursor
-    watchers: int
-    refused: Sequence[Refused] = ()
-
-
-_PAST_POINTS = 15_000
-"""Points of a past that is thinned, of all series together: some hundred KB, once compressed."""
-_FEWEST_POINTS = 40
-"""Of each series, however many there are."""
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Where a stream begins: after a cursor, or with a window of history, or with the newest."""
-
-    since: Cursor | None = None
-    window: float | None = None
-    """Seconds of history wanted by who has no cursor, or one of another epoch."""
-    points: int | None = None
-    """Points of each series that are enough for all of the window."""
-
-    def shared_by(self, series: int) -> Start:
-        """The same, with as many points as each of so many series is granted."""
-        if self.points is None:
-            return self
-        share = max(_FEWEST_POINTS, _PAST_POINTS // max(1, series))
-        return msgspec.structs.replace(self, points=min(self.points, share))
-
-    @property
-    def thinning(self) -> Thinning | None:
-        """How that history is thinned; None if it isn't."""
-        if self.points is None or self.window is None:
-            return None
-        return Thinning(self.points, max(1, round(self.window * 1000 / self.points)))
-
-
-class Hub:
+class Hub(Holdings):
     """One ordered stream of batches, fanned out to views."""
 
     def __init__(
@@ -112,338 +55,33 @@ class Hub:
     ) -> None:
         """`first_debt` is where this process begins to number its debts, far from where any other
         process of this epoch does."""
-        self.epoch = epoch
-        self.seq = 0
-        """The newest batch."""
+        super().__init__(epoch, limits, retention)
         self.away: int | None = None
         """For how many seconds the log can't be reached, so that nothing newer comes."""
         self._back = -inf  # when it was reached again, seconds of the monotonic clock
-        self._gathering: Gathering | None = None  # while it isn't warm
-        self.horizon = 0
-        """The batch after which everything was taken in: what came before isn't known, but for
-        what a snapshot told."""
-        self.catalog = Catalog()
         self.views: dict[object, View] = {}
         self.subscribers: dict[str, Subscriber] = {}
         """By session."""
         self.accounts: Counter[Account] = Counter()
         """How many subscribers each has."""
-        self.records = Records()
-        """What is kept beside samples, by name."""
-        self.counts: Counter[str] = Counter()
-        """Events since the start, for `totals`; of clients and views, those that are gone."""
-        self._limits = limits
-        self._most = limits.series  # series that there may be, by the entry that is taken in
         self._pacing = pacing
         self._make_session = make_session
         self._schedule: Schedule[View] = Schedule()
-        self._retention = retention
-        self._sweeping = Sweeping(retention)
-        self._idempotency_keys = IdempotencyKeys()
-        self._known = KnownColumns()
-        self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
-        self._forgotten = -1
         self._debts = Debts(first_debt)
-        self._stamp = 0.0  # of the newest batch, in seconds
-        self._ended: dict[int, Series] = {}
-        """By ref, the series that have ended and not returned, in the order in which they did."""
-
-    @property
-    def cursor(self) -> Cursor:
-        """The cursor of the newest batch."""
-        return Cursor(self.epoch, self.seq)
-
-    @property
-    def warm(self) -> bool:
-        """Whether all was taken in that there was to begin with; nobody is let in before."""
-        return self._gathering is None
-
-    def begin_warming(self) -> None:
-        """What is taken in from now on is what there was to begin with: it comes to the same, but
-        histories may lag behind until `finish_warming`."""
-        self._gathering = Gathering()
-
-    def finish_warming(self) -> None:
-        """All of it was taken in."""
-        self._settle()
-        self._gathering = None
-
-    def _settle(self) -> None:
-        if self._gathering is not None:
-            self._gathering.settle()
-
-    @property
-    def stamp(self) -> float:
-        """When the newest entry came, seconds of the journal's clock."""
-        return self._stamp
-
-    # -- samples in --------------------------------------------------------------------------------
-
-    def take(self, entry: Entry) -> Generator[None, None, Applied]:
-        """Take in the entry that comes after the newest batch, piece by piece; returns what became
-        of it. The caller may do other things between two pieces.
-
-        Whether an entry is refused, and what of it, depends on it and those before it alone. Raises
-        Rejected if it is; its seqs have passed all the same.
-        """
-        self._stamp = entry.stamp / 1000
-        draft = entry.draft
-        if draft.sweeps:
-            self.sweep(entry.seq, self._stamp)
-            return Applied(0, self.cursor, 0)
-        if draft.change is not None:
-            self._pass(entry)
-            self.records.put(draft.change, entry.seq, entry.stamp)
-            return Applied(0, self.cursor, 0)
-        batch, self._most = draft.batch, draft.series or self._limits.series
-        refused: list[Refused] = []
-        try:
-            if draft.once and (
-                before := self._idempotency_keys.find(*_halves(draft.once), self._stamp)
-            ):
-                self._pass(entry)
-                return Applied(before.samples, Cursor(self.epoch, before.seq), 0)
-            known = self._known.find(batch, self.catalog)
-            if known is not None:
-                pass  # nothing of it can be refused
-            elif draft.partial:
-                batch, refused = self.sift(batch)
-            else:
-                self.check(batch)
-        except Rejected:
-            self._pass(entry)
-            raise
-        touched: dict[Watcher, None] = {}
-        samples = watchers = 0
-        gathering = self._gathering
-        if gathering and known and not self.views and gathering.add(entry.seq, batch, known):
-            samples = batch.series
-            self.counts["samples"] += samples
-            self.counts["batches"] += draft.width
-            self._sweeping.hold(samples)
-        elif batch.series:
-            cut: Iterable[tuple[Batch, KnownSeries | None]]
-            if draft.width == 1:
-                cut = ((batch, known),)
-            elif known is not None:
-                cut = known.pieces(batch)
-            else:
-                cut = ((piece, None) for piece in pieces(batch))
-            for seq, (piece, those) in enumerate(cut, entry.seq):
-                if seq > entry.seq:
-                    yield
-                applied = self.apply(
-                    seq, piece, self._stamp, checked=True, touched=touched, known=those
-                )
-                samples += applied.samples
-                watchers = applied.watchers
-        self._pass(entry)
-        if draft.once:
-            self._idempotency_keys.keep(
-                IdempotencyKey(*_halves(draft.once), self._stamp, samples, self.seq)
-            )
-        return Applied(samples, self.cursor, watchers, tuple(refused))
-
-    def _pass(self, entry: Entry) -> None:
-        self.seq = entry.last
-        self._sweeping.arrive(self._stamp, self.seq)
-
-    def snapshot(self) -> Generator[None, None, bytes]:
-        """Write down what a hub needs to go on from the newest batch, as `restore` reads it. The
-        caller may do other things between two steps, but take nothing in."""
-        self._settle()
-        return snapshot.write(
-            self.seq,
-            self.catalog,
-            list(self._ended),
-            self._sweeping.dump(),
-            self._idempotency_keys.dump(),
-            self.records.dump(),
-        )
-
-    def restore(self, body: bytes) -> None:
-        """Go on from where another hub was. This one must be new. Raises SnapshotError."""
-        known = snapshot.read(body)
-        self.seq = self.horizon = self._forgotten = known.seq
-        self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
-        self._sweeping.load(known.sweeping, self.catalog)
-        self._idempotency_keys.load(known.once)
-        self.records.load(known.records)
 
     def begin_anew(self, epoch: str) -> None:
         """Forget all that was taken in, to begin with another log. Subscribers are to be ended
         before; what they were given is of the old one."""
         self._close(list(self.views.values()))
-        self.epoch, self.seq, self.horizon, self._forgotten = epoch, 0, 0, -1
-        self.catalog = Catalog()
-        self._sweeping = Sweeping(self._retention)
-        self._idempotency_keys = IdempotencyKeys()
-        self.records.load([])
-        self._known = KnownColumns()
-        self._ended.clear()
-        self._departed.clear()
-        self.begin_warming()  # nobody is let in before it goes on from a snapshot
+        super().begin_anew(epoch)
 
-    def check(self, batch: Batch) -> None:
-        """Raise Rejected if any of the batch can't be applied; nothing is changed."""
-        new: set[str] = set()
-        for rows in batch.rows:
-            series = self.catalog.get(rows.identity.text)
-            if series is not None:
-                if (conflict := series.conflict(rows, self._stamp)) is not None:
-                    series.dispute(self._stamp)
-                    self.catalog.version += 1
-                    raise Rejected("kind", conflict, series=rows.identity.text)
-            elif (reason := unfounded(rows)) is not None:
-                raise Rejected("kind", reason, series=rows.identity.text)
-            elif rows.stateful is not None:
-                new.add(rows.identity.text)
-        if new and len(new) > self._room(batch):
-            raise Rejected(
-                "series_limit",
-                f"{len(new)} new series would make {len(self.catalog) + len(new)}, the limit is "
-                f"{self._most} (limits.series)",
-                limit="series",
-            )
+    @property
+    def _watched(self) -> bool:
+        return bool(self.views)
 
-    def _room(self, batch: Batch) -> int:
-        """How many series can be taken in: those that have ended give way to living ones, unless
-        the same batch tells of them."""
-        room = self._most - len(self.catalog)
-        return room + len(self._ended) - len(self._returning(batch))
-
-    def _returning(self, batch: Batch) -> set[str]:
-        """Series that have ended, and that a batch has rows of."""
-        if not self._ended:
-            return set()
-        texts = [rows.identity.text for rows in batch.rows]
-        known = {text: series for text in texts if (series := self.catalog.get(text)) is not None}
-        return {text for text, series in known.items() if series.ref in self._ended}
-
-    def sift(self, batch: Batch) -> tuple[Batch, list[Refused]]:
-        """The rows of a batch that can be applied, and those that can't; nothing is changed.
-
-        Of new series beyond `limits.series` the first ones that fit are taken.
-        """
-        good: list[Rows] = []
-        refused: list[Refused] = []
-        new: set[str] = set()
-        room: int | None = None
-        for rows in batch.rows:
-            text = rows.identity.text
-            series = self.catalog.get(text)
-            conflict = None
-            if series is not None:
-                conflict, code = series.conflict(rows, self._stamp), "kind"
-                if conflict is not None:
-                    series.dispute(self._stamp)
-                    self.catalog.version += 1
-            elif (conflict := unfounded(rows)) is not None:
-                code = "kind"
-            elif text not in new and rows.stateful is not None:
-                room = self._room(batch) if room is None else room
-                if len(new) < room:
-                    new.add(text)
-                else:
-                    conflict, code = (
-                        f"{text} would be a new series, and there are {self._most} (limits.series)",
-                        "series_limit",
-                    )
-            if conflict is None:
-                good.append(rows)
-            else:
-                refused.append(Refused(rows, Rejected(code, conflict, series=text)))
-        return Batch(good), refused
-
-    def apply(
-        self,
-        seq: int,
-        batch: Batch,
-        stamp: float,
-        *,
-        checked: bool = False,
-        touched: dict[Watcher, None] | None = None,
-        known: KnownSeries | None = None,
-    ) -> Applied:
-        """Take in batch `seq`, the one after the newest, and mark its views dirty.
-
-        It arrived at `stamp`, seconds of the journal's clock. Rows that `check` would refuse are
-        left out and counted; `checked` says that it has just let this batch pass. `touched` gathers
-        the views over the pieces of one batch, so that watchers are those of the whole.
-        """
-        self.seq = seq
-        self._stamp = stamp
-        self._sweeping.arrive(stamp, seq)
-        touched = {} if touched is None else touched
-        samples = 0
-        kept: set[str] | None = None
-        rest = batch.rows if known is None else known.follow(seq, batch)
-        if self._gathering is not None:
-            self._gathering.part_with(rest, self.catalog)
-        if known is not None:
-            samples = batch.series - len(rest)
-        for rows in rest:
-            series = self.catalog.get(rows.identity.text)
-            count = len(rows.times)
-            said = rows.kind is not None or rows.unit is not None or rows.help is not None
-            if series is None:
-                if rows.stateful is None:
-                    samples += count  # an ending of a series that isn't there
-                    continue
-                if len(self.catalog) >= self._most:
-                    kept = self._returning(batch) if kept is None else kept
-                    if not self._give_way(kept):
-                        self.counts["samples_conflicting"] += count
-                        continue
-                series = self._create(rows, seq)
-                said = False  # what else the rows say was taken in with them
-            elif not checked and series.conflict(rows, self._stamp) is not None:
-                self.counts["samples_conflicting"] += count
-                continue
-            history = series.history
-            if not said:
-                new = history.extend(seq, rows.times, rows.values, rows.given, rows.starts)
-            else:
-                new = series.append(seq, rows)
-                self.catalog.version += series.described_seq == seq
-            samples += count
-            if new != count:
-                self.counts["samples_repeated"] += count - new
-            if history.endings:
-                self._note_ending(series)
-            fresh = new or series.described_seq == seq
-            for view in series.views:
-                touched[view] = None  # whose watchers the producer is told of, be it new or not
-                if fresh:
-                    view.dirty[series.ref] = series
-        watchers = 0
-        for view in touched:
-            watchers += len(view.subscribers)
-            view.plan_tick()
-        self.counts["samples"] += samples
-        self.counts["batches"] += 1
-        self._sweeping.hold(samples)
-        return Applied(samples, self.cursor, watchers)
-
-    def _give_way(self, kept: set[str]) -> bool:
-        """Let a series go that has ended and isn't one of `kept`; tells whether there is one."""
-        for series in self._ended.values():
-            if series.identity.text not in kept:
-                self._dismiss(series)
-                return True
-        return False
-
-    def _create(self, rows: Rows, seq: int) -> Series:
-        series = self.catalog.add(rows, seq, self._sweeping.share)
+    def _show(self, series: Series) -> None:
         for view in self.views.values():
             view.admit(series)
-        return series
-
-    def _note_ending(self, series: Series) -> None:
-        if series.history.ended is None:
-            self._ended.pop(series.ref, None)
-        else:
-            self._ended.setdefault(series.ref, series)
 
     # -- dashboards come and go ------------------------------------------------------------------
 
@@ -502,10 +140,6 @@ class Hub:
                 **account.members,
             )
         return self._view(spec, now)
-
-    def is_ahead(self, cursor: Cursor) -> bool:
-        """Whether a cursor is of this epoch, and of a batch that hasn't been."""
-        return cursor.epoch == self.epoch and cursor.seq > self.seq
 
     def refuse_when_full(self) -> None:
         """Raise Overloaded when not one subscriber more may be attached."""
@@ -821,40 +455,6 @@ class Hub:
         self.counts["ticks"] += fresh
         return fresh
 
-    def sweep(self, seq: int, stamp: float) -> bool:
-        """Drop samples that are too old or too many, and let silent series go, as entry `seq`, of
-        `stamp`, says. That their going has a seq lets a cursor tell whether its holder knows of it.
-
-        Looks at some thousand series a call. One about once a second is enough; tells whether
-        another had better come sooner.
-        """
-        self.seq = seq
-        self._stamp = stamp
-        self._sweeping.arrive(stamp, seq)
-        self.records.expire(round(stamp * 1000))
-        for series in self._sweeping.sweep(self.catalog, stamp, self._gathering):
-            self._dismiss(series)
-        return self._sweeping.behind
-
-    @property
-    def behind(self) -> bool:
-        """Whether more samples are held than should be, so that sweeps had better come sooner."""
-        return self._sweeping.behind
-
-    def _dismiss(self, series: Series) -> None:
-        """Let a series go with the batch that is being applied."""
-        self.catalog.remove(series)
-        self._ended.pop(series.ref, None)
-        series.history.retire(_COUNTABLE)
-        if len(self._departed) == self._departed.maxlen:
-            self._forgotten = self._departed[0][0]
-        self._departed.append((self.seq, series))
-        for view in series.views:
-            view.dismiss(series, self.seq)
-            view.plan_tick()
-        series.views.clear()
-        self.counts["series_gone"] += 1
-
     def close_idle(self, now: float, *, linger: float = _LINGER) -> None:
         """Close views that nobody has watched for so many seconds."""
         self._close(
@@ -870,10 +470,6 @@ class Hub:
             _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
-
-
-def _halves(once: bytes) -> tuple[bytes, bytes]:
-    return once[:16], once[16:]
 
 
 def _later(history: History, seq: int) -> int:

@@ -14,10 +14,10 @@ from pushsvc.client.events import Event, Reading, Series, decode
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.merge import Merge
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Close, Frame
-from pushsvc.core.hub import Start
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.query.selector import parse

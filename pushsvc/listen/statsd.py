@@ -17,8 +17,8 @@ from typing import Any
 import trio
 
 from pushsvc.config import ConfigError, Ingest
-from pushsvc.core.hub import Refused
 from pushsvc.core.model.series import Batch
+from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Overloaded
 from pushsvc.ingest.refusals import Ledger, Refusals
 from pushsvc.ingest.statsd.aggregate import Aggregator

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.hub import Applied, Hub
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch, Columns, Kind, Rows, Value, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.core.storage import columns as columns_module
 from pushsvc.core.storage import entry as entry_module
 from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.core.storage.holdings import Applied
 from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Rejected

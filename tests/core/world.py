@@ -9,13 +9,15 @@ import msgspec
 
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.replay import Describe
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.hub import Applied, Hub, Start
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.series import Batch, Rows, Value, identify
 from pushsvc.core.query.selector import parse
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage.holdings import Applied
 
 EPOCH = "e1"
 

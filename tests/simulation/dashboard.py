@@ -9,10 +9,11 @@ import msgspec
 import trio
 
 from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Frame
-from pushsvc.core.hub import Hub, Start
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Value
 from pushsvc.core.query.selector import parse

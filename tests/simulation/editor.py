@@ -8,7 +8,7 @@ import random
 import msgspec
 import trio
 
-from pushsvc.core.hub import Applied
+from pushsvc.core.storage.holdings import Applied
 from pushsvc.core.storage.records import Capacity, Change, Record
 from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Outcome

@@ -11,15 +11,17 @@ import trio
 
 from pushsvc import pipeline
 from pushsvc.core.delivery.replay import Replay
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import View
 from pushsvc.core.delivery.wire import Frame
-from pushsvc.core.hub import Applied, Hub, Start
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.storage import snapshot
 from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.entry import Entry
 from pushsvc.core.storage.history import History
+from pushsvc.core.storage.holdings import Applied
 from pushsvc.core.storage.idempotency import IdempotencyKeys
 from pushsvc.core.storage.records import Change, Record, Records
 from pushsvc.errors import Rejected

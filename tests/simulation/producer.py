@@ -9,9 +9,9 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from pushsvc.core.hub import Applied, Refused
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Batch, Rows, Value, identify
+from pushsvc.core.storage.holdings import Applied, Refused
 from pushsvc.errors import Overloaded, Rejected
 from pushsvc.pipeline import Outcome
 from tests.simulation.process import LIMITS, Process

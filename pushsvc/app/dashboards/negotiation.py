@@ -15,8 +15,8 @@ from pushsvc.app.http.coding import Coding, coding_of_stream
 from pushsvc.app.http.context import CATCH_UP, Context
 from pushsvc.auth.access import AccessDecision, AccessRequest
 from pushsvc.core.delivery.negotiate import Transport, choose, needs_events
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.hub import Start
 from pushsvc.core.model.cursor import NO_EPOCHS, Cursor, parse_cursor
 from pushsvc.errors import Malformed, Overloaded, Problem
 

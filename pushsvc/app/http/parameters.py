@@ -7,8 +7,9 @@ from collections.abc import Collection
 
 from werkzeug.datastructures import MultiDict
 
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.hub import Hub, Start
+from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.series import shorten

@@ -22,9 +22,9 @@ from prometheus_client.registry import Collector
 
 import pushsvc
 from pushsvc.app.http.context import Context
-from pushsvc.core.hub import Refused
 from pushsvc.core.model.series import Batch, Kind, Rows, identify
 from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Problem
 from pushsvc.journal import Statistics
 from pushsvc.pipeline import now_ms

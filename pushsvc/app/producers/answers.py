@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from pushsvc.core import hub
 from pushsvc.core.delivery.documents import CursorText
+from pushsvc.core.storage import holdings
 from pushsvc.errors import Problem
 from pushsvc.ingest.native import Tag
 
@@ -24,7 +24,7 @@ class Applied(msgspec.Struct, frozen=True):
     watchers: _Watchers
 
     @classmethod
-    def of(cls, applied: hub.Applied) -> Applied:
+    def of(cls, applied: holdings.Applied) -> Applied:
         return cls(applied.samples, str(applied.cursor), applied.watchers)
 
 
@@ -53,7 +53,7 @@ class Receipt(msgspec.Struct, frozen=True, tag_field="type", tag="applied"):
     watchers: _Watchers
 
     @classmethod
-    def of(cls, applied: hub.Applied, tag: Tag) -> Receipt:
+    def of(cls, applied: holdings.Applied, tag: Tag) -> Receipt:
         return cls(tag, applied.samples, str(applied.cursor), applied.watchers)
 
 

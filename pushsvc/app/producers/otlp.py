@@ -28,7 +28,7 @@ from pushsvc.app.http.described import BINARY, CODING, TOO_SLOW, Content, descri
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers.producer import answer_producers, note, who
 from pushsvc.auth.access import withhold
-from pushsvc.core.hub import Refused
+from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
 from pushsvc.ingest.otlp.reading import Decoded
 from pushsvc.pipeline import now_ms

@@ -22,7 +22,7 @@ from pushsvc.app.http.described import BINARY, TOO_SLOW, Content, Parameter, des
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers.producer import answer_producers, note, who
 from pushsvc.auth.access import withhold
-from pushsvc.core.hub import Refused
+from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Malformed, UnsupportedMedia
 from pushsvc.ingest.remote_write.decoder import Decoded
 from pushsvc.pipeline import now_ms

@@ -24,9 +24,9 @@ from pushsvc.app.producers.answers import RefusedLine, UploadReport
 from pushsvc.app.producers.producer import answer_producers, note, who
 from pushsvc.auth.access import outside, refuse_outside
 from pushsvc.auth.principal import Principal
-from pushsvc.core.hub import Applied
 from pushsvc.core.model.series import Batch
 from pushsvc.core.resources.account import Account
+from pushsvc.core.storage.holdings import Applied
 from pushsvc.errors import Forbidden, Malformed, Problem, Rejected, TooLarge, UnsupportedMedia
 from pushsvc.ingest.idempotency import Answers, fingerprint, read_key
 from pushsvc.ingest.native import JSON, MSGPACK, Sample, Samples

@@ -25,6 +25,7 @@ from pushsvc.core.model.series import Identity
 from pushsvc.core.query.scope import EVERYTHING, Scope
 from pushsvc.core.query.selector import Selector
 from pushsvc.core.storage.catalog import Series
+from pushsvc.core.storage.holdings import DEPARTURES
 
 _FIRST = 1_000
 """Points of the first frame where there are too many for one."""
@@ -32,8 +33,6 @@ _OPENINGS = 16
 """Different openings kept while nothing changes: cursors and windows that are asked for."""
 _SLICES = 64
 """Cursors for which a slice is kept until the next tick."""
-DEPARTURES = 10_000
-"""Departures that are known; who was away for longer is told of a gap."""
 
 
 class Attached(Protocol):
