@@ -1,7 +1,7 @@
-/** Milliseconds over which the quickest document is looked for. */
+/** Milliseconds within which the quickest document counts. */
 const SPAN_MS = 30_000;
 
-/** The server's idea of now, for a browser whose clock may be wrong. */
+/** The server's clock, for a browser whose own clock may be wrong. */
 export class Clock {
   private skew = 0;
   private heardAt = Number.NEGATIVE_INFINITY;

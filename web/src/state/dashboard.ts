@@ -23,14 +23,15 @@ import { TimeRange } from './time-range.ts';
 const MINUTE = 60_000;
 
 const BEAT_MS = 500;
-/** Besides two usual intervals, what frames may be late by; and patience with a single sample. */
+/** Milliseconds that frames may be late by, in addition to two usual intervals, */
 const LATE_MS = 400;
+/** and after which samples are missed while no interval is known. */
 const UNKNOWN_MS = 10_000;
 const TRIM_MS = 5_000;
 const RATE_MS = 5_000;
 /**
- * Series that are all asked for, in sight or not; and of how few they are again, once they were
- * more.
+ * Up to so many series are all asked for, in sight or not. Once there were more, they have to be as
+ * few as `FEW_AGAIN`.
  */
 const FEW_SERIES = 200;
 const FEW_AGAIN = 150;
@@ -40,12 +41,12 @@ const COUNT_MS = 4_000;
 /** live: samples flow. stale: connected, but none came for long. cut: not connected. */
 export type Freshness = 'connecting' | 'live' | 'stale' | 'cut' | 'refused';
 
-/** Milliseconds from a producer's glass to this one, by the server's clock. */
+/** Milliseconds from taking a sample to drawing it, by the server's clock. */
 export interface Latency {
-  /** From the sample's own time until the server sent it, waiting for its turn included. */
+  /** From the sample's own time until the server sent it. */
   readonly toServer: number;
   readonly toBrowser: number;
-  /** From its coming until it was drawn; null while nothing is drawn. */
+  /** From when it came until it was drawn; null while nothing is drawn. */
   readonly toScreen: number | null;
   readonly total: number;
 }
@@ -56,11 +57,11 @@ export class Dashboard {
   readonly seriesCount = signal(0);
   /** Samples a second over the last few; null until that is known. */
   readonly sampleRate: Signal<number | null> = signal(null);
-  /** How long the newest sample took; null until one came that is no replay. */
+  /** How long the newest sample took; null until one came that was not replayed. */
   readonly latency: Signal<Latency | null> = signal(null);
-  /** Points a second and series that the server sends at the most; null before it has said so. */
+  /** The most points a second of each series that the server sends; null before it has told. */
   readonly grantedHz: Signal<number | null> = signal(null);
-  /** Milliseconds of the past that the server keeps; null before it has said so. */
+  /** Milliseconds of the past that the server keeps; null before it has told. */
   readonly keptMs: Signal<number | null> = signal(null);
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
@@ -83,9 +84,9 @@ export class Dashboard {
   private trimmedAt = 0;
   /** Where only what is in sight is asked for. */
   private sight: InSight | null = null;
-  /** Whether all metrics are shown, as many as there are. */
+  /** Whether the page shows all metrics. */
   private overview = false;
-  /** When it was looked last whether all can still be asked for, as `Date.now()` has it. */
+  /** When the series were last counted, as `Date.now()` has it. */
   private countedAt = 0;
   private readonly near = new Map<string, number>();
   private started = false;
@@ -112,7 +113,7 @@ export class Dashboard {
     });
     this.history = new HistoryLoader(origin, this.store, this.time);
     this.list = new SeriesList(origin);
-    // Tabs have one connection together, where the browser lets them.
+    // Tabs share one connection, where the browser allows that.
     this.client = connect(origin, {
       share: true,
       pauseHidden: false,
@@ -138,7 +139,7 @@ export class Dashboard {
     }
     const { interval } = this.store;
     if (!this.store.counts) {
-      return 'live'; // states are told when they change
+      return 'live'; // there are only states, which are sent when they change
     }
     const patience = interval === 0 ? UNKNOWN_MS : 2 * interval + LATE_MS;
     return this.quietMs.value > patience ? 'stale' : 'live';
@@ -170,10 +171,10 @@ export class Dashboard {
     try {
       sight = await this.listSight();
     } catch {
-      // What is wrong is told by the stream.
+      // The stream will tell what is wrong.
     }
     if (this.started) {
-      return; // for something else by now
+      return; // something else has been asked for meanwhile
     }
     if (sight === null) {
       this.askFor(null);
@@ -183,7 +184,7 @@ export class Dashboard {
     }
   }
 
-  /** What tells what to ask for, loaded where there are many series; null where they are few. */
+  /** Loads what asks for series in sight; null where there are few series. */
   private async listSight(): Promise<InSight | null> {
     await this.list.fetch();
     if (this.list.all.length <= FEW_SERIES) {
@@ -285,7 +286,7 @@ export class Dashboard {
       onDocument: (document) => this.receive(document),
       onRepeats: () => this.store.expectRepeats(),
       onJoined: (had) => this.join(had, before),
-      // That is said by the status.
+      // The status tells.
       onError: () => {},
     });
     replaced?.close();
@@ -365,7 +366,7 @@ export class Dashboard {
     this.status.value = status;
     this.reached.value ||= status.phase === 'live';
     if (status.phase === 'live' && before !== 'live') {
-      // What is replayed now says nothing about the rate.
+      // What is replayed doesn't count for the rate.
       this.counts = [];
     }
   }

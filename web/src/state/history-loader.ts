@@ -1,4 +1,4 @@
-/** The past that the stream doesn't bring: what is older, and what is finer. */
+/** Fetches the past that the stream doesn't bring: older points, and finer ones. */
 
 import { type Signal, signal } from '@preact/signals';
 import { FARTHEST } from '../dashboards/windows.ts';
@@ -9,9 +9,9 @@ import type { TimeRange } from './time-range.ts';
  * Points of a line that are enough for a chart; the server grants fewer where there are many lines.
  */
 export const CHART_POINTS = 400;
-/** Milliseconds that are asked for again where more could not be fetched. */
+/** Milliseconds that are asked for again after more could not be fetched. */
 const LEAST_MS = 15 * 60_000;
-/** Milliseconds that what is shown stays as it is before finer points are asked for. */
+/** Milliseconds that the span has to stay the same before finer points are asked for. */
 const SHARPEN_AFTER_MS = 250;
 
 export class HistoryLoader {
@@ -28,7 +28,7 @@ export class HistoryLoader {
   private coarsest = 0;
   /** Points of a line that the server grants. */
   private grantedPoints = CHART_POINTS;
-  /** Spans of the past that are as fine as one of so many milliseconds is drawn. */
+  /** Spans that finer points were fetched for; `span` is the width of the chart in milliseconds. */
   private sharp: { readonly from: number; readonly to: number; readonly span: number }[] = [];
   private sharpening: ReturnType<typeof setTimeout> | undefined;
 
@@ -48,7 +48,7 @@ export class HistoryLoader {
     this.coarsest = Math.max(this.coarsest, this.store.thinnedMs);
   }
 
-  /** Something else is asked for: what was fetched is not of that. */
+  /** Other series are asked for: what was fetched is not of these. */
   forget(): void {
     this.sharp = [];
   }
@@ -64,7 +64,7 @@ export class HistoryLoader {
     }
   }
 
-  /** Fill in what is missing of so long a time: of what these selectors mean, or of all. */
+  /** Fetch the past of these selectors, or of all series, and fill in what is missing. */
   async backfill(windowMs: number, of: readonly string[] | null = this.asked): Promise<void> {
     if (of?.length === 0) {
       return;
@@ -112,7 +112,9 @@ export class HistoryLoader {
     this.sharpening = setTimeout(() => void this.sharpen(), SHARPEN_AFTER_MS);
   }
 
-  /** Have the past that is shown as fine as it can be drawn: it was thinned for a longer window. */
+  /**
+   * Fetch finer points of the span that is shown, if its points were thinned for a longer window.
+   */
   private async sharpen(): Promise<void> {
     const span = this.time.windowMs.peek();
     const { thinnedUntil } = this.store;
@@ -130,7 +132,7 @@ export class HistoryLoader {
       this.sharp = [...this.sharp.slice(-20), { from, to, span }];
       this.store.refine(series, from, to);
     } catch {
-      // What is shown is coarse, and true.
+      // What is shown is coarse, but right.
     }
   }
 }

@@ -1,11 +1,11 @@
-/** Asks for the series of panels in sight only, where there are many; loaded there. */
+/** Asks for the series of visible panels only. Loaded where there are many series. */
 
 import { Sight } from '../dashboards/sight.ts';
 import type { SeriesList } from './series-list.ts';
 
-/** What comes into sight is asked for when it has stayed so long. */
+/** Milliseconds that a panel has to be in sight before it is asked for. */
 const SIGHT_MS = 120;
-/** It is looked for new series so often, and less where there are thousands. */
+/** Milliseconds from one list of series to the next: this, or more where there are thousands. */
 const LIST_MS = 4_000;
 const LIST_MS_PER_SERIES = 4;
 
@@ -19,7 +19,7 @@ export class InSight {
   private listing: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
 
-  /** `near` counts the panels of each metric that are near to what is in sight. */
+  /** `near` has the number of panels in sight, or nearly so, of each metric. */
   constructor(
     list: SeriesList,
     near: ReadonlyMap<string, number>,
@@ -46,7 +46,7 @@ export class InSight {
     this.looking = setTimeout(() => this.askNear(), SIGHT_MS);
   }
 
-  /** Stop asking for what has long left. */
+  /** Stop asking for what left long ago. */
   beat(at: number): void {
     if (this.sight.lingers(at)) {
       this.askNear();

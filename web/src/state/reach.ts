@@ -1,4 +1,4 @@
-/** Whether the server answers at all, asked where the stream alone doesn't tell. */
+/** Asks the server whether it answers, where the stream alone doesn't tell. */
 
 import { computed, effect } from '@preact/signals';
 import { answers } from './answers.ts';
@@ -7,22 +7,22 @@ import type { Dashboard } from './dashboard.ts';
 /** Milliseconds that an answer may take. */
 const PATIENCE_MS = 1_000;
 /**
- * Milliseconds from one question to the next: so far apart that pages that were cut off together
- * don't come back together, and so close that each is back within two seconds.
+ * Milliseconds from one request to the next, at random between these: so that pages that were cut
+ * off together don't come back together, and each is back within two seconds.
  */
 const LEAST_MS = 300;
 const MOST_MS = 1_100;
 
 /**
- * Ask while nothing comes, so that a server that hangs isn't taken for producers that are silent;
- * and while it is gone, so that the stream is opened again as soon as it is back rather than when
- * that was planned, unless the server itself said when. What is out of sight asks nothing.
+ * Ask while no samples come, to tell a server that hangs from producers that are silent. Ask as
+ * well while the server is gone, to open the stream as soon as it is back rather than when that was
+ * planned, unless the server itself said when. A hidden page doesn't ask.
  */
 export function watchReach(dashboard: Dashboard, origin: URL): void {
   const url = new URL('livez', origin);
   const phase = computed(() => dashboard.status.value.phase);
-  /** What there is to find out: null while all is well, or known. */
-  const doubt = computed(() => {
+  /** What is to be found out; null if there is nothing. */
+  const problem = computed(() => {
     const { cutSince, offline } = dashboard.status.value;
     if (dashboard.freshness.value === 'stale') {
       return 'hangs';
@@ -31,13 +31,16 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
     return away && cutSince !== null && !offline ? 'gone' : null;
   });
   let phaseSince = 0;
-  /** What was last found out: a server that answers all along has its reasons to be asked later. */
+  /**
+   * Whether the server last answered. If it did all along, it has a reason to have closed the stream,
+   * which is then opened as planned.
+   */
   let up = true;
   let turn = 0;
 
-  /** Whether the stream would now not be opened anyway, and may be. */
+  /** Whether the stream is not being opened now, and may be. */
   const mayRetry = (): boolean =>
-    // A try may wait for long where the machine was away when it began.
+    // A try that began while the machine was away may hang for long.
     (phase.peek() === 'waiting' || performance.now() - phaseSince > PATIENCE_MS) &&
     Date.now() >= (dashboard.status.peek().notBefore ?? 0);
 
@@ -75,8 +78,8 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
     turn += 1;
     answers.value = true;
     up = true;
-    if (doubt.value !== null) {
-      void ask(turn, doubt.value === 'hangs');
+    if (problem.value !== null) {
+      void ask(turn, problem.value === 'hangs');
     }
   });
 }

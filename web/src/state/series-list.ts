@@ -1,20 +1,20 @@
 import type { Described } from '../store/series.ts';
 
-/** After so long without an answer, all are asked for. */
+/** Milliseconds that the answer may take. */
 const PATIENCE_MS = 3_000;
 
-/** Which series there are, as the server last told. */
+/** The list of all series, as the server last gave it. */
 export class SeriesList {
   all: readonly Described[] = [];
   private readonly origin: URL;
-  /** What the server calls that answer. */
+  /** The ETag of that answer. */
   private tag: string | null = null;
 
   constructor(origin: URL) {
     this.origin = origin;
   }
 
-  /** Fetch which series there are, unless they are the same; tells whether they may not be. */
+  /** Fetch the list. False if it has not changed. */
   async fetch(): Promise<boolean> {
     const response = await fetch(new URL('v1/series?values=false', this.origin), {
       headers: {

@@ -1,4 +1,4 @@
-/** Which span of time the charts show: the newest, or one that is held; and zooming into it. */
+/** The span of time that the charts show: live, or held. Zooming and looking back. */
 
 import { batch, computed, type Signal, signal } from '@preact/signals';
 import { recall, remember } from '../browser/settings.ts';
@@ -8,9 +8,9 @@ import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 
 const DEFAULT_WINDOW = 15 * 60_000;
-/** A producer whose clock is ahead is followed so far (the server takes no more either). */
+/** Milliseconds that a producer's clock may be ahead; the server accepts no more either. */
 const AHEAD_MS = 600_000;
-/** Zooms that one can go back from. */
+/** The most zooms that are remembered. */
 const MOST_ZOOMS = 50;
 
 /** A span of time as it is shown: held at its end, or live where that is null. */
@@ -19,7 +19,7 @@ interface Shown {
   readonly windowMs: number;
 }
 
-/** What a change of the span needs. */
+/** What a change of the span leads to. */
 interface Actions {
   /** All charts show another time. */
   redraw(): void;
@@ -30,17 +30,17 @@ interface Actions {
 }
 
 export class TimeRange {
-  /** Twice a second: when texts look at their values again. Unix milliseconds of the server. */
+  /** The time that texts show, updated twice a second. Unix milliseconds of the server. */
   readonly now: Signal<number>;
   /** How much time is shown, in milliseconds. */
   readonly windowMs: Signal<number>;
-  /** How much is shown while it is live, whatever is zoomed into, */
+  /** How much is shown while it is live, also while something is zoomed into. */
   readonly liveMs: Signal<number>;
-  /** whether somebody chose that, */
+  /** Whether the viewer chose that. */
   readonly chosen: Signal<boolean>;
-  /** and what it is where nobody has; null where that is as wide as what there is to see. */
+  /** What it is if the viewer has not chosen; null to fit the data. */
   readonly usual: Signal<number | null> = signal(null);
-  /** Whether what changes now goes on with the last zoom. */
+  /** Whether the current change continues the last zoom. */
   rezooming = false;
   /** What was shown before each zoom. */
   readonly zooms: Signal<readonly Shown[]> = signal([]);
@@ -53,7 +53,7 @@ export class TimeRange {
   private readonly clock: Clock;
   private readonly store: Store;
   private readonly actions: Actions;
-  /** Whether the window is what this visit asked for, be it by its address. */
+  /** Whether the window was chosen in this visit, or by the address. */
   private picked: boolean;
   private heldSamples = 0;
 
@@ -107,7 +107,7 @@ export class TimeRange {
     });
   }
 
-  /** Whether it is another span than that of the window. */
+  /** Whether another span than the window is shown. */
   readonly zoomed = computed<boolean>(
     () => this.heldAt.value !== null && this.windowMs.value !== this.liveMs.value,
   );
@@ -133,7 +133,7 @@ export class TimeRange {
     });
   }
 
-  /** Go on with a zoom: it is still the same that one goes back from. */
+  /** Continue a zoom, which remains one step to go back. */
   rezoom(from: number, to: number): void {
     this.rezooming = true;
     batch(() => this.span(from, to));

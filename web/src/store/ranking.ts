@@ -6,22 +6,24 @@ export const FEW = 8;
 
 /** How long an order is kept, in milliseconds of the samples' clock. */
 const KEPT_MS = 5_000;
-/** By what share of the greater one a value has to be higher than its neighbour's to go before it. */
+/**
+ * By what share of the greater one a value has to be higher than its neighbour's to go before it.
+ */
 const CLEARLY = 0.1;
 
 interface Order {
   readonly members: readonly Member[];
   ranked: readonly Member[];
   at: number;
-  /** Means of what was seen lately, so that one spike is no new order; none for who had no value. */
+  /** Means of the latest values, so that a spike alone doesn't change the order. */
   readonly means: Map<Member['series'], number>;
 }
 
 const orders = new WeakMap<Panel, Order>();
-/** Panels somebody points at: what is read or clicked stays where it is. */
+/** Panels that a pointer is over: their order doesn't change. */
 const held = new WeakSet<Panel>();
 
-/** Keep a panel's order while somebody points at it. */
+/** Keep a panel's order while a pointer is over it. */
 export function holdOrder(panel: Panel, hold: boolean): void {
   if (hold) {
     held.add(panel);
@@ -88,13 +90,15 @@ function latestValue(series: Member['series'], panel: Panel): number {
   return panel.kind === 'state' ? 0 : latestOf(series, panel.raw);
 }
 
-/** No value is the least of all. */
+/** Series without a value come last. */
 function meanOf(means: Order['means'], series: Member['series']): number {
   return means.get(series) ?? -1;
 }
 
-/** Whether somebody has a value who had none when the order was made: what is drawn first comes in
- * several parts. */
+/**
+ * Whether a series has its first value since the order was made: the first values come in several
+ * documents.
+ */
 function firstHeard({ means }: Order, panel: Panel): boolean {
   return (
     means.size < panel.members.length &&
@@ -116,8 +120,8 @@ function settled({ ranked, means }: Order, now: number): Member[] {
     const [one, other] = [mean(a), mean(b)];
     return one - other > share * Math.max(Math.abs(one), Math.abs(other));
   };
-  // Near neighbours stay as they are, but many small steps are a large one: each is compared with the
-  // least of all that stand above it.
+  // Near neighbours keep their places. As many small differences make a large one, each is compared
+  // with the least of all above it.
   let least = order[0];
   for (let at = 1; at < order.length; at += 1) {
     const member = order[at]!;

@@ -4,12 +4,14 @@ import { Column } from './column.ts';
 /** Points kept of one series: an hour at 10 Hz. */
 export const MOST_POINTS = 36_000;
 
-/** Silence after which a series that was heard of once only is called silent. */
+/** Milliseconds without a sample after which a series that had only one is called silent. */
 const UNKNOWN_INTERVAL_MS = 60_000;
-/** Besides two usual intervals, what frames may be late by. */
+/** Milliseconds that frames may be late by, in addition to two usual intervals. */
 const LATE_MS = 400;
 const LEAST_GAP_MS = 2_000;
-/** Steps between samples after which the usual one only drifts. */
+/**
+ * Intervals between samples from which the usual one is taken; later ones move it only a little.
+ */
 const FIRST_STEPS = 7;
 
 /** A change of a state: from `time` on it was `value`. */
@@ -38,33 +40,33 @@ export class Series {
   readonly column = new Column(MOST_POINTS);
   /** Changes of a state, oldest first. */
   changes: Change[] = [];
-  /** When it was last heard of, in the time of its samples; NaN before the first. */
+  /** The time of its newest sample; NaN before the first. */
   lastTime = Number.NaN;
-  /** When it was last heard of, by the clock of this browser. */
+  /** When its newest sample came, by the clock of this browser. */
   heardAt = Number.NEGATIVE_INFINITY;
   /** Milliseconds that usually lie between two samples; 0 while unknown. */
   interval = 0;
-  /** How many samples a point stands for, as of late: more than one, if the server merges them. */
+  /** How many samples a point lately stands for: more than one if the server merges them. */
   density = 1;
-  /** The server said that it is gone. It stays to be seen until its points leave the window. */
+  /** The server has dropped it. It is shown until its points leave the window. */
   gone = false;
-  /** Whether it is asked for: of one that isn't, nothing is expected. */
+  /** Whether it is asked for. Nothing is expected of a series that isn't. */
   watched = true;
-  /** Counts changes, so that a reader knows whether to look again. */
+  /** Counts changes, so that readers can tell whether something is new. */
   version = 0;
 
-  /** Times after whose point the line is broken: samples may be missing there. */
+  /** After the points of these times the line is interrupted: samples may be missing. */
   private breaks: number[] = [];
   /** When it ended, oldest first. */
   private ends: number[] = [];
-  /** The first steps from sample to sample, of which the middle one is the usual. */
+  /** The first intervals between samples. Their median is the usual interval. */
   private readonly first: number[] = [];
-  /** Before this time points are from a thinned history, at most so far apart. */
+  /** Points before this time are of a thinned history, at most `thinnedInterval` apart. */
   private thinnedBefore = Number.NEGATIVE_INFINITY;
   private thinnedInterval = 0;
-  /** Points up to this time may come again, */
+  /** Points up to this time may be repeated, */
   private repeatsUntil = Number.NEGATIVE_INFINITY;
-  /** and at these times they have. */
+  /** and at these times they have been. */
   private readonly retold = new Set<number>();
 
   constructor(description: Described) {
@@ -84,9 +86,9 @@ export class Series {
   }
 
   /**
-   * Take in one point; `low` and `high` are null where it stands for one sample. `fresh` says that
-   * it was published just now, whatever its time. One of a thinned past stands for `thinned`
-   * milliseconds, which says nothing of how often there are samples.
+   * Add a point; `low` and `high` are null where it stands for one sample. `fresh` means that it
+   * was published just now, whatever its time. A point of a thinned past stands for `thinned`
+   * milliseconds, and is not used to work out how often there are samples.
    */
   put(
     time: number,
@@ -120,13 +122,13 @@ export class Series {
     }
   }
 
-  /** What comes next may repeat what came. */
+  /** What comes next may repeat what has come. */
   expectRepeats(): void {
     this.repeatsUntil = this.lastTime;
     this.retold.clear();
   }
 
-  /** What a delta of this time is added to: those of one time are all counted, but none twice. */
+  /** The sum of this time's deltas so far, which the next is added to; 0 if it is a repetition. */
   private countedAt(time: number): number {
     if (!(time <= this.lastTime)) {
       return 0;
@@ -138,7 +140,7 @@ export class Series {
     return this.column.valueAt(time);
   }
 
-  /** Take finer points in the place of those from one time to another. */
+  /** Replace the points from one time to another by finer ones. */
   refine(from: number, to: number, points: readonly (readonly [number, Value])[]): void {
     const numbers = this.counted(points);
     if (this.kind !== 'state' && numbers.length > 0) {
@@ -147,7 +149,7 @@ export class Series {
     }
   }
 
-  /** Take in older points, thinned so that they are at most `interval` apart. */
+  /** Add older points, thinned so that they are at most `interval` apart. */
   backfill(points: readonly (readonly [number, Value])[], interval: number): void {
     const before = this.kind === 'state' ? this.changes[0]?.time : this.column.firstTime;
     const older = points.filter(([time]) => !(time >= (before ?? Number.NaN)));
@@ -170,7 +172,7 @@ export class Series {
     }
   }
 
-  /** The numbers among points, where deltas of one time are one. */
+  /** The numeric points; deltas of the same time are summed. */
   private counted(points: readonly (readonly [number, Value])[]): (readonly [number, number])[] {
     const numbers = points.filter(
       (point): point is readonly [number, number] => typeof point[1] === 'number',
@@ -185,7 +187,7 @@ export class Series {
     return [...sums];
   }
 
-  /** Samples may be missing between what is there and what comes. */
+  /** Samples may be missing between the newest point and the next one. */
   break(): void {
     if (!Number.isNaN(this.lastTime) && this.breaks.at(-1) !== this.lastTime) {
       this.breaks.push(this.lastTime);
@@ -210,7 +212,7 @@ export class Series {
     this.version += 1;
   }
 
-  /** Whether its newest news is that it ended. */
+  /** Whether it has ended, and has not gone on since. */
   get ended(): boolean {
     return (this.ends.at(-1) ?? Number.NEGATIVE_INFINITY) > this.lastTime;
   }
@@ -235,7 +237,7 @@ export class Series {
     for (let index = 1; index < times.length; index += 1) {
       const time = times[index - 1]!;
       const next = times[index]!;
-      // Few are looked at twice.
+      // Only few need the closer look.
       if ((breaks || next - time > least) && this.isGap(time, next)) {
         gaps.push(index - 1);
       }
@@ -244,9 +246,8 @@ export class Series {
   }
 
   /**
-   * Whether it has been quiet for two usual intervals at a time of the samples' clock. Samples that
-   * come in late are samples all the same. A state is only sent when it changes, so that its silence
-   * says nothing.
+   * Whether nothing has come for two usual intervals, at a time by the samples' clock. Samples that
+   * come late count. A state is sent only when it changes, so that it is never silent.
    */
   isSilent(now: number): boolean {
     if (this.ended) {
@@ -262,7 +263,7 @@ export class Series {
     return now - this.lastTime > patience && Date.now() - this.heardAt > patience;
   }
 
-  /** Forget all of its points but a single one: its past comes anew. */
+  /** Forget all of its points, unless there is only one: its past comes again. */
   forget(): void {
     if (this.column.length <= 1 && this.changes.length <= 1) {
       return;
@@ -284,7 +285,7 @@ export class Series {
       this.changes = this.changes.slice(first);
     }
     if (this.ends.length > 0 && this.ends[0]! < before) {
-      // The last one before may be how it is now.
+      // The last one may be the current state.
       const last = this.ends.at(-1)!;
       this.ends = this.ends.filter((time) => time >= before || time === last);
     }

@@ -9,7 +9,7 @@ const REPLAY_MS = 1000;
 /** Points over which it is averaged how many samples they stand for. */
 const DENSITY_POINTS = 12;
 
-/** Told after each document; the page redraws no more often than it likes. */
+/** Called after each document. */
 export interface Observer {
   /** Panels came, went, or have other lines. */
   arranged(panels: readonly Panel[]): void;
@@ -34,9 +34,9 @@ export type Past = Omit<Description, 'ref'> & {
 };
 
 export class Store {
-  /** Samples that came in, those that merged points stand for included. */
+  /** Samples that came, including those that were merged to points. */
   samples = 0;
-  /** Those of them that were no replay: how many there are a second. */
+  /** Those of them that were not replayed. */
   published = 0;
   /** When samples last came, as `Date.now()` has it; NaN before the first. */
   lastPointsAt = Number.NaN;
@@ -45,25 +45,28 @@ export class Store {
   /** Time of the oldest one that came. */
   oldest = Number.POSITIVE_INFINITY;
   /**
-   * What the last frame that was no replay says of the way here; null before there was one.
+   * When the newest sample was taken, sent and received, by the last frame that was not replayed;
+   * null before the first.
    */
   arrival: Arrival | null = null;
-  /** Which series are meant: of a stream that tabs share, others come as well. */
+  /** Whether a series is asked for: a stream that tabs share brings others as well. */
   meant: (name: string, labels: Labels) => boolean = () => true;
   /** Milliseconds that a point of a thinned past stands for; 0 where none is thinned. */
   thinnedMs = 0;
   /** Time of the newest point that is of a thinned past. */
   thinnedUntil = Number.NEGATIVE_INFINITY;
-  /** Whether it is known otherwise which series there are: those that aren't meant stay as well. */
+  /**
+   * Whether the list of all series is fetched: then those that aren't asked for are kept as well.
+   */
   listed = false;
-  /** Whether the server has told which series there are, be it none. */
+  /** Whether the server has told which series there are, even if there are none. */
   described = false;
 
   private readonly series = new Map<string, Series>();
   private readonly panelOf = new Map<Series, Panel>();
   private readonly panels = new Map<string, Panel>();
   private refs = new Map<number, Series>();
-  /** Colours are given in the order of labels, so that the same lines always look the same. */
+  /** Colours are assigned in the order of labels, so that the same lines always look the same. */
   private readonly joining: [Panel, Series][] = [];
   private epoch: string | null = null;
   private helloAt = Number.NEGATIVE_INFINITY;
@@ -82,7 +85,7 @@ export class Store {
     return count;
   }
 
-  /** Whether there are series that samples are to be expected of: of a state they aren't. */
+  /** Whether there are series other than states, of which samples are expected regularly. */
   get counts(): boolean {
     for (const { gone, kind, watched } of this.series.values()) {
       if (watched && !gone && kind !== 'state') {
@@ -115,7 +118,7 @@ export class Store {
         if (document.epoch !== this.epoch) {
           this.refs = new Map();
           this.epoch = document.epoch;
-          // Those that the server still has, or has again, are described next.
+          // The server describes next those that it still has, or has again.
           for (const series of this.series.values()) {
             series.gone ||= series.watched;
           }
@@ -143,18 +146,18 @@ export class Store {
     }
   }
 
-  /** What comes next may repeat what came. */
+  /** What comes next may repeat what has come. */
   expectRepeats(): void {
     for (const series of this.series.values()) {
       series.expectRepeats();
     }
   }
 
-  /** Take in what `GET /v1/history` answered, thinned to points at most `interval` apart. */
+  /** Add the answer of `GET /v1/history`, thinned to points at most `interval` apart. */
   backfill(answer: readonly Past[], interval: number): void {
     const changed = new Set<Panel>();
     for (const { points, ended, ...description } of answer) {
-      // One that isn't known from the stream by now is gone, or will come with its own history.
+      // A series that the stream has not described is gone, or will come with its own history.
       const series = this.series.get(identityOf(description.name, description.labels));
       if (series !== undefined) {
         series.backfill(points, interval);
@@ -167,7 +170,7 @@ export class Store {
     this.observer.changed(changed);
   }
 
-  /** Take finer points, as `GET /v1/history` answered, for those from one time to another. */
+  /** Replace points from one time to another by finer ones, from `GET /v1/history`. */
   refine(answer: readonly Past[], from: number, to: number): void {
     const changed = new Set<Panel>();
     for (const { name, labels, points } of answer) {
@@ -180,7 +183,7 @@ export class Store {
     this.observer.changed(changed);
   }
 
-  /** Forget series that aren't meant any more. */
+  /** Forget series that are no longer asked for. */
   retain(meant: (name: string, labels: Labels) => boolean): void {
     this.meant = meant;
     for (const [ref, { name, labels }] of this.refs) {
@@ -202,7 +205,7 @@ export class Store {
     this.arrange(this.panels.values());
   }
 
-  /** Forget points from before a time, and series that have nothing left and won't go on. */
+  /** Forget points before a time, and series that are gone and have none left. */
   trim(before: number): void {
     let removed = false;
     for (const series of this.series.values()) {
@@ -218,7 +221,7 @@ export class Store {
     }
   }
 
-  /** Whether any of these series is meant by these selectors too. */
+  /** Whether both matchers match one of the series. */
   overlap(
     these: (name: string, labels: Labels) => boolean,
     those: (name: string, labels: Labels) => boolean,
@@ -231,7 +234,7 @@ export class Store {
     return false;
   }
 
-  /** Know which series there are, whichever of them are asked for. */
+  /** Take in the list of all series, whether asked for or not. */
   list(listed: readonly Described[]): void {
     const there = new Set<string>();
     const arranged = new Set<Panel>();
@@ -244,7 +247,7 @@ export class Store {
       }
     }
     for (const series of this.series.values()) {
-      // Of those that are watched the stream tells it.
+      // For series that are asked for, the stream tells.
       series.gone ||= !series.watched && !there.has(series.identity);
     }
     this.described = true;
@@ -270,7 +273,7 @@ export class Store {
     let { oldest, published, samples } = this;
     let of: number | null = null;
     let series: Series | undefined;
-    // The past comes series by series, and is long: no more is done for each point than must be.
+    // The past is long, and comes series by series: as little as possible is done for each point.
     for (const point of document.points) {
       if (point[0] !== of) {
         of = point[0];
@@ -294,7 +297,8 @@ export class Store {
       samples += count;
       published += fresh ? count : 0;
       if (fresh) {
-        // A producer as fast as the stream has two in one frame now and then: that is no merging.
+        // A producer that is as fast as the stream has two samples in one frame now and then: not
+        // merging.
         series.density += (count - series.density) / DENSITY_POINTS;
       }
     }
