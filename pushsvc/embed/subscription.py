@@ -61,7 +61,7 @@ class Frames:
         start: Start,
         begun: Callable[[], None] = lambda: None,
     ) -> None:
-        """Attaches at once, unless the cursor is of what isn't read here yet. `begun` is called
+        """Attaches at once, unless the cursor may be of what isn't read here yet. `begun` is called
         when refs begin anew. Raises Overloaded and Malformed as `Hub.subscribe`."""
         self.cursor = None if start.since is None else str(start.since)
         """The last that was given."""
@@ -75,7 +75,8 @@ class Frames:
         self._broken = False
         self._receiving = False
         self._closed = False
-        if start.since is None or not context.hub.is_ahead(start.since):
+        behind = context.shared and start.since is not None and context.hub.is_ahead(start.since)
+        if not behind:
             self._attach()
 
     def watch(self, watch: Watch) -> None:
@@ -229,7 +230,7 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
         Raises trio.EndOfChannel when the service was closed, or drained, and everything before that
         was received: an `async for` ends. BrokenResourceError when the service ended in another
         way, ClosedResourceError after `aclose`, BusyResourceError where another task is at it;
-        Refused for a `since` that is ahead of the log.
+        Refused, some seconds later, for a `since` that is ahead of a log that others write as well.
         """
         while not self._events:
             self._before = self._frames.cursor
