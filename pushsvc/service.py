@@ -292,7 +292,7 @@ async def _serve(
         changes=changes,
         peers=peers,
     )
-    app = create_app(context)
+    app, drained = create_app(context), trio.Event()
     try:
         statsd = await open_statsd(
             settings.ingest, limits, settings.history.series_ttl, pipeline, refused, statsd_socket
@@ -351,7 +351,6 @@ async def _serve(
                     )
                     for url in dict.fromkeys(told):  # a name's addresses have one
                         _log.info("serving", url=url, epoch=hub.epoch)
-                    drained = trio.Event()
                     started(Running(context, app, tuple(dict.fromkeys(places)), drained))
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))
@@ -377,6 +376,7 @@ async def _serve(
         # Whoever watches or publishes in this process, or by a server that isn't ours, is still
         # there, however this ended.
         draining.set()
+        drained.set()
         part_at_once(hub)
         pipeline.give_up()
     _log.info("stopped")

@@ -241,8 +241,9 @@ async def open_service(
     `load_settings` made of a file and the environment; all are defaults without. With `listen` it
     serves HTTP at `server.host` and `server.port` as well (`service.urls`); without, what comes in
     and goes out does so by `service`, and by `create_app`. Several may run in one program, each
-    with a log of its own. Neither signals, nor logging, nor anything else of the program is
-    touched: see `pushsvc serve` for what a process of its own does besides.
+    with a log of its own. Neither signals nor logging of the program are touched; only with
+    `listen`, Hypercorn's HTTP/2 and WebSocket protocols are replaced in this process, by ones that
+    bound what waits for slow clients.
 
     The block begins when what the log had was read. Leaving it drains: subscribers are told to come
     back, requests are finished, what was published is in the log. An error in the block, or a

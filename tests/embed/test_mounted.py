@@ -95,7 +95,7 @@ async def test_all_of_it_works_below_a_prefix(
         httpx.AsyncClient(verify=TRUST) as http,
     ):
         url = root + prefix
-        for path in ("/", "/d/host", "/doctor"):
+        for path in ("/", "/d/host", "/doctor", "/docs"):
             page = await http.get(url + path)
             assert page.status_code == 200
             assert "connect-src 'self'" in page.headers["content-security-policy"]
@@ -126,6 +126,27 @@ async def test_all_of_it_works_below_a_prefix(
                     text += part
         poll = await http.get(f"{url}/v1/stream", headers={"Accept": "application/json"})
         assert poll.json()["documents"][0]["points"][0][2] == 1.0
+
+
+async def test_it_listens_where_that_is_asked_for() -> None:
+    config = {"server": {"port": 0, "base_path": "/push"}}
+    async with (
+        open_service(config, listen=True) as service,
+        httpx.AsyncClient(verify=TRUST) as http,
+    ):
+        [url] = service.urls
+        assert url.endswith("/push")
+        async with connect(url, "n") as stream, service.open_producer() as batches:
+            await batches.send([{"name": "n", "value": 1}])
+            with trio.fail_after(30):
+                assert isinstance(await anext(stream), Points)
+        # It may be mounted elsewhere as well.
+        async with served(beside(service)) as other:
+            for place in (url, f"{other}/push"):
+                assert (await http.get(f"{place}/v1/series?select=n")).json()["series"]
+        port = int(url.split("/")[2].rpartition(":")[2])
+    with pytest.raises(OSError, match="connect"):
+        await trio.open_tcp_stream("127.0.0.1", port)
 
 
 async def test_routes_of_the_app_stay_its_own() -> None:

@@ -455,6 +455,8 @@ async def test_an_error_of_the_service_cancels_the_block_and_is_raised(
                     broken.set()
                     await trio.sleep_forever()
             assert error.value.__context__ is None
+            with trio.fail_after(30):
+                await service.drain()
     assert sorted(said) == ["publish", "watch"]
     with pytest.raises(trio.ClosedResourceError):
         await service.publish([sample(1)])
