@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -29,9 +28,9 @@ from pushsvc.app.operators.ops import own_registry
 from pushsvc.app.operators.own_metrics import run_own_series
 from pushsvc.app.producers.fast_path import ProducerConnection
 from pushsvc.auth.leases import Leases
-from pushsvc.auth.mode import AccessControl, make_access_control, run_key_file
+from pushsvc.auth.mode import AccessControl, make_access_control, start_access_control
 from pushsvc.auth.ticket_log import TicketLog
-from pushsvc.config import ConfigError, Dashboards, Ingest, Keeping, Settings
+from pushsvc.config import ConfigError, Dashboards, Keeping, Settings
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.wire import Close
 from pushsvc.core.hub import Hub
@@ -44,7 +43,6 @@ from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
-from pushsvc.ingest.statsd.aggregate import Aggregator
 from pushsvc.journal import Journal
 from pushsvc.journal.opening import Shared, Workers, open_journal, snapshot_interval
 from pushsvc.listen import hypercorn_internals
@@ -52,10 +50,10 @@ from pushsvc.listen.connection import Slot
 from pushsvc.listen.inherited import NOTHING, Inherited
 from pushsvc.listen.listeners import Listener, close_all, open_listeners, resolve_hosts
 from pushsvc.listen.server import KEEP_ALIVE, Server, open_server
-from pushsvc.listen.statsd import StatsdListener, bind_statsd, prepare_statsd, refuse_two
-from pushsvc.listen.tls import HTTP1, Certificate, CertificateError
+from pushsvc.listen.statsd import open_statsd, refuse_two
+from pushsvc.listen.tls import HTTP1, Certificate, renew, watch_certificate
 from pushsvc.log import get_logger
-from pushsvc.pipeline import Pipeline, now_ms
+from pushsvc.pipeline import Pipeline
 from pushsvc.starting import Starting
 from pushsvc.transport.detached import DetachedCarrier
 from pushsvc.transport.engine import Engine
@@ -64,8 +62,6 @@ from pushsvc.workers.peers import Peers
 
 _log = get_logger("pushsvc.service")
 
-_LOOK_AT_CERTIFICATE = 2.0
-"""Seconds between two looks at the certificate's files."""
 _SPARE = 1_000
 """Connections beyond the subscribers: producers, pages being loaded, probes."""
 
@@ -406,36 +402,6 @@ def sessions(prefix: str = "") -> Iterator[str]:
             yield prefix + text[start : start + 24]
 
 
-async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChannel[None]) -> None:
-    """Read the certificate again whenever that is asked for; one that is no good is not taken."""
-    async for _ in reload:
-        if certificate is None:
-            _log.info("nothing to reload: there is no certificate")
-            continue
-        _reload(certificate)
-
-
-async def watch_certificate(certificate: Certificate) -> None:
-    """Read the certificate again when its files were replaced, until cancelled.
-
-    The two are rarely replaced at once: what doesn't fit together yet is tried again when the other
-    has changed as well.
-    """
-    while True:
-        await trio.sleep(_LOOK_AT_CERTIFICATE)
-        if certificate.changed():
-            _reload(certificate)
-
-
-def _reload(certificate: Certificate) -> None:
-    try:
-        certificate.reload()
-    except CertificateError as error:
-        _log.error("the former certificate stays", error=str(error))
-    else:
-        _log.info("certificate reloaded")
-
-
 def open_library(where: Dashboards) -> Library:
     """The dashboards, ready to be saved. Blocks; raises ConfigError where they can't be."""
     library = Library(
@@ -463,54 +429,6 @@ def _tell_refusal(told: Told) -> None:
         count=told.amount,
         example=told.example,
     )
-
-
-async def open_statsd(
-    ingest: Ingest,
-    limits: Limits,
-    ttl: float,
-    pipeline: Pipeline,
-    refused: Ledger,
-    passed: socket.socket | None,
-) -> StatsdListener | None:
-    """A listener for StatsD, if one is wanted or a socket for it was `passed`. Raises OSError where
-    its address can't be bound."""
-    if passed is not None:
-        bound = prepare_statsd(passed)
-    elif (address := ingest.statsd_address) is not None:
-        bound = await bind_statsd(*address)
-    else:
-        return None
-    where = bound.getsockname()
-    if isinstance(where, tuple):
-        _log.info("statsd", host=where[0], port=where[1], interval=ingest.statsd_interval)
-    else:
-        _log.info("statsd", path=where, interval=ingest.statsd_interval)
-    counts = pipeline.hub.counts
-    aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
-    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval, refused)
-
-
-async def start_access_control(
-    nursery: trio.Nursery, access_control: AccessControl, leases: Leases
-) -> None:
-    """Start what keeps keys fresh and ends streams whose token has expired."""
-    await nursery.start(leases.run)
-    ring = access_control.access.ring
-    if access_control.jwks is not None:
-        await nursery.start(access_control.jwks.run)
-    if access_control.key_file is not None and ring is not None:
-        if not len(ring):
-            _log.warning(
-                "no keys yet: everyone is refused",
-                file=str(access_control.key_file),
-                make="pushsvc key new",
-            )
-
-        def reconsider() -> None:
-            leases.reconsider(lambda owner: ring.owner(owner, time.time()))
-
-        await nursery.start(run_key_file, access_control.key_file, ring, reconsider)
 
 
 def make_engine() -> Engine | None:

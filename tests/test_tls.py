@@ -420,7 +420,7 @@ def ask(authority: Authority, port: int) -> None:
 async def test_replaced_files_are_noticed(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pushsvc.service._LOOK_AT_CERTIFICATE", 0.05)
+    monkeypatch.setattr("pushsvc.listen.tls._LOOK_AT_CERTIFICATE", 0.05)
     async with secured(authority) as (url, _):
         port = int(url.rpartition(":")[2])
         former = await trio.to_thread.run_sync(authority.serial, port)

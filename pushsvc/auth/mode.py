@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from pushsvc.auth.jwt import (
     read_secret,
 )
 from pushsvc.auth.keys import KeyFileError, KeyRing, load_keys
+from pushsvc.auth.leases import Leases
 from pushsvc.auth.origins import Origins
 from pushsvc.auth.proxies import Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
@@ -218,3 +220,25 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+async def start_access_control(
+    nursery: trio.Nursery, access_control: AccessControl, leases: Leases
+) -> None:
+    """Start what keeps keys fresh and ends streams whose token has expired."""
+    await nursery.start(leases.run)
+    ring = access_control.access.ring
+    if access_control.jwks is not None:
+        await nursery.start(access_control.jwks.run)
+    if access_control.key_file is not None and ring is not None:
+        if not len(ring):
+            _log.warning(
+                "no keys yet: everyone is refused",
+                file=str(access_control.key_file),
+                make="pushsvc key new",
+            )
+
+        def reconsider() -> None:
+            leases.reconsider(lambda owner: ring.owner(owner, time.time()))
+
+        await nursery.start(run_key_file, access_control.key_file, ring, reconsider)

@@ -18,6 +18,7 @@ import trio
 
 from pushsvc.config import ConfigError, Ingest
 from pushsvc.core.model.series import Batch
+from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Overloaded
 from pushsvc.ingest.refusals import Ledger, Refusals
@@ -171,3 +172,29 @@ class StatsdListener:
     def _tell_refused(self) -> None:
         refused, self._aggregator.refused = self._aggregator.refused, Refusals()
         self._refused.note("statsd", "udp", refused, trio.current_time())
+
+
+async def open_statsd(
+    ingest: Ingest,
+    limits: Limits,
+    ttl: float,
+    pipeline: Pipeline,
+    refused: Ledger,
+    passed: socket.socket | None,
+) -> StatsdListener | None:
+    """A listener for StatsD, if one is wanted or a socket for it was `passed`. Raises OSError where
+    its address can't be bound."""
+    if passed is not None:
+        bound = prepare_statsd(passed)
+    elif (address := ingest.statsd_address) is not None:
+        bound = await bind_statsd(*address)
+    else:
+        return None
+    where = bound.getsockname()
+    if isinstance(where, tuple):
+        _log.info("statsd", host=where[0], port=where[1], interval=ingest.statsd_interval)
+    else:
+        _log.info("statsd", path=where, interval=ingest.statsd_interval)
+    counts = pipeline.hub.counts
+    aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
+    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval, refused)

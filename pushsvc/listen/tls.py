@@ -8,6 +8,14 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
+import trio
+
+from pushsvc.log import get_logger
+
+_log = get_logger("pushsvc.service")
+
+_LOOK_AT_CERTIFICATE = 2.0
+"""Seconds between two looks at the certificate's files."""
 HTTP1 = ("http/1.1",)
 ALPN = ("h2", *HTTP1)
 _HANDSHAKE = b"\x16"
@@ -110,3 +118,33 @@ class _Encrypted(Exception):
 
 def _no_password() -> str:
     raise _Encrypted
+
+
+async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChannel[None]) -> None:
+    """Read the certificate again whenever that is asked for; one that is no good is not taken."""
+    async for _ in reload:
+        if certificate is None:
+            _log.info("nothing to reload: there is no certificate")
+            continue
+        _reload(certificate)
+
+
+async def watch_certificate(certificate: Certificate) -> None:
+    """Read the certificate again when its files were replaced, until cancelled.
+
+    The two are rarely replaced at once: what doesn't fit together yet is tried again when the other
+    has changed as well.
+    """
+    while True:
+        await trio.sleep(_LOOK_AT_CERTIFICATE)
+        if certificate.changed():
+            _reload(certificate)
+
+
+def _reload(certificate: Certificate) -> None:
+    try:
+        certificate.reload()
+    except CertificateError as error:
+        _log.error("the former certificate stays", error=str(error))
+    else:
+        _log.info("certificate reloaded")
