@@ -1,8 +1,13 @@
-"""One connection to a server: coredis' protocol on a stream that is opened here."""
+"""One connection to a server: coredis' parser and errors, on a stream that is opened here.
+
+Each command wakes one task once, the one that asks. coredis' own connection has a task that writes
+beside the one that reads, which makes a round trip cost twice as much; and a log is round trips.
+"""
 
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +15,9 @@ import anyio
 import trio
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
-from coredis.connection import BaseConnection, TCPLocation
-from coredis.exceptions import ConnectionError as ConnectionLost
+from coredis.constants.resp import DataType
 from coredis.exceptions import RedisError
+from coredis.parser import NotEnoughData, Parser
 
 from pushsvc.journal.valkey.address import Host
 from pushsvc.journal.valkey.trouble import Away, trouble
@@ -21,6 +26,7 @@ CONNECT = 3.0
 """Seconds for a connection to be there, with TLS and password."""
 ANSWER = 5.0
 """Seconds for an answer, unless said otherwise."""
+_GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
 class Login:
@@ -44,37 +50,34 @@ class Login:
         return self.username or "default"
 
 
-class _Opened(BaseConnection):
-    """coredis' connection, on a stream that is open."""
+class _Answers:
+    """What is to come for commands that were sent together."""
 
-    def __init__(self, stream: ByteStream, login: Login) -> None:
-        super().__init__(
-            TCPLocation("", 0),
-            username=login.username,
-            password=login.password,
-            db=login.db,
-        )
-        self._opened = stream
+    __slots__ = ("done", "found", "missing")
 
-    async def _connect(self) -> ByteStream:
-        return self._opened
-
-    def describe(self) -> str:
-        return "journal"
+    def __init__(self, missing: int) -> None:
+        self.missing = missing
+        self.found: list[Any] = []
+        self.done = trio.Event()
 
 
 class Connection:
     """Commands to a server, and its answers, in the order they were asked."""
 
-    def __init__(self, opened: _Opened, where: Host | str, user: str) -> None:
-        self._opened = opened
+    def __init__(self, stream: ByteStream, where: Host | str, user: str) -> None:
+        self._stream = stream
         self._user = user
+        self._parser = Parser()
+        self._sending = trio.Lock()
+        self._waiting: deque[_Answers] = deque()
+        self._scope = trio.CancelScope()
+        self._closed = False
         self.ended = trio.Event()
         self.where = where
         self.server = str(where)
 
     async def ask(self, *command: bytes | str | int, timeout: float = ANSWER) -> Any:
-        """Raises Away where no answer came, and what coredis makes of errors: RedisError."""
+        """Raises Away where no answer came, and what the server answers of errors: RedisError."""
         (answer,) = await self.ask_all([command], timeout)
         if isinstance(answer, RedisError):
             raise answer
@@ -87,41 +90,86 @@ class Connection:
 
         Without all answers in time the connection is closed. Cancelled, what was sent is done.
         """
-        answers: list[Any] = []
+        answers = _Answers(len(commands))
         try:
-            requests = [
-                self._opened.create_request(_bytes(command[0]), *command[1:], decode=False)
-                for command in commands
-            ]
             with trio.fail_after(timeout):
-                for request in requests:
-                    try:
-                        answers.append(await request)
-                    except ConnectionLost:
-                        raise
-                    except RedisError as error:
-                        answers.append(error)
+                await self._send(answers, _packed(commands), timeout)
+                await answers.done.wait()
         except trio.TooSlowError:
             self.close()
             raise Away(f"{self.server} doesn't answer") from None
-        except (ConnectionLost, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            self.close()
-            raise Away(f"{self.server} closed the connection") from error
-        return answers
+        if answers.missing:
+            raise Away(f"{self.server} closed the connection")
+        return answers.found
+
+    async def _send(self, answers: _Answers, data: bytes, timeout: float) -> None:
+        async with self._sending:
+            if self._closed:
+                answers.done.set()
+                return
+            self._waiting.append(answers)
+            # What is begun is sent whole, since what comes after it could not be read otherwise.
+            with trio.move_on_after(timeout, shield=True) as sending:
+                try:
+                    await self._stream.send(data)
+                except _GONE:
+                    self.close()
+            if sending.cancelled_caught:
+                self.close()
 
     def means(self, error: RedisError) -> Exception:
         """What it means that the server answered so."""
         return trouble(error, self.server, self._user)
 
     def close(self) -> None:
-        self._opened.invalidate()
+        self._closed = True
+        self._scope.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Started when it can be used; raises what it can't be used for, as RedisError."""
+        """Read answers until the connection is closed, at either end. Started at once."""
+        task_status.started()
         try:
-            await self._opened.run(task_status=task_status)
+            with self._scope:
+                await self._receive()
         finally:
+            self._closed = True
+            for answers in self._waiting:
+                answers.done.set()
+            self._waiting.clear()
             self.ended.set()
+            await anyio.aclose_forcefully(self._stream)
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                data = await self._stream.receive()
+            except _GONE:
+                return
+            self._parser.feed(data)
+            while not isinstance(answer := self._parser.parse(), NotEnoughData):
+                kind, found = answer
+                if kind == DataType.PUSH:
+                    continue
+                if not self._waiting:
+                    return  # nothing was asked: it doesn't speak the protocol
+                answers = self._waiting[0]
+                answers.found.append(found)
+                answers.missing -= 1
+                if not answers.missing:
+                    self._waiting.popleft()
+                    answers.done.set()
+
+    async def log_in(self, login: Login) -> None:
+        """What comes first on a connection. Raises Away, RedisError."""
+        hello: list[bytes | str | int] = [b"HELLO", 3]
+        if login.username or login.password:
+            hello += [b"AUTH", login.user, login.password or ""]
+        commands: list[list[bytes | str | int]] = [hello]
+        if login.db:
+            commands.append([b"SELECT", login.db])
+        for answer in await self.ask_all(commands, CONNECT):
+            if isinstance(answer, RedisError):
+                raise answer
 
 
 async def connect(nursery: trio.Nursery, where: Host | str, login: Login) -> Connection:
@@ -135,21 +183,25 @@ async def connect(nursery: trio.Nursery, where: Host | str, login: Login) -> Con
             stream = await _open(where, login, server)
     except trio.TooSlowError:
         raise Away(f"{server} can't be reached: no answer in {CONNECT:.0f} s") from None
-    connection = Connection(_Opened(stream, login), where, login.user)
+    connection = Connection(stream, where, login.user)
+    await nursery.start(connection.run)
     try:
-        with trio.move_on_after(CONNECT) as scope:
-            await nursery.start(connection.run)
-    except RedisError as error:
-        if scope.cancel_called:
-            raise Away(f"{server} doesn't answer") from None
-        if isinstance(error, ConnectionLost) and login.tls is None:
+        await connection.log_in(login)
+    except Away as error:
+        closed = connection.ended.is_set()
+        connection.close()
+        if closed and login.tls is None:
             raise Away(
                 f"{server} closed the connection; where it speaks TLS, journal.url begins with "
                 "valkeys://"
             ) from error
+        raise
+    except RedisError as error:
+        connection.close()
         raise trouble(error, server, login.user) from error
-    if scope.cancelled_caught:
-        raise Away(f"{server} doesn't answer")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -180,5 +232,12 @@ async def _open(where: Host | str, login: Login, server: str) -> ByteStream:
     raise Away(f"{server} {what}: where it doesn't speak it, journal.url begins with valkey://")
 
 
-def _bytes(text: bytes | str | int) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode()
+def _packed(commands: Sequence[Sequence[bytes | str | int]]) -> bytes:
+    """Commands as they are sent: https://valkey.io/topics/protocol."""
+    parts: list[bytes] = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for part in command:
+            data = part if isinstance(part, bytes) else str(part).encode()
+            parts += (b"$%d\r\n" % len(data), data, b"\r\n")
+    return b"".join(parts)
