@@ -261,6 +261,21 @@ async def test_metrics_that_are_named_are_there() -> None:
     assert named - there == set()
 
 
+def test_what_the_service_is_quoted_with_is_what_it_says() -> None:
+    source = " ".join(file.read_text() for file in (ROOT / "pushsvc").rglob("*.py"))
+    source = re.sub(r'"\s+f?"', "", source)
+    pages = [ROOT / "docs" / name for name in ("operations.md", "troubleshooting.md")]
+    quoted = {
+        part.strip()
+        for page in pages
+        for words in re.findall(r"`([a-z.:]+(?: [a-z'.:,…-]+)+)`", page.read_text())
+        for part in words.split("…")
+    }
+    quoted.discard("option http-no-delay")  # HAProxy's
+    assert len(quoted) > 8
+    assert [words for words in quoted if words not in source] == []
+
+
 def test_settings_that_are_named_are_there() -> None:
     sections = {name: getattr(Settings(), name) for name in Settings.__struct_fields__}
     word = re.compile(rf"`({'|'.join(sections)})\.([a-z_0-9]+)(?![A-Za-z_0-9.])")
