@@ -279,6 +279,21 @@ def test_the_map_is_that_of_the_tree() -> None:
     assert code - folders == set()
 
 
+def test_files_that_are_named_are_there() -> None:
+    """A file that moves takes its name in ARCHITECTURE.md with it."""
+    root = PACKAGE.parent
+    text = (root / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./-]+\.(?:py|tsx?|css|lua))`", text))
+    there = [
+        f"/{file.relative_to(root).as_posix()}"
+        for folder in ("pushsvc", "tests", "web/src", "web/test")
+        for file in (root / folder).rglob("*.*")
+    ]
+    assert len(named) > 50
+    gone = {name for name in named if not any(file.endswith(f"/{name}") for file in there)}
+    assert gone == set()
+
+
 def _places(lines: list[str]) -> tuple[set[str], list[str]]:
     """The folders of a map, and the paths of all that is named on it.
 
