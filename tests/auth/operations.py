@@ -112,6 +112,22 @@ def operations() -> list[Operation]:
             "values of a label", "label_values", "read", _http(get, "/v1/label_values?label=x")
         ),
         Operation("history", "history", "read", _http(get, "/v1/history")),
+        *(
+            Operation(f"Prometheus' {name}", f"prometheus_{name}", "read", _http(get, path))
+            for name, path in (
+                ("query", "/api/v1/query?query=x"),
+                ("query_range", "/api/v1/query_range?query=x&start=1&end=2&step=1"),
+                ("series", "/api/v1/series?match[]=x"),
+                ("labels", "/api/v1/labels"),
+                ("label_values", "/api/v1/label/x/values"),
+                ("metadata", "/api/v1/metadata"),
+                ("buildinfo", "/api/v1/status/buildinfo"),
+                ("format_query", "/api/v1/format_query?query=x"),
+            )
+        ),
+        Operation(
+            "a query in a form", "prometheus_query", "read", _http(post, "/api/v1/query?query=x")
+        ),
         Operation("dashboards", "dashboards", "read", _http(get, "/v1/dashboards")),
         Operation("dashboard", "dashboard", "read", _http(get, "/v1/dashboards/none", good=404)),
         Operation(
