@@ -115,6 +115,43 @@ test('letters keep their size when the ratio or the root font changes', async ()
   await browser.close();
 });
 
+test('letters keep their size when the window goes to another monitor', async () => {
+  // Two of them, side by side; pages have the size and the ratio that their window has.
+  const monitors = '{1600x2400}{1600x2400 devicePixelRatio=2}';
+  const browser = await launch([`--screen-info=${monitors}`]);
+  const { page, close } = await open(browser, server.url, { viewport: null });
+  const session = await page.context().newCDPSession(page);
+  const { windowId } = await session.send('Browser.getWindowForTarget');
+  const place = { top: 0, width: 1000, height: 2200 };
+  await session.send('Browser.setWindowBounds', { windowId, bounds: { ...place, left: 0 } });
+  await expectFreshness(page, 'Live');
+  await panel(page, 'wide').locator('canvas').waitFor();
+  const ratio = () => page.evaluate(() => devicePixelRatio);
+  const sharp = () =>
+    panel(page, 'wide')
+      .locator('canvas')
+      .evaluate((node) => {
+        const canvas = node as HTMLCanvasElement;
+        return canvas.width / canvas.getBoundingClientRect().width;
+      });
+  await expect.poll(sharp).toBeCloseTo(1, 2);
+  const before = await figureHeight(page, 'wide');
+  for (const [left, expected] of [
+    [1650, 2],
+    [0, 1],
+  ] as const) {
+    await session.send('Browser.setWindowBounds', { windowId, bounds: { ...place, left } });
+    await expect.poll(ratio).toBe(expected);
+    await expect.poll(sharp).toBeCloseTo(expected, 2);
+    await expect
+      .poll(async () => Math.abs((await figureHeight(page, 'wide')) - before))
+      .toBeLessThanOrEqual(1);
+    await page.screenshot({ path: `${ARTIFACTS}/monitor-${expected}.png` });
+  }
+  await close();
+  await browser.close();
+});
+
 test('axes are as wide as their labels, and the same in all charts of a column', async () => {
   const browser = await launch();
   const { page, close } = await open(browser, server.url, {
