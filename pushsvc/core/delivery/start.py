@@ -7,7 +7,7 @@ import msgspec
 from pushsvc.core.delivery.replay import Thinning
 from pushsvc.core.model.cursor import Cursor
 
-_PAST_POINTS = 15_000
+_PAST_POINTS = 13_500
 """Points of a past that is thinned, of all series together: some hundred KB, once compressed."""
 _FEWEST_POINTS = 40
 """Of each series, however many there are."""
