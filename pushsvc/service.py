@@ -116,9 +116,11 @@ async def run_until_closed(
     inherited: Inherited = NOTHING,
     assignment: Assignment | None = None,
     started: Callable[[Running], None],
+    ended: Callable[[], None] = lambda: None,
 ) -> None:
     """As `run_service`, but that samples are still taken after `drain`, until `close` is set as
-    well. `started` is called once it runs. It listens nowhere if the settings have no host."""
+    well. `started` is called once it runs, and `ended` when it doesn't any more, before who waits
+    for it is told. It listens nowhere if the settings have no host."""
     where = settings.server
     await resolve_hosts(where.hosts, where.port)  # an unknown host is told of first
     access_control = make_access_control(
@@ -156,7 +158,8 @@ async def run_until_closed(
                         library,
                         certificate,
                     ),
-                    *(drain, close, reload, assignment, starting, early, started),
+                    *(drain, close, reload, assignment),
+                    *(starting, early, started, ended),
                 )
             beside.cancel_scope.cancel()
     finally:
@@ -222,6 +225,7 @@ async def _serve(
     starting: Starting,
     early: Early,
     started: Callable[[Running], None],
+    ended: Callable[[], None],
 ) -> None:
     limits, pacing = settings.limits, settings.stream
     where = settings.server
@@ -371,6 +375,7 @@ async def _serve(
     finally:
         # Whoever watches or publishes in this process, or by a server that isn't ours, is still
         # there, however this ended.
+        ended()
         draining.set()
         drained.set()
         part_at_once(hub)

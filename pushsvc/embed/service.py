@@ -206,20 +206,20 @@ async def _open_producer(
     send, receive = trio.open_memory_channel[Samples](max_buffer_size)
 
     async def publish() -> None:
-        async with receive:
-            async for samples in receive:
-                batch = list(samples) if not isinstance(samples, Mapping) else samples
-                while True:
-                    try:
-                        await service.publish(batch)
-                    except Busy as busy:
-                        await trio.sleep(busy.retry_after)
-                        continue
-                    except Refused as error:
-                        if refused is None:
-                            raise
-                        refused(batch, error)
-                    break
+        # Closed by the block: who sends is to be cancelled with the error, not told of a channel.
+        async for samples in receive:
+            batch = list(samples) if not isinstance(samples, Mapping) else samples
+            while True:
+                try:
+                    await service.publish(batch)
+                except Busy as busy:
+                    await trio.sleep(busy.retry_after)
+                    continue
+                except Refused as error:
+                    if refused is None:
+                        raise
+                    refused(batch, error)
+                break
 
     with alone():
         async with send, receive, trio.open_nursery() as nursery:
@@ -256,11 +256,13 @@ async def open_service(
     """
     settings = _settings(config, listen=listen)
     drain, close = trio.Event(), trio.Event()
+    block = trio.CancelScope()
     with alone():
         async with trio.open_nursery() as nursery:
-            running: Running = await nursery.start(_run, settings, drain, close)
+            running: Running = await nursery.start(_run, settings, drain, close, block)
             try:
-                yield Service(running, drain)
+                with block:
+                    yield Service(running, drain)
             except BaseException:
                 nursery.cancel_scope.cancel()
                 raise
@@ -272,11 +274,18 @@ async def _run(
     settings: Settings,
     drain: trio.Event,
     close: trio.Event,
+    block: trio.CancelScope,
     *,
     task_status: trio.TaskStatus[Running],
 ) -> None:
+    def ended() -> None:
+        if not close.is_set():
+            block.cancel()  # first, so that it isn't told of what is only a consequence
+
     with without_groups():
-        await run_until_closed(settings, drain=drain, close=close, started=task_status.started)
+        await run_until_closed(
+            settings, drain=drain, close=close, started=task_status.started, ended=ended
+        )
 
 
 def _settings(config: Settings | Mapping[str, Any] | None, *, listen: bool) -> Settings:

@@ -226,6 +226,33 @@ async def test_a_refused_batch_ends_the_block() -> None:
         assert (await service.publish([sample(1)])).applied == 1
 
 
+@pytest.mark.parametrize("size", [0, 3])
+async def test_who_is_sending_when_a_batch_is_refused_is_told_of_that(size: int) -> None:
+    async with open_service() as service:
+        for _ in range(10):  # tasks run in any order
+            with pytest.raises(Refused, match="metric name is empty"):
+                async with service.open_producer(size) as batches:
+                    while True:
+                        await batches.send([sample(1, "")])
+
+
+@pytest.mark.parametrize("size", [0, 3])
+async def test_who_is_sending_when_the_service_is_closed_is_told_of_that(size: int) -> None:
+    async def produce(service: Service, task_status: trio.TaskStatus[None]) -> None:
+        with pytest.raises(trio.ClosedResourceError, match="the service is closed"):
+            async with service.open_producer(size) as batches:
+                task_status.started()
+                while True:
+                    await batches.send([sample(1)])
+
+    for _ in range(10):  # tasks run in any order
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                async with open_service() as service:
+                    await nursery.start(produce, service)
+                    await service.publish([sample(2)])
+
+
 async def test_a_refused_batch_is_told_to_who_wants_to_go_on() -> None:
     told: list[tuple[list[Mapping[str, Any]], str]] = []
 
@@ -460,6 +487,38 @@ async def test_an_error_of_the_service_cancels_the_block_and_is_raised(
     assert sorted(said) == ["publish", "watch"]
     with pytest.raises(trio.ClosedResourceError):
         await service.publish([sample(1)])
+
+
+async def break_when_blocked(broken: trio.Event) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    broken.set()
+
+
+@pytest.mark.parametrize("waits", ["publish", "receive", "send"])
+async def test_the_block_is_told_of_the_error_and_not_of_its_consequences(
+    waits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await broken.wait()
+        raise JournalError("the disk is gone")
+
+    monkeypatch.setattr("pushsvc.pipeline.Pipeline.run_sweeps", fail)
+    monkeypatch.setattr("pushsvc.journal.opening.MemoryJournal", StuckJournal)
+    for _ in range(5):  # tasks run in any order
+        broken = trio.Event()
+        with trio.fail_after(30), pytest.raises(JournalError, match="the disk is gone"):
+            async with open_service() as service, trio.open_nursery() as nursery:
+                nursery.start_soon(break_when_blocked, broken)
+                if waits == "publish":
+                    await service.publish([sample(1)])
+                elif waits == "receive":
+                    while True:
+                        await service.subscribe().receive()
+                else:
+                    async with service.open_producer() as batches:
+                        while True:
+                            await batches.send([sample(1)])
 
 
 async def test_an_error_of_the_block_passes_as_it_is() -> None:
