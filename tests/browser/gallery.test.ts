@@ -60,7 +60,10 @@ async function picture(
 
 const WIDTHS = [390, 768, 1440, 2560];
 
-test.each([1, 2, 3])('it fits any screen, at a ratio of %d', LONG, async (ratio) => {
+/** Pictures of 7680 pixels take their time where others are at work too. */
+const PATIENT = { ...LONG, timeout: 400_000 };
+
+test.each([1, 2, 3])('it fits any screen, at a ratio of %d', PATIENT, async (ratio) => {
   const browser = await launch([`--force-device-scale-factor=${ratio}`]);
   for (const width of WIDTHS) {
     for (const [look, options] of Object.entries(LOOKS)) {
@@ -70,7 +73,7 @@ test.each([1, 2, 3])('it fits any screen, at a ratio of %d', LONG, async (ratio)
   await browser.close();
 });
 
-test('it fits paper of any width', LONG, async () => {
+test('it fits paper of any width', PATIENT, async () => {
   const browser = await launch();
   for (const width of WIDTHS) {
     await picture(browser, [width, 1, 'print'], { colorScheme: 'dark' });
@@ -78,7 +81,7 @@ test('it fits paper of any width', LONG, async () => {
   await browser.close();
 });
 
-test('it is the same where the browser has no locale', LONG, async () => {
+test('it is the same where the browser has no locale', PATIENT, async () => {
   const browser = await launch([], { LANG: 'C', LC_ALL: 'POSIX', LANGUAGE: '' });
   for (const width of WIDTHS) {
     await picture(browser, [width, 1, 'posix'], BARE);
