@@ -47,6 +47,10 @@ _AGAIN = 1.0
 """Seconds until a log is read anew of which nothing could be read."""
 _PATIENCE = 5.0
 """Seconds that a producer waits for a journal that is away."""
+_TOLD_OF_LOSS = (
+    "each is sent away, comes back within seconds, and is told of a gap of unknown size; producers "
+    "whose batch may be lost get 503"
+)
 _LAST = 5.0
 """Seconds that the journal has, in the end, for what is in the channel."""
 _TELL = 2.0
@@ -435,7 +439,7 @@ class Pipeline:
     def _begin_anew(self, error: Dropped | EpochChanged) -> None:
         """The log isn't the one that was read, or goes on too far ahead: send all dashboards away,
         who come back with a cursor of before, and begin to read where that can be done."""
-        _log.warning("the log begins anew", epoch=self._journal.epoch, reason=type(error).__name__)
+        self._tell_of_loss(error)
         self.hub.counts["journal_begun_anew"] += 1
         pace = self._pacing.reconnects_per_second
         for place, subscriber in enumerate(list(self.hub.subscribers.values())):
@@ -446,6 +450,30 @@ class Pipeline:
         for submission in self._pending.values():
             submission.taken = None  # by a hub that forgot it
             submission.doubtful = submission.handed and not submission.appended
+
+    def _tell_of_loss(self, error: Dropped | EpochChanged) -> None:
+        """Say what is known of what is gone, and what comes of it."""
+        hub, journal = self.hub, self._journal
+        gone = {} if not hub.seq else {"dashboards": len(hub.subscribers), "told": _TOLD_OF_LOSS}
+        if isinstance(error, Dropped):
+            _log.warning(
+                "the journal begins anew",
+                reason="entries were dropped before they were read here",
+                read=str(hub.cursor),
+                epoch=journal.epoch,
+                seqs_unread=max(0, journal.horizon - hub.seq),
+                **gone,
+            )
+        else:
+            _log.error(
+                "the journal begins anew",
+                reason="it has lost entries that were read here",
+                read=str(hub.cursor),
+                epoch=journal.epoch,
+                seq=journal.seq,
+                seqs_lost_at_least=max(0, hub.seq - journal.seq),
+                **gone,
+            )
 
     def _give_up_lost(self, appended: list[_Submission]) -> None:
         """Answer those that the journal had, and that were not found in it: it has them no more, or
@@ -647,7 +675,7 @@ def _look_at_clock(stamp: float) -> None:
     ahead = stamp - now_ms() / 1000
     if ahead > _AHEAD:
         _log.warning(
-            "the log's clock is ahead",
+            "the journal's clock is ahead",
             seconds=round(ahead),
             so="nothing in it grows old until this clock is there, and samples of that time are "
             "the newest: set the clocks right, or begin another log if they are",

@@ -164,3 +164,23 @@ def test_what_is_no_statsd_address_is_refused(text: str) -> None:
 def test_promoted_attributes_are_a_list_with_commas() -> None:
     settings = load(None, {"PUSHSVC_INGEST_OTLP_ATTRIBUTES": "host.name, k8s.pod.name,"}).settings
     assert settings.ingest.promoted == ("host.name", "k8s.pod.name")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("valkey://h:6379/2", "valkey://h:6379/2"),
+        ("valkey://user:hidden@h,i:1?db=1", "valkey://user:********@h,i:1?db=1"),
+        ("rediss://:hid%2Fden@h", "rediss://:********@h"),
+        ("redis://h?sentinel=x&sentinel_password=hidden&db=1", "redis://h?sentinel=x&"
+         "sentinel_password=********&db=1"),
+        ("unix:///run/valkey?db=1", "unix:///run/valkey?db=1"),
+        ("valkey://u:hid/den@h", "********"),
+        ("valkey://[u:hidden@h", "********"),
+        ("hidden", "********"),
+    ],
+)  # fmt: skip
+def test_of_a_url_only_passwords_are_masked(url: str, shown: str) -> None:
+    told = load(None, {"PUSHSVC_JOURNAL_URL": url}).toml()
+    assert f'url = "{shown}"' in told
+    assert "hid" not in told.partition("[journal]")[2]

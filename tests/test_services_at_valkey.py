@@ -251,7 +251,7 @@ async def test_a_service_ends_in_good_time_while_the_log_is_away(server: ValkeyS
     ("settings", "status", "said"),
     [
         (["journal.url=valkey://127.0.0.1:1", "journal.start_wait=0"], 1, "Connection refused"),
-        (["journal.url=http://h"], 1, "journal.url begins with http"),
+        (["journal.url=http://h"], 2, "journal.url begins with http"),
         (["journal.url=valkey://h", "journal.path=/tmp/x"], 2, "not in both"),
         (["journal.prefix={x}"], 2, "without braces"),
         (["journal.replicas=-1"], 2, "from 0 to 100"),
@@ -276,7 +276,7 @@ def test_a_configuration_is_checked_and_its_secret_masked() -> None:
     good = subprocess.run(
         [*check, "journal.url=valkey://:hidden@h"], capture_output=True, text=True, check=True
     )
-    assert "hidden" not in good.stdout
+    assert 'url = "valkey://:********@h"' in good.stdout
     bad = subprocess.run([*check, "journal.url=valkey://h:x"], capture_output=True, text=True)
     assert bad.returncode == 2
     assert "a port that is none" in bad.stderr

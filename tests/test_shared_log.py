@@ -66,7 +66,7 @@ async def test_a_log_from_times_to_come_is_told_of(ahead: int, autojump_clock: M
     with capture_logs() as told:
         async with running(SharedJournal(log)):
             pass
-    words = [one for one in told if one["event"] == "the log's clock is ahead"]
+    words = [one for one in told if one["event"] == "the journal's clock is ahead"]
     assert [one["seconds"] > 3_000 for one in words] == ([True] if ahead > 60 else [])
 
 
@@ -313,6 +313,26 @@ async def test_a_lost_tail_is_told_as_a_gap_and_all_agree(autojump_clock: MockCl
         await second.pipeline.submit(batch("a", value=3.0))
         await trio.sleep(0.1)
         assert first.hub.cursor == second.hub.cursor
+
+
+async def test_what_a_lost_tail_cost_is_logged(autojump_clock: MockClock) -> None:
+    log = SharedLog()
+    with capture_logs() as logged:
+        async with running(SharedJournal(log)) as service:
+            kept = await service.pipeline.submit(batch("a", value=1.0))
+            for value in (2.0, 3.0):
+                lost = await service.pipeline.submit(batch("a", value=value))
+            attach(service)
+            log.lose(kept.cursor.seq)
+            await trio.sleep(1.0)
+    [told] = [one for one in logged if one["event"] == "the journal begins anew"]
+    before, _, read = told["read"].rpartition(".")
+    assert before == lost.cursor.epoch != told["epoch"]
+    assert int(read) >= lost.cursor.seq
+    # What comes after the loss may be there already when that is found.
+    assert told["seqs_lost_at_least"] == max(0, int(read) - told["seq"])
+    assert told["dashboards"] == 1
+    assert "gap of unknown size" in told["told"]
 
 
 async def test_what_was_appended_and_lost_is_to_be_sent_again(

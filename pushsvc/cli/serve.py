@@ -24,6 +24,7 @@ from pushsvc.cli.terminal import say
 from pushsvc.client.errors import reason
 from pushsvc.config import ConfigError, Settings
 from pushsvc.journal import JournalError
+from pushsvc.journal.valkey.address import AddressError
 from pushsvc.listen.inherited import Inherited, inherit_sockets
 from pushsvc.listen.tls import CertificateError
 from pushsvc.log import configure_logging
@@ -67,7 +68,7 @@ def command(**flags: Any) -> None:
         run_command(partial(_serve, settings, inherited))
     except WorkerFailed as failed:
         raise SystemExit(failed.status if failed.status > 0 else 1) from None
-    except ConfigError as error:
+    except (AddressError, ConfigError) as error:
         fail(str(error), status=2)
     except (CertificateError, JournalError) as error:
         fail(str(error))

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -39,8 +40,10 @@ _TEXTS: Final = str | tuple[str, ...]
 """Of settings that may be a list."""
 _SPANS: Final = ("auth.jwks_refresh", "auth.jwks_stale", "auth.session_seconds")
 
+_MASKED: Final = "********"
 SECRET: Final = frozenset(("auth.secret", "auth.session_secret", "journal.url"))
-"""Keys whose values are never shown."""
+"""Keys whose values, or the passwords in them, are never shown."""
+_PASSWORD: Final = re.compile(r"(password=)[^&]*", re.IGNORECASE)
 
 
 def load_settings(
@@ -61,6 +64,21 @@ def load_settings(
     return load(where, environ or {}, document=config).settings
 
 
+def _without_password(url: str) -> str:
+    """The URL with its passwords masked; all of it where it can't be told which they are."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _MASKED
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    if not parts.scheme or not (hosts or parts.path) or "@" in parts.path + parts.fragment:
+        return _MASKED  # such as a password with a slash that wasn't escaped
+    user, colon, _ = userinfo.partition(":")
+    netloc = f"{user}{colon and colon + _MASKED}{at}{hosts}"
+    query = _PASSWORD.sub(rf"\1{_MASKED}", parts.query)
+    return f"{parts.scheme}://{netloc}{parts.path}{query and '?' + query}"
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """A configuration, and where each value that isn't a default came from."""
 
@@ -77,7 +95,7 @@ class Loaded(msgspec.Struct, frozen=True):
                 key = f"{section}.{field.name}"
                 value = getattr(part, field.name)
                 if key in SECRET and value:
-                    value = "********"
+                    value = _without_password(value) if key == "journal.url" else _MASKED
                 line = f"{field.name} = {_toml_value(value)}"
                 if key in self.origins:
                     line += f"  # {self.origins[key]}"

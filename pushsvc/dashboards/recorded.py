@@ -140,7 +140,7 @@ async def take_in(folder: Folder, records: Records, submit: Submit) -> None:
             taken += await _submit(submit, Change(KIND, name, held.body, 0), name)
         await _submit(submit, Change(_IMPORTED, name, b"", 0), name)
     if taken:
-        _log.info("dashboards taken into the log", directory=str(folder.path), dashboards=taken)
+        _log.info("dashboards taken into the journal", directory=str(folder.path), dashboards=taken)
 
 
 async def _names(folder: Folder) -> list[str]:

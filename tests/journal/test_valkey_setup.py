@@ -192,14 +192,14 @@ async def test_a_server_that_would_drop_the_journal(tmp_path: Path) -> None:
 async def test_a_server_that_keeps_nothing_is_told_of(plain: ValkeyServer, tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as logs:
         await opens(plain.url)
-    [told] = [one for one in logs if one["event"] == "journal_not_on_disk"]
+    [told] = [one for one in logs if one["event"] == "the journal isn't on disk"]
     assert told["cure"] == "set appendonly yes"
     with (
         running(tmp_path, "--appendonly", "yes") as server,
         structlog.testing.capture_logs() as logs,
     ):
         await opens(server.url)
-    assert "journal_not_on_disk" not in [one["event"] for one in logs]
+    assert "the journal isn't on disk" not in [one["event"] for one in logs]
 
 
 async def test_a_server_without_a_file_to_wait_for(plain: ValkeyServer) -> None:

@@ -186,7 +186,7 @@ class SqliteJournal:
         except (sqlite3.Error, FileError) as error:
             raise self._fail(explain(error, self._path)) from error
         if self._away_since is not None:
-            _log.info("journal is back", path=str(self._path))
+            _log.info("the journal is back", path=str(self._path))
             self._away_since, self.away_reason = None, ""
         return done
 
@@ -221,7 +221,7 @@ class SqliteJournal:
         if self._away_since is None:
             self._away_since = self._failed
         if reason != self.away_reason:
-            _log.error("journal can't be written", reason=reason)
+            _log.error("the journal can't be written", reason=reason)
             self.away_reason = reason
         return Overloaded(
             "journal", f"the journal can't be written just now: {reason}", retry_after=_RETRY_AFTER
@@ -366,7 +366,9 @@ class SqliteJournal:
                 self._note(durable=True)
                 file.close(clean=not self._shared or self._claim.is_only())
         except (sqlite3.Error, OSError) as error:
-            _log.warning("journal closed uncleanly", path=str(self._path), reason=str(error))
+            _log.warning(
+                "the journal was closed uncleanly", path=str(self._path), reason=str(error)
+            )
         finally:
             self._claim.release()
 
@@ -387,7 +389,7 @@ def _check_epoch(claim: Claim, file: LogFile) -> None:
     if doubtful and not file.renewed:
         file.renew()
     if file.renewed:
-        _log.warning("journal begins another epoch, its end may be lost", path=str(file.path))
+        _log.warning("the journal begins another epoch, its end may be lost", path=str(file.path))
     claim.note(Noted(file.epoch, end.seq, file.name), durable=True)
 
 

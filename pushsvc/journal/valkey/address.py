@@ -20,6 +20,10 @@ _UNIX = ("unix", "valkey+unix", "redis+unix")
 _OPTIONS = ("db", "sentinel", "sentinel_username", "sentinel_password")
 
 
+class AddressError(JournalError):
+    """A URL that is none; the message is one line, and names no secret."""
+
+
 class Host(msgspec.Struct, frozen=True):
     name: str
     port: int
@@ -52,15 +56,15 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_address(url: str) -> Address:
-    """Read a URL. Raises JournalError, which names no secret."""
+    """Read a URL. Raises AddressError, which names no secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise JournalError(f"journal.url can't be read: it is {_FORMS}") from None
+        raise AddressError(f"journal.url can't be read: it is {_FORMS}") from None
     if parts.scheme not in (*_PLAIN, *_TLS, *_UNIX):
-        raise JournalError(f"journal.url begins with {parts.scheme or 'nothing'}: it is {_FORMS}")
+        raise AddressError(f"journal.url begins with {parts.scheme or 'nothing'}: it is {_FORMS}")
     if parts.fragment:
-        raise JournalError("journal.url has a #: in a password it is written as %23")
+        raise AddressError("journal.url has a #: in a password it is written as %23")
     userinfo, _, netloc = parts.netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
     options = _options(parts.query)
@@ -68,7 +72,7 @@ def parse_address(url: str) -> Address:
     path: str | None = None
     if parts.scheme in _UNIX:
         if netloc or len(parts.path) < 2:
-            raise JournalError("journal.url of a Unix socket is unix:///PATH, with three slashes")
+            raise AddressError("journal.url of a Unix socket is unix:///PATH, with three slashes")
         path, db = unquote(parts.path), options.get("db")
     else:
         port = SENTINEL_PORT if "sentinel" in options else PORT
@@ -91,13 +95,13 @@ def _options(query: str) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
     for name in options:
         if name not in _OPTIONS:
-            raise JournalError(f"journal.url has an option {name}: it takes {', '.join(_OPTIONS)}")
+            raise AddressError(f"journal.url has an option {name}: it takes {', '.join(_OPTIONS)}")
     return options
 
 
 def _db(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise JournalError(
+        raise AddressError(
             "journal.url has a path that is no number of a database: after the host comes /0, or "
             "nothing; a / in a password is written as %2F"
         )
@@ -111,10 +115,10 @@ def _host(text: str, port: int) -> Host:
     else:
         name, _, given = text.partition(":")
     if not name:
-        raise JournalError(f"journal.url names no host: it is {_FORMS}")
+        raise AddressError(f"journal.url names no host: it is {_FORMS}")
     if given:
         if not given.isascii() or not given.isdigit() or not 0 < int(given) < 65536:
-            raise JournalError(
+            raise AddressError(
                 f"journal.url has a port that is none, after {name}; a : or @ in a password is "
                 "written as %3A or %40, the address of IPv6 in brackets"
             )

@@ -49,6 +49,9 @@ _SNAPSHOT = 30.0
 _RETRY_AFTER = 5.0
 _COMPLAIN = 30.0
 """Seconds after which something that goes on is logged again."""
+_CUT = 5.0
+"""Seconds for which another reason for the same is no news."""
+_NOTHING = (("", ""), 0.0)
 _WAITING = 10.0
 """The same, of what is waited for at the start."""
 _END = 2**64 - 1
@@ -130,7 +133,7 @@ class ValkeyJournal:
         self._since = 0  # bytes of entries after the newest snapshot
         self._tail: _Tail | None = None
         self._read_scope = trio.CancelScope()
-        self._complained: tuple[str, float] = ("", 0.0)
+        self._complained = _NOTHING
 
     @property
     def snapshot_wanted(self) -> bool:
@@ -207,21 +210,13 @@ class ValkeyJournal:
             )
         epoch = found[0].decode()
         if self.epoch not in ("", epoch):
-            self.tails_lost += 1
-            _log.error(
-                "journal_lost_entries",
-                server=session.commands.server,
-                epoch=epoch,
-                before=self.epoch,
-                read=tail.seq,
-                there=int(found[1]),
-            )
+            self.tails_lost += 1  # which is told by who reads, and with what it has to do then
         self.epoch, self.seq, self.horizon = epoch, int(found[1]), int(found[2])
 
     def _back(self, session: Session) -> None:
         assert self.away_since is not None
         _log.info(
-            "journal_connected",
+            "the journal is connected",
             server=session.commands.server,
             epoch=self.epoch,
             seq=self.seq,
@@ -232,7 +227,7 @@ class ValkeyJournal:
         self._session = session
         self.away_since = None
         self.away_reason = ""
-        self._complained = ("", 0.0)
+        self._complained = _NOTHING
         self._tell()
 
     def _away(self, reason: str) -> None:
@@ -240,21 +235,23 @@ class ValkeyJournal:
         if self.away_since is None:
             self.away_since = trio.current_time()
         self.away_reason = reason
-        self._complain("journal_away", reason)
+        self._complain("the journal is away", reason)
         self._tell()
 
     def _wait_on(self, reason: str, seconds: float) -> None:
         """At the start: say what is waited for, and for how long yet."""
         self._starting.wait_for("the log can't be reached")
-        last, at = self._complained
-        if reason != last or trio.current_time() - at >= _WAITING:
-            self._complained = (reason, trio.current_time())
+        (last, told), now = self._complained, trio.current_time()
+        if reason != last[1] or now - told >= _WAITING:
+            self._complained = (("", reason), now)
             _log.warning("waiting for the journal", reason=reason, gives_up_in=round(seconds))
 
     def _complain(self, event: str, reason: str) -> None:
-        last, at = self._complained
-        if reason != last or trio.current_time() - at >= _COMPLAIN:
-            self._complained = (reason, trio.current_time())
+        (last, told), now = self._complained, trio.current_time()
+        # What ends a connection is soon followed by why there is no other, which is the same cut.
+        pause = _COMPLAIN if last == (event, reason) else _CUT if last[0] == event else 0.0
+        if now - told >= pause:
+            self._complained = ((event, reason), now)
             _log.warning(event, reason=reason)
 
     def _tell(self) -> None:
@@ -341,7 +338,7 @@ class ValkeyJournal:
                     session.fail(str(error))
                 continue
             except Full as error:
-                self._complain("journal_full", str(error))
+                self._complain("the journal is full", str(error))
                 outcome = Overloaded(
                     "journal", "the journal takes nothing now", retry_after=_RETRY_AFTER
                 )
@@ -376,7 +373,9 @@ class ValkeyJournal:
         self.seq = max(self.seq, int(seq))
         while wait and not self._is_safe(safe[0]):
             server = session.commands.server
-            self._complain("journal_waits", f"{server} has too few replicas that follow")
+            self._complain(
+                "the journal waits for replicas", f"{server} has too few replicas that follow"
+            )
             safe = await session.ask_all(*wait)
 
     def _is_safe(self, answer: int | list[int]) -> bool:
@@ -508,7 +507,7 @@ class ValkeyJournal:
                 timeout=_SNAPSHOT,
             )
         except Full as error:
-            self._complain("journal_full", str(error))
+            self._complain("the journal is full", str(error))
             raise self._overloaded() from None
         except (Away, JournalError) as error:
             session.fail(str(error))

@@ -158,7 +158,7 @@ async def _check_disk(connection: Connection) -> None:
         said = await connection.ask(b"INFO", b"persistence")
         if b"aof_enabled:0" in said.split():
             _log.warning(
-                "journal_not_on_disk",
+                "the journal isn't on disk",
                 server=str(connection.server),
                 reason="the server has appendonly no: its restart loses the log, or its end",
                 cure="set appendonly yes",
