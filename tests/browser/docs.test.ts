@@ -19,8 +19,9 @@ afterAll(async () => {
   await browser?.close();
 });
 
-function entry(page: Page, name: string) {
-  return page.getByRole('article', { name, exact: true });
+/** By its id: to work out the names of all articles takes a browser seconds. */
+function entry(page: Page, id: string) {
+  return page.locator(`article[id="${id}"]`);
 }
 
 test('all operations and channels are there, with nothing from anywhere else', async () => {
@@ -28,7 +29,7 @@ test('all operations and channels are there, with nothing from anywhere else', a
   const asked: string[] = [];
   page.on('request', (request) => asked.push(request.url()));
   await page.goto(`${server.url}${UNDER}/docs`);
-  await entry(page, 'WS /v1/stream').waitFor();
+  await entry(page, 'websocket-stream').waitFor();
   const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, unknown>>;
   };
@@ -36,13 +37,14 @@ test('all operations and channels are there, with nothing from anywhere else', a
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
   expect(operations.length).toBeGreaterThan(20);
+  const shown = await page.locator('article h3').allTextContents();
   for (const operation of operations) {
-    expect(await entry(page, operation).count(), operation).toBe(1);
+    expect(shown.filter((name) => name === operation)).toHaveLength(1);
   }
-  const samples = entry(page, 'POST /v1/samples');
+  const samples = entry(page, 'http-samples');
   expect(await samples.innerText()).toContain('Idempotency-Key');
   expect(await samples.innerText()).toContain('a token by: bearer, basic');
-  expect(await entry(page, 'GET /livez').innerText()).toContain('Open: no token is asked for.');
+  expect(await entry(page, 'http-livez').innerText()).toContain('Open: no token is asked for.');
   expect(asked.every((url) => url.startsWith(`${server.url}${UNDER}/`))).toBe(true);
   expect(failures).toEqual([]);
   await close();
@@ -52,26 +54,26 @@ test('what is linked is shown, and its address leads there again', async () => {
   const { page, failures, close } = await open(browser, `${server.url}${UNDER}/docs`, {
     viewport: { width: 1440, height: 900 },
   });
-  const refusal = entry(page, 'POST /v1/samples')
+  const refusal = entry(page, 'http-samples')
     .getByRole('link', { name: 'ProblemDocument' })
     .first();
   await refusal.click();
   const url = `${server.url}${UNDER}/docs#http-type-ProblemDocument`;
   expect(page.url()).toBe(url);
-  const problem = entry(page, 'ProblemDocument');
+  const problem = entry(page, 'http-type-ProblemDocument');
   await expect.poll(() => problem.evaluate((one) => one === document.activeElement)).toBe(true);
   await page.reload();
   await expect
     .poll(() => problem.evaluate((one) => Math.abs(one.getBoundingClientRect().top) < 200))
     .toBe(true);
   await page.getByPlaceholder('Search').fill('idempotency-key');
-  await expect.poll(() => page.getByRole('article').count()).toBe(1);
+  await expect.poll(() => page.locator('article').count()).toBe(1);
   // What the search leaves out is there again where it is linked.
-  await entry(page, 'POST /v1/samples')
+  await entry(page, 'http-samples')
     .getByRole('link', { name: 'Samples', exact: true })
     .first()
     .click();
-  const samples = entry(page, 'Samples');
+  const samples = entry(page, 'http-type-Samples');
   await expect.poll(() => samples.evaluate((one) => one === document.activeElement)).toBe(true);
   await page.getByPlaceholder('Search').fill('nothing of this kind');
   await page.getByRole('status').getByText('There is nothing with these words').waitFor();
@@ -89,12 +91,12 @@ for (const [colorScheme, width, often] of [
       viewport: { width, height: 900 },
       colorScheme,
     });
-    await entry(page, 'WS /v1/stream').waitFor();
+    await entry(page, 'websocket-stream').waitFor();
     await page.screenshot({ path: `${ARTIFACTS}/docs-${width}-${colorScheme}.png` });
     // Of all that there is, axe would be busy for a minute.
     await page.getByPlaceholder('Search').fill('subprotocol');
-    await expect.poll(() => page.getByRole('article').count()).toBeLessThan(12);
-    expect(await page.getByRole('article').count()).toBeGreaterThan(1);
+    await expect.poll(() => page.locator('article').count()).toBeLessThan(12);
+    expect(await page.locator('article').count()).toBeGreaterThan(1);
     expect(await violations(page)).toEqual([]);
     const overflow = await page.evaluate(
       () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
