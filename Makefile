@@ -25,12 +25,13 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reord
 timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
 	echo "$(1): $$(($$(date +%s) - begun)) s"
 
-.PHONY: demo test test-long unit python python-long browser browser-long lint audit format bench fuzz simulate docs picture clean help
+.PHONY: demo test test-long unit pythons python python-long browser browser-long lint audit format bench fuzz simulate docs picture clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
 	@echo 'make test    run what is tested every day, browser included: within 8 minutes'
 	@echo 'make unit    those that start nothing: within a minute'
+	@echo 'make pythons the same on each Python that it runs on, and with the oldest dependencies'
 	@echo 'make python  all in Python, make browser those of the page (JOBS=1 for one at a time)'
 	@echo 'make test-long   those that take long: every proxy, every size of page, a real API server, ...'
 	@echo 'make lint    ruff, mypy, vulture (dead code), deptry (dependencies) and biome'
@@ -60,6 +61,7 @@ test-long: $(VENV)/.test web/node_modules/.done
 		else echo 'no Go here: the tests with a real Kubernetes API server and Prometheus 3 are skipped'; fi
 	$(call timed,python-long)
 	$(call timed,browser-long)
+	$(call timed,pythons)
 
 python-long: $(VENV)/.test
 	$(PYTEST) --durations 20 --durations-min 5 -m long
@@ -73,6 +75,12 @@ browser-long: $(VENV)/.test web/node_modules/.done
 unit: JOBS = 2
 unit: $(VENV)/.test
 	$(PYTEST) --durations 5 --durations-min 1 -m 'not real and not long'
+
+# The same on each Python that it runs on: PYTHONS="3.14 lowest" for some of them.
+pythons: JOBS = 2
+pythons: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m tests.pythons $(PYTHONS)
 
 python: $(VENV)/.test
 	$(PYTEST) --durations 20 --durations-min 5 -m 'not long'
@@ -92,8 +100,7 @@ lint: $(VENV)/.test web/node_modules/.done
 # What is known of faults in what is installed here; it asks the package indexes.
 audit: $(VENV)/.test web/node_modules/.done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit --local --skip-editable
-	$(BIN)/python web/npm.py audit
+	$(BIN)/python -m tests.audit
 
 format: $(VENV)/.test
 	$(BIN)/ruff format
@@ -141,5 +148,5 @@ web/node_modules/.done: web/package.json web/package-lock.json $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) web/node_modules pushsvc/web artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .pythons web/node_modules pushsvc/web artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +
