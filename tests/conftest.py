@@ -22,6 +22,7 @@ import pytest_timeout
 
 STARTERS = (
     "tests.serving",
+    "tests.cli.forked",
     "tests.proxies.",
     "tests.chaos.",
     "tests.bench.",

@@ -18,6 +18,7 @@ import trio
 
 from pushsvc.client import Points, connect
 from pushsvc.config import Keeping
+from tests.cli.forked import run
 from tests.described import check
 from tests.journal.link import open_link
 from tests.journal.valkey_server import ValkeyServer, running
@@ -260,24 +261,18 @@ async def test_a_service_ends_in_good_time_while_the_log_is_away(server: ValkeyS
 )
 def test_what_can_not_be_is_one_line(settings: list[str], status: int, said: str) -> None:
     flags = [part for setting in settings for part in ("--set", setting)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pushsvc", "serve", "--port", "0", *flags],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run("serve", "--port", "0", *flags)
     assert done.returncode == status
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
 def test_a_configuration_is_checked_and_its_secret_masked() -> None:
-    check = [sys.executable, "-m", "pushsvc", "check-config", "--set"]
-    good = subprocess.run(
-        [*check, "journal.url=valkey://:hidden@h"], capture_output=True, text=True, check=True
-    )
+    good = run("check-config", "--set", "journal.url=valkey://:hidden@h")
+    assert good.returncode == 0, good.stderr
     assert 'url = "valkey://:********@h"' in good.stdout
-    bad = subprocess.run([*check, "journal.url=valkey://h:x"], capture_output=True, text=True)
+    assert "hidden" not in good.stdout
+    bad = run("check-config", "--set", "journal.url=valkey://h:x")
     assert bad.returncode == 2
     assert "a port that is none" in bad.stderr
 

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from pushsvc.client import Points, Unreachable, connect, open_publisher, open_socket_publisher
-from tests.cli.test_commands import ENV, PUSHSVC
+from tests.cli.forked import ENV, run
+from tests.cli.test_commands import PUSHSVC
 from tests.serving import serving
 from tests.test_tls import Authority
 
@@ -44,18 +45,6 @@ def service(env: dict[str, str]) -> Iterator[str]:
             process.kill()
 
 
-def ask(*args: str, env: dict[str, str], stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PUSHSVC, *args],
-        env=env,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
 def test_commands_take_a_file_of_certificates_or_any(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     ca = tmp_path / "ca.pem"
@@ -73,8 +62,8 @@ def test_commands_take_a_file_of_certificates_or_any(tmp_path: Path) -> None:
             (("--insecure",), ENV),
             ((), {**ENV, "PUSHSVC_CAFILE": str(ca)}),
         ):
-            assert ask("health", "--url", url, *args, env=env).stdout == "ok\n"
-            published = ask("publish", "--url", url, *args, env=env, stdin=up)
+            assert run("health", "--url", url, *args, env=env).stdout == "ok\n"
+            published = run("publish", "--url", url, *args, env=env, stdin=up)
             assert published.returncode == 0, published.stderr
             with subprocess.Popen(
                 [*PUSHSVC, "tail", "--url", url, *args, "up"],
@@ -86,12 +75,12 @@ def test_commands_take_a_file_of_certificates_or_any(tmp_path: Path) -> None:
                 assert '"name":"up"' in tail.stdout.readline()
                 tail.kill()
         for command in (("health",), ("publish",), ("tail", "up")):
-            done = ask(*command, "--url", url, env=ENV, stdin=up)
+            done = run(*command, "--url", url, env=ENV, stdin=up)
             assert done.returncode == 1
             assert "certificate" in done.stderr
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("no certificate")
-    done = ask("health", "--url", url, "--cafile", str(wrong), env=ENV)
+    done = run("health", "--url", url, "--cafile", str(wrong), env=ENV)
     assert done.returncode == 2
     assert str(wrong) in done.stderr
 
@@ -105,6 +94,6 @@ def test_health_asks_where_the_settings_have_the_service(tmp_path: Path, secured
         env["PUSHSVC_SERVER_KEYFILE"] = str(authority.keyfile)
     with service(env) as place:
         assert place.startswith("curl ")
-        done = ask("health", env=env)
+        done = run("health", env=env)
         assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
-    assert ask("health", env=env).returncode == 1
+    assert run("health", env=env).returncode == 1

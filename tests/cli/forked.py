@@ -15,14 +15,19 @@ from pathlib import Path
 
 from pushsvc.cli import main
 
-COMMANDS = ("serve", "demo", "tail", "publish", "check_config", "health")
+COMMANDS = ("serve", "demo", "tail", "publish", "check_config", "health", "doctor")
 
+
+ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")} | {"NO_COLOR": "1"}
+"""None of the settings of whoever runs the tests."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, *(f"pushsvc.cli.{name}" for name in COMMANDS)])
 
 
-def run(*args: str, env: Mapping[str, str], stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    *args: str, env: Mapping[str, str] = ENV, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     """What `pushsvc` with these arguments prints, and how it ends. Raises TimeoutError."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -18,15 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli import forked
+from tests.cli.forked import ENV, run
 from tests.serving import TRUST
 
 PUSHSVC = [sys.executable, "-m", "pushsvc"]
-ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")} | {"NO_COLOR": "1"}
-
-
-def run(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return forked.run(*args, env=ENV, stdin=stdin)
 
 
 @contextlib.contextmanager
