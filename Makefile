@@ -16,6 +16,8 @@ JOBS ?= 4
 # How often a test that talks to real processes is tried again; those that needed it are listed.
 RERUNS ?= 0
 export JOBS RERUNS
+# Images of Python often set it. Each of the hundreds of processes that tests start would compile all.
+unexport PYTHONDONTWRITEBYTECODE
 # What is simulated: so many seeds, from this one on.
 SEEDS ?= 10000
 FIRST ?= 1
