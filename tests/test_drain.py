@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pushsvc.config import Server
 from pushsvc.core.resources.limits import Pacing
 from pushsvc.drain import moments
-from tests.cli.test_commands import PUSHSVC, publish, run, started
+from tests.cli.forked import run
+from tests.cli.test_commands import PUSHSVC, publish, started
 from tests.serving import next_of, serving
 from tests.test_hazards import stalled
 

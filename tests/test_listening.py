@@ -27,7 +27,8 @@ from pushsvc.config import Auth, ConfigError, Server, Settings, Web, load
 from pushsvc.listen.inherited import Inherited, inherit_sockets
 from pushsvc.listen.listeners import Listener, close_all, open_listeners
 from pushsvc.service import run_service
-from tests.cli.test_commands import ENV, PUSHSVC, run, started
+from tests.cli.forked import ENV, run
+from tests.cli.test_commands import PUSHSVC, started
 from tests.serving import TRUST, detach
 from tests.test_tls import Authority
 

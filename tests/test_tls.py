@@ -33,7 +33,8 @@ from wsproto.frame_protocol import CloseReason
 
 from pushsvc.config import ConfigError, Server, load
 from pushsvc.listen.tls import Certificate, CertificateError
-from tests.cli.test_commands import ENV, PUSHSVC, run
+from tests.cli.forked import ENV, run
+from tests.cli.test_commands import PUSHSVC
 from tests.serving import serving
 
 # A response of httpx that isn't read to its end leaves generators to the collector.
