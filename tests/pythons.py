@@ -3,7 +3,7 @@
 `python -m tests.pythons` does all, `python -m tests.pythons 3.14 lowest` what is named: `lowest` is
 the oldest Python with the oldest release of each dependency that `pyproject.toml` allows. A Python
 is looked for on this machine, then asked of uv, and then of Debian, whose own libraries come with
-it. One that can't be had is left out with a line that says so; in CI it is an error.
+it. One that can't be had is left out with a line that says so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ ENVIRONMENTS = ROOT / ".pythons"
 LOWEST = "lowest"
 RELEASES = {"3.13": "trixie", "3.14": "forky"}
 """The release of Debian that has it."""
+PATIENCE = 300
+"""Seconds for what is fetched."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TESTS = ("-n", os.environ.get("JOBS", "2"), "-m", "not real and not long")
 
@@ -43,7 +45,7 @@ def supported() -> list[str]:
 def uv(*arguments: str) -> None:
     """Run `uv`. Raises CalledProcessError."""
     # What it shows on the way is for terminals.
-    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=True, timeout=PATIENCE)
 
 
 def version_of(program: Path) -> str | None:
@@ -94,6 +96,8 @@ def obtain(version: str) -> Path:
             said.append(str(missing))
         except subprocess.CalledProcessError as failed:
             said.append(f"{Path(failed.cmd[0]).name} ended with status {failed.returncode}")
+        except subprocess.TimeoutExpired as late:
+            said.append(f"{Path(late.cmd[0]).name} took longer than {late.timeout:.0f} s")
         if (found := find(version)) is not None:
             return found
     raise Unavailable("; ".join(said))
@@ -131,11 +135,12 @@ def _from_debian(version: str) -> None:
             "Acquire::Retries": 3,
         }
         apt = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
-        subprocess.run([*apt, "update"], check=True, stdout=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        subprocess.run([*apt, "update"], check=True, stdout=quiet, timeout=PATIENCE)
         fetch = [*apt, "install", "-y", "--no-install-recommends", "--download-only"]
         # With the library that wheels of C++ expect of a system.
         wanted = [f"python{version}", "libstdc++6"]
-        subprocess.run([*fetch, *wanted], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*fetch, *wanted], check=True, stdout=quiet, timeout=PATIENCE)
         for package in (folder / "cache" / "archives").glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", package, folder / "root"], check=True)
         _make_it_find_its_libraries(folder / "root", root, version)
@@ -181,14 +186,13 @@ def environment(name: str, python: Path) -> Path:
 def main(names: list[str]) -> int:
     versions = supported()
     current = ".".join(map(str, sys.version_info[:2]))
-    missing, failed = [], []
+    failed = []
     for name in names or [*(one for one in versions if one != current), LOWEST]:
         version = versions[0] if name == LOWEST else name
         try:
             python = obtain(version)
         except Unavailable as why:
             sys.stdout.write(f"Python {version} can't be had here, and is left out: {why}\n")
-            missing.append(name)
             continue
         program = environment(name, python)
         sys.stdout.write(f"{name}: {python}\n")
@@ -197,7 +201,7 @@ def main(names: list[str]) -> int:
             failed.append(name)
     for name in failed:
         sys.stdout.write(f"tests failed: {name}\n")
-    return 1 if failed or (missing and os.environ.get("CI")) else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
