@@ -45,7 +45,8 @@ def supported() -> list[str]:
 def uv(*arguments: str) -> None:
     """Run `uv`. Raises CalledProcessError."""
     # What it shows on the way is for terminals.
-    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=True, timeout=PATIENCE)
+    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=PATIENCE)
 
 
 def version_of(program: Path) -> str | None:
