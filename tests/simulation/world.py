@@ -271,7 +271,7 @@ class _Silent:
             speaker.get(), " ".join([event, *(f"{key}={value}" for key, value in said.items())])
         )
 
-    warning = info
+    warning = error = info
 
 
 @contextmanager
