@@ -207,9 +207,15 @@ test('of many series those out of sight are fetched to be printed, or say that t
   await expect.poll(() => page.evaluate('printed.length')).toBe(1);
   expect(await page.locator('.news').count()).toBe(0);
   // Drawn as lines, as those are that were streamed.
-  await page.emulateMedia({ media: 'print' });
-  const drawn = await colouredPixels(page, 'metric_a');
-  await expect.poll(() => colouredPixels(page, 'metric_l')).toBeGreaterThan(drawn / 2);
+  const drawn = async (name: string): Promise<number> => {
+    // To paper anew each time: the last printing may not be over for the page yet.
+    await page.emulateMedia({ media: null });
+    await page.emulateMedia({ media: 'print' });
+    return colouredPixels(page, name);
+  };
+  await expect.poll(() => drawn('metric_a')).toBeGreaterThan(0);
+  const lines = await drawn('metric_a');
+  await expect.poll(() => drawn('metric_l')).toBeGreaterThan(lines / 2);
   await page.emulateMedia({ media: null });
   const all = await texts('paper-loaded');
   expect(all).not.toMatch(told);
