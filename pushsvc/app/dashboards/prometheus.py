@@ -140,8 +140,16 @@ _END = Parameter("end", str, "Taken and ignored: it is about the series that are
 _MOST = Parameter("limit", Annotated[int, Meta(ge=0)], "The most there are to be; 0: all.")
 _LOOKBACK = Parameter("lookback_delta", str, "For how long a sample stands for its series: 5m.")
 _FORM = "application/x-www-form-urlencoded"
-_REFUSALS = {
-    400: json(Failed, "bad_data: a parameter or the expression can't be read."),
+_REFUSED = {
+    400: json(Failed, "bad_data: a parameter, the expression or the token can't be read."),
+    401: json(Failed, "unauthorized: no token, or one that isn't good (any more)."),
+    403: json(
+        Failed,
+        "forbidden: the token doesn't grant this, or the request comes from a page of "
+        "another origin.",
+    ),
+}
+_NO_RESULT = {
     422: json(Failed, "execution: the expression has no result, or would read too much."),
 }
 
@@ -178,7 +186,11 @@ def install(app: QuartTrio, context: Context) -> None:
     @described(
         "Ask in PromQL, at one time",
         parameters=(_QUERY, Parameter("time", str, f"Now, or {_TIME}."), _LOOKBACK, _MOST),
-        answers={200: json(Answer, "What the expression is at that time."), **_REFUSALS},
+        answers={
+            200: json(Answer, "What the expression is at that time."),
+            **_REFUSED,
+            **_NO_RESULT,
+        },
     )
     async def prometheus_query() -> Response:
         args = await parameters()
@@ -198,7 +210,11 @@ def install(app: QuartTrio, context: Context) -> None:
             _LOOKBACK,
             _MOST,
         ),
-        answers={200: json(Answer, "What the expression is at each step."), **_REFUSALS},
+        answers={
+            200: json(Answer, "What the expression is at each step."),
+            **_REFUSED,
+            **_NO_RESULT,
+        },
     )
     async def prometheus_query_range() -> Response:
         args = await parameters()
@@ -226,7 +242,7 @@ def install(app: QuartTrio, context: Context) -> None:
     @described(
         "Series by selector, as Prometheus lists them",
         parameters=(_MATCH, _START, _END, _MOST),
-        answers={200: json(Sets, "The labels of each."), 400: _REFUSALS[400]},
+        answers={200: json(Sets, "The labels of each."), **_REFUSED},
     )
     async def prometheus_series() -> Response:
         args = await parameters()
@@ -239,7 +255,7 @@ def install(app: QuartTrio, context: Context) -> None:
     @described(
         "Names of labels, as Prometheus lists them",
         parameters=(_MATCH, _START, _END, _MOST),
-        answers={200: json(Texts, "In alphabetical order."), 400: _REFUSALS[400]},
+        answers={200: json(Texts, "In alphabetical order."), **_REFUSED},
     )
     async def prometheus_labels() -> Response:
         args = await parameters()
@@ -258,7 +274,7 @@ def install(app: QuartTrio, context: Context) -> None:
             _END,
             _MOST,
         ),
-        answers={200: json(Texts, "In alphabetical order."), 400: _REFUSALS[400]},
+        answers={200: json(Texts, "In alphabetical order."), **_REFUSED},
     )
     async def prometheus_label_values(name: str) -> Response:
         args = await parameters()
@@ -270,7 +286,7 @@ def install(app: QuartTrio, context: Context) -> None:
     @described(
         "What metrics are, as Prometheus tells it",
         parameters=(Parameter("metric", str, "Only this one."), _MOST),
-        answers={200: json(Metadata, "Type, help and unit by name."), 400: _REFUSALS[400]},
+        answers={200: json(Metadata, "Type, help and unit by name."), **_REFUSED},
     )
     async def prometheus_metadata() -> Response:
         args = await parameters()
@@ -291,7 +307,7 @@ def install(app: QuartTrio, context: Context) -> None:
         "Which program this is",
         "Clients choose by the version what they ask for: it is that of the Prometheus whose API "
         "this is. `application` says who answers.",
-        answers={200: json(Build, "Its version.")},
+        answers={200: json(Build, "Its version."), **_REFUSED},
     )
     async def prometheus_buildinfo() -> Response:
         return await _encoded(
@@ -312,7 +328,7 @@ def install(app: QuartTrio, context: Context) -> None:
     @described(
         "An expression, well laid out",
         parameters=(_QUERY,),
-        answers={200: json(Text, "The same expression."), 400: _REFUSALS[400]},
+        answers={200: json(Text, "The same expression."), **_REFUSED},
     )
     async def prometheus_format_query() -> Response:
         args = await parameters()
@@ -323,7 +339,7 @@ def install(app: QuartTrio, context: Context) -> None:
         return _failed(422, "execution", str(error))
 
     for path in _PATHS:
-        problems.answer_by(app, f"/api/v1/{path}", _refused)
+        problems.answer_by(app, f"/api/v1/{path}", _refuse)
 
 
 _PLAIN: Final[dict[Type, str]] = {"matrix": "range vector", "string": "string"}
@@ -475,7 +491,7 @@ def _failed(status: int, kind: str, text: str) -> Response:
 _KINDS: Final = {400: "bad_data", 401: "unauthorized", 403: "forbidden", 413: "bad_data"}
 
 
-def _refused(problem: Problem) -> Response:
+def _refuse(problem: Problem) -> Response:
     """In Prometheus' words, with the headers that any refusal has."""
     response = problems.respond(problem)
     kind = _KINDS.get(problem.status, "internal" if problem.status == 500 else "unavailable")
