@@ -121,6 +121,13 @@ async def test_an_ending_ends_a_series() -> None:
             "execution",
             "same labelset",
         ),
+        (
+            "query",
+            {"query": 'label_replace(requests_total, "x", "", "job", "(.{1000}){8}")'},
+            422,
+            "execution",
+            "invalid regular expression in label_replace(): (.{1000}){8}",
+        ),
         ("query", {"query": "x", "limit": "-1"}, 400, "bad_data", "limit must be"),
         ("query_range", {"query": "x[5m]"}, 400, "bad_data", "range vector"),
         ("query_range", {"query": "x", "start": 1, "end": 2}, 400, "bad_data", "step"),
@@ -196,10 +203,15 @@ async def test_looking_around() -> None:
         )
         assert await asked(served, "labels") == ["__name__", "host", "ünit"]
         assert await asked(served, "labels", **{"match[]": "up"}) == ["__name__", "host"]
+        await served.publish({"name": "bare", "value": 1})
+        assert await asked(served, "labels", **{"match[]": "bare"}) == ["__name__"]
+        renamed = 'label_replace(up, "x", "${n}-$1-$$-$nothing", "host", "(?P<n>.)")'
+        found = await asked(served, "query", query=renamed)
+        assert found["result"][0]["metric"]["x"] == "b-b-$-"
         assert await asked(served, "label/host/values") == ["a", "b"]
         assert await asked(served, "label/host/values", limit=1) == ["a"]
         assert await asked(served, "label/U___fc_nit/values") == ["x"]
-        assert await asked(served, "label/__name__/values") == ["load", "up"]
+        assert await asked(served, "label/__name__/values") == ["bare", "load", "up"]
         found = await asked(served, "series", **{"match[]": ["load", "up"]})
         assert found == [
             {"__name__": "load", "host": "a", "ünit": "x"},
@@ -207,6 +219,7 @@ async def test_looking_around() -> None:
         ]
         described = await asked(served, "metadata", metric="load")
         assert described == {"load": [{"type": "gauge", "help": "How busy.", "unit": ""}]}
+        assert (await asked(served, "metadata", metric="")).keys() == {"bare", "load", "up"}
         assert (await asked(served, "status/buildinfo"))["version"]
         assert await asked(served, "format_query", query="sum  by(a)(x)") == "sum by (a) (x)"
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from pushsvc.core.query.scope import EVERYTHING, NOTHING, Scope, scope_of
-from pushsvc.core.query.selector import parse
+from pushsvc.core.query.selector import EVERY_SERIES, parse
 from pushsvc.core.resources.account import Account
 from pushsvc.listen.address import group
 
@@ -46,7 +46,7 @@ class Principal(msgspec.Struct, frozen=True, eq=False):
         return _ALL if self.read.key is None else self.read.key
 
 
-_ALL: Final = ('{__name__=~".+"}',)
+_ALL: Final = (EVERY_SERIES,)
 
 ANYONE: Final = Principal("anyone", EVERYTHING, EVERYTHING, operator=True, stranger=True)
 """Who asks where access is not controlled."""

@@ -20,13 +20,11 @@ from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Close, Frame
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
-from pushsvc.core.query.selector import parse
+from pushsvc.core.query.selector import EVERY_SERIES, parse
 from pushsvc.embed.errors import translated
 from pushsvc.errors import Malformed, Overloaded
 from pushsvc.pipeline import now_ms
-from pushsvc.transport.inbound import Watch, apply_watch
-
-_EVERYTHING = '{__name__=~".+"}'
+from pushsvc.transport.inbound import Watch, apply_watch, check_points
 
 
 class _Carrier:
@@ -292,9 +290,8 @@ def read(
     """What is asked for, as the query of a stream has it. Raises Malformed and Rejected."""
     if max_hz is not None and not 0 < max_hz < math.inf:
         raise Malformed("max_hz", f"max_hz must be a positive number, not {max_hz!r}")
-    if points is not None and (points < 4 or window is None):
-        raise Malformed("points", "points takes a window, and is a whole number, 4 or more")
-    selectors = [parse(text, context.limits) for text in _selectors(select) or (_EVERYTHING,)]
+    check_points(points, window)
+    selectors = [parse(text, context.limits) for text in _selectors(select) or (EVERY_SERIES,)]
     return (
         context.hub.grant(selectors, max_hz, merge),
         Start(

@@ -14,7 +14,7 @@ from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.duration import parse_duration
-from pushsvc.core.query.selector import parse
+from pushsvc.core.query.selector import EVERY_SERIES, parse
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.resources.rate_limiter import RateLimiter
 from pushsvc.errors import Malformed, TooMany
@@ -62,6 +62,12 @@ def decode_message(data: bytes | str) -> Watch | Auth:
         raise Malformed("message", f"not a message this stream knows: {error}") from None
 
 
+def check_points(points: int | None, window: object) -> None:
+    """Raise Malformed for a number of points that makes no picture of a window."""
+    if points is not None and (points < 4 or window is None):
+        raise Malformed("points", "points takes a window, and is a whole number, 4 or more")
+
+
 def apply_watch(
     hub: Hub,
     session: str,
@@ -82,10 +88,9 @@ def apply_watch(
         else tuple(parse(text, limits) for text in watch.select)
     )
     window = None if watch.window is None else parse_duration(str(watch.window), "window")
-    if watch.points is not None and (watch.points < 4 or window is None):
-        raise Malformed("points", "points takes a window, and is a whole number, 4 or more")
+    check_points(watch.points, window)
     spec = hub.grant(
-        selectors or (parse('{__name__=~".+"}', limits),),
+        selectors or (parse(EVERY_SERIES, limits),),
         current.max_hz if watch.max_hz is None else watch.max_hz,
         current.merge if watch.merge is None else watch.merge,
         current.heartbeat

@@ -12,6 +12,7 @@ import trio
 from msgspec import UNSET, Meta, UnsetType
 from quart import Response, request
 from quart_trio import QuartTrio
+from werkzeug.datastructures import MultiDict
 
 from pushsvc.app.http import parameters
 from pushsvc.app.http.context import Context
@@ -30,10 +31,12 @@ from pushsvc.core.delivery import documents
 from pushsvc.core.delivery.documents import CursorText, SampleValue
 from pushsvc.core.delivery.thin import thin
 from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.model.series import Kind, Value
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.query.search import search
-from pushsvc.core.storage.catalog import Series
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.history import is_ending
 from pushsvc.errors import Malformed, Rejected
 from pushsvc.pipeline import now_ms
@@ -101,8 +104,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
     def shown() -> list[Series]:
         """What is asked for, of what may be seen."""
-        asked = parameters.selectors(request.args, limits)
-        return hub.catalog.select(asked, principal_of_request().read)
+        return series_of(hub.catalog, request.args, limits)
 
     @app.get("/v1/series")
     @described(
@@ -154,9 +156,6 @@ def install(app: QuartTrio, context: Context) -> None:
         listed, total = await trio.to_thread.run_sync(search, names, wanted, limit)
         return await _encoded(answer(listed, total))
 
-    def all_shown() -> bool:
-        return "select" not in request.args and principal_of_request().read.selectors is None
-
     @app.get("/v1/label_names")
     @described(
         "Names of labels",
@@ -172,10 +171,7 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def label_names() -> Response:
         parameters.refuse_unknown(request.args, ("select", "search", "limit", "ticket"))
-        if all_shown():
-            return await found_names(LabelNames, hub.catalog.label_names())
-        names = {name for one in shown() for name, _ in one.identity.labels}
-        return await found_names(LabelNames, names | {"__name__"} if names else names)
+        return await found_names(LabelNames, label_names_of(hub.catalog, request.args, limits))
 
     @app.get("/v1/label_values")
     @described(
@@ -201,12 +197,9 @@ def install(app: QuartTrio, context: Context) -> None:
         label = request.args.get("label")
         if label is None:
             raise Malformed("label", "label is missing: the label whose values are wanted")
-        if all_shown():
-            return await found_names(LabelValues, hub.catalog.label_values(label))
-        if label == "__name__":
-            return await found_names(LabelValues, {one.identity.name for one in shown()})
-        labels = (dict(one.identity.labels) for one in shown())
-        return await found_names(LabelValues, {one[label] for one in labels if label in one})
+        return await found_names(
+            LabelValues, label_values_of(hub.catalog, label, request.args, limits)
+        )
 
     @app.get("/v1/history")
     @described(
@@ -260,6 +253,41 @@ def install(app: QuartTrio, context: Context) -> None:
             )
         body = await trio.to_thread.run_sync(_history, cursor, columns, after, until, points)
         return Response(body, content_type="application/json")
+
+
+def series_of(
+    catalog: Catalog, args: MultiDict[str, str], limits: Limits, name: str = "select"
+) -> list[Series]:
+    """What the parameters of this name ask for, of what may be seen. Raises Malformed."""
+    return catalog.select(parameters.selectors(args, limits, name), principal_of_request().read)
+
+
+def label_names_of(
+    catalog: Catalog, args: MultiDict[str, str], limits: Limits, name: str = "select"
+) -> Collection[str]:
+    """The names of labels of those series, `__name__` among them. Raises Malformed."""
+    if _all_shown(args, name):
+        return catalog.label_names()
+    found = series_of(catalog, args, limits, name)
+    names = {label for one in found for label, _ in one.identity.labels}
+    return names | {METRIC_LABEL} if found else names
+
+
+def label_values_of(
+    catalog: Catalog, label: str, args: MultiDict[str, str], limits: Limits, name: str = "select"
+) -> Collection[str]:
+    """The values that a label has in those series. Raises Malformed."""
+    if _all_shown(args, name):
+        return catalog.label_values(label)
+    found = series_of(catalog, args, limits, name)
+    if label == METRIC_LABEL:
+        return {one.identity.name for one in found}
+    labels = (dict(one.identity.labels) for one in found)
+    return {one[label] for one in labels if label in one}
+
+
+def _all_shown(args: MultiDict[str, str], name: str) -> bool:
+    return name not in args and principal_of_request().read.selectors is None
 
 
 def _history(

@@ -22,12 +22,12 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
 import pushsvc
+from pushsvc.app.dashboards.lookup import label_names_of, label_values_of, series_of
 from pushsvc.app.http import problems
 from pushsvc.app.http.connection import read_body
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import Parameter, described, json
 from pushsvc.app.http.guard import principal_of_request
-from pushsvc.app.http.parameters import EVERYTHING
 from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression.aggregates import written
 from pushsvc.core.expression.errors import EvaluationError
@@ -37,9 +37,9 @@ from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.stored import Stored, gather, labels_of
 from pushsvc.core.expression.tree import Node, Type, pretty, read, type_of
 from pushsvc.core.model.duration import parse_duration
+from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.model.series import shorten
-from pushsvc.core.query.selector import parse
-from pushsvc.core.storage.catalog import Series
+from pushsvc.core.query.selector import EVERY_SERIES, Matcher, Selector, parse, selector_of
 from pushsvc.errors import Malformed, Problem
 from pushsvc.pipeline import now_ms
 
@@ -167,20 +167,15 @@ def install(app: QuartTrio, context: Context) -> None:
                 found.add(name, value)
         return found
 
-    def shown(args: MultiDict[str, str]) -> list[Series]:
-        asked = [parse(text, limits) for text in args.getlist("match[]") or [EVERYTHING]]
-        return hub.catalog.select(asked, principal_of_request().read)
-
     async def work_out(
         node: Node, start: int, end: int, step: int, lookback: int, limit: int | None
     ) -> bytes:
-        source = gather(
-            hub.catalog, node, start, end, lookback, principal_of_request().read, limits
-        )
-        most = limits.expression_samples
-        return await trio.to_thread.run_sync(
-            lambda: _answer(source, node, start, end, step, lookback, most, limit), limiter=working
-        )
+        allowed, most = principal_of_request().read, limits.expression_samples
+        async with working:  # also what is taken for it: those that wait have nothing yet
+            source = gather(hub.catalog, node, start, end, lookback, allowed, limits)
+            return await trio.to_thread.run_sync(
+                _answer, source, node, start, end, step, lookback, most, limit
+            )
 
     @app.route("/api/v1/query", methods=["GET", "POST"])
     @described(
@@ -248,8 +243,8 @@ def install(app: QuartTrio, context: Context) -> None:
         args = await parameters()
         if not args.getlist("match[]"):
             raise Malformed("match[]", "no match[] parameter provided")
-        found = [dict(labels_of(one)) for one in shown(args)]
-        return await _encoded(Sets(data=found[: _limit(args)]))
+        found = series_of(hub.catalog, args, limits, "match[]")[: _limit(args)]
+        return await _encoded(Sets(data=[dict(labels_of(one.identity)) for one in found]))
 
     @app.route("/api/v1/labels", methods=["GET", "POST"])
     @described(
@@ -259,7 +254,7 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def prometheus_labels() -> Response:
         args = await parameters()
-        names = {name for one in shown(args) for name, _ in labels_of(one)}
+        names = label_names_of(hub.catalog, args, limits, "match[]")
         return await _encoded(Texts(data=sorted(names)[: _limit(args)]))
 
     @app.get("/api/v1/label/<name>/values")
@@ -278,8 +273,7 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def prometheus_label_values(name: str) -> Response:
         args = await parameters()
-        label = _unescaped(name)
-        values = {label_sets.get(labels_of(one), label) for one in shown(args)} - {""}
+        values = label_values_of(hub.catalog, _unescaped(name), args, limits, "match[]")
         return await _encoded(Texts(data=sorted(values)[: _limit(args)]))
 
     @app.get("/api/v1/metadata")
@@ -291,14 +285,13 @@ def install(app: QuartTrio, context: Context) -> None:
     async def prometheus_metadata() -> Response:
         args = await parameters()
         metric = args.get("metric")
+        asked = _of_metric(metric) if metric else parse(EVERY_SERIES)
         found: dict[str, list[Described]] = {}
-        for one in shown(MultiDict()):
-            name = one.identity.name
-            if metric is None or name == metric:
-                said = Described(_TYPES[one.kind], one.help, one.unit)
-                known = found.setdefault(name, [])
-                if said not in known:
-                    known.append(said)
+        for one in hub.catalog.select((asked,), principal_of_request().read):
+            said = Described(_TYPES[one.kind], one.help, one.unit)
+            known = found.setdefault(one.identity.name, [])
+            if said not in known:
+                known.append(said)
         listed = dict(sorted(found.items())[: _limit(args)])
         return await _encoded(Metadata(data=listed))
 
@@ -404,6 +397,10 @@ def _pair(time: int, value: float) -> _Pair:
 
 
 # -- parameters ------------------------------------------------------------------------------------
+
+
+def _of_metric(name: str) -> Selector:
+    return selector_of({Matcher(METRIC_LABEL, "=", name)})
 
 
 def _wanted(args: MultiDict[str, str], name: str) -> str:

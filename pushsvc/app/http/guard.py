@@ -46,13 +46,6 @@ NEEDS: Final = {
     "publish": Need.WRITE,
     "tickets": Need.READ,
     "companion": Need.READ,
-    "doctor_report": Need.READ,
-    "doctor_upload": Need.READ,
-    "prometheus_query": Need.READ,
-    "prometheus_query_range": Need.READ,
-    "prometheus_series": Need.READ,
-    "prometheus_labels": Need.READ,
-    "prometheus_format_query": Need.READ,
     "doctor_page": Need.NOTHING,  # as the index
     "dashboard_page": Need.NOTHING,
     "docs_page": Need.NOTHING,  # as what it shows: the descriptions
@@ -74,13 +67,15 @@ UNCHANGING: Final = frozenset(
         "prometheus_format_query",
     )
 )
-"""Those that take a POST because of what they are sent, and change nothing: any page may."""
+"""Those that take a POST because of what they are sent, and change nothing: who may read may, and
+any page."""
 _MOST_TOLD: Final = 100
 
 
 def need_of(endpoint: str, method: str) -> Need:
     """What a request to this endpoint needs."""
-    return NEEDS.get(endpoint, Need.READ if method in SAFE_METHODS else Need.WRITE)
+    reads = method in SAFE_METHODS or endpoint in UNCHANGING
+    return NEEDS.get(endpoint, Need.READ if reads else Need.WRITE)
 
 
 def principal_of_request() -> Principal:

@@ -13,12 +13,9 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.series import shorten
-from pushsvc.core.query.selector import Selector, parse
+from pushsvc.core.query.selector import EVERY_SERIES, Selector, parse
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed
-
-EVERYTHING = '{__name__=~".+"}'
-"""What is selected when nothing was: every series."""
 
 
 def refuse_unknown(args: MultiDict[str, str], known: Collection[str]) -> None:
@@ -30,9 +27,11 @@ def refuse_unknown(args: MultiDict[str, str], known: Collection[str]) -> None:
             )
 
 
-def selectors(args: MultiDict[str, str], limits: Limits) -> tuple[Selector, ...]:
-    """The `select` parameters; all series if there are none."""
-    return tuple(parse(text, limits) for text in args.getlist("select") or [EVERYTHING])
+def selectors(
+    args: MultiDict[str, str], limits: Limits, name: str = "select"
+) -> tuple[Selector, ...]:
+    """The parameters of this name; all series if there are none."""
+    return tuple(parse(text, limits) for text in args.getlist(name) or [EVERY_SERIES])
 
 
 def number(args: MultiDict[str, str], name: str) -> float | None:

@@ -17,10 +17,6 @@ from pushsvc.core.expression.windows import quantile
 from pushsvc.core.model.promql import METRIC_LABEL
 
 
-def _sum(values: Sequence[float]) -> float:
-    return kahan.total(values)
-
-
 def _variance(values: Sequence[float]) -> float:
     if any(isnan(value) or isinf(value) for value in values):
         return nan
@@ -36,7 +32,7 @@ def _least(values: Sequence[float]) -> float:
 
 
 _NUMBERS: Final[dict[str, Callable[[Sequence[float]], float]]] = {
-    "sum": _sum,
+    "sum": kahan.total,
     "avg": kahan.mean,
     "count": lambda values: float(len(values)),
     "min": _least,

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf, nan
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
-import re2
-
 from pushsvc.core.expression import aggregates, buckets, functions, operators, windows
 from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression.errors import EvaluationError, TooMuch
@@ -34,7 +32,7 @@ from pushsvc.core.expression.tree import (
 )
 from pushsvc.core.expression.vector import Element, Vector
 from pushsvc.core.model.promql import METRIC_LABEL
-from pushsvc.core.query.selector import Matcher
+from pushsvc.core.query.selector import Match, Matcher, regex
 
 LOOKBACK: Final = 5 * 60_000
 """For how long a sample stands for its series, in ms, as in Prometheus."""
@@ -53,7 +51,7 @@ class Rows(NamedTuple):
 
 
 class Source(Protocol):
-    """Where series come from."""
+    """Where series come from; each of a query's selectors is asked for once."""
 
     def select(self, matchers: tuple[tuple[Matcher, ...], ...]) -> Iterable[Rows]:
         """The series for which one of the lists of matchers holds whole."""
@@ -350,14 +348,9 @@ class Evaluator:
         return self._each(self._vector(inner, step), lambda _: step / 1000)
 
     def _absent(self, arguments: tuple[Node, ...], step: int) -> Vector:
-        if self._vector(arguments[0], step):
-            return []
-        return [Element(_asked_labels(arguments[0]), 1.0)]
-
-    def _absent_over_time(self, arguments: tuple[Node, ...], step: int) -> Vector:
-        if self._matrix(arguments[0], step):
-            return []
-        return [Element(_asked_labels(arguments[0]), 1.0)]
+        (inner,) = arguments
+        of = self._matrix if type_of(inner) == "matrix" else self._vector
+        return [] if of(inner, step) else [Element(_asked_labels(inner), 1.0)]
 
     def _sort(self, arguments: tuple[Node, ...], step: int) -> Vector:
         vector = self._vector(arguments[0], step)
@@ -377,22 +370,19 @@ class Evaluator:
     def _label_replace(self, arguments: tuple[Node, ...], step: int) -> Vector:
         target, replacement, source, pattern = (_text(argument) for argument in arguments[1:])
         try:
-            regex = re2.compile(f"(?s:{pattern})", _quiet())
-        except re2.error:
+            compiled = regex(pattern, captures=True)
+        except ValueError as error:
             raise EvaluationError(
-                f"invalid regular expression in label_replace(): {pattern}"
+                f"invalid regular expression in label_replace(): {pattern} ({error})"
             ) from None
         if not target:
             raise EvaluationError(f"invalid destination label name in label_replace(): {target}")
         found = []
         for element in self._vector(arguments[0], step):
-            match = regex.fullmatch(label_sets.get(element.labels, source))
-            if match is None:
-                found.append(element)
-                continue
-            labels = label_sets.replace(element.labels, target, _expand(replacement, match))
-            nameless = element.nameless and target != METRIC_LABEL
-            found.append(Element(labels, element.value, nameless))
+            match = compiled.fullmatch(label_sets.get(element.labels, source).encode())
+            if match is not None:
+                element = _labelled(element, target, _expand(replacement, match))
+            found.append(element)
         return _distinct(found)
 
     def _label_join(self, arguments: tuple[Node, ...], step: int) -> Vector:
@@ -405,9 +395,7 @@ class Evaluator:
         found = []
         for element in self._vector(arguments[0], step):
             joined = separator.join(label_sets.get(element.labels, name) for name in sources)
-            labels = label_sets.replace(element.labels, target, joined)
-            nameless = element.nameless and target != METRIC_LABEL
-            found.append(Element(labels, element.value, nameless))
+            found.append(_labelled(element, target, joined))
         return _distinct(found)
 
     # -- classic histograms ------------------------------------------------------------------------
@@ -466,7 +454,7 @@ _Special: TypeAlias = Callable[[Evaluator, tuple[Node, ...], int], Vector]
 
 _SPECIAL: Final[dict[str, _Special]] = {
     "absent": Evaluator._absent,
-    "absent_over_time": Evaluator._absent_over_time,
+    "absent_over_time": Evaluator._absent,
     "histogram_avg": Evaluator._of_native_histograms,
     "histogram_count": Evaluator._of_native_histograms,
     "histogram_fraction": Evaluator._histogram_fraction,
@@ -497,6 +485,12 @@ def _distinct(found: list[_Labelled]) -> list[_Labelled]:
     if len({one.labels for one in found}) < len(found):
         raise EvaluationError("vector cannot contain metrics with the same labelset")
     return found
+
+
+def _labelled(element: Element, name: str, value: str) -> Element:
+    """With another value for one label. A name that it is given isn't the one that has to go."""
+    labels = label_sets.replace(element.labels, name, value)
+    return Element(labels, element.value, element.nameless and name != METRIC_LABEL)
 
 
 def _asked_labels(node: Node) -> Labels:
@@ -543,16 +537,10 @@ def _share(value: float) -> str:
     return repr(value)
 
 
-def _quiet() -> re2.Options:
-    options = re2.Options()
-    options.log_errors = False
-    return options
-
-
 _PLACES: Final = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
 
 
-def _expand(template: str, match: re2._Match) -> str:
+def _expand(template: str, match: Match) -> str:
     """Put the groups of a match into a template, by Go's rules: `$1`, `${1}`, `$name`."""
 
     def group(found: re.Match[str]) -> str:
@@ -560,9 +548,10 @@ def _expand(template: str, match: re2._Match) -> str:
         if name is None:
             return "$"
         try:
-            return match.group(int(name) if name.isdecimal() else name) or ""
-        except (IndexError, KeyError, re2.error):
-            return ""
+            taken = match.group(int(name) if name.isdecimal() else name.encode())
+        except IndexError:
+            taken = None
+        return (taken or b"").decode()
 
     return _PLACES.sub(group, template)
 

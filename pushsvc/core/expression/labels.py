@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from pushsvc.core.model.promql import METRIC_LABEL
+from pushsvc.core.model.series import label_in_selector, quote
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -46,5 +47,9 @@ def replace(labels: Labels, name: str, value: str) -> Labels:
 
 def show(labels: Labels) -> str:
     """As PromQL writes it, for messages."""
-    inner = ", ".join(f'{name}="{value}"' for name, value in labels if name != METRIC_LABEL)
+    inner = ", ".join(
+        f"{label_in_selector(name)}={quote(value)}"
+        for name, value in labels
+        if name != METRIC_LABEL
+    )
     return get(labels, METRIC_LABEL) + "{" + inner + "}"

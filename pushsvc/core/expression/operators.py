@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from math import inf, isinf, isnan, nan
 from typing import Final
@@ -42,9 +43,9 @@ def _power(a: float, b: float) -> float:
 
 
 ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
     "/": _divide,
     "%": _modulo,
     "^": _power,
@@ -52,12 +53,12 @@ ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
 }
 
 COMPARISONS: Final[dict[str, Callable[[float, float], bool]]] = {
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    ">": lambda a, b: a > b,
-    "<": lambda a, b: a < b,
-    ">=": lambda a, b: a >= b,
-    "<=": lambda a, b: a <= b,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
 }
 
 SETS: Final = frozenset(("and", "or", "unless"))

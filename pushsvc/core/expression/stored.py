@@ -6,7 +6,8 @@ be worked out elsewhere, while the catalog goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression.errors import TooMuch
@@ -23,24 +24,36 @@ from pushsvc.core.expression.tree import (
     Window,
 )
 from pushsvc.core.model.promql import METRIC_LABEL
+from pushsvc.core.model.series import Identity, Value
 from pushsvc.core.query.scope import Scope
-from pushsvc.core.query.selector import Matcher, Selector
+from pushsvc.core.query.selector import Matcher, Selector, selector_of
 from pushsvc.core.resources.limits import Limits
-from pushsvc.core.storage.catalog import Catalog, Series
+from pushsvc.core.storage.catalog import Catalog
+from pushsvc.core.storage.history import is_ending
 
 _Matchers = tuple[tuple[Matcher, ...], ...]
 
 _NAMED = Matcher(METRIC_LABEL, "=~", ".+")
 
 
+class _Cut(NamedTuple):
+    """Rows of a series, as its history has them."""
+
+    identity: Identity
+    times: Sequence[int]
+    values: Sequence[Value]
+    endings: bool
+    """Whether there may be any among them."""
+
+
 class Stored:
     """What is needed of the stored series to work an expression out: a `Source`."""
 
-    def __init__(self, rows: dict[_Matchers, list[Rows]]) -> None:
-        self._rows = rows
+    def __init__(self, cuts: dict[_Matchers, list[_Cut]]) -> None:
+        self._cuts = cuts
 
-    def select(self, matchers: _Matchers) -> Iterable[Rows]:
-        return self._rows[matchers]
+    def select(self, matchers: _Matchers) -> Iterator[Rows]:
+        return map(_rows, self._cuts[matchers])
 
 
 def gather(
@@ -60,7 +73,7 @@ def gather(
     earliest: dict[_Matchers, int] = {}
     for matchers, time in _spans(node, start, end, start, end, lookback):
         earliest[matchers] = min(time, earliest.get(matchers, time))
-    rows: dict[_Matchers, list[Rows]] = {}
+    cuts: dict[_Matchers, list[_Cut]] = {}
     series = samples = 0
     for matchers, time in earliest.items():
         found = [
@@ -69,37 +82,35 @@ def gather(
         series += len(found)
         if series > limits.expression_series:
             raise TooMuch("expression_series", limits.expression_series, "series")
-        taken = rows[matchers] = []
+        taken = cuts[matchers] = []
         for one in found:
             past = one.history
             first = past.since(time)
             samples += past.total - first
             if samples > limits.expression_samples:
                 raise TooMuch("expression_samples", limits.expression_samples, "samples")
-            taken.append(_rows(one, first))
-    return Stored(rows)
+            curve = past.curve(first, past.total, adds=one.kind == "delta")
+            taken.append(_Cut(one.identity, *curve, past.endings > 0))
+    return Stored(cuts)
 
 
-def labels_of(series: Series) -> label_sets.Labels:
+def labels_of(identity: Identity) -> label_sets.Labels:
     """The labels of a stored series, its name among them."""
-    identity = series.identity
     return label_sets.make([(METRIC_LABEL, identity.name), *identity.labels])
 
 
-def _rows(series: Series, first: int) -> Rows:
-    past = series.history
-    times, values = past.curve(first, past.total, adds=series.kind == "delta")
-    if past.endings:
-        values = [None if value != value else value for value in values]
-    return Rows(labels_of(series), times, values)  # type: ignore[arg-type]
+def _rows(cut: _Cut) -> Rows:
+    values = cut.values
+    if cut.endings:
+        values = [None if is_ending(value) else value for value in values]
+    return Rows(labels_of(cut.identity), cut.times, values)  # type: ignore[arg-type]
 
 
 def _selector(matchers: tuple[Matcher, ...]) -> Selector:
-    if all(matcher.matches("") for matcher in matchers):
-        matchers = (*matchers, _NAMED)
-    names = [matcher for matcher in matchers if matcher.name == METRIC_LABEL]
-    name = names[0].value if len(names) == 1 and names[0].op == "=" else None
-    return Selector("", matchers, name)
+    distinct = set(matchers)
+    if all(matcher.matches("") for matcher in distinct):
+        distinct.add(_NAMED)
+    return selector_of(distinct)
 
 
 def _spans(

@@ -129,6 +129,18 @@ Node: TypeAlias = Number | Text | Select | Window | Subquery | Call | Negate | A
 
 def read(text: str) -> Node:
     """Read an expression. Raises ExpressionError, which says what is wrong."""
+    return _node_of(text, _parsed(text))
+
+
+def pretty(text: str) -> str:
+    """An expression, well laid out. Raises ExpressionError."""
+    parsed = _parsed(text)
+    _node_of(text, parsed)
+    laid_out: str = parsed.prettify()
+    return laid_out
+
+
+def _parsed(text: str) -> Any:
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise ExpressionError(text, f"longer than {MAX_BYTES} bytes")
     # The parser goes down by recursion: what is too deep for it may not get there.
@@ -142,16 +154,16 @@ def read(text: str) -> Node:
     if deepest > MAX_DEPTH:
         raise ExpressionError(text, f"nested deeper than {MAX_DEPTH} levels")
     try:
-        return _Reader(text).node(rust.parse(text))
+        return rust.parse(text)
     except ValueError as error:
         raise ExpressionError(text, str(error)) from None
 
 
-def pretty(text: str) -> str:
-    """An expression, well laid out. Raises ExpressionError."""
-    read(text)
-    laid_out: str = rust.parse(text).prettify()
-    return laid_out
+def _node_of(text: str, parsed: Any) -> Node:
+    try:
+        return _node(parsed)
+    except ValueError as error:
+        raise ExpressionError(text, str(error)) from None
 
 
 def type_of(node: Node) -> Type:
@@ -184,98 +196,96 @@ _OPS: Final[tuple[tuple[Any, Op], ...]] = (
 )
 
 
-class _Reader:
-    def __init__(self, text: str) -> None:
-        self._text = text
+def _node(given: Any, depth: int = 0) -> Node:
+    if depth > MAX_DEPTH * 4:
+        raise ValueError(f"nested deeper than {MAX_DEPTH * 4} levels")
+    depth += 1
+    match given:
+        case rust.ParenExpr():
+            return _node(given.expr, depth)
+        case rust.NumberLiteral():
+            return Number(given.val)
+        case rust.StringLiteral():
+            return Text(given.val)
+        case rust.VectorSelector():
+            return _select(given)
+        case rust.MatrixSelector():
+            return Window(_select(given.vector_selector), _ms(given.range))
+        case rust.SubqueryExpr():
+            step = None if given.step is None else _ms(given.step)
+            return Subquery(_node(given.expr, depth), _ms(given.range), step, _when(given))
+        case rust.UnaryExpr():
+            return Negate(_node(given.expr, depth))
+        case rust.Call():
+            arguments = tuple(_node(argument, depth) for argument in given.args)
+            return Call(given.func.name, arguments)
+        case rust.AggregateExpr():
+            return _aggregate(given, depth)
+        case rust.BinaryExpr():
+            return _binary(given, depth)
+    raise ValueError(f"{type(given).__name__} can't be worked out")
 
-    def node(self, given: Any, depth: int = 0) -> Node:
-        if depth > MAX_DEPTH * 4:
-            raise ValueError(f"nested deeper than {MAX_DEPTH * 4} levels")
-        depth += 1
-        match given:
-            case rust.ParenExpr():
-                return self.node(given.expr, depth)
-            case rust.NumberLiteral():
-                return Number(given.val)
-            case rust.StringLiteral():
-                return Text(given.val)
-            case rust.VectorSelector():
-                return self._select(given)
-            case rust.MatrixSelector():
-                return Window(self._select(given.vector_selector), _ms(given.range))
-            case rust.SubqueryExpr():
-                step = None if given.step is None else _ms(given.step)
-                return Subquery(
-                    self.node(given.expr, depth), _ms(given.range), step, self._when(given)
-                )
-            case rust.UnaryExpr():
-                return Negate(self.node(given.expr, depth))
-            case rust.Call():
-                arguments = tuple(self.node(argument, depth) for argument in given.args)
-                return Call(given.func.name, arguments)
-            case rust.AggregateExpr():
-                return self._aggregate(given, depth)
-            case rust.BinaryExpr():
-                return self._binary(given, depth)
-        raise ValueError(f"{type(given).__name__} can't be worked out")
 
-    def _select(self, given: Any) -> Select:
-        named = [] if given.name is None else [Matcher(METRIC_LABEL, "=", given.name)]
-        found = given.matchers
-        ways = tuple(
-            tuple(named + [_matcher(matcher) for matcher in matchers])
-            for matchers in (found.or_matchers or [found.matchers])
-        )
-        return Select(ways, self._when(given))
+def _select(given: Any) -> Select:
+    named = [] if given.name is None else [Matcher(METRIC_LABEL, "=", given.name)]
+    found = given.matchers
+    ways = tuple(
+        tuple(named + [_matcher(matcher) for matcher in matchers])
+        for matchers in (found.or_matchers or [found.matchers])
+    )
+    return Select(ways, _when(given))
 
-    def _when(self, given: Any) -> When:
-        offset = _ms(given.offset)
-        try:
-            at = given.at and (given.at.type, given.at.at)
-        except BaseException as error:
-            # The parser panics where it gives a time before 1970 to Python.
-            if type(error).__name__ != "PanicException":
-                raise
-            raise ValueError("@ is for times from 1970 on") from None
-        if at is None:
-            return When(offset)
-        kind, moment = at
-        if kind == rust.AtModifierType.Start:
-            return When(offset, "start")
-        if kind == rust.AtModifierType.End:
-            return When(offset, "end")
-        return When(offset, round(moment.timestamp() * 1000))
 
-    def _aggregate(self, given: Any, depth: int) -> Aggregate:
-        modifier = given.modifier
-        return Aggregate(
-            str(given.op),
-            self.node(given.expr, depth),
-            None if given.param is None else self.node(given.param, depth),
-            frozenset() if modifier is None else frozenset(modifier.labels),
-            modifier is not None and modifier.type == rust.AggModifierType.Without,
-        )
+def _when(given: Any) -> When:
+    offset = _ms(given.offset)
+    try:
+        at = given.at and (given.at.type, given.at.at)
+    except BaseException as error:
+        # The parser panics where it gives a time before 1970 to Python.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError("@ is for times from 1970 on") from None
+    if at is None:
+        return When(offset)
+    kind, moment = at
+    if kind == rust.AtModifierType.Start:
+        return When(offset, "start")
+    if kind == rust.AtModifierType.End:
+        return When(offset, "end")
+    return When(offset, round(moment.timestamp() * 1000))
 
-    def _binary(self, given: Any, depth: int) -> Binary:
-        left, right = self.node(given.lhs, depth), self.node(given.rhs, depth)
-        modifier = given.modifier
-        if modifier is None:
-            return Binary(str(given.op), left, right, Matching(), to_bool=False)
-        how = modifier.matching
-        many: Literal["left", "right"] | None = None
-        if modifier.card == rust.VectorMatchCardinality.ManyToOne:
-            many = "left"
-        elif modifier.card == rust.VectorMatchCardinality.OneToMany:
-            many = "right"
-        fill = modifier.fill_values
-        matching = Matching(
-            how is not None and how.type == rust.LabelModifierType.Include,
-            frozenset() if how is None else frozenset(how.labels),
-            many,
-            tuple(modifier.group_labels or ()),
-            (None, None) if fill is None else (fill.lhs, fill.rhs),
-        )
-        return Binary(str(given.op), left, right, matching, bool(modifier.return_bool))
+
+def _aggregate(given: Any, depth: int) -> Aggregate:
+    modifier = given.modifier
+    return Aggregate(
+        str(given.op),
+        _node(given.expr, depth),
+        None if given.param is None else _node(given.param, depth),
+        frozenset() if modifier is None else frozenset(modifier.labels),
+        modifier is not None and modifier.type == rust.AggModifierType.Without,
+    )
+
+
+def _binary(given: Any, depth: int) -> Binary:
+    left, right = _node(given.lhs, depth), _node(given.rhs, depth)
+    modifier = given.modifier
+    if modifier is None:
+        return Binary(str(given.op), left, right, Matching(), to_bool=False)
+    how = modifier.matching
+    many: Literal["left", "right"] | None = None
+    if modifier.card == rust.VectorMatchCardinality.ManyToOne:
+        many = "left"
+    elif modifier.card == rust.VectorMatchCardinality.OneToMany:
+        many = "right"
+    fill = modifier.fill_values
+    matching = Matching(
+        how is not None and how.type == rust.LabelModifierType.Include,
+        frozenset() if how is None else frozenset(how.labels),
+        many,
+        tuple(modifier.group_labels or ()),
+        (None, None) if fill is None else (fill.lhs, fill.rhs),
+    )
+    return Binary(str(given.op), left, right, matching, bool(modifier.return_bool))
 
 
 def _matcher(given: Any) -> Matcher:

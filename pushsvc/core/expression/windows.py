@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, isinf, isnan, nan, sqrt
+from operator import gt, lt
 from typing import Final
 
 from pushsvc.core.expression import kahan
@@ -149,14 +150,6 @@ def _place(values: Sequence[float], better: Callable[[float, float], bool]) -> i
     return best
 
 
-def _more(a: float, b: float) -> bool:
-    return a > b
-
-
-def _less(a: float, b: float) -> bool:
-    return a < b
-
-
 def quantile(share: float, values: Sequence[float]) -> float:
     """The value below which a share of the values is, between neighbours by proportion."""
     if not values or isnan(share):
@@ -195,12 +188,12 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "present_over_time": lambda _: 1.0,
     "first_over_time": lambda given: given.values[0],
     "last_over_time": lambda given: given.values[-1],
-    "max_over_time": lambda given: given.values[_place(given.values, _more)],
-    "min_over_time": lambda given: given.values[_place(given.values, _less)],
+    "max_over_time": lambda given: given.values[_place(given.values, gt)],
+    "min_over_time": lambda given: given.values[_place(given.values, lt)],
     "ts_of_first_over_time": lambda given: given.times[0] / 1000,
     "ts_of_last_over_time": lambda given: given.times[-1] / 1000,
-    "ts_of_max_over_time": lambda given: given.times[_place(given.values, _more)] / 1000,
-    "ts_of_min_over_time": lambda given: given.times[_place(given.values, _less)] / 1000,
+    "ts_of_max_over_time": lambda given: given.times[_place(given.values, gt)] / 1000,
+    "ts_of_min_over_time": lambda given: given.times[_place(given.values, lt)] / 1000,
     "quantile_over_time": lambda given: quantile(given.numbers[0], given.values),
     "stdvar_over_time": lambda given: kahan.variance(given.values),
     "stddev_over_time": lambda given: sqrt(kahan.variance(given.values)),

@@ -13,10 +13,7 @@ from typing import Final
 import msgspec
 
 from pushsvc.core.model.series import Identity
-from pushsvc.core.query.selector import Selector
-
-_EVERY_SERIES: Final = '{__name__=~".+"}'
-"""The canonical selector that matches all: every series has a name."""
+from pushsvc.core.query.selector import EVERY_SERIES, Selector
 
 
 class Scope(msgspec.Struct, frozen=True, eq=False):
@@ -44,7 +41,7 @@ class Scope(msgspec.Struct, frozen=True, eq=False):
 def scope_of(selectors: Iterable[Selector]) -> Scope:
     """The scope of these selectors, in canonical order and each once."""
     distinct = {one.text: one for one in selectors}
-    if _EVERY_SERIES in distinct:
+    if EVERY_SERIES in distinct:
         return EVERYTHING
     return Scope(tuple(distinct[text] for text in sorted(distinct)))
 

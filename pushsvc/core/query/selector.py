@@ -12,6 +12,7 @@ Regexes come from strangers, so RE2 runs them: in time linear in the value, and 
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Protocol, cast
@@ -22,7 +23,10 @@ from pushsvc.core.model.promql import METRIC_LABEL, Op, SelectorError, bare, rea
 from pushsvc.core.model.series import Identity, label_in_selector, quote
 from pushsvc.core.resources.limits import Limits
 
-__all__ = ["Matcher", "Selector", "SelectorError", "parse"]
+__all__ = ["EVERY_SERIES", "Matcher", "Selector", "SelectorError", "parse", "regex", "selector_of"]
+
+EVERY_SERIES: Final = '{__name__=~".+"}'
+"""The selector that matches all, in its canonical form: every series has a name."""
 
 _DEFAULTS: Final = Limits()
 
@@ -35,10 +39,17 @@ _REGEXES_KEPT: Final = 1024
 _REGEXES_PER_SELECTOR: Final = 16
 
 
+class Match(Protocol):
+    """What a regex found."""
+
+    def group(self, group: int | bytes) -> bytes | None:
+        """What one of its groups took. Raises IndexError for one that isn't there."""
+
+
 class _Regex(Protocol):
     @property
     def programsize(self) -> int: ...
-    def fullmatch(self, text: bytes) -> object | None: ...
+    def fullmatch(self, text: bytes) -> Match | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ class Matcher:
             else:
                 listed = _alternatives(self.value)
         if listed is None:
-            _compile(self.value)
+            regex(self.value)
         object.__setattr__(self, "_listed", listed)
         object.__setattr__(self, "_takes", takes)
 
@@ -81,7 +92,7 @@ class Matcher:
     def matches(self, value: str) -> bool:
         """Whether a label of this value is taken; '' stands for a label that isn't there."""
         if self._listed is None:
-            return (_compile(self.value).fullmatch(value.encode()) is not None) is self._takes
+            return (regex(self.value).fullmatch(value.encode()) is not None) is self._takes
         return (value in self._listed) is self._takes
 
     def __str__(self) -> str:
@@ -138,14 +149,15 @@ def parse(text: str, limits: Limits = _DEFAULTS) -> Selector:
             text,
             text.index("{"),
             "no matcher refuses the empty value",
-            'if every series is wanted, write {__name__=~".+"}',
+            f"if every series is wanted, write {EVERY_SERIES}",
         )
-    selector = _assemble(matchers)
+    selector = selector_of(matchers)
     _check_size(selector.text, text, limits)
     return selector
 
 
-def _assemble(matchers: set[Matcher]) -> Selector:
+def selector_of(matchers: AbstractSet[Matcher]) -> Selector:
+    """The selector of these matchers, of which at least one has to refuse the empty value."""
     ordered = sorted(matchers, key=lambda matcher: (matcher.name, matcher.op, matcher.value))
     named = [matcher for matcher in ordered if matcher.name == METRIC_LABEL]
     exact = [matcher for matcher in named if matcher.op == "="]
@@ -177,28 +189,32 @@ def _check_size(text: str, written: str, limits: Limits) -> None:
 
 
 @lru_cache(_REGEXES_KEPT)
-def _compile(pattern: str) -> _Regex:
+def regex(pattern: str, *, captures: bool = False) -> _Regex:
+    """A regex of a stranger, for bytes; with its groups if it `captures`.
+
+    Raises ValueError, with the reason, when it doesn't compile or is too large.
+    """
     options = re2.Options()
     options.max_mem = _REGEX_BYTES
     options.log_errors = False
     options.dot_nl = True
-    options.never_capture = True
+    options.never_capture = not captures
     try:
         # Of bytes, since the binding takes up to three times as long with str.
-        regex = cast("_Regex", re2.compile(pattern.encode(), options))
+        compiled = cast("_Regex", re2.compile(pattern.encode(), options))
     except re2.error as error:
         reason = error.args[0]
         raise ValueError(
             reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         ) from None
-    if regex.programsize > _REGEX_INSTRUCTIONS:
+    if compiled.programsize > _REGEX_INSTRUCTIONS:
         raise ValueError(
-            f"{regex.programsize} instructions when compiled, more than {_REGEX_INSTRUCTIONS}"
+            f"{compiled.programsize} instructions when compiled, more than {_REGEX_INSTRUCTIONS}"
         )
-    return regex
+    return compiled
 
 
-# What these two refuse. `{__name__=~".+"}` is how to ask for everything.
+# What these two refuse. `EVERY_SERIES` is how to ask for everything.
 _ALL_BUT: Final = {".*": frozenset[str](), ".+": frozenset(("",))}
 
 _LITERAL = re.compile(r"(?:[^\\.+*?()\[\]{}^$|]|\\[^a-zA-Z0-9_\s\x80-\U0010ffff])*")
