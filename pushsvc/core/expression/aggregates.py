@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from math import inf, isinf, isnan, nan, sqrt
-from typing import Final
+from typing import Final, TypeVar
 
-from pushsvc.core.expression import kahan
 from pushsvc.core.expression import labels as label_sets
+from pushsvc.core.expression import sums
 from pushsvc.core.expression.errors import EvaluationError
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.tree import Aggregate
@@ -20,7 +20,7 @@ from pushsvc.core.model.promql import METRIC_LABEL
 def _variance(values: Sequence[float]) -> float:
     if any(isnan(value) or isinf(value) for value in values):
         return nan
-    return kahan.variance(values)
+    return sums.variance(values)
 
 
 def _most(values: Sequence[float]) -> float:
@@ -31,16 +31,24 @@ def _least(values: Sequence[float]) -> float:
     return min((value for value in values if not isnan(value)), default=nan)
 
 
-_NUMBERS: Final[dict[str, Callable[[Sequence[float]], float]]] = {
-    "sum": kahan.total,
-    "avg": kahan.mean,
+NUMBERS: Final[dict[str, Callable[..., float]]] = {
+    "sum": sums.total,
+    "avg": sums.mean,
     "count": lambda values: float(len(values)),
     "min": _least,
     "max": _most,
-    "group": lambda values: 1.0 if values else nan,
+    "group": lambda _: 1.0,
     "stdvar": _variance,
     "stddev": lambda values: sqrt(_variance(values)),
+    "quantile": lambda values, share: quantile(share, values),
 }
+"""What makes one number of a group, by the operator: of its values, and of the parameter where
+there is one."""
+
+PICKS: Final = frozenset(("topk", "bottomk", "limitk", "limit_ratio"))
+"""What takes some of the elements themselves."""
+
+_Key = TypeVar("_Key")
 
 
 def grouping(node: Aggregate) -> Callable[[Labels], Labels]:
@@ -57,55 +65,71 @@ def aggregate(node: Aggregate, vector: Vector, parameter: float | str | None) ->
     groups: dict[Labels, Vector] = {}
     for element in vector:
         groups.setdefault(group_of(element.labels), []).append(element)
-    if node.op in ("topk", "bottomk", "limitk", "limit_ratio"):
+    if node.op in PICKS:
         assert isinstance(parameter, float)
-        return _some(node.op, parameter, list(groups.values()))
+        check_parameter(node.op, parameter)
+        return [
+            element
+            for elements in groups.values()
+            for element, _ in pick(
+                node.op,
+                parameter,
+                [(element, element.value) for element in elements],
+                lambda element: element.labels,
+            )
+        ]
     if node.op == "count_values":
         assert isinstance(parameter, str)
         return _count_values(parameter, groups)
-    found = []
-    for labels, elements in groups.items():
-        values = [element.value for element in elements]
-        if node.op == "quantile":
-            assert isinstance(parameter, float)
-            result = quantile(parameter, values)
-        else:
-            result = _NUMBERS[node.op](values)
-        found.append(Element(labels, result, any(element.nameless for element in elements)))
-    return found
+    of = NUMBERS[node.op]
+    given = () if parameter is None else (parameter,)
+    return [
+        Element(
+            labels,
+            of([element.value for element in elements], *given),
+            any(element.nameless for element in elements),
+        )
+        for labels, elements in groups.items()
+    ]
 
 
-def _some(op: str, parameter: float, groups: list[Vector]) -> Vector:
+def check_parameter(op: str, parameter: float) -> None:
+    """Raise EvaluationError where nothing can be picked by this number."""
     if isnan(parameter):
         raise EvaluationError(
             "Ratio value is NaN" if op == "limit_ratio" else "Parameter value is NaN"
         )
-    if op == "limit_ratio":
-        return [element for group in groups for element in group if _sampled(parameter, element)]
-    if isinf(parameter) or abs(parameter) >= 2**63:
+    if op != "limit_ratio" and (isinf(parameter) or abs(parameter) >= 2**63):
         raise EvaluationError(f"Scalar value {parameter:g} overflows int64")
+
+
+def pick(
+    op: str,
+    parameter: float,
+    group: Sequence[tuple[_Key, float]],
+    labels_of: Callable[[_Key], Labels],
+) -> Sequence[tuple[_Key, float]]:
+    """Those of a group that are taken: keys and values."""
+    if op == "limit_ratio":
+        return [pair for pair in group if _sampled(parameter, labels_of(pair[0]))]
     count = int(parameter)
     if count < 1:
-        return []
-    found: Vector = []
-    for group in groups:
-        if op == "limitk":
-            found += group[:count]
-        elif op == "topk":
-            found += sorted(group, key=lambda element: _rank(-element.value))[:count]
-        else:
-            found += sorted(group, key=lambda element: _rank(element.value))[:count]
-    return found
+        return ()
+    if op == "limitk":
+        return group[:count]
+    if op == "topk":
+        return sorted(group, key=lambda pair: _rank(-pair[1]))[:count]
+    return sorted(group, key=lambda pair: _rank(pair[1]))[:count]
 
 
 def _rank(value: float) -> tuple[bool, float]:
     return (True, 0.0) if isnan(value) else (False, value)
 
 
-def _sampled(ratio: float, element: Element) -> bool:
+def _sampled(ratio: float, labels: Labels) -> bool:
     """Whether a series is among a share of all series: the same ones at each step; a negative
     share means those that the rest of it would leave out."""
-    text = label_sets.show(element.labels).encode("utf-8", "replace")
+    text = label_sets.show(labels).encode("utf-8", "replace")
     place = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) / 2**64
     ratio = max(-1.0, min(1.0, ratio))
     return place < ratio if ratio >= 0 else place >= 1.0 + ratio

@@ -350,7 +350,7 @@ class Evaluator:
     def _absent(self, arguments: tuple[Node, ...], step: int) -> Vector:
         (inner,) = arguments
         of = self._matrix if type_of(inner) == "matrix" else self._vector
-        return [] if of(inner, step) else [Element(_asked_labels(inner), 1.0)]
+        return [] if of(inner, step) else [Element(asked_labels(inner), 1.0)]
 
     def _sort(self, arguments: tuple[Node, ...], step: int) -> Vector:
         vector = self._vector(arguments[0], step)
@@ -493,7 +493,7 @@ def _labelled(element: Element, name: str, value: str) -> Element:
     return Element(labels, element.value, element.nameless and name != METRIC_LABEL)
 
 
-def _asked_labels(node: Node) -> Labels:
+def asked_labels(node: Node) -> Labels:
     """What a selector says that labels are: those that are asked for once, by `=`."""
     select = node.select if isinstance(node, Window) else node
     if not isinstance(select, Select) or len(select.matchers) != 1:

@@ -71,7 +71,7 @@ def scalars(op: str, a: float, b: float) -> float:
     return float(COMPARISONS[op](a, b))
 
 
-def _apply(op: str, a: float, b: float, to_bool: bool) -> float | None:
+def apply(op: str, a: float, b: float, to_bool: bool) -> float | None:
     """What two elements give: None where a comparison doesn't hold and filters."""
     if op in ARITHMETIC:
         return ARITHMETIC[op](a, b)
@@ -88,9 +88,9 @@ def with_scalar(node: Binary, vector: Vector, scalar: float, *, scalar_left: boo
     for element in vector:
         value = element.value
         result = (
-            _apply(node.op, scalar, value, node.to_bool)
+            apply(node.op, scalar, value, node.to_bool)
             if scalar_left
-            else _apply(node.op, value, scalar, node.to_bool)
+            else apply(node.op, value, scalar, node.to_bool)
         )
         if result is not None:
             if node.op in COMPARISONS and not node.to_bool:
@@ -138,8 +138,8 @@ def vectors(node: Binary, left: Vector, right: Vector) -> Vector:
 
     def pair(of_many: Element, of_one: Element, key: Labels) -> None:
         a, b = of_many.value, of_one.value
-        result = _apply(node.op, *((b, a) if swapped else (a, b)), node.to_bool)
-        labels = _result_labels(node, of_many.labels, of_one.labels)
+        result = apply(node.op, *((b, a) if swapped else (a, b)), node.to_bool)
+        labels = result_labels(node, of_many.labels, of_one.labels)
         taken = matched.setdefault(key, set())
         if matching.many is None:
             if taken:
@@ -185,7 +185,8 @@ def _unique(vector: Vector, sign: Callable[[Labels], Labels], side: str) -> dict
     return found
 
 
-def _result_labels(node: Binary, many: Labels, one: Labels) -> Labels:
+def result_labels(node: Binary, many: Labels, one: Labels) -> Labels:
+    """The labels of what two elements give."""
     matching = node.matching
     labels: Iterable[tuple[str, str]] = many
     if node.op in ARITHMETIC:

@@ -6,7 +6,7 @@ be worked out elsewhere, while the catalog goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pushsvc.core.expression import labels as label_sets
@@ -22,13 +22,14 @@ from pushsvc.core.expression.tree import (
     Subquery,
     When,
     Window,
+    children_of,
 )
 from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.model.series import Identity, Value
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.query.selector import Matcher, Selector, selector_of
 from pushsvc.core.resources.limits import Limits
-from pushsvc.core.storage.catalog import Catalog
+from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.history import is_ending
 
 _Matchers = tuple[tuple[Matcher, ...], ...]
@@ -70,25 +71,51 @@ def gather(
     Series of states are left out: they have no numbers. Raises TooMuch past
     `limits.expression_series` or `limits.expression_samples`.
     """
-    earliest: dict[_Matchers, int] = {}
-    for matchers, time in _spans(node, start, end, start, end, lookback):
-        earliest[matchers] = min(time, earliest.get(matchers, time))
-    cuts: dict[_Matchers, list[_Cut]] = {}
-    series = samples = 0
-    for matchers, time in earliest.items():
+    wanted = {}
+    series = 0
+    for matchers, time in earliest(node, start, end, lookback).items():
         found = [
-            one for one in catalog.select(map(_selector, matchers), allowed) if one.kind != "state"
+            one
+            for one in catalog.select(map(selector_of_matchers, matchers), allowed)
+            if one.kind != "state"
         ]
         series += len(found)
         if series > limits.expression_series:
             raise TooMuch("expression_series", limits.expression_series, "series")
+        wanted[matchers] = time, found
+    return cut(wanted, limits.expression_samples)
+
+
+def earliest(node: Node, start: int, end: int, lookback: int) -> dict[_Matchers, int]:
+    """The selectors within, and the time (Unix ms) from which on the steps from `start` to `end`
+    read what they select."""
+    found: dict[_Matchers, int] = {}
+    for matchers, time in _spans(node, start, end, start, end, lookback):
+        found[matchers] = min(time, found.get(matchers, time))
+    return found
+
+
+def latest(node: Node) -> dict[_Matchers, int]:
+    """The selectors within, and how long after a step (ms) the last of what it reads may be."""
+    found: dict[_Matchers, int] = {}
+    for matchers, time in _ends(node, 0):
+        found[matchers] = max(time, found.get(matchers, time))
+    return found
+
+
+def cut(wanted: Mapping[_Matchers, tuple[int, Iterable[Series]]], most: int) -> Stored:
+    """Take the rows of these series from some time on, by selector. Raises TooMuch where they are
+    more than `most` together."""
+    cuts: dict[_Matchers, list[_Cut]] = {}
+    samples = 0
+    for matchers, (time, series) in wanted.items():
         taken = cuts[matchers] = []
-        for one in found:
+        for one in series:
             past = one.history
             first = past.since(time)
             samples += past.total - first
-            if samples > limits.expression_samples:
-                raise TooMuch("expression_samples", limits.expression_samples, "samples")
+            if samples > most:
+                raise TooMuch("expression_samples", most, "samples")
             curve = past.curve(first, past.total, adds=one.kind == "delta")
             taken.append(_Cut(one.identity, *curve, past.endings > 0))
     return Stored(cuts)
@@ -106,7 +133,8 @@ def _rows(cut: _Cut) -> Rows:
     return Rows(labels_of(cut.identity), cut.times, values)  # type: ignore[arg-type]
 
 
-def _selector(matchers: tuple[Matcher, ...]) -> Selector:
+def selector_of_matchers(matchers: tuple[Matcher, ...]) -> Selector:
+    """The selector of series with these labels; a name at least they have."""
     distinct = set(matchers)
     if all(matcher.matches("") for matcher in distinct):
         distinct.add(_NAMED)
@@ -151,3 +179,16 @@ def _spans(
         case Call(_, arguments):
             for argument in arguments:
                 yield from _spans(argument, start, end, low, high, lookback)
+
+
+def _ends(node: Node, high: int) -> Iterator[tuple[_Matchers, int]]:
+    match node:
+        case Select(matchers, when):
+            yield matchers, high - when.offset
+        case Window(select):
+            yield from _ends(select, high)
+        case Subquery(inner, when=when):
+            yield from _ends(inner, high - when.offset)
+        case _:
+            for child in children_of(node):
+                yield from _ends(child, high)

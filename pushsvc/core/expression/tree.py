@@ -186,6 +186,20 @@ def type_of(node: Node) -> Type:
             return "scalar" if both == {"scalar"} else "vector"
 
 
+def children_of(node: Node) -> tuple[Node, ...]:
+    """What a node is made of; the insides of ranges are not counted."""
+    match node:
+        case Call(_, arguments):
+            return arguments
+        case Aggregate(_, inner, parameter):
+            return (inner,) if parameter is None else (inner, parameter)
+        case Binary(_, left, right):
+            return left, right
+        case Negate(inner):
+            return (inner,)
+    return ()
+
+
 _SCALARS: Final = frozenset(("time", "pi", "scalar", "start", "end", "range", "step"))
 
 _OPS: Final[tuple[tuple[Any, Op], ...]] = (

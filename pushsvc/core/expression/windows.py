@@ -14,7 +14,7 @@ from math import inf, isinf, isnan, nan, sqrt
 from operator import gt, lt
 from typing import Final
 
-from pushsvc.core.expression import kahan
+from pushsvc.core.expression import sums
 from pushsvc.core.expression.errors import EvaluationError
 
 __all__ = ["FUNCTIONS", "KEEP_NAME", "Range", "quantile"]
@@ -36,11 +36,16 @@ class Range:
 Function = Callable[[Range], "float | None"]
 
 
+def _lasts(given: Range) -> bool:
+    """Whether there are samples of two moments: here several may have come at one."""
+    return given.times[0] < given.times[-1]
+
+
 def _extrapolated(given: Range, *, counter: bool) -> float | None:
     """How much it grew in the whole range: what its samples say, carried on to the ends of the
     range where samples come near enough to them."""
     times, values = given.times, given.values
-    if len(times) < 2:
+    if not _lasts(given):
         return None
     grown = values[-1] - values[0]
     if counter:
@@ -95,21 +100,21 @@ def _line(times: Sequence[int], values: Sequence[float], origin: int) -> tuple[f
         return (nan, nan) if isinf(values[0]) else (0.0, values[0])
     xs = [(time - origin) / 1000 for time in times]
     n = len(xs)
-    x, y = kahan.total(xs), kahan.total(values)
-    xy = kahan.total(a * b for a, b in zip(xs, values, strict=True))
-    squares = kahan.total(a * a for a in xs)
+    x, y = sums.total(xs), sums.total(values)
+    xy = sums.total([a * b for a, b in zip(xs, values, strict=True)])
+    squares = sums.total([a * a for a in xs])
     slope = (xy - x * y / n) / (squares - x * x / n)
     return slope, y / n - slope * x / n
 
 
 def _deriv(given: Range) -> float | None:
-    if len(given.times) < 2:
+    if not _lasts(given):
         return None
     return _line(given.times, given.values, given.times[0])[0]
 
 
 def _predict_linear(given: Range) -> float | None:
-    if len(given.times) < 2:
+    if not _lasts(given):
         return None
     slope, now = _line(given.times, given.values, given.now)
     return slope * given.numbers[0] + now
@@ -150,6 +155,18 @@ def _place(values: Sequence[float], better: Callable[[float, float], bool]) -> i
     return best
 
 
+def _extreme(
+    best: Callable[[Sequence[float]], float], better: Callable[[float, float], bool]
+) -> Function:
+    def extreme(given: Range) -> float:
+        values = given.values
+        if isnan(sums.total(values)):  # perhaps one of them is, and those are nobody's best
+            return values[_place(values, better)]
+        return best(values)
+
+    return extreme
+
+
 def quantile(share: float, values: Sequence[float]) -> float:
     """The value below which a share of the values is, between neighbours by proportion."""
     if not values or isnan(share):
@@ -182,21 +199,21 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "double_exponential_smoothing": _smoothed,
     "changes": _changes,
     "resets": _resets,
-    "avg_over_time": lambda given: kahan.mean(given.values),
-    "sum_over_time": lambda given: kahan.total(given.values),
+    "avg_over_time": lambda given: sums.mean(given.values),
+    "sum_over_time": lambda given: sums.total(given.values),
     "count_over_time": lambda given: float(len(given.values)),
     "present_over_time": lambda _: 1.0,
     "first_over_time": lambda given: given.values[0],
     "last_over_time": lambda given: given.values[-1],
-    "max_over_time": lambda given: given.values[_place(given.values, gt)],
-    "min_over_time": lambda given: given.values[_place(given.values, lt)],
+    "max_over_time": _extreme(max, gt),
+    "min_over_time": _extreme(min, lt),
     "ts_of_first_over_time": lambda given: given.times[0] / 1000,
     "ts_of_last_over_time": lambda given: given.times[-1] / 1000,
     "ts_of_max_over_time": lambda given: given.times[_place(given.values, gt)] / 1000,
     "ts_of_min_over_time": lambda given: given.times[_place(given.values, lt)] / 1000,
     "quantile_over_time": lambda given: quantile(given.numbers[0], given.values),
-    "stdvar_over_time": lambda given: kahan.variance(given.values),
-    "stddev_over_time": lambda given: sqrt(kahan.variance(given.values)),
+    "stdvar_over_time": lambda given: sums.variance(given.values),
+    "stddev_over_time": lambda given: sqrt(sums.variance(given.values)),
     "mad_over_time": _mad,
 }
 """By the name of the function."""

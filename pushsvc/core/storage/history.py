@@ -375,6 +375,14 @@ class History:
         low, high = start - self._base, stop - self._base
         return self._times[low:high], self._values[low:high]
 
+    def straight(self) -> tuple[int, array[int], array[float]] | None:
+        """The ordinal, and from it on times and values of numbers, where the held rows are a curve
+        as they stand: in the order of time, and none corrects another. It is for reading only, and
+        until the next row comes or goes; rows before `first` may stand in front."""
+        if self._plain and not self._ties:
+            return self._base, self._times, self._values  # type: ignore[return-value]
+        return None
+
     def given(self, ordinal: int) -> bool:
         """Whether the time of a row is its producer's own, and so a key."""
         return bool(self._seqs[ordinal - self._known] & 1)

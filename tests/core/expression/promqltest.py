@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf, isnan
-from typing import Final
+from typing import Final, TypeAlias
 
 from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression.errors import EvaluationError
@@ -171,10 +171,15 @@ _EVAL: Final = re.compile(
 _RANGE: Final = re.compile(r"expect range vector from (\S+) to (\S+) step (\S+)")
 
 
-def run(text: str) -> Iterator[tuple[Case, str | None]]:
+Visit: TypeAlias = Callable[[str, int, int, int, Storage], None]
+"""Sees a question: its text, its first and last step, the time between steps or 0, the series."""
+
+
+def run(text: str, visit: Visit | None = None) -> Iterator[tuple[Case, str | None]]:
     """Run a file: each case, and what is wrong with it, None if nothing.
 
-    What is about native histograms is `native` and has not been compared.
+    What is about native histograms is `native` and has not been compared. `visit` sees each
+    question with the series that there are.
     """
     storage = Storage()
     lines = text.split("\n")
@@ -201,7 +206,10 @@ def run(text: str) -> Iterator[tuple[Case, str | None]]:
                 if command == "load_with_nhcb":
                     storage.load_native(loaded, duration(step))
         else:
-            yield _case(line, block, number_of_line, storage)
+            case, wrong = _case(line, block, number_of_line, storage)
+            if visit is not None and not case.native:
+                visit(case.text, case.start, case.end, case.step, storage)
+            yield case, wrong
 
 
 def _starts(line: str) -> bool:

@@ -36,6 +36,10 @@ FILES = (
 # What differs, by file and question, with the reason.
 EXCEPTIONS = {
     "functions": {
+        "avg_over_time(metric11[1m])": (
+            "sums are exact here: it is the value that the file calls the correct one, and says "
+            "that Prometheus doesn't get"
+        ),
         r'label_replace(testmetric, "\xff", "", "src", "(.*)")': (
             "the parser reads the escape as a character and not as a byte that isn't UTF-8"
         ),

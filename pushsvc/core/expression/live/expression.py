@@ -1,0 +1,220 @@
+"""An expression, and which part works out which of its nodes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from math import nan
+from typing import Final
+
+from pushsvc.core.expression import aggregates, functions, operators, windows
+from pushsvc.core.expression import labels as label_sets
+from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
+from pushsvc.core.expression.live.budget import Budget
+from pushsvc.core.expression.live.column import Column, Merger
+from pushsvc.core.expression.live.groups import Aggregated, Picked, Quantile
+from pushsvc.core.expression.live.numbers import Absent, Each, Relabelled, WithScalar
+from pushsvc.core.expression.live.pairs import Matched, Sets
+from pushsvc.core.expression.live.part import Part, Steps
+from pushsvc.core.expression.live.plain import NOTHING, Plain
+from pushsvc.core.expression.live.selected import Matchers, Selected
+from pushsvc.core.expression.live.subquery import Subqueried
+from pushsvc.core.expression.live.tracked import Instant, Timestamps, Windowed
+from pushsvc.core.expression.tree import (
+    Aggregate,
+    Binary,
+    Call,
+    Negate,
+    Node,
+    Number,
+    Select,
+    Subquery,
+    When,
+    Window,
+    children_of,
+    type_of,
+)
+from pushsvc.core.storage.catalog import Series
+
+_TIME: Final = Call("time", ())
+
+
+def why_not(node: Node) -> str | None:
+    """Why an expression has no meaning at steps that go on for ever; None if it has one."""
+    kind = type_of(node)
+    if kind in ("string", "matrix"):
+        what = "a text" if kind == "string" else "a range of samples"
+        return f"it gives {what}, and a stream needs numbers: a vector or a scalar"
+    for one in _all(node):
+        match one:
+            case Call("start" | "end" | "range" | "step" as name):
+                return f"{name}() is about a range that has two ends, and a stream has none"
+            case Select(_, When(at=at)) | Subquery(when=When(at=at)) if at is not None:
+                return "@ stands still, and a stream goes on: leave it out, or ask for the history"
+    return None
+
+
+def _all(node: Node) -> Iterator[Node]:
+    yield node
+    match node:
+        case Window(inner) | Subquery(inner):
+            yield from _all(inner)
+        case _:
+            for child in children_of(node):
+                yield from _all(child)
+
+
+class Live:
+    """One expression over stored series that come and go.
+
+    `admit` and `dismiss` tell which series there are, `at` gives the result at a step, as of the
+    rows that their histories hold then. Steps are Unix ms, and rise. `most` is how many samples a
+    step may read anew where there is no quicker way.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        lookback: int = LOOKBACK,
+        most: int = 1 << 62,
+        within: Live | None = None,
+    ) -> None:
+        self._within = within
+        self.node = node
+        self.lookback = lookback
+        self.budget: Budget = Budget(most) if within is None else within.budget
+        self.selected: dict[Matchers, Selected] = {} if within is None else within.selected
+        self._parts: dict[Node, Part] = {}
+        self._numbers: dict[Node, Callable[[int], float]] = {}
+        self.turn = 0
+        """Counts the steps: what was worked out in one of them is used again within it."""
+        if type_of(node) == "scalar":
+            number = self.number(node)
+            labels = (label_sets.NONE,)
+            self._result: Callable[[int], Column] = lambda step: Column(labels, (number(step),))
+        else:
+            self._result = Distinct(self.part(node)).at
+
+    def admit(self, series: Series) -> bool:
+        """Take in a series if one of the selectors within matches it, and tells whether. States are
+        none of an expression's: they have no numbers."""
+        if series.kind == "state":
+            return False
+        return max(one.admit(series) for one in self.selected.values()) if self.selected else False
+
+    def dismiss(self, series: Series) -> None:
+        """Let go of a series. Doing it again does nothing."""
+        for one in self.selected.values():
+            one.dismiss(series)
+
+    def at(self, step: int) -> Column:
+        """The results at a step. Raises EvaluationError where there are none."""
+        self.turn += 1
+        if self._within is None:
+            self.budget.renew()
+        return self._result(step)
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def part(self, node: Node) -> Part:
+        """The part that works a vector out; equal nodes have one."""
+        found = self._parts.get(node)
+        if found is None:
+            found = self._parts[node] = self._make(node)
+        return found
+
+    def within(self, node: Node) -> Steps:
+        """What works an expression out, over the same series, at steps of its own."""
+        return Live(node, lookback=self.lookback, within=self)
+
+    def _make(self, node: Node) -> Part:
+        match node:
+            case Select(matchers, when):
+                return Instant(self, self.select(matchers), when)
+            case Negate(inner):
+                return Each(self, self.part(inner), operator.neg)
+            case Aggregate(op) if op in aggregates.NUMBERS:
+                return Aggregated(self, node)
+            case Aggregate(op) if op in aggregates.PICKS:
+                return Picked(self, node)
+            case Binary(op, left, right) if "scalar" in (type_of(left), type_of(right)):
+                return WithScalar(self, node)
+            case Binary(op) if op in operators.SETS:
+                return Sets(self, node)
+            case Binary(_, _, _, matching) if matching.fill == (None, None):
+                return Matched(self, node)
+            case Call(name, arguments):
+                return self._call(node, name, arguments)
+        return Plain(self, node)
+
+    def _call(self, node: Call, name: str, arguments: tuple[Node, ...]) -> Part:
+        first = arguments[0] if arguments else None
+        if name in windows.FUNCTIONS and any(isinstance(one, Window) for one in arguments):
+            return Windowed(self, node)
+        if name in windows.FUNCTIONS:
+            return Subqueried(self, node)
+        if name in functions.FUNCTIONS:
+            numbers = [self.number(one) for one in arguments[1:]]
+            return Each(self, self.part(arguments[0]), functions.FUNCTIONS[name], numbers)
+        if name in functions.DATES and first is not None:
+            return Each(self, self.part(first), functions.DATES[name])
+        if name in ("label_replace", "label_join"):
+            return Relabelled(self, node)
+        if name in ("sort", "sort_desc", "sort_by_label", "sort_by_label_desc"):
+            return self.part(arguments[0])  # results of a view have no order
+        if name == "timestamp" and isinstance(first, Select):
+            return Timestamps(self, self.select(first.matchers), first.when)
+        if name == "timestamp":
+            return Each(self, self.part(arguments[0]), lambda _, now: now, [self.number(_TIME)])
+        if name in ("absent", "absent_over_time"):
+            return Absent(self, node)
+        if name == "histogram_quantile":
+            return Quantile(self, node)
+        return Plain(self, node)
+
+    def select(self, matchers: Matchers) -> Selected:
+        """The series of a selector; those of equal ones are kept once."""
+        return self.selected.setdefault(matchers, Selected(matchers))
+
+    def number(self, node: Node) -> Callable[[int], float]:
+        """What works a scalar out."""
+        found = self._numbers.get(node)
+        if found is None:
+            found = self._numbers[node] = self._make_number(node)
+        return found
+
+    def _make_number(self, node: Node) -> Callable[[int], float]:
+        match node:
+            case Number(value):
+                return lambda _: value
+            case Negate(inner):
+                of = self.number(inner)
+                return lambda step: -of(step)
+            case Binary(op, left, right):
+                a, b = self.number(left), self.number(right)
+                return lambda step: operators.scalars(op, a(step), b(step))
+            case Call("time"):
+                return lambda step: step / 1000
+            case Call("scalar", (inner,)):
+                part = self.part(inner)
+
+                def only(step: int) -> float:
+                    present = [value for value in part.at(step).values if value is not None]
+                    return present[0] if len(present) == 1 else nan
+
+                return only
+        standing = Evaluator(NOTHING, 0, 0).at(node, 0)  # as pi()
+        assert isinstance(standing, float)
+        return lambda _: standing
+
+
+class Distinct:
+    """The whole: each set of labels once."""
+
+    def __init__(self, inner: Part) -> None:
+        self._inner = inner
+        self._merger = Merger()
+
+    def at(self, step: int) -> Column:
+        return self._merger.merge(*self._inner.at(step))

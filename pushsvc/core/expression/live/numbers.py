@@ -1,0 +1,117 @@
+"""Each number by itself: functions of one value, operators with a scalar, changed labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pushsvc.core.expression import labels as label_sets
+from pushsvc.core.expression import operators
+from pushsvc.core.expression.evaluate import asked_labels
+from pushsvc.core.expression.labels import Labels
+from pushsvc.core.expression.live.column import Column, Relabel, Value, nameless
+from pushsvc.core.expression.live.part import Part, Plan
+from pushsvc.core.expression.live.plain import Given, GivenVector
+from pushsvc.core.expression.tree import Binary, Call, Subquery, Window, type_of
+from pushsvc.core.expression.vector import Element
+
+
+class Each(Part):
+    """A function of one value, for each."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        inner: Part,
+        function: Callable[..., Value],
+        numbers: Sequence[Callable[[int], float]] = (),
+    ) -> None:
+        super().__init__(plan)
+        self._inner = inner
+        self._function = function
+        self._numbers = numbers
+        self._relabel = nameless()
+
+    def _work(self, step: int) -> Column:
+        labels, values = self._inner.at(step)
+        function, numbers = self._function, [number(step) for number in self._numbers]
+        return self._relabel.column(
+            labels, [None if value is None else function(value, *numbers) for value in values]
+        )
+
+
+class WithScalar(Part):
+    """A vector and one number."""
+
+    def __init__(self, plan: Plan, node: Binary) -> None:
+        super().__init__(plan)
+        self._left = type_of(node.left) == "scalar"
+        scalar, vector = (node.left, node.right) if self._left else (node.right, node.left)
+        self._number, self._inner = plan.number(scalar), plan.part(vector)
+        self._arithmetic = operators.ARITHMETIC.get(node.op)
+        self._comparison = operators.COMPARISONS.get(node.op)
+        self._to_bool = node.to_bool
+        self._relabel = nameless() if self._arithmetic or node.to_bool else None
+
+    def _work(self, step: int) -> Column:
+        labels, values = self._inner.at(step)
+        number = self._number(step)
+        found: list[Value]
+        if self._arithmetic is not None:
+            of = self._arithmetic
+            if self._left:
+                found = [None if value is None else of(number, value) for value in values]
+            else:
+                found = [None if value is None else of(value, number) for value in values]
+        else:
+            assert self._comparison is not None
+            holds = self._comparison
+            told = [
+                value is not None and (holds(number, value) if self._left else holds(value, number))
+                for value in values
+            ]
+            if self._to_bool:
+                found = [
+                    None if value is None else float(true)
+                    for value, true in zip(values, told, strict=True)
+                ]
+            else:
+                found = [value if true else None for value, true in zip(values, told, strict=True)]
+        return (
+            Column(labels, found) if self._relabel is None else self._relabel.column(labels, found)
+        )
+
+
+class Relabelled(Part):
+    """`label_replace` and `label_join`: labels only, so that they are asked for once."""
+
+    def __init__(self, plan: Plan, node: Call) -> None:
+        super().__init__(plan)
+        self._inner = plan.part(node.arguments[0])
+        evaluator = Given()
+
+        def change(labels: Labels) -> Labels:
+            given = GivenVector([Element(labels, 0.0)])
+            (found,) = evaluator.vector(replace(node, arguments=(given, *node.arguments[1:])))
+            return found.labels
+
+        self._relabel = Relabel(change)
+        change(label_sets.NONE)  # what is wrong with the arguments is wrong at once
+
+    def _work(self, step: int) -> Column:
+        return self._relabel.column(*self._inner.at(step))
+
+
+class Absent(Part):
+    def __init__(self, plan: Plan, node: Call) -> None:
+        super().__init__(plan)
+        (inner,) = node.arguments
+        if isinstance(inner, Window | Subquery):
+            self._inner = plan.part(Call("present_over_time", (inner,)))
+        else:
+            self._inner = plan.part(inner)
+        self._labels = (asked_labels(inner),)
+
+    def _work(self, step: int) -> Column:
+        there = any(value is not None for value in self._inner.at(step).values)
+        return Column(self._labels, (None if there else 1.0,))

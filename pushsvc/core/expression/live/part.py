@@ -1,0 +1,59 @@
+"""Parts: what works a node of an expression out at a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pushsvc.core.expression.live.budget import Budget
+from pushsvc.core.expression.live.column import EMPTY, Column
+from pushsvc.core.expression.live.selected import Matchers, Selected
+from pushsvc.core.expression.tree import Node
+
+
+class Plan(Protocol):
+    """The expression that a part belongs to, as far as it is to be known here."""
+
+    lookback: int
+    turn: int
+    """Counts the steps: what was worked out in one of them is used again within it."""
+    budget: Budget
+
+    def part(self, node: Node) -> Part:
+        """The part that works a vector out; equal nodes have one."""
+
+    def number(self, node: Node) -> Callable[[int], float]:
+        """What works a scalar out."""
+
+    def select(self, matchers: Matchers) -> Selected:
+        """The series of a selector; those of equal ones are kept once."""
+
+    def within(self, node: Node) -> Steps:
+        """What works an expression out, over the same series, at steps of its own."""
+
+
+class Steps(Protocol):
+    """An expression within another one."""
+
+    def at(self, step: int) -> Column:
+        """The results at a step."""
+
+
+class Part:
+    """What works a node out. Within a step it is done once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._turn = 0
+        self._step: int | None = None
+        self._column = EMPTY
+
+    def at(self, step: int) -> Column:
+        """The column of a step."""
+        if self._turn != self.plan.turn or self._step != step:
+            self._column = self._work(step)
+            self._turn, self._step = self.plan.turn, step
+        return self._column
+
+    def _work(self, step: int) -> Column:
+        raise NotImplementedError

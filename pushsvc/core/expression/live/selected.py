@@ -1,0 +1,56 @@
+"""The stored series that a selector matches."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from pushsvc.core.expression.labels import Labels
+from pushsvc.core.expression.stored import labels_of, selector_of_matchers
+from pushsvc.core.query.selector import Matcher
+from pushsvc.core.storage.catalog import Series
+
+Matchers: TypeAlias = tuple[tuple[Matcher, ...], ...]
+
+
+class Selected:
+    """The series that a selector matches, in the order of their refs: that of the log."""
+
+    def __init__(self, matchers: Matchers) -> None:
+        self._selectors = [selector_of_matchers(each) for each in matchers]
+        self._series: dict[int, Series] = {}
+        self.version = 0
+        """Another one whenever a series has come or gone."""
+        self._ordered: list[Series] | None = None
+        self._labels: list[Labels] = []
+
+    def admit(self, series: Series) -> bool:
+        """Take a series in if it is matched; tells whether it is."""
+        if not any(selector.matches(series.identity) for selector in self._selectors):
+            return False
+        self._series[series.ref] = series
+        self.version += 1
+        self._ordered = None
+        return True
+
+    def dismiss(self, series: Series) -> None:
+        """Let go of a series."""
+        if self._series.pop(series.ref, None) is not None:
+            self.version += 1
+            self._ordered = None
+
+    @property
+    def series(self) -> list[Series]:
+        """In order."""
+        return self._order()
+
+    @property
+    def labels(self) -> list[Labels]:
+        """Of each; the same object until another comes or goes."""
+        self._order()
+        return self._labels
+
+    def _order(self) -> list[Series]:
+        if self._ordered is None:
+            self._ordered = [self._series[ref] for ref in sorted(self._series)]
+            self._labels = [labels_of(one.identity) for one in self._ordered]
+        return self._ordered

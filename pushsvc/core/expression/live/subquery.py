@@ -1,0 +1,167 @@
+"""Functions over subqueries: `max_over_time(rate(x[1m])[10m:10s])`.
+
+The steps of a subquery are kept, as long as nothing came or went that they had seen. A row of some
+time can only change steps from that time on; a row that goes, only those that looked back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pushsvc.core.expression.evaluate import SUBQUERY_STEP
+from pushsvc.core.expression.labels import Labels
+from pushsvc.core.expression.live.column import Column, Relabel, Value, nameless
+from pushsvc.core.expression.live.part import Part, Plan
+from pushsvc.core.expression.live.selected import Selected
+from pushsvc.core.expression.stored import earliest, latest
+from pushsvc.core.expression.tree import Call, Node, Subquery, type_of
+from pushsvc.core.expression.windows import FUNCTIONS, KEEP_NAME, Range
+from pushsvc.core.storage.catalog import Series
+
+_OF_MOMENT: Final = frozenset(("rate", "increase", "delta", "predict_linear"))
+"""Functions that depend on the step itself, and not only on what is in the range."""
+
+_FOREVER: Final = 1 << 62
+
+
+class Subqueried(Part):
+    """A function of a range of a subquery."""
+
+    def __init__(self, plan: Plan, node: Call) -> None:
+        super().__init__(plan)
+        query = next(one for one in node.arguments if isinstance(one, Subquery))
+        self._offset, self._range = query.when.offset, query.range
+        self._every = query.step or SUBQUERY_STEP
+        self._kept = _Kept(plan, query.inner)
+        self._function = FUNCTIONS[node.function]
+        self._of_moment = node.function in _OF_MOMENT
+        self._numbers = [plan.number(one) for one in node.arguments if type_of(one) == "scalar"]
+        self._relabel: Relabel | None = None if node.function in KEEP_NAME else nameless()
+        self._before: tuple[object, ...] = ()
+        self._points: list[tuple[list[int], list[float]]] = []
+        self._labels: list[Labels] = []
+        self._values: list[Value] = []
+
+    def _work(self, step: int) -> Column:
+        end = step - self._offset
+        start = end - self._range
+        moments = range((start // self._every + 1) * self._every, end + 1, self._every)
+        version = self._kept.reach(moments, start)
+        numbers = [number(step) for number in self._numbers]
+        before = (version, moments, numbers)
+        if before != self._before or self._of_moment:
+            if before[:2] != self._before[:2]:
+                self._gather(moments)
+            function = self._function
+            self._values = [
+                function(Range(times, values, start, end, step, numbers))
+                for times, values in self._points
+            ]
+            self._before = before
+        if self._relabel is None:
+            return Column(self._labels, self._values)
+        return self._relabel.column(self._labels, self._values)
+
+    def _gather(self, moments: range) -> None:
+        """The points of each result of the inner expression, in the order of time."""
+        columns = self._kept.columns
+        found: dict[Labels, tuple[list[int], list[float]]] = {}
+        seen: Sequence[Labels] = ()
+        places: list[tuple[list[int], list[float]]] = []
+        for moment in moments:
+            labels, values = columns[moment]
+            if labels is not seen:
+                seen = labels
+                places = [found.setdefault(one, ([], [])) for one in labels]
+            for (times, points), value in zip(places, values, strict=True):
+                if value is not None:
+                    times.append(moment)
+                    points.append(value)
+        labels = [one for one, (times, _) in found.items() if times]
+        if labels != self._labels:
+            self._labels = labels
+        self._points = [points for points in found.values() if points[0]]
+
+
+class _Kept:
+    """The steps of an inner expression that are known, as columns by their times."""
+
+    def __init__(self, plan: Plan, node: Node) -> None:
+        self._plan = plan
+        self._inner = plan.within(node)
+        # How far from its own time a step may look: back, and ahead by a negative offset.
+        back, ahead = earliest(node, 0, 0, plan.lookback), latest(node)
+        self._looked: list[tuple[Selected, int, int]] = [
+            (plan.select(matchers), -time, max(0, ahead[matchers]))
+            for matchers, time in back.items()
+        ]
+        self._seen: list[dict[int, _Seen]] = [{} for _ in self._looked]
+        self.columns: dict[int, Column] = {}
+        self.version = 0
+        """Another one whenever a step that was known has changed."""
+
+    def reach(self, moments: range, start: int) -> int:
+        """Have the columns of all of `moments`, and none up to `start`; gives the version."""
+        for place, (selected, back, ahead) in enumerate(self._looked):
+            self._seen[place] = self._look(selected, self._seen[place], back, ahead)
+        columns = self.columns
+        for moment in [one for one in columns if one <= start or one not in moments]:
+            del columns[moment]
+        missing = [moment for moment in moments if moment not in columns]
+        for moment in missing:
+            self._plan.budget.spend(1)  # so that a step costs something where nothing is read
+            columns[moment] = self._inner.at(moment)
+        return self.version
+
+    def _look(
+        self, selected: Selected, seen: dict[int, _Seen], back: int, ahead: int
+    ) -> dict[int, _Seen]:
+        """Forget the steps that the rows that came or went can have to do with."""
+        now: dict[int, _Seen] = {}
+        changed, gone = _FOREVER, -_FOREVER
+        for one in selected.series:
+            known = seen.get(one.ref)
+            if known is None or known.series is not one:
+                known = _Seen(one)
+            history = one.history
+            if history.total != known.total:
+                changed = min(changed, known.since())
+            if history.first != known.first:
+                gone = max(gone, known.until())
+            now[one.ref] = known
+        if any(ref not in now or now[ref] is not known for ref, known in seen.items()):
+            gone = _FOREVER
+        self._forget(lambda moment: moment >= changed - ahead or moment - back <= gone)
+        return now
+
+    def _forget(self, touched: Callable[[int], bool]) -> None:
+        for moment in [one for one in self.columns if touched(one)]:
+            del self.columns[moment]
+            self.version += 1
+
+
+class _Seen:
+    """How much of a history there was when it was last looked at."""
+
+    __slots__ = ("first", "series", "total")
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+        self.total = self.first = 0
+
+    def since(self) -> int:
+        """The earliest time of the rows that came since, from now on seen."""
+        history = self.series.history
+        start = max(self.total, history.first)
+        self.total = history.total
+        times, _ = history.rows(start, history.total)
+        return min(times, default=_FOREVER)
+
+    def until(self) -> int:
+        """A time that no row is later than that went since, from now on seen."""
+        history = self.series.history
+        self.first = history.first
+        times, _ = history.rows(history.first, history.total)
+        straight = history.straight() is not None
+        return times[0] if straight and times else _FOREVER
