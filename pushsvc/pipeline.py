@@ -29,8 +29,8 @@ from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
 from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
+from pushsvc.journal.starting import Starting
 from pushsvc.log import get_logger
-from pushsvc.starting import Starting
 
 _log = get_logger("pushsvc.pipeline")
 

@@ -45,6 +45,7 @@ from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
 from pushsvc.journal.opening import Shared, Workers, open_journal, snapshot_interval
+from pushsvc.journal.starting import Starting
 from pushsvc.listen import hypercorn_internals
 from pushsvc.listen.connection import Slot
 from pushsvc.listen.inherited import NOTHING, Inherited
@@ -54,7 +55,6 @@ from pushsvc.listen.statsd import open_statsd, refuse_two
 from pushsvc.listen.tls import HTTP1, Certificate, renew, watch_certificate
 from pushsvc.log import get_logger
 from pushsvc.pipeline import Pipeline
-from pushsvc.starting import Starting
 from pushsvc.transport.detached import DetachedCarrier
 from pushsvc.transport.engine import Engine
 from pushsvc.workers.assignment import Assignment

@@ -20,9 +20,9 @@ from pushsvc.app.early import Early, answer
 from pushsvc.config import Keeping, Server, Settings
 from pushsvc.core.storage.entry import Entry
 from pushsvc.journal.sqlite.journal import SqliteJournal
+from pushsvc.journal.starting import Starting
 from pushsvc.listen.listeners import Listener
 from pushsvc.service import run_service
-from pushsvc.starting import Starting
 from tests.ports import free_ports
 from tests.serving import TRUST, serving
 from tests.test_workers import workers

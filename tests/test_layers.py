@@ -19,7 +19,7 @@ import pushsvc
 # From the bottom up. A room may import from every row below its own, not from its own row. A module
 # belongs to the room that its folder is, or, at the top of the package, is one by itself.
 LAYERS = (
-    ("errors", "hosts", "printable", "starting", "zstd"),
+    ("errors", "printable", "zstd"),
     ("log",),
     # The product without I/O.
     ("core.resources",),
@@ -29,7 +29,7 @@ LAYERS = (
     ("core.expression",),
     ("core.delivery",),
     ("core",),
-    ("config", "dashboards", "journal", "units"),
+    ("config", "dashboards", "journal"),
     ("journal.sqlite", "journal.valkey"),
     ("journal.opening",),
     ("pipeline",),  # Trio meets the core here

@@ -24,10 +24,10 @@ from pushsvc.app.http.base_path import root_seen_from
 from pushsvc.app.http.problems import HTML, MEDIA_TYPE, PAGE_POLICY, jittered, page_of, page_wanted
 from pushsvc.auth.access import AccessRequest
 from pushsvc.errors import Overloaded
+from pushsvc.journal.starting import Starting
 from pushsvc.listen.acceptor import Acceptor
 from pushsvc.listen.listeners import Listener, close_all
 from pushsvc.listen.tls import refuse_plain, speaks_tls
-from pushsvc.starting import Starting
 from pushsvc.transport.engine import Engine
 
 PATIENCE: Final = 1.0

@@ -31,7 +31,7 @@ from pushsvc.auth.origins import Origins
 from pushsvc.auth.proxies import Proxies, is_loopback
 from pushsvc.auth.sessions import Sessions
 from pushsvc.config import Auth, ConfigError, Settings
-from pushsvc.hosts import UNIX_PREFIX
+from pushsvc.config.hosts import UNIX_PREFIX
 from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.auth")

@@ -18,8 +18,8 @@ from pushsvc.cli.process import drain_on_signal, prepare_to_serve, run_command, 
 from pushsvc.cli.serve import explain_bind
 from pushsvc.cli.terminal import say
 from pushsvc.config import ConfigError, Settings
+from pushsvc.config.hosts import UNIX_PREFIX
 from pushsvc.demo.producer import run_producer
-from pushsvc.hosts import UNIX_PREFIX
 from pushsvc.log import configure_logging
 from pushsvc.service import run_service
 

@@ -12,7 +12,7 @@ from pushsvc.cli.options import check_url, fail, tls_context, tls_options
 from pushsvc.cli.terminal import say
 from pushsvc.client.errors import answered, reason
 from pushsvc.config import ConfigError, Server, load
-from pushsvc.hosts import UnixPath, parse_host
+from pushsvc.config.hosts import UnixPath, parse_host
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 

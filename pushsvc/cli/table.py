@@ -13,8 +13,8 @@ from rich.text import Text
 
 from pushsvc.client import Ended, Gap, Gone, Points, Sample, Series, Stream
 from pushsvc.client.stream import AWAY, SEVERAL
+from pushsvc.core.model.units import format_value
 from pushsvc.printable import printable
-from pushsvc.units import format_value
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARK = 24

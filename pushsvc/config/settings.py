@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pushsvc.config.hosts import split_hosts
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
-from pushsvc.hosts import split_hosts
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from pushsvc.config.hosts import PathTooLong, parse_host
 from pushsvc.config.settings import ConfigError, Ingest, Server, Settings
-from pushsvc.hosts import PathTooLong, parse_host
 
 _PREFIX: Final = "PUSHSVC_"
 _MOST: Final = 1e12

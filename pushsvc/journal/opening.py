@@ -12,8 +12,8 @@ import msgspec
 from pushsvc.core.resources.limits import Retention
 from pushsvc.journal import Journal, JournalError
 from pushsvc.journal.memory import MemoryJournal
+from pushsvc.journal.starting import Starting
 from pushsvc.journal.valkey import Options, open_valkey_journal
-from pushsvc.starting import Starting
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):

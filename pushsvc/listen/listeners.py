@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import trio
 
-from pushsvc.hosts import UNIX_PREFIX, UnixPath, parse_host
+from pushsvc.config.hosts import UNIX_PREFIX, UnixPath, parse_host
 from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.service")

@@ -42,9 +42,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from pushsvc.journal import JournalError
+from pushsvc.journal.starting import Starting
 from pushsvc.journal.valkey.address import parse_address
 from pushsvc.journal.valkey.options import Options
-from pushsvc.starting import Starting
 
 if TYPE_CHECKING:
     from pushsvc.journal.valkey.journal import ValkeyJournal

@@ -15,6 +15,7 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, EpochChanged, JournalError, Snapshot, Statistics
 from pushsvc.journal.codec import CodecError, decode, encode
+from pushsvc.journal.starting import Starting
 from pushsvc.journal.valkey.address import Address
 from pushsvc.journal.valkey.connection import ANSWER, Login
 from pushsvc.journal.valkey.options import Options
@@ -22,7 +23,6 @@ from pushsvc.journal.valkey.scripts import APPEND, KEEP, OPEN, SNAPSHOT, Part
 from pushsvc.journal.valkey.session import Keys, Session, Slice, open_session
 from pushsvc.journal.valkey.trouble import Away, Full
 from pushsvc.log import get_logger
-from pushsvc.starting import Starting
 
 _log = get_logger("pushsvc.journal")
 

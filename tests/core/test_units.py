@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pushsvc.core.model.series import Value
-from pushsvc.units import format_value
+from pushsvc.core.model.units import format_value
 
 
 @pytest.mark.parametrize(
