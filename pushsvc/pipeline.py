@@ -1,12 +1,14 @@
 """The way of a sample: a bounded channel, the journal, the hub; and the ticking of the views.
 
-Three long-lived tasks drive the hub, which is itself synchronous: `run_ingest` appends what is in
+Four long-lived tasks drive the hub, which is itself synchronous: `run_ingest` appends what is in
 the channel to the journal, and has the hub take in what it reads there; `run_ticks` wakes views
-when they are due; `run_sweeps` lets time pass over histories, silent series and stalled clients.
+when they are due; `run_steps` sees to it that steps of expressions end when they are over;
+`run_sweeps` lets time pass over histories, silent series and stalled clients.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -62,6 +64,9 @@ _WOKEN = 256
 
 _SWEEPS = 20
 """Sweeps a second at the most."""
+
+_SPREAD = 0.1
+"""Seconds within which processes of one log say that a step is over, if nobody has before."""
 
 
 def now_ms() -> int:
@@ -178,6 +183,9 @@ class Pipeline:
         self._ingesting = trio.CancelScope()  # of `run_ingest`
         self._moved = trio.Event()  # set when the hub has taken something in
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
+        self._stepped = trio.Event()  # set when another step of expressions is the next
+        self._planned_step = inf  # which that is, Unix ms
+        self._clock = 0.0  # milliseconds that the journal's clock is ahead of Trio's, about
 
     def statistics(self) -> trio.MemoryChannelStatistics:
         """How full the ingest channel is, and who waits."""
@@ -308,8 +316,10 @@ class Pipeline:
                 )
 
     def wake_ticker(self) -> None:
-        """Have the ticking task look at the schedule again."""
+        """Have the tasks that tick look at what is due again."""
         self._due.set()
+        if self.hub.next_step != self._planned_step:
+            self._stepped.set()
 
     async def moved(self) -> None:
         """Wait until the hub takes in another entry."""
@@ -555,10 +565,12 @@ class Pipeline:
                 await trio.lowlevel.checkpoint()
                 continue
             break
+        now = trio.current_time()
+        self._clock = entry.stamp - now * 1000
         self.wake_ticker()
         self._moved.set()
         if entry.draft.sweeps:
-            self._swept_at = trio.current_time()
+            self._swept_at = now
         submission = self._pending.get(entry.draft.nonce)
         if submission is not None:
             submission.taken = outcome
@@ -597,6 +609,31 @@ class Pipeline:
             subscriber.carrier.wake()
         await trio.lowlevel.checkpoint()
 
+    async def run_steps(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """While expressions are watched, have the log say that a step is over, soon after it is,
+        where no entry says so by itself."""
+        task_status.started()
+        hub = self.hub
+        said: _Submission | None = None
+        while True:
+            self._stepped = trio.Event()
+            step = self._planned_step = hub.next_step
+            if step == inf:
+                await self._stepped.wait()
+                continue
+            # Where several processes read the log, whoever is the first says it for all.
+            spread = random.random() * _SPREAD if self._journal.keeps else 0.0
+            with trio.move_on_at((step - self._clock) / 1000 + spread):
+                await self._stepped.wait()
+            if hub.next_step != step:
+                continue
+            if said is None or said.done.is_set():
+                said = self._pass_time()
+            with trio.move_on_after(1.0):
+                await self._stepped.wait()
+
     async def run_sweeps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
@@ -628,6 +665,9 @@ class Pipeline:
         """Have the log say that time has passed, if there is anything that grows old."""
         if not len(self.hub.catalog) and not self.hub.records.expiring:
             return None
+        return self._pass_time()
+
+    def _pass_time(self) -> _Submission | None:
         sweep = _Submission(Draft(self._nonces(), Batch([])))
         return sweep if self._post(sweep) else None
 

@@ -305,6 +305,7 @@ async def _serve(
             if certificate is not None:
                 ticking.start_soon(watch_certificate, certificate)
             await ticking.start(pipeline.run_ticks)
+            await ticking.start(pipeline.run_steps)
             await ticking.start(pipeline.run_sweeps)
             await start_access_control(ticking, access_control, leases)
             if engine is not None:

@@ -132,6 +132,7 @@ async def running(
     async with trio.open_nursery() as nursery:
         await nursery.start(service.pipeline.run_ingest)
         await nursery.start(service.pipeline.run_ticks)
+        await nursery.start(service.pipeline.run_steps)
         await nursery.start(service.pipeline.run_sweeps)
         yield service
         nursery.cancel_scope.cancel()

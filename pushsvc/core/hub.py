@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from math import inf
 
 from pushsvc.core.delivery import wire
@@ -20,9 +20,11 @@ from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import PollingSubscriber, Subscriber
 from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Frame
+from pushsvc.core.expression.asked import Asked, Expression
+from pushsvc.core.expression.standing import MOST_STEPS, Standing
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import shorten
-from pushsvc.core.query.selector import Selector
+from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.account import NOBODY, Account
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.core.storage.catalog import Series
@@ -32,6 +34,11 @@ from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
 
 _RETRY_MS = 3_000
 """Milliseconds, give or take a half, after which an EventSource is to come back by itself."""
+
+_STEP = 1.0
+"""Seconds between two steps of an expression, for who doesn't say."""
+
+_LONGEST_STEP = 3600
 
 _LINGER = 60.0
 """Seconds that a view nobody watches is kept: a long poll comes back to it."""
@@ -68,6 +75,10 @@ class Hub(Holdings):
         self._make_session = make_session
         self._schedule: Schedule[View] = Schedule()
         self._debts = Debts(first_debt)
+        self._standings: dict[object, Standing] = {}
+        self.next_step = inf
+        """When the next step of an expression is over that somebody watches (Unix ms by the
+        journal's clock); infinity where there is none."""
 
     def begin_anew(self, epoch: str) -> None:
         """Forget all that was taken in, to begin with another log. Subscribers are to be ended
@@ -82,18 +93,106 @@ class Hub(Holdings):
     def _show(self, series: Series) -> None:
         for view in self.views.values():
             view.admit(series)
+        for standing in self._standings.values():
+            standing.admit(series)
+
+    def _hide(self, series: Series) -> None:
+        for standing in self._standings.values():
+            standing.dismiss(series)
+
+    # -- expressions -------------------------------------------------------------------------------
+
+    def _reach(self, stamp: int, seq: int) -> Generator[None, None, None]:
+        if stamp < self.next_step:
+            return
+        stepped: dict[object, Standing] = {}
+        while True:
+            due = [one for one in self._standings.values() if one.next_step <= stamp]
+            if not due:
+                break
+            standing = min(due, key=lambda one: one.next_step)
+            if not standing.next_step:  # made before the first entry of the log, which this is
+                standing.next_step = (stamp // standing.step + 1) * standing.step
+                continue
+            standing.skip_to(stamp - MOST_STEPS * standing.step)
+            standing.advance(seq)
+            stepped[standing.key] = standing
+            if len(due) > 1 or standing.next_step <= stamp:
+                yield
+        for standing in stepped.values():
+            standing.tell(seq)
+        self.counts["expression_steps"] += len(stepped)
+        self._plan_steps()
+
+    def _plan_steps(self) -> None:
+        self.next_step = min((one.next_step for one in self._standings.values()), default=inf)
+
+    def _standings_of(self, spec: ViewSpec) -> list[Standing]:
+        """Those that a view shows. Raises Overloaded where there is no room for one; then those
+        that nobody watches are as they were."""
+        try:
+            return [self._standing(one, spec.step, spec.allowed) for one in spec.expressions]
+        except Overloaded:
+            self._close_standings()
+            raise
+
+    def _close_standings(self) -> None:
+        """Let go of those that no view shows."""
+        for key in [key for key, one in self._standings.items() if not one.audience]:
+            del self._standings[key]
+        self._plan_steps()
+
+    def _standing(self, expression: Expression, step: int, allowed: Scope) -> Standing:
+        """The one of this expression, made if there is none."""
+        key = (expression.text, step, allowed.key)
+        standing = self._standings.get(key)
+        if standing is not None:
+            return standing
+        if len(self._standings) >= self._limits.expressions:
+            raise Overloaded(
+                "expressions",
+                f"{self._limits.expressions} different expressions are watched, the limit "
+                "(limits.expressions); ask for one that is, or come back",
+                retry_after=5.0,
+                limit="expressions",
+            )
+        stamp = round(self.stamp * 1000)
+        last = stamp // step * step
+        standing = Standing(
+            key,
+            expression,
+            step,
+            allowed,
+            next_step=last + step if stamp else 0,
+            known=self._ended_by(last),
+            limits=self._limits,
+            retention=self._retention,
+        )
+        for series in self.catalog:
+            standing.admit(series)
+        self._standings[key] = standing
+        self._plan_steps()
+        return standing
+
+    def _ended_by(self, step: int) -> int:
+        """The seq of the entry that ended a step (Unix ms) which is over, or a later one where that
+        isn't known."""
+        before = self._sweeping.before(step / 1000)
+        return self.seq if before < 0 else min(before + 1, self.seq)
 
     # -- dashboards come and go ------------------------------------------------------------------
 
     def grant(
         self,
-        selectors: Iterable[Selector],
+        asked: Iterable[Asked],
         max_hz: float | None,
         merge: str | None,
         heartbeat: float | None = None,
+        step: float | None = None,
     ) -> ViewSpec:
-        """What is granted of what was asked for. Raises Malformed and Rejected."""
-        distinct = {selector.text: selector for selector in selectors}
+        """What is granted of what was asked for; `step` is in seconds. Raises Malformed and
+        Rejected."""
+        distinct = {one.text: one for one in asked}
         if len(distinct) > self._limits.selectors:
             raise Rejected(
                 "selectors",
@@ -103,14 +202,18 @@ class Hub(Holdings):
             )
         if merge not in (None, "all", "last", "envelope"):
             raise Malformed("merge", f"merge must be all, last or envelope, not {shorten(merge)}")
-        asked = self._pacing.default_hz if max_hz is None else max_hz
+        wanted = self._pacing.default_hz if max_hz is None else max_hz
         # Two digits are enough for anyone, and let specs that hardly differ share a view.
-        hz = min(float(f"{max(asked, 0.01):.2g}"), self._pacing.max_hz)
+        hz = min(float(f"{max(wanted, 0.01):.2g}"), self._pacing.max_hz)
+        ordered = [distinct[text] for text in sorted(distinct)]
+        expressions = tuple(one for one in ordered if isinstance(one, Expression))
         return ViewSpec(
-            tuple(distinct[text] for text in sorted(distinct)),
+            tuple(one for one in ordered if not isinstance(one, Expression)),
             hz,
             merge or "all",  # type: ignore[arg-type]
             self._pacing.grant_heartbeat(heartbeat),
+            expressions=expressions,
+            step=_step(step) if expressions else 0,
         )
 
     def admit(self, spec: ViewSpec, start: Start, now: float, account: Account = NOBODY) -> View:
@@ -232,9 +335,7 @@ class Hub(Holdings):
         for series in [*view.members.values(), *departed]:
             ref, history = series.ref, series.history
             rank = history.rank(seq)
-            if ref in old.members or (
-                ref not in view.members and old.spec.matches(series.identity)
-            ):
+            if ref in old.members or (ref not in view.members and old.covers(series)):
                 first = subscriber.lacks(series)
                 if first is None:
                     if rank is None:
@@ -306,7 +407,7 @@ class Hub(Holdings):
             spec.heartbeat,
             max_hz=spec.max_hz,
             merge=spec.merge,
-            select=[selector.text for selector in spec.selectors],
+            select=spec.select,
             points=points,
             kept=self._retention.seconds,
             cursor=cursor,
@@ -329,16 +430,26 @@ class Hub(Holdings):
                     retry_after=5.0,
                     limit="views",
                 )
+            standings = self._standings_of(spec)
+            departed = [entry for entry in self._departed if spec.matches(entry[1].identity)]
+            if standings:
+                departed += [entry for one in standings for entry in one.departed]
+                departed.sort(key=lambda entry: entry[0])
             view = View(
                 spec,
                 epoch=self.epoch,
                 seq=self.seq,
                 now=now,
                 members=self.catalog.select(spec.selectors, spec.allowed),
-                departed=[entry for entry in self._departed if spec.matches(entry[1].identity)],
-                forgotten=self._forgotten,
+                departed=departed,
+                forgotten=max(
+                    self._forgotten if spec.selectors else -1,
+                    *[one.forgotten for one in standings],
+                    -1,
+                ),
                 ring_frames=self._pacing.ring_frames,
                 schedule=self._schedule,
+                standings=standings,
             )
             self.views[spec.key] = view
         elif not view.pending:
@@ -355,7 +466,9 @@ class Hub(Holdings):
                 describe=describe,
                 debt=debt,
                 place=since.place,
-                unknown=(since.debt is not None and debt is None) or since.seq < self.horizon,
+                unknown=(since.debt is not None and debt is None)
+                or since.seq < self.horizon
+                or any(since.seq < standing.known for standing in view.standings),
             )
         # As of the last tick: so they see what those see who are there already.
         starts = self._starts(view, start.window, time_ms, view.seq)
@@ -470,6 +583,16 @@ class Hub(Holdings):
             _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
+        if any(view.standings for view in views):
+            self._close_standings()
+
+
+def _step(seconds: float | None) -> int:
+    """Milliseconds from one step to the next. Raises Malformed."""
+    step = _STEP if seconds is None else seconds
+    if step != int(step) or not 1 <= step <= _LONGEST_STEP:
+        raise Malformed("step", f"step must be whole seconds, from 1s to {_LONGEST_STEP}s")
+    return int(step) * 1000
 
 
 def _later(history: History, seq: int) -> int:

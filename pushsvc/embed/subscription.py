@@ -18,9 +18,10 @@ from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Close, Frame
+from pushsvc.core.expression.asked import read_asked
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
-from pushsvc.core.query.selector import EVERY_SERIES, parse
+from pushsvc.core.query.selector import EVERY_SERIES
 from pushsvc.embed.errors import translated
 from pushsvc.errors import Malformed, Overloaded
 from pushsvc.pipeline import now_ms
@@ -291,9 +292,9 @@ def read(
     if max_hz is not None and not 0 < max_hz < math.inf:
         raise Malformed("max_hz", f"max_hz must be a positive number, not {max_hz!r}")
     check_points(points, window)
-    selectors = [parse(text, context.limits) for text in _selectors(select) or (EVERY_SERIES,)]
+    asked = [read_asked(text, context.limits) for text in _selectors(select) or (EVERY_SERIES,)]
     return (
-        context.hub.grant(selectors, max_hz, merge),
+        context.hub.grant(asked, max_hz, merge),
         Start(
             None if since is None else parse_cursor(since),
             None if window is None else parse_duration(str(window), "window"),

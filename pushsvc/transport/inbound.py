@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, get_args
 
 import msgspec
@@ -12,6 +12,7 @@ from msgspec import Meta
 from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
+from pushsvc.core.expression.asked import Asked, read_asked
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.query.selector import EVERY_SERIES, parse
@@ -41,6 +42,10 @@ class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields
     max_hz: Annotated[float | None, Meta(extra_json_schema={"exclusiveMinimum": 0})] = None
     merge: Annotated[str | None, Meta(extra_json_schema={"enum": [*get_args(Merge), None]})] = None
     heartbeat: str | float | None = None
+    step: Annotated[
+        str | float | None,
+        Meta(description="From one result of an expression to the next: whole seconds."),
+    ] = None
 
 
 class Auth(msgspec.Struct, tag_field="type", tag="auth", forbid_unknown_fields=True):
@@ -82,20 +87,23 @@ def apply_watch(
 
     Raises Malformed, Rejected, Unknown and Overloaded; the stream is then as it was.
     """
-    selectors = (
-        current.selectors
+    asked: Sequence[Asked] = (
+        (*current.selectors, *current.expressions)
         if watch.select is None
-        else tuple(parse(text, limits) for text in watch.select)
+        else [read_asked(text, limits) for text in watch.select]
     )
     window = None if watch.window is None else parse_duration(str(watch.window), "window")
     check_points(watch.points, window)
     spec = hub.grant(
-        selectors or (parse(EVERY_SERIES, limits),),
+        asked or (parse(EVERY_SERIES, limits),),
         current.max_hz if watch.max_hz is None else watch.max_hz,
         current.merge if watch.merge is None else watch.merge,
         current.heartbeat
         if watch.heartbeat is None
         else parse_duration(str(watch.heartbeat), "heartbeat"),
+        (current.step / 1000 or None)
+        if watch.step is None
+        else parse_duration(str(watch.step), "step"),
     ).within(current.allowed)
     hub.watch(session, spec, window, watch.points, now=now, time_ms=time_ms)
     return spec

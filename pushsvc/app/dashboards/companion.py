@@ -112,7 +112,7 @@ def _say(context: Context, message: _Message) -> Granted:
         now = trio.current_time()
         spec = apply_watch(hub, session, spec, said, context.limits, now=now, time_ms=now_ms())
     context.pipeline.wake_ticker()
-    return Granted(spec.max_hz, spec.merge, [selector.text for selector in spec.selectors])
+    return Granted(spec.max_hz, spec.merge, spec.select)
 
 
 async def _say_elsewhere(context: Context, message: _Message) -> Granted | None:

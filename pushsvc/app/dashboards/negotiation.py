@@ -30,6 +30,7 @@ _PARAMETERS: Final = (
     "max_hz",
     "merge",
     "heartbeat",
+    "step",
     "wait",
     "ticket",
 )

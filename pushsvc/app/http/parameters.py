@@ -9,6 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.view import ViewSpec
+from pushsvc.core.expression.asked import read_asked
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
@@ -92,10 +93,11 @@ def boolean(args: MultiDict[str, str], name: str, default: bool) -> bool:
 def spec(args: MultiDict[str, str], hub: Hub, limits: Limits) -> ViewSpec:
     """What a stream asks to watch, as granted."""
     return hub.grant(
-        selectors(args, limits),
+        [read_asked(text, limits) for text in args.getlist("select") or [EVERY_SERIES]],
         number(args, "max_hz"),
         args.get("merge"),
         seconds(args, "heartbeat"),
+        seconds(args, "step"),
     )
 
 

@@ -117,7 +117,7 @@ def _describe(subscriber: Subscriber, now: float) -> SubscriberEntry:
         session=subscriber.session[:8],
         transport=subscriber.transport,
         address=subscriber.address,
-        view=Granted(spec.max_hz, spec.merge, [selector.text for selector in spec.selectors]),
+        view=Granted(spec.max_hz, spec.merge, spec.select),
         seconds=round(now - subscriber.since, 3),
         behind=subscriber.behind,
         stalled=None if stalled is None else round(stalled, 3),

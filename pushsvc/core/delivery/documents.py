@@ -54,6 +54,16 @@ class Series(msgspec.Struct, frozen=True, gc=False):
     kind: Kind
     unit: str
     help: str | UnsetType = UNSET
+    expression: (
+        Annotated[
+            bool,
+            Meta(
+                description="True for a result of an expression. The name is the expression then, "
+                "and the name of a metric that the result still has is the label __name__."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Granted(msgspec.Struct, frozen=True, gc=False):

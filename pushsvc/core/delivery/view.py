@@ -20,6 +20,8 @@ from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.replay import Replay
 from pushsvc.core.delivery.schedule import Schedule
 from pushsvc.core.delivery.wire import Frame
+from pushsvc.core.expression.asked import Expression
+from pushsvc.core.expression.standing import Derived, Standing
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Identity
 from pushsvc.core.query.scope import EVERYTHING, Scope
@@ -55,16 +57,28 @@ class ViewSpec(msgspec.Struct, frozen=True, eq=False):
     asked for another."""
     allowed: Scope = EVERYTHING
     """What it may see; of what the selectors match it is given no more than that."""
+    expressions: tuple[Expression, ...] = ()
+    """What is worked out besides, of what may be seen."""
+    step: int = 0
+    """Milliseconds from one of their steps to the next."""
 
     @property
-    def key(self) -> tuple[tuple[str, ...], float, Merge, float, tuple[str, ...] | None]:
+    def select(self) -> list[str]:
+        """What was asked for, in its canonical form."""
+        return [one.text for one in self.selectors] + [one.text for one in self.expressions]
+
+    @property
+    def key(self) -> Hashable:
         """Equal for specs that the same frames serve.
 
         What is allowed is part of it: who may see different things never shares a view, even where
         they ask for the same; who may see the same does.
         """
         asked = tuple(sorted({s.text for s in self.selectors}))
-        return asked, self.max_hz, self.merge, self.heartbeat, self.allowed.key
+        plain = asked, self.max_hz, self.merge, self.heartbeat, self.allowed.key
+        if not self.expressions:
+            return plain
+        return (*plain, self.step, tuple(sorted({one.text for one in self.expressions})))
 
     def within(self, allowed: Scope) -> ViewSpec:
         """The same spec for someone who may see this much."""
@@ -105,8 +119,11 @@ class View:
         forgotten: int = -1,
         ring_frames: int,
         schedule: Schedule[View],
+        standings: Sequence[Standing] = (),
     ) -> None:
         self._schedule = schedule
+        self.standings = standings
+        """The expressions whose results it shows."""
         self.spec = spec
         self.key = spec.key
         self.epoch = epoch
@@ -119,6 +136,10 @@ class View:
         self.members: dict[int, Series] = {series.ref: series for series in members}
         for series in self.members.values():
             series.views.append(self)
+        for standing in standings:
+            standing.audience.append(self)
+            for derived in standing.members.values():
+                self.join(derived)
         self.subscribers: dict[str, Attached] = {}
         """By session."""
         self.seq = seq
@@ -222,6 +243,18 @@ class View:
             self.members[series.ref] = series
             series.views.append(self)
 
+    def join(self, series: Series) -> None:
+        """Take in a result of an expression that it shows."""
+        if series.ref not in self.members:
+            self.members[series.ref] = series
+            series.views.append(self)
+
+    def covers(self, series: Series) -> bool:
+        """Whether a series, which may be gone, is of those that it shows."""
+        if isinstance(series, Derived):
+            return series.standing in self.standings
+        return self.spec.matches(series.identity)
+
     def dismiss(self, series: Series, seq: int) -> None:
         """Let go of a member that is gone from the catalog with batch `seq`."""
         del self.members[series.ref]
@@ -241,6 +274,8 @@ class View:
         """Take the view off its series. The hub's schedule may know it for a while yet."""
         for series in self.members.values():
             series.views.remove(self)
+        for standing in self.standings:
+            standing.audience.remove(self)
         self.members.clear()
         self._frames.clear()
         self.newest = None

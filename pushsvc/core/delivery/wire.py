@@ -323,6 +323,7 @@ def describe(series: Series) -> documents.Series:
         series.kind,
         series.unit,
         series.help or UNSET,
+        series.derived or UNSET,
     )
 
 

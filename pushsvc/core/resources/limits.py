@@ -62,6 +62,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Series that one query in PromQL may read."""
     expression_samples: int = 5_000_000
     """Samples that one query in PromQL may read, each counted at every step that reads it."""
+    expressions: int = 200
+    """Different expressions (text, step, scope) that streams have worked out at the same time."""
+    expression_results: int = 2_000
+    """Series that one expression of a stream may give."""
     past_seconds: float = 7 * 86_400.0
     """How far behind the server's clock a sample's time may be."""
     future_seconds: float = 600.0

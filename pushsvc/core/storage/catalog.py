@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
 from math import inf
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pushsvc.core.model.series import Identity, Kind, Rows, shorten
 from pushsvc.core.query.scope import EVERYTHING, Scope
@@ -61,6 +61,9 @@ class Series:
     belongs to. (It is the majority vote of Boyer and Moore, "MJRTY", 1981.) Numbers never become
     states, nor states numbers.
     """
+
+    derived: ClassVar[bool] = False
+    """Whether it is the result of an expression, and in no catalog."""
 
     __slots__ = (
         "claims",

@@ -36,6 +36,9 @@ millisecond's worth."""
 
 _UNSAID = -(1 << 62)
 
+_ROOM = 1 << 40
+"""Rows that there is room for before those that a history begins with."""
+
 
 class History:
     """Past rows of one series, bounded to `limit`; the oldest to arrive make room for new ones."""
@@ -278,6 +281,13 @@ class History:
             self._seqs.append(last_seq + last_seq)
             self.total = self.first = self._base = 1
 
+    def begin_after(self, seq: int) -> None:
+        """Say of a history without rows that it knows all of batches later than `seq`, and nothing
+        of those before. Ordinals begin high, so that there is room below for what is learnt."""
+        self._seqs.append(seq + seq + 1)
+        self._known = _ROOM
+        self._base = self.first = self.total = _ROOM + 1
+
     # -- rows go -----------------------------------------------------------------------------------
 
     def retire(self, known: int) -> None:
@@ -288,6 +298,12 @@ class History:
             del self._seqs[:forgotten]
             self._known += forgotten
         self._seqs = self._seqs[:]  # gives back the room for more
+
+    def drop_before(self, time: int) -> None:
+        """Drop the rows that are older than `time`, where none came late."""
+        first = self.since(time)
+        if first > self.first:
+            self._evict(first)
 
     def _evict(self, first: int) -> None:
         self.first = first

@@ -123,6 +123,7 @@ class Holdings:
         Whether an entry is refused, and what of it, depends on it and those before it alone. Raises
         Rejected if it is; its seqs have passed all the same.
         """
+        yield from self._reach(entry.stamp, entry.seq)
         self._stamp = entry.stamp / 1000
         draft = entry.draft
         if draft.sweeps:
@@ -339,8 +340,16 @@ class Holdings:
         self._show(series)
         return series
 
+    def _reach(self, stamp: int, seq: int) -> Iterable[None]:  # noqa: ARG002
+        """Do what there is to do before anything of entry `seq` is taken in, which was stamped at
+        `stamp` (Unix ms), piece by piece."""
+        return ()
+
     def _show(self, series: Series) -> None:
         """Have whoever watches such series know of one that is new."""
+
+    def _hide(self, series: Series) -> None:
+        """Have whoever reads such series know that one is gone."""
 
     def _note_ending(self, series: Series) -> None:
         if series.history.ended is None:
@@ -373,6 +382,7 @@ class Holdings:
     def _dismiss(self, series: Series) -> None:
         """Let a series go with the batch that is being applied."""
         self.catalog.remove(series)
+        self._hide(series)
         self._ended.pop(series.ref, None)
         series.history.retire(_COUNTABLE)
         if len(self._departed) == self._departed.maxlen:

@@ -54,6 +54,10 @@ class Sweeping:
         """A batch came at `stamp`, seconds of the journal's clock."""
         self._arrivals.mark(stamp, seq)
 
+    def before(self, time: float) -> int:
+        """As of `Arrivals`."""
+        return self._arrivals.before(time)
+
     def hold(self, samples: int) -> None:
         """So many samples are held in addition."""
         self._budget.arrive(samples)

@@ -1,0 +1,99 @@
+"""What is asked for: a selector, whose series are given as they are, or an expression, which is
+worked out step by step and gives series of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+import msgspec
+
+from pushsvc.core.expression.live import why_not
+from pushsvc.core.expression.tree import (
+    ExpressionError,
+    Node,
+    Select,
+    When,
+    pretty,
+    read,
+)
+from pushsvc.core.query.selector import Selector, SelectorError, parse
+from pushsvc.core.resources.limits import Limits
+from pushsvc.errors import Malformed
+
+_DEFAULTS: Final = Limits()
+
+_KEPT: Final = 512
+"""Expressions that are kept as they were read: many dashboards ask for the same."""
+
+
+class Expression(msgspec.Struct, frozen=True, eq=False):
+    """PromQL that is more than a selector.
+
+    `text` is the canonical form: on one line, laid out in one way, and itself an expression.
+    """
+
+    text: str
+    node: Node
+
+
+Asked: TypeAlias = Selector | Expression
+
+
+def read_asked(text: str, limits: Limits = _DEFAULTS) -> Asked:
+    """Read what somebody asks for. Raises SelectorError and ExpressionError, which say what is
+    wrong where, and Malformed for an expression that has no meaning on a stream."""
+    try:
+        return parse(text, limits)
+    except SelectorError as error:
+        refused = error
+    try:
+        expression = _expression(text)
+    except ExpressionError:
+        if _SELECTOR.match(text) is not None:
+            raise refused from None
+        raise
+    node = expression.node
+    if isinstance(node, Select) and node.when == When() and len(node.matchers) == 1:
+        raise refused  # a selector that may not be one, as it would select everything
+    if (reason := why_not(node)) is not None:
+        raise Malformed("expression", f"{expression.text}: {reason}")
+    return expression
+
+
+def selectors_alone(asked: Sequence[Asked], what: str) -> tuple[Selector, ...]:
+    """The selectors, where there may be nothing else. Raises Malformed for an expression."""
+    found = []
+    for one in asked:
+        if isinstance(one, Expression):
+            raise Malformed(
+                "expression", f"{what} takes selectors, and {one.text} is an expression"
+            )
+        found.append(one)
+    return tuple(found)
+
+
+@lru_cache(_KEPT)
+def _expression(text: str) -> Expression:
+    node = read(text)
+    laid_out = _LINES.sub(_on_one_line, pretty(text))
+    try:
+        same = read(laid_out) == node
+    except ExpressionError:
+        same = False
+    return Expression(laid_out if same else text.strip(), node)
+
+
+# What may be a selector that was meant to be one: no parenthesis, no operator.
+_SELECTOR = re.compile(r"""\s*[^\s(){}"'`]*\s*(\{|$)""")
+
+# Strings are kept as they are; breaks of lines go, and blanks within parentheses with them.
+_LINES = re.compile(
+    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|([(\[])\s+|\s+([)\]])|\s*\n\s*"""
+)
+
+
+def _on_one_line(match: re.Match[str]) -> str:
+    return match[1] or match[2] or match[3] or " "

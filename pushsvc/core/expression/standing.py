@@ -1,0 +1,270 @@
+"""An expression that goes on: worked out at each step, once for all who watch it.
+
+The step at T, a multiple of the step's length, sees the entries of the log that are stamped before
+T. It is worked out when the first entry comes that is not, and its results are rows with that
+entry's seq: so they are a function of the log, wherever and whenever it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Hashable, Iterator, Sequence
+from math import isfinite
+from typing import ClassVar, Final, Protocol
+
+from pushsvc.core.expression.asked import Expression
+from pushsvc.core.expression.errors import EvaluationError, TooMuch
+from pushsvc.core.expression.labels import Labels
+from pushsvc.core.expression.live import Live
+from pushsvc.core.model.series import Identity, canonical
+from pushsvc.core.query.scope import Scope
+from pushsvc.core.resources.limits import Limits, Retention
+from pushsvc.core.storage.catalog import Series, Watcher
+
+MOST_STEPS: Final = 600
+"""Steps that one entry of the log may end: of a longer silence of the log only the last are worked
+out."""
+
+_DEPARTURES: Final = 1_000
+"""Departures of results that are known; who was away for longer is told of a gap."""
+
+_COUNTABLE: Final = 64
+"""Rows of a result that is gone of which a gap can still say how many somebody lacks."""
+
+_ROWS: Final = 1_000_000
+"""Rows that the results of one expression hold together, about."""
+
+_REFS: Final = 1 << 40
+"""Refs of results begin above those of all stored series."""
+
+
+class Audience(Watcher, Protocol):
+    """Who shows the results: a view, as far as it is to be known here."""
+
+    def join(self, series: Series) -> None:
+        """Take in a result that is new."""
+
+
+class Derived(Series):
+    """One series of an expression's results. Its name is the expression, and its labels are as
+    PromQL gives them, the name of a metric among them."""
+
+    derived: ClassVar[bool] = True
+
+    __slots__ = ("alive", "ended_at", "standing")
+
+    def __init__(
+        self, ref: int, identity: Identity, standing: Standing, *, seq: int, limit: int
+    ) -> None:
+        super().__init__(
+            ref,
+            identity,
+            "gauge",
+            "",
+            "",
+            seq=seq,
+            claims=-1,
+            stateful=False,
+            history_limit=limit,
+        )
+        self.standing = standing
+        self.alive = False
+        """Whether it had a value at the newest step."""
+        self.ended_at = 0
+        """The step (Unix ms) since which it has none, if so."""
+
+
+class Standing:
+    """One expression, within one scope, at steps of one length."""
+
+    def __init__(
+        self,
+        key: Hashable,
+        expression: Expression,
+        step: int,
+        allowed: Scope,
+        *,
+        next_step: int,
+        known: int,
+        limits: Limits,
+        retention: Retention,
+    ) -> None:
+        """`step` is in ms. `next_step` (Unix ms) is the first step that is worked out, and `known`
+        the seq after which all results are."""
+        self.key = key
+        self.expression = expression
+        self.step = step
+        self.allowed = allowed
+        self.next_step = next_step
+        """The step that comes next, Unix ms."""
+        self.known = known
+        """The seq after which all results are known."""
+        self.audience: list[Audience] = []
+        self.members: dict[int, Derived] = {}
+        """The results by ref."""
+        self.departed: deque[tuple[int, Derived]] = deque(maxlen=_DEPARTURES)
+        """(seq, series) of results that are gone, the oldest first."""
+        self.forgotten = -1
+        """The seq of the newest departure that is no longer known."""
+        self.failure: str | None = None
+        """Why there was no result at the newest step, if it couldn't be worked out."""
+        self._read: set[int] = set()  # refs of the stored series that it is about
+        self._limits = limits
+        self._retention = retention
+        self._live = Live(expression.node, most=limits.expression_samples)
+        self._labels: Sequence[Labels] = ()
+        self._column: list[Derived | None] = []  # parallel to the labels
+        self._by_labels: dict[Labels, Derived] = {}
+        self._ended: dict[int, Derived] = {}  # by ref, in the order in which they ended
+        self._new: list[Derived] = []
+        self._fresh: dict[int, Series] = {}
+        self._leaving: list[Derived] = []
+
+    # -- stored series come and go -----------------------------------------------------------------
+
+    def admit(self, series: Series) -> None:
+        """Take in a stored series if the expression is about it and the scope allows it."""
+        if self.allowed.admits(series.identity) and self._live.admit(series):
+            self._read.add(series.ref)
+
+    def dismiss(self, series: Series) -> None:
+        """Let go of a stored series."""
+        if series.ref in self._read:
+            self._read.remove(series.ref)
+            self._live.dismiss(series)
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def skip_to(self, time: int) -> None:
+        """Leave out the steps before `time` (Unix ms)."""
+        if self.next_step < time:
+            self.next_step = -(-time // self.step) * self.step
+
+    def advance(self, seq: int) -> None:
+        """Work out the next step: it ends with the batch `seq`, of which nothing was taken in yet.
+        Whoever watches is told by `tell`."""
+        time = self.next_step
+        self.next_step += self.step
+        labels: Sequence[Labels] = ()
+        values: Sequence[float | None] = ()
+        try:
+            if len(self._read) > self._limits.expression_series:
+                raise TooMuch("expression_series", self._limits.expression_series, "series")
+            labels, values = self._live.at(time)
+            if len(labels) > self._limits.expression_results:
+                raise TooMuch("expression_results", self._limits.expression_results, "results")
+            self.failure = None
+        except EvaluationError as error:
+            labels = values = ()
+            self.failure = str(error)
+        if labels is not self._labels:
+            self._arrange(labels, time, seq)
+        fresh = self._fresh
+        times = [time]
+        for place, value in enumerate(values):
+            series = self._column[place]
+            if value is not None and isfinite(value):
+                if series is None:
+                    series = self._column[place] = self._create(labels[place], seq)
+                if not series.alive:
+                    series.alive = True
+                    self._ended.pop(series.ref, None)
+                series.history.extend(seq, times, [value], True)
+                fresh[series.ref] = series
+            elif series is not None and series.alive:
+                self._end(series, time, seq)
+        self._age(time)
+
+    def tell(self, seq: int) -> None:
+        """Have whoever watches told of what came of the steps since the last time, up to the batch
+        `seq`."""
+        for series in self._leaving:
+            if len(self.departed) == self.departed.maxlen:
+                self.forgotten = self.departed[0][0]
+            self.departed.append((seq, series))
+            for view in self.audience:
+                view.dismiss(series, seq)
+            series.views.clear()
+        for view in self.audience:
+            for series in self._new:
+                view.join(series)
+            view.dirty.update(self._fresh)
+            view.plan_tick()
+        self._leaving, self._new, self._fresh = [], [], {}
+
+    def departed_since(self, seq: int) -> Iterator[tuple[int, Derived]]:
+        """Departures of batches later than `seq`, the newest first."""
+        for entry in reversed(self.departed):
+            if entry[0] <= seq:
+                break
+            yield entry
+
+    def _arrange(self, labels: Sequence[Labels], time: int, seq: int) -> None:
+        """Take note that other results may come from now on."""
+        column = [self._by_labels.get(one) for one in labels]
+        there = {series.ref for series in column if series is not None}
+        for series in self.members.values():
+            if series.alive and series.ref not in there:
+                self._end(series, time, seq)
+        self._labels, self._column = labels, column
+
+    def _create(self, labels: Labels, seq: int) -> Derived:
+        name = self.expression.text
+        ref = self._ref(labels)
+        series = Derived(
+            ref, Identity(name, labels, canonical(name, labels)), self, seq=seq, limit=self._rows()
+        )
+        series.history.begin_after(self.known)
+        self.members[ref] = self._by_labels[labels] = series
+        self._new.append(series)
+        return series
+
+    def _ref(self, labels: Labels) -> int:
+        """A ref that all processes have in common."""
+        salt = 0
+        while True:
+            text = repr((self.key, labels, salt)).encode("utf-8", "replace")
+            ref = _REFS + int.from_bytes(hashlib.blake2b(text, digest_size=5).digest())
+            if ref not in self.members:
+                return ref
+            salt += 1
+
+    def _rows(self) -> int:
+        """Rows that a result may hold."""
+        wanted = int(self._retention.seconds * 1000) // self.step + 1
+        share = max(_ROWS // max(1, len(self.members) + 1), 100)
+        return max(1, min(wanted, share, self._retention.samples))
+
+    def _end(self, series: Derived, time: int, seq: int) -> None:
+        series.alive = False
+        series.ended_at = time
+        series.history.extend(seq, [time], [None], True)
+        self._ended[series.ref] = series
+        self._fresh[series.ref] = series
+
+    def _age(self, time: int) -> None:
+        """Drop what is too old, and results that were missing for long."""
+        oldest = time - int(self._retention.seconds * 1000)
+        if time // self.step % 60 == 0:
+            for series in self.members.values():
+                series.history.drop_before(oldest)
+        silent = time - int(self._retention.series_ttl * 1000)
+        while self._ended:
+            series = next(iter(self._ended.values()))
+            crowded = len(self.members) > 2 * self._limits.expression_results
+            if series.ended_at > silent and not crowded:
+                break
+            self._drop(series)
+
+    def _drop(self, series: Derived) -> None:
+        del self._ended[series.ref]
+        del self.members[series.ref]
+        del self._by_labels[series.identity.labels]
+        self._column = [None if one is series else one for one in self._column]
+        self._fresh.pop(series.ref, None)
+        if series in self._new:
+            self._new.remove(series)  # whom nobody was told of
+        else:
+            self._leaving.append(series)
+        series.history.retire(_COUNTABLE)

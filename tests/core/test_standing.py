@@ -1,0 +1,389 @@
+"""Expressions on streams: results at aligned steps, a function of the log."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+
+from pushsvc.core.delivery.start import Start
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.expression.asked import Expression, read_asked
+from pushsvc.core.expression.tree import ExpressionError
+from pushsvc.core.hub import Hub
+from pushsvc.core.model.cursor import parse_cursor
+from pushsvc.core.model.series import Batch, Rows, identify
+from pushsvc.core.query.scope import EVERYTHING, Scope, scope_of
+from pushsvc.core.query.selector import SelectorError, parse
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.storage.entry import Draft, Entry
+from pushsvc.errors import Malformed, Overloaded
+from tests.core.world import Client, FakeCarrier
+
+BEGUN = 1_000_000_000_000
+"""When the log begins, Unix ms: a whole second."""
+
+
+class Log:
+    """Entries in their order, and hubs that take them in."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.limits = Limits(**limits)
+        self.entries: list[Entry] = []
+        self.stamp = BEGUN
+        self._seq = 1
+        self._nonces = count(1)
+        self.hubs: list[Hub] = []
+
+    def hub(self, retention: Retention | None = None) -> Hub:
+        """Another hub, which takes in what there is, and then what comes."""
+        sessions = count()
+        hub = Hub(
+            "e",
+            limits=self.limits,
+            retention=retention or Retention(),
+            pacing=Pacing(),
+            make_session=lambda: f"s{next(sessions)}",
+        )
+        for entry in self.entries:
+            take(hub, entry)
+        self.hubs.append(hub)
+        return hub
+
+    def publish(self, *samples: tuple[str, float | None], after: int = 0, time: int = 0) -> Entry:
+        """Append samples `after` so many ms, of so many ms after the log's beginning."""
+        self.stamp += after
+        at = time + BEGUN if time else self.stamp
+        rows = []
+        for text, value in samples:
+            name, _, job = text.partition("/")
+            identity = identify(name, {"job": job}, self.limits)
+            rows.append(Rows(identity, [at], [value], given=True))
+        return self._append(Batch(rows))
+
+    def pass_time(self, after: int) -> Entry:
+        self.stamp += after
+        return self._append(Batch([]))
+
+    def _append(self, batch: Batch) -> Entry:
+        entry = Entry(self._seq, self.stamp, Draft(next(self._nonces).to_bytes(16), batch))
+        self._seq += entry.draft.width
+        self.entries.append(entry)
+        for hub in self.hubs:
+            take(hub, entry)
+        return entry
+
+
+def take(hub: Hub, entry: Entry) -> None:
+    for _ in hub.take(entry):
+        pass
+    for _ in hub.tick(entry.stamp / 1000, entry.stamp):
+        pass
+
+
+class Dashboard:
+    """Somebody who watches, and keeps what it was given."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        *select: str,
+        allowed: Scope = EVERYTHING,
+        since: str | None = None,
+        window: float | None = None,
+        step: float | None = None,
+        describe: Any = "all",
+    ) -> None:
+        spec = hub.grant([read_asked(text) for text in select], None, None, step=step)
+        self.hub = hub
+        self.client = Client(since)
+        self.series: dict[int, dict[str, Any]] = {}
+        now = hub.stamp
+        self.subscriber: Subscriber = hub.subscribe(
+            spec.within(allowed),
+            Start(None if since is None else parse_cursor(since), window),
+            FakeCarrier(),
+            now=now,
+            time_ms=round(now * 1000),
+            describe=describe,
+        )
+
+    def pull(self) -> list[dict[str, Any]]:
+        """Take what there is."""
+        before = len(self.client.documents)
+        self.client.pull(self.subscriber)
+        for document in self.client.documents[before:]:
+            for series in document.get("series", ()):
+                self.series[series["ref"]] = series
+        return self.client.documents[before:]
+
+    def results(self) -> dict[str, list[tuple[float, Any]]]:
+        """Seconds since the beginning and values, None for an ending, by labels."""
+        self.pull()
+        found: dict[str, list[tuple[float, Any]]] = {}
+        for document in self.client.documents:
+            for ref, time, value in document.get("points", ()):
+                found.setdefault(self._labels(ref), []).append(((time - BEGUN) / 1000, value))
+            for ref, time in document.get("ended", ()):
+                found.setdefault(self._labels(ref), []).append(((time - BEGUN) / 1000, None))
+        return {labels: sorted(points) for labels, points in found.items()}
+
+    def _labels(self, ref: int) -> str:
+        return ",".join(f"{name}={value}" for name, value in self.series[ref]["labels"].items())
+
+
+def test_results_come_at_whole_steps() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), ("x/b", 2.0), after=100)
+    dashboard = Dashboard(hub, "sum(x)")
+    log.publish(("x/a", 3.0), after=200)
+    assert dashboard.results() == {}
+    log.pass_time(700)  # to the second, whose step sees what was before
+    assert dashboard.results() == {"": [(1.0, 5.0)]}
+    log.publish(("x/a", 4.0), after=1_500)
+    assert dashboard.results() == {"": [(1.0, 5.0), (2.0, 5.0)]}
+    log.pass_time(500)
+    assert dashboard.results()[""][-1] == (3.0, 6.0)
+
+
+def test_what_a_result_is_called() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), ("x/b", 2.0), after=100)
+    dashboard = Dashboard(hub, "topk (1,x)", "sum by(job) (x)", "x")
+    log.pass_time(1_000)
+    dashboard.pull()
+    described = {
+        (one["name"], tuple(one["labels"].items())): one for one in dashboard.series.values()
+    }
+    assert set(described) == {
+        ("topk(1, x)", (("__name__", "x"), ("job", "b"))),
+        ("sum by (job) (x)", (("job", "a"),)),
+        ("sum by (job) (x)", (("job", "b"),)),
+        ("x", (("job", "a"),)),
+        ("x", (("job", "b"),)),
+    }
+    assert all(("expression" in one) is (one["name"] != "x") for one in described.values())
+    hello = dashboard.client.documents[0]
+    assert hello["granted"]["select"] == ["x", "sum by (job) (x)", "topk(1, x)"]
+
+
+def test_a_result_that_is_missing_has_ended_and_may_return() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    dashboard = Dashboard(hub, "x > 2")
+    for value in (3.0, 1.0, 1.0, 4.0):
+        log.publish(("x/a", value), after=1_000)
+    log.pass_time(1_000)
+    assert dashboard.results() == {"__name__=x,job=a": [(2.0, 3.0), (3.0, None), (5.0, 4.0)]}
+
+
+def test_what_is_no_finite_number_is_no_value() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    dashboard = Dashboard(hub, "1 / x")
+    for value in (0.0, 0.0, 4.0):
+        log.publish(("x/a", value), after=1_000)
+    log.pass_time(1_000)
+    assert dashboard.results() == {"job=a": [(1.0, 1.0), (2.0, None), (4.0, 0.25)]}
+
+
+def test_who_comes_back_goes_on_without_loss_or_doubles() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    dashboard = Dashboard(hub, "x * 2")
+    other = Dashboard(hub, "x * 2")
+    log.publish(("x/a", 2.0), after=1_000)
+    before = dashboard.results()
+    hub.unsubscribe(dashboard.subscriber, now=hub.stamp)
+    log.publish(("x/a", 3.0), after=1_000)
+    log.publish(("x/a", 4.0), after=1_000)
+    again = Dashboard(hub, "x * 2", since=dashboard.client.cursor)
+    after = again.results()
+    assert not again.client.gaps
+    assert before["job=a"] + after["job=a"] == other.results()["job=a"]
+    assert list(again.series) == list(dashboard.series)
+
+
+def test_a_cursor_of_before_is_told_a_gap() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    since = str(hub.cursor)
+    log.publish(("x/a", 1.0), after=5_000)
+    dashboard = Dashboard(hub, "x * 2", since=since)
+    log.publish(("x/a", 3.0), after=1_000)
+    assert dashboard.results() == {"job=a": [(6.0, 2.0)]}
+    assert dashboard.client.gaps == {since: None}
+
+
+def test_equal_seqs_mean_equal_results_wherever_one_begins() -> None:
+    log = Log()
+    first = log.hub()
+    log.publish(("x/a", 1.0), ("x/b", 1.0), after=100)
+    early = Dashboard(first, "sum by (job) (x)")
+    for value in range(5):
+        log.publish(("x/a", float(value)), after=700)
+    second = log.hub()
+    late = Dashboard(second, "sum by(job)(x)")
+    for value in range(5):
+        log.publish(("x/b", float(value)), after=700)
+    before, after = early.results(), late.results()
+    assert after["job=a"]
+    for labels, points in after.items():
+        assert before[labels][-len(points) :] == points
+    assert set(late.series) <= set(early.series)
+
+
+def test_scopes_are_laid_over_what_an_expression_reads() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), ("x/b", 2.0), after=100)
+    everything = Dashboard(hub, "sum(x)")
+    own = Dashboard(hub, "sum(x)", allowed=scope_of([parse('{job="b"}')]))
+    nothing = Dashboard(hub, "sum(x)", allowed=scope_of([parse('{job="c"}')]))
+    log.publish(("x/c", 4.0), after=1_000)
+    log.pass_time(1_000)
+    assert everything.results() == {"": [(1.0, 3.0), (2.0, 7.0)]}
+    assert own.results() == {"": [(1.0, 2.0), (2.0, 2.0)]}
+    assert nothing.results() == {"": [(2.0, 4.0)]}
+
+
+def test_one_expression_is_worked_out_once_for_all_who_ask() -> None:
+    log = Log(expressions=1)
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    first, second = Dashboard(hub, "sum(x)"), Dashboard(hub, "sum( x )")
+    log.pass_time(3_000)
+    assert hub.counts["expression_steps"] == 1
+    assert first.results() == second.results()
+    with pytest.raises(Overloaded, match=r"limits\.expressions"):
+        Dashboard(hub, "sum(x)", "avg(x)")
+    with pytest.raises(Overloaded, match=r"limits\.expressions"):
+        Dashboard(hub, "sum(x)", step=2.0)
+    for dashboard in (first, second):
+        hub.unsubscribe(dashboard.subscriber, now=hub.stamp)
+    hub.close_idle(hub.stamp + 61.0)
+    assert hub.next_step == float("inf")
+    Dashboard(hub, "avg(x)")
+
+
+def test_a_step_of_its_own() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    dashboard = Dashboard(hub, "sum(x)", step=5.0)
+    for _ in range(11):
+        log.pass_time(1_000)
+    assert dashboard.results() == {"": [(5.0, 1.0), (10.0, 1.0)]}
+    for step in (0.5, 1.5, 4000.0):
+        with pytest.raises(Malformed, match="whole seconds"):
+            hub.grant([read_asked("sum(x)")], None, None, step=step)
+
+
+def test_a_result_that_stays_away_is_gone() -> None:
+    log = Log()
+    hub = log.hub(Retention(seconds=20.0, series_ttl=20.0))
+    log.publish(("x/a", 3.0), after=100)
+    dashboard = Dashboard(hub, "x > 2")
+    log.publish(("x/a", 3.0), after=1_000)
+    for _ in range(30):
+        log.publish(("x/a", 1.0), after=1_000)
+    dashboard.pull()
+    assert dashboard.client.gone == ["x > 2"]
+    log.publish(("x/a", 3.0), after=1_000)
+    log.pass_time(1_000)
+    dashboard.pull()
+    assert dashboard.client.points[-1][2] == 3.0
+
+
+def test_of_a_long_silence_the_last_steps_are_told() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 3.0), after=100)
+    dashboard = Dashboard(hub, "vector(1)")
+    log.pass_time(86_400_000)
+    points = dashboard.results()[""]
+    assert len(points) == 600
+    assert points[-1] == (86_400.0, 1.0)
+
+
+def test_an_expression_may_be_there_before_the_log_begins() -> None:
+    log = Log()
+    hub = log.hub()
+    dashboard = Dashboard(hub, "sum(x)")
+    log.publish(("x/a", 3.0), after=100)
+    log.pass_time(1_000)
+    assert dashboard.results() == {"": [(1.0, 3.0)]}
+
+
+def test_changing_what_is_watched() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 3.0), after=100)
+    dashboard = Dashboard(hub, "sum(x)")
+    log.pass_time(1_000)
+    dashboard.pull()
+    now = hub.stamp
+    spec = hub.grant([read_asked("sum(x)"), read_asked("count(x)")], None, None)
+    hub.watch(dashboard.subscriber.session, spec, None, now=now, time_ms=round(now * 1000))
+    log.pass_time(1_000)
+    dashboard.pull()
+    assert [point[1:] for point in dashboard.client.points] == [
+        [BEGUN + 1_000, 3.0],
+        [BEGUN + 2_000, 3.0],
+        [BEGUN + 2_000, 1.0],
+    ]
+    assert not dashboard.client.gaps
+
+
+def test_what_is_one_expression() -> None:
+    for text, canonical in (
+        ("sum( x )", "sum(x)"),
+        ("sum  by(job)\n(x)", "sum by (job) (x)"),
+        ('x{a="p  q"} * 2', 'x{a="p  q"} * 2'),
+        ("x offset 5m", "x offset 5m"),
+        ("sum by (job) (" + " + ".join(["rate(x[1m])"] * 20) + ")", None),
+    ):
+        asked = read_asked(text)
+        assert isinstance(asked, Expression)
+        assert "\n" not in asked.text
+        assert canonical is None or asked.text == canonical
+        again = read_asked(asked.text)
+        assert again.text == asked.text
+    assert not isinstance(read_asked('x{a="b"}'), Expression)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("x{", SelectorError, "selector"),
+        ('{a=~".*"}', SelectorError, "empty"),
+        ("sum(x", ExpressionError, "expression"),
+        ("x[5m]", Malformed, "range of samples"),
+        ('"text"', Malformed, "a text"),
+        ("x @ 100", Malformed, "stands still"),
+        ("x @ start()", Malformed, "stands still"),
+    ],
+)
+def test_what_is_refused(text: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        read_asked(text)
+
+
+def test_documents_are_json(  # a result is never NaN on the wire
+) -> None:
+    log = Log()
+    hub = log.hub()
+    dashboard = Dashboard(hub, "vector(0) / 0")
+    log.publish(("x/a", 3.0), after=100)
+    log.pass_time(1_000)
+    for frame in iter(dashboard.subscriber.pull, None):
+        assert b"null" not in frame.json
+        msgspec.json.decode(frame.json)

@@ -1,0 +1,113 @@
+"""Expressions on streams of a real service (docs/promql.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from tests.serving import Served, serving
+
+QUESTION = "sum by (job) (x)"
+
+
+async def keep_publishing(served: Served, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
+    """A sample of each of two series, ten times a second."""
+    await publish(served)
+    task_status.started()
+    while True:
+        await publish(served)
+        await trio.sleep(0.1)
+
+
+async def publish(served: Served) -> None:
+    await served.publish(
+        *(
+            {"name": "x", "labels": {"job": job}, "value": value}
+            for job, value in (("a", 1), ("b", 2))
+        )
+    )
+
+
+def check(documents: list[dict[str, Any]]) -> bool:
+    """Whether there were three steps; each result is right, and of a whole second."""
+    series = {one["ref"]: one for said in documents for one in said.get("series", ())}
+    found: dict[str, list[int]] = {}
+    for said in documents:
+        for ref, time, value in said.get("points", ()):
+            assert series[ref]["name"] == QUESTION
+            assert series[ref]["expression"] is True
+            job = series[ref]["labels"]["job"]
+            assert value == {"a": 1.0, "b": 2.0}[job]
+            found.setdefault(job, []).append(time)
+    for times in found.values():
+        assert times == list(range(times[0], times[0] + len(times) * 1000, 1000))
+        assert times[0] % 1000 == 0
+    return set(found) == {"a", "b"} and min(map(len, found.values())) >= 3
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_over_a_websocket(busy: bool) -> None:
+    async with serving() as served, trio.open_nursery() as nursery:
+        if busy:
+            await nursery.start(keep_publishing, served)
+        else:
+            await publish(served)
+        documents: list[dict[str, Any]] = []
+        with trio.fail_after(30):
+            async with served.websocket(f"select={quote(QUESTION)}") as socket:
+                while not check(documents):
+                    documents.append(msgspec.json.decode(await socket.get_message()))
+        assert documents[0]["granted"]["select"] == [QUESTION]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+async def test_over_http(accept: str) -> None:
+    async with serving() as served:
+        await publish(served)
+        seen: list[dict[str, Any]] = []
+        with trio.fail_after(30):
+            async with served.documents(accept, select=QUESTION) as documents:
+                async for said in documents:
+                    seen.append(said)
+                    if check(seen):
+                        break
+
+
+async def test_by_polling() -> None:
+    async with serving() as served:
+        await publish(served)
+        documents: list[dict[str, Any]] = []
+        since: dict[str, str] = {}
+        with trio.fail_after(30):
+            while not check(documents):
+                answer = await polled(served, **since)
+                documents += answer["documents"]
+                since = {"since": answer["id"]}
+        assert not any(said["type"] == "gap" for said in documents)
+
+
+async def polled(served: Served, **more: str) -> dict[str, Any]:
+    answer = await served.http.get(
+        "/v1/stream",
+        params={"select": QUESTION, **more},
+        headers={"Accept": "application/json"},
+        timeout=httpx.Timeout(60),
+    )
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_what_cant_be_read_says_where() -> None:
+    async with serving() as served:
+        for select, code in (("sum(x", "expression"), ("x{", "selector"), ("x[5m]", "expression")):
+            answer = await served.http.get("/v1/stream", params={"select": select})
+            assert (answer.status_code, answer.json()["code"]) == (400, code)
+        answer = await served.http.get("/v1/stream", params={"select": "sum(x)", "step": "0.1"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "step")
