@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
 import pushsvc
 
-_COMMANDS = {
+COMMANDS = {
     "serve": "Run the service.",
     "demo": "Run the service with this machine's metrics, and print the URL to open.",
     "tail": "Show live samples in the terminal.",
@@ -23,13 +24,20 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Finds commands in modules of their name."""
+    """Finds commands in modules of their name. Ctrl-C ends each of them quietly with status 130, as
+    shells have it, also while its modules are loaded."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"pushsvc.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
@@ -37,7 +45,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pushsvc.cli import COMMANDS
 from tests.cli.forked import ENV, run
 from tests.serving import TRUST
 
@@ -249,6 +250,39 @@ def test_tail_draws_a_table_on_a_terminal() -> None:
         assert b"node_load1" in seen
         assert b"host=web1" in seen
         assert b"Traceback" not in seen
+
+
+_INTERRUPTS = """
+import importlib.abc, os, signal, sys
+
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == os.environ["INTERRUPT_AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("serve", "pushsvc.cli"),
+        ("serve", "click"),
+        *((command, f"pushsvc.cli.{command.replace('-', '_')}") for command in COMMANDS),
+        ("serve", "pushsvc.service"),
+        ("tail", "trio"),
+    ],
+)
+def test_ctrl_c_ends_a_command_quietly_while_it_is_loaded(
+    command: str, module: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_INTERRUPTS)
+    env = ENV | {"PYTHONPATH": str(tmp_path), "INTERRUPT_AT": module}
+    done = subprocess.run(
+        [*PUSHSVC, command], capture_output=True, text=True, env=env, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_health_is_what_a_container_asks_itself() -> None:
