@@ -168,6 +168,7 @@ class Pipeline:
         self._snapshots_here = snapshots
         self._snapshot_due: float | None = None  # seconds of the journal's clock
         self._swept_at = float("-inf")  # when the log last said that time has passed
+        self._taken: tuple[float, int] | None = None  # when entries came last, by both clocks
         self._starting = starting or Starting()
         self._keeping = False  # whether a snapshot is being kept
         self._journal = journal
@@ -456,6 +457,7 @@ class Pipeline:
             retry_ms = 1000 + round(1000 * place / pace)
             subscriber.carrier.end(Ending("journal", Close.RESTARTING, retry_ms=retry_ms))
         self.hub.begin_anew(self._journal.epoch)
+        self._taken = None
         self._doubtful.clear()  # which the journal has, or had: `_warm` looks for those
         for submission in self._pending.values():
             submission.taken = None  # by a hub that forgot it
@@ -549,6 +551,7 @@ class Pipeline:
                 rows = 0
                 await trio.lowlevel.checkpoint()
             await self._take(entry)
+        self._taken = trio.current_time(), now_ms()
 
     async def _take(self, entry: Entry) -> None:
         taking = self.hub.take(entry)
@@ -662,14 +665,23 @@ class Pipeline:
                 self._part_from_stalled(now)
 
     def _sweep(self) -> _Submission | None:
-        """Have the log say that time has passed, if there is anything that grows old."""
-        if not len(self.hub.catalog) and not self.hub.records.expiring:
+        """Have the log say that time has passed, if there may be anything that has grown old."""
+        if not self.hub.is_sweep_due(self._journal_time()):
             return None
         return self._pass_time()
 
     def _pass_time(self) -> _Submission | None:
         sweep = _Submission(Draft(self._nonces(), Batch([])))
         return sweep if self._post(sweep) else None
+
+    def _journal_time(self) -> float:
+        """What the journal's clock shows at the latest, going by the newest entry. Of the clocks
+        here, the monotonic one stands while the machine sleeps, and the other can be set back."""
+        if self._taken is None:
+            return inf
+        monotonic, unix_ms = self._taken
+        passed = max(trio.current_time() - monotonic, (now_ms() - unix_ms) / 1000)
+        return self.hub.stamp + passed
 
     async def _tell_away(self, now: float) -> None:
         """Tell dashboards that nothing newer can come, and when it can again."""

@@ -115,6 +115,32 @@ async def test_time_passes_over_what_the_hub_holds(autojump_clock: MockClock) ->
         assert service.hub.counts["series_gone"] == 2
 
 
+async def test_where_nothing_comes_the_log_says_only_when_something_grows_old(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(retention=Retention(seconds=100.0, series_ttl=300.0)) as service:
+        hub = service.hub
+        await trio.sleep(50.0)
+        assert hub.seq == 0
+        await service.pipeline.submit(batch("a"))
+        await trio.sleep(10.0)
+        looked = hub.seq
+        assert looked < 10
+        await trio.sleep(85.0)
+        assert hub.seq == looked
+        await trio.sleep(20.0)
+        (series,) = hub.catalog
+        assert len(series.history) == 0
+        dropped = hub.seq
+        await trio.sleep(150.0)
+        assert hub.seq == dropped
+        await trio.sleep(100.0)
+        assert (len(hub.catalog), hub.counts["series_gone"]) == (0, 1)
+        gone = hub.seq
+        await trio.sleep(500.0)
+        assert hub.seq == gone < 20
+
+
 async def test_who_takes_nothing_for_too_long_is_parted_from(autojump_clock: MockClock) -> None:
     async with running(pacing=Pacing(stall_timeout=30.0)) as service:
         well, stalled = Recorder(), Recorder()

@@ -157,6 +157,32 @@ def test_two_that_were_given_the_same_hold_the_same(
         assert calm._sweeping.dump() == busy.hub._sweeping.dump()
 
 
+@settings(max_examples=200, deadline=None)
+@given(logs, st.sampled_from([0, 1_000, 5_000, 11_000, 30_000]))
+def test_a_sweep_that_is_not_due_changes_nothing(
+    log: list[tuple[Draft, int]], later: int
+) -> None:
+    hub, stamp = make_hub(), BEGUN
+    for entry in placed(log):
+        stamp = entry.stamp
+        take(hub, entry)
+
+    def sweep() -> dict[str, Any]:
+        take(hub, Entry(hub.seq + 1, stamp, Draft(b"n", Batch([]))))
+        return {**whole(hub), "seq": 0, "marks": [], "share": hub._sweeping.share}
+
+    stamp += later
+    for _ in range(10):
+        if not hub.is_sweep_due(stamp / 1000):
+            break
+        sweep()
+    else:
+        pytest.fail("where nothing comes there is always something to do")
+    held = {**whole(hub), "seq": 0, "marks": [], "share": hub._sweeping.share}
+    for _ in range(3):
+        assert sweep() == held
+
+
 @settings(max_examples=100, deadline=None)
 @given(logs, st.data())
 def test_how_many_series_there_may_be_is_said_by_the_log(

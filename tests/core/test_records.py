@@ -73,7 +73,7 @@ def test_what_has_a_time_goes_with_it() -> None:
     # Its time over, there is none: what is decided then doesn't depend on when that was noticed.
     kept.put(Change("ticket", "a", b"3", 0), 4, 300)
     assert kept.put(Change("ticket", "c", b"1", 0, until=300), 5, 300) is None
-    assert (names(kept, "ticket"), kept.expiring) == (["a"], False)
+    assert (names(kept, "ticket"), kept.expires_at) == (["a"], None)
 
 
 def test_there_is_only_so_much_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,4 +133,4 @@ def test_what_is_loaded_goes_on_as_it_was(monkeypatch: pytest.MonkeyPatch) -> No
         kept.expire(158)
         assert names(kept, "ticket") == ["c"]
         kept.expire(159)
-        assert (kept.dump(), kept.expiring) == ([], False)
+        assert (kept.dump(), kept.expires_at) == ([], None)

@@ -368,11 +368,19 @@ class Holdings:
         """
         self.seq = seq
         self._stamp = stamp
-        self._sweeping.arrive(stamp, seq)
+        self._sweeping.pass_time(stamp, seq)
         self.records.expire(round(stamp * 1000))
         for series in self._sweeping.sweep(self.catalog, stamp, self._gathering):
             self._dismiss(series)
         return self._sweeping.behind
+
+    def is_sweep_due(self, stamp: float) -> bool:
+        """Whether a sweep at `stamp`, seconds of the journal's clock, may find anything that has
+        grown old or is too much."""
+        if len(self.catalog) and self._sweeping.is_due(stamp):
+            return True
+        expires_at = self.records.expires_at
+        return expires_at is not None and expires_at <= stamp * 1000
 
     @property
     def behind(self) -> bool:

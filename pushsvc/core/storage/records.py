@@ -99,9 +99,9 @@ class Records:
         return sum(map(len, self._kept.values()))
 
     @property
-    def expiring(self) -> bool:
-        """Whether time makes a difference to any."""
-        return bool(self._expiring)
+    def expires_at(self) -> int | None:
+        """When the next may go by itself, Unix milliseconds by the journal's clock."""
+        return self._expiring[0][0] if self._expiring else None
 
     def get(self, kind: str, name: str) -> Record | None:
         return self._kept.get(kind, {}).get(name)

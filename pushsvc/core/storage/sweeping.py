@@ -5,6 +5,7 @@ log like samples, and come to the same for everyone who reads it."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import msgspec
 
@@ -17,6 +18,8 @@ from pushsvc.core.storage.history import prune
 
 _SWEEP = 5_000
 """Series looked at in one sweep."""
+_Old: TypeAlias = tuple[int, int]
+"""The newest entries with rows that are too old to be kept, and too old for their series to be."""
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -39,6 +42,11 @@ class Sweeping:
         self._arrivals = Arrivals()
         self._budget = Budget(retention.total_samples, retention.samples)
         self._left: list[Series | None] = []  # None for one that went before a snapshot
+        self._newest = -1  # seq of the newest entry that may have rows
+        # Of the round that began last: what had grown old by then, and what there was to look at.
+        self._begun: tuple[_Old, tuple[int, int]] | None = None
+        # What had grown old when a whole round began after which nothing else was to be done.
+        self._settled: _Old | None = None
 
     @property
     def share(self) -> int:
@@ -53,6 +61,24 @@ class Sweeping:
     def arrive(self, stamp: float, seq: int) -> None:
         """A batch came at `stamp`, seconds of the journal's clock."""
         self._arrivals.mark(stamp, seq)
+        self._newest = seq
+        self._settled = None
+
+    def pass_time(self, stamp: float, seq: int) -> None:
+        """An entry came that says that time has passed."""
+        self._arrivals.mark(stamp, seq)
+
+    def is_due(self, stamp: float) -> bool:
+        """Whether a sweep at `stamp` may find something to do. Where nothing comes, that is so only
+        when something has grown old since all was looked at."""
+        return bool(self._left) or self._settled != self._old(stamp)
+
+    def _old(self, stamp: float) -> _Old:
+        before, newest = self._arrivals.before, self._newest
+        return (
+            min(newest, before(stamp - self._retention.seconds)),
+            min(newest, before(stamp - self._retention.series_ttl)),
+        )
 
     def before(self, time: float) -> int:
         """As of `Arrivals`."""
@@ -70,10 +96,15 @@ class Sweeping:
         ttl, seconds = self._retention.series_ttl, self._retention.seconds
         horizon = self._arrivals.before(stamp - seconds)
         silent = self._arrivals.before(stamp - ttl)
+        old = self._old(stamp)
         self._arrivals.forget(stamp - max(seconds, ttl))
         if not self._left:
             self._budget.close()
             self._left = list(catalog)
+            there = self._newest, self._budget.share
+            if self._begun is not None and self._begun[1] == there:
+                self._settled = self._begun[0]
+            self._begun = old, there
         due = self._left[-_SWEEP:]
         del self._left[-_SWEEP:]
         if gathering is not None:
@@ -94,6 +125,8 @@ class Sweeping:
     def load(self, standing: Round, catalog: Catalog) -> None:
         """Go on where another stood."""
         self._arrivals.load(standing.marks)
+        self._newest = standing.marks[-1][1] if standing.marks else -1
+        self._begun = self._settled = None
         self._budget.load(standing.share, standing.held, standing.arrived, standing.lengths)
         by_ref = {series.ref: series for series in catalog}
         self._left = [by_ref.get(ref) for ref in standing.left]
