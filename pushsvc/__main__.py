@@ -7,7 +7,7 @@ import sys
 def main() -> None:
     """The command line."""
     try:
-        from pushsvc.cli import main as command  # noqa: PLC0415 - see above
+        from pushsvc.cli import main as command
 
         command()
     except KeyboardInterrupt:

@@ -38,6 +38,9 @@ class Pods(msgspec.Struct, frozen=True):
     """From the moment a batch is sent by its producer to its frame at another process."""
     p99_ms: Figure
     max_ms: Figure
+    appended_p50_ms: Figure
+    """From the moment it is appended to the log."""
+    appended_p99_ms: Figure
     cores: list[Figure]
     """Shares of a core: of the process with dashboards, those that are posted to, the Valkey."""
 
@@ -66,11 +69,10 @@ class PodsCase(msgspec.Struct, frozen=True):
             valkey = stack.enter_context(
                 running_valkey(folder, "--appendonly", "yes", "--appendfsync", "everysec")
             )
+            settings = (*PUSHSVC.arguments[2:], "--set", f"journal.url={valkey.url}")
             pods = [
-                stack.enter_context(
-                    running((*PUSHSVC.arguments, "--set", f"journal.url={valkey.url}"), SERVER_CPU)
-                )
-                for _ in range(3)
+                stack.enter_context(running(("-m", program, *settings), SERVER_CPU))
+                for program in ("pushsvc", "tests.bench.pods_serve", "tests.bench.pods_serve")
             ]
             watched, *posted = [_port(pod) for pod in pods]
             pids = [*(pod.pid for pod in pods), valkey.pid]
@@ -91,6 +93,10 @@ class PodsCase(msgspec.Struct, frozen=True):
         delays = [each.delays_ms for each in rounds]
         cores = [each.cores for each in rounds]
         p50, p99, most = (Figure.of(list(each)) for each in zip(*delays, strict=True))
+        appended = [each.appended_ms for each in rounds]
+        appended_p50, appended_p99, _ = (
+            Figure.of(list(each)) for each in zip(*appended, strict=True)
+        )
         return Pods(
             self.samples,
             self.per_second,
@@ -98,6 +104,8 @@ class PodsCase(msgspec.Struct, frozen=True):
             p50,
             p99,
             most,
+            appended_p50,
+            appended_p99,
             [Figure.of(list(each)) for each in zip(*cores, strict=True)],
         )
 
@@ -122,8 +130,8 @@ def cases(*, quick: bool) -> list[PodsCase]:
 
 
 COLUMNS = (
-    *("batch", "batches/s", "p50", "p99", "max", "core: with dashboards", "posted to"),
-    "Valkey",
+    *("batch", "batches/s", "append to frame, p50", "p99", "POST to frame, p50", "p99", "max"),
+    *("core: with dashboards", "posted to", "Valkey"),
 )
 
 
@@ -133,6 +141,8 @@ def rows(outcome: Pods) -> Iterator[tuple[str, ...]]:
     yield (
         f"{outcome.samples:,}",
         f"{outcome.per_second.median:,.0f}",
+        milliseconds(outcome.appended_p50_ms.median),
+        milliseconds(outcome.appended_p99_ms.median),
         milliseconds(outcome.p50_ms.median),
         milliseconds(outcome.p99_ms.median),
         milliseconds(outcome.max_ms.median),

@@ -55,6 +55,8 @@ class Measured(msgspec.Struct, frozen=True):
     frames: int
     delays_ms: list[float]
     """From when a batch was sent to its frame: the median, the 99th percentile, the longest."""
+    appended_ms: list[float]
+    """The same, from when it was appended to the log; nothing where that isn't marked."""
     cores: list[float]
     """Of each process, as in the job."""
 
@@ -127,6 +129,7 @@ class Load:
         self._busy = 0
         self._dashboards: dict[int, _Dashboard] = {}
         self._delays: list[float] = []
+        self._appended: list[float] = []
         self._number = 0
         self._watched = range(0, _GROUPS, _GROUPS // job.dashboards)
         self._sent: set[float] = set()  # what is on its way to a dashboard
@@ -162,6 +165,7 @@ class Load:
     def measure(self, seconds: float) -> Measured:
         """Post for some time, until all of it has come."""
         self._delays.clear()
+        self._appended.clear()
         used = [cpu_seconds(pid) for pid in self._job.pids]
         begun = time.monotonic()
         count = round(seconds * self._job.per_second)
@@ -176,12 +180,12 @@ class Load:
             (cpu_seconds(pid) - before) / took
             for pid, before in zip(self._job.pids, used, strict=True)
         ]
-        delays = sorted(self._delays)
         return Measured(
             batches=count,
             per_second=count / took,
-            frames=len(delays),
-            delays_ms=[delays[len(delays) // 2], delays[len(delays) * 99 // 100], delays[-1]],
+            frames=len(self._delays),
+            delays_ms=_quantiles(self._delays),
+            appended_ms=_quantiles(self._appended),
             cores=cores,
         )
 
@@ -224,8 +228,10 @@ class Load:
             else:
                 for values in self._dashboards[fd].receive():
                     now = time.monotonic()
-                    self._delays += [1000 * (now - value) for value in values]
-                    self._sent -= values
+                    posted = values & self._sent
+                    self._delays += [1000 * (now - value) for value in posted]
+                    self._appended += [1000 * (now - value) for value in values - posted]
+                    self._sent -= posted
 
     def _release(self, fd: int, producer: _Producer) -> None:
         self._busy -= 1
@@ -237,6 +243,13 @@ class Load:
             self._connect(place, producer.port)
         else:
             self._free[place].append(producer)
+
+
+def _quantiles(delays: list[float]) -> list[float]:
+    ordered = sorted(delays)
+    if not ordered:
+        return []
+    return [ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100], ordered[-1]]
 
 
 def _commands() -> Iterator[Window]:

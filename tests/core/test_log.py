@@ -159,9 +159,7 @@ def test_two_that_were_given_the_same_hold_the_same(
 
 @settings(max_examples=200, deadline=None)
 @given(logs, st.sampled_from([0, 1_000, 5_000, 11_000, 30_000]))
-def test_a_sweep_that_is_not_due_changes_nothing(
-    log: list[tuple[Draft, int]], later: int
-) -> None:
+def test_a_sweep_that_is_not_due_changes_nothing(log: list[tuple[Draft, int]], later: int) -> None:
     hub, stamp = make_hub(), BEGUN
     for entry in placed(log):
         stamp = entry.stamp
