@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, TooLarge
-from pushsvc.ingest.remote_write.decoder import Decoded, RemoteWriteDecoder
+from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.ingest.remote_write.messages import Request, WriteRequest
+from pushsvc.ingest.remote_write.taking import Decoded
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
@@ -238,5 +239,7 @@ def test_memory_is_bounded() -> None:
         for version in (1, 2):
             body = MAKE[version]({f"m{n}": [(1.0, NOW)]}, labels={"n": str(n)})
             reader.decode(snappy(body), NOW, version=version)
-    assert len(reader._series) <= 10
-    assert len(reader._symbols) <= 40
+    series = reader._version1._series
+    assert series is reader._version2._series
+    assert 0 < len(series) <= 10
+    assert 0 < len(reader._version2._symbols) <= 40

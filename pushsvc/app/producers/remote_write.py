@@ -24,7 +24,7 @@ from pushsvc.app.producers.producer import answer_producers, note, who
 from pushsvc.auth.access import withhold
 from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Malformed, UnsupportedMedia
-from pushsvc.ingest.remote_write.decoder import Decoded
+from pushsvc.ingest.remote_write.taking import Decoded
 from pushsvc.pipeline import now_ms
 
 _MEDIA_TYPE = "application/x-protobuf"

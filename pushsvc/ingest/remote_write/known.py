@@ -1,0 +1,58 @@
+"""Series that came before, and what of them says which kind they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pushsvc.core.model.series import Identity, Kind
+
+REMEMBERED = 4096
+"""Bytes of labels beyond which a series is read anew each time."""
+COUNTING = ("_total", "_bucket", "_count", "_sum")
+"""How the names of what counts up end."""
+_KINDS: dict[int, Kind] = {1: "counter", 2: "gauge", 3: "counter", 5: "counter"}
+"""By the specifications' metric types: of histograms and summaries the components count up."""
+
+Key = bytes | tuple[Any, ...]
+
+
+class Known(msgspec.Struct):
+    """A series that came before."""
+
+    identity: Identity
+    kind: Kind | None
+    unit: str | None = None
+    help: str | None = None
+
+
+class KnownSeries:
+    """Series by what is equal in every request: in version 1.0 the bytes of the labels, in version
+    2.0 the family and the numbers of the labels' symbols."""
+
+    def __init__(self, most: int) -> None:
+        self._by_key: dict[Key, Known] = {}
+        self._most = most
+        self.get = self._by_key.get
+        """What is known by a key, if anything is."""
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def remember(self, key: Key, series: Known) -> None:
+        """Beyond the bound all begins anew."""
+        if len(self._by_key) >= self._most:
+            self.clear()
+        self._by_key[key] = series
+
+    def clear(self) -> None:
+        """Read all of them anew from now on."""
+        self._by_key.clear()
+
+
+def kind_of(name: str, type_: int, labels: dict[str, str]) -> Kind | None:
+    """The kind of a series of a metric type; None where that says nothing."""
+    if type_ in (3, 5) and not name.endswith(COUNTING[1:]):
+        return "gauge" if "quantile" in labels else None
+    return _KINDS.get(type_)

@@ -1,0 +1,111 @@
+"""A request's samples as they become a batch."""
+
+from __future__ import annotations
+
+import struct
+from math import isfinite
+
+import msgspec
+
+from pushsvc.core.model.series import Batch, Rows
+from pushsvc.core.resources.limits import Limits
+from pushsvc.errors import TooLarge
+from pushsvc.ingest.refusals import Refusals
+from pushsvc.ingest.remote_write.known import Known
+
+_STALE = struct.pack("<Q", 0x7FF0000000000002)
+"""The NaN with which Prometheus says that a series has ended."""
+_pack = struct.Struct("<d").pack
+
+
+class Decoded(msgspec.Struct):
+    """What a request brings, and what of it can't be taken."""
+
+    batch: Batch
+    samples: int = 0
+    """Samples in the batch."""
+    refusals: Refusals = msgspec.field(default_factory=Refusals)
+    """Samples, whole series and native histograms that a producer should not send again."""
+    histograms: int = 0
+    """Native histograms among them."""
+    exemplars: int = 0
+    """Exemplars, which are passed over."""
+    starts: dict[str, int] = {}
+    """When cumulative series began, in Unix milliseconds: for `RemoteWriteDecoder.remember`."""
+    passed_over: int = 0
+    """Samples that are NaN or infinite: they mean something to Prometheus, and nothing here."""
+
+
+class Taking:
+    """A batch as it grows."""
+
+    def __init__(self, limits: Limits, now_ms: int, starts: dict[str, int]) -> None:
+        self._limits = limits
+        self._before = starts
+        self._starts: dict[str, int] = {}
+        self._earliest = now_ms - limits.past_seconds * 1000
+        self._latest = now_ms + limits.future_seconds * 1000
+        self._rows: dict[str, Rows] = {}
+        self._decoded = Decoded(Batch([]))
+        self.histograms = 0
+        self.exemplars = 0
+        self.samples = 0
+
+    def begin(self, series: Known, value: float, time: int, start: int) -> None:
+        """A sample says when its counter began. Where that has moved on, the counter was reset
+        then, and a 0 at that time says so even where its new value is above the old one."""
+        text = series.identity.text
+        before = self._starts.get(text) or self._before.get(text)
+        if not isfinite(value) or (before is not None and start <= before):
+            return
+        self._starts[text] = start
+        if before is not None and self._earliest <= start < time:
+            self.add(series, 0.0, start)
+            self.samples -= 1  # the producer knows of no such sample
+
+    def add(self, series: Known, value: float | None, time: int) -> None:
+        """Take in one sample, of a finite value, or an ending, at a time in Unix ms."""
+        identity = series.identity
+        if not self._earliest <= time <= self._latest:
+            self.refuse("time", f"the time of a sample of {identity.text} is too far from now", 1)
+            return
+        rows = self._rows.get(identity.text)
+        if rows is None:
+            self._rows[identity.text] = Rows(
+                identity, [time], [value], series.kind, series.unit, series.help, True
+            )
+        else:
+            rows.times.append(time)
+            rows.values.append(value)
+        self.samples += 1
+
+    def add_any(self, series: Known, value: float, time: int) -> None:
+        """Take in one sample whose value may be none to Prometheus' mind, or none that is drawn."""
+        if isfinite(value):
+            self.add(series, value, time)
+        elif _pack(value) == _STALE:
+            self.add(series, None, time)
+        else:
+            self._decoded.passed_over += 1
+
+    def refuse(self, code: str, reason: str, samples: int) -> None:
+        self._decoded.refusals.add(code, reason, samples)
+
+    def finish(self) -> Decoded:
+        decoded = self._decoded
+        decoded.samples = self.samples
+        if decoded.samples > self._limits.batch_samples:
+            raise TooLarge(
+                "batch",
+                f"{decoded.samples} samples in one request, the limit is "
+                f"{self._limits.batch_samples} (limits.batch_samples)",
+                limit="batch_samples",
+            )
+        decoded.batch = Batch(list(self._rows.values()))
+        decoded.histograms = self.histograms
+        decoded.exemplars = self.exemplars
+        decoded.starts = self._starts
+        decoded.refusals.add(
+            "native_histogram", "native histograms: send classic ones instead", decoded.histograms
+        )
+        return decoded
