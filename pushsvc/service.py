@@ -55,6 +55,8 @@ from pushsvc.listen.statsd import open_statsd, refuse_two
 from pushsvc.listen.tls import HTTP1, Certificate, renew, watch_certificate
 from pushsvc.log import get_logger
 from pushsvc.pipeline import Pipeline
+from pushsvc.recording.recorder import Recorder
+from pushsvc.recording.rules import Rule, read_rules
 from pushsvc.transport.detached import DetachedCarrier
 from pushsvc.transport.engine import Engine
 from pushsvc.workers.assignment import Assignment
@@ -76,6 +78,8 @@ class Running:
     """Where it listens; for a Unix socket the command that asks."""
     drained: trio.Event
     """Set when all subscribers were told to go."""
+    recorder: Recorder | None
+    """Records expressions, if any are to be."""
 
 
 async def run_service(
@@ -89,10 +93,10 @@ async def run_service(
 ) -> None:
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
-    What comes out of `reload` has the certificate read again. `inherited` is served beside the
-    hosts of the settings, and closed in the end. With an `assignment` it is one of several workers,
-    and the settings are its share. `started` gets their URLs, once connections are
-    accepted; for a Unix socket it is the command that asks. Raises OSError where an address can't
+    What comes out of `reload` has the certificate and recorded expressions read again. `inherited`
+    is served beside the hosts of the settings, and closed in the end. With an `assignment` it is
+    one of several workers, and the settings are its share. `started` gets their URLs, once
+    connections are accepted; for a Unix socket it is the command that asks. Raises OSError where an address can't
     be bound, CertificateError, JournalError, ConfigError where it would be open to those it must
     not be.
     """
@@ -128,6 +132,7 @@ async def run_until_closed(
     )
     refuse_two(settings.ingest, inherited.statsd)
     library = await trio.to_thread.run_sync(open_library, settings.dashboards)
+    rules = await trio.to_thread.run_sync(read_rules, settings)
     certificate = None
     if where.certfile:
         certificate = Certificate(Path(where.certfile), Path(where.keyfile))
@@ -156,6 +161,7 @@ async def run_until_closed(
                         inherited.statsd,
                         access_control,
                         library,
+                        rules,
                         certificate,
                     ),
                     *(drain, close, reload, assignment),
@@ -217,6 +223,7 @@ async def _serve(
     statsd_socket: socket.socket | None,
     access_control: AccessControl,
     library: Library,
+    rules: Sequence[Rule],
     certificate: Certificate | None,
     drain: trio.Event,
     close: trio.Event,
@@ -292,6 +299,12 @@ async def _serve(
         changes=changes,
         peers=peers,
     )
+    recorder = None
+    if settings.recording.file and (assignment is None or assignment.index == 0):
+        recorder = Recorder(
+            *(Path(settings.recording.file), rules, hub, pipeline, limits),
+            shared=bool(settings.journal.url),
+        )
     app, drained = create_app(context), trio.Event()
     try:
         statsd = await open_statsd(
@@ -301,7 +314,7 @@ async def _serve(
             if peers is not None:
                 await ticking.start(peers.run)
             if reload is not None:
-                ticking.start_soon(renew, certificate, reload)
+                ticking.start_soon(_reload, reload, certificate, recorder)
             if certificate is not None:
                 ticking.start_soon(watch_certificate, certificate)
             await ticking.start(pipeline.run_ticks)
@@ -338,6 +351,8 @@ async def _serve(
                     if statsd is not None:
                         await gathering.start(statsd.run)
                     await gathering.start(changes.run)
+                    if recorder is not None:
+                        await gathering.start(recorder.run)
                     if files is not None:
                         gathering.start_soon(take_in, files, hub.records, pipeline.record)
                     if settings.ingest.own_interval > 0:
@@ -352,7 +367,7 @@ async def _serve(
                     )
                     for url in dict.fromkeys(told):  # a name's addresses have one
                         _log.info("serving", url=url, epoch=hub.epoch)
-                    started(Running(context, app, tuple(dict.fromkeys(places)), drained))
+                    started(Running(context, app, tuple(dict.fromkeys(places)), drained, recorder))
                     await drain.wait()
                     _log.info("draining", subscribers=len(hub.subscribers))
                     draining.set(trio.current_time() + where.drain_delay)
@@ -382,6 +397,21 @@ async def _serve(
         part_at_once(hub)
         pipeline.give_up()
     _log.info("stopped")
+
+
+async def _reload(
+    reload: trio.MemoryReceiveChannel[None],
+    certificate: Certificate | None,
+    recorder: Recorder | None,
+) -> None:
+    """Read again what can be, whenever that is asked for."""
+    async for _ in reload:
+        if certificate is None and recorder is None:
+            _log.info("nothing to reload: there is no certificate, and nothing is recorded")
+        if certificate is not None:
+            renew(certificate)
+        if recorder is not None:
+            await recorder.reload()
 
 
 def part_at_once(hub: Hub) -> None:

@@ -33,7 +33,7 @@ LAYERS = (
     ("journal.sqlite", "journal.valkey"),
     ("journal.opening",),
     ("pipeline",),  # Trio meets the core here
-    ("client", "drain", "ingest", "transport"),
+    ("client", "drain", "ingest", "recording", "transport"),
     ("ingest.otlp", "ingest.remote_write", "ingest.statsd"),
     ("listen",),
     ("auth", "doctor"),

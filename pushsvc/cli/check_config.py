@@ -15,6 +15,7 @@ from pushsvc.config import ConfigError
 from pushsvc.journal import JournalError
 from pushsvc.journal.valkey.address import parse_address
 from pushsvc.listen.listeners import resolve_hosts
+from pushsvc.recording.rules import read_rules
 
 
 @click.command("check-config")
@@ -33,6 +34,7 @@ def command(**flags: Any) -> None:
             host, port = settings.ingest.statsd_address
             trio.run(resolve_hosts, (host,), port)
         make_access_control(settings)
+        read_rules(settings)
         if settings.journal.url:
             parse_address(settings.journal.url)
     except OSError as error:

@@ -40,6 +40,11 @@ def settings_options(function: _Function) -> _Function:
             help="Show the dashboards in here, which can't be changed.",
         ),
         click.option(
+            "--recording-rules",
+            metavar="FILE",
+            help="Have the PromQL expressions in this file appear as series.",
+        ),
+        click.option(
             "--own-metrics",
             is_flag=True,
             help="Publish the service's own metrics as series, every second.",
@@ -89,6 +94,7 @@ def load_settings(
     data: str | None,
     dashboards: str | None,
     provisioned_dashboards: str | None,
+    recording_rules: str | None,
     log_level: str | None,
     log_format: str | None,
     insecure_no_auth: bool,
@@ -107,6 +113,7 @@ def load_settings(
             ("--statsd", "ingest.statsd", statsd),
             ("--dashboards", "dashboards.directory", dashboards),
             ("--provisioned-dashboards", "dashboards.provisioned", provisioned_dashboards),
+            ("--recording-rules", "recording.file", recording_rules),
             ("--log-level", "log.level", log_level),
             ("--log-format", "log.format", log_format),
         )

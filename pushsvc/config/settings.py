@@ -172,6 +172,13 @@ class Dashboards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Directory of those that come from elsewhere and are only read; none if empty."""
 
 
+class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Expressions that are always worked out, and appear as series."""
+
+    file: str = ""
+    """TOML file with them; none if empty. Read again on SIGHUP."""
+
+
 class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the log of what was published is kept."""
 
@@ -218,6 +225,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     auth: Auth = Auth()
     web: Web = Web()
     dashboards: Dashboards = Dashboards()
+    recording: Recording = Recording()
     journal: Keeping = Keeping()
     log: Log = Log()
 

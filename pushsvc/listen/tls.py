@@ -120,15 +120,6 @@ def _no_password() -> str:
     raise _Encrypted
 
 
-async def renew(certificate: Certificate | None, reload: trio.MemoryReceiveChannel[None]) -> None:
-    """Read the certificate again whenever that is asked for; one that is no good is not taken."""
-    async for _ in reload:
-        if certificate is None:
-            _log.info("nothing to reload: there is no certificate")
-            continue
-        _reload(certificate)
-
-
 async def watch_certificate(certificate: Certificate) -> None:
     """Read the certificate again when its files were replaced, until cancelled.
 
@@ -138,10 +129,11 @@ async def watch_certificate(certificate: Certificate) -> None:
     while True:
         await trio.sleep(_LOOK_AT_CERTIFICATE)
         if certificate.changed():
-            _reload(certificate)
+            renew(certificate)
 
 
-def _reload(certificate: Certificate) -> None:
+def renew(certificate: Certificate) -> None:
+    """Read the certificate again; one that is no good is not taken."""
     try:
         certificate.reload()
     except CertificateError as error:

@@ -73,6 +73,8 @@ _EVENTS: Final = {
     "statsd_lines_refused": "StatsD lines of metrics beyond limits.statsd_series.",
     "statsd_samples_refused": "Samples gathered from StatsD that the hub would not take.",
     "producers_stalled": "Producers' WebSockets cut because no answers were taken.",
+    "recorded_samples": "Samples of recorded expressions.",
+    "recording_failures": "Steps of recorded expressions that gave nothing, for an error.",
     "own_samples_refused": "Samples of the service's own metrics that were left out.",
     "journal_begun_anew": "Times that the log had lost what was read of it, and was begun anew.",
     "ingest_overloaded": "Batches refused because the ingest channel stayed full.",

@@ -66,6 +66,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Different expressions (text, step, scope) that streams have worked out at the same time."""
     expression_results: int = 2_000
     """Series that one expression of a stream may give."""
+    recorded_expressions: int = 200
+    """Expressions in the file of those that are recorded."""
     past_seconds: float = 7 * 86_400.0
     """How far behind the server's clock a sample's time may be."""
     future_seconds: float = 600.0

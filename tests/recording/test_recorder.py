@@ -1,0 +1,176 @@
+"""Recorded expressions of a service that runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from pushsvc import Service, open_service
+from pushsvc.core.hub import Hub
+from pushsvc.core.model.series import Rows, identify
+from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.recording.recorder import _grouped, _Recorded
+from pushsvc.recording.rules import load_rules
+
+RULES = """
+[[record]]
+name = "job:c:sum"
+expression = "sum by (job) (c)"
+labels = {team = "web"}
+unit = "bytes"
+help = "A sum."
+
+[[record]]
+name = "doubled"
+expression = "job:c:sum * 2"
+"""
+
+
+async def until(true: Callable[[], bool]) -> None:
+    with trio.fail_after(60):
+        while not true():
+            await trio.sleep(0.05)
+
+
+def newest(service: Service, text: str) -> Any:
+    series = service._context.hub.catalog.get(text)
+    found = None if series is None else series.history.latest()
+    return None if found is None else found[1]
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    return file
+
+
+async def test_results_appear_as_series(rules: Path) -> None:
+    async with open_service({"recording": {"file": str(rules)}}) as service:
+        await service.publish(
+            [{"name": "c", "value": n, "labels": {"job": "a", "n": str(n)}} for n in (1, 2)]
+        )
+        await until(lambda: newest(service, 'job:c:sum{job="a",team="web"}') == 3.0)
+        # One that asks for another one's results has those of the same step.
+        await until(lambda: newest(service, 'doubled{job="a",team="web"}') == 6.0)
+        catalog = service._context.hub.catalog
+        series = catalog.get('job:c:sum{job="a",team="web"}')
+        doubled = catalog.get('doubled{job="a",team="web"}')
+        assert series is not None
+        assert doubled is not None
+        assert (series.unit, series.help, series.kind) == ("bytes", "A sum.", "gauge")
+        time, _ = series.history.sample(series.history.first)
+        assert time % 1000 == 0
+        assert doubled.history.sample(doubled.history.first)[0] == time
+        assert service._context.hub.counts["recorded_samples"] >= 2
+        # A result that is no more ends.
+        await service.publish(
+            [{"name": "c", "value": None, "labels": {"job": "a", "n": str(n)}} for n in (1, 2)]
+        )
+        await until(lambda: series.history.ended is not None)
+
+
+async def test_the_file_is_read_again(rules: Path) -> None:
+    async with open_service({"recording": {"file": str(rules)}}) as service:
+        recorder = service._running.recorder
+        assert recorder is not None
+        await service.publish([{"name": "c", "value": 1, "labels": {"job": "a"}}])
+        await until(lambda: newest(service, 'job:c:sum{job="a",team="web"}') == 1.0)
+        await trio.Path(rules).write_text("[[record]]\nname = 'd'\nexpression = 'c + )'\n")
+        await recorder.reload()  # is no good, so that the former stay
+        await service.publish([{"name": "c", "value": 5, "labels": {"job": "a"}}])
+        await until(lambda: newest(service, 'job:c:sum{job="a",team="web"}') == 5.0)
+        await trio.Path(rules).write_text("[[record]]\nname = 'd'\nexpression = 'c + 1'\n")
+        await recorder.reload()
+        await until(lambda: newest(service, 'd{job="a"}') == 6.0)
+        await trio.Path(rules).write_text("")
+        await recorder.reload()
+
+
+def hub() -> Hub:
+    return Hub(
+        "e",
+        limits=Limits(),
+        retention=Retention(),
+        pacing=Pacing(),
+        make_session=str,
+        first_debt=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("expression", "limits", "said"),
+    [
+        ("a + on () b", Limits(), "duplicate series"),
+        ("a", Limits(expression_series=1), "limits.expression_series"),
+        ("label_replace(a, 'x', '', 'x', '.*')", Limits(), "same labelset"),
+        ("{__name__=~'a|b'}", Limits(), "once they are named"),
+        ("label_replace(a, '__x__', 'y', '', '')", Limits(), "names in __ are reserved"),
+    ],
+)
+def test_a_step_that_gives_nothing_is_told_once(
+    tmp_path: Path,
+    expression: str,
+    limits: Limits,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(
+        "pushsvc.recording.recorder._log.warning", lambda *_, **more: told.append(more["error"])
+    )
+    file = tmp_path / "rules.toml"
+    file.write_text(f'[[record]]\nname = "r"\nexpression = "{expression}"\n')
+    (rule,) = load_rules(file, Limits())
+    world = hub()
+    for seq, (name, x) in enumerate([("a", "1"), ("a", "2"), ("b", "1"), ("b", "3")]):
+        rows = Rows(identify(name, {"x": x}, Limits()), [1000], [1.0])
+        series = world.catalog.add(rows, seq, 100)
+        series.append(seq, rows)
+    recorded = _Recorded(rule, limits)
+    assert list(recorded.rows(world, 2000)) == []
+    assert list(recorded.rows(world, 3000)) == []
+    assert len(told) == 1
+    assert said in told[0]
+    assert world.counts["recording_failures"] == 2
+
+
+def test_who_asks_for_another_ones_results_comes_after_it(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(
+        "".join(
+            f'[[record]]\nname = "{name}"\nexpression = "{text}"\ninterval = "{interval}"\n'
+            for name, text, interval in (
+                ("a", "x", "1s"),
+                ("b", "x + 1", "1s"),
+                ("slow", "x", "5s"),
+                ("c", "sum(rate(b[5s]))", "1s"),
+                ("d", "{__name__=~'a|q'}", "1s"),
+                ("e", "y", "1s"),
+            )
+        )
+    )
+    groups = [[rule.name for rule in group] for group in _grouped(load_rules(file, Limits()))]
+    assert groups == [["a", "b"], ["c", "d", "e"], ["slow"]]
+
+
+def test_a_wrong_file_is_told_at_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('[[record]]\nname = "r"\nexpression = "sum("\n')
+    for command in ("serve", "check-config"):
+        ran = subprocess.run(
+            [sys.executable, "-m", "pushsvc", command, "--recording-rules", str(file)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 2, ran.stderr
+        assert f"recording.file: {file}:3:" in ran.stderr
