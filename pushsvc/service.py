@@ -96,9 +96,9 @@ async def run_service(
     What comes out of `reload` has the certificate and recorded expressions read again. `inherited`
     is served beside the hosts of the settings, and closed in the end. With an `assignment` it is
     one of several workers, and the settings are its share. `started` gets their URLs, once
-    connections are accepted; for a Unix socket it is the command that asks. Raises OSError where an address can't
-    be bound, CertificateError, JournalError, ConfigError where it would be open to those it must
-    not be.
+    connections are accepted; for a Unix socket it is the command that asks. Raises OSError where an
+    address can't be bound, CertificateError, JournalError, ConfigError where it would be open to
+    those it must not be.
     """
     await run_until_closed(
         settings,

@@ -20,6 +20,7 @@ from rich.table import Table
 from tests.bench import (
     coding,
     decode,
+    expressions,
     fanout,
     frames,
     ingest,
@@ -37,6 +38,7 @@ from tests.bench import (
 )
 from tests.bench.coding import Codings
 from tests.bench.decode import Decoders
+from tests.bench.expressions import Expressions
 from tests.bench.fanout import Fanout
 from tests.bench.frames import Frames, FramesCase
 from tests.bench.ingest import Ingest, IngestCase
@@ -58,6 +60,11 @@ from tests.bench.workers import Workers
 # The cases by which the service is judged.
 _BIG_BATCH = 10_000
 _MANY = 1_000
+_STEP_MS = {
+    ("sum by (x) (rate(c[1m]))", 1_000): 3.0,
+    ("sum by (x) (rate(c[1m]))", 10_000): 30.0,
+    ("histogram_quantile(0.99, c)", 2_400): 2.0,
+}
 
 
 class _Case(Protocol):
@@ -85,6 +92,7 @@ class Outcome(msgspec.Struct):
     fanout: list[Fanout] = []
     ingest: list[Ingest] = []
     decode: list[Decoders] = []
+    expressions: list[Expressions] = []
     memory: list[Memory] = []
     frames: list[Frames] = []
     coding: list[Codings] = []
@@ -109,6 +117,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
     each.__name__.rpartition(".")[2]: each
     for each in (
         decode,
+        expressions,
         ingest,
         memory,
         frames,
@@ -131,6 +140,7 @@ _TITLES = {
     "fanout": "Fan-out of a dashboard of 50 series",
     "ingest": "Ingest",
     "decode": "Decoding, beside the library that each format has",
+    "expressions": "A step of an expression, one second after the other",
     "memory": "Memory",
     "frames": "One frame to one subscriber",
     "coding": "Streams in a content coding, beside plain ones",
@@ -199,6 +209,11 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         if decoders.format in ("remote write 1.0", "remote write 2.0", "line protocol"):
             what = f"samples/s decoded by one core, {decoders.format}"
             yield Target(what, 200_000, decoders.ours.median)
+    for asked in outcome.expressions:
+        wanted = _STEP_MS.get((asked.expression, asked.series))
+        if wanted is not None:
+            what = f"ms of a step, {asked.expression}, {asked.series:,} series"
+            yield Target(what, wanted, asked.step_ms.median, at_most=True)
     for case in outcome.fanout:
         for delivery, times in zip(case.deliveries, case.times_ours(), strict=True):
             if case.clients < _MANY or delivery.system.startswith(PUSHSVC.name):

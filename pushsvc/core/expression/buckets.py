@@ -48,28 +48,26 @@ def quantile(share: float, given: list[Bucket]) -> tuple[float, bool]:
     return low + (bound - low) * ((rank - before) / (count - before)), forced
 
 
-def quantile_of(share: float, bounds: Sequence[float], counts: Sequence[float]) -> float:
-    """The same for bounds that rise and their counts: quicker where these rise too, as nearly
+def in_order(bounds: Sequence[float]) -> bool:
+    """Whether bounds are those of a whole histogram: they rise, and the last is infinite."""
+    return len(bounds) > 1 and bounds[-1] == inf and all(map(lt, bounds, bounds[1:]))
+
+
+def quantile_in_order(share: float, bounds: Sequence[float], counts: Sequence[float]) -> float:
+    """As `quantile`, of bounds that are in order: quicker where the counts rise too, as nearly
     always."""
     total = counts[-1]
-    if (
-        0 <= share <= 1
-        and len(bounds) > 1
-        and bounds[-1] == inf
-        and total > 0
-        and all(map(lt, bounds, bounds[1:]))
-        and all(map(le, counts, counts[1:]))
-    ):
-        rank = share * total
-        place = bisect_left(counts, rank, hi=len(counts) - 1)
-        if place == len(counts) - 1:
-            return bounds[-2]
-        bound = bounds[place]
-        if place:
-            low, before = bounds[place - 1], counts[place - 1]
-            return low + (bound - low) * ((rank - before) / (counts[place] - before))
-        return bound if bound <= 0 else bound * (rank / counts[0])
-    return quantile(share, list(map(Bucket, bounds, counts)))[0]
+    if not (0 <= share <= 1 and total > 0 and all(map(le, counts, counts[1:]))):
+        return quantile(share, list(map(Bucket, bounds, counts)))[0]
+    rank = share * total
+    place = bisect_left(counts, rank, hi=len(counts) - 1)
+    if place == len(counts) - 1:
+        return bounds[-2]
+    bound = bounds[place]
+    if place:
+        low, before = bounds[place - 1], counts[place - 1]
+        return low + (bound - low) * ((rank - before) / (counts[place] - before))
+    return bound if bound <= 0 else bound * (rank / counts[0])
 
 
 def fraction(lower: float, upper: float, given: list[Bucket]) -> float:

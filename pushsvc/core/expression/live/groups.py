@@ -114,7 +114,7 @@ class Quantile(Part):
         super().__init__(plan)
         self._share, self._inner = plan.number(node.arguments[0]), plan.part(node.arguments[1])
         self._given: Sequence[Labels] | None = None
-        self._groups: list[tuple[list[float], Getter, list[int]]] = []
+        self._groups: list[tuple[list[float], Getter, bool]] = []
         self._labels: list[Labels] = []
         self._relabel = nameless()
 
@@ -131,8 +131,9 @@ class Quantile(Part):
         self._groups = []
         for pairs in found.values():
             pairs.sort()
-            places = [place for _, place in pairs]
-            self._groups.append(([bound for bound, _ in pairs], _getter(places), places))
+            bounds = [bound for bound, _ in pairs]
+            take = _getter([place for _, place in pairs])
+            self._groups.append((bounds, take, buckets.in_order(bounds)))
 
     def _work(self, step: int) -> Column:
         labels, values = self._inner.at(step)
@@ -140,15 +141,16 @@ class Quantile(Part):
             self._see(labels)
         share = self._share(step)
         found: list[Value] = []
-        for bounds, take, _ in self._groups:
+        whole = None not in values
+        for bounds, take, in_order in self._groups:
             counts = take(values)
-            if None in counts:
-                given = [
-                    buckets.Bucket(bound, count)
-                    for bound, count in zip(bounds, counts, strict=True)
-                    if count is not None
-                ]
-                found.append(buckets.quantile(share, given)[0] if given else None)
-            else:
-                found.append(buckets.quantile_of(share, bounds, counts))  # type: ignore[arg-type]
+            if in_order and (whole or None not in counts):
+                found.append(buckets.quantile_in_order(share, bounds, counts))  # type: ignore[arg-type]
+                continue
+            given = [
+                buckets.Bucket(bound, count)
+                for bound, count in zip(bounds, counts, strict=True)
+                if count is not None
+            ]
+            found.append(buckets.quantile(share, given)[0] if given else None)
         return self._relabel.column(self._labels, found)

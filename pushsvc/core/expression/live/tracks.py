@@ -228,18 +228,24 @@ def newest(tracks: Sequence[Track], moment: int, lookback: int) -> tuple[list[in
     for track in tracks:
         history = track.history
         rows = history.straight()
-        if rows is None:
-            adds = track.series.kind == "delta"
-            times, values = history.curve(history.since(oldest + 1), history.total, adds=adds)
-            place = bisect_right(times, moment) - 1
-            time, value = (times[place], values[place]) if place >= 0 else (oldest, nan)
+        if rows is not None and history.total > history.first and rows[1][-1] <= moment:
+            time, value = rows[1][-1], rows[2][-1]  # as a rule
         else:
-            base, times, values = rows
-            first = history.first - base
-            place = len(times) - 1
-            if place >= first and times[place] > moment:
-                place = bisect_right(times, moment, lo=first) - 1
-            time, value = (times[place], values[place]) if place >= first else (oldest, nan)
+            time, value = _newest_until(track, moment, oldest)
         all_times.append(time)
-        all_values.append(value if time > oldest and value == value else None)  # type: ignore[arg-type]
+        all_values.append(value if time > oldest and value == value else None)
     return all_times, all_values
+
+
+def _newest_until(track: Track, moment: int, oldest: int) -> tuple[int, float]:
+    history = track.history
+    rows = history.straight()
+    if rows is None:
+        adds = track.series.kind == "delta"
+        times, values = history.curve(history.since(oldest + 1), history.total, adds=adds)
+        place = bisect_right(times, moment) - 1
+        return (times[place], values[place]) if place >= 0 else (oldest, nan)  # type: ignore[return-value]
+    base, times, values = rows
+    first = history.first - base
+    place = bisect_right(times, moment, lo=first) - 1
+    return (times[place], values[place]) if place >= first else (oldest, nan)
