@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -90,12 +90,13 @@ def load_rules(file: Path, limits: Limits) -> tuple[Rule, ...]:
         )
     rules: list[Rule] = []
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
-    places = list(_places(text))
+    lines = text.split("\n")
+    places = list(_places(lines))
     for number, record in enumerate(read_file.record):
         place = places[number] if len(places) == len(read_file.record) else None
-        rule = _rule(record, read_file.interval, limits, _Where(file, number, record, place))
+        rule = _rule(record, read_file.interval, limits, _Where(file, lines, number, record, place))
         if (rule.name, rule.labels) in seen:
-            where = _Where(file, number, record, place)
+            where = _Where(file, lines, number, record, place)
             raise where.wrong("a record before it has the same name and labels")
         seen.add((rule.name, rule.labels))
         rules.append(rule)
@@ -116,9 +117,15 @@ class _Where:
     """A record, as messages name it."""
 
     def __init__(
-        self, file: Path, number: int, record: _Record, place: tuple[int, int] | None
+        self,
+        file: Path,
+        lines: Sequence[str],
+        number: int,
+        record: _Record,
+        place: tuple[int, int] | None,
     ) -> None:
-        self._file, self._number, self._record, self._place = file, number, record, place
+        self._file, self._lines = file, lines
+        self._number, self._record, self._place = number, record, place
 
     def wrong(self, reason: str) -> RulesError:
         """What is said of something wrong in it."""
@@ -129,22 +136,31 @@ class _Where:
 
     def wrong_expression(self, error: ExpressionError) -> RulesError:
         """The same, of its expression: with the very column where it is wrong."""
-        position = error.position
+        position = error.extra.get("position")
         if self._place is None or position is None:
-            return self.wrong(error.reason)
+            return self.wrong(error.extra["reason"])
         line, column = self._place
+        if not _stands_there(self._lines, line, column, self._record.expression):
+            return self.wrong(error.extra["reason"])  # it has escapes
         before = self._record.expression[:position]
         fallen = before.count("\n")
         column = position - (before.rfind("\n") + 1) + (1 if fallen else column)
         return RulesError(
             f"{self._file}:{line + fallen}:{column}: record {self._number + 1} "
-            f"({self._record.name}): {error.reason}"
+            f"({self._record.name}): {error.extra['reason']}"
         )
 
 
-def _places(text: str) -> Iterator[tuple[int, int]]:
+def _stands_there(lines: Sequence[str], line: int, column: int, expression: str) -> bool:
+    """Whether an expression stands in the file letter by letter, from this place on."""
+    first, *others = expression.split("\n")
+    return lines[line - 1][column - 1 :].startswith(first) and all(
+        written.startswith(wanted) for wanted, written in zip(others, lines[line:], strict=False)
+    )
+
+
+def _places(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Line and column, from 1, at which each expression of the file begins."""
-    lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         match = _OPENING.match(line)
         if match is None:

@@ -28,6 +28,7 @@ from tests.bench import (
     memory,
     paint,
     pods,
+    promql,
     rolling,
     soak,
     stalled,
@@ -47,6 +48,7 @@ from tests.bench.memory import Memory
 from tests.bench.paint import Paint
 from tests.bench.pods import Pods
 from tests.bench.process import Failed
+from tests.bench.promql import Promql
 from tests.bench.report import Machine, Target, machine
 from tests.bench.rolling import Rolled
 from tests.bench.soak import Soak
@@ -93,6 +95,7 @@ class Outcome(msgspec.Struct):
     ingest: list[Ingest] = []
     decode: list[Decoders] = []
     expressions: list[Expressions] = []
+    promql: list[Promql] = []
     memory: list[Memory] = []
     frames: list[Frames] = []
     coding: list[Codings] = []
@@ -118,6 +121,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
     for each in (
         decode,
         expressions,
+        promql,
         ingest,
         memory,
         frames,
@@ -141,6 +145,7 @@ _TITLES = {
     "ingest": "Ingest",
     "decode": "Decoding, beside the library that each format has",
     "expressions": "A step of an expression, one second after the other",
+    "promql": "One question, asked all the time",
     "memory": "Memory",
     "frames": "One frame to one subscriber",
     "coding": "Streams in a content coding, beside plain ones",

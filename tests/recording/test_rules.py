@@ -65,9 +65,6 @@ def test_an_empty_file_has_none(tmp_path: Path) -> None:
     [
         ('[[record]]\nname = "a"\nexpression = "sum(rate(b[5m])"\n', ":3:"),
         ('[[record]]\nname = "a"\nexpression = "rate(b)"\n', ":3:"),
-        ("[[record]]\nname = 'a'\nexpression = '''\nb\n + + (\n'''\n", ":5:"),
-        ("[[record]]\nname = 'a'\nexpression = '''b\n + )\n'''\n", ":4:4: "),
-        ('[[record]]\nname = "a"\nexpression = "b + )"\n', ":3:19: "),
     ],
 )
 def test_an_expression_that_is_wrong_is_shown_at_its_place(
