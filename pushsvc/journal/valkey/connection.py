@@ -6,6 +6,7 @@ beside the one that reads, which makes a round trip cost twice as much; and a lo
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import anyio
 import trio
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 from coredis.constants.resp import DataType
 from coredis.exceptions import RedisError
@@ -66,6 +67,10 @@ class Connection:
 
     def __init__(self, stream: ByteStream, where: Host | str, user: str) -> None:
         self._stream = stream
+        # What goes into its buffer at once waits for nobody's turn.
+        self._socket: socket.socket | None = None
+        if not isinstance(stream, TLSStream):
+            self._socket = stream.extra(SocketAttribute.raw_socket, None)  # noqa: S610
         self._user = user
         self._parser = Parser()
         self._sending = trio.Lock()
@@ -103,19 +108,38 @@ class Connection:
         return answers.found
 
     async def _send(self, answers: _Answers, data: bytes, timeout: float) -> None:
-        async with self._sending:
+        try:
+            self._sending.acquire_nowait()
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
             if self._closed:
                 answers.done.set()
                 return
             self._waiting.append(answers)
-            # What is begun is sent whole, since what comes after it could not be read otherwise.
-            with trio.move_on_after(timeout, shield=True) as sending:
-                try:
-                    await self._stream.send(data)
-                except _GONE:
-                    self.close()
-            if sending.cancelled_caught:
+            if rest := data[self._send_nowait(data) :]:
+                await self._send_rest(rest, timeout)
+        finally:
+            self._sending.release()
+
+    def _send_nowait(self, data: bytes) -> int:
+        """How many bytes the socket has taken."""
+        if self._socket is None:
+            return 0
+        try:
+            return self._socket.send(data)
+        except OSError:  # or it is full; whatever else it is, who sends the rest is told
+            return 0
+
+    async def _send_rest(self, data: bytes, timeout: float) -> None:
+        # What is begun is sent whole, since what comes after it could not be read otherwise.
+        with trio.move_on_after(timeout, shield=True) as sending:
+            try:
+                await self._stream.send(data)
+            except _GONE:
                 self.close()
+        if sending.cancelled_caught:
+            self.close()
 
     def means(self, error: RedisError) -> Exception:
         """What it means that the server answered so."""

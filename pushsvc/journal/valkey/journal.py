@@ -266,15 +266,16 @@ class ValkeyJournal:
     # -- appending ---------------------------------------------------------------------------------
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
-        await trio.lowlevel.checkpoint()
-        if self._closed:
-            raise trio.ClosedResourceError
-        if not drafts:
-            return ()
         append = _Append(drafts)
         away = self.away_since is not None
         waited = away and trio.current_time() - (self.away_since or 0) > self._options.append_wait
-        if waited or self._waiting_bytes + append.bytes > max(_WAITING_BYTES, append.bytes):
+        full = self._waiting_bytes + append.bytes > max(_WAITING_BYTES, append.bytes)
+        if self._closed or not drafts or waited or full:
+            await trio.lowlevel.checkpoint()
+            if self._closed:
+                raise trio.ClosedResourceError
+            if not drafts:
+                return ()
             raise self._overloaded()
         self._waiting.append(append)
         self._waiting_bytes += append.bytes
