@@ -213,7 +213,8 @@ def _shared(keeping: Keeping) -> Shared | None:
 
 
 def _workers(assignment: Assignment) -> Workers:
-    return Workers(Path(assignment.folder), assignment.index, assignment.count)
+    passing = bool(assignment.log)
+    return Workers(Path(assignment.folder), assignment.index, assignment.count, passing)
 
 
 async def _serve(

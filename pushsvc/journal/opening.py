@@ -34,6 +34,8 @@ class Workers(msgspec.Struct, frozen=True):
     """Where they meet."""
     index: int
     count: int
+    passing: bool = False
+    """Whether the file is gone when the last of them is, so that nothing need be on a disk."""
 
 
 _SNAPSHOTS = 12
@@ -94,7 +96,7 @@ async def open_journal(
             Path(path),
             keep_seconds=keep_seconds(retention),
             max_bytes=max_bytes,
-            synchronous=synchronous,
+            synchronous="off" if workers is not None and workers.passing else synchronous,
             shared=workers is not None,
             notifier=None
             if workers is None

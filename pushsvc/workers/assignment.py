@@ -83,8 +83,7 @@ class Assignment(msgspec.Struct, frozen=True):
         )
         journal = settings.journal
         if self.log:
-            # Nothing outlives the supervisor, and so nothing has to be on a disk.
-            journal = replace(journal, path=self.log, synchronous="normal")
+            journal = replace(journal, path=self.log)
         return replace(
             settings,
             server=replace(settings.server, host=()),

@@ -318,14 +318,14 @@ async def test_what_does_not_fit_on_the_disk_is_refused_whole(path: Path) -> Non
 
 def test_a_full_database_is_as_it_was(path: Path) -> None:
     with closing(LogFile(path, shared=False, synchronous="full")) as file:
-        _, end = file.append([draft()], 1)
+        *_, end = file.append([draft()], 1)
         file.limit_pages(file.limit_pages(0))
         for _ in range(2):
             with pytest.raises(sqlite3.OperationalError, match="full"):
                 file.append([draft(), draft(20_000)], 1)
         assert file.end() == end
         file.limit_pages(1 << 30)
-        entries, _ = file.append([draft(20_000)], 1)
+        entries, *_ = file.append([draft(20_000)], 1)
         assert entries[0].seq == 2
 
 
@@ -397,7 +397,7 @@ async def test_a_write_ahead_log_that_is_removed_takes_nothing_more(path: Path) 
 
 def test_what_was_refused_in_the_middle_of_a_commit_is_taken_back(path: Path) -> None:
     with closing(LogFile(path, shared=False, synchronous="full")) as file:
-        _, answered = file.append([draft()], 1)
+        *_, answered = file.append([draft()], 1)
         file.append([draft(), draft()], 1)
         epoch = file.epoch
     with closing(LogFile(path, shared=False, synchronous="full")) as file:

@@ -25,9 +25,19 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Snapshot
 from pushsvc.journal.codec import CodecError, decode, encode
 from pushsvc.journal.sqlite.keeping import Bounds, Mark, choose_horizon, superfluous
-from pushsvc.journal.sqlite.trouble import CHANGED, REMOVED, WITHOUT_LOG, Damaged, Foreign, Lost
+from pushsvc.journal.sqlite.trouble import (
+    CHANGED,
+    REMOVED,
+    WITHOUT_LOG,
+    Damaged,
+    Foreign,
+    Lost,
+    primary,
+)
 
-Synchronous: TypeAlias = Literal["full", "normal"]
+Synchronous: TypeAlias = Literal["full", "normal", "off"]
+"""Which writes wait for the disk; with "off" none does, and a machine that goes down may take the
+whole file along."""
 
 APPLICATION = 0x70736A31
 """Says in the header of a file of SQLite whose it is: "psj1"."""
@@ -73,6 +83,10 @@ _SNAPSHOTS = "SELECT seq, stamp, entries, samples, bytes FROM snapshots ORDER BY
 _ALL = (1 << 63) - 1
 _GET_VERSION = 0x80087601
 """FS_IOC_GETVERSION of Linux (ioctl_iflags(2))."""
+
+
+class Busy(Exception):
+    """Another is writing just now; nothing was done."""
 
 
 class LogFile:
@@ -148,7 +162,7 @@ class LogFile:
             now = boot
         self._execute(
             "UPDATE log SET boot = ?",
-            now if synchronous == "normal" or self.shared else None,
+            now if synchronous != "full" or self.shared else None,
         )
 
     def renew(self) -> None:
@@ -217,16 +231,16 @@ class LogFile:
     # -- entries -----------------------------------------------------------------------------------
 
     def append(
-        self, drafts: Sequence[Draft], now: int, after: Mark | None = None
-    ) -> tuple[list[Entry], Mark]:
-        """Put them at the end, in one transaction; gives them in their places, and the new end.
-        `now` is what the clock says, Unix milliseconds; `after` the end as it must be, where nobody
-        else may have appended. Raises sqlite3.Error and Lost; then none is in it, but see
-        `retract`."""
+        self, drafts: Sequence[Draft], now: int, after: Mark | None = None, *, wait: bool = True
+    ) -> tuple[list[Entry], list[bytes], Mark]:
+        """Put them at the end, in one transaction; gives them in their places, their bytes, and the
+        new end. `now` is what the clock says, Unix milliseconds; `after` the end as it must be,
+        where nobody else may have appended. Without `wait` it raises Busy at once where another is
+        writing. Raises sqlite3.Error and Lost; then none is in it, but see `retract`."""
         self.check()
         bodies = [encode(draft) for draft in drafts]
         entries, rows = [], []
-        with self._transaction():
+        with self._transaction(wait=wait):
             end = self.end()
             changed = self._one("SELECT epoch FROM log")[0] != self.epoch
             if changed or (after is not None and end != after):
@@ -252,7 +266,7 @@ class LogFile:
             self._connection.executemany(
                 "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
-        return entries, end
+        return entries, bodies, end
 
     def check(self) -> None:
         """Raise Lost where the file isn't the one that was opened, or lacks its write-ahead
@@ -369,14 +383,29 @@ class LogFile:
     # -- SQLite ------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+    def _transaction(self, *, wait: bool = True) -> Generator[None]:
+        if wait:
+            self._connection.execute("BEGIN IMMEDIATE")
+        else:
+            self._begin_at_once()
         try:
             yield
             self._connection.execute("COMMIT")
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+    def _begin_at_once(self) -> None:
+        """Raises Busy, sqlite3.Error."""
+        self._pragma("busy_timeout = 0")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if primary(error) == sqlite3.SQLITE_BUSY:
+                raise Busy from None
+            raise
+        finally:
+            self._pragma(f"busy_timeout = {round(1000 * _BUSY[self.shared])}")
 
     @contextmanager
     def _reading(self) -> Generator[None]:

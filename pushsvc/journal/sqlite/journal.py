@@ -16,10 +16,11 @@ import trio
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, JournalError, Snapshot, Statistics
+from pushsvc.journal.codec import CodecError, decode
 from pushsvc.journal.sqlite.claim import Claim, Noted
-from pushsvc.journal.sqlite.file import LogFile, Synchronous
+from pushsvc.journal.sqlite.file import Busy, LogFile, Synchronous
 from pushsvc.journal.sqlite.keeping import Bounds, Mark
-from pushsvc.journal.sqlite.notifier import AppendNotifier
+from pushsvc.journal.sqlite.notifier import AppendNotifier, News
 from pushsvc.journal.sqlite.trouble import (
     REMOVED,
     Damaged,
@@ -42,8 +43,12 @@ _TOLD = 1.0
 """The same, where others tell."""
 _FEW, _FEW_BYTES = 16, 64 * 1024
 """Entries, and their bytes, that are read without going to a thread for it."""
-_OWN = 2_000
-"""Own drafts that aren't read yet, and needn't be decoded when they are."""
+_HEARD = 2_000
+"""Entries that are known before they were read: own ones, and those that others told of."""
+_SLOW = 0.1
+"""Seconds that a write may take for the next to be done without going to a thread for it."""
+_THREADS = 10.0
+"""Seconds for which threads write after one was slower than that."""
 _RETRY_AFTER = 5.0
 _FORGOTTEN = 30.0
 """Seconds after which a failure is no news any more, if nothing was tried since."""
@@ -73,7 +78,9 @@ class SqliteJournal:
         self._horizon, self._end = file.horizon(), file.end()
         self._kept = file.newest_snapshot()
         self._opened = self._end.seq  # what there is until then is read; then `append` gives it
-        self._own: dict[int, Draft] = {}  # by their first seq; only where the file is shared
+        self._heard: dict[int, Entry] = {}  # by their first seq; only where the file is shared
+        self._doubt = True  # whether there may be more in the file than was read or heard of
+        self._threads_until = float("-inf")  # when writing may be done here again
         self._limiter = trio.CapacityLimiter(1)
         self._news = trio.Event()
         self._closed = trio.Event()
@@ -121,8 +128,29 @@ class SqliteJournal:
         cancelled."""
         self._notifier = notifier
         while True:
-            await notifier.wait()
+            told = await notifier.wait()
+            self._doubt = self._doubt or len(told) > 1
+            for news in told:
+                self._hear(news)
             self._news.set()
+
+    def _hear(self, news: News) -> None:
+        """Take note of what another has appended."""
+        if news.epoch != self.epoch or not news.entries or len(self._heard) >= _HEARD:
+            self._doubt = True
+            return
+        try:
+            for seq, stamp, body in news.entries:
+                self._heard[seq] = Entry(seq, stamp, decode(body))
+        except CodecError:
+            self._doubt = True  # of another version, which is said where the file is read
+        self._see(news.horizon, news.end)
+
+    def _see(self, horizon: Mark, end: Mark) -> None:
+        if horizon.seq > self._horizon.seq:
+            self._horizon = horizon
+        if end.seq > self._end.seq:
+            self._end = end
 
     # -- what it is --------------------------------------------------------------------------------
 
@@ -155,26 +183,64 @@ class SqliteJournal:
     # -- appending ---------------------------------------------------------------------------------
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
-        entries = await self._do(lambda file: self._append(file, drafts))
-        if not self._shared:
-            return entries
-        if self._notifier is not None:
-            self._notifier.notify()
-        self._news.set()
-        return ()
+        appended = self._append_here(drafts)
+        if appended is None:
+            appended = await self._do(lambda file: self._append(file, drafts))
+            self._news.set()
+        else:
+            self._news.set()
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return () if self._shared else appended
 
-    def _append(self, file: LogFile, drafts: Sequence[Draft]) -> list[Entry]:
+    def _append_here(self, drafts: Sequence[Draft]) -> list[Entry] | None:
+        """Append without going to a thread, which costs as much again, where nothing waits for the
+        disk. None where that can't be just now; then nothing was done."""
+        began = trio.current_time()
+        if self._synchronous != "off" or began < self._threads_until or self._away_since:
+            return None
+        if self._file is None or self._closed.is_set():
+            return None
+        try:
+            self._limiter.acquire_on_behalf_of_nowait(self)
+        except trio.WouldBlock:
+            return None
+        try:
+            return self._with_file(lambda file: self._append(file, drafts, wait=False))
+        except Busy:
+            return None
+        except (sqlite3.Error, FileError) as error:
+            raise self._fail(explain(error, self._path)) from error
+        finally:
+            self._limiter.release_on_behalf_of(self)
+            if trio.current_time() - began > _SLOW:
+                self._threads_until = began + _THREADS
+
+    def _append(self, file: LogFile, drafts: Sequence[Draft], *, wait: bool = True) -> list[Entry]:
         try:
             self._claim.hold()
         except JournalError as error:
             file.check()  # which is likelier to be at the bottom of it
             raise Lost(f"has lost its lock ({error})") from None
         known = None if self._shared else self._end
-        entries, self._end = file.append(drafts, time.time_ns() // 1_000_000, known)
+        now = time.time_ns() // 1_000_000
+        entries, bodies, end = file.append(drafts, now, known, wait=wait)
+        self._end = max(self._end, end, key=lambda mark: mark.seq)
         self._note(durable=False)
-        if self._shared and len(self._own) < _OWN:
-            self._own.update({entry.seq: entry.draft for entry in entries})
+        if self._shared:
+            self._tell(entries, bodies)
         return entries
+
+    def _tell(self, entries: Sequence[Entry], bodies: Sequence[bytes]) -> None:
+        """Have it known what was appended, here and at the others."""
+        if len(self._heard) < _HEARD:
+            self._heard.update({entry.seq: entry for entry in entries})
+        else:
+            self._doubt = True
+        if self._notifier is not None:
+            told = tuple(
+                (entry.seq, entry.stamp, body) for entry, body in zip(entries, bodies, strict=True)
+            )
+            self._notifier.notify(News(self.epoch, self._horizon, self._end, told))
 
     async def _do(self, work: Callable[[LogFile], _Got]) -> _Got:
         """Do something with the file in a thread. Raises Overloaded where it fails."""
@@ -230,7 +296,7 @@ class SqliteJournal:
     # -- reading -----------------------------------------------------------------------------------
 
     async def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
-        self._reading, self._exhausted = True, None
+        self._reading, self._doubt, self._exhausted = True, True, None
         reader: LogFile | None = None
         try:
             if self._shared:
@@ -266,26 +332,55 @@ class SqliteJournal:
     async def _next_shared(self, reader: LogFile, after: int) -> Sequence[Entry]:
         while True:
             closed = self._closed.is_set()
+            if entries := self._take_heard(after):
+                await trio.lowlevel.checkpoint()
+                return entries
+            if not self._doubt and self._notifier is not None and not closed:
+                await self._wait(_TOLD)
+                continue
             with self._failing_to_read():
                 version = reader.version()
                 if version == self._exhausted and not closed:
-                    self._news = trio.Event()
-                    with trio.move_on_after(_POLL if self._notifier is None else _TOLD):
-                        await self._news.wait()
+                    self._doubt = bool(self._heard)  # of what isn't there, or only just is
+                    self._heard.clear()
+                    if self._notifier is None:
+                        await self._wait(_POLL)
                     continue
                 if self._is_little(reader):
                     await trio.lowlevel.checkpoint()
                     found = self._read_shared(reader, after)
                 else:
                     found = await trio.to_thread.run_sync(self._read_shared, reader, after)
-            entries, self._horizon, end = found
-            if end.seq > self._end.seq:
-                self._end = end
+            entries, horizon, end = found
+            self._see(horizon, end)
             self._exhausted, self._looked = None, end
             if end.seq <= (entries[-1].last if entries else after):
                 self._exhausted = version
             if entries or closed:
                 return entries
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until something was appended, here or by another, though no longer than that."""
+        self._news = trio.Event()
+        with trio.move_on_after(seconds) as waiting:
+            await self._news.wait()
+        if waiting.cancelled_caught:
+            self._doubt = True
+
+    def _take_heard(self, after: int) -> list[Entry]:
+        """The entries after a seq that are known already, as far as there is none between them
+        that isn't."""
+        entries: list[Entry] = []
+        while (entry := self._heard.pop(after + 1, None)) is not None:
+            entries.append(entry)
+            after = entry.last
+        if after == self._end.seq:
+            self._looked = self._end
+        if not entries and self._heard:
+            for seq in [seq for seq in list(self._heard) if seq <= after]:
+                del self._heard[seq]
+            self._doubt = self._doubt or bool(self._heard)
+        return entries
 
     def _is_little(self, reader: LogFile) -> bool:
         """Whether what came since all was read is soon read: it has just been written, so that it
@@ -296,11 +391,11 @@ class SqliteJournal:
         return end.entries - looked.entries <= _FEW and end.bytes - looked.bytes <= _FEW_BYTES
 
     def _read_shared(self, reader: LogFile, after: int) -> tuple[list[Entry], Mark, Mark]:
-        entries = reader.read(after, own=self._own.get)
-        if entries:
-            for seq in [seq for seq in list(self._own) if seq <= entries[-1].seq]:
-                del self._own[seq]
-        return entries, reader.horizon(), reader.end()
+        return reader.read(after, own=self._known_draft), reader.horizon(), reader.end()
+
+    def _known_draft(self, seq: int) -> Draft | None:
+        entry = self._heard.get(seq)
+        return None if entry is None else entry.draft
 
     def _open_reader(self) -> LogFile:
         return LogFile(self._path, shared=True, synchronous=None)
@@ -339,6 +434,8 @@ class SqliteJournal:
     def _keep(self, file: LogFile, snapshot: Snapshot) -> None:
         self._horizon, self._kept = file.keep(snapshot, self._bounds)
         self._note(durable=True)
+        if self._notifier is not None:
+            self._notifier.notify(News(self.epoch, self._horizon, self._end))
 
     def _note(self, *, durable: bool) -> None:
         with suppress(OSError):  # then an older copy is told from it less well
