@@ -14,12 +14,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from math import inf
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 import trio
 
 from pushsvc.core.delivery.carrier import Ending
-from pushsvc.core.delivery.view import View
+from pushsvc.core.delivery.start import Start
+from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Close
+from pushsvc.core.expression.standing import Standing
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch
 from pushsvc.core.resources.account import Account
@@ -29,7 +32,7 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.core.storage.holdings import Applied, Refused
 from pushsvc.core.storage.records import Change
 from pushsvc.core.storage.snapshot import SnapshotError
-from pushsvc.errors import Overloaded, Problem, TooMany
+from pushsvc.errors import Overloaded, Problem, Rejected, TooMany
 from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError, Nonces, Snapshot
 from pushsvc.journal.starting import Starting
 from pushsvc.log import get_logger
@@ -64,6 +67,9 @@ _WOKEN = 256
 
 _SWEEPS = 20
 """Sweeps a second at the most."""
+
+_LEARNING = 2
+"""Expressions of which the past is worked out at the same time."""
 
 _SPREAD = 0.1
 """Seconds within which processes of one log say that a step is over, if nobody has before."""
@@ -183,10 +189,13 @@ class Pipeline:
         self._send, self._receive = trio.open_memory_channel[_Submission](limits.ingest_queue)
         self._ingesting = trio.CancelScope()  # of `run_ingest`
         self._moved = trio.Event()  # set when the hub has taken something in
+        self._learning = trio.CapacityLimiter(_LEARNING)
+        self._locks: WeakKeyDictionary[Standing, trio.Lock] = WeakKeyDictionary()
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
         self._stepped = trio.Event()  # set when another step of expressions is the next
         self._planned_step = inf  # which that is, Unix ms
-        self._clock = 0.0  # milliseconds that the journal's clock is ahead of Trio's, about
+        # Milliseconds that the journal's clock is ahead of Trio's, about.
+        self._clock = now_ms() - trio.current_time() * 1000
 
     def statistics(self) -> trio.MemoryChannelStatistics:
         """How full the ingest channel is, and who waits."""
@@ -569,7 +578,8 @@ class Pipeline:
                 continue
             break
         now = trio.current_time()
-        self._clock = entry.stamp - now * 1000
+        if self.hub.warm:
+            self._clock = entry.stamp - now * 1000
         self.wake_ticker()
         self._moved.set()
         if entry.draft.sweeps:
@@ -636,6 +646,51 @@ class Pipeline:
                 said = self._pass_time()
             with trio.move_on_after(1.0):
                 await self._stepped.wait()
+
+    def is_prepared(self, spec: ViewSpec, start: Start) -> bool:
+        """Whether who begins so can be attached at once."""
+        if not spec.expressions:
+            return True
+        hub, time_ms = self.hub, now_ms()
+        if not hub.holds(spec) and self._steps_behind:
+            return False
+        return all(
+            hub.wanted(one, start, time_ms) >= one.reached
+            for one in hub.hold(spec, trio.current_time())
+        )
+
+    @property
+    def _steps_behind(self) -> bool:
+        """Whether a whole second is over that the log doesn't know of yet."""
+        stamp = round(self.hub.stamp * 1000)
+        now = trio.current_time() * 1000 + self._clock
+        return bool(stamp) and now // 1000 > stamp // 1000
+
+    async def prepare(self, spec: ViewSpec, start: Start) -> None:
+        """Work out what steps of the past somebody is to be given who begins so: in a thread, a few
+        at a time.
+
+        Raises Overloaded where there is no room for another view or expression, and Rejected where
+        an expression that is new to who asks has no results now.
+        """
+        if not spec.expressions:
+            return
+        hub = self.hub
+        if not hub.holds(spec) and self._steps_behind and (said := self._pass_time()):
+            # So that its newest step is the newest of all, and what follows begins there.
+            with trio.move_on_after(_BLIP):
+                await said.done.wait()
+        for standing in hub.hold(spec, trio.current_time()):
+            wanted = hub.wanted(standing, start, now_ms())
+            if wanted < standing.reached:
+                async with self._locks.setdefault(standing, trio.Lock()), self._learning:
+                    if wanted < standing.reached and (job := hub.past_of(standing, wanted)):
+                        hub.learn(standing, job, await trio.to_thread.run_sync(job.work))
+                    standing.reached = min(standing.reached, wanted)
+            if standing.failure is not None and start.since is None:
+                raise Rejected(
+                    "expression", f"{standing.expression.text} has no results: {standing.failure}"
+                )
 
     async def run_sweeps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -38,12 +39,12 @@ def check(documents: list[dict[str, Any]]) -> bool:
     series = {one["ref"]: one for said in documents for one in said.get("series", ())}
     found: dict[str, list[int]] = {}
     for said in documents:
-        for ref, time, value in said.get("points", ()):
+        for ref, at, value in said.get("points", ()):
             assert series[ref]["name"] == QUESTION
             assert series[ref]["expression"] is True
             job = series[ref]["labels"]["job"]
             assert value == {"a": 1.0, "b": 2.0}[job]
-            found.setdefault(job, []).append(time)
+            found.setdefault(job, []).append(at)
     for times in found.values():
         assert times == list(range(times[0], times[0] + len(times) * 1000, 1000))
         assert times[0] % 1000 == 0
@@ -111,3 +112,40 @@ async def test_what_cant_be_read_says_where() -> None:
             assert (answer.status_code, answer.json()["code"]) == (400, code)
         answer = await served.http.get("/v1/stream", params={"select": "sum(x)", "step": "0.1"})
         assert (answer.status_code, answer.json()["code"]) == (400, "step")
+
+
+async def test_a_window_of_the_past() -> None:
+    async with serving() as served:
+        now = int(time.time() * 1000)
+        for place in range(10):
+            await served.publish(
+                {"name": "x", "labels": {"job": "a"}, "value": 1, "time": now - 9 - place}
+            )
+        await trio.sleep(2.1)  # for steps that nobody watches
+        answer = await polled(served, window="1m")
+        points = [point for said in answer["documents"] for point in said["points"]]
+        assert [value for _, _, value in points] == [1.0] * len(points)
+        assert len(points) >= 2
+        newest = await polled(served)
+        assert newest["documents"][0]["points"][-1][1] >= points[-1][1]
+        assert len(newest["documents"][0]["points"]) == 1
+
+
+async def test_what_has_no_result_is_refused_at_the_start() -> None:
+    async with serving() as served:
+        await served.publish(
+            *(
+                {"name": "y", "labels": {"job": job, "le": le}, "value": 1}
+                for job in "ab"
+                for le in "ab"
+            )
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1.1)  # a step
+        answer = await served.http.get(
+            "/v1/stream",
+            params={"select": "y + on (job) y"},
+            headers={"Accept": "application/json"},
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "expression")
+        assert "many-to-many" in answer.json()["detail"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from math import inf
 
 from pushsvc.core.delivery import wire
@@ -21,6 +21,7 @@ from pushsvc.core.delivery.subscriber import PollingSubscriber, Subscriber
 from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.expression.asked import Asked, Expression
+from pushsvc.core.expression.past import Job, Past, Step
 from pushsvc.core.expression.standing import MOST_STEPS, Standing
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import shorten
@@ -39,6 +40,12 @@ _STEP = 1.0
 """Seconds between two steps of an expression, for who doesn't say."""
 
 _LONGEST_STEP = 3600
+
+_MOST_PAST = 11_000
+"""Steps of the past that are worked out at once."""
+
+_AROUND = 30
+"""Steps before a cursor that are worked out as well."""
 
 _LINGER = 60.0
 """Seconds that a view nobody watches is kept: a long poll comes back to it."""
@@ -114,7 +121,7 @@ class Hub(Holdings):
             if not standing.next_step:  # made before the first entry of the log, which this is
                 standing.next_step = (stamp // standing.step + 1) * standing.step
                 continue
-            standing.skip_to(stamp - MOST_STEPS * standing.step)
+            standing.skip_to(stamp // 1000 * 1000 - (MOST_STEPS - 1) * standing.step)
             standing.advance(seq)
             stepped[standing.key] = standing
             if len(due) > 1 or standing.next_step <= stamp:
@@ -144,7 +151,7 @@ class Hub(Holdings):
 
     def _standing(self, expression: Expression, step: int, allowed: Scope) -> Standing:
         """The one of this expression, made if there is none."""
-        key = (expression.text, step, allowed.key)
+        key = _key(expression, step, allowed)
         standing = self._standings.get(key)
         if standing is not None:
             return standing
@@ -177,8 +184,89 @@ class Hub(Holdings):
     def _ended_by(self, step: int) -> int:
         """The seq of the entry that ended a step (Unix ms) which is over, or a later one where that
         isn't known."""
-        before = self._sweeping.before(step / 1000)
+        before = self._sweeping.arrivals.before(step / 1000)
         return self.seq if before < 0 else min(before + 1, self.seq)
+
+    def holds(self, spec: ViewSpec) -> bool:
+        """Whether all expressions of a view are worked out already."""
+        return all(
+            _key(one, spec.step, spec.allowed) in self._standings for one in spec.expressions
+        )
+
+    def hold(self, spec: ViewSpec, now: float) -> Sequence[Standing]:
+        """The expressions of a view, kept for who is about to watch it. Raises Overloaded."""
+        return self._view(spec, now).standings
+
+    def wanted(self, standing: Standing, start: Start, time_ms: int) -> int:
+        """The first step (Unix ms) of an expression that is to be known for who begins so; it has
+        been looked for if it isn't before `standing.reached`."""
+        step, since = standing.step, start.since
+        if since is not None and since.epoch == self.epoch:
+            if since.seq >= standing.known:
+                return standing.first_step
+            second = self._sweeping.arrivals.second_of(since.seq)
+            if second is None:
+                return 0
+            # Others come with cursors that are a little older.
+            return -(-(second + 1) * 1000 // step) * step - _AROUND * step
+        last = round(self.stamp * 1000) // step * step
+        if start.window is None:
+            return last
+        return min(last, time_ms - round(start.window * 1000))
+
+    def past_of(self, standing: Standing, wanted: int) -> Job | None:
+        """What is to be worked out so that an expression is known from that step on, or from the
+        first that finds all held that it reads; None if there is nothing. `learn` takes the
+        result."""
+        step, end = standing.step, standing.first_step
+        if not standing.learns or not standing.next_step:
+            return None
+        most = self._limits.expression_samples // max(1, len(standing.read))
+        begin = max(
+            wanted,
+            self._whole_from(standing),
+            end - min(most, _MOST_PAST) * step,
+        )
+        begin = -(-begin // step) * step
+        if begin >= end:
+            return None
+        times = range(begin - step, end, step)
+        arrivals = self._sweeping.arrivals
+        none = 0 if arrivals.whole else -1
+        steps = [
+            Step(time, max(seen, none))
+            for time, (seen, ended) in zip(
+                times, arrivals.cuts([time // 1000 for time in times]), strict=True
+            )
+            if max(seen, none) >= 0 and time >= ended * 1000 - (MOST_STEPS - 1) * step
+        ]
+        if len(steps) < 2:
+            return None
+        return Job(
+            standing.expression.node,
+            standing.read.values(),
+            steps,
+            standing.span,
+            limits=self._limits,
+        )
+
+    def learn(self, standing: Standing, job: Job, past: Past) -> None:
+        """Take in what came of a job. There may have been no other at the same time."""
+        if standing.learns and standing.first_step > job.steps[0].time:
+            standing.learn(past, job.steps, job.known)
+
+    def _whole_from(self, standing: Standing) -> int:
+        """The first time (Unix ms) of which a step finds all held that it reads."""
+        arrivals = self._sweeping.arrivals
+        low = max((one.history.evicted_time for one in standing.read.values()), default=0)
+        for _, series in self._departed:
+            if standing.covers(series):
+                low = max(low, series.history.newest_time)
+        known = max(self.horizon, self._forgotten)
+        if known > 0:
+            second = arrivals.second_of(known)
+            low = max(low, ((arrivals.first or 0) if second is None else second + 1) * 1000)
+        return max(low + standing.span, ((arrivals.first or 0) + 1) * 1000)
 
     # -- dashboards come and go ------------------------------------------------------------------
 
@@ -585,6 +673,11 @@ class Hub(Holdings):
             del self.views[view.key]
         if any(view.standings for view in views):
             self._close_standings()
+
+
+def _key(expression: Expression, step: int, allowed: Scope) -> Hashable:
+    """Equal for expressions that have the same results."""
+    return expression.text, step, allowed.key
 
 
 def _step(seconds: float | None) -> int:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from itertools import count
+from math import isfinite
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings, strategies
 
 from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.expression.asked import Expression, read_asked
+from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
+from pushsvc.core.expression.stored import gather
 from pushsvc.core.expression.tree import ExpressionError
+from pushsvc.core.expression.vector import Element
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.series import Batch, Rows, identify
@@ -52,6 +58,21 @@ class Log:
         self.hubs.append(hub)
         return hub
 
+    def hub_after(self, other: Hub) -> Hub:
+        """One that goes on from a snapshot of another."""
+        steps = other.snapshot()
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                body = end.value
+                break
+        later, self.entries = self.entries, []
+        hub = self.hub()
+        hub.restore(body)
+        self.entries = later
+        return hub
+
     def publish(self, *samples: tuple[str, float | None], after: int = 0, time: int = 0) -> Entry:
         """Append samples `after` so many ms, of so many ms after the log's beginning."""
         self.stamp += after
@@ -83,6 +104,17 @@ def take(hub: Hub, entry: Entry) -> None:
         pass
 
 
+def prepare(hub: Hub, spec: ViewSpec, start: Start) -> None:
+    """As `Pipeline.prepare`, at once."""
+    time_ms = round(hub.stamp * 1000)
+    for standing in hub.hold(spec, hub.stamp):
+        wanted = hub.wanted(standing, start, time_ms)
+        if wanted < standing.reached:
+            if (job := hub.past_of(standing, wanted)) is not None:
+                hub.learn(standing, job, job.work())
+            standing.reached = min(standing.reached, wanted)
+
+
 class Dashboard:
     """Somebody who watches, and keeps what it was given."""
 
@@ -95,15 +127,20 @@ class Dashboard:
         window: float | None = None,
         step: float | None = None,
         describe: Any = "all",
+        prepared: bool = False,
     ) -> None:
         spec = hub.grant([read_asked(text) for text in select], None, None, step=step)
         self.hub = hub
         self.client = Client(since)
         self.series: dict[int, dict[str, Any]] = {}
         now = hub.stamp
+        spec = spec.within(allowed)
+        start = Start(None if since is None else parse_cursor(since), window)
+        if prepared:
+            prepare(hub, spec, start)
         self.subscriber: Subscriber = hub.subscribe(
-            spec.within(allowed),
-            Start(None if since is None else parse_cursor(since), window),
+            spec,
+            start,
             FakeCarrier(),
             now=now,
             time_ms=round(now * 1000),
@@ -387,3 +424,198 @@ def test_documents_are_json(  # a result is never NaN on the wire
     for frame in iter(dashboard.subscriber.pull, None):
         assert b"null" not in frame.json
         msgspec.json.decode(frame.json)
+
+
+# -- the past --------------------------------------------------------------------------------------
+
+
+def told(hub: Hub, *select: str, **more: Any) -> Dashboard:
+    return Dashboard(hub, *select, prepared=True, **more)
+
+
+def test_a_stream_begins_with_the_newest_step_or_with_a_window() -> None:
+    log = Log()
+    hub = log.hub()
+    for value in range(20):
+        log.publish(("x/a", float(value)), after=500)
+    newest = told(hub, "sum(x)")
+    assert newest.results() == {"": [(10.0, 18.0)]}
+    window = told(hub, "sum(x)", window=4.0)
+    assert window.results() == {
+        "": [(6.0, 10.0), (7.0, 12.0), (8.0, 14.0), (9.0, 16.0), (10.0, 18.0)]
+    }
+    log.pass_time(1_000)
+    assert newest.results()[""][1:] == window.results()[""][5:] == [(11.0, 19.0)]
+    assert not newest.client.gaps
+
+
+def test_a_cursor_of_another_process_goes_on_exactly() -> None:
+    log = Log()
+    first = log.hub()
+    log.publish(("x/a", 0.0), after=100)
+    log.publish(("x/a", 0.0), after=1_000)
+    dashboard = told(first, "rate(x[3s])")
+    for value in range(10):
+        log.publish(("x/a", float(value)), after=400)
+    dashboard.pull()
+    cursor = dashboard.client.cursor
+    for value in range(10):
+        log.publish(("x/a", float(value)), after=400, time=4_000 + 400 * value)
+    second = log.hub()
+    again = told(second, "rate(x[3s])", since=cursor)
+    for value in range(10):
+        log.publish(("x/a", float(value)), after=400)
+    before = set(dashboard.results()["job=a"])
+    resumed = again.results()["job=a"]
+    assert not again.client.gaps
+    assert len(before) > len(resumed) > 5
+    assert sorted(before)[-len(resumed) :] == resumed
+    assert set(again.series) == set(dashboard.series)
+
+
+def test_a_past_that_is_not_held_whole_is_not_told() -> None:
+    log = Log()
+    hub = log.hub(Retention(seconds=20.0, series_ttl=1000.0))
+    for value in range(60):
+        log.publish(("x/a", float(value)), after=1_000)
+        log.pass_time(0)
+    dashboard = told(hub, "max_over_time(x[5s])", window=3600.0)
+    points = dashboard.results()["job=a"]
+    assert 10 <= len(points) <= 17
+    assert [value for _, value in points] == [time - 2 for time, _ in points]
+    old = told(hub, "max_over_time(x[5s])", since="e.10")
+    assert old.client.gaps == {}
+    old.pull()
+    assert old.client.gaps == {"e.10": None}
+
+
+def test_what_was_there_only_in_the_past_has_ended() -> None:
+    log = Log()
+    hub = log.hub()
+    for value in (3.0, 3.0, 1.0, 1.0):
+        log.publish(("x/a", value), after=1_000)
+    live = Dashboard(hub, "x > 2")
+    log.publish(("x/a", 1.0), after=1_000)
+    live.pull()
+    late = told(hub, "x > 2", window=60.0)
+    expected = [(2.0, 3.0), (3.0, 3.0), (4.0, None)]
+    assert late.results() == {"__name__=x,job=a": expected}
+    log.publish(("x/a", 5.0), after=1_000)
+    log.pass_time(1_000)
+    assert late.results() == {"__name__=x,job=a": [*expected, (7.0, 5.0)]}
+    assert live.results() == {"__name__=x,job=a": [(7.0, 5.0)]}
+
+
+STORIES = strategies.lists(
+    strategies.tuples(
+        strategies.sampled_from(["a", "b", "c"]),
+        strategies.one_of(strategies.none(), strategies.integers(0, 20).map(float)),
+        strategies.sampled_from([0, 1, 150, 400, 850, 1_000, 2_500, 7_000]),
+        strategies.sampled_from([0, 0, 0, -1, 1, -700, -3_000, 600]),
+    ),
+    min_size=5,
+    max_size=40,
+)
+
+EXPRESSIONS = (
+    "sum(x)",
+    "rate(x[4s])",
+    "sum by (job) (increase(x[3s]))",
+    "topk(1, x)",
+    "x > 5",
+    "max_over_time(sum(x)[4s:1s])",
+    "x offset 2s - x",
+    "absent(x)",
+    'count_values("v", x)',
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    story=STORIES,
+    expression=strategies.sampled_from(EXPRESSIONS),
+    cut=strategies.integers(0, 37),
+    step=strategies.sampled_from([1, 2]),
+    restored=strategies.booleans(),
+)
+def test_a_step_is_the_same_live_later_elsewhere_and_by_a_query(
+    story: list[tuple[str, float | None, int, int]],
+    expression: str,
+    cut: int,
+    step: int,
+    restored: bool,
+) -> None:
+    """Late samples, resets, endings; a process that watched all along, one that comes later and
+    reads the same log, one that goes on from a snapshot, and the plain way at each step."""
+    log = Log()
+    first = log.hub()
+    log.pass_time(300)
+    live = Dashboard(first, expression, step=float(step))
+    seen: list[Point] = []
+    cursor = None
+    second = log.hub()
+    for place, (job, value, after, shift) in enumerate(story):
+        log.publish((f"x/{job}", value), after=after, time=log.stamp + after + shift - BEGUN)
+        if place == min(cut, len(story) - 3):
+            seen, cursor = flat(live), live.client.cursor
+            if restored:
+                log.hubs.remove(second)
+                second = log.hub_after(first)
+    log.pass_time(3_000)
+    expected = flat(live)
+
+    later = log.hub()
+    assert flat(told(later, expression, step=float(step), window=3600.0)) == expected
+
+    for hub in (second, later) if cursor is not None else ():
+        resumed = told(hub, expression, step=float(step), since=cursor)
+        found = flat(resumed)
+        if resumed.client.gaps:
+            assert set(found) <= set(expected)
+            assert restored
+        else:
+            assert found == [point for point in expected if point not in seen]
+
+    values: dict[int, dict[str, float]] = {}
+    for time, labels, number in expected:
+        if number != ENDED:
+            values.setdefault(time, {})[labels] = number
+    for time in range(BEGUN + step * 1000, log.stamp + 1, step * 1000):
+        assert values.get(time, {}) == plainly(log, expression, time)
+
+
+Point = tuple[int, str, float]
+ENDED = -999.5
+
+
+def flat(dashboard: Dashboard) -> list[Point]:
+    """All that it was given: Unix ms, labels and value."""
+    return sorted(
+        (round(time * 1000) + BEGUN, labels, ENDED if value is None else value)
+        for labels, points in dashboard.results().items()
+        for time, value in points
+    )
+
+
+def plainly(log: Log, expression: str, time: int) -> dict[str, float]:
+    """What the expression is at a step, by a query at a process that has read no further."""
+    hub = Hub(
+        "e",
+        limits=log.limits,
+        retention=Retention(),
+        pacing=Pacing(),
+        make_session=lambda: "",
+    )
+    for entry in log.entries:
+        if entry.stamp < time:
+            take(hub, entry)
+    asked = read_asked(expression)
+    assert isinstance(asked, Expression)
+    source = gather(hub.catalog, asked.node, time, time, LOOKBACK, EVERYTHING, log.limits)
+    result = Evaluator(source, time, time).at(asked.node, time)
+    assert isinstance(result, list)
+    return {
+        ",".join(f"{name}={value}" for name, value in element.labels): element.value
+        for element in result
+        if isinstance(element, Element) and isfinite(element.value)
+    }

@@ -61,7 +61,9 @@ class Negotiation:
         Raises Problem; Overloaded where the log has it, or may have it, and it can't be read yet.
         """
         await self._catch_up(request)
-        return self._negotiate(request, decision)
+        stream = self._negotiate(request, decision)
+        await self._context.pipeline.prepare(stream.spec, stream.start)
+        return stream
 
     def negotiate_nowait(
         self, request: AccessRequest, decision: AccessDecision
@@ -69,7 +71,8 @@ class Negotiation:
         """The same; None where `negotiate` would wait. Raises Problem."""
         if self._ahead(request) is not None:
             return None
-        return self._negotiate(request, decision)
+        stream = self._negotiate(request, decision)
+        return stream if self._context.pipeline.is_prepared(stream.spec, stream.start) else None
 
     def _negotiate(self, request: AccessRequest, decision: AccessDecision) -> StreamRequest:
         if request.websocket:

@@ -249,6 +249,11 @@ class View:
             self.members[series.ref] = series
             series.views.append(self)
 
+    def forget_openings(self) -> None:
+        """Begin for who comes next as if nobody had come before."""
+        self._openings.clear()
+        self._slices.clear()
+
     def covers(self, series: Series) -> bool:
         """Whether a series, which may be gone, is of those that it shows."""
         if isinstance(series, Derived):

@@ -15,8 +15,11 @@ from typing import ClassVar, Final, Protocol
 
 from pushsvc.core.expression.asked import Expression
 from pushsvc.core.expression.errors import EvaluationError, TooMuch
+from pushsvc.core.expression.evaluate import LOOKBACK
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.live import Live
+from pushsvc.core.expression.past import Past, Step
+from pushsvc.core.expression.stored import earliest, selector_of_matchers
 from pushsvc.core.model.series import Identity, canonical
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.limits import Limits, Retention
@@ -45,6 +48,9 @@ class Audience(Watcher, Protocol):
     def join(self, series: Series) -> None:
         """Take in a result that is new."""
 
+    def forget_openings(self) -> None:
+        """Have who comes next be given more than those before, as more is known of the past."""
+
 
 class Derived(Series):
     """One series of an expression's results. Its name is the expression, and its labels are as
@@ -52,7 +58,7 @@ class Derived(Series):
 
     derived: ClassVar[bool] = True
 
-    __slots__ = ("alive", "ended_at", "standing")
+    __slots__ = ("alive", "ended_at", "learnt", "standing")
 
     def __init__(
         self, ref: int, identity: Identity, standing: Standing, *, seq: int, limit: int
@@ -73,6 +79,8 @@ class Derived(Series):
         """Whether it had a value at the newest step."""
         self.ended_at = 0
         """The step (Unix ms) since which it has none, if so."""
+        self.learnt = False
+        """Whether only its past is known as yet."""
 
 
 class Standing:
@@ -98,6 +106,10 @@ class Standing:
         self.allowed = allowed
         self.next_step = next_step
         """The step that comes next, Unix ms."""
+        self.first_step = next_step
+        """The first step whose results are known, Unix ms."""
+        self.reached = next_step
+        """The first step (Unix ms) for which it was looked whether results can be known."""
         self.known = known
         """The seq after which all results are known."""
         self.audience: list[Audience] = []
@@ -109,7 +121,12 @@ class Standing:
         """The seq of the newest departure that is no longer known."""
         self.failure: str | None = None
         """Why there was no result at the newest step, if it couldn't be worked out."""
-        self._read: set[int] = set()  # refs of the stored series that it is about
+        self.read: dict[int, Series] = {}
+        """By ref, the stored series that it is about."""
+        reads = earliest(expression.node, 0, 0, LOOKBACK)
+        self.span = -min(reads.values(), default=0)
+        """How many ms of the past a step reads, before it."""
+        self._selectors = [selector_of_matchers(one) for each in reads for one in each]
         self._limits = limits
         self._retention = retention
         self._live = Live(expression.node, most=limits.expression_samples)
@@ -117,6 +134,7 @@ class Standing:
         self._column: list[Derived | None] = []  # parallel to the labels
         self._by_labels: dict[Labels, Derived] = {}
         self._ended: dict[int, Derived] = {}  # by ref, in the order in which they ended
+        self._first: tuple[int, int] | None = None  # the first step that it has, and its seq
         self._new: list[Derived] = []
         self._fresh: dict[int, Series] = {}
         self._leaving: list[Derived] = []
@@ -126,12 +144,11 @@ class Standing:
     def admit(self, series: Series) -> None:
         """Take in a stored series if the expression is about it and the scope allows it."""
         if self.allowed.admits(series.identity) and self._live.admit(series):
-            self._read.add(series.ref)
+            self.read[series.ref] = series
 
     def dismiss(self, series: Series) -> None:
         """Let go of a stored series."""
-        if series.ref in self._read:
-            self._read.remove(series.ref)
+        if self.read.pop(series.ref, None) is not None:
             self._live.dismiss(series)
 
     # -- steps -------------------------------------------------------------------------------------
@@ -146,10 +163,12 @@ class Standing:
         Whoever watches is told by `tell`."""
         time = self.next_step
         self.next_step += self.step
+        if self._first is None:
+            self._first = time, seq
         labels: Sequence[Labels] = ()
         values: Sequence[float | None] = ()
         try:
-            if len(self._read) > self._limits.expression_series:
+            if len(self.read) > self._limits.expression_series:
                 raise TooMuch("expression_series", self._limits.expression_series, "series")
             labels, values = self._live.at(time)
             if len(labels) > self._limits.expression_results:
@@ -170,6 +189,9 @@ class Standing:
                 if not series.alive:
                     series.alive = True
                     self._ended.pop(series.ref, None)
+                if series.learnt:  # those who watched already know nothing of it
+                    series.learnt = False
+                    series.described_seq = seq
                 series.history.extend(seq, times, [value], True)
                 fresh[series.ref] = series
             elif series is not None and series.alive:
@@ -192,6 +214,52 @@ class Standing:
             view.dirty.update(self._fresh)
             view.plan_tick()
         self._leaving, self._new, self._fresh = [], [], {}
+
+    @property
+    def learns(self) -> bool:
+        """Whether a past can be put before what it has: as long as nothing of that was dropped."""
+        return (
+            not self.departed
+            and self.forgotten < 0
+            and all(one.history.whole for one in self.members.values())
+        )
+
+    def learn(self, past: Past, steps: Sequence[Step], known: int) -> None:
+        """Take in what came of steps up to the first that it has, all that come of batches later
+        than `known`. It must be one that `learns`."""
+        junction = self._first
+        for labels, result in past.results.items():
+            series = self._by_labels.get(labels)
+            if junction is not None and result.values[-1] is not None:
+                history = None if series is None else series.history
+                if not history or history.sample(history.first)[0] != junction[0]:
+                    result.add(junction[1], junction[0], None)
+            if series is None:
+                series = self._create(labels, result.seqs[0])
+                self._new.remove(series)
+                series.learnt = True
+                series.alive = result.values[-1] is not None
+                series.ended_at = result.times[-1]
+                if not series.alive:
+                    self._ended[series.ref] = series
+                for view in self.audience:
+                    view.join(series)
+        for labels, series in self._by_labels.items():
+            series.history.prepend(known, *past.results.get(labels, ((), (), ())))
+        self._ended = dict(sorted(self._ended.items(), key=lambda item: item[1].ended_at))
+        if junction is None:
+            self.failure = past.failure
+        self._first = steps[0].time, steps[0].seen + 1
+        self.first_step, self.known = steps[0].time, known
+        self._labels = []  # so that who is alive is compared with the next
+        for view in self.audience:
+            view.forget_openings()
+
+    def covers(self, series: Series) -> bool:
+        """Whether a stored series, which may be gone, is one that it is about."""
+        return self.allowed.admits(series.identity) and any(
+            one.matches(series.identity) for one in self._selectors
+        )
 
     def departed_since(self, seq: int) -> Iterator[tuple[int, Derived]]:
         """Departures of batches later than `seq`, the newest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 
 class Arrivals:
@@ -14,6 +15,8 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._marks: deque[tuple[int, int]] = deque()  # (second, seq)
+        self.whole = True
+        """Whether it knows of all batches that there ever were."""
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -35,10 +38,37 @@ class Arrivals:
             newest = seq
         return newest
 
+    def cuts(self, times: Sequence[int]) -> list[tuple[int, int]]:
+        """For each of these seconds, which rise: the seq of the newest batch that came before it,
+        -1 if there is none, and the second in which the next batch came, or else that one."""
+        found = []
+        marks = iter(self._marks)
+        newest, following = -1, next(marks, None)
+        for time in times:
+            while following is not None and following[0] < time:
+                newest, following = following[1], next(marks, None)
+            found.append((newest, time if following is None else following[0]))
+        return found
+
+    def second_of(self, seq: int) -> int | None:
+        """The second in which batch `seq` came; None if that isn't known."""
+        before = -1
+        for second, last in self._marks:
+            if last >= seq:
+                return second if before >= 0 or seq == last else None
+            before = last
+        return None
+
+    @property
+    def first(self) -> int | None:
+        """The first second that is known."""
+        return self._marks[0][0] if self._marks else None
+
     def forget(self, time: float) -> None:
         """Drop the notes that no question about `time` or later needs."""
         while len(self._marks) > 1 and self._marks[1][0] + 1 <= time:
             self._marks.popleft()
+            self.whole = False
 
     def dump(self) -> list[tuple[int, int]]:
         """The notes, for `load`."""
@@ -46,3 +76,4 @@ class Arrivals:
 
     def load(self, marks: list[tuple[int, int]]) -> None:
         self._marks = deque(marks)
+        self.whole = False

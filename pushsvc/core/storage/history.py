@@ -288,6 +288,29 @@ class History:
         self._known = _ROOM
         self._base = self.first = self.total = _ROOM + 1
 
+    def prepend(
+        self, seq: int, seqs: Sequence[int], times: Sequence[int], values: Sequence[float | None]
+    ) -> None:
+        """Take in rows of numbers that were before all that it has, in their order: after
+        `begin_after`, and as long as it is `whole`. From now on it knows all of batches later than
+        `seq`."""
+        count = len(seqs)
+        self._seqs[:1] = array("q", [seq + seq + 1, *[one + one + 1 for one in seqs]])
+        self._times[:0] = array("q", times)
+        assert not isinstance(self._values, list)
+        self._values[:0] = array("d", [nan if value is None else value for value in values])
+        self.endings += sum(value is None for value in values)
+        if len(self._times) == count and count:
+            self._newest_time = times[-1]
+        self._known -= count
+        self._base -= count
+        self.first -= count
+
+    @property
+    def whole(self) -> bool:
+        """After `begin_after`: whether all rows are held that there ever were."""
+        return self.first == self._known + 1
+
     # -- rows go -----------------------------------------------------------------------------------
 
     def retire(self, known: int) -> None:
@@ -382,6 +405,27 @@ class History:
     def known(self) -> int:
         """Ordinal of the oldest row, held or evicted, whose seq is still known."""
         return self._known
+
+    @property
+    def evicted_time(self) -> int:
+        """The newest time of rows that aren't held any more, or a later one; lower than any where
+        there are none."""
+        if not self.first:
+            return _UNSAID
+        if self.first == self.total:
+            return self._newest_time
+        times = self._times if self._peaks is None else self._peaks
+        return times[self.first - self._base]
+
+    def copy_from(
+        self, time: int
+    ) -> tuple[array[int], array[int], Sequence[Value], array[int] | None]:
+        """Of the held rows from the first on that isn't older than `time` (ms), as they arrived:
+        twice the seq, and 1 more where the time was given; time; value; and start, if any has."""
+        start = self.since(time)
+        low = start - self._base
+        starts = None if self._starts is None else self._starts[low:]
+        return self._seqs[start - self._known :], self._times[low:], self._values[low:], starts
 
     # -- what it was -------------------------------------------------------------------------------
 

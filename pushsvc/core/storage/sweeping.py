@@ -80,9 +80,10 @@ class Sweeping:
             min(newest, before(stamp - self._retention.series_ttl)),
         )
 
-    def before(self, time: float) -> int:
-        """As of `Arrivals`."""
-        return self._arrivals.before(time)
+    @property
+    def arrivals(self) -> Arrivals:
+        """When batches came."""
+        return self._arrivals
 
     def hold(self, samples: int) -> None:
         """So many samples are held in addition."""

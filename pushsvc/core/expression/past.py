@@ -1,0 +1,154 @@
+"""Steps that are over, worked out by what works out those that come.
+
+The rows that they read are copied in one moment of the log. Then, anywhere, a likeness of each
+series is given those rows in the order of the log, and the expression is worked out between them:
+each step sees what it would have seen then, however late a sample was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import isfinite
+from typing import NamedTuple
+
+from pushsvc.core.expression.errors import EvaluationError, TooMuch
+from pushsvc.core.expression.labels import Labels
+from pushsvc.core.expression.live import Live
+from pushsvc.core.expression.tree import Node
+from pushsvc.core.model.series import Value
+from pushsvc.core.resources.limits import Limits
+from pushsvc.core.storage.catalog import Series
+from pushsvc.core.storage.history import History, is_ending
+
+_UNSAID = -(1 << 62)
+
+
+class Step(NamedTuple):
+    """A step that is over."""
+
+    time: int
+    """Unix ms."""
+    seen: int
+    """The seq of the newest batch that it sees; its results are rows of the batch after that."""
+
+
+class Result(NamedTuple):
+    """The past of one result: rows in their order; a value of None is an ending."""
+
+    seqs: list[int]
+    times: list[int]
+    values: list[float | None]
+
+    def add(self, seq: int, time: int, value: float | None) -> None:
+        self.seqs.append(seq)
+        self.times.append(time)
+        self.values.append(value)
+
+
+class Past(NamedTuple):
+    """What came of some steps."""
+
+    results: dict[Labels, Result]
+    failure: str | None
+    """Why the last of them has no results, if it couldn't be worked out."""
+
+
+class _Copy:
+    """A likeness of a stored series, and the rows that it has yet to be given."""
+
+    def __init__(self, series: Series, time: int) -> None:
+        self._marks, self._times, self._values, self._starts = series.history.copy_from(time)
+        self.series = Series(
+            series.ref,
+            series.identity,
+            series.kind,
+            series.unit,
+            series.help,
+            seq=series.described_seq,
+            claims=series.claims,
+            stateful=False,
+            history_limit=1 << 62,
+        )
+        self._place = 0
+
+    def give(self, seen: int) -> None:
+        """Give it the rows of batches up to `seen`."""
+        marks, times, values, starts = self._marks, self._times, self._values, self._starts
+        place, stop = self._place, 2 * seen + 1
+        history: History = self.series.history
+        while place < len(marks) and (mark := marks[place]) <= stop:
+            value: Value = values[place]
+            start = None if starts is None or starts[place] == _UNSAID else [starts[place]]
+            history.extend(
+                mark >> 1,
+                (times[place],),
+                (None if is_ending(value) else value,),
+                bool(mark & 1),
+                start,
+            )
+            place += 1
+        self._place = place
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+
+class Job:
+    """Steps that are to be worked out."""
+
+    def __init__(
+        self,
+        node: Node,
+        series: Iterable[Series],
+        steps: Sequence[Step],
+        span: int,
+        limits: Limits,
+    ) -> None:
+        """Copy what the steps read of these series: rows of up to `span` ms before each. The first
+        is only there to say where the others begin."""
+        self._node = node
+        self.known = steps[0].seen + 1
+        """The seq after which all results are known then."""
+        self.steps = steps = steps[1:]
+        self._limits = limits
+        self._copies = [_Copy(one, steps[0].time - span) for one in series]
+
+    @property
+    def rows(self) -> int:
+        """How many rows were copied."""
+        return sum(map(len, self._copies))
+
+    def work(self) -> Past:
+        """Work it out. It is for a thread."""
+        limits = self._limits
+        live = Live(self._node, most=limits.expression_samples)
+        for copy in self._copies:
+            live.admit(copy.series)
+        results: dict[Labels, Result] = {}
+        alive: set[Labels] = set()
+        failure: str | None = None
+        for time, seen in self.steps:
+            for copy in self._copies:
+                copy.give(seen)
+            found: dict[Labels, float] = {}
+            try:
+                labels, values = live.at(time)
+                if len(labels) > limits.expression_results:
+                    raise TooMuch("expression_results", limits.expression_results, "results")
+                found = {
+                    one: value
+                    for one, value in zip(labels, values, strict=True)
+                    if value is not None and isfinite(value)
+                }
+                failure = None
+            except EvaluationError as error:
+                failure = str(error)
+            for one in alive - found.keys():
+                results[one].add(seen + 1, time, None)
+            for one, value in found.items():
+                result = results.get(one)
+                if result is None:
+                    result = results[one] = Result([], [], [])
+                result.add(seen + 1, time, value)
+            alive = set(found)
+        return Past(results, failure)
