@@ -9,7 +9,9 @@ then with so long to wait; until then its stream goes on.
 from __future__ import annotations
 
 import random
+from collections import deque
 
+import msgspec
 import trio
 
 from pushsvc.core.delivery.carrier import Ending
@@ -74,7 +76,15 @@ def moments(subscribers: int, per_second: float, seconds: float) -> list[tuple[f
     return found
 
 
-async def part_from_all(hub: Hub, per_second: float, seconds: float) -> None:
+class Parted(msgspec.Struct, frozen=True):
+    """How subscribers were told to go."""
+
+    told: int
+    most: int
+    """Of them, how many were asked to be back within one second, at the most."""
+
+
+async def part_from_all(hub: Hub, per_second: float, seconds: float) -> Parted:
     """Tell all subscribers to come back later, within so many seconds, each at its moment.
 
     What one is owed by then is given to it first. No new ones may be let in.
@@ -86,6 +96,7 @@ async def part_from_all(hub: Hub, per_second: float, seconds: float) -> None:
     begin = trio.current_time()
     deadline = begin + seconds
     schedule = moments(len(subscribers), per_second, seconds)
+    backs: list[float] = []
     for subscriber, (told, retry_ms) in zip(subscribers, schedule, strict=True):
         ahead = begin + told - trio.current_time()
         if ahead > _TOGETHER and trio.current_time() < deadline:
@@ -103,4 +114,16 @@ async def part_from_all(hub: Hub, per_second: float, seconds: float) -> None:
                 watching.carrier.wake()
         ending = Ending("drain", Close.RESTARTING, retry_ms=retry_ms, flush=True)
         subscriber.carrier.end(ending)
+        backs.append(trio.current_time() + retry_ms / 1000)
     await trio.lowlevel.checkpoint()
+    return Parted(len(backs), _most_in_a_second(backs))
+
+
+def _most_in_a_second(times: list[float]) -> int:
+    most, within = 0, deque[float]()
+    for time in sorted(times):
+        within.append(time)
+        while time - within[0] >= 1.0:
+            within.popleft()
+        most = max(most, len(within))
+    return most

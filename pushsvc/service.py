@@ -376,7 +376,8 @@ async def _serve(
                     pace, seconds = pacing.reconnects_per_second, where.drain_timeout
                     lasts = duration(len(hub.subscribers), pace, seconds)
                     draining.set(trio.current_time() + lasts + where.shutdown_timeout)
-                    await part_from_all(hub, pace, seconds)
+                    parted = await part_from_all(hub, pace, seconds)
+                    _log.info("drained", told=parted.told, back_in_a_second=parted.most)
                     drained.set()
                     await close.wait()
                     if server is not None:

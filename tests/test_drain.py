@@ -6,17 +6,20 @@ import signal
 import socket
 import subprocess
 import time
+from bisect import bisect_left
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from pushsvc.config import Server
 from pushsvc.core.resources.limits import Pacing
-from pushsvc.drain import moments
+from pushsvc.drain import moments, part_from_all
 from tests.cli.forked import run
 from tests.cli.test_commands import PUSHSVC, publish, started
+from tests.flow import Recorder, running
 from tests.serving import next_of, serving
 from tests.test_hazards import stalled
 
@@ -44,6 +47,35 @@ def test_a_few_are_told_at_once() -> None:
 def test_with_little_time_they_wait_longer() -> None:
     told, retry_ms = moments(101, 10.0, 1.0)[-1]
     assert (round(told, 3), retry_ms) == (0.99, 10_010)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.0, 30.0])
+async def test_a_service_that_gets_to_it_late_has_no_more_come_back_at_once(
+    seconds: float, autojump_clock: MockClock
+) -> None:
+    async with running() as service, trio.open_nursery() as nursery:
+        carriers = [Recorder() for _ in range(500)]
+        for carrier in carriers:
+            service.subscribe(carrier)
+
+        async def hinder() -> None:
+            for stall in (0.01, 0.3, 2.5, 0.03, 0.7) * 10:
+                await trio.sleep(0.13)
+                autojump_clock.jump(stall)
+
+        nursery.start_soon(hinder)
+        parted = await part_from_all(service.hub, 50.0, seconds)
+        nursery.cancel_scope.cancel()
+    backs = sorted(
+        told + (ending.retry_ms or 0) / 1000
+        for carrier in carriers
+        for told, what, ending in carrier.asked
+        if what == "end" and ending is not None and ending.reason == "drain"
+    )
+    assert len(backs) == parted.told == 500
+    most = max(bisect_left(backs, back + 1.0) - place for place, back in enumerate(backs))
+    assert most == parted.most
+    assert 49 <= most <= 51
 
 
 @pytest.mark.parametrize("detach", [True, False])

@@ -269,8 +269,8 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         yield Target(f"share of the fuller of 2 workers, {of}", 0.55, most, at_most=True)
     for rolled in outcome.rolling:
         if not rolled.cut:
-            what = f"dashboards back in a second, {rolled.what}, {rolled.clients:,} of them"
-            yield Target(what, rolling.WANTED_PER_SECOND, rolled.per_second, at_most=True)
+            what = f"dashboards asked back in a second, {rolled.what}, {rolled.clients:,} of them"
+            yield Target(what, rolling.WANTED_PER_SECOND, rolled.asked, at_most=True)
 
 
 def _journal_targets(outcome: Outcome) -> Iterator[Target]:

@@ -23,7 +23,7 @@ from tests.bench.rolling_load import Compared, Failure, Going, Job, Live, Throug
 from tests.journal.valkey_server import ValkeyServer
 from tests.journal.valkey_server import running as running_valkey
 from tests.proxies.dashboards import Hiccups, peak
-from tests.proxies.fleet import CEILING, Fleet, Producers, open_fleet
+from tests.proxies.fleet import ASKED_PER_SECOND, Fleet, Producers, open_fleet
 
 _PODS = 3
 _CLIENTS = 5_000
@@ -55,8 +55,11 @@ class Rolled(msgspec.Struct, frozen=True):
     """Streams that ended with nothing said."""
     refused: int
     """Answers that said to come later, or that nobody is there."""
+    asked: int
+    """Dashboards that a pod asked to be back within one second, at the most."""
     per_second: float
-    """Dashboards that came back in one second, at the most."""
+    """Dashboards that came back in one second, at the most; later than they were asked to where the
+    machine is busy, and then together."""
     silence: float
     """Seconds for which the slowest dashboard was without news."""
     slowest: str
@@ -115,7 +118,7 @@ class RollingCase(msgspec.Struct, frozen=True):
             for pod in fleet.pods:
                 if anew := await pod.metric(fleet.http, "pushsvc_journal_begun_anew_total"):
                     raise Failed(f"a log was begun anew {anew:.0f} times: {pod.noticed()}")
-        return self._outcome(producers, going, compared, seconds)
+        return self._outcome(producers, going, compared, seconds, fleet.asked_back)
 
     @contextlib.contextmanager
     def _crowd(self, number: int, processes: int, fronts: Sequence[int]) -> Iterator[Process]:
@@ -156,6 +159,7 @@ class RollingCase(msgspec.Struct, frozen=True):
         going: Sequence[Going],
         compared: Sequence[Compared],
         seconds: float,
+        asked_back: Sequence[int],
     ) -> Rolled:
         if faults := sum(one.faults for one in compared):
             examples = [each for one in compared for each in one.examples]
@@ -176,6 +180,7 @@ class RollingCase(msgspec.Struct, frozen=True):
             told=sum(one.told for one in compared),
             cut=cut,
             refused=sum(one.refused for one in compared),
+            asked=max(asked_back, default=0),
             per_second=peak((at for one in going for at in one.returns), hiccups),
             silence=slowest.silence,
             slowest=slowest.slowest,
@@ -211,9 +216,9 @@ def cases(*, quick: bool) -> list[RollingCase]:
 
 COLUMNS = (
     *("what", "dashboards", "samples each", "it took", "told", "cut", "refused"),
-    *("back in a second", "slowest without news", "producer waited"),
+    *("asked back in a second", "came back", "slowest without news", "producer waited"),
 )
-WANTED_PER_SECOND = CEILING
+WANTED_PER_SECOND = ASKED_PER_SECOND
 
 
 def rows(outcome: Rolled) -> Iterator[tuple[str, ...]]:
@@ -226,6 +231,7 @@ def rows(outcome: Rolled) -> Iterator[tuple[str, ...]]:
         f"{outcome.told:,}",
         f"{outcome.cut:,}",
         f"{outcome.refused:,}",
+        f"{outcome.asked:,}",
         count(outcome.per_second),
         f"{outcome.silence:.1f} s ({outcome.slowest})",
         f"{outcome.producer:.1f} s",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,9 +22,9 @@ from tests.proxies.record import PRODUCERS, encode
 
 PER_SECOND = 300
 """`stream.reconnects_per_second` of each pod."""
-CEILING = 500
-"""Reconnects a second that those who stay are to be spared more than: who comes back takes a moment
-for it, and not always the same."""
+ASKED_PER_SECOND = PER_SECOND * 1.03
+"""As many as a pod may ask to be back within one second: it may be a few milliseconds late with
+each. How many do come at once is up to the machine, too: who is told late comes later."""
 _ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
 _START = 60.0
 
@@ -101,6 +102,12 @@ class Pod:
             for line in lines
             if line.partition(" ")[0].partition("{")[0] == name
         )
+
+    @property
+    def back_in_a_second(self) -> int | None:
+        """How many it asked to be back within one second, at the most, when it left."""
+        found = re.search(r"back_in_a_second\W+(\d+)", self._log.read_text())
+        return None if found is None else int(found[1])
 
     async def leave(self) -> None:
         """End it as the kubelet does."""
@@ -188,6 +195,8 @@ class Fleet:
         self._journal = journal
         self._numbers = itertools.count()
         self.http = httpx.AsyncClient(timeout=10, trust_env=False)
+        self.asked_back: list[int] = []
+        """For each pod that left, how many it asked to be back within one second, at the most."""
 
     async def start(self) -> Pod:
         """One more pod; returns when the proxies know of it, too."""
@@ -214,6 +223,8 @@ class Fleet:
         for each in self._balancers:
             await each.lead(old.port, there=False)
         await old.leave()
+        assert old.back_in_a_second is not None
+        self.asked_back.append(old.back_in_a_second)
         self.pods.remove(old)
         self._free.append(old.port)
         gone.set()
