@@ -22,12 +22,12 @@ from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Close
-from pushsvc.core.expression.standing import Standing
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch
 from pushsvc.core.resources.account import Account
 from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.core.resources.quota import Quotas
+from pushsvc.core.standing.results import Standing
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.core.storage.holdings import Applied, Refused
 from pushsvc.core.storage.records import Change

@@ -27,6 +27,7 @@ LAYERS = (
     ("core.query",),
     ("core.storage",),
     ("core.expression",),
+    ("core.standing",),
     ("core.delivery",),
     ("core",),
     ("config", "dashboards", "journal"),

@@ -20,14 +20,14 @@ from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import PollingSubscriber, Subscriber
 from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Frame
-from pushsvc.core.expression.asked import Asked, Expression
-from pushsvc.core.expression.past import Job, Past, Step
-from pushsvc.core.expression.standing import MOST_STEPS, Standing
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import shorten
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.account import NOBODY, Account
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.standing.asked import Asked, Expression
+from pushsvc.core.standing.past import Job, Past, Step
+from pushsvc.core.standing.results import MOST_STEPS, Standing
 from pushsvc.core.storage.catalog import Series
 from pushsvc.core.storage.history import History
 from pushsvc.core.storage.holdings import Holdings

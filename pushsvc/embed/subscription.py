@@ -18,10 +18,10 @@ from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.delivery.wire import Close, Frame
-from pushsvc.core.expression.asked import read_asked
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.query.selector import EVERY_SERIES
+from pushsvc.core.standing.asked import read_asked
 from pushsvc.embed.errors import translated
 from pushsvc.errors import Malformed, Overloaded
 from pushsvc.pipeline import now_ms

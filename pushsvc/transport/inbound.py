@@ -12,12 +12,12 @@ from msgspec import Meta
 from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.expression.asked import Asked, read_asked
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.query.selector import EVERY_SERIES, parse
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.resources.rate_limiter import RateLimiter
+from pushsvc.core.standing.asked import Asked, read_asked
 from pushsvc.errors import Malformed, TooMany
 from pushsvc.pipeline import now_ms
 

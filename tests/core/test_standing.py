@@ -13,7 +13,6 @@ from hypothesis import given, settings, strategies
 from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.expression.asked import Expression, read_asked
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
 from pushsvc.core.expression.stored import gather
 from pushsvc.core.expression.tree import ExpressionError
@@ -24,6 +23,7 @@ from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.query.scope import EVERYTHING, Scope, scope_of
 from pushsvc.core.query.selector import SelectorError, parse
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.standing.asked import Expression, read_asked
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Malformed, Overloaded
 from tests.core.world import Client, FakeCarrier

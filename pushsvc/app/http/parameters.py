@@ -9,13 +9,13 @@ from werkzeug.datastructures import MultiDict
 
 from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.view import ViewSpec
-from pushsvc.core.expression.asked import read_asked
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.series import shorten
 from pushsvc.core.query.selector import EVERY_SERIES, Selector, parse
 from pushsvc.core.resources.limits import Limits
+from pushsvc.core.standing.asked import read_asked
 from pushsvc.errors import Malformed
 
 

@@ -20,12 +20,12 @@ from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.replay import Replay
 from pushsvc.core.delivery.schedule import Schedule
 from pushsvc.core.delivery.wire import Frame
-from pushsvc.core.expression.asked import Expression
-from pushsvc.core.expression.standing import Derived, Standing
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Identity
 from pushsvc.core.query.scope import EVERYTHING, Scope
 from pushsvc.core.query.selector import Selector
+from pushsvc.core.standing.asked import Expression
+from pushsvc.core.standing.results import Derived, Standing
 from pushsvc.core.storage.catalog import Series
 from pushsvc.core.storage.holdings import DEPARTURES
 

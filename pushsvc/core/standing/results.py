@@ -13,16 +13,16 @@ from collections.abc import Hashable, Iterator, Sequence
 from math import isfinite
 from typing import ClassVar, Final, Protocol
 
-from pushsvc.core.expression.asked import Expression
 from pushsvc.core.expression.errors import EvaluationError, TooMuch
 from pushsvc.core.expression.evaluate import LOOKBACK
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.live import Live
-from pushsvc.core.expression.past import Past, Step
 from pushsvc.core.expression.stored import earliest, selector_of_matchers
 from pushsvc.core.model.series import Identity, canonical
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.limits import Limits, Retention
+from pushsvc.core.standing.asked import Expression
+from pushsvc.core.standing.past import Past, Step
 from pushsvc.core.storage.catalog import Series, Watcher
 
 MOST_STEPS: Final = 600

@@ -1,0 +1,1 @@
+"""Expressions that go on: what streams ask for, what came of it, and what will."""
