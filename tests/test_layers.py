@@ -24,6 +24,7 @@ LAYERS = (
     # The product without I/O.
     ("core.resources",),
     ("core.model",),
+    ("core.promql",),
     ("core.query",),
     ("core.storage",),
     ("core.expression",),

@@ -110,7 +110,7 @@ async def test_an_ending_ends_a_series() -> None:
     ("path", "parameters", "status", "kind", "said"),
     [
         ("query", {}, 400, "bad_data", "query is missing"),
-        ("query", {"query": "sum("}, 400, "bad_data", "unclosed left parenthesis"),
+        ("query", {"query": "sum("}, 400, "bad_data", "found the end at column 5"),
         ("query", {"query": "x", "time": "now"}, 400, "bad_data", "cannot parse"),
         ("query", {"query": "x", "lookback_delta": "0"}, 400, "bad_data", "zero or negative"),
         ("query", {"query": "info(requests_total)"}, 422, "execution", "info() isn't supported"),
@@ -253,4 +253,4 @@ async def test_promtool_asks_as_it_asks_prometheus() -> None:
         assert 'requests_total{job="a"}' in (
             await run("series", "--match=requests_total", served.url)
         ).replace('{__name__="requests_total", ', "requests_total{")
-        assert "unclosed left parenthesis" in await run("instant", served.url, "sum(")
+        assert "found the end at column 5" in await run("instant", served.url, "sum(")

@@ -218,7 +218,7 @@ def _check_selectors(
         try:
             parse(text)
         except SelectorError as error:
-            raise click.BadParameter(error.detail, ctx, param) from None
+            raise click.BadParameter(f"{error.detail}\n{error.pointer}", ctx, param) from None
     return value
 
 

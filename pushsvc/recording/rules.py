@@ -25,7 +25,8 @@ import msgspec
 
 from pushsvc.config import ConfigError, Settings
 from pushsvc.core.expression.live import why_not
-from pushsvc.core.expression.tree import ExpressionError, Node, read
+from pushsvc.core.expression.reading import ExpressionError, read
+from pushsvc.core.expression.tree import Node
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.series import identify
 from pushsvc.core.resources.limits import Limits
@@ -177,7 +178,7 @@ def _places(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 def _rule(record: _Record, interval: str, limits: Limits, where: _Where) -> Rule:
     try:
-        node = read(record.expression)
+        node = read(record.expression, limits)
     except ExpressionError as error:
         raise where.wrong_expression(error) from None
     reason = why_not(node)

@@ -10,8 +10,8 @@ import msgspec
 
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
 from pushsvc.core.expression.live import Live
+from pushsvc.core.expression.reading import read
 from pushsvc.core.expression.stored import cut, earliest
-from pushsvc.core.expression.tree import read
 from pushsvc.core.model.series import identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.catalog import Series

@@ -115,12 +115,12 @@ ONLY = "only instant vector selectors are taken"
         ("{a=b}", 3, "expected a quoted value"),
         ("{a=}", 3, "expected a quoted value"),
         ("{a=1}", 3, "expected a quoted value"),
-        ('{a=="b"}', 3, "expected a quoted value"),
+        ('{a=="b"}', 2, "expected =, !=, =~ or !~, found =="),
         ("{a=“b”}", 3, "expected a quoted value"),
-        ('{a="b" c="d"}', 7, "expected , or }"),
-        ('{a="b"', 6, "expected , or }"),
-        ('{a="b";c="d"}', 6, "expected , or }"),
-        ('{a="b"]', 6, "expected , or }"),
+        ('{a="b" c="d"}', 7, "expected a comma or }"),
+        ('{a="b"', 6, "expected a comma or }"),
+        ('{a="b";c="d"}', 6, "expected a comma or }"),
+        ('{a="b"]', 6, "expected a comma or }"),
         ('{""="b"}', 1, "empty label name"),
         # Strings.
         ('up{a="b', 5, "unterminated string"),
@@ -128,7 +128,7 @@ ONLY = "only instant vector selectors are taken"
         ("up{a=`b", 5, "unterminated string"),
         ('up{a="b\nc"}', 5, "unterminated string"),
         ('up{a="', 5, "unterminated string"),
-        ('up{a="b\\', 7, "unknown escape"),
+        ('up{a="b\\', 5, "unterminated string"),
         (r'up{a="\d"}', 6, "unknown escape"),
         (r'up{a="b\'c"}', 7, "unknown escape"),
         (r"up{a='b\"c'}", 7, "unknown escape"),
@@ -196,7 +196,10 @@ def test_refuses_at_the_place(text: str, position: int, reason: str) -> None:
         parse(text)
     error = caught.value
     assert reason in error.detail
-    assert f"at character {position}" in error.detail
+    before = text[:position].split("\n")
+    line = f"line {len(before)}, " if "\n" in text else ""
+    assert f"at {line}column {len(before[-1]) + 1}" in error.detail
+    assert (error.extra["line"], error.extra["column"]) == (len(before), len(before[-1]) + 1)
     assert "\n" not in error.detail
     assert error.code == "selector"
     assert error.status == 400

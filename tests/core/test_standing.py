@@ -14,8 +14,8 @@ from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
+from pushsvc.core.expression.reading import ExpressionError
 from pushsvc.core.expression.stored import gather
-from pushsvc.core.expression.tree import ExpressionError
 from pushsvc.core.expression.vector import Element
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor

@@ -34,8 +34,9 @@ from pushsvc.core.expression.errors import EvaluationError
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator, Result
 from pushsvc.core.expression.evaluate import Series as Ranged
 from pushsvc.core.expression.labels import Labels
+from pushsvc.core.expression.reading import pretty, read
 from pushsvc.core.expression.stored import Stored, gather, labels_of
-from pushsvc.core.expression.tree import Node, Type, pretty, read, type_of
+from pushsvc.core.expression.tree import Node, Type, type_of
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.model.series import shorten
@@ -189,7 +190,7 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def prometheus_query() -> Response:
         args = await parameters()
-        node = read(_wanted(args, "query"))
+        node = read(_wanted(args, "query"), limits)
         time = _time(args, "time", now_ms())
         lookback = _milliseconds(args, "lookback_delta", LOOKBACK)
         return _response(await work_out(node, time, time, 0, lookback, _limit(args)))
@@ -213,7 +214,7 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def prometheus_query_range() -> Response:
         args = await parameters()
-        node = read(_wanted(args, "query"))
+        node = read(_wanted(args, "query"), limits)
         if type_of(node) not in ("vector", "scalar"):
             raise Malformed(
                 "query",
@@ -325,7 +326,7 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def prometheus_format_query() -> Response:
         args = await parameters()
-        return await _encoded(Text(data=pretty(_wanted(args, "query"))))
+        return await _encoded(Text(data=pretty(_wanted(args, "query"), limits)))
 
     @app.errorhandler(EvaluationError)
     async def failed(error: EvaluationError) -> Response:

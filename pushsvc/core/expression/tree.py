@@ -1,38 +1,13 @@
-"""Expressions as they are written, read into nodes of our own.
-
-Reading is `promql-parser`'s business, a parser in Rust with Prometheus' grammar and type checks.
-What it gives is turned into these nodes at once, so that nothing else knows it, and every rule that
-it doesn't check is checked here.
-"""
+"""Expressions as nodes: what `reading` makes of a text, and the rest works with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-import promql_parser as rust
-
-from pushsvc.core.model.promql import METRIC_LABEL, Op
 from pushsvc.core.query.selector import Matcher
-from pushsvc.errors import Malformed
 
 Type: TypeAlias = Literal["scalar", "vector", "matrix", "string"]
-
-MAX_BYTES: Final = 16 * 1024
-MAX_DEPTH: Final = 64
-
-
-class ExpressionError(Malformed):
-    """An expression that can't be read; its code is `expression`."""
-
-    def __init__(self, text: str, reason: str) -> None:
-        text = text.encode("utf-8", "replace").decode()
-        super().__init__(
-            "expression",
-            f"expression: {reason}",
-            expression=text if len(text) <= 4096 else text[:4096] + "…",
-            reason=reason,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,45 +102,6 @@ class Binary:
 Node: TypeAlias = Number | Text | Select | Window | Subquery | Call | Negate | Aggregate | Binary
 
 
-def read(text: str) -> Node:
-    """Read an expression. Raises ExpressionError, which says what is wrong."""
-    return _node_of(text, _parsed(text))
-
-
-def pretty(text: str) -> str:
-    """An expression, well laid out. Raises ExpressionError."""
-    parsed = _parsed(text)
-    _node_of(text, parsed)
-    laid_out: str = parsed.prettify()
-    return laid_out
-
-
-def _parsed(text: str) -> Any:
-    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
-        raise ExpressionError(text, f"longer than {MAX_BYTES} bytes")
-    # The parser goes down by recursion: what is too deep for it may not get there.
-    deepest = depth = 0
-    for character in text:
-        if character in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]}":
-            depth -= 1
-    if deepest > MAX_DEPTH:
-        raise ExpressionError(text, f"nested deeper than {MAX_DEPTH} levels")
-    try:
-        return rust.parse(text)
-    except ValueError as error:
-        raise ExpressionError(text, str(error)) from None
-
-
-def _node_of(text: str, parsed: Any) -> Node:
-    try:
-        return _node(parsed)
-    except ValueError as error:
-        raise ExpressionError(text, str(error)) from None
-
-
 def type_of(node: Node) -> Type:
     """What a node's result is."""
     match node:
@@ -201,114 +137,3 @@ def children_of(node: Node) -> tuple[Node, ...]:
 
 
 _SCALARS: Final = frozenset(("time", "pi", "scalar", "start", "end", "range", "step"))
-
-_OPS: Final[tuple[tuple[Any, Op], ...]] = (
-    (rust.MatchOp.Equal, "="),
-    (rust.MatchOp.NotEqual, "!="),
-    (rust.MatchOp.Re, "=~"),
-    (rust.MatchOp.NotRe, "!~"),
-)
-
-
-def _node(given: Any, depth: int = 0) -> Node:
-    if depth > MAX_DEPTH * 4:
-        raise ValueError(f"nested deeper than {MAX_DEPTH * 4} levels")
-    depth += 1
-    match given:
-        case rust.ParenExpr():
-            return _node(given.expr, depth)
-        case rust.NumberLiteral():
-            return Number(given.val)
-        case rust.StringLiteral():
-            return Text(given.val)
-        case rust.VectorSelector():
-            return _select(given)
-        case rust.MatrixSelector():
-            return Window(_select(given.vector_selector), _ms(given.range))
-        case rust.SubqueryExpr():
-            step = None if given.step is None else _ms(given.step)
-            return Subquery(_node(given.expr, depth), _ms(given.range), step, _when(given))
-        case rust.UnaryExpr():
-            return Negate(_node(given.expr, depth))
-        case rust.Call():
-            arguments = tuple(_node(argument, depth) for argument in given.args)
-            return Call(given.func.name, arguments)
-        case rust.AggregateExpr():
-            return _aggregate(given, depth)
-        case rust.BinaryExpr():
-            return _binary(given, depth)
-    raise ValueError(f"{type(given).__name__} can't be worked out")
-
-
-def _select(given: Any) -> Select:
-    named = [] if given.name is None else [Matcher(METRIC_LABEL, "=", given.name)]
-    found = given.matchers
-    ways = tuple(
-        tuple(named + [_matcher(matcher) for matcher in matchers])
-        for matchers in (found.or_matchers or [found.matchers])
-    )
-    return Select(ways, _when(given))
-
-
-def _when(given: Any) -> When:
-    offset = _ms(given.offset)
-    try:
-        at = given.at and (given.at.type, given.at.at)
-    except BaseException as error:
-        # The parser panics where it gives a time before 1970 to Python.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise ValueError("@ is for times from 1970 on") from None
-    if at is None:
-        return When(offset)
-    kind, moment = at
-    if kind == rust.AtModifierType.Start:
-        return When(offset, "start")
-    if kind == rust.AtModifierType.End:
-        return When(offset, "end")
-    return When(offset, round(moment.timestamp() * 1000))
-
-
-def _aggregate(given: Any, depth: int) -> Aggregate:
-    modifier = given.modifier
-    return Aggregate(
-        str(given.op),
-        _node(given.expr, depth),
-        None if given.param is None else _node(given.param, depth),
-        frozenset() if modifier is None else frozenset(modifier.labels),
-        modifier is not None and modifier.type == rust.AggModifierType.Without,
-    )
-
-
-def _binary(given: Any, depth: int) -> Binary:
-    left, right = _node(given.lhs, depth), _node(given.rhs, depth)
-    modifier = given.modifier
-    if modifier is None:
-        return Binary(str(given.op), left, right, Matching(), to_bool=False)
-    how = modifier.matching
-    many: Literal["left", "right"] | None = None
-    if modifier.card == rust.VectorMatchCardinality.ManyToOne:
-        many = "left"
-    elif modifier.card == rust.VectorMatchCardinality.OneToMany:
-        many = "right"
-    fill = modifier.fill_values
-    matching = Matching(
-        how is not None and how.type == rust.LabelModifierType.Include,
-        frozenset() if how is None else frozenset(how.labels),
-        many,
-        tuple(modifier.group_labels or ()),
-        (None, None) if fill is None else (fill.lhs, fill.rhs),
-    )
-    return Binary(str(given.op), left, right, matching, bool(modifier.return_bool))
-
-
-def _matcher(given: Any) -> Matcher:
-    for op, sign in _OPS:
-        if given.op == op:
-            return Matcher(given.name, sign, given.value)
-    raise ValueError(f"{given.op} is no operator of a matcher")
-
-
-def _ms(given: Any) -> int:
-    """A `timedelta` in ms; 0 for None."""
-    return 0 if given is None else round(given.total_seconds() * 1000)

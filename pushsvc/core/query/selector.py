@@ -19,8 +19,12 @@ from typing import Final, Protocol, cast
 
 import re2
 
-from pushsvc.core.model.promql import METRIC_LABEL, Op, SelectorError, bare, read
+from pushsvc.core.model.promql import METRIC_LABEL, Op, bare
 from pushsvc.core.model.series import Identity, label_in_selector, quote
+from pushsvc.core.promql.errors import ExpressionError, SelectorError
+from pushsvc.core.promql.faults import nothing_refused
+from pushsvc.core.promql.parsing import Parsed, parsed_selector
+from pushsvc.core.promql.tokens import Tokens
 from pushsvc.core.resources.limits import Limits
 
 __all__ = ["EVERY_SERIES", "Matcher", "Selector", "SelectorError", "parse", "regex", "selector_of"]
@@ -36,7 +40,9 @@ _DEFAULTS: Final = Limits()
 _REGEX_BYTES: Final = 512 * 1024
 _REGEX_INSTRUCTIONS: Final = 8192
 _REGEXES_KEPT: Final = 1024
-_REGEXES_PER_SELECTOR: Final = 16
+REGEXES_PER_SELECTOR: Final = 16
+
+_KEPT_LENGTH: Final = 512
 
 
 class Match(Protocol):
@@ -129,31 +135,61 @@ def parse(text: str, limits: Limits = _DEFAULTS) -> Selector:
     Raises SelectorError, which says what is wrong where: the syntax, a regex, too many bytes, or
     that all matchers take the empty value.
     """
-    _check_size(text, text, limits)
+    reading = _kept if len(text) <= _KEPT_LENGTH else _parse
+    return reading(text, limits.selector_bytes)
+
+
+def _parse(text: str, most_bytes: int) -> Selector:
+    try:
+        _check_size(text, text, most_bytes)
+        selector = selector_of(_matchers(parsed_selector(text)))
+        _check_size(selector.text, text, most_bytes)
+    except SelectorError:
+        raise
+    except ExpressionError as error:
+        raise SelectorError.of(error) from None
+    return selector
+
+
+_kept = lru_cache(1024)(_parse)
+"""Dashboards ask for the same again and again: those that come back, and all that show one."""
+
+
+def _matchers(parsed: Parsed) -> set[Matcher]:
+    tree, tokens = parsed
     matchers: set[Matcher] = set()
+    if tree.name is not None:
+        matchers.add(Matcher(METRIC_LABEL, "=", tokens.text_of(tree.name)))
     regexes = 0
-    for label, op, value, position in read(text):
-        try:
-            matcher = Matcher(label, op, value)
-        except ValueError as error:
-            raise SelectorError(text, position, f"unusable regex ({error})") from None
+    for found in tree.matchers.matchers:
+        matcher, position = matcher_of(found.name, found.value, tokens)
         if matcher.runs_regex and matcher not in matchers:
             regexes += 1
-            if regexes > _REGEXES_PER_SELECTOR:
-                raise SelectorError(
-                    text, position, f"more than {_REGEXES_PER_SELECTOR} regexes, the next"
-                )
+            if regexes > REGEXES_PER_SELECTOR:
+                reason = f"more than {REGEXES_PER_SELECTOR} regexes, the next"
+                raise ExpressionError(tokens.text, position, reason)
         matchers.add(matcher)
     if all(matcher.matches("") for matcher in matchers):
-        raise SelectorError(
-            text,
-            text.index("{"),
-            "no matcher refuses the empty value",
-            f"if every series is wanted, write {EVERY_SERIES}",
-        )
-    selector = selector_of(matchers)
-    _check_size(selector.text, text, limits)
-    return selector
+        raise nothing_refused(tokens, tokens.text.index("{"))
+    return matchers
+
+
+def matcher_of(name: str, value: str, tokens: Tokens) -> tuple[Matcher, int]:
+    """A matcher of which the parser tells this name and this value, and where its value stands.
+
+    Raises ExpressionError for a regex that can't be used.
+    """
+    written = tokens.value(value)
+    assert written is not None
+    text, position, op = written
+    label = tokens.text_of(name)
+    if not label:
+        quoted = tokens.value(name)
+        raise ExpressionError(tokens.text, quoted.position if quoted else 0, "empty label name")
+    try:
+        return Matcher(label, op, text), position
+    except ValueError as error:
+        raise ExpressionError(tokens.text, position, f"unusable regex ({error})") from None
 
 
 def selector_of(matchers: AbstractSet[Matcher]) -> Selector:
@@ -174,16 +210,16 @@ def selector_of(matchers: AbstractSet[Matcher]) -> Selector:
     return Selector(f"{prefix}{{{inside}}}" if inside else prefix, tuple(ordered), name)
 
 
-def _check_size(text: str, written: str, limits: Limits) -> None:
+def _check_size(text: str, written: str, most: int) -> None:
     # The canonical form is measured as well, so that it can be sent back in place of the original.
     encoded = text.encode("utf-8", "surrogatepass")
-    if len(encoded) > limits.selector_bytes:
+    if len(encoded) > most:
         canonical = "" if text is written else " in its canonical form"
         raise SelectorError(
             written,
-            min(len(encoded[: limits.selector_bytes].decode(errors="ignore")), len(written)),
-            f"{len(encoded)} bytes{canonical}, the limit of {limits.selector_bytes} "
-            "(limits.selector_bytes) is crossed",
+            min(len(encoded[:most].decode(errors="ignore")), len(written)),
+            f"{len(encoded)} bytes{canonical}, the limit of {most} (limits.selector_bytes) is "
+            "crossed",
             limit="selector_bytes",
         )
 

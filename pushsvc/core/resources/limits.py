@@ -58,6 +58,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Idempotency-Keys remembered; each is for five minutes."""
     statsd_series: int = 20_000
     """Different metrics, tags included, that StatsD is gathered for at the same time."""
+    expression_bytes: int = 16 * 1024
+    """UTF-8 bytes of one expression in PromQL."""
+    expression_depth: int = 128
+    """How deep an expression may be nested: brackets, and operators that follow each other."""
     expression_series: int = 20_000
     """Series that one query in PromQL may read."""
     expression_samples: int = 5_000_000

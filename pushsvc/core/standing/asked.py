@@ -11,14 +11,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from pushsvc.core.expression.live import why_not
-from pushsvc.core.expression.tree import (
-    ExpressionError,
-    Node,
-    Select,
-    When,
-    pretty,
-    read,
-)
+from pushsvc.core.expression.reading import ExpressionError, pretty, read
+from pushsvc.core.expression.tree import Node, Select, When
 from pushsvc.core.query.selector import Selector, SelectorError, parse
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed
@@ -50,7 +44,7 @@ def read_asked(text: str, limits: Limits = _DEFAULTS) -> Asked:
     except SelectorError as error:
         refused = error
     try:
-        expression = _expression(text)
+        expression = _expression(text, limits)
     except ExpressionError:
         if _SELECTOR.match(text) is not None:
             raise refused from None
@@ -76,11 +70,11 @@ def selectors_alone(asked: Sequence[Asked], what: str) -> tuple[Selector, ...]:
 
 
 @lru_cache(_KEPT)
-def _expression(text: str) -> Expression:
-    node = read(text)
-    laid_out = _LINES.sub(_on_one_line, pretty(text))
+def _expression(text: str, limits: Limits) -> Expression:
+    node = read(text, limits)
+    laid_out = _LINES.sub(_on_one_line, pretty(text, limits))
     try:
-        same = read(laid_out) == node
+        same = read(laid_out, limits) == node
     except ExpressionError:
         same = False
     return Expression(laid_out if same else text.strip(), node)

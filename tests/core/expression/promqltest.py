@@ -14,7 +14,7 @@ from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression.errors import EvaluationError
 from pushsvc.core.expression.evaluate import Evaluator, Result, Rows, Series
 from pushsvc.core.expression.labels import Labels
-from pushsvc.core.expression.tree import ExpressionError, read
+from pushsvc.core.expression.reading import ExpressionError, read
 from pushsvc.core.query.selector import Matcher
 
 _UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

@@ -14,8 +14,9 @@ from pushsvc.core.expression.errors import EvaluationError
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.live import Live, why_not
+from pushsvc.core.expression.reading import ExpressionError, read
 from pushsvc.core.expression.stored import cut, earliest, selector_of_matchers
-from pushsvc.core.expression.tree import ExpressionError, Node, read
+from pushsvc.core.expression.tree import Node
 from pushsvc.core.expression.vector import Element
 from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.model.series import Identity

@@ -40,9 +40,6 @@ EXCEPTIONS = {
             "sums are exact here: it is the value that the file calls the correct one, and says "
             "that Prometheus doesn't get"
         ),
-        r'label_replace(testmetric, "\xff", "", "src", "(.*)")': (
-            "the parser reads the escape as a character and not as a byte that isn't UTF-8"
-        ),
     },
     "limit": {
         'abs(avg(limit_ratio(0.5, http_requests{instance!~"histogram_[0-9]"})) '
