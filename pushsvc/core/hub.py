@@ -280,6 +280,7 @@ class Hub(Holdings):
     ) -> ViewSpec:
         """What is granted of what was asked for; `step` is in seconds. Raises Malformed and
         Rejected."""
+        asked = list(asked)
         distinct = {one.text: one for one in asked}
         if len(distinct) > self._limits.selectors:
             raise Rejected(
@@ -301,6 +302,7 @@ class Hub(Holdings):
             merge or "all",  # type: ignore[arg-type]
             self._pacing.grant_heartbeat(heartbeat),
             expressions=expressions,
+            written={one.written: one.text for one in asked if isinstance(one, Expression)},
             step=_step(step) if expressions else 0,
         )
 
@@ -496,6 +498,7 @@ class Hub(Holdings):
             max_hz=spec.max_hz,
             merge=spec.merge,
             select=spec.select,
+            expressions=spec.written,
             points=points,
             kept=self._retention.seconds,
             cursor=cursor,

@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.series import shorten
 from pushsvc.core.query.selector import parse
+from pushsvc.core.standing.asked import read_asked
 from pushsvc.errors import Malformed, Problem, Rejected
 
 COLUMNS: Final = 12
@@ -146,7 +147,10 @@ def schema() -> dict[str, Any]:
 
 
 def _check(panel: Panel, index: int) -> None:
-    _selector(panel.select, f"panel {panel.id}", panel=index)
+    try:
+        read_asked(panel.select)
+    except Problem as problem:
+        raise Rejected(problem.code, f"panel {panel.id}: {problem.detail}", panel=index) from None
     if panel.min is not UNSET and panel.max is not UNSET and panel.min >= panel.max:
         raise Rejected("bounds", f"panel {panel.id}: min must be less than max", panel=index)
     if panel.grid is not UNSET and panel.grid.x + panel.grid.w > COLUMNS:

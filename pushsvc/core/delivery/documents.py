@@ -5,7 +5,7 @@ A field that is UNSET is left out. Whatever reads them passes over types and fie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -72,6 +72,16 @@ class Granted(msgspec.Struct, frozen=True, gc=False):
     max_hz: float
     merge: Merge
     select: Sequence[str]
+    expressions: (
+        Annotated[
+            Mapping[str, str],
+            Meta(
+                description="Of each expression, as you wrote it, the name that the series of its "
+                "results have."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     points: (
         Annotated[
             int,

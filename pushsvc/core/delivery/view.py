@@ -61,6 +61,9 @@ class ViewSpec(msgspec.Struct, frozen=True, eq=False):
     """What is worked out besides, of what may be seen."""
     step: int = 0
     """Milliseconds from one of their steps to the next."""
+    written: dict[str, str] = {}
+    """The names of their results by how they were written. It is only told: specs that differ by it
+    are equal."""
 
     @property
     def select(self) -> list[str]:

@@ -7,7 +7,7 @@ them is made once, when the first subscriber needs it, and so is what they are c
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -335,6 +335,7 @@ def hello(
     max_hz: float,
     merge: Merge,
     select: Sequence[str],
+    expressions: Mapping[str, str] | None = None,
     points: int | None = None,
     kept: float | None = None,
     cursor: Cursor | None = None,
@@ -349,7 +350,9 @@ def hello(
         epoch=epoch,
         session=session,
         heartbeat=heartbeat,
-        granted=documents.Granted(max_hz, merge, select, _set(points), _set(kept)),
+        granted=documents.Granted(
+            max_hz, merge, select, expressions or UNSET, _set(points), _set(kept)
+        ),
         away=_set(away),
     )
     seq = -1 if cursor is None else cursor.seq

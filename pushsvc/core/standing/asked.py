@@ -31,6 +31,8 @@ class Expression(msgspec.Struct, frozen=True, eq=False):
 
     text: str
     node: Node
+    written: str
+    """As whoever asked wrote it."""
 
 
 Asked: TypeAlias = Selector | Expression
@@ -77,7 +79,7 @@ def _expression(text: str, limits: Limits) -> Expression:
         same = read(laid_out, limits) == node
     except ExpressionError:
         same = False
-    return Expression(laid_out if same else text.strip(), node)
+    return Expression(laid_out if same else text.strip(), node, text.strip())
 
 
 # What may be a selector that was meant to be one: no parenthesis, no operator.

@@ -1,8 +1,9 @@
 /** Selectors as the client reads them: like the server, or not at all. */
 
 import { describe, expect, test } from 'vitest';
+import type { Hello } from '../../src/client/protocol/documents.ts';
 import { parseDuration } from '../../src/client/protocol/duration.ts';
-import { read, write } from '../../src/client/protocol/selector.ts';
+import { learn, read, write } from '../../src/client/protocol/selector.ts';
 
 const matches = (selector: string, name: string, labels = {}): boolean | null =>
   read(selector)?.(name, labels) ?? null;
@@ -46,9 +47,7 @@ describe('what only the server can tell', () => {
   test.each([
     '',
     '{}',
-    'rate(up[5m])',
     'up[5m]',
-    'up offset 5m',
     'inf',
     'on',
     'up{',
@@ -103,4 +102,30 @@ test.each([
 ])('%s %o is written %s, and read back', (name, labels, text) => {
   expect(write(name, labels)).toBe(text);
   expect(matches(text, name, labels)).toBe(true);
+});
+
+describe('expressions', () => {
+  const text = ' rate(up[5m]) ';
+
+  test('mean the series that the server says', () => {
+    const matcher = read(text)!;
+    expect(matcher('rate(up[5m])', {})).toBe(false);
+    learn({ granted: { expressions: { 'rate(up[5m])': 'rate (up[5m])' } } } as unknown as Hello);
+    expect(matcher('rate (up[5m])', { job: 'a' })).toBe(true);
+    expect(matcher('up', {})).toBe(false);
+  });
+
+  test('are results of no selector', () => {
+    learn({ granted: { expressions: { 'a + b': 'a + b' } } } as unknown as Hello);
+    expect(read('{job="a"}')!('a + b', { job: 'a' })).toBe(false);
+    expect(read('{__name__=~".+"}')!('a + b', {})).toBe(false);
+    expect(read('{job="a"}')!('a', { job: 'a' })).toBe(true);
+  });
+
+  test.each(['a / b', 'a offset 5m', '-a', '(a)', 'sum(a) > 5', 'a{b="c"} / 5', '5'])(
+    '%s',
+    (text) => {
+      expect(read(text)).not.toBeNull();
+    },
+  );
 });

@@ -39,6 +39,8 @@ export interface Hello {
     readonly max_hz: number;
     readonly merge: Merge;
     readonly select: readonly string[];
+    /** The name of each expression's results, by how it was asked for. */
+    readonly expressions?: Readonly<Record<string, string>>;
     /** How many points of each series its window has, if the query asked for some. */
     readonly points?: number;
     /** Seconds of the past that the server keeps: a longer window brings no more. */

@@ -6,14 +6,15 @@
  * too, but only those that certainly mean the same on both sides: simple names and strings, and
  * regexes of the part that RE2 and JavaScript have in common. A subscription with any other
  * selector has a stream to itself, which needs no matching.
+ *
+ * An expression is none of these: its results are series with a name that `hello` tells.
  */
 
-import type { Labels } from './documents.ts';
+import type { Hello, Labels } from './documents.ts';
 
 /** Whether a selector selects the series of this name and these labels. */
 export type Matcher = (name: string, labels: Labels) => boolean;
 
-const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
 const LABEL = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 const STRING = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/.source;
 const TERM = new RegExp(
@@ -24,22 +25,29 @@ const QUOTED_NAME = new RegExp(`^\\s*(${STRING})\\s*(?=,|$)`);
 /** Words that are not metric names in PromQL, or may become keywords: the server decides. */
 const RESERVED = /^(inf|nan|atan2|bool|group_left|group_right|ignoring|on|and|or|unless|offset)$/i;
 
+/** A selector's shape: a name, and terms. */
+const SHAPE = /^([a-zA-Z_:][\w:]*)?\s*(\{[\s\S]*\})?$/;
+/** What else is asked for: an expression, unless it has a comment or is cut off. */
+const EXPRESSION = /^[^#]*[\w)}]$/;
+
+/** The names of expressions' results, by how the expressions are written. */
+const results: Record<string, string> = {};
+
+/** Take note of what `hello` says of expressions: it comes before their results. */
+export function learn({ granted }: Hello): void {
+  Object.assign(results, granted.expressions);
+}
+
 /** Parse a selector; null for one that is wrong, or that only the server can evaluate. */
 export function read(selector: string): Matcher | null {
-  let rest = selector.trim();
-  const terms: ((name: string, labels: Labels) => boolean)[] = [];
-  let name = NAME.exec(rest)?.[0];
-  if (name !== undefined) {
-    if (RESERVED.test(name)) {
-      return null;
-    }
-    terms.push((other) => other === name);
-    rest = rest.slice(name.length).trimStart();
+  const written = selector.trim();
+  const shape = SHAPE.exec(written);
+  if (shape === null) {
+    return EXPRESSION.test(written) ? (other) => other === results[written] : null;
   }
-  if (rest === '') {
-    return name === undefined ? null : all(terms);
-  }
-  if (!rest.startsWith('{') || !rest.endsWith('}')) {
+  const terms: Matcher[] = [];
+  let [, name, rest = '{}'] = shape;
+  if (name !== undefined && RESERVED.test(name)) {
     return null;
   }
   rest = rest.slice(1, -1);
@@ -52,7 +60,6 @@ export function read(selector: string): Matcher | null {
         return null;
       }
       name = metric;
-      terms.push((other) => other === metric);
       rest = after(rest, alone[0]);
       continue;
     }
@@ -74,7 +81,12 @@ export function read(selector: string): Matcher | null {
     );
     rest = after(rest, whole);
   }
-  return terms.length === 0 ? null : all(terms);
+  return name === undefined && terms.length === 0
+    ? null
+    : (other, labels) =>
+        (name ?? other) === other &&
+        !Object.values(results).includes(other) &&
+        terms.every((term) => term(other, labels));
 }
 
 /**
@@ -90,7 +102,7 @@ export function write(name: string, labels: Labels): string {
   const pairs = Object.entries(labels)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([label, value]) => `${labelText(label)}=${JSON.stringify(value)}`);
-  const bare = NAME.exec(name)?.[0] === name && !RESERVED.test(name);
+  const bare = SHAPE.exec(name)?.[1] === name && !RESERVED.test(name);
   if (bare) {
     return pairs.length === 0 ? name : `${name}{${pairs.join(',')}}`;
   }
@@ -100,10 +112,6 @@ export function write(name: string, labels: Labels): string {
 /** A label's name in PromQL's notation. */
 export function labelText(label: string): string {
   return LABEL.test(label) ? label : JSON.stringify(label);
-}
-
-function all(terms: readonly Matcher[]): Matcher {
-  return (name, labels) => terms.every((term) => term(name, labels));
 }
 
 function condition(operator: string, value: string | null): ((text: string) => boolean) | null {

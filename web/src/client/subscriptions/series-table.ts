@@ -6,7 +6,7 @@
 import { identityOf, Series, type SeriesCopy, type SeriesPoint } from '../data/series.ts';
 import type { Ending } from '../data/update.ts';
 import type { Description, Document, Hello, Merge, Points } from '../protocol/documents.ts';
-import type { Matcher } from '../protocol/selector.ts';
+import { learn, type Matcher } from '../protocol/selector.ts';
 import type { Subscription } from './subscription.ts';
 
 const TRIM_MS = 5_000;
@@ -138,6 +138,7 @@ export class SeriesTable {
     switch (document.type) {
       case 'hello':
         this.hello = document;
+        learn(document);
         this.enter(document.epoch);
         break;
       case 'points':
@@ -183,6 +184,7 @@ export class SeriesTable {
   load(copy: TableCopy, had: readonly string[] = []): void {
     this.expectRepeats(null);
     this.hello = copy.hello;
+    copy.hello && learn(copy.hello);
     if (copy.epoch !== null) {
       this.enter(copy.epoch);
     }
