@@ -23,7 +23,7 @@ from tests.bench.rolling_load import Compared, Failure, Going, Job, Live, Throug
 from tests.journal.valkey_server import ValkeyServer
 from tests.journal.valkey_server import running as running_valkey
 from tests.proxies.dashboards import Hiccups, peak
-from tests.proxies.fleet import ASKED_PER_SECOND, Fleet, Producers, open_fleet
+from tests.proxies.fleet import ASKED_PER_SECOND, Fleet, Producers, log_faults, open_fleet
 
 _PODS = 3
 _CLIENTS = 5_000
@@ -115,6 +115,11 @@ class RollingCase(msgspec.Struct, frozen=True):
                     seconds = time.monotonic() - begun
                     done.set()
                 compared = await _ask(crowds, Through(producers.published), Compared)
+            if found := _faults(compared):
+                logged = await log_faults(valkey.url, producers.published)
+                raise Failed(
+                    f"{found}; producers: {producers.trails}; {logged or 'the log is whole'}"
+                )
             for pod in fleet.pods:
                 if anew := await pod.metric(fleet.http, "pushsvc_journal_begun_anew_total"):
                     raise Failed(f"a log was begun anew {anew:.0f} times: {pod.noticed()}")
@@ -161,9 +166,6 @@ class RollingCase(msgspec.Struct, frozen=True):
         seconds: float,
         asked_back: Sequence[int],
     ) -> Rolled:
-        if faults := sum(one.faults for one in compared):
-            examples = [each for one in compared for each in one.examples]
-            raise Failed(f"{faults} records aren't what was published: {'; '.join(examples[:5])}")
         cut = sum(one.cut for one in compared)
         if cut and self.what != _KILLED:
             raise Failed(f"{cut} streams ended with nothing said: {compared[0].cuts}")
@@ -186,6 +188,13 @@ class RollingCase(msgspec.Struct, frozen=True):
             slowest=slowest.slowest,
             producer=producers.longest,
         )
+
+
+def _faults(compared: Sequence[Compared]) -> str:
+    """What is wrong with records, if anything is."""
+    count = sum(one.faults for one in compared)
+    examples = [each for one in compared for each in one.examples]
+    return f"{count} records aren't what was published: {'; '.join(examples[:5])}" if count else ""
 
 
 async def _ask(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import resource
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
@@ -75,6 +75,8 @@ class Dashboard:
         """How it was to come back later, or found nobody."""
         self.silence = 0.0
         """Seconds for which nothing came, at the longest. One who polls asks all that time."""
+        self.trail: deque[str] = deque(maxlen=12)
+        """How streams ended: after how many values, at which cursor."""
         self._heard: float | None = None
         self._port = port
         self._poll_pause = poll_pause
@@ -87,14 +89,17 @@ class Dashboard:
         """Follow until cancelled."""
         follow = self._poll if self.transport == "longpoll" else self._stream
         while True:
-            wait = None
+            wait, why = None, "told to go"
             try:
                 wait = await follow()
             except Refused as refused:
+                why = str(refused)
                 self.refusals.append(f"{self.transport}: {refused}")
                 wait = refused.wait
             except _ENDS as error:
+                why = str(error) or type(error).__name__
                 self.cut.append(f"{self.transport}: {str(error) or type(error).__name__}")
+            self.trail.append(f"{len(self.values)} values, {self._cursor}: {why}")
             if wait is None:
                 wait = random.uniform(0.5, 2.0)
             await trio.sleep(wait)
@@ -332,7 +337,7 @@ class Crowd:
     def faults(self, published: Sequence[int]) -> list[str]:
         """What records have otherwise than it was published, gaps included."""
         found = [
-            f"{one.transport}: {fault}"
+            f"{one.transport}: {fault} ({', '.join(one.trail)})"
             for one in self.watching
             for fault in faults(one.values, published)
         ]

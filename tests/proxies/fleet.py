@@ -10,15 +10,18 @@ import re
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx
 import trio
 
+from pushsvc.journal.valkey import open_valkey_journal
 from tests.ports import free_ports
 from tests.proxies.proxy import program_of
-from tests.proxies.record import PRODUCERS, encode
+from tests.proxies.record import PRODUCERS, encode, faults
 
 PER_SECOND = 300
 """`stream.reconnects_per_second` of each pod."""
@@ -266,6 +269,33 @@ async def open_fleet(
         yield fleet
 
 
+async def log_faults(url: str, published: Sequence[int]) -> list[str]:
+    """What the log itself has otherwise than it was answered, as `faults` of a record tells it: so
+    it is known whether what a record lacks was lost before the log or behind it. Nothing where a
+    snapshot stands for its beginning."""
+    values: list[int] = []
+    seen: set[bytes] = set()
+    async with open_valkey_journal(url) as journal:
+        if journal.horizon:
+            return []
+        end = journal.seq
+        async with aclosing(journal.read(0)) as slices:
+            async for entries in slices:
+                for draft in (entry.draft for entry in entries):
+                    if draft.once and draft.once in seen:
+                        continue
+                    seen.add(draft.once)
+                    values += [
+                        int(value)
+                        for rows in draft.batch.rows
+                        for value in rows.values
+                        if rows.identity.name == "n" and isinstance(value, float | int)
+                    ]
+                if entries[-1].last >= end:
+                    break
+    return [f"the log: {fault}" for fault in faults(values, published)]
+
+
 class Producer:
     """Counts up in a series of its own, and says each number until it is answered 2xx."""
 
@@ -278,6 +308,8 @@ class Producer:
         self.longest = 0.0
         """Seconds that one took, at the longest."""
         self.repeats = 0
+        self.trail: deque[str] = deque(maxlen=20)
+        """What became of numbers that were not answered 2xx at once."""
 
     async def run(self, done: trio.Event) -> None:
         """Publish until `done`; the last number is answered then."""
@@ -297,13 +329,19 @@ class Producer:
             "value": encode(self._number, self.published),
         }
         headers = {"Idempotency-Key": f"{self._number}-{self.published}"}
+        said: list[str] = []
         while True:
-            with contextlib.suppress(httpx.HTTPError):
+            try:
                 answer = await http.post(self._url, json=sample, headers=headers)
                 if answer.status_code == 200:
+                    if said:
+                        self.trail.append(f"{self.published}: {' '.join(said)} {answer.text}")
                     return
                 # Being asked already, being full or away, and nobody there for the proxy.
                 assert answer.status_code in (409, 502, 503, 504), answer.text
+                said.append(str(answer.status_code))
+            except httpx.HTTPError as error:
+                said.append(type(error).__name__)
             self.repeats += 1
             await trio.sleep(0.1)
 
@@ -327,6 +365,12 @@ class Producers:
     @property
     def longest(self) -> float:
         return max(one.longest for one in self.each)
+
+    @property
+    def trails(self) -> str:
+        return "; ".join(
+            f"producer {number}: {', '.join(one.trail)}" for number, one in enumerate(self.each)
+        )
 
     async def run(
         self, done: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

@@ -19,7 +19,15 @@ import trio
 from tests.journal.valkey_server import ValkeyServer, running
 from tests.ports import free_ports
 from tests.proxies.dashboards import TRANSPORTS, Crowd, Dashboard, peak
-from tests.proxies.fleet import ASKED_PER_SECOND, Fleet, Pod, Producers, balancer, open_fleet
+from tests.proxies.fleet import (
+    ASKED_PER_SECOND,
+    Fleet,
+    Pod,
+    Producers,
+    balancer,
+    log_faults,
+    open_fleet,
+)
 
 pytestmark = pytest.mark.timeout(400)  # some 20 s on two cores that have nothing else to do
 
@@ -76,8 +84,10 @@ async def scene(folder: Path, journal: str) -> AsyncIterator[Scene]:
                 done.set()
             await it.crowd.everyone_through(it.producers.published, PATIENCE)
             watching.cancel_scope.cancel()
-    found = it.crowd.faults(it.producers.published)
-    assert not found, (len(found), found[:5])
+        found = it.crowd.faults(it.producers.published)
+        logged = await log_faults(journal, it.producers.published)
+    assert not found, (len(found), found[:5], it.producers.trails, logged)
+    assert not logged, it.producers.trails
 
 
 async def test_with_one_log_nobody_notices(
