@@ -14,6 +14,8 @@ _ANSWER = 600.0
 _WIDE, _LONG, _SMALL = Shape(1_000, 1), Shape(100, 50), Shape(10, 1)
 _MANY_SERIES = Shape(10_000, 1)
 _MANY = 10_000_000
+_MINUTES = 600.0
+"""Seconds for which samples are kept, where a log of an hour is read whose series live for one."""
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -92,6 +94,9 @@ def cases(*, quick: bool) -> list[JournalCase]:
         *(
             JournalCase("read at a start", Restart(shape, warm), 1)
             for shape in (_MANY_SERIES, _WIDE, _LONG)
+        ),
+        JournalCase(
+            "read at a start, most of it too old", Restart(_MANY_SERIES, warm, _MINUTES), 1
         ),
     ]
 

@@ -74,6 +74,8 @@ class Restart(msgspec.Struct, frozen=True, tag=True):
 
     shape: Shape
     samples: int
+    seconds: float = 3600.0
+    """For which samples are kept in memory (`history.seconds`)."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -196,6 +198,7 @@ def _restart(job: Restart, folder: Path) -> Done:
     batches = _fill(job, path)
     size, decoding = path.stat().st_size, _decode_all(path)
     command = [sys.executable, "-m", "pushsvc", "serve", "--data", str(folder), "--port", "0"]
+    command += ["--set", f"history.seconds={job.seconds:g}"]
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         try:

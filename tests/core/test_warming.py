@@ -6,6 +6,7 @@ import random
 from array import array
 from typing import Any
 
+import msgspec
 import pytest
 
 from pushsvc.core.hub import Hub
@@ -24,6 +25,12 @@ SWEEP = Draft(b"n", Batch([]))
 NAMES = [[f"s{n}" for n in range(low, high)] for low, high in ((0, 5), (5, 7), (7, 9), (3, 8))]
 KINDS: list[Kind | None] = [None, "gauge"]
 BLOCKS = [tuple(identify(name, {}, LIMITS) for name in names) for names in NAMES]
+
+
+def retain(dice: random.Random) -> Retention:
+    """From all of a log to what nearly every sweep takes something of."""
+    seconds, ttl = dice.choice([3.0, 20.0, 100.0]), dice.choice([5.0, 30.0, 100.0])
+    return msgspec.structs.replace(RETENTION, seconds=seconds, series_ttl=ttl)
 
 
 def write_log(dice: random.Random) -> list[tuple[Draft, int]]:
@@ -87,7 +94,8 @@ def test_who_reads_it_at_once_holds_the_same(seed: int, monkeypatch: pytest.Monk
     for module in (entry_module, columns_module, gathering):
         monkeypatch.setattr(module, "PIECE", piece)
     log = write_log(dice)
-    slow, fast = make_hub(LIMITS, RETENTION), make_hub(LIMITS, RETENTION)
+    retention = retain(dice)
+    slow, fast = make_hub(LIMITS, retention), make_hub(LIMITS, retention)
     fast.begin_warming()
     warm_at = dice.randint(0, len(log))
     for place, entry in enumerate(placed(log)):
@@ -105,11 +113,12 @@ def test_who_reads_it_from_a_snapshot_at_once_holds_the_same(seed: int) -> None:
     dice = random.Random(seed)
     entries = list(placed(write_log(dice)))
     at = dice.randint(0, len(entries))
-    first = make_hub(LIMITS, RETENTION)
+    retention = retain(dice)
+    first = make_hub(LIMITS, retention)
     for entry in entries[:at]:
         take(first, entry)
     body = finish(first.snapshot())
-    slow, fast = make_hub(LIMITS, RETENTION), make_hub(LIMITS, RETENTION)
+    slow, fast = make_hub(LIMITS, retention), make_hub(LIMITS, retention)
     fast.begin_warming()
     for hub in (slow, fast):
         hub.restore(body)
@@ -165,6 +174,18 @@ def test_what_is_usual_is_gathered() -> None:
     assert len(series.history) < 20, "it lags behind"
     hub.finish_warming()
     assert len(series.history) == 20
+
+
+def test_what_has_grown_old_meanwhile_is_gathered_too() -> None:
+    hub = make_hub(LIMITS, RETENTION)
+    hub.begin_warming()
+    log = [each for n in range(100) for each in ((columns(n), 1_000), (SWEEP, 0))]
+    for entry in placed(log):
+        take(hub, entry)
+    (series, *_) = hub.catalog
+    assert series.history.total < 40, "it lags behind, however much each sweep finds"
+    hub.finish_warming()
+    assert (series.history.total, len(series.history)) == (100, 21)
 
 
 def test_an_entry_of_other_series_leaves_what_is_gathered_alone() -> None:

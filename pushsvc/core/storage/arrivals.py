@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Sequence
+from math import inf
 
 
 class Arrivals:
@@ -14,7 +15,7 @@ class Arrivals:
     """
 
     def __init__(self) -> None:
-        self._marks: deque[tuple[int, int]] = deque()  # (second, seq)
+        self._marks: list[tuple[int, int]] = []  # (second, seq)
         self.whole = True
         """Whether it knows of all batches that there ever were."""
 
@@ -31,12 +32,8 @@ class Arrivals:
 
     def before(self, time: float) -> int:
         """Seq of the newest batch of a second that was over at `time`; -1 if there is none."""
-        newest = -1
-        for second, seq in self._marks:
-            if second + 1 > time:
-                break
-            newest = seq
-        return newest
+        over = bisect_right(self._marks, (time - 1, inf))
+        return self._marks[over - 1][1] if over else -1
 
     def cuts(self, times: Sequence[int]) -> list[tuple[int, int]]:
         """For each of these seconds, which rise: the seq of the newest batch that came before it,
@@ -66,8 +63,9 @@ class Arrivals:
 
     def forget(self, time: float) -> None:
         """Drop the notes that no question about `time` or later needs."""
-        while len(self._marks) > 1 and self._marks[1][0] + 1 <= time:
-            self._marks.popleft()
+        over = bisect_right(self._marks, (time - 1, inf))
+        if over > 1:
+            del self._marks[: over - 1]
             self.whole = False
 
     def dump(self) -> list[tuple[int, int]]:
@@ -75,5 +73,5 @@ class Arrivals:
         return list(self._marks)
 
     def load(self, marks: list[tuple[int, int]]) -> None:
-        self._marks = deque(marks)
+        self._marks = list(marks)
         self.whole = False

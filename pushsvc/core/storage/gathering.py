@@ -2,14 +2,16 @@
 
 What producers send is the same series again and again, a number of each, later than all before.
 Such columns are kept as they are, and appended to each history many at a time: to go from history
-to history is most of what an entry costs. A sweep that finds nothing to drop in them needs no more
-than how many rows each has. Whatever isn't so ordinary is done entry by entry, after what was
-gathered of the same series: what comes of a log is the same in both ways.
+to history is most of what an entry costs. A sweep needs no more than how many rows each has, and
+will have without those that have grown old, which are dropped when the histories are told of what
+is new. Whatever isn't so ordinary is done entry by entry, after what was gathered of the same
+series: what comes of a log is the same in both ways.
 """
 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from operator import gt
@@ -19,11 +21,13 @@ from pushsvc.core.resources.budget import Budget
 from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.columns import KnownSeries
 from pushsvc.core.storage.entry import PIECE
-from pushsvc.core.storage.history import History, append_columns, are_ordinary
+from pushsvc.core.storage.history import History, append_columns, are_ordinary, prune
 
 _MOST = 1 << 19
 """Samples that are gathered, at the most: 8 MiB, for which nothing else has its turn for a fifth of
 a second when the histories are told of them."""
+_KINDS = 8
+"""Different pasts that are told apart, of series that are swept together."""
 
 
 class _Group:
@@ -39,8 +43,11 @@ class _Group:
         """What comes in columns is later."""
         self.seq = seq
         """Of the newest column."""
-        self.count = 0
-        """How many columns there ever were."""
+        self.seqs = array("q")
+        """Those of all columns that there ever were."""
+        self.old: dict[int, tuple[Sequence[History], int]] = {}
+        """By how many series are swept after them: histories that are yet to be told what has grown
+        old, which is up to a seq."""
         self.limit = histories[0].limit
         """Of each."""
         self._last = array("q", [history.newest_time for history in histories])
@@ -48,6 +55,11 @@ class _Group:
         self._marks = array("q")
         self._times: list[array[int]] = []
         self._values: list[array[float]] = []
+
+    @property
+    def count(self) -> int:
+        """How many columns there ever were."""
+        return len(self.seqs)
 
     def takes(self, times: array[int]) -> bool:
         """Whether these are later, each than all that its series has."""
@@ -59,7 +71,7 @@ class _Group:
 
     def add(self, seq: int, times: array[int], values: array[float], given: bool) -> None:
         self.seq = seq
-        self.count += 1
+        self.seqs.append(seq)
         self._marks.append(seq + seq + given)
         self._times.append(times)
         self._values.append(values)
@@ -70,35 +82,59 @@ class _Group:
             append_columns(self.histories, self._marks, self._times, self._values)
             self._marks = array("q")
             self._times, self._values = [], []
+        for histories, horizon in self.old.values():
+            prune(histories, horizon, self.limit)
+        self.old.clear()
 
 
 class _Cohort:
-    """Those of a group that are swept together."""
+    """Those of a group that are swept together. The group is settled when it is made."""
 
-    def __init__(self, group: _Group) -> None:
+    def __init__(self, group: _Group, histories: Sequence[History]) -> None:
         self.group = group
-        self.lengths: Counter[int] = Counter()
-        """How many had so many rows when there were `count` columns."""
-        self.count = group.count
-        self.oldest = group.begun
-        """The seq of the oldest row, or a lower one."""
-        self.heard: int | None = None
-        """The seq of the newest row of the series that was silent for longest."""
+        self.histories = histories
+        self._lengths = Counter(map(len, histories))  # when there were `_count` columns
+        self._count = group.count
+        oldest = [history.seq_at(history.first) for history in histories if len(history)]
+        self._oldest = min([group.begun, *oldest])  # seq of the oldest row, or a lower one
+        self._heard = min(history.heard_seq for history in histories)
+        # Once something is old: how many series have which rows, by their seqs. No more than a few.
+        self._pasts: list[tuple[int, array[int]]] | None = None
 
-    def add(self, history: History) -> None:
-        length = len(history)
-        self.lengths[length] += 1
-        if length:
-            self.oldest = min(self.oldest, history.seq_at(history.first))
-        heard = history.heard_seq
-        self.heard = heard if self.heard is None else min(self.heard, heard)
-
-    def stays_as_it_is(self, horizon: int, silent: int, share: int) -> bool:
-        """Whether a sweep changes nothing of it."""
+    def sweep(self, left: int, horizon: int, silent: int, share: int) -> bool:
+        """Take note of what has grown old; whether that, if anything, is all that a sweep does."""
         group = self.group
-        assert self.heard is not None
-        heard = self.heard if group.count == self.count else group.seq
-        return horizon < self.oldest and silent < heard and share == group.limit
+        heard = self._heard if group.count == self._count else group.seq
+        if silent >= heard or share != group.limit:
+            return False
+        if horizon >= self._oldest:
+            if self._pasts is None and not self._look():
+                return False
+            group.old[left] = self.histories, horizon
+        return True
+
+    def _look(self) -> bool:
+        """See what there is to grow old, if that is much the same of all."""
+        self.group.settle()
+        pasts: Counter[bytes] = Counter()
+        for history in self.histories:
+            pasts[history.held_seqs().tobytes()] += 1
+            if len(pasts) > _KINDS:
+                return False
+        self._pasts = [(count, array("q", past)) for past, count in pasts.items()]
+        self._count = self.group.count
+        return True
+
+    def note(self, horizon: int, budget: Budget) -> None:
+        """Have the budget know how many rows each has, without those up to `horizon`."""
+        seqs, lengths = self.group.seqs, self._lengths
+        since = self._count
+        if self._pasts is not None:
+            since = max(since, bisect_right(seqs, horizon))
+            lengths = Counter()
+            for count, past in self._pasts:
+                lengths[len(past) - bisect_right(past, horizon)] += count
+        budget.note_counts(lengths, len(seqs) - since, self.group.limit)
 
 
 class _Slot:
@@ -107,7 +143,7 @@ class _Slot:
     def __init__(self, due: list[Series | None], groups: dict[int, _Group], version: int) -> None:
         self.due = due
         self.version = version
-        cohorts: dict[_Group, _Cohort] = {}
+        of: dict[_Group, list[History]] = {}
         self.others: list[Series | None] = []
         """Of no group."""
         for series in due:
@@ -115,11 +151,8 @@ class _Slot:
             if group is None or series is None:
                 self.others.append(series)
             else:
-                cohort = cohorts.get(group)
-                if cohort is None:
-                    cohort = cohorts[group] = _Cohort(group)
-                cohort.add(series.history)
-        self.cohorts = list(cohorts.values())
+                of.setdefault(group, []).append(series.history)
+        self.cohorts = [_Cohort(group, histories) for group, histories in of.items()]
 
 
 class Gathering:
@@ -219,20 +252,18 @@ class Gathering:
         if slot is None or slot.version != self._version or slot.due != due:
             if self._seen.get(left) != (self._version, due):  # to sort is dearer than to look
                 self._seen[left] = self._version, due
-                self._part_with_all(horizon, silent, budget.share)
+                self._part_with_those(silent, budget.share)
                 return due
             self.settle()
             slot = self._slots[left] = _Slot(due, self._of, self._version)
         gone = {
             cohort.group
             for cohort in slot.cohorts
-            if not cohort.stays_as_it_is(horizon, silent, budget.share)
+            if not cohort.sweep(left, horizon, silent, budget.share)
         }
         for cohort in slot.cohorts:
             if cohort.group not in gone:
-                budget.note_counts(
-                    cohort.lengths, cohort.group.count - cohort.count, cohort.group.limit
-                )
+                cohort.note(horizon, budget)
         if not gone:
             return slot.others
         of = self._of
@@ -244,12 +275,14 @@ class Gathering:
         self._drop_groups(gone)
         return rest
 
-    def _part_with_all(self, horizon: int, silent: int, share: int) -> None:
+    def _part_with_those(self, silent: int, share: int) -> None:
+        """Of which a sweep does more than to drop rows, which takes nothing from what is known of
+        the others."""
         self.settle()
         changed = {
             group
             for group in self._groups.values()
-            if horizon >= 0 or silent >= 0 or group.limit != share
+            if not group.count or silent >= group.seq or group.limit != share
         }
         if changed:
             self._drop_groups(changed)

@@ -378,6 +378,10 @@ class History:
         low = self.first - self._known
         return self._known + bisect_right(self._seqs, seq + seq + 1, lo=low)
 
+    def held_seqs(self) -> array[int]:
+        """Of all held rows, in order."""
+        return array("q", [mark >> 1 for mark in self._seqs[self.first - self._known :]])
+
     def since(self, time: int) -> int:
         """Ordinal of the first held row, in order of arrival, not older than `time` (ms)."""
         low = self.first - self._base
