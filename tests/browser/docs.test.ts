@@ -50,6 +50,17 @@ test('all operations and channels are there, with nothing from anywhere else', a
   await close();
 });
 
+test('the sheet of keys leads from every page to the API', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}${UNDER}/d/host`);
+  await page.locator('.panel').first().waitFor();
+  await page.keyboard.press('?');
+  await page.getByRole('dialog').getByRole('link', { name: 'The API of this service' }).click();
+  await entry(page, 'websocket-stream').waitFor();
+  expect(page.url()).toBe(`${server.url}${UNDER}/docs`);
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test('what is linked is shown, and its address leads there again', async () => {
   const { page, failures, close } = await open(browser, `${server.url}${UNDER}/docs`, {
     viewport: { width: 1440, height: 900 },

@@ -1,8 +1,18 @@
 // First of all: modules are evaluated in this order.
 import { address, dashboard, loading } from './begin.ts';
 import './style/page.css';
+import './style/connection.css';
+import './style/menu.css';
+import './style/window.css';
+import './style/news.css';
 import './style/header.css';
 import './style/panel.css';
+import './style/chart.css';
+import './style/legend.css';
+import './style/states.css';
+import './style/figures.css';
+import './style/freshness.css';
+import './style/forced-colors.css';
 import './style/print.css';
 import { render } from 'preact';
 import { loadPart } from './browser/part.ts';

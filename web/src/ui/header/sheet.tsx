@@ -1,3 +1,4 @@
+import './sheet.css';
 import { useEffect, useRef } from 'preact/hooks';
 
 const SHEET: readonly (readonly [string, string])[] = [
@@ -26,7 +27,7 @@ const SHEET: readonly (readonly [string, string])[] = [
   ['Ctrl + Z, S', 'in the editor: take back, save'],
 ];
 
-/** The keys that the page has, until it is closed. */
+/** The keys of the page, and a link to the API, until it is closed. */
 export function Sheet({ onClose }: { onClose: () => void }) {
   const root = useRef<HTMLDialogElement>(null);
   useEffect(() => root.current!.showModal(), []);
@@ -42,6 +43,9 @@ export function Sheet({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </dl>
+      <p>
+        <a href="docs">The API of this service</a>: how metrics are sent to it, and read from it.
+      </p>
       <form method="dialog">
         <button type="submit">Close</button>
       </form>
