@@ -179,12 +179,12 @@ async def test_a_snapshot_of_a_log_that_lost_its_tail_is_not_kept(
     far = SharedJournal(log)
     far.delay = 0.5  # a snapshot takes so long to get there
     async with running(far, snapshot_interval=5.0) as first:
-        await first.pipeline.submit(batch("a"))
         while not log.snapshots:
+            await first.pipeline.submit(batch("a"))
             await trio.sleep(0.1)
         before = len(log.entries)
-        await first.pipeline.submit(batch("b"))
         while not first.pipeline._keeping:  # the one that knows of this
+            await first.pipeline.submit(batch("b"))
             await trio.sleep(0.1)
         log.lose(len(log.entries) - before)
         async with running(SharedJournal(log)) as second:

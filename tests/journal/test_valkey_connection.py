@@ -44,19 +44,18 @@ async def test_what_a_socket_does_not_take_at_once_follows_before_what_comes_nex
     large = "x" * (32 << 20)
     with running(tmp_path) as server:
         async with connected(server) as one, trio.open_nursery() as nursery:
-            found: list[bytes] = []
 
             async def echo(text: str) -> None:
-                found.append(await one.ask(b"ECHO", text, timeout=30))
+                # Whole, and to who asked: they are answered in the order in which they were sent.
+                assert await one.ask(b"ECHO", text, timeout=30) == text.encode()
 
             server.suspend()
             try:
-                for text in (large, "after it", large):
+                for text in (large, "after it", f"{large}!"):
                     nursery.start_soon(echo, text)
                     await trio.testing.wait_all_tasks_blocked()
             finally:
                 server.resume()
-        assert found == [large.encode(), b"after it", large.encode()]
 
 
 async def test_an_answer_nobody_waits_for_is_nobody_elses(tmp_path: Path) -> None:
