@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import random
 import secrets
-from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 import trio
@@ -14,13 +12,15 @@ import trio
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, EpochChanged, JournalError, Snapshot, Statistics
-from pushsvc.journal.codec import CodecError, decode, encode
+from pushsvc.journal.codec import CodecError, decode
 from pushsvc.journal.starting import Starting
 from pushsvc.journal.valkey.address import Address
+from pushsvc.journal.valkey.appends import Append, Waiting
 from pushsvc.journal.valkey.connection import ANSWER, Login
+from pushsvc.journal.valkey.link import Link
 from pushsvc.journal.valkey.options import Options
 from pushsvc.journal.valkey.scripts import APPEND, KEEP, OPEN, SNAPSHOT, Part
-from pushsvc.journal.valkey.session import Keys, Session, Slice, open_session
+from pushsvc.journal.valkey.session import Keys, Session, Slice
 from pushsvc.journal.valkey.trouble import Away, Full
 from pushsvc.log import get_logger
 
@@ -28,11 +28,6 @@ _log = get_logger("pushsvc.journal")
 
 FORMAT = "1"
 """Of what is kept at the server. Another one isn't read."""
-_GROUP_BYTES = 1024 * 1024
-_GROUP_DRAFTS = 1_000
-"""What goes in one step at the most; but the drafts of one `append` stay together."""
-_WAITING_BYTES = 64 * 1024 * 1024
-"""Bytes that wait to be sent; more are refused."""
 _OWN = 2_000
 """Drafts that were sent and aren't read yet, and needn't be decoded when they are."""
 _SLICE_BYTES = 1024 * 1024
@@ -40,45 +35,11 @@ _SLICE_ENTRIES = 256
 """What a read aims at, and its end: what entries weigh is only known when they are there."""
 _THREAD_BYTES = 64 * 1024
 """Bytes from which on entries are decoded in a thread."""
-_SHORTEST, _LONGEST = 0.05, 2.0
-"""Seconds between two tries to connect."""
-_STEADY = 5.0
-"""Seconds for which a connection held, after which it is tried again at once."""
 _SNAPSHOT = 30.0
 """Seconds for a snapshot to be written or read."""
 _RETRY_AFTER = 5.0
-_COMPLAIN = 30.0
-"""Seconds after which something that goes on is logged again."""
-_CUT = 5.0
-"""Seconds for which another reason for the same is no news."""
-_NOTHING = (("", ""), 0.0)
-_WAITING = 10.0
-"""The same, of what is waited for at the start."""
 _END = 2**64 - 1
 _NONCE = 16
-
-
-class _Append:
-    """Drafts of one `append`, on their way."""
-
-    __slots__ = ("bytes", "drafts", "outcome", "parts", "settled", "taken")
-
-    def __init__(self, drafts: Sequence[Draft]) -> None:
-        self.drafts = drafts
-        self.parts: list[Part] = []
-        self.bytes = 0
-        for draft in drafts:
-            body = encode(draft)
-            self.parts += (draft.width, draft.nonce, body)
-            self.bytes += len(body)
-        self.taken = trio.Event()
-        self.settled = trio.Event()
-        self.outcome: Exception | None = None
-
-    def settle(self, outcome: Exception | None) -> None:
-        self.outcome = outcome
-        self.taken.set()
-        self.settled.set()
 
 
 class _Tail(msgspec.Struct, frozen=True):
@@ -105,41 +66,43 @@ class ValkeyJournal:
     def __init__(
         self, address: Address, login: Login, options: Options, starting: Starting
     ) -> None:
-        self._starting = starting
         self.epoch = ""
         self.horizon = 0
         self.seq = 0
-        self.away_since: float | None = None
-        """Since when the server can't be used, by Trio's clock; None while it can."""
-        self.away_reason = ""
         self.tails_lost = 0
         """How often entries that were read here were gone."""
-        self._address = address
-        self._login = login
         self._options = options
         self._keys = Keys(options.prefix)
-        self._session: Session | None = None
-        self._news = trio.Event()  # replaced at each change of what is waited for
+        self._link = Link(address, login, self._keys, options, starting, self._look)
         self._looking = trio.Lock()
         self._closed = False
-        self._waiting: deque[_Append] = deque()
-        self._waiting_bytes = 0
+        self._waiting = Waiting()
         self._own: dict[bytes, Draft] = {}
         self._appended = 0
         self._kept = (0, 0)
         self._writer = secrets.token_hex(8)
         self._groups = itertools.count(1)
-        self._keep_bytes = options.keep_bytes
         self._since = 0  # bytes of entries after the newest snapshot
         self._tail: _Tail | None = None
         self._read_scope = trio.CancelScope()
-        self._complained = _NOTHING
+
+    @property
+    def away_since(self) -> float | None:
+        return self._link.away_since
+
+    @property
+    def away_reason(self) -> str:
+        return self._link.away_reason
+
+    @property
+    def _keep_bytes(self) -> int:
+        """What the log is to have at the most: half of what the server has, if it says that."""
+        most, memory = self._options.keep_bytes, self._link.memory
+        return most if memory is None else min(most, memory // 2)
 
     @property
     def snapshot_wanted(self) -> bool:
         return self._since > self._keep_bytes // 4
-
-    # -- connecting --------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Connect, and again whenever that is over. Started when it has been reached once.
@@ -149,51 +112,19 @@ class ValkeyJournal:
         failure: JournalError | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_appends)
-            deadline = trio.current_time() + self._options.start_wait
-            self.away_since = trio.current_time()
-            started, pause = False, 0.0
-            while True:
-                try:
-                    session = await self._connect(nursery)
-                except (Away, JournalError) as error:
-                    late = trio.current_time() >= deadline
-                    if not started and (late or isinstance(error, JournalError)):
-                        failure = JournalError(str(error))
-                        break
-                    if started:
-                        self._away(str(error))
-                    else:
-                        self._wait_on(str(error), deadline - trio.current_time())
-                else:
-                    if not started:
-                        started = True
-                        task_status.started()
-                    begun = trio.current_time()
-                    self._back(session)
-                    await session.run()
-                    self._away(session.reason)
-                    if trio.current_time() - begun > _STEADY:
-                        pause = 0.0
-                        continue
-                pause = min(_LONGEST, max(_SHORTEST, 2 * pause))
-                await trio.sleep(pause * random.uniform(0.5, 1.0))
+            try:
+                await self._link.run(task_status=task_status)
+            except JournalError as error:
+                failure = error
             nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
-    async def _connect(self, nursery: trio.Nursery) -> Session:
-        session = await open_session(
-            nursery, self._address, self._login, self._keys, fsync=self._options.fsync
-        )
-        try:
-            await self._look(session)
-        except BaseException:
-            session.fail("")
-            raise
-        return session
+    # -- which log it is ---------------------------------------------------------------------------
 
-    async def _look(self, session: Session) -> None:
-        """See whether the log is the one that was read so far. Raises Away or JournalError."""
+    async def _look(self, session: Session) -> Mapping[str, object]:
+        """See whether the log is the one that was read so far, and which it is. Raises Away or
+        JournalError."""
         async with self._looking:
             tail = self._tail or _Tail(0)
             keys = self._keys
@@ -212,64 +143,15 @@ class ValkeyJournal:
         if self.epoch not in ("", epoch):
             self.tails_lost += 1  # which is told by who reads, and with what it has to do then
         self.epoch, self.seq, self.horizon = epoch, int(found[1]), int(found[2])
-
-    def _back(self, session: Session) -> None:
-        assert self.away_since is not None
-        _log.info(
-            "the journal is connected",
-            server=session.commands.server,
-            epoch=self.epoch,
-            seq=self.seq,
-            away=round(trio.current_time() - self.away_since, 1),
-        )
-        if session.memory is not None:
-            self._keep_bytes = min(self._options.keep_bytes, session.memory // 2)
-        self._session = session
-        self.away_since = None
-        self.away_reason = ""
-        self._complained = _NOTHING
-        self._tell()
-
-    def _away(self, reason: str) -> None:
-        self._session = None
-        if self.away_since is None:
-            self.away_since = trio.current_time()
-        self.away_reason = reason
-        self._complain("the journal is away", reason)
-        self._tell()
-
-    def _wait_on(self, reason: str, seconds: float) -> None:
-        """At the start: say what is waited for, and for how long yet."""
-        self._starting.wait_for("the log can't be reached")
-        (last, told), now = self._complained, trio.current_time()
-        if reason != last[1] or now - told >= _WAITING:
-            self._complained = (("", reason), now)
-            _log.warning("waiting for the journal", reason=reason, gives_up_in=round(seconds))
-
-    def _complain(self, event: str, reason: str) -> None:
-        (last, told), now = self._complained, trio.current_time()
-        # What ends a connection is soon followed by why there is no other, which is the same cut.
-        pause = _COMPLAIN if last == (event, reason) else _CUT if last[0] == event else 0.0
-        if now - told >= pause:
-            self._complained = ((event, reason), now)
-            _log.warning(event, reason=reason)
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = trio.Event()
-
-    async def _up(self) -> Session:
-        while (session := self._session) is None or session.lost.is_set():
-            await self._news.wait()
-        return session
+        return {"epoch": self.epoch, "seq": self.seq}
 
     # -- appending ---------------------------------------------------------------------------------
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
-        append = _Append(drafts)
+        append = Append(drafts)
         away = self.away_since is not None
         waited = away and trio.current_time() - (self.away_since or 0) > self._options.append_wait
-        full = self._waiting_bytes + append.bytes > max(_WAITING_BYTES, append.bytes)
+        full = not self._waiting.has_room(append)
         if self._closed or not drafts or waited or full:
             await trio.lowlevel.checkpoint()
             if self._closed:
@@ -277,16 +159,14 @@ class ValkeyJournal:
             if not drafts:
                 return ()
             raise self._overloaded()
-        self._waiting.append(append)
-        self._waiting_bytes += append.bytes
-        self._tell()
+        self._waiting.add(append)
+        self._link.tell()
         try:
             with trio.move_on_after(self._options.append_wait):
                 await append.taken.wait()
         finally:
             if not append.taken.is_set():
-                self._waiting.remove(append)
-                self._waiting_bytes -= append.bytes
+                self._waiting.withdraw(append)
         if not append.taken.is_set():
             raise self._overloaded()
         await append.settled.wait()
@@ -300,36 +180,25 @@ class ValkeyJournal:
 
     async def _run_appends(self) -> None:
         while True:
-            while not self._waiting or self._session is None:
-                await self._news.wait()
-            await self._append_group(self._take())
+            while not self._waiting or self._link.session is None:
+                await self._link.changed()
+            group = self._waiting.take()
+            self._remember([draft for append in group for draft in append.drafts])
+            await self._append_group(group)
 
-    def _take(self) -> list[_Append]:
-        group: list[_Append] = []
-        size = drafts = 0
-        while self._waiting:
-            append = self._waiting[0]
-            size += append.bytes
-            drafts += len(append.drafts)
-            if group and (size > _GROUP_BYTES or drafts > _GROUP_DRAFTS):
-                break
-            self._waiting.popleft()
-            self._waiting_bytes -= append.bytes
-            append.taken.set()
-            group.append(append)
-            for draft in append.drafts:
-                self._own[draft.nonce] = draft
+    def _remember(self, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            self._own[draft.nonce] = draft
         while len(self._own) > _OWN:
             del self._own[next(iter(self._own))]
-        return group
 
-    async def _append_group(self, group: list[_Append]) -> None:
+    async def _append_group(self, group: list[Append]) -> None:
         """Have a group appended, however often the connection breaks meanwhile."""
         number = next(self._groups)
         parts = [part for append in group for part in append.parts]
         outcome: Exception | None = None
         while True:
-            session = await self._up()
+            session = await self._link.up()
             try:
                 await self._send(session, number, parts)
             except _OtherEpoch:
@@ -339,7 +208,7 @@ class ValkeyJournal:
                     session.fail(str(error))
                 continue
             except Full as error:
-                self._complain("the journal is full", str(error))
+                self._link.complain("the journal is full", str(error))
                 outcome = Overloaded(
                     "journal", "the journal takes nothing now", retry_after=_RETRY_AFTER
                 )
@@ -374,7 +243,7 @@ class ValkeyJournal:
         self.seq = max(self.seq, int(seq))
         while wait and not self._is_safe(safe[0]):
             server = session.commands.server
-            self._complain(
+            self._link.complain(
                 "the journal waits for replicas", f"{server} has too few replicas that follow"
             )
             safe = await session.ask_all(*wait)
@@ -427,10 +296,10 @@ class ValkeyJournal:
             self._tail = None
 
     async def _up_or_closed(self) -> Session | None:
-        while (session := self._session) is None or session.lost.is_set():
+        while (session := self._link.session) is None or session.lost.is_set():
             if self._closed:
                 return None
-            await self._news.wait()
+            await self._link.changed()
         return session
 
     async def _read_slice(self, session: Session, position: str, count: int) -> Slice | None:
@@ -471,7 +340,7 @@ class ValkeyJournal:
     async def snapshot(self) -> Snapshot | None:
         """Waits while the server is away."""
         while True:
-            session = await self._up()
+            session = await self._link.up()
             try:
                 ((result, *found),) = await SNAPSHOT(
                     session.commands,
@@ -495,7 +364,7 @@ class ValkeyJournal:
         """Raises Overloaded while the server can't take it."""
         keys, options = self._keys, self._options
         await trio.lowlevel.checkpoint()
-        if (session := self._session) is None:
+        if (session := self._link.session) is None:
             raise self._overloaded()
         try:
             ((result, found),) = await KEEP(
@@ -508,7 +377,7 @@ class ValkeyJournal:
                 timeout=_SNAPSHOT,
             )
         except Full as error:
-            self._complain("the journal is full", str(error))
+            self._link.complain("the journal is full", str(error))
             raise self._overloaded() from None
         except (Away, JournalError) as error:
             session.fail(str(error))
@@ -520,7 +389,7 @@ class ValkeyJournal:
     async def statistics(self) -> Statistics:
         """As they were last, while the server is away."""
         await trio.lowlevel.checkpoint()
-        if (session := self._session) is not None:
+        if (session := self._link.session) is not None:
             try:
                 answers = await session.ask_all(
                     (b"XLEN", self._keys.log),
@@ -528,7 +397,7 @@ class ValkeyJournal:
                 )
             except (Away, JournalError) as error:
                 session.fail(str(error))
-                self._away(str(error))
+                self._link.lose(str(error))
             else:
                 entries, (epoch, seq, bytes_, dropped) = answers
                 if epoch == self.epoch.encode():
@@ -540,12 +409,10 @@ class ValkeyJournal:
         """The server is let go of when `run` is cancelled."""
         if not self._closed:
             self._closed = True
-            while self._waiting:
-                self._waiting.popleft().settle(trio.ClosedResourceError())
-            self._waiting_bytes = 0
+            self._waiting.refuse_all()
             if self._tail is not None and self._tail.seq >= self._appended:
                 self._read_scope.cancel()
-            self._tell()
+            self._link.tell()
         await trio.lowlevel.checkpoint()
 
 
