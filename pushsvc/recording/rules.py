@@ -137,18 +137,18 @@ class _Where:
 
     def wrong_expression(self, error: ExpressionError) -> RulesError:
         """The same, of its expression: with the very column where it is wrong."""
-        position = error.extra.get("position")
-        if self._place is None or position is None:
-            return self.wrong(error.extra["reason"])
+        position = error.position
+        if self._place is None:
+            return self.wrong(error.reason)
         line, column = self._place
         if not _stands_there(self._lines, line, column, self._record.expression):
-            return self.wrong(error.extra["reason"])  # it has escapes
+            return self.wrong(error.reason)  # it has escapes
         before = self._record.expression[:position]
         fallen = before.count("\n")
         column = position - (before.rfind("\n") + 1) + (1 if fallen else column)
         return RulesError(
             f"{self._file}:{line + fallen}:{column}: record {self._number + 1} "
-            f"({self._record.name}): {error.extra['reason']}"
+            f"({self._record.name}): {error.reason}"
         )
 
 

@@ -65,6 +65,10 @@ def test_an_empty_file_has_none(tmp_path: Path) -> None:
     [
         ('[[record]]\nname = "a"\nexpression = "sum(rate(b[5m])"\n', ":3:"),
         ('[[record]]\nname = "a"\nexpression = "rate(b)"\n', ":3:"),
+        ("[[record]]\nname = 'a'\nexpression = '''\nb\n + + (\n'''\n", ":"),
+        ("[[record]]\nname = 'a'\nexpression = '''b\n + )\n'''\n", ":4:4: "),
+        ('[[record]]\nname = "a"\nexpression = "b + )"\n', ":3:19: "),
+        ('[[record]]\nname = "a"\nexpression = "b{x=\\"1\\"} + )"\n', ":3: "),
     ],
 )
 def test_an_expression_that_is_wrong_is_shown_at_its_place(
