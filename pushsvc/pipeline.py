@@ -71,6 +71,9 @@ _SWEEPS = 20
 _LEARNING = 2
 """Expressions of which the past is worked out at the same time."""
 
+_WISHES = 1_000
+"""Streams that wait for the past of what they are to show, at the most."""
+
 _SPREAD = 0.1
 """Seconds within which processes of one log say that a step is over, if nobody has before."""
 
@@ -190,6 +193,10 @@ class Pipeline:
         self._ingesting = trio.CancelScope()  # of `run_ingest`
         self._moved = trio.Event()  # set when the hub has taken something in
         self._learning = trio.CapacityLimiter(_LEARNING)
+        self._wanted, self._wishes = trio.open_memory_channel[
+            tuple[ViewSpec, Start, Callable[[Problem | None], None]]
+        ](_WISHES)
+        self._preparing = 0  # how many of them there are
         self._locks: WeakKeyDictionary[Standing, trio.Lock] = WeakKeyDictionary()
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
         self._stepped = trio.Event()  # set when another step of expressions is the next
@@ -687,10 +694,49 @@ class Pipeline:
                     if wanted < standing.reached and (job := hub.past_of(standing, wanted)):
                         hub.learn(standing, job, await trio.to_thread.run_sync(job.work))
                     standing.reached = min(standing.reached, wanted)
-            if standing.failure is not None and start.since is None:
+            if standing.failure is not None and start.since is None and len(spec.select) == 1:
                 raise Rejected(
                     "expression", f"{standing.expression.text} has no results: {standing.failure}"
                 )
+
+    def prepare_soon(
+        self, spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None]
+    ) -> bool:
+        """Whether who begins so can be attached at once; else `tell` is called when that is so, or
+        with what `prepare` raises. Raises Overloaded where too many wait."""
+        if self.is_prepared(spec, start):
+            return True
+        if self._preparing >= _WISHES:
+            raise Overloaded(
+                "expressions",
+                "too many streams wait for the past of expressions",
+                retry_after=5.0,
+            )
+        self._preparing += 1
+        self._wanted.send_nowait((spec, start, tell))
+        return False
+
+    async def run_preparing(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Do what `prepare_soon` was asked for."""
+        task_status.started()
+
+        async def prepare(
+            spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None]
+        ) -> None:
+            try:
+                await self.prepare(spec, start)
+            except Problem as problem:
+                tell(problem)
+            else:
+                tell(None)
+            finally:
+                self._preparing -= 1
+
+        async with trio.open_nursery() as nursery:
+            async for spec, start, tell in self._wishes:
+                nursery.start_soon(prepare, spec, start, tell)
 
     async def run_sweeps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

@@ -320,6 +320,7 @@ async def _serve(
                 ticking.start_soon(watch_certificate, certificate)
             await ticking.start(pipeline.run_ticks)
             await ticking.start(pipeline.run_steps)
+            await ticking.start(pipeline.run_preparing)
             await ticking.start(pipeline.run_sweeps)
             await start_access_control(ticking, access_control, leases)
             if engine is not None:

@@ -133,6 +133,7 @@ async def running(
         await nursery.start(service.pipeline.run_ingest)
         await nursery.start(service.pipeline.run_ticks)
         await nursery.start(service.pipeline.run_steps)
+        await nursery.start(service.pipeline.run_preparing)
         await nursery.start(service.pipeline.run_sweeps)
         yield service
         nursery.cancel_scope.cancel()

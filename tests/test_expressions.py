@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from tests.serving import Served, serving
+from tests.serving import Served, next_of, serving
 
 QUESTION = "sum by (job) (x)"
 
@@ -149,3 +149,51 @@ async def test_what_has_no_result_is_refused_at_the_start() -> None:
         )
         assert (answer.status_code, answer.json()["code"]) == (422, "expression")
         assert "many-to-many" in answer.json()["detail"]
+
+
+async def test_a_watch_may_add_expressions_with_their_past() -> None:
+    async with serving() as served:
+        await publish(served)
+        await trio.sleep(2.1)
+        with trio.fail_after(30):
+            async with served.websocket("select=x") as socket:
+
+                async def next_points(count: int) -> list[dict[str, Any]]:
+                    documents: list[dict[str, Any]] = []
+                    while sum(len(said.get("points", ())) for said in documents) < count:
+                        documents.append(msgspec.json.decode(await socket.get_message()))
+                    return documents
+
+                await next_points(2)
+                watch = {"type": "watch", "select": ["x", QUESTION, "sum(x)"], "window": "1m"}
+                await socket.send_message(msgspec.json.encode(watch).decode())
+                documents = await next_points(6)
+                first = next(said for said in documents if said.get("points"))
+                names = {one["ref"]: one["name"] for one in first["series"]}
+                times = [at for ref, at, _ in first["points"] if names[ref] == "sum(x)"]
+                assert len(times) >= 2
+                watch = {"type": "watch", "select": ["count(x)"]}
+                await socket.send_message(msgspec.json.encode(watch).decode())
+                documents = await next_points(2)
+                assert {point[2] for said in documents for point in said.get("points", ())} >= {2.0}
+                watch = {"type": "watch", "select": ["sum("]}
+                await socket.send_message(msgspec.json.encode(watch).decode())
+                while documents[-1]["type"] != "error":
+                    documents.append(msgspec.json.decode(await socket.get_message()))
+                assert documents[-1]["code"] == "expression"
+
+
+async def test_a_companion_request_may_add_expressions_with_their_past() -> None:
+    async with serving() as served:
+        await publish(served)
+        await trio.sleep(2.1)
+        with trio.fail_after(30):
+            async with served.documents("application/x-ndjson", select="x") as documents:
+                hello = await next_of(documents, "hello")
+                watch = {"type": "watch", "select": ["sum(x)"], "window": "1m"}
+                path = f"/v1/stream/{hello['session']}"
+                answer = await served.http.post(path, json=watch)
+                assert answer.json()["granted"]["select"] == ["sum(x)"]
+                await next_of(documents, "hello")
+                points = await next_of(documents, "points")
+                assert len(points["points"]) >= 2

@@ -134,9 +134,13 @@ class Hub(Holdings):
     def _plan_steps(self) -> None:
         self.next_step = min((one.next_step for one in self._standings.values()), default=inf)
 
-    def _standings_of(self, spec: ViewSpec) -> list[Standing]:
-        """Those that a view shows. Raises Overloaded where there is no room for one; then those
-        that nobody watches are as they were."""
+    def _standings_of(self, spec: ViewSpec, now: float) -> list[Standing]:
+        """Those that a view shows. Raises Overloaded where there is no room for one."""
+        new = sum(
+            _key(one, spec.step, spec.allowed) not in self._standings for one in spec.expressions
+        )
+        if new and len(self._standings) + new > self._limits.expressions:
+            self.close_idle(now, linger=0.0)
         try:
             return [self._standing(one, spec.step, spec.allowed) for one in spec.expressions]
         except Overloaded:
@@ -521,7 +525,7 @@ class Hub(Holdings):
                     retry_after=5.0,
                     limit="views",
                 )
-            standings = self._standings_of(spec)
+            standings = self._standings_of(spec, now)
             departed = [entry for entry in self._departed if spec.matches(entry[1].identity)]
             if standings:
                 departed += [entry for one in standings for entry in one.departed]

@@ -75,7 +75,7 @@ class Frames:
         self._receiving = False
         self._closed = False
         behind = context.shared and start.since is not None and context.hub.is_ahead(start.since)
-        if not behind:
+        if not behind and context.pipeline.is_prepared(spec, start):
             self._attach()
 
     def watch(self, watch: Watch) -> None:
@@ -164,7 +164,9 @@ class Frames:
         while self._subscriber is None and not self._closed and self._carrier.ending is None:
             try:
                 with translated():
-                    self._attach()
+                    await context.pipeline.prepare(self._spec, self._start)
+                    if not self._closed:
+                        self._attach()
             except Busy as busy:
                 with trio.move_on_after(busy.retry_after):
                     await context.draining.wait()

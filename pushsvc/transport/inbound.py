@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, get_args
+from typing import Annotated, Protocol, get_args
 
 import msgspec
 import trio
 from msgspec import Meta
 
+from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.merge import Merge
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.view import ViewSpec
 from pushsvc.core.hub import Hub
@@ -18,7 +20,7 @@ from pushsvc.core.query.selector import EVERY_SERIES, parse
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.resources.rate_limiter import RateLimiter
 from pushsvc.core.standing.asked import Asked, read_asked
-from pushsvc.errors import Malformed, TooMany
+from pushsvc.errors import Malformed, Problem, TooMany
 from pushsvc.pipeline import now_ms
 
 
@@ -73,20 +75,11 @@ def check_points(points: int | None, window: object) -> None:
         raise Malformed("points", "points takes a window, and is a whole number, 4 or more")
 
 
-def apply_watch(
-    hub: Hub,
-    session: str,
-    current: ViewSpec,
-    watch: Watch,
-    limits: Limits,
-    *,
-    now: float,
-    time_ms: int,
-) -> ViewSpec:
-    """Move a live stream to what a `watch` asks for, and tell what was granted.
-
-    Raises Malformed, Rejected, Unknown and Overloaded; the stream is then as it was.
-    """
+def wanted_by(
+    hub: Hub, current: ViewSpec, watch: Watch, limits: Limits
+) -> tuple[ViewSpec, float | None]:
+    """What is granted to somebody who watched something else, and how many seconds of the past of
+    what is new. Raises Malformed and Rejected."""
     asked: Sequence[Asked] = (
         (*current.selectors, *current.expressions)
         if watch.select is None
@@ -105,14 +98,50 @@ def apply_watch(
         if watch.step is None
         else parse_duration(str(watch.step), "step"),
     ).within(current.allowed)
+    return spec, window
+
+
+def apply_watch(
+    hub: Hub,
+    session: str,
+    current: ViewSpec,
+    watch: Watch,
+    limits: Limits,
+    *,
+    now: float,
+    time_ms: int,
+) -> ViewSpec:
+    """Move a live stream to what a `watch` asks for, and tell what was granted. Expressions that
+    are new begin with what is known of them.
+
+    Raises Malformed, Rejected, Unknown and Overloaded; the stream is then as it was.
+    """
+    spec, window = wanted_by(hub, current, watch, limits)
     hub.watch(session, spec, window, watch.points, now=now, time_ms=time_ms)
     return spec
+
+
+class Prepare(Protocol):
+    """How the past of expressions comes to be known before somebody watches them."""
+
+    def __call__(
+        self, spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None], /
+    ) -> bool:
+        """Whether it is; else `tell` is called when it is, or with what is in its way."""
+
+
+class _Wish(msgspec.Struct):
+    """What a client asked for, and hasn't been given yet."""
+
+    spec: ViewSpec
+    window: float | None
+    points: int | None
 
 
 class Conversation:
     """What a WebSocket may say, and how much of it: shared by both ways of carrying one."""
 
-    __slots__ = ("_hub", "_limiter", "_limits", "_renew", "_wake_ticker")
+    __slots__ = ("_hub", "_limiter", "_limits", "_prepare", "_renew", "_wake_ticker", "_wish")
 
     def __init__(
         self,
@@ -120,12 +149,15 @@ class Conversation:
         limits: Limits,
         wake_ticker: Callable[[], None],
         renew: Callable[[Subscriber, str], None],
+        prepare: Prepare,
         now: float,
     ) -> None:
         self._hub = hub
         self._limits = limits
         self._wake_ticker = wake_ticker
         self._renew = renew
+        self._prepare = prepare
+        self._wish: _Wish | None = None
         rate = limits.messages_per_second
         self._limiter = RateLimiter(rate, max(1.0, rate * 10), now)
 
@@ -149,13 +181,44 @@ class Conversation:
         if isinstance(said, Auth):
             self._renew(subscriber, said.token)
             return
-        apply_watch(
-            self._hub,
+        self._change(subscriber, said)
+
+    def _change(self, subscriber: Subscriber, watch: Watch) -> None:
+        """Do what a `watch` asks for: at once, or when the past of expressions is known. One that
+        comes meanwhile goes on from it."""
+        before = self._wish
+        current = subscriber.view.spec if before is None else before.spec
+        spec, window = wanted_by(self._hub, current, watch, self._limits)
+        points = watch.points
+        if window is None and before is not None:
+            window, points = before.window, before.points
+        wish = self._wish = _Wish(spec, window, points)
+
+        def give(problem: Problem | None) -> None:
+            if self._wish is not wish:
+                return  # another came meanwhile
+            self._wish = None
+            if problem is None and subscriber.session in self._hub.subscribers:
+                try:
+                    self._give(subscriber, wish)
+                except Problem as refused:
+                    problem = refused
+            if problem is not None:
+                subscriber.carrier.end(
+                    Ending(problem.code, problem.close_code, message=problem.detail)
+                )
+
+        if self._prepare(spec, Start(None, window), give):
+            self._wish = None
+            self._give(subscriber, wish)
+
+    def _give(self, subscriber: Subscriber, wish: _Wish) -> None:
+        self._hub.watch(
             subscriber.session,
-            subscriber.view.spec,
-            said,
-            self._limits,
-            now=now,
+            wish.spec,
+            wish.window,
+            wish.points,
+            now=trio.current_time(),
             time_ms=now_ms(),
         )
         self._wake_ticker()

@@ -140,6 +140,7 @@ class Attachment:
             context.limits,
             context.pipeline.wake_ticker,
             context.leases.renew,
+            context.pipeline.prepare_soon,
             trio.current_time(),
         )
 

@@ -19,9 +19,10 @@ from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import TOO_SLOW, Parameter, described, json
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.core.delivery.documents import Granted
+from pushsvc.core.delivery.start import Start
 from pushsvc.errors import Malformed, Problem, Unknown
 from pushsvc.pipeline import now_ms
-from pushsvc.transport.inbound import Auth, Watch, apply_watch, decode_message
+from pushsvc.transport.inbound import Auth, Watch, decode_message, wanted_by
 from pushsvc.workers.peers import PeerGone
 
 
@@ -36,7 +37,7 @@ def install(app: QuartTrio, context: Context) -> None:
     if context.peers is not None:
 
         async def answer(body: bytes) -> bytes:
-            return _answer(context, body)
+            return await _answer(context, body)
 
         context.peers.answer("say", answer)
 
@@ -62,7 +63,7 @@ def install(app: QuartTrio, context: Context) -> None:
         """What a WebSocket would say, said for a stream that can't."""
         body = await read_body(request, most=limits.message_bytes, timeout=pacing.body_timeout)
         message = _Message(session, principal_of_request().id, body)
-        granted = await _say_elsewhere(context, message) or _say(context, message)
+        granted = await _say_elsewhere(context, message) or await _say(context, message)
         return Response(msgspec.json.encode(Watched(granted)), content_type="application/json")
 
 
@@ -89,7 +90,7 @@ class _Answer(msgspec.Struct, frozen=True):
     refusal: _Refusal | None = None
 
 
-def _say(context: Context, message: _Message) -> Granted:
+async def _say(context: Context, message: _Message) -> Granted:
     """Do what a message says for a stream that is here, and tell what was granted. Raises
     Problem."""
     hub, session = context.hub, message.session
@@ -109,8 +110,10 @@ def _say(context: Context, message: _Message) -> Granted:
     if isinstance(said, Auth):
         context.leases.renew(subscriber, said.token)
     else:
+        spec, window = wanted_by(hub, spec, said, context.limits)
+        await context.pipeline.prepare(spec, Start(None, window))
         now = trio.current_time()
-        spec = apply_watch(hub, session, spec, said, context.limits, now=now, time_ms=now_ms())
+        hub.watch(session, spec, window, said.points, now=now, time_ms=now_ms())
     context.pipeline.wake_ticker()
     return Granted(spec.max_hz, spec.merge, spec.select)
 
@@ -133,10 +136,10 @@ async def _say_elsewhere(context: Context, message: _Message) -> Granted | None:
     return answer.granted
 
 
-def _answer(context: Context, body: bytes) -> bytes:
+async def _answer(context: Context, body: bytes) -> bytes:
     """Do it for another worker."""
     try:
-        answer = _Answer(_say(context, msgspec.msgpack.decode(body, type=_Message)))
+        answer = _Answer(await _say(context, msgspec.msgpack.decode(body, type=_Message)))
     except Problem as problem:
         kind = next(
             one.__name__ for one in type(problem).__mro__ if one.__module__ == Problem.__module__
