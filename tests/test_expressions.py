@@ -197,3 +197,36 @@ async def test_a_companion_request_may_add_expressions_with_their_past() -> None
                 await next_of(documents, "hello")
                 points = await next_of(documents, "points")
                 assert len(points["points"]) >= 2
+
+
+async def test_results_are_listed_and_have_a_history() -> None:
+    async with serving() as served:
+        await publish(served)
+        await trio.sleep(2.1)
+        answer = await served.http.get("/v1/history", params={"select": ["x", "sum(x)"]})
+        assert answer.status_code == 200, answer.text
+        past = {one["name"]: one for one in answer.json()["series"]}
+        assert past["sum(x)"]["expression"] is True
+        assert "expression" not in past["x"]
+        times = [at for at, _ in past["sum(x)"]["points"]]
+        assert len(times) >= 2
+        assert times == list(range(times[0], times[-1] + 1, 1000))
+        assert {value for _, value in past["sum(x)"]["points"]} == {3.0}
+        answer = await served.http.get("/v1/history", params={"select": "sum(x)", "window": "1s"})
+        assert len(answer.json()["series"][0]["points"]) <= 2
+        answer = await served.http.get(
+            "/v1/history", params={"select": "sum(x)", "window": "1h", "step": "2s"}
+        )
+        assert all(at % 2000 == 0 for at, _ in answer.json()["series"][0]["points"])
+
+        answer = await served.http.get("/v1/series", params={"select": ["x", QUESTION]})
+        listed = answer.json()["series"]
+        assert [(one["name"], one["labels"]["job"], one["value"]) for one in listed] == [
+            ("x", "a", 1.0),
+            ("x", "b", 2.0),
+            (QUESTION, "a", 1.0),
+            (QUESTION, "b", 2.0),
+        ]
+        for path in ("series", "history"):
+            answer = await served.http.get(f"/v1/{path}", params={"select": "sum(x"})
+            assert (answer.status_code, answer.json()["code"]) == (400, "expression")

@@ -14,7 +14,7 @@ from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import say, write_json
 from pushsvc.client import Away, Back, ClientError, Ended, Gap, Points, Sample, Stream, connect
 from pushsvc.client.stream import AWAY, SEVERAL
-from pushsvc.errors import Problem
+from pushsvc.errors import Malformed, Problem
 
 
 @click.command("tail")
@@ -29,6 +29,7 @@ from pushsvc.errors import Problem
     type=click.Choice(["all", "last", "envelope"]),
     help="What becomes of several samples within one frame.",
 )
+@click.option("--step", help="Of expressions, from one result to the next: 5s.")
 @click.option("--since", metavar="CURSOR", help="Go on after this cursor.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON also on a terminal.")
 @click.option(
@@ -47,23 +48,26 @@ def command(
     window: str | None,
     max_hz: float | None,
     merge: str | None,
+    step: str | None,
     since: str | None,
     as_json: bool,
     retries: int,
 ) -> None:
     """Show live samples of the series that SELECTORs match; of all series without any.
 
-    SELECTOR is a PromQL instant vector selector: 'node_load1{host=~"web.*"}'. On a terminal a
-    live table is shown, else one JSON object a line. After a cut it goes on where it was; if the
-    service can't be reached at the start, it says so and ends.
+    SELECTOR is a PromQL instant vector selector: 'node_load1{host=~"web.*"}', or an expression:
+    'sum by (job) (rate(requests_total[1m]))'. On a terminal a live table is shown, else one JSON
+    object a line. After a cut it goes on where it was; if the service can't be reached at the
+    start, it says so and ends.
     """
-    from pushsvc.core.query.selector import SelectorError, parse
+    from pushsvc.core.standing.asked import read_asked
 
     for text in selectors:
         try:
-            parse(text)
-        except SelectorError as error:
-            say(f"pushsvc: {error.detail}\n{error.pointer}", err=True)
+            read_asked(text)
+        except Malformed as error:
+            pointer = getattr(error, "pointer", "")
+            say(f"pushsvc: {error.detail}" + (pointer and f"\n{pointer}"), err=True)
             raise SystemExit(2) from None
 
     tls = tls_context(cafile, insecure=insecure)
@@ -76,6 +80,7 @@ def command(
             window=window,
             max_hz=max_hz,
             merge=merge,
+            step=step,
             retries=retries,
             token=token,
             tls=tls,

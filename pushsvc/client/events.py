@@ -21,6 +21,8 @@ class Series(msgspec.Struct, frozen=True):
     kind: Kind
     unit: str = ""
     help: str = ""
+    expression: bool = False
+    """Whether it is a result of an expression, which the name is then."""
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -122,10 +122,11 @@ class Stream:
         max_hz: float | None = None,
         merge: str | None = None,
         heartbeat: float | None = None,
+        step: str | float | None = None,
     ) -> None:
         """Change what is watched: now if connected, and for every connection from here on."""
         changes: dict[str, Any] = {"select": _several(select), "window": window, "max_hz": max_hz}
-        changes |= {"points": points, "merge": merge, "heartbeat": heartbeat}
+        changes |= {"points": points, "merge": merge, "heartbeat": heartbeat, "step": step}
         changes = {name: value for name, value in changes.items() if value is not None}
         self._parameters.update(changes)
         if self._socket is not None:
@@ -278,13 +279,15 @@ async def connect(
     max_hz: float | None = None,
     merge: str | None = None,
     heartbeat: float | None = None,
+    step: str | float | None = None,
     retries: int | None = None,
     token: Token = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
-    `select` is a PromQL selector or several, none for every series; `since` a cursor to go on from;
+    `select` is a PromQL selector or expression or several, none for every series; `step` how far
+    apart results of expressions are, in whole seconds; `since` a cursor to go on from;
     `points` how many of each series are enough for the window, whose samples are merged to about as
     many;
     `heartbeat` the seconds of quiet that the way there bears. It reconnects for ever, with full
@@ -296,7 +299,7 @@ async def connect(
     require_trio()
     parameters: dict[str, Any] = {"select": _several(select)}
     optional: dict[str, Any] = {"since": since, "window": window, "max_hz": max_hz}
-    optional |= {"points": points, "merge": merge, "heartbeat": heartbeat}
+    optional |= {"points": points, "merge": merge, "heartbeat": heartbeat, "step": step}
     parameters.update({name: value for name, value in optional.items() if value is not None})
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:

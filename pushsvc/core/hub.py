@@ -191,6 +191,11 @@ class Hub(Holdings):
         before = self._sweeping.arrivals.before(step / 1000)
         return self.seq if before < 0 else min(before + 1, self.seq)
 
+    @property
+    def kept(self) -> float:
+        """Seconds of the past that are kept."""
+        return self._retention.seconds
+
     def holds(self, spec: ViewSpec) -> bool:
         """Whether all expressions of a view are worked out already."""
         return all(

@@ -17,10 +17,12 @@ from werkzeug.datastructures import MultiDict
 from pushsvc.app.http import parameters
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import (
+    ASKED,
     LIMIT,
     NOT_READ,
     SEARCH,
     SELECT,
+    STEP,
     WINDOW,
     Parameter,
     described,
@@ -29,6 +31,7 @@ from pushsvc.app.http.described import (
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.core.delivery import documents
 from pushsvc.core.delivery.documents import CursorText, SampleValue
+from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.thin import thin
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.promql import METRIC_LABEL
@@ -36,6 +39,7 @@ from pushsvc.core.model.series import Kind, Value
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.query.search import search
 from pushsvc.core.resources.limits import Limits
+from pushsvc.core.standing.asked import Expression
 from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.history import is_ending
 from pushsvc.errors import Malformed, Rejected
@@ -45,6 +49,8 @@ _STEP = 500
 """Series gathered between two checkpoints."""
 _MOST_POINTS = 1_000_000
 """Points in one answer."""
+_NO_RESULTS = "An expression that has no results, as two of them would have the same labels."
+_NO_ROOM = "No room for another expression; come back after Retry-After seconds."
 
 
 _Total: TypeAlias = Annotated[int, Meta(description="How many there are, whatever the limit.")]
@@ -102,9 +108,21 @@ def install(app: QuartTrio, context: Context) -> None:
     # What an entity tag begins with: of two processes neither knows the other's versions.
     process = secrets.token_hex(4)
 
-    def shown() -> list[Series]:
-        """What is asked for, of what may be seen."""
-        return series_of(hub.catalog, request.args, limits)
+    async def shown(window: float | None = None) -> list[Series]:
+        """What is asked for, of what may be seen: stored series, and the results of expressions, of
+        the last `window` seconds or of now."""
+        asked = parameters.asked(request.args, limits)
+        allowed = principal_of_request().read
+        expressions = [one for one in asked if isinstance(one, Expression)]
+        results: list[Series] = []
+        if expressions:
+            step = parameters.seconds(request.args, "step")
+            spec = hub.grant(expressions, None, None, step=step).within(allowed)
+            await context.pipeline.prepare(spec, Start(None, window))
+            for standing in hub.hold(spec, trio.current_time()):
+                results += standing.members.values()
+        selectors = [one for one in asked if not isinstance(one, Expression)]
+        return hub.catalog.select(selectors, allowed) + results
 
     @app.get("/v1/series")
     @described(
@@ -112,7 +130,8 @@ def install(app: QuartTrio, context: Context) -> None:
         "With values=false the answer changes only when a series comes, goes or is described "
         "otherwise. It has an ETag: ask again with If-None-Match, and the answer is 304 till then.",
         parameters=(
-            SELECT,
+            ASKED,
+            STEP,
             LIMIT,
             Parameter(
                 "values",
@@ -129,16 +148,18 @@ def install(app: QuartTrio, context: Context) -> None:
             ),
             304: "The same as If-None-Match says.",
             400: NOT_READ,
+            422: _NO_RESULTS,
+            503: _NO_ROOM,
         },
     )
     async def series() -> Response:
-        parameters.refuse_unknown(request.args, ("select", "limit", "values", "ticket"))
+        parameters.refuse_unknown(request.args, ("select", "step", "limit", "values", "ticket"))
         limit = parameters.limit(request.args)
         values = parameters.boolean(request.args, "values", True)
         tag = _tag(process, hub.catalog.version, principal_of_request().read)
         if not values and request.if_none_match.contains_weak(tag):
             return _tagged(Response(b"", status=304), tag)
-        found = shown()
+        found = await shown()
         listed = []
         for index, one in enumerate(found[:limit]):
             if index % _STEP == _STEP - 1:
@@ -146,7 +167,8 @@ def install(app: QuartTrio, context: Context) -> None:
             listed.append(_now(one, values))
         total = UNSET if limit is None else len(found)
         response = await _encoded(SeriesList(listed, total))
-        return response if values else _tagged(response, tag)
+        worked_out = any(one.derived for one in found)
+        return response if values or worked_out else _tagged(response, tag)
 
     async def found_names(
         answer: type[LabelNames | LabelValues], names: Collection[str]
@@ -205,7 +227,8 @@ def install(app: QuartTrio, context: Context) -> None:
     @described(
         "Past samples",
         parameters=(
-            SELECT,
+            ASKED,
+            STEP,
             WINDOW,
             Parameter(
                 "points",
@@ -221,17 +244,20 @@ def install(app: QuartTrio, context: Context) -> None:
         answers={
             200: json(History, "The id is a cursor: a stream since it goes on where this ends."),
             400: NOT_READ,
-            422: "Too many points for one answer.",
+            422: "Too many points for one answer, or an expression that has no results.",
+            503: _NO_ROOM,
         },
     )
     async def history() -> Response:
-        parameters.refuse_unknown(request.args, ("select", "window", "until", "points", "ticket"))
-        found = shown()
+        known = ("select", "step", "window", "until", "points", "ticket")
+        parameters.refuse_unknown(request.args, known)
         until = parameters.moment(request.args, "until")
         window = parameters.seconds(request.args, "window")
         points = parameters.points(request.args)
-        cursor = hub.cursor
         newest = now_ms() if until is None else until
+        reach = None if window is None else max(0.0, (now_ms() - newest) / 1000) + window
+        found = await shown(hub.kept if reach is None else reach)
+        cursor = hub.cursor
         after = None if window is None else newest - round(window * 1000)
         # All columns are cut in one step, so that the cursor is that of every series; what takes
         # long, thinning and encoding, happens on the copies and off the loop.
@@ -316,6 +342,7 @@ def _history(
             SeriesPast(
                 *_members(one),
                 one.help or UNSET,
+                one.derived or UNSET,
                 points=thin(times, values, most, adds=one.kind == "delta"),
                 ended=endings or UNSET,
             )
@@ -328,13 +355,15 @@ def _members(one: Series) -> tuple[int, str, dict[str, str], Kind, str]:
 
 
 def _now(one: Series, values: bool) -> SeriesNow:
+    derived = one.derived or UNSET
     if not values:
-        return SeriesNow(*_members(one), help=one.help)
+        return SeriesNow(*_members(one), help=one.help, expression=derived)
     time, value = one.history.latest() or (None, None)
     ended = one.history.ended
     return SeriesNow(
         *_members(one),
         help=one.help,
+        expression=derived,
         time=time,
         value=value,
         ended=UNSET if ended is None else ended,

@@ -22,8 +22,9 @@ from pushsvc.app.http import parameters, problems
 from pushsvc.app.http.coding import Coding
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import (
+    ASKED,
     CURSOR,
-    SELECT,
+    STEP,
     TEXT,
     WINDOW,
     Content,
@@ -43,7 +44,8 @@ from pushsvc.transport.longpoll import poll
 from pushsvc.transport.websocket import converse
 
 _PARAMETERS: Final = (
-    SELECT,
+    ASKED,
+    STEP,
     Parameter("since", CURSOR, "Go on after this cursor."),
     WINDOW,
     Parameter(

@@ -137,6 +137,15 @@ SELECT: Final = Parameter(
     list[str],
     'PromQL instant vector selector, repeatable: node_load1{host=~"web.*"}. None: every series.',
 )
+ASKED: Final = Parameter(
+    "select",
+    list[str],
+    'PromQL, repeatable: a selector such as node_load1{host=~"web.*"}, or an expression, whose '
+    "results are series of their own. None: every series.",
+)
+STEP: Final = Parameter(
+    "step", str, "Of expressions: from one result to the next, in whole seconds; 1s unless said."
+)
 LIMIT: Final = Parameter(
     "limit", Annotated[int, Meta(ge=1)], "How many are wanted at the most. None: all."
 )

@@ -15,7 +15,7 @@ from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.series import shorten
 from pushsvc.core.query.selector import EVERY_SERIES, Selector, parse
 from pushsvc.core.resources.limits import Limits
-from pushsvc.core.standing.asked import read_asked
+from pushsvc.core.standing.asked import Asked, read_asked
 from pushsvc.errors import Malformed
 
 
@@ -33,6 +33,11 @@ def selectors(
 ) -> tuple[Selector, ...]:
     """The parameters of this name; all series if there are none."""
     return tuple(parse(text, limits) for text in args.getlist(name) or [EVERY_SERIES])
+
+
+def asked(args: MultiDict[str, str], limits: Limits) -> list[Asked]:
+    """The selectors and expressions of `select`; all series if there are none."""
+    return [read_asked(text, limits) for text in args.getlist("select") or [EVERY_SERIES]]
 
 
 def number(args: MultiDict[str, str], name: str) -> float | None:
@@ -93,7 +98,7 @@ def boolean(args: MultiDict[str, str], name: str, default: bool) -> bool:
 def spec(args: MultiDict[str, str], hub: Hub, limits: Limits) -> ViewSpec:
     """What a stream asks to watch, as granted."""
     return hub.grant(
-        [read_asked(text, limits) for text in args.getlist("select") or [EVERY_SERIES]],
+        asked(args, limits),
         number(args, "max_hz"),
         args.get("merge"),
         seconds(args, "heartbeat"),
