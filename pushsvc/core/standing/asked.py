@@ -4,7 +4,6 @@ worked out step by step and gives series of its own."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -57,18 +56,6 @@ def read_asked(text: str, limits: Limits = _DEFAULTS) -> Asked:
     if (reason := why_not(node)) is not None:
         raise Malformed("expression", f"{expression.text}: {reason}")
     return expression
-
-
-def selectors_alone(asked: Sequence[Asked], what: str) -> tuple[Selector, ...]:
-    """The selectors, where there may be nothing else. Raises Malformed for an expression."""
-    found = []
-    for one in asked:
-        if isinstance(one, Expression):
-            raise Malformed(
-                "expression", f"{what} takes selectors, and {one.text} is an expression"
-            )
-        found.append(one)
-    return tuple(found)
 
 
 @lru_cache(_KEPT)
