@@ -97,6 +97,26 @@ async def test_a_question_at_each_step() -> None:
         assert number["result"][0]["values"][0] == [now - 10, str(now - 10)]
 
 
+async def test_what_may_be_wrong_with_a_question_is_annotated() -> None:
+    async with serving() as served:
+        now = await counted(served)
+        for value in (1, 2):
+            await served.publish({"name": "load", "value": value, "time": (now + value) * 1000})
+        question: dict[str, Any] = {"query": "rate(load[1m]) or quantile(2, load)", "time": now + 2}
+        body = (await served.http.get("/api/v1/query", params=question)).json()
+        assert body["warnings"] == [
+            "PromQL warning: quantile value should be between 0 and 1, got 2"
+        ]
+        assert body["infos"] == [
+            "PromQL info: metric might not be a counter, name does not end in "
+            '_total/_sum/_count/_bucket: "load"'
+        ]
+        span: dict[str, Any] = {"query": "rate(load[1m])", "start": now, "end": now + 2, "step": 1}
+        body = (await served.http.get("/api/v1/query_range", params=span)).json()
+        assert "warnings" not in body
+        assert len(body["infos"]) == 1
+
+
 async def test_an_ending_ends_a_series() -> None:
     async with serving() as served:
         now = await counted(served)

@@ -100,6 +100,10 @@ class Data(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["success"] = "success"
     data: Data
+    warnings: list[str] | UnsetType = UNSET
+    """What is likely to be a mistake in the question."""
+    infos: list[str] | UnsetType = UNSET
+    """What may be one."""
 
 
 class Sets(msgspec.Struct, frozen=True, kw_only=True):
@@ -352,9 +356,7 @@ def _answer(
     """Work an expression out and write the answer; it is for a thread."""
     evaluator = Evaluator(source, start, end, step=step, lookback=lookback, most=most)
     if not step:
-        return msgspec.json.encode(
-            Answer(data=_at_one_time(evaluator.at(node, start), start, limit))
-        )
+        return _annotated(_at_one_time(evaluator.at(node, start), start, limit), evaluator)
     series: dict[Labels, list[_Pair]] = {}
     for moment in range(start, end + 1, step):
         result = evaluator.at(node, moment)
@@ -366,7 +368,14 @@ def _answer(
             assert not isinstance(element, Ranged)
             series.setdefault(element.labels, []).append(_pair(moment, element.value))
     found = [Found(dict(labels), values=series[labels]) for labels in sorted(series)[:limit]]
-    return msgspec.json.encode(Answer(data=Data("matrix", found)))
+    return _annotated(Data("matrix", found), evaluator)
+
+
+def _annotated(data: Data, evaluator: Evaluator) -> bytes:
+    told = evaluator.annotations
+    return msgspec.json.encode(
+        Answer(data=data, warnings=told.warnings or UNSET, infos=told.infos or UNSET)
+    )
 
 
 def _at_one_time(result: Result, time: int, limit: int | None) -> Data:

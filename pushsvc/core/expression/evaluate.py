@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from pushsvc.core.expression import aggregates, buckets, functions, operators, windows
 from pushsvc.core.expression import labels as label_sets
+from pushsvc.core.expression.annotations import Annotations
 from pushsvc.core.expression.errors import EvaluationError, TooMuch
 from pushsvc.core.expression.labels import METADATA, Labels
 from pushsvc.core.expression.tree import (
@@ -97,6 +98,8 @@ class Evaluator:
         self._lookback = lookback
         self._late_names = late_names
         self._most = self._left = most
+        self.annotations = Annotations()
+        """What may be wrong with the question, of all steps so far."""
         self._selected: dict[tuple[tuple[Matcher, ...], ...], list[Rows]] = {}
 
     def at(self, node: Node, step: int) -> Result:
@@ -216,6 +219,10 @@ class Evaluator:
                 raise EvaluationError('invalid label name ""')
         elif node.parameter is not None:
             parameter = self._scalar(node.parameter, step)
+            if node.op == "quantile":
+                self.annotations.quantile(parameter)
+            elif node.op == "limit_ratio":
+                self.annotations.ratio(parameter)
         return aggregates.aggregate(node, self._vector(node.inner, step), parameter)
 
     def _binary(self, node: Binary, step: int) -> Vector:
@@ -273,6 +280,10 @@ class Evaluator:
             value = function(given)
             if value is not None:
                 found.append(Element(series.labels, value, series.nameless or not keeps))
+                if node.function in ("rate", "increase"):
+                    self.annotations.rated(series.labels)
+        if found and node.function == "quantile_over_time":
+            self.annotations.quantile(numbers[0])
         return self._named(found)
 
     # -- ranges ------------------------------------------------------------------------------------
@@ -406,6 +417,7 @@ class Evaluator:
             try:
                 bound = float(label_sets.get(element.labels, "le"))
             except ValueError:
+                self.annotations.bucket(element.labels)
                 continue
             labels = label_sets.drop(element.labels, ("le",))
             found.setdefault(labels, []).append(buckets.Bucket(bound, element.value))
@@ -413,13 +425,20 @@ class Evaluator:
 
     def _histogram_quantile(self, arguments: tuple[Node, ...], step: int) -> Vector:
         share = self._scalar(arguments[0], step)
+        self.annotations.quantile(share)
         found = self._histograms(self._vector(arguments[1], step))
         return self._named(
             [
-                Element(labels, buckets.quantile(share, given)[0], nameless=True)
+                Element(labels, self._quantile(share, labels, given), nameless=True)
                 for labels, given in found.items()
             ]
         )
+
+    def _quantile(self, share: float, labels: Labels, given: list[buckets.Bucket]) -> float:
+        value, forced = buckets.quantile(share, given)
+        if forced:
+            self.annotations.forced(labels)
+        return value
 
     def _histogram_quantiles(self, arguments: tuple[Node, ...], step: int) -> Vector:
         found = self._histograms(self._vector(arguments[0], step))
@@ -427,9 +446,10 @@ class Evaluator:
         results = []
         for argument in arguments[2:]:
             share = self._scalar(argument, step)
+            self.annotations.quantile(share)
             for labels, given in found.items():
                 marked = label_sets.replace(labels, label, _share(share))
-                value = buckets.quantile(share, given)[0]
+                value = self._quantile(share, labels, given)
                 results.append(Element(marked, value, nameless=True))
         return self._named(results)
 

@@ -39,6 +39,8 @@ class Case:
     fails: bool = False
     ordered: bool = False
     native: bool = False
+    annotations: list[tuple[str, str]] = field(default_factory=list)
+    """Kinds, as in `expect no_info`, and what is said."""
     range: tuple[int, int, int] | None = None
 
 
@@ -175,6 +177,9 @@ Visit: TypeAlias = Callable[[str, int, int, int, Storage], None]
 """Sees a question: its text, its first and last step, the time between steps or 0, the series."""
 
 
+_ANNOTATED: Final = re.compile(r"expect\s+((?:no_)?(?:warn|info))(?:\s+msg:(.*))?$")
+
+
 def run(text: str, visit: Visit | None = None) -> Iterator[tuple[Case, str | None]]:
     """Run a file: each case, and what is wrong with it, None if nothing.
 
@@ -241,6 +246,8 @@ def _expect(case: Case, line: str) -> None:
         ranged = _RANGE.match(line)
         case.fails = case.fails or line.startswith("expect fail")
         case.ordered = case.ordered or line.startswith("expect ordered")
+        if match := _ANNOTATED.match(line):
+            case.annotations.append((match[1], (match[2] or "").strip()))
         if line.startswith("expect string"):
             case.string = _unquote(line.removeprefix("expect string").strip())
         if ranged:
@@ -269,9 +276,22 @@ def _judge(case: Case, storage: Storage) -> str | None:
         return None
     if case.fails:
         return "was to be refused"
+    if reason := _annotated(case, evaluator):
+        return reason
     if case.step:
         return _compare_range(case, results)
     return _compare(case, results[0])
+
+
+def _annotated(case: Case, evaluator: Evaluator) -> str | None:
+    told = {"warn": evaluator.annotations.warnings, "info": evaluator.annotations.infos}
+    for kind, text in case.annotations:
+        found = told[kind.removeprefix("no_")]
+        if kind.startswith("no_") and found:
+            return f"{kind}, and there is {found}"
+        if not kind.startswith("no_") and not (text in found if text else found):
+            return f"{kind} {text!r} isn't among {found}"
+    return None
 
 
 def _compare_range(case: Case, results: list[Result]) -> str | None:
