@@ -27,7 +27,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reord
 timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
 	echo "$(1): $$(($$(date +%s) - begun)) s"
 
-.PHONY: demo test test-long unit pythons python python-long browser browser-long lint audit format bench fuzz simulate docs picture clean help
+.PHONY: demo test test-long unit pythons python python-long browser browser-long lint lint-types lint-rest audit format bench fuzz simulate docs picture clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
@@ -91,12 +91,18 @@ browser: $(VENV)/.test web/node_modules/.done
 	$(BIN)/python web/npm.py run test
 	PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:browser
 
+# mypy takes as long as all others together, and one core.
 lint: $(VENV)/.test web/node_modules/.done
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) lint-types lint-rest
+
+lint-types:
+	$(BIN)/mypy
+
+lint-rest:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/vulture
 	$(BIN)/deptry pushsvc
-	$(BIN)/mypy
 	$(BIN)/python web/npm.py run lint
 
 # What is known of faults in what is installed here; it asks the package indexes.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
+from collections.abc import Iterator
 
 import jsonschema
 import kubernetes_validate
+import kubernetes_validate.utils
 import pytest
 
 from tests.k8s.manifests import BUILDS, FRONTS, Object, built, of_kind
@@ -13,6 +16,16 @@ from tests.k8s.schemas import SPECS
 
 VERSIONS = ("1.34", "1.35", "1.36", "1.37")
 """Those that README.md names."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _read_once() -> Iterator[None]:
+    """The definitions of a version are megabytes of JSON, which the library reads for each object."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("schema_contents", "all_versions"):
+            read = getattr(kubernetes_validate.utils, name)
+            patch.setattr(kubernetes_validate.utils, name, functools.cache(read))
+        yield
 
 
 def check(each: Object, version: str) -> None:
