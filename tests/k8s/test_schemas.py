@@ -20,7 +20,7 @@ VERSIONS = ("1.34", "1.35", "1.36", "1.37")
 
 @pytest.fixture(autouse=True, scope="module")
 def _read_once() -> Iterator[None]:
-    """The definitions of a version are megabytes of JSON, which the library reads for each object."""
+    """The definitions of a version are megabytes of JSON, and the library reads them each time."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("schema_contents", "all_versions"):
             read = getattr(kubernetes_validate.utils, name)
