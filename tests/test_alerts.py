@@ -1,4 +1,4 @@
-"""The alerts that the handbook and the Kubernetes manifests give, as Prometheus itself takes them."""
+"""The alerts that the handbook and the Kubernetes manifests give, as Prometheus takes them."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
+import anycorn
 import httpx
 import hypercorn
 import hypercorn.trio
@@ -23,15 +24,16 @@ from tests.serving import TRUST, Served, next_of
 
 
 @asynccontextmanager
-async def served(app: AsgiApp) -> AsyncGenerator[str]:
-    """An app on Hypercorn's own server, as a stranger runs it; gives its URL."""
-    config = hypercorn.Config()
+async def served(app: AsgiApp, by: Any = hypercorn) -> AsyncGenerator[str]:
+    """An app on the own server of Hypercorn or Anycorn, as a stranger runs it; gives its URL."""
+    config = by.Config()
+    serve = hypercorn.trio.serve if by is hypercorn else by.serve
     config.bind = ["127.0.0.1:0"]
     config.graceful_timeout = 1
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         [url] = await nursery.start(
-            partial(hypercorn.trio.serve, app, config, shutdown_trigger=stop.wait)
+            partial(serve, app, config, shutdown_trigger=stop.wait)
         )
         yield url
         stop.set()
@@ -82,16 +84,22 @@ def alone(service: Service) -> AsgiApp:
     return create_app(service)
 
 
-WAYS = [(beside, "/push"), (dispatched, "/push"), (stripped, "/push"), (alone, "")]
+WAYS = [
+    *((way, "/push", hypercorn) for way in (beside, dispatched, stripped)),
+    (alone, "", hypercorn),
+    (beside, "/push", anycorn),
+]
 
 
-@pytest.mark.parametrize(("way", "prefix"), WAYS, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("way", "prefix", "by"), WAYS, ids=lambda value: getattr(value, "__name__", "")
+)
 async def test_all_of_it_works_below_a_prefix(
-    way: Callable[[Service], AsgiApp], prefix: str
+    way: Callable[[Service], AsgiApp], prefix: str, by: Any
 ) -> None:
     async with (
         open_service() as service,
-        served(way(service)) as root,
+        served(way(service), by) as root,
         httpx.AsyncClient(verify=TRUST) as http,
     ):
         url = root + prefix
