@@ -32,9 +32,7 @@ async def served(app: AsgiApp, by: Any = hypercorn) -> AsyncGenerator[str]:
     config.graceful_timeout = 1
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        [url] = await nursery.start(
-            partial(serve, app, config, shutdown_trigger=stop.wait)
-        )
+        [url] = await nursery.start(partial(serve, app, config, shutdown_trigger=stop.wait))
         yield url
         stop.set()
 
