@@ -619,3 +619,38 @@ def plainly(log: Log, expression: str, time: int) -> dict[str, float]:
         for element in result
         if isinstance(element, Element) and isfinite(element.value)
     }
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    story=STORIES,
+    expression=strategies.sampled_from(EXPRESSIONS),
+    grant=strategies.sampled_from(
+        ['{job="a"}', 'x{job=~"a|b"}', '{job!="c",job!=""}', "y", '{job="none"}']
+    ),
+)
+def test_who_may_see_some_is_told_what_would_be_if_there_were_no_others(
+    story: list[tuple[str, float | None, int, int]], expression: str, grant: str
+) -> None:
+    selector = parse(grant)
+    everything, granted = Log(), Log()
+    hubs = everything.hub(), granted.hub()
+    for log in (everything, granted):
+        log.pass_time(300)
+    scope = scope_of([selector])
+    scoped = Dashboard(hubs[0], expression, allowed=scope)
+    whole = Dashboard(hubs[0], expression)
+    alone = Dashboard(hubs[1], expression)
+    for job, value, after, shift in story:
+        time = everything.stamp + after + shift - BEGUN
+        everything.publish((f"x/{job}", value), after=after, time=time)
+        if selector.matches(identify("x", {"job": job}, everything.limits)):
+            granted.publish((f"x/{job}", value), after=after, time=time)
+        else:
+            granted.pass_time(after)
+    for log in (everything, granted):
+        log.pass_time(2_000)
+    assert scoped.results() == alone.results()
+    assert scoped.subscriber.view is not whole.subscriber.view
+    later = told(hubs[0], expression, allowed=scope, window=3600.0)
+    assert later.results() == told(hubs[1], expression, window=3600.0).results()
