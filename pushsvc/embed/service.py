@@ -134,8 +134,8 @@ class Service:
         max_hz: float | None = None,
         merge: Merge | None = None,
     ) -> DocumentSubscription:
-        """As `subscribe`, for who passes documents of the protocol on: a channel of JSON, as bytes,
-        `hello` first."""
+        """As `subscribe`, for who passes documents of the protocol on: a channel of them as JSON in
+        bytes, `hello` first. Doesn't checkpoint; raises what `subscribe` does."""
         self._refuse_when_closed()
         with translated():
             spec, start = read(self._context, select, since, window, points, max_hz, merge)
