@@ -129,6 +129,15 @@ test.each([
   await close();
 });
 
+test('a name that can’t be decoded is taken as it stands', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}/d/100%`);
+  await page.getByRole('button', { name: 'Dashboard: 100%' }).waitFor();
+  await page.goto(`${server.url}/docs#100%`);
+  await page.locator('article').first().waitFor();
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test('one of all panels is alone at an address of its own', async () => {
   const { page, failures, close } = await open(browser, `${server.url}/?window=1m`);
   await page.getByRole('link', { name: 'load alone' }).click();

@@ -6,6 +6,7 @@ import './style/menu.css';
 import './style/window.css';
 import './style/news.css';
 import './style/header.css';
+import './style/sheet.css';
 import './style/panel.css';
 import './style/chart.css';
 import './style/legend.css';

@@ -5,6 +5,7 @@
 
 import type { Theme } from '../chart/theme.ts';
 import { parseDuration } from '../client/index.ts';
+import { decoded } from '../format/percent.ts';
 import { formatSpan } from '../format/time.ts';
 import type { Lines } from '../panels/shown.ts';
 import { FARTHEST, isWindow, LEAST_WINDOW } from './windows.ts';
@@ -63,10 +64,10 @@ export function read(
   };
   const panel = query.get('panel');
   if (query.has('edit') && name === null) {
-    wrong.push('edit in the address is of a dashboard that is kept, and this is none.');
+    wrong.push('edit in the address is for dashboards: this is none.');
   }
   return {
-    name: name === null ? null : decodeURIComponent(name),
+    name: name === null ? null : decoded(name),
     panel,
     kiosk: query.has('kiosk') || panel !== null,
     edit: name !== null && panel === null && query.has('edit'),

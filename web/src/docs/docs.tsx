@@ -2,6 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { decoded } from '../format/percent.ts';
 import { type Chapter, type Entry, type Piece, type Row, search } from './model.ts';
 
 const words = signal('');
@@ -15,7 +16,7 @@ export function Docs({ version, chapters }: { version: string; chapters: readonl
   const found = search(chapters, words.value);
   const leftOut = useRef(false);
   const show = () => {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const id = decoded(location.hash.slice(1));
     const target = document.getElementById(id);
     leftOut.current = target === null && id !== '' && words.value !== '';
     if (leftOut.current) {

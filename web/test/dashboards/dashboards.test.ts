@@ -79,7 +79,7 @@ test.each([
     'at=2026-11-28T02:00:00Z',
     'What the address shows is longer ago than the 6 hours that can be shown: this is live instead.',
   ],
-  ['edit', 'edit in the address is of a dashboard that is kept, and this is none.'],
+  ['edit', 'edit in the address is for dashboards: this is none.'],
   ['hide-=a', 'hide-=a in the address names no line, or contradicts another.'],
   ['hide-a=b&only-a=c', 'only-a=c in the address names no line, or contradicts another.'],
 ])('of %s in an address it is said what is wrong, and the usual is shown', (search, reason) => {

@@ -1,4 +1,3 @@
-import './sheet.css';
 import { useEffect, useRef } from 'preact/hooks';
 
 const SHEET: readonly (readonly [string, string])[] = [
@@ -43,12 +42,12 @@ export function Sheet({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </dl>
-      <p>
-        <a href="docs">The API of this service</a>: how metrics are sent to it, and read from it.
-      </p>
       <form method="dialog">
         <button type="submit">Close</button>
       </form>
+      <p>
+        <a href="docs">The API of this service</a>: how metrics are sent to it, and read from it.
+      </p>
     </dialog>
   );
 }
