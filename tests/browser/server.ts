@@ -61,34 +61,34 @@ export class Server {
   }
 
   /** Start it and wait until it prints its URL. */
-  static async start(
+  static start(
     command: 'serve' | 'demo' = 'serve',
     port = 0,
     environment: Readonly<Record<string, string>> = {},
   ): Promise<Server> {
-    const child = spawn(
-      PYTHON,
-      [
-        '-m',
-        'pushsvc',
-        command,
-        ...(command === 'serve' ? ['--host', '127.0.0.1'] : []),
-        '--port',
-        String(port || freePort()),
-      ],
-      {
-        cwd: ROOT,
-        env: {
-          ...process.env,
-          // Not those of whoever runs the tests.
-          PUSHSVC_DASHBOARDS_DIRECTORY: '',
-          ...environment,
-          PYTHONPATH: ROOT,
-          PYTHONUNBUFFERED: '1',
-        },
-        stdio: ['ignore', 'pipe', 'pipe'],
+    const address = command === 'serve' ? ['--host', '127.0.0.1'] : [];
+    const options = [...address, '--port', String(port || freePort())];
+    return Server.run(['pushsvc', command, ...options], '', environment);
+  }
+
+  /** Run a module of Python, with its arguments, that prints its URL; what it serves lies below a path. */
+  static async run(
+    module: readonly string[],
+    below = '',
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Server> {
+    const child = spawn(PYTHON, ['-m', ...module], {
+      cwd: ROOT,
+      env: {
+        ...process.env,
+        // Not those of whoever runs the tests.
+        PUSHSVC_DASHBOARDS_DIRECTORY: '',
+        ...environment,
+        PYTHONPATH: ROOT,
+        PYTHONUNBUFFERED: '1',
       },
-    );
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     running.add(child);
     outputs.set(child, '');
     child.once('exit', () => running.delete(child));
@@ -111,7 +111,7 @@ export class Server {
         outputs.delete(child);
       });
     });
-    return new Server(url, child);
+    return new Server(url + below, child);
   }
 
   /** End it: by default in order, and in good time. */
