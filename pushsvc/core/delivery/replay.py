@@ -10,7 +10,7 @@ stays where it is, and says how much of the debt was paid.
 
 from __future__ import annotations
 
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from pushsvc.core.delivery import wire
@@ -93,7 +93,7 @@ class Replay:
         starts: Mapping[int, int] | None = None,
         debt: Debt | None = None,
         place: int = 0,
-        only: Iterable[Series] | None = None,
+        only: Collection[Series] | None = None,
         told: int | None = None,
         unknown: bool = False,
         coarse: bool = False,
@@ -175,6 +175,9 @@ class Replay:
         of `through`. No batch is split. The frames must all be taken before anything else happens
         to the view.
         """
+        if (frame := self._plain(through, limit)) is not None:
+            yield frame
+            return
         described: list[Series] | None = None
         if self._fresh and self.describe == "all":
             described = yield from self._describe_all()
@@ -222,6 +225,31 @@ class Replay:
             self.place = stop
             if stop >= self.cursor:
                 self.debt = None
+
+    def _plain(self, through: int, limit: int) -> Frame | None:
+        """All there is up to `through`, where each of the series that may have news has one new row
+        and there is nothing else to tell: as a rule what a tick has. None where it isn't so, or
+        isn't told at once; then nothing has changed."""
+        only, cursor = self._only, self.cursor
+        if only is None or self.debt is not None or self.starts or self._unknown or self._thinning:
+            return None
+        if self.describe != "changed" or self._described or len(only) > limit or through <= cursor:
+            return None
+        if next(iter(self._view.departed_since(max(cursor, self._settled))), None) is not None:
+            return None
+        members = self._view.members
+        merged: list[Point] = []
+        for series in only:
+            row = series.history.only_row(cursor, through)
+            if row is None or series.described_seq > self._known or series.ref not in members:
+                return None
+            merged.append((series.ref, *row))
+        if not merged:
+            return None
+        self._fresh = False
+        self.cursor = through
+        self._told = max(self._told, through)
+        return wire.points(self._at(through), cursor, None, merged, self.time)
 
     def _at(self, place: int) -> Cursor:
         """The cursor of who has been given what comes up to `place`, of the debt or else at all."""

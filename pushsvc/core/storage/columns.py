@@ -9,7 +9,7 @@ from operator import attrgetter
 import msgspec
 
 from pushsvc.core.model.series import Batch, Identity, Kind, Rows
-from pushsvc.core.storage.catalog import Catalog, Series
+from pushsvc.core.storage.catalog import Catalog, Series, Watcher
 from pushsvc.core.storage.entry import PIECE
 from pushsvc.core.storage.history import History, follow
 
@@ -35,13 +35,20 @@ class KnownSeries(msgspec.Struct, frozen=True):
             known = KnownSeries(self.series[start:stop], self.histories[start:stop])
             yield Batch(None, columns.part(start, stop)), known
 
-    def follow(self, seq: int, batch: Batch) -> list[Rows]:
-        """Take in what is ordinary in a batch of them; gives the rest, for which more is to be
-        done."""
+    def follow(self, seq: int, batch: Batch, touched: dict[Watcher, None]) -> list[Rows]:
+        """Take in what is ordinary in a batch of them, and mark the views of those series dirty,
+        which are put with `touched`; gives the rest, for which more is to be done."""
         columns = batch.columns
-        if columns is None or any(map(_views, self.series)):
+        if columns is None:
             return batch.rows
         late = follow(self.histories, seq, columns.times, columns.values, columns.given)
+        if any(map(_views, self.series)):
+            left = frozenset(late)
+            for place, series in enumerate(self.series):
+                if series.views and place not in left:
+                    for view in series.views:
+                        touched[view] = None
+                        view.dirty[series.ref] = series
         return [batch.rows[place] for place in late]
 
 

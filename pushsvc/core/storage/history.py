@@ -401,6 +401,17 @@ class History:
             return None
         return self._known + bisect_right(self._seqs, seq + seq + 1)
 
+    def only_row(self, after: int, through: int) -> tuple[int, Value] | None:
+        """Time and value of the one row of batches later than `after`, where there is just one, not
+        later than `through`, and the history never had an ending. None as well where that isn't
+        told at once."""
+        seqs = self._seqs
+        if len(seqs) < 2 or not seqs[-2] >> 1 <= after < seqs[-1] >> 1 <= through:
+            return None
+        if self.endings or self.first == self.total:
+            return None
+        return self._times[-1], self._values[-1]
+
     def seq_at(self, ordinal: int) -> int:
         """The seq of a row whose seq is still known."""
         return self._seqs[ordinal - self._known] >> 1

@@ -279,7 +279,7 @@ class Holdings:
         touched = {} if touched is None else touched
         samples = 0
         kept: set[str] | None = None
-        rest = batch.rows if known is None else known.follow(seq, batch)
+        rest = batch.rows if known is None else known.follow(seq, batch, touched)
         if self._gathering is not None:
             self._gathering.part_with(rest, self.catalog)
         if known is not None:
