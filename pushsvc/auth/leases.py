@@ -129,7 +129,7 @@ class Leases:
             nursery.start_soon(self._run_renewals)
             task_status.started()
             while True:
-                await trio.sleep(_EVERY)
+                await trio.sleep_until(trio.current_time() // _EVERY * _EVERY + _EVERY)
                 await self._end_expired()
 
     async def _run_renewals(self) -> None:

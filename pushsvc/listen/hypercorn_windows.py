@@ -97,7 +97,7 @@ class Waiting:
         """Reset those who have waited too long, until cancelled."""
         task_status.started()
         while True:
-            await trio.sleep(_EVERY)
+            await trio.sleep_until(trio.current_time() // _EVERY * _EVERY + _EVERY)
             now = trio.current_time()
             self._trim(now)
             for buffer in self._older_than(now - self.opening):

@@ -99,7 +99,7 @@ class Engine:
         """Have each carrier look at the clock, about once a second, until cancelled."""
         task_status.started()
         while True:
-            await trio.sleep(1.0)
+            await trio.sleep_until(trio.current_time() // 1.0 + 1.0)
             for index, key in enumerate(list(self._selector.get_map().values())):
                 if index % _SLICE == _SLICE - 1:
                     await trio.lowlevel.checkpoint()

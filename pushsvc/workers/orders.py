@@ -1,7 +1,7 @@
 """What a supervisor and a worker have to say to each other: lines on a socket between them.
 
 The supervisor says `drain` and `reload`; the worker `ready`, when it serves, and `alive` every
-second. Where the supervisor is gone the worker hears the end of the socket, and ends.
+few seconds. Where the supervisor is gone the worker hears the end of the socket, and ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.workers")
 
-ALIVE_EVERY: Final = 1.0
+_ALIVE_EVERY: Final = 5.0
 """Seconds between two signs of life."""
 _LONGEST: Final = 100
 _ORPHANED: Final = 5.0
@@ -72,7 +72,9 @@ class Orders:
     async def _live(self) -> None:
         while True:
             await self._say(b"alive\n")
-            await trio.sleep(ALIVE_EVERY)
+            await trio.sleep_until(
+                trio.current_time() // _ALIVE_EVERY * _ALIVE_EVERY + _ALIVE_EVERY
+            )
 
     async def _say(self, line: bytes) -> None:
         try:

@@ -282,9 +282,9 @@ class _Slot:
     async def _watch(self, process: trio.Process) -> None:
         """Kill a worker that gives no sign of life."""
         while True:
-            await trio.sleep(1.0)
+            await trio.sleep_until(self._heard + _SILENT)
             silent = trio.current_time() - self._heard
-            if silent > _SILENT:
+            if silent >= _SILENT:
                 _log.error(
                     "worker hangs", worker=self._index, pid=process.pid, silent=round(silent, 1)
                 )
