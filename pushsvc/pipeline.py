@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from math import inf
+from math import ceil, floor, inf
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -750,7 +750,7 @@ class Pipeline:
         sweep: _Submission | None = None
         # What is done each second, here and elsewhere, is done when one begins: an idle process
         # wakes once for all of it.
-        second = trio.current_time() // 1.0
+        second = ceil(trio.current_time())
         while True:
             pause = 1.0 / _SWEEPS if self.hub.behind else 1.0
             await trio.sleep_until(min(second + 1.0, trio.current_time() + pause))
@@ -760,7 +760,7 @@ class Pipeline:
             if not recent and (sweep is None or sweep.done.is_set()):
                 sweep = self._sweep()
             if now >= second + 1.0:
-                second = now // 1.0
+                second = floor(now)
                 self._answer_meanwhile(now)
                 await self._tell_away(now)
                 self.hub.close_idle(now)
