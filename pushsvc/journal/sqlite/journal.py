@@ -391,7 +391,9 @@ class SqliteJournal:
         return end.entries - looked.entries <= _FEW and end.bytes - looked.bytes <= _FEW_BYTES
 
     def _read_shared(self, reader: LogFile, after: int) -> tuple[list[Entry], Mark, Mark]:
-        return reader.read(after, own=self._known_draft), reader.horizon(), reader.end()
+        # The end first: what comes meanwhile is no sign that the slice was cut.
+        horizon, end = reader.horizon(), reader.end()
+        return reader.read(after, own=self._known_draft), horizon, end
 
     def _known_draft(self, seq: int) -> Draft | None:
         entry = self._heard.get(seq)
