@@ -37,7 +37,6 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.resources.limits import Limits
 from pushsvc.dashboards.library import SHIPPED, Folder, Library
 from pushsvc.dashboards.recorded import KIND, RecordStore, take_in
-from pushsvc.drain import Draining, duration, part_from_all
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
@@ -55,6 +54,7 @@ from pushsvc.listen.statsd import open_statsd, refuse_two
 from pushsvc.listen.tls import HTTP1, Certificate, renew, watch_certificate
 from pushsvc.log import get_logger
 from pushsvc.pipeline import Pipeline
+from pushsvc.pipeline.drain import Draining, duration, part_from_all
 from pushsvc.recording.recorder import Recorder
 from pushsvc.recording.rules import Rule, read_rules
 from pushsvc.transport.detached import DetachedCarrier

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from pushsvc.config import Server
 from pushsvc.core.resources.limits import Pacing
-from pushsvc.drain import moments, part_from_all
+from pushsvc.pipeline.drain import moments, part_from_all
 from tests.cli.forked import run
 from tests.cli.test_commands import PUSHSVC, publish, started
 from tests.flow import Recorder, running

@@ -28,7 +28,6 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Draining
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
@@ -36,6 +35,7 @@ from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
+from pushsvc.pipeline.drain import Draining
 from pushsvc.transport.asgi import AsgiCarrier
 from tests.core.world import World
 from tests.serving import Served, detach, next_of, serving

@@ -183,7 +183,7 @@ async def test_a_snapshot_of_a_log_that_lost_its_tail_is_not_kept(
             await first.pipeline.submit(batch("a"))
             await trio.sleep(0.1)
         before = len(log.entries)
-        while not first.pipeline._keeping:  # the one that knows of this
+        while not first.pipeline._snapshots.keeping:  # the one that knows of this
             await first.pipeline.submit(batch("b"))
             await trio.sleep(0.1)
         log.lose(len(log.entries) - before)
@@ -341,7 +341,7 @@ async def test_what_was_appended_and_lost_is_to_be_sent_again(
     log = SharedLog()
     async with running(SharedJournal(log)) as service:
         await service.pipeline.submit(batch("a", value=1.0))
-        take = service.pipeline._take
+        take = service.pipeline._reader._take
 
         async def miss(entry: Entry) -> None:
             """Lost before anything came of it."""
@@ -354,7 +354,7 @@ async def test_what_was_appended_and_lost_is_to_be_sent_again(
             log.mute.set()
 
         log.mute = trio.Event()
-        monkeypatch.setattr(service.pipeline, "_take", miss)
+        monkeypatch.setattr(service.pipeline._reader, "_take", miss)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lose)
             with pytest.raises(Overloaded, match="send it again"):

@@ -17,7 +17,7 @@ from pushsvc.app.http import changes
 from pushsvc.app.http.changes import Changes, patience
 from pushsvc.config import Dashboards
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Draining
+from pushsvc.pipeline.drain import Draining
 from tests.serving import serving
 
 DASHBOARD: dict[str, Any] = {

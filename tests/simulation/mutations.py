@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import trio
 
-from pushsvc import pipeline
 from pushsvc.core.delivery.replay import Replay
 from pushsvc.core.delivery.start import Start
 from pushsvc.core.delivery.subscriber import Subscriber
@@ -25,7 +24,8 @@ from pushsvc.core.storage.holdings import Applied
 from pushsvc.core.storage.idempotency import IdempotencyKeys
 from pushsvc.core.storage.records import Change, Record, Records
 from pushsvc.errors import Rejected
-from pushsvc.pipeline import Outcome, Pipeline, _Submission
+from pushsvc.pipeline import Outcome, Pipeline, clock, snapshots
+from pushsvc.pipeline.submissions import Submission, Submissions
 
 Mutation = Callable[[], AbstractContextManager[None]]
 MUTATIONS: dict[str, Mutation] = {}
@@ -100,9 +100,9 @@ def _who_begins_anew_keeps_the_keys(real: Any, hub: Hub, epoch: str) -> None:
     hub._idempotency_keys = once
 
 
-@_replaces(_Submission, "__init__")
+@_replaces(Submission, "__init__")
 def _a_batch_is_answered_before_it_is_safe(
-    real: Any, one: _Submission, *given: Any, **named: Any
+    real: Any, one: Submission, *given: Any, **named: Any
 ) -> None:
     real(one, *given, **named)
     one.appended = True
@@ -110,9 +110,9 @@ def _a_batch_is_answered_before_it_is_safe(
 
 @_replaces(Pipeline, "_gather")
 def _a_batch_is_answered_before_it_is_read(
-    real: Any, pipeline: Pipeline, first: _Submission
-) -> list[_Submission]:
-    group: list[_Submission] = real(pipeline, first)
+    real: Any, pipeline: Pipeline, first: Submission
+) -> list[Submission]:
+    group: list[Submission] = real(pipeline, first)
     seq = pipeline._journal.seq
     for one in group:
         seq += one.draft.width
@@ -120,12 +120,12 @@ def _a_batch_is_answered_before_it_is_read(
     return group
 
 
-@_replaces(Pipeline, "_answer_meanwhile")
+@_replaces(Submissions, "answer_meanwhile")
 def _producers_are_not_told_that_the_log_is_away(real: Any, *_: Any) -> None:
     pass
 
 
-@_replaces(Pipeline, "_give_up_doubtful")
+@_replaces(Submissions, "give_up_doubtful")
 def _who_is_answered_late_waits_for_ever(real: Any, *_: Any) -> None:
     pass
 
@@ -201,7 +201,7 @@ def _views_are_not_told_of_new_series(real: Any, *_: Any) -> None:
     pass
 
 
-@_replaces(pipeline, "Snapshot")
+@_replaces(snapshots, "Snapshot")
 def _a_snapshot_is_kept_in_whichever_epoch(
     real: Any, seq: int, stamp: int, body: bytes, _: str
 ) -> Any:
@@ -232,7 +232,7 @@ def _records_stay_for_ever(real: Any, records: Records, stamp: int) -> None:
 
 @_replaces(Records, "expire")
 def _records_go_by_the_clock_of_the_process(real: Any, records: Records, stamp: int) -> None:
-    real(records, pipeline.now_ms())
+    real(records, clock.now_ms())
 
 
 @_replaces(Records, "_make_room")

@@ -12,9 +12,9 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
-from pushsvc import pipeline
 from pushsvc.core.hub import Hub
 from pushsvc.core.storage import entry, records
+from pushsvc.pipeline import clock, pipeline, reading, snapshots
 from tests.shared_log import SharedLog
 from tests.simulation import verdict
 from tests.simulation.dashboard import Dashboard
@@ -298,7 +298,10 @@ def simulate(seed: int, mutation: Callable[[], Any] | None = None) -> tuple[Worl
             _set(records, CAPACITY=CAPACITY),
         ):
             with (
-                _set(pipeline, now_ms=world.now_ms, _log=_Silent(world.story)),
+                _set(clock, now_ms=world.now_ms),
+                _set(pipeline, _log=_Silent(world.story)),
+                _set(reading, _log=_Silent(world.story)),
+                _set(snapshots, _log=_Silent(world.story)),
                 nullcontext() if mutation is None else mutation(),
             ):
                 trio.run(world.run, clock=MockClock(autojump_threshold=0))

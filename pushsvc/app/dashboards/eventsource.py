@@ -13,8 +13,8 @@ from typing import Final
 from pushsvc.auth.access import AccessRequest
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.negotiate import needs_events
-from pushsvc.drain import DRAINING
 from pushsvc.errors import Overloaded, Problem, TooMany
+from pushsvc.pipeline.drain import DRAINING
 
 MEDIA_TYPE: Final = "text/event-stream"
 _RETRY: Final = 5.0

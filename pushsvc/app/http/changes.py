@@ -8,8 +8,8 @@ from typing import Final
 import trio
 
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Draining
 from pushsvc.errors import Problem
+from pushsvc.pipeline.drain import Draining
 
 LONGEST: Final = 30.0
 """Seconds that anybody waits at the most."""

@@ -14,7 +14,6 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.core.resources.rate_limiter import RateLimiter
 from pushsvc.dashboards.library import Library
-from pushsvc.drain import Draining
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
@@ -22,6 +21,7 @@ from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
 from pushsvc.pipeline import Pipeline
+from pushsvc.pipeline.drain import Draining
 from pushsvc.transport.engine import Engine
 from pushsvc.workers.peers import Peers
 

@@ -1,0 +1,60 @@
+"""Snapshots of the hub, made between two entries and kept in the journal."""
+
+from __future__ import annotations
+
+import trio
+
+from pushsvc.core.hub import Hub
+from pushsvc.core.storage.entry import Entry
+from pushsvc.errors import Overloaded
+from pushsvc.journal import Journal, Snapshot
+from pushsvc.log import get_logger
+
+_log = get_logger("pushsvc.pipeline")
+
+
+class Snapshots:
+    """Makes one every `interval` seconds of the journal's clock, and when the journal wants one, if
+    they are made here at all."""
+
+    def __init__(self, hub: Hub, journal: Journal, interval: float, *, here: bool) -> None:
+        self._hub = hub
+        self._journal = journal
+        self._interval = interval
+        self._here = here
+        self._due: float | None = None  # seconds of the journal's clock
+        self.keeping = False
+        """Whether one is being kept; no other is made meanwhile."""
+        self._made, self._to_keep = trio.open_memory_channel[Snapshot](1)
+
+    async def run(self) -> None:
+        """Keep snapshots in the journal, as they come."""
+        async with self._to_keep:
+            async for known in self._to_keep:
+                try:
+                    await self._journal.keep(known)
+                except Overloaded as problem:
+                    _log.warning("snapshot not kept", reason=str(problem))
+                finally:
+                    self.keeping = False
+
+    async def make(self, entry: Entry) -> None:
+        """Make a snapshot after an entry, if it is time for one."""
+        stamp = entry.stamp / 1000
+        if self._due is None:
+            self._due = stamp + self._interval
+        if self.keeping or not self._here:
+            return
+        if not (stamp >= self._due or self._journal.snapshot_wanted):
+            return
+        self._due = stamp + self._interval
+        steps = self._hub.snapshot()
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                body = end.value
+                break
+            await trio.lowlevel.checkpoint()
+        self.keeping = True
+        self._made.send_nowait(Snapshot(entry.last, entry.stamp, body, self._hub.epoch))

@@ -1,0 +1,189 @@
+"""What is submitted, until it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import trio
+
+from pushsvc.core.hub import Hub
+from pushsvc.core.storage.entry import Draft
+from pushsvc.core.storage.holdings import Applied, Refused
+from pushsvc.errors import Overloaded, Problem
+from pushsvc.journal import Journal
+
+_PATIENCE = 5.0
+"""Seconds that a producer waits for a journal that is away."""
+
+Outcome: TypeAlias = Applied | Problem | None
+"""What became of a batch; None where it was given up before it got into the channel."""
+
+
+class Submission:
+    """A batch on its way, and the place where its producer finds the answer."""
+
+    __slots__ = (
+        "_tell",
+        "appended",
+        "done",
+        "doubtful",
+        "draft",
+        "handed",
+        "outcome",
+        "patient",
+        "refused",
+        "since",
+        "taken",
+        "through",
+    )
+
+    def __init__(
+        self,
+        draft: Draft,
+        refused: list[Refused] | None = None,
+        tell: Callable[[Outcome], None] | None = None,
+        *,
+        patient: bool = False,
+    ) -> None:
+        self.draft = draft
+        self.patient = patient
+        """Whether who submits it waits as long as that takes."""
+        self.refused = refused
+        self.since = trio.current_time()
+        self.handed = False
+        """Whether the journal was given it."""
+        self.appended = False
+        """Whether the journal has said that it has it."""
+        self.doubtful = False
+        """Whether the log began anew in between, so that it may be where nobody reads any more."""
+        self.through = 0
+        """The seq up to which it is, where that is doubtful."""
+        self.taken: Applied | Problem | None = None
+        """What became of it when it was taken in, which may be before that."""
+        self.done = trio.Event()
+        self.outcome: Outcome = None
+        self._tell = tell
+
+    @property
+    def advice(self) -> str:
+        """What to do where it isn't known whether it was applied."""
+        if self.draft.change is not None:
+            return "look what is there before it is sent again"
+        return "send it again, with an Idempotency-Key if it must not count twice"
+
+    def settle(self, outcome: Outcome) -> None:
+        if not self.done.is_set():
+            self.outcome = outcome
+        if self._tell is not None:
+            self._tell(outcome)
+        self.done.set()
+
+    def give_up(self, problem: Problem) -> None:
+        """Have who waits be told now, whatever becomes of it later."""
+        self.outcome = problem
+        self.done.set()
+
+
+class Submissions:
+    """Those that have no answer yet, by the nonces of their drafts."""
+
+    def __init__(self, hub: Hub, journal: Journal) -> None:
+        self._hub = hub
+        self._journal = journal
+        self._pending: dict[bytes, Submission] = {}
+        self._doubtful: list[Submission] = []
+        self._settled = trio.Event()  # set when there are none
+        self.get = self._pending.get
+        """The one with a nonce, if there is one here."""
+
+    def add(self, submission: Submission) -> None:
+        """It is on its way from now on."""
+        self._pending[submission.draft.nonce] = submission
+
+    def withdraw(self, submission: Submission) -> None:
+        """It never got into the channel."""
+        del self._pending[submission.draft.nonce]
+        submission.settle(None)
+
+    def appended(self) -> list[Submission]:
+        """Those that the journal has."""
+        return [one for one in self._pending.values() if one.appended]
+
+    async def all_answered(self) -> None:
+        """Wait until there are none."""
+        while self._pending:
+            self._settled = trio.Event()
+            await self._settled.wait()
+
+    def settle(self, submission: Submission, outcome: Applied | Problem) -> None:
+        """Answer who submitted."""
+        del self._pending[submission.draft.nonce]
+        if isinstance(outcome, Applied) and submission.refused is not None:
+            submission.refused += outcome.refused
+        submission.settle(outcome)
+        if not self._pending:
+            self._settled.set()
+
+    def begin_anew(self) -> None:
+        """The log is another one: what the hub has said of them counts no more."""
+        self._doubtful.clear()  # which the journal has, or had: who reads it anew looks for those
+        for submission in self._pending.values():
+            submission.taken = None  # by a hub that forgot it
+            submission.doubtful = submission.handed and not submission.appended
+
+    def doubt(self, submission: Submission) -> None:
+        """The journal has one that it was given before the log began anew."""
+        submission.through = self._journal.seq
+        self._doubtful.append(submission)
+
+    def give_up_lost(self, appended: list[Submission]) -> None:
+        """Answer those that the journal had, and that were not found in it: it has them no more, or
+        a snapshot stands for them."""
+        for submission in appended:
+            if submission.draft.nonce in self._pending:
+                lost = Overloaded(
+                    "journal",
+                    f"the log begins anew, and what it had of this may be lost: {submission.advice}"
+                    if self._hub.horizon
+                    else "the log lost this with its tail: send it again",
+                    retry_after=1.0,
+                )
+                self.settle(submission, lost)
+
+    def give_up_doubtful(self) -> None:
+        """Answer those that the journal was given before the log began anew, and that were not in
+        what was read of it since: a snapshot stands for them, or they are lost."""
+        if not self._doubtful or not self._hub.warm:
+            return
+        read = [one for one in self._doubtful if one.through <= self._hub.seq]
+        self._doubtful = [one for one in self._doubtful if one.through > self._hub.seq]
+        self.give_up_lost(read)
+
+    def answer_meanwhile(self, now: float) -> None:
+        """Tell producers who have waited for long that the journal is away."""
+        if self._journal.away_since is None:
+            return
+        for submission in self._pending.values():
+            waits = submission.patient or submission.done.is_set()
+            if now - submission.since >= _PATIENCE and not waits:
+                submission.give_up(
+                    Overloaded(
+                        "journal",
+                        "the log can't be reached; what was sent may be applied yet, when it can: "
+                        + submission.advice,
+                        retry_after=_PATIENCE,
+                    )
+                )
+
+    def give_up(self) -> None:
+        """Answer all who wait still: nobody drives this any more."""
+        for submission in list(self._pending.values()):
+            if not submission.done.is_set():
+                submission.give_up(
+                    Overloaded(
+                        "stopped",
+                        "the service ended before it was known whether this was applied",
+                        retry_after=2.0,
+                    )
+                )
