@@ -322,7 +322,7 @@ async def test_the_rate_and_the_merging_that_were_granted(transport: str) -> Non
 
 REFUSED = [
     ("since=nonsense", "cursor", ""),
-    ("select=a{b%3D", "selector", "character"),
+    ("select=a{b%3D", "selector", "column"),
     ("select=a[5m]", "expression", "range of samples"),
     ("select={x%3D~'('}", "selector", ""),
     ("select={x%3D''}", "selector", ""),
