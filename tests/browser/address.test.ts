@@ -74,7 +74,7 @@ test('each thing that one chooses is in the address, and Back undoes them one by
   const other = await open(browser, address);
   await expectFreshness(other.page, 'Live');
   await other.page.getByRole('button', { name: /Back to live/ }).waitFor();
-  expect(await other.page.locator('.panel').count()).toBe(1);
+  await expect.poll(() => other.page.locator('.panel').count()).toBe(1);
   expect(await other.page.evaluate(() => document.documentElement.dataset.theme)).toBe('dark');
   expect(await radio(other.page, '5m').isChecked()).toBe(true);
   const same = panel(other.page, 'load').locator('.legend li').getByRole('button', { name: 'b' });
