@@ -139,10 +139,6 @@ async def compare(folder: Path, seed: int, count: int, times: int) -> None:
     assert answered > count * (times + 1) / 2, "most questions are to have an answer"
 
 
-async def test_a_few_questions_are_answered_as_prometheus_does(tmp_path: Path) -> None:
-    await compare(tmp_path, 1, 15, 3)
-
-
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_questions_are_answered_as_prometheus_does(tmp_path: Path) -> None:
