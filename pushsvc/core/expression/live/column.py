@@ -53,9 +53,9 @@ class Merger:
 
 
 class Relabel:
-    """Sets of labels that are made of others, one by one: it is done anew when those change."""
+    """Sets of labels that are made of others, each of one: it is done anew when those change."""
 
-    def __init__(self, change: Callable[[Labels], Labels]) -> None:
+    def __init__(self, change: Callable[[Sequence[Labels]], list[Labels]]) -> None:
         self._change = change
         self._given: Sequence[Labels] | None = None
         self._labels: list[Labels] = []
@@ -65,9 +65,9 @@ class Relabel:
         """The column with changed labels."""
         if labels is not self._given:
             self._given = labels
-            self._labels = [self._change(one) for one in labels]
+            self._labels = self._change(labels)
         return self._merger.merge(self._labels, values)
 
 
 def nameless() -> Relabel:
-    return Relabel(lambda labels: label_sets.drop(labels, METADATA))
+    return Relabel(lambda labels: [label_sets.drop(one, METADATA) for one in labels])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression import operators
+from pushsvc.core.expression.errors import EvaluationError
 from pushsvc.core.expression.evaluate import asked_labels
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.live.column import Column, Relabel, Value, nameless
@@ -88,15 +89,26 @@ class Relabelled(Part):
     def __init__(self, plan: Plan, node: Call) -> None:
         super().__init__(plan)
         self._inner = plan.part(node.arguments[0])
-        evaluator = Given()
+        self._node = node
+        self._evaluator = Given()
+        self._known: dict[Labels, Labels] = {}
+        self._relabel = Relabel(self._change)
+        self._change_all([label_sets.NONE])  # what is wrong with the arguments is wrong at once
 
-        def change(labels: Labels) -> Labels:
-            given = GivenVector([Element(labels, 0.0)])
-            (found,) = evaluator.vector(replace(node, arguments=(given, *node.arguments[1:])))
-            return found.labels
+    def _change(self, labels: Sequence[Labels]) -> list[Labels]:
+        new = [one for one in labels if one not in self._known]
+        try:
+            changed = self._change_all(new)
+        except EvaluationError:  # two of them would be the same
+            changed = [self._change_all([one])[0] for one in new]
+        self._known |= zip(new, changed, strict=True)
+        self._known = {one: self._known[one] for one in labels}  # and none that is gone
+        return [self._known[one] for one in labels]
 
-        self._relabel = Relabel(change)
-        change(label_sets.NONE)  # what is wrong with the arguments is wrong at once
+    def _change_all(self, labels: Sequence[Labels]) -> list[Labels]:
+        given = GivenVector([Element(one, 0.0) for one in labels])
+        node = replace(self._node, arguments=(given, *self._node.arguments[1:]))
+        return [element.labels for element in self._evaluator.vector(node)]
 
     def _work(self, step: int) -> Column:
         return self._relabel.column(*self._inner.at(step))
