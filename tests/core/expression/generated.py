@@ -89,7 +89,8 @@ class Generator:
 
     def _of_one(self, depth: int) -> str:
         name = self._one(sorted({*FUNCTIONS, *DATES}))
-        inner = self._vector(depth - 1)
+        # Of what is infinite the date is anything, in Prometheus another one on each machine.
+        inner = self._selector() if name in DATES else self._vector(depth - 1)
         if name in _TWO:
             return f"{name}({inner}, {self._scalar(1)})"
         if name == "clamp":
