@@ -101,8 +101,8 @@ test('a producer that stops is seen everywhere, within two intervals, and named'
 
 test('a server that hangs is told from producers', async () => {
   const other = await Server.start();
-  const publish = () =>
-    other.publish({ name: 'load', labels: { host: 'a' }, value: Math.random() });
+  // Without labels, so that what is said of it stands by itself.
+  const publish = () => other.publish({ name: 'load', value: Math.random() });
   await publish();
   const publishing = setInterval(() => void publish().catch(() => {}), 500);
   const { page, failures, close } = await open(browser, other.url);
@@ -117,6 +117,8 @@ test('a server that hangs is told from producers', async () => {
   // Two intervals and what frames may be late by; then a second of patience with the answer.
   expect(Date.now() - hung).toBeLessThan(5000);
   await panel(page, 'load').getByText('server hangs for').waitFor();
+  // And it can be read to its end.
+  expect(await chip.evaluate((one) => one.scrollWidth - one.clientWidth)).toBeLessThanOrEqual(0);
   await page.screenshot({ path: `${ARTIFACTS}/hangs.png` });
   other.hang(false);
   await expectFreshness(page, 'Live', 4000);
