@@ -19,11 +19,11 @@ import trio
 from pushsvc.core.expression.errors import EvaluationError
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.live import Live
-from pushsvc.core.expression.stored import selector_of_matchers
+from pushsvc.core.expression.stored import earliest, selector_of_matchers
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.model.series import Batch, Identity, Rows, identify
-from pushsvc.core.query.selector import Selector
+from pushsvc.core.query.selector import Matcher, Selector
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.catalog import Series
 from pushsvc.core.storage.holdings import Refused
@@ -252,7 +252,8 @@ def _grouped(rules: Sequence[Rule]) -> Iterator[Sequence[Rule]]:
         for rule in rules:
             if rule.interval != interval:
                 continue
-            if any(_asks_for(rule, other.name) for other in group):
+            asked = [way for ways in earliest(rule.node, 0, 0, 0) for way in ways]
+            if any(_may_be(other.name, way) for other in group for way in asked):
                 yield group
                 group = []
             group.append(rule)
@@ -260,9 +261,6 @@ def _grouped(rules: Sequence[Rule]) -> Iterator[Sequence[Rule]]:
             yield group
 
 
-def _asks_for(rule: Rule, name: str) -> bool:
-    return any(
-        all(matcher.matches(name) for matcher in way if matcher.name == METRIC_LABEL)
-        for ways in Live(rule.node).selected
-        for way in ways
-    )
+def _may_be(name: str, way: Sequence[Matcher]) -> bool:
+    """Whether a series of this name may be among those that a selector's matchers select."""
+    return all(matcher.matches(name) for matcher in way if matcher.name == METRIC_LABEL)

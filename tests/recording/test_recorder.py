@@ -119,7 +119,6 @@ def test_a_step_that_gives_nothing_is_told_once(
     expression: str,
     limits: Limits,
     said: str,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[str] = []

@@ -17,7 +17,7 @@ from typing import Final
 from pushsvc.core.expression import sums
 from pushsvc.core.expression.errors import EvaluationError
 
-__all__ = ["FUNCTIONS", "KEEP_NAME", "Range", "quantile"]
+__all__ = ["FUNCTIONS", "KEEP_NAME", "OF_MOMENT", "Range", "quantile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +217,9 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "mad_over_time": _mad,
 }
 """By the name of the function."""
+
+OF_MOMENT: Final = frozenset(("rate", "increase", "delta", "predict_linear"))
+"""Those that depend on the range's ends or on the step, and not only on the samples in it."""
 
 KEEP_NAME: Final = frozenset(("first_over_time", "last_over_time"))
 """Those whose result is still the metric itself."""

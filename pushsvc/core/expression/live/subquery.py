@@ -16,11 +16,8 @@ from pushsvc.core.expression.live.part import Part, Plan
 from pushsvc.core.expression.live.selected import Selected
 from pushsvc.core.expression.stored import earliest, latest
 from pushsvc.core.expression.tree import Call, Node, Subquery, type_of
-from pushsvc.core.expression.windows import FUNCTIONS, KEEP_NAME, Range
+from pushsvc.core.expression.windows import FUNCTIONS, KEEP_NAME, OF_MOMENT, Range
 from pushsvc.core.storage.catalog import Series
-
-_OF_MOMENT: Final = frozenset(("rate", "increase", "delta", "predict_linear"))
-"""Functions that depend on the step itself, and not only on what is in the range."""
 
 _FOREVER: Final = 1 << 62
 
@@ -35,7 +32,7 @@ class Subqueried(Part):
         self._every = query.step or SUBQUERY_STEP
         self._kept = _Kept(plan, query.inner)
         self._function = FUNCTIONS[node.function]
-        self._of_moment = node.function in _OF_MOMENT
+        self._of_moment = node.function in OF_MOMENT
         self._numbers = [plan.number(one) for one in node.arguments if type_of(one) == "scalar"]
         self._relabel: Relabel | None = None if node.function in KEEP_NAME else nameless()
         self._before: tuple[object, ...] = ()

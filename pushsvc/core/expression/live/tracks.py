@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import Final, TypeAlias
 
-from pushsvc.core.expression.windows import FUNCTIONS, Range
+from pushsvc.core.expression.windows import FUNCTIONS, OF_MOMENT, Range
 from pushsvc.core.storage.catalog import Series
 
 Value: TypeAlias = "float | None"
@@ -160,8 +160,9 @@ def _by_curve(
 
 
 def _of_rows(name: str) -> Pass:
-    """A function that only depends on the rows, so that its result stands as long as those do."""
-    plain = FUNCTIONS[name]
+    """A function of the rows. If it depends on nothing else, its result stands as long as those
+    do."""
+    plain, stands = FUNCTIONS[name], name not in OF_MOMENT
 
     def of_rows(
         tracks: Sequence[Track], start: int, end: int, now: int, numbers: Sequence[float]
@@ -174,7 +175,7 @@ def _of_rows(name: str) -> Pass:
                 continue
             low, high = track.low, track.high
             kept = track.kept
-            if kept[0] != low or kept[1] != high or kept[2] != numbers:
+            if not stands or kept[0] != low or kept[1] != high or kept[2] != numbers:
                 value = None
                 if high > low:
                     base, times, values = rows
@@ -188,33 +189,10 @@ def _of_rows(name: str) -> Pass:
     return of_rows
 
 
-def _of_moment(name: str) -> Pass:
-    """A function that depends on the step itself, too."""
-    plain = FUNCTIONS[name]
-
-    def of_moment(
-        tracks: Sequence[Track], start: int, end: int, now: int, numbers: Sequence[float]
-    ) -> list[Value]:
-        found: list[Value] = []
-        for track in tracks:
-            rows = track.move(start, end)
-            if rows is None or track.endings:
-                found.append(_by_curve(plain, track, start, end, now, numbers))
-                continue
-            base, times, values = rows
-            low, high = track.low - base, track.high - base
-            given = Range(times[low:high], values[low:high], start, end, now, numbers)
-            found.append(plain(given) if high > low else None)
-        return found
-
-    return of_moment
-
-
 PASSES: Final[dict[str, Pass]] = {name: _of_rows(name) for name in FUNCTIONS} | {
     "rate": _extrapolated("rate", counter=True, per_second=True),
     "increase": _extrapolated("increase", counter=True, per_second=False),
     "delta": _extrapolated("delta", counter=False, per_second=False),
-    "predict_linear": _of_moment("predict_linear"),
 }
 """By the name of the function."""
 
