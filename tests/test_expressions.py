@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import trio
 
+from pushsvc.client import Failing, connect
 from tests.serving import Served, next_of, serving
 
 QUESTION = "sum by (job) (x)"
@@ -96,7 +97,7 @@ async def test_by_polling() -> None:
 async def polled(served: Served, **more: str) -> dict[str, Any]:
     answer = await served.http.get(
         "/v1/stream",
-        params={"select": QUESTION, **more},
+        params={"select": QUESTION} | more,
         headers={"Accept": "application/json"},
         timeout=httpx.Timeout(60),
     )
@@ -131,24 +132,78 @@ async def test_a_window_of_the_past() -> None:
         assert len(newest["documents"][0]["points"]) == 1
 
 
-async def test_what_has_no_result_is_refused_at_the_start() -> None:
+MANY = "y + on (job) y"
+
+
+async def publish_many(served: Served, *, ended: bool = False) -> None:
+    """Series for which `MANY` has no result, or what has them end."""
+    value = None if ended else 1
+    await served.publish(
+        *({"name": "y", "labels": {"job": "a", "le": le}, "value": value} for le in "ab")
+    )
+
+
+async def test_what_has_no_result_is_refused_where_there_is_no_stream() -> None:
     async with serving() as served:
-        await served.publish(
-            *(
-                {"name": "y", "labels": {"job": job, "le": le}, "value": 1}
-                for job in "ab"
-                for le in "ab"
-            )
-        )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.sleep, 1.1)  # a step
-        answer = await served.http.get(
-            "/v1/stream",
-            params={"select": "y + on (job) y"},
-            headers={"Accept": "application/json"},
-        )
-        assert (answer.status_code, answer.json()["code"]) == (422, "expression")
-        assert "many-to-many" in answer.json()["detail"]
+        await publish_many(served)
+        await trio.sleep(1.1)  # a step
+        for path in ("series", "history"):
+            answer = await served.http.get(f"/v1/{path}", params={"select": MANY})
+            assert (answer.status_code, answer.json()["code"]) == (422, "expression")
+            assert "many-to-many" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
+async def test_what_has_no_result_says_so_in_the_stream(accept: str) -> None:
+    async with serving() as served:
+        await publish_many(served)
+        with trio.fail_after(30):
+            async with served.documents(accept, select=MANY) as documents:
+                reasons: dict[str, str] = {}
+                while not reasons:
+                    reasons = (await anext(documents)).get("failing", {})
+                assert "many-to-many" in reasons[MANY]
+                await publish_many(served, ended=True)
+                assert (await next_of(documents, "failing"))["failing"] == {}
+
+
+async def test_what_has_no_result_says_so_in_each_answer_to_a_poll() -> None:
+    async with serving() as served, trio.open_nursery() as nursery:
+        await publish_many(served)
+        since: dict[str, str] = {}
+        with trio.fail_after(30):
+            reasons: dict[str, str] = {}
+            while not reasons:
+                answer = await polled(served, select=MANY, **since)
+                since = {"since": answer["id"]}
+                reasons = failing_of(answer)
+            assert "many-to-many" in reasons[MANY]
+            quiet = await polled(served, select=MANY, wait="0.1", **since)
+            assert failing_of(quiet) == reasons
+            nursery.start_soon(lambda: publish_many(served, ended=True))
+            while failing_of(answer):  # one that waits is answered when it is over
+                answer = await polled(served, select=MANY, since=answer["id"])
+
+
+def failing_of(answer: dict[str, Any]) -> dict[str, str]:
+    told = [said["failing"] for said in answer["documents"] if said["type"] == "failing"]
+    assert len(told) <= 1
+    return told[0] if told else {}
+
+
+async def test_clients_are_told_what_has_no_result() -> None:
+    async with serving() as served, connect(served.url, MANY) as stream:
+        await publish_many(served)
+        with trio.fail_after(30):
+            async for event in stream:
+                if isinstance(event, Failing):
+                    break
+            assert "many-to-many" in stream.statistics.failing[MANY]
+            await publish_many(served, ended=True)
+            async for event in stream:
+                if isinstance(event, Failing):
+                    break
+            assert (event, stream.statistics.failing) == (Failing({}), {})
 
 
 async def test_a_watch_may_add_expressions_with_their_past() -> None:

@@ -90,6 +90,7 @@ class _Board:
         now = time.time() * 1000
         rows = sorted(self._rows.items())
         said = (stream.statistics.away_since is not None) + stream.statistics.several
+        said += len(stream.statistics.failing)
         room = max(1, height - 4 - said)
         for (name, labels), row in rows[:room]:
             text = Text(printable(name))
@@ -134,6 +135,8 @@ class _Board:
             text.append(f"\n  {AWAY} (for {age} now)", style="yellow")
         if statistics.several:
             text.append(f"\n  {SEVERAL}", style="yellow")
+        for name, reason in statistics.failing.items():
+            text.append("\n  " + printable(f"{name} has no results: {reason}"), style="yellow")
         return text
 
 

@@ -12,7 +12,18 @@ import msgspec
 from pushsvc.cli.options import check_url, fail, tls_context, tls_options, token_option, url_option
 from pushsvc.cli.process import run_command
 from pushsvc.cli.terminal import say, write_json
-from pushsvc.client import Away, Back, ClientError, Ended, Gap, Points, Sample, Stream, connect
+from pushsvc.client import (
+    Away,
+    Back,
+    ClientError,
+    Ended,
+    Failing,
+    Gap,
+    Points,
+    Sample,
+    Stream,
+    connect,
+)
 from pushsvc.client.stream import AWAY, SEVERAL
 from pushsvc.errors import Malformed, Problem
 
@@ -105,6 +116,7 @@ def command(
 async def _lines(stream: Stream) -> None:
     encode = msgspec.json.Encoder().encode
     told = False
+    failing: dict[str, str] = {}
     async for event in stream:
         if stream.statistics.several and not told:
             told = True
@@ -121,6 +133,12 @@ async def _lines(stream: Stream) -> None:
             say(f"pushsvc: {AWAY}", err=True)
         elif isinstance(event, Back):
             say("pushsvc: the service can reach its log again", err=True)
+        elif isinstance(event, Failing):
+            for name in failing.keys() - event.reasons.keys():
+                say(f"pushsvc: {name} can be worked out again", err=True)
+            for name, reason in event.reasons.items() - failing.items():
+                say(f"pushsvc: {name} has no results: {reason}", err=True)
+            failing = dict(event.reasons)
 
 
 def _line(sample: Sample) -> dict[str, object]:

@@ -85,7 +85,14 @@ class Back(msgspec.Struct, frozen=True):
     """The service can reach its log again, or another one answers that can."""
 
 
-Event = Points | Gap | Gone | Ended | Away | Back
+class Failing(msgspec.Struct, frozen=True):
+    """Other expressions have no results now than before: why, by the name that those would have;
+    empty where all have some again."""
+
+    reasons: Mapping[str, str]
+
+
+Event = Points | Gap | Gone | Ended | Away | Back | Failing
 
 
 class Document(msgspec.Struct):
@@ -104,6 +111,7 @@ class Document(msgspec.Struct):
     refs: list[int] = []
     retry: float | None = None
     away: float | None = None
+    failing: dict[str, str] = {}
     code: str = ""
     message: str = ""
 
@@ -117,6 +125,8 @@ class Reading:
     def __init__(self) -> None:
         self.away_since: float | None = None
         """Since when the log can't be reached (Unix seconds, by this clock); None while it can."""
+        self.failing: Mapping[str, str] = {}
+        """Why expressions have no results now, by name."""
         self._series: dict[int, Series] = {}
         self._last_gap: str | None = None
 
@@ -144,6 +154,9 @@ class Reading:
                 yield Gone(gone)
         elif document.type in ("hello", "heartbeat"):
             yield from self._take_away(document.away)
+        if document.type in ("hello", "failing") and document.failing != self.failing:
+            self.failing = document.failing
+            yield Failing(document.failing)
 
     def _take_points(self, document: Document) -> Iterator[Event]:
         for series in document.series:

@@ -63,6 +63,8 @@ class Statistics(msgspec.Struct):
     away_since: float | None = None
     """Since when the service can't reach its log, so that nothing newer can come (Unix seconds, by
     the clock of this machine); None while it can."""
+    failing: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Why expressions have no results now, by the name that those would have."""
 
 
 class _Cut(Exception):
@@ -249,6 +251,7 @@ class Stream:
             self._error = document
         self._events.extend(self._reading.take(document))
         statistics.away_since = self._reading.away_since
+        statistics.failing = self._reading.failing
         if document.id is not None:
             statistics.cursor = document.id
 

@@ -392,7 +392,7 @@ class Hub(Holdings):
             view,
             opening,
             replay_points=self._pacing.replay_points,
-            hello=self._hello(session, spec, start.points) if greet else None,
+            hello=self._hello(session, spec, view, start.points) if greet else None,
             transport=transport,
             address=address,
             account=account,
@@ -460,7 +460,7 @@ class Hub(Holdings):
             continued=frozenset(old.members),
         )
         cursor = None if debt is None else Cursor(self.epoch, max(seq, 0), debt.number)
-        hello = self._hello(session, spec, start.points, cursor)
+        hello = self._hello(session, spec, view, start.points, cursor)
         self._detach(subscriber, now)
         self._attach(subscriber, view, now)
         subscriber.move(view, replay, hello)
@@ -498,7 +498,12 @@ class Hub(Holdings):
             view.idle_since = now
 
     def _hello(
-        self, session: str, spec: ViewSpec, points: int | None, cursor: Cursor | None = None
+        self,
+        session: str,
+        spec: ViewSpec,
+        view: View,
+        points: int | None,
+        cursor: Cursor | None = None,
     ) -> Frame:
         return wire.hello(
             self.epoch,
@@ -514,6 +519,7 @@ class Hub(Holdings):
             # The `retry` of a goaway was for one reconnect only: this replaces it, with jitter by
             # the session.
             away=self.away,
+            failing=view.failing,
             retry_ms=_RETRY_MS // 2 + zlib.crc32(session.encode()) % _RETRY_MS,
         )
 
@@ -661,6 +667,11 @@ class Hub(Holdings):
         if self.away is None and now - self._back > _SPOKEN_OF:
             return None
         return wire.heartbeat(cursor, cursor.seq, time_ms, self.away)
+
+    def word_of_failing(self, view: View, cursor: Cursor) -> Frame | None:
+        """Which expressions fail, for a poll, that has no `hello`; None if there is none."""
+        failing = view.failing
+        return wire.failing(cursor, cursor.seq, failing) if failing else None
 
     def flush(self, view: View, now: float) -> bool:
         """Tick a view at once, whatever its rate; tells whether it has new frames."""

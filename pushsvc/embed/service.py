@@ -103,6 +103,7 @@ class Service:
         points: int | None = None,
         max_hz: float | None = None,
         merge: Merge | None = None,
+        step: str | float | None = None,
     ) -> Subscription:
         """Watch from now on: a channel of events, to be closed (`async with`).
 
@@ -110,18 +111,20 @@ class Service:
                 async for event in events:
                     ...
 
-        `select` is a PromQL selector or several, none for all series. It begins after the cursor
-        `since`, or with `window` of history (`"15m"`, or seconds), in about `points` each, or else
-        with the newest sample of each series. `max_hz` is how often there is something new at the
-        most (`stream.default_hz`, 10, if not said), `merge` what becomes of several samples in
-        between: `all` of them, the `last`, or its `envelope` (last, lowest, highest).
+        `select` is a PromQL selector or expression or several, none for all series; results of
+        expressions are `step` apart (`"5s"`, or whole seconds; one if not said). It begins after
+        the cursor `since`, or with `window` of history (`"15m"`, or seconds), in about `points`
+        each, or else with the newest sample of each series. `max_hz` is how often there is
+        something new at the most (`stream.default_hz`, 10, if not said), `merge` what becomes of
+        several samples in between: `all` of them, the `last`, or its `envelope` (last, lowest,
+        highest).
 
         Doesn't checkpoint. Raises Refused for what can't be read, Busy where there are as many
         subscribers as may be, trio.ClosedResourceError when the service is closed or drained.
         """
         self._refuse_when_closed()
         with translated():
-            spec, start = read(self._context, select, since, window, points, max_hz, merge)
+            spec, start = read(*(self._context, select, since, window, points, max_hz, merge, step))
             return Subscription(self._context, spec, start)
 
     def subscribe_documents(
@@ -133,12 +136,13 @@ class Service:
         points: int | None = None,
         max_hz: float | None = None,
         merge: Merge | None = None,
+        step: str | float | None = None,
     ) -> DocumentSubscription:
         """As `subscribe`, for who passes documents of the protocol on: a channel of them as JSON in
         bytes, `hello` first. Doesn't checkpoint; raises what `subscribe` does."""
         self._refuse_when_closed()
         with translated():
-            spec, start = read(self._context, select, since, window, points, max_hz, merge)
+            spec, start = read(*(self._context, select, since, window, points, max_hz, merge, step))
             return DocumentSubscription(self._context, spec, start)
 
     async def drain(self) -> None:

@@ -182,9 +182,10 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
     """What `Service.subscribe` gives: a channel of `pushsvc.Event`, for one task.
 
     Iterate over it, or `receive` one at a time; `async with` closes it. Events are those of
-    `pushsvc.client.connect`: `Points` (new samples, described), `Gap`, `Gone`, `Ended`, `Away` and
-    `Back`. A slow reader holds a cursor and nothing else: it is given what it missed from the past,
-    merged as `merge` says, and a `Gap` with the number of samples where that is no longer kept.
+    `pushsvc.client.connect`: `Points` (new samples, described), `Gap`, `Gone`, `Ended`, `Away`,
+    `Back` and `Failing`. A slow reader holds a cursor and nothing else: it is given what it missed
+    from the past, merged as `merge` says, and a `Gap` with the number of samples where that is no
+    longer kept.
     """
 
     def __init__(self, context: Context, spec: ViewSpec, start: Start) -> None:
@@ -212,6 +213,7 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
         points: int | None = None,
         max_hz: float | None = None,
         merge: Merge | None = None,
+        step: str | float | None = None,
     ) -> None:
         """Change what is watched; parameters are those of `Service.subscribe`, and what is None
         stays as it was.
@@ -221,7 +223,7 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
         can't be read, and Busy while the log is being read anew.
         """
         with translated():
-            changes = Watch(_selectors(select), window, points, max_hz, merge)
+            changes = Watch(_selectors(select), window, points, max_hz, merge, step=step)
             self._frames.watch(changes)
 
     async def receive(self) -> Event:
@@ -289,6 +291,7 @@ def read(
     points: int | None,
     max_hz: float | None,
     merge: Merge | None,
+    step: str | float | None,
 ) -> tuple[ViewSpec, Start]:
     """What is asked for, as the query of a stream has it. Raises Malformed and Rejected."""
     if max_hz is not None and not 0 < max_hz < math.inf:
@@ -296,7 +299,9 @@ def read(
     check_points(points, window)
     asked = [read_asked(text, context.limits) for text in _selectors(select) or (EVERY_SERIES,)]
     return (
-        context.hub.grant(asked, max_hz, merge),
+        context.hub.grant(
+            asked, max_hz, merge, step=None if step is None else parse_duration(str(step), "step")
+        ),
         Start(
             None if since is None else parse_cursor(since),
             None if window is None else parse_duration(str(window), "window"),

@@ -28,7 +28,7 @@ from pushsvc.core.standing.results import Standing
 from pushsvc.core.storage.entry import Draft
 from pushsvc.core.storage.holdings import Applied, Refused
 from pushsvc.core.storage.records import Change
-from pushsvc.errors import Overloaded, Problem, Rejected, TooMany
+from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Journal, Nonces
 from pushsvc.journal.starting import Starting
 from pushsvc.log import get_logger
@@ -357,8 +357,7 @@ class Pipeline:
         """Work out what steps of the past somebody is to be given who begins so: in a thread, a few
         at a time.
 
-        Raises Overloaded where there is no room for another view or expression, and Rejected where
-        an expression that is new to who asks has no results now.
+        Raises Overloaded where there is no room for another view or expression.
         """
         if not spec.expressions:
             return
@@ -374,10 +373,6 @@ class Pipeline:
                     if wanted < standing.reached and (job := hub.past_of(standing, wanted)):
                         hub.learn(standing, job, await trio.to_thread.run_sync(job.work))
                     standing.reached = min(standing.reached, wanted)
-            if standing.failure is not None and start.since is None and len(spec.select) == 1:
-                raise Rejected(
-                    "expression", f"{standing.expression.text} has no results: {standing.failure}"
-                )
 
     def prepare_soon(
         self, spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None]

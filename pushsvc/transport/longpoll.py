@@ -20,6 +20,7 @@ from pushsvc.transport.asgi import AsgiCarrier
 
 _LONGEST_AWAY = 5.0
 """Seconds that a poll waits at the most while the log is away: it is to say so."""
+_FAILING = b'{"type":"failing"'
 _FRAMES = 16
 """Frames in one answer; a client that has more to catch up with asks again."""
 
@@ -46,7 +47,8 @@ async def poll(
     service drains. Who was given nothing then keeps the cursor that it came with, since the gap
     that one of this epoch stands for was not told. `switches` goes into all other ids.
 
-    A heartbeat at the end says that the log is away, and for a while that it is back. Whoever waits
+    Expressions that fail are named in each answer, and one without says that none does. A heartbeat
+    at the end says that the log is away, and for a while that it is back. Whoever waits
     when that changes is answered at once.
     """
     away = hub.away is not None
@@ -86,8 +88,13 @@ async def poll(
         if not ending.flush and not frames and start.since is not None:
             told = str(start.since).encode()
         frames += wire.farewell(ending.reason, ending.message, ending.retry_ms)
-    elif (word := hub.word_of_log(subscriber.id, trio.current_time(), now_ms())) is not None:
-        frames.append(word)
+    else:
+        cursor, now = subscriber.id, trio.current_time()
+        failing = hub.word_of_failing(subscriber.view, cursor)
+        if failing is not None:
+            frames = [one for one in frames if not one.json.startswith(_FAILING)] + [failing]
+        if (word := hub.word_of_log(cursor, now, now_ms())) is not None:
+            frames.append(word)
     return b'{"id":"%b","documents":[%b]}' % (
         told,
         b",".join(_json(frame, switches) for frame in frames),

@@ -208,6 +208,30 @@ def test_tail_and_publish(before: Callable[[], None] | None) -> None:
             assert tail.stderr.read() == ""
 
 
+def test_tail_says_what_has_no_results() -> None:
+    with started("serve", "--port", "0") as (_, url):
+
+        def publish_twice(value: float | None) -> None:
+            publish(url, *({"name": "y", "labels": {"le": le}, "value": value} for le in "ab"))
+
+        publish_twice(1)
+        with subprocess.Popen(
+            [*PUSHSVC, "tail", "--url", url, "y + on () y"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENV,
+        ) as tail:
+            assert tail.stderr is not None
+            said = tail.stderr.readline()
+            assert said.startswith("pushsvc: y + on () y has no results: ")
+            assert "many-to-many" in said
+            publish_twice(None)
+            assert tail.stderr.readline() == "pushsvc: y + on () y can be worked out again\n"
+            tail.send_signal(signal.SIGINT)
+            assert tail.wait(30) == 130
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     with started("serve", "--port", "0") as (_, url):
         publish(url, {"name": "a", "value": 1})

@@ -84,6 +84,20 @@ class Log:
             rows.append(Rows(identity, [at], [value], given=True))
         return self._append(Batch(rows))
 
+    def publish_labelled(
+        self, *samples: tuple[str, dict[str, str], float | None], after: int
+    ) -> Entry:
+        """Append samples of now, `after` so many ms."""
+        self.stamp += after
+        return self._append(
+            Batch(
+                [
+                    Rows(identify(name, labels, self.limits), [self.stamp], [value], given=True)
+                    for name, labels, value in samples
+                ]
+            )
+        )
+
     def pass_time(self, after: int) -> Entry:
         self.stamp += after
         return self._append(Batch([]))
@@ -217,6 +231,74 @@ def test_a_result_that_is_missing_has_ended_and_may_return() -> None:
         log.publish(("x/a", value), after=1_000)
     log.pass_time(1_000)
     assert dashboard.results() == {"__name__=x,job=a": [(2.0, 3.0), (3.0, None), (5.0, 4.0)]}
+
+
+MANY = "x + on (job) y"
+"""Has no result where two series of y have the same job."""
+
+
+def failing(documents: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What was told to fail, one after the other."""
+    return [said.get("failing", {}) for said in documents if said["type"] in ("hello", "failing")]
+
+
+def fail(log: Log, after: int = 1_000) -> None:
+    """From the next step on `MANY` has no result."""
+    log.publish_labelled(("y", {"job": "a", "le": "1"}, 1.0), ("y", {"job": "a"}, 1.0), after=after)
+
+
+def test_a_failure_is_told_when_it_begins_and_when_it_is_over() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), ("y/a", 1.0), after=100)
+    dashboard = Dashboard(hub, MANY, "sum(x)")
+    log.pass_time(1_000)
+    assert failing(dashboard.pull()) == [{}]
+    fail(log)
+    log.pass_time(1_000)
+    log.pass_time(1_000)  # once, however long it lasts
+    told = dashboard.pull()
+    (reasons,) = failing(told)
+    assert set(reasons) == {MANY}
+    assert "many-to-many" in reasons[MANY]
+    late = Dashboard(hub, MANY)
+    assert failing(late.pull()) == [reasons]
+    log.publish_labelled(("y", {"job": "a", "le": "1"}, None), after=1_000)
+    log.pass_time(1_000)
+    assert failing(dashboard.pull()) == failing(late.pull()) == [{}]
+    assert dashboard.results()["job=a"] == [(1.0, 2.0), (2.0, 2.0), (3.0, None), (6.0, 2.0)]
+
+
+def test_a_failure_from_the_first_step_on_is_told() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    fail(log, after=100)
+    dashboard = Dashboard(hub, MANY)
+    assert failing(dashboard.pull()) == [{}]
+    log.pass_time(1_000)
+    (reasons,) = failing(dashboard.pull())
+    assert set(reasons) == {MANY}
+    prepared = told(hub, "sum(x)", MANY, window=60.0)
+    assert failing(prepared.pull()) == [reasons]
+
+
+def test_who_comes_back_is_told_what_fails_by_then() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), ("y/a", 1.0), after=100)
+    dashboard, poll = Dashboard(hub, MANY), Dashboard(hub, MANY, describe="used")
+    log.pass_time(1_000)
+    dashboard.pull(), poll.pull()
+    for one in (dashboard, poll):
+        hub.unsubscribe(one.subscriber, now=hub.stamp)
+    fail(log)
+    log.pass_time(1_000)
+    again = Dashboard(hub, MANY, since=dashboard.client.cursor)
+    assert [set(one) for one in failing(again.pull())] == [{MANY}]
+    polling = Dashboard(hub, MANY, since=poll.client.cursor, describe="used")
+    # Of a poll the `hello` is of this test alone.
+    assert [set(one) for one in failing(polling.pull())][1:] == [{MANY}]
 
 
 def test_what_is_no_finite_number_is_no_value() -> None:

@@ -331,6 +331,23 @@ async def test_a_slow_reader_is_given_merged_points_that_add_up() -> None:
         assert (count, newest) == (500, 499.0)
 
 
+async def test_results_of_expressions_come_at_the_step_that_was_asked_for() -> None:
+    async with open_service() as service, service.subscribe("sum(n)", step="2s") as events:
+        await service.publish([sample(1), sample(2, "n", labels={"a": "b"})])
+        with trio.fail_after(60):
+            event = await events.receive()
+            assert isinstance(event, Points)
+            assert [(each.value, each.time % 2000) for each in event.samples] == [(3.0, 0)]
+            events.watch("count(n)", step=3)
+            while not (isinstance(event, Points) and event.samples[0].value == 2.0):
+                event = await events.receive()
+            assert event.samples[0].time % 3000 == 0
+        async with service.subscribe_documents("sum(n)", step=5) as documents:
+            assert b"sum(n)" in await documents.receive()
+        with pytest.raises(Refused, match="step must be whole seconds"):
+            service.subscribe("sum(n)", step=0.5)
+
+
 async def test_what_is_watched_can_be_changed() -> None:
     async with open_service() as service, service.subscribe("a") as events:
         await service.publish([sample(1, "a"), sample(2, "b")])

@@ -32,6 +32,14 @@ Away: TypeAlias = Annotated[
         "can come. Left out while it can."
     ),
 ]
+Reasons: TypeAlias = Annotated[
+    Mapping[str, str],
+    Meta(
+        description="Why expressions have no results, by the name that those would have: two of "
+        "them would have the same labels, say, or it would read more than may be. Whatever isn't "
+        "named is worked out."
+    ),
+]
 Milliseconds: TypeAlias = Annotated[int, Meta(description="Unix milliseconds.")]
 PointArray: TypeAlias = Annotated[
     Sequence[SampleValue],
@@ -113,6 +121,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="he
     heartbeat: Annotated[float, Meta(description="Seconds of quiet after which one comes.")]
     granted: Granted
     away: Away | UnsetType = UNSET
+    failing: Reasons | UnsetType = UNSET
 
 
 class Points(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="points"):
@@ -152,6 +161,14 @@ class Gone(msgspec.Struct, frozen=True, tag_field="type", tag="gone"):
     refs: Sequence[int]
 
 
+class Failing(msgspec.Struct, frozen=True, tag_field="type", tag="failing"):
+    """Another expression can't be worked out at this step, or one can be again: those that can't
+    by now, none where that is over. An answer to a poll without it says that there is none."""
+
+    id: CursorText
+    failing: Reasons
+
+
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
     """A sign of life, after quiet."""
 
@@ -174,7 +191,7 @@ class Error(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
     message: str
 
 
-Document: TypeAlias = Hello | Points | Gap | Gone | Heartbeat | Goaway | Error
+Document: TypeAlias = Hello | Points | Gap | Gone | Failing | Heartbeat | Goaway | Error
 """Any of them."""
 
 

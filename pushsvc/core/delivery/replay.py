@@ -70,6 +70,14 @@ class Source(Protocol):
     def forgotten(self) -> int:
         """The seq of the newest departure that is no longer known."""
 
+    @property
+    def failing(self) -> Mapping[str, str]:
+        """Why expressions have no results by now, by name."""
+
+    @property
+    def failing_seq(self) -> int:
+        """The seq of the batch with which that became something else."""
+
     def departed_since(self, seq: int) -> Iterator[tuple[int, Series]]:
         """Departures of batches later than `seq`, the newest first."""
 
@@ -133,6 +141,8 @@ class Replay:
         self._described: dict[int, int] = {}  # those given since, by ref: of which batch
         self._settled = since if told is None else max(told, since)
         self._told = self._settled
+        # What fails is told of if that changed later; who is greeted is told by the hello.
+        self._failing_told = view.failing_seq if describe == "all" else self._settled
         self._unknown = unknown or (debt is not None and debt.unknown)
         if view.forgotten > self._settled:
             self._unknown = True
@@ -165,7 +175,7 @@ class Replay:
     def skip(self, through: int) -> None:
         """Take what comes up to `through` as given: a slice that is shared had it."""
         self._fresh = False
-        self.cursor = self._told = through
+        self.cursor = self._told = self._failing_told = through
 
     def slice(self, through: int, limit: int, short: int | None = None) -> Iterator[Frame]:
         """Give out what comes next, of batches up to `through`, in about `limit` points at most, or
@@ -218,6 +228,9 @@ class Replay:
             yield wire.gone(at, self.cursor, [series.ref for series in leaving])
         if telling:
             yield wire.points(self._at(stop), self.cursor, described, merged, self.time, ended)
+        if self._failing_told < (changed := self._view.failing_seq) <= through:
+            self._failing_told = changed
+            yield wire.failing(self._at(stop), self.cursor, self._view.failing)
         self._told = max(self._told, through)
         if self.debt is None:
             self.cursor = max(stop, self.cursor)
@@ -236,6 +249,8 @@ class Replay:
         if self.describe != "changed" or self._described or len(only) > limit or through <= cursor:
             return None
         if next(iter(self._view.departed_since(max(cursor, self._settled))), None) is not None:
+            return None
+        if self._view.failing_seq > self._failing_told:
             return None
         members = self._view.members
         merged: list[Point] = []

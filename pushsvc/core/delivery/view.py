@@ -278,6 +278,18 @@ class View:
                 break
             yield entry
 
+    @property
+    def failing(self) -> dict[str, str]:
+        """Why expressions had no results at their newest step, by name."""
+        return {
+            one.expression.text: one.failure for one in self.standings if one.failure is not None
+        }
+
+    @property
+    def failing_seq(self) -> int:
+        """The seq of the batch with which that became something else, the newest; -1 if never."""
+        return max([one.failure_seq for one in self.standings], default=-1)
+
     def close(self) -> None:
         """Take the view off its series. The hub's schedule may know it for a while yet."""
         for series in self.members.values():
@@ -294,8 +306,13 @@ class View:
 
     @property
     def pending(self) -> bool:
-        """Whether there is something to tell: samples, or series that are gone."""
-        return bool(self.dirty) or (bool(self._departed) and self._departed[-1][0] > self.seq)
+        """Whether there is something to tell: samples, series that are gone, or an expression that
+        fails, or doesn't any more."""
+        return (
+            bool(self.dirty)
+            or (bool(self._departed) and self._departed[-1][0] > self.seq)
+            or (bool(self.standings) and self.failing_seq > self.seq)
+        )
 
     def plan_tick(self) -> None:
         """Tick when it is time, if there is something to tell."""

@@ -341,6 +341,7 @@ def hello(
     cursor: Cursor | None = None,
     retry_ms: int | None = None,
     away: int | None = None,
+    failing: Mapping[str, str] | None = None,
 ) -> Frame:
     """What was granted, of a past that is kept for `kept` seconds; with a cursor where something
     else is owed from now on. `retry_ms` is when an EventSource is to come back after an end of
@@ -354,6 +355,7 @@ def hello(
             max_hz, merge, select, expressions or UNSET, _set(points), _set(kept)
         ),
         away=_set(away),
+        failing=failing or UNSET,
     )
     seq = -1 if cursor is None else cursor.seq
     return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
@@ -401,6 +403,16 @@ def gap(cursor: Cursor, lost: int | None) -> Frame:
 def gone(cursor: Cursor, since: int, refs: Sequence[int]) -> Frame:
     return Frame(
         _encode(documents.Gone(str(cursor), refs)),
+        cursor=cursor,
+        since=since,
+        seq=cursor.seq,
+    )
+
+
+def failing(cursor: Cursor, since: int, reasons: Mapping[str, str]) -> Frame:
+    """Which expressions have no results by now, and why."""
+    return Frame(
+        _encode(documents.Failing(str(cursor), reasons)),
         cursor=cursor,
         since=since,
         seq=cursor.seq,

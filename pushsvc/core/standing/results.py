@@ -121,6 +121,8 @@ class Standing:
         """The seq of the newest departure that is no longer known."""
         self.failure: str | None = None
         """Why there was no result at the newest step, if it couldn't be worked out."""
+        self.failure_seq = -1
+        """The seq of the batch with which that became something else."""
         self.read: dict[int, Series] = {}
         """By ref, the stored series that it is about."""
         reads = earliest(expression.node, 0, 0, LOOKBACK)
@@ -163,7 +165,8 @@ class Standing:
         Whoever watches is told by `tell`."""
         time = self.next_step
         self.next_step += self.step
-        if self._first is None:
+        begins = self._first is None
+        if begins:
             self._first = time, seq
         labels: Sequence[Labels] = ()
         values: Sequence[float | None] = ()
@@ -173,10 +176,12 @@ class Standing:
             labels, values = self._live.at(time)
             if len(labels) > self._limits.expression_results:
                 raise TooMuch("expression_results", self._limits.expression_results, "results")
-            self.failure = None
+            failure = None
         except EvaluationError as error:
             labels = values = ()
-            self.failure = str(error)
+            failure = str(error)
+        if failure != self.failure or (begins and failure is not None):
+            self.failure, self.failure_seq = failure, seq
         if labels is not self._labels:
             self._arrange(labels, time, seq)
         fresh = self._fresh
@@ -249,6 +254,7 @@ class Standing:
         self._ended = dict(sorted(self._ended.items(), key=lambda item: item[1].ended_at))
         if junction is None:
             self.failure = past.failure
+            self.failure_seq = -1 if past.failure is None else steps[-1].seen + 1
         self._first = steps[0].time, steps[0].seen + 1
         self.first_step, self.known = steps[0].time, known
         self._labels = []  # so that who is alive is compared with the next
