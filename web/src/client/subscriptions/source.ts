@@ -16,7 +16,7 @@ export interface Source {
 }
 
 /** A subscription of this tab as a consumer. */
-export class Local implements Consumer {
+class Local implements Consumer {
   readonly subscription: Subscription;
 
   constructor(subscription: Subscription) {
@@ -45,10 +45,44 @@ export class Local implements Consumer {
   }
 }
 
+/** The subscriptions of this tab, as consumers of a pool's streams. */
+export class Locals {
+  private readonly pool: Pool;
+  private readonly all = new Map<Subscription, Local>();
+
+  constructor(pool: Pool) {
+    this.pool = pool;
+  }
+
+  /** Serve one more, by the stream with the id `stream` if that goes on and can. */
+  add(subscription: Subscription, stream: string | null = null): void {
+    const local = new Local(subscription);
+    this.all.set(subscription, local);
+    if (stream === null || !this.pool.rejoin(local, stream)) {
+      this.pool.add(local);
+    }
+  }
+
+  remove(subscription: Subscription): void {
+    const local = this.all.get(subscription);
+    if (local !== undefined) {
+      this.all.delete(subscription);
+      this.pool.remove(local);
+    }
+  }
+
+  /** Each subscription, with the stream that serves it, if one does. */
+  *served(): Iterable<[Subscription, SharedStream | undefined]> {
+    for (const [subscription, local] of this.all) {
+      yield [subscription, this.pool.whereIs(local)];
+    }
+  }
+}
+
 /** Streams of this tab only, which no other tab shares. */
 export class OwnSource implements Source {
   private readonly pool: Pool;
-  private readonly locals = new Map<Subscription, Local>();
+  private readonly locals: Locals;
 
   constructor(settings: StreamSettings, onStatus: (status: Status) => void) {
     this.pool = new Pool(settings, {
@@ -58,20 +92,15 @@ export class OwnSource implements Source {
       },
       closed: () => onStatus(overall([...this.pool.all].map(({ stream }) => stream.status))),
     });
+    this.locals = new Locals(this.pool);
   }
 
   add(subscription: Subscription): void {
-    const local = new Local(subscription);
-    this.locals.set(subscription, local);
-    this.pool.add(local);
+    this.locals.add(subscription);
   }
 
   remove(subscription: Subscription): void {
-    const local = this.locals.get(subscription);
-    if (local !== undefined) {
-      this.locals.delete(subscription);
-      this.pool.remove(local);
-    }
+    this.locals.remove(subscription);
   }
 
   setPresence(presence: Presence): void {

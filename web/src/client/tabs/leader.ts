@@ -5,7 +5,7 @@ import type { Presence } from '../stream/presence.ts';
 import type { Status } from '../stream/status.ts';
 import { Pool, type StreamSettings } from '../subscriptions/pool.ts';
 import type { Consumer, SharedStream, StreamHandover } from '../subscriptions/shared-stream.ts';
-import { Local, overall, type Source, showAll } from '../subscriptions/source.ts';
+import { Locals, overall, type Source, showAll } from '../subscriptions/source.ts';
 import type { SubscriptionSpec } from '../subscriptions/spec.ts';
 import type { Subscription } from '../subscriptions/subscription.ts';
 import type { Message, Outgoing, Send, StreamNote, Want } from './channel.ts';
@@ -23,7 +23,7 @@ export interface Handover {
 export class Leader implements Source {
   private readonly send: Send;
   private readonly pool: Pool;
-  private readonly locals = new Map<Subscription, Local>();
+  private readonly locals: Locals;
   /** By tab, then by key. */
   private readonly remotes = new Map<string, Map<number, Remote>>();
   private readonly presences = new Map<string, Presence>();
@@ -73,16 +73,13 @@ export class Leader implements Source {
       },
       true,
     );
+    this.locals = new Locals(this.pool);
     this.pool.resume(handover.streams);
     // Sent before anything comes by these streams, so that tabs at the same cursor continue with
     // them.
     send({ type: 'lead', notes: this.notes() });
     for (const [subscription, stream] of handover.places) {
-      const local = new Local(subscription);
-      this.locals.set(subscription, local);
-      if (stream === null || !this.pool.rejoin(local, stream)) {
-        this.pool.add(local);
-      }
+      this.locals.add(subscription, stream);
     }
     this.pruning = setTimeout(() => {
       this.settled = true;
@@ -91,17 +88,11 @@ export class Leader implements Source {
   }
 
   add(subscription: Subscription): void {
-    const local = new Local(subscription);
-    this.locals.set(subscription, local);
-    this.pool.add(local);
+    this.locals.add(subscription);
   }
 
   remove(subscription: Subscription): void {
-    const local = this.locals.get(subscription);
-    if (local !== undefined) {
-      this.locals.delete(subscription);
-      this.pool.remove(local);
-    }
+    this.locals.remove(subscription);
   }
 
   setPresence(presence: Presence): void {
@@ -153,8 +144,8 @@ export class Leader implements Source {
       heldSince: shared.heldSince,
     }));
     const places = new Map<Subscription, string | null>();
-    for (const [subscription, local] of this.locals) {
-      places.set(subscription, this.pool.whereIs(local)?.id ?? null);
+    for (const [subscription, shared] of this.locals.served()) {
+      places.set(subscription, shared?.id ?? null);
     }
     this.pool.close();
     return { streams, places };
@@ -231,8 +222,7 @@ export class Leader implements Source {
 
   private summarize(): void {
     const mine = new Set<SharedStream>();
-    for (const local of this.locals.values()) {
-      const shared = this.pool.whereIs(local);
+    for (const [, shared] of this.locals.served()) {
       if (shared !== undefined) {
         mine.add(shared);
       }
