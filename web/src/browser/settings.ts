@@ -1,4 +1,4 @@
-/** Keep a choice for the next visit, where the browser lets us. */
+/** Keep a choice for the next visit, if the browser allows it. */
 export function remember(key: string, value: string): void {
   try {
     localStorage.setItem(key, value);

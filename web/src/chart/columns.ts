@@ -1,4 +1,4 @@
-/** CSS pixels by which charts of one column may begin apart. */
+/** Charts whose left edges differ by at most this many CSS pixels are in one column. */
 const APART = 4;
 
 interface Place {
@@ -8,15 +8,15 @@ interface Place {
 }
 
 /**
- * The axes of charts that stand one under the other, all as wide as the widest of them: so a time
- * is at the same place in each.
+ * The y-axes of the charts in one column. All are as wide as the widest, so that a time is at the
+ * same place in each chart.
  */
 export class Columns {
   private readonly places = new Map<object, Place>();
 
   /**
-   * A chart that begins `left` pixels from the left needs an axis so wide, and gets what its column
-   * has. `changed` is called when that becomes another.
+   * Tell how wide an axis the chart `left` CSS pixels from the left needs. Returns the width of its
+   * column. `changed` is called when that width changes.
    */
   agree(chart: object, left: number, width: number, changed: () => void): number {
     const column = Math.round(left / APART);

@@ -8,13 +8,16 @@ const FADED = 0.18;
 /** CSS pixels. */
 const WIDTH = 1.5;
 
-/** A value that is marked across the chart, as worth a look or an alarm from there on. */
+/** A value that is marked across the chart: from there on it deserves a warning or an alarm. */
 export interface Mark {
   readonly at: number;
   readonly level: 'warning' | 'critical';
 }
 
-/** A curve for each line, with the band of what its points stand for, and gaps as gaps. */
+/**
+ * A curve for each line, with the band between the lowest and highest samples that its merged
+ * points stand for. Gaps stay open.
+ */
 export class Curves implements Picture {
   readonly rows = null;
   private readonly filled: boolean;
@@ -23,7 +26,7 @@ export class Curves implements Picture {
   private lines: Line[] = [];
   private traces: Trace[] = [];
 
-  /** `filled` says whether the area under each is, be there more than one. */
+  /** `filled` says whether the area under each curve is filled even if there are several. */
   constructor(filled: boolean, thresholds: readonly Mark[]) {
     this.filled = filled;
     this.thresholds = thresholds;
@@ -39,7 +42,7 @@ export class Curves implements Picture {
     const [low, high] = reachOf(
       this.traces.map(({ lows, highs, floor, ceiling }) => [floor ?? lows, ceiling ?? highs]),
     );
-    // An area that doesn't begin at zero is as high as it likes.
+    // Without filled areas the axis need not include zero.
     return this.filled ? [Math.min(low, 0), Math.max(high, 0)] : [low, high];
   }
 
@@ -68,7 +71,10 @@ export class Curves implements Picture {
     }
   }
 
-  /** Those that the axis reaches to: an alarm far off isn't worth flattening the lines. */
+  /**
+   * Draw the thresholds within the axis. The axis is not extended for them: that would flatten the
+   * lines.
+   */
   private drawThresholds(
     context: CanvasRenderingContext2D,
     frame: Frame,
@@ -92,7 +98,7 @@ export class Curves implements Picture {
   }
 }
 
-/** Points that no line reaches, and the head of a line that goes on. */
+/** Draw points that no line connects, and the newest point of a line that goes on. */
 function dots(
   context: CanvasRenderingContext2D,
   { times, values, gaps }: Line,

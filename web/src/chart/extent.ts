@@ -9,11 +9,11 @@ export interface Extent {
 }
 
 const STEPS = 4;
-/** Share of the highest value from which on the lowest is far from zero. */
+/** The lowest value is far from zero if it is more than this share of the highest. */
 const FAR = 0.6;
-/** Share of the highest value that an axis spans at least. */
+/** An axis spans at least this share of the highest value, */
 const LEAST = 0.02;
-/** And seconds that one of moments does: of those a share says nothing. */
+/** or this many seconds if its values are moments, of which a share has no meaning. */
 const LEAST_SECONDS = 200;
 
 /**
@@ -45,19 +45,19 @@ export function extentOf(
   let max = high < 0 && high < far * low ? high : Math.max(high, 0);
   const room = Math.max((least || (base === 1024 ? 4 : 1)) - (max - min), 0);
   if (room > 0) {
-    // A flat line lies in the middle; what changes by less than that is as good as flat.
+    // A flat line lies in the middle. A smaller change than `room` is drawn as flat, too.
     max += magnitude === 0 ? room : room / 2;
     min = min === 0 ? 0 : min - room / 2;
   }
   const step = roundStep((max - min) * 1.02, STEPS, base, magnitude);
-  // Adding nothing makes minus zero zero.
+  // Adding 0 turns -0 into 0.
   const floor = Math.floor(min / step + 1e-9);
   const ceiling = Math.ceil(max / step - 1e-9);
   return { min: floor * step + 0, max: Math.max(ceiling, floor + 1) * step + 0, step };
 }
 
 function fits(low: number, high: number, { min, max }: Extent, least: number): boolean {
-  // On an axis that has zero, what lies between it and the values is in use as well.
+  // If zero is on the axis, the space between it and the values counts as used.
   const used = Math.max(high, max === 0 ? 0 : high) - Math.min(low, min === 0 ? 0 : low);
   return low >= min && high <= max && (used >= (max - min) * 0.4 || max - min <= 3 * least);
 }

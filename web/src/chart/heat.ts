@@ -5,31 +5,31 @@ import type { Look } from './palette.ts';
 import { type Drawn, type Picture, reachOf } from './picture.ts';
 import { middlesOf, type Trace, traceOf } from './trace.ts';
 
-/** CSS pixels that a cell is wide, about. */
+/** Width of a cell in CSS pixels, approximately. */
 const CELL = 5;
-/** Steps of the scale: a cell is filled in one of them. */
+/** The number of shades of the scale. */
 const SHADES = 24;
-/** The faintest: what is zero is still there, and what isn't there is not. */
+/** The opacity of the faintest shade: a cell with the value zero can be told from an empty one. */
 const FAINTEST = 0.07;
-/** The label whose values are the upper bounds of a histogram's buckets, each with those below it. */
+/** The label whose values are the upper bounds of a histogram's buckets. Buckets are cumulative. */
 const BOUND = 'le';
 
-/** Share of a cell's height that is its highest value. */
+/** The part of a cell's height, at its top, that shows the highest value. */
 const EDGE = 0.25;
 
 interface Row {
   readonly name: string;
-  /** What a cell stands for: the mean, or what falls into a bucket. */
+  /** What the cells stand for: the mean, or the count of a bucket. */
   values: Float64Array;
-  /** The highest that is passed of it; null where a cell has but one value. */
+  /** The highest value in each cell; null where a cell has only one value. */
   highest: Float64Array | null;
 }
 
 /**
- * A row for each line, or for each value of a label, and the darker the higher. A cell is the mean
- * of its lines there, under an edge that is the highest: a spike is seen without making all of the
- * cell look like one. With the label `le` it is a histogram's: what falls into each bucket, of all
- * lines together.
+ * A heatmap: a row for each line, or for each value of a label; higher values are darker. A cell
+ * shows the mean of its lines, and the highest value along its upper edge, so that a spike is seen
+ * but does not colour the whole cell. With the label `le` the rows are the buckets of a histogram,
+ * summed over all lines.
  */
 export class Heat implements Picture {
   rows: readonly string[] = [];
@@ -45,7 +45,7 @@ export class Heat implements Picture {
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
     const cells = Math.max(1, Math.round(columns / (CELL * devicePixelRatio)));
     this.step = (to - from) / cells;
-    // Cells keep their times while the picture moves.
+    // Cells are aligned to time, so that they keep their values while the picture moves.
     this.begin = Math.floor(from / this.step) * this.step;
     const end = this.begin + (cells + 1) * this.step;
     const traces = drawn.map(({ series, title, raw }) => {
@@ -119,7 +119,10 @@ interface Meant extends Named {
   readonly means: Float64Array;
 }
 
-/** The mean of a line's points in each cell; where it has none, of what it passes there. */
+/**
+ * The mean of a line's points in each cell. Where a cell has no point: the middle of what the line
+ * crosses there.
+ */
 export function meansOf(
   { times, values }: Line,
   trace: Trace,
@@ -141,7 +144,9 @@ export function meansOf(
   return means;
 }
 
-/** What lines of one name have together, cell by cell; where one has nothing the others count. */
+/**
+ * Combine the lines of each name cell by cell. Lines without a value in a cell are left out there.
+ */
 function gather<Line extends Named>(
   lines: readonly Line[],
   cellsOf: (line: Line) => Float64Array,
@@ -162,7 +167,7 @@ function gather<Line extends Named>(
   return rows;
 }
 
-/** Of each name the mean of its lines, and the highest that any of them passes. */
+/** For each name, the mean of its lines and the highest value of any of them. */
 export function meanRowsOf(lines: readonly Meant[]): Row[] {
   const add = (a: number, b: number): number => a + b;
   const sums = gather(lines, ({ means }) => means, add);
@@ -181,7 +186,7 @@ export function meanRowsOf(lines: readonly Meant[]): Row[] {
     .sort((a, b) => natural(a.name, b.name));
 }
 
-/** What falls into each bucket: a bound counts what the bounds below it count as well. */
+/** Turn cumulative buckets into the count of each bucket alone. */
 export function bucketsOf(traces: readonly Named[]): Row[] {
   const sums = gather(
     traces,

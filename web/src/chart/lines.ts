@@ -1,9 +1,9 @@
 /**
- * Lines on a canvas, a column of pixels at a time.
+ * Lines on a canvas, drawn by columns of pixels.
  *
- * A line with more points than pixels is a row of vertical strokes, from the lowest to the highest
- * that it passes in each column: the same picture as the polyline, and a hundredth of the work for
- * a rasterizer, which draws a jagged path slowly (see `python -m tests.bench soak`).
+ * A line with more points than pixels is drawn as vertical strokes, one for each column, from the
+ * lowest to the highest value in it. The picture is the same as the polyline's, for a hundredth of
+ * the work of a rasterizer, which is slow with jagged paths (see `python -m tests.bench soak`).
  */
 
 import type { Line } from '../store/rate.ts';
@@ -24,26 +24,26 @@ export interface Frame {
 export interface Stroke {
   /** Canvas pixels. */
   readonly width: number;
-  /** Lengths of dashes and of what is between them, in canvas pixels. */
+  /** Lengths of dashes and of the spaces between them, in canvas pixels. */
   readonly dash: readonly number[];
 }
 
-/** With fewer points than this for a column, a line is drawn as what it is. */
+/** A line with fewer points per column than this is drawn as a polyline. */
 const DENSE = 1 / 3;
 
-/** Where a time is, in canvas pixels. */
+/** Gives the place of a time, in canvas pixels. */
 export function xOf({ left, width, from, to }: Frame): (time: number) => number {
   const scale = width / (to - from);
   return (time) => left + (time - from) * scale;
 }
 
-/** Where a value is, in canvas pixels. */
+/** Gives the place of a value, in canvas pixels. */
 export function yOf({ top, height, min, max }: Frame): (value: number) => number {
   const scale = height / (max - min);
   return (value) => top + (max - value) * scale;
 }
 
-/** Draw a line in the stroke and alpha that the context has. */
+/** Draw a line with the stroke style and alpha of the context. */
 export function strokeLine(
   context: CanvasRenderingContext2D,
   line: Line,
@@ -59,7 +59,7 @@ export function strokeLine(
     context.setLineDash([]);
     return;
   }
-  // A dash goes along the time: however steep the line is, it stays to be seen.
+  // Dashes are measured along the time axis, so that they stay visible on steep lines.
   const period = dash.reduce((sum, length) => sum + length, 0);
   const shown = (column: number): boolean => period === 0 || drawn(dash, column % period);
   const half = width / 2;
@@ -73,7 +73,7 @@ export function strokeLine(
   );
 }
 
-/** Fill from a line to a value, in the stroke's colour. */
+/** Fill the area between a line and a value, with the stroke style. */
 export function fillLine(
   context: CanvasRenderingContext2D,
   { highs }: Trace,
@@ -91,7 +91,7 @@ export function fillLine(
   );
 }
 
-/** Fill between the lowest and the highest of what a line's points stand for. */
+/** Fill the band between the lowest and highest samples that a line's points stand for. */
 export function fillBand(
   context: CanvasRenderingContext2D,
   { floor, ceiling }: Trace,
@@ -109,7 +109,7 @@ export function fillBand(
   }
 }
 
-/** Strokes of one pixel each, none over another: what rasterizers are quickest at. */
+/** Draw strokes of one pixel each that don't overlap, which rasterizers do fastest. */
 export function fillColumns(
   context: CanvasRenderingContext2D,
   { left }: Frame,
@@ -142,7 +142,7 @@ function polyline({ times, values, gaps }: Line, frame: Frame): Path2D {
   return path;
 }
 
-/** Whether a place in the period of dashes is one of them. */
+/** Whether this place in the dash pattern is within a dash. */
 function drawn(dash: readonly number[], place: number): boolean {
   let end = 0;
   for (const [index, length] of dash.entries()) {

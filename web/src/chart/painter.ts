@@ -1,57 +1,63 @@
 import type { Panel } from '../store/panel.ts';
 
-/** Something that draws a panel when it is told to. */
+/** Something that draws a panel when the painter says so. */
 export interface Canvas {
   readonly panel: Panel;
   readonly inSight: boolean;
-  /** Milliseconds in which new points would hardly move anything. */
+  /** Milliseconds within which new points would hardly change the picture. */
   readonly rest: number;
-  /** Milliseconds in which time alone moves the picture by a pixel; infinite where it is held. */
+  /** Milliseconds in which time alone moves the picture by one pixel; infinite while it is held. */
   readonly moves: number;
   paint(): void;
-  /** Take the size of its place, or of its place on paper. */
+  /** Adopt the size of its place in the document, or on paper. */
   refit(): void;
 }
 
-/** Milliseconds of one animation frame that may be spent on drawing what nobody waits for. */
+/** Milliseconds of one animation frame that may be spent on drawing that nobody waits for. */
 const SHARE_MS = 6;
 
-/** Milliseconds that more of the past is waited for, and at the most. */
+/** Milliseconds to wait for more of the past after some came, and in all. */
 const LULL_MS = 16;
 const MOST_HELD_MS = 400;
 
-/** A picture that moves more slowly than that, in milliseconds, moves with its news. */
+/**
+ * A picture that takes longer than this, in milliseconds, to move by a pixel is only redrawn for
+ * new points.
+ */
 const SLOW_MS = 125;
-/** Share of the time that may be spent on moving pictures; with more of it they move less often. */
+/** Share of the time that may be spent on moving pictures. Above it, they move less often. */
 const LOAD = 0.12;
 const LOAD_MS = 1_000;
 
-/** Milliseconds of a frame: a timer that is later than the next one is worth setting. */
+/** Milliseconds of a frame. A timer is set only for what is due after the next frame. */
 const FRAME_MS = 12;
 
 /**
- * Draws what is new once per animation frame at the most, and only what is in sight. What doesn't
- * fit into one frame is drawn in the next, so that the page answers at once, whatever there is to
- * draw.
+ * Draws panels that have changed and are in sight, each at most once per animation frame. What
+ * doesn't fit into one frame is drawn in the next, so that the page stays responsive however much
+ * there is to draw.
  */
 export class Painter {
   /** Called when something was painted. */
   onPainted: () => void = () => {};
-  /** When each may be painted again. */
+  /** When each panel may be painted again. */
   private readonly dueAt = new Map<Canvas, number>();
   private readonly waiting = new Set<Canvas>();
   private frame = 0;
-  /** Since when nothing is drawn; null where something was drawn since. */
+  /** Since when nothing has been drawn; null while something is drawn in each frame. */
   private heldSince: number | null = null;
   private heldUntil = Number.NEGATIVE_INFINITY;
-  /** Milliseconds spent since a time, and by what pictures are moved less often than they could. */
+  /**
+   * Milliseconds spent on drawing since a time, and the factor by which pictures move less often
+   * than they could.
+   */
   private spent = 0;
   private spentSince = Number.NEGATIVE_INFINITY;
   private slack = 1;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private timerAt = Number.POSITIVE_INFINITY;
 
-  /** Take part until the function that is returned is called. */
+  /** Add a panel. Returns the function that removes it. */
   add(canvas: Canvas): () => void {
     this.dueAt.set(canvas, Number.NEGATIVE_INFINITY);
     this.mark(canvas);
@@ -78,8 +84,8 @@ export class Painter {
   }
 
   /**
-   * The past is coming in, and more of it may follow: draw when it is all there, and then at once.
-   * Drawing what is not whole would delay what is.
+   * The past is arriving, and more may follow: draw once all of it is there. Drawing parts of it
+   * would delay the rest.
    */
   hold(): void {
     const now = performance.now();
@@ -90,7 +96,7 @@ export class Painter {
     }
   }
 
-  /** Someone did something and waits to see it: draw in the next frame. */
+  /** The viewer did something and waits to see it: draw in the next frame. */
   hurry(canvas: Canvas): void {
     if (this.dueAt.has(canvas)) {
       this.dueAt.set(canvas, Number.NEGATIVE_INFINITY);
@@ -98,7 +104,10 @@ export class Painter {
     }
   }
 
-  /** Draw all at once, seen or not, in the size they have by now: for paper, and after it. */
+  /**
+   * Draw all panels at once, also those out of sight, in their present size: before and after
+   * printing.
+   */
   paintAll(): void {
     for (const canvas of this.dueAt.keys()) {
       canvas.refit();
@@ -108,13 +117,13 @@ export class Painter {
 
   private mark(canvas: Canvas): void {
     this.waiting.add(canvas);
-    // Those out of sight stay marked until they are seen.
+    // Panels out of sight stay marked until they are seen.
     if (canvas.inSight) {
       this.schedule(this.dueAt.get(canvas)!);
     }
   }
 
-  /** Have a frame at a time: between two there is nothing to do. */
+  /** Request one frame at a time; between frames there is nothing to do. */
   private schedule(wanted: number): void {
     const at = Math.max(wanted, this.heldUntil);
     if (this.frame !== 0 || at >= this.timerAt) {
@@ -175,7 +184,7 @@ export class Painter {
     }
   }
 
-  /** Have pictures move as often as there is time for it. */
+  /** Adapt how often pictures move to the time that there is for it. */
   private weigh(begun: number): void {
     const now = performance.now();
     this.spent += now - begun;

@@ -1,7 +1,8 @@
 /**
- * What is drawn with. The colours of lines were found by computation, which `test/palette.test.ts`
- * repeats: at least 11 by CIEDE2000 between any two, for usual eyes and the three sorts of
- * colour-blind ones, with a contrast of 3:1 on the ground. From the ninth on lines are dashed.
+ * The colours of the charts. Those of lines were found by computation, which
+ * `test/chart/palette.test.ts` repeats: the CIEDE2000 difference of any two is at least 11, for
+ * usual vision and three kinds of colour blindness, and the contrast with the background is 3:1.
+ * From the ninth line on, lines are dashed.
  */
 export interface Look {
   readonly lines: readonly string[];
@@ -29,7 +30,7 @@ export const DARK: Look = {
 
 const DASHES: readonly (readonly number[])[] = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 
-/** How a line is drawn: colours first, then the same again in dashes. */
+/** How a line is drawn: each colour solid first, then the same colours dashed. */
 export function strokeOf(colour: number, look: Look): { stroke: string; dash: readonly number[] } {
   const count = look.lines.length;
   return {

@@ -5,22 +5,24 @@ import type { Look } from './palette.ts';
 /** One line to draw. */
 export interface Drawn {
   readonly series: Series;
-  /** What tells it from the others of its panel. */
+  /** Tells it from the other lines of its panel. */
   readonly title: string;
   readonly colour: number;
-  /** Drawn back, because another one is looked at. */
+  /** Drawn faintly, because another line is focused. */
   readonly faded: boolean;
-  /** Marked at its end, where the next point will be. */
+  /** Marked at its newest point. */
   readonly headed: boolean;
-  /** A counter as it counts, rather than its change per second. */
+  /** Shows a counter's own value rather than its change per second. */
   readonly raw: boolean;
 }
 
-/** What is drawn between the axes: curves, a stack of areas, or a map of rows. */
+/** What is drawn between the axes: curves, stacked areas, or the rows of a heatmap. */
 export interface Picture {
-  /** Names of rows, from the top, where the y-axis has these instead of values. */
+  /** Names of the rows, from the top, if the y-axis has names instead of values. */
   readonly rows: readonly string[] | null;
-  /** Look at the lines, from one time to another (Unix milliseconds) in columns of pixels. */
+  /**
+   * Take the lines as they are now, for a span of time (Unix milliseconds) in columns of pixels.
+   */
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void;
   /** The lowest and the highest value; NaN if there is none. */
   reach(): readonly [number, number];
@@ -28,23 +30,23 @@ export interface Picture {
     context: CanvasRenderingContext2D,
     frame: Frame,
     look: Look,
-    /** Canvas pixels of one CSS pixel. */
+    /** Canvas pixels for one CSS pixel. */
     pixel: number,
-    /** From the lowest to the highest value of the axis. */
+    /** The lowest and the highest value of the axis. */
     extent: readonly [number, number],
   ): void;
-  /** The value of a row at a time, where there are rows. */
+  /** The value of a row at a time, if there are rows. */
   at?(row: number, time: number): number;
 }
 
-/** The lowest and highest of numbers, of which those that are none don't count. */
+/** The lowest and highest of some numbers; NaN is left out. */
 export function reachOf(
   arrays: Iterable<readonly [lows: Float64Array, highs: Float64Array]>,
 ): [number, number] {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
   for (const [lows, highs] of arrays) {
-    // NaN is neither lower nor higher.
+    // Comparisons with NaN are false.
     for (const low of lows) {
       if (low < lowest) {
         lowest = low;

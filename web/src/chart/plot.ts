@@ -5,23 +5,23 @@ import type { Look } from './palette.ts';
 import type { Drawn, Picture } from './picture.ts';
 import { multiples, timeLabels, timeSplits } from './splits.ts';
 
-/** Lengths of an em. An axis is as wide as its widest label, and no narrower than this, */
+/** In em. An axis is as wide as its widest label, and at least this wide, */
 const LEAST_AXIS_EM = 2;
-/** and gives back what it has in excess of its labels if that is more than this. */
+/** and becomes narrower only when it is wider than its labels need by more than this. */
 const SPARE_AXIS_EM = 1.5;
 const ROW_LETTERS = 16;
 const LEAST_ROW_EM = 1.1;
 const AXIS_HEIGHT_EM = 2;
-/** Between a label and the area of the lines, and around that where there is no axis. */
+/** Space between a label and the plot area, and around the plot area on sides without an axis. */
 const GAP_EM = 0.6;
 const UNKEPT = 'not kept';
-/** A time with seconds. */
+/** The widest label of the time axis: a time with seconds. */
 const LABEL_WIDTH_EM = 4.6;
 
-/** CSS pixels: its width, its height, and the size of its letters. */
+/** In CSS pixels: width, height and font size. */
 export type PlotSize = readonly [width: number, height: number, em: number];
 
-/** On paper, where it is shown about half as large as it is drawn: printers have finer pixels. */
+/** For printing, where it is shown at about half of this size: printers have finer pixels. */
 export function onPaper(): PlotSize {
   const scale = 2 / devicePixelRatio;
   return [330 * scale, 150 * scale, 9 * scale];
@@ -34,18 +34,21 @@ export interface PlotOptions {
   readonly look: Look;
   readonly format: Format;
   readonly picture: Picture;
-  /** Told how many CSS pixels its axis needs; says how many it gets, which are no fewer. */
+  /**
+   * Takes the CSS pixels that the axis needs. Returns those that it gets, which are at least as
+   * many.
+   */
   readonly agree: (axis: number) => number;
 }
 
 /**
  * A picture of lines over time, each with its own times, on axes that stay where they are.
  *
- * All that is drawn lies on whole pixels of the device, letters too, whatever the browser's zoom and
- * the root's font make of an em. Nothing happens but by `draw`.
+ * Everything is drawn on whole pixels of the device, text too, whatever the browser's zoom and the
+ * root font make of an em. Nothing is drawn except by `draw`.
  */
 export class Plot {
-  /** The area of the lines, without the axes: what a pointer moves over. */
+  /** The plot area, without the axes; the pointer moves over it. */
   readonly over = document.createElement('div');
 
   private readonly canvas = document.createElement('canvas');
@@ -56,13 +59,13 @@ export class Plot {
   private readonly format: Format;
   private readonly picture: Picture;
   private readonly agree: (axis: number) => number;
-  /** Canvas pixels of the axis: what its labels need, and what it has. */
+  /** Canvas pixels of the axis: what its labels need, and its width. */
   private needed = 0;
   private axis = 0;
   private extent: Extent | null = null;
   private cssWidth: number;
   private cssHeight: number;
-  /** Where the lines are, in canvas pixels, and from when to when. */
+  /** The plot area in canvas pixels, and the span of time that it shows. */
   private frame: Frame;
 
   constructor(root: HTMLElement, options: PlotOptions) {
@@ -77,7 +80,7 @@ export class Plot {
     root.append(this.canvas, this.over);
   }
 
-  /** What is drawn next fills it, in letters of this size. */
+  /** Set the size and the font size for the next drawing. */
   resize(...[width, height, em]: PlotSize): void {
     this.cssWidth = width;
     this.cssHeight = height;
@@ -85,8 +88,8 @@ export class Plot {
   }
 
   /**
-   * Draw these lines from one time to another (Unix milliseconds). Before `keptSince` there can't be
-   * any values, which is said.
+   * Draw lines from one time to another (Unix milliseconds). There are no values before
+   * `keptSince`, and the picture says so.
    */
   draw(drawn: readonly Drawn[], from: number, to: number, look: Look, keptSince: number): void {
     this.look = look;
@@ -95,7 +98,7 @@ export class Plot {
     this.picture.take(drawn, from, to, width);
     const [low, high] = this.picture.reach();
     this.extent = extentOf(low, high, this.format, this.extent);
-    // What stands on the axis, which may be new, says how wide it is.
+    // The axis may have new labels, which decide its width.
     this.fitAxis();
     this.frame = this.place(from, to);
     if (this.frame.width !== width) {
@@ -109,12 +112,12 @@ export class Plot {
     this.paintPicture();
   }
 
-  /** From the least to the most that the axis, or the darkest shade, stands for. */
+  /** The lowest and highest value that the axis, or the shades of a heatmap, stand for. */
   get span(): readonly [number, number] {
     return [this.extent?.min ?? Number.NaN, this.extent?.max ?? Number.NaN];
   }
 
-  /** The row that is so many CSS pixels from the top of `over`, and its value at a time. */
+  /** The row that is this many CSS pixels below the top of `over`, and its value at a time. */
   row(top: number, time: number): { readonly name: string; readonly value: number } | null {
     const { rows } = this.picture;
     const row = Math.floor((top / this.over.clientHeight) * (rows?.length ?? 0));
@@ -122,7 +125,7 @@ export class Plot {
     return name === undefined ? null : { name, value: this.picture.at!(row, time) };
   }
 
-  /** CSS pixels that `over` is wide, without asking the document. */
+  /** The width of `over` in CSS pixels, without asking the document. */
   get width(): number {
     return this.frame.width / devicePixelRatio;
   }
@@ -138,7 +141,7 @@ export class Plot {
     return ((time - from) / (to - from)) * this.width;
   }
 
-  /** The time that is so many CSS pixels from the left of `over`. */
+  /** The time that is this many CSS pixels right of the left edge of `over`. */
   time(left: number): number {
     const { from, to } = this.frame;
     return from + (left / this.width) * (to - from);
@@ -149,7 +152,7 @@ export class Plot {
     this.over.remove();
   }
 
-  /** Canvas pixels of an em: whole, since letters of a part of one are blurred. */
+  /** Canvas pixels of an em, a whole number: text of a fractional size is blurred. */
   private get letter(): number {
     return Math.max(1, Math.round(this.em * devicePixelRatio));
   }
@@ -174,7 +177,7 @@ export class Plot {
     };
   }
 
-  /** Have the canvas and what lies over it as large as they are to be. */
+  /** Give the canvas and the layer over it their sizes. */
   private fit(): void {
     const { canvas, over, frame } = this;
     const width = Math.max(1, Math.round(this.cssWidth * devicePixelRatio));
@@ -193,14 +196,17 @@ export class Plot {
       [over, 'height', css(frame.height)],
     ];
     for (const [element, property, value] of places) {
-      // Written where it changes: each writing has the page laid out again.
+      // Written only when it changes: each writing makes the browser lay out the page again.
       if (element.style.getPropertyValue(property) !== value) {
         element.style.setProperty(property, value);
       }
     }
   }
 
-  /** Hatch what is older than what is kept: so many pixels. */
+  /**
+   * Hatch the part of the plot area, this many pixels wide, that is older than what the server
+   * keeps.
+   */
   private paintUnkept(until: number): number {
     const { context, frame, letter, look } = this;
     const { left, top, width, height, from, to } = frame;
@@ -223,7 +229,7 @@ export class Plot {
     return wide;
   }
 
-  /** Say why so many pixels are hatched, where there is room for it. */
+  /** Say in the hatched part why it is hatched, if there is room. */
   private nameUnkept(wide: number): void {
     const { context, frame, letter, look } = this;
     const room = context.measureText(UNKEPT).width + letter;
@@ -247,7 +253,7 @@ export class Plot {
     context.lineWidth = thin;
     context.strokeStyle = look.grid;
     context.fillStyle = look.text;
-    // A stroke of an odd width is sharp between two pixels.
+    // A stroke of an odd width is sharp if it is centred between two pixels.
     const sharp = (place: number): number => Math.round(place) + (thin % 2) / 2;
 
     const times = timeSplits(from, to, Math.max(2, width / (letter * 1.6 * LABEL_WIDTH_EM)));
@@ -269,7 +275,7 @@ export class Plot {
     context.textAlign = 'center';
     context.textBaseline = 'top';
     for (const [index, time] of times.entries()) {
-      // A label that would be cut off at the right edge says nothing.
+      // A label that would be cut off at the right edge is left out.
       if (x(time) <= left + width - letter * (LABEL_WIDTH_EM / 2)) {
         context.fillText(labels[index]!, Math.round(x(time)), Math.round(top + height + gap));
       }
@@ -294,14 +300,14 @@ export class Plot {
     const { left, top, width, height, min, max } = frame;
     context.save();
     context.beginPath();
-    // Heads lie on the right edge: they get the room of the padding.
+    // The marks of newest points lie on the right edge; the padding has room for them.
     context.rect(left, top - 8, width + this.letter, height + 16);
     context.clip();
     this.picture.paint(context, frame, this.look, devicePixelRatio, [min, max]);
     context.restore();
   }
 
-  /** Have the axis as wide as its labels, and those of the other charts of its column, need. */
+  /** Make the axis as wide as its labels and those of the other charts in its column need. */
   private fitAxis(): void {
     const { context, letter } = this;
     context.font = `${letter}px ${this.family}`;
@@ -309,14 +315,14 @@ export class Plot {
     const needed = Math.ceil(
       Math.max(letter * LEAST_AXIS_EM, ...widths) + 2 * Math.round(letter * GAP_EM),
     );
-    // Wider at once; narrower when it is worth moving the picture.
+    // Become wider at once, but narrower only when it is worth moving the picture.
     if (needed > this.needed || this.needed - needed > letter * SPARE_AXIS_EM) {
       this.needed = needed;
     }
     this.axis = Math.round(this.agree(this.needed / devicePixelRatio) * devicePixelRatio);
   }
 
-  /** What stands on the axis: its values, or the names of rows. */
+  /** The labels of the axis: its values, or the names of rows. */
   private labels(): string[] {
     const { rows } = this.picture;
     return rows === null ? this.format.ticks(this.values()) : rows.map(shortened);
@@ -328,7 +334,7 @@ export class Plot {
   }
 }
 
-/** As many names as there is room for in so many em, each no longer than the axis is wide. */
+/** As many names as fit into this many em, each shortened to the width of the axis. */
 function rowNames(rows: readonly string[], height: number): string[] {
   const every = Math.max(1, Math.ceil((rows.length * LEAST_ROW_EM) / height));
   return rows.map((name, row) => (row % every > 0 ? '' : shortened(name)));

@@ -1,8 +1,8 @@
 import { type Signal, signal } from '@preact/signals';
 
 /**
- * Counts how often a CSS pixel or an em became another: by zoom, another monitor, or a font's size.
- * Letters have to be set again then.
+ * Counts changes of the size of a CSS pixel or an em: by zoom, another monitor, or another font
+ * size. Charts then measure their text again.
  */
 export const screens: Signal<number> = signal(0);
 
@@ -10,7 +10,9 @@ function changed(): void {
   screens.value += 1;
 }
 
-/** There is no event for any change of the ratio, but one for leaving the present one. */
+/**
+ * No event tells of every change of the ratio, but a media query tells when the present one ends.
+ */
 function watchRatio(): void {
   const query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
   query.addEventListener(
@@ -23,14 +25,14 @@ function watchRatio(): void {
   );
 }
 
-/** An em has an element of its size, which tells. */
+/** An element that is one em wide, observed for its size. */
 function watchEm(): void {
   const em = document.createElement('div');
   em.style.cssText = 'position:absolute;visibility:hidden;width:1rem;height:0';
   document.body.append(em);
   let told = false;
   new ResizeObserver(() => {
-    // The first time it tells how large it is, not that it changed.
+    // The first call gives the size; it has not changed.
     if (told) {
       changed();
     }

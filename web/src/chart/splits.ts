@@ -1,4 +1,4 @@
-/** Where the lines of a grid are: round numbers, and round times of day. */
+/** The places of grid lines: round numbers, and round times of day. */
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -11,16 +11,16 @@ const TIME_STEPS = [
   ...[1, 2, 3, 6, 12, 24].map((n) => n * HOUR),
 ];
 
-/** Round local times between two times, `most` of them. */
+/** At most `most` round local times between two times. */
 export function timeSplits(from: number, to: number, most: number): number[] {
   const step =
     TIME_STEPS.find((candidate) => (to - from) / candidate <= most) ?? TIME_STEPS.at(-1)!;
-  // Steps of hours are round where the clock on the wall says so.
+  // Steps of hours are round in local time.
   const zone = new Date(to).getTimezoneOffset() * MINUTE;
   return multiples(from - zone, to - zone, step).map((time) => time + zone);
 }
 
-/** What stands under those lines: seconds only where they differ. */
+/** The labels of these grid lines, with seconds only where they are needed. */
 export function timeLabels(splits: readonly number[]): string[] {
   const seconds = splits.length > 1 && splits[1]! - splits[0]! < MINUTE;
   const two = (n: number): string => String(n).padStart(2, '0');
@@ -32,11 +32,11 @@ export function timeLabels(splits: readonly number[]): string[] {
 }
 
 /**
- * The round step that cuts a span into `most` parts at the most: 1, 2 or 5 times a power of ten.
+ * The round step that divides a span into at most `most` parts: 1, 2 or 5 times a power of ten.
  *
  * With base 1024 it is round in the unit that numbers of this magnitude are written in: a power of
- * two of them, and a decimal part of one. With base 60 the span is in seconds, and the step one of a
- * clock, or of days.
+ * two of these units, or a decimal fraction of one. With base 60 the span is in seconds, and the
+ * step is one of a clock or of a calendar.
  */
 export function roundStep(
   span: number,
@@ -66,7 +66,7 @@ function decimal(raw: number): number {
 /** Multiples of a step from one number to another. */
 export function multiples(from: number, to: number, step: number): number[] {
   const result: number[] = [];
-  // Multiplied rather than added up, so that no error grows.
+  // Multiplied rather than added, so that errors don't accumulate.
   for (let n = Math.ceil(from / step - 1e-9); n * step <= to + step * 1e-9; n += 1) {
     result.push(n * step);
   }

@@ -4,13 +4,16 @@ import { type Look, strokeOf } from './palette.ts';
 import { type Drawn, type Picture, reachOf } from './picture.ts';
 import { middlesOf, traceOf } from './trace.ts';
 
-/** One area of a stack: from where to where it is, in each column of pixels. */
+/** One area of a stack: its lower and upper edge in each column of pixels. */
 export interface Layer {
   readonly bottoms: Float64Array;
   readonly tops: Float64Array;
 }
 
-/** Areas one upon the other, so that the top is their sum. What is below zero hangs from it. */
+/**
+ * Areas stacked on each other, so that the top is their sum. Negative values are stacked downwards
+ * from zero.
+ */
 export class Stack implements Picture {
   readonly rows = null;
   private drawn: readonly Drawn[] = [];
@@ -28,7 +31,7 @@ export class Stack implements Picture {
         bottoms.map((bottom, column) => Math.max(bottom, tops[column]!)),
       ]),
     );
-    // An area is as high as its value only if zero is where it begins.
+    // The height of an area shows its value only if the axis includes zero.
     return [Math.min(low, 0), Math.max(high, 0)];
   }
 
@@ -43,7 +46,7 @@ export class Stack implements Picture {
       fillColumns(context, frame, tops, top, bottom);
       context.globalAlpha = faded ? 0.18 : 1;
       fillColumns(context, frame, tops, top, (column) => {
-        // The edge goes on to where the next column's is: a step is no hole.
+        // Extend the edge to the next column's, so that a step leaves no hole.
         const next = column + 1 < tops.length ? y(tops[column + 1]!) : Number.NaN;
         const here = top(column);
         const reached = Number.isNaN(next) ? here : next;
@@ -54,8 +57,8 @@ export class Stack implements Picture {
 }
 
 /**
- * One upon the other, in this order. Where a line has no value it adds nothing; where none has one,
- * there is none.
+ * Stack lines in this order. A line without a value adds nothing in that column; where no line has
+ * one, there is no area.
  */
 export function pile(lines: readonly Float64Array[]): Layer[] {
   const columns = lines[0]?.length ?? 0;
@@ -78,9 +81,10 @@ export function pile(lines: readonly Float64Array[]): Layer[] {
 }
 
 /**
- * A line's value in each column: halfway between the lowest and the highest that it passes there.
- * Lines that are stacked have their points at times of their own: the last value holds until the
- * next point is late, or the newest sum would be one of those alone that have come.
+ * A line's value in each column: halfway between the lowest and highest that it passes there. The
+ * lines of a stack have points at different times. So each value is held until its line's next
+ * point is late; else the newest sum would be the sum of only those lines that already have a
+ * point.
  */
 function valuesOf({ series, raw }: Drawn, from: number, to: number, columns: number): Float64Array {
   const line = lineOf(series, from, to, raw);

@@ -9,12 +9,12 @@ const systemDark = followed('(prefers-color-scheme: dark)');
 
 export const theme: Signal<Theme> = signal(remembered());
 
-/** Whether it is drawn for paper, which is white whatever the theme. */
+/** Whether it is for printing: paper is white in any theme. */
 export const printing: Signal<boolean> = followed('print');
-/** Whether the system has colours of its own, which canvases have to take by themselves. */
+/** Whether the system forces its own colours. Canvases have to read these. */
 const forced = followed('(forced-colors: active)');
 
-/** What canvases are drawn with. */
+/** The colours and fonts of canvases. */
 export const look = computed<Look>(() => {
   if (printing.value) {
     return LIGHT;
@@ -31,10 +31,10 @@ export function chooseTheme(choice: Theme): void {
   showTheme(choice);
 }
 
-/** Have a theme without keeping it: an address may want another than this browser has. */
+/** Use a theme without saving it: an address may name another than the browser's. */
 export function showTheme(choice: Theme): void {
   theme.value = choice;
-  // The style sheet follows the attribute; public/theme.js sets it before the first paint.
+  // The style sheet depends on this attribute; public/theme.js sets it before the first paint.
   if (choice === 'system') {
     delete document.documentElement.dataset.theme;
   } else {
@@ -51,7 +51,7 @@ function followed(query: string): Signal<boolean> {
   return matches;
 }
 
-/** What the address says, or else the choice of an earlier visit. */
+/** The theme that the address names, or else the choice of an earlier visit. */
 function remembered(): Theme {
   const addressed = new URLSearchParams(location.search).get('theme');
   const themes: readonly (string | null)[] = ['system', 'light', 'dark'];

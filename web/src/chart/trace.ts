@@ -1,8 +1,8 @@
 import type { Line } from '../store/rate.ts';
 
 /**
- * What a line passes of each column of pixels: its lowest and highest value there, NaN where there
- * is none. `floor` and `ceiling` are those of the samples that merged points stand for.
+ * The lowest and highest value of a line in each column of pixels; NaN where it has none. `floor`
+ * and `ceiling` are the lowest and highest of the samples that merged points stand for.
  */
 export interface Trace {
   readonly lows: Float64Array;
@@ -12,10 +12,10 @@ export interface Trace {
 }
 
 /**
- * Trace a line through `columns` of equal width from one time to another.
+ * Trace a line through `columns` columns of equal width from one time to another.
  *
- * This is what most of the time goes into where lines have many points: one pass, and nothing but
- * comparisons for a point that lies in the column of the one before it.
+ * Most of the time for long lines is spent here, so it is one pass, with nothing but comparisons
+ * for a point in the same column as the one before it.
  */
 export function traceOf(line: Line, from: number, to: number, columns: number): Trace {
   const { times, values } = line;
@@ -27,7 +27,7 @@ export function traceOf(line: Line, from: number, to: number, columns: number): 
   return { ...trace, floor: band.lows, ceiling: band.highs };
 }
 
-/** Halfway between the lowest and the highest that is passed of each column. */
+/** The middle between the lowest and the highest value in each column. */
 export function middlesOf({ lows, highs }: Trace): Float64Array {
   return lows.map((low, column) => (low + highs[column]!) / 2);
 }
@@ -71,7 +71,7 @@ function pass(
     }
     const next = Math.floor((time - from) / width);
     if (joined) {
-      // The line crosses the edges of columns on its way here.
+      // The line crosses the borders of columns between two points.
       const before = times[at - 1]!;
       const fall = (bottom - below[at - 1]!) / (time - before);
       const rise = (top - above[at - 1]!) / (time - before);
@@ -101,7 +101,7 @@ function pass(
   return { lows, highs };
 }
 
-/** Widen what a column has: before and after a gap it may be passed twice. */
+/** Widen a column's range. A column with a gap may be traced twice. */
 function store(
   lows: Float64Array,
   highs: Float64Array,

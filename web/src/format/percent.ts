@@ -1,6 +1,6 @@
 /**
- * A name in an address, as it reads. Unlike decodeURIComponent this takes any text, as `/d/100%`:
- * names have no + and no &, which would mean something else here.
+ * Decodes a name in an address for display. Unlike decodeURIComponent it accepts any text, like
+ * `/d/100%`. Names contain no + and no &, which have other meanings here.
  */
 export function decoded(name: string): string {
   return new URLSearchParams(`=${name}`).get('')!;

@@ -1,4 +1,4 @@
-/** How long ago, in how long: one unit is enough. */
+/** How long ago something was, to one unit. */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) {
@@ -12,7 +12,7 @@ export function formatAge(ms: number): string {
   return hours < 48 ? `${hours}\u202fh` : `${Math.floor(hours / 24)}\u202fd`;
 }
 
-/** A span of time as it is written in a query: `1h30m`. */
+/** A span of time as in a query: `1h30m`. */
 export function formatSpan(ms: number): string {
   let seconds = Math.max(1, Math.round(ms / 1000));
   let text = '';
@@ -35,7 +35,7 @@ const clock = new Intl.DateTimeFormat('en-GB', {
   timeZoneName: 'short',
 });
 
-/** Time of day, 24 hours, to the second, with its zone: a wall and a laptop may be in two. */
+/** The time of day, 24 hours, with seconds and zone: two viewers may be in different zones. */
 export function formatClock(time: number): string {
   return clock.format(time);
 }
@@ -50,7 +50,7 @@ const moment = new Intl.DateTimeFormat('en-GB', {
   timeZoneName: 'short',
 });
 
-/** A moment that may be on another day than today. */
+/** A time that may be on another day. */
 export function formatMoment(time: number): string {
   return moment.format(time);
 }
@@ -59,13 +59,13 @@ const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', y
 const TWO_DAYS = 172_800_000;
 
 /**
- * Moments beside an axis: days, or times of day where they are near each other, with the day unless
- * that is today.
+ * Labels of an axis of moments: days, or times of day if they are near each other, with the date
+ * unless it is today.
  */
 export function formatMoments(times: readonly number[], now = Date.now()): string[] {
   const near = Math.max(...times) - Math.min(...times) < TWO_DAYS;
   const today = day.format(now);
-  // As the axis of time has it: seconds where there are some.
+  // With seconds if any of them needs them, like the time axis.
   const letters = times.every((time) => time % 60_000 === 0) ? 5 : 8;
   return times.map((time) => {
     const date = day.format(time);

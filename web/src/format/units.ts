@@ -1,5 +1,6 @@
 /**
- * Values as people read them, by unit: bytes in IEC steps, seconds down to µs, ratios as percent.
+ * Values as people read them, by unit: bytes with IEC prefixes, seconds down to µs, ratios as
+ * percent.
  *
  * Units are those of Prometheus (base units, spelled out) and the common short forms.
  */
@@ -8,16 +9,16 @@ import { printable } from './printable.ts';
 import { formatMoment, formatMoments } from './time.ts';
 
 export interface Format {
-  /** One value to three digits, with its unit. */
+  /** One value with three significant digits and its unit. */
   value(value: number): string;
-  /** The labels of an axis: one prefix and as many decimals for all of them. */
+  /** The labels of an axis, all with the same prefix and number of decimals. */
   ticks(values: readonly number[]): string[];
   /**
-   * Step sizes that make round labels are multiples of powers of this: 10, or 1024 for bytes. 60 are
-   * moments, which have no zero.
+   * Round steps are multiples of powers of this base: 10, 1024 for bytes, or 60 for moments, whose
+   * axis need not include zero.
    */
   readonly base: 10 | 1024 | 60;
-  /** Bounds that values of this unit have by nature. */
+  /** The natural bounds of the unit's values. */
   readonly bounds: readonly [number, number] | null;
 }
 
@@ -39,7 +40,7 @@ const SECONDS: Step[] = [
   { factor: 86_400, symbol: 'd' },
 ];
 
-/** How a unit is written and scaled, before what it is per. */
+/** How a unit is written and scaled, without what it is per. */
 const ALIASES: Readonly<Record<string, string>> = {
   '1': '',
   By: 'bytes',
@@ -68,7 +69,7 @@ const SYMBOLS: Readonly<Record<string, string>> = {
   bits: 'bit',
 };
 
-/** The format of a unit; with `perSecond` of its rate. */
+/** The format of a unit, or of its rate with `perSecond`. */
 export function formatOf(unit: string, perSecond = false): Format {
   const [, stem, per] = /^(.*?)(_per_second|\/s)?$/.exec(printable(unit))!;
   const base = ALIASES[stem!] ?? stem!;
@@ -78,7 +79,7 @@ export function formatOf(unit: string, perSecond = false): Format {
     case 'bytes':
       return scaled(IEC, `B${suffix}`, { base: 1024 });
     case 'seconds':
-      // Seconds per second are no time any more, but a share of it: two busy cores are 200 %.
+      // Seconds per second are a share of time: two busy cores are 200 %.
       return suffix === ''
         ? scaled(SECONDS, '', { ownSymbols: true })
         : suffix === '/s'
@@ -109,7 +110,7 @@ export function formatOf(unit: string, perSecond = false): Format {
   }
 }
 
-/** Unix seconds as the moments that they stand for. */
+/** Shows Unix seconds as dates and times. */
 const moments: Format = {
   value: (value) => (Number.isFinite(value) ? formatMoment(value * 1000) : '–'),
   ticks: (values) => formatMoments(values.map((value) => value * 1000)),
@@ -137,7 +138,7 @@ function scaled(ladder: readonly Step[], unit: string, options: Options = {}): F
         return '–';
       }
       const step = stepFor(ladder, Math.abs(value));
-      // A count is written as one.
+      // A whole number is written without decimals.
       const whole = step.factor === 1 && Number.isInteger(value);
       return write(whole ? String(value) : digits(value / step.factor), step);
     },
@@ -145,7 +146,7 @@ function scaled(ladder: readonly Step[], unit: string, options: Options = {}): F
       const most = Math.max(...values.map(Math.abs), 0);
       const step = stepFor(ladder, most);
       const spacing = values.length > 1 ? Math.abs(values[1]! - values[0]!) / step.factor : 1;
-      // As many decimals as the spacing has, which is a round number.
+      // As many decimals as the step has, which is a round number.
       let decimals = 0;
       while (decimals < 6 && Math.abs(round(spacing, decimals) - spacing) > spacing * 1e-3) {
         decimals += 1;
@@ -159,7 +160,7 @@ function scaled(ladder: readonly Step[], unit: string, options: Options = {}): F
   };
 }
 
-/** The same format for values that are to be multiplied first. */
+/** The same format for values that are multiplied first. */
 function times(format: Format, factor: number, bounds: Format['bounds'] = null): Format {
   return {
     value: (value) => format.value(value * factor),
@@ -174,7 +175,7 @@ function stepFor(ladder: readonly Step[], magnitude: number): Step {
   if (magnitude === 0) {
     return plain;
   }
-  // 999.95 would be written 1000: it belongs to the next step already.
+  // 999.95 would be written 1000, so it takes the next prefix.
   return ladder.findLast(({ factor }) => magnitude * 1.0005 >= factor) ?? ladder[0]!;
 }
 
