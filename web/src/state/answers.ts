@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals';
 
 /**
- * False while a server to which there is a connection doesn't answer: it hangs, or the way does.
+ * False while the server doesn't answer although there is a connection: the server hangs, or the
+ * path to it.
  */
 export const answers = signal(true);

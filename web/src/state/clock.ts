@@ -1,25 +1,26 @@
-/** Milliseconds within which the quickest document counts. */
+/** The quickest document within this many milliseconds counts. */
 const SPAN_MS = 30_000;
 
-/** The server's clock, for a browser whose own clock may be wrong. */
+/** The server's clock, for browsers whose own clock may be wrong. */
 export class Clock {
   private skew = 0;
   private heardAt = Number.NEGATIVE_INFINITY;
   /**
-   * The least that a document's coming was after its sending, in this span and in the one before.
+   * The smallest difference between arrival and sending of a document, in this span and in the one
+   * before.
    */
   private least = Number.POSITIVE_INFINITY;
   private before = Number.POSITIVE_INFINITY;
   private leastTrip = Number.POSITIVE_INFINITY;
 
-  /** Unix milliseconds as the server has them. */
+  /** The server's time in Unix milliseconds. */
   now(): number {
     return Date.now() + this.skew;
   }
 
   /**
-   * A document came, which the server says it made at `sent`. The quickest of many took as long as
-   * the way takes: half of a round trip. What is left is the difference of the clocks.
+   * A document arrived that the server made at `sent`. The quickest of many took half of a round
+   * trip; the rest of the difference is that of the clocks.
    */
   heard(sent: number, roundTrip: number | null): void {
     const at = Date.now();

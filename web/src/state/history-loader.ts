@@ -5,30 +5,28 @@ import { FARTHEST } from '../dashboards/windows.ts';
 import type { Past, Store } from '../store/store.ts';
 import type { TimeRange } from './time-range.ts';
 
-/**
- * Points of a line that are enough for a chart; the server grants fewer where there are many lines.
- */
+/** Points per line that are enough for a chart; the server grants fewer if there are many lines. */
 export const CHART_POINTS = 400;
-/** Milliseconds that are asked for again after more could not be fetched. */
+/** Milliseconds until another attempt after older points could not be fetched. */
 const LEAST_MS = 15 * 60_000;
-/** Milliseconds that the span has to stay the same before finer points are asked for. */
+/** Finer points are asked for once the span has not changed for this many milliseconds. */
 const SHARPEN_AFTER_MS = 250;
 
 export class HistoryLoader {
   /** Why an older part of the window could not be filled in; empty if it could. */
   readonly notice: Signal<string> = signal('');
-  /** Selectors of what is asked for; null for every series. */
+  /** The selectors that are asked for; null for every series. */
   asked: readonly string[] | null = null;
-  /** Milliseconds of the past that have been asked for. */
+  /** How many milliseconds of the past have been asked for. */
   loadedMs: number;
   private readonly origin: URL;
   private readonly store: Store;
   private readonly time: TimeRange;
   /** Milliseconds that the coarsest points stand for. */
   private coarsest = 0;
-  /** Points of a line that the server grants. */
+  /** Points per line that the server grants. */
   private grantedPoints = CHART_POINTS;
-  /** Spans that finer points were fetched for; `span` is the width of the chart in milliseconds. */
+  /** Spans that finer points were fetched for. `span` is the width of the chart in milliseconds. */
   private sharp: { readonly from: number; readonly to: number; readonly span: number }[] = [];
   private sharpening: ReturnType<typeof setTimeout> | undefined;
 
@@ -40,7 +38,8 @@ export class HistoryLoader {
   }
 
   /**
-   * A stream begins that brings a window of so many milliseconds in so many points of each series.
+   * A stream begins that brings a window of this many milliseconds in this many points of each
+   * series.
    */
   granted(windowMs: number, points = CHART_POINTS): void {
     this.grantedPoints = points;
@@ -48,14 +47,14 @@ export class HistoryLoader {
     this.coarsest = Math.max(this.coarsest, this.store.thinnedMs);
   }
 
-  /** Other series are asked for: what was fetched is not of these. */
+  /** Other series are asked for, which nothing has been fetched of. */
   forget(): void {
     this.sharp = [];
   }
 
   /**
-   * Ask for what is missing of the last so many milliseconds; unless `exactly` is said for some
-   * more than that, so that a drag doesn't ask at every step.
+   * Fetch what is missing of the last `ms` milliseconds, and some more unless `exactly` is set: a
+   * drag then doesn't cause a request at every step.
    */
   reachBack(ms: number, exactly: boolean): void {
     if (ms > this.loadedMs) {
@@ -64,7 +63,7 @@ export class HistoryLoader {
     }
   }
 
-  /** Fetch the past of these selectors, or of all series, and fill in what is missing. */
+  /** Fetch the past of these selectors, or of all series, and add what is missing. */
   async backfill(windowMs: number, of: readonly string[] | null = this.asked): Promise<void> {
     if (of?.length === 0) {
       return;
@@ -83,7 +82,7 @@ export class HistoryLoader {
     }
   }
 
-  /** The past of what is asked for, in so many points of each series. */
+  /** The past of the selectors that are asked for, in this many points per series. */
   async past(
     windowMs: number,
     points: number,
@@ -132,7 +131,7 @@ export class HistoryLoader {
       this.sharp = [...this.sharp.slice(-20), { from, to, span }];
       this.store.refine(series, from, to);
     } catch {
-      // What is shown is coarse, but right.
+      // What is shown is coarse, but correct.
     }
   }
 }

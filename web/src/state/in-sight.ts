@@ -1,11 +1,11 @@
-/** Asks for the series of visible panels only. Loaded where there are many series. */
+/** Asks only for the series of visible panels. It is loaded if there are many series. */
 
 import { Sight } from '../dashboards/sight.ts';
 import type { SeriesList } from './series-list.ts';
 
-/** Milliseconds that a panel has to be in sight before it is asked for. */
+/** A panel is asked for once it has been in sight for this many milliseconds. */
 const SIGHT_MS = 120;
-/** Milliseconds from one list of series to the next: this, or more where there are thousands. */
+/** Milliseconds between two requests for the list of series, or more if there are thousands. */
 const LIST_MS = 4_000;
 const LIST_MS_PER_SERIES = 4;
 
@@ -19,7 +19,7 @@ export class InSight {
   private listing: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
 
-  /** `near` has the number of panels in sight, or nearly so, of each metric. */
+  /** `near` has, for each metric, the number of its panels in or close to the visible area. */
   constructor(
     list: SeriesList,
     near: ReadonlyMap<string, number>,
@@ -32,21 +32,19 @@ export class InSight {
     this.onListed = onListed;
   }
 
-  /**
-   * Ask for what is in sight. What is there besides is known by name, and drawn when it comes near.
-   */
+  /** Ask for the series in sight. The others are known by name, and drawn when they come near. */
   begin(): void {
     this.takeList();
     this.changed();
   }
 
-  /** Something came into sight, or left it. */
+  /** A panel came into sight, or left it. */
   changed(): void {
     clearTimeout(this.looking);
     this.looking = setTimeout(() => this.askNear(), SIGHT_MS);
   }
 
-  /** Stop asking for what left long ago. */
+  /** Stop asking for panels that left long ago. */
   beat(at: number): void {
     if (this.sight.lingers(at)) {
       this.askNear();

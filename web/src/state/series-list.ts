@@ -3,7 +3,7 @@ import type { Described } from '../store/series.ts';
 /** Milliseconds that the answer may take. */
 const PATIENCE_MS = 3_000;
 
-/** The list of all series, as the server last gave it. */
+/** The list of all series, as the server last sent it. */
 export class SeriesList {
   all: readonly Described[] = [];
   private readonly origin: URL;

@@ -1,4 +1,4 @@
-/** The span of time that the charts show: live, or held. Zooming and looking back. */
+/** The span of time that the charts show, live or held: zooming and looking back. */
 
 import { batch, computed, type Signal, signal } from '@preact/signals';
 import { recall, remember } from '../browser/settings.ts';
@@ -8,52 +8,52 @@ import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 
 const DEFAULT_WINDOW = 15 * 60_000;
-/** Milliseconds that a producer's clock may be ahead; the server accepts no more either. */
+/** Milliseconds that a producer's clock may be ahead. The server accepts no more either. */
 const AHEAD_MS = 600_000;
 /** The most zooms that are remembered. */
 const MOST_ZOOMS = 50;
 
-/** A span of time as it is shown: held at its end, or live where that is null. */
+/** A span of time that is shown: held at its end, or live if `end` is null. */
 interface Shown {
   readonly heldAt: number | null;
   readonly windowMs: number;
 }
 
-/** What a change of the span leads to. */
+/** What is called after a change of the span. */
 interface Actions {
   /** All charts show another time. */
   redraw(): void;
-  /**
-   * So many milliseconds of the past are shown; `exactly` where it will not be more in a moment.
-   */
+  /** This many milliseconds of the past are shown; `exactly` if it is not about to become more. */
   reachBack(ms: number, exactly: boolean): void;
 }
 
 export class TimeRange {
-  /** The time that texts show, updated twice a second. Unix milliseconds of the server. */
+  /** The time for texts, updated twice a second, in Unix milliseconds by the server's clock. */
   readonly now: Signal<number>;
-  /** How much time is shown, in milliseconds. */
+  /** The length of the span that is shown, in milliseconds. */
   readonly windowMs: Signal<number>;
-  /** How much is shown while it is live, also while something is zoomed into. */
+  /** Its length while live, kept while something is zoomed into. */
   readonly liveMs: Signal<number>;
-  /** Whether the viewer chose that. */
+  /** Whether the viewer chose that length. */
   readonly chosen: Signal<boolean>;
-  /** What it is if the viewer has not chosen; null to fit the data. */
+  /** The length if the viewer has not chosen one; null to fit the data. */
   readonly usual: Signal<number | null> = signal(null);
   /** Whether the current change continues the last zoom. */
   rezooming = false;
-  /** What was shown before each zoom. */
+  /** The spans that were shown before each zoom. */
   readonly zooms: Signal<readonly Shown[]> = signal([]);
-  /** Where the right edge is held, in Unix milliseconds; null while it follows the newest. */
+  /**
+   * Where the right edge is held, in Unix milliseconds; null while it follows the newest samples.
+   */
   readonly heldAt: Signal<number | null> = signal(null);
-  /** Samples that came in since the charts are held. */
+  /** The number of samples that arrived since the charts are held. */
   readonly newSamples = signal(0);
-  /** How far back is shown at first, in milliseconds. */
+  /** The milliseconds of the past that are shown at first. */
   readonly firstMs: number;
   private readonly clock: Clock;
   private readonly store: Store;
   private readonly actions: Actions;
-  /** Whether the window was chosen in this visit, or by the address. */
+  /** Whether the window was chosen in this visit or by the address. */
   private picked: boolean;
   private heldSamples = 0;
 
@@ -84,19 +84,19 @@ export class TimeRange {
     return this.heldAt.peek() ?? this.liveEdge;
   }
 
-  /** Now, or a little later for a producer that is ahead. */
+  /** Now, or a little later for a producer whose clock is ahead. */
   get liveEdge(): number {
     const now = this.clock.now();
     const { newest } = this.store;
     return newest > now && newest < now + AHEAD_MS ? newest : now;
   }
 
-  /** Hold the charts where they are. Data keeps arriving, and is counted. */
+  /** Hold the charts where they are. Samples keep arriving and are counted. */
   pause(): void {
     this.hold(this.edge);
   }
 
-  /** Let the charts follow the newest samples again, in the window they had. */
+  /** Follow the newest samples again, in the window that was shown before. */
   resume(): void {
     batch(() => {
       this.zooms.value = [];
@@ -113,7 +113,8 @@ export class TimeRange {
   );
 
   /**
-   * Move the picture by so many milliseconds: back in time if negative. At now it is live again.
+   * Move the picture by this many milliseconds, back in time if negative. At the present it becomes
+   * live again.
    */
   shift(ms: number): void {
     const edge = this.edge + ms;
@@ -124,7 +125,7 @@ export class TimeRange {
     }
   }
 
-  /** Show just the time between two times, and hold it there. */
+  /** Show exactly the span between two times, and hold it. */
   zoom(from: number, to: number): void {
     batch(() => {
       const before = { heldAt: this.heldAt.peek(), windowMs: this.windowMs.peek() };
@@ -133,7 +134,7 @@ export class TimeRange {
     });
   }
 
-  /** Continue a zoom, which remains one step to go back. */
+  /** Change the last zoom, so that it remains one step to go back. */
   rezoom(from: number, to: number): void {
     this.rezooming = true;
     batch(() => this.span(from, to));
@@ -145,7 +146,7 @@ export class TimeRange {
     this.hold(Math.max(to, from + LEAST_WINDOW));
   }
 
-  /** Show what was shown before it was zoomed into; false where nothing was. */
+  /** Show what was shown before the last zoom; returns false if there was none. */
   zoomOut(): boolean {
     if (!this.zoomed.peek()) {
       return false;
@@ -164,7 +165,7 @@ export class TimeRange {
     return true;
   }
 
-  /** Show the time that an address says. */
+  /** Show the span that an address names. */
   look({ window, held }: Pick<Address, 'window' | 'held'>): void {
     batch(() => {
       this.chosen.value = window !== null;
@@ -182,7 +183,7 @@ export class TimeRange {
     this.actions.reachBack(this.liveEdge - this.edge + this.windowMs.peek(), false);
   }
 
-  /** The window that a dashboard has where nobody chooses another. */
+  /** Set the window of a dashboard, which applies if nobody chose another. */
   suggest(windowMs: number): void {
     batch(() => {
       this.usual.value = windowMs;
@@ -210,7 +211,7 @@ export class TimeRange {
   }
 
   /**
-   * Show another window, and keep that choice. What is missing of it is asked of the server's
+   * Show another window, and remember that choice. What is missing is fetched from the server's
    * history.
    */
   choose(windowMs: number): void {
@@ -225,7 +226,7 @@ export class TimeRange {
     });
   }
 
-  /** Have the window be another one, at once unless something is zoomed into. */
+  /** Set the window, at once unless something is zoomed into. */
   private widen(windowMs: number): void {
     const follows = !this.zoomed.peek();
     this.liveMs.value = windowMs;
@@ -237,7 +238,10 @@ export class TimeRange {
     this.actions.reachBack(back, true);
   }
 
-  /** Widen the window to what there is, up to the default: a young server's charts are full too. */
+  /**
+   * Widen the window to the data there is, up to the default, so that the charts of a young server
+   * are full, too.
+   */
   fit(): void {
     if (this.chosen.peek() || this.usual.peek() !== null) {
       return;
@@ -255,7 +259,7 @@ export class TimeRange {
     }
   }
 
-  /** Time goes on, and samples come. */
+  /** Time passes, and samples arrive. */
   beat(): void {
     this.now.value = this.edge;
     if (this.heldAt.value !== null) {

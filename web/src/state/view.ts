@@ -1,4 +1,4 @@
-/** What of the page is shown beside the data: all that its address says. */
+/** What the page shows apart from the data: all that its address says. */
 
 import { batch, computed, type Signal, signal } from '@preact/signals';
 import { showTheme, theme } from '../chart/theme.ts';
@@ -7,24 +7,24 @@ import type { Loaded } from '../dashboards/model.ts';
 import { lines } from '../panels/shown.ts';
 import type { Dashboard } from './dashboard.ts';
 
-/** State of an entry before which there is one of the same dashboard that isn't edited. */
+/** The state of a history entry that follows one of the same dashboard which isn't being edited. */
 const EDITED = { edited: true };
 
 export class View {
   readonly panel: string | null;
   readonly kiosk: boolean;
-  /** Of the dashboard; null for all metrics. */
+  /** The name of the dashboard; null for all metrics. */
   readonly name: Signal<string | null>;
   readonly edit: Signal<boolean>;
-  /** Of the dashboard's variables. */
+  /** The values of the dashboard's variables. */
   readonly values: Signal<Readonly<Record<string, string>>>;
-  /** What in the address can't be read. */
+  /** The parts of the address that can't be read. */
   readonly wrong: Signal<readonly string[]>;
-  /** Asked before editing is left by Back; true if it isn't to be left. */
+  /** Asked before Back leaves the editor; true to stay. */
   keepsEditing: () => boolean = () => false;
-  /** Whether what changes now isn't somebody's doing, and no step to go back. */
+  /** Whether the present change was not made by the viewer, and so is no step to go back to. */
   quiet = false;
-  /** What is kept under the first name, on its way; null once it was taken. */
+  /** The saved dashboard of the first name while it is loading; null once it was taken. */
   loading: Promise<Loaded> | null;
   private readonly dashboard: Dashboard;
 
@@ -50,7 +50,7 @@ export class View {
     const { filter } = this.dashboard;
     const to = heldAt.value;
     const [span, live] = [windowMs.value, liveMs.value];
-    // The window may be another one elsewhere, where nobody has chosen it.
+    // The window may be a different one elsewhere if nobody chose it.
     const asUsual = span === live && (chosen.value || usual.value !== null);
     return {
       name: this.name.value,
@@ -66,12 +66,12 @@ export class View {
     };
   });
 
-  /** The address of what is shown, but for some of it. */
+  /** The address of what is shown, with some parts changed. */
   href(but: Partial<Address> = {}): string {
     return write({ ...this.address.value, ...but });
   }
 
-  /** Show what another address says of the same dashboard. */
+  /** Show what another address of the same dashboard says. */
   show(address: Address & { readonly wrong: readonly string[] }): void {
     batch(() => {
       this.edit.value = address.edit;
@@ -84,7 +84,9 @@ export class View {
     });
   }
 
-  /** Have Back lead from an editor that was opened by its address to what it edits. */
+  /**
+   * Make Back lead from an editor that was opened by its address to the dashboard that it edits.
+   */
   leaveWayBack(): void {
     if (history.state?.edited !== true) {
       history.replaceState(null, '', this.href({ edit: false }));
@@ -92,12 +94,12 @@ export class View {
     }
   }
 
-  /** Whether what changes now is still the same zoom. */
+  /** Whether the present change still belongs to the last zoom. */
   get rezooming(): boolean {
     return this.dashboard.time.rezooming;
   }
 
-  /** Change something that is no step to go back. */
+  /** Make a change that is no step to go back to. */
   quietly(change: () => void): void {
     this.quiet = true;
     try {
@@ -108,12 +110,12 @@ export class View {
   }
 }
 
-/** Milliseconds within which one goes on with what one did: a drag, or writing a word. */
+/** Changes within this many milliseconds belong together, such as a drag, or typing a word. */
 const ONGOING_MS = 1_500;
-/** Browsers take some hundred changes of an address in half a minute, and drop what is more. */
+/** Browsers allow about a hundred changes of the address in half a minute, and drop more. */
 const PACE_MS = 250;
 
-/** Have the address say what is shown, and what is shown follow Back and Forward. */
+/** Write what is shown into the address, and follow Back and Forward. */
 export function followAddress(view: View): void {
   let shown = view.address.peek();
   let changedAt = Number.NEGATIVE_INFINITY;
@@ -164,7 +166,7 @@ export function followAddress(view: View): void {
   });
 }
 
-/** Whether the second is one more step of what led to the first. */
+/** Whether the second change continues the first. */
 function goesOn(before: Address, next: Address, rezooming: boolean): boolean {
   const held = before.held !== null && next.held !== null;
   const panned = held && (rezooming || before.held?.span === next.held?.span);

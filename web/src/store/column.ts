@@ -1,20 +1,23 @@
 /**
- * The points of one series in columns: ascending times with values beside them.
+ * The points of one series in columns: ascending times, and the values at these times.
  *
- * The arrays are up to twice as long as what they hold, so that dropping the oldest points is moving
- * a mark, and the live part is always a contiguous view that a chart can be handed without a copy.
+ * The arrays are up to twice as long as their content. Dropping the oldest points only moves a
+ * mark, and the content is always one contiguous view that a chart uses without a copy.
  */
 export class Column {
   private times: Float64Array;
   private values: Float64Array;
-  /** Lowest and highest of what a point stands for; made when the first merged point comes. */
+  /**
+   * The lowest and highest sample that each point stands for; made when the first merged point
+   * comes.
+   */
   private lows: Float64Array | null = null;
   private highs: Float64Array | null = null;
   private start = 0;
   private end = 0;
   private readonly most: number;
 
-  /** Holds `most` points; then the oldest make room. */
+  /** Holds at most `most` points: beyond that the oldest are dropped. */
   constructor(most: number) {
     this.most = most;
     const size = Math.min(64, most * 2);
@@ -26,7 +29,7 @@ export class Column {
     return this.end - this.start;
   }
 
-  /** Time of the newest point; NaN while there is none. */
+  /** The time of the newest point; NaN without one. */
   get lastTime(): number {
     return this.length > 0 ? this.times[this.end - 1]! : Number.NaN;
   }
@@ -45,8 +48,8 @@ export class Column {
   }
 
   /**
-   * Put a point where its time belongs. A second point of the same time replaces the first: what
-   * is given twice, by a restarted server for one, is there once.
+   * Insert a point in the order of time. A second point of the same time replaces the first: a
+   * point that comes twice, for example from a restarted server, is there once.
    */
   put(time: number, value: number, low = value, high = value): void {
     let at = this.end;
@@ -54,7 +57,7 @@ export class Column {
       at = this.find(time);
       if (this.times[at] !== time) {
         this.makeRoom();
-        // Making room may have moved everything.
+        // `makeRoom` may have moved all points.
         at = this.find(time);
         for (const column of this.columns()) {
           column.copyWithin(at + 1, at, this.end);
@@ -68,7 +71,7 @@ export class Column {
     }
     this.times[at] = time;
     this.values[at] = value;
-    // After room was made, which may have done without them.
+    // Only now, because `makeRoom` may have dropped the arrays.
     if ((low !== value || high !== value) && this.lows === null) {
       this.lows = this.values.slice();
       this.highs = this.values.slice();
@@ -79,7 +82,7 @@ export class Column {
     }
   }
 
-  /** Put other points, in the order of time, in the place of those from one time to another. */
+  /** Replace the points from one time to another by others, which are in the order of time. */
   replace(from: number, to: number, points: readonly (readonly [number, number])[]): void {
     const { times, values, lows, highs } = this.slice();
     const time = times.slice();
@@ -98,18 +101,20 @@ export class Column {
     }
   }
 
-  /** The value at just this time; 0 where there is none. */
+  /** The value at exactly this time; 0 if there is none. */
   valueAt(time: number): number {
     const at = this.find(time);
     return at < this.end && this.times[at] === time ? this.values[at]! : 0;
   }
 
-  /** Drop what is older. */
+  /** Drop points before a time. */
   trim(before: number): void {
     this.start = this.find(before);
   }
 
-  /** Index, within the views, of the first point at or after a time; `length` if there is none. */
+  /**
+   * The index, within the views, of the first point at or after a time; `length` if there is none.
+   */
   indexOf(time: number): number {
     return this.find(time) - this.start;
   }
@@ -168,7 +173,7 @@ export class Column {
     this.end = length;
   }
 
-  /** Do without lowest and highest once the merged points have left. */
+  /** Drop lowest and highest once no merged point is left. */
   private narrow(): void {
     const { values, lows, highs } = this.slice();
     if (lows !== null && values.every((one, at) => one === lows[at] && one === highs![at])) {

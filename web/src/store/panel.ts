@@ -4,36 +4,36 @@ import { printable } from '../format/printable.ts';
 import { isRate } from './rate.ts';
 import type { Series } from './series.ts';
 
-/** Label values of one line: what tells it from the others of its panel. */
+/** The label values of one line that tell it from the other lines of its panel. */
 export interface Member {
   readonly series: Series;
   /** Short text for a legend; empty where the panel has one line only. */
   readonly title: string;
-  /** Which colour it has; stays with it while others come and go. */
+  /** Its place among the colours, which it keeps while other lines come and go. */
   readonly colour: number;
 }
 
-/** All series of one metric, that are measured alike. */
+/** All series of one metric that have the same kind and unit. */
 export class Panel {
   readonly key: string;
   readonly name: string;
   readonly kind: Kind;
   readonly unit: string;
   readonly sources: ReadonlySet<Panel>;
-  /** Whether counters are shown as they count, rather than as their change per second. */
+  /** Whether counters are shown as their own values rather than as their change per second. */
   readonly raw: boolean;
-  /** Series that were meant as well and are another panel's, by unit and kind: how many. */
+  /** How many other series the selector matches that have another unit or kind, by these. */
   omitted: ReadonlyMap<string, number> = new Map();
   /** Ordered by labels. */
   members: readonly Member[] = [];
   /** Labels that all lines have in common. */
   common: Labels = {};
-  /** Names of the labels that tell lines apart. */
+  /** Names of the labels whose values differ between lines. */
   distinguishing: readonly string[] = [];
 
   private readonly all = new Map<Series, number>();
 
-  /** `sources` are the panels of the store that this one's series are of; itself if left out. */
+  /** `sources` are the panels of the store whose series this one shows; only itself if left out. */
   constructor(series: Series, sources?: ReadonlySet<Panel>, raw = false) {
     this.sources = sources ?? new Set([this]);
     this.raw = raw;
@@ -44,7 +44,7 @@ export class Panel {
   }
 
   get help(): string {
-    // Of several metrics one's help is not that of the others.
+    // The help of one metric does not describe several.
     const several = this.members.some(({ series }) => series.name !== this.name);
     return several ? '' : (this.members.find(({ series }) => series.help)?.series.help ?? '');
   }
@@ -68,7 +68,7 @@ export class Panel {
     this.all.delete(series);
   }
 
-  /** Work out order, colours and titles after series came or went. */
+  /** Update order, colours and titles after series were added or removed. */
   arrange(): void {
     const series = [...this.all.keys()];
     const names = [...new Set(series.flatMap(({ labels }) => Object.keys(labels)))].sort();
@@ -103,12 +103,12 @@ export class Panel {
   }
 }
 
-/** Series with the same key share a panel: the same axis fits them. */
+/** Series with the same key share a panel, because they fit on one axis. */
 export function panelKey(series: Series): string {
   return `${series.name} ${series.kind} ${series.unit}`;
 }
 
-/** Panels in the order of names as people count: load2 before load10. */
+/** Panels by name, with numbers in names in numeric order: load2 before load10. */
 export function byName(a: Panel, b: Panel): number {
   return natural(a.key, b.key);
 }

@@ -1,29 +1,27 @@
 import type { Member, Panel } from './panel.ts';
 import { latestOf, valueAt } from './rate.ts';
 
-/** Lines up to which a panel shows all of them by name. */
+/** A panel with at most this many lines names all of them. */
 export const FEW = 8;
 
-/** How long an order is kept, in milliseconds of the samples' clock. */
+/** How long an order is kept, in milliseconds by the times of samples. */
 const KEPT_MS = 5_000;
-/**
- * By what share of the greater one a value has to be higher than its neighbour's to go before it.
- */
+/** A line moves before its neighbour if its value is higher by this share of the greater one. */
 const CLEARLY = 0.1;
 
 interface Order {
   readonly members: readonly Member[];
   ranked: readonly Member[];
   at: number;
-  /** Means of the latest values, so that a spike alone doesn't change the order. */
+  /** Means of the latest values: one spike doesn't change the order. */
   readonly means: Map<Member['series'], number>;
 }
 
 const orders = new WeakMap<Panel, Order>();
-/** Panels that a pointer is over: their order doesn't change. */
+/** Panels under the pointer, whose order doesn't change. */
 const held = new WeakSet<Panel>();
 
-/** Keep a panel's order while a pointer is over it. */
+/** Keep a panel's order while the pointer is over it. */
 export function holdOrder(panel: Panel, hold: boolean): void {
   if (hold) {
     held.add(panel);
@@ -33,17 +31,17 @@ export function holdOrder(panel: Panel, hold: boolean): void {
 }
 
 /**
- * The members of a panel in the order of their importance.
+ * The members of a panel by importance.
  *
- * A few stay in the order of their labels. Of many, those that still get samples come first, the
- * highest value before the others. That order is kept until it is clearly wrong: near values would
- * else change places all the time.
+ * A few lines stay in the order of their labels. Of many, those that still receive samples come
+ * first, ordered by value with the highest first. The order is kept until it is clearly wrong,
+ * because lines with near values would otherwise change places all the time.
  */
 export function rank(panel: Panel, now: number): readonly Member[] {
   return panel.members.length <= FEW ? panel.members : rankAll(panel, now);
 }
 
-/** The same for any number of them, where all are written out by value. */
+/** The same for any number of members, for panels that list all of them by value. */
 export function rankAll(panel: Panel, now: number): readonly Member[] {
   const order = orders.get(panel);
   if (order !== undefined && order.members === panel.members && !firstHeard(order, panel)) {
@@ -96,8 +94,8 @@ function meanOf(means: Order['means'], series: Member['series']): number {
 }
 
 /**
- * Whether a series has its first value since the order was made: the first values come in several
- * documents.
+ * Whether a series received its first value since the order was made. The first values come in
+ * several documents.
  */
 function firstHeard({ means }: Order, panel: Panel): boolean {
   return (
@@ -108,7 +106,7 @@ function firstHeard({ means }: Order, panel: Panel): boolean {
   );
 }
 
-/** The order as it was, but for those that are clearly out of place. */
+/** The former order, except that members which are clearly out of place are moved. */
 function settled({ ranked, means }: Order, now: number): Member[] {
   const order = [...ranked];
   const quiet = new Map(order.map((member) => [member, isQuiet(member, now)]));
@@ -120,8 +118,8 @@ function settled({ ranked, means }: Order, now: number): Member[] {
     const [one, other] = [mean(a), mean(b)];
     return one - other > share * Math.max(Math.abs(one), Math.abs(other));
   };
-  // Near neighbours keep their places. As many small differences make a large one, each is compared
-  // with the least of all above it.
+  // Lines with near values keep their places. Many small differences add up to a large one, so each
+  // member is compared with the least value above it.
   let least = order[0];
   for (let at = 1; at < order.length; at += 1) {
     const member = order[at]!;
@@ -136,7 +134,7 @@ function settled({ ranked, means }: Order, now: number): Member[] {
   return order;
 }
 
-/** The members that have a value at a time, and it; the highest first. */
+/** The members that have a value at a time, with that value, highest first. */
 export function rankAt(
   panel: Panel,
   time: number,

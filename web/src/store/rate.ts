@@ -1,11 +1,14 @@
 import type { Kind } from '../client/index.ts';
 import type { Series } from './series.ts';
 
-/** The points of a line, ready to be drawn. `gaps` are indexes of points that a gap follows. */
+/**
+ * The points of a line, ready to be drawn. After each point whose index is in `gaps` there is a
+ * gap.
+ */
 export interface Line {
   times: Float64Array;
   values: Float64Array;
-  /** Null where no point stands for more than one sample. */
+  /** Null if no point stands for more than one sample. */
   lows: Float64Array | null;
   highs: Float64Array | null;
   gaps: number[];
@@ -17,14 +20,14 @@ export function isRate(kind: Kind): boolean {
 }
 
 /**
- * What a series looks like from one time to another, with one point beyond each end so that its
- * line reaches the edges. Counters and deltas become rates per second unless they are wanted `raw`.
+ * The line of a series from one time to another, with one more point beyond each end so that the
+ * line reaches the edges. Counters and deltas become rates per second unless `raw` is set.
  */
 export function lineOf(series: Series, from: number, to: number, raw = false): Line {
   const { column } = series;
   const rate = isRate(series.kind) && !raw;
   const least = leastSpan(series);
-  // The rate of a point needs the points before it.
+  // The rate at a point is computed from the points before it.
   const first = Math.max(0, column.indexOf(rate ? from - least : from) - (rate ? 2 : 1));
   const last = Math.min(column.length, column.indexOf(to) + 1);
   const { times, values, lows, highs } = column.slice(first, last);
@@ -43,7 +46,7 @@ export function latestOf(series: Series, raw = false): number {
   return rateBefore(series, column.length);
 }
 
-/** The value of a line at a time: that of the newest point until then, if none is missing. */
+/** The value of a line at a time: that of the newest point up to then, unless a gap follows it. */
 export function valueAt(series: Series, time: number, raw = false): number {
   const { column } = series;
   const after = column.indexOf(time + 1);
@@ -58,14 +61,15 @@ export function valueAt(series: Series, time: number, raw = false): number {
 }
 
 /**
- * Milliseconds that a rate is of at least. Two samples that came all but together say nothing of how
- * fast something is: a rate is of the usual interval, as PromQL's is of a window.
+ * A rate is computed over at least this many milliseconds. Two samples that arrived almost together
+ * give no useful rate, so a rate is taken over the usual interval, as PromQL takes it over a
+ * window.
  */
 function leastSpan({ interval }: Series): number {
   return 0.8 * interval;
 }
 
-/** The rate up to the last of so many points; NaN if there are too few to tell. */
+/** The rate at the last of this many points; NaN if there are too few. */
 function rateBefore(series: Series, count: number): number {
   const { column } = series;
   const least = leastSpan(series);
@@ -82,7 +86,7 @@ function rates(
   gaps: number[],
   least: number,
 ): Line {
-  // The first ones may have too little before them for a rate.
+  // The first points may have too few points before them.
   let first = 1;
   while (first < times.length && times[first]! - times[0]! < least / 2) {
     first += 1;
@@ -102,8 +106,8 @@ function rates(
 }
 
 /**
- * Change per second up to a point, since the point that is the least span before it. A counter that
- * fell was reset and counts from zero again.
+ * The change per second up to a point, from the last point that is at least the shortest span
+ * before it. A counter that fell was reset and counts from zero again.
  */
 function step(
   kind: Kind,

@@ -1,34 +1,34 @@
 import type { Description, Kind, Labels, Value } from '../client/index.ts';
 import { Column } from './column.ts';
 
-/** Points kept of one series: an hour at 10 Hz. */
+/** The most points kept of one series: an hour at 10 Hz. */
 export const MOST_POINTS = 36_000;
 
-/** Milliseconds without a sample after which a series that had only one is called silent. */
+/** A series with only one sample is silent after this many milliseconds without another. */
 const UNKNOWN_INTERVAL_MS = 60_000;
 /** Milliseconds that frames may be late by, in addition to two usual intervals. */
 const LATE_MS = 400;
 const LEAST_GAP_MS = 2_000;
 /**
- * Intervals between samples from which the usual one is taken; later ones move it only a little.
+ * The number of intervals that the usual one is taken from; later intervals change it only slowly.
  */
 const FIRST_STEPS = 7;
 
-/** A change of a state: from `time` on it was `value`. */
+/** A change of a state: its value since `time`. */
 export interface Change {
   readonly time: number;
   readonly value: Value;
 }
 
-/** Name and labels as one string, equal exactly when they are. */
+/** Name and labels as one string, equal exactly if both are. */
 export function identityOf(name: string, labels: Labels): string {
   return JSON.stringify([name, ...Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
-/** What a series is, of whichever stream or list. */
+/** The description of a series, as in a stream or in the list. */
 export type Described = Omit<Description, 'ref'> & { readonly ref?: number };
 
-/** One series as the page knows it; it outlives refs, epochs and connections. */
+/** One series as the page knows it. It stays across refs, epochs and connections. */
 export class Series {
   readonly identity: string;
   readonly name: string;
@@ -36,37 +36,37 @@ export class Series {
   kind: Kind;
   unit: string;
   help: string;
-  /** Points of anything but a state. */
+  /** Its points, unless it is a state. */
   readonly column = new Column(MOST_POINTS);
   /** Changes of a state, oldest first. */
   changes: Change[] = [];
   /** The time of its newest sample; NaN before the first. */
   lastTime = Number.NaN;
-  /** When its newest sample came, by the clock of this browser. */
+  /** When its newest sample arrived, by the clock of this browser. */
   heardAt = Number.NEGATIVE_INFINITY;
-  /** Milliseconds that usually lie between two samples; 0 while unknown. */
+  /** The usual milliseconds between two samples; 0 while unknown. */
   interval = 0;
-  /** How many samples a point lately stands for: more than one if the server merges them. */
+  /** How many samples a point stood for lately: more than one if the server merges them. */
   density = 1;
-  /** The server has dropped it. It is shown until its points leave the window. */
+  /** The server has dropped it. It is shown until its points have left the window. */
   gone = false;
-  /** Whether it is asked for. Nothing is expected of a series that isn't. */
+  /** Whether the stream is asked for it. Otherwise no samples are expected. */
   watched = true;
-  /** Counts changes, so that readers can tell whether something is new. */
+  /** Counts changes, so that a reader can tell whether something is new. */
   version = 0;
 
-  /** After the points of these times the line is interrupted: samples may be missing. */
+  /** Times of points after which the line is interrupted, because samples may be missing. */
   private breaks: number[] = [];
-  /** When it ended, oldest first. */
+  /** Times at which it ended, oldest first. */
   private ends: number[] = [];
-  /** The first intervals between samples. Their median is the usual interval. */
+  /** The first intervals between samples; their median becomes the usual interval. */
   private readonly first: number[] = [];
-  /** Points before this time are of a thinned history, at most `thinnedInterval` apart. */
+  /** Points before this time come from a thinned history, at most `thinnedInterval` apart. */
   private thinnedBefore = Number.NEGATIVE_INFINITY;
   private thinnedInterval = 0;
-  /** Points up to this time may be repeated, */
+  /** Points up to this time may arrive a second time. */
   private repeatsUntil = Number.NEGATIVE_INFINITY;
-  /** and at these times they have been. */
+  /** The times of those that have arrived a second time. */
   private readonly retold = new Set<number>();
 
   constructor(description: Described) {
@@ -86,9 +86,9 @@ export class Series {
   }
 
   /**
-   * Add a point; `low` and `high` are null where it stands for one sample. `fresh` means that it
-   * was published just now, whatever its time. A point of a thinned past stands for `thinned`
-   * milliseconds, and is not used to work out how often there are samples.
+   * Add a point; `low` and `high` are null if it stands for one sample. `fresh` says that it was
+   * just published, whatever its time. A point of a thinned history stands for `thinned`
+   * milliseconds, and does not count for the usual interval.
    */
   put(
     time: number,
@@ -122,13 +122,16 @@ export class Series {
     }
   }
 
-  /** What comes next may repeat what has come. */
+  /** The points that follow may repeat earlier ones. */
   expectRepeats(): void {
     this.repeatsUntil = this.lastTime;
     this.retold.clear();
   }
 
-  /** The sum of this time's deltas so far, which the next is added to; 0 if it is a repetition. */
+  /**
+   * The sum of this time's deltas so far, to which the next is added; 0 if the next is a
+   * repetition.
+   */
   private countedAt(time: number): number {
     if (!(time <= this.lastTime)) {
       return 0;
@@ -140,7 +143,7 @@ export class Series {
     return this.column.valueAt(time);
   }
 
-  /** Replace the points from one time to another by finer ones. */
+  /** Replace the points from one time to another by points of a finer history. */
   refine(from: number, to: number, points: readonly (readonly [number, Value])[]): void {
     const numbers = this.counted(points);
     if (this.kind !== 'state' && numbers.length > 0) {
@@ -149,7 +152,7 @@ export class Series {
     }
   }
 
-  /** Add older points, thinned so that they are at most `interval` apart. */
+  /** Add points of an older history, thinned to at most `interval` milliseconds apart. */
   backfill(points: readonly (readonly [number, Value])[], interval: number): void {
     const before = this.kind === 'state' ? this.changes[0]?.time : this.column.firstTime;
     const older = points.filter(([time]) => !(time >= (before ?? Number.NaN)));
@@ -172,7 +175,7 @@ export class Series {
     }
   }
 
-  /** The numeric points; deltas of the same time are summed. */
+  /** Add numeric points; deltas of the same time are summed. */
   private counted(points: readonly (readonly [number, Value])[]): (readonly [number, number])[] {
     const numbers = points.filter(
       (point): point is readonly [number, number] => typeof point[1] === 'number',
@@ -196,8 +199,8 @@ export class Series {
   }
 
   /**
-   * It ended at a time: its producer said so, or said that there is no value. The line is broken
-   * there, and goes on with the next point by time.
+   * It ended at a time: its producer said so, or published null. The line is interrupted there, and
+   * continues with the next point by time.
    */
   end(time: number): void {
     const at = this.ends.findIndex((one) => one >= time);
@@ -212,12 +215,12 @@ export class Series {
     this.version += 1;
   }
 
-  /** Whether it has ended, and has not gone on since. */
+  /** Whether it has ended and not continued since. */
   get ended(): boolean {
     return (this.ends.at(-1) ?? Number.NEGATIVE_INFINITY) > this.lastTime;
   }
 
-  /** Whether nothing is known of what was between two neighbouring points. */
+  /** Whether the time between two neighbouring points is unknown. */
   isGap(time: number, next: number): boolean {
     if (this.breaks.some((at) => time <= at && at < next)) {
       return true;
@@ -229,7 +232,7 @@ export class Series {
     return next - time > Math.max(LEAST_GAP_MS, 4 * Math.max(usual, this.interval));
   }
 
-  /** Indexes of times that a gap follows. */
+  /** The indexes of points that a gap follows. */
   gapsOf(times: Float64Array): number[] {
     const least = Math.max(LEAST_GAP_MS, 4 * this.interval);
     const breaks = this.breaks.length > 0 || this.ends.length > 0;
@@ -237,7 +240,7 @@ export class Series {
     for (let index = 1; index < times.length; index += 1) {
       const time = times[index - 1]!;
       const next = times[index]!;
-      // Only few need the closer look.
+      // Only few points need the full comparison.
       if ((breaks || next - time > least) && this.isGap(time, next)) {
         gaps.push(index - 1);
       }
@@ -246,8 +249,8 @@ export class Series {
   }
 
   /**
-   * Whether nothing has come for two usual intervals, at a time by the samples' clock. Samples that
-   * come late count. A state is sent only when it changes, so that it is never silent.
+   * Whether no sample arrived for two usual intervals, at a time by the samples' clock. Late
+   * samples count as well. A state is only sent when it changes, so it is never silent.
    */
   isSilent(now: number): boolean {
     if (this.ended) {
@@ -263,7 +266,7 @@ export class Series {
     return now - this.lastTime > patience && Date.now() - this.heardAt > patience;
   }
 
-  /** Forget all of its points, unless there is only one: its past comes again. */
+  /** Forget all points if there are several: its history comes again. */
   forget(): void {
     if (this.column.length <= 1 && this.changes.length <= 1) {
       return;
@@ -277,7 +280,7 @@ export class Series {
     this.version += 1;
   }
 
-  /** Forget what was before. The state that held then is still known. */
+  /** Forget what was before a time. The state that held at that time stays known. */
   trim(before: number): void {
     this.column.trim(before);
     const first = this.changes.findLastIndex(({ time }) => time <= before);
@@ -285,7 +288,7 @@ export class Series {
       this.changes = this.changes.slice(first);
     }
     if (this.ends.length > 0 && this.ends[0]! < before) {
-      // The last one may be the current state.
+      // The last change may be the current state.
       const last = this.ends.at(-1)!;
       this.ends = this.ends.filter((time) => time >= before || time === last);
     }
@@ -323,11 +326,12 @@ export class Series {
       return;
     }
     if (this.first.length < FIRST_STEPS) {
-      // One that is out of the ordinary, among the first, is no habit either.
+      // Among the first intervals, an exceptional one doesn't become the usual one.
       this.first.push(step);
       this.interval = this.first.toSorted((a, b) => a - b)[this.first.length >> 1]!;
     } else {
-      // A pause is not a new habit: one long step counts for three usual ones at the most.
+      // A pause doesn't change the usual interval much: a long interval counts as three usual ones
+      // at most.
       this.interval += 0.1 * (Math.min(step, 3 * this.interval) - this.interval);
     }
   }

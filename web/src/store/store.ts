@@ -1,4 +1,4 @@
-/** Everything the page knows: series by identity, refs of this epoch, panels, and what is new. */
+/** Everything the page knows: series by identity, refs of this epoch, panels, and changes. */
 
 import type { Description, Document, Labels, Points, Value } from '../client/index.ts';
 import { natural } from '../format/natural.ts';
@@ -6,60 +6,59 @@ import { byName, Panel, panelKey } from './panel.ts';
 import { type Described, identityOf, Series } from './series.ts';
 
 const REPLAY_MS = 1000;
-/** Points over which it is averaged how many samples they stand for. */
+/** The number of points over which the samples per point are averaged. */
 const DENSITY_POINTS = 12;
 
 /** Called after each document. */
 export interface Observer {
-  /** Panels came, went, or have other lines. */
+  /** Panels were added or removed, or have other lines. */
   arranged(panels: readonly Panel[]): void;
   /** These panels have new points. */
   changed(panels: ReadonlySet<Panel>): void;
 }
 
-/** Unix milliseconds along the way of a sample. */
+/** Unix milliseconds at the stages of a sample's way. */
 export interface Arrival {
-  /** Of the newest sample, as its producer has it. */
+  /** The time of the newest sample, by its producer. */
   readonly time: number;
   /** When the server made the frame, by the server's clock. */
   readonly sent: number;
-  /** When it came, by this browser's clock. */
+  /** When it arrived, by this browser's clock. */
   readonly at: number;
 }
 
-/** A series as `GET /v1/history` has it. */
+/** A series as in the answer of `GET /v1/history`. */
 export type Past = Omit<Description, 'ref'> & {
   readonly points: readonly (readonly [number, Value])[];
   readonly ended?: readonly number[];
 };
 
 export class Store {
-  /** Samples that came, including those that were merged to points. */
+  /** The number of samples that arrived, including those merged into points. */
   samples = 0;
-  /** Those of them that were not replayed. */
+  /** The number of these that were not replayed. */
   published = 0;
-  /** When samples last came, as `Date.now()` has it; NaN before the first. */
+  /** When samples last arrived, by `Date.now()`; NaN before the first. */
   lastPointsAt = Number.NaN;
-  /** Time of the newest sample of all. */
+  /** The time of the newest sample of all series. */
   newest = Number.NEGATIVE_INFINITY;
-  /** Time of the oldest one that came. */
+  /** The time of the oldest sample that arrived. */
   oldest = Number.POSITIVE_INFINITY;
   /**
-   * When the newest sample was taken, sent and received, by the last frame that was not replayed;
-   * null before the first.
+   * The stages of the newest sample of the last frame that was not replayed; null before the first.
    */
   arrival: Arrival | null = null;
-  /** Whether a series is asked for: a stream that tabs share brings others as well. */
+  /** Whether a series is asked for. A stream that tabs share brings others, too. */
   meant: (name: string, labels: Labels) => boolean = () => true;
-  /** Milliseconds that a point of a thinned past stands for; 0 where none is thinned. */
+  /** Milliseconds that a point of the thinned history stands for; 0 if it is not thinned. */
   thinnedMs = 0;
-  /** Time of the newest point that is of a thinned past. */
+  /** The time of the newest point of a thinned history. */
   thinnedUntil = Number.NEGATIVE_INFINITY;
   /**
-   * Whether the list of all series is fetched: then those that aren't asked for are kept as well.
+   * Whether the list of all series is fetched. Then series that aren't asked for are kept as well.
    */
   listed = false;
-  /** Whether the server has told which series there are, even if there are none. */
+  /** Whether the server has said which series there are, even if there are none. */
   described = false;
 
   private readonly series = new Map<string, Series>();
@@ -76,7 +75,7 @@ export class Store {
     this.observer = observer;
   }
 
-  /** Series that the server still has. */
+  /** The series that the server still has. */
   get live(): number {
     let count = 0;
     for (const { gone } of this.series.values()) {
@@ -85,7 +84,7 @@ export class Store {
     return count;
   }
 
-  /** Whether there are series other than states, of which samples are expected regularly. */
+  /** Whether there are series other than states, for which samples are expected regularly. */
   get counts(): boolean {
     for (const { gone, kind, watched } of this.series.values()) {
       if (watched && !gone && kind !== 'state') {
@@ -95,7 +94,7 @@ export class Store {
     return false;
   }
 
-  /** Milliseconds between samples of the series that has them most often; 0 while unknown. */
+  /** The usual milliseconds between samples of the most frequent series; 0 while unknown. */
   get interval(): number {
     let least = 0;
     for (const { gone, interval, watched } of this.series.values()) {
@@ -118,7 +117,7 @@ export class Store {
         if (document.epoch !== this.epoch) {
           this.refs = new Map();
           this.epoch = document.epoch;
-          // The server describes next those that it still has, or has again.
+          // The server describes the series that it has next.
           for (const series of this.series.values()) {
             series.gone ||= series.watched;
           }
@@ -146,18 +145,21 @@ export class Store {
     }
   }
 
-  /** What comes next may repeat what has come. */
+  /** The points that follow may repeat earlier ones. */
   expectRepeats(): void {
     for (const series of this.series.values()) {
       series.expectRepeats();
     }
   }
 
-  /** Add the answer of `GET /v1/history`, thinned to points at most `interval` apart. */
+  /**
+   * Add the answer of `GET /v1/history`, thinned to points at most `interval` milliseconds apart.
+   */
   backfill(answer: readonly Past[], interval: number): void {
     const changed = new Set<Panel>();
     for (const { points, ended, ...description } of answer) {
-      // A series that the stream has not described is gone, or will come with its own history.
+      // A series that the stream has not described is gone, or its history will come with the
+      // stream.
       const series = this.series.get(identityOf(description.name, description.labels));
       if (series !== undefined) {
         series.backfill(points, interval);
@@ -170,7 +172,7 @@ export class Store {
     this.observer.changed(changed);
   }
 
-  /** Replace points from one time to another by finer ones, from `GET /v1/history`. */
+  /** Replace points from one time to another by finer ones from `GET /v1/history`. */
   refine(answer: readonly Past[], from: number, to: number): void {
     const changed = new Set<Panel>();
     for (const { name, labels, points } of answer) {
@@ -183,7 +185,7 @@ export class Store {
     this.observer.changed(changed);
   }
 
-  /** Forget series that are no longer asked for. */
+  /** Forget the series that are no longer asked for. */
   retain(meant: (name: string, labels: Labels) => boolean): void {
     this.meant = meant;
     for (const [ref, { name, labels }] of this.refs) {
@@ -205,7 +207,7 @@ export class Store {
     this.arrange(this.panels.values());
   }
 
-  /** Forget points before a time, and series that are gone and have none left. */
+  /** Forget points before a time, and series that are gone and have no points left. */
   trim(before: number): void {
     let removed = false;
     for (const series of this.series.values()) {
@@ -221,7 +223,7 @@ export class Store {
     }
   }
 
-  /** Whether both matchers match one of the series. */
+  /** Whether one of the series is matched by both matchers. */
   overlap(
     these: (name: string, labels: Labels) => boolean,
     those: (name: string, labels: Labels) => boolean,
@@ -234,7 +236,7 @@ export class Store {
     return false;
   }
 
-  /** Take in the list of all series, whether asked for or not. */
+  /** Add the list of all series, whether asked for or not. */
   list(listed: readonly Described[]): void {
     const there = new Set<string>();
     const arranged = new Set<Panel>();
@@ -247,7 +249,7 @@ export class Store {
       }
     }
     for (const series of this.series.values()) {
-      // For series that are asked for, the stream tells.
+      // The stream describes series that are asked for.
       series.gone ||= !series.watched && !there.has(series.identity);
     }
     this.described = true;
@@ -266,14 +268,14 @@ export class Store {
       this.arrange(arranged);
     }
     const changed = new Set<Panel>();
-    // What comes right after a hello is the past.
+    // The points directly after a hello are the past.
     const fresh = Date.now() - this.helloAt > REPLAY_MS;
     const past = document.time === undefined;
     let newest = Number.NEGATIVE_INFINITY;
     let { oldest, published, samples } = this;
     let of: number | null = null;
     let series: Series | undefined;
-    // The past is long, and comes series by series: as little as possible is done for each point.
+    // The past is long and comes series by series: do as little as possible for each point.
     for (const point of document.points) {
       if (point[0] !== of) {
         of = point[0];
@@ -297,7 +299,7 @@ export class Store {
       samples += count;
       published += fresh ? count : 0;
       if (fresh) {
-        // A producer that is as fast as the stream has two samples in one frame now and then: not
+        // A producer as frequent as the stream sometimes has two samples in a frame; that is not
         // merging.
         series.density += (count - series.density) / DENSITY_POINTS;
       }
