@@ -1,7 +1,8 @@
 /**
- * The dashboard of this page, already on its way to the server.
+ * The model of this page, whose first request is already on its way to the server.
  *
- * Imported before anything that draws: while that is evaluated, the server gathers what it will show.
+ * Imported before anything that draws, so that the server prepares its answer while the other
+ * modules are evaluated.
  */
 
 import { read } from './dashboards/address.ts';
@@ -13,7 +14,7 @@ export const address = read(location);
 export const dashboard = new Dashboard(new URL(document.baseURI), address);
 dashboard.start();
 
-/** What is kept under the name that was asked for; null where all metrics are shown. */
+/** The saved dashboard of the name in the address; null for the page of all metrics. */
 export const loading = address.name === null ? null : load(new URL(document.baseURI), address.name);
 if (loading === null && !address.edit) {
   void dashboard.askInSight();
@@ -26,6 +27,6 @@ loading?.then(
       dashboard.ask(selectorsOf(kept, address.values, address.panel));
     }
   },
-  // Why is told by the board, which then asks for nothing.
+  // The board says why, and asks for nothing then.
   () => {},
 );

@@ -1,4 +1,4 @@
-// First of all: modules are evaluated in this order.
+// Imported first, because modules are evaluated in this order.
 import { address, dashboard, loading } from './begin.ts';
 import './style/page.css';
 import './style/connection.css';

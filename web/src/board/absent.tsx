@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type Entry, list, Missing } from '../dashboards/model.ts';
 
-/** Says why a dashboard can't be shown, and what can. */
+/** Says why a dashboard can't be shown, and which ones can. */
 export function Absent({ failure, name }: { failure: Error; name: string }) {
   const others = useSignal<readonly Entry[]>([]);
   const writable = useSignal(false);

@@ -1,21 +1,21 @@
-/** What is asked of the stream for the panels of a dashboard. */
+/** The selectors that the panels of a dashboard ask the stream for. */
 
 import { isReadable } from '../panels/selection.ts';
 import { fillIn, type Kept } from './model.ts';
 
-/** Selectors of one stream; the server's own limit by default. */
+/** The most selectors of one stream; the server's own limit by default. */
 const MOST_SELECTORS = 32;
-/** Characters of them, so that a URL passes everywhere. */
+/** The most characters of them together, so that the URL is accepted everywhere. */
 const MOST_CHARACTERS = 3_000;
-/** Means no series that anybody would publish. */
+/** A selector that matches no series that anybody would publish. */
 export const NOTHING = '{__name__="nothing",__name__!="nothing"}';
-/** The name that a selector begins with. */
+/** The metric name at the beginning of a selector. */
 const NAME = /^\s*([a-zA-Z_:][\w:]*)\s*(?:\{|$)/;
 
 /**
- * The selectors of the panels that are shown, each once; null for every series, where so many can't
- * be asked for one by one. A panel whose variable has no value yet, or whose selector can't be read,
- * shows nothing: nothing is asked for it.
+ * The selectors of the panels that are shown, each once; null for every series if there are too
+ * many to ask for one by one. A panel whose variable has no value yet, or whose selector can't be
+ * read, shows nothing, and nothing is asked for it.
  */
 export function selectorsOf(
   { panels, variables = [] }: Kept,
@@ -36,7 +36,7 @@ export function selectorsOf(
   if (selectors.length <= MOST_SELECTORS && characters <= MOST_CHARACTERS) {
     return selectors;
   }
-  // More than is needed, and less than everything.
+  // This is more than needed, but less than every series.
   const names = selectors.map((selector) => NAME.exec(selector)?.[1]);
   const all = `{__name__=~"${[...new Set(names)].join('|')}"}`;
   return names.includes(undefined) || all.length > MOST_CHARACTERS ? null : [all];

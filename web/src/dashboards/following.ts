@@ -1,17 +1,18 @@
-/** A dashboard that others may change: the server answers when it has become another version. */
+/** Follows a dashboard that others may change: the server answers when it has another version. */
 
 import type { Kept, Loaded } from './model.ts';
 
 /** Seconds that the server is asked to wait with its answer. */
 const WAIT = 25;
-/** Where it didn't wait, or there is nothing to wait for. */
+/** Milliseconds until the next request if the server didn't wait. */
 const PAUSE_MS = 10_000;
 const LEAST_PAUSE_MS = 1_000;
 const MOST_PAUSE_MS = 30_000;
 
 /**
- * Have `onChange` told of each version after `etag`, null where it was deleted, until what is
- * returned is called. Waits only while the page is in sight, and looks when it is seen again.
+ * Call `onChange` with each version after `etag`, or with null if the dashboard is deleted, until
+ * the returned function is called. Asks only while the page is in sight, and at once when it comes
+ * into sight.
  */
 export function follow(
   origin: URL,
@@ -61,7 +62,7 @@ async function run(
       pause = LEAST_PAUSE_MS;
       await sleep(waited ? 0 : PAUSE_MS, signal);
     } catch {
-      // The server is away, or this is out of sight, which is waited for above.
+      // The server is away, or the page is out of sight, which the beginning of the loop waits for.
       if (!asking.signal.aborted) {
         await sleep(pause * (0.5 + Math.random()), signal);
         pause = Math.min(MOST_PAUSE_MS, 2 * pause);

@@ -1,22 +1,29 @@
-/** What is asked of the stream for the page of all metrics: what is in sight, and a little more. */
+/**
+ * The selectors that the page of all metrics asks the stream for: of what is in sight, and a little
+ * more.
+ */
 
 import { NOTHING } from './asking.ts';
 
-/** Selectors and characters that are asked for at once, with room for those of another tab. */
+/**
+ * The most selectors and characters asked for at once, which leaves room for those of another tab.
+ */
 const MOST_SELECTORS = 24;
 const MOST_CHARACTERS = 2_400;
-/** Metrics that one selector means: few, so that it is soon done with. */
+/** The metrics of one selector. They are few, so that a selector is soon no longer needed. */
 const MOST_NAMES = 8;
-/** Characters that mean something else in a pattern. */
+/** Characters that have a meaning in a regular expression. */
 const SPECIAL = /[\\^$.*+?()[\]{}|]/g;
-/** What has left goes on for so long: who looks around comes back. */
+/** A metric that left is asked for this many milliseconds longer: people scroll back. */
 const KEEP_MS = 20_000;
 
-/** Metrics that came into sight together, and are asked for together until all of them left. */
+/**
+ * Metrics that came into sight together. They are asked for together until all of them have left.
+ */
 interface Batch {
   readonly names: readonly string[];
   readonly selector: string;
-  /** When one of them was in sight last, as `Date.now()` has it. */
+  /** When one of them was last in sight, by `Date.now()`. */
   seenAt: number;
 }
 
@@ -24,9 +31,8 @@ export class Sight {
   private batches: Batch[] = [];
 
   /**
-   * The selectors to ask for while these metrics are in sight, most wanted first. Those that were
-   * asked for stay what they are, so that nothing is sent anew; of more than can be asked for, the
-   * last are left out.
+   * The selectors to ask for while these metrics are in sight, most wanted first. Earlier selectors
+   * stay the same, so that nothing is sent again. If there are too many, the last are left out.
    */
   selectors(near: readonly string[], now: number): readonly string[] {
     for (const batch of this.batches) {
@@ -41,7 +47,7 @@ export class Sight {
       const names = missing.slice(at, at + MOST_NAMES);
       this.batches.push({ names, selector: selectorOf(names), seenAt: now });
     }
-    // What isn't in sight makes room for what is.
+    // Metrics out of sight make room for those in sight.
     let characters = 0;
     this.batches = this.batches
       .toSorted((a, b) => b.seenAt - a.seenAt)
@@ -52,13 +58,13 @@ export class Sight {
     return this.batches.length === 0 ? [NOTHING] : this.batches.map(({ selector }) => selector);
   }
 
-  /** Whether something is asked for that has left. */
+  /** Whether a metric is asked for that has left. */
   lingers(now: number): boolean {
     return this.batches.some(({ seenAt }) => now - seenAt >= KEEP_MS);
   }
 }
 
-/** Means the series of these metrics. */
+/** A selector for the series of these metrics. */
 export function selectorOf(names: readonly string[]): string {
   const either = names.map((name) => name.replace(SPECIAL, '\\$&')).join('|');
   return `{__name__=~${JSON.stringify(either)}}`;

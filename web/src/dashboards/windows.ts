@@ -2,7 +2,7 @@
 
 const MINUTE = 60_000;
 
-/** Windows on offer, in milliseconds. */
+/** The windows on offer, in milliseconds. */
 export const WINDOWS: readonly { readonly ms: number; readonly title: string }[] = [
   { ms: MINUTE / 2, title: '30s' },
   { ms: MINUTE, title: '1m' },
@@ -16,7 +16,7 @@ export const WINDOWS: readonly { readonly ms: number; readonly title: string }[]
 export const LEAST_WINDOW = 5_000;
 export const FARTHEST = 360 * MINUTE;
 
-/** Whether so much time, in milliseconds, can be shown at once. */
+/** Whether a window of this many milliseconds can be shown. */
 export function isWindow(ms: number): boolean {
   return ms >= LEAST_WINDOW && ms <= FARTHEST;
 }

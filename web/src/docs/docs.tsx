@@ -1,4 +1,4 @@
-/** The two documents, to be read: one column of what there is, one of what it says. */
+/** Shows the two documents: a list of their entries, and what each of them says. */
 
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
@@ -7,7 +7,7 @@ import { type Chapter, type Entry, type Piece, type Row, search } from './model.
 
 const words = signal('');
 
-/** A fragment alone would lead from the page's base, which is another address. */
+/** A fragment alone would be relative to the page's base, which is another address. */
 function to(id: string): string {
   return `docs#${id}`;
 }

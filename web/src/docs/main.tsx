@@ -21,7 +21,7 @@ try {
     fetched<AsyncApi>('asyncapi.json'),
   ]);
   const chapters = [...chaptersOfOpenApi(http), ...chaptersOfAsyncApi(websockets)];
-  // Types are looked up: they come after all that is asked for.
+  // Schemas come after all operations that refer to them.
   const isTypes = ({ title }: { title: string }) => title.startsWith('Types');
   render(
     <Docs

@@ -1,9 +1,9 @@
 /**
- * OpenAPI and AsyncAPI documents as one thing to read: chapters of entries, which have rows. Only
- * what this service's own documents use is known here.
+ * Reads OpenAPI and AsyncAPI documents as chapters of entries, which have rows. It knows only what
+ * this service's own documents use.
  */
 
-/** A JSON Schema, as far as it is read. */
+/** The parts of a JSON Schema that are read. */
 export interface Schema {
   readonly $ref?: string;
   readonly type?: string | readonly string[];
@@ -12,7 +12,7 @@ export interface Schema {
   readonly anyOf?: readonly Schema[];
   readonly oneOf?: readonly Schema[];
   readonly allOf?: readonly Schema[];
-  /** A list of schemas is what draft 7 calls a tuple. */
+  /** Draft 7 uses a list of schemas for a tuple. */
   readonly items?: Schema | readonly Schema[];
   readonly prefixItems?: readonly Schema[];
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -30,13 +30,13 @@ export interface Schema {
   readonly description?: string;
 }
 
-/** A piece of what is said of a type: text, or the name of a schema that has an entry of its own. */
+/** A part of the description of a type: text, or the name of a schema with an entry of its own. */
 export type Piece = string | { readonly named: string };
 
-/** One line: a parameter, an answer, a message, a member of an object. */
+/** A parameter, an answer, a message, or a member of an object. */
 export interface Row {
   readonly name: string;
-  /** Where it stands, or that it has to. */
+  /** Where a parameter stands, or whether a member is required. */
   readonly note: string;
   readonly type: readonly Piece[];
   readonly text: string;
@@ -47,17 +47,17 @@ export interface Section {
   readonly rows: readonly Row[];
 }
 
-/** What is read in one piece: an operation, a channel, a schema. */
+/** An operation, a channel or a schema. */
 export interface Entry {
-  /** Unlike any other's on the page. */
+  /** Unique on the page. */
   readonly id: string;
-  /** GET, a WebSocket's WS; empty for a schema. */
+  /** The HTTP method, or WS for a WebSocket; empty for a schema. */
   readonly method: string;
   /** The path, or the name of a schema. */
   readonly path: string;
   readonly title: string;
   readonly text: string;
-  /** Who may ask: names of ways to show a token; none where everyone may. */
+  /** The security schemes that allow the request; empty if everyone may send it. */
   readonly access: readonly string[];
   readonly sections: readonly Section[];
 }
@@ -136,7 +136,7 @@ export interface AsyncApi {
   readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
 }
 
-/** The operations by their tags, and the schemas. */
+/** The operations grouped by tag, and the schemas. */
 export function chaptersOfOpenApi(api: OpenApi): Chapter[] {
   const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, one]) => ({
@@ -267,7 +267,7 @@ function types(title: string, kind: string, schemas: Readonly<Record<string, Sch
   return { title, text: 'What is named above.', entries };
 }
 
-/** The members of an object; of an object within, those of its own too, with its name before theirs. */
+/** The members of an object. Those of nested objects follow, with the outer name in front. */
 function members(schema: Schema, kind: string): Row[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, one]) => {
     const inner = one.type === 'array' && !Array.isArray(one.items) ? (one.items as Schema) : one;
@@ -286,7 +286,7 @@ function members(schema: Schema, kind: string): Row[] {
   });
 }
 
-/** What is said of a type in a line. */
+/** The description of a type in one line. */
 export function typeOf(schema: Schema, kind: string): Piece[] {
   const limits = limitsOf(schema);
   return limits === '' ? bare(schema, kind) : [...bare(schema, kind), `, ${limits}`];
@@ -346,7 +346,7 @@ function limitsOf(schema: Schema): string {
     .join(', ');
 }
 
-/** The entries in which all these words are found, chapter by chapter; chapters without any are left out. */
+/** The entries that contain all of these words, by chapter. Chapters without any are left out. */
 export function search(chapters: readonly Chapter[], words: string): readonly Chapter[] {
   const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
   if (wanted.length === 0) {

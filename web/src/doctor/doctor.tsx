@@ -4,7 +4,7 @@ import { measure } from './probes.ts';
 
 type Level = 'problem' | 'note' | 'unknown' | 'ok';
 
-/** What the service makes of the measurements: `POST /v1/doctor/report`. */
+/** The service's report on the measurements: `POST /v1/doctor/report`. */
 interface Report {
   readonly healthy: boolean;
   readonly seconds: number;
@@ -28,17 +28,17 @@ interface Report {
 }
 
 const LEVELS: readonly Level[] = ['problem', 'note', 'unknown', 'ok'];
-/** Drawn, since not every font has such signs. */
+/** Drawn, because not every font has these signs. */
 const MARKS: Readonly<Record<Level, readonly [path: string, word: string]>> = {
   problem: ['M4 4l8 8M12 4l-8 8', 'Problem'],
   note: ['M8 3v6M8 12.4v.2', 'Note'],
   unknown: ['M5.5 5.5a2.5 2.5 0 1 1 3.6 2.3c-.8.4-1.1.8-1.1 1.7M8 12.4v.2', 'Could not be told'],
   ok: ['M3 8.5l3.5 3.5L13 4.5', 'Fine'],
 };
-/** The second is longer than a long poll waits. */
+/** The longer one is longer than a long poll waits. */
 const SPELLS = [5, 30, 60, 120, 300] as const;
 
-/** The path doctor: what lies between this browser and the service. */
+/** The path doctor: tells what lies between this browser and the service. */
 export function Doctor({ origin }: { origin: URL }) {
   const idle = useSignal<number>(30);
   const progress = useSignal('');
@@ -120,7 +120,7 @@ export function Doctor({ origin }: { origin: URL }) {
   );
 }
 
-/** Rejects when it is stopped: a connection that is watched for its quiet ends later. */
+/** Rejects when it is stopped; a connection that is being watched for silence would end later. */
 function stopped(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason));

@@ -1,30 +1,30 @@
-/** What a path does to connections, as far as a browser can see it. Times are in seconds. */
+/** Measures what a path does to connections, as far as a browser can see. Times are in seconds. */
 
-/** As the service takes it: `POST /v1/doctor/report`. */
+/** The body of `POST /v1/doctor/report`. */
 export interface Measured {
   readonly url: string;
   readonly idle: number;
   readonly seconds: number;
-  /** Unix seconds by this clock, around the request that `echo` answers. */
+  /** Unix seconds by this browser's clock, before and after the request that `echo` answers. */
   readonly before: number;
   readonly after: number;
   readonly echo: unknown;
-  /** Of that answer, names in lower case. */
+  /** The headers of that answer, with names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly front: string;
-  /** By transport, why it doesn't get through; empty if it does. */
+  /** Why each transport doesn't work; empty if it does. */
   readonly through: Readonly<Record<string, string>>;
   readonly drip: Drip;
   readonly quiet: Readonly<Record<string, readonly Quiet[]>>;
   readonly busy: Readonly<Record<string, Busy>>;
-  /** Of several answers. */
+  /** From several answers. */
   readonly epochs: readonly string[];
   readonly upload: Upload;
 }
 
 interface Upload {
   readonly bytes: number;
-  /** All is sent at once: browsers send no body as it comes over HTTP/1.1. */
+  /** Everything is sent at once, because browsers don't stream a request body over HTTP/1.1. */
   readonly took: 0;
   readonly status: number;
   readonly failure: string;
@@ -36,7 +36,7 @@ interface Drip {
   readonly encoding: string;
   readonly whole: boolean;
   readonly failure: string;
-  /** Unix seconds by this clock when it was asked for. */
+  /** Unix seconds by this browser's clock when it was asked for. */
   readonly began: number;
 }
 
@@ -53,15 +53,21 @@ interface Busy {
 }
 
 const TIMEOUT_S = 5;
-/** Further answers, from which is told whether they come from one service. */
+/** The number of further answers, which tell whether they come from one service. */
 const OTHERS = 5;
-/** Of the longest quiet: what forgets a connection without a word shows between two of them. */
+/**
+ * The last part of the longest silence. Something that silently drops an idle connection is found
+ * between two of these.
+ */
 const SHARES = [0.25, 0.5, 1];
 
 const seconds = (): number => performance.now() / 1000;
 const say = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Examine the path to the service at `origin`; takes about `idle` seconds. Throws if there is none. */
+/**
+ * Examine the path to the service at `origin`, which takes about `idle` seconds. Throws an Error if
+ * the service can't be reached.
+ */
 export async function measure(
   origin: URL,
   idle: number,
@@ -85,7 +91,7 @@ export async function measure(
     const { epoch, time_ms: time } = (await told.json()) as typeof first;
     epochs.push(epoch);
     const came = Date.now() / 1000;
-    // The quickest tells best what the service's clock says.
+    // The quickest answer tells the service's clock best.
     if (came - asked < after - before) {
       [before, after, time_ms] = [asked, came, time];
     }
@@ -110,7 +116,8 @@ export async function measure(
   const sockets = through.WebSocket === '';
   try {
     const [answers, spells, busyAnswer, busySocket] = await Promise.all([
-      // A browser has six connections to a host, and HTTP/1.1 needs one for each of these.
+      // A browser opens at most six connections to a host, and over HTTP/1.1 each of these needs
+      // one.
       Promise.all(SHARES.map((share) => quietAnswer(origin, share * idle, signal))),
       Promise.all(sockets ? SHARES.map((share) => quietSocket(origin, share * idle, signal)) : []),
       busyAnswerFor(origin, idle, signal),
@@ -150,7 +157,7 @@ function socketUrl(origin: URL, path: string): URL {
   return url;
 }
 
-/** Why no stream comes over a WebSocket. */
+/** Why no stream works over a WebSocket; empty if one does. */
 function socketThrough(origin: URL): Promise<string> {
   return new Promise((resolve) => {
     const socket = new WebSocket(socketUrl(origin, 'v1/stream'), ['pushsvc.v1']);
@@ -173,13 +180,13 @@ function socketThrough(origin: URL): Promise<string> {
   });
 }
 
-/** Why no stream of a media type comes over HTTP. */
+/** Why no stream of a media type works over HTTP; empty if one does. */
 async function answerThrough(origin: URL, type: string, signal: AbortSignal): Promise<string> {
   const abort = new AbortController();
   const late = setTimeout(() => abort.abort(), TIMEOUT_S * 1000);
   try {
     const answer = await fetch(new URL('v1/stream?wait=250ms', origin), {
-      // Who takes problems too is told by a status.
+      // A client that accepts problem documents gets errors as a status, not in the stream.
       headers: { Accept: `${type}, application/problem+json` },
       cache: 'no-store',
       signal: AbortSignal.any([abort.signal, signal]),
@@ -198,7 +205,7 @@ async function answerThrough(origin: URL, type: string, signal: AbortSignal): Pr
   }
 }
 
-/** A body that is larger than the megabyte that proxies like to stop at. */
+/** A body larger than one megabyte, which is a usual limit of proxies. */
 async function upload(origin: URL, signal: AbortSignal): Promise<Upload> {
   const bytes = 1_500_000;
   try {
@@ -213,7 +220,7 @@ async function upload(origin: URL, signal: AbortSignal): Promise<Upload> {
   }
 }
 
-/** An answer of some lines with pauses between them, and when they arrived. */
+/** Fetch an answer of some lines with pauses between them, and tell when each arrived. */
 async function drip(
   origin: URL,
   lines: number,
@@ -287,7 +294,7 @@ async function busyAnswerFor(origin: URL, wanted: number, signal: AbortSignal): 
   return { lasted: seconds() - began, failure };
 }
 
-/** A WebSocket that echoes; `close` ends it, and `ended` tells why it did by itself. */
+/** A WebSocket that echoes. `close` ends it; `ended` tells why it ended by itself. */
 class Echo {
   readonly opened: Promise<boolean>;
   readonly ended: Promise<string>;

@@ -1,4 +1,4 @@
-/** What the page does once it is shown, loaded by itself. */
+/** What the page does after it is shown; loaded by itself. */
 
 import type { Dashboard } from '../state/dashboard.ts';
 import { watchReach } from '../state/reach.ts';

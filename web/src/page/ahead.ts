@@ -1,12 +1,12 @@
 /**
- * What the pointer, a key or an outage may want is loaded before it is wanted, once data comes and the
- * page has nothing to do: by then the server may be away, or have another version of the page.
+ * Loads parts that the pointer, a key or an outage may need before they are needed: once data has
+ * come and the page is idle. Later the server may be away, or have another version of the page.
  */
 
 import { effect } from '@preact/signals';
 import type { Dashboard } from '../state/dashboard.ts';
 
-/** Milliseconds that the page has for what is shown. */
+/** The page loads what it shows during these first milliseconds. */
 const AFTER_MS = 3_000;
 
 const parts = [
@@ -23,7 +23,7 @@ const parts = [
   () => import('../panels/search.ts'),
 ];
 
-/** Load all of that, some time after data came first. */
+/** Load all of these parts, some time after data first came. */
 export function loadAhead({ freshness }: Dashboard): void {
   let begun = false;
   effect(() => {
@@ -36,7 +36,7 @@ export function loadAhead({ freshness }: Dashboard): void {
 
 function load(): void {
   for (const part of parts) {
-    // One that fails is loaded when it is wanted.
+    // A part that fails is loaded when it is needed.
     part().catch(() => {});
   }
 }

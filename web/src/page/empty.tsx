@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Dashboard } from '../state/dashboard.ts';
 
-/** Says why there is no panel, and what to do. */
+/** Says why there is no panel, and what to do about it. */
 export function Nothing({ dashboard }: { dashboard: Dashboard }) {
   const { filter, panels } = dashboard;
   return panels.value.length === 0 ? (
@@ -20,7 +20,7 @@ export function Nothing({ dashboard }: { dashboard: Dashboard }) {
   );
 }
 
-/** Connected, and nobody publishes yet: how to be the first. */
+/** Shown while connected without a publisher: tells how to publish the first sample. */
 function EmptyState() {
   const command = [
     `curl ${new URL('v1/samples', document.baseURI)} \\`,
@@ -45,7 +45,7 @@ function EmptyState() {
 
 function Command({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);
-  // Browsers offer the clipboard to secure origins only; without it the text can be selected.
+  // Browsers offer the clipboard only to secure origins; elsewhere the text can be selected.
   const clipboard = navigator.clipboard as Clipboard | undefined;
   const copy = async (): Promise<void> => {
     await clipboard?.writeText(text);

@@ -1,7 +1,7 @@
 import type { Labels, Status, Value } from '../client/index.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 
-/** What the page holds, to be read in a console or by a test. Nothing can be changed by it. */
+/** What the page holds, for the console and for tests. Nothing can be changed through it. */
 export interface Inspection {
   status(): Status & { readonly freshness: string };
   /** Points of a series as they are stored: `[time, value]`, oldest first. */

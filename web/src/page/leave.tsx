@@ -2,12 +2,12 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { View } from '../state/view.ts';
 
-/** How long the controls stay after the pointer has stopped. */
+/** The controls stay for this many milliseconds after the pointer has stopped. */
 const STAY_MS = 3_000;
 
 /**
- * The way out of what fills the screen: Escape, and controls that are seen when a pointer moves or
- * they have the focus. Where the page is embedded it is for the page around it to lead on.
+ * The way out of full screen and kiosk mode: Escape, and controls that are visible while a pointer
+ * moves or they have the focus. An embedded page has none; the page around it decides.
  */
 export function Leave({ view }: { view: View }) {
   const seen = useSignal(true);
@@ -38,7 +38,7 @@ export function Leave({ view }: { view: View }) {
         location.assign(wayOut(view));
       }
     };
-    // Escape takes away a pin first, and that is gone when this hears of it.
+    // Escape first removes a pin, which is gone when this listener is called.
     let pinned = false;
     const look = (): void => {
       pinned = document.querySelector('.pin') !== null;
@@ -77,7 +77,7 @@ export function Leave({ view }: { view: View }) {
   );
 }
 
-/** What is shown with all that is around it. */
+/** The address of the same view with everything around it. */
 function wayOut(view: View): string {
   return view.href({ kiosk: false, panel: null });
 }
@@ -87,6 +87,6 @@ function toggle(): void {
     document.fullscreenElement === null
       ? document.documentElement.requestFullscreen()
       : document.exitFullscreen();
-  // A browser may well refuse; it says so itself.
+  // The browser may refuse, and says so itself.
   done.catch(() => {});
 }

@@ -1,6 +1,6 @@
 import type { View } from '../state/view.ts';
 
-/** What of the address can't be shown: that is said, and what is as usual is shown instead. */
+/** Says which parts of the address can't be read. Their defaults are shown instead. */
 export function Wrong({ view: { wrong } }: { view: View }) {
   return (
     <div class="news wrong">
