@@ -9,7 +9,7 @@ interface DialogProps {
   readonly wide?: boolean;
 }
 
-/** A dialog that is there as long as it is rendered; Escape closes it. */
+/** A dialog that is open as long as it is rendered; Escape closes it. */
 export function Dialog({ title, children, onClose, wide = false }: DialogProps) {
   const heading = useId();
   const root = useRef<HTMLDialogElement>(null);
@@ -19,7 +19,7 @@ export function Dialog({ title, children, onClose, wide = false }: DialogProps) 
     current!.showModal();
     return () => {
       current!.close();
-      // It is no longer in the document, and so can't do that itself.
+      // It is no longer in the document, and so can't return the focus itself.
       before?.focus();
     };
   }, []);
@@ -46,7 +46,7 @@ interface QuestionProps {
   readonly onClose: () => void;
 }
 
-/** Something to choose, or not. */
+/** A checkbox with its label. */
 export function Question({ title, text, actions, onClose }: QuestionProps) {
   return (
     <Dialog title={title} onClose={onClose}>
@@ -70,14 +70,14 @@ interface AskingProps {
   readonly label: string;
   readonly hint: string;
   readonly value: string;
-  /** Why the last answer wasn't taken. */
+  /** Why the last answer wasn't accepted. */
   readonly reason: string;
   readonly action: string;
   readonly onDone: (answer: string) => void;
   readonly onClose: () => void;
 }
 
-/** A name to choose. */
+/** Asks for a name. */
 export function Asking({
   title,
   label,

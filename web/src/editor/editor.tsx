@@ -20,32 +20,34 @@ import { Toolbar } from './toolbar.tsx';
 interface EditorProps {
   readonly dashboard: Dashboard;
   readonly view: View;
-  /** What the service keeps of this name; null where it has none. */
+  /** The saved dashboard of this name; null if there is none. */
   readonly loaded: Loaded | null;
   readonly source: Source;
-  /** Whether the service keeps dashboards at all. */
+  /** Whether dashboards can be saved. */
   readonly writable: boolean;
-  /** Back to looking. */
+  /** Leave the editor. */
   readonly onDone: () => void;
 }
 
-/** The same each time, so that it counts as no other. */
+/** Always the same object, so that effects which depend on it don't run again. */
 const NONE: readonly Variable[] = [];
 
-/** A dashboard that is being made: panels can be moved, sized, added, changed and removed. */
+/** Edits a dashboard: panels can be moved, resized, added, changed and removed. */
 export function Editor(props: EditorProps) {
   const { dashboard, view, loaded, source, writable, onDone } = props;
   const name = view.name.value!;
   const values = view.values.value;
-  // What is provisioned, or comes with the service, is saved under a name of its own.
+  // A dashboard that is provisioned or shipped is saved under another name.
   const owned = source === 'saved';
   const session = useMemo(() => new Session(new URL(document.baseURI), name, loaded, owned), []);
   const { draft, opened, said, failure, saving } = session;
-  /** The version that others saved meanwhile; empty where they deleted it, null where nobody did. */
+  /**
+   * The version that others saved meanwhile; empty if they deleted it, null if nobody did either.
+   */
   const elsewhere = useSignal<string | null>(null);
   const preview = useSignal<readonly Placed[] | null>(null);
   const panels = useComputed(() => {
-    // What is dragged stays where it is in the document, or it would be let go.
+    // A panel that is dragged keeps its place in the document, or else the drag would end.
     const shown = new Map(preview.value?.map((panel) => [panel.id, panel]));
     return inReadingOrder(draft.current.value.panels).map((panel) => shown.get(panel.id) ?? panel);
   });
@@ -53,7 +55,7 @@ export function Editor(props: EditorProps) {
     const focused = document.activeElement as HTMLElement | null;
     draft.arrange(next);
     said.value = what;
-    // What moves in the document loses the focus.
+    // An element that moves in the document loses the focus.
     requestAnimationFrame(() => {
       if (focused?.isConnected && document.activeElement !== focused) {
         focused.focus();
@@ -74,7 +76,7 @@ export function Editor(props: EditorProps) {
     };
   }, []);
   const { variables = NONE } = draft.current.value;
-  // What is drawn while it is made is of values as well: of each variable the first.
+  // While it is edited, panels show the first value of each variable.
   useEffect(() => {
     for (const variable of variables) {
       if (view.values.peek()[variable.name] === undefined) {
@@ -103,7 +105,7 @@ export function Editor(props: EditorProps) {
       elsewhere.value = next?.etag ?? '';
     });
   }, [began, kept]);
-  // One's own saving comes to be known this way as well, be it sooner than by its answer.
+  // One's own saving is reported this way as well, maybe before its answer comes.
   const theirs = saving.value || elsewhere.value === began ? null : elsewhere.value;
   const close = (): void => {
     opened.value = null;

@@ -15,9 +15,9 @@ import {
 
 interface HandlesProps {
   readonly panel: Placed;
-  /** All of the dashboard, as they were before a drag. */
+  /** All panels of the dashboard, as they were before a drag. */
   readonly panels: readonly Placed[];
-  /** Show them so while something is dragged; null when that is over. */
+  /** Show these panels during a drag; null when it is over. */
   readonly onPreview: (panels: readonly Placed[] | null) => void;
   readonly onArrange: (panels: readonly Placed[], what: string) => void;
   readonly onChange: () => void;
@@ -30,7 +30,7 @@ const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowDown: [0, 1],
 };
 
-/** What a panel is moved, sized, changed and removed by: with a pointer, or with the keyboard. */
+/** The controls that move, resize, change and remove a panel by pointer or keyboard. */
 export function Handles({ panel, panels, onPreview, onArrange, onChange }: HandlesProps) {
   const root = useRef<HTMLDivElement>(null);
   const name = titleOf(panel);
@@ -70,7 +70,7 @@ export function Handles({ panel, panels, onPreview, onArrange, onChange }: Handl
     const height = Number.parseFloat(gridAutoRows) + Number.parseFloat(rowGap);
     const ending = new AbortController();
     const { signal } = ending;
-    // Or the texts that the pointer passes would be marked.
+    // Otherwise the pointer would select the text that it passes.
     document.addEventListener('selectstart', (event) => event.preventDefault(), { signal });
     let next: Placed[] | null = null;
     const at = scrollY;
@@ -192,7 +192,7 @@ export function titleOf({ title, select }: Panel): string {
   return title || select;
 }
 
-/** An id that none of the panels has; there is room for a number within what an id may be. */
+/** An id that no panel has. It leaves room for a number within the length of an id. */
 export function freeId(wanted: string, taken: Iterable<string>): string {
   return freeName(wanted.slice(0, 56), taken);
 }

@@ -24,9 +24,9 @@ const KINDS: Readonly<Record<PanelKind, string>> = {
 const MOST_THRESHOLDS = 16;
 
 interface PanelFormProps {
-  /** Null for one that is new. */
+  /** Null for a new panel. */
   readonly panel: Panel | null;
-  /** Ids that there are. */
+  /** Ids that are in use. */
   readonly taken: readonly string[];
   readonly dashboard: Dashboard;
   readonly values: Readonly<Record<string, string>>;
@@ -34,7 +34,7 @@ interface PanelFormProps {
   readonly onClose: () => void;
 }
 
-/** All of a panel, with what it will look like. */
+/** All properties of a panel, with a preview. */
 export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: PanelFormProps) {
   const draft = useSignal<Panel>(panel ?? { id: '', kind: 'line', select: '' });
   const {
@@ -51,7 +51,7 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
   const change = (fields: Partial<Record<keyof Panel, unknown>>): void => {
     const next: Record<string, unknown> = { ...draft.value, ...fields };
     for (const [name, value] of Object.entries(next)) {
-      // What is left out is as the page would have it.
+      // What is left out has the page's defaults.
       if (value === undefined || value === '') {
         delete next[name];
       }
@@ -64,7 +64,7 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
   const verdict = useSignal<Verdict | null>(null);
   const matches = verdict.value?.type === 'read' ? verdict.value.series : [];
   const [first] = matches;
-  /** Those that a heatmap may have its rows of. */
+  /** The labels that a heatmap may have its rows by. */
   const labels = useSignal<readonly string[]>([]);
   const rowed = kind === 'heatmap' && first !== undefined;
   useEffect(() => {
@@ -223,7 +223,7 @@ interface BoundProps {
   readonly onChange: (value: number | undefined) => void;
 }
 
-/** An end of a scale; empty where it follows the values. */
+/** One end of a scale; empty to follow the values. */
 function Bound({ title, value, above, onChange }: BoundProps) {
   return (
     <label>
@@ -250,7 +250,7 @@ interface ThresholdsProps {
   readonly onChange: (thresholds: readonly Threshold[]) => void;
 }
 
-/** Values from which on the panel says that something is up. */
+/** The values from which on the panel shows a warning or an alarm. */
 function Thresholds({ thresholds, onChange }: ThresholdsProps) {
   const replace = (index: number, fields: Partial<Threshold>): void =>
     onChange(thresholds.map((one, at) => (at === index ? { ...one, ...fields } : one)));

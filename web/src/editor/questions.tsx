@@ -5,18 +5,18 @@ import { EMPTY, type Session } from './model/session.ts';
 
 interface QuestionsProps {
   readonly session: Session;
-  /** Under which the dashboard was opened, */
+  /** The name under which the dashboard was opened, */
   readonly name: string;
-  /** and what the service keeps of it; null where it has none. */
+  /** and what is saved under it; null if nothing is. */
   readonly loaded: Loaded | null;
   readonly writable: boolean;
   readonly onKeepAs: (name: string) => void;
-  /** Back to looking. */
+  /** Leave the editor. */
   readonly onDone: () => void;
   readonly onClose: () => void;
 }
 
-/** What is asked before something is saved under a name, overwritten, deleted or left. */
+/** The questions before something is saved under a name, overwritten, deleted or left. */
 export function Questions(props: QuestionsProps) {
   const { session, name, loaded, writable, onKeepAs, onDone, onClose } = props;
   const { draft, opened } = session;

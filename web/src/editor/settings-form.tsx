@@ -19,7 +19,7 @@ interface SettingsFormProps {
   readonly onClose: () => void;
 }
 
-/** What a dashboard has beside its panels. */
+/** The properties of a dashboard apart from its panels. */
 export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const variables = useSignal<readonly Variable[]>(kept.variables ?? []);
@@ -47,7 +47,7 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
         onSubmit={(event) => {
           event.preventDefault();
           void selectors.pass().then((passed) => {
-            // It may have been closed meanwhile.
+            // The form may have been closed meanwhile.
             if (passed && form.current !== null) {
               done();
             }

@@ -1,10 +1,10 @@
 import { useEffect } from 'preact/hooks';
 import type { Session } from './model/session.ts';
 
-/** Keys that work wherever the focus is, and a word before unsaved work is left. */
+/** Keys that work wherever the focus is, and the question before unsaved changes are left. */
 export function useShortcuts(session: Session): void {
   useEffect(() => {
-    /** The form that something was written into: it may not be in the draft yet. */
+    /** The form that has the focus, whose text may not be in the draft yet. */
     let form: HTMLDialogElement | null = null;
     const write = ({ target }: Event): void => {
       form = (target as Element).closest('dialog') ?? form;

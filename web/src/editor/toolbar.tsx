@@ -4,12 +4,12 @@ import type { Session } from './model/session.ts';
 
 interface ToolbarProps {
   readonly session: Session;
-  /** Whether the service keeps dashboards at all. */
+  /** Whether dashboards can be saved. */
   readonly writable: boolean;
   readonly onLeave: () => void;
 }
 
-/** The buttons above a dashboard that is edited. */
+/** The buttons above a dashboard that is being edited. */
 export function Toolbar({ session, writable, onLeave }: ToolbarProps) {
   const { draft, opened, saving } = session;
   const ask = (form: 'settings' | 'delete') => (): void => {
@@ -87,7 +87,7 @@ export function Toolbar({ session, writable, onLeave }: ToolbarProps) {
   );
 }
 
-/** Hand a dashboard out as a file. */
+/** Download a dashboard as a file. */
 function handOut(name: string, kept: Kept): void {
   const text = `${JSON.stringify(kept, null, 2)}\n`;
   hand(`${name}.json`, new Blob([text], { type: 'application/json' }));

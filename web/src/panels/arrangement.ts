@@ -1,12 +1,12 @@
-/** How a viewer has arranged the automatic page, kept in this browser. */
+/** How the viewer arranged the page of all metrics, saved in this browser. */
 
 import { type Signal, signal } from '@preact/signals';
 import { recall, remember } from '../browser/settings.ts';
 
-/** Kept at the most: metrics come and go over the months. */
+/** The most keys that are saved: metrics come and go over the months. */
 const MOST = 1_000;
 
-/** Panels by key, as a set that survives the page. */
+/** A set of panels, by key, that is saved in this browser. */
 export class Choice {
   readonly keys: Signal<ReadonlySet<string>>;
   private readonly name: string;
@@ -40,7 +40,7 @@ export class Choice {
 
 export const collapsed = new Choice('pushsvc.collapsed');
 export const hidden = new Choice('pushsvc.hidden');
-/** Panels that are read as tables. */
+/** Panels that are shown as tables. */
 export const tabular = new Choice('pushsvc.tables');
 
 function read(name: string): string[] {
@@ -52,7 +52,7 @@ function read(name: string): string[] {
   }
 }
 
-/** Whether legends tell least, most and mean beside the last value. */
+/** Whether legends show minimum, maximum and mean beside the last value. */
 export const detailed: Signal<boolean> = signal(recall('pushsvc.detailed') === 'yes');
 
 export function tellDetails(wanted: boolean): void {

@@ -2,8 +2,9 @@ import type { Member, Panel } from '../store/panel.ts';
 import { lineOf } from '../store/rate.ts';
 
 /**
- * The points of some lines of a panel between two times, as RFC 4180 has it: a row for each, with a column for
- * each label. Where points stand for more than one sample there are their lowest and highest, too.
+ * The points of a panel's lines between two times as CSV (RFC 4180): a row for each point, with a
+ * column for each label. If points stand for more than one sample, there are columns for their
+ * lowest and highest, too.
  */
 export function csvOf(panel: Panel, members: readonly Member[], from: number, to: number): string {
   const labels = [...new Set(members.flatMap(({ series }) => Object.keys(series.labels)))].sort();
@@ -34,7 +35,7 @@ export function csvOf(panel: Panel, members: readonly Member[], from: number, to
 }
 
 /**
- * A cell. Text that a spreadsheet would run as a formula gets an apostrophe before it, as OWASP
+ * One cell. Text that a spreadsheet would run as a formula gets an apostrophe in front, as OWASP
  * advises against CSV injection; numbers stay numbers.
  */
 function field(value: unknown): string {

@@ -1,9 +1,11 @@
-/** What a panel shows and how: the same for those the page finds and those a dashboard keeps. */
+/** What a panel shows and how, for panels of the page of all metrics and of saved dashboards. */
 
-/** line and area: over time. stacked: areas one upon the other. stat: the newest value above its course. gauge: a newest value between
- * two bounds. table: last, least, most and mean of each series. heatmap: a row for each
- * series, or value of a label, over time. timeline: states over time. States are always drawn as a
- * timeline, and nothing else is: numbers become lines there. */
+/**
+ * line and area: over time. stacked: areas stacked on each other. stat: the newest value above its
+ * chart. gauge: the newest value between two bounds. table: last, minimum, maximum and mean of each
+ * series. heatmap: a row for each series, or value of a label, over time. timeline: states over
+ * time. States are always drawn as a timeline, and numbers never are: those become lines.
+ */
 export type PanelKind =
   | 'line'
   | 'area'
@@ -25,7 +27,9 @@ export const PANEL_KINDS: readonly PanelKind[] = [
   'timeline',
 ];
 
-/** From this value on (in the panel's unit, after `rate`) a value is worth a look, or an alarm. */
+/**
+ * From this value on (in the panel's unit, after `rate`) the value deserves a warning or an alarm.
+ */
 export interface Threshold {
   readonly at: number;
   readonly level: 'warning' | 'critical';
@@ -34,22 +38,24 @@ export interface Threshold {
 export interface Panel {
   /** Unique within its dashboard. */
   readonly id: string;
-  /** What stands above it; the name of the metric if left out. */
+  /** Its title; the name of the metric if left out. */
   readonly title?: string;
   readonly kind: PanelKind;
   /** A PromQL instant vector selector, as the stream takes it. */
   readonly select: string;
-  /** Overrules the unit that the series bring. */
+  /** Used instead of the unit of the series. */
   readonly unit?: string;
   readonly thresholds?: readonly Threshold[];
-  /** Ends of a gauge. Without them it takes those of the unit, or 0 and the most there was. */
+  /**
+   * The ends of a gauge. Without them: the bounds of the unit, or 0 and the highest value so far.
+   */
   readonly min?: number;
   readonly max?: number;
-  /** Whether a counter is shown as its change per second, which it is if left out. */
+  /** Whether a counter is shown as its change per second; true if left out. */
   readonly rate?: boolean;
-  /** The label whose values are the rows of a heatmap; each series has its own if left out. */
+  /** The label whose values are the rows of a heatmap; if left out, each series has its own row. */
   readonly by?: string;
-  /** Place on a dashboard, in its columns and rows. */
+  /** Its place on a dashboard, in columns and rows of the grid. */
   readonly grid?: {
     readonly x: number;
     readonly y: number;

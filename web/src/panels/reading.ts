@@ -1,4 +1,4 @@
-/** What a panel's lines are at a moment. */
+/** The values of a panel's lines at a time. */
 
 import type { Member, Panel } from '../store/panel.ts';
 import { valueAt } from '../store/rate.ts';
@@ -7,15 +7,15 @@ import { isShown } from './shown.ts';
 
 export interface Reading {
   readonly member: Member;
-  /** NaN where there is none. */
+  /** NaN if there is none. */
   readonly value: number;
-  /** Why there is no value, or that it is the last for now; empty where all is well. */
+  /** Why there is no value, or that it is the last one for now; empty if neither. */
   readonly state: '' | 'silent' | 'ended' | 'no sample';
 }
 
 /**
- * The lines that are shown, the highest value first; then those that have none, in their own order.
- * `now` is the newest time, of which it is known whether a source still sends.
+ * The lines that are shown, highest value first; then those without a value, in their own order.
+ * `now` is the newest time, at which it is known whether a source still sends.
  */
 export function readingsAt(id: string, panel: Panel, time: number, now: number): Reading[] {
   return panel.members
@@ -32,7 +32,7 @@ export function readingsAt(id: string, panel: Panel, time: number, now: number):
 }
 
 function stateOf(series: Series, value: number, time: number, now: number): Reading['state'] {
-  // Of what was before, the line itself says that it went on.
+  // Before that, a later point of the line shows that it went on.
   const last = !(time < series.lastTime);
   if (last && series.ended) {
     return 'ended';

@@ -1,13 +1,13 @@
 import { read } from '../client/protocol/selector.ts';
 import type { Panel } from '../store/panel.ts';
 
-/** Shorter words are too like everything. */
+/** Shorter words resemble too many others. */
 const LEAST_NEAR = 4;
 
 /**
- * Panels in which every word is found: in the name, the help, or a label. A selector finds those
- * with a series that it means. Where nothing is found, those whose names are like it: `ncpu` for
- * node_cpu, or a letter that is wrong; the likest first.
+ * The panels in which every word is found: in the name, the help, or a label. A selector finds
+ * those with a series that it matches. If nothing is found, panels with similar names: `ncpu` finds
+ * node_cpu, and so does a word with one wrong letter; the most similar first.
  */
 export function matching(panels: readonly Panel[], filter: string): readonly Panel[] {
   const means = filter.includes('{') ? read(filter) : null;
@@ -47,7 +47,10 @@ function textOf(panel: Panel): string {
     .toLowerCase();
 }
 
-/** How unlike a word is to what a panel says: 0 where it says so, infinite where it's nothing like. */
+/**
+ * How different a word is from the words of a panel: 0 if it is one of them, infinite if nothing is
+ * similar.
+ */
 function missOf(word: string, name: string, text: string): number {
   if (text.includes(word)) {
     return 0;
@@ -63,7 +66,7 @@ function missOf(word: string, name: string, text: string): number {
   return 2 + spread(word, name.toLowerCase());
 }
 
-/** Whether two words differ by one letter: another one, one more, one less, or two swapped. */
+/** Whether two words differ by one letter: replaced, inserted, left out, or two swapped. */
 function near(one: string, other: string): boolean {
   if (Math.abs(one.length - other.length) > 1) {
     return false;
@@ -85,7 +88,10 @@ function near(one: string, other: string): boolean {
   );
 }
 
-/** Letters between the letters of a word, in their order in a name, that begin no part of it. */
+/**
+ * The number of letters between the letters of a word, found in this order in a name, that don't
+ * begin a part of the name.
+ */
 function spread(word: string, name: string): number {
   let at = -1;
   let skipped = 0;
@@ -98,6 +104,6 @@ function spread(word: string, name: string): number {
     skipped += at >= 0 && next > at + 1 && !begins ? 1 : 0;
     at = next;
   }
-  // A word that is scattered over the name was not meant.
+  // A word whose letters are far apart in the name was not meant.
   return skipped * 2 > word.length ? Number.POSITIVE_INFINITY : skipped;
 }

@@ -2,8 +2,8 @@ import { read } from '../client/protocol/selector.ts';
 import { Panel } from '../store/panel.ts';
 
 /**
- * The series that a selector means, as one group of lines; null for none, or for a selector that
- * can't be read here (`isReadable`). It is the one from `before` while nothing came or went.
+ * The series that a selector matches, as one group of lines; null for none, or if the selector
+ * can't be read here (`isReadable`). It is `before` itself while no series was added or removed.
  */
 export function select(
   panels: readonly Panel[],
@@ -21,7 +21,7 @@ export function select(
   for (const panel of panels) {
     for (const { series } of panel.members) {
       if (matches(series.name, series.labels)) {
-        // One axis has one unit: what is measured otherwise than the first is another panel's.
+        // One axis has one unit: series with another unit than the first are left to another panel.
         group ??= new Panel(series, sources, raw);
         if (group.unit === series.unit && group.kind === series.kind) {
           group.add(series);

@@ -1,20 +1,22 @@
-/** Which lines of a panel are shown: all of them until somebody says otherwise. */
+/** Which lines of a panel are shown: all of them until the viewer chooses. */
 
 import { type Signal, signal } from '@preact/signals';
 import type { Labels } from '../client/index.ts';
 import { write } from '../client/protocol/selector.ts';
 import type { Member } from '../store/panel.ts';
 
-/** Some lines are left out, or `only` some are there. Lines go by their names. */
+/**
+ * Either some lines are left out, or `only` some are shown. Lines are identified by their names.
+ */
 export interface Lines {
   readonly only: boolean;
   readonly names: ReadonlySet<string>;
 }
 
-/** By a panel's id; a panel that isn't there shows all. */
+/** By panel id. A panel that isn't in it shows all lines. */
 export const lines: Signal<ReadonlyMap<string, Lines>> = signal(new Map());
 
-/** A series as PromQL writes it, with its labels in order: the same whenever it is the same. */
+/** A series in PromQL's form with its labels in order: equal for equal series. */
 export function nameOf({
   name,
   labels,
@@ -41,7 +43,7 @@ export function toggle(panel: string, member: Member): void {
   keep(panel, { only, names: next });
 }
 
-/** Show a line alone, or all again where it is alone already. */
+/** Show a line alone, or all lines again if it is alone already. */
 export function isolate(panel: string, member: Member): void {
   const before = lines.peek().get(panel);
   const name = nameOf(member.series);
@@ -55,7 +57,7 @@ export function showAll(panel: string): void {
 
 function keep(panel: string, chosen: Lines): void {
   const next = new Map(lines.peek());
-  // None of those that are left out, and none of those that are alone, is all of them.
+  // If no line is left out, or none is chosen, all are shown.
   if (chosen.names.size === 0) {
     next.delete(panel);
   } else {

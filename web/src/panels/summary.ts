@@ -2,14 +2,14 @@ import { lineOf } from '../store/rate.ts';
 import type { Series } from '../store/series.ts';
 
 export interface Summary {
-  /** NaN, as are the others, where there is no point within the time. */
+  /** NaN, like the others, if there is no point within the time. */
   readonly least: number;
   readonly most: number;
-  /** Of the points as they are drawn, each counting the same. */
+  /** The mean of the points as they are drawn, all with the same weight. */
   readonly mean: number;
 }
 
-/** What a series did within a span of time, a counter as its rate unless it is wanted `raw`. */
+/** Summarizes a series within a span of time; a counter as its rate unless `raw` is set. */
 export function summaryOf(series: Series, from: number, to: number, raw = false): Summary {
   const { times, values, lows, highs } = lineOf(series, from, to, raw);
   let least = Number.POSITIVE_INFINITY;

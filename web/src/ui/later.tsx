@@ -4,8 +4,8 @@ import { useEffect } from 'preact/hooks';
 import { loadPart } from '../browser/part.ts';
 
 /**
- * A component that is loaded when it is shown first: `of` takes it out of its module. Until then
- * there is what is `meanwhile`.
+ * A component that is loaded when it is first shown: `of` picks it from its module. Until then
+ * `meanwhile` is shown.
  */
 export function later<Part, P extends object>(
   part: () => Promise<Part>,

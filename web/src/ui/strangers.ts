@@ -1,13 +1,13 @@
 /**
- * Names, labels, states, titles: nearly all that is shown has been written by somebody else. What
- * would turn the direction of other text, or is not to be seen at all, is escaped where elements are
- * made, so that no component has to remember it.
+ * Names, labels, states and titles come from other people. Characters that would change the
+ * direction of other text, or are invisible, are escaped where elements are created, so that no
+ * component has to remember it.
  */
 
 import { Fragment, options, type VNode } from 'preact';
 import { printable } from '../format/printable.ts';
 
-/** Attributes that are read by people. */
+/** Attributes whose text people read. */
 const SHOWN = ['title', 'aria-label', 'aria-valuetext', 'aria-description', 'alt', 'label'];
 
 /** Text may have several lines, in a tooltip too. */
@@ -22,7 +22,7 @@ function shown(child: unknown): unknown {
   return Array.isArray(child) ? child.map(shown) : child;
 }
 
-/** Escape what all elements show from now on. To be called before the first is made. */
+/** Escape the text of all elements from now on. To be called before the first is created. */
 export function escapeWhatIsShown(): void {
   const before = options.vnode;
   options.vnode = (vnode: VNode) => {

@@ -1,7 +1,7 @@
 import { strokeOf } from '../chart/palette.ts';
 import { look } from '../chart/theme.ts';
 
-/** A short piece of a line, as its chart draws it. */
+/** A short piece of a line, as it is drawn in its chart. */
 export function Swatch({ colour }: { readonly colour: number }) {
   const { stroke, dash } = strokeOf(colour, look.value);
   return (

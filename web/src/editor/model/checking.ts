@@ -1,13 +1,13 @@
-/** Whether a selector can be read: the server says, as it is the one that reads them. */
+/** Asks the server whether a selector can be read. */
 
 import { read } from '../../client/protocol/selector.ts';
 
-/** Series that are looked at: more than a form says anything of. */
+/** The most series that are counted; the form tells no more. */
 const MOST = 100;
 
 /**
- * read: what it means now, the first of it and how many there are. wrong: why it can't be read, and behind how much of `text` it goes wrong;
- * null where that is no single place. untold: why the server didn't say.
+ * read: what it matches now, the first of these and their number. wrong: why it can't be read, and
+ * after how much of `text`; null if there is no single place. untold: why the server didn't say.
  */
 export type Verdict =
   | { readonly type: 'read'; readonly series: readonly Described[]; readonly total: number }
@@ -33,7 +33,7 @@ interface Answer {
   readonly position?: number;
 }
 
-/** What the server says of a selector. Rejects only where it is aborted. */
+/** What the server says about a selector. Rejects only if it is aborted. */
 export async function check(origin: URL, selector: string, signal?: AbortSignal): Promise<Verdict> {
   const url = new URL('v1/series', origin);
   url.searchParams.set('select', selector);
@@ -60,12 +60,12 @@ export async function check(origin: URL, selector: string, signal?: AbortSignal)
   }
 }
 
-/** Whether this page, too, can tell which series a selector means, and so draw them. */
+/** Whether this page can find the series of a selector, too, and so draw them. */
 export function isDrawable(selector: string): boolean {
   return read(selector) !== null;
 }
 
-/** Where in JavaScript's text a place is that was counted in characters. */
+/** Converts a place counted in characters to an index in a JavaScript string. */
 function unitsOf(text: string, characters: number): number {
   return [...text].slice(0, characters).join('').length;
 }

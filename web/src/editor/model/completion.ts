@@ -1,38 +1,40 @@
-/** What a selector may go on with where the caret is: names of metrics and labels, labels' values. */
+/**
+ * What may follow in a selector at the caret: names of metrics and labels, and values of labels.
+ */
 
 import { labelText, write } from '../../client/protocol/selector.ts';
 import type { Ask } from './names.ts';
 
 export interface Offer {
-  /** What is offered, as it is read. */
+  /** The text that is offered. */
   readonly title: string;
-  /** What the text between `from` and `to` becomes, and where the caret is then. */
+  /** The replacement of the text between `from` and `to`, and where the caret is then. */
   readonly text: string;
   readonly caret: number;
 }
 
 export interface Completion {
-  /** Which part of the text an offer takes the place of. */
+  /** The part of the text that an offer replaces. */
   readonly from: number;
   readonly to: number;
   readonly offers: readonly Offer[];
 }
 
-/** What has to be known for a completion, and what comes of it. */
+/** What has to be asked for a completion, and how it is made of the answers. */
 export interface Plan {
   readonly asks: readonly Ask[];
-  /** The completion, from the answer to each of `asks`; null where nothing is to be offered. */
+  /** The completion, from the answer to each of `asks`; null if there is nothing to offer. */
   readonly complete: (found: readonly (readonly string[])[]) => Completion | null;
 }
 
-/** As many as somebody reads through; who looks for another writes more of it. */
+/** As many as people read through; to find another, one types more of it. */
 const MOST = 50;
 const BARE = /[a-zA-Z0-9_:.]*$/;
-/** All that stands before the caret within the braces: whole terms, and the beginning of one. */
+/** What stands within the braces before the caret: complete matchers, and the beginning of one. */
 const TERMS = /^((?:\s*(?:"(?:[^"\\]|\\.)*"|[^",{}])*,)*)\s*(.*)$/s;
 const LABELLED = /^([a-zA-Z_]\w*|"(?:[^"\\]|\\.)*")\s*(=~|!~|!=|=)\s*("((?:[^"\\]|\\.)*))?$/;
 
-/** What may go in at the caret; null where nothing would. */
+/** What may be inserted at the caret; null for nothing. */
 export function plan(text: string, caret: number): Plan | null {
   const before = text.slice(0, caret);
   const brace = before.indexOf('{');
@@ -64,7 +66,7 @@ export function plan(text: string, caret: number): Plan | null {
   const to = caret + /^\w*/.exec(text.slice(caret))![0].length;
   const closes = text.slice(to).trimStart().startsWith('"') ? '' : '"';
   const labels: Ask = { label: null, select, search: unescaped(wanted) };
-  // A name that can't stand before the braces stands in them, in quotes.
+  // A name that can't stand before the braces is written within them, in quotes.
   const asks = quoted === null || named ? [labels] : [labels, { ...metrics, search: wanted }];
   return {
     asks,
@@ -78,7 +80,7 @@ export function plan(text: string, caret: number): Plan | null {
   };
 }
 
-/** Names of labels alone, of the series of a selector. */
+/** The names of labels of a selector's series. */
 export function planLabel(text: string, select: string): Plan {
   return {
     asks: [{ label: null, select: select.trim() === '' ? null : select, search: text }],
@@ -122,7 +124,7 @@ function ofValues(
   written: string,
 ): Plan {
   const regex = operator.endsWith('~');
-  // Of alternatives the last is being written.
+  // In a list of alternatives the last one is being written.
   const part = regex ? written.slice(written.lastIndexOf('|') + 1) : written;
   const end = /^(?:[^"\\|]|\\.)*/.exec(text.slice(caret))![0];
   const closed = /^(?:[^"\\]|\\.)*"/.test(text.slice(caret));
@@ -141,7 +143,7 @@ function ofValues(
           return {
             title: value,
             text: inside + after,
-            // Behind the quote, where a comma and the next term go.
+            // After the quote, where a comma and the next matcher follow.
             caret: inside.length + (closed ? (text[to] === '"' ? 1 : 0) : 1),
           };
         }),
@@ -153,12 +155,14 @@ function offer(title: string, text: string): Offer {
   return { title, text, caret: text.length };
 }
 
-/** Nothing where what there is to choose stands there already. */
+/** Nothing if the only choice stands there already. */
 function offering(from: number, to: number, offers: readonly Offer[]): Completion | null {
   return offers.length === 0 ? null : { from, to, offers: offers.slice(0, MOST) };
 }
 
-/** Those that have what is written in them, those that begin with it first, as people count. */
+/**
+ * The names that contain the written text. Those that begin with it come first, in natural order.
+ */
 function ranked(names: readonly string[], written: string): string[] {
   const wanted = written.toLowerCase();
   const { compare } = new Intl.Collator('en', { numeric: true });
@@ -168,7 +172,7 @@ function ranked(names: readonly string[], written: string): string[] {
     .sort((a, b) => Math.sign(place(a)) - Math.sign(place(b)) || compare(a, b));
 }
 
-/** Whether a string is open, so that a brace in it is none. */
+/** Whether a string is open at the end, so that a brace in it has no meaning. */
 function within(text: string): boolean {
   return (text.replace(/\\./g, '').match(/"/g) ?? []).length % 2 === 1;
 }

@@ -1,10 +1,10 @@
-/** A dashboard that is being changed, with the way back. */
+/** A dashboard that is being edited, with undo and redo. */
 
 import { computed, type Signal, signal } from '@preact/signals';
 import type { Kept } from '../../dashboards/model.ts';
 import { type Placed, settle } from './layout.ts';
 
-/** Steps that can be taken back. */
+/** The most steps that can be undone. */
 const MOST_STEPS = 200;
 
 export interface Arranged extends Kept {
@@ -15,14 +15,14 @@ export class Draft {
   readonly current: Signal<Arranged>;
   readonly undoable = computed(() => this.past.value.length > 0);
   readonly redoable = computed(() => this.future.value.length > 0);
-  /** Whether it differs from what is kept. */
+  /** Whether it differs from what is saved. */
   readonly dirty = computed(() => this.current.value !== this.kept.value);
 
   private readonly kept: Signal<Arranged | null>;
   private readonly past: Signal<readonly Arranged[]> = signal([]);
   private readonly future: Signal<readonly Arranged[]> = signal([]);
 
-  /** `kept` says whether it is what the service has. */
+  /** `kept` says whether it is what the service has saved. */
   constructor(dashboard: Kept, kept: boolean) {
     this.current = signal({ ...dashboard, panels: settle(dashboard.panels) });
     this.kept = signal(kept ? this.current.value : null);
@@ -60,12 +60,12 @@ export class Draft {
     }
   }
 
-  /** What was written is what is kept. */
+  /** What was sent has been saved. */
   written(dashboard: Arranged): void {
     this.kept.value = dashboard;
   }
 
-  /** Begin anew with what somebody else has saved. */
+  /** Start again from what somebody else has saved. */
   replace(dashboard: Kept): void {
     this.change(dashboard);
     this.written(this.current.value);

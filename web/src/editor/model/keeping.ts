@@ -1,15 +1,15 @@
-/** Saving and deleting what others may be changing too: `If-Match`, and what it says. */
+/** Saves and deletes dashboards that others may be changing too, with `If-Match`. */
 
 import type { Kept } from '../../dashboards/model.ts';
 
-/** What became of it. conflict: somebody else was first. */
+/** The outcome. conflict: somebody else saved or deleted it first. */
 export type Outcome =
   | { readonly type: 'saved'; readonly etag: string }
   | { readonly type: 'conflict' }
   | { readonly type: 'refused'; readonly reason: string };
 
 /**
- * Save a dashboard if it still is what `etag` says, or, where that is null, if there is none of its
+ * Save a dashboard if it still has the version `etag`, or, if that is null, if there is none of its
  * name.
  */
 export function save(name: string, kept: Kept, etag: string | null): Promise<Outcome> {
@@ -43,7 +43,7 @@ async function ask(name: string, init: RequestInit): Promise<Outcome> {
   }
 }
 
-/** A name that a dashboard of this title may have. */
+/** A valid name for a dashboard of this title. */
 export function nameOf(title: string): string {
   return (
     title
@@ -55,5 +55,5 @@ export function nameOf(title: string): string {
   );
 }
 
-/** What a name has to be, as a pattern of a form has it. */
+/** The pattern of valid names, for a form. */
 export const NAME_PATTERN = '[a-z0-9]([a-z0-9\\-]{0,62}[a-z0-9])?';

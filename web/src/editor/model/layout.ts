@@ -1,4 +1,7 @@
-/** Where panels are on the grid of a dashboard: nothing overlaps, and nothing floats. */
+/**
+ * The places of panels on the grid of a dashboard: they don't overlap, and none has free space
+ * above it.
+ */
 
 import { inReadingOrder } from '../../dashboards/place.ts';
 import type { Panel } from '../../panels/model.ts';
@@ -7,7 +10,7 @@ export const COLUMNS = 12;
 export const LEAST_WIDTH = 2;
 export const LEAST_HEIGHT = 2;
 const MOST_HEIGHT = 100;
-/** Of a panel that nobody has placed. */
+/** The size of a panel that nobody has placed. */
 export const USUAL = { w: 6, h: 4 };
 
 export interface Place {
@@ -17,10 +20,10 @@ export interface Place {
   readonly h: number;
 }
 
-/** A panel that has its place. */
+/** A panel with a place. */
 export type Placed = Panel & { readonly grid: Place };
 
-/** Give each panel a place: its own, or the first that is free, row by row. */
+/** Give each panel a place: its own, or the first free one, row by row. */
 export function settle(panels: readonly Panel[]): Placed[] {
   const settled: Placed[] = [];
   for (const panel of panels) {
@@ -37,7 +40,7 @@ export function settle(panels: readonly Panel[]): Placed[] {
   return panels.map(({ id }) => places.get(id)!);
 }
 
-/** The first place where something of this size fits. */
+/** The first free place of this size. */
 export function firstFree(
   panels: readonly Placed[],
   { w, h }: { readonly w: number; readonly h: number },
@@ -53,8 +56,8 @@ export function firstFree(
 }
 
 /**
- * Put one panel somewhere else, or make it another size. Whatever is in its way goes below it, or
- * above where it came from there; then all move up as far as they can.
+ * Move or resize one panel. Panels in its way go below it, or above if it came from there; then all
+ * panels move up as far as they can.
  */
 export function put(panels: readonly Placed[], id: string, wanted: Place): Placed[] {
   const place = inside(wanted);
@@ -73,7 +76,10 @@ export function put(panels: readonly Placed[], id: string, wanted: Place): Place
   return panels.map((panel) => found.get(panel.id)!);
 }
 
-/** Move one panel by a step that changes something: over a whole neighbour, if one is in the way. */
+/**
+ * Move one panel by the smallest step that changes something: past a whole neighbour if one is in
+ * the way.
+ */
 export function step(panels: readonly Placed[], id: string, dx: number, dy: number): Placed[] {
   const { grid } = panels.find((panel) => panel.id === id)!;
   if (dx !== 0) {
@@ -90,8 +96,8 @@ export function step(panels: readonly Placed[], id: string, dx: number, dy: numb
 }
 
 /**
- * Have a panel and the one that is read before it (or after it, where `by` is 1) change places; the
- * panels as they are where there is none.
+ * Swap a panel with the one before it in reading order (or after it, if `by` is 1); the panels
+ * unchanged if there is none.
  */
 export function exchange(panels: readonly Placed[], id: string, by: -1 | 1): Placed[] {
   const order = inReadingOrder(panels);
@@ -115,13 +121,16 @@ export function exchange(panels: readonly Placed[], id: string, by: -1 | 1): Pla
   const wanted = order.map((panel) =>
     panel === before ? after.id : panel === after ? before.id : panel.id,
   );
-  // All others keep their places in the order, where that can be.
+  // All other panels keep their order if possible.
   const asWanted = (way: readonly Placed[]): boolean =>
     inReadingOrder(way).every((panel, index) => panel.id === wanted[index]);
   return ways.find(asWanted) ?? ways.at(-1)!;
 }
 
-/** All as far up as they can go, in the order they are in; of two at one height `first` is first. */
+/**
+ * Move all panels up as far as they can, in their present order; of two at the same height, `first`
+ * goes first.
+ */
 export function compact(panels: readonly Placed[], first?: string): Placed[] {
   const settled: Placed[] = [];
   for (const panel of inOrder(panels, first)) {
@@ -143,7 +152,7 @@ function isFree(place: Place, panels: readonly Placed[]): boolean {
   return panels.every(({ grid }) => !overlap(grid, place));
 }
 
-/** The nearest place further down that is free. */
+/** The nearest free place further down. */
 function below(place: Place, panels: readonly Placed[]): Place {
   let found = place;
   for (;;) {
@@ -162,7 +171,7 @@ function inOrder(panels: readonly Placed[], first?: string): Placed[] {
   );
 }
 
-/** The nearest place that is on the grid. */
+/** The nearest place within the grid. */
 function inside({ x, y, w, h }: Place): Place {
   const width = clamp(w, LEAST_WIDTH, COLUMNS);
   return {

@@ -1,10 +1,10 @@
-/** Names of metrics and labels, and values of labels, as the server has them: a few at a time. */
+/** Names of metrics and labels, and values of labels, from the server, a few at a time. */
 
-/** Of these names those are wanted that have `search` in them. */
+/** A question for names that contain `search`. */
 export interface Ask {
-  /** The label whose values are meant; null for the names of labels. */
+  /** The label whose values are wanted; null for the names of labels. */
   readonly label: string | null;
-  /** Of these series; null for all. */
+  /** Only of the series of this selector; null for all. */
   readonly select: string | null;
   readonly search: string;
 }
@@ -17,9 +17,9 @@ interface Found {
   readonly at: number;
 }
 
-/** As many as are offered, and one for `__name__`. */
+/** As many as are offered, and one more for `__name__`. */
 const MOST = 51;
-/** Milliseconds that an answer is good for. */
+/** Milliseconds for which an answer is used again. */
 const FRESH_MS = 30_000;
 
 export class Names {
@@ -31,7 +31,7 @@ export class Names {
     this.origin = origin;
   }
 
-  /** What the server would say, as far as it said so before; null where it has to be asked. */
+  /** The answer, if earlier answers tell it; null if the server has to be asked. */
   recall(ask: Ask): readonly string[] | null {
     const found = this.found.get(keyOf(ask));
     if (found === undefined || Date.now() - found.at > FRESH_MS) {
@@ -41,12 +41,12 @@ export class Names {
     return now === before || (found.whole && now.includes(before)) ? found.names : null;
   }
 
-  /** What it said last, to offer until it says more; null for nothing. */
+  /** The last answer, to offer until a new one comes; null for none. */
   guess(ask: Ask): readonly string[] | null {
     return this.found.get(keyOf(ask))?.names ?? null;
   }
 
-  /** Ask the server; none where it can't say. Rejects only where it is aborted. */
+  /** Ask the server; gives no names if it has no answer. Rejects only if it is aborted. */
   async find(ask: Ask, signal: AbortSignal): Promise<readonly string[]> {
     const known = this.recall(ask);
     if (known !== null) {
@@ -54,7 +54,7 @@ export class Names {
     }
     let answer = await this.get(ask, signal);
     if (answer === null && ask.select !== null) {
-      // What is written before may not be a selector yet.
+      // The text before the caret may not be a selector yet.
       answer = await this.get({ ...ask, select: null }, signal);
     }
     if (answer === null) {

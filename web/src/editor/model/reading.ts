@@ -1,4 +1,7 @@
-/** A dashboard out of a file: enough is looked at that it can be shown; saving looks at all. */
+/**
+ * Reads a dashboard from a file. It checks what is needed to show it; the server checks the rest
+ * when it is saved.
+ */
 
 import type { Kept } from '../../dashboards/model.ts';
 import { PANEL_KINDS } from '../../panels/model.ts';

@@ -1,4 +1,6 @@
-/** One sitting of editing: the draft, under which name and version it is kept, and what was said. */
+/**
+ * An editing session: the draft, the name and version it is saved under, and the open questions.
+ */
 
 import { type Signal, signal } from '@preact/signals';
 import { type Kept, type Loaded, load } from '../../dashboards/model.ts';
@@ -8,7 +10,7 @@ import { read } from './reading.ts';
 
 export const EMPTY: Kept = { title: 'New dashboard', panels: [] };
 
-/** What somebody is asked. */
+/** A question to the person who edits. */
 export type Open =
   | { readonly form: 'panel'; readonly id: string | null }
   | { readonly form: 'settings' | 'conflict' | 'delete' | 'leave' }
@@ -17,18 +19,20 @@ export type Open =
 export class Session {
   readonly draft: Draft;
   readonly opened: Signal<Open | null> = signal(null);
-  /** For those who listen. */
+  /** Announced by screen readers. */
   readonly said = signal('');
   readonly failure = signal('');
   readonly saving = signal(false);
-  /** Of the version that it began with, or saved last; null where there is none of this name. */
+  /** The version that it began with or was saved as last; null if there is none of this name. */
   readonly etag: Signal<string | null>;
   readonly name: Signal<string>;
-  /** Whether saving goes there, without asking where. */
+  /** Whether it is saved under its name without asking. */
   readonly named: Signal<boolean>;
   private readonly origin: URL;
 
-  /** `owned` says whether what was loaded may be replaced; else it is saved under another name. */
+  /**
+   * `owned` says whether the loaded dashboard may be replaced; else it is saved under another name.
+   */
   constructor(origin: URL, name: string, loaded: Loaded | null, owned: boolean) {
     this.origin = origin;
     this.draft = new Draft(loaded?.kept ?? EMPTY, loaded !== null);
@@ -37,7 +41,7 @@ export class Session {
     this.named = signal(loaded !== null && owned);
   }
 
-  /** Whether something would be lost by leaving: what nobody has touched isn't worth a question. */
+  /** Whether leaving would lose changes. */
   get unsaved(): boolean {
     const { dirty, undoable } = this.draft;
     return dirty.peek() && (this.named.peek() || undoable.peek());
@@ -57,7 +61,7 @@ export class Session {
     }
   }
 
-  /** Save under the name it has, or ask for one. True when it is kept. */
+  /** Save under its name, or ask for one. True if it was saved. */
   async keep(): Promise<boolean> {
     if (this.saving.peek()) {
       return false;
@@ -83,7 +87,7 @@ export class Session {
     return true;
   }
 
-  /** Save under another name, where there is nothing yet. True when it is kept. */
+  /** Save under another name that isn't in use. True if it was saved. */
   async keepAs(name: string): Promise<boolean> {
     const written = this.draft.current.peek();
     this.saving.value = true;
@@ -109,7 +113,7 @@ export class Session {
     return true;
   }
 
-  /** Save over what somebody else has saved meanwhile. */
+  /** Overwrite what somebody else has saved meanwhile. */
   async overwrite(): Promise<void> {
     this.opened.value = null;
     const theirs = await load(this.origin, this.name.peek()).catch(() => null);
@@ -117,7 +121,7 @@ export class Session {
     await this.keep();
   }
 
-  /** Go on with what somebody else has saved meanwhile. */
+  /** Continue with what somebody else has saved meanwhile. */
   async takeTheirs(): Promise<void> {
     this.opened.value = null;
     try {
@@ -130,7 +134,7 @@ export class Session {
     }
   }
 
-  /** Delete what is kept. True when it is gone. */
+  /** Delete the saved dashboard. True if it was deleted. */
   async dispose(): Promise<boolean> {
     this.opened.value = null;
     const outcome = await remove(this.name.peek(), this.etag.peek()!);
@@ -145,12 +149,12 @@ export class Session {
     return false;
   }
 
-  /** Nothing of it is worth a question any more. */
+  /** Leave without a question, whatever was changed. */
   discard(): void {
     this.draft.written(this.draft.current.peek());
   }
 
-  /** Take in a dashboard from a file. */
+  /** Take a dashboard from a file as the draft. */
   async takeFile(file: File): Promise<void> {
     try {
       this.draft.change(read(await file.text()));

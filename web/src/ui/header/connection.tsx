@@ -18,14 +18,14 @@ const WORDS: Readonly<Record<Freshness, string>> = {
   refused: 'Refused',
 };
 
-/** One word for how fresh the picture is, and what carries it. */
+/** One word for how fresh the page is, and the transport. */
 export function Connection({ dashboard }: { dashboard: Dashboard }) {
   const freshness = dashboard.freshness.value;
   const { transport, cutSince, offline, awaySince } = dashboard.status.value;
   const away = awaySince !== null && (freshness === 'live' || freshness === 'stale');
   const state = away ? 'stale' : freshness;
   const latency = dashboard.latency.value;
-  // Read so that the ages go on.
+  // Read so that the ages are updated.
   dashboard.time.now.value;
   return (
     <div class={`connection ${state}`}>
@@ -64,14 +64,14 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
   );
 }
 
-/** How old the newest sample is. Loaded by the time that there is one. */
+/** The age of the newest sample. It is loaded by the time that there is one. */
 const Lag = later(
   () => import('./lag.tsx'),
   ({ Lag }) => Lag,
   <span class="lag">lag –</span>,
 );
 
-/** What is wrong, and what happens next. Nothing while all is well. */
+/** What is wrong, and what happens next; nothing while all is well. */
 export function Outage({ dashboard }: { dashboard: Dashboard }) {
   const { phase, attempt, retryAt, notBefore, reason, offline } = dashboard.status.value;
   const freshness = dashboard.freshness.value;

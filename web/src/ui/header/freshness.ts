@@ -10,15 +10,15 @@ const MARKS: Readonly<Record<Freshness, string>> = {
 };
 
 /**
- * Have the whole page show that it isn't fresh, wherever a value stands, and its tab as well: a wall
- * has no header, and a tab in the background only its title.
+ * Show on the whole page, and in the title of its tab, that it isn't fresh: in kiosk mode there is
+ * no header, and of a tab in the background one sees only the title.
  */
 export function showFreshness({ freshness }: Dashboard): void {
   effect(() => {
     document.body.dataset.freshness = freshness.value;
     mark(freshness.value);
   });
-  // Titles are given by whatever is shown; the mark stays before them.
+  // Other code sets the title; the mark stays in front of it.
   new MutationObserver(() => mark(freshness.peek())).observe(document.querySelector('title')!, {
     childList: true,
   });

@@ -113,7 +113,7 @@ function WindowChoice({ dashboard }: { dashboard: Dashboard }) {
   );
 }
 
-/** That less is kept than the window is long: beside the choice. */
+/** Says beside the choice that the server keeps less than the window. */
 function Kept({ dashboard }: { dashboard: Dashboard }) {
   const kept = dashboard.keptMs.value;
   return kept === null || dashboard.time.windowMs.value <= kept ? null : (
@@ -123,7 +123,7 @@ function Kept({ dashboard }: { dashboard: Dashboard }) {
   );
 }
 
-/** Any other window, as one writes it. */
+/** Any other window, typed as text. */
 function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
   const ms = dashboard.time.windowMs.value;
   const own = WINDOWS.every((one) => one.ms !== ms);
@@ -132,7 +132,7 @@ function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
     try {
       wanted = parseDuration(field.value.trim());
     } catch {
-      // Said below, as is one that is too short or too long.
+      // The message below says so, also if it is too short or too long.
     }
     field.setCustomValidity(isWindow(wanted) ? '' : 'A span from 5s to 6h, such as 20m or 1h30m');
     if (field.reportValidity()) {
@@ -162,7 +162,7 @@ function OwnWindow({ dashboard }: { dashboard: Dashboard }) {
   );
 }
 
-/** Hold the charts or let them go on, with the count of what came meanwhile. */
+/** Pause the charts or resume them, with the number of samples that arrived meanwhile. */
 function Hold({ dashboard }: { dashboard: Dashboard }) {
   if (dashboard.time.heldAt.value === null) {
     return (

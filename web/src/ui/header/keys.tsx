@@ -4,14 +4,14 @@ import { WINDOWS } from '../../dashboards/windows.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import { later } from '../later.tsx';
 
-/** The keys of the page, and the sheet that tells them. */
+/** The keys of the page, and the dialog that lists them. */
 export function Keys({ dashboard }: { dashboard: Dashboard }) {
   const asked = useSignal(false);
   const close = (): void => {
     asked.value = false;
   };
   useEffect(() => {
-    // What a finger had shown goes when it taps elsewhere.
+    // What a tap showed disappears after a tap elsewhere.
     const tap = ({ pointerType, target }: PointerEvent): void => {
       if (pointerType === 'touch' && (target as Element).closest('.chart') === null) {
         dashboard.hover.value = null;
@@ -24,7 +24,7 @@ export function Keys({ dashboard }: { dashboard: Dashboard }) {
     const press = (event: KeyboardEvent): void => {
       const target = event.target as HTMLElement;
       const taken = target.closest('input, select, textarea, dialog, [contenteditable]') !== null;
-      // Space on a button presses it.
+      // Space on a button presses that button.
       const pressing = event.key === ' ' && target.closest('button, a, summary') !== null;
       if (taken || pressing || event.ctrlKey || event.metaKey || event.altKey) {
         return;
@@ -47,7 +47,7 @@ const Sheet = later(
   ({ Sheet }) => Sheet,
 );
 
-/** Do what a key stands for; false if it stands for nothing. */
+/** Do what a key is for; false if it is for nothing. */
 function act(key: string, dashboard: Dashboard): boolean {
   const span = dashboard.time.windowMs.peek();
   switch (key) {
@@ -77,7 +77,7 @@ function act(key: string, dashboard: Dashboard): boolean {
       return true;
     }
     case 'Escape':
-      // A pin goes first.
+      // A pin is removed first.
       return document.querySelector('.pin') === null && dashboard.time.zoomOut();
     case '/':
       document.querySelector<HTMLElement>('.filter')?.focus();

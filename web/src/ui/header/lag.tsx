@@ -1,7 +1,7 @@
 import { formatAge } from '../../format/time.ts';
 import type { Latency } from '../../state/dashboard.ts';
 
-/** How old the newest sample is when it is seen, and where that time went. */
+/** The age of the newest sample when it is seen, and how it came about. */
 export function Lag({ latency }: { latency: Latency | null }) {
   if (latency === null) {
     return <span class="lag">lag –</span>;

@@ -6,8 +6,8 @@ import { freeName } from '../../dashboards/names.ts';
 const ALL = 'All metrics';
 
 /**
- * Leads from one dashboard to another: a button that shows links, so that nothing is gone to before
- * it is chosen, and each can be opened in another tab.
+ * Leads to other dashboards: a button that shows links, so that none is followed before it is
+ * chosen, and each can be opened in another tab.
  */
 export function Menu({ name }: { name: string | null }) {
   const entries = useSignal<readonly Entry[]>([]);
@@ -16,7 +16,7 @@ export function Menu({ name }: { name: string | null }) {
   const root = useRef<HTMLElement>(null);
   const id = useId();
   useEffect(() => {
-    // Without them there is still all that the service has.
+    // Without the list there is still the link to all metrics.
     list(new URL(document.baseURI)).then(
       (found) => {
         entries.value = found.entries;

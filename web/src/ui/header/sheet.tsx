@@ -26,7 +26,7 @@ const SHEET: readonly (readonly [string, string])[] = [
   ['Ctrl + Z, S', 'in the editor: take back, save'],
 ];
 
-/** The keys of the page, and a link to the API, until it is closed. */
+/** Lists the keys of the page, with a link to the API, until it is closed. */
 export function Sheet({ onClose }: { onClose: () => void }) {
   const root = useRef<HTMLDialogElement>(null);
   useEffect(() => root.current!.showModal(), []);
