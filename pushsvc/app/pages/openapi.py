@@ -144,7 +144,7 @@ def _operations(app: QuartTrio) -> Iterator[tuple[str, str, str, Operation, str]
         if operation is None:
             continue
         assert isinstance(operation, Operation), rule.rule
-        room = function.__module__.split(".")[-2]
+        room = function.__module__.removeprefix("pushsvc.app.").split(".")[0]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield template_of(rule.rule), method.lower(), rule.endpoint, operation, room
 

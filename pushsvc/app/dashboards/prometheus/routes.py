@@ -1,0 +1,255 @@
+"""The routes of the API."""
+
+from __future__ import annotations
+
+import platform
+from typing import Final
+
+import msgspec
+import trio
+from quart import Response
+from quart_trio import QuartTrio
+from werkzeug.datastructures import MultiDict
+
+import pushsvc
+from pushsvc.app.dashboards.lookup import label_names_of, label_values_of, series_of
+from pushsvc.app.dashboards.prometheus.answers import (
+    NO_RESULT,
+    REFUSED,
+    Answer,
+    Build,
+    Described,
+    Metadata,
+    Sets,
+    Text,
+    Texts,
+    fail,
+    refuse,
+    respond,
+)
+from pushsvc.app.dashboards.prometheus.evaluation import answer
+from pushsvc.app.dashboards.prometheus.parameters import (
+    END,
+    LIMIT,
+    LOOKBACK_DELTA,
+    MATCH,
+    QUERY,
+    START,
+    TIME,
+    duration_ms,
+    limit_of,
+    read_parameters,
+    required,
+    time_ms,
+    unescaped,
+)
+from pushsvc.app.http import problems
+from pushsvc.app.http.context import Context
+from pushsvc.app.http.described import Parameter, described, json
+from pushsvc.app.http.guard import principal_of_request
+from pushsvc.core.expression.errors import EvaluationError
+from pushsvc.core.expression.evaluate import LOOKBACK
+from pushsvc.core.expression.reading import pretty, read
+from pushsvc.core.expression.stored import gather, labels_of
+from pushsvc.core.expression.tree import Node, Type, type_of
+from pushsvc.core.model.promql import METRIC_LABEL
+from pushsvc.core.query.selector import EVERY_SERIES, Matcher, parse, selector_of
+from pushsvc.errors import Malformed
+from pushsvc.pipeline import now_ms
+
+_MOST_STEPS: Final = 11_000
+"""Steps of one range, as in Prometheus."""
+_CONCURRENT: Final = 2
+"""Queries that are evaluated at the same time; others wait."""
+_PATHS: Final = (
+    "query",
+    "query_range",
+    "series",
+    "labels",
+    "label/<name>/values",
+    "metadata",
+    "status/buildinfo",
+    "format_query",
+)
+_TYPES: Final = {"counter": "counter", "gauge": "gauge", "delta": "unknown", "state": "unknown"}
+_PLAIN: Final[dict[Type, str]] = {"matrix": "range vector", "string": "string"}
+
+
+def install(app: QuartTrio, context: Context) -> None:
+    hub, limits, pacing = context.hub, context.limits, context.pacing
+    evaluating = trio.CapacityLimiter(_CONCURRENT)
+
+    async def parameters() -> MultiDict[str, str]:
+        return await read_parameters(pacing.body_timeout)
+
+    async def evaluate(
+        node: Node, start: int, end: int, step: int, lookback: int, limit: int | None
+    ) -> bytes:
+        allowed, most = principal_of_request().read, limits.expression_samples
+        async with evaluating:
+            # Rows are gathered within the limit too, so that queries that wait hold none.
+            source = gather(hub.catalog, node, start, end, lookback, allowed, limits)
+            return await trio.to_thread.run_sync(
+                answer, source, node, start, end, step, lookback, most, limit
+            )
+
+    @app.route("/api/v1/query", methods=["GET", "POST"])
+    @described(
+        "Ask in PromQL, at one time",
+        parameters=(QUERY, Parameter("time", str, f"Now, or {TIME}."), LOOKBACK_DELTA, LIMIT),
+        answers={
+            200: json(Answer, "What the expression is at that time."),
+            **REFUSED,
+            **NO_RESULT,
+        },
+    )
+    async def prometheus_query() -> Response:
+        args = await parameters()
+        node = read(required(args, "query"), limits)
+        time = time_ms(args, "time", now_ms())
+        lookback = duration_ms(args, "lookback_delta", LOOKBACK)
+        return respond(await evaluate(node, time, time, 0, lookback, limit_of(args)))
+
+    @app.route("/api/v1/query_range", methods=["GET", "POST"])
+    @described(
+        "Ask in PromQL, at each step of a range",
+        parameters=(
+            QUERY,
+            Parameter("start", str, f"The first step, {TIME}.", required=True),
+            Parameter("end", str, f"No step is after it, {TIME}.", required=True),
+            Parameter("step", str, "15s, or seconds.", required=True),
+            LOOKBACK_DELTA,
+            LIMIT,
+        ),
+        answers={
+            200: json(Answer, "What the expression is at each step."),
+            **REFUSED,
+            **NO_RESULT,
+        },
+    )
+    async def prometheus_query_range() -> Response:
+        args = await parameters()
+        node = read(required(args, "query"), limits)
+        if type_of(node) not in ("vector", "scalar"):
+            raise Malformed(
+                "query",
+                f'invalid expression type "{_PLAIN[type_of(node)]}" for range query, must be '
+                "Scalar or instant Vector",
+            )
+        start, end = time_ms(args, "start"), time_ms(args, "end")
+        step = duration_ms(args, "step", 0)
+        if end < start:
+            raise Malformed("end", "end timestamp must not be before start time")
+        if (end - start) // step >= _MOST_STEPS:
+            raise Malformed(
+                "step",
+                f"exceeded maximum resolution of {_MOST_STEPS} points per series: ask for a "
+                "longer step or a shorter range",
+            )
+        lookback = duration_ms(args, "lookback_delta", LOOKBACK)
+        return respond(await evaluate(node, start, end, step, lookback, limit_of(args)))
+
+    @app.route("/api/v1/series", methods=["GET", "POST"])
+    @described(
+        "Series by selector, as Prometheus lists them",
+        parameters=(MATCH, START, END, LIMIT),
+        answers={200: json(Sets, "The labels of each."), **REFUSED},
+    )
+    async def prometheus_series() -> Response:
+        args = await parameters()
+        if not args.getlist("match[]"):
+            raise Malformed("match[]", "no match[] parameter provided")
+        found = series_of(hub.catalog, args, limits, "match[]")[: limit_of(args)]
+        return await _encoded(Sets(data=[dict(labels_of(one.identity)) for one in found]))
+
+    @app.route("/api/v1/labels", methods=["GET", "POST"])
+    @described(
+        "Names of labels, as Prometheus lists them",
+        parameters=(MATCH, START, END, LIMIT),
+        answers={200: json(Texts, "In alphabetical order."), **REFUSED},
+    )
+    async def prometheus_labels() -> Response:
+        args = await parameters()
+        names = label_names_of(hub.catalog, args, limits, "match[]")
+        return await _encoded(Texts(data=sorted(names)[: limit_of(args)]))
+
+    @app.get("/api/v1/label/<name>/values")
+    @described(
+        "Values of a label, as Prometheus lists them",
+        parameters=(
+            Parameter(
+                "name", str, "The label; a name in UTF-8 as U__ and escapes.", "path", required=True
+            ),
+            MATCH,
+            START,
+            END,
+            LIMIT,
+        ),
+        answers={200: json(Texts, "In alphabetical order."), **REFUSED},
+    )
+    async def prometheus_label_values(name: str) -> Response:
+        args = await parameters()
+        values = label_values_of(hub.catalog, unescaped(name), args, limits, "match[]")
+        return await _encoded(Texts(data=sorted(values)[: limit_of(args)]))
+
+    @app.get("/api/v1/metadata")
+    @described(
+        "What metrics are, as Prometheus tells it",
+        parameters=(Parameter("metric", str, "Only this one."), LIMIT),
+        answers={200: json(Metadata, "Type, help and unit by name."), **REFUSED},
+    )
+    async def prometheus_metadata() -> Response:
+        args = await parameters()
+        metric = args.get("metric")
+        asked = selector_of({Matcher(METRIC_LABEL, "=", metric)}) if metric else parse(EVERY_SERIES)
+        found: dict[str, list[Described]] = {}
+        for one in hub.catalog.select((asked,), principal_of_request().read):
+            said = Described(_TYPES[one.kind], one.help, one.unit)
+            known = found.setdefault(one.identity.name, [])
+            if said not in known:
+                known.append(said)
+        listed = dict(sorted(found.items())[: limit_of(args)])
+        return await _encoded(Metadata(data=listed))
+
+    @app.get("/api/v1/status/buildinfo")
+    @described(
+        "Which program this is",
+        "Clients choose by the version what they ask for: it is that of the Prometheus whose API "
+        "this is. `application` says who answers.",
+        answers={200: json(Build, "Its version."), **REFUSED},
+    )
+    async def prometheus_buildinfo() -> Response:
+        return await _encoded(
+            Build(
+                data={
+                    "application": f"pushsvc {pushsvc.__version__}",
+                    "version": "3.0.0",
+                    "revision": "",
+                    "branch": "",
+                    "buildUser": "",
+                    "buildDate": "",
+                    "goVersion": f"python{platform.python_version()}",
+                }
+            )
+        )
+
+    @app.route("/api/v1/format_query", methods=["GET", "POST"])
+    @described(
+        "An expression, well laid out",
+        parameters=(QUERY,),
+        answers={200: json(Text, "The same expression."), **REFUSED},
+    )
+    async def prometheus_format_query() -> Response:
+        args = await parameters()
+        return await _encoded(Text(data=pretty(required(args, "query"), limits)))
+
+    @app.errorhandler(EvaluationError)
+    async def failed(error: EvaluationError) -> Response:
+        return fail(422, "execution", str(error))
+
+    for path in _PATHS:
+        problems.answer_by(app, f"/api/v1/{path}", refuse)
+
+
+async def _encoded(answer: msgspec.Struct) -> Response:
+    return respond(await trio.to_thread.run_sync(msgspec.json.encode, answer))
