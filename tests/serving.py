@@ -229,10 +229,10 @@ async def serving(
 
         places: tuple[str, ...] = await nursery.start(run)
         url = next(place for place in places if place.startswith("http"))
-        async with httpx.AsyncClient(base_url=url, timeout=10, verify=verify or TRUST) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60, verify=verify or TRUST) as http:
             yield Served(url, http, drain)
         drain.set()
-        nursery.cancel_scope.deadline = trio.current_time() + 10
+        nursery.cancel_scope.deadline = trio.current_time() + 25
 
 
 async def next_of(documents: AsyncIterator[dict[str, Any]], kind: str) -> dict[str, Any]:

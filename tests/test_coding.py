@@ -67,7 +67,7 @@ async def ask(
     assert sent is not None
     async with await served.raw(sent) as stream:
         response, body = None, b""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while True:
                 event = connection.next_event()
                 if event is h11.NEED_DATA:

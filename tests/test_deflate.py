@@ -158,7 +158,7 @@ class Compressed:
 
     async def receive(self) -> tuple[int, bytes, bool]:
         """The next frame: opcode, payload, and whether it came compressed."""
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             first, second = await self._read(2)
             size = second if second < 126 else int.from_bytes(await self._read(2), "big")
             payload = await self._read(size)

@@ -226,7 +226,7 @@ async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> No
                 await served.publish({"name": "news", "value": 7})
                 points = await next_of(documents, "points")
                 assert points["points"][0][2] == 7
-            with trio.fail_after(3):
+            with trio.fail_after(20):  # who stalls is parted from after 30 s
                 served.drain.set()
                 while True:
                     try:
@@ -291,7 +291,7 @@ async def test_a_broken_websocket_ends_itself_only(frame: bytes) -> None:
         async with await served.raw(handshake) as stream:
             assert b" 101 " in await stream.receive_some()
             await stream.send_all(frame)
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while await stream.receive_some():
                     pass
         await served.wait_metric("pushsvc_subscribers", 0)

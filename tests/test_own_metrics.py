@@ -43,7 +43,7 @@ async def catalog(served: Served, wanted: str) -> dict[str, dict[str, Any]]:
 
 async def test_they_are_published_if_that_is_wanted() -> None:
     async with serving(ingest=Ingest(own_interval=0.1)) as served:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while True:
                 found = await catalog(served, '{__name__=~"pushsvc_.*"}')
                 if "pushsvc_samples_total" in found:
@@ -59,7 +59,7 @@ async def test_they_are_published_if_that_is_wanted() -> None:
 async def test_a_limit_of_series_stops_nothing() -> None:
     limits = Limits(series=5)
     async with serving(ingest=Ingest(own_interval=0.1), limits=limits) as served:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while await served.metric("pushsvc_own_samples_refused_total") < 20:
                 await trio.sleep(0.05)
         assert (await served.http.get("/readyz")).status_code == 200

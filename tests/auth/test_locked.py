@@ -201,7 +201,7 @@ async def test_a_stream_ends_with_its_token_and_says_so(auth: Auth, detach: bool
             assert (await next_of(documents, "error"))["code"] == "token_expired"
         brief = bearer(tenant(exp=int(time.time()) + 2))
         async with served.websocket("", None, brief) as socket:
-            with trio.fail_after(10), pytest.raises(ConnectionClosed):
+            with trio.fail_after(30), pytest.raises(ConnectionClosed):
                 while True:
                     await socket.get_message()
             assert socket.closed is not None
@@ -216,7 +216,7 @@ async def test_a_websocket_goes_on_with_a_new_token(auth: Auth, detach: bool) ->
             await socket.send_message(json.dumps({"type": "auth", "token": tenant()}))
             await trio.sleep(end + 1.5 - time.time())
             await served.http.post("/v1/samples", json=sample("acme"), headers=bearer(tenant()))
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while json.loads(await socket.get_message())["type"] != "points":
                     pass
 
@@ -227,7 +227,7 @@ async def test_a_token_that_cannot_renew_ends_the_stream(auth: Auth) -> None:
         for other, code in ((tenant("beta"), 4003), (reads_nothing, 4003), ("x", 4001)):
             async with served.websocket("", None, bearer(tenant())) as socket:
                 await socket.send_message(json.dumps({"type": "auth", "token": other}))
-                with trio.fail_after(10), pytest.raises(ConnectionClosed):
+                with trio.fail_after(30), pytest.raises(ConnectionClosed):
                     while True:
                         await socket.get_message()
                 assert socket.closed is not None
@@ -405,7 +405,7 @@ async def test_a_poll_that_is_held_ends_with_its_token(auth: Auth) -> None:
     async with serving(auth=auth) as served:
         brief = bearer(tenant(exp=int(time.time()) + 2))
         headers = {**brief, "Accept": "application/json"}
-        with trio.fail_after(6):
+        with trio.fail_after(30):
             answer = await served.http.get("/v1/stream?since=there!9.7", headers=headers)
         (error,) = answer.json()["documents"]
         assert (error["type"], error["code"]) == ("error", "token_expired")

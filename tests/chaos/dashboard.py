@@ -89,7 +89,7 @@ class Dashboard:
         self._link = await open_link(self._served, transport, self._query(window))
         if self._cursor is None:
             # Who has no cursor yet has nothing to come back with.
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while self._cursor is None:
                     await self.take(1, 1.0)
 
@@ -113,7 +113,7 @@ class Dashboard:
             message["window"] = window
         await self._link.watch(message)
         # What was on its way comes first: go on when it is said that the change was made.
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while True:
                 document = await self._link.next(5.0)
                 if document is None:

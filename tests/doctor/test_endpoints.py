@@ -38,7 +38,7 @@ async def test_a_drip_comes_a_line_at_a_time() -> None:
 
 async def test_a_drip_ends_with_the_service() -> None:
     async with serving() as served:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with served.http.stream("GET", "/v1/doctor/drip?lines=2&interval=60s") as answer:
                 lines = answer.aiter_lines()
                 await anext(lines)
@@ -63,7 +63,7 @@ async def test_a_socket_ends_with_the_service() -> None:
         await socket.send_message("a")
         await socket.get_message()
         served.drain.set()
-        with trio.fail_after(5), pytest.raises(ConnectionClosed) as closed:
+        with trio.fail_after(30), pytest.raises(ConnectionClosed) as closed:
             await socket.get_message()
         assert closed.value.reason is not None
         assert closed.value.reason.code == 1012

@@ -132,7 +132,7 @@ def draft(value: float = 1.0, samples: int = 1) -> Draft:
 async def read_all(journal: Journal, after: int = 0) -> list[Entry]:
     """What `read` gives after a seq, up to the end."""
     found: list[Entry] = []
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with aclosing(journal.read(after)) as slices:
             while (found[-1].last if found else after) < journal.seq:
                 found += await anext(slices)
@@ -164,7 +164,7 @@ class Log:
 
     async def wait(self, count: int) -> list[Entry]:
         """All entries, when there are so many."""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while len(self.entries) < count:
                 self._news = trio.Event()
                 await self._news.wait()

@@ -131,7 +131,7 @@ async def test_with_replicas_nothing_is_answered_that_a_failover_loses(
             primary.folder.parent / "next", "--replicaof", f"127.0.0.1 {replica.port}"
         ) as other:
             await trio.to_thread.run_sync(until, lambda: follows(other))
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while answered != [3]:
                     await trio.sleep(0.01)
             assert values(await take(journal, 3)) == [1, 2, 3]
@@ -159,7 +159,7 @@ async def test_on_disk_before_it_is_answered(tmp_path: Path) -> None:
             with server.client() as client:
                 client.config_set("appendfsync", "always")
                 client.set("something", "to be written")
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 await answered.wait()
 
 

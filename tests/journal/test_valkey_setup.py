@@ -34,7 +34,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 
 
 async def refusal(url: str, options: Options | None = None, *, ca: Path | None = None) -> str:
-    with trio.fail_after(15), pytest.raises(JournalError) as refused:
+    with trio.fail_after(30), pytest.raises(JournalError) as refused:
         async with open_valkey_journal(url, options, ca=ca):
             pass
     assert "\n" not in str(refused.value)
@@ -45,7 +45,7 @@ async def refusal(url: str, options: Options | None = None, *, ca: Path | None =
 async def opens(url: str, options: Options | None = None, *, ca: Path | None = None) -> None:
     """It can be opened, and used."""
     nonces = Nonces()
-    with trio.fail_after(15):
+    with trio.fail_after(30):
         async with open_valkey_journal(url, options, ca=ca) as journal:
             before = journal.seq
             await journal.append([Draft(nonces(), Batch([]))])

@@ -22,6 +22,8 @@ from tests.serving import serving
 PACING = Pacing(heartbeat=15 / SCALE, poll_wait=25 / SCALE)
 IDLE = 60 / SCALE + 0.6
 """A little longer than the defaults that cut."""
+RARE = Pacing(heartbeat=60 / SCALE, poll_wait=60 / SCALE)
+"""Heartbeats so rare that a path may be slow to cut, and is still too quick for them."""
 
 
 pytestmark = pytest.mark.long
@@ -30,10 +32,12 @@ PATIENCE = 5.0
 """Seconds that a busy machine may take for a handshake."""
 
 
-async def examined(proxy: Proxy, values: Values, folder: Path, *, tls: bool = False) -> Report:
+async def examined(
+    proxy: Proxy, values: Values, folder: Path, *, tls: bool = False, pacing: Pacing = PACING
+) -> Report:
     web = Web(trusted_proxies="127.0.0.0/8")
     async with (
-        serving(stream=PACING, web=web) as served,
+        serving(stream=pacing, web=web) as served,
         running(proxy, values, served.port, folder) as front,
     ):
         url = front.tls if tls else front.plain
@@ -72,14 +76,14 @@ async def test_as_the_manifests_set_it_a_path_is_healthy(
     [
         (
             Nginx(),
-            {**Nginx.stock, "proxy_read_timeout": 10},
+            {**Nginx.stock, "proxy_read_timeout": 20},
             {"websocket_idle", "http_stream_idle"},
         ),
         (Nginx(), {**Nginx.stock, "gzip": "on", "heed": "no"}, {"compressed", "buffered"}),
         (Nginx(), {**Nginx.stock, "upgrade": "no"}, {"websocket_through"}),
         (
             HAProxy(),
-            {"timeout server": 10, "timeout client": 10},
+            {"timeout server": 20, "timeout client": 20},
             {"websocket_idle", "http_stream_idle", "delayed"},
         ),
         (Nginx(), {"bare": "yes"}, {"origin", "upload"}),
@@ -103,7 +107,7 @@ async def test_as_the_manifests_set_it_a_path_is_healthy(
 async def test_what_is_wrong_is_found_with_the_setting_for_it(
     proxy: Proxy, values: Values, found: set[str], tmp_path: Path
 ) -> None:
-    report = await examined(proxy, values, tmp_path)
+    report = await examined(proxy, values, tmp_path, pacing=RARE)
     assert found <= problems(report), as_text(report)
     cures = {one.cure for one in report.findings if one.code in found}
     advised = {one.name.lower().split()[0] for one in report.advice}

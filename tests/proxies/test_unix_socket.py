@@ -49,7 +49,7 @@ async def test_clients_of_a_proxy_on_a_unix_socket_are_known_and_are_served(
             )
             assert answer.status_code == 200, answer.text
         stream = front.plain.replace("http:", "ws:") + "/v1/stream?select=up"
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             async with open_websocket_url(stream) as socket:
                 assert '"hello"' in await socket.get_message()
                 while '"points":[[' not in await socket.get_message():
