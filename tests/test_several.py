@@ -89,6 +89,7 @@ async def test_who_polls_in_turns_comes_ever_more_rarely() -> None:
         # At once, at once, and then after 1, 2 and 4 seconds, or three quarters of that.
         assert balancer.connections == 5
         assert trio.current_time() - began > 0.75 * (1 + 2 + 4) - 0.1
+        assert since is not None
         assert parse_cursor(since).switches >= 3
 
 

@@ -23,7 +23,7 @@ const pages = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
   // A second, as it is by default, is less than a busy machine may need.
-  expect: { poll: { timeout: 20_000 } },
+  expect: { poll: { timeout: 30_000 } },
   // On a machine that others use as well one test may fail for lack of time: tried again where that is
   // asked for, and told of at the end.
   retry: Number(process.env.RERUNS ?? 0),

@@ -205,7 +205,7 @@ export async function violations(page: Page, part?: string): Promise<unknown[]> 
   return found.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 300))]);
 }
 
-export async function expectFreshness(page: Page, word: string, timeout = 15_000): Promise<void> {
+export async function expectFreshness(page: Page, word: string, timeout = 30_000): Promise<void> {
   await expect
     .poll(() => page.locator('.connection strong').textContent(), { timeout, interval: 50 })
     .toBe(word);

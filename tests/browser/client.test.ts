@@ -185,8 +185,8 @@ describe('a stream', () => {
     expect(transports).toEqual([name]);
     expect(status.phase).toBe('live');
     expect(status.roundTrip).toBeGreaterThan(0);
-    expect(status.roundTrip).toBeLessThan(1000);
-    expect(status.lag).toBeLessThan(1000);
+    expect(status.roundTrip).toBeLessThan(20_000);
+    expect(status.lag).toBeLessThan(20_000);
     const { length, isTyped } = await page.evaluate(() => {
       const { subscription } = window as unknown as {
         subscription: { series: { times: unknown; length: number }[] };

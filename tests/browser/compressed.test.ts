@@ -83,7 +83,7 @@ test.each([
   const tab = await openIn(name, `${server.url}/livez`);
   expect(await tab.evaluate(CODING)).toBe('gzip');
   await tab.evaluate(`(${watch})('${by}')`);
-  const soon = { timeout: 5_000, interval: 20 };
+  const soon = { timeout: 30_000, interval: 20 };
   for (let value = 0; value < 10; value += 1) {
     // Nothing is sent behind it that could push it out: it is seen by itself, or never. Beside it
     // are enough others that it is worth compressing, and sometimes none.

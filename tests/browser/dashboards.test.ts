@@ -201,7 +201,7 @@ test('kiosk has a way out, by keyboard and by pointer, and full screen', async (
   await page.screenshot({ path: `${ARTIFACTS}/kiosk.png` });
   expect(await violations(page)).toEqual([]);
   const shade = () => controls.evaluate((element) => getComputedStyle(element).opacity);
-  await expect.poll(shade, { timeout: 8000 }).toBe('0');
+  await expect.poll(shade, { timeout: 30_000 }).toBe('0');
   await page.mouse.move(320, 320);
   await expect.poll(shade).toBe('1');
   await controls.getByRole('button', { name: 'Full screen' }).click();

@@ -55,7 +55,7 @@ beforeEach(async () => {
 
 const elsewhere = (dashboard: object) => save(dashboard, { 'If-Match': '*' });
 const title = (page: Page, name: string) => page.getByRole('heading', { name, exact: true });
-const SOON = { timeout: 4_000 };
+const SOON = { timeout: 30_000 };
 
 test('who looks on sees the new version at once, and is told', async () => {
   const { page, failures, close } = await open(browser, `${server.url}/d/two`);
@@ -168,6 +168,6 @@ test('what was missed while the server was away, or the tab out of sight, is see
   await elsewhere({ title: 'While away', panels: [A] });
   await page.waitForTimeout(500);
   await page.context().setOffline(false);
-  await title(page, 'While away').waitFor({ timeout: 10_000 });
+  await title(page, 'While away').waitFor({ timeout: 30_000 });
   await close();
 });

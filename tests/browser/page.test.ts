@@ -38,13 +38,13 @@ describe("on the demo's metrics", () => {
     const before = await points(page, 'node_cpu_utilization', { cpu: '0' });
     await expect
       .poll(async () => (await points(page, 'node_cpu_utilization', { cpu: '0' })).length, {
-        timeout: 5000,
+        timeout: 30_000,
       })
       .toBeGreaterThan(before.length + 2);
     const series = await page.locator('.figures dd').first().textContent();
     expect(Number(series)).toBeGreaterThanOrEqual(30);
     await expect
-      .poll(() => page.locator('.figures dd').nth(1).textContent(), { timeout: 8000 })
+      .poll(() => page.locator('.figures dd').nth(1).textContent(), { timeout: 30_000 })
       .toMatch(/^\d+$/);
     expect(failures).toEqual([]);
     await close();
@@ -142,7 +142,7 @@ test.skipIf(IN_FIREFOX)('under a name of its own messages are compressed, and ar
   await expectFreshness(page, 'Live');
   expect(await agreed).toContain('permessage-deflate');
   await expect
-    .poll(async () => (await points(page, 'node_load1')).length, { timeout: 5000 })
+    .poll(async () => (await points(page, 'node_load1')).length, { timeout: 30_000 })
     .toBeGreaterThan(3);
   await close();
   await Server.stopAll();
@@ -198,7 +198,7 @@ describe('on an empty server', () => {
     expect(await panel.locator('.legend li').count()).toBe(8);
     // Ranked once all have come, which Firefox may show in several frames.
     await expect
-      .poll(() => panel.locator('.legend li').first().textContent(), { timeout: 8000 })
+      .poll(() => panel.locator('.legend li').first().textContent(), { timeout: 30_000 })
       .toContain('q299');
     await panel.getByRole('button', { name: '292 more' }).click();
     expect(await panel.locator('.legend li').count()).toBe(300);

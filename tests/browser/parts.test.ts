@@ -102,7 +102,7 @@ test('where nobody is to press a button it is loaded anew, once', async () => {
       });
     },
   });
-  await expect.poll(() => loads, { timeout: 15_000 }).toBe(2);
+  await expect.poll(() => loads, { timeout: 30_000 }).toBe(2);
   await page.getByRole('alert').waitFor();
   await page.waitForTimeout(1500);
   expect(loads).toBe(2);

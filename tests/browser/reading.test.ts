@@ -139,7 +139,7 @@ test('a pointer has all values of that moment in every panel: sorted, with units
     return lines('brief');
   };
   await expect
-    .poll(() => at(width - 9), { timeout: 10_000 })
+    .poll(() => at(width - 9), { timeout: 30_000 })
     .toEqual([expect.stringContaining('ended')]);
   expect(await lines('cpu')).toHaveLength(2);
   expect(failures).toEqual([]);

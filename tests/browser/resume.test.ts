@@ -50,7 +50,7 @@ test('a server that is killed and comes back: no reload, no loss, no doubles', a
   server = await Server.start('serve', port);
   // Whoever publishes does not wait for who watches.
   await producer.publish(4);
-  await expectFreshness(page, 'Live', 25_000);
+  await expectFreshness(page, 'Live', 40_000);
   await producer.publish(8);
   await expect.poll(() => points(page, 'steps')).toEqual(producer.published);
   expect(await page.locator('.outage').count()).toBe(0);
@@ -68,7 +68,7 @@ test('a network that drops: what was published meanwhile is there', async () => 
   for (let drop = 0; drop < 3; drop += 1) {
     middlebox.cut();
     await producer.publish(4);
-    await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+    await expect.poll(() => points(page, 'steps'), { timeout: 30_000 }).toEqual(producer.published);
   }
   await close();
   middlebox.stop();
@@ -86,10 +86,10 @@ test('a server that says goodbye is come back to', async () => {
     .getByText(/th(e|is) server is going away/i)
     .waitFor();
   await stopped;
-  expect(Date.now() - asked).toBeLessThan(15_000);
+  expect(Date.now() - asked).toBeLessThan(15_000); // after twenty seconds it would be killed
   await expectFreshness(page, 'Cut');
   server = await Server.start('serve', port);
-  await expectFreshness(page, 'Live', 25_000);
+  await expectFreshness(page, 'Live', 40_000);
   await close();
 });
 
@@ -107,7 +107,7 @@ test('without WebSocket, SSE takes over', async () => {
   await producer.publish(3);
   middlebox.cut();
   await producer.publish(3);
-  await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+  await expect.poll(() => points(page, 'steps'), { timeout: 30_000 }).toEqual(producer.published);
   await close();
   middlebox.stop();
 });
@@ -117,16 +117,16 @@ test('without WebSocket and streaming, long polling takes over, for as long as i
   const producer = new Producer();
   const { page, close } = await open(browser, middlebox.url);
   await producer.publish(3);
-  await expectFreshness(page, 'Live', 20_000);
+  await expectFreshness(page, 'Live');
   expect(await page.locator('.connection .transport').textContent()).toBe('long poll');
   await producer.publish(6);
-  await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+  await expect.poll(() => points(page, 'steps'), { timeout: 30_000 }).toEqual(producer.published);
   Object.assign(middlebox.interference, { websocket: false, eventStream: false });
   await expect
-    .poll(() => page.locator('.connection .transport').textContent(), { timeout: 15_000 })
+    .poll(() => page.locator('.connection .transport').textContent(), { timeout: 30_000 })
     .toBe('WebSocket');
   await producer.publish(3);
-  await expect.poll(() => points(page, 'steps'), { timeout: 10_000 }).toEqual(producer.published);
+  await expect.poll(() => points(page, 'steps'), { timeout: 30_000 }).toEqual(producer.published);
   await close();
   middlebox.stop();
 });
@@ -135,10 +135,10 @@ test('a device without a network is said to be offline', async () => {
   const { page, close } = await open(browser, server.url);
   await expectFreshness(page, 'Live');
   await page.context().setOffline(true);
-  await expectFreshness(page, 'Offline', 20_000);
+  await expectFreshness(page, 'Offline');
   expect(await page.locator('.outage').textContent()).toContain('This device is offline');
   await page.context().setOffline(false);
-  await expectFreshness(page, 'Live', 10_000);
+  await expectFreshness(page, 'Live');
   await close();
 });
 
@@ -171,7 +171,7 @@ test("a browser's own EventSource resumes by itself", async () => {
   await expect.poll(async () => (await received()).values).toEqual(values());
   middlebox.cut();
   await producer.publish(4);
-  await expect.poll(async () => (await received()).values, { timeout: 15_000 }).toEqual(values());
+  await expect.poll(async () => (await received()).values, { timeout: 30_000 }).toEqual(values());
   const { ids, greetings } = await received();
   expect(greetings).toBe(2);
   for (const [id, lastEventId] of ids) {

@@ -31,7 +31,7 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<
   }
   const ended = once(child, 'exit');
   child.kill(signal);
-  const late = setTimeout(() => child.kill('SIGKILL'), 5000);
+  const late = setTimeout(() => child.kill('SIGKILL'), 20_000);
   await ended;
   clearTimeout(late);
 }

@@ -97,7 +97,7 @@ describe.each([
       [other, 'Five', [A, B]],
     ] as const) {
       etag = await save(server, dashboard, { title, panels }, etag);
-      await page.getByRole('heading', { name: title, exact: true }).waitFor({ timeout: 15_000 });
+      await page.getByRole('heading', { name: title, exact: true }).waitFor({ timeout: 30_000 });
       await expect.poll(() => panel(page, b!).count()).toBe(panels.length - 1);
     }
     await expect.poll(() => values(page, b!)).toContain(2);
