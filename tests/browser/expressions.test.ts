@@ -10,12 +10,15 @@ import { Server } from './server.ts';
 
 let browser: Browser;
 let server: Server;
+/** The second value of job a; null while there is one only. */
+let second: number | null = 2;
 let publishing: ReturnType<typeof setInterval>;
 const folder = mkdtempSync(join(tmpdir(), 'pushsvc-expressions-'));
 beforeAll(async () => {
   const panels = [
     { id: 'sum', title: 'Sum', kind: 'line', select: 'sum(load) by (job)' },
     { id: 'share', title: 'Share', kind: 'stat', select: 'sum(load{job="a"}) / sum(load)' },
+    { id: 'pairs', title: 'Pairs', kind: 'line', select: 'load * on (job) load' },
     { id: 'stored', title: 'Stored', kind: 'line', select: 'load{job="a"}' },
   ];
   writeFileSync(join(folder, 'asked.json'), JSON.stringify({ title: 'Asked', panels }));
@@ -26,7 +29,7 @@ beforeAll(async () => {
   const publish = () =>
     server.publish(
       { name: 'load', labels: { job: 'a', n: '1' }, value: 1 },
-      { name: 'load', labels: { job: 'a', n: '2' }, value: 2 },
+      { name: 'load', labels: { job: 'a', n: '2' }, value: second },
       { name: 'load', labels: { job: 'b', n: '1' }, value: 9 },
     );
   await publish();
@@ -55,6 +58,26 @@ test('each panel shows its own results, in two tabs that share a stream', async 
   }
   await page.screenshot({ path: `${ARTIFACTS}/expressions.png` });
   await other.close();
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a panel says why its expression has no result, until it has one again', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}/d/asked`);
+  await expectFreshness(page, 'Live');
+  const pairs = panel(page, 'Pairs');
+  await expect
+    .poll(() => pairs.textContent(), { timeout: 30_000 })
+    .toMatch(/has no result: .*many-to-many/s);
+  await page.screenshot({ path: `${ARTIFACTS}/no-result.png` });
+  second = null;
+  await expect.poll(() => pairs.locator('canvas').count(), { timeout: 30_000 }).toBe(1);
+  await expect.poll(() => pairs.textContent()).not.toContain('no result');
+  second = 2;
+  await expect
+    .poll(() => pairs.locator('.chip').allTextContents(), { timeout: 30_000 })
+    .toContainEqual(expect.stringMatching(/no result: .*many-to-many/s));
+  await page.screenshot({ path: `${ARTIFACTS}/no-result-any-more.png` });
   expect(failures).toEqual([]);
   await close();
 });

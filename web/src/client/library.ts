@@ -5,6 +5,7 @@ export type { SeriesPoint, SeriesView } from './data/series.ts';
 export {
   type EndedUpdate,
   type Ending,
+  type FailingUpdate,
   type GapUpdate,
   type GoneUpdate,
   type PointsUpdate,
@@ -13,7 +14,7 @@ export {
 } from './data/update.ts';
 export type { Timing } from './links/timing.ts';
 export type { TransportName } from './links/transport.ts';
-export type { Kind, Labels, Merge, Value } from './protocol/documents.ts';
+export type { Kind, Labels, Merge, Reasons, Value } from './protocol/documents.ts';
 export type { TokenSource } from './stream/credentials.ts';
 export type { Phase, Status } from './stream/status.ts';
 export type { SubscribeOptions, Subscription } from './subscriptions/subscription.ts';

@@ -7,6 +7,7 @@ import {
   type Client,
   connect,
   type Document,
+  type Reasons,
   type Status,
   type Subscription,
 } from '../client/index.ts';
@@ -63,6 +64,8 @@ export class Dashboard {
   readonly grantedHz: Signal<number | null> = signal(null);
   /** Milliseconds of the past that the server keeps; null before it has told. */
   readonly keptMs: Signal<number | null> = signal(null);
+  /** Why expressions have no results now, by name. */
+  readonly failing: Signal<Reasons> = signal({});
   /** Whether the server has told which series there are. */
   readonly described = signal(false);
   /** Whether there has been a stream. */
@@ -313,9 +316,15 @@ export class Dashboard {
 
   private receive(document: Document): void {
     if (document.type === 'hello') {
-      this.history.granted(this.askedMs, document.granted.points);
+      const { kept, max_hz: hz, points } = document.granted;
+      this.history.granted(this.askedMs, points);
+      this.grantedHz.value = hz;
+      this.keptMs.value = kept === undefined ? null : kept * 1000;
     }
     this.store.take(document);
+    if (document.type === 'hello' || document.type === 'failing') {
+      this.failing.value = document.failing ?? {};
+    }
     if (document.type === 'points' && document.time === undefined) {
       this.painter.hold();
       this.time.now.value = this.time.edge; // beside the pictures there are values at once
@@ -326,11 +335,6 @@ export class Dashboard {
       if (document.type === 'points' && Number.isNaN(this.undrawnSince)) {
         this.undrawnSince = performance.now();
       }
-    }
-    if (document.type === 'hello') {
-      this.grantedHz.value = document.granted.max_hz;
-      const { kept } = document.granted;
-      this.keptMs.value = kept === undefined ? null : kept * 1000;
     }
     if (document.type === 'points') {
       this.time.fit();

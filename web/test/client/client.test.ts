@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Client, type ConnectOptions } from '../../src/client/client.ts';
 import { connect, type SeriesPoint, type SubscribeOptions } from '../../src/client/index.ts';
+import type { Hello } from '../../src/client/protocol/documents.ts';
 import { Service } from './service.ts';
 
 beforeEach(() => {
@@ -89,6 +90,61 @@ test('a subscription that comes later, or gets another stream, knows what has en
   const later = made.subscribe('a', { window: '30s' });
   await settle();
   expect(later.series[0]!.ended).not.toBeNull();
+});
+
+test('each subscription is told which of its own expressions have no results', async () => {
+  const service = new Service();
+  const made = client(service);
+  const told: Readonly<Record<string, string>>[] = [];
+  const others: unknown[] = [];
+  const updates: unknown[] = [];
+  const subscription = made.subscribe('sum(a)', { onFailing: (failing) => told.push(failing) });
+  made.subscribe('b', { onFailing: (failing) => others.push(failing) });
+  void (async () => {
+    for await (const update of subscription) {
+      updates.push(update);
+    }
+  })();
+  await settle();
+  expect(service.sessions.size).toBe(1);
+  const { listener } = [...service.sessions][0]!;
+  const granted = {
+    max_hz: 10,
+    merge: 'all',
+    select: ['b', 'sum(a)'],
+    expressions: { 'sum(a)': 'sum(a)' },
+  } as const;
+  const hello: Hello = { type: 'hello', epoch: 'E', session: 's', heartbeat: 15, granted };
+  const failing = { 'sum(a)': 'two of them' };
+  listener.received(hello);
+  expect(told).toEqual([]);
+  listener.received({ ...hello, failing });
+  listener.received({ type: 'failing', id: 'E.1', failing });
+  expect(told).toEqual([failing]);
+  const later: unknown[] = [];
+  made.subscribe('sum(a)', { onFailing: (failing) => later.push(failing) });
+  expect(later).toEqual([failing]);
+  listener.received({ type: 'failing', id: 'E.2', failing: {} });
+  expect(told).toEqual([failing, {}]);
+  expect(later).toEqual([failing, {}]);
+  expect(others).toEqual([]);
+  await settle();
+  expect(updates).toEqual([
+    { type: 'failing', failing },
+    { type: 'failing', failing: {} },
+  ]);
+});
+
+test('a step is asked for, and those of another step have another stream', async () => {
+  const service = new Service();
+  const made = client(service);
+  made.subscribe('sum(a)', { step: '5s' });
+  made.subscribe('sum(b)', { step: 5 });
+  made.subscribe('sum(b)', { step: 10 });
+  made.subscribe('sum(b)');
+  await settle();
+  expect(service.steps).toEqual(['5000ms', '10000ms', null]);
+  expect(() => made.subscribe('a', { step: 'soon' })).toThrow(RangeError);
 });
 
 describe('one subscription', () => {

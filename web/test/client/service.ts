@@ -29,6 +29,8 @@ interface Session {
 export class Service {
   /** Links that are open now. */
   readonly sessions = new Set<Session>();
+  /** The step that each link was opened with. */
+  readonly steps: (string | null)[] = [];
   /** How often one was opened. */
   opened = 0;
   /** Selectors that it refuses to read. */
@@ -90,6 +92,7 @@ export class Service {
       since: searchParams.get('since'),
     };
     let closed = false;
+    this.steps.push(searchParams.get('step'));
     this.opened += 1;
     setTimeout(() => {
       if (closed) {

@@ -1,5 +1,6 @@
 /** The updates that subscribers are given. */
 
+import type { Reasons } from '../protocol/documents.ts';
 import type { SeriesPoint, SeriesView } from './series.ts';
 
 /** New points, in the order in which they came. */
@@ -37,7 +38,16 @@ export interface EndedUpdate {
   readonly endings: readonly Ending[];
 }
 
-export type Update = PointsUpdate | GapUpdate | GoneUpdate | EndedUpdate;
+/**
+ * Other expressions have no results now than before: why, by the name that those would have; empty
+ * when all have some again.
+ */
+export interface FailingUpdate {
+  readonly type: 'failing';
+  readonly failing: Reasons;
+}
+
+export type Update = PointsUpdate | GapUpdate | GoneUpdate | EndedUpdate | FailingUpdate;
 
 /** Why a subscription can't be served. `code` is the server's name for it, if it gave one. */
 export class SubscriptionError extends Error {

@@ -4,6 +4,8 @@ export type Kind = 'gauge' | 'counter' | 'delta' | 'state';
 export type Merge = 'all' | 'last' | 'envelope';
 export type Value = number | string | boolean | null;
 export type Labels = Readonly<Record<string, string>>;
+/** Why expressions have no results, by the name that those would have. */
+export type Reasons = Readonly<Record<string, string>>;
 
 /** What a series is. `ref` stands for it in the points of one epoch. */
 export interface Description {
@@ -48,6 +50,8 @@ export interface Hello {
   };
   /** Seconds for which the server has not reached its log. Nothing newer comes until it does. */
   readonly away?: number;
+  /** Why expressions have no results now, by name, if there are such. */
+  readonly failing?: Reasons;
 }
 
 export interface Points {
@@ -74,6 +78,13 @@ export interface Gone {
   readonly refs: readonly number[];
 }
 
+/** Other expressions have no results now than before: these, and no others. */
+export interface Failing {
+  readonly type: 'failing';
+  readonly id: string;
+  readonly failing: Reasons;
+}
+
 export interface Heartbeat {
   readonly type: 'heartbeat';
   readonly id: string;
@@ -93,7 +104,7 @@ export interface ErrorDocument {
   readonly message: string;
 }
 
-export type Document = Hello | Points | Gap | Gone | Heartbeat | GoAway | ErrorDocument;
+export type Document = Hello | Points | Gap | Gone | Failing | Heartbeat | GoAway | ErrorDocument;
 
 /** What a stream asks for. The server chooses what is left out. */
 export interface Query {
@@ -105,6 +116,8 @@ export interface Query {
   readonly points?: number;
   readonly maxHz?: number;
   readonly merge?: Merge;
+  /** From one result of an expression to the next, such as `5s`. */
+  readonly step?: string;
 }
 
 /** Change what a live stream shows; what is left out stays as it is. */
@@ -115,6 +128,7 @@ export interface Watch {
   readonly window?: string;
   readonly points?: number;
   readonly max_hz?: number;
+  readonly step?: string;
 }
 
 export const SUBPROTOCOL = 'pushsvc.v1';
@@ -147,20 +161,12 @@ export function streamUrl(base: URL, query: Query, since: string | null): URL {
   for (const selector of query.select ?? []) {
     url.searchParams.append('select', selector);
   }
-  if (query.window !== undefined) {
-    url.searchParams.set('window', query.window);
-  }
-  if (query.points !== undefined) {
-    url.searchParams.set('points', String(query.points));
-  }
-  if (query.maxHz !== undefined) {
-    url.searchParams.set('max_hz', String(query.maxHz));
-  }
-  if (query.merge !== undefined) {
-    url.searchParams.set('merge', query.merge);
-  }
-  if (since !== null) {
-    url.searchParams.set('since', since);
+  const { window, points, maxHz, merge, step } = query;
+  const asked = { window, points, max_hz: maxHz, merge, step, since: since ?? undefined };
+  for (const [name, value] of Object.entries(asked)) {
+    if (value !== undefined) {
+      url.searchParams.set(name, String(value));
+    }
   }
   return url;
 }

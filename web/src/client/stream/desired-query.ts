@@ -112,7 +112,7 @@ export class DesiredQuery {
   /** The message for a live link. Its window is for the selectors that are added. */
   watch(): Watch {
     this.askedPresence = this.presence;
-    const { window, points, maxHz, select } = this.wanted;
+    const { window, points, maxHz, select, step } = this.wanted;
     const adding = this.missing.length > 0;
     return {
       type: 'watch',
@@ -120,6 +120,7 @@ export class DesiredQuery {
       ...(adding && window !== undefined ? { window } : {}),
       ...(adding && window !== undefined && points !== undefined ? { points } : {}),
       max_hz: this.presence === 'full' ? (maxHz ?? this.usualHz) : lowered(maxHz),
+      ...(step === undefined ? {} : { step }),
     };
   }
 }

@@ -167,7 +167,7 @@ export class Pool {
     if (shared.alone || shared.merge !== spec.merge || shared.maxHz !== spec.maxHz) {
       return false;
     }
-    if (shared.points !== spec.points || shared.keep !== spec.keep) {
+    if (shared.points !== spec.points || shared.keep !== spec.keep || shared.step !== spec.step) {
       return false;
     }
     if (shared.stream.status.phase === 'refused') {

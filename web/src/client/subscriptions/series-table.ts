@@ -92,8 +92,10 @@ export class SeriesTable {
     if (points.length > 0) {
       subscription.deliver({ type: 'points', points });
     }
-    if (subscription.raw && this.hello !== null) {
-      this.brief([subscription], this.copy(matcher, subscription.spec.window), had);
+    if (this.hello !== null) {
+      this.greet(this.hello);
+      subscription.raw &&
+        this.brief([subscription], this.copy(matcher, subscription.spec.window), had);
     }
   }
 
@@ -137,9 +139,11 @@ export class SeriesTable {
     }
     switch (document.type) {
       case 'hello':
-        this.hello = document;
-        learn(document);
+        this.greet(document);
         this.enter(document.epoch);
+        break;
+      case 'failing':
+        this.hello && this.greet({ ...this.hello, failing: document.failing });
         break;
       case 'points':
         this.points(document);
@@ -183,13 +187,23 @@ export class SeriesTable {
   /** Take in what another tab holds. Points that are held here are not delivered again. */
   load(copy: TableCopy, had: readonly string[] = []): void {
     this.expectRepeats(null);
-    this.hello = copy.hello;
-    copy.hello && learn(copy.hello);
+    copy.hello && this.greet(copy.hello);
     if (copy.epoch !== null) {
       this.enter(copy.epoch);
     }
     this.points(documentOf(copy.series));
     this.brief(this.matchers.keys(), copy, had);
+  }
+
+  /** Take note of the newest `hello`, as it would be by now, and tell what fails by that. */
+  private greet(hello: Hello): void {
+    this.hello = hello;
+    learn(hello);
+    for (const [subscription, matcher] of this.matchers) {
+      subscription.fail(
+        Object.entries(hello.failing ?? {}).filter(([name]) => !matcher || matcher(name, {})),
+      );
+    }
   }
 
   private enter(epoch: string): void {

@@ -32,6 +32,7 @@ export class SharedStream {
   window: number | null;
   readonly points: number | null;
   readonly keep: boolean;
+  readonly step: number | null;
   stream!: Stream;
   started = false;
   /** The points of all its series are held from this time on (Unix milliseconds). */
@@ -54,6 +55,7 @@ export class SharedStream {
     this.window = spec.window;
     this.points = spec.points;
     this.keep = spec.keep;
+    this.step = spec.step;
     this.alone = alone;
     this.table = table;
   }
@@ -77,6 +79,7 @@ export class SharedStream {
       ...(this.window === null ? {} : { window: `${Math.ceil(this.window)}ms` }),
       ...(this.window === null || this.points === null ? {} : { points: this.points }),
       ...(this.maxHz === null ? {} : { maxHz: this.maxHz }),
+      ...(this.step === null ? {} : { step: `${this.step}ms` }),
     };
   }
 }

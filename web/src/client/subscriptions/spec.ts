@@ -14,6 +14,8 @@ export interface SubscriptionSpec {
   readonly keep: boolean;
   readonly maxHz: number | null;
   readonly merge: Merge;
+  /** Milliseconds from one result of an expression to the next; null for the server's own. */
+  readonly step: number | null;
 }
 
 /** The options as a page gives them. */
@@ -23,6 +25,7 @@ interface Asked {
   readonly keep?: boolean;
   readonly maxHz?: number;
   readonly merge?: Merge;
+  readonly step?: string | number;
 }
 
 /** Every series there is. */
@@ -32,7 +35,7 @@ export const EVERYTHING = '{__name__=~".+"}';
 export function makeSpec(selector: string | readonly string[], options: Asked): SubscriptionSpec {
   const asked = typeof selector === 'string' ? [selector] : selector;
   const selectors = [...new Set(asked.map((one) => one.trim() || EVERYTHING))];
-  const { window, points = null, keep = true, maxHz = null, merge = 'all' } = options;
+  const { window, points = null, keep = true, maxHz = null, merge = 'all', step } = options;
   if (maxHz !== null && !(maxHz > 0 && maxHz < Number.POSITIVE_INFINITY)) {
     throw new RangeError(`maxHz must be a number above 0, not ${maxHz}`);
   }
@@ -49,6 +52,7 @@ export function makeSpec(selector: string | readonly string[], options: Asked): 
     keep,
     maxHz,
     merge,
+    step: step === undefined ? null : parseDuration(step),
   };
 }
 

@@ -3,7 +3,7 @@
 import { Queue } from '../data/queue.ts';
 import type { Series, SeriesPoint, SeriesView } from '../data/series.ts';
 import { type Ending, SubscriptionError, type Update } from '../data/update.ts';
-import type { Document, Merge } from '../protocol/documents.ts';
+import type { Document, Merge, Reasons } from '../protocol/documents.ts';
 import { IDLE, type Status } from '../stream/status.ts';
 import type { SubscriptionSpec } from './spec.ts';
 
@@ -19,11 +19,20 @@ export interface SubscribeOptions {
   readonly maxHz?: number;
   /** Of several samples of a series in one update: `all` (the default), `last` or `envelope`. */
   readonly merge?: Merge;
+  /**
+   * From one result of an expression to the next: whole seconds, or `5s`. A second if left out.
+   */
+  readonly step?: string | number;
   readonly onPoints?: (points: readonly SeriesPoint[]) => void;
   readonly onGap?: (lost: number | null) => void;
   readonly onGone?: (series: readonly SeriesView[]) => void;
   /** Lines break there: these have no value until their next point. */
   readonly onEnded?: (endings: readonly Ending[]) => void;
+  /**
+   * Other expressions have no results now than before: why, by the name that those would have;
+   * empty when all have some again.
+   */
+  readonly onFailing?: (failing: Reasons) => void;
   readonly onStatus?: (status: Status) => void;
   /** The server refused; without this, the error goes to the console. */
   readonly onError?: (error: SubscriptionError) => void;
@@ -58,6 +67,7 @@ export class Subscription implements AsyncIterable<Update> {
   private readonly queues = new Set<Queue>();
   private current: Status = IDLE;
   private closed = false;
+  private failing = '[]';
   private failure: SubscriptionError | null = null;
 
   /** Made by `Client.subscribe`. @internal */
@@ -127,18 +137,29 @@ export class Subscription implements AsyncIterable<Update> {
     if (this.closed) {
       return;
     }
-    const { onPoints, onGap, onGone, onEnded } = this.options;
+    const { onPoints, onGap, onGone, onEnded, onFailing } = this.options;
     if (update.type === 'points') {
       call(onPoints, update.points);
     } else if (update.type === 'gap') {
       call(onGap, update.lost);
     } else if (update.type === 'ended') {
       call(onEnded, update.endings);
+    } else if (update.type === 'failing') {
+      call(onFailing, update.failing);
     } else {
       call(onGone, update.series);
     }
     for (const queue of this.queues) {
       queue.push(update);
+    }
+  }
+
+  /** These of its expressions have no results now, and why. @internal */
+  fail(reasons: readonly (readonly [name: string, why: string])[]): void {
+    const failing = JSON.stringify(reasons);
+    if (failing !== this.failing) {
+      this.failing = failing;
+      this.deliver({ type: 'failing', failing: Object.fromEntries(reasons) });
     }
   }
 

@@ -264,8 +264,8 @@ class Remote implements Consumer {
 }
 
 function specOf(shared: SharedStream): SubscriptionSpec {
-  const { selectors, window, points, keep, maxHz, merge } = shared;
-  return { selectors, window, points, keep, maxHz, merge };
+  const { selectors, window, points, keep, maxHz, merge, step } = shared;
+  return { selectors, window, points, keep, maxHz, merge, step };
 }
 
 function noteOf(shared: SharedStream): StreamNote {

@@ -9,7 +9,7 @@ import {
   reached,
   type Threshold,
 } from '../../panels/model.ts';
-import { isReadable, select } from '../../panels/selection.ts';
+import { select } from '../../panels/selection.ts';
 import { isShown } from '../../panels/shown.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Panel } from '../../store/panel.ts';
@@ -46,11 +46,7 @@ export function PanelView({ panel, dashboard, alone }: ViewProps) {
       <header>
         <h3>{heading}</h3>
       </header>
-      <p class="remark">
-        {isReadable(panel.select)
-          ? 'No series matches yet. They appear here as soon as someone publishes them.'
-          : `The selector ${panel.select} can’t be read.`}
-      </p>
+      <Absence select={panel.select} dashboard={dashboard} />
     </article>
   );
 }
@@ -117,6 +113,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const unit = description?.unit ?? panel.unit;
   const { rate } = panel;
   const shown = panel.members.filter((member) => isShown(id, member)).length;
+  const drawable = chart === null ? shown : mostDrawn(chart);
   const format = useMemo(() => formatOf(unit, rate), [unit, rate]);
   return (
     <article ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
@@ -169,7 +166,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
           </span>
         </div>
         <p class="about">
-          <Silence panel={panel} dashboard={dashboard} />
+          <Silence panel={panel} dashboard={dashboard} select={description?.select} />
           {panel.rate && (
             <span class="chip" title={`A ${panel.kind}, drawn as its change per second`}>
               per second
@@ -220,29 +217,12 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
               thresholds={description?.thresholds}
             />
           )}
-          {panel.omitted.size > 0 && <Omitted panel={panel} select={description!.select} />}
-          {chart !== null && shown > mostDrawn(chart) && (
-            <p class="remark">
-              {mostDrawn(chart)} of {shown} lines are drawn: those that are highest now.
-            </p>
+          {(panel.omitted.size > 0 || drawable < shown) && (
+            <Remarks panel={panel} select={description?.select} shown={shown} drawn={drawable} />
           )}
         </>
       )}
     </article>
-  );
-}
-
-/** Says what else a selector means, and that one axis has one unit; offers the panels of all. */
-function Omitted({ panel, select }: { panel: Panel; select: string }) {
-  const { omitted, members, kind, unit } = panel;
-  const rest = [...omitted.values()].reduce((sum, count) => sum + count, 0);
-  const others = [...omitted].map(([other, count]) => `${count} ${other}`).join(', ');
-  return (
-    <p class="remark">
-      {members.length} of {members.length + rest} matching series are shown, as one axis has one
-      unit: {[kind, unit].filter(Boolean).join(' in ')}. Not {others}.{' '}
-      <a href={`./?q=${encodeURIComponent(select)}`}>All of them, a panel for each metric</a>
-    </p>
   );
 }
 
@@ -251,8 +231,16 @@ const Figures = later(
   () => import('./figures.tsx'),
   ({ Figures }) => Figures,
 );
+const Absence = later(
+  () => import('./remarks.tsx'),
+  ({ Absence }) => Absence,
+);
+const Remarks = later(
+  () => import('./remarks.tsx'),
+  ({ Remarks }) => Remarks,
+);
 const Silence = later(
-  () => import('./silence.tsx'),
+  () => import('./remarks.tsx'),
   ({ Silence }) => Silence,
 );
 const States = later(

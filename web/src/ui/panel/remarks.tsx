@@ -1,0 +1,126 @@
+/** What is said of a panel beside its lines. */
+
+import type { Reasons } from '../../client/index.ts';
+import { matcherOf } from '../../client/subscriptions/spec.ts';
+import { formatAge } from '../../format/time.ts';
+import { isReadable } from '../../panels/selection.ts';
+import { answers } from '../../state/answers.ts';
+import type { Dashboard } from '../../state/dashboard.ts';
+import type { Panel } from '../../store/panel.ts';
+
+/** Samples of a point from which on it is worth a word. */
+const MERGED = 1.5;
+
+/** Says why a panel has no series. */
+export function Absence({ select, dashboard }: { select: string; dashboard: Dashboard }) {
+  const why = reasonOf(select, dashboard.failing.value);
+  return (
+    <p class="remark">
+      {why
+        ? `${select} has no result: ${why}.`
+        : isReadable(select)
+          ? 'No series matches yet. They appear here as soon as someone publishes them.'
+          : `The selector ${select} can’t be read.`}
+    </p>
+  );
+}
+
+/** Says what of a panel isn't shown. */
+export function Remarks({
+  panel,
+  select,
+  shown,
+  drawn,
+}: {
+  panel: Panel;
+  select: string | undefined;
+  shown: number;
+  /** How many lines are drawn at the most. */
+  drawn: number;
+}) {
+  return (
+    <>
+      {panel.omitted.size > 0 && <Omitted panel={panel} select={select!} />}
+      {shown > drawn && (
+        <p class="remark">
+          {drawn} of {shown} lines are drawn: those that are highest now.
+        </p>
+      )}
+    </>
+  );
+}
+
+/** Says what else a selector means, and that one axis has one unit; offers the panels of all. */
+function Omitted({ panel, select }: { panel: Panel; select: string }) {
+  const { omitted, members, kind, unit } = panel;
+  const rest = [...omitted.values()].reduce((sum, count) => sum + count, 0);
+  const others = [...omitted].map(([other, count]) => `${count} ${other}`).join(', ');
+  return (
+    <p class="remark">
+      {members.length} of {members.length + rest} matching series are shown, as one axis has one
+      unit: {[kind, unit].filter(Boolean).join(' in ')}. Not {others}.{' '}
+      <a href={`./?q=${encodeURIComponent(select)}`}>All of them, a panel for each metric</a>
+    </p>
+  );
+}
+
+/** Why an expression has no result now, if it has none. */
+function reasonOf(select: string, failing: Reasons): string | undefined {
+  const matches = matcherOf({ selectors: [select] });
+  return Object.entries(failing).find(([name]) => matches?.(name, {}))?.[1];
+}
+
+/** Says when nothing comes for this panel, or less than the producer sends, and why. */
+export function Silence({
+  panel,
+  dashboard,
+  select,
+}: {
+  panel: Panel;
+  dashboard: Dashboard;
+  select: string | undefined;
+}) {
+  const now = dashboard.time.now.value;
+  const { phase, cutSince, offline, awaySince } = dashboard.status.value;
+  if (phase !== 'live') {
+    return cutSince === null ? null : (
+      <span class="chip silent" title="The connection to the server is cut: what is drawn is old">
+        {offline ? 'network down' : 'no server'} for {formatAge(Date.now() - cutSince)}
+      </span>
+    );
+  }
+  const why = select && reasonOf(select, dashboard.failing.value);
+  if (why) {
+    return (
+      <span class="chip silent" title={why}>
+        no result: {why}
+      </span>
+    );
+  }
+  if (!panel.members.every(({ series }) => series.isSilent(now))) {
+    const density = Math.max(...panel.members.map(({ series }) => series.density));
+    const hz = dashboard.grantedHz.value;
+    return density < MERGED || hz === null ? null : (
+      <span
+        class="chip lowered"
+        title={`The producer is faster than this screen is sent: a point stands for about ${Math.round(density)} samples, with their lowest and highest`}
+      >
+        rate lowered to {hz}/s
+      </span>
+    );
+  }
+  if (awaySince !== null || !answers.value) {
+    const what = awaySince === null ? 'doesn’t answer' : 'can’t reach its log';
+    return (
+      <span class="chip silent" title={`Connected, but the server ${what}: what is drawn is old`}>
+        {awaySince === null ? 'server hangs' : 'log away'} for {formatAge(dashboard.quietMs.value)}
+      </span>
+    );
+  }
+  const last = Math.max(...panel.members.map(({ series }) => series.lastTime));
+  return (
+    <span class="chip silent" title="The producer fell silent: the last sample is so old">
+      {Number.isFinite(last) ? `producer silent for ${formatAge(now - last)}` : 'no samples yet'}
+    </span>
+  );
+}
