@@ -28,7 +28,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> SharedLog:
         finally:
             await journal.aclose()
 
-    monkeypatch.setattr("pushsvc.service.open_journal", open_journal)
+    monkeypatch.setattr("pushsvc.service.journal.open_journal", open_journal)
     return log
 
 

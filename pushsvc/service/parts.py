@@ -1,0 +1,222 @@
+"""What a service is made of, built and connected; nothing of it runs yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+import trio
+
+from pushsvc.app.http.changes import Changes
+from pushsvc.app.http.context import Context, make_handshake_limiter
+from pushsvc.auth.access import Access
+from pushsvc.auth.leases import Leases
+from pushsvc.auth.ticket_log import TicketLog
+from pushsvc.config import ConfigError, Dashboards, Settings
+from pushsvc.core.hub import Hub
+from pushsvc.dashboards.library import SHIPPED, Folder, Library
+from pushsvc.dashboards.recorded import KIND, RecordStore
+from pushsvc.ingest.influx import InfluxDecoder
+from pushsvc.ingest.native import NativeDecoder
+from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.refusals import Ledger, Told
+from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
+from pushsvc.journal import Journal
+from pushsvc.journal.opening import snapshot_interval
+from pushsvc.journal.starting import Starting
+from pushsvc.listen import hypercorn_internals
+from pushsvc.listen.server import KEEP_ALIVE, Server
+from pushsvc.log import get_logger
+from pushsvc.pipeline import Pipeline
+from pushsvc.pipeline.drain import Draining
+from pushsvc.recording.recorder import Recorder
+from pushsvc.recording.rules import Rule
+from pushsvc.transport.engine import Engine
+from pushsvc.workers.assignment import Assignment
+from pushsvc.workers.peers import Peers
+
+_log = get_logger("pushsvc.service")
+
+
+@dataclasses.dataclass
+class Parts:
+    """One service's parts, before they run."""
+
+    hub: Hub
+    pipeline: Pipeline
+    leases: Leases
+    draining: Draining
+    engine: Engine | None
+    changes: Changes
+    peers: Peers | None
+    files: Folder | None
+    """Dashboards in files, which become records of the journal where it keeps them."""
+    recorder: Recorder | None
+    context: Context = dataclasses.field(init=False)
+    server: Server | None = None
+    """Set while it listens; without hosts it never does."""
+
+    @property
+    def connections(self) -> int:
+        """Open connections, detached sockets included."""
+        served = 0 if self.server is None else self.server.connections
+        return served + (0 if self.engine is None else len(self.engine))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait for HTTP/2 clients to read."""
+        return 0 if self.server is None else self.server.waiting.bytes
+
+
+def build(
+    settings: Settings,
+    journal: Journal,
+    access: Access,
+    library: Library,
+    rules: Sequence[Rule],
+    assignment: Assignment | None,
+    starting: Starting,
+) -> Parts:
+    """Build the parts over an open journal. It is called within Trio, whose clock it reads."""
+    limits, pacing = settings.limits, settings.stream
+    # Whether this process does what only one of several workers does.
+    first = assignment is None or assignment.index == 0
+    peers = None if assignment is None else Peers(assignment)
+    hub = Hub(
+        journal.epoch,
+        limits=limits,
+        retention=settings.history,
+        pacing=pacing,
+        make_session=sessions("" if peers is None else peers.session_prefix).__next__,
+        first_debt=1 + secrets.randbelow(10**15),
+    )
+    pipeline = Pipeline(
+        *(hub, journal, limits, pacing),
+        snapshot_interval=snapshot_interval(settings.history),
+        snapshots=first,
+        starting=starting,
+    )
+    leases, draining = Leases(access, hub, pipeline.wake_ticker), Draining()
+    files: Folder | None = None
+    if journal.keeps:
+        uses = TicketLog(hub.records, pipeline, lambda: journal.away_since is not None)
+        uses.taken = leases.part
+        access.tickets.share(uses)
+        if assignment is None or not assignment.log:
+            files = library.folder
+            library = library.kept_by(RecordStore(hub.records, pipeline.record))
+    changes = Changes(library, draining)
+    hub.records.watch(KIND, lambda *_: changes.saved())
+    recorder = None
+    if settings.recording.file and first:
+        recorder = Recorder(
+            *(Path(settings.recording.file), rules, hub, pipeline, limits),
+            shared=bool(settings.journal.url),
+        )
+    parts = Parts(
+        hub=hub,
+        pipeline=pipeline,
+        leases=leases,
+        draining=draining,
+        engine=make_engine() if pacing.detach else None,
+        changes=changes,
+        peers=peers,
+        files=files,
+        recorder=recorder,
+    )
+    shared = bool(settings.journal.url) or assignment is not None
+    parts.context = _context(parts, settings, journal, access, library, shared)
+    return parts
+
+
+def _context(
+    parts: Parts,
+    settings: Settings,
+    journal: Journal,
+    access: Access,
+    library: Library,
+    shared: bool,
+) -> Context:
+    """What routes have of the service."""
+    limits = settings.limits
+    return Context(
+        hub=parts.hub,
+        pipeline=parts.pipeline,
+        limits=limits,
+        pacing=settings.stream,
+        native=NativeDecoder(limits),
+        remote_write=RemoteWriteDecoder(limits),
+        influx=InfluxDecoder(limits),
+        otlp=OtlpDecoder(
+            limits,
+            settings.ingest.promoted,
+            as_they_are=settings.ingest.otlp_names == "as-they-are",
+        ),
+        refused=Ledger(_log_refusal),
+        journal=journal,
+        shared=shared,
+        engine=parts.engine,
+        draining=parts.draining,
+        handshake_limiter=make_handshake_limiter(limits, trio.current_time()),
+        connections=lambda: parts.connections,
+        waiting=lambda: parts.waiting_bytes,
+        keep_alive=KEEP_ALIVE,
+        prefix=settings.server.prefix,
+        compress=settings.web.compress,
+        page=Path(str(resources.files("pushsvc") / "web")),
+        access=access,
+        leases=parts.leases,
+        dashboards=library,
+        changes=parts.changes,
+        peers=parts.peers,
+    )
+
+
+def sessions(prefix: str = "") -> Iterator[str]:
+    """Names of sessions that can't be guessed: 144 random bits each, behind the prefix. The kernel
+    is asked for many at once, since one at a time is a system call for each handshake."""
+    while True:
+        text = secrets.token_urlsafe(18 * 256)
+        for start in range(0, len(text), 24):
+            yield prefix + text[start : start + 24]
+
+
+def open_library(where: Dashboards) -> Library:
+    """The dashboards, ready to be saved. Blocks; raises ConfigError where they can't be."""
+    library = Library(
+        Path(where.directory) if where.directory else None,
+        Path(where.provisioned) if where.provisioned else None,
+        SHIPPED,
+    )
+    try:
+        library.prepare()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            f"dashboards can't be kept in {where.directory} (dashboards.directory, or --data): "
+            f"{reason}"
+        ) from None
+    return library
+
+
+def make_engine() -> Engine | None:
+    """The carrier of detached sockets; None, with a warning, if this Hypercorn can't detach any."""
+    gone = hypercorn_internals.missing()
+    if gone:
+        _log.warning("streams cost a task each: this Hypercorn lets no socket go", missing=gone)
+        return None
+    return Engine()
+
+
+def _log_refusal(told: Told) -> None:
+    _log.warning(
+        "not taken",
+        format=told.format,
+        producer=told.producer,
+        code=told.code,
+        count=told.amount,
+        example=told.example,
+    )
