@@ -95,30 +95,38 @@ def test_kinds_by_name_until_metadata_tells() -> None:
     assert [(row.kind, row.unit, row.help) for row in rows] == [
         ("counter", None, None),
         ("counter", "celsius", "Odd."),
-        ("counter", "seconds", "How long."),
+        ("counter", None, "How long."),
         ("counter", "seconds", "How long."),
     ]
 
 
 @pytest.mark.parametrize(
-    ("type_", "name", "labels", "kind"),
+    ("type_", "name", "labels", "kind", "unit"),
     [
-        (0, "a", {}, None),
-        (0, "a_total", {}, "counter"),
-        (1, "a", {}, "counter"),
-        (2, "a", {}, "gauge"),
-        (3, "a_bucket", {"le": "1"}, "counter"),
-        (5, "a", {"quantile": "0.9"}, "gauge"),
-        (5, "a_count", {}, "counter"),
-        (6, "a", {}, None),
+        (0, "a", {}, None, "bytes"),
+        (0, "a_total", {}, "counter", "bytes"),
+        (0, "a_bucket", {"le": "1"}, "counter", None),
+        (1, "a", {}, "counter", "bytes"),
+        (1, "a_count", {}, "counter", "bytes"),
+        (2, "a", {}, "gauge", "bytes"),
+        (2, "a_bucket", {}, "gauge", "bytes"),
+        (3, "a_bucket", {"le": "1"}, "counter", None),
+        (3, "a_count", {}, "counter", None),
+        (3, "a_sum", {}, "counter", "bytes"),
+        (4, "a_gcount", {}, None, None),
+        (4, "a_gsum", {}, None, "bytes"),
+        (5, "a", {"quantile": "0.9"}, "gauge", "bytes"),
+        (5, "a_count", {}, "counter", None),
+        (5, "a_sum", {}, "counter", "bytes"),
+        (6, "a", {}, None, "bytes"),
     ],
 )
 def test_metadata_of_version_2(
-    type_: int, name: str, labels: dict[str, str], kind: str | None
+    type_: int, name: str, labels: dict[str, str], kind: str | None, unit: str | None
 ) -> None:
     body = remote_write_2({name: [(1.0, NOW)]}, labels=labels, metadata=(type_, "Help.", "bytes"))
     [rows] = decoder().decode(snappy(body), NOW, version=2).batch.rows
-    assert (rows.kind, rows.help, rows.unit) == (kind, "Help.", "bytes")
+    assert (rows.kind, rows.help, rows.unit) == (kind, "Help.", unit)
 
 
 @pytest.mark.parametrize("version", [1, 2])

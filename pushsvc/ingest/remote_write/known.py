@@ -12,6 +12,8 @@ REMEMBERED = 4096
 """Bytes of labels beyond which a series is read anew each time."""
 COUNTING = ("_total", "_bucket", "_count", "_sum")
 """How the names of what counts up end."""
+_NUMBERS = ("_bucket", "_count", "_gcount")
+"""How the names end of those components of histograms and summaries that are numbers of things."""
 _KINDS: dict[int, Kind] = {1: "counter", 2: "gauge", 3: "counter", 5: "counter"}
 """By the specifications' metric types: of histograms and summaries the components count up."""
 
@@ -56,3 +58,11 @@ def kind_of(name: str, type_: int, labels: dict[str, str]) -> Kind | None:
     if type_ in (3, 5) and not name.endswith(COUNTING[1:]):
         return "gauge" if "quantile" in labels else None
     return _KINDS.get(type_)
+
+
+def unit_of(name: str, type_: int, labels: dict[str, str], unit: str) -> str | None:
+    """The unit of a series whose metric family has one, if any: of a histogram of seconds, the sum
+    is in seconds, and the count and the buckets are numbers. A bucket is told by its bound where
+    nobody says that it is of a histogram."""
+    component = type_ in (3, 4, 5) or (type_ == 0 and name.endswith("_bucket") and "le" in labels)
+    return None if component and name.endswith(_NUMBERS) else unit or None

@@ -10,7 +10,14 @@ from typing import Any
 from pushsvc.core.model.series import Kind, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Rejected
-from pushsvc.ingest.remote_write.known import COUNTING, REMEMBERED, Known, KnownSeries, kind_of
+from pushsvc.ingest.remote_write.known import (
+    COUNTING,
+    REMEMBERED,
+    Known,
+    KnownSeries,
+    kind_of,
+    unit_of,
+)
 from pushsvc.ingest.remote_write.messages import MetricMetadata, TimeSeries
 from pushsvc.ingest.remote_write.taking import Taking
 from pushsvc.ingest.remote_write.wire import Times, fields, head_bytes, is_labels, sample_at
@@ -96,7 +103,8 @@ class Version1:
         if family is None:
             return Known(identity, guess)
         kind = kind_of(name, family.type, labels) if family.type else guess
-        return Known(identity, kind, family.unit or None, family.help or None)
+        unit = unit_of(name, family.type, labels, family.unit)
+        return Known(identity, kind, unit, family.help or None)
 
     def _remember_family(self, family: Any) -> None:
         limit = self._limits.value_bytes

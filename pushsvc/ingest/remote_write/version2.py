@@ -17,6 +17,7 @@ from pushsvc.ingest.remote_write.known import (
     Known,
     KnownSeries,
     kind_of,
+    unit_of,
 )
 from pushsvc.ingest.remote_write.messages import RequestSeries
 from pushsvc.ingest.remote_write.taking import Taking
@@ -169,7 +170,7 @@ class Version2:
         series = Known(
             identity,
             kind or ("counter" if not metadata.type and name.endswith(COUNTING) else None),
-            unit if unit and len(unit.encode()) <= limit else None,
+            unit_of(name, metadata.type, labels, unit) if len(unit.encode()) <= limit else None,
             help_ if help_ and len(help_.encode()) <= limit else None,
         )
         if sum(map(len, words)) <= REMEMBERED:
