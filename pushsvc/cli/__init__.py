@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "Run the service with this machine's metrics, and print the URL to open.",
     "tail": "Show live samples in the terminal.",
     "publish": "Send NDJSON samples from a file or standard input.",
+    "dashboards": "Take in dashboards that were made with Grafana.",
     "drain": "End a service on this machine, and wait until it has ended.",
     "health": "Ask a running service whether it takes traffic.",
     "doctor": "Find what cuts or buffers streams between here and a service.",

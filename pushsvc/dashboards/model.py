@@ -1,14 +1,15 @@
 """What a dashboard is: panels on a grid, as JSON.
 
 Reading is strict, so that a slip is told when it is made and not when somebody looks at the wall:
-unknown members, selectors that can't be parsed and panels beside the grid are errors.
+unknown members, selectors and expressions that can't be parsed and panels beside the grid are
+errors.
 `web/src/panels/model.ts` has the same panel for the page; a test holds the two together.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -16,21 +17,21 @@ from msgspec import UNSET, Meta, UnsetType
 
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.core.model.series import shorten
-from pushsvc.core.query.selector import parse
-from pushsvc.core.standing.asked import read_asked
+from pushsvc.dashboards.variables import Variable, check_asked, check_variables
 from pushsvc.errors import Malformed, Problem, Rejected
 
 COLUMNS: Final = 12
 """Of the grid; rows go on as far as panels do."""
+MOST_PANELS: Final = 250
 MOST_BYTES: Final = 256 * 1024
 """Of one dashboard, as it is sent and as it is kept."""
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-_WORD: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 _Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Title = Annotated[str, Meta(max_length=200)]
 _Label = Annotated[str, Meta(min_length=1, max_length=256)]
 _Selector = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Legend = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +50,15 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     h: Annotated[int, Meta(ge=1, le=100)]
 
 
+class Query(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
+    """What a panel shows besides its `select`."""
+
+    select: _Selector
+    legend: _Legend | UnsetType = UNSET
+
+
 class Panel(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
@@ -56,28 +66,31 @@ class Panel(
 
     id: _Id
     title: _Title | UnsetType = UNSET
-    kind: Literal["line", "area", "stacked", "stat", "gauge", "table", "heatmap", "timeline"]
-    select: _Selector
+    kind: Literal[
+        "line", "area", "stacked", "stat", "gauge", "table", "heatmap", "timeline", "text"
+    ]
+    select: _Selector | UnsetType = UNSET
+    """A selector or an expression: what every panel but one of text shows."""
+    legend: _Legend | UnsetType = UNSET
+    """How its lines are called: `{{host}} reads` has the label's value in it. What tells them apart
+    if left out."""
+    also: Annotated[tuple[Query, ...], Meta(max_length=15)] | UnsetType = UNSET
+    """What is shown on the same axis."""
+    text: Annotated[str, Meta(min_length=1, max_length=20_000)] | UnsetType = UNSET
+    """Of a panel of text, as it is, with its lines."""
+    description: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
+    """What stands below the title; the help of the metric if left out."""
     unit: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     thresholds: Annotated[tuple[Threshold, ...], Meta(max_length=16)] | UnsetType = UNSET
     min: float | UnsetType = UNSET
     max: float | UnsetType = UNSET
+    decimals: Annotated[int, Meta(ge=0, le=10)] | UnsetType = UNSET
+    """Digits behind the point; three digits in all if left out."""
     rate: bool | UnsetType = UNSET
     """Whether a counter is shown as its change per second, which it is if left out."""
     by: _Label | UnsetType = UNSET
     """The label whose values are the rows of a heatmap; each series has its own if left out."""
     grid: Grid | UnsetType = UNSET
-
-
-class Variable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A choice that `$name` inside a selector's quotes stands for.
-
-    The values to choose from are those that `label` has among the series of `select`.
-    """
-
-    name: Annotated[str, Meta(pattern=_WORD)]
-    label: _Label
-    select: _Selector
 
 
 class Dashboard(
@@ -89,8 +102,10 @@ class Dashboard(
     description: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
     window: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
     """How much of the past is shown at first: 15m."""
-    variables: Annotated[tuple[Variable, ...], Meta(max_length=8)] | UnsetType = UNSET
-    panels: Annotated[tuple[Panel, ...], Meta(max_length=100)]
+    interval: Annotated[str, Meta(max_length=32)] | UnsetType = UNSET
+    """How often its series have samples, 15s if left out: `$__rate_interval` is four times that."""
+    variables: Annotated[tuple[Variable, ...], Meta(max_length=32)] | UnsetType = UNSET
+    panels: Annotated[tuple[Panel, ...], Meta(max_length=MOST_PANELS)]
 
 
 _DECODER: Final = msgspec.json.Decoder(Dashboard)
@@ -108,15 +123,15 @@ def read(body: bytes) -> Dashboard:
         raise Rejected("dashboard", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("json", f"the dashboard is no JSON: {error}") from None
-    if dashboard.window is not UNSET:
-        _seconds(dashboard.window)
+    for name in ("window", "interval"):
+        if (text := getattr(dashboard, name)) is not UNSET:
+            _seconds(text, name)
     variables = () if dashboard.variables is UNSET else dashboard.variables
     _refuse_doubles("variables", (variable.name for variable in variables))
-    for variable in variables:
-        _selector(variable.select, f"variable {variable.name}")
+    check_variables(variables)
     _refuse_doubles("panels", (panel.id for panel in dashboard.panels))
     for index, panel in enumerate(dashboard.panels):
-        _check(panel, index)
+        check_panel(panel, variables, index)
     return dashboard
 
 
@@ -146,31 +161,33 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _check(panel: Panel, index: int) -> None:
-    try:
-        read_asked(panel.select)
-    except Problem as problem:
-        raise Rejected(problem.code, f"panel {panel.id}: {problem.detail}", panel=index) from None
+def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None:
+    """Raises Rejected for what can't be shown; `index` is that of the panel, for the answer."""
+    where = f"panel {panel.id}"
+    if panel.kind == "text":
+        if panel.select is not UNSET or panel.also is not UNSET:
+            raise Rejected("text", f"{where} is text, and shows no series", panel=index)
+        if panel.text is UNSET and panel.title is UNSET:
+            raise Rejected("text", f"{where} has neither a text nor a title", panel=index)
+    elif panel.select is UNSET:
+        raise Rejected("dashboard", f"{where} lacks select: what it shows", panel=index)
+    elif panel.text is not UNSET:
+        raise Rejected("text", f"{where} has a text, which takes kind: text", panel=index)
+    else:
+        check_asked(panel.select, variables, where, panel=index)
+    for query in () if panel.also is UNSET else panel.also:
+        check_asked(query.select, variables, where, panel=index)
     if panel.min is not UNSET and panel.max is not UNSET and panel.min >= panel.max:
-        raise Rejected("bounds", f"panel {panel.id}: min must be less than max", panel=index)
+        raise Rejected("bounds", f"{where}: min must be less than max", panel=index)
     if panel.grid is not UNSET and panel.grid.x + panel.grid.w > COLUMNS:
-        raise Rejected(
-            "grid", f"panel {panel.id} reaches beyond the {COLUMNS} columns", panel=index
-        )
+        raise Rejected("grid", f"{where} reaches beyond the {COLUMNS} columns", panel=index)
 
 
-def _selector(text: str, where: str, **extra: Any) -> None:
+def _seconds(text: str, name: str) -> None:
     try:
-        parse(text)
+        parse_duration(text, name)
     except Problem as problem:
-        raise Rejected("selector", f"{where}: {problem.detail}", **extra) from None
-
-
-def _seconds(text: str) -> None:
-    try:
-        parse_duration(text, "window")
-    except Problem as problem:
-        raise Rejected("window", problem.detail) from None
+        raise Rejected(name, problem.detail) from None
 
 
 def _refuse_doubles(what: str, names: Iterable[str]) -> None:

@@ -142,6 +142,12 @@ def operations() -> list[Operation]:
         Operation("dashboards", "dashboards", "read", _http(get, "/v1/dashboards")),
         Operation("dashboard", "dashboard", "read", _http(get, "/v1/dashboards/none", good=404)),
         Operation(
+            "importing a dashboard",
+            "import_dashboard",
+            "read",
+            _http(post, "/v1/dashboards/import", body=b'{"title":"a","panels":[]}', headers=_JSON),
+        ),
+        Operation(
             "saving a dashboard",
             "save_dashboard",
             "operator",

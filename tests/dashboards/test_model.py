@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.dashboards.model import Grid, Panel, Threshold, check_name, read, schema, write
+from pushsvc.dashboards.model import Grid, Panel, Query, Threshold, check_name, read, schema, write
 from pushsvc.errors import Malformed, Problem
 
 PANEL: dict[str, Any] = {"id": "a", "kind": "line", "select": 'up{host="$host"}'}
@@ -20,11 +20,34 @@ WHOLE: dict[str, Any] = {
     "title": "All of it",
     "description": "Every member.",
     "window": "15m",
-    "variables": [{"name": "host", "label": "host", "select": "up"}],
+    "interval": "10s",
+    "variables": [
+        {
+            "name": "host",
+            "title": "Host",
+            "label": "host",
+            "select": "up",
+            "multi": True,
+            "all": True,
+            "all_value": ".*",
+            "default": ["$__all"],
+        },
+        {"name": "span", "values": ["1m", "5m"]},
+    ],
     "panels": [
+        {
+            "id": "t",
+            "kind": "text",
+            "text": "What it is.",
+            "grid": {"x": 0, "y": 0, "w": 6, "h": 1},
+        },
         {
             **PANEL,
             "title": "Up",
+            "legend": "{{host}} is up",
+            "also": [{"select": "sum(up)", "legend": "all"}, {"select": "max(up)"}],
+            "description": "Which are up.",
+            "decimals": 1,
             "unit": "bytes",
             "thresholds": [{"at": 1.5, "level": "warning"}],
             "min": 0.0,
@@ -32,7 +55,7 @@ WHOLE: dict[str, Any] = {
             "rate": False,
             "by": "host",
             "grid": {"x": 6, "y": 0, "w": 6, "h": 4},
-        }
+        },
     ],
 }
 
@@ -57,7 +80,7 @@ def test_nothing_is_lost() -> None:
         ({**WHOLE, "panels": [PANEL, PANEL]}, "double"),
         ({**WHOLE, "panels": [{**PANEL, "min": 2, "max": 2}]}, "bounds"),
         ({**WHOLE, "panels": [{**PANEL, "grid": {"x": 7, "y": 0, "w": 6, "h": 1}}]}, "grid"),
-        ({**WHOLE, "panels": [{**PANEL, "id": str(i)} for i in range(101)]}, "dashboard"),
+        ({**WHOLE, "panels": [{**PANEL, "id": str(i)} for i in range(251)]}, "dashboard"),
         ({**WHOLE, "variables": [*WHOLE["variables"], *WHOLE["variables"]]}, "double"),
     ],
 )
@@ -87,7 +110,7 @@ def test_no_name_is_that_of_another_file(name: str) -> None:
 
 def test_the_page_has_the_same_panel() -> None:
     source = (Path(__file__).parents[2] / "web/src/panels/model.ts").read_text(encoding="utf-8")
-    for struct in (Panel, Threshold):
+    for struct in (Panel, Query, Threshold):
         [text] = re.findall(rf"interface {struct.__name__} {{(.*?)\n}}", source, re.DOTALL)
         members = dict(re.findall(r"^  readonly (\w+)(\??):", text, re.MULTILINE))
         assert members == {
@@ -98,3 +121,74 @@ def test_the_page_has_the_same_panel() -> None:
     [kinds] = re.findall(r"type PanelKind =(.*?);", source, re.DOTALL)
     described = schema()["$defs"]["Panel"]["properties"]["kind"]["enum"]
     assert sorted(re.findall(r"'(\w+)'", kinds)) == sorted(described)
+
+
+VARIABLE: dict[str, Any] = {"name": "host", "label": "host", "select": "up"}
+LISTED: dict[str, Any] = {"name": "span", "values": ["1m", "5m"]}
+
+
+def with_variables(*variables: dict[str, Any], select: str = "up") -> bytes:
+    panels = [{"id": "a", "kind": "line", "select": select}]
+    return msgspec.json.encode({"title": "x", "variables": variables, "panels": panels})
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        'up{host="$host"}',
+        'up{host=~"${host}:9100"}',
+        "rate(a_total[$span])",
+        "sum by ($host) (a)",
+        "topk($host, a)",
+        "rate(a_total[$__rate_interval])",
+        "increase(a_total[${__range}]) / $__range_s",
+        'label_replace(a, "b", "$1", "c", "(.*)")',
+    ],
+)
+def test_where_a_variable_may_stand(select: str) -> None:
+    read(with_variables(VARIABLE, LISTED, select=select))
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ([{"name": "a", "label": "b"}], "takes label and select, or values"),
+        ([{"name": "a"}], "takes label and select, or values"),
+        ([{**LISTED, "select": "up"}], "neither a label nor a selector"),
+        ([{**LISTED, "default": ["2m"]}], "its default 2m is none of its values"),
+        ([{**LISTED, "default": ["1m", "5m"]}], "one value at a time"),
+        ([{**LISTED, "multi": True, "all": True, "default": ["1m", "$__all"]}], "stands alone"),
+        ([{**LISTED, "default": ["$__all"]}], "takes all: true"),
+        ([{**LISTED, "all_value": ".*"}], "takes all: true"),
+        ([{**LISTED, "all": True, "all_value": "("}], "all_value"),
+        ([{**LISTED, "name": "__range"}], "every dashboard has one of this name"),
+        ([{**VARIABLE, "select": 'up{a="$host"}'}], "depends on itself"),
+        ([{**VARIABLE, "select": 'up{a="$span"}'}, LISTED], "which stands after it"),
+        ([{**VARIABLE, "select": "up{"}], "variable host: "),
+    ],
+)
+def test_a_variable_without_a_meaning_is_told(variables: list[Any], reason: str) -> None:
+    with pytest.raises(Problem, match=re.escape(reason)) as told:
+        read(with_variables(*variables))
+    assert told.value.status == 422
+
+
+def test_a_variable_that_is_never_what_is_needed_is_told() -> None:
+    with pytest.raises(Problem, match="panel a"):
+        read(with_variables(LISTED, select="rate(a[$nothing])"))
+
+
+@pytest.mark.parametrize(
+    ("panel", "reason"),
+    [
+        ({"id": "a", "kind": "text"}, "neither a text nor a title"),
+        ({"id": "a", "kind": "text", "text": "x", "select": "up"}, "shows no series"),
+        ({"id": "a", "kind": "line", "text": "x", "select": "up"}, "takes kind: text"),
+        ({"id": "a", "kind": "line"}, "lacks select"),
+        ({"id": "a", "kind": "line", "select": "up", "also": [{"select": "up{"}]}, "panel a"),
+    ],
+)
+def test_a_panel_that_shows_nothing_is_told(panel: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Problem, match=reason) as told:
+        read(msgspec.json.encode({"title": "x", "panels": [panel]}))
+    assert (told.value.status, told.value.extra) == (422, {"panel": 0})

@@ -9,6 +9,7 @@ import pytest
 
 from pushsvc.config import ConfigError, Dashboards, Settings
 from pushsvc.service import open_library
+from tests.dashboards.grafana_files import HOSTS
 from tests.described import check
 from tests.serving import serving
 
@@ -78,3 +79,30 @@ def test_a_directory_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> None
     file.touch()
     with pytest.raises(ConfigError, match=r"dashboards\.directory"):
         open_library(Settings(dashboards=Dashboards(directory=str(file / "x"))).dashboards)
+
+
+async def test_a_file_of_grafana_s_is_read_and_not_saved(tmp_path: Path) -> None:
+    url = "/v1/dashboards/import"
+    async with serving(dashboards=Dashboards(directory=str(tmp_path))) as served:
+        http = served.http
+        found = await http.post(url, json=HOSTS)
+        assert found.status_code == 200
+        check(url, "post", 200, "application/json", found.json())
+        told = found.json()
+        assert (told["source"], told["panels"], told["taken"]) == ("grafana", 5, 4)
+        put = await http.put(
+            "/v1/dashboards/hosts", json=told["dashboard"], headers={"If-None-Match": "*"}
+        )
+        assert put.status_code == 201
+        for body, kind, status in (
+            (b"{", "application/json", 400),
+            (b"{}", "text/plain", 422),
+            (b"{}", "image/png", 415),
+            (b'{"elements":{}}', "application/json", 422),
+            (b" " * 3_000_000, "application/json", 413),
+        ):
+            refused = await http.post(url, content=body, headers={"Content-Type": kind})
+            assert refused.status_code == status
+            check(url, "post", status, "application/problem+json", refused.json())
+        names = {one["name"] for one in (await http.get("/v1/dashboards")).json()["dashboards"]}
+        assert "import" not in names

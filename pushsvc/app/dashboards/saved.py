@@ -19,6 +19,7 @@ from pushsvc.app.http.changes import patience
 from pushsvc.app.http.connection import JSON_TYPES, read_body
 from pushsvc.app.http.context import CATCH_UP, Context
 from pushsvc.app.http.described import NOT_READ, TOO_SLOW, Content, Parameter, described, json
+from pushsvc.dashboards.grafana import MOST_IMPORTED_BYTES, Imported, take_in
 from pushsvc.dashboards.library import Broken, Held, Source
 from pushsvc.dashboards.model import MOST_BYTES, check_name, read, schema
 from pushsvc.dashboards.precondition import precondition
@@ -87,6 +88,34 @@ def install(app: QuartTrio, context: Context) -> None:
     )
     async def dashboard_schema() -> Response:
         return Response(in_full, content_type="application/schema+json")
+
+    @app.post("/v1/dashboards/import")
+    @described(
+        "Read a dashboard that was exported",
+        "From Grafana, in its classic schema, or from pushsvc. Nothing is saved: PUT what comes "
+        "of it under the name that it is to have.",
+        body=json(dict[str, Any], "The file as it was exported."),
+        answers={
+            200: json(
+                Imported,
+                "The dashboard, as /v1/dashboards/schema.json, and what could not be taken.",
+            ),
+            400: "The body can't be read.",
+            408: TOO_SLOW,
+            413: "Larger than 2 MiB.",
+            415: "Not JSON.",
+            422: "Not a dashboard, or one in Grafana's new schema (v2), or too large.",
+        },
+    )
+    async def import_dashboard() -> Response:
+        parameters.refuse_unknown(request.args, ("ticket",))
+        if request.mimetype not in JSON_TYPES:
+            raise UnsupportedMedia("media_type", "a dashboard comes as application/json")
+        body = await read_body(
+            request, most=MOST_IMPORTED_BYTES, timeout=context.pacing.body_timeout
+        )
+        found = await trio.to_thread.run_sync(take_in, body, limiter=threads)
+        return Response(msgspec.json.encode(found), content_type="application/json")
 
     async def catch_up() -> None:
         """Who has a version from another process is not told of an older one."""

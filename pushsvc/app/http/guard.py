@@ -60,6 +60,7 @@ UNCHANGING: Final = frozenset(
     (
         "doctor_report",
         "doctor_upload",
+        "import_dashboard",
         "prometheus_query",
         "prometheus_query_range",
         "prometheus_series",

@@ -14,7 +14,8 @@ export type PanelKind =
   | 'gauge'
   | 'table'
   | 'heatmap'
-  | 'timeline';
+  | 'timeline'
+  | 'text';
 
 export const PANEL_KINDS: readonly PanelKind[] = [
   'line',
@@ -25,6 +26,7 @@ export const PANEL_KINDS: readonly PanelKind[] = [
   'table',
   'heatmap',
   'timeline',
+  'text',
 ];
 
 /**
@@ -35,14 +37,27 @@ export interface Threshold {
   readonly level: 'warning' | 'critical';
 }
 
+/** A further selector or expression of a panel, drawn on the same axis. */
+export interface Query {
+  readonly select: string;
+  readonly legend?: string;
+}
+
 export interface Panel {
   /** Unique within its dashboard. */
   readonly id: string;
   /** Its title; the name of the metric if left out. */
   readonly title?: string;
   readonly kind: PanelKind;
-  /** A PromQL instant vector selector, as the stream takes it. */
-  readonly select: string;
+  /** A PromQL selector or expression, as the stream takes it; a panel of text has none. */
+  readonly select?: string;
+  /** What its lines are called: `{{host}} reads`. What tells them apart if left out. */
+  readonly legend?: string;
+  readonly also?: readonly Query[];
+  /** Of a panel of text. */
+  readonly text?: string;
+  /** Shown below the title, in place of the help of the metric. */
+  readonly description?: string;
   /** Used instead of the unit of the series. */
   readonly unit?: string;
   readonly thresholds?: readonly Threshold[];
@@ -51,6 +66,8 @@ export interface Panel {
    */
   readonly min?: number;
   readonly max?: number;
+  /** Digits behind the point; three digits in all if left out. */
+  readonly decimals?: number;
   /** Whether a counter is shown as its change per second; true if left out. */
   readonly rate?: boolean;
   /** The label whose values are the rows of a heatmap; if left out, each series has its own row. */

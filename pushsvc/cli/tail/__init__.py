@@ -99,7 +99,7 @@ def command(
             if as_json or not sys.stdout.isatty():
                 await _lines(stream)
             else:
-                from pushsvc.cli.table import show
+                from pushsvc.cli.tail.table import show
 
                 await show(stream, url)
 

@@ -1,0 +1,115 @@
+"""Grafana's thresholds, which are colours, as ours, which are levels."""
+
+from __future__ import annotations
+
+import colorsys
+import re
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
+from pushsvc.dashboards.model import Threshold
+
+Level = Literal["warning", "critical"]
+_MOST: Final = 16
+_NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
+_RED: Final = 18
+"""Degrees of the colour circle up to which a colour is red, on either side of 0,"""
+_YELLOW: Final = 75
+"""and up to which it is orange or yellow."""
+
+
+class Levels(msgspec.Struct):
+    """The thresholds of a panel, and what of them could not be taken."""
+
+    thresholds: list[Threshold]
+    reason: str = ""
+
+
+def levels_of(panel: Fields, least: float | None, most: float | None) -> Levels:
+    """Those that a panel shows. Grafana keeps some for panels too that show none."""
+    kind = text(panel.get("type"))
+    defaults = within(panel, "fieldConfig", "defaults")
+    if kind == "graph":
+        return _of_graph(panel)
+    if kind == "singlestat":
+        return _of_singlestat(panel)
+    if kind == "timeseries":
+        style = text(within(defaults, "custom", "thresholdsStyle").get("mode"))
+        if style in ("", "off"):
+            return Levels([])
+    elif within(defaults, "color").get("mode") not in (None, "thresholds"):
+        return Levels([])
+    if kind == "stat" and within(panel, "options").get("colorMode") == "none":
+        return Levels([])
+    given = fields(defaults.get("thresholds"))
+    steps = [(number(step.get("value")), step.get("color")) for step in items(given.get("steps"))]
+    if given.get("mode") == "percentage":
+        if least is None or most is None:
+            return Levels([], "thresholds in percent of a scale that has no ends")
+        scale = (most - least) / 100
+        steps = [(None if at is None else least + at * scale, colour) for at, colour in steps]
+    return _rising([(at, level_of(colour)) for at, colour in steps])
+
+
+def _rising(steps: Sequence[tuple[float | None, Level | None]]) -> Levels:
+    """Ours say from where on something is up: none says that it ends further up."""
+    found: list[Threshold] = []
+    for at, level in steps:
+        if level is not None and at is not None:
+            found.append(Threshold(at, level))
+        elif level is not None or found:
+            return Levels([], "thresholds below which something is up rather than from which on")
+    return Levels(found[:_MOST])
+
+
+def _of_graph(panel: Fields) -> Levels:
+    found, others = [], False
+    for one in items(panel.get("thresholds")):
+        at, level = number(one.get("value")), one.get("colorMode")
+        if at is not None and one.get("op") == "gt" and level in ("warning", "critical"):
+            found.append(Threshold(at, level))
+        else:
+            others = True
+    reason = "thresholds below which something is up, or of colours of one's own" if others else ""
+    return Levels(sorted(found, key=lambda one: one.at)[:_MOST], reason)
+
+
+def _of_singlestat(panel: Fields) -> Levels:
+    coloured = ("colorValue", "colorBackground")
+    if not (any(panel.get(name) for name in coloured) or within(panel, "gauge").get("show")):
+        return Levels([])
+    given = panel.get("colors")
+    colours = given if isinstance(given, list) else []
+    ats = [number(part) for part in text(panel.get("thresholds")).split(",") if part.strip()]
+    return _rising(list(zip([None, *ats], map(level_of, colours), strict=False)))
+
+
+def level_of(colour: object) -> Level | None:
+    """What a colour says: red is critical, orange and yellow are a warning."""
+    name = text(colour).lower()
+    for word, level in (("red", "critical"), ("orange", "warning"), ("yellow", "warning")):
+        if word in name:
+            return level  # type: ignore[return-value]
+    parts = _channels(name)
+    if parts is None:
+        return None
+    hue, lightness, saturation = colorsys.rgb_to_hls(*parts)
+    degrees = hue * 360
+    if saturation < 0.25 or not 0.1 < lightness < 0.95:
+        return None
+    if degrees <= _RED or degrees >= 360 - _RED:
+        return "critical"
+    return "warning" if degrees <= _YELLOW else None
+
+
+def _channels(name: str) -> tuple[float, float, float] | None:
+    if re.fullmatch(r"#[0-9a-f]{6}(?:[0-9a-f]{2})?", name):
+        red, green, blue = (int(name[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        return red, green, blue
+    if name.startswith("rgb") and len(found := _NUMBERS.findall(name)) >= 3:
+        red, green, blue = (min(255.0, float(part)) / 255 for part in found[:3])
+        return red, green, blue
+    return None

@@ -1,0 +1,49 @@
+"""Members of JSON that others wrote: each is of the type that is asked for, or as if it weren't
+there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+Fields: TypeAlias = dict[str, Any]
+
+
+def fields(value: object) -> Fields:
+    """An object; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def within(value: object, *path: str) -> Fields:
+    """The object at the end of a path of members."""
+    for name in path:
+        value = fields(value).get(name)
+    return fields(value)
+
+
+def items(value: object) -> list[Fields]:
+    """The objects of a list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """A text, without blanks around it; an empty one for anything else."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def number(value: object) -> float | None:
+    """A finite number, also one that is written as a text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, int | float):
+        try:
+            found = float(value)
+        except OverflowError:
+            return None
+        return found if math.isfinite(found) else None
+    return None

@@ -1,0 +1,244 @@
+"""One panel of Grafana's as one of ours."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+
+from pushsvc.dashboards.grafana.levels import levels_of
+from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
+from pushsvc.dashboards.grafana.queries import Sources, is_plain, queries_of
+from pushsvc.dashboards.grafana.remarks import Remarks
+from pushsvc.dashboards.grafana.templating import Templating
+from pushsvc.dashboards.grafana.units import unit_of
+from pushsvc.dashboards.model import Grid, Panel, check_panel
+from pushsvc.errors import Problem
+
+_KINDS: Final = {
+    "timeseries": "line",
+    "graph": "line",
+    "stat": "stat",
+    "singlestat": "stat",
+    "gauge": "gauge",
+    "bargauge": "gauge",
+    "table": "table",
+    "table-old": "table",
+    "heatmap": "heatmap",
+    "state-timeline": "timeline",
+    "status-history": "timeline",
+    "text": "text",
+    "piechart": "table",
+    "grafana-piechart-panel": "table",
+}
+_TABLED: Final = ("piechart", "grafana-piechart-panel")
+_DENSE: Final = 50
+"""Percent of an area's opacity from which on it is one; of less it is a line with a shade."""
+_NEWEST: Final = ("last", "lastNotNull", "current", "")
+_TAG: Final = re.compile(r"<[^>]*>")
+_BUCKETS: Final = re.compile(r"\bby\s*\([^)]*\ble\b")
+
+
+def panel_of(
+    given: Fields,
+    id_: str,
+    grid: Grid,
+    sources: Sources,
+    templating: Templating,
+    remarks: Remarks,
+) -> Panel | None:
+    """The panel; None where nothing of it could be taken. What couldn't is noted in `remarks`."""
+    kind = text(given.get("type"))
+    title = templating.written(text(given.get("title")), strictly=False)[:200]
+    where = title or f"panel {text(given.get('id')) or given.get('id', id_)}"
+    ours = _KINDS.get(kind)
+    if ours is None:
+        what = f"a panel of the kind {kind}" if kind else "a panel from Grafana's library"
+        remarks.add(where, f"{what}, which there is none of here")
+        return None
+    description = text(given.get("description"))[:2000]
+    common: dict[str, Any] = {
+        "id": id_,
+        "title": title or UNSET,
+        "grid": grid,
+        "description": description or UNSET,
+    }
+    if ours == "text":
+        return _of_text(given, where, common, templating, remarks)
+    queries = queries_of(given, sources, templating)
+    if not queries.taken:
+        for reason in queries.reasons or ["it asks for nothing"]:
+            remarks.add(where, f"all of it: {reason}")
+        return None
+    first, *others = queries.taken
+    reasons = [*queries.reasons, *_lost(given, kind)]
+    min_, max_ = _bounds(given, kind)
+    if min_ is not None and max_ is not None and min_ >= max_:
+        min_ = max_ = None
+    levels = levels_of(given, min_, max_)
+    if levels.reason:
+        reasons.append(levels.reason)
+    unit = _unit(given, kind)
+    ours_unit = None if unit == "" else unit_of(unit)
+    if unit and ours_unit is None:
+        reasons.append(f"the unit {unit}")
+    plain = any(is_plain(one.select) for one in queries.taken)
+    buckets = ours == "heatmap" and all(_BUCKETS.search(one.select) for one in queries.taken)
+    made = Panel(
+        **common,
+        kind=_kind(given, kind, ours),  # type: ignore[arg-type]
+        select=first.select,
+        legend=first.legend,
+        also=tuple(others) or UNSET,
+        unit=UNSET if ours_unit is None else ours_unit,
+        thresholds=tuple(levels.thresholds) or UNSET,
+        min=UNSET if min_ is None else min_,
+        max=UNSET if max_ is None else max_,
+        decimals=_decimals(given, kind),
+        # A counter is drawn there as it counts.
+        rate=False if plain else UNSET,
+        by="le" if buckets else UNSET,
+    )
+    for reason in reasons:
+        remarks.add(where, reason, id_)
+    try:
+        check_panel(made, templating.variables, 0)
+    except Problem as problem:
+        remarks.add(where, f"all of it: {problem.detail}")
+        return None
+    return made
+
+
+def _of_text(
+    given: Fields, where: str, common: dict[str, Any], templating: Templating, remarks: Remarks
+) -> Panel | None:
+    options = fields(given.get("options"))
+    mode = text(options.get("mode")) or text(given.get("mode")) or "markdown"
+    content = text(options.get("content")) or text(given.get("content"))
+    if mode == "html":
+        content = html.unescape(_TAG.sub("", content)).strip()
+        remarks.add(where, "its HTML: the text alone is there", common["id"])
+    written = templating.written(content, strictly=False)
+    if len(written) > 20_000:
+        remarks.add(where, "its text beyond 20,000 characters", common["id"])
+    if not written and common["title"] is UNSET:
+        remarks.add(where, "all of it: there is no text in it")
+        return None
+    return Panel(**common, kind="text", text=written[:20_000] or UNSET)
+
+
+def _kind(given: Fields, kind: str, ours: str) -> str:
+    """How it is drawn, where that depends on more than its kind."""
+    if kind == "timeseries":
+        custom = within(given, "fieldConfig", "defaults", "custom")
+        if within(custom, "stacking").get("mode") in ("normal", "percent"):
+            return "stacked"
+        return "area" if (number(custom.get("fillOpacity")) or 0) >= _DENSE else "line"
+    if kind == "graph":
+        if given.get("stack") is True:
+            return "stacked"
+        return "area" if (number(given.get("fill")) or 0) * 10 >= _DENSE else "line"
+    if kind == "singlestat" and within(given, "gauge").get("show") is True:
+        return "gauge"
+    return ours
+
+
+def _axis(given: Fields) -> Fields:
+    """The left axis of an old graph."""
+    axes = items(given.get("yaxes"))
+    return axes[0] if axes else {}
+
+
+def _bounds(given: Fields, kind: str) -> tuple[float | None, float | None]:
+    if kind == "graph":
+        axis = _axis(given)
+        return number(axis.get("min")), number(axis.get("max"))
+    if kind == "singlestat":
+        gauge = fields(given.get("gauge"))
+        if gauge.get("show") is not True:
+            return None, None
+        return number(gauge.get("minValue")), number(gauge.get("maxValue"))
+    defaults = within(given, "fieldConfig", "defaults")
+    return number(defaults.get("min")), number(defaults.get("max"))
+
+
+def _unit(given: Fields, kind: str) -> str:
+    if kind == "graph":
+        return text(_axis(given).get("format"))
+    if kind == "singlestat":
+        return text(given.get("format"))
+    return text(within(given, "fieldConfig", "defaults").get("unit"))
+
+
+def _decimals(given: Fields, kind: str) -> int | msgspec.UnsetType:
+    if kind in ("graph", "singlestat"):
+        found = number(_axis(given).get("decimals") if kind == "graph" else given.get("decimals"))
+    else:
+        found = number(within(given, "fieldConfig", "defaults").get("decimals"))
+    return int(found) if found is not None and 0 <= found <= 10 else UNSET
+
+
+def _lost(given: Fields, kind: str) -> list[str]:
+    """What a panel has beside its queries that there is nothing like."""
+    options, defaults = fields(given.get("options")), within(given, "fieldConfig", "defaults")
+    custom = fields(defaults.get("custom"))
+    found = []
+    if kind in _TABLED:
+        found.append("its pie: its values are a table")
+    if kind in ("state-timeline", "status-history"):
+        found.append("states that are numbers: they are drawn as lines")
+    if given.get("repeat"):
+        found.append(f"its repetition for each {given['repeat']}: it is there once, with all")
+    transformations = [text(one.get("id")) for one in items(given.get("transformations"))]
+    if transformations:
+        found.append(f"transformations ({', '.join(sorted(set(transformations)))})")
+    changed = {
+        text(one.get("id"))
+        for override in items(within(given, "fieldConfig").get("overrides"))
+        for one in items(override.get("properties"))
+    }
+    if kind == "graph" and given.get("seriesOverrides"):
+        changed = {
+            name
+            for one in items(given.get("seriesOverrides"))
+            for name in one
+            if name not in ("alias", "$$hashKey")
+        }
+    if changed:
+        found.append(f"overrides for some of its lines ({', '.join(sorted(changed))})")
+    calcs = within(options, "reduceOptions").get("calcs")
+    calc = calcs[0] if isinstance(calcs, list) and calcs else given.get("valueName")
+    if kind in ("stat", "gauge", "bargauge", "singlestat") and text(calc) not in _NEWEST:
+        found.append(f"its value, the {text(calc)}: it is the newest")
+    if any(map(_maps_values, items(defaults.get("mappings")) + items(given.get("valueMaps")))):
+        found.append("texts for some values")
+    if within(custom, "scaleDistribution").get("type") == "log" or (
+        kind == "graph" and number(_axis(given).get("logBase")) not in (None, 1.0)
+    ):
+        found.append("its logarithmic axis")
+    if kind == "timeseries" and within(custom, "stacking").get("mode") == "percent":
+        found.append("its stack in percent: it is one of values")
+    if custom.get("drawStyle") in ("bars", "points") or given.get("bars") is True:
+        found.append("its bars or points: they are lines")
+    for name, what in (
+        ("alert", "its alert"),
+        ("links", "its links"),
+        ("timeFrom", "a time of its own"),
+        ("timeShift", "a time of its own"),
+    ):
+        if given.get(name):
+            found.append(what)
+    if items(defaults.get("links")):
+        found.append("its links")
+    if kind == "heatmap" and options.get("calculate") is True:
+        found.append("its buckets, worked out from values: it has a row for each line")
+    return list(dict.fromkeys(found))
+
+
+def _maps_values(mapping: Fields) -> bool:
+    """Whether this stands for values that there are: Grafana adds one for what is missing."""
+    missing = within(mapping, "options").get("match") in ("null", "nan", "null+nan")
+    return not missing and (bool(mapping.get("options")) or mapping.get("value") != "null")

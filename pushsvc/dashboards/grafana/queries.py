@@ -1,0 +1,135 @@
+"""What a panel asks for: the queries of Grafana's that are taken, and why the others aren't."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+
+from pushsvc.core.model.duration import parse_duration
+from pushsvc.dashboards.grafana.members import Fields, items, text
+from pushsvc.dashboards.grafana.templating import Templating, Unknown
+from pushsvc.dashboards.model import Query
+from pushsvc.dashboards.variables import check_asked
+from pushsvc.errors import Problem
+
+_MOST: Final = 16
+_AUTO: Final = "__auto"
+_PLAIN: Final = re.compile(r"\s*[\w:]*\s*(?:\{[^{}]*\})?\s*")
+_PROMETHEUS_INPUT: Final = "prometheus"
+
+
+class Queries(msgspec.Struct):
+    """Those of one panel."""
+
+    taken: list[Query]
+    reasons: list[str]
+    """Why others aren't, or are otherwise."""
+
+
+class Sources:
+    """Which data source is meant."""
+
+    def __init__(self, document: Fields, templating: Templating) -> None:
+        self._templating = templating
+        self._inputs = {
+            text(given.get("name")): text(given.get("pluginId"))
+            for given in items(document.get("__inputs"))
+            if given.get("type") == "datasource"
+        }
+
+    def foreign(self, source: object) -> str | None:
+        """The data source, where it is another one than Prometheus."""
+        if isinstance(source, dict):
+            kind = text(source.get("type"))
+            if kind in ("", "datasource") or "prometheus" in kind:
+                return None
+            return None if kind == "victoriametrics-metrics-datasource" else kind
+        name = text(source)
+        given = self._inputs.get(name.removeprefix("${").removesuffix("}"))
+        if given is not None:
+            return None if given == _PROMETHEUS_INPUT else given
+        return name if name in ("-- Grafana --", "-- Dashboard --") else None
+
+
+def queries_of(panel: Fields, sources: Sources, templating: Templating) -> Queries:
+    """Those of a panel that are taken."""
+    found = Queries([], [])
+    for index, target in enumerate(items(panel.get("targets"))):
+        name = f"query {text(target.get('refId')) or index + 1}"
+        if target.get("hide") is True:
+            found.reasons.append(f"{name}, which is hidden")
+            continue
+        foreign = sources.foreign(target.get("datasource") or panel.get("datasource"))
+        if foreign is not None:
+            found.reasons.append(f"{name}, which asks the data source {foreign}")
+            continue
+        asked = text(target.get("expr"))
+        if not asked:
+            what = "an expression of Grafana's" if target.get("expression") else "no PromQL"
+            found.reasons.append(f"{name}, which is {what}")
+        elif len(found.taken) == _MOST:
+            found.reasons.append(f"{name}: a panel has {_MOST} at the most")
+        else:
+            _take(found, name, asked, target, panel, templating)
+    return found
+
+
+def _take(
+    found: Queries,
+    name: str,
+    asked: str,
+    target: Fields,
+    panel: Fields,
+    templating: Templating,
+) -> None:
+    step = text(target.get("interval")) or text(panel.get("interval"))
+    if step:
+        try:
+            asked = _with_step(asked, step.lstrip(">"))
+        except Problem:
+            found.reasons.append(f"its min step {step}")
+    try:
+        select = templating.written(asked)
+        if len(select) > 4096:
+            found.reasons.append(f"{name}, which is longer than 4096 characters")
+            return
+        check_asked(select, templating.variables, name)
+    except Unknown as unknown:
+        found.reasons.append(f"{name}, which depends on {unknown}: that is not taken")
+    except Problem as problem:
+        found.reasons.append(problem.detail)
+    else:
+        legend = templating.written(text(target.get("legendFormat")), strictly=False)[:200]
+        wanted = legend if legend and legend != _AUTO else UNSET
+        found.taken.append(Query(select=select, legend=wanted))
+
+
+def _with_step(asked: str, step: str) -> str:
+    """With a min step's meaning filled in, which for a panel is another than for the dashboard.
+
+    `$__interval` is that step, and `$__rate_interval` four times as much. Raises Problem for what
+    is no duration.
+    """
+    if "__interval" not in asked and "__rate_interval" not in asked:
+        return asked
+    seconds = parse_duration(step, "interval")
+    meanings = {
+        "__rate_interval": f"{_whole(4 * seconds)}s",
+        "__interval": f"{_whole(seconds)}s",
+        "__interval_ms": str(_whole(1000 * seconds)),
+    }
+    for name, meaning in meanings.items():
+        asked = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", meaning, asked)
+    return asked
+
+
+def _whole(value: float) -> int:
+    return max(1, round(value))
+
+
+def is_plain(select: str) -> bool:
+    """Whether this is a selector rather than an expression."""
+    return _PLAIN.fullmatch(re.sub(r'"(?:[^"\\]|\\.)*"', '""', select)) is not None

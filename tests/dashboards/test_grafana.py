@@ -1,0 +1,326 @@
+"""Dashboards of Grafana's become ours, and what could not be taken is said."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from pushsvc.dashboards.grafana import Imported, take_in
+from pushsvc.dashboards.grafana.levels import level_of
+from pushsvc.dashboards.model import Panel, Query, Threshold, read, write
+from pushsvc.dashboards.variables import Variable
+from pushsvc.errors import Problem
+from tests.dashboards.grafana_files import HOSTS, OLD, dashboard, panel, target, variable
+
+
+def imported(document: Any) -> Imported:
+    found = take_in(msgspec.json.encode(document))
+    assert read(write(found.dashboard)) == found.dashboard
+    assert not overlapping(found)
+    return found
+
+
+def only(document: Any) -> Panel:
+    [one] = imported(document).dashboard.panels
+    return one
+
+
+def reasons(found: Imported, where: str | None = None) -> list[str]:
+    return [one.reason for one in found.left_out if where in (None, one.where)]
+
+
+def overlapping(found: Imported) -> list[tuple[str, str]]:
+    places = [(one.id, one.grid) for one in found.dashboard.panels if one.grid is not UNSET]
+    return [
+        (a, b)
+        for index, (a, one) in enumerate(places)
+        for b, other in places[:index]
+        if one.x < other.x + other.w
+        and other.x < one.x + one.w
+        and one.y < other.y + other.h
+        and other.y < one.y + one.h
+    ]
+
+
+def test_a_dashboard_as_a_whole() -> None:
+    found = imported(HOSTS)
+    assert (found.source, found.panels, found.taken) == ("grafana", 5, 4)
+    made = found.dashboard
+    assert (made.title, made.window) == ("Hosts", "1h")
+    row, busy, memory, more, latency, text = made.panels
+    assert (row.kind, row.title) == ("text", "Processors of $node")
+    assert (more.kind, more.title) == ("text", "More")
+    assert busy == Panel(
+        id="p2",
+        title="Busy on $node",
+        kind="stacked",
+        select='sum by (mode) (rate(node_cpu_seconds_total{instance=~"$node",'
+        'mode!="idle",site="hall3"}[$__rate_interval]))',
+        legend="{{mode}}",
+        also=(
+            Query(
+                select='avg(rate(node_cpu_seconds_total{instance=~"$node"}[$span]))',
+                legend="mean of ${node}s",
+            ),
+        ),
+        description="Without what is idle.",
+        unit="ratio",
+        min=0.0,
+        max=1.0,
+        decimals=1,
+        grid=busy.grid,
+    )
+    assert (memory.kind, memory.legend, memory.unit) == ("gauge", UNSET, "percent")
+    assert memory.thresholds == (Threshold(80.0, "warning"), Threshold(95.0, "critical"))
+    assert (latency.kind, latency.by) == ("heatmap", "le")
+    assert (text.kind, text.text) == ("text", "On $node & more")
+
+
+def test_variables_come_after_those_that_they_depend_on() -> None:
+    found = imported(HOSTS)
+    assert found.dashboard.variables == (
+        Variable(name="job", title="Job", label="job", select="node_uname_info"),
+        Variable(
+            name="node",
+            label="instance",
+            select='node_uname_info{job="$job"}',
+            multi=True,
+            all=True,
+            default=("$__all",),
+        ),
+        Variable(name="span", values=("1m", "5m", "1h"), default=("5m",)),
+    )
+    assert reasons(found, "variable filters") == ["variables of the type adhoc are not taken"]
+
+
+def test_what_could_not_be_taken_is_said() -> None:
+    found = imported(HOSTS)
+    busy = reasons(found, "Busy on $node")
+    assert busy[0] == "query C, which is hidden"
+    assert busy[1].startswith("query D: ")
+    assert busy[2:] == ["overrides for some of its lines (color)"]
+    assert reasons(found, "Memory") == ["its value, the mean: it is the newest"]
+    assert reasons(found, "Journal") == ["a panel of the kind logs, which there is none of here"]
+    assert reasons(found, "More") == ["that the row is folded: its panels are below it"]
+    assert reasons(found, "dashboard") == ["its annotations (deployments)", "its tags"]
+    assert {one.panel for one in found.left_out if one.where == "Memory"} == {"p3"}
+
+
+def test_rows_follow_each_other_and_nothing_lies_on_something_else() -> None:
+    places = [one.grid for one in imported(HOSTS).dashboard.panels]
+    assert [(at.x, at.y, at.w, at.h) for at in places if at is not UNSET] == [
+        (0, 0, 12, 1),
+        (0, 1, 8, 5),
+        (8, 1, 4, 5),
+        (0, 6, 12, 1),
+        (6, 7, 6, 4),
+        (0, 11, 12, 2),
+    ]
+
+
+def test_rows_from_before_the_grid() -> None:
+    found = imported(OLD)
+    title, requests, up, targets = found.dashboard.panels
+    assert title.title == "Traffic"
+    assert (requests.kind, requests.unit, requests.legend) == ("stacked", "requests/s", "{{code}}")
+    assert (requests.min, requests.decimals) == (0.0, 0)
+    assert requests.thresholds == (Threshold(100.0, "critical"),)
+    assert (up.kind, up.unit) == ("stat", "")
+    assert up.thresholds == (Threshold(3.0, "warning"), Threshold(5.0, "critical"))
+    assert (targets.kind, targets.rate) == ("table", False)
+    assert [(at.x, at.y, at.w, at.h) for one in (requests, up, targets) if (at := one.grid)] == [
+        (0, 1, 8, 4),
+        (8, 1, 4, 4),
+        (0, 5, 6, 4),
+    ]
+    assert reasons(found) == ["its alert"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ours"),
+    [
+        ("timeseries", "line"),
+        ("graph", "line"),
+        ("stat", "stat"),
+        ("gauge", "gauge"),
+        ("bargauge", "gauge"),
+        ("table", "table"),
+        ("heatmap", "heatmap"),
+        ("state-timeline", "timeline"),
+        ("piechart", "table"),
+    ],
+)
+def test_kinds_of_panels(kind: str, ours: str) -> None:
+    assert only(dashboard(panel(kind, target("sum(up)")))).kind == ours
+
+
+@pytest.mark.parametrize(
+    ("grafana", "ours"),
+    [
+        ("bytes", "bytes"), ("decbytes", "bytes"), ("Bps", "bytes_per_second"),
+        ("bps", "bits_per_second"), ("s", "seconds"), ("ms", "milliseconds"),
+        ("percent", "percent"), ("percentunit", "ratio"), ("short", ""), ("none", ""),
+        ("reqps", "requests/s"), ("hertz", "hertz"), ("celsius", "celsius"),
+        ("suffix: users", "users"),
+    ],
+)  # fmt: skip
+def test_units(grafana: str, ours: str) -> None:
+    given = panel("stat", target("sum(up)"), fieldConfig={"defaults": {"unit": grafana}})
+    assert only(dashboard(given)).unit == ours
+
+
+def test_a_unit_that_there_is_none_like_is_said() -> None:
+    given = panel("stat", target("up"), fieldConfig={"defaults": {"unit": "dateTimeAsIso"}})
+    found = imported(dashboard(given))
+    assert found.dashboard.panels[0].unit is UNSET
+    assert reasons(found) == ["the unit dateTimeAsIso"]
+
+
+@pytest.mark.parametrize(
+    ("colour", "level"),
+    [
+        ("red", "critical"), ("dark-red", "critical"), ("semi-dark-orange", "warning"),
+        ("#EAB839", "warning"), ("#73BF69", None), ("green", None), ("blue", None),
+        ("rgba(245, 54, 54, 0.9)", "critical"), ("#808080", None), ("transparent", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_a_colour_is_a_level(colour: object, level: str | None) -> None:
+    assert level_of(colour) == level
+
+
+def test_an_alarm_below_a_value_is_said() -> None:
+    steps = [{"color": "red", "value": None}, {"color": "green", "value": 1}]
+    given = panel("stat", target("up"), fieldConfig={"defaults": {"thresholds": {"steps": steps}}})
+    found = imported(dashboard(given))
+    assert found.dashboard.panels[0].thresholds is UNSET
+    assert reasons(found) == ["thresholds below which something is up rather than from which on"]
+
+
+@pytest.mark.parametrize(
+    ("expr", "ours"),
+    [
+        ("rate(a[$__rate_interval])", "rate(a[2m])"),
+        ("rate(a[${__interval}])", "rate(a[30s])"),
+        ("increase(a[$__range])", "increase(a[$__range])"),
+    ],
+)
+def test_a_min_step_is_that_of_a_panel(expr: str, ours: str) -> None:
+    made = only(dashboard(panel("timeseries", target(expr, interval="30s"))))
+    assert made.select == ours.replace("2m", "120s")
+
+
+@pytest.mark.parametrize(
+    ("query", "label", "select"),
+    [
+        ("label_values(up, instance)", "instance", "up"),
+        ("label_values(instance)", "instance", '{instance!=""}'),
+        ('label_values(up{job=~"a,b|c"},  instance)', "instance", 'up{job=~"a,b|c"}'),
+        ("metrics(node_.*)", "__name__", '{__name__=~".*(?:node_.*).*"}'),
+    ],
+)
+def test_queries_of_variables(query: str, label: str, select: str) -> None:
+    listed = [variable("x", query), {**variable("y", ""), "query": {"query": query}}]
+    made = imported(dashboard(templating={"list": listed})).dashboard.variables
+    assert made == tuple(Variable(name=name, label=label, select=select) for name in "xy")
+
+
+def test_a_variable_of_another_query_has_its_saved_values() -> None:
+    options = [{"value": "$__all"}, {"value": "a"}, {"value": "b"}]
+    listed = [
+        variable("x", "query_result(up)", options=options, current={"value": "b"}),
+        variable("y", "query_result(up)"),
+        variable("z", 'label_values(up{a="$y"}, b)'),
+    ]
+    given = panel("stat", target('up{a="$y"}'), target('a{b="$x"}', "B"), target("$y", "C"))
+    found = imported(dashboard(given, templating={"list": listed}))
+    assert found.dashboard.variables == (Variable(name="x", values=("a", "b"), default=("b",)),)
+    assert reasons(found, "variable y") == [
+        "its query 'query_result(up)', which is none of label_values(...)"
+    ]
+    assert reasons(found, "variable z") == ["it depends on $y, which is not taken"]
+    assert reasons(found, "Stat") == [
+        f"query {ref}, which depends on $y: that is not taken" for ref in "AC"
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        {"dashboard": dashboard(), "meta": {}},
+        {"apiVersion": "dashboard.grafana.app/v1beta1", "kind": "Dashboard", "spec": dashboard()},
+        {"apiVersion": "dashboard.grafana.app/v0alpha1", "spec": dashboard()},
+    ],
+)
+def test_whatever_a_file_is_wrapped_in(wrapped: Any) -> None:
+    assert imported(wrapped).dashboard.title == "Hosts"
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        {"apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "spec": {}},
+        {"title": "x", "elements": {}, "layout": {}},
+        {"dashboard": {"title": "x", "elements": {}, "layout": {}}},
+    ],
+)
+def test_the_new_schema_is_refused_and_what_to_do_is_said(new: Any) -> None:
+    with pytest.raises(Problem, match="export it from Grafana as Classic") as told:
+        take_in(msgspec.json.encode(new))
+    assert (told.value.code, told.value.status) == ("grafana_v2", 422)
+
+
+def test_a_panel_of_the_library_is_what_came_with_the_file() -> None:
+    given = {"libraryPanel": {"uid": "u", "name": "Shared"}, "gridPos": {"x": 0, "y": 0}}
+    elements = {"u": {"name": "Shared", "model": panel("stat", target("sum(up)"))}}
+    assert only(dashboard(given, __elements=elements)).select == "sum(up)"
+    assert reasons(imported(dashboard(given))) == [
+        "a panel from Grafana's library, which there is none of here"
+    ]
+
+
+def test_one_of_ours_is_itself() -> None:
+    ours = {"title": "Ours", "panels": [{"id": "a", "kind": "line", "select": "up"}]}
+    found = take_in(msgspec.json.encode(ours))
+    assert (found.source, found.left_out, found.panels) == ("pushsvc", [], 1)
+    assert msgspec.json.decode(write(found.dashboard)) == ours
+
+
+def test_more_panels_than_a_dashboard_has_are_said() -> None:
+    found = imported(dashboard(*(panel("stat", target("up")) for _ in range(252))))
+    assert (found.panels, found.taken, len(found.dashboard.panels)) == (252, 250, 250)
+    assert "all of it: a dashboard has 250 panels at the most" in reasons(found)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_whatever_stands_in_a_file_the_answer_is_a_dashboard_or_a_problem(
+    data: st.DataObject,
+) -> None:
+    """Any member may be anything: files are edited by hand, and Grafana's have changed."""
+    document = msgspec.json.decode(msgspec.json.encode(data.draw(st.sampled_from([HOSTS, OLD]))))
+    place: Any = document
+    for _ in range(data.draw(st.integers(0, 6))):
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            break
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or data.draw(st.booleans()):
+            place[key] = data.draw(ANYTHING)
+            break
+        place = place[key]
+    with contextlib.suppress(Problem):
+        imported(document)
