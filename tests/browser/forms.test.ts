@@ -218,7 +218,7 @@ test('names of metrics and labels, and their values, are offered, of any text', 
   await dialog.getByLabel('Among the series of').last().fill('cpu_usage');
   await dialog.getByRole('combobox', { name: 'Label' }).last().fill('');
   await page.keyboard.press('ArrowDown');
-  await expect.poll(() => dialog.getByRole('option').allInnerTexts()).toEqual(['core', 'host']);
+  await expect.poll(() => list.getByRole('option').allInnerTexts()).toEqual(['core', 'host']);
   expect(failures).toEqual([]);
   await close();
 });

@@ -6,7 +6,7 @@
  */
 
 import { read } from './dashboards/address.ts';
-import { selectorsOf } from './dashboards/asking.ts';
+import { isPlain, selectorsOf } from './dashboards/asking.ts';
 import { load } from './dashboards/model.ts';
 import { Dashboard } from './state/dashboard.ts';
 
@@ -23,8 +23,14 @@ if (loading === null && !address.edit) {
 }
 loading?.then(
   ({ kept }) => {
-    if (!address.edit) {
-      dashboard.ask(selectorsOf(kept, address.values, address.panel));
+    if (!address.edit && isPlain(kept)) {
+      const { panels } = kept;
+      const selectors = selectorsOf(
+        address.panel === null ? panels : panels.filter(({ id }) => id === address.panel),
+      );
+      if (selectors !== null) {
+        dashboard.ask(selectors);
+      }
     }
   },
   // The board says why, and asks for nothing then.

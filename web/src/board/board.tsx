@@ -1,31 +1,17 @@
 import { printable } from '../format/printable.ts';
 import '../style/board.css';
-import { useSignal, useSignalEffect } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { loadPart } from '../browser/part.ts';
 import { parseDuration } from '../client/index.ts';
-import { EVERYTHING } from '../client/subscriptions/spec.ts';
-import { NOTHING, selectorsOf } from '../dashboards/asking.ts';
-import { follow } from '../dashboards/following.ts';
-import {
-  fillIn,
-  type Loaded,
-  list,
-  load,
-  Missing,
-  type Source,
-  type Variable,
-  valuesOf,
-} from '../dashboards/model.ts';
+import { isPlain, NOTHING, selectorsOf } from '../dashboards/asking.ts';
+import { type Loaded, list, load, Missing, type Source } from '../dashboards/model.ts';
 import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { View } from '../state/view.ts';
 import { later } from '../ui/later.tsx';
 import { PanelView } from '../ui/panel/panel.tsx';
-
-/** Milliseconds after which it is looked whether variables have other values. */
-const LOOK_MS = 15_000;
 
 interface BoardProps {
   readonly dashboard: Dashboard;
@@ -37,23 +23,36 @@ export function Board({ dashboard, view }: BoardProps) {
   const loaded = useSignal<Loaded | null>(null);
   const failure = useSignal<Error | null>(null);
   const editing = useSignal<Editing | null>(null);
+  /** What fills in variables, once there are any. */
+  const parts = useSignal<typeof import('../ui/variables.tsx') | null>(null);
+  const root = useRef<HTMLDivElement>(null);
   /** What others did with it. */
   const news = useSignal('');
   const name = view.name.value!;
   const { values, panel: only, kiosk } = view;
 
+  /** Show a version of it, with the means that it takes. */
+  const take = async (next: Loaded): Promise<void> => {
+    if (!isPlain(next.kept) || Object.keys(values.peek()).length > 0) {
+      parts.value = await loadPart(() => import('../ui/variables.tsx'));
+    }
+    loaded.value = next;
+    document.title = `${printable(next.kept.title)} · pushsvc`;
+  };
   const show = async (): Promise<void> => {
     try {
       const { loading } = view;
       view.loading = null;
-      loaded.value = await (loading ?? load(new URL(document.baseURI), view.name.peek()!));
-      const { kept } = loaded.value;
-      document.title = `${printable(kept.title)} · pushsvc`;
+      await take(await (loading ?? load(new URL(document.baseURI), view.name.peek()!)));
+      const { kept } = loaded.peek()!;
       view.quietly(() => {
         suggest(dashboard, kept.window);
-        view.wrong.value = [
-          ...new Set([...view.wrong.peek(), ...unknown(values.peek(), kept.variables)]),
-        ];
+        const { checked } = parts.peek() ?? {};
+        if (checked !== undefined) {
+          const found = checked(values.peek(), kept.variables);
+          values.value = found.values;
+          view.wrong.value = [...new Set([...view.wrong.peek(), ...found.wrong])];
+        }
       });
       if (view.edit.peek()) {
         view.leaveWayBack();
@@ -102,27 +101,60 @@ export function Board({ dashboard, view }: BoardProps) {
     if (edited || version === undefined) {
       return;
     }
-    return follow(new URL(document.baseURI), view.name.peek()!, version, (next) => {
-      if (next === null) {
-        news.value = 'This dashboard was deleted elsewhere. What is shown is what it was last.';
-      } else {
-        loaded.value = next;
-        document.title = `${next.kept.title} · pushsvc`;
-        news.value = 'This dashboard was saved elsewhere: this is the new version.';
-      }
-    });
+    return during(
+      () => import('../dashboards/following.ts'),
+      ({ follow }) =>
+        follow(new URL(document.baseURI), view.name.peek()!, version, (next) => {
+          if (next === null) {
+            news.value = 'This dashboard was deleted elsewhere. What is shown is what it was last.';
+          } else {
+            attempt(() => take(next));
+            news.value = 'This dashboard was saved elsewhere: this is the new version.';
+          }
+        }),
+    );
   }, [edited, version]);
 
-  // The stream is asked for what is shown; who edits may want any of what there is.
+  /** The panels that are shown, with their variables filled in. */
+  const panels = useComputed<readonly Panel[]>(() => {
+    const kept = loaded.value?.kept;
+    const filling = parts.value;
+    if (kept === undefined) {
+      return [];
+    }
+    const filled =
+      filling === null
+        ? kept.panels
+        : filling.fillPanels(
+            kept,
+            filling.meaningsOf(kept, values.value, dashboard.time.liveMs.value),
+          );
+    return only === null ? inReadingOrder(filled) : filled.filter(({ id }) => id === only);
+  });
+  /** Where they ask for too much at once: of those in sight it is asked for. */
+  const crowded = useSignal<readonly Panel[] | null>(null);
+  // The stream is asked for what is shown; the editor asks for more.
   useSignalEffect(() => {
-    if (view.edit.value) {
-      dashboard.ask([EVERYTHING]);
-    } else if (failure.value !== null) {
+    if (failure.value !== null) {
       dashboard.ask([NOTHING]);
-    } else if (loaded.value !== null) {
-      dashboard.ask(selectorsOf(loaded.value.kept, values.value, only));
+    } else if (loaded.value !== null && !view.edit.value) {
+      const selectors = selectorsOf(panels.value);
+      crowded.value = selectors === null ? panels.value : null;
+      if (selectors !== null) {
+        dashboard.ask(selectors);
+      }
     }
   });
+  const many = edited ? null : crowded.value;
+  useEffect(() => {
+    if (many === null) {
+      return;
+    }
+    return during(
+      () => import('./near.ts'),
+      ({ askNear }) => askNear(root.current!, many, (selectors) => dashboard.ask(selectors)),
+    );
+  }, [many]);
 
   if (failure.value !== null) {
     return <Absent failure={failure.value} name={name} />;
@@ -145,8 +177,8 @@ export function Board({ dashboard, view }: BoardProps) {
   if (loaded.value === null) {
     return <p role="status">Loading…</p>;
   }
-  const { title, description, variables = [], panels } = loaded.value.kept;
-  const shown = only === null ? inReadingOrder(panels) : panels.filter(({ id }) => id === only);
+  const { title, description } = loaded.value.kept;
+  const { Choices } = parts.value ?? {};
   return (
     <section class={only === null ? 'board' : 'board alone'} aria-label={title}>
       {only !== null && <h2 class="unseen">{title}</h2>}
@@ -162,42 +194,42 @@ export function Board({ dashboard, view }: BoardProps) {
         <header>
           <h2>{title}</h2>
           {description && <p>{description}</p>}
-          {variables.map((variable) => (
-            <Choice
-              key={variable.name}
-              variable={variable}
-              value={values.value[variable.name]}
-              onChange={(value) => {
-                values.value = { ...values.value, [variable.name]: value };
-              }}
-              onFound={(value) => {
-                view.quietly(() => {
-                  values.value = { ...values.value, [variable.name]: value };
-                });
-              }}
-            />
-          ))}
+          {Choices && <Choices kept={loaded.value.kept} view={view} />}
           {!kiosk && <Ways view={view} name={name} />}
         </header>
       )}
-      {shown.length === 0 && (
+      {panels.value.length === 0 && (
         <p role="alert">
           {only === null ? 'There are no panels on it yet.' : `There is no panel ${only} on it.`}
         </p>
       )}
-      <div class="cells">
-        {shown.map((panel) => (
+      <div class="cells" ref={root}>
+        {panels.value.map((panel) => (
           <Cell
             key={panel.id}
             panel={panel}
             dashboard={dashboard}
-            values={values.value}
             alone={kiosk ? undefined : () => view.href({ panel: panel.id })}
           />
         ))}
       </div>
     </section>
   );
+}
+
+/** Have a part begin when it is there, and end when what is returned is called. */
+function during<Part>(part: () => Promise<Part>, begin: (part: Part) => () => void): () => void {
+  let end: (() => void) | null = null;
+  let over = false;
+  void loadPart(part).then((there) => {
+    if (!over) {
+      end = begin(there);
+    }
+  });
+  return () => {
+    over = true;
+    end?.();
+  };
 }
 
 /** What there is instead, where it can't be shown. */
@@ -230,12 +262,10 @@ interface Editing {
 function Cell({
   panel,
   dashboard,
-  values,
   alone,
 }: {
   panel: Panel;
   dashboard: Dashboard;
-  values: Readonly<Record<string, string>>;
   alone: (() => string) | undefined;
 }) {
   const { grid } = panel;
@@ -243,57 +273,10 @@ function Cell({
     <div
       class={grid === undefined ? 'cell' : 'cell placed'}
       style={grid === undefined ? {} : placeStyle(grid)}
+      data-panel={panel.id}
     >
-      <PanelView
-        panel={{ ...panel, select: fillIn(panel.select, values) }}
-        dashboard={dashboard}
-        alone={alone}
-      />
+      <PanelView panel={panel} dashboard={dashboard} alone={alone} />
     </div>
-  );
-}
-
-interface ChoiceProps {
-  readonly variable: Variable;
-  readonly value: string | undefined;
-  readonly onChange: (value: string) => void;
-  /** There are values now, and none was chosen yet. */
-  readonly onFound: (value: string) => void;
-}
-
-/** What a variable stands for; the first of its values until somebody chooses. */
-function Choice({ variable, value, onChange, onFound }: ChoiceProps) {
-  const found = useSignal<readonly string[]>([]);
-  useEffect(() => {
-    const look = (): void => {
-      // Without an answer there are the values that were there.
-      valuesOf(new URL(document.baseURI), variable).then(
-        (values) => (found.value = values),
-        () => {},
-      );
-    };
-    look();
-    const timer = setInterval(look, LOOK_MS);
-    return () => clearInterval(timer);
-  }, [variable]);
-  const [first] = found.value;
-  useEffect(() => {
-    if (value === undefined && first !== undefined) {
-      onFound(first);
-    }
-  }, [value, first]);
-  const options = value === undefined || found.value.includes(value) ? [] : [value];
-  return (
-    <label class="variable">
-      {variable.name}{' '}
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        {[...options, ...found.value].map((one) => (
-          <option key={one} value={one}>
-            {one}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 
@@ -302,11 +285,4 @@ function suggest(dashboard: Dashboard, window: string | undefined): void {
   if (window !== undefined) {
     dashboard.time.suggest(parseDuration(window));
   }
-}
-
-/** Says which values are of variables that there aren't. */
-function unknown(values: Readonly<Record<string, string>>, variables: readonly Variable[] = []) {
-  return Object.keys(values)
-    .filter((name) => variables.every((variable) => variable.name !== name))
-    .map((name) => `var-${name} in the address is of no variable of this dashboard.`);
 }

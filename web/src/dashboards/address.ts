@@ -30,7 +30,7 @@ export interface Address {
   /** By panel, which of its lines are shown. */
   readonly lines: ReadonlyMap<string, Lines>;
   /** Of a dashboard's variables. */
-  readonly values: Readonly<Record<string, string>>;
+  readonly values: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A time in the past, in Unix milliseconds. */
@@ -77,9 +77,9 @@ export function read(
     search: query.get('q') ?? '',
     lines: linesOf(query, wrong),
     values: Object.fromEntries(
-      [...query]
-        .filter(([key]) => key.startsWith(VALUE))
-        .map(([key, value]) => [key.slice(VALUE.length), value]),
+      [...query.keys()]
+        .filter((key) => key.startsWith(VALUE))
+        .map((key) => [key.slice(VALUE.length), query.getAll(key)]),
     ),
     wrong,
   };
@@ -98,8 +98,10 @@ export function write(address: Address): string {
     query.set('from', momentOf(held.to - held.span));
     query.set('to', momentOf(held.to));
   }
-  for (const [key, value] of Object.entries(values)) {
-    query.set(`${VALUE}${key}`, value);
+  for (const [key, chosen] of Object.entries(values)) {
+    for (const value of chosen) {
+      query.append(`${VALUE}${key}`, value);
+    }
   }
   if (search !== '') {
     query.set('q', search);

@@ -1,42 +1,51 @@
-/** The selectors that the panels of a dashboard ask the stream for. */
+/** What is asked of the stream for the panels of a dashboard. */
 
-import { isReadable } from '../panels/selection.ts';
-import { fillIn, type Kept } from './model.ts';
+import type { Panel } from '../panels/model.ts';
+import { isReadable, queriesOf } from '../panels/selection.ts';
+import type { Kept } from './model.ts';
 
-/** The most selectors of one stream; the server's own limit by default. */
-const MOST_SELECTORS = 32;
-/** The most characters of them together, so that the URL is accepted everywhere. */
-const MOST_CHARACTERS = 3_000;
-/** A selector that matches no series that anybody would publish. */
+/** Selectors of one stream; the server's own limit by default. */
+export const MOST_SELECTORS = 32;
+/** Characters of them, so that a URL passes everywhere. */
+export const MOST_CHARACTERS = 3_000;
+/** Means no series that anybody would publish. */
 export const NOTHING = '{__name__="nothing",__name__!="nothing"}';
-/** The metric name at the beginning of a selector. */
-const NAME = /^\s*([a-zA-Z_:][\w:]*)\s*(?:\{|$)/;
+/** The name that a selector begins with. */
+const NAME = /^\s*([a-zA-Z_:][\w:]*)\s*(?:\{[^}]*\}\s*)?$/;
+
+/** Whether a dashboard is as it is kept: nothing is filled into it. */
+export function isPlain(kept: Kept): boolean {
+  return !JSON.stringify(kept).includes('$') && kept.variables === undefined;
+}
+
+/** What a panel asks for, each once; of what can't be read nothing is asked. */
+export function askedBy(panels: readonly Panel[]): readonly string[] {
+  const found = panels
+    .flatMap(queriesOf)
+    .map(({ select }) => select.trim())
+    .filter((select) => select !== NOTHING && isReadable(select));
+  return [...new Set(found)];
+}
+
+/** Whether a stream can be asked for all of these. */
+export function fits(selectors: readonly string[]): boolean {
+  const characters = selectors.reduce((sum, { length }) => sum + length, 0);
+  return selectors.length <= MOST_SELECTORS && characters <= MOST_CHARACTERS;
+}
 
 /**
- * The selectors of the panels that are shown, each once; null for every series if there are too
- * many to ask for one by one. A panel whose variable has no value yet, or whose selector can't be
- * read, shows nothing, and nothing is asked for it.
+ * The selectors and expressions of panels that are shown, each once; null where they are so many
+ * that only those of panels in sight can be asked for.
  */
-export function selectorsOf(
-  { panels, variables = [] }: Kept,
-  values: Readonly<Record<string, string>>,
-  only: string | null,
-): readonly string[] | null {
-  const open = variables.filter(({ name }) => values[name] === undefined);
-  const found = panels
-    .filter(({ id }) => only === null || id === only)
-    .filter(({ select }) => !open.some(({ name }) => select.includes(`$${name}`)))
-    .map(({ select }) => fillIn(select, values).trim())
-    .filter(isReadable);
-  const selectors = [...new Set(found)];
+export function selectorsOf(panels: readonly Panel[]): readonly string[] | null {
+  const selectors = askedBy(panels);
   if (selectors.length === 0) {
     return [NOTHING];
   }
-  const characters = selectors.reduce((sum, { length }) => sum + length, 0);
-  if (selectors.length <= MOST_SELECTORS && characters <= MOST_CHARACTERS) {
+  if (fits(selectors)) {
     return selectors;
   }
-  // This is more than needed, but less than every series.
+  // More than is needed, and less than everything.
   const names = selectors.map((selector) => NAME.exec(selector)?.[1]);
   const all = `{__name__=~"${[...new Set(names)].join('|')}"}`;
   return names.includes(undefined) || all.length > MOST_CHARACTERS ? null : [all];

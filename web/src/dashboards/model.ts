@@ -1,14 +1,25 @@
 /** Dashboards as the service keeps them: `GET /v1/dashboards/schema.json`. */
 
-import { natural } from '../format/natural.ts';
 import type { Panel } from '../panels/model.ts';
 
 export interface Variable {
   readonly name: string;
+  /** What stands before the choice; the name if left out. */
+  readonly title?: string;
   /** Its values are those of this label, */
-  readonly label: string;
-  /** among the series of this selector. */
-  readonly select: string;
+  readonly label?: string;
+  /** among the series of this selector, */
+  readonly select?: string;
+  /** or they are these. */
+  readonly values?: readonly string[];
+  /** Whether several can be chosen at once, */
+  readonly multi?: boolean;
+  /** and whether all can. */
+  readonly all?: boolean;
+  /** The regular expression that stands for all, if that is another than what they make up. */
+  readonly all_value?: string;
+  /** What is chosen at first; the first value if left out. */
+  readonly default?: readonly string[];
 }
 
 export interface Kept {
@@ -16,6 +27,8 @@ export interface Kept {
   readonly description?: string;
   /** How much of the past is shown at first. */
   readonly window?: string;
+  /** How often its series have samples. */
+  readonly interval?: string;
   readonly variables?: readonly Variable[];
   readonly panels: readonly Panel[];
 }
@@ -70,34 +83,4 @@ export async function load(origin: URL, name: string): Promise<Loaded> {
     new URL(`v1/dashboards/${encodeURIComponent(name)}`, origin),
   );
   return { kept: body, etag: headers.get('ETag') ?? '' };
-}
-
-/** What a variable can stand for, in the order people count in. Throws an Error that says why not. */
-export async function valuesOf(origin: URL, { label, select }: Variable): Promise<string[]> {
-  const url = new URL('v1/label_values', origin);
-  url.searchParams.set('label', label);
-  url.searchParams.set('select', select);
-  const { body } = await get<{ values: readonly string[] }>(url);
-  return [...body.values].sort(natural);
-}
-
-/**
- * A selector with `$name` filled in within its quotes. A value is text: where a matcher takes a
- * regular expression, it means just itself.
- */
-export function fillIn(selector: string, values: Readonly<Record<string, string>>): string {
-  return selector.replace(
-    /(=~|!~|=|!=)(\s*)"((?:[^"\\]|\\.)*)"/g,
-    (_, operator: string, space: string, text: string) => {
-      const filled = text.replace(/\$([A-Za-z_]\w*)/g, (whole, name: string) => {
-        const value = values[name];
-        if (value === undefined) {
-          return whole;
-        }
-        const meant = operator.endsWith('~') ? value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : value;
-        return meant.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
-      });
-      return `${operator}${space}"${filled}"`;
-    },
-  );
 }

@@ -1,13 +1,17 @@
 import './editor.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
+import { EVERYTHING } from '../client/subscriptions/spec.ts';
+import { askedBy, fits } from '../dashboards/asking.ts';
+import { fillPanels, meaningsOf } from '../dashboards/filling.ts';
 import { follow } from '../dashboards/following.ts';
-import { fillIn, type Loaded, type Source, type Variable, valuesOf } from '../dashboards/model.ts';
+import type { Loaded, Source, Variable } from '../dashboards/model.ts';
 import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { View } from '../state/view.ts';
 import { PanelView } from '../ui/panel/panel.tsx';
+import { Choices } from '../ui/variables.tsx';
 import { Handles } from './handles.tsx';
 import { firstFree, type Placed, USUAL } from './model/layout.ts';
 import { Session } from './model/session.ts';
@@ -29,6 +33,8 @@ interface EditorProps {
   readonly onDone: () => void;
 }
 
+/** What is a selector rather than an expression. */
+const SELECTOR = /^\s*[\w:]*\s*(?:\{[\s\S]*\})?\s*$/;
 /** Always the same object, so that effects which depend on it don't run again. */
 const NONE: readonly Variable[] = [];
 
@@ -75,25 +81,19 @@ export function Editor(props: EditorProps) {
       view.keepsEditing = () => false;
     };
   }, []);
-  const { variables = NONE } = draft.current.value;
-  // While it is edited, panels show the first value of each variable.
-  useEffect(() => {
-    for (const variable of variables) {
-      if (view.values.peek()[variable.name] === undefined) {
-        valuesOf(new URL(document.baseURI), variable).then(
-          ([first]) => {
-            const now = view.values.peek();
-            if (first !== undefined && now[variable.name] === undefined) {
-              view.quietly(() => {
-                view.values.value = { ...now, [variable.name]: first };
-              });
-            }
-          },
-          () => {},
-        );
-      }
-    }
-  }, [variables]);
+  const { variables = NONE, interval } = draft.current.value;
+  const meanings = meaningsOf(
+    { variables, ...(interval !== undefined && { interval }) },
+    values,
+    dashboard.time.liveMs.value,
+  );
+  const drawn = new Map(
+    fillPanels(draft.current.value, meanings).map((panel) => [panel.id, panel] as const),
+  );
+  // Any series may be wanted; results of expressions are only there where they are asked for.
+  const expressions = askedBy([...drawn.values()]).filter((one) => !SELECTOR.test(one));
+  const asked = [EVERYTHING, ...expressions].filter((_, at, all) => fits(all.slice(0, at + 1)));
+  useEffect(() => dashboard.ask(asked), [asked.join('\n')]);
   const began = session.etag.value ?? loaded?.etag ?? null;
   const kept = session.name.value;
   useEffect(() => {
@@ -151,6 +151,7 @@ export function Editor(props: EditorProps) {
         <h2>{title}</h2>
         {draft.dirty.value && <span class="chip">not saved</span>}
         {description && <p>{description}</p>}
+        {variables.length > 0 && <Choices kept={draft.current.value} view={view} />}
         <Toolbar session={session} writable={writable} onLeave={leave} />
       </header>
       {!writable && (
@@ -194,10 +195,7 @@ export function Editor(props: EditorProps) {
       <div class="cells editing">
         {panels.value.map((panel) => (
           <div key={panel.id} class="cell placed" style={placeStyle(panel.grid)}>
-            <PanelView
-              panel={{ ...panel, select: fillIn(panel.select, values) }}
-              dashboard={dashboard}
-            />
+            <PanelView panel={drawn.get(panel.id) ?? panel} dashboard={dashboard} />
             <Handles
               panel={panel}
               panels={draft.current.value.panels}
@@ -213,7 +211,7 @@ export function Editor(props: EditorProps) {
           panel={draft.current.value.panels.find(({ id }) => id === open.id) ?? null}
           taken={draft.current.value.panels.map(({ id }) => id)}
           dashboard={dashboard}
-          values={values}
+          values={meanings}
           onDone={(next) => setPanel(open.id, next)}
           onClose={close}
         />

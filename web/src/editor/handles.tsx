@@ -188,8 +188,8 @@ function describe(name: string, panels: readonly Placed[], id: string): string {
   return `${name}: column ${x + 1}, row ${y + 1}, ${w} wide, ${h} high`;
 }
 
-export function titleOf({ title, select }: Panel): string {
-  return title || select;
+export function titleOf({ title, select, id }: Panel): string {
+  return title || select || id;
 }
 
 /** An id that no panel has. It leaves room for a number within the length of an id. */

@@ -1,7 +1,13 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
-import { fillIn } from '../dashboards/model.ts';
-import { PANEL_KINDS, type Panel, type PanelKind, type Threshold } from '../panels/model.ts';
+import { fillIn, fillPanels, type Meanings } from '../dashboards/filling.ts';
+import {
+  PANEL_KINDS,
+  type Panel,
+  type PanelKind,
+  type Query,
+  type Threshold,
+} from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import { PanelView } from '../ui/panel/panel.tsx';
 import { Dialog } from './dialog.tsx';
@@ -20,8 +26,10 @@ const KINDS: Readonly<Record<PanelKind, string>> = {
   table: 'Table',
   heatmap: 'Heatmap',
   timeline: 'States over time',
+  text: 'Text',
 };
 const MOST_THRESHOLDS = 16;
+const MOST_ALSO = 15;
 
 interface PanelFormProps {
   /** Null for a new panel. */
@@ -29,7 +37,7 @@ interface PanelFormProps {
   /** Ids that are in use. */
   readonly taken: readonly string[];
   readonly dashboard: Dashboard;
-  readonly values: Readonly<Record<string, string>>;
+  readonly values: Meanings;
   readonly onDone: (panel: Panel) => void;
   readonly onClose: () => void;
 }
@@ -40,7 +48,11 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
   const {
     title = '',
     kind,
-    select: selector,
+    select: selector = '',
+    legend = '',
+    also = [],
+    text = '',
+    decimals,
     unit = '',
     thresholds = [],
     min,
@@ -50,13 +62,19 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
   } = draft.value;
   const change = (fields: Partial<Record<keyof Panel, unknown>>): void => {
     const next: Record<string, unknown> = { ...draft.value, ...fields };
+    for (const name of next.kind === 'text' ? ['select', 'also', 'legend'] : ['text']) {
+      delete next[name];
+    }
+    if (Array.isArray(next.also) && next.also.length === 0) {
+      delete next.also;
+    }
     for (const [name, value] of Object.entries(next)) {
       // What is left out has the page's defaults.
       if (value === undefined || value === '') {
         delete next[name];
       }
     }
-    draft.value = { select: '', ...next } as unknown as Panel;
+    draft.value = (next.kind === 'text' ? next : { select: '', ...next }) as unknown as Panel;
   };
   const meant = fillIn(selector, values);
   const selectors = useMemo(() => new Selectors(), []);
@@ -106,17 +124,62 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
         }}
       >
         <div class="fields">
-          <div class="whole">
-            <SelectorField
-              label="Selector"
-              value={selector}
-              onInput={(text) => change({ select: text })}
-              selectors={selectors}
-              names={names}
-              meant={(text) => fillIn(text, values)}
-              verdict={verdict}
-            />
-          </div>
+          {kind === 'text' ? (
+            <label class="whole">
+              Text
+              <textarea
+                rows={5}
+                maxLength={20_000}
+                required={title === ''}
+                value={text}
+                onInput={({ currentTarget }) => change({ text: currentTarget.value })}
+              />
+            </label>
+          ) : (
+            <div class="whole">
+              <SelectorField
+                label="Selector"
+                value={selector}
+                onInput={(text) => change({ select: text })}
+                selectors={selectors}
+                names={names}
+                meant={(text) => fillIn(text, values)}
+                verdict={verdict}
+              />
+              <Legend value={legend} onChange={(next) => change({ legend: next })} />
+              {also.map((query, index) => {
+                const set = (fields: Partial<Query>): void =>
+                  change({
+                    also: also.map((one, at) => (at === index ? { ...one, ...fields } : one)),
+                  });
+                return (
+                  <fieldset key={index}>
+                    <legend class="unseen">Selector {index + 2}</legend>
+                    <SelectorField
+                      label={`Selector ${index + 2}`}
+                      value={query.select}
+                      onInput={(text) => set({ select: text })}
+                      selectors={selectors}
+                      names={names}
+                      meant={(text) => fillIn(text, values)}
+                    />
+                    <Legend value={query.legend ?? ''} onChange={(next) => set({ legend: next })} />
+                    <button
+                      type="button"
+                      onClick={() => change({ also: also.filter((_, at) => at !== index) })}
+                    >
+                      Remove selector {index + 2}
+                    </button>
+                  </fieldset>
+                );
+              })}
+              {selector !== '' && also.length < MOST_ALSO && (
+                <button type="button" onClick={() => change({ also: [...also, { select: '' }] })}>
+                  Add a selector
+                </button>
+              )}
+            </div>
+          )}
           <label class="whole">
             Title
             <input
@@ -156,6 +219,22 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
               <option key={name} value={name} />
             ))}
           </datalist>
+          {kind !== 'text' && (
+            <label>
+              Decimals
+              <input
+                type="number"
+                min={0}
+                max={10}
+                placeholder="as many as it takes"
+                value={decimals}
+                onInput={({ currentTarget }) => {
+                  const { valueAsNumber } = currentTarget;
+                  change({ decimals: Number.isNaN(valueAsNumber) ? undefined : valueAsNumber });
+                }}
+              />
+            </label>
+          )}
           {kind === 'gauge' && (
             <>
               <Bound title="From" value={min} onChange={(value) => change({ min: value })} />
@@ -199,8 +278,11 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
           />
         </div>
         <div class="preview">
-          {selector !== '' && (
-            <PanelView panel={{ ...draft.value, select: meant }} dashboard={dashboard} />
+          {(selector !== '' || kind === 'text') && (
+            <PanelView
+              panel={fillPanels({ panels: [draft.value] }, values)[0]!}
+              dashboard={dashboard}
+            />
           )}
         </div>
         <div class="actions">
@@ -213,6 +295,22 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
         </div>
       </form>
     </Dialog>
+  );
+}
+
+/** What the lines of a selector are called. */
+function Legend({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  return (
+    <label>
+      Names of its lines
+      <input
+        type="text"
+        maxLength={200}
+        placeholder="{{host}} reads"
+        value={value}
+        onInput={({ currentTarget }) => onChange(currentTarget.value)}
+      />
+    </label>
   );
 }
 

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';
+import { fillIn, meaningsOf } from '../dashboards/filling.ts';
 import type { Kept, Variable } from '../dashboards/model.ts';
 import { FARTHEST, LEAST_WINDOW } from '../dashboards/windows.ts';
 import { Combobox } from './combobox.tsx';
@@ -9,7 +10,7 @@ import { planLabel } from './model/completion.ts';
 import { Names } from './model/names.ts';
 import { SelectorField, Selectors } from './selector-field.tsx';
 
-const MOST_VARIABLES = 8;
+const MOST_VARIABLES = 32;
 const MOST_LABEL = 256;
 const WORD = '[A-Za-z_][A-Za-z0-9_]{0,63}';
 
@@ -30,6 +31,11 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
       at === index ? { ...one, ...fields } : one,
     );
   };
+  const exchange = (index: number, variable: Variable): void => {
+    variables.value = variables.value.map((one, at) => (at === index ? variable : one));
+  };
+  /** What variables stand for before others' selectors are asked about. */
+  const meanings = meaningsOf({ variables: variables.value }, {}, 1);
   const done = (): void => {
     const data = new FormData(form.current!);
     const text = (name: string): string => String(data.get(name)).trim();
@@ -37,6 +43,7 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
       title: text('title'),
       ...(text('description') !== '' && { description: text('description') }),
       ...(text('window') !== '' && { window: text('window') }),
+      ...(text('interval') !== '' && { interval: text('interval') }),
       ...(variables.value.length > 0 && { variables: variables.value }),
     });
   };
@@ -81,11 +88,26 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
             }
           />
         </label>
+        <label>
+          Time between samples
+          <input
+            type="text"
+            name="interval"
+            placeholder="15s"
+            title="$__rate_interval is four times that"
+            defaultValue={kept.interval ?? ''}
+            onInput={({ currentTarget }) =>
+              currentTarget.setCustomValidity(
+                isDuration(currentTarget.value.trim()) ? '' : 'A duration such as 15s',
+              )
+            }
+          />
+        </label>
         <fieldset class="thresholds variables">
           <legend>Variables</legend>
           <p class="remark">
-            <code>$name</code> within a selector’s quotes stands for what the viewer has chosen of a
-            label’s values.
+            <code>$name</code> in selectors, expressions and titles stands for what the viewer has
+            chosen of a label’s values, or of a list of your own.
           </p>
           {variables.value.map((variable, index) => (
             <fieldset key={index}>
@@ -103,21 +125,85 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
                   onInput={({ currentTarget }) => replace(index, { name: currentTarget.value })}
                 />
               </label>
-              <Combobox
-                label="Label"
-                value={variable.label}
-                onInput={(label) => replace(index, { label })}
-                plan={(text) => planLabel(text, variable.select)}
-                names={names}
-                maxLength={MOST_LABEL}
-              />
-              <SelectorField
-                label="Among the series of"
-                value={variable.select}
-                onInput={(select) => replace(index, { select })}
-                selectors={selectors}
-                names={names}
-              />
+              <label>
+                Values
+                <select
+                  value={variable.values === undefined ? 'label' : 'list'}
+                  onChange={({ currentTarget }) =>
+                    exchange(
+                      index,
+                      currentTarget.value === 'label'
+                        ? { ...choiceOf(variable), label: '', select: '' }
+                        : { ...choiceOf(variable), values: [] },
+                    )
+                  }
+                >
+                  <option value="label">of a label</option>
+                  <option value="list">a list</option>
+                </select>
+              </label>
+              {variable.values === undefined ? (
+                <>
+                  <Combobox
+                    label="Label"
+                    value={variable.label ?? ''}
+                    onInput={(label) => replace(index, { label })}
+                    plan={(text) => planLabel(text, fillIn(variable.select ?? '', meanings))}
+                    names={names}
+                    maxLength={MOST_LABEL}
+                  />
+                  <SelectorField
+                    label="Among the series of"
+                    value={variable.select ?? ''}
+                    onInput={(select) => replace(index, { select })}
+                    selectors={selectors}
+                    names={names}
+                    meant={(text) => fillIn(text, meanings)}
+                  />
+                </>
+              ) : (
+                <label>
+                  One after the other, with commas
+                  <input
+                    type="text"
+                    required
+                    defaultValue={variable.values.join(', ')}
+                    placeholder="1m, 5m, 1h"
+                    onChange={({ currentTarget }) =>
+                      replace(index, { values: listed(currentTarget.value) })
+                    }
+                  />
+                </label>
+              )}
+              <label class="check">
+                <input
+                  type="checkbox"
+                  checked={variable.multi === true}
+                  onChange={({ currentTarget }) => replace(index, { multi: currentTarget.checked })}
+                />
+                Several at once
+              </label>
+              <label class="check">
+                <input
+                  type="checkbox"
+                  checked={variable.all === true}
+                  onChange={({ currentTarget }) => replace(index, { all: currentTarget.checked })}
+                />
+                All at once
+              </label>
+              <label>
+                At first
+                <input
+                  type="text"
+                  placeholder={variable.all ? 'the first; $__all for all' : 'the first'}
+                  defaultValue={variable.default?.join(', ') ?? ''}
+                  onChange={({ currentTarget }) => {
+                    const chosen = listed(currentTarget.value);
+                    const { default: _, ...others } = variable;
+                    exchange(index, chosen.length > 0 ? { ...others, default: chosen } : others);
+                  }}
+                />
+              </label>
               <button
                 type="button"
                 onClick={() => {
@@ -150,6 +236,32 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
       </form>
     </Dialog>
   );
+}
+
+/** What a variable has whatever its values are of. */
+function choiceOf({ name, title, multi, all }: Variable): Variable {
+  return {
+    name,
+    ...(title !== undefined && { title }),
+    ...(multi !== undefined && { multi }),
+    ...(all !== undefined && { all }),
+  };
+}
+
+/** What is between commas. */
+function listed(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean);
+}
+
+function isDuration(text: string): boolean {
+  try {
+    return text === '' || parseDuration(text) > 0;
+  } catch {
+    return false;
+  }
 }
 
 function isWindow(text: string): boolean {

@@ -70,7 +70,10 @@ const SYMBOLS: Readonly<Record<string, string>> = {
 };
 
 /** The format of a unit, or of its rate with `perSecond`. */
-export function formatOf(unit: string, perSecond = false): Format {
+export function formatOf(unit: string, perSecond = false, decimals?: number): Format {
+  const scaled = (ladder: readonly Step[], symbol: string, options: Options = {}): Format =>
+    scale(ladder, symbol, { ...options, decimals });
+  const percent = (suffix: string): Format => scaled([{ factor: 1, symbol: '' }], `%${suffix}`);
   const [, stem, per] = /^(.*?)(_per_second|\/s)?$/.exec(printable(unit))!;
   const base = ALIASES[stem!] ?? stem!;
   const suffix =
@@ -118,16 +121,14 @@ const moments: Format = {
   bounds: null,
 };
 
-function percent(suffix: string): Format {
-  return scaled([{ factor: 1, symbol: '' }], `%${suffix}`);
-}
-
 interface Options {
   readonly base?: 10 | 1024;
   readonly ownSymbols?: boolean;
+  /** Digits behind the point; three in all if left out. */
+  readonly decimals?: number | undefined;
 }
 
-function scaled(ladder: readonly Step[], unit: string, options: Options = {}): Format {
+function scale(ladder: readonly Step[], unit: string, options: Options = {}): Format {
   const write = (text: string, step: Step): string => {
     const end = options.ownSymbols ? step.symbol : `${step.symbol}${unit}`;
     return end === '' ? text : `${text}\u202f${end}`;
@@ -140,7 +141,15 @@ function scaled(ladder: readonly Step[], unit: string, options: Options = {}): F
       const step = stepFor(ladder, Math.abs(value));
       // A whole number is written without decimals.
       const whole = step.factor === 1 && Number.isInteger(value);
-      return write(whole ? String(value) : digits(value / step.factor), step);
+      const { decimals } = options;
+      return write(
+        decimals !== undefined
+          ? (value / step.factor).toFixed(decimals)
+          : whole
+            ? String(value)
+            : digits(value / step.factor),
+        step,
+      );
     },
     ticks(values) {
       const most = Math.max(...values.map(Math.abs), 0);

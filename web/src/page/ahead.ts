@@ -13,6 +13,7 @@ const parts = [
   () => import('../ui/chart/tip.tsx'),
   () => import('../ui/chart/pin.tsx'),
   () => import('../ui/panel/remarks.tsx'),
+  () => import('../ui/panel/words.tsx'),
   () => import('../ui/header/sheet.tsx'),
   () => import('./wrong.tsx'),
   () => import('./empty.tsx'),

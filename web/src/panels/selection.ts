@@ -1,30 +1,41 @@
 import { read } from '../client/protocol/selector.ts';
 import { Panel } from '../store/panel.ts';
+import type { Panel as Description, Query } from './model.ts';
+
+/** What of a panel's description says which series it shows, and how they are called. */
+type Asked = Pick<Description, 'select' | 'legend' | 'also' | 'rate' | 'unit'>;
+
+/** What a panel asks for; nothing where it is text. */
+export function queriesOf({ select, legend, also = [] }: Asked): readonly Query[] {
+  return select === undefined ? [] : [{ select, ...(legend && { legend }) }, ...also];
+}
 
 /**
- * The series that a selector matches, as one group of lines; null for none, or if the selector
+ * The series that selectors and expressions match, as one group of lines; null for none, or if none
  * can't be read here (`isReadable`). It is `before` itself while no series was added or removed.
  */
 export function select(
   panels: readonly Panel[],
-  selector: string,
+  asked: Asked,
   before: Panel | null = null,
-  raw = false,
 ): Panel | null {
-  const matches = read(selector);
-  if (matches === null) {
-    return null;
-  }
+  const queries = queriesOf(asked).map(({ select, legend }) => ({ matches: read(select), legend }));
+  const raw = asked.rate === false;
   const sources = new Set<Panel>();
   let group: Panel | null = null;
   const omitted = new Map<string, number>();
   for (const panel of panels) {
     for (const { series } of panel.members) {
-      if (matches(series.name, series.labels)) {
-        // One axis has one unit: series with another unit than the first are left to another panel.
+      const query = queries.find(({ matches }) => matches?.(series.name, series.labels));
+      if (query !== undefined) {
+        // One axis has one unit: series with another unit than the first are left to another panel,
+        // unless the panel says which unit all have.
         group ??= new Panel(series, sources, raw);
-        if (group.unit === series.unit && group.kind === series.kind) {
-          group.add(series);
+        if (
+          (asked.unit !== undefined || group.unit === series.unit) &&
+          (group.kind === series.kind || (raw && ![group.kind, series.kind].includes('state')))
+        ) {
+          group.add(series, query.legend);
           sources.add(panel);
         } else {
           const other = [series.kind, series.unit].filter(Boolean).join(' in ');
@@ -50,7 +61,10 @@ function alike(a: Panel, b: Panel): boolean {
     a.raw === b.raw &&
     `${[...a.omitted]}` === `${[...b.omitted]}` &&
     a.members.length === b.members.length &&
-    a.members.every(({ series }, index) => series === b.members[index]!.series) &&
+    a.members.every(
+      ({ series, title }, index) =>
+        series === b.members[index]!.series && title === b.members[index]!.title,
+    ) &&
     [...b.sources].every((source) => a.sources.has(source))
   );
 }

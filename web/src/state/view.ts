@@ -17,7 +17,7 @@ export class View {
   readonly name: Signal<string | null>;
   readonly edit: Signal<boolean>;
   /** The values of the dashboard's variables. */
-  readonly values: Signal<Readonly<Record<string, string>>>;
+  readonly values: Signal<Address['values']>;
   /** The parts of the address that can't be read. */
   readonly wrong: Signal<readonly string[]>;
   /** Asked before Back leaves the editor; true to stay. */

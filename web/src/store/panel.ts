@@ -32,6 +32,8 @@ export class Panel {
   distinguishing: readonly string[] = [];
 
   private readonly all = new Map<Series, number>();
+  /** What lines are called, where somebody says so. */
+  private readonly legends = new Map<Series, string>();
 
   /** `sources` are the panels of the store whose series this one shows; only itself if left out. */
   constructor(series: Series, sources?: ReadonlySet<Panel>, raw = false) {
@@ -58,9 +60,13 @@ export class Panel {
     return this.all.size === 0;
   }
 
-  add(series: Series): void {
+  /** `legend` says what its line is called, with labels in it: `{{host}} reads`. */
+  add(series: Series, legend?: string): void {
     if (!this.all.has(series)) {
       this.all.set(series, this.freeColour());
+      if (legend !== undefined) {
+        this.legends.set(series, legend);
+      }
     }
   }
 
@@ -82,12 +88,15 @@ export class Panel {
     this.members = series
       .map((one) => ({
         series: one,
-        title: [
-          ...(metrics > 1 ? [one.name] : []),
-          ...this.distinguishing.map((name) => one.labels[name] ?? '–'),
-        ]
-          .map(printable)
-          .join(' · '),
+        title: printable(
+          this.legends
+            .get(one)
+            ?.replace(/\{\{\s*(.*?)\s*\}\}/g, (_, label) => one.labels[label] ?? '') ??
+            [
+              ...(metrics > 1 ? [one.name] : []),
+              ...this.distinguishing.map((name) => one.labels[name] ?? '–'),
+            ].join(' · '),
+        ),
         colour: this.all.get(one)!,
       }))
       .sort((a, b) => natural(a.title, b.title));

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { read as readSelector } from '../../src/client/protocol/selector.ts';
 import { read, write } from '../../src/dashboards/address.ts';
 import { selectorsOf } from '../../src/dashboards/asking.ts';
-import { fillIn } from '../../src/dashboards/model.ts';
+import { fillPanels, meaningsOf, type Values } from '../../src/dashboards/filling.ts';
 
 const NOW = Date.parse('2026-11-28T08:10:00Z');
 
@@ -24,12 +24,12 @@ test('an address says what is shown, and is read as it is written', () => {
     wrong: [],
   };
   expect(at('/')).toEqual({ ...usual, name: null });
-  expect(at('/d/node-1?window=5m&var-host=a%26b&kiosk')).toEqual({
+  expect(at('/d/node-1?window=5m&var-host=a%26b&var-host=c&kiosk')).toEqual({
     ...usual,
     name: 'node-1',
     kiosk: true,
     window: 300_000,
-    values: { host: 'a&b' },
+    values: { host: ['a&b', 'c'] },
   });
   expect(at('/d/node?edit')).toMatchObject({ kiosk: false, edit: true });
   expect(at('/d/node?panel=cpu')).toMatchObject({ panel: 'cpu', kiosk: true });
@@ -49,7 +49,7 @@ test('an address says what is shown, and is read as it is written', () => {
   for (const root of ['https://host/', 'https://host/under/a/path/', 'https://host/d/']) {
     for (const text of [
       '',
-      'd/node-1?window=5m&var-host=a%26b',
+      'd/node-1?window=5m&var-host=a%26b&var-host=c',
       'd/node?panel=cpu',
       'd/node?edit=',
       './?at=2026-11-28T08:00:00.125Z',
@@ -93,28 +93,23 @@ test('a dashboard asks for the series of the panels that are shown', () => {
   const kept = {
     title: 'T',
     variables: [{ name: 'ns', label: 'ns', select: 'up' }],
-    panels: [panel('a', 'up{ns="$ns"}'), panel('b', 'load'), panel('c', ' load '), panel('d', '{')],
+    panels: [
+      { ...panel('a', 'up{ns="$ns"}'), also: [{ select: 'sum(up)' }] },
+      panel('b', 'load'),
+      panel('c', ' load '),
+      panel('d', '{'),
+      { id: 'e', kind: 'text', text: 'words' } as const,
+    ],
   };
-  expect(selectorsOf(kept, {}, null)).toEqual(['load']);
-  expect(selectorsOf(kept, { ns: 'x' }, null)).toEqual(['up{ns="x"}', 'load']);
-  expect(selectorsOf(kept, { ns: 'x' }, 'a')).toEqual(['up{ns="x"}']);
+  const asked = (values: Values) => selectorsOf(fillPanels(kept, meaningsOf(kept, values, 60_000)));
+  expect(asked({})).toEqual(['sum(up)', 'load']);
+  expect(asked({ ns: ['x'] })).toEqual(['up{ns="x"}', 'sum(up)', 'load']);
   // None of them would mean all of them.
-  const [nothing] = selectorsOf({ title: 'T', panels: [] }, {}, null)!;
+  const [nothing] = selectorsOf([])!;
   expect(readSelector(nothing!)!('nothing', {})).toBe(false);
   const many = (select: (at: number) => string) =>
-    selectorsOf(
-      { title: 'T', panels: Array.from({ length: 40 }, (_, at) => panel(`${at}`, select(at))) },
-      {},
-      null,
-    );
+    selectorsOf(Array.from({ length: 40 }, (_, at) => panel(`${at}`, select(at))));
   expect(many((at) => `m${at % 2}{host="${at}"}`)).toEqual(['{__name__=~"m0|m1"}']);
   expect(many((at) => `{host="${at}"}`)).toBeNull();
-});
-
-test('a variable is filled in within quotes, as text', () => {
-  const fill = (selector: string) => fillIn(selector, { ns: 'a.b"\\', name: 'x' });
-  expect(fill('up{namespace="$ns"}')).toBe('up{namespace="a.b\\"\\\\"}');
-  expect(fill('up{namespace=~"$ns|$name"}')).toBe('up{namespace=~"a\\\\.b\\"\\\\\\\\|x"}');
-  expect(fill('up{a!="$name",b="$other"}')).toBe('up{a!="x",b="$other"}');
-  expect(fill('up')).toBe('up');
+  expect(many((at) => `rate(m${at}[1m])`)).toBeNull();
 });

@@ -28,18 +28,18 @@ function panelOf(...all: Series[]): Panel {
 test('a selector gathers series of one unit, and knows where they are from', () => {
   const load = panelOf(series('load', 'a'), series('load', 'b'));
   const heat = panelOf(series('heat', 'a', 'celsius'));
-  const group = select([load, heat], '{host="a"}')!;
+  const group = select([load, heat], { select: '{host="a"}' })!;
   expect(group.members.map(({ series: one }) => one.name)).toEqual(['load']);
   expect([...group.sources]).toEqual([load]);
-  expect(select([load, heat], 'load{host=~"c.*"}')).toBeNull();
+  expect(select([load, heat], { select: 'load{host=~"c.*"}' })).toBeNull();
 });
 
 test('the group stays the same object until a series comes or goes', () => {
   const a = series('load', 'a');
   const panels = [panelOf(a)];
-  const before = select(panels, 'load')!;
-  expect(select(panels, 'load', before)).toBe(before);
-  const more = select([panelOf(a, series('load', 'b'))], 'load', before)!;
+  const before = select(panels, { select: 'load' })!;
+  expect(select(panels, { select: 'load' }, before)).toBe(before);
+  const more = select([panelOf(a, series('load', 'b'))], { select: 'load' }, before)!;
   expect(more).not.toBe(before);
   expect(more.members).toHaveLength(2);
 });

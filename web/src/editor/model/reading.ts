@@ -30,7 +30,7 @@ export function read(text: string): Kept {
       throw new Error(`panel ${index + 1} has no id of its own`);
     }
     ids.add(id);
-    if (typeof select !== 'string') {
+    if (typeof select !== 'string' && kind !== 'text') {
       throw new Error(`panel ${id} has no selector`);
     }
     if (!(PANEL_KINDS as readonly unknown[]).includes(kind)) {
@@ -48,9 +48,10 @@ export function read(text: string): Kept {
       throw new Error('its variables are no list');
     }
     for (const variable of variables) {
-      const { name, label, select } = fields(variable, 'a variable');
-      if (![name, label, select].every((one) => typeof one === 'string')) {
-        throw new Error('a variable lacks its name, label or selector');
+      const { name, label, select, values } = fields(variable, 'a variable');
+      const own = Array.isArray(values) ? values : [label, select];
+      if (![name, ...own].every((one) => typeof one === 'string')) {
+        throw new Error('a variable lacks its name, or its label and selector, or its values');
       }
     }
   }

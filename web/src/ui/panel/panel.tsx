@@ -34,20 +34,11 @@ interface ViewProps {
 /** A panel as it was described: drawn from the series that its selector means. */
 export function PanelView({ panel, dashboard, alone }: ViewProps) {
   const group = useRef<Panel | null>(null);
-  group.current = select(dashboard.panels.value, panel.select, group.current, panel.rate === false);
-  if (group.current !== null) {
-    return (
-      <PanelCard panel={group.current} description={panel} dashboard={dashboard} alone={alone} />
-    );
-  }
-  const heading = panel.title ?? panel.select;
-  return (
-    <article class="panel" aria-label={heading}>
-      <header>
-        <h3>{heading}</h3>
-      </header>
-      <Absence select={panel.select} dashboard={dashboard} />
-    </article>
+  group.current = select(dashboard.panels.value, panel, group.current);
+  return group.current === null ? (
+    <Words panel={panel} dashboard={dashboard} />
+  ) : (
+    <PanelCard panel={group.current} description={panel} dashboard={dashboard} alone={alone} />
   );
 }
 
@@ -112,9 +103,14 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const folded = closed;
   const unit = description?.unit ?? panel.unit;
   const { rate } = panel;
+  const help = description?.description ?? panel.help;
   const shown = panel.members.filter((member) => isShown(id, member)).length;
   const drawable = chart === null ? shown : mostDrawn(chart);
-  const format = useMemo(() => formatOf(unit, rate), [unit, rate]);
+  const { decimals, min, max } = description ?? {};
+  const format = useMemo(() => {
+    const usual = formatOf(unit, rate, decimals);
+    return min === undefined || max === undefined ? usual : { ...usual, bounds: [min, max] };
+  }, [unit, rate, decimals, min, max]) as Format;
   return (
     <article ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
@@ -166,7 +162,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
           </span>
         </div>
         <p class="about">
-          <Silence panel={panel} dashboard={dashboard} select={description?.select} />
+          <Silence panel={panel} dashboard={dashboard} description={description} />
           {panel.rate && (
             <span class="chip" title={`A ${panel.kind}, drawn as its change per second`}>
               per second
@@ -177,7 +173,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
               {name}={value}
             </span>
           ))}
-          {panel.help && <span title={panel.help}>{panel.help}</span>}
+          {help && <span title={help}>{help}</span>}
         </p>
       </header>
       {folded ? null : panel.kind === 'state' ? (
@@ -231,13 +227,13 @@ const Figures = later(
   () => import('./figures.tsx'),
   ({ Figures }) => Figures,
 );
-const Absence = later(
-  () => import('./remarks.tsx'),
-  ({ Absence }) => Absence,
-);
 const Remarks = later(
   () => import('./remarks.tsx'),
   ({ Remarks }) => Remarks,
+);
+const Words = later(
+  () => import('./words.tsx'),
+  ({ Words }) => Words,
 );
 const Silence = later(
   () => import('./remarks.tsx'),

@@ -3,7 +3,8 @@
 import type { Reasons } from '../../client/index.ts';
 import { matcherOf } from '../../client/subscriptions/spec.ts';
 import { formatAge } from '../../format/time.ts';
-import { isReadable } from '../../panels/selection.ts';
+import type { Panel as Description } from '../../panels/model.ts';
+import { isReadable, queriesOf } from '../../panels/selection.ts';
 import { answers } from '../../state/answers.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Panel } from '../../store/panel.ts';
@@ -12,16 +13,33 @@ import type { Panel } from '../../store/panel.ts';
 const MERGED = 1.5;
 
 /** Says why a panel has no series. */
-export function Absence({ select, dashboard }: { select: string; dashboard: Dashboard }) {
-  const why = reasonOf(select, dashboard.failing.value);
+export function Absence({
+  asked,
+  dashboard,
+}: {
+  /** Its selectors and expressions. */
+  asked: readonly string[];
+  dashboard: Dashboard;
+}) {
+  const failing = dashboard.failing.value;
+  const reasons = asked
+    .map((select) => [select, reasonOf([select], failing)])
+    .filter(([, why]) => why !== undefined);
   return (
-    <p class="remark">
-      {why
-        ? `${select} has no result: ${why}.`
-        : isReadable(select)
-          ? 'No series matches yet. They appear here as soon as someone publishes them.'
-          : `The selector ${select} can’t be read.`}
-    </p>
+    <>
+      {reasons.map(([select, why]) => (
+        <p class="remark" key={select}>
+          {select} has no result: {why}.
+        </p>
+      ))}
+      {reasons.length === 0 && (
+        <p class="remark">
+          {asked.some(isReadable)
+            ? 'No series matches yet. They appear here as soon as someone publishes them.'
+            : `The selector ${asked.join(', ')} can’t be read.`}
+        </p>
+      )}
+    </>
   );
 }
 
@@ -64,21 +82,21 @@ function Omitted({ panel, select }: { panel: Panel; select: string }) {
   );
 }
 
-/** Why an expression has no result now, if it has none. */
-function reasonOf(select: string, failing: Reasons): string | undefined {
-  const matches = matcherOf({ selectors: [select] });
-  return Object.entries(failing).find(([name]) => matches?.(name, {}))?.[1];
+/** Why one of these has no result now, if one has none. */
+function reasonOf(asked: readonly string[], failing: Reasons): string | undefined {
+  const matches = asked.map((select) => matcherOf({ selectors: [select] }));
+  return Object.entries(failing).find(([name]) => matches.some((one) => one?.(name, {})))?.[1];
 }
 
 /** Says when nothing comes for this panel, or less than the producer sends, and why. */
 export function Silence({
   panel,
   dashboard,
-  select,
+  description,
 }: {
   panel: Panel;
   dashboard: Dashboard;
-  select: string | undefined;
+  description: Description | undefined;
 }) {
   const now = dashboard.time.now.value;
   const { phase, cutSince, offline, awaySince } = dashboard.status.value;
@@ -89,7 +107,11 @@ export function Silence({
       </span>
     );
   }
-  const why = select && reasonOf(select, dashboard.failing.value);
+  const asked = description === undefined ? [] : queriesOf(description);
+  const why = reasonOf(
+    asked.map(({ select }) => select),
+    dashboard.failing.value,
+  );
   if (why) {
     return (
       <span class="chip silent" title={why}>

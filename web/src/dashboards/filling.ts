@@ -1,0 +1,214 @@
+/**
+ * Variables filled into what a dashboard asks for and says. A value is text: where a matcher takes a
+ * regular expression, it means just itself, and of several any.
+ */
+
+import type { Panel } from '../panels/model.ts';
+import { NOTHING } from './asking.ts';
+import type { Kept, Variable } from './model.ts';
+
+/** The values chosen for variables. */
+export type Values = Readonly<Record<string, readonly string[]>>;
+
+/** Stands for every value that there is. */
+export const ALL = '$__all';
+
+/** What a variable stands for. */
+interface Meaning {
+  readonly values: readonly string[];
+  /** The regular expression that it is, where that isn't one of its values. */
+  readonly regex?: string;
+  readonly title: string;
+}
+
+export type Meanings = Readonly<Record<string, Meaning>>;
+
+const SECOND = 1000;
+/** How often series have samples, where nobody says so; Grafana supposes the same. */
+const INTERVAL = '15s';
+/** About how many points a chart has. */
+const POINTS = 1_000;
+/** Whole steps of time, in seconds. */
+const STEPS = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600];
+
+/**
+ * What each variable stands for, as it was chosen or is at first; one that isn't there has no value
+ * yet. `windowMs` is how much time is shown.
+ */
+export function meaningsOf(
+  { variables = [], interval = INTERVAL }: Pick<Kept, 'variables' | 'interval'>,
+  values: Values,
+  windowMs: number,
+): Meanings {
+  const meanings: Record<string, Meaning> = { ...builtIn(interval, windowMs) };
+  for (const variable of variables) {
+    const chosen = chosenOf(variable, values);
+    if (chosen !== undefined) {
+      meanings[variable.name] = meaningOf(variable, chosen);
+    }
+  }
+  return meanings;
+}
+
+/** The values that are chosen, or are at first; undefined where that isn't known yet. */
+export function chosenOf(variable: Variable, values: Values): readonly string[] | undefined {
+  return values[variable.name] ?? variable.default ?? variable.values?.slice(0, 1);
+}
+
+function meaningOf(variable: Variable, chosen: readonly string[]): Meaning {
+  if (!chosen.includes(ALL)) {
+    return { values: chosen, title: chosen.join(' + ') };
+  }
+  const { all_value, values } = variable;
+  return all_value === undefined && values !== undefined
+    ? { values, title: 'All' }
+    : { values: [], regex: all_value ?? '.+', title: 'All' };
+}
+
+/** `$__interval` and the others, by Grafana's rules for Prometheus. */
+function builtIn(interval: string, windowMs: number): Meanings {
+  const every = seconds(interval);
+  const range = Math.max(1, Math.round(windowMs / SECOND));
+  const apart = range / POINTS;
+  const step = Math.max(every, STEPS.find((one) => one >= apart) ?? Math.ceil(apart));
+  const named = (text: string): Meaning => ({ values: [text], title: text });
+  return {
+    __interval: named(`${step}s`),
+    __interval_ms: named(`${step * SECOND}`),
+    __rate_interval: named(`${Math.max(step + every, 4 * every)}s`),
+    __range: named(`${range}s`),
+    __range_s: named(`${range}`),
+    __range_ms: named(`${range * SECOND}`),
+  };
+}
+
+/** Of a duration that the service has read: whole seconds, one at the least. */
+function seconds(duration: string): number {
+  const units: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+  let sum = 0;
+  for (const [, count, unit = 's'] of duration.matchAll(/([\d.]+)(ms|[smhdw])?/g)) {
+    sum += Number(count) * units[unit]!;
+  }
+  return Math.max(1, Math.round(sum));
+}
+
+const REFERENCE = /\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/g;
+/** A text in quotes, with the operator before it, or a variable that stands by itself. */
+const PART =
+  /(?:(=~|!~|!=|=)(\s*))?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})/g;
+
+/** The names that a text refers to. */
+export function referencesIn(text: string): string[] {
+  return [...text.matchAll(REFERENCE)].map(([, bare, braced]) => (bare ?? braced)!);
+}
+
+/** A selector or an expression with its variables filled in. */
+export function fillIn(asked: string, meanings: Meanings): string {
+  return asked.replace(PART, (whole, operator: string, space: string, quoted?: string) => {
+    if (quoted === undefined) {
+      return replaced(whole, meanings, ({ values, regex }) => regex ?? values.join(', '));
+    }
+    const used = referencesIn(quoted).filter((name) => meanings[name] !== undefined);
+    if (used.length === 0) {
+      return whole;
+    }
+    const text = inside(quoted);
+    const literal = (filled: string): string => `${operator ?? ''}${space ?? ''}"${filled}"`;
+    if (operator === undefined) {
+      return literal(replaced(text, meanings, (one) => escaped(one.regex ?? one.values.join('|'))));
+    }
+    const single = used.every((name) => {
+      const { values, regex } = meanings[name]!;
+      return regex === undefined && values.length === 1;
+    });
+    if (single && !operator.endsWith('~')) {
+      return literal(replaced(text, meanings, ({ values }) => escaped(values[0]!)));
+    }
+    const any = (meaning: Meaning): string => {
+      const regex = meaning.regex ?? meaning.values.map(quotedInRegex).join('|');
+      const alone = text.replace(REFERENCE, '') === '' && used.length === 1;
+      return escaped(alone || !regex.includes('|') ? regex : `(?:${regex})`);
+    };
+    if (operator.endsWith('~')) {
+      return literal(replaced(text, meanings, any));
+    }
+    // A matcher for one text becomes one for several.
+    const filled = replaced(text, meanings, any, (rest) =>
+      rest.replace(/\\.|[.*+?()[\]{}^$|]/gs, (one) =>
+        one === '\\\\' ? '\\\\\\\\' : one.startsWith('\\') ? one : `\\\\${one}`,
+      ),
+    );
+    return `${operator === '=' ? '=~' : '!~'}${space}"${filled}"`;
+  });
+}
+
+/** A title or a text with its variables filled in. */
+export function fillText(text: string, meanings: Meanings): string {
+  return replaced(text, meanings, ({ title }) => title);
+}
+
+/** The panels as they are drawn; one whose variable has no value yet asks for nothing. */
+export function fillPanels(
+  { panels, variables = [] }: Pick<Kept, 'panels' | 'variables'>,
+  meanings: Meanings,
+): readonly Panel[] {
+  const open = new Set(
+    variables.map(({ name }) => name).filter((name) => meanings[name] === undefined),
+  );
+  const filled = (select: string): string =>
+    referencesIn(select).some((name) => open.has(name)) ? NOTHING : fillIn(select, meanings);
+  const said = (text: string): string => fillText(text, meanings);
+  return panels.map((panel) => ({
+    ...panel,
+    ...(panel.title !== undefined && { title: said(panel.title) }),
+    ...(panel.text !== undefined && { text: said(panel.text) }),
+    ...(panel.legend !== undefined && { legend: said(panel.legend) }),
+    ...(panel.select !== undefined && { select: filled(panel.select) }),
+    ...(panel.also !== undefined && {
+      also: panel.also.map(({ select, legend }) => ({
+        select: filled(select),
+        ...(legend !== undefined && { legend: said(legend) }),
+      })),
+    }),
+  }));
+}
+
+/** A text with each variable replaced that is known, and what is between them by `between`. */
+function replaced(
+  text: string,
+  meanings: Meanings,
+  by: (meaning: Meaning) => string,
+  between: (rest: string) => string = String,
+): string {
+  let filled = '';
+  let from = 0;
+  for (const match of text.matchAll(REFERENCE)) {
+    const meaning = meanings[(match[1] ?? match[2])!];
+    if (meaning !== undefined) {
+      filled += between(text.slice(from, match.index)) + by(meaning);
+      from = match.index + match[0].length;
+    }
+  }
+  return filled + between(text.slice(from));
+}
+
+/** What stands in quotes, as it would within double ones. */
+function inside(quoted: string): string {
+  const text = quoted.slice(1, -1);
+  switch (quoted[0]) {
+    case '`':
+      return escaped(text);
+    case "'":
+      return text.replace(/\\.|"/gs, (one) => (one === '"' ? '\\"' : one === "\\'" ? "'" : one));
+    default:
+      return text;
+  }
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
+}
+
+function quotedInRegex(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}

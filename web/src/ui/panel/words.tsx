@@ -1,0 +1,28 @@
+import './words.css';
+import type { Panel } from '../../panels/model.ts';
+import { queriesOf } from '../../panels/selection.ts';
+import type { Dashboard } from '../../state/dashboard.ts';
+import { Absence } from './remarks.tsx';
+
+/** A panel without series: one of text, as it was written, or one whose series aren't there yet. */
+export function Words({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
+  const { kind, title, text } = panel;
+  if (kind === 'text') {
+    return (
+      <article class={text === undefined ? 'panel words heading' : 'panel words'}>
+        {title && <h3 class="human">{title}</h3>}
+        {text && <p>{text}</p>}
+      </article>
+    );
+  }
+  const asked = queriesOf(panel).map(({ select }) => select);
+  const heading = title ?? asked.join(', ');
+  return (
+    <article class="panel" aria-label={heading}>
+      <header>
+        <h3>{heading}</h3>
+      </header>
+      <Absence asked={asked} dashboard={dashboard} />
+    </article>
+  );
+}
