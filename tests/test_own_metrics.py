@@ -71,7 +71,7 @@ def names_of(dashboard: str) -> set[str]:
     return {
         name
         for panel in panels
-        for name in re.findall(r"\b(?:pushsvc|node|process)_[a-z0-9_]+\b", panel.select)
+        for name in re.findall(r"\b(?:pushsvc|node|process)_[a-z0-9_]+\b", panel.select or "")
     }
 
 
