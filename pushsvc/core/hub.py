@@ -25,6 +25,7 @@ from pushsvc.core.model.series import shorten
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.account import NOBODY, Account
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.core.standing.allowance import Allowance
 from pushsvc.core.standing.asked import Asked, Expression
 from pushsvc.core.standing.past import Job, Past, Step
 from pushsvc.core.standing.results import MOST_STEPS, Standing
@@ -46,6 +47,9 @@ _MOST_PAST = 11_000
 
 _AROUND = 30
 """Steps before a cursor that are worked out as well."""
+
+_ADMITTED = 10
+"""As how many samples a series counts that an expression begins to read."""
 
 _LINGER = 60.0
 """Seconds that a view nobody watches is kept: a long poll comes back to it."""
@@ -83,6 +87,7 @@ class Hub(Holdings):
         self._schedule: Schedule[View] = Schedule()
         self._debts = Debts(first_debt)
         self._standings: dict[object, Standing] = {}
+        self._allowance = Allowance(limits.expression_samples_per_second)
         self.next_step = inf
         """When the next step of an expression is over that somebody watches (Unix ms by the
         journal's clock); infinity where there is none."""
@@ -117,18 +122,22 @@ class Hub(Holdings):
             due = [one for one in self._standings.values() if one.next_step <= stamp]
             if not due:
                 break
-            standing = min(due, key=lambda one: one.next_step)
+            # What is dear comes last: it is what can't be worked out if that is too much.
+            standing = min(due, key=lambda one: (one.next_step, one.cost))
             if not standing.next_step:  # made before the first entry of the log, which this is
                 standing.next_step = (stamp // standing.step + 1) * standing.step
                 continue
             standing.skip_to(stamp // 1000 * 1000 - (MOST_STEPS - 1) * standing.step)
-            standing.advance(seq)
+            spent = standing.advance(seq, self._allowance.left(standing.next_step))
+            self._allowance.spend(spent)
             stepped[standing.key] = standing
+            self.counts["expression_steps"] += 1
+            self.counts["expression_samples"] += spent
+            self.counts["expression_steps_refused"] += standing.refused
             if len(due) > 1 or standing.next_step <= stamp:
                 yield
         for standing in stepped.values():
             standing.tell(seq)
-        self.counts["expression_steps"] += len(stepped)
         self._plan_steps()
 
     def _plan_steps(self) -> None:
@@ -139,13 +148,27 @@ class Hub(Holdings):
         new = sum(
             _key(one, spec.step, spec.allowed) not in self._standings for one in spec.expressions
         )
-        if new and len(self._standings) + new > self._limits.expressions:
+        if new and (
+            len(self._standings) + new > self._limits.expressions
+            or self._steps_per_second + new * _per_second(spec.step)
+            > self._limits.expression_steps_per_second
+        ):
             self.close_idle(now, linger=0.0)
         try:
             return [self._standing(one, spec.step, spec.allowed) for one in spec.expressions]
         except Overloaded:
+            self.counts["expressions_refused"] += 1
             self._close_standings()
             raise
+
+    @property
+    def expressions(self) -> int:
+        """How many different ones are watched."""
+        return len(self._standings)
+
+    @property
+    def _steps_per_second(self) -> float:
+        return sum(_per_second(one.step) for one in self._standings.values())
 
     def _close_standings(self) -> None:
         """Let go of those that no view shows."""
@@ -167,7 +190,25 @@ class Hub(Holdings):
                 retry_after=5.0,
                 limit="expressions",
             )
+        most = self._limits.expression_steps_per_second
+        if self._steps_per_second + _per_second(step) > most:
+            raise Overloaded(
+                "expressions",
+                f"the expressions that are watched have {most:g} steps a second, the limit "
+                "(limits.expression_steps_per_second); ask for a longer step, or come back",
+                retry_after=5.0,
+                limit="expression_steps_per_second",
+            )
         stamp = round(self.stamp * 1000)
+        if not self._allowance.left(stamp):
+            raise Overloaded(
+                "expressions",
+                "the expressions that are watched have handled "
+                f"{self._limits.expression_samples_per_second:,} samples this second, the limit "
+                "(limits.expression_samples_per_second); come back, or ask for one that is watched",
+                retry_after=1.0,
+                limit="expression_samples_per_second",
+            )
         last = stamp // step * step
         standing = Standing(
             key,
@@ -179,8 +220,9 @@ class Hub(Holdings):
             limits=self._limits,
             retention=self._retention,
         )
-        for series in self.catalog:
+        for series in self.catalog.select(standing.selectors, allowed):
             standing.admit(series)
+        self._allowance.spend(_ADMITTED * len(standing.read))
         self._standings[key] = standing
         self._plan_steps()
         return standing
@@ -249,7 +291,9 @@ class Hub(Holdings):
             )
             if max(seen, none) >= 0 and time >= ended * 1000 - (MOST_STEPS - 1) * step
         ]
-        if len(steps) < 2:
+        since = steps[0].time - standing.span if steps else 0
+        rows = sum(one.history.total - one.history.since(since) for one in standing.read.values())
+        if len(steps) < 2 or rows > self._limits.expression_samples:
             return None
         return Job(
             standing.expression.node,
@@ -259,9 +303,10 @@ class Hub(Holdings):
             limits=self._limits,
         )
 
-    def learn(self, standing: Standing, job: Job, past: Past) -> None:
-        """Take in what came of a job. There may have been no other at the same time."""
-        if standing.learns and standing.first_step > job.steps[0].time:
+    def learn(self, standing: Standing, job: Job, past: Past | None) -> None:
+        """Take in what came of a job, None if that was too much. There may have been no other at
+        the same time."""
+        if past is not None and standing.learns and standing.first_step > job.steps[0].time:
             standing.learn(past, job.steps, job.known)
 
     def _whole_from(self, standing: Standing) -> int:
@@ -709,6 +754,10 @@ def _step(seconds: float | None) -> int:
     if step != int(step) or not 1 <= step <= _LONGEST_STEP:
         raise Malformed("step", f"step must be whole seconds, from 1s to {_LONGEST_STEP}s")
     return int(step) * 1000
+
+
+def _per_second(step: int) -> float:
+    return 1000 / step
 
 
 def _later(history: History, seq: int) -> int:

@@ -24,6 +24,7 @@ from pushsvc.core.model.series import Batch
 from pushsvc.core.resources.account import Account
 from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.core.resources.quota import Quotas
+from pushsvc.core.standing.past import Job, Past
 from pushsvc.core.standing.results import Standing
 from pushsvc.core.storage.entry import Draft
 from pushsvc.core.storage.holdings import Applied, Refused
@@ -33,6 +34,7 @@ from pushsvc.journal import Journal, Nonces
 from pushsvc.journal.starting import Starting
 from pushsvc.log import get_logger
 from pushsvc.pipeline import clock
+from pushsvc.pipeline.background import Background
 from pushsvc.pipeline.reading import Reader
 from pushsvc.pipeline.snapshots import Snapshots
 from pushsvc.pipeline.submissions import Outcome, Submission, Submissions
@@ -98,7 +100,7 @@ class Pipeline:
         )
         self._send, self._receive = trio.open_memory_channel[Submission](limits.ingest_queue)
         self._ingesting = trio.CancelScope()  # of `run_ingest`
-        self._learning = trio.CapacityLimiter(_LEARNING)
+        self._learning = Background(_LEARNING)
         self._wanted, self._wishes = trio.open_memory_channel[
             tuple[ViewSpec, Start, Callable[[Problem | None], None]]
         ](_WISHES)
@@ -369,10 +371,22 @@ class Pipeline:
         for standing in hub.hold(spec, trio.current_time()):
             wanted = hub.wanted(standing, start, clock.now_ms())
             if wanted < standing.reached:
-                async with self._locks.setdefault(standing, trio.Lock()), self._learning:
-                    if wanted < standing.reached and (job := hub.past_of(standing, wanted)):
-                        hub.learn(standing, job, await trio.to_thread.run_sync(job.work))
+                async with self._locks.setdefault(standing, trio.Lock()):
+                    if wanted < standing.reached:
+                        await self._learn(standing, wanted)
                     standing.reached = min(standing.reached, wanted)
+
+    async def _learn(self, standing: Standing, wanted: int) -> None:
+        job: Job | None = None
+
+        def begin() -> Callable[[Callable[[], None]], Past | None] | None:
+            nonlocal job
+            job = self.hub.past_of(standing, wanted)
+            return None if job is None else job.work
+
+        past = await self._learning.run(begin)
+        if job is not None:
+            self.hub.learn(standing, job, past)
 
     def prepare_soon(
         self, spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None]

@@ -23,6 +23,7 @@ from tests.bench import (
     expressions,
     fanout,
     frames,
+    hostile,
     ingest,
     journal,
     memory,
@@ -42,6 +43,7 @@ from tests.bench.decode import Decoders
 from tests.bench.expressions import Expressions
 from tests.bench.fanout import Fanout
 from tests.bench.frames import Frames, FramesCase
+from tests.bench.hostile import Hostile
 from tests.bench.ingest import Ingest, IngestCase
 from tests.bench.journal import Journal
 from tests.bench.memory import Memory
@@ -96,6 +98,7 @@ class Outcome(msgspec.Struct):
     decode: list[Decoders] = []
     expressions: list[Expressions] = []
     promql: list[Promql] = []
+    hostile: list[Hostile] = []
     memory: list[Memory] = []
     frames: list[Frames] = []
     coding: list[Codings] = []
@@ -122,6 +125,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         decode,
         expressions,
         promql,
+        hostile,
         ingest,
         memory,
         frames,
@@ -146,6 +150,7 @@ _TITLES = {
     "decode": "Decoding, beside the library that each format has",
     "expressions": "A step of an expression, one second after the other",
     "promql": "One question, asked all the time",
+    "hostile": "Hostile expressions, and who watches something else",
     "memory": "Memory",
     "frames": "One frame to one subscriber",
     "coding": "Streams in a content coding, beside plain ones",
@@ -219,6 +224,10 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         if wanted is not None:
             what = f"ms of a step, {asked.expression}, {asked.series:,} series"
             yield Target(what, wanted, asked.step_ms.median, at_most=True)
+    for asked_much in outcome.hostile:
+        what = f"p99 of others in ms, {asked_much.what}, {asked_much.series:,} series"
+        most = asked_much.p99_hostile_ms.median
+        yield Target(what, hostile.WANTED_MS, most, at_most=True)
     for case in outcome.fanout:
         for delivery, times in zip(case.deliveries, case.times_ours(), strict=True):
             if case.clients < _MANY or delivery.system.startswith(PUSHSVC.name):

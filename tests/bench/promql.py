@@ -76,7 +76,7 @@ class PromqlCase(msgspec.Struct, frozen=True):
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(PUSHSVC.serving())
             theirs, pid = stack.enter_context(_prometheus())
-            feed = _Feed(self.series, [server.port, theirs])
+            feed = Feed(self.series, [server.port, theirs])
             for number in range(self.rounds):
                 costs = []
                 for asking in (0, self.asking):
@@ -91,7 +91,7 @@ class PromqlCase(msgspec.Struct, frozen=True):
         )
 
     def _window(
-        self, feed: _Feed, ours: int, theirs: int, pids: tuple[int, int], asking: int
+        self, feed: Feed, ours: int, theirs: int, pids: tuple[int, int], asking: int
     ) -> tuple[float, float]:
         """CPU seconds of both in a second."""
         with contextlib.ExitStack() as stack:
@@ -121,7 +121,7 @@ class PromqlCase(msgspec.Struct, frozen=True):
         return spent[0] / self.seconds, spent[1] / self.seconds
 
 
-class _Feed:
+class Feed:
     """Writes one sample of each series to all."""
 
     def __init__(self, series: int, ports: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import count
 from math import isfinite
 from typing import Any
@@ -380,7 +381,7 @@ def test_one_expression_is_worked_out_once_for_all_who_ask() -> None:
     log.publish(("x/a", 1.0), after=100)
     first, second = Dashboard(hub, "sum(x)"), Dashboard(hub, "sum( x )")
     log.pass_time(3_000)
-    assert hub.counts["expression_steps"] == 1
+    assert hub.counts["expression_steps"] == 3
     assert first.results() == second.results()
     with pytest.raises(Overloaded, match=r"limits\.expressions"):
         Dashboard(hub, "sum(x)", "avg(x)")
@@ -390,6 +391,100 @@ def test_one_expression_is_worked_out_once_for_all_who_ask() -> None:
         hub.unsubscribe(dashboard.subscriber, now=hub.stamp)
     hub.close_idle(hub.stamp + 61.0)
     assert hub.next_step == float("inf")
+
+
+def deep(levels: int, inner: str = '{__name__=~".+"}') -> str:
+    """Subqueries within subqueries."""
+    for _ in range(levels):
+        inner = f"max_over_time({inner}[1m:1s])"
+    return inner
+
+
+def test_what_is_too_much_for_a_second_is_refused_and_what_is_cheap_goes_on() -> None:
+    log = Log(expression_samples_per_second=500)
+    hub = log.hub()
+    log.publish(*((f"x/{n}", 1.0) for n in range(20)), after=100)
+    hostile, crossed = Dashboard(hub, deep(10)), Dashboard(hub, "x * on (job) group_left () x")
+    cheap = Dashboard(hub, "sum(x)")
+    log.pass_time(900)
+    begun = hub.counts["expression_samples"]
+    for _ in range(60):
+        log.publish(("x/0", 1.0), after=1_000)
+    # In the first second none of them is known to be cheap.
+    assert [value for _, value in cheap.results()[""]] == [20.0] * 60
+    assert len(crossed.results()["job=0"]) == 60
+    assert hostile.results() == {}
+    failures = {one.expression.text: one.failure for one in hub._standings.values()}
+    assert list(failures.values())[1:] == [None, None]
+    failure = next(iter(failures.values()))
+    assert failure is not None
+    assert "more than 500 samples a second" in failure
+    assert "(limits.expression_samples_per_second)" in failure
+    # It is tried ever more rarely: seven times in a minute.
+    assert hub.counts["expression_steps_refused"] == 63
+    costs = sum([one.cost for one in hub._standings.values()][1:])
+    assert hub.counts["expression_samples"] - begun < 60 * costs + 10 * 600
+
+
+def test_those_that_are_too_much_together_leave_who_was_there() -> None:
+    log = Log(expression_samples_per_second=300)
+    hub = log.hub()
+    log.publish(*((f"x/{n}", 1.0) for n in range(10)), after=100)
+    first = Dashboard(hub, "count(x)")
+    log.pass_time(1_000)
+    more = []
+    for n in range(20):
+        with contextlib.suppress(Overloaded):  # once others take all
+            more.append(Dashboard(hub, f"sum by (job) (x) + {n}"))
+        log.pass_time(1_000)
+    for _ in range(90):
+        before = hub.counts["expression_samples"]
+        log.pass_time(1_000)
+        # Each that is refused has gone a little too far.
+        assert hub.counts["expression_samples"] - before < 300 + 20 * 50
+    assert [value for _, value in first.results()[""]] == [10.0] * 111
+    served = [each for each in more if len(each.results().get("job=0", ())) > 60]
+    assert len(served) >= 3
+    assert len(more) < 20 or len(served) < 20
+
+
+def test_a_silence_is_made_up_for_second_by_second() -> None:
+    log = Log(expression_samples_per_second=300)
+    hub = log.hub()
+    log.publish(*((f"x/{n}", 1.0) for n in range(20)), after=100)
+    dashboard = Dashboard(hub, "sum(x)")
+    log.pass_time(100_900)
+    assert [value for _, value in dashboard.results()[""]] == [20.0] * 101
+
+
+def test_steps_and_their_beginning_have_bounds() -> None:
+    log = Log(expression_steps_per_second=1.6, expression_samples_per_second=1_000)
+    hub = log.hub()
+    log.publish(*((f"x/{n}", 1.0) for n in range(30)), after=100)
+    Dashboard(hub, "sum(x)")
+    with pytest.raises(Overloaded, match=r"limits\.expression_steps_per_second"):
+        Dashboard(hub, "avg(x)")
+    Dashboard(hub, "avg(x)", step=2.0)
+    assert hub.counts["expressions_refused"] == 1
+    # Series are gone through for each that is new, and not for any number of them at once.
+    Dashboard(hub, "max(x)", step=100.0)
+    Dashboard(hub, "min(x)", step=100.0)
+    with pytest.raises(Overloaded, match=r"limits\.expression_samples_per_second"):
+        Dashboard(hub, "count(x)", step=100.0)
+    log.pass_time(1_000)
+    Dashboard(hub, "count(x)", step=100.0)
+
+
+def test_a_past_that_is_too_much_is_left_out() -> None:
+    log = Log(expression_samples=2_000)
+    hub = log.hub()
+    for _ in range(30):
+        log.publish(*((f"x/{n}", 1.0) for n in range(5)), after=1_000)
+    whole = Dashboard(hub, "sum(x)", window=20.0, prepared=True)
+    part = Dashboard(hub, deep(3), window=20.0, prepared=True)
+    log.pass_time(1_000)
+    assert len(whole.results()[""]) == 22
+    assert part.results() == {}
     Dashboard(hub, "avg(x)")
 
 

@@ -73,6 +73,10 @@ _EVENTS: Final = {
     "statsd_lines_refused": "StatsD lines of metrics beyond limits.statsd_series.",
     "statsd_samples_refused": "Samples gathered from StatsD that the hub would not take.",
     "producers_stalled": "Producers' WebSockets cut because no answers were taken.",
+    "expression_steps": "Steps of expressions that streams watch.",
+    "expression_samples": "Samples that those steps handled.",
+    "expression_steps_refused": "Those of them without results, as a limit says.",
+    "expressions_refused": "Streams refused because expressions were too many, or too much.",
     "recorded_samples": "Samples of recorded expressions.",
     "recording_failures": "Steps of recorded expressions that gave nothing, for an error.",
     "own_samples_refused": "Samples of the service's own metrics that were left out.",
@@ -138,6 +142,7 @@ class _OwnMetrics(Collector):
                 sum(len(series.history) for series in hub.catalog),
             ),
             ("views", "Distinct views.", len(hub.views)),
+            ("expressions", "Different expressions that streams watch.", hub.expressions),
             (
                 "subscribers",
                 "Dashboards attached, waiting long polls included.",

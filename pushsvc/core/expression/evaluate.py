@@ -77,7 +77,8 @@ class Evaluator:
 
     `late_names` keeps the name of what is no longer that metric until the end of an expression, as
     Prometheus does with its feature `promql-delayed-name-removal`. `most` is how many samples it
-    may read, each counted whenever a step reads it: it bounds the time that this takes.
+    may read, each counted whenever a step reads it: it bounds the time that this takes. `give_way`
+    is called again and again meanwhile.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Evaluator:
         lookback: int = LOOKBACK,
         late_names: bool = False,
         most: float = inf,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._start = start
@@ -98,6 +100,7 @@ class Evaluator:
         self._lookback = lookback
         self._late_names = late_names
         self._most = self._left = most
+        self._give_way = give_way
         self.annotations = Annotations()
         """What may be wrong with the question, of all steps so far."""
         self._selected: dict[tuple[tuple[Matcher, ...], ...], list[Rows]] = {}
@@ -176,11 +179,17 @@ class Evaluator:
             if value is not None:
                 yield rows.labels, rows.times[place], value
 
+    @property
+    def read(self) -> int:
+        """How many samples were read so far, where there is a bound."""
+        return 0 if self._most == inf else int(self._most - self._left)
+
     def _read(self, samples: int) -> None:
         """Count samples that are read. Raises TooMuch."""
         self._left -= samples
         if self._left < 0:
             raise TooMuch("expression_samples", int(self._most), "samples")
+        self._give_way()
 
     def _moment(self, when: When, step: int) -> int:
         if when.at == "start":

@@ -7,7 +7,7 @@ each step sees what it would have seen then, however late a sample was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import NamedTuple
 
@@ -58,18 +58,24 @@ class _Copy:
 
     def __init__(self, series: Series, time: int) -> None:
         self._marks, self._times, self._values, self._starts = series.history.copy_from(time)
+        self._original = series
+        self._place = 0
+
+    def begin(self) -> Series:
+        """Make the likeness, without any rows."""
+        original = self._original
         self.series = Series(
-            series.ref,
-            series.identity,
-            series.kind,
-            series.unit,
-            series.help,
-            seq=series.described_seq,
-            claims=series.claims,
+            original.ref,
+            original.identity,
+            original.kind,
+            original.unit,
+            original.help,
+            seq=original.described_seq,
+            claims=original.claims,
             stateful=False,
             history_limit=1 << 62,
         )
-        self._place = 0
+        return self.series
 
     def give(self, seen: int) -> None:
         """Give it the rows of batches up to `seen`."""
@@ -118,21 +124,25 @@ class Job:
         """How many rows were copied."""
         return sum(map(len, self._copies))
 
-    def work(self) -> Past:
-        """Work it out. It is for a thread."""
+    def work(self, give_way: Callable[[], None] = lambda: None) -> Past | None:
+        """Work it out; None where that would handle more than `limits.expression_samples`, all
+        steps together. It is for a thread, and calls `give_way` again and again."""
         limits = self._limits
-        live = Live(self._node, most=limits.expression_samples)
+        left = limits.expression_samples
+        live = Live(self._node, give_way=give_way)
         for copy in self._copies:
-            live.admit(copy.series)
+            live.admit(copy.begin())
+            give_way()
         results: dict[Labels, Result] = {}
         alive: set[Labels] = set()
         failure: str | None = None
         for time, seen in self.steps:
             for copy in self._copies:
                 copy.give(seen)
+                give_way()
             found: dict[Labels, float] = {}
             try:
-                labels, values = live.at(time)
+                labels, values = live.at(time, left)
                 if len(labels) > limits.expression_results:
                     raise TooMuch("expression_results", limits.expression_results, "results")
                 found = {
@@ -142,7 +152,10 @@ class Job:
                 }
                 failure = None
             except EvaluationError as error:
+                if isinstance(error, TooMuch) and error.limit == "expression_samples":
+                    return None
                 failure = str(error)
+            left = live.budget.left
             for one in alive - found.keys():
                 results[one].add(seen + 1, time, None)
             for one, value in found.items():

@@ -16,7 +16,7 @@ from typing import ClassVar, Final, Protocol
 from pushsvc.core.expression.errors import EvaluationError, TooMuch
 from pushsvc.core.expression.evaluate import LOOKBACK
 from pushsvc.core.expression.labels import Labels
-from pushsvc.core.expression.live import Live
+from pushsvc.core.expression.live import Column, Live
 from pushsvc.core.expression.stored import earliest, selector_of_matchers
 from pushsvc.core.model.series import Identity, canonical
 from pushsvc.core.query.scope import Scope
@@ -34,6 +34,15 @@ _DEPARTURES: Final = 1_000
 
 _COUNTABLE: Final = 64
 """Rows of a result that is gone of which a gap can still say how many somebody lacks."""
+
+_UNKNOWN: Final = 1 << 62
+"""The cost of what wasn't tried: it comes after all others."""
+
+_PAUSE: Final = 500
+"""Milliseconds for which one that was too much isn't tried again: twice that for the first time,
+and twice as long each time after that."""
+
+_LONGEST_PAUSE: Final = 60_000
 
 _ROWS: Final = 1_000_000
 """Rows that the results of one expression hold together, about."""
@@ -128,10 +137,18 @@ class Standing:
         reads = earliest(expression.node, 0, 0, LOOKBACK)
         self.span = -min(reads.values(), default=0)
         """How many ms of the past a step reads, before it."""
-        self._selectors = [selector_of_matchers(one) for each in reads for one in each]
+        self.selectors = [selector_of_matchers(one) for each in reads for one in each]
+        """Those within the expression: it reads what any of them selects."""
         self._limits = limits
         self._retention = retention
         self._live = Live(expression.node, most=limits.expression_samples)
+        self.cost = _UNKNOWN
+        """How many samples a step handles, going by the last that was worked out."""
+        self.refused = False
+        """Whether there was no result at the newest step because of a limit."""
+        self._pause = _PAUSE
+        self._resumes = 0  # the time (Unix ms) before which it isn't tried again
+        self._refusal = TooMuch("expression_samples", 0, "samples")  # of the last that was tried
         self._labels: Sequence[Labels] = ()
         self._column: list[Derived | None] = []  # parallel to the labels
         self._by_labels: dict[Labels, Derived] = {}
@@ -160,11 +177,16 @@ class Standing:
         if self.next_step < time:
             self.next_step = -(-time // self.step) * self.step
 
-    def advance(self, seq: int) -> None:
+    def advance(self, seq: int, most: int = 1 << 62) -> int:
         """Work out the next step: it ends with the batch `seq`, of which nothing was taken in yet.
-        Whoever watches is told by `tell`."""
+        Whoever watches is told by `tell`.
+
+        It may handle `most` samples; gives how many it did. One for which that isn't enough has no
+        results, and none at the steps right after it either: it comes back ever more rarely.
+        """
         time = self.next_step
         self.next_step += self.step
+        tried = time >= self._resumes and len(self.read) <= self._limits.expression_series
         begins = self._first is None
         if begins:
             self._first = time, seq
@@ -173,13 +195,15 @@ class Standing:
         try:
             if len(self.read) > self._limits.expression_series:
                 raise TooMuch("expression_series", self._limits.expression_series, "series")
-            labels, values = self._live.at(time)
+            if time < self._resumes:
+                raise self._refusal
+            labels, values = self._work_out(time, most)
             if len(labels) > self._limits.expression_results:
                 raise TooMuch("expression_results", self._limits.expression_results, "results")
-            failure = None
+            failure, self.refused = None, False
         except EvaluationError as error:
             labels = values = ()
-            failure = str(error)
+            failure, self.refused = str(error), isinstance(error, TooMuch)
         if failure != self.failure or (begins and failure is not None):
             self.failure, self.failure_seq = failure, seq
         if labels is not self._labels:
@@ -202,6 +226,32 @@ class Standing:
             elif series is not None and series.alive:
                 self._end(series, time, seq)
         self._age(time)
+        return self._live.budget.spent if tried else 0
+
+    def _work_out(self, time: int, most: int) -> Column:
+        live = self._live
+        try:
+            column = live.at(time, most)
+        except TooMuch:
+            live.forget()
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._resumes = time + self._pause
+            spent = live.budget.spent
+            self.cost = spent if self.cost == _UNKNOWN else max(self.cost, spent)
+            self._refusal = self._too_much(most)
+            raise self._refusal from None
+        self._pause = _PAUSE
+        self.cost = live.budget.spent
+        return column
+
+    def _too_much(self, most: int) -> TooMuch:
+        """What is said of one that may not handle as much as it would."""
+        limits = self._limits
+        if limits.expression_samples <= min(most, limits.expression_samples_per_second):
+            return TooMuch("expression_samples", limits.expression_samples, "samples")
+        limit = limits.expression_samples_per_second
+        of = "" if most == limit else ", of which others leave too few"
+        return TooMuch("expression_samples_per_second", limit, f"samples a second{of}")
 
     def tell(self, seq: int) -> None:
         """Have whoever watches told of what came of the steps since the last time, up to the batch
@@ -264,7 +314,7 @@ class Standing:
     def covers(self, series: Series) -> bool:
         """Whether a stored series, which may be gone, is one that it is about."""
         return self.allowed.admits(series.identity) and any(
-            one.matches(series.identity) for one in self._selectors
+            one.matches(series.identity) for one in self.selectors
         )
 
     def departed_since(self, seq: int) -> Iterator[tuple[int, Derived]]:

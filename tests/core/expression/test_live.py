@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pushsvc.core.expression import labels as label_sets
-from pushsvc.core.expression.errors import EvaluationError
+from pushsvc.core.expression.errors import EvaluationError, TooMuch
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.live import Live, why_not
@@ -318,3 +318,33 @@ def test_labels_are_the_same_object_as_long_as_they_are_the_same() -> None:
         assert column.labels is before
     live.dismiss(series[0])
     assert live.at(61_000).labels is not before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        functools.reduce(lambda inner, _: f"max_over_time({inner}[1m:1s])", range(10), "a"),
+        "max_over_time(rate(a[10s])[5m:1s])",
+        "quantile_over_time(0.5, a[1m])",
+        "sum by (x) (rate(a[1m])) or a * on (x) group_left () sum by (x) (a)",
+        "count_values('n', a)",
+    ],
+)
+def test_a_step_ends_where_its_budget_does(text: str) -> None:
+    series = [
+        series_of(ref, (("__name__", "a"), ("n", str(ref)), ("x", str(ref % 3))))
+        for ref in range(50)
+    ]
+    for one in series:
+        times = range(0, 60_000, 1_000)
+        one.history.extend(1, times, [float(time) for time in times], True)
+    live = Live(read(text))
+    for one in series:
+        live.admit(one)
+    with pytest.raises(TooMuch, match="more than 200 samples"):
+        live.at(60_000, 200)
+    # Beyond by what one part gives, and no more.
+    assert live.budget.spent <= 200 + 300
+    live.forget()
+    with pytest.raises(TooMuch):
+        live.at(61_000, 200)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec import UNSET
 
@@ -24,12 +26,16 @@ def answer(
     lookback: int,
     most: int,
     limit: int | None,
+    give_way: Callable[[], None],
 ) -> bytes:
     """Evaluate at `start`, or at each `step` from `start` to `end`, and encode the answer.
 
     Times are Unix ms; `step` 0 means one time. At most `limit` series are answered. It computes for
-    long, so it is called in a thread. Raises EvaluationError."""
-    evaluator = Evaluator(source, start, end, step=step, lookback=lookback, most=most)
+    long, so it is called in a thread, and calls `give_way` again and again. Raises
+    EvaluationError."""
+    evaluator = Evaluator(
+        source, start, end, step=step, lookback=lookback, most=most, give_way=give_way
+    )
     if not step:
         return _annotated(_at_one_time(evaluator.at(node, start), start, limit), evaluator)
     series: dict[Labels, list[Pair]] = {}
@@ -42,7 +48,10 @@ def answer(
         for element in result:
             assert not isinstance(element, Ranged)
             series.setdefault(element.labels, []).append(_pair(moment, element.value))
-    found = [Found(dict(labels), values=series[labels]) for labels in sorted(series)[:limit]]
+    found = []
+    for labels in sorted(series)[:limit]:  # one by one, since encoding lets nobody else run
+        found.append(msgspec.Raw(msgspec.json.encode(Found(dict(labels), values=series[labels]))))
+        give_way()
     return _annotated(Data("matrix", found), evaluator)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -56,6 +58,7 @@ from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.query.selector import EVERY_SERIES, Matcher, parse, selector_of
 from pushsvc.errors import Malformed
 from pushsvc.pipeline import now_ms
+from pushsvc.pipeline.background import Background
 
 _MOST_STEPS: Final = 11_000
 """Steps of one range, as in Prometheus."""
@@ -77,7 +80,7 @@ _PLAIN: Final[dict[Type, str]] = {"matrix": "range vector", "string": "string"}
 
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits, pacing = context.hub, context.limits, context.pacing
-    evaluating = trio.CapacityLimiter(_CONCURRENT)
+    evaluating = Background(_CONCURRENT)
 
     async def parameters() -> MultiDict[str, str]:
         return await read_parameters(pacing.body_timeout)
@@ -86,12 +89,15 @@ def install(app: QuartTrio, context: Context) -> None:
         node: Node, start: int, end: int, step: int, lookback: int, limit: int | None
     ) -> bytes:
         allowed, most = principal_of_request().read, limits.expression_samples
-        async with evaluating:
-            # Rows are gathered within the limit too, so that queries that wait hold none.
+
+        def begin() -> Callable[[Callable[[], None]], bytes]:
+            # When it is its turn, so that queries that wait hold no rows.
             source = gather(hub.catalog, node, start, end, lookback, allowed, limits)
-            return await trio.to_thread.run_sync(
-                answer, source, node, start, end, step, lookback, most, limit
-            )
+            return partial(answer, source, node, start, end, step, lookback, most, limit)
+
+        found = await evaluating.run(begin)
+        assert found is not None
+        return found
 
     @app.route("/api/v1/query", methods=["GET", "POST"])
     @described(

@@ -10,7 +10,7 @@ from typing import Final
 from pushsvc.core.expression import aggregates, functions, operators, windows
 from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
-from pushsvc.core.expression.live.budget import Budget
+from pushsvc.core.expression.live.budget import Budget, Yielding
 from pushsvc.core.expression.live.column import Column, Merger
 from pushsvc.core.expression.live.groups import Aggregated, Picked, Quantile
 from pushsvc.core.expression.live.numbers import Absent, Each, Relabelled, WithScalar
@@ -69,7 +69,7 @@ class Live:
 
     `admit` and `dismiss` tell which series there are, `at` gives the result at a step, as of the
     rows that their histories hold then. Steps are Unix ms, and rise. `most` is how many samples a
-    step may read anew where there is no quicker way.
+    step may handle: see `Budget`. `give_way` is called again and again meanwhile.
     """
 
     def __init__(
@@ -78,12 +78,18 @@ class Live:
         *,
         lookback: int = LOOKBACK,
         most: int = 1 << 62,
+        give_way: Callable[[], None] | None = None,
         within: Live | None = None,
     ) -> None:
         self._within = within
         self.node = node
         self.lookback = lookback
-        self.budget: Budget = Budget(most) if within is None else within.budget
+        self._most = most
+        self.budget: Budget
+        if within is not None:
+            self.budget = within.budget
+        else:
+            self.budget = Budget(most) if give_way is None else Yielding(most, give_way)
         self.selected: dict[Matchers, Selected] = {} if within is None else within.selected
         self._parts: dict[Node, Part] = {}
         self._numbers: dict[Node, Callable[[int], float]] = {}
@@ -108,12 +114,18 @@ class Live:
         for one in self.selected.values():
             one.dismiss(series)
 
-    def at(self, step: int) -> Column:
-        """The results at a step. Raises EvaluationError where there are none."""
+    def at(self, step: int, most: int | None = None) -> Column:
+        """The results at a step, which may handle `most` samples if that is less than usual.
+        Raises EvaluationError where there are none."""
         self.turn += 1
         if self._within is None:
-            self.budget.renew()
+            self.budget.renew(self._most if most is None else min(most, self._most))
         return self._result(step)
+
+    def forget(self) -> None:
+        """Let go of what was kept so that later steps are quicker, as far as it is much."""
+        for part in self._parts.values():
+            part.forget()
 
     # -- parts -------------------------------------------------------------------------------------
 

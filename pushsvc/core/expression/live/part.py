@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from pushsvc.core.expression.live.budget import Budget
 from pushsvc.core.expression.live.column import EMPTY, Column
 from pushsvc.core.expression.live.selected import Matchers, Selected
 from pushsvc.core.expression.tree import Node
+
+_LABELS: Final = 5
+"""As how many samples a set of labels counts that is new to a part."""
 
 
 class Plan(Protocol):
@@ -38,6 +41,9 @@ class Steps(Protocol):
     def at(self, step: int) -> Column:
         """The results at a step."""
 
+    def forget(self) -> None:
+        """Let go of what was kept so that later steps are quicker, as far as it is much."""
+
 
 class Part:
     """What works a node out. Within a step it is done once."""
@@ -49,11 +55,17 @@ class Part:
         self._column = EMPTY
 
     def at(self, step: int) -> Column:
-        """The column of a step."""
+        """The column of a step. Raises TooMuch where the budget doesn't reach for it."""
         if self._turn != self.plan.turn or self._step != step:
-            self._column = self._work(step)
+            column, before = self._work(step), self._column.labels
+            self._column = column
+            labels = column.labels
+            self.plan.budget.spend(len(labels) if labels is before else _LABELS * len(labels))
             self._turn, self._step = self.plan.turn, step
         return self._column
+
+    def forget(self) -> None:
+        """Let go of what was kept so that later steps are quicker, as far as it is much."""
 
     def _work(self, step: int) -> Column:
         raise NotImplementedError

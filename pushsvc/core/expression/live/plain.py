@@ -27,6 +27,9 @@ from pushsvc.core.expression.tree import (
 )
 from pushsvc.core.expression.vector import Element, Vector
 
+_ELEMENT: Final = 5
+"""As how many samples an element counts that is handled by itself."""
+
 
 class GivenVector(Select):
     """A vector that is there already, in the place of the node that gives it."""
@@ -82,6 +85,7 @@ class Plain(Part):
         self._labels: list[Labels] = []
 
     def _work(self, step: int) -> Column:
+        budget = self.plan.budget
         if self._whole:
             stored = cut(
                 {
@@ -90,9 +94,11 @@ class Plain(Part):
                         self._node, step, step, self.plan.lookback
                     ).items()
                 },
-                self.plan.budget.most,
+                budget.left,
             )
-            vector = Evaluator(stored, step, step, lookback=self.plan.lookback).at(self._node, step)
+            evaluator = Evaluator(stored, step, step, lookback=self.plan.lookback, most=budget.left)
+            vector = evaluator.at(self._node, step)
+            budget.spend(evaluator.read)
         else:
             vector = self._evaluator.vector(self._with_given(step), step)
         assert isinstance(vector, list)
@@ -110,6 +116,7 @@ class Plain(Part):
             if part is None:
                 return child
             column = part.at(step)
+            self.plan.budget.spend(_ELEMENT * len(column.values))
             return GivenVector(
                 [
                     Element(labels, value)

@@ -21,6 +21,9 @@ from pushsvc.core.storage.catalog import Series
 
 _FOREVER: Final = 1 << 62
 
+_LOOKED: Final = 4
+"""As how many samples a series counts that is looked at, whether rows of it came or went."""
+
 
 class Subqueried(Part):
     """A function of a range of a subquery."""
@@ -48,6 +51,7 @@ class Subqueried(Part):
         numbers = [number(step) for number in self._numbers]
         before = (version, moments, numbers)
         if before != self._before or self._of_moment:
+            self.plan.budget.spend(self._kept.size)
             if before[:2] != self._before[:2]:
                 self._gather(moments)
             function = self._function
@@ -59,6 +63,10 @@ class Subqueried(Part):
         if self._relabel is None:
             return Column(self._labels, self._values)
         return self._relabel.column(self._labels, self._values)
+
+    def forget(self) -> None:
+        self._kept.forget()
+        self._before, self._points, self._labels, self._values = (), [], [], []
 
     def _gather(self, moments: range) -> None:
         """The points of each result of the inner expression, in the order of time."""
@@ -95,6 +103,8 @@ class _Kept:
         ]
         self._seen: list[dict[int, _Seen]] = [{} for _ in self._looked]
         self.columns: dict[int, Column] = {}
+        self.size = 0
+        """How many values the columns have together."""
         self.version = 0
         """Another one whenever a step that was known has changed."""
 
@@ -102,19 +112,33 @@ class _Kept:
         """Have the columns of all of `moments`, and none up to `start`; gives the version."""
         for place, (selected, back, ahead) in enumerate(self._looked):
             self._seen[place] = self._look(selected, self._seen[place], back, ahead)
-        columns = self.columns
+        columns, budget = self.columns, self._plan.budget
         for moment in [one for one in columns if one <= start or one not in moments]:
-            del columns[moment]
-        missing = [moment for moment in moments if moment not in columns]
-        for moment in missing:
-            self._plan.budget.spend(1)  # so that a step costs something where nothing is read
-            columns[moment] = self._inner.at(moment)
+            self._drop(moment)
+        budget.spend(len(moments))  # so that a step costs something where nothing is read
+        for moment in moments:
+            if moment not in columns:
+                column = columns[moment] = self._inner.at(moment)
+                self.size += len(column.values)
+                if self.size > budget.most:
+                    budget.spend(self.size)  # all of them would have to be gone through
         return self.version
+
+    def forget(self) -> None:
+        """Let go of all steps, and of those within."""
+        self.columns.clear()
+        self.size = 0
+        self.version += 1
+        self._inner.forget()
+
+    def _drop(self, moment: int) -> None:
+        self.size -= len(self.columns.pop(moment).values)
 
     def _look(
         self, selected: Selected, seen: dict[int, _Seen], back: int, ahead: int
     ) -> dict[int, _Seen]:
         """Forget the steps that the rows that came or went can have to do with."""
+        self._plan.budget.spend(_LOOKED * len(selected.series))
         now: dict[int, _Seen] = {}
         changed, gone = _FOREVER, -_FOREVER
         for one in selected.series:
@@ -134,7 +158,7 @@ class _Kept:
 
     def _forget(self, touched: Callable[[int], bool]) -> None:
         for moment in [one for one in self.columns if touched(one)]:
-            del self.columns[moment]
+            self._drop(moment)
             self.version += 1
 
 
@@ -159,6 +183,8 @@ class _Seen:
         """A time that no row is later than that went since, from now on seen."""
         history = self.series.history
         self.first = history.first
-        times, _ = history.rows(history.first, history.total)
-        straight = history.straight() is not None
-        return times[0] if straight and times else _FOREVER
+        rows = history.straight()
+        if rows is None or history.first == history.total:
+            return _FOREVER
+        base, times, _ = rows
+        return times[history.first - base]

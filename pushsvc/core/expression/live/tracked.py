@@ -30,7 +30,7 @@ class Tracked(Part):
             self._tracks = {
                 one.ref: before[one.ref]
                 if one.ref in before and before[one.ref].series is one
-                else Track(one)
+                else Track(one, self.plan.budget)
                 for one in self.selected.series
             }
             self._list = list(self._tracks.values())

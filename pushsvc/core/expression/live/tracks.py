@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import Final, TypeAlias
 
+from pushsvc.core.expression.live.budget import Budget
 from pushsvc.core.expression.windows import FUNCTIONS, OF_MOMENT, Range
 from pushsvc.core.storage.catalog import Series
 
@@ -21,10 +22,11 @@ Value: TypeAlias = "float | None"
 class Track:
     """The rows of one series in a range: ordinals from `low` up to `high`."""
 
-    __slots__ = ("endings", "falls", "high", "history", "kept", "low", "series")
+    __slots__ = ("budget", "endings", "falls", "high", "history", "kept", "low", "series")
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, budget: Budget) -> None:
         self.series = series
+        self.budget = budget
         self.history = series.history
         self.low = self.high = -1
         """Nowhere yet."""
@@ -60,6 +62,7 @@ class Track:
             or (low > first and times[low - 1] > start)
         ):
             low = high = bisect_right(times, start, lo=first)
+            self.budget.spend(bisect_right(times, end, lo=low) - low)
             self.endings = 0
             self.falls.clear()
         while high < count and times[high] <= end:
@@ -79,9 +82,9 @@ class Track:
     def curve(self, start: int, end: int) -> tuple[list[int], list[float]]:
         """Times and values after `start` and up to `end`, without endings."""
         history = self.history
-        times, values = history.curve(
-            history.since(start + 1), history.total, adds=self.series.kind == "delta"
-        )
+        since = history.since(start + 1)
+        self.budget.spend(history.total - since)
+        times, values = history.curve(since, history.total, adds=self.series.kind == "delta")
         low, high = bisect_right(times, start), bisect_right(times, end)
         found = [
             (time, value)
@@ -180,6 +183,7 @@ def _of_rows(name: str) -> Pass:
                 if high > low:
                     base, times, values = rows
                     low, high = low - base, high - base
+                    track.budget.spend(high - low)
                     given = Range(times[low:high], values[low:high], start, end, now, numbers)
                     value = plain(given)
                 kept = track.kept = (track.low, track.high, numbers, value)
@@ -220,7 +224,9 @@ def _newest_until(track: Track, moment: int, oldest: int) -> tuple[int, float]:
     rows = history.straight()
     if rows is None:
         adds = track.series.kind == "delta"
-        times, values = history.curve(history.since(oldest + 1), history.total, adds=adds)
+        since = history.since(oldest + 1)
+        track.budget.spend(history.total - since)
+        times, values = history.curve(since, history.total, adds=adds)
         place = bisect_right(times, moment) - 1
         return (times[place], values[place]) if place >= 0 else (oldest, nan)  # type: ignore[return-value]
     base, times, values = rows
