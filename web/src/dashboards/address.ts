@@ -63,9 +63,6 @@ export function read(
     return value;
   };
   const panel = query.get('panel');
-  if (query.has('edit') && name === null) {
-    wrong.push('edit in the address is for dashboards: this is none.');
-  }
   return {
     name: name === null ? null : decoded(name),
     panel,
@@ -163,9 +160,6 @@ function heldOf(
   const at = meant('at', timeOf, moment);
   const from = meant('from', timeOf, moment);
   const to = meant('to', timeOf, moment);
-  if (query.has('at') && (query.has('from') || query.has('to'))) {
-    wrong.push('The address has both at, and from and to: the range counts.');
-  }
   if ((from === null) !== (to === null)) {
     if (query.has('from') !== query.has('to')) {
       wrong.push('A range in the address takes both from and to.');

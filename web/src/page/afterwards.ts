@@ -1,12 +1,22 @@
 /** What the page does after it is shown; loaded by itself. */
 
+import { loadPart } from '../browser/part.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import { watchReach } from '../state/reach.ts';
+import type { View } from '../state/view.ts';
 import { loadAhead } from './ahead.ts';
 import { preparePrint } from './printing.ts';
 
-export function goOn(dashboard: Dashboard): void {
+export function goOn(dashboard: Dashboard, view: View): void {
   watchReach(dashboard, new URL(document.baseURI));
   preparePrint(dashboard);
   loadAhead(dashboard);
+  // The address has been written anew, without what means nothing.
+  const [opened] = performance.getEntriesByType('navigation');
+  const { search } = new URL(opened?.name ?? location.href);
+  if (search !== '') {
+    void loadPart(() => import('./passed-over.ts')).then(({ sayPassedOver }) =>
+      sayPassedOver(search, dashboard, view),
+    );
+  }
 }

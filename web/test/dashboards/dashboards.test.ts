@@ -3,6 +3,7 @@ import { read as readSelector } from '../../src/client/protocol/selector.ts';
 import { read, write } from '../../src/dashboards/address.ts';
 import { selectorsOf } from '../../src/dashboards/asking.ts';
 import { fillPanels, meaningsOf, type Values } from '../../src/dashboards/filling.ts';
+import { unplaced, unread } from '../../src/dashboards/unread.ts';
 
 const NOW = Date.parse('2026-11-28T08:10:00Z');
 
@@ -62,6 +63,8 @@ test('an address says what is shown, and is read as it is written', () => {
   }
 });
 
+const MEANS_NOTHING = 'the address means nothing to this page.';
+
 test.each([
   ['window=banana', 'window=banana in the address is not a span from 5s to 6h, such as 15m.'],
   ['window=7h', 'window=7h in the address is not a span from 5s to 6h, such as 15m.'],
@@ -79,13 +82,46 @@ test.each([
     'at=2026-11-28T02:00:00Z',
     'What the address shows is longer ago than the 6 hours that can be shown: this is live instead.',
   ],
-  ['edit', 'edit in the address is for dashboards: this is none.'],
   ['hide-=a', 'hide-=a in the address names no line, or contradicts another.'],
   ['hide-a=b&only-a=c', 'only-a=c in the address names no line, or contradicts another.'],
 ])('of %s in an address it is said what is wrong, and the usual is shown', (search, reason) => {
   const { wrong, window, held, theme } = read({ pathname: '/', search: `?${search}` }, NOW);
   expect(wrong).toEqual([reason]);
   expect([window, held, theme]).toEqual([null, null, null]);
+});
+
+test.each([
+  ['window=5m&theme=dark&q=a&hide-a=b&hide-a=c&only-d=e&var-x=1&var-x=2', []],
+  ['kiosk', []],
+  ['kiosk=1&edit=true', []],
+  ['windw=5m', ['windw in the address means nothing to this page.']],
+  ['a=1&a=2&var-', [`a in ${MEANS_NOTHING}`, `var- in ${MEANS_NOTHING}`]],
+  ['window=5m&window=1h', ['window is in the address more than once: window=5m counts.']],
+  ['kiosk&kiosk', ['kiosk is in the address more than once: once is enough.']],
+  [
+    'kiosk=banana',
+    ['kiosk=banana in the address has a value, and takes none: it counts as kiosk.'],
+  ],
+  ['panel=a&edit', ['edit in the address doesn’t go with panel: the panel is shown.']],
+  [
+    'at=2026-11-28T08:00:00Z&from=2026-11-28T08:00:00Z',
+    ['The address has both at, and from and to: the range counts.'],
+  ],
+  // Of these it is said where they are read.
+  ['window=banana&hide-=a', []],
+])('of %s in an address it is said what is passed over', (search, reasons) => {
+  expect(unread(`?${search}`, 'one')).toEqual(reasons);
+});
+
+test('values of variables, and lines of panels that there aren’t, are passed over aloud', () => {
+  expect(unread('?var-x=1&edit', null)).toEqual([
+    'var-x in the address is for dashboards: this is none.',
+    'edit in the address is for dashboards: this is none.',
+  ]);
+  expect(unplaced('?hide-a=x&hide-b=x&hide-b=y&only-c=z&window=5m', ['a'])).toEqual([
+    'hide-b in the address is of no panel that is here now.',
+    'only-c in the address is of no panel that is here now.',
+  ]);
 });
 
 test('a dashboard asks for the series of the panels that are shown', () => {
