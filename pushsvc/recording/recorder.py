@@ -106,9 +106,11 @@ class Recorder:
         counts, step = self._hub.counts, group.due
         if self._jitter:
             await trio.sleep(random.uniform(0, self._jitter))
-            if group.is_recorded(self._hub, step):
-                return
+        # Also where another process was first: what is there now is known to end when it is gone,
+        # and that one may be gone by then.
         rows = [rows for one in group.recorded for rows in one.rows(self._hub, step)]
+        if self._jitter and group.is_recorded(self._hub, step):
+            return
         # What each of several processes works out may differ in what had come to it: the mark is
         # that of the step alone, so that the first one counts.
         once = group.key + hashlib.blake2b(b"%d" % step, digest_size=16).digest()

@@ -15,7 +15,8 @@ from pushsvc import Service, open_service
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Rows, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
-from pushsvc.recording.recorder import _grouped, _Recorded
+from pushsvc.pipeline import now_ms
+from pushsvc.recording.recorder import Recorder, _grouped, _Recorded
 from pushsvc.recording.rules import load_rules
 
 RULES = """
@@ -74,6 +75,46 @@ async def test_results_appear_as_series(rules: Path) -> None:
             [{"name": "c", "value": None, "labels": {"job": "a", "n": str(n)}} for n in (1, 2)]
         )
         await until(lambda: series.history.ended is not None)
+
+
+async def test_a_result_that_another_process_recorded_last_ends_too(rules: Path) -> None:
+    async with open_service() as service:
+        context = service._context
+        limits = Limits()
+        one, other = (
+            Recorder(
+                rules,
+                load_rules(rules, limits),
+                context.hub,
+                context.pipeline,
+                limits,
+                shared=True,
+            )
+            for _ in range(2)
+        )
+        step = now_ms() // 1000 * 1000
+
+        async def record(recorder: Recorder, at: int) -> None:
+            group = recorder._groups[0]
+            group.due = at
+            await recorder._record(group)
+
+        async def publish(job: str, value: float | None, time: int) -> None:
+            sample = {"name": "c", "value": value, "labels": {"job": job}, "time": time}
+            await service.publish([sample])
+
+        await publish("a", 1.0, step - 3_500)
+        await record(one, step - 3_000)
+        await record(other, step - 3_000)
+        await publish("b", 1.0, step - 2_500)
+        await record(one, step - 2_000)
+        await record(other, step - 2_000)
+        result = context.hub.catalog.get('job:c:sum{job="b",team="web"}')
+        assert result is not None
+        assert result.history.total == 1
+        await publish("b", None, step - 1_500)
+        await record(other, step - 1_000)  # the first one is gone
+        assert result.history.ended is not None
 
 
 async def test_the_file_is_read_again(rules: Path) -> None:
