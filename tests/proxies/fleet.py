@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -61,10 +61,15 @@ backend service
 class Pod:
     """A process of the service."""
 
-    def __init__(self, port: int, log: Path, journal: str = "") -> None:
+    def __init__(
+        self, port: int, log: Path, journal: str = "", more: Mapping[str, object] | None = None
+    ) -> None:
+        """`more` are settings besides those that all have."""
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
+        self._journal = journal
+        self._more = more or {}
         settings = {
             "server.port": port,
             "server.drain_delay": 1,
@@ -72,6 +77,7 @@ class Pod:
             "stream.reconnects_per_second": PER_SECOND,
             "web.trusted_proxies": "127.0.0.1",
             **({"journal.url": journal} if journal else {}),
+            **self._more,
         }
         flags = itertools.chain.from_iterable(("--set", f"{k}={v}") for k, v in settings.items())
         with log.open("ab") as file:
@@ -123,6 +129,10 @@ class Pod:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def again(self) -> Pod:
+        """Another one in its place, when it is gone."""
+        return Pod(self.port, self._log, self._journal, self._more)
 
 
 class Balancer:
