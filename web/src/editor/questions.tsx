@@ -1,5 +1,6 @@
 import type { Loaded } from '../dashboards/model.ts';
 import { Asking, Question } from './dialog.tsx';
+import { LeftOut } from './left-out.tsx';
 import { nameOf } from './model/keeping.ts';
 import { EMPTY, type Session } from './model/session.ts';
 
@@ -66,6 +67,13 @@ export function Questions(props: QuestionsProps) {
                 }),
             ],
           ]}
+        />
+      )}
+      {open?.form === 'imported' && (
+        <LeftOut
+          imported={open.imported}
+          onTake={() => session.take(open.imported.dashboard, open.file)}
+          onClose={onClose}
         />
       )}
       {open?.form === 'leave' && (

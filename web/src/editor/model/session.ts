@@ -5,6 +5,7 @@
 import { type Signal, signal } from '@preact/signals';
 import { type Kept, type Loaded, load } from '../../dashboards/model.ts';
 import { Draft } from './draft.ts';
+import { convert, type Imported, isForeign } from './importing.ts';
 import { remove, save } from './keeping.ts';
 import { read } from './reading.ts';
 
@@ -14,7 +15,8 @@ export const EMPTY: Kept = { title: 'New dashboard', panels: [] };
 export type Open =
   | { readonly form: 'panel'; readonly id: string | null }
   | { readonly form: 'settings' | 'conflict' | 'delete' | 'leave' }
-  | { readonly form: 'name'; readonly reason: string };
+  | { readonly form: 'name'; readonly reason: string }
+  | { readonly form: 'imported'; readonly file: string; readonly imported: Imported };
 
 export class Session {
   readonly draft: Draft;
@@ -154,14 +156,29 @@ export class Session {
     this.draft.written(this.draft.current.peek());
   }
 
-  /** Take a dashboard from a file as the draft. */
+  /**
+   * Take in a dashboard from a file: one of ours at once, one of Grafana's after it was said what is
+   * left out of it.
+   */
   async takeFile(file: File): Promise<void> {
     try {
-      this.draft.change(read(await file.text()));
-      this.failure.value = '';
-      this.said.value = `Took in ${file.name}; it isn’t saved yet`;
+      const text = await file.text();
+      if (isForeign(text)) {
+        this.opened.value = { form: 'imported', file: file.name, imported: await convert(text) };
+        this.failure.value = '';
+      } else {
+        this.take(read(text), file.name);
+      }
     } catch (error) {
       this.failure.value = `${file.name} is no dashboard: ${(error as Error).message}.`;
     }
+  }
+
+  /** Go on with what came of a file. */
+  take(kept: Kept, file: string): void {
+    this.opened.value = null;
+    this.draft.change(kept);
+    this.failure.value = '';
+    this.said.value = `Took in ${file}; it isn’t saved yet`;
   }
 }
