@@ -9,7 +9,10 @@ export function Words({ panel, dashboard }: { panel: Panel; dashboard: Dashboard
   const { kind, title, text } = panel;
   if (kind === 'text') {
     return (
-      <article class={text === undefined ? 'panel words heading' : 'panel words'}>
+      <article
+        class={text === undefined ? 'panel words heading' : 'panel words'}
+        aria-label={title}
+      >
         {title && <h3 class="human">{title}</h3>}
         {text && <p>{text}</p>}
       </article>
