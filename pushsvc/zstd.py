@@ -8,6 +8,7 @@ if sys.version_info >= (3, 14):
     from compression.zstd import (
         CompressionParameter,
         DecompressionParameter,
+        ZstdCompressor,
         ZstdDecompressor,
         ZstdError,
         compress,
@@ -17,6 +18,7 @@ else:
     from backports.zstd import (
         CompressionParameter,
         DecompressionParameter,
+        ZstdCompressor,
         ZstdDecompressor,
         ZstdError,
         compress,
@@ -26,6 +28,7 @@ else:
 __all__ = (
     "CompressionParameter",
     "DecompressionParameter",
+    "ZstdCompressor",
     "ZstdDecompressor",
     "ZstdError",
     "compress",

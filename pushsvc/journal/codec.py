@@ -14,6 +14,7 @@ import functools
 import sys
 from array import array
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import accumulate
 from math import nan
 from typing import Any, TypeVar
@@ -103,19 +104,77 @@ class _Cache:
         return identities
 
 
+class _Blocks:
+    """Blocks by the very identities of columns, which are the same object again and again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._blocks: dict[int, tuple[tuple[Identity, ...], bytes]] = {}
+
+    def get(self, identities: tuple[Identity, ...]) -> bytes:
+        known = self._blocks.get(id(identities))
+        if known is not None:
+            return known[1]
+        block = _write_identities(identities)
+        if self._held > self._most:
+            self._blocks.clear()
+            self._held = 0
+        self._blocks[id(identities)] = identities, block
+        self._held += len(block)
+        return block
+
+
 _read_names = msgspec.msgpack.Decoder(list[list[str]])
 _read_body = msgspec.msgpack.Decoder(_Body)
 _read_recording = msgspec.msgpack.Decoder(_Recording)
 _pack = msgspec.msgpack.Encoder().encode
 _cache = _Cache(_CACHED)
+_blocks = _Blocks(_CACHED // 4)
+_compressor = zstd.ZstdCompressor(_LEVEL)
+"""It is the same as `zstd.compress`, without the room that this makes and gives back each time."""
 _packed: dict[str, bytes] = {}
 _packed_bytes = 0
 
 
 def encode(draft: Draft) -> bytes:
     """A draft as `decode` reads it."""
+    return compress(encode_plainly(draft))
+
+
+def compress(plain: bytes) -> bytes:
+    """What `encode` makes of a draft that was encoded plainly."""
+    body = memoryview(plain)[2:]
+    if len(body) < _COMPRESSED:
+        return plain
+    whole = zstd.ZstdCompressor.FLUSH_FRAME
+    return bytes((plain[0], _ZSTD)) + _compressor.compress(body, whole)
+
+
+def encode_plainly(draft: Draft) -> bytes:
+    """The same as `encode`, not compressed: for who reads it at once."""
     if draft.change is not None:
-        return _pack_up(_RECORDS, _pack(_Recording(draft.nonce, draft.change)))
+        return _head(_RECORDS) + _pack(_Recording(draft.nonce, draft.change))
+    columns = draft.batch.columns
+    body = _rows_body(draft) if columns is None else _columns_body(draft, columns)
+    return _head(_SAMPLES) + _pack((*body, draft.series) if draft.series else body)
+
+
+def _head(version: int) -> bytes:
+    return bytes((version, _PLAIN))
+
+
+def _columns_body(draft: Draft, columns: Columns) -> tuple[Any, ...]:
+    counts = b""  # each has one
+    return (
+        *(draft.nonce, draft.partial, draft.width),
+        *(_plain_flags(columns.kinds, columns.given), counts),
+        *(_bytes(array("q", columns.times)), _bytes(array("d", columns.values)), (), (), b""),
+        *(_blocks.get(columns.identities), draft.once),
+    )
+
+
+def _rows_body(draft: Draft) -> tuple[Any, ...]:
     rows = draft.batch.rows
     flags = bytes([_flags(one) for one in rows])
     lengths = [len(one.times) for one in rows]
@@ -124,27 +183,20 @@ def encode(draft: Draft) -> bytes:
     if not set(map(type, values)) <= {float}:
         others = [(at, value) for at, value in enumerate(values) if type(value) is not float]
         values = [value if type(value) is float else nan for value in values]
-    body = (
+    return (
         draft.nonce,
         draft.partial,
         draft.width,
-        flags[:1] if flags.count(flags[:1]) == len(flags) else flags,
+        _uniform(flags),
         b"" if set(lengths) == {1} else _bytes(array("I", lengths)),
         _bytes(array("q", [time for one in rows for time in one.times])),
         _bytes(array("d", values)),
         others,
         [text for one in rows for text in (one.unit, one.help) if text is not None],
         _bytes(array("q", [start for one in rows for start in one.starts or ()])),
-        _write_identities(rows),
+        _write_identities([one.identity for one in rows]),
         draft.once,
     )
-    return _pack_up(_SAMPLES, _pack((*body, draft.series) if draft.series else body))
-
-
-def _pack_up(version: int, body: bytes) -> bytes:
-    if len(body) >= _COMPRESSED:
-        return bytes((version, _ZSTD)) + zstd.compress(body, _LEVEL)
-    return bytes((version, _PLAIN)) + body
 
 
 def decode(data: bytes) -> Draft:
@@ -237,6 +289,16 @@ def _batch(body: _Body) -> Batch:
     return Batch(rows)
 
 
+def _uniform(flags: bytes) -> bytes:
+    """A single one where that is all of theirs."""
+    return flags[:1] if flags.count(flags[:1]) == len(flags) else flags
+
+
+@functools.lru_cache(32)
+def _plain_flags(kinds: tuple[Kind | None, ...], given: bool) -> bytes:
+    return _uniform(bytes([_KINDS.index(kind) | given << 3 for kind in kinds]))
+
+
 @functools.lru_cache(32)
 def _plain(flags: bytes, count: int) -> tuple[tuple[Kind | None, ...], bool] | None:
     """The kinds that flags say of so many series, and whether times were given, if they say nothing
@@ -262,11 +324,11 @@ def _array(code: str, data: bytes) -> array[Any]:
     return column
 
 
-def _write_identities(rows: list[Rows]) -> bytes:
+def _write_identities(identities: Sequence[Identity]) -> bytes:
     global _packed_bytes
-    parts = [_pack([None] * len(rows))[: -len(rows) or None]]  # the head of an array so long
-    for one in rows:
-        identity = one.identity
+    count = len(identities)
+    parts = [_pack([None] * count)[: -count or None]]  # the head of an array so long
+    for identity in identities:
         part = _packed.get(identity.text)
         if part is None:
             labels = [text for label in identity.labels for text in label]

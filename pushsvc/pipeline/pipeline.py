@@ -135,7 +135,7 @@ class Pipeline:
         """
         draft = Draft(self._nonces(), batch, refused is not None, once, series=self._series)
         submission = Submission(draft, refused, tell)
-        if not batch.rows:
+        if not batch.series:
             nothing = Applied(0, self.hub.cursor, 0)
             submission.settle(nothing)
             await trio.lowlevel.checkpoint()
@@ -151,7 +151,7 @@ class Pipeline:
     async def submit_patiently(self, batch: Batch, once: bytes = b"") -> Applied:
         """As `submit`, for who is in the same process and gives up by itself: waits for room in the
         channel, and for a log that is away, as long as that takes."""
-        if not batch.rows:
+        if not batch.series:
             await trio.lowlevel.checkpoint()
             return Applied(0, self.hub.cursor, 0)
         draft = Draft(self._nonces(), batch, once=once, series=self._series)
@@ -298,8 +298,11 @@ class Pipeline:
         task_status.started()
         hub = self.hub
         while True:
-            for view in hub.tick(trio.current_time(), clock.now_ms()):
+            now = trio.current_time()
+            for view in hub.tick(now, clock.now_ms()):
                 await self._wake(view)
+                if hub.next_due <= now:
+                    await trio.lowlevel.checkpoint()
             self._due = trio.Event()
             with trio.move_on_at(hub.next_due):
                 await self._due.wait()
@@ -309,7 +312,6 @@ class Pipeline:
             if index % _WOKEN == _WOKEN - 1:
                 await trio.lowlevel.checkpoint()
             subscriber.carrier.wake()
-        await trio.lowlevel.checkpoint()
 
     async def run_steps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -472,6 +474,7 @@ class Pipeline:
         away = None if since is None or now - since < _BLIP else round(now - since)
         for view in self.hub.tell_away(away, now, clock.now_ms()):
             await self._wake(view)
+            await trio.lowlevel.checkpoint()
 
     def _part_from_stalled(self, now: float) -> None:
         for subscriber in list(self.hub.subscribers.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pushsvc.core.model.series import Batch, Kind, Rows, identify
+from pushsvc.core.model.series import Batch, Columns, Kind, Rows, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
 from pushsvc.ingest.native import NativeDecoder
@@ -64,6 +65,61 @@ series = st.builds(
 
 def key(one: Said) -> tuple[str, frozenset[tuple[str, str]]]:
     return one.name, frozenset((label, value) for label, value in one.labels.items() if value)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"name": st.sampled_from(["a", "b", "c", "d"]), "value": numbers},
+            optional={
+                "labels": st.sampled_from([{}, {"host": "x"}]),
+                "time": st.sampled_from([NOW, NOW - 5, NOW + 5, NOW + 10**9]),
+                "kind": st.sampled_from(["gauge", None]),
+                "help": st.just("of it"),
+            },
+        )
+        | st.builds(
+            lambda name: {"name": name, "value": 1.0, "time": NOW},
+            st.sampled_from(["a", "b", "c", "d", "e", "f"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_what_comes_again_is_read_as_it_was_the_first_time(samples: list[dict[str, Any]]) -> None:
+    decoder = NativeDecoder(msgspec.structs.replace(LIMITS, series=100))
+    body = msgspec.json.encode({"samples": samples})
+    told = []
+    for _ in range(3):
+        try:
+            told.append(repr(decoder.batch(body, NOW).rows))
+        except Problem as problem:
+            told.append(f"{problem.detail} {problem.extra}")
+    assert told[0] == told[1] == told[2]
+
+
+def test_series_that_come_again_are_the_same_columns() -> None:
+    decoder = NativeDecoder(LIMITS)
+
+    def read(*names: str, **said: Any) -> Batch:
+        samples = [{"name": name, "value": 1.5, **said} for name in names]
+        return decoder.batch(msgspec.json.encode({"samples": samples}), NOW)
+
+    assert read(*"abcd").columns is None
+    assert read(*"abcd").columns is None, "it is the first time that all of them are known"
+    columns = read(*"abcd").columns
+    assert columns is not None
+    assert columns == Columns(
+        columns.identities, array("q", [NOW] * 4), columns.values, (None,) * 4, False
+    )
+    again = read(*"abcd", time=NOW - 1).columns
+    assert again is not None
+    assert again.identities is columns.identities
+    assert again.given
+    for _ in range(3):
+        assert read(*"abcda").columns is None, "one of them is there twice"
+        assert read(*"abcd", kind="gauge").columns is None
+        assert read(*"abc").columns is None, "so few are quicker by themselves"
 
 
 @st.composite

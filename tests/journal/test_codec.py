@@ -15,7 +15,7 @@ from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.entry import Draft
 from pushsvc.core.storage.records import Change
-from pushsvc.journal.codec import CodecError, decode, encode
+from pushsvc.journal.codec import CodecError, compress, decode, encode, encode_plainly
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -90,7 +90,18 @@ def told(draft: Draft) -> Any:
 
 @given(drafts)
 def test_what_is_read_is_what_was_written(draft: Draft) -> None:
-    assert told(decode(encode(draft))) == told(draft)
+    read = decode(encode(draft))
+    assert told(read) == told(draft)
+    assert encode(read) == encode(draft), "in columns or not"
+    assert told(decode(encode_plainly(draft))) == told(draft)
+
+
+@given(st.lists(st.binary(max_size=5_000), min_size=1, max_size=4))
+def test_what_is_compressed_has_nothing_of_what_was_before(bodies: list[bytes]) -> None:
+    for body in bodies:
+        packed = compress(b"\x01\x00" + body)
+        assert len(packed) <= 400 or zstd.decompress(packed[2:]) == body
+        assert packed == compress(b"\x01\x00" + body)
 
 
 def test_many_of_one_sort() -> None:

@@ -27,7 +27,7 @@ from pushsvc.errors import Overloaded
 from pushsvc.journal import JournalError, Nonces, Snapshot
 from pushsvc.journal.sqlite import SqliteJournal, open_sqlite_journal
 from pushsvc.journal.sqlite.claim import Claim, Noted
-from pushsvc.journal.sqlite.file import LogFile, name_of
+from pushsvc.journal.sqlite.file import Busy, LogFile, name_of
 from pushsvc.journal.sqlite.keeping import Mark
 from pushsvc.journal.sqlite.trouble import Lost
 
@@ -321,15 +321,47 @@ async def test_what_does_not_fit_on_the_disk_is_refused_whole(path: Path) -> Non
 
 def test_a_full_database_is_as_it_was(path: Path) -> None:
     with closing(LogFile(path, shared=False, synchronous="full")) as file:
-        *_, end = file.append([draft()], 1)
+        end = file.append([draft()], 1).end
         file.limit_pages(file.limit_pages(0))
         for _ in range(2):
             with pytest.raises(sqlite3.OperationalError, match="full"):
                 file.append([draft(), draft(20_000)], 1)
         assert file.end() == end
         file.limit_pages(1 << 30)
-        entries, *_ = file.append([draft(20_000)], 1)
-        assert entries[0].seq == 2
+        assert file.append([draft(20_000)], 1).entries[0].seq == 2
+
+
+def test_who_shares_a_file_begins_where_the_others_have_ended(path: Path) -> None:
+    with (
+        closing(LogFile(path, shared=True, synchronous="off")) as one,
+        closing(LogFile(path, shared=True, synchronous="off")) as other,
+    ):
+        seqs = []
+        for file, drafts in ((one, 1), (one, 2), (other, 1), (other, 1), (one, 1), (other, 2)):
+            appended = file.append([draft() for _ in range(drafts)], 1, wait=False)
+            seqs += [entry.seq for entry in appended.entries]
+            assert file.end() == appended.end
+        assert seqs == list(range(1, 9))
+        other.renew()
+        with pytest.raises(Lost):
+            one.append([draft()], 1, wait=False)
+
+
+def test_only_who_does_not_wait_finds_a_file_busy(path: Path) -> None:
+    with (
+        closing(LogFile(path, shared=True, synchronous="off")) as file,
+        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
+    ):
+        file.append([draft()], 1)
+        for _ in range(2):
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Busy):
+                file.append([draft()], 1, wait=False)
+            later = threading.Timer(0.2, other.execute, ("COMMIT",))
+            later.start()
+            file.append([draft()], 1)
+            later.join()
+        assert file.end().seq == 3
 
 
 async def test_a_file_that_is_removed_takes_nothing_more(path: Path) -> None:
@@ -400,7 +432,7 @@ async def test_a_write_ahead_log_that_is_removed_takes_nothing_more(path: Path) 
 
 def test_what_was_refused_in_the_middle_of_a_commit_is_taken_back(path: Path) -> None:
     with closing(LogFile(path, shared=False, synchronous="full")) as file:
-        *_, answered = file.append([draft()], 1)
+        answered = file.append([draft()], 1).end
         file.append([draft(), draft()], 1)
         epoch = file.epoch
     with closing(LogFile(path, shared=False, synchronous="full")) as file:

@@ -187,7 +187,7 @@ def install(app: QuartTrio, context: Context) -> None:
             lines, forbidden = _divide(lines)
             batch, errors = context.native.lines(lines, now_ms())
             report.refuse(forbidden)
-        if batch.rows:
+        if batch.series:
             report.add(await context.pipeline.submit(batch, producer=who(request)))
         report.refuse(errors)
 

@@ -19,11 +19,11 @@ import zlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Snapshot
-from pushsvc.journal.codec import CodecError, decode, encode
+from pushsvc.journal.codec import CodecError, compress, decode, encode_plainly
 from pushsvc.journal.sqlite.keeping import Bounds, Mark, choose_horizon, superfluous
 from pushsvc.journal.sqlite.trouble import (
     CHANGED,
@@ -89,6 +89,18 @@ class Busy(Exception):
     """Another is writing just now; nothing was done."""
 
 
+class Appended(NamedTuple):
+    """What was put at the end of the log."""
+
+    entries: list[Entry]
+    bodies: list[bytes]
+    """As they are in the file."""
+    plain: list[bytes]
+    """The same, not compressed."""
+    end: Mark
+    """After it."""
+
+
 class LogFile:
     """A connection to the file."""
 
@@ -102,9 +114,11 @@ class LogFile:
         self.path = path
         self._write_ahead = path.with_name(path.name + "-wal")
         self.shared = shared
+        self._patience = _BUSY[shared]  # seconds for which SQLite waits for others
+        self._appended: tuple[int, Mark] | None = None  # the version then, and the end
         self._connection = sqlite3.connect(
             path,
-            timeout=_BUSY[shared],
+            timeout=self._patience,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -232,17 +246,22 @@ class LogFile:
 
     def append(
         self, drafts: Sequence[Draft], now: int, after: Mark | None = None, *, wait: bool = True
-    ) -> tuple[list[Entry], list[bytes], Mark]:
-        """Put them at the end, in one transaction; gives them in their places, their bytes, and the
-        new end. `now` is what the clock says, Unix milliseconds; `after` the end as it must be,
-        where nobody else may have appended. Without `wait` it raises Busy at once where another is
-        writing. Raises sqlite3.Error and Lost; then none is in it, but see `retract`."""
+    ) -> Appended:
+        """Put them at the end, in one transaction. `now` is what the clock says, Unix milliseconds;
+        `after` the end as it must be, where nobody else may have appended. Without `wait` it raises
+        Busy at once where another is writing. Raises sqlite3.Error and Lost; then none is in it,
+        but see `retract`."""
         self.check()
-        bodies = [encode(draft) for draft in drafts]
+        plain = [encode_plainly(draft) for draft in drafts]
+        bodies = [compress(one) for one in plain]
         entries, rows = [], []
         with self._transaction(wait=wait):
-            end = self.end()
-            changed = self._one("SELECT epoch FROM log")[0] != self.epoch
+            version, known, self._appended = self.version(), self._appended, None
+            if known is not None and known[0] == version:
+                end, changed = known[1], False  # nobody else has written since
+            else:
+                end = self.end()
+                changed = self._one("SELECT epoch FROM log")[0] != self.epoch
             if changed or (after is not None and end != after):
                 if after is not None and end.seq < after.seq and not changed:
                     self.renew()  # other entries are not to come under cursors that were given out
@@ -266,7 +285,8 @@ class LogFile:
             self._connection.executemany(
                 "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
-        return entries, bodies, end
+        self._appended = version, end
+        return Appended(entries, bodies, plain, end)
 
     def check(self) -> None:
         """Raise Lost where the file isn't the one that was opened, or lacks its write-ahead
@@ -384,10 +404,13 @@ class LogFile:
 
     @contextmanager
     def _transaction(self, *, wait: bool = True) -> Generator[None]:
-        if wait:
+        self._be_patient(_BUSY[self.shared] if wait else 0.0)
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
-        else:
-            self._begin_at_once()
+        except sqlite3.OperationalError as error:
+            if not wait and primary(error) == sqlite3.SQLITE_BUSY:
+                raise Busy from None
+            raise
         try:
             yield
             self._connection.execute("COMMIT")
@@ -395,28 +418,24 @@ class LogFile:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
-    def _begin_at_once(self) -> None:
-        """Raises Busy, sqlite3.Error."""
-        self._pragma("busy_timeout = 0")
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if primary(error) == sqlite3.SQLITE_BUSY:
-                raise Busy from None
-            raise
-        finally:
-            self._pragma(f"busy_timeout = {round(1000 * _BUSY[self.shared])}")
+    def _be_patient(self, seconds: float) -> None:
+        """Have SQLite wait for others so long, from now on."""
+        if seconds != self._patience:
+            self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
+            self._patience = seconds
 
     @contextmanager
     def _reading(self) -> Generator[None]:
         """All that is read inside is of one moment."""
-        self._connection.execute("BEGIN")
+        self._execute("BEGIN")
         try:
             yield
         finally:
             self._connection.execute("ROLLBACK")
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        if not self._connection.in_transaction:
+            self._be_patient(_BUSY[self.shared])
         return self._connection.execute(statement, values)
 
     def _one(self, statement: str) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, JournalError, Snapshot, Statistics
 from pushsvc.journal.codec import CodecError, decode
 from pushsvc.journal.sqlite.claim import Claim, Noted
-from pushsvc.journal.sqlite.file import Busy, LogFile, Synchronous
+from pushsvc.journal.sqlite.file import Appended, Busy, LogFile, Synchronous
 from pushsvc.journal.sqlite.keeping import Bounds, Mark
 from pushsvc.journal.sqlite.notifier import AppendNotifier, News
 from pushsvc.journal.sqlite.trouble import (
@@ -40,9 +40,11 @@ _Args = TypeVarTuple("_Args")
 _POLL = 0.005
 """Seconds after which it is looked whether another process has appended, if nobody tells."""
 _TOLD = 1.0
-"""The same, where others tell."""
+"""The same, where others tell, about."""
 _FEW, _FEW_BYTES = 16, 64 * 1024
 """Entries, and their bytes, that are read without going to a thread for it."""
+_LITTLE = 8 * 1024
+"""Bytes of entries of which others are told without compressing them."""
 _HEARD = 2_000
 """Entries that are known before they were read: own ones, and those that others told of."""
 _SLOW = 0.1
@@ -127,12 +129,23 @@ class SqliteJournal:
         """Have the other processes told of what is appended here, and be told by them, until
         cancelled."""
         self._notifier = notifier
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_now_and_then)
+            while True:
+                told = await notifier.wait()
+                self._doubt = self._doubt or len(told) > 1
+                for news in told:
+                    self._hear(news)
+                self._news.set()
+
+    async def _look_now_and_then(self) -> None:
+        """Have the file looked at where nothing was told of for long."""
         while True:
-            told = await notifier.wait()
-            self._doubt = self._doubt or len(told) > 1
-            for news in told:
-                self._hear(news)
-            self._news.set()
+            end = self._end
+            await trio.sleep(_TOLD)
+            if self._end is end:
+                self._doubt = True
+                self._news.set()
 
     def _hear(self, news: News) -> None:
         """Take note of what another has appended."""
@@ -223,23 +236,28 @@ class SqliteJournal:
             raise Lost(f"has lost its lock ({error})") from None
         known = None if self._shared else self._end
         now = time.time_ns() // 1_000_000
-        entries, bodies, end = file.append(drafts, now, known, wait=wait)
-        self._end = max(self._end, end, key=lambda mark: mark.seq)
+        appended = file.append(drafts, now, known, wait=wait)
+        entries, end = appended.entries, appended.end
+        if end.seq > self._end.seq:
+            self._end = end
         self._note(durable=False)
         if self._shared:
-            self._tell(entries, bodies)
+            self._tell(appended)
         return entries
 
-    def _tell(self, entries: Sequence[Entry], bodies: Sequence[bytes]) -> None:
+    def _tell(self, appended: Appended) -> None:
         """Have it known what was appended, here and at the others."""
+        entries = appended.entries
         if len(self._heard) < _HEARD:
             self._heard.update({entry.seq: entry for entry in entries})
         else:
             self._doubt = True
         if self._notifier is not None:
-            told = tuple(
+            little = sum(map(len, appended.plain)) <= _LITTLE
+            bodies = appended.plain if little else appended.bodies
+            told = [
                 (entry.seq, entry.stamp, body) for entry, body in zip(entries, bodies, strict=True)
-            )
+            ]
             self._notifier.notify(News(self.epoch, self._horizon, self._end, told))
 
     async def _do(self, work: Callable[[LogFile], _Got]) -> _Got:
@@ -330,13 +348,17 @@ class SqliteJournal:
         return entries
 
     async def _next_shared(self, reader: LogFile, after: int) -> Sequence[Entry]:
+        waited = False
         while True:
             closed = self._closed.is_set()
             if entries := self._take_heard(after):
-                await trio.lowlevel.checkpoint()
+                if not waited:
+                    await trio.lowlevel.checkpoint()
                 return entries
             if not self._doubt and self._notifier is not None and not closed:
-                await self._wait(_TOLD)
+                self._news = trio.Event()
+                await self._news.wait()
+                waited = True
                 continue
             with self._failing_to_read():
                 version = reader.version()
@@ -344,7 +366,10 @@ class SqliteJournal:
                     self._doubt = bool(self._heard)  # of what isn't there, or only just is
                     self._heard.clear()
                     if self._notifier is None:
-                        await self._wait(_POLL)
+                        self._news = trio.Event()
+                        with trio.move_on_after(_POLL):
+                            await self._news.wait()
+                        self._doubt = True
                     continue
                 if self._is_little(reader):
                     await trio.lowlevel.checkpoint()
@@ -358,14 +383,6 @@ class SqliteJournal:
                 self._exhausted = version
             if entries or closed:
                 return entries
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait until something was appended, here or by another, though no longer than that."""
-        self._news = trio.Event()
-        with trio.move_on_after(seconds) as waiting:
-            await self._news.wait()
-        if waiting.cancelled_caught:
-            self._doubt = True
 
     def _take_heard(self, after: int) -> list[Entry]:
         """The entries after a seq that are known already, as far as there is none between them
