@@ -147,8 +147,7 @@ def compress(plain: bytes) -> bytes:
     body = memoryview(plain)[2:]
     if len(body) < _COMPRESSED:
         return plain
-    whole = zstd.ZstdCompressor.FLUSH_FRAME
-    return bytes((plain[0], _ZSTD)) + _compressor.compress(body, whole)
+    return bytes((plain[0], _ZSTD)) + _compressor.compress(body, _compressor.FLUSH_FRAME)
 
 
 def encode_plainly(draft: Draft) -> bytes:
