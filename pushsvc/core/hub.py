@@ -245,7 +245,9 @@ class Hub(Holdings):
         )
 
     def hold(self, spec: ViewSpec, now: float) -> Sequence[Standing]:
-        """The expressions of a view, kept for who is about to watch it. Raises Overloaded."""
+        """The expressions of a view, kept for who is about to watch it. Raises Overloaded, also
+        while the log is being read: what came of them so far isn't known yet."""
+        self._refuse_when_warming()
         return self._view(spec, now).standings
 
     def wanted(self, standing: Standing, start: Start, time_ms: int) -> int:
@@ -254,7 +256,9 @@ class Hub(Holdings):
         step, since = standing.step, start.since
         if since is not None and since.epoch == self.epoch:
             if since.seq >= standing.known:
-                return standing.first_step
+                # What the client knows to have a value may have none at the first step: that ends.
+                begun = standing.first_seq is not None and standing.first_seq <= since.seq
+                return standing.first_step - (0 if begun else step)
             second = self._sweeping.arrivals.second_of(since.seq)
             if second is None:
                 return 0
@@ -390,8 +394,7 @@ class Hub(Holdings):
 
     def refuse_when_full(self) -> None:
         """Raise Overloaded when not one subscriber more may be attached."""
-        if not self.warm:
-            raise Overloaded("warming", "the log is being read", retry_after=1.0)
+        self._refuse_when_warming()
         if len(self.subscribers) >= self._limits.subscribers:
             self.counts["subscribers_refused"] += 1
             raise Overloaded(
@@ -401,6 +404,10 @@ class Hub(Holdings):
                 retry_after=5.0,
                 limit="subscribers",
             )
+
+    def _refuse_when_warming(self) -> None:
+        if not self.warm:
+            raise Overloaded("warming", "the log is being read", retry_after=1.0)
 
     def subscribe(
         self,

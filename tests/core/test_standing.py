@@ -650,6 +650,42 @@ def test_a_cursor_of_another_process_goes_on_exactly() -> None:
     assert set(again.series) == set(dashboard.series)
 
 
+def test_what_ended_where_one_comes_from_ends_elsewhere() -> None:
+    log = Log()
+    hub, other = log.hub(), log.hub()
+    log.publish(("x/a", 1.0), ("x/b", 2.0), after=100)
+    dashboard = Dashboard(hub, "topk(1, x)")
+    log.pass_time(1_000)
+    assert dashboard.results() == {"__name__=x,job=b": [(1.0, 2.0)]}
+    moved = told(other, "topk(1, x)", since=dashboard.client.cursor)
+    log.publish(("x/a", 3.0), after=100)
+    log.pass_time(1_000)
+    expected = {"__name__=x,job=a": [(2.0, 3.0)], "__name__=x,job=b": [(2.0, None)]}
+    assert moved.results() == expected
+
+
+def test_who_goes_on_from_a_snapshot_takes_the_same_steps() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    log.pass_time(1_000)
+    restored = log.hub_after(hub)
+    dashboards = [Dashboard(one, "sum(x)") for one in (hub, restored)]
+    log.publish(("x/a", 2.0), after=2_000)
+    log.pass_time(1_000)
+    for dashboard in dashboards:
+        assert [time for time, _ in dashboard.results()[""]][-3:] == [2.0, 3.0, 4.0]
+
+
+def test_nothing_is_worked_out_of_a_log_that_is_being_read() -> None:
+    hub = Log().hub()
+    spec = hub.grant([read_asked("sum(x)")], None, None)
+    hub.begin_anew("f")
+    with pytest.raises(Overloaded, match="the log is being read"):
+        hub.hold(spec, 0.0)
+    assert not hub.holds(spec)
+
+
 def test_a_past_that_is_not_held_whole_is_not_told() -> None:
     log = Log()
     hub = log.hub(Retention(seconds=20.0, series_ttl=1000.0))

@@ -126,6 +126,7 @@ class Dashboard:
             while self.cursor is not None and hub.is_ahead(self.cursor):
                 await service.pipeline.moved()
         since = self.cursor
+        await self._prepare(service, since)
         try:
             subscriber = hub.subscribe(
                 self._spec(hub),
@@ -146,13 +147,14 @@ class Dashboard:
             f"{kind} of {','.join(self._names)} at {process} from {since}; is at {hub.cursor}"
         )
         self._described = set()
+        if self.segments and self.segments[-1].cursor is None:
+            self.segments.pop()  # cut off before it was given anything
         if since is None or since.epoch != hub.epoch:
             segment = Segment(hub.epoch, foreign=since is not None, merge=self._merge)
             through = subscriber.view.seq
             segment.stretches = {name: Stretch(through) for name in self._names}
-            if self.segments and self.segments[-1].cursor is None:
-                self.segments.pop()
             self.segments.append(segment)
+        self._attached(hub, since)
         try:
             with self._story.during(self.name, process, f"{kind} at {process}"):
                 if polls:
@@ -163,6 +165,15 @@ class Dashboard:
             hub.unsubscribe(subscriber, now=trio.current_time())
         if carrier.ending is not None:
             self.tell(f"told to go by {process}: {carrier.ending.reason}, at {self.cursor}")
+
+    async def _prepare(self, service: Service, since: Cursor | None) -> None:
+        """Do what has to be done before it is let in."""
+
+    def _attached(self, hub: Hub, since: Cursor | None) -> None:
+        """It was let in."""
+
+    def _answered(self, failing: Frame | None) -> None:
+        """A poll was answered, which says what fails."""
 
     async def _poll(self, hub: Hub, subscriber: Subscriber, carrier: Carrier) -> None:
         frames: list[Frame] = []
@@ -180,12 +191,14 @@ class Dashboard:
                 break
             frames.append(frame)
         ended = carrier.ending is not None
-        at = subscriber.id
+        at, failing = subscriber.id, hub.word_of_failing(subscriber.view, subscriber.id)
         await trio.sleep(self._dice.choice([0.0, 0.0, 0.05]))  # may be cut: then nothing came
         for one in frames:
             self._given(hub, one, at)
         if not (ended and not frames):
             self._move(at)
+            if not ended:
+                self._answered(failing)
 
     async def _stream(self, service: Service, subscriber: Subscriber, carrier: Carrier) -> None:
         dice, hub = self._dice, service.hub

@@ -16,6 +16,8 @@ from pushsvc.core.delivery.view import View
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import Cursor
+from pushsvc.core.standing import past
+from pushsvc.core.standing.results import Standing
 from pushsvc.core.storage import snapshot
 from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.entry import Entry
@@ -262,3 +264,57 @@ async def _nobody_waits_for_what_they_saved(real: Any, *_: Any) -> None:
 @_replaces(History, "hear")
 def _who_repeats_is_not_heard(real: Any, *_: Any) -> None:
     pass
+
+
+@_replaces(Hub, "restore")
+def _a_snapshot_does_not_say_when_it_was(real: Any, hub: Hub, body: bytes) -> None:
+    real(hub, body)
+    hub._stamp = 0.0
+
+
+@_replaces(Hub, "_refuse_when_warming")
+def _expressions_are_worked_out_of_half_a_log(real: Any, hub: Hub) -> None:
+    pass
+
+
+@_replaces(Hub, "wanted")
+def _what_ends_elsewhere_is_not_told(
+    real: Any, hub: Hub, standing: Standing, start: Start, time_ms: int
+) -> int:
+    since = start.since
+    if since is not None and since.epoch == hub.epoch and since.seq >= standing.known:
+        return standing.first_step
+    first: int = real(hub, standing, start, time_ms)
+    return first
+
+
+@_replaces(Hub, "past_of")
+def _no_step_of_the_past_is_known(real: Any, hub: Hub, standing: Standing, wanted: int) -> None:
+    standing.known = 0
+
+
+@_replaces(past._Copy, "give")
+def _steps_of_the_past_see_what_came_later(real: Any, copy: past._Copy, seen: int) -> None:
+    real(copy, 1 << 60)
+
+
+@_replaces(Hub, "_ended_by")
+def _a_step_is_over_a_batch_too_early(real: Any, hub: Hub, step: int) -> int:
+    seq: int = real(hub, step)
+    return max(0, seq - 2)
+
+
+@_replaces(Standing, "_end")
+def _results_do_not_end(real: Any, standing: Standing, *_: Any) -> None:
+    pass
+
+
+@_replaces(Hub, "word_of_failing")
+def _polls_are_not_told_what_fails(real: Any, *_: Any) -> None:
+    pass
+
+
+@_replaces(Standing, "skip_to")
+def _a_long_step_is_left_out(real: Any, standing: Standing, time: int) -> None:
+    standing.next_step = max(standing.next_step, time + 599 * standing.step)
+    real(standing, time)

@@ -16,6 +16,8 @@ from tests.simulation.story import Story, speaker
 
 LIMITS = Limits(series=5)
 RETENTION = Retention(samples=9, seconds=25.0, series_ttl=9.0)
+LONGER = Retention(samples=500, seconds=600.0, series_ttl=600.0)
+"""Where somebody asks for expressions, which are whole where what they read is held."""
 PACING = Pacing(
     ring_frames=2, replay_points=12, heartbeat=2.0, min_heartbeat=2.0, stall_timeout=4.0
 )
@@ -25,8 +27,11 @@ _SNAPSHOTS = 4.0
 class Process:
     """One at a time lives under a name; what is connected to it goes with it."""
 
-    def __init__(self, name: str, log: SharedLog, story: Story) -> None:
+    def __init__(
+        self, name: str, log: SharedLog, story: Story, retention: Retention = RETENTION
+    ) -> None:
         self.name = name
+        self.retention = retention
         self.log = log
         self._story = story
         self._ready: Callable[[], None] = lambda: None
@@ -46,7 +51,7 @@ class Process:
             async with running(
                 self.journal,
                 limits=LIMITS,
-                retention=RETENTION,
+                retention=self.retention,
                 pacing=PACING,
                 snapshot_interval=_SNAPSHOTS,
             ) as self.service:

@@ -12,6 +12,7 @@ import msgspec
 
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import parse_cursor
+from pushsvc.core.resources.limits import Retention
 from pushsvc.core.storage.entry import Entry
 from pushsvc.core.storage.history import is_ending
 from pushsvc.core.storage.records import Change, Record
@@ -20,7 +21,7 @@ from tests.core.test_log import whole
 from tests.shared_log import SharedLog
 from tests.simulation.dashboard import Dashboard, Row, Segment, Stretch
 from tests.simulation.editor import Editor
-from tests.simulation.process import LIMITS, PACING, RETENTION
+from tests.simulation.process import LIMITS, PACING
 from tests.simulation.producer import Answered
 from tests.simulation.story import Broken
 
@@ -40,7 +41,13 @@ class Decided(msgspec.Struct, frozen=True):
 class Truth:
     """What the entries of one epoch come to."""
 
-    def __init__(self, epoch: str, entries: Sequence[Entry], begun_at: AbstractSet[int]) -> None:
+    def __init__(
+        self,
+        epoch: str,
+        entries: Sequence[Entry],
+        begun_at: AbstractSet[int],
+        retention: Retention,
+    ) -> None:
         self._begun_at = begun_at
         self.entries = entries
         self.rows: dict[int, list[tuple[int, Row]]] = {}
@@ -56,7 +63,7 @@ class Truth:
         self.changes: dict[int, Decided] = {}
         """By seq."""
         self.hub = Hub(
-            epoch, limits=LIMITS, retention=RETENTION, pacing=PACING, make_session=lambda: ""
+            epoch, limits=LIMITS, retention=retention, pacing=PACING, make_session=lambda: ""
         )
         for entry in entries:
             self._take(entry)
@@ -128,9 +135,12 @@ def check(
     dashboards: list[Dashboard],
     answered: list[Answered],
     editors: list[Editor],
+    retention: Retention,
 ) -> None:
     """Raises Broken."""
-    truths = {epoch: Truth(epoch, entries, log.begun_at) for epoch, entries in log.past.items()}
+    truths = {
+        epoch: Truth(epoch, entries, log.begun_at, retention) for epoch, entries in log.past.items()
+    }
     _check_hubs(truths[log.epoch], hubs)
     _check_answers(log, truths, answered)
     for editor in editors:

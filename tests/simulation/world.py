@@ -16,17 +16,20 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.storage import entry, records
 from pushsvc.pipeline import clock, pipeline, reading, snapshots
 from tests.shared_log import SharedLog
-from tests.simulation import verdict
+from tests.simulation import results, verdict
 from tests.simulation.dashboard import Dashboard
 from tests.simulation.editor import CAPACITY, Editor
-from tests.simulation.process import Process
+from tests.simulation.process import LONGER, RETENTION, Process
 from tests.simulation.producer import Producer
 from tests.simulation.story import Broken, Story, speaker
+from tests.simulation.watcher import Watcher, work
 
 _BEGUN_MS = 1_700_000_000_000
 _SECONDS = 12.0
 _SETTLED = 90.0
 """Simulated seconds in which everything has come to rest, once nothing more goes wrong."""
+_ASKED = 4
+"""One world of so many has somebody who watches an expression."""
 _PIECE = 5
 """Samples of a piece, so that batches of some size have several."""
 
@@ -37,12 +40,15 @@ class World:
         self.story = Story()
         self.log = SharedLog()
         self._dice = random.Random(f"{seed} world")
+        self._dice_of_watchers = random.Random(f"{seed} watchers")
         self._values = itertools.count(1)
         self._time = 0
         self._skew_ms = 0
         self._calm = False
+        watched = seed % _ASKED == _ASKED - 1
+        retention = LONGER if watched else RETENTION
         self.processes = [
-            Process(f"p{number}", self.log, self.story)
+            Process(f"p{number}", self.log, self.story, retention)
             for number in range(1, self._dice.choice([2, 3, 3]) + 1)
         ]
         self.producers = [
@@ -60,12 +66,19 @@ class World:
             for n in range(1, 4)
         ]
 
+        watchers = self._dice_of_watchers.randint(1, 2) if watched else 0
+        self.watchers = [
+            Watcher(f"watcher {n}", f"{seed} watcher {n}", self.processes, self.story)
+            for n in range(1, watchers + 1)
+        ]
+
         for process in self.processes:
             self.story.add_process(process.name)
         clients: list[Producer | Editor | Dashboard] = [
             *self.producers,
             *self.editors,
             *self.dashboards,
+            *self.watchers,
         ]
         for client in clients:
             self.story.add_client(client.name)
@@ -93,7 +106,7 @@ class World:
                     producing.start_soon(producer.run, _SECONDS)
                 for editor in self.editors:
                     producing.start_soon(editor.run, _SECONDS)
-                for dashboard in self.dashboards:
+                for dashboard in (*self.dashboards, *self.watchers):
                     nursery.start_soon(dashboard.run)
                 async with trio.open_nursery() as faults:
                     await self._go_wrong(faults, nursery)
@@ -106,7 +119,9 @@ class World:
     def check(self) -> None:
         """Raise Broken if a rule was broken that can be told only in the end."""
         answered = [one for producer in self.producers for one in producer.answered]
-        verdict.check(self.log, self._hubs, self.dashboards, answered, self.editors)
+        retention = self.processes[0].retention
+        verdict.check(self.log, self._hubs, self.dashboards, answered, self.editors, retention)
+        results.check(self.log, self.watchers)
 
     async def _go_wrong(self, faults: trio.Nursery, nursery: trio.Nursery) -> None:
         kinds: list[tuple[int, Callable[[trio.Nursery, trio.Nursery], None]]] = [
@@ -232,7 +247,7 @@ class World:
 
     def _heal(self) -> None:
         self.tell("log", "nothing more goes wrong")
-        for dashboard in self.dashboards:
+        for dashboard in (*self.dashboards, *self.watchers):
             dashboard.calm = True
 
     async def _settle(self) -> None:
@@ -251,7 +266,7 @@ class World:
             hub = None if process.service is None else process.service.hub
             if hub is None or (hub.epoch, hub.seq) != (self.log.epoch, self.log.seq):
                 return process.name
-        for dashboard in self.dashboards:
+        for dashboard in (*self.dashboards, *self.watchers):
             cursor = dashboard.cursor
             if cursor is None or cursor.epoch != self.log.epoch or cursor.seq < mark:
                 return dashboard.name
@@ -299,7 +314,8 @@ def simulate(seed: int, mutation: Callable[[], Any] | None = None) -> tuple[Worl
         ):
             with (
                 _set(clock, now_ms=world.now_ms),
-                _set(pipeline, _log=_Silent(world.story)),
+                _set(trio.to_thread, run_sync=work),
+                _set(pipeline, _log=_Silent(world.story), random=random.Random(f"{seed} spread")),
                 _set(reading, _log=_Silent(world.story)),
                 _set(snapshots, _log=_Silent(world.story)),
                 nullcontext() if mutation is None else mutation(),

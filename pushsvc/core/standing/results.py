@@ -271,6 +271,11 @@ class Standing:
         self._leaving, self._new, self._fresh = [], [], {}
 
     @property
+    def first_seq(self) -> int | None:
+        """The seq of the first step whose results are known; None before there was one."""
+        return None if self._first is None else self._first[1]
+
+    @property
     def learns(self) -> bool:
         """Whether a past can be put before what it has: as long as nothing of that was dropped."""
         return (

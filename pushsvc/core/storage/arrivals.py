@@ -61,6 +61,11 @@ class Arrivals:
         """The first second that is known."""
         return self._marks[0][0] if self._marks else None
 
+    @property
+    def newest(self) -> int:
+        """The last second that is known; 0 if there is none."""
+        return self._marks[-1][0] if self._marks else 0
+
     def forget(self, time: float) -> None:
         """Drop the notes that no question about `time` or later needs."""
         over = bisect_right(self._marks, (time - 1, inf))

@@ -423,12 +423,15 @@ class Holdings:
         self.seq = self.horizon = self._forgotten = known.seq
         self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
         self._sweeping.load(known.sweeping, self.catalog)
+        # To the second, which is what steps of expressions go by.
+        self._stamp = float(self._sweeping.arrivals.newest)
         self._idempotency_keys.load(known.once)
         self.records.load(known.records)
 
     def begin_anew(self, epoch: str) -> None:
         """Forget all that was taken in, to begin with another log."""
         self.epoch, self.seq, self.horizon, self._forgotten = epoch, 0, 0, -1
+        self._stamp = 0.0
         self.catalog = Catalog()
         self._sweeping = Sweeping(self._retention)
         self._idempotency_keys = IdempotencyKeys()
