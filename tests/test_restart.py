@@ -6,11 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import httpx
@@ -34,6 +35,7 @@ class Service:
             *(sys.executable, "-m", "pushsvc", "serve", "--port", str(self.port)),
             *("--data", str(data), *flags),
         ]
+        self._data = data
         self._log = data.parent / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,6 +56,19 @@ class Service:
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=log, env=ENV)
+
+    @contextlib.contextmanager
+    def full_disk(self) -> Generator[None]:
+        """None of its files may grow beyond what its write-ahead log is now, as with a quota."""
+        assert self._process is not None
+        wal = self._data / "journal.sqlite-wal"
+        *_, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        most = wal.stat().st_size
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            yield
+        finally:
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (hard, hard))
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal; gives its exit status."""
@@ -133,6 +148,43 @@ async def test_a_killed_service_goes_on_where_it_was(tmp_path: Path) -> None:
 @pytest.mark.long
 async def test_a_service_may_be_killed_often(tmp_path: Path) -> None:
     await kill_again_and_again(tmp_path / "data", 20)
+
+
+async def test_a_full_disk_is_told_and_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    async with service(tmp_path / "data") as (one, http), trio.open_nursery() as nursery:
+        followers = [Follower(one.url, each, ssl.create_default_context()) for each in TRANSPORTS]
+        await publish(one, http, 0)
+        for each in followers:
+            await nursery.start(each.run)
+        value = 0
+        with one.full_disk(), trio.fail_after(60):
+            while True:
+                answer = await http.post(
+                    f"{one.url}/v1/samples",
+                    json={"name": "n", "value": value + 1},
+                    headers={"Idempotency-Key": f"value-{value + 1}"},
+                )
+                if answer.status_code != 200:
+                    break
+                value += 1
+            assert (answer.status_code, answer.json()["code"]) == (503, "journal")
+            assert int(answer.headers["retry-after"]) > 0
+            # To take it out of service would help nobody: it has the past.
+            ready = await http.get(f"{one.url}/readyz")
+            assert (ready.status_code, ready.text[:23]) == (200, "ok, the journal is away")
+        for _ in range(10):
+            value += 1
+            await publish(one, http, value)
+        for each in followers:
+            await each.wait_value(value, 30)
+        await one.stop(signal.SIGKILL)
+        await one.start(http)
+        await publish(one, http, value + 1)
+        for each in followers:
+            await each.wait_value(value + 1, 30)
+            assert each.values == list(range(value + 2)), each.name
+            assert each.gaps == 0, each.name
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_was_there_is_there_after_a_restart(tmp_path: Path) -> None:

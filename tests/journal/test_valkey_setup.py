@@ -22,7 +22,8 @@ from pushsvc.journal import JournalError, Nonces
 from pushsvc.journal.valkey import Options, open_valkey_journal
 from pushsvc.journal.valkey.address import Address, Host, parse_address
 from pushsvc.journal.valkey.trouble import COMMANDS
-from tests.journal.valkey_server import ValkeyServer, running
+from tests.journal.valkey_server import PROGRAMS, ValkeyServer, running
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +266,27 @@ async def test_tls(plain: ValkeyServer, tmp_path: Path) -> None:
     assert "begins with valkey://" in await refusal(tls, ca=bundle)
     assert "No such file" in await refusal(tls, ca=tmp_path / "none.pem")
     assert "no certificates in PEM" in await refusal(tls, ca=Path(__file__))
+
+
+@pytest.mark.long
+async def test_tls_that_the_server_speaks_itself(tmp_path: Path) -> None:
+    authority, bundle, secrets = trustme.CA(), tmp_path / "ca.pem", tmp_path / "secrets.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(secrets))
+    port = free_port()
+    tls = (
+        *("--tls-port", str(port), "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(secrets), "--tls-key-file", str(secrets)),
+    )
+    # The Valkey of the other tests is built without TLS.
+    with running(tmp_path / "redis", *tls, program=PROGRAMS["redis"]()) as server:
+        with server.client() as client:
+            rules = ["~{joe}:*", *COMMANDS.split()]
+            client.execute_command("ACL", "SETUSER", "joe", "reset", "on", ">secret", *rules)
+        options = Options(prefix="joe")
+        await opens(f"rediss://joe:secret@127.0.0.1:{port}", options, ca=bundle)
+        assert "isn't trusted" in await refusal(f"rediss://joe:secret@127.0.0.1:{port}", options)
+        assert "valkeys://" in await refusal(f"valkey://joe:secret@127.0.0.1:{port}", options)
 
 
 def test_without_the_client_it_is_said_how_to_get_it() -> None:
