@@ -21,8 +21,12 @@ from pushsvc.config import Keeping
 from tests.cli.forked import run
 from tests.described import check
 from tests.journal.link import open_link
+from tests.journal.test_valkey_failover import pair, part, promote
 from tests.journal.valkey_server import ValkeyServer, running
-from tests.serving import Documents, Served, next_of, serving
+from tests.proxies.follower import Follower
+from tests.serving import TRUST, Documents, Served, next_of, serving
+
+__all__ = ["pair"]  # a fixture
 
 
 @pytest.fixture
@@ -246,6 +250,52 @@ async def test_a_service_ends_in_good_time_while_the_log_is_away(server: ValkeyS
             service.drain.set()
     assert trio.current_time() - begun < 25
     server.resume()
+
+
+async def test_the_end_that_a_failover_lost_is_told_and_counted(
+    pair: tuple[ValkeyServer, ValkeyServer],
+) -> None:
+    primary, replica = pair
+    keeping = Keeping(url=f"{primary.url},127.0.0.1:{replica.port}")
+    async with (
+        serving(journal=keeping) as one,
+        serving(journal=keeping) as other,
+        trio.open_nursery() as nursery,
+    ):
+        await one.publish({"name": "n", "value": 1})
+        with primary.client() as client:
+            client.wait(1, 5000)
+        followers = [
+            Follower(service.url, transport, TRUST)
+            for service in (one, other)
+            for transport in ("websocket", "sse", "ndjson", "longpoll")
+        ]
+        for each in followers:
+            await nursery.start(each.run)
+        part(replica)
+        lost = (await one.publish({"name": "n", "value": 2}))["id"]
+        for each in followers:
+            await each.wait_value(2, 30)
+            assert (each.values, each.gaps) == ([1, 2], 0), each.name
+        primary.kill()
+        promote(replica)
+        with trio.fail_after(60):
+            while (
+                await other.http.post("/v1/samples", json={"name": "n", "value": 3})
+            ).status_code != 200:
+                await trio.sleep(0.1)
+        for each in followers:
+            await each.wait_value(3, 30)
+            assert each.gaps >= 1, each.name
+        nursery.cancel_scope.cancel()
+        for service in (one, other):
+            assert await past(service, "n") == [1, 3]
+            assert await service.metric("pushsvc_journal_begun_anew_total") == 1
+        # Who comes with a cursor of what is lost is told as well.
+        async with other.documents("application/x-ndjson", select="n", since=lost) as stream:
+            gap = await next_of(stream, "gap")
+            assert gap["lost"] is None
+            assert gap["id"].partition(".")[0] != lost.partition(".")[0]
 
 
 @pytest.mark.parametrize(
