@@ -27,7 +27,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reord
 timed = @begun=$$(date +%s); $(MAKE) --no-print-directory $(1) && \
 	echo "$(1): $$(($$(date +%s) - begun)) s"
 
-.PHONY: demo test test-long unit pythons python python-long browser browser-long lint lint-types lint-rest audit format bench fuzz simulate docs picture clean help
+.PHONY: demo test test-long unit pythons python python-long browser browser-long lint lint-types lint-rest lint-tests audit format bench fuzz simulate docs picture clean help
 
 help:
 	@echo 'make demo    run the service with this machine'"'"'s metrics and print the URL (PORT=... to choose)'
@@ -91,9 +91,10 @@ browser: $(VENV)/.test web/node_modules/.done
 	$(BIN)/python web/npm.py run test
 	PYTHON=$(abspath $(BIN)/python) $(BIN)/python web/npm.py run test:browser
 
-# mypy takes as long as all others together, and one core.
+# mypy takes as long as all others together, and one core. Meanwhile all tests are looked for, so that
+# none of the processes that run them later has to compile them.
 lint: $(VENV)/.test web/node_modules/.done
-	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) lint-types lint-rest
+	@$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) lint-types lint-rest lint-tests
 
 lint-types:
 	$(BIN)/mypy
@@ -104,6 +105,9 @@ lint-rest:
 	$(BIN)/vulture
 	$(BIN)/deptry pushsvc
 	$(BIN)/python web/npm.py run lint
+
+lint-tests:
+	@found=$$($(BIN)/python -m pytest --collect-only -qq) || { echo "$$found" >&2; exit 1; }
 
 # What is known of faults in what is installed here; it asks the package indexes.
 audit: $(VENV)/.test web/node_modules/.done

@@ -69,6 +69,7 @@ def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 def test_the_sdist_has_the_page_and_its_sources(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = archive.getnames()
@@ -104,6 +105,7 @@ def test_the_page_is_light() -> None:
     assert sum(len(gzip.compress(file.read_bytes())) for file in files) <= 60 * 1024
 
 
+@pytest.mark.long
 def test_a_wheel_of_the_sdist_needs_no_node(unpacked: Path, tmp_path: Path) -> None:
     nowhere = {"PUSHSVC_NODE": "/nonexistent/node"}
     assert required(unpacked, **nowhere) == []
@@ -111,6 +113,7 @@ def test_a_wheel_of_the_sdist_needs_no_node(unpacked: Path, tmp_path: Path) -> N
         assert "pushsvc/web/index.html" in wheel.namelist()
 
 
+@pytest.mark.long
 def test_sources_without_the_page_ask_for_node(unpacked: Path, tmp_path: Path) -> None:
     page = unpacked / "pushsvc" / "web" / "index.html"
     hidden = page.rename(tmp_path / "index.html")

@@ -55,6 +55,7 @@ async def processes(tmp_path: Path) -> AsyncIterator[list[str]]:
         ]
 
 
+@pytest.mark.long
 async def test_polls_that_go_round_see_each_sample_once_and_in_order(
     processes: list[str],
 ) -> None:

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
+import { ARTIFACTS, expectFreshness, LONG, launch, open, panel, violations } from './browser.ts';
 import { Server } from './server.ts';
 
 let browser: Browser;
@@ -121,7 +121,7 @@ test('a panel is taken away as a picture and as a table', async () => {
   await close();
 });
 
-test('who asked for less motion has pictures that move once a second', async () => {
+test('who asked for less motion has pictures that move once a second', LONG, async () => {
   const moves = async (reducedMotion: 'reduce' | 'no-preference') => {
     const { page, close } = await open(browser, server.url, {
       reducedMotion,

@@ -30,7 +30,7 @@ afterEach(async () => {
 describe.each([
   ['long poll', /websocket|event-stream/, {}],
   ['SSE', /websocket/, LONG],
-  ['WebSocket', null, {}],
+  ['WebSocket', null, LONG],
 ] as const)('a page on %s', (name, refused, often) => {
   test('asks no more often than it must', often, async () => {
     const balancer = new RoundRobin(

@@ -99,54 +99,58 @@ async function first(page: Page, name: string): Promise<number> {
 
 const old = () => Date.now() - 500_000;
 
-test('of 300 metrics those in sight are streamed, and others with their past when they come', async () => {
-  const server = await Server.start();
-  await publish(server, METRICS);
-  const { page, failures, close } = await open(browser, 'about:blank', { init: noteShifts });
-  const wire = new Wire(page);
-  await page.goto(server.url);
-  await expectFreshness(page, 'Live');
-  await expect
-    .poll(async () => (await points(page, 'metric_000')).length, PATIENT)
-    .toBeGreaterThan(5);
-  expect(await page.locator('.figures dd').first().textContent()).toBe('300');
-  expect(await page.locator('article.panel').count()).toBe(300);
-  expect(wire.described).toBeLessThan(60);
-  expect(wire.received).not.toContain('"metric_200"');
+test(
+  'of 300 metrics those in sight are streamed, and others with their past when they come',
+  LONG,
+  async () => {
+    const server = await Server.start();
+    await publish(server, METRICS);
+    const { page, failures, close } = await open(browser, 'about:blank', { init: noteShifts });
+    const wire = new Wire(page);
+    await page.goto(server.url);
+    await expectFreshness(page, 'Live');
+    await expect
+      .poll(async () => (await points(page, 'metric_000')).length, PATIENT)
+      .toBeGreaterThan(5);
+    expect(await page.locator('.figures dd').first().textContent()).toBe('300');
+    expect(await page.locator('article.panel').count()).toBe(300);
+    expect(wire.described).toBeLessThan(60);
+    expect(wire.received).not.toContain('"metric_200"');
 
-  const before = wire.said.length;
-  await page.locator('article.panel').nth(200).scrollIntoViewIfNeeded();
-  await expect.poll(() => first(page, 'metric_200'), PATIENT).toBeLessThan(old());
-  expect(wire.said.slice(before).filter((text) => text.includes('watch')).length).toBeLessThan(4);
-  await expectFreshness(page, 'Live');
-  expect(wire.described).toBeLessThan(120);
+    const before = wire.said.length;
+    await page.locator('article.panel').nth(200).scrollIntoViewIfNeeded();
+    await expect.poll(() => first(page, 'metric_200'), PATIENT).toBeLessThan(old());
+    expect(wire.said.slice(before).filter((text) => text.includes('watch')).length).toBeLessThan(4);
+    await expectFreshness(page, 'Live');
+    expect(wire.described).toBeLessThan(120);
 
-  // One that is new is found; until then the list is the same, and so not sent.
-  await expect.poll(() => wire.of('/v1/series'), PATIENT).toEqual([200, 304]);
-  await server.publish({ name: 'novel', value: 1 });
-  await expect.poll(() => page.getByRole('article', { name: 'novel' }).count(), PATIENT).toBe(1);
-  expect(wire.of('/v1/series').filter((status) => status === 200)).toHaveLength(2);
+    // One that is new is found; until then the list is the same, and so not sent.
+    await expect.poll(() => wire.of('/v1/series'), PATIENT).toEqual([200, 304]);
+    await server.publish({ name: 'novel', value: 1 });
+    await expect.poll(() => page.getByRole('article', { name: 'novel' }).count(), PATIENT).toBe(1);
+    expect(wire.of('/v1/series').filter((status) => status === 200)).toHaveLength(2);
 
-  const [sum, which] = await shiftsOf(page);
-  expect(sum, which).toBeLessThanOrEqual(0.02);
+    const [sum, which] = await shiftsOf(page);
+    expect(sum, which).toBeLessThanOrEqual(0.02);
 
-  // What is searched for is asked for alone, after a while; and all comes back.
-  await page.getByRole('searchbox').fill('metric_100');
-  await expect.poll(() => first(page, 'metric_100'), PATIENT).toBeLessThan(old());
-  await page.waitForTimeout(21_500);
-  await expect.poll(() => JSON.parse(wire.said.at(-1)!).select, PATIENT).toHaveLength(1);
-  await page.getByRole('searchbox').fill('');
-  await page.evaluate(() => scrollTo(0, 0));
-  await expect
-    .poll(async () => (await points(page, 'metric_000')).at(-1)?.[0] ?? 0, PATIENT)
-    .toBeGreaterThan(Date.now() - 3_000);
-  await expect.poll(() => first(page, 'metric_000'), PATIENT).toBeLessThan(old());
-  await expectFreshness(page, 'Live');
-  // The past comes by the stream, and by nothing else as well.
-  expect(wire.of('/v1/history')).toEqual([]);
-  expect(failures).toEqual([]);
-  await close();
-});
+    // What is searched for is asked for alone, after a while; and all comes back.
+    await page.getByRole('searchbox').fill('metric_100');
+    await expect.poll(() => first(page, 'metric_100'), PATIENT).toBeLessThan(old());
+    await page.waitForTimeout(21_500);
+    await expect.poll(() => JSON.parse(wire.said.at(-1)!).select, PATIENT).toHaveLength(1);
+    await page.getByRole('searchbox').fill('');
+    await page.evaluate(() => scrollTo(0, 0));
+    await expect
+      .poll(async () => (await points(page, 'metric_000')).at(-1)?.[0] ?? 0, PATIENT)
+      .toBeGreaterThan(Date.now() - 3_000);
+    await expect.poll(() => first(page, 'metric_000'), PATIENT).toBeLessThan(old());
+    await expectFreshness(page, 'Live');
+    // The past comes by the stream, and by nothing else as well.
+    expect(wire.of('/v1/history')).toEqual([]);
+    expect(failures).toEqual([]);
+    await close();
+  },
+);
 
 test('what is first seen are charts with their past, of little that was sent', async () => {
   const server = await Server.start();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectFreshness, launch, open, panel } from './browser.ts';
+import { expectFreshness, LONG, launch, open, panel } from './browser.ts';
 import { Nginx } from './nginx.ts';
 import { Server } from './server.ts';
 
@@ -45,10 +45,10 @@ afterAll(async () => {
 });
 
 describe.each([
-  ['/stripped', 'mine'],
-  ['/whole/path', 'mine-too'],
-])('under %s', (path, mine) => {
-  test('all that the page asks for lies under that path, and is there', async () => {
+  ['/stripped', 'mine', LONG],
+  ['/whole/path', 'mine-too', {}],
+] as const)('under %s', (path, mine, often) => {
+  test('all that the page asks for lies under that path, and is there', often, async () => {
     const { page, failures, close } = await open(browser, 'about:blank');
     const asked: string[] = [];
     page.on('request', (request) => asked.push(request.url()));

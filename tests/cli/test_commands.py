@@ -293,7 +293,14 @@ sys.meta_path.insert(0, Interrupt())
     [
         ("serve", "pushsvc.cli"),
         ("serve", "click"),
-        *((command, f"pushsvc.cli.{command.replace('-', '_')}") for command in COMMANDS),
+        ("serve", "pushsvc.cli.serve"),
+        *(
+            pytest.param(
+                command, f"pushsvc.cli.{command.replace('-', '_')}", marks=pytest.mark.long
+            )
+            for command in COMMANDS
+            if command != "serve"
+        ),
         ("serve", "pushsvc.service"),
         ("tail", "trio"),
     ],

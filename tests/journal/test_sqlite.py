@@ -641,7 +641,9 @@ async def grow(journal: SqliteJournal, entries: int, *, samples: int = 500) -> i
     return most
 
 
-@pytest.mark.parametrize("samples", [1, 30, 500, 3_000])
+@pytest.mark.parametrize(
+    "samples", [1, 30, *(pytest.param(each, marks=pytest.mark.long) for each in (500, 3_000))]
+)
 async def test_the_file_stays_bounded(path: Path, samples: int) -> None:
     most = 100_000 * max(1, samples // 30)
     write_ahead = 10_000_000

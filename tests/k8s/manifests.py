@@ -32,6 +32,8 @@ FRONTS = tuple(
     if name not in (*LOGS, "connections", "ingress", "journal-ca", "prometheus", "tls")
 )
 """The components of which one is chosen: what stands in front of the service."""
+SOME_FRONTS = [*FRONTS[:2], *(pytest.param(each, marks=pytest.mark.long) for each in FRONTS[2:])]
+"""For tests of all that can be combined with them: two of them every day."""
 BUILDS = (
     "base",
     *(f"overlays/{name}" for name in OVERLAYS),

@@ -22,6 +22,7 @@ from tests.k8s.manifests import (
     FRONTS,
     K8S,
     MANY,
+    SOME_FRONTS,
     Object,
     built,
     container,
@@ -503,7 +504,7 @@ class TestVolume:
         # Nobody takes over: all that it waits for is silence.
         assert server.drain_delay + server.drain_timeout <= 1
 
-    @pytest.mark.parametrize("front", FRONTS)
+    @pytest.mark.parametrize("front", SOME_FRONTS)
     def test_it_goes_with_each_front_in_either_order(self, front: str) -> None:
         alone = {one["name"]: one for one in container(built("components/volume"))["env"]}
         theirs = {
@@ -586,7 +587,7 @@ class TestManyPods:
         assert told("components/shared-log").journal.ca == ""
 
     @pytest.mark.parametrize("log", ["shared-log", "valkey"])
-    @pytest.mark.parametrize("front", FRONTS)
+    @pytest.mark.parametrize("front", SOME_FRONTS)
     def test_they_go_with_each_front_in_either_order(self, front: str, log: str) -> None:
         alone = {one["name"]: one for one in container(built(f"components/{log}"))["env"]}
         theirs = {

@@ -90,6 +90,7 @@ async def scene(folder: Path, journal: str) -> AsyncIterator[Scene]:
     assert not logged, it.producers.trails
 
 
+@pytest.mark.long
 async def test_with_one_log_nobody_notices(
     tmp_path: Path, valkey: ValkeyServer, record_property: Callable[[str, object], None]
 ) -> None:

@@ -12,7 +12,7 @@ from tests.simulation.page import draw
 from tests.simulation.story import Broken
 from tests.simulation.world import World, simulate, told
 
-_SEEDS = 300
+_EVERYDAY, _SEEDS = 100, 600
 _PART = 20
 
 QUICK = (
@@ -33,7 +33,16 @@ RARE = {
 """Mutations that few seeds find, and from where on to look for one that does."""
 
 
-@pytest.mark.parametrize("first", range(1, _SEEDS + 1, _PART))
+@pytest.mark.parametrize(
+    "first",
+    [
+        *range(1, _EVERYDAY + 1, _PART),
+        *(
+            pytest.param(first, marks=pytest.mark.long)
+            for first in range(_EVERYDAY + 1, _SEEDS + 1, _PART)
+        ),
+    ],
+)
 def test_every_promise_holds(first: int) -> None:
     for seed in range(first, first + _PART):
         world, broken = simulate(seed)
