@@ -315,6 +315,7 @@ def simulate(seed: int, mutation: Callable[[], Any] | None = None) -> tuple[Worl
             with (
                 _set(clock, now_ms=world.now_ms),
                 _set(trio.to_thread, run_sync=work),
+                _set(trio.from_thread, check_cancelled=lambda: None),
                 _set(pipeline, _log=_Silent(world.story), random=random.Random(f"{seed} spread")),
                 _set(reading, _log=_Silent(world.story)),
                 _set(snapshots, _log=_Silent(world.story)),
