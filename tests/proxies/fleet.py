@@ -105,7 +105,8 @@ class Pod:
 
     async def metric(self, http: httpx.AsyncClient, name: str) -> float:
         """The sum over all that has this name."""
-        lines = (await http.get(f"{self.url}/metrics")).text.splitlines()
+        # On a machine that is busy with a crowd an answer may take long.
+        lines = (await http.get(f"{self.url}/metrics", timeout=_START)).text.splitlines()
         return sum(
             float(line.rpartition(" ")[2])
             for line in lines
