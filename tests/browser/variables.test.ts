@@ -143,6 +143,25 @@ test('expressions are worked out for what is chosen, under the names that they a
   await close();
 });
 
+test('of a dashboard with more expressions than a stream takes those in sight are worked out', async () => {
+  const panels = Array.from({ length: 60 }, (_, at) => ({
+    id: `p${at}`,
+    title: `Panel ${at}`,
+    kind: 'line',
+    select: `max(load{site="a"}) * ${at} + sum(load{site="b"})`,
+    grid: { x: 0, y: 4 * at, w: 12, h: 4 },
+  }));
+  expect(await server.save('crowded', { title: 'Crowded', panels })).toBe(201);
+  const { page, failures, close } = await open(browser, `${server.url}/d/crowded`);
+  await panel(page, 'Panel 0').locator('canvas').waitFor();
+  expect(await panel(page, 'Panel 59').locator('canvas').count()).toBe(0);
+  await panel(page, 'Panel 59').scrollIntoViewIfNeeded();
+  await panel(page, 'Panel 59').locator('canvas').waitFor();
+  await expect.poll(() => panel(page, 'Panel 0').locator('canvas').count()).toBe(0);
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test('of values that can’t be chosen it is said so', async () => {
   const { page, close } = await open(
     browser,

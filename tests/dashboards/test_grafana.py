@@ -124,6 +124,28 @@ def test_rows_follow_each_other_and_nothing_lies_on_something_else() -> None:
     ]
 
 
+def test_panels_are_as_far_up_as_there_is_room() -> None:
+    """Files have gaps that Grafana closes, and what is left out leaves none."""
+
+    def at(kind: str, x: int, y: int, w: int, h: int) -> dict[str, Any]:
+        return panel(kind, target("sum(up)"), gridPos={"x": x, "y": y, "w": w, "h": h})
+
+    found = imported(
+        dashboard(
+            at("stat", 12, 400, 12, 8),
+            at("stat", 0, 10, 12, 4),
+            at("logs", 0, 20, 24, 30),
+            at("stat", 3, 900, 3, 3),
+        )
+    )
+    places = [one.grid for one in found.dashboard.panels]
+    assert [(at.x, at.y, at.w, at.h) for at in places if at is not UNSET] == [
+        (6, 0, 6, 4),
+        (0, 0, 6, 2),
+        (2, 2, 1, 2),
+    ]
+
+
 def test_rows_from_before_the_grid() -> None:
     found = imported(OLD)
     title, requests, up, targets = found.dashboard.panels

@@ -78,16 +78,19 @@ def _converted(document: Fields) -> Imported:
         if section.row is not None:
             panels.append(_heading(section, len(panels), top, templating, remarks))
             top += 1
-        made: list[Panel] = []
-        for given, grid in zip(section.panels, halved(section.panels, top), strict=True):
+        made: list[tuple[Fields, Panel]] = []
+        for given in section.panels:
             id_ = f"p{len(panels) + len(made) + 1}"
-            panel = panel_of(given, id_, grid, sources, templating, remarks)
+            panel = panel_of(given, id_, sources, templating, remarks)
             if panel is not None:
-                made.append(panel)
-        grids = [one.grid for one in made if one.grid is not UNSET]
+                made.append((given, panel))
+        grids = halved((given for given, _ in made), top)
         top = bottom(grids, top)
         taken += len(made)
-        panels += made
+        panels += [
+            msgspec.structs.replace(panel, grid=grid)
+            for (_, panel), grid in zip(made, grids, strict=True)
+        ]
     if len(panels) > MOST_PANELS:
         for panel in panels[MOST_PANELS:]:
             where = panel.id if panel.title is UNSET else panel.title

@@ -15,7 +15,7 @@ from pushsvc.dashboards.grafana.queries import Sources, is_plain, queries_of
 from pushsvc.dashboards.grafana.remarks import Remarks
 from pushsvc.dashboards.grafana.templating import Templating
 from pushsvc.dashboards.grafana.units import unit_of
-from pushsvc.dashboards.model import Grid, Panel, check_panel
+from pushsvc.dashboards.model import Panel, check_panel
 from pushsvc.errors import Problem
 
 _KINDS: Final = {
@@ -45,12 +45,14 @@ _BUCKETS: Final = re.compile(r"\bby\s*\([^)]*\ble\b")
 def panel_of(
     given: Fields,
     id_: str,
-    grid: Grid,
     sources: Sources,
     templating: Templating,
     remarks: Remarks,
 ) -> Panel | None:
-    """The panel; None where nothing of it could be taken. What couldn't is noted in `remarks`."""
+    """The panel, without its place; None where nothing of it could be taken.
+
+    What could not is noted in `remarks`.
+    """
     kind = text(given.get("type"))
     title = templating.written(text(given.get("title")), strictly=False)[:200]
     where = title or f"panel {text(given.get('id')) or given.get('id', id_)}"
@@ -63,7 +65,6 @@ def panel_of(
     common: dict[str, Any] = {
         "id": id_,
         "title": title or UNSET,
-        "grid": grid,
         "description": description or UNSET,
     }
     if ours == "text":

@@ -1,6 +1,7 @@
 import './editor.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
+import { isSelector } from '../client/protocol/selector.ts';
 import { EVERYTHING } from '../client/subscriptions/spec.ts';
 import { askedBy, fits } from '../dashboards/asking.ts';
 import { fillPanels, meaningsOf } from '../dashboards/filling.ts';
@@ -33,8 +34,6 @@ interface EditorProps {
   readonly onDone: () => void;
 }
 
-/** What is a selector rather than an expression. */
-const SELECTOR = /^\s*[\w:]*\s*(?:\{[\s\S]*\})?\s*$/;
 /** Always the same object, so that effects which depend on it don't run again. */
 const NONE: readonly Variable[] = [];
 
@@ -91,7 +90,7 @@ export function Editor(props: EditorProps) {
     fillPanels(draft.current.value, meanings).map((panel) => [panel.id, panel] as const),
   );
   // Any series may be wanted; results of expressions are only there where they are asked for.
-  const expressions = askedBy([...drawn.values()]).filter((one) => !SELECTOR.test(one));
+  const expressions = askedBy([...drawn.values()]).filter((one) => !isSelector(one));
   const asked = [EVERYTHING, ...expressions].filter((_, at, all) => fits(all.slice(0, at + 1)));
   useEffect(() => dashboard.ask(asked), [asked.join('\n')]);
   const began = session.etag.value ?? loaded?.etag ?? null;

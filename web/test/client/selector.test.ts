@@ -122,10 +122,21 @@ describe('expressions', () => {
     expect(read('{job="a"}')!('a', { job: 'a' })).toBe(true);
   });
 
-  test.each(['a / b', 'a offset 5m', '-a', '(a)', 'sum(a) > 5', 'a{b="c"} / 5', '5'])(
-    '%s',
-    (text) => {
-      expect(read(text)).not.toBeNull();
-    },
-  );
+  test.each([
+    'a / b',
+    'a offset 5m',
+    '-a',
+    '(a)',
+    'sum(a) > 5',
+    'a{b="c"} / 5',
+    '5',
+    'a{b="c"} - d{e="f"}',
+    "a{b!~'}'} * on (x) d{e=`{\"`}",
+  ])('%s', (text) => {
+    expect(read(text)).not.toBeNull();
+  });
+
+  test.each(['a{b="c} / d', 'a{b="c"', "a{b='c} - d{e=f}"])('%s is cut off', (text) => {
+    expect(read(text)).toBeNull();
+  });
 });

@@ -20,13 +20,14 @@ const STRING = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/.source;
 const TERM = new RegExp(
   `^\\s*([a-zA-Z_][a-zA-Z0-9_]*|${STRING})\\s*(=~|!~|!=|=)\\s*(${STRING})\\s*`,
 );
+const STRINGS = new RegExp(`${STRING}|\`[^\`]*\``, 'g');
 /** A metric's name in quotes, which stands by itself among the terms. */
 const QUOTED_NAME = new RegExp(`^\\s*(${STRING})\\s*(?=,|$)`);
 /** Words that are not metric names in PromQL, or may become keywords: the server decides. */
 const RESERVED = /^(inf|nan|atan2|bool|group_left|group_right|ignoring|on|and|or|unless|offset)$/i;
 
 /** A selector's shape: a name, and terms. */
-const SHAPE = /^([a-zA-Z_:][\w:]*)?\s*(\{[\s\S]*\})?$/;
+const SHAPE = new RegExp(`^([a-zA-Z_:][\\w:]*)?\\s*(\\{(?:[^{}"']|${STRING})*\\})?$`);
 /** What else is asked for: an expression, unless it has a comment or is cut off. */
 const EXPRESSION = /^[^#]*[\w)}]$/;
 
@@ -38,12 +39,18 @@ export function learn({ granted }: Hello): void {
   Object.assign(results, granted.expressions);
 }
 
+/** Whether this has the shape of a selector rather than of an expression. */
+export function isSelector(text: string): boolean {
+  return SHAPE.test(text.trim());
+}
+
 /** Parse a selector; null for one that is wrong, or that only the server can evaluate. */
 export function read(selector: string): Matcher | null {
   const written = selector.trim();
   const shape = SHAPE.exec(written);
   if (shape === null) {
-    return EXPRESSION.test(written) ? (other) => other === results[written] : null;
+    const whole = EXPRESSION.test(written) && !/["']/.test(written.replace(STRINGS, ''));
+    return whole ? (other) => other === results[written] : null;
   }
   const terms: Matcher[] = [];
   let [, name, rest = '{}'] = shape;
