@@ -146,38 +146,6 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
                 meant={(text) => fillIn(text, values)}
                 verdict={verdict}
               />
-              <Legend value={legend} onChange={(next) => change({ legend: next })} />
-              {also.map((query, index) => {
-                const set = (fields: Partial<Query>): void =>
-                  change({
-                    also: also.map((one, at) => (at === index ? { ...one, ...fields } : one)),
-                  });
-                return (
-                  <fieldset key={index}>
-                    <legend class="unseen">Selector {index + 2}</legend>
-                    <SelectorField
-                      label={`Selector ${index + 2}`}
-                      value={query.select}
-                      onInput={(text) => set({ select: text })}
-                      selectors={selectors}
-                      names={names}
-                      meant={(text) => fillIn(text, values)}
-                    />
-                    <Legend value={query.legend ?? ''} onChange={(next) => set({ legend: next })} />
-                    <button
-                      type="button"
-                      onClick={() => change({ also: also.filter((_, at) => at !== index) })}
-                    >
-                      Remove selector {index + 2}
-                    </button>
-                  </fieldset>
-                );
-              })}
-              {selector !== '' && also.length < MOST_ALSO && (
-                <button type="button" onClick={() => change({ also: [...also, { select: '' }] })}>
-                  Add a selector
-                </button>
-              )}
             </div>
           )}
           <label class="whole">
@@ -219,6 +187,47 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
               <option key={name} value={name} />
             ))}
           </datalist>
+          {kind !== 'text' && (
+            <>
+              <Legend value={legend} onChange={(next) => change({ legend: next })} />
+              <div class="whole">
+                {also.map((query, index) => {
+                  const set = (fields: Partial<Query>): void =>
+                    change({
+                      also: also.map((one, at) => (at === index ? { ...one, ...fields } : one)),
+                    });
+                  return (
+                    <fieldset key={index}>
+                      <legend class="unseen">Selector {index + 2}</legend>
+                      <SelectorField
+                        label={`Selector ${index + 2}`}
+                        value={query.select}
+                        onInput={(text) => set({ select: text })}
+                        selectors={selectors}
+                        names={names}
+                        meant={(text) => fillIn(text, values)}
+                      />
+                      <Legend
+                        value={query.legend ?? ''}
+                        onChange={(next) => set({ legend: next })}
+                      />
+                      <button
+                        type="button"
+                        onClick={() => change({ also: also.filter((_, at) => at !== index) })}
+                      >
+                        Remove selector {index + 2}
+                      </button>
+                    </fieldset>
+                  );
+                })}
+                {selector !== '' && also.length < MOST_ALSO && (
+                  <button type="button" onClick={() => change({ also: [...also, { select: '' }] })}>
+                    Add a selector
+                  </button>
+                )}
+              </div>
+            </>
+          )}
           {kind !== 'text' && (
             <label>
               Decimals
