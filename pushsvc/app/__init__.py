@@ -1,4 +1,4 @@
-"""The HTTP face: Quart routes over the hub and the pipeline."""
+"""The HTTP interface: Quart routes over the hub and the pipeline."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from pushsvc.app.producers import influx, otlp, producer, publish, remote_write,
 
 
 def create_app(context: Context) -> QuartTrio:
-    """Build the Quart app of one service; it does nothing until it is served."""
+    """Build the Quart app of one service. It serves nothing by itself."""
     app = QuartTrio("pushsvc", static_folder=None)
     app.asgi_http_class = BoundedHTTPConnection
     app.request_class = BoundedRequest
-    # Bodies have limits of their own, by bytes and by silence, and streams never end by the clock.
+    # Request bodies have limits of their own, in bytes and in seconds of silence, and streams have
+    # no time limit.
     app.config.update(
         MAX_CONTENT_LENGTH=None,
         BODY_TIMEOUT=None,

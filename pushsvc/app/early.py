@@ -1,9 +1,9 @@
-"""What is answered before there is a service: it waits for its log, or reads it.
+"""Answers while the service starts: while it waits for its log, or reads it.
 
-A process that can be asked says how far it is, and who comes is sent away until later, in their own
-words. That costs no task and no framework, so that the many who come back after a restart don't
-keep it from reading. The sockets stay open: who comes while the service takes over waits in their
-queue.
+Probes are answered with the progress, and all others are told to come back later, in the form that
+each of them understands. This uses no task and no framework per connection, so that many clients
+that come back after a restart don't slow the start down. The sockets stay open: connections that
+come while the service takes over wait in the sockets' queues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pushsvc.listen.tls import refuse_plain, speaks_tls
 from pushsvc.transport.engine import Engine
 
 PATIENCE: Final = 1.0
-"""Seconds for which who comes is let wait."""
+"""Seconds for which a new connection is left unanswered, in case the service is ready by then."""
 _LINE: Final = re.compile(rb"([!-~]+) ([!-~]+) HTTP/1\.[01]\r?\n")
 _HTTP2: Final = b"PRI * HTTP/2.0\r\n"
 _GOAWAY: Final = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\x08\7\0\0\0\0\0" + bytes(8)
@@ -41,19 +41,19 @@ _MOST_HEAD: Final = 16 * 1024
 _SILENT: Final = 10.0
 """Seconds for a handshake and a head."""
 _LINGER: Final = 2.0
-"""Seconds that a client has to read its answer, and we what else it sends: a connection that is
-closed with bytes unread loses what is under way to the client."""
+"""Seconds that a client has to read its answer, while the rest of its request is read: closing a
+connection with unread bytes resets it, and the client loses the answer."""
 _HANDOVER: Final = 0.3
-"""Seconds for those who are in the middle of it when the service takes over."""
+"""Seconds for connections that are being answered when the service takes over."""
 
 
 def answer(
     head: bytes, starting: Starting, *, prefix: str = "", others_serve: bool = False
 ) -> bytes:
-    """What is answered to a request with this head, which may be cut off.
+    """The answer to a request with this head, which may be incomplete.
 
-    `prefix` is the path of a proxy. Where `others_serve`, as other workers do beside one that is
-    replaced, this one is no reason to take the whole service for not ready.
+    `prefix` is the path of a proxy. If `others_serve`, because other workers run while this one is
+    replaced, the service counts as ready.
     """
     if head.startswith(_HTTP2):
         return _GOAWAY
@@ -96,7 +96,7 @@ def _problem(starting: Starting, method: str) -> bytes:
 
 
 def _page(starting: Starting, method: str, path: str) -> bytes:
-    """For a person, whose browser looks again by itself."""
+    """For a person, whose browser reloads it by itself."""
     seconds = str(jittered(starting.retry_after))
     body = page_of(_refusal(starting).document(), root_seen_from(path)).encode()
     headers = {
@@ -182,8 +182,8 @@ class Early:
         most_of: Callable[[str], int],
         context: ssl.SSLContext | None = None,
     ) -> None:
-        """`answers` gives what is answered to a head. `most` connections may be open, and
-        `most_of(peer)` of an address; with a `context` all of them are TLS."""
+        """`answers` gives the answer to a head. `most` connections may be open in all, and
+        `most_of(peer)` from one address; with a `context` all of them are TLS."""
         self.lingering = Engine()
         self.acceptor = Acceptor(
             self._enter,
@@ -205,9 +205,9 @@ class Early:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Answer until `close` was called, from `PATIENCE` seconds on: who comes to a start that is
-        done by then has waited for the service, and isn't sent away. The listeners are closed in
-        the end."""
+        """Answer until `close` is called. The first `PATIENCE` seconds no one is answered: if the
+        start is done by then, waiting connections are served and not sent away. Closes the
+        listeners in the end."""
         try:
             async with trio.open_nursery() as nursery:
                 self._handlers = nursery
@@ -229,14 +229,14 @@ class Early:
             self._over.set()
 
     async def close(self) -> None:
-        """Accept no more, and return when whoever was being answered has been."""
+        """Accept no more, and return when all connections that are being answered are done."""
         self._accepting.cancel()
         await self._over.wait()
 
     def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
         if self._context is None:
             with contextlib.suppress(OSError):
-                sock.send(self._answers(first))  # which is less than what any socket takes at once
+                sock.send(self._answers(first))  # it fits into the send buffer of any socket
                 sock.shutdown(socket.SHUT_WR)
             self.lingering.add(_Answered(self, sock, address))
         elif not speaks_tls(sock):
@@ -271,4 +271,4 @@ class Early:
         finally:
             await trio.aclose_forcefully(stream)
             self.acceptor.leave(address)
-            vars(stream).clear()  # which holds itself, and OpenSSL's buffers
+            vars(stream).clear()  # it refers to itself, and to OpenSSL's buffers

@@ -1,4 +1,4 @@
-"""Whether there is room for a stream: asked first, since a refusal must cost little."""
+"""Admission control for streams. It is checked first, since a refusal must cost little."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pushsvc.auth.access import AccessDecision
 from pushsvc.errors import Overloaded
 
 _RETRY_AFTER: Final = 5.0
-"""Seconds, jittered by a half, after which a client that was above the rate is to try again."""
+"""Seconds, with jitter of a half, after which a client that exceeded the rate is to try again."""
 
 
 class Admission:
@@ -22,11 +22,11 @@ class Admission:
         self._context = context
 
     def check(self, *, counted: bool = True) -> None:
-        """Raise Overloaded when no stream can be had: the service is about to end, it is full, or
-        more came in the last second than it takes.
+        """Raise Overloaded when no stream can be opened: the service is about to end, it is full,
+        or more streams came in the last second than it accepts.
 
-        To be asked before anything that costs. `counted` is off for what is no handshake: a long
-        poll comes again and again.
+        Call it before anything expensive. `counted` is false for requests that aren't handshakes,
+        such as the polls of a long-polling client.
         """
         context, now = self._context, trio.current_time()
         if context.draining.is_set():
@@ -43,5 +43,6 @@ class Admission:
             )
 
     def check_room(self, stream: StreamRequest, decision: AccessDecision) -> None:
-        """Raise what attaching this client would raise, where an answer begins before that."""
+        """Raise what attaching this client would raise; for answers that begin before the client is
+        attached."""
         self._context.hub.admit(stream.spec, stream.start, trio.current_time(), decision.account)

@@ -1,4 +1,4 @@
-"""Answers to requests for streams as bytes, where no framework makes them."""
+"""Answers to stream requests as bytes, for the paths without a framework."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ _MAY_NEED_EVENTS = re.compile(rb"\naccept:[^\n]*event-stream", re.IGNORECASE).se
 def head_of(
     request: AccessRequest, stream: StreamRequest, *, compress: bool
 ) -> tuple[bytes, Wire] | None:
-    """The head of the answer to a request for a stream, and the wire that follows it. `compress`
-    is about WebSockets.
+    """The head of the answer to a request for a stream, and the wire format that follows it.
+    `compress` is about WebSockets.
 
     None for a long poll, which is answered later, and for a handshake that isn't a plain one.
     Raises NotAcceptable where the client offers other subprotocols only.
@@ -65,8 +65,8 @@ def head_of(
 def accept_websocket(headers: Mapping[str, str], *, compress: bool) -> tuple[bytes, Wire] | None:
     """The answer to an opening handshake (RFC 6455 section 4.2); None if it isn't a plain one.
 
-    An offer of compression that isn't taken is declined by silence (RFC 7692 section 5.1). Raises
-    NotAcceptable.
+    An offer of compression is declined by leaving it out of the answer (RFC 7692 section 5.1).
+    Raises NotAcceptable.
     """
     key = headers.get("sec-websocket-key", "")
     tokens = [token.strip().lower() for token in headers.get("connection", "").split(",")]
@@ -103,7 +103,7 @@ def of_this_machine(origin: str) -> bool:
 
 
 def refusal_of(data: bytes, problem: Overloaded, origins: Origins) -> bytes:
-    """The whole answer to a request of these bytes that there is no room for."""
+    """The whole answer to a request of these bytes for which there is no room."""
     told = _told_in_events(data, problem, origins)
     if told is not None:
         return told
@@ -119,8 +119,8 @@ def refusal_of(data: bytes, problem: Overloaded, origins: Origins) -> bytes:
 
 
 def _told_in_events(data: bytes, problem: Overloaded, origins: Origins) -> bytes | None:
-    """The answer to a client that can be told of a problem only in events; None for others."""
-    # When many come at once, most needn't be parsed.
+    """The answer to a client that can be told of a problem only by events; None for others."""
+    # When many come at once, most of them needn't be parsed.
     if not _MAY_NEED_EVENTS(data) or (request := read_request(data)) is None:
         return None
     body = eventsource.told(request, problem)
@@ -133,6 +133,6 @@ def _told_in_events(data: bytes, problem: Overloaded, origins: Origins) -> bytes
 
 
 def _page_wanted(data: bytes) -> bool:
-    """Whether a person is to read the refusal: of the many that come at once most are programs."""
+    """Whether a person will read the refusal. When many come at once, most are programs."""
     request = read_request(data) if HTML.encode() in data else None
     return request is not None and page_wanted(request.headers.get("accept", ""))

@@ -1,4 +1,4 @@
-"""Attaching a client to its view, and having its socket carried."""
+"""Attaching a client to its view, and handing its socket to the engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pushsvc.transport.websocket_carrier import WebSocketCarrier
 
 
 class _NullCarrier:
-    """Stands in for the carrier while a client is attached that has none yet."""
+    """Takes the carrier's place while a client is attached that has no carrier yet."""
 
     def wake(self) -> None:
         pass
@@ -48,7 +48,7 @@ class Attachment:
     def __init__(self, context: Context) -> None:
         self._hub = context.hub
         self._context = context
-        self._make_conversation = self.conversation  # bound once, not for each client
+        self._make_conversation = self.conversation  # bound once, and not for each client
 
     def attach(
         self,
@@ -63,7 +63,7 @@ class Attachment:
         does."""
         subscriber = self.subscribe(stream, decision, _NULL_CARRIER)
         if sock.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # the peer is gone, which the carrier finds out
+            with contextlib.suppress(OSError):  # the peer is gone, which the carrier notices
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         head, wire = answer
         self._carry(engine, sock, subscriber, wire, head)
@@ -87,14 +87,15 @@ class Attachment:
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Let go of a client. Doing it again does nothing."""
+        """Detach a client from its view. Calling it again does nothing."""
         self._hub.unsubscribe(subscriber, now=trio.current_time())
 
     def detach(self, connection: Connection | None, subscriber: Subscriber, wire: Wire) -> bool:
-        """Hand a subscriber over to the engine, if its socket can be; tells whether it was.
+        """Hand a subscriber over to the engine, if its socket can be detached; returns whether it
+        was.
 
-        Whatever calls it is cancelled at its next checkpoint if so, and must not let go of the
-        subscriber.
+        If so, the calling task is cancelled at its next checkpoint, and must not detach the
+        subscriber from its view.
         """
         engine = self._context.engine
         if connection is None:
@@ -114,9 +115,9 @@ class Attachment:
         wire: Wire,
         head: bytes = b"",
     ) -> None:
-        """Have the engine carry a subscriber on a socket whose handshake is answered, or will be
-        with `head`."""
-        # It may have been drained while it was being set up.
+        """Have the engine carry a subscriber on a socket whose handshake was answered, or is
+        answered with `head`."""
+        # It may have been drained while it was set up.
         former = subscriber.carrier
         ending = former.ending if isinstance(former, AsgiCarrier) else None
         carrier: DetachedCarrier
@@ -133,7 +134,7 @@ class Attachment:
             carrier.end(ending)
 
     def conversation(self) -> Conversation:
-        """What a WebSocket may say."""
+        """What the client may send on its WebSocket."""
         context = self._context
         return Conversation(
             context.hub,

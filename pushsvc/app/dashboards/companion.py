@@ -1,7 +1,8 @@
-"""`POST /v1/stream/SESSION`: what a WebSocket would say, said for a stream that can't.
+"""`POST /v1/stream/SESSION`: for one-way streams, what a WebSocket's client would send on its
+socket.
 
-The stream may be another worker's of this machine: that one is asked, and does what it would do
-itself. Other pods aren't asked: what a client does where its session isn't known is as quick.
+The stream may be at another worker on this machine, which is then asked to do it. Other pods aren't
+asked: a client whose session is unknown reconnects, which is as quick.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def install(app: QuartTrio, context: Context) -> None:
         },
     )
     async def companion(session: str) -> Response:
-        """What a WebSocket would say, said for a stream that can't."""
+        """Apply a message that a one-way stream's client can't send on the stream itself."""
         body = await read_body(request, most=limits.message_bytes, timeout=pacing.body_timeout)
         message = _Message(session, principal_of_request().id, body)
         granted = await _say_elsewhere(context, message) or await _say(context, message)
@@ -68,16 +69,16 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 class _Message(msgspec.Struct, frozen=True):
-    """A request, as it goes to another worker."""
+    """A request in the form in which it goes to another worker."""
 
     session: str
     who: str
-    """The identity of who sends it."""
+    """The identity of the sender."""
     body: bytes
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    """A Problem, as it comes from another worker."""
+    """A Problem in the form in which it comes from another worker."""
 
     kind: str
     code: str
@@ -91,8 +92,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 async def _say(context: Context, message: _Message) -> Granted:
-    """Do what a message says for a stream that is here, and tell what was granted. Raises
-    Problem."""
+    """Apply a message to a stream of this process, and return what was granted. Raises Problem."""
     hub, session = context.hub, message.session
     subscriber = hub.subscribers.get(session)
     if subscriber is None:
@@ -119,7 +119,7 @@ async def _say(context: Context, message: _Message) -> Granted:
 
 
 async def _say_elsewhere(context: Context, message: _Message) -> Granted | None:
-    """Have another worker do it, if the stream is one's; None if it isn't. Raises Problem."""
+    """Have the worker apply it that has the stream; None if no worker has. Raises Problem."""
     peers = context.peers
     holder = None if peers is None else peers.holder(message.session)
     if peers is None or holder is None:
@@ -127,7 +127,7 @@ async def _say_elsewhere(context: Context, message: _Message) -> Granted | None:
     try:
         said = await peers.ask(holder, "say", msgspec.msgpack.encode(message))
     except PeerGone:
-        return None  # and its streams with it
+        return None  # the worker is gone, and its streams too
     answer = msgspec.msgpack.decode(said, type=_Answer)
     if answer.refusal is not None:
         refusal = answer.refusal
@@ -137,7 +137,7 @@ async def _say_elsewhere(context: Context, message: _Message) -> Granted | None:
 
 
 async def _answer(context: Context, body: bytes) -> bytes:
-    """Do it for another worker."""
+    """Apply it for another worker."""
     try:
         answer = _Answer(await _say(context, msgspec.msgpack.decode(body, type=_Message)))
     except Problem as problem:

@@ -1,8 +1,8 @@
-"""What a browser's own EventSource is told where others get a status.
+"""What a browser's own EventSource is answered where other clients get an error status.
 
-Any status but 200 ends it for good: it never asks again. So a failure that may pass is told in a
-short stream, with when to come back. One that won't pass (no token, no such parameter) stays a
-status, since asking again would be in vain.
+Any status except 200 ends an EventSource for good: it never reconnects. So a failure that may pass
+is reported in a short stream, with a time to come back. A failure that won't pass (no token, an
+unknown parameter) is answered with its status, since asking again is useless.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pushsvc.pipeline.drain import DRAINING
 
 MEDIA_TYPE: Final = "text/event-stream"
 _RETRY: Final = 5.0
-"""Seconds after which to come back where a problem doesn't say."""
+"""Seconds after which to come back where a problem doesn't name a time."""
 
 
 def mends(problem: Problem) -> bool:
-    """Whether the same request may well succeed later."""
+    """Whether the same request may succeed later."""
     return isinstance(problem, Overloaded | TooMany) or problem.status >= 500
 
 
 def told(request: AccessRequest, problem: Problem) -> bytes | None:
-    """The events that tell of a problem and when to come back, each time somewhat different.
+    """The events that report a problem and when to come back, with jitter.
 
-    None where a status is to say it: the client can read one, or the same request won't succeed
-    later either.
+    None where the status is to report it: the client can read a status, or the same request won't
+    succeed later.
     """
     if not mends(problem) or request.method != "GET" or request.websocket:
         return None
@@ -38,7 +38,7 @@ def told(request: AccessRequest, problem: Problem) -> bytes | None:
         return None
     seconds = float(problem.extra.get("retry_after", _RETRY))
     going = problem.code == DRAINING
-    # While a server shuts down, a client that comes back too soon meets it again.
+    # While a server shuts down, a client that comes back too soon reaches it again.
     retry_ms = round(seconds * 1000 * random.uniform(1.0 if going else 0.5, 1.5))
     frames = wire.farewell(problem.code, "" if going else problem.detail, retry_ms)
     return b"".join(frame.encoded("sse") for frame in frames)

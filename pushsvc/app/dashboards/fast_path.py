@@ -1,10 +1,10 @@
 """The fast path of streams: a handshake answered without a framework.
 
-After a restart everyone comes back at once. A stream's request takes its route through Hypercorn
-and Quart in about a millisecond; what is decided on that way fits in a tenth. So the acceptor shows
-a connection's first bytes here before anything else. A plain `GET /v1/stream` for SSE, NDJSON or a
-WebSocket is answered here, by the functions of the route, and so is one that there is no room for.
-Everything else goes to Hypercorn, with the bytes already read.
+After a restart everyone comes back at once. Through Hypercorn and Quart a stream's request takes
+about a millisecond, and what has to be decided takes a tenth of that. So the acceptor offers each
+connection's first bytes to this module before anything else. A plain `GET /v1/stream` for SSE,
+NDJSON or a WebSocket is answered here, by the same functions that the route calls, and so is one
+for which there is no room. Everything else goes to Hypercorn, with the bytes already read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_BYTES = 16 * 1024
 
 
 class FastPath:
-    """Answers requests for streams. There is one for each service that detaches sockets."""
+    """Answers requests for streams. A service that detaches sockets has one."""
 
     def __init__(self, context: Context, engine: Engine) -> None:
         self._access = context.access
@@ -42,8 +42,8 @@ class FastPath:
     def take(self, data: bytes, sock: socket.socket) -> bool:
         """Answer a connection's first bytes, if they are one whole request for a stream.
 
-        If so the socket, which must be non-blocking, belongs to someone else when this returns; if
-        not, nothing has happened.
+        If so, returns True, and the socket, which must be non-blocking, has another owner. If not,
+        returns False, and nothing was changed.
         """
         if self._request.match(data) is None or len(data) > _MOST_BYTES:
             return False
@@ -68,7 +68,7 @@ class FastPath:
         except OSError:
             return False  # the peer is gone
         except Problem:
-            return False  # the route says it as well, and in full
+            return False  # the route answers it, with all details
         return True
 
     def _refuse(self, sock: socket.socket, data: bytes, problem: Overloaded) -> None:

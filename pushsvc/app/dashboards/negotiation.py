@@ -1,4 +1,4 @@
-"""What a dashboard asks for and is given: the same for whoever has read its request."""
+"""What a dashboard asks for and is granted; the same for the route and the fast path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pushsvc.core.model.cursor import NO_EPOCHS, Cursor, parse_cursor
 from pushsvc.errors import Malformed, Overloaded, Problem
 
 _QUERIES: Final = 256
-"""Parsed queries that are kept: after a restart many clients come with the same one."""
+"""Parsed queries that are cached: after a restart many clients come with the same one."""
 _PARAMETERS: Final = (
     "select",
     "since",
@@ -37,28 +37,29 @@ _PARAMETERS: Final = (
 
 
 class StreamRequest(msgspec.Struct, frozen=True):
-    """What a dashboard watches, from where on, and how that comes to it."""
+    """What a dashboard watches, where it begins, and by which transport."""
 
     spec: ViewSpec
     start: Start
     transport: Transport
     media_type: str = ""
-    """Of the answer; a WebSocket has none."""
+    """Of the answer. Empty for a WebSocket."""
     coding: Coding = "identity"
 
 
 class Negotiation:
-    """Reads what requests for streams ask for."""
+    """Reads requests for streams."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._read_query = functools.lru_cache(_QUERIES)(self._parse_query)
 
     async def negotiate(self, request: AccessRequest, decision: AccessDecision) -> StreamRequest:
-        """What this request asks for. Waits until what its cursor stands for has been read here
-        too, though not for long.
+        """Read what this request asks for. If its cursor is ahead of what this process has read of
+        the log, wait for that, but not for long.
 
-        Raises Problem; Overloaded where the log has it, or may have it, and it can't be read yet.
+        Raises Problem: Overloaded where the log has, or may have, entries up to the cursor that
+        can't be read yet.
         """
         await self._catch_up(request)
         stream = self._negotiate(request, decision)
@@ -68,7 +69,7 @@ class Negotiation:
     def negotiate_nowait(
         self, request: AccessRequest, decision: AccessDecision
     ) -> StreamRequest | None:
-        """The same; None where `negotiate` would wait. Raises Problem."""
+        """The same without waiting; None where `negotiate` would wait. Raises Problem."""
         if self._ahead(request) is not None:
             return None
         stream = self._negotiate(request, decision)
@@ -94,9 +95,8 @@ class Negotiation:
         return StreamRequest(spec, start, offer.transport, offer.media_type, coding)
 
     def _read(self, request: AccessRequest, *, lenient: bool = False) -> tuple[ViewSpec, Start]:
-        """What the query asks for, and where it begins. A client that can't read a status
-        (`lenient`) may come back with any cursor: one that means nothing here is answered by a
-        gap."""
+        """The view that the query asks for, and where the stream begins. A client that can't read a
+        status (`lenient`) may send any cursor: an invalid one is answered by a gap."""
         spec, start = self._parsed(request)
         hub = self._context.hub
         if last_event_id := _last_event_id(request):
@@ -106,7 +106,8 @@ class Negotiation:
         return spec, start
 
     def _parsed(self, request: AccessRequest) -> tuple[ViewSpec, Start]:
-        # A query with a ticket is its client's own: kept, it would only push others out.
+        # A query with a ticket is used by one client only: in the cache it would only displace
+        # others.
         ticketed = b"ticket=" in request.query
         return (self._parse_query if ticketed else self._read_query)(request.query)
 
@@ -119,8 +120,8 @@ class Negotiation:
         return spec, parameters.start(args)
 
     def _ahead(self, request: AccessRequest) -> Cursor | None:
-        """The cursor of this request, if it is ahead of this process: another one of the same log
-        has read so far."""
+        """The cursor of this request, if it is ahead of this process, since another process of the
+        same log has read further."""
         if not self._context.shared:
             return None
         try:
@@ -131,7 +132,7 @@ class Negotiation:
             else:
                 return None
         except Problem:
-            return None  # reading the query raises it again
+            return None  # reading the query raises the same problem again
         return since if since is not None and self._context.hub.is_ahead(since) else None
 
     async def _catch_up(self, request: AccessRequest) -> None:
@@ -139,7 +140,7 @@ class Negotiation:
             while self._ahead(request) is not None:
                 await self._context.pipeline.moved()
             return
-        # A process that is behind may not know how far the log is.
+        # A process that is behind may not know where the log ends.
         journal = self._context.journal
         there = (await journal.statistics()).seq
         since = self._ahead(request)

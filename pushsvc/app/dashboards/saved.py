@@ -1,7 +1,7 @@
-"""Dashboards over HTTP: list, read, save, delete, and the schema they keep to.
+"""Dashboards over HTTP: list, read, save and delete them, and their JSON schema.
 
-Reading takes a token that may read. Saving takes an operator's: a dashboard is what everybody is
-shown, and the right to write samples is about some series and says nothing of that.
+Reading needs a token that may read. Saving needs an operator's token: dashboards are shown to
+everybody, and the right to write some series doesn't cover that.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from pushsvc.dashboards.recorded import newest_seen
 from pushsvc.errors import UnsupportedMedia
 
 _THREADS: Final = 4
-"""That wait on files at once: a disk that hangs doesn't take those that others need. Those that
-save are others, since they wait for the log where dashboards are kept there."""
+"""Threads that wait for files at once, apart from Trio's other threads, so that a disk that hangs
+doesn't use those up. Saving uses other threads, since it waits for the log where dashboards are
+kept there."""
 
 
 _NAME: Final = Parameter("name", str, "1 to 64 of a-z, 0-9 and -.", "path")
@@ -43,7 +44,7 @@ _REFUSED: Final = (
 
 
 class DashboardEntry(msgspec.Struct, frozen=True):
-    """A dashboard, without what is on it."""
+    """A dashboard without its content."""
 
     name: str
     source: Source
@@ -118,7 +119,8 @@ def install(app: QuartTrio, context: Context) -> None:
         return Response(msgspec.json.encode(found), content_type="application/json")
 
     async def catch_up() -> None:
-        """Who has a version from another process is not told of an older one."""
+        """Wait until a version that another process saved is known here, so that no older one is
+        answered."""
         tags = [request.headers.get(name, "") for name in ("If-Match", "If-None-Match")]
         await context.pipeline.catch_up(max(map(newest_seen, tags)), CATCH_UP)
 

@@ -22,8 +22,9 @@ from pushsvc.transport.asgi import AsgiCarrier
 class StreamBody(ResponseBody):
     """The body of an SSE or NDJSON response.
 
-    It is entered when the head of the response has been sent. There the client is attached, and
-    its socket detached if it can be; else its frames are the body, until it leaves.
+    It is entered when the head of the response has been sent. Then the client is attached, and its
+    socket detached if that is possible. Otherwise the client's frames are the body, until the
+    client leaves.
     """
 
     def __init__(
@@ -50,7 +51,8 @@ class StreamBody(ResponseBody):
     async def __aenter__(self) -> AsyncIterator[bytes]:
         subscriber = self._attachment.subscribe(self._stream, self._decision, self._carrier)
         if self._attachment.detach(self._connection, subscriber, self._socket_wire):
-            await trio.sleep_forever()  # cancelled at once: this connection's tasks are over
+            # cancelled at once, since this connection's tasks have ended
+            await trio.sleep_forever()
         self._subscriber = subscriber
         return self
 

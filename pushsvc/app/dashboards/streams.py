@@ -67,7 +67,8 @@ _PARAMETERS: Final = (
 
 @contextmanager
 def undetached(scope: Any) -> Iterator[None]:
-    """While this lasts it is open whether the socket will be detached; afterwards it is not."""
+    """Within this context the connection's socket may still be detached; afterwards it stays with
+    the server."""
     connection = connection_of(scope)
     try:
         yield
@@ -134,8 +135,8 @@ def install(app: QuartTrio, context: Context) -> None:
         if request.method == "HEAD":
             return _response(stream.media_type, b"", stream.coding)
         asked = parameters.seconds(request.args, "wait")
-        # A poll has no heartbeats. Who needs them has a path that cuts what is quiet, and is
-        # answered before it does.
+        # A poll has no heartbeats. A client that needs them is behind a proxy that cuts silent
+        # connections, and is answered before that happens.
         quiet = stream.spec.heartbeat if "heartbeat" in request.args else math.inf
         longest = min(pacing.poll_wait, quiet)
         wait = longest if asked is None else min(asked, longest)
@@ -179,7 +180,8 @@ def install(app: QuartTrio, context: Context) -> None:
             except Overloaded:
                 raise
             except Problem as problem:
-                # A page is never shown the status of a handshake: say it on the open socket.
+                # A page can't read the status of a refused handshake, so the problem is sent on the
+                # open socket.
                 await websocket.accept(subprotocol=subprotocol)
                 said = wire.error(problem.code, problem.detail, **problem.extra)
                 await websocket.send(said.json.decode())
@@ -191,7 +193,8 @@ def install(app: QuartTrio, context: Context) -> None:
                 if "Sec-WebSocket-Extensions" not in websocket.headers:
                     detached = attachment.detach(connection, subscriber, "websocket")
                 if detached:
-                    await trio.sleep_forever()  # cancelled at once, as the connection's tasks are
+                    # cancelled at once, like all tasks of the connection
+                    await trio.sleep_forever()
             except BaseException:
                 if not detached:
                     attachment.unsubscribe(subscriber)
@@ -225,7 +228,7 @@ def _response(media_type: str, body: bytes | StreamBody, coding: Coding = "ident
     if coding != "identity":
         response.headers["Content-Encoding"] = coding
     response.timeout = None
-    # no-transform and X-Accel-Buffering: what sits between is to pass each event on as it comes.
+    # With no-transform and X-Accel-Buffering proxies pass each event on without buffering it.
     response.headers["Cache-Control"] = "no-store, no-transform"
     response.headers["X-Accel-Buffering"] = "no"
     response.headers["Vary"] = "Accept, Accept-Encoding"

@@ -1,14 +1,15 @@
-"""Polls that switch between servers: each comes with a cursor of another epoch.
+"""Polls that switch between servers, and so come with a cursor of another epoch.
 
-That happens where several servers that don't share a journal answer at one address, also for the
-time of a rollout. Each poll meets another server, for which its cursor means nothing: it would be
-answered at once with a gap and the newest samples, and come back at once, as fast as the network
-lets it. So only the first such answer is given at once; from the second in a row on each is held
-twice as long as the one before. No server could count them, since each sees only some of the polls:
-the count stands in the cursor.
+This happens where several servers that don't share a journal answer at one address, for example
+during a rollout. Each poll reaches another server, which doesn't know its cursor: the server would
+answer at once with a gap and the newest samples, and the client would poll again at once, as fast
+as the network allows. So only the first such answer is given at once; from the second in a row on,
+each is held twice as long as the one before. No server sees all of a client's polls, so the count
+is carried in the cursor.
 
-A cursor is what a client says. It decides how long that client is held, which is never longer than
-it would wait for news; what the operator is told takes what this server has seen itself.
+A client can write any count into its cursor. The count decides only how long that client is held,
+which is never longer than it would wait for news; the warning to operators counts what this server
+has seen itself.
 """
 
 from __future__ import annotations
@@ -28,37 +29,37 @@ _log = get_logger("pushsvc.app")
 
 _FIRST: Final = 1.0
 _LONGEST: Final = 15.0
-"""Seconds that a poll is held: the first that is, and the most."""
+"""Seconds for which a poll is held: the first time, and at most."""
 _CERTAIN: Final = 2
-"""Times that an address came back with a larger count than it was given here, after which several
-servers answer: somebody else has counted on."""
+"""After so many returns of one address with a larger count than this server gave it, several
+servers answer there: another one must have counted."""
 _MOST: Final = 99
 _ADDRESSES: Final = 256
 _TOLD_EVERY: Final = 3600.0
 
 
 class Switching:
-    """Says for how long a poll of a client that switches is held back."""
+    """Decides how long a poll of a client that switches between servers is held."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._told = -math.inf
-        # By address: the count that was given there last, and how often it had grown elsewhere.
+        # By address: the last count that was given, and how often a larger one came back.
         self._seen: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def hold(
         self, since: Cursor | None, wait: float | None, most: float, address: str
     ) -> tuple[float, int]:
         """For how many seconds to hold a poll with this cursor, and how often its client has
-        switched, for its next cursor. `wait` is how long it would wait for news, if it says so, and
-        `most` how long it may last at all."""
+        switched, to be put into its next cursor. `wait` is how many seconds the client would wait
+        for news, if it says so, and `most` how long the poll may last at all."""
         if since is None:
             return 0.0, 0
         if since.epoch == self._hub.epoch:
             return 0.0, max(0, since.switches - 1)
         seconds, switches = 0.0, min(_MOST, since.switches + 1)
         if since.switches:
-            # A client that waits for less gives up after a time of its own.
+            # A client that waits for a shorter time gives up after it.
             longest = min(most, _LONGEST if wait is None else min(_LONGEST, max(wait, _FIRST)))
             wanted = _FIRST * 2.0 ** (since.switches - 1)
             seconds = min(longest, wanted) * random.uniform(0.75, 1.0)

@@ -1,1 +1,1 @@
-"""What all routes stand on."""
+"""What all routes need: access control, parameters, bodies, problems, content codings."""

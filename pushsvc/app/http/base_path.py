@@ -1,8 +1,8 @@
-"""The path under which a proxy asks for this service, where it doesn't take it away itself.
+"""The path prefix that a proxy sends, where the proxy doesn't remove it itself.
 
-Both are served: `/push/v1/stream` for the proxy, and `/v1/stream` for probes, scrapers and a proxy
-that strips. Nothing else in the service knows of it, but what is told to browsers for later: the
-path of the cookie.
+Both paths are served: `/push/v1/stream` for the proxy, and `/v1/stream` for probes, scrapers and a
+proxy that removes the prefix. The rest of the service doesn't know the prefix, except where a
+browser is given a path for later: the path of the cookie.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _App = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 def root_seen_from(path: str) -> str:
     """The service's root as a reference relative to one of its paths: `../` for `/d/cpu`.
 
-    Relative, so that it is right under whatever path a proxy has put the service.
+    It is relative so that it is right under any prefix.
     """
     return "../" * (path.count("/") - 1) or "./"
 
 
 class StripBasePath:
-    """An ASGI app under a base path, of which the app within knows nothing."""
+    """Serves an ASGI app under a base path, without the app knowing it."""
 
     def __init__(self, app: _App, base_path: str) -> None:
-        """`base_path` without a slash at its end, and not empty."""
+        """`base_path` isn't empty, and has no slash at its end."""
         self._app = app
         self._path = base_path
         self._raw = base_path.encode()
@@ -45,7 +45,8 @@ class StripBasePath:
 
 
 async def _redirect(location: str, scope: Any, send: Any) -> None:
-    """The base path without its slash is no place from which relative references lead right."""
+    """Redirect the base path without its final slash: relative references would be resolved
+    wrongly."""
     query = scope.get("query_string", b"")
     target = location.encode() + (b"?" + query if query else b"")
     headers = [(b"location", target), (b"content-length", b"0")]

@@ -1,4 +1,4 @@
-"""Waiting for a dashboard to become another version: one look at its file for all who wait."""
+"""Waiting for a new version of a dashboard: one look at its file serves all that wait for it."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ from pushsvc.errors import Problem
 from pushsvc.pipeline.drain import Draining
 
 LONGEST: Final = 30.0
-"""Seconds that anybody waits at the most."""
+"""Seconds that a request waits at most."""
 MOST: Final = 2_000
-"""That wait at once; who comes then is answered without waiting."""
+"""Requests that wait at once; further ones are answered without waiting."""
 _EVERY: Final = 1.0
-"""Seconds between two looks at the files of those that somebody waits for."""
+"""Seconds between two looks at the files of the dashboards that are waited for."""
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 
 def patience(prefer: str) -> float:
-    """Seconds that a request would rather wait for an answer (RFC 7240 section 4.3), within bounds;
-    0 for not at all."""
+    """Seconds that a request is willing to wait for an answer (RFC 7240 section 4.3), within
+    bounds; 0 for not at all."""
     found = _WAIT.search(prefer)
     return 0.0 if found is None else min(LONGEST, float(found[1]))
 
 
 class _Watched:
-    """A dashboard that somebody waits for."""
+    """A dashboard that requests wait for."""
 
     def __init__(self) -> None:
         self.waiting = 0
         self.looked = 0
-        """Which look it was that told of `etag`; 0 before the first."""
+        """The number of the look that found `etag`; 0 before the first."""
         self.newcomers = False
-        """Whether somebody has come since that look began."""
+        """Whether a request has come since that look began."""
         self.etag: str | None = None
-        """As it was at the last look; None where there was none."""
+        """The version at the last look; None where there was none."""
         self.changed = trio.Event()
 
 
 class Changes:
-    """Tells who waits of what was saved here, by another process, or put there by others."""
+    """Tells waiting requests of versions that were saved here, by another process, or directly as
+    files."""
 
     def __init__(self, library: Library, draining: Draining) -> None:
         self._library = library
@@ -54,22 +55,22 @@ class Changes:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """How many requests wait."""
         return sum(one.waiting for one in self._watched.values())
 
     def saved(self) -> None:
-        """Look at once: something was saved or deleted here."""
+        """Look at once: something was saved or deleted in this process."""
         self._saved.set()
 
     async def wait(self, name: str, etag: str, seconds: float) -> bool:
-        """Return when a dashboard is no longer the version `etag`, after so many seconds, or when
-        the service drains; False at once where MOST wait already."""
+        """Return True when a dashboard is no longer the version `etag`, after so many seconds, or
+        when the service drains; False at once where MOST requests wait already."""
         if self.waiting >= MOST or self._draining.is_set():
             return False
         one = self._watched.setdefault(name, _Watched())
         one.waiting += 1
         one.newcomers = True
-        # Who comes with another version than was seen may have a newer one.
+        # A request with a version other than the one last seen may have a newer one.
         before = self._looks
         self._awake.set()
         try:
@@ -83,7 +84,7 @@ class Changes:
         return True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look at the files, while anybody waits, until cancelled."""
+        """Look at the files while anything waits, until cancelled."""
         limiter = trio.CapacityLimiter(1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end)
@@ -114,7 +115,7 @@ class Changes:
                 self._saved = trio.Event()
 
     def _look(self, names: tuple[str, ...]) -> dict[str, str | None]:
-        """The versions that there are; what can't be looked at is left out."""
+        """The current versions; what can't be read is left out."""
         found: dict[str, str | None] = {}
         for name in names:
             try:

@@ -1,12 +1,14 @@
-"""Content codings of answers: which one a client takes, and whole bodies put into it.
+"""Content codings of answers: choosing the one that a client accepts, and encoding whole bodies.
 
-Bodies of a page's files are compressed when it is built, streams frame by frame for everyone
-(`core/delivery/wire.py`); all other answers here, by libraries, in a thread when they are large.
+A page's files are compressed when it is built, and streams are compressed frame by frame, once for
+all clients (`core/delivery/wire.py`). All other answers are compressed here, large ones in a
+thread.
 
-An answer that has a secret in it, or shows a request's own fields, goes as it is: who can have a
-browser ask for guesses and sees how long the answers are could find the secret letter by letter
-(BREACH). The cookie of a session isn't sent with other sites' requests at all (SameSite=Strict),
-and what a stream tells of itself differs each time, so that all else may be compressed.
+An answer that contains a secret, or repeats fields of its request, isn't compressed: an attacker
+who can make a browser send guesses, and see the sizes of the answers, could find the secret letter
+by letter (BREACH). The session cookie isn't sent with other sites' requests at all
+(SameSite=Strict), and a stream's own session differs each time, so that all other answers may be
+compressed.
 """
 
 from __future__ import annotations
@@ -33,27 +35,28 @@ from pushsvc.errors import NotAcceptable
 Coding: TypeAlias = Literal["identity", "gzip", "zstd", "br"]
 
 WHOLE: Final[tuple[Coding, ...]] = ("zstd", "gzip", "br")
-"""For bodies that are compressed as they are answered, best first: at these levels zstd takes a
-third of gzip's time for a fifth less, and br a half more than gzip for a twentieth less."""
+"""For bodies that are compressed as they are answered, best first. At these levels zstd takes a
+third of gzip's time and makes the body a fifth smaller; br takes half as long again as gzip and
+makes it a twentieth smaller."""
 FILES: Final[tuple[Coding, ...]] = ("br", "gzip")
 """For files that were compressed when they were built."""
 STREAMS: Final[tuple[Coding, ...]] = ("gzip", "zstd")
-"""For streams of frames that are compressed one by one. Of the two everyone reads gzip, and its
-blocks are those that WebSockets get; not every reader of zstd goes on after the first frame."""
+"""For streams of frames that are compressed one by one. gzip comes first: every client reads it,
+and WebSockets get the same blocks; some readers of zstd stop after the first frame."""
 
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 4
 _BROTLI_LEVEL = 4
 _LEAST: Final = 1024
-"""Bytes below which an answer goes into one packet either way."""
+"""Bytes below which an answer fits into one packet without compression too."""
 _BIG: Final = 32 * 1024
 """Bytes from which on compressing takes longer than handing it to a thread: a third of a
 millisecond."""
 _THREADS: Final = 2
 _MEDIA: Final = ("application/json", "application/problem+json", "application/schema+json")
 _PLAIN: Final = frozenset(
-    # Tickets are secrets; the form shows what was wrong with a token; what the doctor asks is to
-    # come as it was sent.
+    # Tickets are secrets, the form repeats what was wrong with a token, and the doctor's answers
+    # must arrive as they were sent.
     ("tickets", "login", "logout", "doctor_echo", "doctor_drip", "doctor_upload")
 )
 """Routes whose answers are never compressed."""
@@ -61,21 +64,21 @@ _PLAIN: Final = frozenset(
 
 @functools.lru_cache(256)
 def choose(accepted: str | None, offered: Sequence[Coding]) -> Coding:
-    """The coding of an answer, for an `Accept-Encoding` (RFC 9110 section 12.5.3): the one that is
-    wanted most, and of equals the first of those on offer.
+    """The coding of an answer, for an `Accept-Encoding` (RFC 9110 section 12.5.3): the one with the
+    highest weight, and among equals the first that is offered.
 
-    Raises NotAcceptable where not even the plain answer is taken.
+    Raises NotAcceptable where the client doesn't accept even the plain answer.
     """
     if accepted is None:
         return "identity"
-    # Of one that is named twice the better word counts: they come sorted.
+    # If one is named twice, its higher weight counts: they come sorted.
     qualities = dict(reversed(list(parse_accept_header(accepted.lower(), Accept))))
     others = qualities.get("*", 0.0)
     qualities.setdefault("gzip", qualities.get("x-gzip", others))
-    # What wasn't named is sent to nobody who takes anything but may not know it: only gzip is.
+    # `*` alone gets gzip only: a client that accepts anything may not know the other codings.
     wanted = {coding: qualities.get(coding, 0.0) for coding in offered}
     best = max(wanted, key=wanted.__getitem__, default=None)
-    # The plain answer is taken unless that is ruled out, by its name or with all that has none.
+    # The plain answer is accepted unless it is excluded, by its name or by `*`.
     plain = qualities.get("identity", qualities.get("*"))
     if best is not None and wanted[best] > 0.0 and wanted[best] >= (plain or 0.0):
         return best
@@ -90,12 +93,12 @@ def choose(accepted: str | None, offered: Sequence[Coding]) -> Coding:
 
 
 def coding_of_stream(accepted: str | None, *, compress: bool) -> Coding:
-    """The coding of a stream. Raises NotAcceptable where there is none that its client takes."""
+    """The coding of a stream. Raises NotAcceptable where the client accepts none."""
     return choose(accepted, STREAMS if compress else ())
 
 
 def compress(content: bytes, coding: Coding) -> bytes:
-    """A whole body in a coding. Blocks; the libraries let other threads run meanwhile."""
+    """Compress a whole body. Blocks; the libraries release the GIL."""
     if coding == "zstd":
         return zstd.compress(content, _ZSTD_LEVEL)
     if coding == "br":
@@ -107,14 +110,14 @@ def compress(content: bytes, coding: Coding) -> bytes:
 
 
 def is_compressible(response: Response) -> bool:
-    """Whether it is of a kind that gets smaller."""
+    """Whether bodies of this media type get smaller when they are compressed."""
     media_type = response.mimetype or ""
     return media_type in _MEDIA or media_type.startswith("text/")
 
 
 def install(app: QuartTrio, context: Context) -> None:
-    """Compress answers. To be installed before all that looks at them: what is installed first sees
-    them last."""
+    """Compress answers. Install it before everything that looks at answers: handlers that are
+    installed first run last."""
     threads = trio.CapacityLimiter(_THREADS)
 
     @app.after_request
@@ -125,7 +128,8 @@ def install(app: QuartTrio, context: Context) -> None:
             or not isinstance(body, DataBody)
             or response.status_code in (204, 206, 304)
             or "Content-Encoding" in response.headers
-            or response.headers.get("ETag", "W/")[:2] != "W/"  # it is that of these very bytes
+            # a strong tag stands for exactly these bytes
+            or response.headers.get("ETag", "W/")[:2] != "W/"
             or request.endpoint in _PLAIN
             or not is_compressible(response)
         ):
@@ -149,8 +153,8 @@ def accepted() -> str | None:
 
 
 def coding_of(response: Response, offered: Sequence[Coding]) -> Coding:
-    """The coding that this answer is to have. It is made a refusal where its client takes none; but
-    one to a request that has changed something stays what it is."""
+    """The coding for this answer. If the client accepts none, the answer becomes a refusal, unless
+    the request has already changed something."""
     response.vary.add("Accept-Encoding")
     try:
         return choose(accepted(), offered)

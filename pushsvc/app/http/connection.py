@@ -1,8 +1,8 @@
-"""A request whose body presses back on its sender.
+"""Request bodies with back-pressure on the sender.
 
-Quart takes in a body as fast as it comes and keeps it until someone reads it. An upload that is
-applied as it arrives must not be held in memory by a hub that is behind: here the next part of a
-body is taken from the server when the part before has been read.
+Quart receives a body as fast as it comes and keeps it until it is read. An upload that is applied
+as it arrives must not fill the memory while the hub is behind, so here the next part of a body is
+received only when the part before has been read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ JSON_TYPES = (
     "application/x-www-form-urlencoded",
     "",
 )
-"""What JSON comes as: by those who say so, a browser's `fetch` with a string, and `curl -d`."""
+"""Media types under which JSON is sent: by clients that name it, by a browser's `fetch` with a
+string, and by `curl -d`."""
 
 
 class BodyTimeout(Problem):
@@ -43,7 +44,7 @@ class BodyTimeout(Problem):
 
 
 class BoundedBody(TrioBody):
-    """A body that holds about `_HIGH` bytes at the most when it is iterated."""
+    """A body that holds about `_HIGH` unread bytes at most while it is iterated."""
 
     _HIGH = 256 * 1024
 
@@ -52,7 +53,7 @@ class BoundedBody(TrioBody):
         self._room = trio.Event()
 
     async def wait_room(self) -> None:
-        """Wait until little enough is unread."""
+        """Wait until few enough bytes are unread."""
         while len(self._data) > self._HIGH:
             self._room = trio.Event()
             await self._room.wait()
@@ -64,7 +65,8 @@ class BoundedBody(TrioBody):
 
 
 async def read_parts(request: Request, timeout: float) -> AsyncGenerator[bytes]:
-    """The body as it comes. Raises BodyTimeout after `timeout` seconds without a byte."""
+    """The parts of the body as they come. Raises BodyTimeout after `timeout` seconds without a
+    byte."""
     body = aiter(request.body)
     while True:
         try:
@@ -78,7 +80,8 @@ async def read_parts(request: Request, timeout: float) -> AsyncGenerator[bytes]:
 
 
 async def read_body(request: Request, *, most: int, timeout: float) -> bytes:
-    """The whole body. Raises TooLarge beyond `most` bytes, BodyTimeout."""
+    """The whole body. Raises TooLarge beyond `most` bytes, BodyTimeout after `timeout` seconds
+    without one."""
     declared = request.content_length
     body = bytearray()
     if declared is None or declared <= most:
@@ -97,10 +100,10 @@ async def read_body(request: Request, *, most: int, timeout: float) -> bytes:
 async def read_inflated_parts(
     request: Request, timeout: float, *, most: int, endless: bool = False
 ) -> AsyncGenerator[bytes]:
-    """The body as it comes, taken off its Content-Encoding in pieces that are each small.
+    """The body as it comes, decoded from its Content-Encoding in pieces that are each small.
 
-    Checkpoints between the pieces, however much a few bytes grow to. Raises what `read_parts` and
-    Inflater raise.
+    Checkpoints between the pieces, even where a few bytes decode to very many. Raises what
+    `read_parts` and Inflater raise.
     """
     inflater = Inflater(request.headers.get("Content-Encoding", ""), most, endless=endless)
     async with aclosing(read_parts(request, timeout)) as parts:
@@ -112,7 +115,7 @@ async def read_inflated_parts(
 
 
 async def read_inflated(request: Request, *, most: int, timeout: float) -> bytes:
-    """The whole body, inflated; `most` bounds it as it is sent and as it is inflated."""
+    """The whole body, decoded; `most` bounds both its encoded and its decoded size."""
     if not request.headers.get("Content-Encoding"):
         return await read_body(request, most=most, timeout=timeout)
     if is_whole(coding := request.headers["Content-Encoding"]):

@@ -40,11 +40,11 @@ class Context:
     remote_write: RemoteWriteDecoder
     influx: InfluxDecoder
     engine: Engine | None
-    """What carries detached sockets; None where all stay with the ASGI server."""
+    """Carries detached sockets; None where all connections stay with the ASGI server."""
     draining: Draining
-    """Set when the service is about to end: no new streams."""
+    """Set when the service is about to end, and new streams are refused."""
     handshake_limiter: RateLimiter
-    """How many streams may be opened a second."""
+    """Limits how many streams are opened in a second."""
     connections: Callable[[], int]
     """How many connections are open."""
     keep_alive: float
@@ -52,27 +52,28 @@ class Context:
     page: Path
     """The folder with the built page."""
     access: Access
-    """Who may do what."""
+    """Access control."""
     dashboards: Library
-    """The dashboards that are kept."""
+    """The kept dashboards."""
     changes: Changes
-    """Who waits for one of them to change."""
+    """Requests that wait for a dashboard to change."""
     leases: Leases
-    """Whose the live streams are."""
+    """The live streams and their owners."""
     refused: Ledger
-    """What producers were refused."""
+    """What was refused of what producers sent."""
     journal: Journal
-    """Where everything comes from."""
+    """The log that all samples come from."""
     peers: Peers | None = None
     """The other workers of this machine; None where there are none."""
     shared: bool = False
-    """Whether other processes append to it too."""
+    """Whether other processes append to the journal too."""
     compress: bool = True
-    """Whether answers and files are compressed for who takes that."""
+    """Whether answers and files are compressed for clients that accept it."""
     waiting: Callable[[], int] = int
     """How many bytes wait for HTTP/2 clients."""
     prefix: str = ""
-    """The path under which proxies ask for this service, without a slash at its end; or empty."""
+    """The path prefix under which proxies ask for this service, without a slash at its end; or
+    empty."""
 
 
 def make_handshake_limiter(limits: Limits, now: float) -> RateLimiter:

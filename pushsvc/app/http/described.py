@@ -27,14 +27,14 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _ATTRIBUTE: Final = "pushsvc_described"
 
 BINARY: Final = Annotated[Any, Meta(extra_json_schema={"type": "string", "format": "binary"})]
-"""Bytes that aren't JSON."""
+"""Bytes in a body that isn't JSON."""
 TEXT: Final = str
-"""Text that isn't JSON; of a stream, all of it."""
+"""Text that isn't JSON; for a stream, all of it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """Of a query or a head."""
+    """A parameter in the query, the path or the head."""
 
     name: str
     type: Any
@@ -50,7 +50,7 @@ class Content:
     text: str = ""
     types: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     required: bool = True
-    """Of a request's: whether there must be one."""
+    """For a request: whether it must have a body."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +60,13 @@ class Operation:
     parameters: tuple[Parameter, ...]
     body: Content | None
     answers: Mapping[int, Content | str]
-    """By status. Text alone: there is no body, or from 400 on a problem document."""
+    """By status. A text alone means no body, or, from 400 on, a problem document."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Socket:
-    """A WebSocket: what its server sends and takes. Messages are JSON in text unless it says so."""
+    """A WebSocket: the messages that its server sends and accepts, JSON in text unless it says
+    otherwise."""
 
     summary: str
     text: str
@@ -89,7 +90,7 @@ def described(
     body: Content | None = None,
     answers: Mapping[int, Content | str],
 ) -> Callable[[_F], _F]:
-    """Say what the route of this function takes and answers."""
+    """Declare what the route of this function takes and answers."""
     return _attach(Operation(summary, text, parameters, body, answers))
 
 
@@ -102,17 +103,18 @@ def described_socket(
     parameters: tuple[Parameter, ...] = (),
     media_types: tuple[str, ...] = ("application/json",),
 ) -> Callable[[_F], _F]:
-    """Say what goes over the WebSocket of this function."""
+    """Declare the messages of this function's WebSocket."""
     return _attach(Socket(summary, text, sends, takes, parameters, media_types))
 
 
 def for_people(function: _F) -> _F:
-    """This route answers with a page, or a file of one: it is no part of the API."""
+    """Declare that this route answers with a page, or a file of one: it is no part of the API."""
     return _attach(None)(function)
 
 
 def description_of(function: Callable[..., Any]) -> Operation | Socket | None:
-    """What was said of a route; None for a page. Raises LookupError where nothing was."""
+    """What was declared for a route; None for a page. Raises LookupError where nothing was
+    declared."""
     try:
         found: Operation | Socket | None = getattr(function, _ATTRIBUTE)
     except AttributeError:

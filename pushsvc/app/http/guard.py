@@ -1,7 +1,7 @@
-"""Access control for every route: asked before any of them runs, in one place.
+"""Access control for every route, checked in one place before any route runs.
 
-A route that isn't in the table below needs a token that may read, or write if it takes a POST: one
-that is added later is protected unless the table says otherwise.
+A route that isn't in the table below needs a token that may read, or write if it takes a POST: a
+route that is added later is protected unless the table says otherwise.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ NEEDS: Final = {
     "influx_ping": Need.NOTHING,
     "influx_health": Need.NOTHING,
     "dashboard_schema": Need.NOTHING,
-    "plain": Need.NOTHING,  # it says that a WebSocket is wanted
+    "plain": Need.NOTHING,  # it answers that a WebSocket is needed
     "publish": Need.WRITE,
     "tickets": Need.READ,
     "companion": Need.READ,
-    "doctor_page": Need.NOTHING,  # as the index
+    "doctor_page": Need.NOTHING,  # like the index
     "dashboard_page": Need.NOTHING,
-    "docs_page": Need.NOTHING,  # as what it shows: the descriptions
-    "save_dashboard": Need.OPERATOR,  # everybody is shown it
+    "docs_page": Need.NOTHING,  # like the descriptions that it shows
+    "save_dashboard": Need.OPERATOR,  # everybody sees it
     "delete_dashboard": Need.OPERATOR,
     "metrics": Need.OPERATOR,
     "subscribers": Need.OPERATOR,
@@ -68,8 +68,8 @@ UNCHANGING: Final = frozenset(
         "prometheus_format_query",
     )
 )
-"""Those that take a POST because of what they are sent, and change nothing: who may read may, and
-any page."""
+"""Routes that take a POST because of the size of what they are sent, and change nothing: tokens
+that may read are enough, and requests from any origin are accepted."""
 _MOST_TOLD: Final = 100
 
 
@@ -80,19 +80,19 @@ def need_of(endpoint: str, method: str) -> Need:
 
 
 def principal_of_request() -> Principal:
-    """Whose request this is; there is none before the guard has let it through."""
+    """The principal of this request. Call it only in a route, which runs after the guard."""
     principal = g.principal
     assert isinstance(principal, Principal)
     return principal
 
 
 def admitted_request() -> tuple[AccessRequest, AccessDecision]:
-    """This request, and how it was let in; there is none before the guard has done so."""
+    """This request and the decision on it. Call it only in a route, which runs after the guard."""
     return g.admitted  # type: ignore[no-any-return]
 
 
 def access_request_of(asked: Request | Websocket) -> AccessRequest:
-    """What of a request decides whether it may be."""
+    """The parts of a request that decide whether it is allowed."""
     headers: dict[str, str] = {}
     for raw, value in asked.headers.items():
         name = raw.lower()
@@ -147,14 +147,14 @@ def install(app: QuartTrio, context: Context) -> None:
             return Response(b"", status=204)
         if request.endpoint is None:
             _keep(request)
-            return None  # there is nothing to guard: the framework says so
+            return None  # no such route: the framework answers
         try:
             decision = await access.admit(access_request, need_of(request.endpoint, request.method))
         except Problem as problem:
             _keep(request)
             refusal_log.tell(problem, access_request)
             if request.endpoint == "login" and request.mimetype == FORM:
-                # Whoever looks at a form is a person, and has to read why it does nothing.
+                # A person looks at the form, and has to read why it can't be used.
                 return login_page(access.origins, root_seen_from(request.path), problem)
             raise
         settle_connection(request, decision)
@@ -167,7 +167,7 @@ def install(app: QuartTrio, context: Context) -> None:
     async def guard_socket() -> Response | None:
         if websocket.endpoint is None:
             _keep(websocket)
-            return None  # there is nothing to guard: the framework says so
+            return None  # no such route: the framework answers
         access_request = access_request_of(websocket)
         try:
             decision = await access.admit(access_request, need_of(websocket.endpoint, "GET"))
@@ -176,7 +176,8 @@ def install(app: QuartTrio, context: Context) -> None:
             refusal_log.tell(problem, access_request)
             if not isinstance(problem, Unauthorized | Forbidden) or problem.code == "origin":
                 raise
-            # A page is never shown the status of a handshake: say it on the open socket.
+            # A page can't read the status of a refused handshake, so the problem is sent on the
+            # open socket.
             await websocket.accept(subprotocol=choose_subprotocol(websocket.requested_subprotocols))
             said = wire.error(problem.code, problem.detail, **problem.extra)
             await websocket.send(said.json.decode())
@@ -203,10 +204,10 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 def settle(context: Context, decision: AccessDecision, slot: Slot) -> None:
-    """Have a connection count with those of its identity, where one was shown: then it takes
-    nothing from its neighbours behind the same address.
+    """Count a connection with the others of its identity, once a request on it has shown one: then
+    it no longer counts with its address, which neighbours may share.
 
-    A trusted proxy's connections carry the requests of many. Raises TooMany, after which the
+    A trusted proxy's connections carry requests of many clients. Raises TooMany, after which the
     connection is to be closed.
     """
     whose = decision.account
@@ -222,7 +223,7 @@ def settle(context: Context, decision: AccessDecision, slot: Slot) -> None:
 
 
 def _keep(asked: Request | Websocket) -> None:
-    """The connection of a stream that is refused goes on as any other."""
+    """Keep the connection of a refused stream with the server, like any other."""
     connection = connection_of(asked.scope)
     if connection is not None:
         connection.keep()
@@ -230,7 +231,7 @@ def _keep(asked: Request | Websocket) -> None:
 
 class _RefusalLog:
     """Logs refusals. Those that a proxy's settings often cause are warnings, each once; others are
-    for debugging."""
+    logged for debugging."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()

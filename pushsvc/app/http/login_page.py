@@ -11,7 +11,7 @@ from pushsvc.auth.origins import Origins, style_hash
 from pushsvc.errors import Problem
 
 FORM: Final = "application/x-www-form-urlencoded"
-"""The media type that it is sent as."""
+"""The media type in which the form is sent."""
 _STYLE: Final = (
     ":root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif;"
     "background:light-dark(#fff,#0d1217)}"
@@ -23,7 +23,8 @@ _STYLE: Final = (
 
 
 def login_page(origins: Origins, root: str, problem: Problem | None = None) -> Response:
-    """The form to log in, with what was wrong the last time; `root` leads to the service's."""
+    """The form to log in, with the error of the last attempt; `root` is the way to the service's
+    root."""
     alert = "" if problem is None else f'<p role="alert">{escape(problem.detail)}</p>'
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'

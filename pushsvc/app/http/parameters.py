@@ -1,4 +1,4 @@
-"""The query parameters of the read side, checked."""
+"""Reading and checking the query parameters of the read side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pushsvc.errors import Malformed
 
 
 def refuse_unknown(args: MultiDict[str, str], known: Collection[str]) -> None:
-    """Raise Malformed for a parameter that means nothing here: it is more likely a slip."""
+    """Raise Malformed for a parameter that isn't known here, since it is probably misspelt."""
     for name in args:
         if name not in known:
             raise Malformed(
@@ -73,14 +73,14 @@ def points(args: MultiDict[str, str]) -> int | None:
 
 
 def whole_points(value: float) -> int:
-    """A number of points that makes a picture. Raises Malformed for any other."""
+    """The number of points per series, which must be enough to draw a line. Raises Malformed."""
     if value < 4 or value != int(value):
         raise Malformed("points", "points must be a whole number, 4 or more")
     return int(value)
 
 
 def limit(args: MultiDict[str, str]) -> int | None:
-    """How many there may be in an answer, or None if the parameter isn't there."""
+    """The largest number of items in the answer, or None if the parameter isn't there."""
     value = number(args, "limit")
     if value is not None and (value < 1 or value != int(value)):
         raise Malformed("limit", "limit must be a whole number, 1 or more")
@@ -96,7 +96,7 @@ def boolean(args: MultiDict[str, str], name: str, default: bool) -> bool:
 
 
 def spec(args: MultiDict[str, str], hub: Hub, limits: Limits) -> ViewSpec:
-    """What a stream asks to watch, as granted."""
+    """The view that a stream asks for, as granted."""
     return hub.grant(
         asked(args, limits),
         number(args, "max_hz"),

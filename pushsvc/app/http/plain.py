@@ -12,9 +12,9 @@ from pushsvc.listen.address import peer_of
 
 
 def read_request(data: bytes, sock: socket.socket | None = None) -> AccessRequest | None:
-    """The request that `data` is, and nothing but it; None for anything else.
+    """The request in `data`, if that is one whole request and nothing more; None otherwise.
 
-    `sock` says who is at the other end, where that matters. Raises OSError if nobody is any more.
+    `sock` gives the peer's address, where that matters. Raises OSError if the peer is gone.
     """
     connection = h11.Connection(h11.SERVER)
     try:
@@ -32,7 +32,7 @@ def read_request(data: bytes, sock: socket.socket | None = None) -> AccessReques
 
 
 def access_request_of_head(head: h11.Request, peer: str) -> AccessRequest:
-    """What decides about a request that came over plain HTTP/1.1."""
+    """The parts of a plain HTTP/1.1 request that decide whether it is allowed."""
     headers: dict[str, str] = {}
     for raw, value in head.headers:
         name, text = raw.decode("latin-1"), value.decode("latin-1")

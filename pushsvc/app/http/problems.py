@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents, whoever raised them."""
+"""Errors as RFC 9457 problem documents, whatever code raised them."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _STYLE = (
 PAGE_POLICY = (
     f"default-src 'none'; style-src '{style_hash(_STYLE)}'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""The Content-Security-Policy of a page that says what is wrong."""
+"""The Content-Security-Policy of an error page."""
 CROWDED = "connections_per_identity"
-"""The code of a refusal that closes the connection, and not only refuses the request."""
+"""The code of a refusal that closes the connection as well."""
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
@@ -61,9 +61,8 @@ _ANSWERS = "pushsvc.answers"
 
 
 def answer_by(app: QuartTrio, path: str, answer: Answer) -> None:
-    """Have whatever is refused at a path answered in the words of its own API, whoever refuses it:
-    the route, or what was asked before it ran. A path may be one with variables, as the router has
-    it."""
+    """Answer all refusals at a path in the format of its own API, whether the route refuses, or
+    what runs before it. A path may have variables, written as for the router."""
     app.extensions.setdefault(_ANSWERS, {})[path] = answer
 
 
@@ -79,10 +78,10 @@ def respond(problem: Problem) -> Response:
         and has_request_context()
         and request.http_version < "2"
     ):
-        # The rest of the body is still to come, and nobody will read it; or it is one too many.
+        # The rest of the body would be read by nobody, or the connection is one too many.
         response.headers["Connection"] = "close"
     if problem.status == 401:
-        # RFC 6750 section 3: a request without a token is told no error code.
+        # RFC 6750 section 3: a request without a token gets no error code.
         error = "" if problem.code == "no_token" else ', error="invalid_token"'
         response.headers["WWW-Authenticate"] = f'Bearer realm="pushsvc"{error}'
     if problem.code == "content_encoding" and problem.status == 415:
@@ -93,8 +92,8 @@ def respond(problem: Problem) -> Response:
 
 
 def jittered(retry_after: float) -> int:
-    """Whole seconds, this many with jitter, so that clients that are refused don't all come back at
-    once."""
+    """About so many seconds, in whole seconds with jitter, so that refused clients don't all come
+    back at once."""
     return math.ceil(retry_after * random.uniform(0.5, 1.5))
 
 
@@ -103,9 +102,10 @@ def _document(document: dict[str, Any], status: int) -> Response:
 
 
 def respond_as_framework(error: HTTPException) -> Response:
-    """The answer to what the framework refuses: a path or a method that isn't there."""
+    """The answer to what the framework refuses: an unknown path, or a method that the path doesn't
+    have."""
     if has_websocket_context():
-        # Whether another method is served there or nothing: there is no WebSocket.
+        # Whether the path is unknown or has other methods only: no WebSocket is served there.
         return respond(Unknown("path", f"there is no WebSocket at {websocket.path}"))
     status = error.code or 500
     response = _document(
@@ -125,9 +125,9 @@ def respond_as_framework(error: HTTPException) -> Response:
 
 
 def page_wanted(accept: str) -> bool:
-    """Whether a person is to read the answer: a browser that goes to a URL asks for HTML by name.
+    """Whether a person will read the answer: a browser that opens a URL asks for HTML by name.
 
-    A program that takes anything (`*/*`) is given JSON.
+    A program that accepts anything (`*/*`) gets JSON.
     """
     if "text/html" not in accept.lower():
         return False
@@ -135,7 +135,8 @@ def page_wanted(accept: str) -> bool:
 
 
 def page_of(document: Mapping[str, Any], root: str | None = None) -> str:
-    """What is wrong, for a person, with a way on; `root` leads to the service's, if known."""
+    """An error page for a person, with a link onwards; `root` is the way to the service's root, if
+    known."""
     title, detail = escape(str(document["title"])), escape(str(document["detail"]))
     status = document.get("status", 0)
     again = '<li><a href="">Try again</a></li>' if status == 429 or status >= 500 else ""
@@ -170,7 +171,7 @@ def install(app: QuartTrio) -> None:
 
     def answer_to(problem: Problem) -> Response:
         if not has_request_context():
-            return respond(problem)  # a WebSocket is refused
+            return respond(problem)  # a WebSocket is refused in the handshake
         answers: dict[str, Answer] = app.extensions.get(_ANSWERS, {})
         rule = request.path if request.url_rule is None else request.url_rule.rule
         return answers.get(request.path, answers.get(rule, respond))(problem)
@@ -185,6 +186,6 @@ def install(app: QuartTrio) -> None:
 
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
-        # A crash is logged with its traceback, and ends this request alone.
+        # A crash is logged with its traceback, and ends only this request.
         _log.exception("request failed", exc_info=error)
         return answer_to(Problem("internal", "something went wrong here; it has been logged"))

@@ -1,8 +1,8 @@
-"""The PROXY protocol, which is refused: a proxy that speaks it is told what to send instead.
+"""The PROXY protocol is refused, and a proxy that speaks it is told what to send instead.
 
 It puts the client's address before the first request of a connection, as a line or in binary
-(https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt). For who doesn't know of it, that is a
-request that can't be read.
+(https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt). A server that doesn't expect it sees
+a request that it can't read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.app")
 
 _FIRST: Final = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")
-"""What version 1 and version 2 begin with."""
+"""The first bytes of version 1 and of version 2."""
 _SEND_TIMEOUT: Final = 5.0
 _PROBLEM: Final = Malformed(
     "proxy_protocol",
@@ -31,25 +31,25 @@ _PROBLEM: Final = Malformed(
 
 
 class ProxyProtocol:
-    """A connection that begins with it."""
+    """A connection that begins with a PROXY header."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
 
     @classmethod
     def open(cls, stream: trio.SocketStream, first: bytes) -> ProxyProtocol | None:
-        """One for a connection that begins so; None for any other."""
+        """Take the connection if it begins with a PROXY header; None otherwise."""
         return cls(stream) if first.startswith(_FIRST) else None
 
     def dismiss(self) -> None:
-        """It is about to end as it is."""
+        """Nothing to do: the connection is about to end."""
 
     def abort(self) -> None:
         """Cut the connection at once."""
         self._stream.socket.close()
 
     async def run(self) -> bytes | None:
-        """Say what is wrong, to the proxy and to whoever reads the log."""
+        """Answer with what is wrong, and log it."""
         _log.warning("refused", code=_PROBLEM.code, reason=_PROBLEM.detail)
         body = msgspec.json.encode(_PROBLEM.document())
         head = (

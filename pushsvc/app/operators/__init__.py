@@ -1,1 +1,1 @@
-"""The routes of who runs the service."""
+"""The routes for operators of the service."""

@@ -1,9 +1,10 @@
-"""`/v1/doctor/`: what the path doctor needs at this end, to see what a path does to a long answer.
+"""`/v1/doctor/`: the server's part of the path doctor, which examines what a path does to a long
+answer.
 
-`echo` tells how a request arrived, `drip` answers a line at a time with known pauses, and the
-WebSocket at `echo` gives back what it is sent; `upload` tells when what it is sent arrived.
-`report` judges what a browser measured. None of them touches the hub. All are bounded in length and
-in number, so that an examination can't take the service from its dashboards.
+`echo` reports how a request arrived, `drip` answers a line at a time with known pauses, and the
+WebSocket at `echo` sends back what it receives; `upload` reports when its body arrived. `report`
+judges what a browser measured. None of them touches the hub. All are bounded in length and in
+number, so that an examination can't use up what dashboards need.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ from pushsvc.pipeline import now_ms
 
 _MOST_LINES: Final = 1_000
 _LONGEST: Final = 660.0
-"""Seconds of one answer: enough to find a cut after ten minutes."""
+"""Seconds of one answer: long enough to find a path that cuts after ten minutes."""
 _AT_ONCE: Final = 64
-"""Long answers and WebSockets at the same time; an examination has up to eight."""
+"""Long answers and WebSockets at the same time; one examination has up to eight."""
 _PER_SECOND: Final = 10.0
 _BURST: Final = 60.0
 _MOST_MESSAGE: Final = 1024
 _MOST_UPLOAD: Final = 4 * 1024 * 1024
 _SECRET: Final = frozenset(
-    # The last of them may carry a token.
+    # The last of them may contain a token.
     {"authorization", "cookie", "proxy-authorization", "x-api-key", "sec-websocket-protocol"}
 )
 _MOST_FIELDS: Final = 64
@@ -89,7 +90,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One of an answer that comes a line at a time."""
+    """A line of an answer that is sent a line at a time."""
 
     n: int
     time_ms: Milliseconds
@@ -104,7 +105,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class _Capacity:
-    """How much is examined at the moment, over all clients."""
+    """How many long answers are sent at the moment, to all clients."""
 
     def __init__(self, now: float) -> None:
         self._limiter = RateLimiter(_PER_SECOND, _BURST, now)
@@ -117,7 +118,7 @@ class _Capacity:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Have one of the places for long answers. Raises Overloaded when all are taken."""
+        """Take one of the places for long answers. Raises Overloaded when all are taken."""
         if self._open >= _AT_ONCE:
             raise Overloaded("doctor_busy", "too many examinations at once", retry_after=10.0)
         self._open += 1
@@ -134,8 +135,8 @@ def install(app: QuartTrio, context: Context) -> None:
     capacity: list[_Capacity] = []
 
     def entered() -> _Capacity:
-        """The capacity, which needs a running clock to be made. Raises Overloaded above the rate,
-        and while the service drains."""
+        """The capacity, made on first use since it needs a running clock. Raises Overloaded above
+        the rate, and while the service drains."""
         if not capacity:
             capacity.append(_Capacity(trio.current_time()))
         if context.draining.is_set():
@@ -189,7 +190,7 @@ def install(app: QuartTrio, context: Context) -> None:
         return response
 
     def refused_origin(origin: str | None, client: Client, headers: Mapping[str, str]) -> str:
-        """Why a page of this origin may do nothing; empty if it may."""
+        """Why pages of this origin are refused; empty if they aren't."""
         if origin is None:
             return ""
         asked = {**headers, "origin": origin}
@@ -214,7 +215,7 @@ def install(app: QuartTrio, context: Context) -> None:
         },
     )
     async def doctor_upload() -> Response:
-        """Tells when the first and the last piece of a body came; it is kept nowhere."""
+        """Report when the first and the last piece of a body came. Nothing of it is kept."""
         parameters.refuse_unknown(request.args, ("ticket",))
         size, first = 0, 0
         with entered().hold():
@@ -284,7 +285,7 @@ def install(app: QuartTrio, context: Context) -> None:
             content_type="text/event-stream" if sort == "sse" else "application/jsonl",
         )
         response.timeout = None
-        # Those of a stream: it is the treatment of streams that is examined.
+        # The headers of a stream, since proxies' treatment of streams is what is examined.
         response.headers["Cache-Control"] = "no-store, no-transform"
         response.headers["X-Accel-Buffering"] = "no"
         return response
@@ -344,7 +345,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 def _shown(headers: Mapping[str, str]) -> dict[str, str]:
-    """Header fields as they arrived, cut to a bounded size, and without what they keep secret."""
+    """Header fields as they arrived, shortened to a bounded size, and without secret values."""
     shown = {}
     for name, value in list(headers.items())[:_MOST_FIELDS]:
         shown[name] = "(hidden)" if name in _SECRET else value[:_MOST_VALUE]

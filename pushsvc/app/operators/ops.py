@@ -1,4 +1,4 @@
-"""For operators: is it alive, may it have traffic, what does it do."""
+"""For operators and probes: liveness, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.get("/livez")
     @described("Is the process alive", answers={200: _text("Yes.")})
     async def livez() -> Response:
-        """Answers as long as the process does; it asks nothing of the hub."""
+        """Answers as long as the process runs; it doesn't use the hub."""
         return Response("ok\n", content_type="text/plain")
 
     @app.get("/readyz")
@@ -47,7 +47,8 @@ def install(app: QuartTrio, context: Context) -> None:
             return Response("warming\n", status=503, content_type="text/plain")
         since = context.journal.away_since
         if since is not None:
-            # Others can't reach it either, most likely: to take this one out would help nobody.
+            # Other processes probably can't reach it either, so taking this one out of service
+            # wouldn't help.
             away = round(trio.current_time() - since)
             return Response(f"ok, the journal is away for {away} s\n", content_type="text/plain")
         return Response("ok\n", content_type="text/plain")

@@ -1,6 +1,7 @@
-"""What the service counts and measures of itself: for `/metrics`, and as series of its own.
+"""The service's metrics of itself: for `/metrics`, and as series of its own.
 
-It is read where it is when somebody asks; nothing is kept twice and the hot path pays nothing.
+Values are read where they are when somebody asks; nothing is kept twice, and the hot path has no
+extra cost.
 """
 
 from __future__ import annotations
@@ -86,14 +87,14 @@ _EVENTS: Final = {
 
 
 class _OwnMetrics(Collector):
-    """Reads the hub and what is around it."""
+    """Reads the hub and the objects around it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._kept = Statistics(0, 0, 0, 0)
 
     async def look(self) -> None:
-        """Ask the journal, which may have to ask elsewhere, what it holds."""
+        """Ask the journal, which may need a round trip, for its size."""
         self._kept = await self._context.journal.statistics()
 
     def collect(self) -> Iterator[Metric]:
@@ -182,8 +183,8 @@ class _OwnMetrics(Collector):
 
 
 class OwnRegistry(Collector):
-    """All that the service tells of itself, in the names that Prometheus gives such things: of all
-    of its workers together, where there are several."""
+    """All metrics of the service, with names as Prometheus recommends; with several workers, those
+    of all workers together."""
 
     def __init__(self, context: Context) -> None:
         self._all = CollectorRegistry()
@@ -203,7 +204,7 @@ class OwnRegistry(Collector):
         return self._totals.tell(self._all.collect())
 
     async def look(self) -> None:
-        """Find out what there is to tell. To be called before anything is read."""
+        """Gather the values. Call it before anything is read."""
         await self._own.look()
         self._found = self._all.collect()
         if self._totals is not None:
@@ -222,8 +223,8 @@ async def run_own_series(
 ) -> None:
     """Publish the service's own metrics as series every so many seconds, until cancelled.
 
-    They go the way of all samples. What can't be taken is left out: at a limit of series, or while
-    the hub is behind, this is nothing that anyone should wait for.
+    They are submitted like all samples. Those that are refused are left out, at a limit of series
+    or while the hub is behind, since nothing may have to wait for them.
     """
     task_status.started()
     due = trio.current_time()
@@ -241,7 +242,7 @@ async def run_own_series(
 
 
 def _as_series(metrics: Iterable[Metric]) -> Iterator[Metric]:
-    """What goes among other people's series is called by the service's own name."""
+    """Series of the service beside those of its users begin with the service's own name."""
     for metric in metrics:
         if metric.name.startswith("python_"):
             continue
@@ -254,8 +255,8 @@ def _as_series(metrics: Iterable[Metric]) -> Iterator[Metric]:
 
 
 def rows_of(metrics: Iterable[Metric], time: int, limits: Limits) -> Iterator[Rows]:
-    """Counters and gauges as samples of one time. Counters that never counted are left out: what
-    isn't used makes no series."""
+    """Counters and gauges as samples of one time. Counters at 0 are left out, so that unused
+    features make no series."""
     for metric in metrics:
         kind = _KINDS.get(metric.type)
         if kind is None:

@@ -1,4 +1,4 @@
-"""`/v1/subscribers`: who is connected, and who is slow, by how much and why. For operators."""
+"""`/v1/subscribers`, for operators: who is connected, and who is slow, by how much and why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LISTED = 100
 
 
 class SubscriberEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One client. Frames and what became of them are counted since it came."""
+    """One client. Frames, and what became of them, are counted from its connection on."""
 
     session: Annotated[str, Meta(description="How it begins.")]
     transport: Annotated[
@@ -85,7 +85,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 def _slowest(context: Context, limit: int) -> tuple[int, list[SubscriberEntry]]:
-    """How many subscribers this process has, and those of them that are slowest."""
+    """How many subscribers this process has, and the slowest of them."""
     now = trio.current_time()
     everyone = list(context.hub.subscribers.values())
     slowest = sorted(
@@ -113,7 +113,7 @@ def _describe(subscriber: Subscriber, now: float) -> SubscriberEntry:
         reason = None
     spec = subscriber.view.spec
     return SubscriberEntry(
-        # Not all of it: with a whole session somebody could change what the stream shows.
+        # Only a part of the session: whoever knows all of it could change what the stream shows.
         session=subscriber.session[:8],
         transport=subscriber.transport,
         address=subscriber.address,

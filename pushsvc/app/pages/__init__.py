@@ -1,1 +1,1 @@
-"""What a browser is shown, and who is logged in."""
+"""Pages for browsers, and logging in."""

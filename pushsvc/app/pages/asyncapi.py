@@ -1,7 +1,7 @@
 """The description of the WebSockets, AsyncAPI 3: what each sends and takes.
 
-It is made as OpenAPI's is, from what the sockets declare and the types that they encode and decode.
-`send` is what the service does.
+Like OpenAPI's it is generated from what the sockets declare, and from the types that they encode
+and decode. `send` is what the service does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pushsvc.app.pages.openapi import SECURITY_SCHEMES, names_of_security, socke
 from pushsvc.app.pages.schemas import Schemas
 
 _OF_SECURITY = {"bearer": "http", "basic": "http", "session": "httpApiKey", "ticket": "httpApiKey"}
-"""What AsyncAPI calls the ways to show a token."""
+"""AsyncAPI's names for the ways to present a token."""
 
 
 def asyncapi(app: QuartTrio) -> bytes:
@@ -78,7 +78,7 @@ def _channel(schemas: Schemas, path: str, socket: Socket) -> dict[str, Any]:
         for name, type_ in types.items()
     }
     channel: dict[str, Any] = {
-        # Relative, as this document may be found under any path.
+        # Relative, since this document may be found under any path.
         "address": path.removeprefix("/"),
         "title": socket.summary,
         "description": socket.text,
@@ -100,8 +100,8 @@ def _also_as(media_types: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _in_draft_7(schema: Any) -> Any:
-    """Schemas as AsyncAPI has them, which are those of JSON Schema's draft 7: there tuples are
-    `items`, and a discriminator is a name alone."""
+    """Schemas in draft 7 of JSON Schema, which AsyncAPI uses: tuples are `items`, and a
+    discriminator is only a name."""
     if isinstance(schema, list):
         return [_in_draft_7(one) for one in schema]
     if not isinstance(schema, dict):
@@ -110,5 +110,5 @@ def _in_draft_7(schema: Any) -> Any:
     if "prefixItems" in older:
         older["items"], older["additionalItems"] = older.pop("prefixItems"), False
     if isinstance(older.get("discriminator"), dict):
-        del older["discriminator"]  # `type` has one value in each of them, which says the same
+        del older["discriminator"]  # `type` has one value in each schema, which means the same
     return older

@@ -37,8 +37,8 @@ def install(app: QuartTrio, context: Context) -> None:  # noqa: ARG001
 
 
 class _Description:
-    """A document that is the same as long as the service runs, and made when it is first asked for:
-    that takes longer than a stream should wait, and a start."""
+    """A document that doesn't change while the service runs. It is made when it is first asked for,
+    in a thread: that takes longer than streams, or a start, should wait."""
 
     def __init__(self, make: Callable[[], bytes]) -> None:
         self._make = make
@@ -57,7 +57,7 @@ class _Description:
             status=304 if known else 200,
             content_type="application/json",
         )
-        # Weak: it is compressed in whatever way suits who asks.
+        # A weak tag, since the bytes depend on the coding that the client accepts.
         response.headers["ETag"] = f'W/"{self._tag}"'
         response.headers["Cache-Control"] = "no-cache"
         if known:

@@ -1,4 +1,4 @@
-"""Logging in and out, and tickets: other ways to present a token one has."""
+"""Logging in and out, and tickets: other ways to present a token."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LoginForm(msgspec.Struct):
-    """The same by a form."""
+    """The same, sent by a form."""
 
     token: str
 
@@ -58,7 +58,7 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 def _wanted(body: bytes) -> str | None:
-    """The query of the stream that a ticket is for, if that is said. Raises Malformed."""
+    """The query of the stream that a ticket is for, if it names one. Raises Malformed."""
     if not body:
         return None
     try:
@@ -120,7 +120,8 @@ def install(app: QuartTrio, context: Context) -> None:
             if len(tokens) != 1:
                 raise Malformed("login", "the form has one field, token")
             return tokens[0].strip()
-        # As text, too: what other sites may send without asking is refused by its Origin.
+        # Text is accepted too: other sites' requests, which may send it without asking, are refused
+        # by their Origin.
         if request.mimetype not in JSON_TYPES:
             raise UnsupportedMedia("media_type", "a login comes as JSON or as a form")
         try:
@@ -137,12 +138,12 @@ def install(app: QuartTrio, context: Context) -> None:
         },
     )
     async def logout() -> Response:
-        """Delete the cookie. Without one, too: whoever asks is then logged out."""
+        """Delete the cookie. Without a cookie it succeeds too, since the result is the same."""
         response = Response(b"", status=204)
         response.headers["Set-Cookie"] = (
             f"{access.cookie.name}=; Max-Age=0; Path={access.cookie.path}; {_ATTRIBUTES}"
         )
-        # What the browser keeps of answers is gone as well.
+        # The browser's cached answers are deleted too.
         response.headers["Clear-Site-Data"] = '"cache"'
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -162,7 +163,7 @@ def install(app: QuartTrio, context: Context) -> None:
         },
     )
     async def tickets() -> Response:
-        """A ticket for one request that reads, or one stream that may come back with it."""
+        """A ticket for one request that reads, or for one stream, which may come back with it."""
         if "ticket" in request.args:
             raise Forbidden("ticket", "a ticket isn't exchanged for another: present the token")
         query = _wanted(
@@ -177,7 +178,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 async def logged_in(context: Context) -> bool:
-    """Whether who asks for the page may see anything on it."""
+    """Whether the one who asks for the page may see any series."""
     try:
         await context.access.admit(access_request_of(request), Need.TOKEN)
     except Unauthorized:

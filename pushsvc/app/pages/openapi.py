@@ -1,7 +1,7 @@
 """The description of the HTTP API, OpenAPI 3.1: the contract that clients are written against.
 
-It is made from what the routes are: the router's paths and methods, what each route declares
-(`app/http/described.py`), what the guard asks for, and the types that are encoded and decoded.
+It is generated from the router's paths and methods, what each route declares
+(`app/http/described.py`), what the guard requires, and the types that are encoded and decoded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TAGS: Final = {
     "operators": ("Operators", "What the service does, and who is connected."),
     "pages": ("Access", "Logging in, and these descriptions."),
 }
-"""By the room that a route is in."""
+"""By the folder of the route's module."""
 
 SECURITY_SCHEMES: Final[dict[str, Any]] = {
     "bearer": {
@@ -118,12 +118,12 @@ def sockets(app: QuartTrio) -> Iterator[tuple[str, str, Socket]]:
 
 
 def template_of(rule: str) -> str:
-    """A path of the router as descriptions have it."""
+    """A path of the router in the form of descriptions."""
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
 
 
 def names_of_security(need: Need, method: str) -> list[str]:
-    """By what a request may show whose it is."""
+    """The security schemes by which a request may present its token."""
     if need in (Need.NOTHING, Need.PROBE):
         return []
     names = ["bearer", "basic"]
@@ -135,7 +135,7 @@ def names_of_security(need: Need, method: str) -> list[str]:
 
 
 def _operations(app: QuartTrio) -> Iterator[tuple[str, str, str, Operation, str]]:
-    """Path, method, endpoint, description and room of each."""
+    """Path, method, endpoint, description and folder of each route."""
     for rule in app.url_map.iter_rules():
         if rule.websocket:
             continue
@@ -150,7 +150,7 @@ def _operations(app: QuartTrio) -> Iterator[tuple[str, str, str, Operation, str]
 
 
 def _need(app: QuartTrio, endpoint: str, path: str, method: str) -> Need:
-    """What an operation asks for; of a handshake, what its WebSocket does."""
+    """What an operation needs; for a handshake, what its WebSocket needs."""
     for of_socket, its_endpoint, _ in sockets(app):
         if method == "get" and of_socket == path:
             return need_of(its_endpoint, "GET")
@@ -208,7 +208,7 @@ def _content(schemas: Schemas, content: Content) -> dict[str, Any]:
 
 
 def _lock(schemas: Schemas, operation: dict[str, Any], need: Need, method: str) -> None:
-    """Say of an operation what it asks of who calls it, and how that is refused."""
+    """Add to an operation what it needs of its caller, and how it refuses callers without that."""
     names = names_of_security(need, method)
     operation["security"] = [{name: []} for name in names]
     if not names:

@@ -1,4 +1,4 @@
-"""The dashboard page and others for people, as they were built into the package."""
+"""The dashboard page and other pages for people, from the files built into the package."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _ABSENT = (
 )
 
 _SUFFIXES: Final[dict[Coding, str]] = {"br": ".br", "gzip": ".gz"}
-"""What the names of compressed files end in, which lie beside those they are of."""
+"""Suffixes of the compressed files, which lie beside the plain ones."""
 _BASE = b'<base href="%b"'
-"""What all references on a page are relative to, as the page is built: from the root."""
+"""The base of all references on a page in its built form: the root."""
 
 
 class _Asset:
@@ -39,30 +39,31 @@ class _Asset:
     def __init__(self, path: Path, name: str) -> None:
         self.content = path.read_bytes()
         self.packed: dict[Coding, bytes] = {"identity": self.content}
-        """As it was compressed when it was built."""
+        """The file in the codings in which it was built."""
         for coding, suffix in _SUFFIXES.items():
             if (beside := path.with_name(path.name + suffix)).is_file():
                 self.packed[coding] = beside.read_bytes()
         self._etag = hashlib.sha256(self.content).hexdigest()[:20]
         guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        # TypeScript's declarations share their suffix with a kind of video.
+        # The suffix of TypeScript's declarations is also that of a kind of video.
         self.media_type = "text/plain" if path.suffix == ".ts" else guessed
         if self.media_type.startswith("text/") or self.media_type.endswith(("javascript", "json")):
             self.media_type += "; charset=utf-8"
-        # Names under assets/ carry a hash of what is in them.
+        # Names under assets/ contain a hash of the content.
         self.immutable = name.startswith("assets/")
 
     @property
     def codings(self) -> tuple[Coding, ...]:
-        """Those it is to be had in, besides the plain one."""
+        """The codings it is available in, besides the plain one."""
         return tuple(coding for coding in FILES if coding in self.packed)
 
     def etag(self, coding: Coding) -> str:
-        """Of its bytes in a coding: others are another representation (RFC 9110 section 8.8.3)."""
+        """The tag of its bytes in one coding: each coding is another representation (RFC 9110
+        section 8.8.3)."""
         return f"{self._etag}-{coding}"
 
     def from_below(self, root: str) -> bytes:
-        """A page as it is served at a path from which `root` leads to the service's root."""
+        """A page served at a path from which `root` leads to the service's root."""
         return self.content.replace(_BASE % b"./", _BASE % root.encode(), 1)
 
 
@@ -96,8 +97,8 @@ def install(app: QuartTrio, context: Context) -> None:
 
     @app.errorhandler(MethodNotAllowed)
     async def other_method(error: MethodNotAllowed) -> Response:
-        # Every path has a GET, since it may name a file. Where there is no such file, the answer to
-        # another method is 404 and not 405.
+        # Every path has a GET, since it may name a file. Where there is no such file, another
+        # method is answered with 404 and not 405.
         name = request.path.removeprefix("/")
         if error.valid_methods and not methods_at(app, request.path) and name not in assets:
             with suppress(HTTPException):
@@ -135,9 +136,9 @@ def install(app: QuartTrio, context: Context) -> None:
         return _labelled(response) if page else response
 
     def _file(asset: _Asset) -> Response:
-        """A file in the coding that suits; nothing if it is known already."""
+        """A file in a coding that the client accepts; 304 if the client has it already."""
         response = Response(asset.content, content_type=asset.media_type)
-        # They are small: who asks for a part gets the whole (RFC 9110 section 14.2).
+        # Files are small: a range request gets the whole file (RFC 9110 section 14.2).
         response.headers["Accept-Ranges"] = "none"
         coding: Coding = "identity"
         if context.compress and len(asset.packed) > 1:
@@ -166,7 +167,7 @@ def absent() -> Unknown:
 
 
 def methods_at(app: QuartTrio, path: str) -> list[str]:
-    """The methods that a path has of a route of its own, but GET, which all paths have."""
+    """The methods that routes have at a path, except GET, which all paths have."""
     routes, found = app.url_map.bind("localhost"), []
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         with suppress(HTTPException):

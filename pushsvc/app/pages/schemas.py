@@ -12,7 +12,7 @@ _TEMPLATE = "#/components/schemas/{name}"
 
 
 class Schemas:
-    """Schemas that refer to each other: those asked for are filled in by `finish`."""
+    """Schemas that refer to each other; they are empty until `finish` fills them in."""
 
     def __init__(self) -> None:
         self._wanted: list[tuple[Any, dict[str, Any]]] = []
@@ -26,8 +26,8 @@ class Schemas:
         return schema
 
     def finish(self, named: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill in all schemas, and give the components they refer to: each structure under its
-        name, and besides the types that are given names here."""
+        """Fill in all schemas, and return the components that they refer to: each structure under
+        its name, and the types in `named` under the names given there."""
         types = [*(type_ for type_, _ in self._wanted), *named.values()]
         schemas, components = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
         aliases = dict(zip(named, schemas[len(self._wanted) :], strict=True))
@@ -40,7 +40,7 @@ class Schemas:
 
 
 def _tidied(schema: Any, aliases: Mapping[str, Any]) -> Any:
-    """The same schema with docstrings as paragraphs, and references to what has a name."""
+    """The same schema with docstrings as paragraphs, and with references to named types."""
     if isinstance(schema, list):
         return [_tidied(one, aliases) for one in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""What producers are told, on all ways that speak the native format."""
+"""Answers to producers, for all ways to publish in the native format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Applied(msgspec.Struct, frozen=True):
     """What became of a batch: it is applied, not merely queued."""
 
     applied: int
-    """Samples, with those that had been published before."""
+    """Samples, including those that had been published before."""
     id: CursorText
     watchers: _Watchers
 
@@ -35,7 +35,7 @@ class RefusedLine(msgspec.Struct, frozen=True):
 
 
 class UploadReport(msgspec.Struct, frozen=True):
-    """What became of lines; `errors` are of the first hundred that were refused."""
+    """How many lines were applied and refused; `errors` has the first hundred refusals."""
 
     applied: int
     rejected: int
@@ -45,7 +45,7 @@ class UploadReport(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, tag_field="type", tag="applied"):
-    """Of a message with this tag."""
+    """The answer to an applied message with this tag."""
 
     tag: Tag
     applied: int
@@ -59,7 +59,7 @@ class Receipt(msgspec.Struct, frozen=True, tag_field="type", tag="applied"):
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
     """Nothing of the message with this tag was applied. With retry_after, it may be sent again
-    after so many seconds. More members say where, or which limit."""
+    after so many seconds. Further members say where the error is, or which limit was reached."""
 
     tag: Tag
     code: str
@@ -68,7 +68,7 @@ class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
 
 
 def refusal(problem: Problem, tag: Tag) -> dict[str, Any]:
-    """A Refusal, with all that its problem has to say: the tag as well, where that was read of a
-    message that wasn't."""
+    """A Refusal with all members of its problem, and the tag, if it could be read from the refused
+    message."""
     said = Refusal(problem.extra.get("tag", tag), problem.code, problem.detail)
     return {**problem.extra, **msgspec.to_builtins(said)}

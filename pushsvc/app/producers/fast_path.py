@@ -1,10 +1,10 @@
 """The fast path of producers: a small batch answered without a framework.
 
 A producer posts a few samples on a connection that stays open, again and again. Through Hypercorn
-and Quart that costs one to two milliseconds, nearly all of it theirs. So a connection that begins
-with a plain `POST /v1/samples` is served here, by the route's own functions, for as long as it
-brings nothing else; the first request of another kind goes to Hypercorn, and the connection with
-it.
+and Quart that costs one to two milliseconds, nearly all of it in the framework. So a connection
+that begins with a plain `POST /v1/samples` is served here, by the same functions that the route
+calls, as long as all its requests are of that kind. The first request of another kind goes to
+Hypercorn, together with the connection.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _log = get_logger("pushsvc.app")
 _REQUEST = b"POST %b/v1/samples HTTP/1.1\r\n"
 _MOST_HEAD = 16 * 1024
 _MOST_BODY = 64 * 1024
-"""Bytes of a body that are handled here; of a larger one the framework is the smaller part of the
+"""Bytes of a body that is handled here; for a larger one the framework is the smaller part of the
 cost."""
 _READ = 64 * 1024
 _HEAD_TIMEOUT = 10.0
@@ -45,11 +45,11 @@ _SPECIAL = (
     *("transfer-encoding", "content-encoding", "expect", "origin", "upgrade"),
     "idempotency-key",
 )
-"""Requests with one of these header fields go to Hypercorn, whatever its value is."""
+"""Requests with one of these header fields go to Hypercorn, whatever the value is."""
 
 
 class ProducerConnection:
-    """A connection that has brought nothing but small batches so far."""
+    """A connection whose requests so far were all small batches."""
 
     def __init__(
         self,
@@ -67,13 +67,13 @@ class ProducerConnection:
         self._data = first
         self._peer = peer
         self._idle = trio.CancelScope()
-        self._last = False  # no request after this one
+        self._last = False  # whether the connection ends after this request
 
     @classmethod
     def open(
         cls, context: Context, stream: trio.SocketStream, first: bytes, slot: Slot
     ) -> ProducerConnection | None:
-        """One for a connection that begins with a batch; None for any other."""
+        """Take a connection that begins with a batch; None for any other."""
         prefixes = (context.prefix.encode(), b"")
         request = next((one for each in prefixes if first.startswith(one := _REQUEST % each)), None)
         if request is None:
@@ -81,11 +81,11 @@ class ProducerConnection:
         try:
             peer = peer_of(stream.socket.getpeername())
         except OSError:
-            return None  # it is gone
+            return None  # the peer is gone
         return cls(context, stream, request, first, peer, slot)
 
     def dismiss(self) -> None:
-        """Answer the request that is under way, if one is, and take no other."""
+        """Answer the request that is being read, if there is one, and no further one."""
         self._last = True
         self._idle.cancel()
 
@@ -97,8 +97,8 @@ class ProducerConnection:
         sock.close()
 
     async def run(self) -> bytes | None:
-        """Answer until there is a request for someone else: gives what was read of that. None when
-        the connection is over.
+        """Answer until there is a request of another kind, and return what was read of that; None
+        when the connection has ended.
 
         Raises what Trio does when the connection breaks.
         """
@@ -125,8 +125,8 @@ class ProducerConnection:
             self._data = self._data[end:]
 
     async def _read_head(self) -> int | None:
-        """The size of a head, once it is whole; 0 if it isn't one that is answered here, None at
-        the end."""
+        """The size of a head, once it is complete; 0 if its request isn't answered here, None at
+        the end of the connection."""
         timeout = self._context.keep_alive if not self._data else _HEAD_TIMEOUT
         with trio.move_on_after(timeout) as self._idle:
             if self._last:
@@ -169,8 +169,8 @@ class ProducerConnection:
         return request if plain else None
 
     def _admit(self, request: AccessRequest) -> AccessDecision | None:
-        """Whose request this is; None where the route has to answer: it refuses it, or has to wait
-        for something first."""
+        """The principal of this request; None where the route has to answer: it refuses it, or has
+        to wait for something first."""
         try:
             return self._context.access.admit_at_once(request, Need.WRITE)
         except Problem:
@@ -179,7 +179,7 @@ class ProducerConnection:
     async def _answer(
         self, start: int, end: int, decision: AccessDecision
     ) -> tuple[int, str, str, bytes]:
-        """Apply the body; the status, media type, further fields and body of the answer."""
+        """Apply the body; returns the status, media type, further fields and body of the answer."""
         principal = decision.principal
         producer = decision.account
         try:

@@ -1,8 +1,8 @@
 """`POST /api/v2/write` and `POST /write`: InfluxDB's clients, Telegraf among them.
 
-Lines that are good are applied also where others aren't: then the answer is 400 and names the
-others, as InfluxDB's own partial write does. What a database, a bucket or an organisation is
-called is not looked at: there is one place for all.
+Valid lines are applied even where others are not valid: then the answer is 400 and names the
+invalid ones, like InfluxDB's own partial write. Names of databases, buckets and organisations are
+ignored: all samples go to one place.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from pushsvc.pipeline import now_ms
 
 
 class ErrorV2(msgspec.Struct, frozen=True):
-    """As version 2 of InfluxDB's API says what is wrong."""
+    """An error in the form of version 2 of InfluxDB's API."""
 
     code: str
     message: str
 
 
 class ErrorV1(msgspec.Struct, frozen=True):
-    """As version 1 of InfluxDB's API says what is wrong."""
+    """An error in the form of version 1 of InfluxDB's API."""
 
     error: str
 
 
 class Health(msgspec.Struct, frozen=True):
-    """As InfluxDB says that it is well."""
+    """The answer to InfluxDB's health check."""
 
     name: Literal["pushsvc"]
     status: Literal["pass"]
@@ -55,13 +55,13 @@ _V2_CODES = {400: "invalid", 413: "request too large", 429: "too many requests",
 
 
 def words_of_v2(problem: Problem) -> Response:
-    """What is wrong, as version 2 of the API says it."""
+    """The problem in the form of version 2 of the API."""
     code = _V2_CODES.get(problem.status, "invalid")
     return _told(problem, ErrorV2(code, problem.detail))
 
 
 def words_of_v1(problem: Problem) -> Response:
-    """The same in version 1."""
+    """The problem in the form of version 1 of the API."""
     return _told(problem, ErrorV1(problem.detail))
 
 
@@ -73,7 +73,7 @@ def _told(problem: Problem, said: ErrorV1 | ErrorV2) -> Response:
 
 
 def _described_write(version: str, error: type) -> Callable[..., Any]:
-    """Of a route for InfluxDB's clients, which are told of errors like this."""
+    """Declare a route for InfluxDB's clients, with errors of this form."""
     return described(
         f"Publish InfluxDB line protocol, as to InfluxDB {version}",
         "Database, bucket and organisation are not looked at.",

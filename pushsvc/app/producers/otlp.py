@@ -1,9 +1,9 @@
 """`POST /v1/metrics`: OpenTelemetry's SDKs and Collector, by OTLP/HTTP.
 
-Answers come in the encoding of the request: an ExportMetricsServiceResponse, which tells of points
-that were refused while the others were applied, or a google.rpc.Status for a request of which
-nothing was. All exporters come back after 503; after 429 and 408 those of older SDKs don't, so that
-these become 503. They give up on a 400.
+Answers use the encoding of the request: an ExportMetricsServiceResponse, which reports points that
+were refused while the others were applied, or a google.rpc.Status if nothing was applied. All
+exporters retry after 503; older SDKs don't after 429 and 408, so these become 503. Exporters give
+up on a 400.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from pushsvc.pipeline import now_ms
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 _AT_ONCE = 1
-"""Requests that are decoded at the same time: a message of many empty parts grows to some fifty
-times its size, which is had once only."""
+"""Requests that are decoded at the same time. A message of many empty parts grows to some fifty
+times its size; so there is only one such message in memory."""
 
 _RPC_CODES = {408: 4, 413: 8, 429: 8, 503: 14}
 """google.rpc.Code by HTTP status: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
@@ -99,7 +99,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 def _judge(decoded: Decoded, refused: list[Refused]) -> None:
-    """Count the points of the series that the hub would not take, each once."""
+    """Count the points of the series that the hub refused, each once."""
     counted: set[int] = set()
     for one in refused:
         of_series = set(decoded.points.get(one.rows.identity.text, ())) - counted

@@ -1,4 +1,4 @@
-"""Who brings samples: whose share they are taken off, and what of them may be written."""
+"""Which producer a request is from: whose limits apply, and what it may write."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _PATHS: Final = "pushsvc.producers"
 
 
 def who(asked: Request | Websocket) -> Account:
-    """The producer behind a request: whoever has its token, else the address it comes from."""
+    """The producer behind a request: the identity of its token, else its address."""
     return account(principal_of_request(), asked.remote_addr or "")
 
 
 def name_of_request() -> str:
-    """The producer behind this request, also where it was not let in."""
+    """The producer behind this request, even if the request was refused."""
     principal = g.get("principal")
     known = principal if isinstance(principal, Principal) else NO_ONE
     return account(known, request.remote_addr or "").name
 
 
 def note(context: Context, format_: str, refusals: Refusals) -> None:
-    """Part of this request's body was refused."""
+    """Note that a part of this request's body was refused."""
     if refusals.count:
         context.refused.note(format_, name_of_request(), refusals, trio.current_time())
 
@@ -49,10 +49,10 @@ def answer_producers(
     *,
     later: Collection[int] = (),
 ) -> None:
-    """Have refusals at a path answered in `words`, and noted.
+    """Answer refusals at a path in the form `words` gives them, and note them.
 
-    `later` are statuses that the producers of a format take for "never": these become 503, with
-    which all of them come back.
+    `later` are statuses after which the producers of a format don't retry: these become 503, after
+    which all of them do.
     """
 
     def answer(problem: Problem) -> Response:
@@ -66,7 +66,7 @@ def answer_producers(
         after = extra.pop("retry_after", 1.0)
         response = words(Overloaded(problem.code, problem.detail, retry_after=after, **extra))
         if problem.status == 408 and request.http_version < "2":
-            response.headers["Connection"] = "close"  # what is still to come is read by nobody
+            response.headers["Connection"] = "close"  # nobody will read the rest of the body
         return response
 
     problems.answer_by(app, path, answer)
@@ -76,10 +76,10 @@ def answer_producers(
 def install(app: QuartTrio, context: Context) -> None:
     @app.before_request
     async def refuse_who_owes() -> None:
-        """A producer beyond its share is told before its next batch is read.
+        """Refuse a producer that has used up its share before its next batch is read.
 
-        What else takes a POST has no part in it: dashboards behind the same address change what
-        they watch all the same.
+        Other routes that take a POST aren't affected: dashboards behind the same address can still
+        change what they watch.
         """
         brings = request.method == "POST" and request.path in app.extensions.get(_PATHS, ())
         if brings and isinstance(g.get("principal"), Principal):

@@ -1,10 +1,10 @@
-"""`POST /api/v1/write`: Prometheus, and whatever else speaks remote write.
+"""`POST /api/v1/write`: Prometheus, and other senders of remote write.
 
-Prometheus comes back with a request that was answered 5xx, until it is taken, and drops one that
-was answered 4xx, 429 too unless `retry_on_http_429` is set (storage/remote/client.go, `Store`). So
-what is only too much for now gets 503, also where that is one producer's own share. What it should
-not send again gets 400, after the rest of its request was applied: nothing else is read by whoever
-runs it. How much was applied stands in the headers of version 2.0, in either version.
+Prometheus repeats a request that was answered 5xx until it is accepted, and drops one that was
+answered 4xx, 429 too unless `retry_on_http_429` is set (storage/remote/client.go, `Store`). So what
+can't be taken only for now gets 503, even where one producer's own share is used up. What it should
+not send again gets 400, after the rest of its request was applied, since its operators read nothing
+else. In both versions the headers of version 2.0 say how much was applied.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 "content_encoding", f"remote write comes as a snappy block, not {coding[:100]!r}"
             )
         body = await read_body(request, most=limits.body_bytes, timeout=pacing.body_timeout)
-        # In a thread, so that no stream waits for it, and one after the other.
+        # In a thread, so that no stream waits for it, and one request at a time.
         async with decoding:
             decoded = await trio.to_thread.run_sync(
                 lambda: decoder.decode(body, now_ms(), version=version)
@@ -81,7 +81,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 def _version() -> int:
-    """Which message the body is, by its media type."""
+    """The version of the message in the body, by its media type."""
     proto = request.mimetype_params.get("proto", "prometheus.WriteRequest")
     if request.mimetype != _MEDIA_TYPE or proto not in _VERSIONS:
         raise UnsupportedMedia(
@@ -114,10 +114,10 @@ def _answer(context: Context, version: int, decoded: Decoded, refused: list[Refu
     else:
         response = Response(b"", status=204)
     if version == 2 or refusals.count:
-        # Numbers that nobody can draw and exemplars were dealt with, so that they count as written,
-        # as they do for Prometheus itself where it keeps no exemplars. Prometheus reads these in
-        # answers to version 1.0 too: without them it counts a request of which a part was refused
-        # as lost. To one that was taken whole it needs none.
+        # Values that can't be drawn, and exemplars, count as written, as they do for a Prometheus
+        # that keeps no exemplars. Prometheus reads these headers in answers to version 1.0 too:
+        # without them it counts a request of which a part was refused as lost. After a request that
+        # was accepted whole it needs none.
         response.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(
             decoded.samples + decoded.passed_over
         )

@@ -1,6 +1,7 @@
 """`POST /v1/samples`: publishing in the native format.
 
-A batch with an `Idempotency-Key` is applied once, however often it comes within five minutes.
+A batch with an `Idempotency-Key` is applied once, even if it is sent several times within five
+minutes.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ from pushsvc.pipeline import Outcome, now_ms
 _MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _BIG = 128 * 1024
-"""Bodies beyond this are decoded in a worker thread, so that no stream waits for one."""
+"""Bytes from which on bodies are decoded in a worker thread, so that no stream waits for one."""
 _REPORTED = 100
-"""Refused lines that a report names one by one."""
+"""Refused lines that a report lists one by one."""
 
 
 async def publish(
     context: Context, body: bytes, principal: Principal, producer: Account
 ) -> answers.Applied:
-    """Apply a JSON body, and tell what became of it. Raises Problem."""
+    """Apply a JSON body, and return what became of it. Raises Problem."""
     arrived = now_ms()
     if len(body) > _BIG:
         batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
@@ -128,7 +129,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
     async def once(key: str, body: bytes) -> Applied:
         """The answer to a batch that may have come before."""
-        # A key belongs to its producer: the same key of another producer is another key.
+        # Keys are kept by producer: the same key of another producer is another key.
         key = f"{principal_of_request().id} {key}"
         mark = fingerprint(body, request.mimetype)
         before = given.begin(key, mark, who(request), trio.current_time())
@@ -136,7 +137,7 @@ def install(app: QuartTrio, context: Context) -> None:
             return before
 
         def settle(outcome: Outcome) -> None:
-            # Told also when the producer is gone: it will come back with the same key.
+            # The answer is kept even if the producer is gone: it will come back with the same key.
             if isinstance(outcome, Applied):
                 given.give(key, outcome, trio.current_time())
             else:
@@ -163,15 +164,15 @@ def install(app: QuartTrio, context: Context) -> None:
                     try:
                         await apply(lines, report)
                     except Rejected:
-                        # There is a line among them that the hub won't have, and nothing of them
-                        # was applied: judge each by itself.
+                        # The hub refused a line among them, so nothing of them was applied: try
+                        # each line by itself.
                         for line in lines:
                             try:
                                 await apply([line], report)
                             except Rejected as problem:
                                 report.refuse([(line[0], problem)])
             except Problem as problem:
-                # What was applied before stays so: say how much that is.
+                # What was applied before stays applied: report how much that is.
                 problem.extra.update(report.members())
                 raise
             finally:
@@ -182,7 +183,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
     async def apply(lines: list[tuple[int, bytes]], report: _Report) -> None:
         batch, errors = context.native.lines(lines, now_ms())
-        # An upload may go on for longer than its token.
+        # An upload may last longer than its token is valid.
         if outside(context.access.still(principal_of_request()), batch):
             lines, forbidden = _divide(lines)
             batch, errors = context.native.lines(lines, now_ms())
@@ -194,7 +195,7 @@ def install(app: QuartTrio, context: Context) -> None:
     def _divide(
         lines: list[tuple[int, bytes]],
     ) -> tuple[list[tuple[int, bytes]], list[tuple[int, Problem]]]:
-        """The lines without those whose series may not be written, and why each of those."""
+        """The lines whose series may be written, and for each other line why it may not."""
         kept, forbidden = [], list[tuple[int, Problem]]()
         for line in lines:
             batch, _ = context.native.lines([line], now_ms())
@@ -260,7 +261,8 @@ class _Report:
 async def _lines(
     parts: AsyncGenerator[bytes], most: int
 ) -> AsyncGenerator[list[tuple[int, bytes]]]:
-    """Numbered lines, as many at a time as have come. Raises TooLarge for one that is too long."""
+    """Numbered lines, as many at a time as have arrived. Raises TooLarge for a line that is too
+    long."""
     rest = b""
     number = 0
     async with aclosing(parts) as source:
