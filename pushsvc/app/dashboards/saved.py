@@ -119,8 +119,8 @@ def install(app: QuartTrio, context: Context) -> None:
         return Response(msgspec.json.encode(found), content_type="application/json")
 
     async def catch_up() -> None:
-        """Wait, up to CATCH_UP seconds, until this process has read the version that the client has,
-        so that it isn't answered with an older one."""
+        """Wait, up to CATCH_UP seconds, until this process has read the version that the client
+        has, so that no older one is answered."""
         tags = [request.headers.get(name, "") for name in ("If-Match", "If-None-Match")]
         await context.pipeline.catch_up(max(map(newest_seen, tags)), CATCH_UP)
 
