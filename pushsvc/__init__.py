@@ -15,7 +15,7 @@ What is offered by name here is loaded when it is first asked for.
 
 from importlib import import_module as _import_module
 
-TYPE_CHECKING = False  # as type checkers know it, without what `typing` costs
+TYPE_CHECKING = False  # type checkers know this name; importing it from `typing` would take time
 if TYPE_CHECKING:
     from pushsvc.app.producers.answers import Applied
     from pushsvc.client.errors import Busy, ClientError, Refused
@@ -90,7 +90,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # who would take any name for one that is there
+if not TYPE_CHECKING:  # type checkers would accept any name with it
 
     def __getattr__(name: str) -> object:
         for home, names in _HOMES.items():

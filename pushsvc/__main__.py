@@ -1,5 +1,5 @@
-"""Where a process begins. Whatever takes its time is loaded within `main`, so that Ctrl-C meanwhile
-ends it as it does later."""
+"""The entry point of the process. Slow imports happen within `main`, so that Ctrl-C ends it cleanly
+while they run."""
 
 import sys
 

@@ -35,7 +35,8 @@ class Problem(Exception):
         }
 
 
-# -- theirs: asking again in the same way will fail again -----------------------------------------
+# -- the client's fault: the same request will fail again
+# -------------------------------------------
 
 
 class Malformed(Problem):
@@ -55,7 +56,7 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """Whoever asks is known, and may not do this."""
+    """The client is known, but may not do this."""
 
     status = 403
     title = "Forbidden"
@@ -71,7 +72,7 @@ class Misdirected(Problem):
 
 
 class Unknown(Problem):
-    """What was named isn't there (any more): a path, a session."""
+    """What was named doesn't exist, or no longer does: a path, a session."""
 
     status = 404
     title = "Not found"
@@ -103,7 +104,7 @@ class UnsupportedMedia(Problem):
 
 
 class Conflict(Problem):
-    """Not while another request is under way (RFC 9110 section 15.5.10)."""
+    """Refused while another request is being handled (RFC 9110 section 15.5.10)."""
 
     status = 409
     title = "Conflict"
@@ -111,8 +112,8 @@ class Conflict(Problem):
 
 
 class PreconditionFailed(Problem):
-    """What is there isn't what the request is about (RFC 9110 section 15.5.13); `etag` is the
-    present version, null if there is none."""
+    """The present version isn't the one that the request expects (RFC 9110 section 15.5.13); `etag`
+    is the present version, null if there is none."""
 
     status = 412
     title = "Precondition failed"
@@ -143,7 +144,8 @@ class TooMany(Problem):
     close_code = 1008
 
 
-# -- ours: the same request may well succeed later -------------------------------------------------
+# -- the service's fault: the same request may succeed later
+# ----------------------------------------
 
 
 class Overloaded(Problem):

@@ -1,7 +1,7 @@
 """Where logs go: standard error, one line an event, for people or as JSON.
 
-That is for the command line. Within somebody else's program nothing is set up: events go wherever
-its structlog leads or, where it has set up none, to the standard library's loggers `pushsvc.*`.
+That is for the command line. Within another program nothing is set up: events go where its
+structlog configuration sends them or, without one, to the standard library's loggers `pushsvc.*`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pushsvc.printable import printable
 
 
 def get_logger(name: str) -> Any:
-    """The logger of a module, `pushsvc.SUBJECT`. It makes up its mind with each event: whoever runs
-    this may set logging up when they like, or not at all."""
+    """The logger of a module, `pushsvc.SUBJECT`. It looks at the configuration with each event, so
+    a program may set logging up at any time, or not at all."""
     return _Logger(name)
 
 
@@ -38,14 +38,14 @@ class _Logger:
 def _as_record(
     _logger: Any, _method: str, event: structlog.typing.EventDict
 ) -> tuple[tuple[str], dict[str, Any]]:
-    """An event as a record of the standard library: its name, and what belongs to it behind."""
+    """An event as a record of the standard library: its name, followed by its fields."""
     exc_info = event.pop("exc_info", None)
     text = " ".join([event.pop("event"), *(f"{name}={value!r}" for name, value in event.items())])
     return (text,), {} if exc_info is None else {"exc_info": exc_info}
 
 
 def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the setting's name
-    """Set up structlog, and the standard library's loggers to come out of it too.
+    """Set up structlog, and send the standard library's records through it too.
 
     `format` is console, json, or auto: console where standard error is a terminal.
     """
@@ -86,18 +86,19 @@ def configure_logging(level: str, format: str) -> None:  # noqa: A002 - the sett
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
-    # Every request of our own clients would be a line.
+    # Otherwise each request of our own clients would be a line.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("httpcore").setLevel(logging.WARNING)
     logging.getLogger("trio-websocket").setLevel(logging.WARNING)
-    # What it has to say is raised as well, and then said in one line.
+    # What it logs is raised as well, and then logged in one line.
     logging.getLogger("coredis").setLevel(logging.CRITICAL)
 
 
 def _escape(
     _logger: Any, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Have no text of strangers reach a terminal as it is; JSON escapes by itself."""
+    """Escape control characters of text from clients before it reaches a terminal; JSON escapes by
+    itself."""
     return {
         name: printable(value if isinstance(value, str) else repr(value))
         if isinstance(value, str | Exception | list | dict | tuple)
@@ -109,7 +110,7 @@ def _escape(
 
 
 def _traceback(out: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
-    """The traceback as Python has it, with the messages in it escaped as well."""
+    """The traceback as Python formats it, with the messages in it escaped too."""
     plain = io.StringIO()
     structlog.dev.plain_traceback(plain, exc_info)
     out.write("\n".join(map(printable, plain.getvalue().split("\n"))))

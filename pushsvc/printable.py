@@ -1,7 +1,7 @@
-"""Text of strangers, where a person reads it: on a terminal, or as a line of a log.
+"""Text from clients that a person reads on a terminal or in a log.
 
-A control character moves a terminal's cursor, retitles its window or worse (ECMA-48), and one that
-sets the direction of writing (UAX 9) shows what follows in another order than it is in.
+A control character moves a terminal's cursor, changes its window's title or does worse (ECMA-48);
+one that sets the direction of writing (UAX 9) shows the following text in another order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNSAFE: Final = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text with each such character as its escape in strings of Python and JSON."""
+    """The text with each such character escaped as in strings of Python and JSON."""
     return _UNSAFE.sub(_escaped, text)
 
 

@@ -10,8 +10,8 @@
     async with open_socket_publisher("http://127.0.0.1:8080") as publisher:  # many a second
         await publisher.publish([{"name": "node_load1", "value": 0.42}])
 
-A stream keeps its cursor, so that it goes on where it was after any cut: nothing is lost or
-doubled, and what the server no longer has comes as a `Gap` that counts it.
+A stream keeps its cursor, so that it goes on where it was after any disconnect: no sample is lost
+or comes twice, and samples that the server no longer has are reported as a `Gap` with their number.
 """
 
 from pushsvc.client.errors import Busy, ClientError, Refused, Unreachable

@@ -22,11 +22,11 @@ _SUBPROTOCOL = "pushsvc.v1"
 _MESSAGE_BYTES = 64 * 1024 * 1024
 
 Token: TypeAlias = str | Callable[[], str] | None
-"""A token, or what gives the current one: it is asked each time a token is sent."""
+"""A token, or a function that returns the current one; it is called each time a token is sent."""
 
 
 def require_trio() -> None:
-    """Raise RuntimeError where another event loop runs: this client is Trio's alone."""
+    """Raise RuntimeError where another event loop runs: this client works on Trio only."""
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError(
             "pushsvc.client runs on Trio: start your program with trio.run(main). From asyncio, "
@@ -35,7 +35,7 @@ def require_trio() -> None:
 
 
 def authorization(token: Token) -> dict[str, str]:
-    """The header that presents a token; none without one."""
+    """The header that presents a token; empty without one."""
     current = token() if callable(token) else token
     return {} if current is None else {"Authorization": f"Bearer {current}"}
 
@@ -44,7 +44,7 @@ Transport: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 def close_action(code: int) -> Literal["refused", "retry", "at_once"]:
-    """What a WebSocket close code asks of a client."""
+    """What a client has to do after this WebSocket close code."""
     if code in (1002, 1003, 1007, 1008, 1009, 1010) or 4000 <= code < 4100:
         return "refused"
     if 4200 <= code < 4300:
@@ -58,8 +58,8 @@ def backoff(attempt: int) -> float:
 
 
 async def dial(url: str, tls: ssl.SSLContext | None = None) -> Transport:
-    """A TCP connection to the host of a URL, with TLS if it says so: `tls` says whose certificates
-    are trusted, the system's if None. Raises Unreachable."""
+    """A TCP connection to the host of a URL, with TLS for https and wss. `tls` says which
+    certificates are trusted, those of the system if None. Raises Unreachable."""
     target = urlsplit(url)
     secure = target.scheme in ("https", "wss")
     host, port = target.hostname or "", target.port or (443 if secure else 80)
@@ -91,8 +91,8 @@ async def handshake(
 ) -> None:
     """Open a WebSocket on a connection, and run it until it is closed.
 
-    Before `started`, raises Refused, Busy, or Unreachable where something else than a WebSocket
-    server answers; later failures come out of the WebSocket's own calls.
+    Before `started`, raises Refused, Busy, or Unreachable where something other than a WebSocket
+    server answers. Later failures are raised by the calls on the WebSocket.
     """
     try:
         # A nursery of its own: trio-websocket lets a rejection crash the one it is given.

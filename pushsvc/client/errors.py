@@ -1,4 +1,4 @@
-"""What can go wrong for a client, and how an answer becomes an error."""
+"""What can go wrong for a client, and how an error answer becomes an exception."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import msgspec
 
 
 class ClientError(Exception):
-    """What a caller may want to handle; the message is one line for people."""
+    """An error that a caller may want to handle. The message is one line for people."""
 
 
 class Unreachable(ClientError):
-    """Nothing answers at that address: the name, the port, the network or TLS."""
+    """No connection to that address: because of the name, the port, the network or TLS."""
 
 
 class Refused(ClientError):
-    """The server said no, and would say so again; `code` is its slug, as in problem documents, and
-    `status` that of the answer, None where there was no answer of HTTP."""
+    """The server refused, and would refuse the same request again. `code` is its slug, as in
+    problem documents. `status` is the HTTP status, None where there was no HTTP answer."""
 
     def __init__(self, message: str, code: str = "refused", status: int | None = None) -> None:
         super().__init__(message)
@@ -30,8 +30,8 @@ class Refused(ClientError):
 
 
 class Busy(ClientError):
-    """The server can't take it now; it asks to come back in `retry_after` seconds. Nothing of it
-    was taken, unless the message says that this isn't known."""
+    """The server can't accept it now, and asks to try again in `retry_after` seconds. Nothing of it
+    was applied, unless the message says that this isn't known."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -39,9 +39,10 @@ class Busy(ClientError):
 
 
 def reason(error: BaseException) -> str:
-    """The system's own words for why a connection failed, found below the libraries' layers."""
+    """The system's message on why a connection failed, taken from under the libraries'
+    exceptions."""
     inner: BaseException | None = error
-    seen: set[int] = set()  # an error that was unwrapped from a group is its own context's part
+    seen: set[int] = set()  # an error taken out of a group is part of its own context
     while inner is not None and id(inner) not in seen:
         seen.add(id(inner))
         if isinstance(inner, BaseExceptionGroup):
@@ -50,7 +51,7 @@ def reason(error: BaseException) -> str:
             error, inner = inner, inner.__cause__ or inner.__context__
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):  # an OSError too, with a number of its own
+    if isinstance(error, ssl.SSLError):  # it is an OSError too, with error numbers of its own
         return f"TLS: {error.reason or error}"
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)

@@ -1,4 +1,4 @@
-"""What a stream yields, and the documents that it is made from."""
+"""The events of a stream, and the documents that they are made from."""
 
 from __future__ import annotations
 
@@ -12,50 +12,52 @@ from pushsvc.core.model.series import Kind, Value
 
 
 class Series(msgspec.Struct, frozen=True):
-    """What a series is called and what its values mean."""
+    """The name and labels of a series, and what its values mean."""
 
     ref: int
-    """The service's number for it, as long as the stream goes on."""
+    """The service's number for it, valid until the stream ends."""
     name: str
     labels: dict[str, str]
     kind: Kind
     unit: str = ""
     help: str = ""
     expression: bool = False
-    """Whether it is a result of an expression, which the name is then."""
+    """Whether it is a result of an expression; `name` is then the text of the expression."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A value at a time. `count` > 1: it stands for so many, merged."""
+    """A value at a time. A `count` above 1 means that so many samples were merged into this one."""
 
     series: Series
     time: int
     """Unix milliseconds."""
     value: Value
-    """A number; text or a boolean of a state. Of merged ones the last, of a delta their sum."""
+    """A number; for a state a text or a boolean. For merged samples the last value, or for a delta
+    the sum."""
     min: Value = None
-    """The lowest of merged ones, with `envelope`; None otherwise."""
+    """The lowest of the merged values, with `envelope`; None otherwise."""
     max: Value = None
     count: int = 1
 
 
 class Points(msgspec.Struct, frozen=True):
-    """New samples, each series' in order."""
+    """New samples, for each series in order of time."""
 
     samples: list[Sample]
     cursor: str | None
-    """Of who has these and all before them; None where they don't move it."""
+    """The cursor of a client that has these samples and all before them; None where they don't move
+    it."""
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """So many samples are missing here; None: nobody knows how many."""
+    """So many samples are missing at this place; None: the number is unknown."""
 
     lost: int | None
     cursor: str
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """These series fell silent and were dropped."""
+    """These series had no samples for so long that the service dropped them."""
 
     series: list[Series]
 
@@ -68,26 +70,26 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """These lines break. The series are still there, and go on when they have a sample again."""
+    """These series have no value at present. They still exist, and go on with their next sample."""
 
     endings: list[Ending]
     cursor: str | None
 
 
 class Away(msgspec.Struct, frozen=True):
-    """The service can't reach its log: nothing newer can come until it can again."""
+    """The service can't reach its log, so there are no newer samples until it can again."""
 
     since: float
-    """Unix seconds, by the clock of this machine."""
+    """Unix seconds, by this machine's clock."""
 
 
 class Back(msgspec.Struct, frozen=True):
-    """The service can reach its log again, or another one answers that can."""
+    """The service can reach its log again, or another service answers that can."""
 
 
 class Failing(msgspec.Struct, frozen=True):
-    """Other expressions have no results now than before: why, by the name that those would have;
-    empty where all have some again."""
+    """The expressions that have no results now have changed. `failing` gives the reason for each,
+    by the name that the results would have; it is empty when all have results again."""
 
     reasons: Mapping[str, str]
 
@@ -120,11 +122,12 @@ decode = msgspec.json.Decoder(Document).decode
 
 
 class Reading:
-    """Makes events of documents, as one connection after the other brings them."""
+    """Turns documents into events, over one connection after the other."""
 
     def __init__(self) -> None:
         self.away_since: float | None = None
-        """Since when the log can't be reached (Unix seconds, by this clock); None while it can."""
+        """Since when the service can't reach its log (Unix seconds, by this machine's clock); None
+        while it can."""
         self.failing: Mapping[str, str] = {}
         """Why expressions have no results now, by name."""
         self._series: dict[int, Series] = {}
@@ -132,19 +135,20 @@ class Reading:
 
     @property
     def series(self) -> Mapping[int, Series]:
-        """Those that were described on this connection, by ref."""
+        """The series that were described on this connection, by ref."""
         return self._series
 
     def begin(self) -> None:
-        """Another connection: series are described again."""
+        """Begin another connection, on which series are described again."""
         self._series.clear()
 
     def take(self, document: Document) -> Iterator[Event]:
-        """What a document says, in order; those that only keep a stream going say nothing."""
+        """The events of a document, in order; none for a document that only keeps the stream
+        alive."""
         if document.type == "points":
             yield from self._take_points(document)
         elif document.type == "gap":
-            # One with the id of the one before is that same gap, told again after a cut.
+            # A gap with the same id is the same gap, repeated after a reconnect.
             if document.id is not None and document.id != self._last_gap:
                 yield Gap(document.lost, document.id)
             self._last_gap = document.id
@@ -169,7 +173,7 @@ class Reading:
             yield Ended(endings, document.id)
 
     def _take_away(self, seconds: float | None) -> Iterator[Event]:
-        """Take note of whether the service can reach its log, or for how long it can't."""
+        """Note whether the service can reach its log, or for how long it hasn't."""
         if seconds is None and self.away_since is not None:
             self.away_since = None
             yield Back()

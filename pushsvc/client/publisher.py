@@ -29,14 +29,16 @@ class Publisher:
         patience: float = 30.0,
         key: str | None = None,
     ) -> dict[str, Any]:
-        """Send one batch, all or nothing; the answer has `applied`, `id` and `watchers`.
+        """Send one batch, of which all or nothing is applied. The answer has `applied` (samples),
+        `id` (cursor) and `watchers` (subscribers).
 
         While the server says that it is behind, waits and tries again, for about `patience`
-        seconds. Raises Refused for a batch that it won't have, Busy and Unreachable.
+        seconds. Raises Refused for a batch that is invalid or not allowed, Busy, and Unreachable.
+        Always checkpoints.
 
-        With a `key` (any text of your own that no other batch has, for five minutes: an
-        Idempotency-Key) the batch is applied once however often it is sent, so that it is also
-        sent again when the connection failed and nobody knows what became of it.
+        With a `key` (an Idempotency-Key: any text that no other batch has, for five minutes) the
+        batch is applied once, even if it is sent several times. It is then sent again also after a
+        connection failure, where it is unknown whether it was applied.
         """
         body = msgspec.json.encode({"samples": list(samples)})
         deadline = trio.current_time() + patience
@@ -70,8 +72,8 @@ class Publisher:
     async def upload(self, lines: AsyncIterator[bytes]) -> dict[str, Any]:
         """Send NDJSON as it comes, as one chunked request; the answer is the server's report.
 
-        A report in which lines were refused is an answer too: see `rejected` and `errors`.
-        Raises Refused when the whole upload was given up, Busy and Unreachable.
+        A report with refused lines is an answer too: see `rejected` and `errors`. Raises Refused
+        when the whole upload was refused, Busy, and Unreachable. Always checkpoints.
         """
         try:
             answer = await self._http.post(
@@ -94,10 +96,10 @@ class Publisher:
 async def open_publisher(
     url: str, *, token: Token = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Publisher]:
-    """A publisher for the service at `url`; its connection is closed on leaving.
+    """A publisher for the service at `url`; its connection is closed when the block ends.
 
-    `token` is an API key or JSON Web Token, or what gives the current one for each request; `tls`
-    says whose certificates are trusted, those that are usually trusted here if None.
+    `token` is an API key or JSON Web Token, or a function that returns the current one, called for
+    each request. `tls` says which certificates are trusted, those of the system if None.
     """
 
     require_trio()

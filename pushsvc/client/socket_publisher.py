@@ -28,7 +28,7 @@ _ANSWER_TIMEOUT = 30.0
 
 
 class _Waiting:
-    """A batch that was sent, and where its answer goes."""
+    """A batch that was sent and whose answer is still to come."""
 
     def __init__(self) -> None:
         self.done = trio.Event()
@@ -39,7 +39,7 @@ class SocketPublisher:
     """Publishes batches over one WebSocket. Made by `open_socket_publisher`.
 
     Several tasks may publish at the same time: batches are applied in the order in which they were
-    sent. Connects when there is something to send, and again after a cut.
+    sent. It connects when there is something to send, and again after a cut.
     """
 
     def __init__(
@@ -57,11 +57,13 @@ class SocketPublisher:
     async def publish(
         self, samples: Iterable[Mapping[str, Any]], *, patience: float = 30.0
     ) -> dict[str, Any]:
-        """Send one batch, all or nothing; the answer has `applied`, `id` and `watchers`.
+        """Send one batch, of which all or nothing is applied. The answer has `applied` (samples),
+        `id` (cursor) and `watchers` (subscribers).
 
         While the server says that it is behind, waits and tries again, for about `patience`
-        seconds. Raises Refused for a batch that it won't have, Busy, and Unreachable where the
-        connection can't be had or was cut: whether a batch was applied is then not known.
+        seconds. Raises Refused for a batch that is invalid or not allowed, Busy, and Unreachable
+        where there is no connection or it was cut: it is then unknown whether the batch was
+        applied. Always checkpoints.
         """
         documents = list(samples)
         deadline = trio.current_time() + patience
@@ -126,7 +128,7 @@ class SocketPublisher:
         raise Unreachable(f"{self._url}: no answer within {_CONNECT_TIMEOUT:g} s")
 
     async def _read(self, socket: WebSocketConnection, transport: Transport) -> None:
-        """Hand out answers until the connection ends, and then tell all who still wait."""
+        """Hand out answers until the connection ends; then fail all batches that still wait."""
         try:
             while True:
                 answer = msgspec.json.decode(await socket.get_message(), type=dict[str, Any])
@@ -166,10 +168,10 @@ def _why(closed: ConnectionClosed) -> str:
 async def open_socket_publisher(
     url: str, *, token: Token = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[SocketPublisher]:
-    """A publisher over a WebSocket to the service at `url`; it is closed on leaving.
+    """A publisher over a WebSocket to the service at `url`; it is closed when the block ends.
 
-    `token` is an API key or JSON Web Token, or what gives the current one for each connection;
-    `tls` says whose certificates are trusted, those that are usually trusted here if None.
+    `token` is an API key or JSON Web Token, or a function that returns the current one, called for
+    each connection. `tls` says which certificates are trusted, those of the system if None.
     """
     require_trio()
     async with trio.open_nursery() as nursery:

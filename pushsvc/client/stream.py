@@ -1,4 +1,4 @@
-"""A subscription that keeps its cursor, and so survives any cut."""
+"""A subscription that keeps its cursor, and so continues after any disconnect."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from pushsvc.client.events import Document, Event, Reading, Series, decode
 _CONNECT_TIMEOUT = 10.0
 _SILENT_HEARTBEATS = 2.5
 _EPOCHS = 8
-"""Servers that are told apart."""
+"""The number of servers that are told apart."""
 
 AWAY = "the service can't reach its log: nothing newer can come until it can"
-"""What there is to say where `Statistics.away_since` is set."""
+"""The message for a user when `Statistics.away_since` is set."""
 SEVERAL = (
     "several servers that don't share a journal answer at this address: each has the samples of "
     "its own producers only"
 )
-"""What there is to say where `Statistics.several` is set."""
+"""The message for a user when `Statistics.several` is set."""
 
 Phase = Literal["connecting", "live", "waiting", "closed"]
 
 
 class Statistics(msgspec.Struct):
-    """How a stream is doing."""
+    """The state of a stream."""
 
     phase: Phase = "connecting"
     connects: int = 0
-    """Connections that got as far as a `hello`."""
+    """Connections on which a `hello` came."""
     retry_in: float | None = None
     """Seconds until the next attempt, while waiting."""
     reason: str = ""
@@ -58,17 +58,17 @@ class Statistics(msgspec.Struct):
     cursor: str | None = None
     granted: dict[str, Any] = msgspec.field(default_factory=dict)
     several: bool = False
-    """Whether several servers answer at this address that don't share a journal: each has the
-    samples of its own producers only."""
+    """Whether several servers that don't share a journal answer at this address: each then has only
+    the samples of its own producers."""
     away_since: float | None = None
-    """Since when the service can't reach its log, so that nothing newer can come (Unix seconds, by
-    the clock of this machine); None while it can."""
+    """Since when the service can't reach its log, so that there are no newer samples (Unix seconds,
+    by this machine's clock); None while it can."""
     failing: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Why expressions have no results now, by the name that those would have."""
+    """Why expressions have no results now, by the name that the results would have."""
 
 
 class _Cut(Exception):
-    """The connection is over; come back after `delay` seconds, or with back-off if not said."""
+    """The connection has ended; reconnect after `delay` seconds, or with back-off if it is None."""
 
     def __init__(self, reason: str, delay: float | None = None) -> None:
         super().__init__(reason)
@@ -76,10 +76,10 @@ class _Cut(Exception):
 
 
 class Stream:
-    """An open subscription, made by `connect`. Iterate over it; only one task may.
+    """An open subscription, made by `connect`. Iterate over it, in one task only.
 
-    It reads only as fast as it is iterated over: a caller that is slow is slow towards the
-    server, which merges or counts what it can't wait for.
+    It reads only as fast as it is iterated over. If the caller is slow, the server merges samples,
+    or reports a gap with their number.
     """
 
     def __init__(
@@ -103,16 +103,16 @@ class Stream:
         self._attempt = 0
         self._events: deque[Event] = deque()
         self._reading = Reading()
-        # What belongs to one connection.
+        # The state of one connection.
         self._heartbeat = 15.0
         self._goaway: float | None = None
         self._error: Document | None = None
-        self._epochs: list[str] = []  # the newest last
-        self._strayed = 0  # how often of late a connection led to another epoch
+        self._epochs: list[str] = []  # newest last
+        self._strayed = 0  # how often recently a connection led to another epoch
 
     @property
     def series(self) -> Mapping[int, Series]:
-        """The series of this connection, by ref."""
+        """The series described on this connection, by ref."""
         return self._reading.series
 
     async def watch(
@@ -126,7 +126,8 @@ class Stream:
         heartbeat: float | None = None,
         step: str | float | None = None,
     ) -> None:
-        """Change what is watched: now if connected, and for every connection from here on."""
+        """Change what is watched, for the open connection and all later ones. Parameters are those
+        of `connect`; what is None stays as it was."""
         changes: dict[str, Any] = {"select": _several(select), "window": window, "max_hz": max_hz}
         changes |= {"points": points, "merge": merge, "heartbeat": heartbeat, "step": step}
         changes = {name: value for name, value in changes.items() if value is not None}
@@ -137,7 +138,7 @@ class Stream:
                 await self._socket.send_message(message)
 
     async def renew(self, token: str) -> None:
-        """Go on with a new token of the same subject: now if connected, and from here on."""
+        """Use a new token of the same subject, for the open connection and all later ones."""
         self._token = token
         if self._socket is not None:
             message = msgspec.json.encode({"type": "auth", "token": token}).decode()
@@ -148,10 +149,10 @@ class Stream:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event, connecting and reconnecting as it takes.
+        """The next event; connects and reconnects as needed. Always checkpoints.
 
-        Raises Refused when the server won't have this stream, and Unreachable or Busy when the
-        first attempts have failed, as many as were allowed.
+        Raises Refused when the server refuses this stream, and Unreachable or Busy when as many
+        first attempts as are allowed have failed.
         """
         while not self._events:
             try:
@@ -218,7 +219,7 @@ class Stream:
         return _Cut(f"closed with code {code}", 0.0 if action == "at_once" else None)
 
     async def _wait(self, error: Exception) -> None:
-        """Wait as the error asks, or raise it when it was one too many."""
+        """Wait as long as the error says, or raise it when there were too many."""
         self._attempt += 1
         never_live = not self.statistics.connects
         if self._retries is not None and never_live and self._attempt > self._retries:
@@ -241,7 +242,7 @@ class Stream:
             statistics.granted = document.granted
             self._heartbeat = document.heartbeat
             self._meet(document.epoch)
-            # Where each connection leads to another server, the next one is no better.
+            # If each connection leads to another server, reconnecting sooner doesn't help.
             self._attempt = max(0, self._strayed - 1)
         elif document.type == "points":
             statistics.samples += len(document.points)
@@ -256,8 +257,8 @@ class Stream:
             statistics.cursor = document.id
 
     def _meet(self, epoch: str) -> None:
-        """Take note of whose connection this is. A server that is restarted begins an epoch, and
-        the one before never comes back: one that does is another server's."""
+        """Note which server this connection is to. A server that is restarted begins a new epoch
+        and never uses its former one again: an epoch that comes back is another server's."""
         if self._epochs and epoch != self._epochs[-1]:
             self._strayed += 1
             self.statistics.several = epoch in self._epochs
@@ -289,15 +290,20 @@ async def connect(
 ) -> AsyncIterator[Stream]:
     """Subscribe to the service at `url` (http, https, ws or wss).
 
-    `select` is a PromQL selector or expression or several, none for every series; `step` how far
-    apart results of expressions are, in whole seconds; `since` a cursor to go on from;
-    `points` how many of each series are enough for the window, whose samples are merged to about as
-    many;
-    `heartbeat` the seconds of quiet that the way there bears. It reconnects for ever, with full
-    jitter; with `retries`, it gives up if so many more attempts fail before it was ever connected.
-    `token` is an API key or JSON Web Token, or what gives the current one for each connection;
-    `Stream.renew` sends a new one on this. `tls` says whose certificates are trusted, those that
-    are usually trusted here if None. Nothing happens until the stream is iterated over.
+    `select` is a PromQL selector or expression, or several; all series if it is empty. `step` is
+    the time between results of expressions, in whole seconds. The stream begins after the cursor
+    `since`, or with `window` of history, merged to about `points` samples of each series, or else
+    with the newest sample of each. `max_hz` is how often in a second there may be new samples, and
+    `merge` what becomes of several samples of a series in between: `all`, the `last`, or the
+    `envelope` (last, lowest, highest). `heartbeat` is how many seconds the connection may be
+    silent before a proxy on its path would cut it.
+
+    It reconnects for ever, with full jitter; with `retries`, it gives up if so many more attempts
+    fail before it was ever connected. `token` is an API key or JSON Web Token, or a function that
+    returns the current one, called for each connection; `Stream.renew` sends a new one on an open
+    connection. `tls` says which certificates are trusted, those of the system if None. Nothing is
+    sent until the stream is iterated over, which also raises its errors. Raises RuntimeError where
+    another event loop than Trio's runs.
     """
     require_trio()
     parameters: dict[str, Any] = {"select": _several(select)}
@@ -310,7 +316,7 @@ async def connect(
         try:
             yield stream
         except Exception as error:  # noqa: BLE001
-            failure = error  # raised outside of the nursery, which would wrap it in a group
+            failure = error  # raised outside the nursery, which would wrap it in a group
         finally:
             stream.statistics.phase = "closed"
             with trio.CancelScope(shield=True):

@@ -1,1 +1,1 @@
-"""The service as a part of somebody else's program on Trio: what `pushsvc` offers by name."""
+"""The service as a part of another program on Trio: what `pushsvc` exports."""

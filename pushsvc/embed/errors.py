@@ -1,4 +1,5 @@
-"""Errors of the service, as its own program meets them: those of `pushsvc.client`, and Trio's."""
+"""The service's errors as the surrounding program gets them: those of `pushsvc.client`, and
+Trio's."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from pushsvc.errors import Overloaded, Problem
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise Refused and Busy for what a remote client is told by a status, and Trio's errors where
-    the service isn't there any more."""
+    """Raise Refused and Busy where a remote client would get an error status, and Trio's errors
+    where the service has ended."""
     try:
         yield
     except Overloaded as problem:
@@ -30,8 +31,8 @@ def translated() -> Iterator[None]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Raise the one error of a nursery as it is, be it a group itself: that there is a nursery is
-    nobody's business. Cancellations don't count beside it."""
+    """Raise a nursery's only error without the group around it, even if it is a group itself, so
+    that callers don't see the nursery. Cancellations beside it don't count."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -43,7 +44,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def without_groups() -> Iterator[None]:
-    """Raise the one error of nurseries within nurseries as it is."""
+    """Raise the only error of nested nurseries without the groups around it."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -68,5 +69,5 @@ def _raise(error: BaseException) -> NoReturn:
     try:
         raise error
     finally:
-        error.__context__ = context  # and not the group that it was in
+        error.__context__ = context  # and not the group around it
         del error, context

@@ -1,4 +1,4 @@
-"""The service's routes within a server, or beside the routes, of somebody else."""
+"""The service's routes in another server, or beside another app's own routes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def create_app(service: Service) -> AsgiApp:
 
         await hypercorn.trio.serve(create_app(service), hypercorn.Config())
 
-    `server.base_path` counts as well. Who may ask is decided here (`auth`), whatever is around it:
-    with `auth.mode` none only this machine may, or all with `auth.insecure_no_auth`. Where the
-    service is closed or gone, streams and samples are answered 503.
+    `server.base_path` applies as well. Access control is the service's own (`auth`), whatever the
+    app around it checks: with `auth.mode` none only this machine has access, or everyone with
+    `auth.insecure_no_auth`. When the service is closed or gone, streams and samples get 503.
     """
     return _Root(service._running.app.asgi_app)
 
@@ -33,9 +33,9 @@ def mount(app: Quart, prefix: str, service: Service) -> None:
 
         mount(app, "/push", service)    # the page is at /push/, its API at /push/v1/...
 
-    The page, its links and its streams work below any prefix, with more of one put before it by a
-    proxy. What the app does with its own requests (hooks, error pages, sessions) isn't done with
-    these. Raises ValueError for what is no path.
+    The page, its links and its streams work below any prefix, also where a proxy puts another one
+    before it. The app's own hooks, error pages and sessions don't apply to these requests. Raises
+    ValueError for a prefix that isn't a path.
     """
     if not prefix.startswith("/") or prefix.endswith("/"):
         raise ValueError(f"a prefix is a path such as /push, not {prefix!r}")
@@ -43,9 +43,9 @@ def mount(app: Quart, prefix: str, service: Service) -> None:
 
 
 class _Root:
-    """An app under a `root_path`, which the app itself knows nothing of.
+    """Serves an app under a `root_path`, without the app knowing it.
 
-    Servers differ in whether the path that they give has it in front (ASGI 3 says that it does).
+    Servers differ in whether the path that they pass begins with it (ASGI 3 says that it does).
     """
 
     def __init__(self, app: AsgiApp) -> None:
@@ -60,7 +60,7 @@ class _Root:
 
 
 class _Beside:
-    """An app that has another one below a path."""
+    """Serves an app, and another one below a path."""
 
     def __init__(self, app: AsgiApp, prefix: str, below: AsgiApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""A service within another program: `open_service`, and what it gives."""
+"""A service within another program: `open_service`, and the object that it gives."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ where the series has no value from then on), and may have `labels` (of text to t
 milliseconds; now, if not said), `kind` (gauge, counter, delta, state), `unit` and `help`."""
 
 _BIG = 128 * 1024
-"""Bytes of a batch beyond which it is read in a thread, so that no stream waits for it."""
+"""Bytes from which on a batch is decoded in a thread, so that no stream waits for it."""
 
 
 class Service:
     """A service that runs in this program, made by `open_service`.
 
-    Its methods are for the Trio program that it runs in, and any of its tasks.
+    Its methods may be called from any task of the Trio program that it runs in.
     """
 
     def __init__(self, running: Running, drain: trio.Event) -> None:
@@ -44,28 +44,29 @@ class Service:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Where it listens, if that was asked for; for a Unix socket a command that asks there."""
+        """Where it listens, if it does; for a Unix socket, a command that connects to it."""
         return self._running.urls
 
     @property
     def cursor(self) -> str:
-        """That of the newest batch: `subscribe(since=service.cursor)` gives what comes from now."""
+        """The cursor of the newest batch: `subscribe(since=service.cursor)` gives everything after
+        it."""
         return str(self._context.hub.cursor)
 
     async def publish(self, samples: Samples, *, key: str | None = None) -> Applied:
-        """Publish one batch, all or nothing; returns when it is applied (and in the journal, as
-        safe as that makes it), with how many samples those are, the cursor after them, and how many
-        subscribers watch them.
+        """Publish one batch, of which all or nothing is applied. Returns when it is applied (and in
+        the journal, as durably as that is configured): the number of samples, the cursor after
+        them, and the number of subscribers that watch them.
 
-        Batches of one task are applied in its order. While the service is behind, or its log away,
-        this waits, for as long as it takes: put a timeout around it (`trio.fail_after`). Always
-        checkpoints. Cancelled, the batch may be applied yet; with a `key` (text that no other batch
-        has, for five minutes) it may be sent again and is applied once.
+        Batches of one task are applied in its order. While the service is behind, or its log can't
+        be reached, this waits without a limit: put a timeout around it (`trio.fail_after`). Always
+        checkpoints. If it is cancelled, the batch may still be applied; with a `key` (text that no
+        other batch has, for five minutes) it may be sent again and is applied once.
 
-        Raises Refused for a batch that can't be taken, and says which sample it is; Busy where the
-        log couldn't take it, or lost it, and it may be sent again after `retry_after` seconds;
-        trio.ClosedResourceError when the service is closed, BrokenResourceError when it ended
-        while this waited, TypeError for what is no sample at all.
+        Raises Refused for an invalid batch, and says which sample it is; Busy where the log
+        couldn't take it, or lost it: it may be sent again after `retry_after` seconds;
+        trio.ClosedResourceError when the service is closed, BrokenResourceError when it ended while
+        this waited, TypeError for objects that aren't samples.
         """
         with translated():
             batch, once = await self._read(samples, key)
@@ -77,20 +78,21 @@ class Service:
         *,
         refused: Callable[[Samples, Refused], None] | None = None,
     ) -> AbstractAsyncContextManager[trio.MemorySendChannel[Samples]]:
-        """A channel of batches, for a task that has better things to do than to wait for answers.
+        """A channel of batches, for a task that doesn't want to wait for answers.
 
             async with service.open_producer() as batches:
                 await batches.send([{"name": "queue_length", "value": 12}])
 
-        What is sent is published in that order, one batch at a time. While the service is behind or
-        its log away, `max_buffer_size` batches wait; then `send` waits too, and `send_nowait`
-        raises trio.WouldBlock. Leaving the block closes the channel and waits until all that was
-        sent is applied (clones that are still open are waited for).
+        Batches are published in the order in which they were sent, one at a time. While the service
+        is behind, or its log can't be reached, up to `max_buffer_size` batches wait; then `send`
+        waits too, and `send_nowait` raises trio.WouldBlock. Leaving the block closes the channel
+        and waits until all that was sent is applied, also by clones that are still open.
 
-        A batch that is refused ends the block with that Refused, unless `refused` is there to be
-        called with the batch and the error; then the next is taken. What the log couldn't take is
-        tried again. Where the service ends first, the block ends with trio.ClosedResourceError or
-        BrokenResourceError. A cancelled block drops what isn't applied.
+        A refused batch ends the block with that Refused. If there is a function `refused`, it is
+        called with the batch and the error instead, and the next batch is published. What the log
+        couldn't take is tried again. If the service ends first, the block ends with
+        trio.ClosedResourceError or BrokenResourceError. A cancelled block drops batches that aren't
+        applied yet.
         """
         return _open_producer(self, max_buffer_size, refused)
 
@@ -111,16 +113,16 @@ class Service:
                 async for event in events:
                     ...
 
-        `select` is a PromQL selector or expression or several, none for all series; results of
-        expressions are `step` apart (`"5s"`, or whole seconds; one if not said). It begins after
-        the cursor `since`, or with `window` of history (`"15m"`, or seconds), in about `points`
-        each, or else with the newest sample of each series. `max_hz` is how often there is
-        something new at the most (`stream.default_hz`, 10, if not said), `merge` what becomes of
-        several samples in between: `all` of them, the `last`, or its `envelope` (last, lowest,
-        highest).
+        `select` is a PromQL selector or expression, or several; all series if it is empty. `step`
+        is the time between results of expressions (`"5s"`, or whole seconds; 1 by default). The
+        channel begins after the cursor `since`, or with `window` of history (`"15m"`, or seconds),
+        merged to about `points` samples of each series, or else with the newest sample of each.
+        `max_hz` is how often in a second there may be new samples (`stream.default_hz`, 10, by
+        default), `merge` what becomes of several samples of a series in between: `all` of them,
+        the `last`, or the `envelope` (last, lowest, highest).
 
-        Doesn't checkpoint. Raises Refused for what can't be read, Busy where there are as many
-        subscribers as may be, trio.ClosedResourceError when the service is closed or drained.
+        Doesn't checkpoint. Raises Refused for invalid parameters, Busy at the limit of subscribers,
+        trio.ClosedResourceError when the service is closed or drained.
         """
         self._refuse_when_closed()
         with translated():
@@ -138,24 +140,24 @@ class Service:
         merge: Merge | None = None,
         step: str | float | None = None,
     ) -> DocumentSubscription:
-        """As `subscribe`, for who passes documents of the protocol on: a channel of them as JSON in
-        bytes, `hello` first. Doesn't checkpoint; raises what `subscribe` does."""
+        """Like `subscribe`, for programs that pass documents of the protocol on: a channel of
+        documents as JSON in bytes, `hello` first. Doesn't checkpoint; raises what `subscribe`
+        does."""
         self._refuse_when_closed()
         with translated():
             spec, start = read(*(self._context, select, since, window, points, max_hz, merge, step))
             return DocumentSubscription(self._context, spec, start)
 
     async def drain(self) -> None:
-        """Tell all subscribers to come back later, here and over the network, and let no new ones
-        in; returns when that is done, within `server.drain_timeout` seconds. Samples are still
-        taken. To be called before a server is stopped that isn't the service's own; leaving
-        `open_service` does it by itself. Idempotent; always checkpoints.
-        """
+        """Tell all subscribers to come back later, local and remote ones, and accept no new ones.
+        Returns when that is done, within `server.drain_timeout` seconds. Samples are still
+        accepted. Call it before stopping a server that isn't the service's own; leaving
+        `open_service` does it by itself. Idempotent; always checkpoints."""
         self._drain.set()
         await self._running.drained.wait()
 
     def statistics(self) -> ServiceStatistics:
-        """How it is doing. Doesn't checkpoint."""
+        """Counts and state of the service at this moment. Doesn't checkpoint."""
         hub, waiting = self._context.hub, self._context.pipeline.statistics()
         return ServiceStatistics(
             len(hub.catalog),
@@ -170,7 +172,8 @@ class Service:
             raise trio.ClosedResourceError("the service is closed, or was drained")
 
     async def _read(self, samples: Samples, key: str | None) -> tuple[Any, bytes]:
-        """The batch, and what it is known by if it comes again. Raises Problem."""
+        """The decoded batch, and the fingerprint by which a repetition with this key is recognised
+        (empty without a key). Raises Problem."""
         if isinstance(samples, Mapping | str):
             raise TypeError("a batch is a list of samples, not one of them")
         body = msgspec.msgpack.encode({"samples": list(samples)}, enc_hook=_number)
@@ -185,19 +188,20 @@ class ServiceStatistics(msgspec.Struct, frozen=True):
     """What `Service.statistics` tells."""
 
     series: int
-    """That are known."""
+    """Series that the service has at present."""
     subscribers: int
-    """Of all sorts, in this process."""
+    """Subscribers over all transports, in this process."""
     waiting: int
-    """Batches that wait for the log: those in `limits.ingest_queue`, and behind it."""
+    """Batches that wait for the log: those in `limits.ingest_queue`, and those that wait for a
+    place there."""
     samples: int
-    """Applied since the start, those of a log that was read included."""
+    """Samples applied since the start, including those of a log that was read then."""
     away: bool
     """Whether the log can't be reached."""
 
 
 def _number(value: object) -> float:
-    """Numbers of other libraries. Raises TypeError."""
+    """Convert number types of other libraries, such as NumPy's. Raises TypeError."""
     if isinstance(value, Real):
         return float(value)
     raise TypeError(f"a sample has no {type(value).__name__}: {value!r}")
@@ -210,7 +214,8 @@ async def _open_producer(
     send, receive = trio.open_memory_channel[Samples](max_buffer_size)
 
     async def publish() -> None:
-        # Closed by the block: who sends is to be cancelled with the error, not told of a channel.
+        # Closed by the block: tasks that send are cancelled by the error, and don't get an error of
+        # the channel.
         async for samples in receive:
             batch = list(samples) if not isinstance(samples, Mapping) else samples
             while True:
@@ -241,22 +246,22 @@ async def open_service(
         async with open_service({"journal": {"path": "push.db"}}) as service:
             ...
 
-    `config` has sections and keys as the file of `pushsvc serve` has them, or is what
-    `load_settings` made of a file and the environment; all are defaults without. With `listen` it
-    serves HTTP at `server.host` and `server.port` as well (`service.urls`); without, what comes in
-    and goes out does so by `service`, and by `create_app`. Several may run in one program, each
-    with a log of its own. Neither signals nor logging of the program are touched; only with
-    `listen`, Hypercorn's HTTP/2 and WebSocket protocols are replaced in this process, by ones that
-    bound what waits for slow clients.
+    `config` has the sections and keys of the file of `pushsvc serve`, or is the result of
+    `load_settings`; without it all settings have their defaults. With `listen` the service also
+    serves HTTP at `server.host` and `server.port` (`service.urls`); without, samples come in and
+    go out through `service`, and through `create_app`. Several services may run in one program,
+    each with a log of its own. The program's signal handlers and logging aren't touched. Only with
+    `listen`, Hypercorn's HTTP/2 and WebSocket protocols are replaced in this process, by ones with
+    bounded buffers for slow clients.
 
-    The block begins when what the log had was read. Leaving it drains: subscribers are told to come
-    back, requests are finished, what was published is in the log. An error in the block, or a
-    cancellation, ends the service at once and passes on as it is. An error of the service cancels
-    the block and is raised in its place.
+    The block begins when the log has been read. Leaving it drains the service: subscribers are told
+    to come back, requests are finished, and everything published is in the log. An error in the
+    block, or a cancellation, ends the service at once and is passed on unchanged. An error of the
+    service cancels the block and is raised in its place.
 
-    Raises ConfigError for a wrong value, or where it would be open to those it must not be;
-    JournalError where the log can't be opened or gone on with; OSError where an address can't be
-    listened on; CertificateError. Checkpoints.
+    Raises ConfigError for a wrong value, or if the service would be reachable for others without
+    access control; JournalError where the log can't be opened, or fails later; OSError where an
+    address can't be listened on; CertificateError. Checkpoints.
     """
     settings = _settings(config, listen=listen)
     drain, close = trio.Event(), trio.Event()
@@ -284,7 +289,8 @@ async def _run(
 ) -> None:
     def ended() -> None:
         if not close.is_set():
-            block.cancel()  # first, so that it isn't told of what is only a consequence
+            # first, so that the block gets no error that is only a consequence of this one
+            block.cancel()
 
     with without_groups():
         await run_until_closed(
@@ -293,7 +299,7 @@ async def _run(
 
 
 def _settings(config: Settings | Mapping[str, Any] | None, *, listen: bool) -> Settings:
-    """Those that are meant, checked. Raises ConfigError."""
+    """The settings, checked. Raises ConfigError."""
     given = msgspec.to_builtins(config) if isinstance(config, Settings) else config
     settings = load_settings(given)
     if settings.server.workers != 1:

@@ -29,7 +29,7 @@ from pushsvc.transport.inbound import Watch, apply_watch, check_points
 
 
 class _Carrier:
-    """Wakes the task that receives. Who is slow here holds nothing, and is never parted from."""
+    """Wakes the receiving task. A slow receiver uses no memory here, and is never disconnected."""
 
     def __init__(self) -> None:
         self.ending: Ending | None = None
@@ -51,7 +51,7 @@ class _Carrier:
 
 
 class Frames:
-    """The frames of one subscription, whatever becomes of the log meanwhile."""
+    """The frames of one subscription, through losses of the log."""
 
     def __init__(
         self,
@@ -60,10 +60,10 @@ class Frames:
         start: Start,
         begun: Callable[[], None] = lambda: None,
     ) -> None:
-        """Attaches at once, unless the cursor may be of what isn't read here yet. `begun` is called
-        when refs begin anew. Raises Overloaded and Malformed as `Hub.subscribe`."""
+        """Attaches at once, unless the cursor may be of entries that aren't read here yet. `begun`
+        is called when refs begin anew. Raises Overloaded and Malformed like `Hub.subscribe`."""
         self.cursor = None if start.since is None else str(start.since)
-        """The last that was given."""
+        """The cursor of the frame that was given last."""
         self._context = context
         self._spec = spec
         self._start = start
@@ -79,7 +79,7 @@ class Frames:
             self._attach()
 
     def watch(self, watch: Watch) -> None:
-        """Change what is watched from here on. Raises Problem."""
+        """Change what is watched from now on. Raises Problem."""
         if self._subscriber is None:
             raise Overloaded("warming", "the log is being read", retry_after=1.0)
         context, now = self._context, trio.current_time()
@@ -95,8 +95,8 @@ class Frames:
         self._carrier.abort()
 
     async def next(self) -> Frame:
-        """The next frame. Always checkpoints; nothing is lost where it is cancelled. Raises as
-        `next_nowait`, and trio.BusyResourceError where another task waits for it."""
+        """The next frame. Always checkpoints; no frame is lost if it is cancelled. Raises what
+        `next_nowait` does, and trio.BusyResourceError where another task waits for it."""
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this subscription")
         self._receiving = True
@@ -115,8 +115,8 @@ class Frames:
     def next_nowait(self) -> Frame | None:
         """The next frame, if there is one already.
 
-        Raises trio.EndOfChannel when the service was closed and all is given, BrokenResourceError
-        when it ended otherwise, ClosedResourceError after `close`.
+        Raises trio.EndOfChannel when the service was closed and every frame was given,
+        BrokenResourceError when it ended otherwise, ClosedResourceError after `close`.
         """
         if self._closed:
             raise trio.ClosedResourceError("this subscription is closed")
@@ -129,7 +129,7 @@ class Frames:
         if ending is None:
             return None
         self._detach()
-        if ending.reason == "journal":  # that log is over, and the next says what is lost
+        if ending.reason == "journal":  # the log has changed; the new one reports what is lost
             since = None if self.cursor is None else parse_cursor(self.cursor)
             self._start = Start(since, self._start.window, self._start.points)
             self._carrier = _Carrier()
@@ -155,7 +155,7 @@ class Frames:
         self._context.pipeline.wake_ticker()
 
     async def _attach_later(self) -> None:
-        """Attach when the hub has read what the cursor stands for, and lets somebody in."""
+        """Attach when the hub has read up to the cursor, and has room."""
         context, since = self._context, self._start.since
         if since is not None:
             with trio.move_on_after(CATCH_UP):
@@ -179,13 +179,13 @@ class Frames:
 
 
 class Subscription(trio.abc.ReceiveChannel[Event]):
-    """What `Service.subscribe` gives: a channel of `pushsvc.Event`, for one task.
+    """The result of `Service.subscribe`: a channel of `pushsvc.Event`, for one task.
 
-    Iterate over it, or `receive` one at a time; `async with` closes it. Events are those of
-    `pushsvc.client.connect`: `Points` (new samples, described), `Gap`, `Gone`, `Ended`, `Away`,
-    `Back` and `Failing`. A slow reader holds a cursor and nothing else: it is given what it missed
-    from the past, merged as `merge` says, and a `Gap` with the number of samples where that is no
-    longer kept.
+    Iterate over it, or `receive` one event at a time; `async with` closes it. Events are those of
+    `pushsvc.client.connect`: `Points` (new samples, with their series), `Gap`, `Gone`, `Ended`,
+    `Away`, `Back` and `Failing`. For a slow reader nothing is buffered: it gets what it missed from
+    history, merged as `merge` says, and a `Gap` with the number of samples where history no longer
+    has them.
     """
 
     def __init__(self, context: Context, spec: ViewSpec, start: Start) -> None:
@@ -196,13 +196,13 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
 
     @property
     def cursor(self) -> str | None:
-        """Where it is, for `since`, here or over the network: opaque text that stands for all that
-        was received and nothing else. None before the first event."""
+        """The position after all events received so far, to be passed as `since`, here or over the
+        network; an opaque text. None before the first event."""
         return self._before if self._events else self._frames.cursor
 
     @property
     def series(self) -> Mapping[int, Series]:
-        """The series that were described so far, by the service's own number for each."""
+        """The series that were described so far, by the service's number for each."""
         return self._reading.series
 
     def watch(
@@ -215,25 +215,25 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
         merge: Merge | None = None,
         step: str | float | None = None,
     ) -> None:
-        """Change what is watched; parameters are those of `Service.subscribe`, and what is None
-        stays as it was.
+        """Change what is watched. Parameters are those of `Service.subscribe`; what is None stays
+        as it was.
 
-        Series that were watched before go on without loss or doubles; others begin with their
-        newest sample, or with `window` of their past. Doesn't checkpoint. Raises Refused for what
-        can't be read, and Busy while the log is being read anew.
+        Series that were watched before continue without loss or duplicates; others begin with their
+        newest sample, or with `window` of their history. Doesn't checkpoint. Raises Refused for
+        invalid parameters, and Busy while the log is being read anew.
         """
         with translated():
             changes = Watch(_selectors(select), window, points, max_hz, merge, step=step)
             self._frames.watch(changes)
 
     async def receive(self) -> Event:
-        """The next event; waits for one. Always checkpoints, and nothing is lost where this is
-        cancelled.
+        """The next event; waits for one. Always checkpoints; no event is lost if it is cancelled.
 
-        Raises trio.EndOfChannel when the service was closed, or drained, and everything before that
-        was received: an `async for` ends. BrokenResourceError when the service ended in another
-        way, ClosedResourceError after `aclose`, BusyResourceError where another task is at it;
-        Refused, some seconds later, for a `since` that is ahead of a log that others write as well.
+        Raises trio.EndOfChannel when the service was closed, or drained, and all events before that
+        were received: an `async for` ends. BrokenResourceError when the service ended in another
+        way, ClosedResourceError after `aclose`, BusyResourceError where another task is receiving;
+        Refused, some seconds later, for a `since` that is ahead of a log that other processes write
+        as well.
         """
         while not self._events:
             self._before = self._frames.cursor
@@ -242,7 +242,7 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
 
     def receive_nowait(self) -> Event:
         """The next event, if there is one already. Raises trio.WouldBlock if there isn't, and what
-        `receive` does."""
+        `receive` raises."""
         while not self._events:
             self._before = self._frames.cursor
             frame = self._frames.next_nowait()
@@ -261,8 +261,9 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
 
 
 class DocumentSubscription(trio.abc.ReceiveChannel[bytes]):
-    """What `Service.subscribe_documents` gives: a channel of documents as they go over the wire,
-    JSON in UTF-8, one each, for one task. They are the same objects for all who watch the same."""
+    """The result of `Service.subscribe_documents`: a channel of single documents as they go over
+    the wire, JSON in UTF-8, for one task. All subscriptions that watch the same get the same
+    objects."""
 
     def __init__(self, context: Context, spec: ViewSpec, start: Start) -> None:
         self._frames = Frames(context, spec, start)
@@ -273,8 +274,8 @@ class DocumentSubscription(trio.abc.ReceiveChannel[bytes]):
         return self._frames.cursor
 
     async def receive(self) -> bytes:
-        """The next document, `hello` first; waits for one. Where the service is closed the last is
-        `goaway`. Checkpoints and raises as `Subscription.receive`."""
+        """The next document, `hello` first; waits for one. When the service is closed the last is
+        `goaway`. Checkpoints and raises like `Subscription.receive`."""
         return (await self._frames.next()).json
 
     async def aclose(self) -> None:
@@ -293,7 +294,8 @@ def read(
     merge: Merge | None,
     step: str | float | None,
 ) -> tuple[ViewSpec, Start]:
-    """What is asked for, as the query of a stream has it. Raises Malformed and Rejected."""
+    """The view that these parameters ask for, read like the query of a stream. Raises Malformed and
+    Rejected."""
     if max_hz is not None and not 0 < max_hz < math.inf:
         raise Malformed("max_hz", f"max_hz must be a positive number, not {max_hz!r}")
     check_points(points, window)
