@@ -1,1 +1,1 @@
-"""Who asks, and what that lets them do: tokens in, scopes out."""
+"""Access control: from tokens to principals and what they may read and write."""

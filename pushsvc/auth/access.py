@@ -1,8 +1,9 @@
-"""The one place that says who a request is from, and whether it is let in.
+"""The one place that decides who a request is from, and whether it is allowed.
 
-`admit` is asked before any route runs, and by the fast paths before they answer: the same request
-gets the same decision. What a principal may read is then laid over everything that is shown to it
-(`ViewSpec.within`, `Catalog.select`); what it may write is checked here, series by series.
+`admit` is called before any route runs, and by the fast paths before they answer: the same request
+gets the same decision everywhere. What a principal may read is later applied to everything that is
+shown to it (`ViewSpec.within`, `Catalog.select`); what it may write is checked here, series by
+series.
 """
 
 from __future__ import annotations
@@ -37,15 +38,15 @@ _log = get_logger("pushsvc.auth")
 _FORWARDED: Final = frozenset(
     ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 )
-"""Headers that only what passes a request on has a reason to write."""
+"""Headers that only a proxy has a reason to write."""
 _UNCONTROLLED: Final = 12 * 3600.0
-"""Seconds that tickets last where there are no sessions, and nobody asks for any."""
+"""Seconds that tickets last where there are no sessions, as access isn't controlled."""
 _NAMED: Final = 20
-"""Refused series that an answer names."""
+"""Refused series that an answer lists."""
 
 
 class Need(StrEnum):
-    """What a request needs of who makes it."""
+    """What a request needs from its principal."""
 
     NOTHING = "nothing"
     PROBE = "probe"  # under any Host: a probe knows only an address
@@ -56,10 +57,9 @@ class Need(StrEnum):
 
 
 class AccessRequest(msgspec.Struct, frozen=True):
-    """What of a request decides whether it is let in, whoever has read it off the wire.
+    """The parts of a request that decide whether it is allowed, whatever code has parsed it.
 
-    `headers` have lower-case names; those that are repeated are joined with commas, cookies with
-    semicolons.
+    `headers` have lower-case names; repeated ones are joined with commas, cookies with semicolons.
     """
 
     method: str
@@ -73,28 +73,29 @@ class AccessRequest(msgspec.Struct, frozen=True):
     query: bytes
     """Of the URL, as it was sent."""
     stream: str | None = None
-    """The query, where an EventSource asks for its stream: it may come back with its ticket."""
+    """The query, where an EventSource asks for its stream, and may come back with its ticket."""
 
 
 class AccessDecision(msgspec.Struct, frozen=True):
-    """The decision on a request that is let in: whose it is, and where it is from."""
+    """The decision on an allowed request: whose it is, and where it is from."""
 
     principal: Principal
     client: Client
 
     @property
     def account(self) -> Account:
-        """Whose limits count for it."""
+        """The account whose limits count for it."""
         return account(self.principal, self.client.address)
 
     @property
     def address(self) -> str:
-        """Where it is from, as limits see it."""
+        """The address that limits go by."""
         return group(self.client.address)
 
 
 class Access:
-    """Who may do what, in one service. `ANYONE` may do all where there are no keys of any sort."""
+    """Who may do what, in one service. `ANYONE` may do everything where there are no keys of any
+    kind."""
 
     def __init__(
         self,
@@ -108,33 +109,33 @@ class Access:
         local_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`local_only` is for a service that is open to anyone on this machine and no one else."""
+        """`local_only` is for a service without access control that only this machine may use."""
         self.ring = ring
         self.verifier = verifier
         self.origins = origins or Origins((), ())
         self.tickets = Tickets(sessions or Sessions("", _UNCONTROLLED, None))
         self.refused: Counter[str] = Counter()
-        """How many requests were refused, by code."""
+        """The number of refused requests, by code."""
         self._sessions = sessions
         self.proxies = proxies or Proxies(())
         self.cookie = cookie or Cookie()
-        """Of sessions."""
+        """The session cookie."""
         self._local_only = local_only
         self._clock = clock
         self._told = False
 
     @property
     def controlled(self) -> bool:
-        """Whether tokens are asked for at all."""
+        """Whether tokens are required at all."""
         return self.ring is not None or self.verifier is not None
 
     # -- requests ----------------------------------------------------------------------------------
 
     async def admit(self, access_request: AccessRequest, need: Need) -> AccessDecision:
-        """Let a request through. Raises Problem.
+        """Decide on a request. Raises Problem if it is refused.
 
-        A ticket is used by this. Waits for new keys where a token names one that isn't known, and
-        for the log where that is to say whether a ticket is used the first time.
+        This uses a ticket up. Waits for new keys where a token names an unknown one, and for the
+        log where that has to decide whether a ticket is used for the first time.
         """
         try:
             try:
@@ -151,8 +152,8 @@ class Access:
             raise
 
     def admit_at_once(self, access_request: AccessRequest, need: Need) -> AccessDecision | None:
-        """Let a request through where that takes no waiting, uses nothing up, and the answer needs
-        no headers for it; else None, and `admit` is to be asked. Raises Problem, uncounted."""
+        """Decide on a request where that needs no waiting, uses nothing up, and the answer needs no
+        headers for it; otherwise None, and `admit` is to be called. Raises Problem, uncounted."""
         if access_request.tickets or (
             not access_request.websocket and self.origins.needs_headers(access_request.headers)
         ):
@@ -163,7 +164,7 @@ class Access:
             return None
 
     def admit_nowait(self, access_request: AccessRequest, need: Need) -> AccessDecision:
-        """As `admit`; raises UnknownKey where new keys may help, FirstUse where the log has to be
+        """Like `admit`; raises UnknownKey where new keys may help, FirstUse where the log has to be
         asked."""
         client = self.proxies.client(
             access_request.peer, access_request.scheme, access_request.headers
@@ -172,7 +173,7 @@ class Access:
             return AccessDecision(ANYONE if not self.controlled else NO_ONE, client)
         if self._local_only:
             if client.peer and not is_loopback(client.peer):
-                # Within a server of somebody else's, who may listen wherever it likes.
+                # Within another program's server, which may listen on any address.
                 raise Forbidden(
                     "local_only",
                     f"auth.mode is none, so that only this machine is let in, and {client.peer} is "
@@ -195,7 +196,8 @@ class Access:
         )
 
     def _tell_of_proxy(self, client: Client, headers: Mapping[str, str]) -> None:
-        """Say in the log, once, that something passes requests on to who trusts this machine."""
+        """Log, once, that a proxy forwards requests to a service that trusts every client on this
+        machine."""
         if client.believed or not _FORWARDED.isdisjoint(headers):
             self._told = True
             _log.warning(
@@ -227,8 +229,8 @@ class Access:
         return ANYONE
 
     def still(self, principal: Principal) -> Principal:
-        """Who this is by now: for what goes on long after it was let in. Raises Unauthorized where
-        a token has expired, or a key is gone."""
+        """The principal as it is now, for streams that go on for long. Raises Unauthorized where
+        its token has expired, or its key is gone."""
         now = self._clock()
         if principal.expires is not None and now >= principal.expires:
             raise Unauthorized("token_expired", "the token has expired")
@@ -237,7 +239,7 @@ class Access:
         return principal
 
     async def verify_patiently(self, token: str) -> Principal:
-        """As `verify`, waiting for new keys where a token names one that isn't known."""
+        """Like `verify`, but waits for new keys where a token names an unknown one."""
         try:
             return self.verify(token)
         except UnknownKey as unknown:
@@ -267,7 +269,7 @@ class Access:
     # -- sessions ----------------------------------------------------------------------------------
 
     async def log_in(self, token: str) -> tuple[str, float]:
-        """A session for who has this token, and after how many seconds it ends. Raises Problem."""
+        """A session for the owner of this token, and the seconds until it ends. Raises Problem."""
         if self._sessions is None:
             raise Unknown("login", "access isn't controlled here (auth.mode): nobody logs in")
         try:
@@ -280,8 +282,9 @@ class Access:
         return session, expires - now
 
     def issue_ticket(self, principal: Principal, query: str | None = None) -> tuple[str, float]:
-        """A ticket for this principal, and for how many seconds a stream may come back with it: one
-        of this `query` alone, if it is said. Raises TooMany, Overloaded, Rejected."""
+        """A ticket for this principal, and for how many seconds a stream may come back with it;
+        with a `query`, it is only for the stream of that query. Raises TooMany, Overloaded,
+        Rejected."""
         now = self._clock()
         ticket, expires = self.tickets.issue(principal, now, query)
         return ticket, expires - now
@@ -299,7 +302,8 @@ def outside(principal: Principal, batch: Batch) -> list[Identity]:
 
 
 def withhold(principal: Principal, batch: Batch) -> tuple[Batch, list[Refused]]:
-    """A batch without what may not be written, and that, each with why."""
+    """The batch without the series that may not be written, and those series, each with the
+    reason."""
     if principal.write.selectors is None:
         return batch, []
     admits = principal.write.admits
@@ -313,7 +317,8 @@ def withhold(principal: Principal, batch: Batch) -> tuple[Batch, list[Refused]]:
 
 
 def refuse_outside(principal: Principal, batch: Batch) -> None:
-    """Raise Forbidden, which names them, if any series of a batch may not be written."""
+    """Raise Forbidden, with the names of the series, if any series of a batch may not be
+    written."""
     refused = outside(principal, batch)
     if refused:
         raise _outside([identity.text for identity in refused])

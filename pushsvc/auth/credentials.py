@@ -26,8 +26,8 @@ import msgspec
 from pushsvc.errors import Malformed
 
 COOKIE: Final = "__Host-pushsvc"
-"""With this prefix a browser keeps it to this very host, over TLS, whatever a neighbour sets
-(RFC 6265bis section 4.1.3.2)."""
+"""With this prefix a browser sends the cookie only to this very host and only over TLS, and
+neighbouring hosts can't set it (RFC 6265bis section 4.1.3.2)."""
 SUBPROTOCOL_PREFIX: Final = "pushsvc.token."
 _MOST_BYTES: Final = 12 * 1024
 _AUTHORIZATION = re.compile(r"(?:bearer|token) +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)
@@ -35,7 +35,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
 class Way(StrEnum):
-    """How a token came."""
+    """How a token was presented."""
 
     HEADER = "header"
     SUBPROTOCOL = "subprotocol"
@@ -44,7 +44,7 @@ class Way(StrEnum):
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """A token and how it came; its representation doesn't show it."""
+    """A token and how it was presented; its representation doesn't contain the token."""
 
     way: Way
     token: str
@@ -56,16 +56,17 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 class Cookie(msgspec.Struct, frozen=True):
-    """What the cookie of a session is called, and to which paths a browser sends it."""
+    """The name of the session cookie, and the paths to which a browser sends it."""
 
     name: str = COOKIE
     path: str = "/"
 
     @classmethod
     def under(cls, base_path: str) -> Cookie:
-        """The cookie of a service under a path; it is not its neighbours' on the same host.
+        """The cookie of a service under a path, which isn't sent to other services on the same
+        host.
 
-        The prefix of `COOKIE` allows no path, this one any (RFC 6265bis section 4.1.3.1).
+        The prefix of `COOKIE` allows no path; this one allows any (RFC 6265bis section 4.1.3.1).
         """
         return cls("__Secure-pushsvc", f"{base_path}/") if base_path else cls()
 
@@ -120,7 +121,7 @@ def _read(authorization: str) -> str:
 def _decode(name: str) -> str:
     text = name.removeprefix(SUBPROTOCOL_PREFIX)
     try:
-        # Strict about the alphabet, which the standard library's decoder isn't.
+        # Strict about the alphabet; the standard library's decoder isn't.
         if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
             raise ValueError
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")

@@ -1,11 +1,11 @@
-"""Keys from a JWK set URL (RFC 7517 section 5), as issuers publish them and change them.
+"""Keys from a JWK set URL (RFC 7517 section 5), which issuers change from time to time.
 
 They are fetched at the start, then whenever they have grown old, and when a token names a key that
-isn't among them: that is how rotation is noticed, and all who need it wait for the same fetch.
-Strangers can make such tokens: a name that was looked for in vain isn't looked for again for
-`_COOLDOWN` seconds, and whatever is named, fetches begin `_SPACING` seconds apart. While the URL
-doesn't answer, the keys that are known stay good for `stale` seconds; then, and before there were
-any, requests are answered with 503: nobody can say that their tokens are wrong.
+isn't among them: that is how rotation is noticed, and all requests that need it wait for the same
+fetch. Anyone can send such tokens: a name that wasn't found isn't looked for again for `_COOLDOWN`
+seconds, and fetches begin at least `_SPACING` seconds apart, whatever is named. While the URL
+doesn't answer, known keys stay valid for `stale` seconds; after that, and before there were any,
+requests are answered with 503, since nobody can say that their tokens are wrong.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
 
 
 class Jwks:
-    """The keys at a URL. `run` keeps them fresh; `current` is what there is."""
+    """The keys at a URL. `run` keeps them fresh; `current` gives them."""
 
     grows = True
 
@@ -53,15 +53,16 @@ class Jwks:
         cooldown: float = _COOLDOWN,
         spacing: float = _SPACING,
     ) -> None:
-        """`refresh` is how many seconds a set is taken for new if it doesn't say itself."""
+        """`refresh` is how many seconds a set counts as new if the answer doesn't say that
+        itself."""
         self._url = url
         self._refresh = refresh
         self._stale = stale
         self._changed = changed
         self._cooldown = cooldown
         self._spacing = spacing
-        # Names that weren't among the keys when these were last fetched for them, by their hash,
-        # oldest first, and when that was.
+        # Names that weren't among the keys when they were last fetched for them, as hashes, with
+        # the time of that fetch; oldest first.
         self._vain: dict[int, float] = {}
         self._keys: tuple[Key, ...] = ()
         self._fetched_at: float | None = None
@@ -78,8 +79,8 @@ class Jwks:
         return self._keys
 
     async def wait_refresh(self, name: object) -> None:
-        """Have the keys fetched for one of this name, and wait for it, as all do that come
-        meanwhile; at once if that was in vain just now."""
+        """Have the keys fetched for one of this name, and wait for it together with all others that
+        need it; returns at once if that was in vain a moment ago."""
         known_as = hash(repr(name))
         if trio.current_time() - self._vain.get(known_as, float("-inf")) < self._cooldown:
             await trio.lowlevel.checkpoint()
@@ -89,14 +90,15 @@ class Jwks:
         with trio.move_on_after(2 * _TIMEOUT + self._spacing):
             await attempted.wait()
         if self._fetched_at != fetched_at:
-            # If it is among the keys now, nobody will ask for it.
+            # If it is among the keys now, it won't be looked for.
             self._vain.pop(known_as, None)
             while len(self._vain) >= _MOST_VAIN:
                 del self._vain[next(iter(self._vain))]
             self._vain[known_as] = trio.current_time()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the keys fresh until cancelled. `started` after the first attempt, good or not."""
+        """Keep the keys fresh until cancelled. `started` is called after the first attempt,
+        successful or not."""
         failures = 0
         async with httpx.AsyncClient(timeout=_TIMEOUT, verify=ssl.create_default_context()) as http:
             while True:
@@ -108,7 +110,8 @@ class Jwks:
                     failures += 1
                     wait = min(_MOST_BACKOFF, 2.0**failures) * random.uniform(0.5, 1.0)
                     _log.warning("no keys", url=self._url, reason=str(error) or repr(error))
-                self._wanted = trio.Event()  # whoever came during the fetch has waited for it
+                # requests that came during the fetch have waited for it
+                self._wanted = trio.Event()
                 attempted, self._attempted = self._attempted, trio.Event()
                 attempted.set()
                 task_status.started()
@@ -118,7 +121,7 @@ class Jwks:
                 await trio.sleep_until(self._asked_at + self._spacing)
 
     async def _fetch(self, http: httpx.AsyncClient) -> float:
-        """Fetch the set; tells after how many seconds it is old."""
+        """Fetch the set; returns after how many seconds it is old."""
         body = bytearray()
         with trio.fail_after(_TIMEOUT):
             async with http.stream("GET", self._url, headers={"Accept": "application/json"}) as got:

@@ -41,14 +41,14 @@ ALGORITHMS: Final = {
     "ES256": ("EC", "P-256"),
     "EdDSA": ("OKP", "Ed25519"),
 }
-"""The algorithms there are, each with the kind of key and the curve that it takes."""
+"""The supported algorithms, each with the type of key and the curve that it needs."""
 
 _TYPES: Final = ("jwt", "at+jwt", "application/at+jwt")
-"""What `typ` may say: a token that was made for something else isn't an access token
-(RFC 8725 section 3.11, RFC 9068 section 2.1)."""
+"""Accepted values of `typ`: a token that was made for another purpose isn't an access token (RFC
+8725 section 3.11, RFC 9068 section 2.1)."""
 _LEAST_RSA_BITS: Final = 2048
 _KNOWN: Final = 10_000
-"""Tokens that were verified and are known by their hash."""
+"""Verified tokens that are remembered, by their hash."""
 _LEAST_SECRET_BYTES: Final = 32
 """As long as the hash (RFC 7518 section 3.2)."""
 
@@ -58,7 +58,7 @@ class UnusableKey(Exception):
 
 
 class UnknownKey(Exception):
-    """A token names a key that isn't known; it may be if the keys are fetched again."""
+    """A token names an unknown key; fetching the keys again may find it."""
 
     def __init__(self, name: object) -> None:
         super().__init__(name)
@@ -67,21 +67,21 @@ class UnknownKey(Exception):
 
 
 class KeySource(Protocol):
-    """Where the keys are that tokens are verified with."""
+    """Where the keys come from that tokens are verified with."""
 
     def current(self) -> Sequence[Key]:
-        """The keys that are good now. Raises Overloaded while there are none yet."""
+        """The valid keys. Raises Overloaded while there are none yet."""
 
     @property
     def grows(self) -> bool:
-        """Whether a key that isn't there may be, after `wait_refresh`."""
+        """Whether an unknown key may be known after `wait_refresh`."""
 
     async def wait_refresh(self, name: object) -> None:
-        """Look for a new key of this name, unless that was just done in vain."""
+        """Look for a new key of this name, unless that was done a moment ago in vain."""
 
 
 class StaticKeys:
-    """Keys that were configured, and stay."""
+    """Keys from the configuration, which don't change."""
 
     grows = False
 
@@ -92,14 +92,14 @@ class StaticKeys:
         return self._keys
 
     async def wait_refresh(self, name: object) -> None:
-        """There are no others."""
+        """Nothing to fetch."""
 
 
 class Registry(jws.JWSRegistry):
-    """The algorithms that are taken, and no others.
+    """The accepted algorithms, and no others.
 
-    Unknown header parameters are passed over (RFC 7515 section 4), critical ones never. The library
-    warns of each use of the name `EdDSA`, which RFC 9864 deprecates and issuers go on writing.
+    Unknown header parameters are ignored (RFC 7515 section 4), critical ones never. The library
+    warns at each use of the name `EdDSA`, which RFC 9864 deprecates and issuers still write.
     """
 
     def __init__(self, algorithms: Sequence[str]) -> None:
@@ -112,7 +112,7 @@ class Registry(jws.JWSRegistry):
 
 
 class Verifier:
-    """Tells who a token is of. Synchronous: keys are fetched elsewhere."""
+    """Finds out whose token it is. Synchronous: keys are fetched elsewhere."""
 
     def __init__(
         self,
@@ -137,8 +137,9 @@ class Verifier:
             now=lambda: int(clock()), leeway=round(leeway), **options
         )
         self._registry = Registry(algorithms)
-        # Whose tokens are, by their hash, as long as the keys stay: a producer sends its own with
-        # every batch, and a signature costs more than all else of a small one.
+        # The principals of verified tokens, by the tokens' hash, until the keys change: a producer
+        # sends its token with every batch, and verifying a signature costs more than the rest of a
+        # small batch.
         self._known: dict[bytes, Principal] = {}
         self._keys: Sequence[Key] = ()
 
@@ -197,7 +198,7 @@ class Verifier:
         fitting = [key for key in self.source.current() if fits(key, algorithm)]
         if kid is not None:
             named = [key for key in fitting if key.kid == kid]
-            # A key that was configured without a name is meant whatever a token calls it.
+            # A configured key without a name fits any `kid` of a token.
             fitting = named or [key for key in fitting if key.kid is None]
         if len(fitting) == 1:
             return fitting[0]
@@ -297,8 +298,8 @@ def read_private_key(file: Path) -> tuple[Key, str]:
 
 
 def read_set(document: dict[str, Any]) -> list[Key]:
-    """The keys of a JWK set that tokens may be signed with; others are passed over, as RFC 7517
-    section 5 has it. Shared secrets are among those: what is public can't be one."""
+    """The keys of a JWK set that tokens may be signed with; others are ignored, as RFC 7517 section
+    5 says. Shared secrets are ignored too: what is public can't be a secret."""
     members = document.get("keys")
     return [key for key in map(_read_jwk, members if isinstance(members, list) else ()) if key]
 
@@ -327,7 +328,7 @@ def _bits(member: dict[str, Any]) -> int:
 
 
 def sign(claims: dict[str, Any], key: Key, algorithm: str) -> str:
-    """A token; for development and sessions. The key must be a private or secret one."""
+    """A signed token; for development and sessions. The key must be a private or secret one."""
     header = {"alg": algorithm, **({} if key.kid is None else {"kid": key.kid})}
     return jwt.encode(header, claims, key, registry=Registry([algorithm]))
 

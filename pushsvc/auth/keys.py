@@ -42,7 +42,7 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class KeyFileError(Exception):
-    """The file of keys can't be used; the message is one line for whoever wrote it."""
+    """The file of keys can't be used; the message is one line for the person who edits it."""
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,31 +59,31 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class KeyRing:
-    """The keys that are good, by id."""
+    """The valid keys, by id."""
 
     def __init__(self, entries: Mapping[str, tuple[bytes, Principal]]) -> None:
-        """`entries` maps ids to the SHA-256 of the key and whose it is."""
+        """`entries` maps ids to the SHA-256 of the key and its principal."""
         self._entries = dict(entries)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def replace(self, other: KeyRing) -> None:
-        """Have the keys of another ring instead."""
+        """Take over the keys of another ring."""
         self._entries = other._entries
 
     def verify(self, key: str, now: float) -> Principal:
-        """Whose key this is, at `now` (Unix seconds). Raises Unauthorized."""
+        """The principal of this key at `now` (Unix seconds). Raises Unauthorized."""
         parts = _KEY.fullmatch(key)
         entry = None if parts is None else self._entries.get(parts[1])
-        # Also where the id is unknown, so that the time it takes doesn't tell.
+        # Compared even if the id is unknown, so that the time taken doesn't reveal that.
         right = hmac.compare_digest(_digest(key), _NO_HASH if entry is None else entry[0])
         if entry is None or not right:
             raise Unauthorized("token", "this is not a key that is known here")
         return self._alive(entry[1], now)
 
     def owner(self, subject: str, now: float) -> Principal:
-        """Who has this id as a principal, while its key is in the file. Raises Unauthorized."""
+        """The principal with this id, while its key is in the file. Raises Unauthorized."""
         entry = self._entries.get(subject.removeprefix("key:"))
         if entry is None:
             raise Unauthorized("token", "the key behind this session is gone")
@@ -156,7 +156,7 @@ def table_of(
         "write": list(write),
         "operator": operator,
     }
-    # JSON's strings, arrays and booleans are TOML's.
+    # JSON's strings, arrays and booleans are valid TOML.
     lines = [
         f"{field} = {msgspec.json.encode(value).decode()}"
         for field, value in fields.items()

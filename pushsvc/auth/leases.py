@@ -1,8 +1,8 @@
 """Live streams, and until when each may go on.
 
-A stream belongs to who opened it and ends when its token does, with a code that asks to come back
-with another. Before that a client may renew: the new token takes the place of the old one, and what
-it may see now is applied as a `watch` is.
+A stream belongs to the principal that opened it and ends when its token expires, with a code that
+asks the client to come back with another token. Before that a client may renew: the new token
+replaces the old one, and its read scope is applied like a `watch`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from pushsvc.pipeline import now_ms
 _log = get_logger("pushsvc.auth")
 
 _EVERY: Final = 1.0
-"""Seconds between two looks at the clock: it is the wall clock, which may be set."""
+"""Seconds between two looks at the wall clock, which may be set at any time."""
 _PENDING: Final = 256
-"""Renewals that wait for an issuer's new keys; beyond, a stream is ended instead."""
+"""Renewals that wait for an issuer's new keys; beyond that, a stream is ended instead."""
 _AT_ONCE: Final = 256
 """Streams ended between two checkpoints."""
 
 
 class Leases:
-    """Whose the live streams of a hub are. `run` ends those whose time is over."""
+    """The owners of a hub's live streams. `run` ends streams whose time is over."""
 
     def __init__(
         self,
@@ -51,14 +51,15 @@ class Leases:
         self._wake_ticker = wake_ticker
         self._clock = clock
         self._numbers = itertools.count()
-        # (expiry, number, session); an entry whose stream is gone or was renewed means nothing.
+        # (expiry, number, session); entries of streams that are gone or were renewed are ignored.
         self._ends: list[tuple[float, int, str]] = []
-        # The session that a ticket carries; one whose stream is gone means nothing.
+        # The session of the stream that a ticket carries; sessions of streams that are gone are
+        # ignored.
         self._carried: dict[str, str] = {}
         self._send, self._receive = trio.open_memory_channel[tuple[str, str]](_PENDING)
 
     def begin(self, subscriber: Subscriber, principal: Principal) -> None:
-        """Take note of whose stream this is."""
+        """Note the owner of this stream."""
         subscriber.owner = principal
         if principal.ticket is not None:
             self._take_over(principal.ticket, subscriber)
@@ -70,7 +71,7 @@ class Leases:
             heapq.heappush(self._ends, end)
 
     def _take_over(self, ticket: str, subscriber: Subscriber) -> None:
-        """End what is left of the stream that came with this ticket before."""
+        """End the former stream that came with this ticket."""
         live = self._hub.subscribers
         if len(self._carried) > 2 * len(live) + 1000:
             self._carried = {name: one for name, one in self._carried.items() if one in live}
@@ -80,7 +81,7 @@ class Leases:
             self._end_taken(former)
 
     def part(self, ticket: str) -> None:
-        """End the stream of a ticket with which somebody came to another process."""
+        """End the stream of a ticket that was presented to another process."""
         former = self._hub.subscribers.get(self._carried.pop(ticket, ""))
         if former is not None:
             self._end_taken(former)
@@ -91,15 +92,17 @@ class Leases:
         former.carrier.end(Ending("ticket", Close.GOING_AWAY, message=said))
 
     def refuse_others(self, subscriber: Subscriber, who: str) -> None:
-        """Raise Forbidden where the identity `who` says something to a stream of another."""
+        """Raise Forbidden where the identity `who` sends a message for another identity's
+        stream."""
         owner = owner_of(subscriber)
         if owner.id != who:
             raise Forbidden("session", "this stream belongs to someone else")
 
     def renew(self, subscriber: Subscriber, token: str) -> None:
-        """Go on with a new token, of the same subject. Raises Problem.
+        """Continue with a new token of the same subject. Raises Problem.
 
-        Where its key must be fetched first, that happens afterwards, and a refusal ends the stream.
+        Where the token's key must be fetched first, that is done later, and a refusal then ends the
+        stream.
         """
         try:
             principal = self._access.verify(token)
@@ -124,7 +127,8 @@ class Leases:
         self._wake_ticker()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """End streams when their tokens do, and apply renewals that had to wait."""
+        """End streams when their tokens expire, and apply renewals that had to wait, until
+        cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_renewals)
             task_status.started()
@@ -154,7 +158,7 @@ class Leases:
                 continue
             expires = owner_of(subscriber).expires
             if expires is None or expires > now:
-                continue  # renewed
+                continue  # it was renewed
             self._hub.counts["subscribers_expired"] += 1
             subscriber.carrier.end(
                 Ending("token_expired", Close.EXPIRED, message="the token has expired")
@@ -164,11 +168,11 @@ class Leases:
                 await trio.lowlevel.checkpoint()
 
     def reconsider(self, look_up: Callable[[str], Principal]) -> None:
-        """Apply to every stream what its owner may see now; `look_up` finds an owner by id, and
-        raises Problem where there is none any more."""
+        """Apply to every stream what its owner may read now; `look_up` finds an owner by id, and
+        raises Problem where it no longer exists."""
         for subscriber in list(self._hub.subscribers.values()):
             if subscriber.owner is None:
-                continue  # of this very program
+                continue  # a subscriber within this program
             owner = owner_of(subscriber)
             try:
                 principal = look_up(owner.id)
@@ -179,12 +183,12 @@ class Leases:
 
 
 def owner_of(subscriber: Subscriber) -> Principal:
-    """Whose stream it is."""
+    """The principal that owns the stream."""
     owner = subscriber.owner
     return owner if isinstance(owner, Principal) else ANYONE
 
 
 def end(subscriber: Subscriber, problem: Problem) -> None:
-    """End a stream for this reason."""
+    """End a stream with this problem as the reason."""
     ending = Ending(problem.code, problem.close_code, message=problem.detail)
     subscriber.carrier.end(ending)

@@ -1,4 +1,4 @@
-"""Access control as the configuration's `auth` and `web` want it."""
+"""Access control as the sections `auth` and `web` of the configuration define it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LOOK: Final = 5.0
 
 
 class AccessControl(msgspec.Struct, frozen=True):
-    """What decides on requests, and what has to run for it."""
+    """What decides on requests, and the tasks that it needs."""
 
     access: Access
     jwks: Jwks | None = None
@@ -52,8 +52,8 @@ class AccessControl(msgspec.Struct, frozen=True):
 def make_access_control(settings: Settings, inherited: Sequence[str] = ()) -> AccessControl:
     """Read what the configuration names. Raises ConfigError where the service must not start.
 
-    `inherited` are the hosts of sockets that it is handed. A Unix socket is this machine's own, as
-    loopback is: who may open its file comes in.
+    `inherited` are the hosts of sockets that were passed by a service manager. A Unix socket counts
+    as local, like loopback: the permissions of its file decide who may connect.
     """
     auth, web = settings.auth, settings.web
     try:
@@ -103,13 +103,13 @@ def make_access_control(settings: Settings, inherited: Sequence[str] = ()) -> Ac
 
 
 def _is_local(host: str) -> bool:
-    """Whether nobody on another machine gets to it."""
+    """Whether only this machine can reach it."""
     return host.startswith(UNIX_PREFIX) or is_loopback(host.strip("[]"))
 
 
 def _first_keys(file: Path) -> KeyRing:
-    """The keys there are. Where a file is still to come, as one that is mounted from a Secret may
-    be, there are none, and everyone is refused until it is there. Raises KeyFileError."""
+    """The keys at the start. Where the file doesn't exist yet, like one that is mounted from a
+    Secret, there are no keys, and everyone is refused until it exists. Raises KeyFileError."""
     if file.parent.is_dir() and not file.exists():
         return KeyRing({})
     return load_keys(file)
@@ -186,8 +186,8 @@ async def run_key_file(
 ) -> None:
     """Read the file of keys again when it has changed, and call `changed`.
 
-    One that can't be used, or is gone, is logged, and the keys stay as they were. One without a key
-    in it may be about to be written: it counts when it is still the same at the next look.
+    If it can't be used, or is gone, that is logged, and the keys stay as they were. A file without
+    any key may be about to be written: it counts only if it is unchanged at the next look.
     """
     task_status.started()
     seen = _stamp(file)

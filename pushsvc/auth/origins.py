@@ -1,9 +1,9 @@
-"""The web's own rules: which pages may ask, and which may embed ours.
+"""The web's own rules: which pages may send requests, and which may embed ours.
 
-A browser sends cookies along, and reaches what only its own machine can. So a request that changes
-something, and every WebSocket, must come from a page of this service or of a configured origin; a
-client that is no browser sends no `Origin` and passes (RFC 6454 section 7.3, RFC 6455 section
-10.2).
+A browser sends cookies along, and can reach addresses that only its own machine can. So a request
+that changes something, and every WebSocket, must come from a page of this service or of a
+configured origin. A client that is no browser sends no `Origin` and is accepted (RFC 6454 section
+7.3, RFC 6455 section 10.2).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pushsvc.errors import Forbidden, Misdirected
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _LONGEST_NAME: Final = 253
-"""Of a host (RFC 1035 section 2.3.4)."""
+"""The longest name of a host (RFC 1035 section 2.3.4)."""
 _MAX_AGE: Final = "7200"
 _EXPOSED: Final = "Retry-After, WWW-Authenticate"
 _METHODS: Final = "GET, HEAD, POST"
@@ -35,8 +35,8 @@ class Origins:
     """The rules, for the origins that are configured."""
 
     def __init__(self, allowed: Iterable[str], embedders: Iterable[str]) -> None:
-        """`embedders` are origins that may frame the page, or `self`; none if there are none.
-        Raises ValueError for what is no origin."""
+        """`embedders` are origins that may frame the page, or `self`; empty if none may. Raises
+        ValueError for a text that isn't an origin."""
         self._allowed = frozenset(_check(origin) for origin in allowed)
         self._hosts = {urlsplit(origin).hostname or "" for origin in self._allowed}
         self._embedders = tuple(
@@ -46,7 +46,7 @@ class Origins:
     def refuse_strangers(
         self, client: Client, headers: Mapping[str, str], *, by_cookie: bool
     ) -> None:
-        """Raise Forbidden for a request that another site's page makes."""
+        """Raise Forbidden for a request from a page of another site."""
         origin = headers.get("origin")
         if origin is None:
             site = headers.get("sec-fetch-site", "none")
@@ -56,19 +56,19 @@ class Origins:
             raise Forbidden("origin", explain(origin.lower(), client, headers))
 
     def refuse_other_names(self, client: Client, headers: Mapping[str, str]) -> None:
-        """Raise Misdirected for a name of someone else's that points here.
+        """Raise Misdirected for another site's host name that points to this service.
 
-        A service without access control is kept to this machine, but a page of any site can have
-        its own name lead to it (DNS rebinding) and then counts as of the same origin. Such a name
-        has a dot and isn't an address. Such a page may also write what a proxy writes, so that the
-        name it came by counts as well as the one that a proxy tells.
+        A service without access control is for this machine only, but a page of any site can have
+        its own name resolve to this address (DNS rebinding) and then counts as of the same origin.
+        Such a name has a dot and isn't an address. Such a page can also write the headers of a
+        proxy, so both the name in `Host` and the one that a proxy reports are checked.
         """
         for told in (client.host, headers.get("host", "")):
             host = _host_of(f"//{told}")
             ours = is_loopback(host) or _is_address(host) or host in self._hosts
             if "." in host.rstrip(".") and not ours:
                 origin = f"{client.scheme}://{told.lower()}"
-                # Somebody will paste it into a configuration: nothing but a plain name is quoted.
+                # Somebody will paste it into a configuration, so only a plain name is quoted.
                 plain = _ORIGIN.fullmatch(origin) and len(host) <= _LONGEST_NAME
                 setting = f'say web.origins = "{origin}"' if plain else "name it in web.origins"
                 raise Misdirected(
@@ -94,7 +94,7 @@ class Origins:
         return answer
 
     def page_headers(self, *, style: str = "'self'", form: str = "'none'") -> dict[str, str]:
-        """The headers of a page: it runs, shows and reaches what is of this service only."""
+        """The headers of a page, which may run, show and connect to nothing but this service."""
         ancestors = " ".join(self._embedders) or "'none'"
         headers = {
             "Content-Security-Policy": (
@@ -113,12 +113,12 @@ class Origins:
 
 
 def style_hash(style: str) -> str:
-    """How a policy names a style sheet that stands in the page (CSP 3 section 2.3.1)."""
+    """How a policy names a style sheet that is part of the page (CSP 3 section 2.3.1)."""
     return f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}"
 
 
 def explain(origin: str, client: Client, headers: Mapping[str, str]) -> str:
-    """Why a page of this origin may do nothing here, and what to set if it is the service's own."""
+    """Why pages of this origin are refused, and what to set if the origin is the operator's own."""
     page, peer = shorten(origin), client.peer or UNIX
     what = f"a page of {page} may not do this to {shorten(client.origin)}"
     host = client.host.lower()
@@ -142,7 +142,7 @@ def explain(origin: str, client: Client, headers: Mapping[str, str]) -> str:
 
 ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: with that a browser says `Origin: null` of our own form, too.
+    # Not no-referrer: with that a browser sends `Origin: null` for our own form too.
     "Referrer-Policy": "same-origin",
 }
 """The headers of every answer."""
@@ -159,7 +159,7 @@ def _check(text: str) -> str:
 def _host_of(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # brackets without an address
         return url.removeprefix("//")
 
 

@@ -1,4 +1,4 @@
-"""Who asks: what a token, a key or a session comes down to."""
+"""The principal of a request, which every kind of token leads to."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ _MOST_SELECTORS: Final = 32
 
 
 class Grants(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What an issuer grants, as it writes it: PromQL selectors. What isn't granted is denied."""
+    """What an issuer grants, as it writes it: PromQL selectors. Everything else is denied."""
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     operator: bool = False
-    """May look at `/metrics` and `/v1/subscribers`, which tell of everyone, and save dashboards,
-    which everyone is shown."""
+    """May read `/metrics` and `/v1/subscribers`, which are about all clients, and save dashboards,
+    which everyone sees."""
 
 
 class Principal(msgspec.Struct, frozen=True, eq=False):
-    """Who asks. `id` is the same for all tokens of one subject: limits and renewals go by it."""
+    """The one who makes a request. `id` is the same for all tokens of one subject, and limits and
+    renewals go by it."""
 
     id: str
     read: Scope
     write: Scope
     operator: bool = False
     expires: float | None = None
-    """Unix seconds after which it is nobody any more; None if it lasts."""
+    """Unix seconds after which its token is invalid; None if it doesn't expire."""
     stranger: bool = False
-    """Whether nothing was shown that says who it is: limits go by its address then."""
+    """Whether no token was presented; limits then go by the address."""
     ticket: str | None = None
-    """The name of the ticket that its stream came with, which carries one at a time."""
+    """The name of the ticket that its stream came with; a ticket carries one stream at a time."""
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -49,9 +50,9 @@ class Principal(msgspec.Struct, frozen=True, eq=False):
 _ALL: Final = (EVERY_SERIES,)
 
 ANYONE: Final = Principal("anyone", EVERYTHING, EVERYTHING, operator=True, stranger=True)
-"""Who asks where access is not controlled."""
+"""The principal of all requests where access isn't controlled."""
 NO_ONE: Final = Principal("nobody", NOTHING, NOTHING, stranger=True)
-"""Who asks for what needs no token, where access is controlled."""
+"""The principal of requests that need no token, where access is controlled."""
 
 
 def account(principal: Principal, address: str) -> Account:
@@ -63,7 +64,7 @@ def account(principal: Principal, address: str) -> Account:
 
 @lru_cache(4096)
 def _account_of_address(address: str) -> Account:
-    # Kept, as those of identities: who has a thousand streams needs one account for all of them.
+    # Cached, like those of identities: someone with a thousand streams needs one account for all.
     return Account(group(address))
 
 
@@ -79,7 +80,7 @@ def principal_of(subject: str, grants: Grants, expires: float | None = None) -> 
 
 @lru_cache(4096)
 def _scope(selectors: tuple[str, ...]) -> Scope:
-    # Kept, since a tenant's tokens all grant the same.
+    # Cached, since all tokens of a tenant grant the same.
     if len(selectors) > _MOST_SELECTORS:
         raise ValueError(f"{len(selectors)} selectors are granted, {_MOST_SELECTORS} are allowed")
     return scope_of(parse(text) for text in selectors)

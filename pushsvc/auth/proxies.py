@@ -1,13 +1,13 @@
-"""Who is really there, behind proxies that are trusted to say so.
+"""The client's address behind trusted proxies.
 
-Forwarding headers are believed from the configured addresses and networks only: anyone can write
-them. Of `X-Forwarded-For` (with `-Proto` and `-Host`) and `Forwarded` (RFC 7239) one is read, which
-the configuration names: a proxy that writes the one passes the other on as the client wrote it, so
-that it says nothing, and is no reason to refuse anybody.
+Forwarding headers are believed only from the configured addresses and networks, since anyone can
+write them. Either `X-Forwarded-For` (with `-Proto` and `-Host`) or `Forwarded` (RFC 7239) is read,
+whichever the configuration names. A proxy that writes one of them passes the other on as the client
+wrote it; so the other means nothing, and is no reason to refuse a request.
 
-The list of hops is read from its near end. Either the first address that isn't a trusted proxy is
-the client, or the n-th, where a proxy is known to append so many. What stands beyond was written by
-the client itself, or by whoever it trusts.
+The list of hops is read from its near end. The client is either the first address that isn't a
+trusted proxy, or the n-th, where proxies are known to append so many. Addresses beyond that were
+written by the client itself, or by proxies that only the client trusts.
 """
 
 from __future__ import annotations
@@ -25,29 +25,30 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Header = Literal["x-forwarded-for", "forwarded"]
 
 UNIX: Final = "unix"
-"""Among the trusted: whoever comes by a Unix socket, and so has no address."""
+"""In the list of trusted addresses: clients on a Unix socket, which have no address."""
 _MOST_HOPS: Final = 32
-"""Those nearest to us; whoever writes more hides behind the farthest of them."""
+"""Hops that are read, beginning with the nearest; a client behind more counts as the farthest of
+them."""
 _PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*+"|[^\s",;]*+)\s*')
 
 
 class Client(msgspec.Struct, frozen=True):
-    """The other end of a request, as far as trusted proxies tell."""
+    """The client of a request, as far as trusted proxies tell."""
 
     address: str
-    """`unix` for who comes by a Unix socket, and is named by nobody who is trusted."""
+    """`unix` for a client on a Unix socket that no trusted proxy names."""
     scheme: str
     """`http` or `https`, as the client speaks it."""
     host: str
     """Host and port under which the client asked; empty if it didn't say."""
     peer: str = ""
-    """Who is at the other end of the connection."""
+    """The address at the other end of the connection."""
     believed: bool = False
-    """Whether what the peer says of others is believed."""
+    """Whether the peer is trusted to name its clients."""
 
     @property
     def origin(self) -> str:
-        """The web origin that a page served here has."""
+        """The web origin of a page that is served here."""
         return f"{self.scheme}://{_without_default_port(self.scheme, self.host.lower())}"
 
 
@@ -58,28 +59,28 @@ class _Hop(msgspec.Struct, frozen=True):
 
 
 class Proxies:
-    """The proxies that are trusted, and how they say who the client is."""
+    """The trusted proxies, and how they name the client."""
 
     def __init__(
         self, networks: Iterable[str], *, header: Header = "x-forwarded-for", depth: int = 0
     ) -> None:
         """Addresses and CIDR networks, and `unix`; `depth` is how many addresses the proxies append
-        where that is known, and 0 where they are told by their addresses. Raises ValueError for
-        what is no network."""
+        where that is known, and 0 where proxies are recognised by their addresses. Raises
+        ValueError for a text that isn't a network."""
         named = tuple(networks)
         self._unix = UNIX in named
         self._networks = tuple(
             ipaddress.ip_network(text, strict=False) for text in named if text != UNIX
         )
         self.header = header
-        """What they write, and is read."""
+        """The header that they write, which is read."""
         self._depth = depth
 
     def client(self, peer: str, scheme: str, headers: Mapping[str, str]) -> Client:
-        """Who is behind a request that came from `peer` over `scheme`.
+        """The client of a request that came from `peer` over `scheme`.
 
-        `headers` have lower-case names, those that are repeated joined with commas. Where a trusted
-        proxy names nobody, or what can't be read, the nearest address that is known counts.
+        `headers` have lower-case names; repeated ones are joined with commas. Where a trusted proxy
+        names no client, or its header can't be read, the nearest known address counts.
         """
         host = headers.get("host", "")
         if not self.trusts(peer):
@@ -101,7 +102,7 @@ class Proxies:
         return Client(_plain(address), told, asked or host, peer, believed=True)
 
     def trusts(self, address: str) -> bool:
-        """Whether what this peer says of others is believed."""
+        """Whether this peer is trusted to name its clients."""
         if not address:
             return self._unix
         if not self._networks:
@@ -122,8 +123,8 @@ class Proxies:
         nearest = None
         for hop in reversed(hops):
             if not _is_address(hop.address):
-                # `unknown`, or a name that hides an address: the way can't be followed further.
-                # The scheme and the host are of the one who wrote that.
+                # `unknown`, or a name that hides an address: the path can't be followed further.
+                # The scheme and the host are those that this hop wrote.
                 return msgspec.structs.replace(
                     hop, address="" if nearest is None else nearest.address
                 )
@@ -134,7 +135,8 @@ class Proxies:
 
 
 def _forwarded(headers: Mapping[str, str]) -> list[_Hop]:
-    """A hop for each element; one that can't be read has no address, and hides those beyond."""
+    """One hop for each element; one that can't be read has no address, and hides the hops beyond
+    it."""
     hops = []
     for element in _split(headers.get("forwarded", ""), ","):
         pairs: dict[str, str] = {}
@@ -153,7 +155,7 @@ def _x_forwarded(headers: Mapping[str, str]) -> list[_Hop]:
     addresses = _list(headers, "x-forwarded-for")[-_MOST_HOPS:]
     schemes = _list(headers, "x-forwarded-proto")[-_MOST_HOPS:]
     hosts = _list(headers, "x-forwarded-host")[-_MOST_HOPS:]
-    # With one value for each hop they belong together; else only the nearest is known.
+    # If they have one value for each hop they belong together; otherwise only the nearest is known.
     if len(schemes) != len(addresses):
         schemes = schemes[-1:] * len(addresses)
     if len(hosts) != len(addresses):

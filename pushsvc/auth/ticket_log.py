@@ -30,32 +30,33 @@ class Use(msgspec.Struct, frozen=True, array_like=True):
     """What a ticket was used for."""
 
     stream: bytes | None
-    """Which stream it carries, a digest of its query; None if it was used for anything else."""
+    """A digest of the query of the stream that it carries; None if it was used for something
+    else."""
     owner: bytes
-    """A digest of whose it is."""
+    """A digest of its owner."""
     by: str = ""
-    """The process that it came to last."""
+    """The process to which it was last presented."""
 
 
 _read = msgspec.msgpack.Decoder(Use)
 
 
 def digest(text: str) -> bytes:
-    """Tells it from another, without saying it."""
+    """A digest, which tells texts apart without containing them."""
     return hashlib.sha256(text.encode()).digest()[:16]
 
 
 class TicketLog:
-    """The part of the log that tells of tickets."""
+    """The part of the log about uses of tickets."""
 
     def __init__(self, records: Records, pipeline: Pipeline, is_away: Callable[[], bool]) -> None:
         self.taken: Callable[[str], None] = lambda _: None
-        """Called with the name of a ticket that came to another process."""
+        """Called with the name of a ticket that was presented to another process."""
         self._records = records
         self._pipeline = pipeline
         self._is_away = is_away
         self._process = secrets.token_urlsafe(9)
-        self._on_their_way: Counter[str] = Counter()  # by name, changes that weren't taken in yet
+        self._on_their_way: Counter[str] = Counter()  # by name: changes that aren't read back yet
         # Names by owner, in the order in which they were changed.
         self._of: dict[bytes, OrderedDict[str, None]] = {}
         self._owners: dict[str, bytes] = {}
@@ -63,16 +64,16 @@ class TicketLog:
         records.watch(KIND, self._told)
 
     def find(self, name: str) -> Use | None:
-        """What a ticket was used for, if that is known."""
+        """The known use of a ticket, if there is one."""
         record = self._records.get(KIND, name)
         return None if record is None else _use(record)
 
     async def begin(
         self, name: str, stream: bytes | None, owner: bytes, until: float
     ) -> bool | None:
-        """Note the first use of a ticket, which is remembered until then (Unix seconds). Tells
-        whether it is the first; None where the log doesn't say so in good time, and is told of it
-        when that can be."""
+        """Note the first use of a ticket, to be remembered until then (Unix seconds). Returns
+        whether it is the first; None where the log doesn't answer in time, and gets the note once
+        that is possible."""
         change = self._change(name, Use(stream, owner, self._process), until, expected=0)
         if self._is_away():
             self._send(change)
@@ -106,7 +107,7 @@ class TicketLog:
         self._on_their_way[name] -= 1
         if self._on_their_way[name] <= 0:
             del self._on_their_way[name]
-        self._look(name)  # another may have been first, or have come since
+        self._look(name)  # another process may have been first, or have got it since
 
     def _told(self, record: Record | None, name: str | None) -> None:
         if name is None:
@@ -121,7 +122,7 @@ class TicketLog:
             self._look(name)
 
     def _look(self, name: str) -> None:
-        """Tell of a ticket that is another process', unless this one is about to have it."""
+        """Report a ticket that another process has, unless this one is about to take it over."""
         use = self.find(name)
         if use is not None and use.by != self._process and not self._on_their_way[name]:
             self.taken(name)
@@ -129,7 +130,7 @@ class TicketLog:
     # -- whose they are ----------------------------------------------------------------------------
 
     def _make_room(self, owner: bytes) -> None:
-        """Let one of an owner go who has half of all, so that nobody else's has to."""
+        """Drop a use of an owner that has half of all, so that no other owner's is dropped."""
         names = self._of.get(owner, ())
         if len(names) >= CAPACITY[KIND].count // 2:
             self._pipeline.record_nowait(Change(KIND, next(iter(names)), None))

@@ -35,13 +35,13 @@ from pushsvc.auth.ticket_log import TicketLog, Use, digest
 from pushsvc.errors import Overloaded, Rejected, TooMany, Unauthorized
 
 LIFETIME: Final = 30.0
-"""Seconds between getting a ticket and using it."""
+"""Seconds within which a ticket must be used."""
 _MOST: Final = 10_000
 """Unused tickets at a time."""
 _MOST_EACH: Final = 100
 """Unused tickets of one principal, so that none takes those of the others."""
 _MOST_USED: Final = 50_000
-"""Used ones that are remembered, some 20 MB; half of them of one principal at the most."""
+"""Used tickets that are remembered, some 20 MB; at most half of them are of one principal."""
 _SKEW: Final = 60.0
 """Seconds by which the clocks of processes may differ."""
 _HEADER: Final = {"alg": "dir", "enc": "A256GCM"}
@@ -62,7 +62,8 @@ class _Sealed(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FirstUse(Exception):
-    """A ticket is to be used of which no use is known: the log says whether it is the first."""
+    """A ticket is to be used of which no use is known; the log has to say whether it is the
+    first."""
 
     def __init__(self, sealed: _Sealed, stream: bytes | None) -> None:
         super().__init__("the log is to be asked")
@@ -71,20 +72,20 @@ class FirstUse(Exception):
 
     @property
     def until(self) -> float:
-        """For how long it must be known: as long as it could be used again."""
+        """For how long its use must be remembered: as long as it could be used again."""
         if self.stream is None and self.sealed.query is None and self.sealed.until:
             return self.sealed.until + _SKEW
         return self.sealed.claims.exp
 
 
 def plain_query(query: str) -> str:
-    """A stream's query without its ticket, written in one way."""
+    """A stream's query without its ticket, in a normal form."""
     pairs = parse_qsl(query, keep_blank_values=True)
     return urlencode(sorted(pair for pair in pairs if pair[0] != "ticket"))
 
 
 class Tickets:
-    """Makes and reads tickets, and knows what they were used for. Times are Unix seconds."""
+    """Makes and reads tickets, and remembers their uses. Times are Unix seconds."""
 
     def __init__(
         self,
@@ -93,37 +94,36 @@ class Tickets:
         most_each: int = _MOST_EACH,
         most_used: int = _MOST_USED,
     ) -> None:
-        """`sessions` says how long a stream may go on, and whose it is."""
+        """`sessions` says how long a stream may go on, and who owns it."""
         self._sessions = sessions
         self._key = OctKey.import_key(sessions.key_for(b"tickets"))
         self._most = most
         self._most_each = most_each
         self._most_used = most_used
         self._process = secrets.token_urlsafe(9)
-        # By name, oldest first, since all live equally long.
+        # By name, oldest first: all live equally long.
         self._unused: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._of: Counter[str] = Counter()
-        # Those that were used longest ago first.
+        # Least recently used first.
         self._used: OrderedDict[str, tuple[float, str, Use]] = OrderedDict()
         self._used_of: Counter[str] = Counter()
         self._log: TicketLog | None = None
         self._won: set[str] = set()  # by those that are let in at once
 
     def share(self, log: TicketLog) -> None:
-        """Have what tickets were used for live with the log."""
+        """Keep the uses of tickets in the log."""
         self._log = log
 
     def __len__(self) -> int:
-        """How many are unused."""
+        """The number of unused tickets."""
         return len(self._unused)
 
     def issue(
         self, principal: Principal, now: float, query: str | None = None
     ) -> tuple[str, float]:
-        """A new ticket, and until when a stream may come back with it; `query` is that of the only
-        stream that it is for. Raises TooMany beyond what
-        one may have, Overloaded when all are out, Rejected if it grants more than there is room
-        for."""
+        """A new ticket, and until when a stream may come back with it; with a `query` it is for
+        that stream only. Raises TooMany beyond the limit of one principal, Overloaded at the limit
+        of all, Rejected if its grants don't fit into a ticket."""
         self._forget_old(now)
         if self._of[principal.id] >= self._most_each:
             raise TooMany(
@@ -147,9 +147,9 @@ class Tickets:
         return ticket, claims.exp
 
     def redeem(self, ticket: str, now: float, stream: str | None = None) -> Principal:
-        """Use a ticket, and tell whose it is. `stream` is the query of a request that asks for a
-        stream of events, None for any other. Raises Unauthorized, and FirstUse where `settle` is to
-        be asked before."""
+        """Use a ticket, and return its principal. `stream` is the query of a request for a stream
+        of events, None for any other request. Raises Unauthorized, and FirstUse where `settle` has
+        to be called first."""
         self._forget_old(now)
         sealed = self._open(ticket)
         if now >= sealed.claims.exp:
@@ -176,29 +176,28 @@ class Tickets:
         return msgspec.structs.replace(principal, operator=False, ticket=carried)
 
     async def settle(self, first: FirstUse) -> None:
-        """Have the log say whether a use is the first; if it is, `redeem` lets the request in right
-        after this."""
+        """Have the log say whether a use is the first. If it is, call `redeem` right after this."""
         assert self._log is not None
         sealed = first.sealed
         owner = digest(sealed.claims.sub)
         begun = await self._log.begin(sealed.name, first.stream, owner, first.until)
-        # Where the log doesn't say it, who asks first here is.
+        # If the log doesn't answer, the first use in this process counts as the first.
         if begun or (begun is None and self._find(sealed.name) is None):
             self._begin(sealed, first.stream)
             self._won.add(sealed.name)
 
     def _find(self, name: str) -> Use | None:
-        """What a ticket was used for, if that is known."""
+        """The known use of a ticket, if there is one."""
         if self._log is not None and (use := self._log.find(name)) is not None:
             return use
         return self._used[name][2] if name in self._used else None
 
     def _may_begin(self, sealed: _Sealed, now: float) -> bool:
-        """Whether a ticket may be used of which no use is known."""
+        """Whether a ticket without a known use may be used."""
         if sealed.name in self._unused:
             return True
-        # Another process made it, or this one before it was restarted. What it was used for the
-        # log tells, or who made it knew: then only what it says itself can be held against it.
+        # Another process made it, or this one before its restart. Its uses were known to the log or
+        # to that process: here only the ticket's own statements can be checked.
         if sealed.by == self._process:
             return False
         return sealed.query is not None or (self._log is not None and now < sealed.until)
