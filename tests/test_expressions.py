@@ -88,7 +88,8 @@ async def test_by_polling() -> None:
         since: dict[str, str] = {}
         with trio.fail_after(30):
             while not check(documents):
-                answer = await polled(served, **since)
+                answer = await polled(served, select="sum(x) by(job)", **since)
+                assert answer["expressions"] == {"sum(x) by(job)": QUESTION}
                 documents += answer["documents"]
                 since = {"since": answer["id"]}
         assert not any(said["type"] == "gap" for said in documents)

@@ -40,7 +40,8 @@ async def poll(
     switches: int = 0,
 ) -> bytes:
     """Answer one poll, not before `hold` seconds and within `wait` more: `{"id": CURSOR,
-    "documents": [...]}`. While it is held it counts, and can be ended, like any subscriber.
+    "documents": [...]}`, and `"expressions"` where there are any. While it is held it counts, and
+    can be ended, like any subscriber.
 
     The id is the cursor to ask with next, also when there was no news. When the server ends it, the
     answer comes at once and ends with what a stream would be told: `error`, or `goaway` while the
@@ -95,9 +96,11 @@ async def poll(
             frames = [one for one in frames if not one.json.startswith(_FAILING)] + [failing]
         if (word := hub.word_of_log(cursor, now, now_ms())) is not None:
             frames.append(word)
-    return b'{"id":"%b","documents":[%b]}' % (
+    names = b',"expressions":%b' % msgspec.json.encode(spec.written) if spec.written else b""
+    return b'{"id":"%b","documents":[%b]%b}' % (
         told,
         b",".join(_json(frame, switches) for frame in frames),
+        names,
     )
 
 

@@ -75,8 +75,8 @@ test('a panel says why its expression has no result, until it has one again', as
   await expect.poll(() => pairs.textContent()).not.toContain('no result');
   second = 2;
   await expect
-    .poll(() => pairs.locator('.chip').allTextContents(), { timeout: 30_000 })
-    .toContainEqual(expect.stringMatching(/no result: .*many-to-many/s));
+    .poll(() => pairs.locator('.about').textContent(), { timeout: 30_000 })
+    .toMatch(/no result .*many-to-many/s);
   await page.screenshot({ path: `${ARTIFACTS}/no-result-any-more.png` });
   expect(failures).toEqual([]);
   await close();

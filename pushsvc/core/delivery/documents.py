@@ -40,6 +40,13 @@ Reasons: TypeAlias = Annotated[
         "named is worked out."
     ),
 ]
+Names: TypeAlias = Annotated[
+    Mapping[str, str],
+    Meta(
+        description="Of each expression, as you wrote it, the name that the series of its results "
+        "have."
+    ),
+]
 Milliseconds: TypeAlias = Annotated[int, Meta(description="Unix milliseconds.")]
 PointArray: TypeAlias = Annotated[
     Sequence[SampleValue],
@@ -80,16 +87,7 @@ class Granted(msgspec.Struct, frozen=True, gc=False):
     max_hz: float
     merge: Merge
     select: Sequence[str]
-    expressions: (
-        Annotated[
-            Mapping[str, str],
-            Meta(
-                description="Of each expression, as you wrote it, the name that the series of its "
-                "results have."
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    expressions: Names | UnsetType = UNSET
     points: (
         Annotated[
             int,
@@ -206,3 +204,4 @@ class Poll(msgspec.Struct, frozen=True):
 
     id: CursorText
     documents: Sequence[Document]
+    expressions: Names | UnsetType = UNSET

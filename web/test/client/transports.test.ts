@@ -7,6 +7,7 @@ import { EventParser, sse } from '../../src/client/links/sse.ts';
 import type { End, Listener } from '../../src/client/links/transport.ts';
 import { websocket } from '../../src/client/links/websocket.ts';
 import type { Document } from '../../src/client/protocol/documents.ts';
+import { read } from '../../src/client/protocol/selector.ts';
 
 afterEach(() => {
   vi.unstubAllGlobals();
@@ -182,6 +183,15 @@ describe('long polling', () => {
     expect(asked).toEqual(['?wait=1', '?wait=25', '?wait=25']);
     expect(ear.documents).toEqual([{ type: 'gap', id: 'E.1', lost: 1 }]);
     expect(ear.cursors).toEqual(['E.1', 'E.4']);
+  });
+
+  test('is told what results are called beside the documents, as there is no hello', async () => {
+    const expressions = { 'sum(polled)by(a)': 'sum by (a) (polled)' };
+    answer(Response.json({ id: 'E.1', documents: [], expressions }), problem(503, 'draining'));
+    const ear = new Ear();
+    longpoll.open(url(), ear);
+    await ear.end;
+    expect(read('sum(polled)by(a)')?.('sum by (a) (polled)', {})).toBe(true);
   });
 });
 

@@ -1,4 +1,5 @@
 import { type Document, epochOf, headers } from '../protocol/documents.ts';
+import { learn } from '../protocol/selector.ts';
 import { endOfFailure, endOfResponse } from './http.ts';
 import { backOff } from './retry.ts';
 import type { Listener, Request, Transport } from './transport.ts';
@@ -8,6 +9,8 @@ const WAIT_SECONDS = 25;
 interface Answer {
   readonly id: string;
   readonly documents: readonly Document[];
+  /** As in `hello`, which polls have none of. */
+  readonly expressions?: Readonly<Record<string, string>>;
 }
 
 /** One poll after the other: works wherever web pages do. */
@@ -46,6 +49,7 @@ async function run(request: () => Request, listener: Listener, signal: AbortSign
         return;
       }
       const answer: Answer = await response.json();
+      learn(answer);
       for (const document of answer.documents) {
         // A goaway among them makes the stream close this link.
         if (signal.aborted) {

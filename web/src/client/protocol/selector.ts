@@ -35,8 +35,8 @@ const EXPRESSION = /^[^#]*[\w)}]$/;
 const results: Record<string, string> = {};
 
 /** Take note of what `hello` says of expressions: it comes before their results. */
-export function learn({ granted }: Hello): void {
-  Object.assign(results, granted.expressions);
+export function learn({ expressions }: Pick<Hello['granted'], 'expressions'>): void {
+  Object.assign(results, expressions);
 }
 
 /** Whether this has the shape of a selector rather than of an expression. */

@@ -198,7 +198,7 @@ export class SeriesTable {
   /** Take note of the newest `hello`, as it would be by now, and tell what fails by that. */
   private greet(hello: Hello): void {
     this.hello = hello;
-    learn(hello);
+    learn(hello.granted);
     for (const [subscription, matcher] of this.matchers) {
       subscription.fail(
         Object.entries(hello.failing ?? {}).filter(([name]) => !matcher || matcher(name, {})),

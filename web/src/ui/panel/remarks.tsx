@@ -114,9 +114,9 @@ export function Silence({
   );
   if (why) {
     return (
-      <span class="chip silent" title={why}>
-        no result: {why}
-      </span>
+      <>
+        <span class="chip silent">no result</span> <span title={why}>{why}</span>
+      </>
     );
   }
   if (!panel.members.every(({ series }) => series.isSilent(now))) {
