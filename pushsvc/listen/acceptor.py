@@ -25,6 +25,8 @@ _log = get_logger("pushsvc.listen")
 
 _SLICE = 32
 """Connections accepted between two checkpoints."""
+_LONGEST = 0.005
+"""Seconds after which no further one is: a stream that is asked for may take some milliseconds."""
 _READ = 16 * 1024
 _MOST_HEAD = 16 * 1024
 """Bytes of a head that are gathered here; who sends more is passed on as it is."""
@@ -188,7 +190,10 @@ class Acceptor:
                     await trio.sleep(_PAUSE)
 
     def _accept_some(self, listener: socket.socket) -> None:
-        for _ in range(_SLICE):
+        begun = trio.current_time()
+        for number in range(_SLICE):
+            if number and trio.current_time() - begun > _LONGEST:
+                return
             try:
                 sock, name = listener.accept()
             except BlockingIOError:
