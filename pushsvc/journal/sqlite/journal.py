@@ -76,6 +76,9 @@ class SqliteJournal:
         self._bounds = bounds
         self._synchronous: Synchronous = synchronous
         self._shared = file.shared
+        # One that goes when its processes do: there are no copies of it to be told from it, nor
+        # others who could take it for theirs.
+        self._kept_on = synchronous != "off"
         self._notifier: AppendNotifier | None = None
         self._horizon, self._end = file.horizon(), file.end()
         self._kept = file.newest_snapshot()
@@ -229,18 +232,20 @@ class SqliteJournal:
                 self._threads_until = began + _THREADS
 
     def _append(self, file: LogFile, drafts: Sequence[Draft], *, wait: bool = True) -> list[Entry]:
-        try:
-            self._claim.hold()
-        except JournalError as error:
-            file.check()  # which is likelier to be at the bottom of it
-            raise Lost(f"has lost its lock ({error})") from None
+        if self._kept_on:
+            try:
+                self._claim.hold()
+            except JournalError as error:
+                file.check()  # which is likelier to be at the bottom of it
+                raise Lost(f"has lost its lock ({error})") from None
         known = None if self._shared else self._end
         now = time.time_ns() // 1_000_000
         appended = file.append(drafts, now, known, wait=wait)
         entries, end = appended.entries, appended.end
         if end.seq > self._end.seq:
             self._end = end
-        self._note(durable=False)
+        if self._kept_on:
+            self._note(durable=False)
         if self._shared:
             self._tell(appended)
         return entries
