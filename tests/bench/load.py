@@ -228,7 +228,8 @@ class Load:
             place = hop.target
             if hop.samples or hop.cursor is not None:
                 hops.append(hop)
-        if replies := reader.replies():
+        replies = reader.replies()
+        if replies:
             subscriber.sock.send(replies)
         if not subscriber.ready and reader.opened and (not self._job.snapshot or place.complete):
             subscriber.ready = True
@@ -236,7 +237,7 @@ class Load:
         if not hops:
             return None
         hop = hops[0] if len(hops) == 1 else join(hops)
-        if was_clean and reader.clean:
+        if was_clean and reader.clean and not replies:  # which each has to give itself
             start.received, start.received_hop = data, hop
         return hop
 
