@@ -92,7 +92,9 @@ test('several values are chosen by keys, from a list that can be searched and is
   await page.keyboard.press('Enter');
   const search = page.getByRole('searchbox', { name: 'Search values of Host' });
   await search.waitFor();
-  expect(await search.evaluate((field) => field === document.activeElement)).toBe(true);
+  await expect
+    .poll(() => search.evaluate((field) => field === document.activeElement), { timeout: 30_000 })
+    .toBe(true);
   await page.keyboard.type('web-1');
   await expect.poll(() => page.getByRole('checkbox').count()).toBe(6);
   expect(await violations(page)).toEqual([]);
@@ -102,7 +104,7 @@ test('several values are chosen by keys, from a list that can be searched and is
   await page.keyboard.press('Tab');
   await page.keyboard.press('Space');
   await panel(page, 'Load of web-1 + web-10').locator('canvas').waitFor();
-  expect(valuesIn(page, 'host')).toEqual(['web-1', 'web-10']);
+  await expect.poll(() => valuesIn(page, 'host')).toEqual(['web-1', 'web-10']);
   const names = panel(page, 'Load of web-1 + web-10').locator('.legend .name');
   await expect
     .poll(async () => (await names.allInnerTexts()).sort(), { timeout: 30_000 })
@@ -117,7 +119,9 @@ test('several values are chosen by keys, from a list that can be searched and is
   await page.keyboard.press('Escape');
   await expect.poll(() => search.count()).toBe(0);
   const summary = page.getByRole('button', { name: 'Host web-1, web-10' });
-  expect(await summary.evaluate((button) => button === document.activeElement)).toBe(true);
+  await expect
+    .poll(() => summary.evaluate((button) => button === document.activeElement))
+    .toBe(true);
   // Back takes a choice back.
   await page.goBack();
   await panel(page, 'Load of web-1').locator('canvas').waitFor();
