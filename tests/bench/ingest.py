@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tests.bench.process import LOAD_CPU, SERVER_CPU, Failed, Process, running
-from tests.bench.producer import Batch, Failure, Ingested, Job
+from tests.bench.process import LOAD_CPU, SERVER_CPU, Process, running
+from tests.bench.producer import Batch, Ingested, Job
 from tests.bench.report import Figure, count, ratio
 from tests.bench.systems import NAIVE, PUSHSVC, System
 
@@ -81,20 +81,13 @@ class IngestCase(msgspec.Struct, frozen=True):
                 for name, producer in producers.items():
                     step(f"{self.title}: {name}, round {number + 1} of {self.rounds}")
                     producer.tell(batch)
-                    windows[name].append(_heard(producer))
+                    windows[name].append(producer.hear_as(Ingested, _ANSWER))
         return Ingest(
             self.samples,
             self.series,
             windows[_FLOOR][0].body_bytes,
             [_intake(name, each) for name, each in windows.items()],
         )
-
-
-def _heard(producer: Process) -> Ingested:
-    answer = msgspec.json.decode(producer.hear(_ANSWER))
-    if "error" in answer:
-        raise Failed(msgspec.convert(answer, Failure).error)
-    return msgspec.convert(answer, Ingested)
 
 
 def _intake(name: str, windows: list[Ingested]) -> Intake:

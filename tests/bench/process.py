@@ -12,6 +12,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +22,8 @@ _CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU = _CPUS[0]
 LOAD_CPU = _CPUS[-1]
 """Another core than the server's, where there is one."""
+
+_Answer = TypeVar("_Answer")
 
 
 class Failed(Exception):
@@ -87,6 +92,14 @@ class Process:
                 self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         return line
+
+    def hear_as(self, kind: type[_Answer], timeout: float) -> _Answer:
+        """The child's next line, JSON of this type. Raises Failed also where the child says instead
+        that it failed: `{"error": ...}`."""
+        answer = msgspec.json.decode(self.hear(timeout))
+        if isinstance(answer, dict) and "error" in answer:
+            raise Failed(str(answer["error"]))
+        return msgspec.convert(answer, kind)
 
     def has_spoken(self, timeout: float) -> bool:
         """Whether there is something to hear, within so many seconds."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tests.bench.crowd import Failure, Job, Storm, Weathered
-from tests.bench.process import LOAD_CPU, Failed, Process, running
+from tests.bench.crowd import Job, Storm, Weathered
+from tests.bench.process import LOAD_CPU, Process, running
 from tests.bench.report import Figure, count, ratio
 from tests.bench.systems import BROADCAST, FLOOR, NAIVE, NCHAN, PUSHSVC, Server, System
 
@@ -103,10 +103,7 @@ def _arguments(transport: str, server: Server) -> tuple[str, ...]:
 
 
 def heard(crowd: Process) -> Weathered:
-    answer = msgspec.json.decode(crowd.hear(_PATIENCE))
-    if "error" in answer:
-        raise Failed(msgspec.convert(answer, Failure).error)
-    return msgspec.convert(answer, Weathered)
+    return crowd.hear_as(Weathered, _PATIENCE)
 
 
 def _answered(name: str, storms: list[Weathered]) -> Answered:

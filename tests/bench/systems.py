@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from tests.bench.load import Failure, Job, Measured, Ready, Window
+from tests.bench.load import Job, Measured, Ready, Window
 from tests.bench.peers import floor, nchan
 from tests.bench.process import LOAD_CPU, ROOT, SERVER_CPU, Failed, Process, running
 from tests.bench.publisher import Publish
@@ -24,8 +23,6 @@ _START = 20.0
 _ANSWER = 300.0
 MOST_NAIVE = 1_000
 """Subscribers that the naive service is asked to serve: with more it measures only patience."""
-
-_Answer = TypeVar("_Answer", Ready, Measured)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,7 +178,7 @@ class Server:
         )
         arguments = ("-m", "tests.bench.load", msgspec.json.encode(job).decode())
         with running(arguments, LOAD_CPU) as process:
-            yield Subscribers(process, _heard(process, Ready), clients)
+            yield Subscribers(process, process.hear_as(Ready, _ANSWER), clients)
 
 
 class Subscribers:
@@ -200,11 +197,4 @@ class Subscribers:
         self._process.tell(msgspec.json.encode(window))
         while meanwhile is not None and not self._process.has_spoken(1.0):
             meanwhile()
-        return _heard(self._process, Measured)
-
-
-def _heard(process: Process, kind: type[_Answer]) -> _Answer:
-    answer = msgspec.json.decode(process.hear(_ANSWER))
-    if "error" in answer:
-        raise Failed(msgspec.convert(answer, Failure).error)
-    return msgspec.convert(answer, kind)
+        return self._process.hear_as(Measured, _ANSWER)
