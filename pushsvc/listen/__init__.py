@@ -1,1 +1,1 @@
-"""Sockets that listen, and the server on them."""
+"""Listening sockets, and the server on them."""

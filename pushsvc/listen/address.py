@@ -1,4 +1,4 @@
-"""Addresses as limits see them."""
+"""Addresses as limits count them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 
 def peer_of(name: Any) -> str:
-    """The address in what `accept` and `getpeername` give, empty for who comes by a Unix socket."""
+    """The address in what `accept` and `getpeername` give; empty for a Unix socket."""
     return plain(name[0]) if isinstance(name, tuple) else ""
 
 
 def plain(address: str) -> str:
-    """An IPv4 address as such, where a socket for both families told it as an IPv6 one (RFC 4291
-    section 2.5.5.2)."""
+    """An IPv4 address in its own form, where a socket for both families gave it as an IPv6 address
+    (RFC 4291 section 2.5.5.2)."""
     return address[7:] if address.startswith("::ffff:") and "." in address else address
 
 

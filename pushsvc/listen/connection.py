@@ -1,4 +1,4 @@
-"""One connection of Hypercorn's: its application can cut it, or take its socket out."""
+"""One of Hypercorn's connections: the application can cut it, or detach its socket."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _DECISION_TIMEOUT = 10.0
 _STREAM_REQUEST = re.compile(rb"GET (?:/[^? ]*)?/v1/stream[? ]")
 _WEBSOCKET_REQUEST = re.compile(rb"GET (?:/[^? ]*)?/v1/(?:stream|publish)[? ]")
 _COMPRESSION_OFFER = re.compile(rb"\r\nSec-WebSocket-Extensions:[^\r]*\r\n", re.IGNORECASE)
-"""Hypercorn accepts every offer of permessage-deflate, with a context per connection of about
-94 KiB; a server may decline it by silence (RFC 7692 section 5.1)."""
+"""Hypercorn accepts every offer of permessage-deflate, with a context of about 94 KiB for each
+connection; a server may decline by leaving it out of the answer (RFC 7692 section 5.1)."""
 
 
 def connection_of(scope: Mapping[str, Any]) -> Connection | None:
@@ -43,8 +43,8 @@ def connection_of(scope: Mapping[str, Any]) -> Connection | None:
 
 
 class Slot:
-    """One of the connections that may be open: it counts with its address, until a request on it
-    shows an identity."""
+    """A place among the connections that may be open. It counts with its address until a request on
+    it shows an identity."""
 
     def __init__(self, acceptor: Acceptor, address: str) -> None:
         self._acceptor = acceptor
@@ -52,9 +52,9 @@ class Slot:
         self._moved = False
 
     def move(self, account: object, most: int) -> bool:
-        """Count as one of `most` of this account from now on; tells whether there was room.
+        """Count as one of `most` of this account from now on; returns whether there was room.
 
-        The first identity that is shown on a connection keeps it.
+        Only the first identity shown on a connection counts.
         """
         if not self._moved:
             self._moved = self._acceptor.move(self._whose, account, most)
@@ -63,7 +63,7 @@ class Slot:
         return self._moved
 
     def leave(self) -> None:
-        """The connection is over, or is a subscriber from now on. To be called once."""
+        """The connection has ended, or has become a subscriber. Call it once."""
         self._acceptor.leave(self._whose)
 
 
@@ -80,7 +80,7 @@ class Connection(TCPServer):
         first: bytes,
         slot: Slot,
     ) -> None:
-        """`first` is what was read off the stream already."""
+        """`first` is what was already read from the stream."""
         super().__init__(
             app,
             config,
@@ -95,7 +95,7 @@ class Connection(TCPServer):
         self._tasks = trio.CancelScope()
         self._decided = trio.Event()
         self.detached = False
-        """Whether the socket was taken out."""
+        """Whether the socket was detached."""
 
     async def run(self) -> None:
         """Serve the connection until it ends or is detached."""
@@ -103,8 +103,8 @@ class Connection(TCPServer):
             with self._tasks:
                 await super().run()
         finally:
-            # Both refer to this connection: in a cycle it would stay, with all it read, until the
-            # collector runs.
+            # Both refer to this connection: a reference cycle would keep it, with all it has read,
+            # until the collector runs.
             self.state.clear()
             wrapper = vars(self).pop("protocol", None)
             if wrapper is not None and isinstance(wrapper.protocol, BoundedHttp2):
@@ -123,42 +123,42 @@ class Connection(TCPServer):
                     self._decided = trio.Event()
                 await self.protocol.handle(RawData(data))
                 if stream and is_handled(self):
-                    # What a client sends once its stream is answered belongs to whoever carries
-                    # the stream then: not a byte is read before that is known.
+                    # Once its stream is answered, what a client sends is for the carrier of that
+                    # stream: nothing is read before it is decided who that is.
                     with trio.move_on_after(_DECISION_TIMEOUT):
                         await self._decided.wait()
                 data = bytes(await self.stream.receive_some(MAX_RECV))
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             pass
         await self.protocol.handle(Closed())
-        # A peer that leaves while it is idle would otherwise be held for the keep-alive timeout.
+        # Otherwise a peer that leaves while it is idle would be kept until the keep-alive timeout.
         await self.idle_task.stop()
 
     async def _close(self) -> None:
         if self.detached:
             return
-        # The end of a response ends the task that is closing the connection after it: Quart-Trio
-        # cancels itself on the disconnect that this brings about.
+        # Closing a connection after its response also cancels the task that closes it: Quart-Trio
+        # cancels itself on the disconnect that this causes.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_TIMEOUT):
             await super()._close()
 
     def keep(self) -> None:
-        """The stream on this connection stays here: go on reading."""
+        """The stream stays on this connection: go on reading."""
         self._decided.set()
 
     def detach(self) -> socket.socket | None:
         """Take the socket out, non-blocking, and end all tasks of this connection.
 
-        To be called by the handler of a stream request that `keep` was not called for, right
-        after its answer was started; the handler is cancelled at its next checkpoint. None, and
-        nothing is changed, where the socket isn't just that: TLS, HTTP/2, or bytes that are
-        already read but not yet handed on.
+        Call it in the handler of a stream request for which `keep` was not called, right after its
+        answer was started; the handler is cancelled at its next checkpoint. None, with nothing
+        changed, where the socket can't be taken: TLS, HTTP/2, or bytes that were read but not yet
+        handed on.
         """
         if has_unread_bytes(self):
             return None
         trio_socket = self.stream.socket
-        # Out of Trio's own epoll first: its registration outlives the descriptor's number, which
-        # the next connection may get.
+        # Remove it from Trio's own epoll first: the registration would outlive the descriptor's
+        # number, which the next connection may get.
         trio.lowlevel.notify_closing(trio_socket)
         detached = socket.socket(fileno=trio_socket.detach())
         detached.setblocking(False)
@@ -167,10 +167,11 @@ class Connection(TCPServer):
         return detached
 
     def abort(self) -> None:
-        """Cut the connection at once. Whoever waits on it is woken; nothing more is sent."""
+        """Cut the connection at once, without sending anything more. Tasks that wait on it are
+        woken."""
         if self.detached:
             return
         with contextlib.suppress(OSError):
-            # A reset, so that the kernel lets go of what the client never took.
+            # By a reset, so that the kernel drops what the client has not received.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()

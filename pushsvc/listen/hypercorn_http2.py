@@ -1,7 +1,8 @@
-"""Hypercorn's HTTP/2, which here outlives the requests that are answered before they end.
+"""Hypercorn's HTTP/2 connection, changed so that it outlives requests that are answered before they
+end.
 
-Its own goes on passing a body to an app that has ended, and waits for it without end; or it has
-forgotten the request, and falls over what is still to come. Either way all streams of the
+Hypercorn's own goes on passing a body to an app that has ended, and waits for it without end; or it
+has forgotten the request, and fails on the rest of the body. In both cases all streams of the
 connection end with the one.
 """
 
@@ -22,7 +23,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 
 
 class PassingStream(HTTPStream):
-    """One request, whose body is passed to the app for as long as there is one to take it."""
+    """One request, whose body is passed to the app as long as the app runs."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -38,7 +39,7 @@ class PassingStream(HTTPStream):
                 with trio.CancelScope() as self._passing:
                     await super().handle(event)
         elif isinstance(event, StreamClosed):
-            # In the middle of an app's last send, perhaps, and its queue may be full.
+            # The app may be in its last send at this moment, and its queue may be full.
             self.closed = True
             self._passing.cancel()
             if not self._ended:
@@ -70,12 +71,12 @@ class LastingH2Protocol(H2Protocol):
         await super()._handle_events([])
 
     async def _stop(self, event: DataReceived) -> None:
-        """Ask the client to send no more of what nobody will read (RFC 9113 section 8.1)."""
+        """Ask the client to send no more of a body that nobody will read (RFC 9113 section 8.1)."""
         assert event.stream_id is not None
         assert event.flow_controlled_length is not None
         try:
             self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            # Not before the whole answer is out.
+            # Not before the whole answer is sent.
             if event.stream_ended is None and event.stream_id not in self.stream_buffers:
                 self.connection.reset_stream(event.stream_id, ErrorCodes.NO_ERROR)
         except ProtocolError:
@@ -84,6 +85,6 @@ class LastingH2Protocol(H2Protocol):
 
 
 def install() -> None:
-    """Have Hypercorn make these, in this process."""
+    """Replace Hypercorn's class by this one, in this process."""
     setattr(hypercorn.protocol, "H2Protocol", LastingH2Protocol)  # noqa: B010 - not exported
     setattr(hypercorn.protocol.h2, "HTTPStream", PassingStream)  # noqa: B010

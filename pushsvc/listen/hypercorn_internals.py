@@ -1,7 +1,8 @@
-"""All of Hypercorn that is used here beyond its documentation, and whether it is still there.
+"""All undocumented names of Hypercorn that are used here, and a check that they still exist.
 
 Serving needs the names that are imported; detaching sockets needs the attributes in `_DETACHING`
-too. A release of Hypercorn that changes those costs the detaching, not the service.
+too. If a release of Hypercorn changes those, sockets aren't detached any more, but the service
+still works.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ _DETACHING: dict[type, tuple[str, ...]] = {
 
 
 def missing(used: Mapping[type, tuple[str, ...]] | None = None) -> list[str]:
-    """What detaching needs, or what of these is `used`, and this Hypercorn hasn't; empty if all is
-    well."""
+    """The names that detaching needs, or those in `used`, that this Hypercorn doesn't have; empty
+    if it has all."""
     return [
         f"{owner.__module__}.{owner.__qualname__}.{name}"
         for owner, names in (_DETACHING if used is None else used).items()
@@ -58,9 +59,9 @@ def missing(used: Mapping[type, tuple[str, ...]] | None = None) -> list[str]:
 
 
 def _named(owner: type) -> set[str]:
-    """What the methods of a class call by name: all that is to be seen of an attribute that is set
-    in `__init__`. Asked of their code: reading the source takes a tenth of a second at each start.
-    """
+    """The names that a class's methods use: the only sign of an attribute that is set in
+    `__init__`. They are taken from the compiled code, since reading the source takes a tenth of a
+    second at each start."""
     codes = [each.__code__ for each in vars(owner).values() if isinstance(each, FunctionType)]
     names: set[str] = set()
     while codes:
@@ -71,14 +72,14 @@ def _named(owner: type) -> set[str]:
 
 
 def is_handled(server: TCPServer) -> bool:
-    """Whether the request on a connection came as far as the application."""
+    """Whether the request on a connection has reached the application."""
     protocol = server.protocol.protocol
     stream = protocol.stream if isinstance(protocol, h11.H11Protocol) else None
     return getattr(stream, "app_put", None) is not None
 
 
 def has_unread_bytes(server: TCPServer) -> bool:
-    """Whether something was read off the socket that a new owner of it would miss."""
+    """Whether bytes were read from the socket that its new owner would miss."""
     protocol = server.protocol.protocol
     if not isinstance(server.stream, trio.SocketStream) or not isinstance(
         protocol, h11.H11Protocol

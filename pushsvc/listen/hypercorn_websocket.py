@@ -1,8 +1,8 @@
-"""Hypercorn's WebSockets, which here say why they end.
+"""Hypercorn's WebSockets, changed so that they say why they end.
 
-Its own close a connection without a word when a client breaks the protocol, wait without end for
-the answer of one that said too much, or for an app that has ended to take what it says, and stumble
-over bytes that come before their handshake is answered.
+Hypercorn's own close without a message when a client breaks the protocol; they wait without end for
+the answer of a client that sent too much, or for an app that has ended; and they fail on bytes that
+come before the handshake is answered.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 
 _CLOSE_TIMEOUT: Final = 2.0
-"""Seconds that a client gets to answer when it is told that this is over."""
+"""Seconds that a client gets to answer a close frame."""
 _CLOSE: Final = b"\x88"
-"""What a close frame begins with (RFC 6455 section 5.5.1)."""
+"""The first byte of a close frame (RFC 6455 section 5.5.1)."""
 
 
 class ClosingWebSocket(WSStream):
@@ -30,13 +30,13 @@ class ClosingWebSocket(WSStream):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.early = False
-        """Whether bytes that came before the handshake was answered are still to be read."""
+        """Whether bytes that came before the answer to the handshake are still to be read."""
         self._answered = trio.Event()
-        self._parting = False  # our close frame is out
-        self._broken = False  # what the client says can't be read any more
+        self._parting = False  # our close frame was sent
+        self._broken = False  # what the client sends can't be read any more
         self._over = trio.Event()
-        self._ended = False  # the app
-        self._told = False  # and whether it was told that the client is gone
+        self._ended = False  # the app has ended
+        self._told = False  # and was told that the client is gone
         self._passing = trio.CancelScope()
         self._telling = trio.CancelScope()
 
@@ -50,7 +50,7 @@ class ClosingWebSocket(WSStream):
             self._leave(CloseReason.ABNORMAL_CLOSURE)
         elif isinstance(event, Body | Data):
             if not self._answered.is_set():
-                # A client that sends so early may still be let in: what it sent is read then.
+                # A client that sends so early may still be accepted: its bytes are read then.
                 self.early = True
                 await self._answered.wait()
                 self.early = False
@@ -69,7 +69,7 @@ class ClosingWebSocket(WSStream):
             self._telling.cancel()
             self._passing.cancel()
             if self._parting:
-                return  # it is over when the client has answered
+                return  # it ends when the client has answered
         try:
             await super().app_send(message)
         finally:
@@ -92,7 +92,7 @@ class ClosingWebSocket(WSStream):
                 await self._take_close(event)
                 return
             if self._parting:
-                continue  # what it sent before it knew is ignored
+                continue  # what the client sent before it got our close frame is ignored
             if isinstance(event, Message):
                 await self._take(event)
             elif isinstance(event, Ping):
@@ -108,7 +108,7 @@ class ClosingWebSocket(WSStream):
             await self._part(CloseReason.MESSAGE_TOO_BIG, reason)
             return
         if event.message_finished and self.app_put is not None:
-            # The app may end while this waits for its turn.
+            # The app may end while this waits for the lock.
             with trio.CancelScope() as self._passing:
                 await self.app_put(self.buffer.to_message())
             self.buffer.clear()
@@ -126,7 +126,7 @@ class ClosingWebSocket(WSStream):
             await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _part(self, code: int, reason: str) -> None:
-        """Say why this ends, to the client and to the app."""
+        """Tell the client and the app why this ends."""
         if self._parting:
             return
         await self._send_wsproto_event(CloseConnection(code, reason))
@@ -135,7 +135,7 @@ class ClosingWebSocket(WSStream):
         self._leave(code)
 
     def _begin_parting(self) -> None:
-        # A socket that is closed with unread bytes is reset, and with them goes what was said last.
+        # Closing a socket with unread bytes resets it, and the client loses what was sent last.
         self._parting = True
         self._passing.cancel()
         self.task_group.spawn(self._end)
@@ -146,7 +146,7 @@ class ClosingWebSocket(WSStream):
         await self.send(StreamClosed(stream_id=self.stream_id))
 
     def _leave(self, code: int) -> None:
-        """Tell the app that the client is gone, when it next receives."""
+        """Tell the app, when it next receives, that the client is gone."""
         self._passing.cancel()
         if self.app_put is not None and not self._ended and not self._told:
             self._told = True
@@ -158,6 +158,6 @@ class ClosingWebSocket(WSStream):
 
 
 def install() -> None:
-    """Have Hypercorn make these, in this process."""
+    """Replace Hypercorn's class by this one, in this process."""
     for module in (hypercorn.protocol.h11, hypercorn.protocol.h2):
         module.WSStream = ClosingWebSocket  # type: ignore[attr-defined]

@@ -1,11 +1,11 @@
-"""The windows of Hypercorn's HTTP/2: what waits for a client's is bounded, and not for ever.
+"""Flow control for Hypercorn's HTTP/2: what waits for a client is bounded in size and in time.
 
-With HTTP/2 a client says how much it is willing to take, of each stream and of all together, and
-may say nothing. Hypercorn's own buffers take in whatever an application sends meanwhile: a window
-that is closed counts as one that has taken everything. Here an application waits for its client as
-it does over HTTP/1.1: a stream keeps one buffer and no more, and a connection a bounded sum.
-A stream whose client takes nothing for too long is reset, and a connection that takes nothing is
-cut. Where all that waits is too much, those are reset first that have waited longest.
+With HTTP/2 a client says how many bytes it accepts, for each stream and for all together, and may
+never allow any more. Hypercorn's own buffers take in everything that an application sends
+meanwhile: a stream whose window is closed counts as read. Here an application waits for its client
+as it does over HTTP/1.1: a stream has one bounded buffer, and a connection a bounded sum. A stream
+whose client takes nothing for too long is reset, and a connection that takes nothing is cut. If too
+much waits in all, the streams that have waited longest are reset first.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from priority.priority import MissingStreamError
 from pushsvc.listen.hypercorn_http2 import LastingH2Protocol
 
 _STREAM: Final = 32 * 1024
-"""Bytes that a stream keeps for its client; what an application sends beyond waits with it."""
+"""Bytes that a stream buffers for its client; beyond that the application waits."""
 _CONNECTION: Final = 1024 * 1024
 """Bytes that the streams of one connection keep; beyond, each has `_LITTLE`."""
 _LITTLE: Final = 4 * 1024
 _TASK: Final = 32 * 1024
 """Bytes that the task of a request costs while it waits (measured)."""
 _OPENING: Final = 10.0
-"""Seconds that a stream waits for a client that has taken nothing of it yet."""
+"""Seconds that a stream waits for a client that has not taken any of it yet."""
 _YOUNG: Final = 1.0
-"""Seconds for which a stream is never reset: whoever reads takes something meanwhile."""
+"""Seconds for which a stream is never reset: a client that reads takes something in that time."""
 _EVERY: Final = 1.0
 WAITING: Final = "pushsvc.waiting"
 CONNECTION: Final = "pushsvc.connection"
@@ -44,19 +44,20 @@ CONNECTION: Final = "pushsvc.connection"
 
 
 class Waiting:
-    """What waits for the windows of all HTTP/2 clients of a server."""
+    """What waits for the flow-control windows of all HTTP/2 clients of a server."""
 
     def __init__(self, most: int, patience: float, counts: Counter[str]) -> None:
-        """`most` bytes wait longer than a second, and none longer than `patience` seconds without
-        a byte being taken."""
+        """At most `most` bytes may wait longer than a second, and none longer than `patience`
+        seconds without a byte being taken."""
         self.bytes = 0
-        """What waits: buffers, what applications have yet to put into them, and their tasks."""
+        """The bytes that wait: in buffers, in applications that wait for room, and for their
+        tasks."""
         self.opening = min(_OPENING, patience)
-        """Seconds that a client may take to take anything at all."""
+        """Seconds that a client has to take its first byte."""
         self._most = most
         self._patience = patience
         self._counts = counts
-        # Those whose client took something longest ago first.
+        # Least recently read first.
         self._buffers: OrderedDict[Buffer, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -64,7 +65,7 @@ class Waiting:
         return len(self._buffers)
 
     def hold(self, buffer: Buffer, count: int) -> None:
-        """So many bytes more wait."""
+        """Count so many more waiting bytes."""
         if not count:
             return
         now = trio.current_time()
@@ -77,7 +78,7 @@ class Waiting:
         self._trim(now)
 
     def release(self, buffer: Buffer, count: int) -> None:
-        """So many bytes wait no longer."""
+        """Count so many fewer waiting bytes."""
         if not count:
             return
         buffer.held -= count
@@ -87,7 +88,7 @@ class Waiting:
             self.bytes -= _TASK
 
     def moved(self, buffer: Buffer) -> None:
-        """A client took some of this."""
+        """A client took something of this buffer."""
         buffer.opened = True
         if buffer.held:
             buffer.since = trio.current_time()
@@ -123,19 +124,19 @@ class Waiting:
         self._counts["http2_streams_reset"] += 1
         buffer.forsake()
         protocol = buffer.protocol
-        with contextlib.suppress(RuntimeError):  # its connection has just ended
+        with contextlib.suppress(RuntimeError):  # its connection has ended in this moment
             protocol.task_group.spawn(protocol.give_up, buffer.stream_id, for_good)
 
 
 class Buffer(StreamBuffer):
-    """What one stream keeps for its client."""
+    """The buffer of one stream."""
 
     def __init__(self, protocol: BoundedHttp2, stream_id: int) -> None:
         super().__init__(protocol.context.event_class)
         self.protocol = protocol
         self.stream_id = stream_id
         self.held = 0
-        """Bytes that wait, those that are still to be put in included."""
+        """Bytes that wait, including those for which there is no room yet."""
         self.since = 0.0
         """When the client last took something, or this began to wait."""
         self.opened = False
@@ -146,11 +147,11 @@ class Buffer(StreamBuffer):
 
     @property
     def complete(self) -> bool:
-        """Whether the client has all of it, or is to be given no more."""
+        """Whether the client has got all of it, or is to get no more."""
         return super().complete and (self._closed or not self._forsaken)
 
     async def push(self, data: bytes) -> None:
-        """Take in data, as the client makes room. Raises BufferCompleteError when it is gone."""
+        """Put data in, waiting for room. Raises BufferCompleteError when the stream is gone."""
         self._refuse_gone()
         rest = memoryview(data)
         self._waiting.hold(self, len(rest))
@@ -170,7 +171,7 @@ class Buffer(StreamBuffer):
                 self._waiting.release(self, len(rest))
 
     async def pop(self, max_length: int) -> bytes:
-        """Take out what the client has room for."""
+        """Take out as much as the client accepts."""
         data = bytes(self.buffer[:max_length])
         if data:
             del self.buffer[:max_length]
@@ -181,13 +182,13 @@ class Buffer(StreamBuffer):
         return data
 
     async def close(self) -> None:
-        """Let go of everything; who pushes or drains goes on."""
+        """Drop everything; tasks that wait in `push` or `drain` continue."""
         self.forsake()
         self._closed = True
         await super().close()
 
     def forsake(self) -> None:
-        """Nothing of it waits any more, whatever becomes of it."""
+        """Count nothing of it as waiting any more, whatever becomes of it."""
         if not self._forsaken:
             self._forsaken = True
             self.protocol.kept -= len(self.buffer)
@@ -204,7 +205,7 @@ class Buffer(StreamBuffer):
 
 
 class _Buffers(dict[int, StreamBuffer]):
-    """A connection's buffers: whatever Hypercorn puts in becomes one of ours."""
+    """A connection's buffers: each one that Hypercorn makes is replaced by one of ours."""
 
     def __init__(self, protocol: BoundedHttp2) -> None:
         super().__init__()
@@ -238,7 +239,7 @@ class BoundedHttp2(LastingH2Protocol):
     async def handle(self, event: Event) -> None:
         await super().handle(event)
         if isinstance(event, Closed):
-            # Hypercorn leaves them, and whoever waits to put something in.
+            # Hypercorn leaves the buffers, and the tasks that wait to put something in.
             for buffer in list(self.stream_buffers.values()):
                 await buffer.close()
 
@@ -246,19 +247,19 @@ class BoundedHttp2(LastingH2Protocol):
         await super()._handle_events(events)
         for event in events:
             if isinstance(event, h2.events.StreamReset):
-                # Hypercorn would keep what waits for it as long as the connection lasts.
+                # Hypercorn would keep its buffer as long as the connection lasts.
                 await self._let_go(event.stream_id)
 
     async def _let_go(self, stream_id: int) -> None:
-        """Have the buffer of a stream that was reset taken away."""
+        """Have the buffer of a reset stream removed."""
         if stream_id in self.stream_buffers:
             await self.stream_buffers[stream_id].close()
             with contextlib.suppress(MissingStreamError):
                 await self.announce(stream_id)
 
     async def give_up(self, stream_id: int, for_good: bool) -> None:
-        """Reset a stream whose client takes nothing; `for_good`, cut the connection if it takes
-        nothing of any."""
+        """Reset a stream whose client takes nothing; with `for_good`, cut the connection if its
+        client takes nothing of any stream."""
         if stream_id in self.stream_buffers:
             await self.stream_buffers[stream_id].close()
         if for_good and trio.current_time() - self._moved_at >= self.waiting.opening:
@@ -272,14 +273,14 @@ class BoundedHttp2(LastingH2Protocol):
         await self.send(Updated(idle=self.idle))
 
     def dismantle(self) -> None:
-        """The connection is over: nothing waits any more, and nothing here refers to itself."""
+        """The connection has ended: nothing waits any more, and reference cycles are broken."""
         for buffer in self.stream_buffers.values():
             assert isinstance(buffer, Buffer)
             buffer.forsake()
         vars(self).clear()
 
     async def _tell_while_open(self, event: Event) -> None:
-        # A stream that ends with its connection would start the connection's keep-alive timer anew.
+        # A stream that ends with its connection would restart the connection's keep-alive timer.
         if not (self.closed and isinstance(event, Updated)):
             await self._tell(event)
 
@@ -330,9 +331,9 @@ USED: Final[dict[type, tuple[str, ...]]] = {
         "push",
     ),
 }
-"""What all this is of Hypercorn's, beyond its documentation."""
+"""The undocumented names of Hypercorn that this uses."""
 
 
 def install() -> None:
-    """Have Hypercorn make these, in this process."""
+    """Replace Hypercorn's class by this one, in this process."""
     setattr(hypercorn.protocol, "H2Protocol", BoundedHttp2)  # noqa: B010 - not exported

@@ -1,4 +1,4 @@
-"""Sockets that a service manager opened and passed."""
+"""Sockets that a service manager opened and passed to this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pushsvc.config import ConfigError
 from pushsvc.listen.listeners import Listener
 
 _FIRST_FD: Final = 3
-"""Where the descriptors begin that are passed (sd_listen_fds(3))."""
+"""The first descriptor that is passed (sd_listen_fds(3))."""
 _COUNT: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 
 
@@ -30,11 +30,11 @@ NOTHING: Final = Inherited()
 
 
 def inherit_sockets(environment: MutableMapping[str, str]) -> Inherited:
-    """The sockets that systemd passed to this very process (sd_listen_fds(3)).
+    """The sockets that systemd passed to this process (sd_listen_fds(3)).
 
-    Takes the variables that tell of them out of the environment. Raises ConfigError where one of
-    them is neither one that connections can be accepted on nor one for datagrams, or where there
-    are several of the latter.
+    Removes the variables that announce them from the environment. Raises ConfigError where one of
+    them is neither a listening stream socket nor a datagram socket, or where there are several of
+    the latter.
     """
     pid = environment.pop("LISTEN_PID", "")
     count = environment.pop("LISTEN_FDS", "")

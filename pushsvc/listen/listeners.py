@@ -1,4 +1,4 @@
-"""The sockets that listen: on addresses and in the file system."""
+"""Listening sockets: on addresses and in the file system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.service")
 
 _ATTEMPTS: Final = 10
-"""To find a port that is free on all addresses, where any will do."""
+"""Attempts to find a port that is free on all addresses, where the port is 0."""
 _MOST_BACKLOG: Final = 0xFFFF
 _ANY: Final = ("0.0.0.0", "::")  # noqa: S104
 
@@ -27,7 +27,7 @@ _Address = tuple[socket.AddressFamily, Any]
 
 
 class Listener:
-    """A listening, non-blocking socket, which it owns."""
+    """A listening, non-blocking socket, which this object owns."""
 
     def __init__(
         self,
@@ -37,8 +37,8 @@ class Listener:
         name: str = "",
         backlog: int = 0,
     ) -> None:
-        """`file` is that of a Unix socket that is to be removed with it; `name` the one that was
-        asked for, where that is no address; `backlog` how many connections may wait."""
+        """`file` is the path of a Unix socket, which is removed with it; `name` is the host that
+        was asked for, where that isn't an address; `backlog` is how many connections may wait."""
         sock.setblocking(False)
         self.socket = sock
         self._file = file
@@ -49,7 +49,7 @@ class Listener:
         return f"<{type(self).__name__} {self.host}>"
 
     def again(self) -> Listener:
-        """Another that has the same socket, and may be closed without it."""
+        """Another listener on the same socket, which may be closed by itself."""
         return Listener(self.socket.dup(), name=self.name)
 
     @property
@@ -65,7 +65,7 @@ class Listener:
         return UNIX_PREFIX + (f"@{name[1:].decode()}" if isinstance(name, bytes) else name)
 
     def place(self, scheme: str, prefix: str) -> str:
-        """The URL that a browser on this machine opens; of a Unix socket the command that asks."""
+        """The URL for a browser on this machine; of a Unix socket a command that asks there."""
         if self.is_unix:
             path = self.host.removeprefix(UNIX_PREFIX)
             option = "--unix-socket"
@@ -86,8 +86,8 @@ class Listener:
         return not self.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
     def close(self) -> None:
-        """Listen no more; once is enough. One that a service manager opened stays open there, and
-        keeps who comes until the next process takes them."""
+        """Close the socket; closing it again does nothing. If a service manager opened it, it stays
+        open there, and connections wait in its queue until the next process accepts them."""
         if self.socket.fileno() < 0:
             return
         if self._file is not None:
@@ -96,18 +96,18 @@ class Listener:
                 if os.path.samestat(os.stat(path), self._file):  # noqa: PTH116
                     os.unlink(path)  # noqa: PTH108
             except OSError:
-                pass  # somebody else has removed it
+                pass  # already removed by another process
         self.socket.close()
 
 
 async def open_listeners(
     hosts: Iterable[str], port: int, *, backlog: int, reuse_port: bool = False
 ) -> list[Listener]:
-    """Listen on all hosts; where the port is 0, on one port that is free on all of them.
+    """Listen on all hosts; with port 0, on one port that is free on all of them.
 
-    `::` is for IPv4 as well, unless an IPv4 address is named beside it. A Unix socket that a dead
-    process left behind is replaced. With `reuse_port` there may be `twins` of those on addresses.
-    Raises OSError, which names the address.
+    `::` is for IPv4 too, unless an IPv4 address is named beside it. A Unix socket that a dead
+    process left behind is replaced. With `reuse_port` there may be `twins` of listeners on
+    addresses. Raises OSError, which names the address.
     """
     parsed = [parse_host(host) for host in dict.fromkeys(hosts)]
     names = [host for host in parsed if not isinstance(host, UnixPath)]
@@ -132,8 +132,8 @@ async def resolve_hosts(hosts: Iterable[str], port: int) -> None:
 
 
 async def refuse_taken(hosts: Iterable[str], port: int) -> None:
-    """Raise OSError, which names it, for an address on which somebody else listens already: those
-    that share a port by SO_REUSEPORT aren't told of each other."""
+    """Raise OSError, which names it, for an address on which another program listens already: the
+    kernel doesn't report that to sockets that share a port by SO_REUSEPORT."""
     for host in map(parse_host, hosts):
         if port and not isinstance(host, UnixPath):
             for family, address in await _resolve(host, port):
@@ -145,9 +145,9 @@ async def refuse_taken(hosts: Iterable[str], port: int) -> None:
 
 
 def twins(listeners: Sequence[Listener], count: int) -> list[list[Listener]]:
-    """Listeners for so many processes, those that are given being the first's. On addresses that
-    were opened with `reuse_port` each process has its own, among which the kernel spreads
-    connections; all others are the same socket. Raises OSError."""
+    """Listeners for so many processes; `listeners` are those of the first. On addresses that were
+    opened with `reuse_port` each process gets sockets of its own, among which the kernel
+    distributes connections; otherwise they share one socket. Raises OSError."""
     each = [list(listeners)]
     try:
         for _ in range(count - 1):
@@ -202,7 +202,8 @@ async def _resolve(host: str, port: int) -> list[_Address]:
         ) from error
     addresses = [(family, address) for family, _, _, _, address in found]
     if host.lower().rstrip(".") == "localhost":
-        # Both families' (RFC 6761 section 6.3), whatever /etc/hosts has of them: browsers try both.
+        # On the loopback addresses of both families (RFC 6761 section 6.3), whatever /etc/hosts
+        # says, since browsers try both.
         addresses += [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET6, ("::1", port, 0, 0))]
     return list(dict.fromkeys(addresses))
 
@@ -241,7 +242,7 @@ def _bind_host(
     listeners: list[Listener],
     done: set[_Address],
 ) -> None:
-    """Listen on all addresses of a host that this machine has; at least one."""
+    """Listen on all addresses of a host; at least one must belong to this machine."""
     failed: OSError | None = None
     bound = False
     for family, address in addresses:
@@ -255,7 +256,8 @@ def _bind_host(
             sock = _bind(family, bound_to, options, ipv4_too=ipv4_too)
             listeners.append(Listener(sock, name=name, backlog=options.backlog))
         except OSError as error:
-            # A name such as localhost stands for both families, also where only one is there.
+            # A name such as localhost stands for both families, even where the machine has only
+            # one.
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 raise
             failed = error
@@ -298,7 +300,7 @@ def _is_address(host: str) -> bool:
 
 
 def _choose_families(sock: socket.socket, *, both: bool) -> None:
-    """Take IPv4 on a socket for IPv6, or not (RFC 3493 section 5.3)."""
+    """Accept IPv4 on a socket for IPv6, or not (RFC 3493 section 5.3)."""
     try:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
     except OSError as error:
@@ -355,5 +357,5 @@ def _remove_stale(path: str) -> None:
         except FileNotFoundError:
             return
         except BlockingIOError:
-            pass  # somebody listens, and has more to accept than it can
+            pass  # a program listens there, and its queue is full
     raise OSError(errno.EADDRINUSE, "another process listens there")

@@ -1,9 +1,9 @@
-"""Hypercorn on Trio, with connections that their owner can cut.
+"""Hypercorn on Trio, with connections that the application can cut.
 
-Hypercorn's own `serve` keeps its connections to itself, and its sends are shielded from
-cancellation: a client that takes no bytes would hold its task, and the whole shutdown, for as
-long as it likes. Here each connection is known to the application (through the ASGI `state`) and
-can be aborted at the socket.
+Hypercorn's own `serve` gives no access to its connections, and its sends are shielded from
+cancellation: a client that doesn't read would hold its task, and the whole shutdown, for as long as
+it likes. Here each connection is known to the application (through the ASGI `state`) and can be
+aborted at the socket.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 _log = get_logger("pushsvc.server")
 
 KEEP_ALIVE = 75.0
-"""Seconds that a connection may be idle: more than what proxies take for their side, 60."""
+"""Seconds that a connection may be idle: more than the 60 that proxies keep theirs."""
 
 
 class FastConnection(Protocol):
-    """A connection that is served without Hypercorn for as long as that can be."""
+    """A connection that is served without Hypercorn for as long as that is possible."""
 
     async def run(self) -> bytes | None:
-        """Serve; gives what was read of the first request that is Hypercorn's, None at the end."""
+        """Serve; returns what was read of the first request for Hypercorn, None at the end."""
         ...
 
     def dismiss(self) -> None:
-        """End when the request that is under way is answered."""
+        """End after the request that is being answered."""
         ...
 
     def abort(self) -> None:
@@ -54,7 +54,8 @@ class FastConnection(Protocol):
 
 
 StreamFastPath: TypeAlias = Callable[[bytes, socket.socket], bool]
-"""What a connection said first, and its socket: tells whether it was taken."""
+"""Gets the first bytes of a connection, and its socket; returns whether it has taken the
+connection."""
 OpenFastPath: TypeAlias = Callable[[trio.SocketStream, bytes, Slot], FastConnection | None]
 
 
@@ -81,7 +82,7 @@ class Server:
         self._config = config
         self._context = WorkerContext(None)
         self.waiting = waiting
-        """What waits for HTTP/2 clients."""
+        """What waits for HTTP/2 clients to read."""
         self._state: dict[str, Any] = {WAITING: waiting}
         self._connections: set[Connection | FastConnection] = set()
         self._acceptor = Acceptor(
@@ -98,13 +99,13 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many are open, detached ones not counted."""
+        """The number of open connections, without detached ones."""
         return len(self._connections) + len(self._acceptor.waiting)
 
     async def run_lifespan(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Start the app up, and shut it down on cancellation."""
+        """Start the app, and shut it down on cancellation."""
         lifespan = Lifespan(self._app, self._config, self._state)
         async with trio.open_nursery() as nursery:
             await nursery.start(lifespan.handle_lifespan)
@@ -135,11 +136,12 @@ class Server:
                 task_status.started()
 
     def stop_accepting(self) -> None:
-        """Take no new connections, and have those that are idle close."""
+        """Accept no new connections, and close idle ones."""
         self._accepting.cancel()
 
     async def finish(self, seconds: float) -> int:
-        """Wait so long for the open connections to end, then cut the rest; tells how many."""
+        """Wait so many seconds for the open connections to end, then cut the rest; returns how many
+        were cut."""
         await self._context.terminated.set()
         for connection in list(self._connections):
             if not isinstance(connection, Connection):
@@ -171,7 +173,7 @@ class Server:
         self._handlers.start_soon(self._handle, stream, first, address)
 
     async def _handle(self, stream: trio.SocketStream, first: bytes, address: str) -> None:
-        """Run one connection. Nothing that goes wrong in it reaches another."""
+        """Run one connection. Its errors don't affect other connections."""
         slot = Slot(self._acceptor, address)
         try:
             if self._certificate is not None:
@@ -193,7 +195,7 @@ class Server:
     ) -> None:
         wrapped = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         try:
-            # Before there is anything else of the connection: most that fail do so here.
+            # The handshake comes before everything else: most connections that fail do so here.
             with trio.fail_after(self._config.ssl_handshake_timeout):
                 await wrapped.do_handshake()
         except (trio.BrokenResourceError, trio.TooSlowError):
@@ -202,8 +204,8 @@ class Server:
             await self._pass_on(wrapped, b"", slot)
             await trio.aclose_forcefully(stream)
         finally:
-            # Trio's stream holds methods of its own, and so itself: with OpenSSL's buffers it would
-            # wait for the collector, which sees some small objects and none of that memory.
+            # Trio's stream refers to its own methods, and so to itself: with OpenSSL's buffers it
+            # would wait for the collector, which doesn't see how much memory those use.
             vars(wrapped).clear()
 
     async def _pass_on(
@@ -225,7 +227,7 @@ class Server:
         try:
             return await running
         except Exception as error:  # noqa: BLE001
-            # Protocol errors of the peer come out here, bare or in groups, as Hypercorn lets them.
+            # Hypercorn raises protocol errors of the peer here, alone or in groups.
             _log.info("connection failed", error=repr(_leaf(error)))
             connection.abort()
             return None
@@ -248,10 +250,10 @@ def hypercorn_config(*, message_bytes: int) -> Config:
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.keep_alive_timeout = KEEP_ALIVE
-    # Producers keep a connection for days; it need not be replaced every thousand requests.
+    # Producers keep a connection for days; there is no need to replace it every thousand requests.
     config.keep_alive_max_requests = 1_000_000_000
     config.websocket_max_message_size = message_bytes
-    # Heartbeats are documents here, so that scripts see them; pings nobody waits for add nothing.
+    # Heartbeats are documents in this protocol, so that scripts see them; pings would add nothing.
     config.websocket_ping_interval = None
     config.ssl_handshake_timeout = 10.0
     return config

@@ -1,8 +1,8 @@
-"""The StatsD socket: UDP datagrams are gathered and flushed into the pipeline once an interval.
+"""The StatsD socket: datagrams are gathered and submitted to the pipeline once an interval.
 
-When datagrams come faster than they are read, the kernel drops those its socket buffer has no room
-for, and tells how many (SO_RXQ_OVFL, Linux). When the hub is behind, the flush waits for it while
-the socket is read on: the interval gets longer, and nothing is lost.
+When datagrams come faster than they are read, the kernel drops those for which its socket buffer
+has no room, and reports how many (SO_RXQ_OVFL, Linux). When the hub is behind, submitting waits
+while the socket is still read: the interval gets longer, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _log = get_logger("pushsvc.statsd")
 _DATAGRAM = 16 * 1024
 """Bytes; a larger datagram is dropped whole. Clients send 512 to 8,932."""
 _BUFFER = 4 * 1024 * 1024
-"""Bytes asked of the kernel for what comes in bursts; it gives net.core.rmem_max at most."""
+"""Bytes of socket buffer asked of the kernel, for bursts; it gives net.core.rmem_max at most."""
 _AT_ONCE = 32 * 1024
-"""Bytes read before others have their turn."""
+"""Bytes read before other tasks run."""
 _SO_RXQ_OVFL = 40
 
 
 def refuse_two(ingest: Ingest, passed: socket.socket | None) -> None:
-    """Raise ConfigError where a socket was passed, and the settings name another."""
+    """Raise ConfigError where a socket was passed, and the settings name another one."""
     if passed is not None and ingest.statsd:
         raise ConfigError(
             "a socket for datagrams was passed as LISTEN_FDS says, and ingest.statsd names "
@@ -54,7 +54,7 @@ async def bind_statsd(host: str, port: int) -> socket.socket:
         )
         return _bind(*found[0])
     except OSError as error:
-        # With the address, since it isn't the one that everything else is served on.
+        # The message names the address, since StatsD's isn't the one of the other listeners.
         raise OSError(error.errno, error.strerror, f"{host} UDP port {port}") from error
 
 
@@ -69,8 +69,8 @@ def _bind(family: int, kind: int, protocol: int, _: str, address: Any) -> socket
 
 
 def prepare_statsd(sock: socket.socket) -> socket.socket:
-    """Have a datagram socket, which somebody else may have opened, be as `StatsdListener` wants it:
-    with room for bursts, and with what was dropped counted."""
+    """Prepare a datagram socket, which may have been passed, for `StatsdListener`: with room for
+    bursts, and a count of dropped datagrams."""
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     if sys.platform == "linux":
@@ -126,7 +126,7 @@ class StatsdListener:
             except BlockingIOError:
                 return
             except OSError as error:
-                # A port that one of our peers found closed: it is of no concern to the others.
+                # The error of an earlier send to a closed port: it doesn't concern other senders.
                 _log.debug("receive failed", error=str(error))
                 return
             taken += len(data) + 1
@@ -146,7 +146,7 @@ class StatsdListener:
     async def _flush_regularly(self) -> None:
         due = trio.current_time()
         while True:
-            # From due time to due time, unless a flush took longer than that.
+            # From one due time to the next, unless submitting took longer than that.
             due = max(due + self._interval, trio.current_time())
             await trio.sleep_until(due)
             await self._flush()
@@ -182,8 +182,8 @@ async def open_statsd(
     refused: Ledger,
     passed: socket.socket | None,
 ) -> StatsdListener | None:
-    """A listener for StatsD, if one is wanted or a socket for it was `passed`. Raises OSError where
-    its address can't be bound."""
+    """A listener for StatsD, if one is configured or a socket for it was `passed`. Raises OSError
+    where its address can't be bound."""
     if passed is not None:
         bound = prepare_statsd(passed)
     elif (address := ingest.statsd_address) is not None:

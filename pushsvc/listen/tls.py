@@ -29,7 +29,7 @@ _PLAIN_ANSWER = (
 
 
 def speaks_tls(sock: socket.socket) -> bool:
-    """Whether what lies unread in a non-blocking socket may be TLS."""
+    """Whether the unread bytes of a non-blocking socket may be the start of TLS."""
     try:
         return sock.recv(1, socket.MSG_PEEK) == _HANDSHAKE
     except OSError:
@@ -37,9 +37,10 @@ def speaks_tls(sock: socket.socket) -> bool:
 
 
 def refuse_plain(sock: socket.socket) -> None:
-    """Close a connection that doesn't speak TLS; if it may be HTTP, say so. Doesn't block."""
+    """Close a connection that doesn't speak TLS; if it may be HTTP, answer why. Doesn't block."""
     with contextlib.closing(sock), contextlib.suppress(OSError):
-        # Read first: bytes that are unread at the close have the answer thrown away.
+        # Read first: closing with unread bytes resets the connection, and the client loses the
+        # answer.
         if sock.recv(_PLAIN_READ)[:1].isalpha():
             sock.send(_PLAIN_ANSWER)
 
@@ -52,16 +53,16 @@ class Certificate:
     """A server's certificate chain and key, from two PEM files."""
 
     def __init__(self, certfile: Path, keyfile: Path, alpn: Sequence[str] = ALPN) -> None:
-        """`alpn` are the protocols that are spoken. Raises CertificateError."""
+        """`alpn` are the supported protocols. Raises CertificateError."""
         self._alpn = alpn
         self._certfile = certfile
         self._keyfile = keyfile
         self._seen = self._stamp()
         self.context = self._load()
-        """What new connections are to be wrapped with."""
+        """Wraps new connections."""
 
     def reload(self) -> None:
-        """Read the files again, for connections that come from now on.
+        """Read the files again, for new connections.
 
         Raises CertificateError; then the former certificate stays in use.
         """
@@ -69,11 +70,12 @@ class Certificate:
         self.context = self._load()
 
     def changed(self) -> bool:
-        """Whether the files are others than those that were read last. Blocks for two `stat`s."""
+        """Whether the files have been replaced since they were last read. Blocks for two
+        `stat`s."""
         return self._stamp() != self._seen
 
     def _stamp(self) -> list[tuple[int, int, int] | None]:
-        # Through symbolic links, which is what Kubernetes and certbot swap.
+        # Follow symbolic links, which are what Kubernetes and certbot replace.
         stamps: list[tuple[int, int, int] | None] = []
         for file in (self._certfile, self._keyfile):
             try:
@@ -95,7 +97,7 @@ class Certificate:
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(list(self._alpn))
         try:
-            # An encrypted key would have OpenSSL ask on the terminal.
+            # For an encrypted key OpenSSL would ask on the terminal.
             context.load_cert_chain(self._certfile, self._keyfile, password=_no_password)
         except _Encrypted:
             raise CertificateError(
@@ -123,8 +125,8 @@ def _no_password() -> str:
 async def watch_certificate(certificate: Certificate) -> None:
     """Read the certificate again when its files were replaced, until cancelled.
 
-    The two are rarely replaced at once: what doesn't fit together yet is tried again when the other
-    has changed as well.
+    The two files are rarely replaced at the same moment: if they don't match yet, they are read
+    again when the other one has changed too.
     """
     while True:
         await trio.sleep(_LOOK_AT_CERTIFICATE)
@@ -133,7 +135,7 @@ async def watch_certificate(certificate: Certificate) -> None:
 
 
 def renew(certificate: Certificate) -> None:
-    """Read the certificate again; one that is no good is not taken."""
+    """Read the certificate again; an invalid one isn't used, and is logged."""
     try:
         certificate.reload()
     except CertificateError as error:

@@ -1,9 +1,9 @@
-"""Drain: ending all subscribers at a pace that whoever takes them over survives.
+"""Drain: ending all subscribers at a pace that the servers which get them next can bear.
 
-Everyone who is sent away comes back at once, here or elsewhere. So each subscriber has a moment of
-its own at which it is to be back, and these moments are apart as far as the wanted rate of
-reconnects asks for. It is told to go shortly before, or as late as the time there is allows, and
-then with so long to wait; until then its stream goes on.
+Clients that are sent away come back at once, to this server or another. So each subscriber gets a
+moment at which it is to be back, and these moments are spread out by the configured rate of
+reconnects. It is told to go shortly before its moment, or, if the drain must end sooner, earlier
+and with a time to wait; until then its stream goes on.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pushsvc.errors import Overloaded
 DRAINING = "draining"
 """The code with which new streams are refused."""
 _SOONEST_MS = 1_000
-"""Milliseconds that a client is asked to wait at the least: a restart takes as long, and who comes
-back before is only sent away again."""
+"""Milliseconds that a client is asked to wait at least: a restart takes that long, and a client
+that comes back sooner is only sent away again."""
 _TOGETHER = 0.02
-"""Seconds within which goodbyes are said without a pause."""
+"""Goodbyes within so many seconds are sent without a pause."""
 
 
 class Draining:
-    """Whether this server is shutting down, and until when clients that come still reach it."""
+    """Whether this server is shutting down, and until when new clients still reach it."""
 
     def __init__(self) -> None:
         self._begun = trio.Event()
@@ -50,21 +50,21 @@ class Draining:
         await self._begun.wait()
 
     def problem(self, now: float) -> Overloaded:
-        """How new streams are refused: to come back when another server answers."""
+        """How new streams are refused: with a time to come back at which another server answers."""
         ahead = max(_SOONEST_MS / 1000, self._until - now)
         return Overloaded(DRAINING, "this server is going away", retry_after=ahead)
 
 
 def duration(subscribers: int, per_second: float, seconds: float) -> float:
-    """In how many seconds all are told to go."""
+    """The number of seconds within which all are told to go."""
     return min(seconds, subscribers / per_second)
 
 
 def moments(subscribers: int, per_second: float, seconds: float) -> list[tuple[float, int]]:
-    """When each is told to go, in seconds from the beginning, and the milliseconds that it is then
+    """When each is told to go, in seconds from the start, and the milliseconds that it is then
     asked to wait.
 
-    All are told within `seconds`, and come back at `per_second` at the most.
+    All are told within `seconds`, and come back at no more than `per_second`.
     """
     wanted = subscribers / per_second
     share = min(1.0, seconds / wanted) if wanted else 1.0
@@ -81,17 +81,16 @@ class Parted(msgspec.Struct, frozen=True):
 
     told: int
     most: int
-    """Of them, how many were asked to be back within one second, at the most."""
+    """The largest number of them that were asked to be back within one second."""
 
 
 async def part_from_all(hub: Hub, per_second: float, seconds: float) -> Parted:
     """Tell all subscribers to come back later, within so many seconds, each at its moment.
 
-    What one is owed by then is given to it first. No new ones may be let in.
+    Each is first given everything up to that time. No new subscribers may be accepted meanwhile.
     """
     subscribers = list(hub.subscribers.values())
-    # The subscribers of one view often came one after the other, and should not leave in that
-    # order.
+    # Subscribers of one view often came one after the other, and shouldn't leave in that order.
     random.shuffle(subscribers)
     begin = trio.current_time()
     deadline = begin + seconds
@@ -102,9 +101,9 @@ async def part_from_all(hub: Hub, per_second: float, seconds: float) -> Parted:
         if ahead > _TOGETHER and trio.current_time() < deadline:
             await trio.sleep_until(min(begin + told, deadline))
         elif ahead < -_TOGETHER:
-            # What was missed isn't made up for, or those would come back together.
+            # A delay isn't made up for, or those who waited would all come back together.
             begin -= ahead
-        # A moment beyond the time there is becomes part of what the client is told to wait.
+        # The part of a moment that lies after the end of the drain is added to the client's wait.
         retry_ms += max(0, round((begin + told - trio.current_time()) * 1000))
         if subscriber.session not in hub.subscribers:
             continue

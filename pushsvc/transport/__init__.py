@@ -1,1 +1,1 @@
-"""How frames leave: a carrier that pulls for a subscriber, and what a transport wraps around it."""
+"""How frames leave: carriers pull them for a subscriber, and each transport wraps them."""

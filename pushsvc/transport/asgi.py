@@ -1,8 +1,8 @@
-"""The carrier of connections that an ASGI server keeps: one task pulls, and awaits each send.
+"""The carrier for connections that an ASGI server keeps: one task pulls, and awaits each send.
 
-It works with any ASGI server. Where the server lets go of the connection underneath (`abort`), a
-client that takes no bytes can also be disconnected: an ASGI `send` may be shielded from
-cancellation and then no timeout around it ever fires.
+It works with any ASGI server. If the server can cut the connection (`abort`), a client that doesn't
+read can be disconnected too: an ASGI `send` may be shielded from cancellation, and then no timeout
+around it ever fires.
 """
 
 from __future__ import annotations
@@ -51,9 +51,8 @@ class AsgiCarrier:
     async def next_frame(self, subscriber: Subscriber) -> Frame | None:
         """The next frame to send, waiting for one; None when the stream was ended.
 
-        Always checkpoints: an ASGI send to a client that is gone returns without doing so, and a
-        loop around it would freeze the process. Whoever calls is taken to be sending until the
-        next call.
+        Always checkpoints: an ASGI send to a client that is gone returns without a checkpoint, and
+        a loop around it would block the process. The caller counts as sending until it calls again.
         """
         self._sending_since = None
         await trio.lowlevel.checkpoint()
@@ -76,13 +75,14 @@ class AsgiCarrier:
         return None
 
     def take(self, subscriber: Subscriber) -> Frame | None:
-        """The next frame if there is one already; after an ending only if that gives the rest."""
+        """The next frame if there is one already; after an ending, only if that lets the rest be
+        sent."""
         if self.ending is None or self.ending.flush:
             return subscriber.pull()
         return None
 
     async def wait_end(self, seconds: float) -> None:
-        """Let so many seconds pass, unless the stream is ended before."""
+        """Wait so many seconds, or until the stream is ended."""
         with trio.move_on_after(seconds):
             while self.ending is None:
                 await self._news.wait()
@@ -91,10 +91,10 @@ class AsgiCarrier:
     async def wait_frame(
         self, subscriber: Subscriber, seconds: float, until: Callable[[], bool] = lambda: False
     ) -> Frame | None:
-        """A frame that says more than that the stream lives, if one comes within so many seconds.
+        """A frame that is more than a heartbeat, if one comes within so many seconds.
 
-        What is there already is found, however short the time; an ending ends the wait, and so does
-        a wake when `until` is true.
+        A frame that is there already is returned however short the time is. An ending ends the
+        wait, and so does a wake when `until` is true.
         """
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(seconds):

@@ -1,10 +1,10 @@
-"""What is on its way to a client that reads slowly, and whether it can do with more.
+"""How much is on its way to a slow client, and whether it should be given more.
 
-Whatever was handed to the kernel can no longer be merged with what comes later. So a client that
-has once taken less than it was offered is only given more when nearly all before it has arrived:
-what it is given then is as new as can be. How much is under way the kernel knows: what its peer
-has not acknowledged (`SIOCOUTQ`, tcp(7)), and, from how far the peer has closed its window
-(`TCP_INFO`), what lies unread at the other end.
+What was handed to the kernel can't be merged with later samples any more. So a client that has once
+taken less than it was offered is given more only when nearly everything before has arrived: what it
+gets is then as new as possible. The kernel knows how much is on its way: what the peer has not
+acknowledged (`SIOCOUTQ`, tcp(7)), and, from how far the peer has closed its window (`TCP_INFO`),
+what is unread at the other end.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import sys
 import termios
 
 _SECONDS = 0.25
-"""How much may be under way, in seconds of what the client was seen to take."""
+"""How much may be on its way, in seconds of the client's own pace."""
 _FLOOR = 4 * 1024
-"""Bytes that may always be under way."""
+"""Bytes that may always be on their way."""
 _SETTLE = 0.5
 """Seconds over which the pace of a client is averaged."""
 _ASK = 0.5
-"""Seconds without being given anything after which a client whose socket is empty is given more."""
+"""Seconds without a new frame after which a client whose socket is empty is given one."""
 _RECOVERED = 3.0
 """Seconds without a backlog after which a client isn't slow any more."""
 _WINDOW_AT = 228
-"""Where in Linux' struct tcp_info the peer's window stands (`tcpi_snd_wnd`, since 5.4)."""
+"""The offset of the peer's window in Linux' struct tcp_info (`tcpi_snd_wnd`, since 5.4)."""
 
 
 def peer_window(sock: socket.socket) -> int:
-    """The bytes that the peer has room for, beyond what it has acknowledged; 0 if unknown."""
+    """The bytes for which the peer has room, beyond what it has acknowledged; 0 if unknown."""
     if sys.platform != "linux":
         return 0
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WINDOW_AT + 4)
-    except OSError:  # no TCP
+    except OSError:  # not a TCP socket
         return 0
     return int(struct.unpack_from("I", info, _WINDOW_AT)[0]) if len(info) >= _WINDOW_AT + 4 else 0
 
@@ -68,11 +68,11 @@ class Backlog:
     )
 
     def __init__(self, window: int, now: float) -> None:
-        """`window` is the peer's when it had nothing to read."""
+        """`window` is the peer's window when it had nothing unread."""
         self._window = window
         self.sent = 0
         """Bytes handed to the kernel since it was found to be slow."""
-        self._heard = -1  # the peer's window as it said last, and since when
+        self._heard = -1  # the peer's last known window, and since when
         self._heard_at = now
         self._taken = 0
         self._taken_at = now
@@ -80,16 +80,16 @@ class Backlog:
         self._given_at = now
         self._clear_since: float | None = None
         self.moved_at = now
-        """When the client was last seen to take something, or to have nothing to take."""
+        """When the client last took something, or had nothing to take."""
 
     def room(self, sock: socket.socket, now: float) -> bool:
-        """Whether so little is under way that it can be given more, and then will be."""
+        """Whether so little is on its way that it can be given more; if so, it will be."""
         unsent, window = unacknowledged(sock), peer_window(sock)
         if window != self._heard:
             self._heard, self._heard_at = window, now
             self._window = max(self._window, window)
             self._measure(self.sent - unsent - (self._window - window), now)
-        # What it has read since it was last heard is not known: as much as before, then.
+        # What it has read since its last acknowledgement isn't known: assume the same pace.
         unread = self._window - window - self._rate * (now - self._heard_at)
         waiting = unsent + max(0.0, unread)
         if not waiting:
@@ -99,14 +99,14 @@ class Backlog:
         elif self._clear_since is None:
             self._clear_since = now
         room = waiting < max(_FLOOR, self._rate * _SECONDS)
-        # To hear more, send something.
+        # Only sending something brings a new acknowledgement.
         if room or (not unsent and now - self._given_at >= _ASK):
             self._given_at = now
             return True
         return False
 
     def _measure(self, taken: int, now: float) -> None:
-        """Note what it was seen to have taken; below 0 for what was under way before."""
+        """Note how much it has taken; below 0 for what was on its way before."""
         if taken > self._taken:
             self.moved_at = now
         seconds = now - self._taken_at
@@ -115,5 +115,5 @@ class Backlog:
             self._taken, self._taken_at = taken, now
 
     def over(self, now: float) -> bool:
-        """Whether it has kept up for a while."""
+        """Whether it has kept up for a while, and isn't slow any more."""
         return self._clear_since is not None and now - self._clear_since >= _RECOVERED

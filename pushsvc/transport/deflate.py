@@ -20,10 +20,11 @@ _BOUNDS = [str(bits) for bits in range(8, 16)]
 
 
 def negotiate(offers: str) -> str | None:
-    """The answer to a `Sec-WebSocket-Extensions` header; None, and so silence, declines.
+    """The answer to a `Sec-WebSocket-Extensions` header; None, which leaves the header out,
+    declines.
 
-    The first offer that can be taken is. One that wants a smaller window from the server can't:
-    its frames would be its own.
+    The first acceptable offer is accepted. An offer that wants a smaller window from the server
+    isn't acceptable, since its frames couldn't be shared.
     """
     for offer in offers.split(","):
         answer = _accept(offer)
@@ -70,7 +71,7 @@ class BoundedInflate(Extension):
         return True
 
     def offer(self) -> bool:
-        return False  # it stands on the server's side only
+        return False  # the extension is always accepted on the server's side
 
     def frame_inbound_header(
         self,

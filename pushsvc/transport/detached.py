@@ -1,4 +1,4 @@
-"""The carrier of detached sockets: it costs a socket and a cursor, and no task."""
+"""The carrier for detached sockets: each costs a socket and a cursor, and no task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pushsvc.transport.backlog import Backlog, peer_window
 from pushsvc.transport.engine import Engine
 
 _BURST = 16
-"""Frames written to one socket in one go; a client with more to catch up with waits its turn."""
+"""Frames written to one socket in a row; a client with more to catch up with waits for its next
+turn."""
 _RECEIVE = 16 * 1024
 
 
@@ -26,10 +27,10 @@ _NOT_SENT = 32 * 1024
 
 
 def _bound_kernel_buffers(sock: socket.socket) -> None:
-    """Keep what the kernel holds for a client that reads slowly small, and so never very old.
+    """Keep the kernel's buffer for a slow client small, so that its content is never very old.
 
-    Left alone, Linux lets a send buffer grow to some megabytes. TCP_NOTSENT_LOWAT calls a socket
-    writable when little of what it holds has yet to be sent.
+    By default Linux lets a send buffer grow to some megabytes. TCP_NOTSENT_LOWAT makes a socket
+    writable when only little of its buffer is still to be sent.
     """
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -70,12 +71,12 @@ class DetachedCarrier:
         self._hub = hub
         self._wire: Wire = wire
         self._tail: memoryview | None = None
-        # In KiB: such small integers cost no memory of their own, and there are thousands.
+        # In KiB: small integers cost no memory of their own, and there are thousands of carriers.
         self._window = min(peer_window(sock) >> 10, 256)
-        self._backlog: Backlog | None = None  # of who was found to be slow
+        self._backlog: Backlog | None = None  # only for a client that is slow
         self._blocked_since: float | None = None
         self._ending: Ending | None = None
-        self._closing = False  # the farewell was said: close once it is out
+        self._closing = False  # the farewell was written: close once it is sent
         subscriber.carrier = self
         _bound_kernel_buffers(sock)
         engine.add(self)
@@ -84,7 +85,7 @@ class DetachedCarrier:
         return f"<{type(self).__name__} {self.subscriber.session[:8]}>"
 
     def begin(self, head: bytes) -> None:
-        """Send what comes first: the head of the answer, if any, and the first frames with it."""
+        """Send the first bytes: the head of the answer, if any, and the first frames with it."""
         frames = [head]
         size = 0
         while size < _NOT_SENT and (frame := self.subscriber.pull()) is not None:
@@ -102,8 +103,8 @@ class DetachedCarrier:
         if self._backlog is not None:
             self._pump()
             return
-        # What the service does most often, a frame to a client that has taken all before it: hence
-        # without another call.
+        # The most frequent operation of the service, a frame to a client that has taken all before
+        # it; so it is written without a further call.
         frame = self.subscriber.pull()
         if frame is None:
             return
@@ -128,7 +129,7 @@ class DetachedCarrier:
 
     def stalled_since(self) -> float | None:
         if self._blocked_since is None and self._backlog is not None:
-            # It may be held back, for as long as what it has been given lies unread.
+            # It may be held back, as long as what it has been given is unread.
             return None if self.subscriber.is_current else self._backlog.moved_at
         return self._blocked_since
 
@@ -142,7 +143,7 @@ class DetachedCarrier:
     # -- the engine's side -------------------------------------------------------------------------
 
     def serve(self, events: int) -> None:
-        """Read and write what the socket is ready for."""
+        """Read and write, as the socket is ready for."""
         if events & selectors.EVENT_READ:
             try:
                 data = self.socket.recv(_RECEIVE)
@@ -162,13 +163,13 @@ class DetachedCarrier:
             self._pump()
 
     def _receive(self, data: bytes) -> None:
-        """Nothing is said on a one-way stream: a request that was pipelined isn't answered."""
+        """A one-way stream's client has nothing to say: a pipelined request isn't answered."""
 
     def _peer_finished(self) -> None:
         self.abort()
 
     def _pump(self) -> None:
-        """Write until the client has everything, the socket is full, or it had its share."""
+        """Write until the client has everything, the socket is full, or its turn is over."""
         if self._tail is not None and not self._write(self._tail):
             return
         if self._closing:
@@ -185,10 +186,10 @@ class DetachedCarrier:
                 return
             if not self._write(self._encoded(frame)):
                 return
-        self._wait_writable()  # at once, as a rule: others first
+        self._wait_writable()  # usually at once: other sockets first
 
     def _write(self, data: bytes | memoryview) -> bool:
-        """Tells whether all of it was taken; if not, the tail is kept or the socket is gone."""
+        """Returns whether all was written; if not, the rest is kept or the socket is closed."""
         try:
             sent = self.socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -213,7 +214,7 @@ class DetachedCarrier:
         return True
 
     def _keep(self, data: bytes | memoryview, sent: int) -> None:
-        """Keep what wasn't taken until it can be."""
+        """Keep the rest until the socket is writable."""
         self.subscriber.blocked += 1
         if self._backlog is None and self.subscriber.view.merge != "all":
             self._backlog = Backlog(self._window << 10, trio.current_time())
@@ -235,27 +236,27 @@ class DetachedCarrier:
         return b"".join(self._encoded(frame) for frame in frames) + self._last_bytes()
 
     def _encoded(self, frame: Frame) -> bytes:
-        """A frame as it goes out next."""
+        """A frame in the form in which it is sent next."""
         return frame.encoded(self._wire)
 
     def _last_bytes(self) -> bytes:
-        """What ends the answer."""
+        """The bytes that end the answer."""
         return wire.last_of(self._wire)
 
     def _finish(self) -> None:
         """Everything is written: close, the kernel delivers it."""
         self.abort()
 
-    def tend(self, now: float) -> None:  # noqa: ARG002 - nothing is due by the clock
-        """Give who was held back what has become of it meanwhile."""
+    def tend(self, now: float) -> None:  # noqa: ARG002 - nothing depends on the time
+        """Look again at a client that was held back."""
         if self._backlog is not None and self._blocked_since is None and not self._closing:
             self._pump()
 
 
 class GzipCarrier(DetachedCarrier):
-    """Carries SSE or NDJSON in gzip: shared blocks between a head and an end of its own.
+    """Carries SSE or NDJSON in gzip: shared blocks between a head and a checksum of its own.
 
-    The check at the end is all that is made for each client, a microsecond for each kilobyte.
+    Only the checksum is computed for each client, a microsecond for each kilobyte.
     """
 
     __slots__ = ("_end", "_text")

@@ -1,8 +1,8 @@
-"""The engine: sockets that no task waits on.
+"""The engine: sockets without a task of their own.
 
 Once a stream's handshake is answered, its socket is taken out of the server and registered here.
-The hub's tick writes shared bytes straight to it, without blocking; one Trio task watches all of
-them, through a selector of their own that Trio sees as one more readable file.
+The hub's tick writes shared bytes directly to it, without blocking; one Trio task watches all of
+them, through a selector of their own that is one more readable file for Trio.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SLICE = 128
 
 
 class Watched(Protocol):
-    """What the engine has to do with a carrier. None of it blocks."""
+    """What the engine calls on a carrier. None of it blocks."""
 
     @property
     def socket(self) -> socket.socket: ...
@@ -31,20 +31,20 @@ class Watched(Protocol):
     def closed(self) -> bool: ...
 
     def serve(self, events: int) -> None:
-        """Read and write what the socket is ready for, as `selectors` says it."""
+        """Read and write, as the socket is ready for; `events` as `selectors` has them."""
         ...
 
     def tend(self, now: float) -> None:
-        """Do what is due by the clock; called about once a second."""
+        """Do what depends on the time; called about once a second."""
         ...
 
     def abort(self) -> None:
-        """Cut the connection and leave the engine. Doing it again does nothing."""
+        """Cut the connection and leave the engine. Calling it again does nothing."""
         ...
 
 
 class Engine:
-    """Watches detached sockets; closing one is up to its carrier."""
+    """Watches detached sockets. Their carriers close them."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -64,7 +64,7 @@ class Engine:
         self._selector.modify(carrier.socket, events, carrier)
 
     def remove(self, carrier: Watched) -> None:
-        # Out of the selector before it is closed: its number may be another socket's right after.
+        # Unregister it before it is closed: another socket may get its number right after.
         self._selector.unregister(carrier.socket)
         self._open -= 1
         if not self._open:
@@ -81,11 +81,11 @@ class Engine:
                         await trio.lowlevel.checkpoint()
                     carrier: Watched = key.data
                     if carrier.closed:
-                        continue  # by what an earlier one in this round brought about
+                        continue  # removed by an earlier one in this round
                     try:
                         carrier.serve(events)
                     except Exception:  # noqa: BLE001
-                        # A crash is logged, and ends this connection alone.
+                        # A crash is logged, and ends only this connection.
                         _log.exception("a stream failed", carrier=repr(carrier))
                         carrier.abort()
         finally:
@@ -96,7 +96,7 @@ class Engine:
     async def run_tending(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Have each carrier look at the clock, about once a second, until cancelled."""
+        """Call each carrier's `tend` about once a second, until cancelled."""
         task_status.started()
         while True:
             await trio.sleep_until(trio.current_time() // 1.0 + 1.0)
@@ -107,7 +107,8 @@ class Engine:
                     key.data.tend(trio.current_time())
 
     async def finish(self, seconds: float) -> int:
-        """Wait so long for carriers that were ended to flush, then cut the rest; tells how many."""
+        """Wait so many seconds for ended carriers to send what they have, then cut the rest;
+        returns how many were cut."""
         with trio.move_on_after(seconds):
             while self._open:
                 self._empty = trio.Event()

@@ -14,7 +14,8 @@ __all__ = ["CloseConnection", "Incoming", "Ping"]
 
 
 class Incoming:
-    """Reads the frames of one client. Made when one first says more than a pong."""
+    """Reads the frames of one client. Made when the client first sends something other than a
+    pong."""
 
     __slots__ = ("_connection", "_most", "_parts", "_size")
 
@@ -28,10 +29,10 @@ class Incoming:
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[str | bytes | Ping | CloseConnection]:
-        """What `data` completes, in order. Raises TooLarge.
+        """The messages and control frames that `data` completes, in order. Raises TooLarge.
 
-        A CloseConnection is the last: the client's own, without its reason, or the one that it has
-        earned by breaking the protocol, with how.
+        A CloseConnection is the last: the client's own, without its reason, or one with the error
+        by which the client broke the protocol.
         """
         self._connection.receive_data(data)
         for event in self._connection.events():

@@ -21,10 +21,10 @@ async def converse(
     send: Callable[[str], Awaitable[None]],
     receive: Callable[[], Awaitable[str | bytes | None]],
 ) -> Ending:
-    """Run until the server ends the stream, and tell why it did: what to close with.
+    """Run until the server ends the stream, and return why: what to close with.
 
-    The client going away is not seen here: the framework cancels the caller. There is always a
-    reader, since a handler that never receives can miss just that.
+    A client that goes away isn't noticed here: the framework cancels the caller. There is always a
+    task that reads, since a handler that never receives may miss that.
     """
     flooded = False
 
@@ -51,10 +51,9 @@ async def converse(
 
 
 async def _outlast(receive: Callable[[], Awaitable[object]]) -> None:
-    """Read on until a client that sent too much pauses, a second at the most.
+    """Read on until a client that sent too much pauses, a second at most.
 
-    A socket that is closed with unread bytes is reset, and with them goes what the client was
-    told on it.
+    Closing a socket with unread bytes resets it, and the client loses what was sent to it.
     """
     with trio.move_on_after(1.0):
         while True:

@@ -1,7 +1,7 @@
-"""A WebSocket without a task: frames out as everywhere, messages in by wsproto.
+"""A WebSocket without a task: frames go out like everywhere, messages are read with wsproto.
 
-wsproto's connection is made when a client says something other than a pong to our pings; most
-dashboards never do.
+wsproto's connection is made when a client first sends something other than a pong; most dashboards
+never do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pushsvc.transport.incoming import CloseConnection, Incoming, Ping
 
 _PING = wire.websocket_frame(b"", 0x9)
 _PONG = b"\x8a\x80"
-"""How a client's pong to our empty ping begins; its mask follows, and nothing else."""
+"""The first bytes of a client's pong to our empty ping; only its mask follows."""
 _CLOSE_TIMEOUT = 5.0
 
 
@@ -58,7 +58,8 @@ class WebSocketCarrier(DetachedCarrier):
         self._close_by: float | None = None
 
     def tend(self, now: float) -> None:
-        """Ping who was not heard for a heartbeat; cut who doesn't answer within another."""
+        """Ping a client that has been silent for a heartbeat; cut one that doesn't answer within
+        another."""
         super().tend(now)
         if self.closed:
             return
@@ -94,11 +95,11 @@ class WebSocketCarrier(DetachedCarrier):
 
     def _take(self, event: str | bytes | Ping | CloseConnection, talk: Conversation) -> None:
         if self._close_by is not None and not isinstance(event, CloseConnection):
-            return  # it was told that the stream is over; what it sent before it knew is ignored
+            return  # the stream has ended for it; what it sent before it knew that is ignored
         if isinstance(event, str | bytes):
             talk.answer(self.subscriber, event)
         elif isinstance(event, Ping):
-            # A pong may be left out (RFC 6455 section 5.5.3): it is, while the socket is full.
+            # A pong may be left out (RFC 6455 section 5.5.3), as it is while the socket is full.
             if self._tail is None:
                 self._write(wire.websocket_frame(bytes(event.payload), 0xA))
         else:
@@ -119,7 +120,7 @@ class WebSocketCarrier(DetachedCarrier):
         return b"".join(frame.encoded("websocket") for frame in frames) + close
 
     def _finish(self) -> None:
-        """The close frame is out: the client answers it, or its time runs out."""
+        """The close frame is sent: wait for the client's answer, but not for long."""
         if self._close_by is None:
             self._close_by = trio.current_time() + _CLOSE_TIMEOUT
             self._hub.unsubscribe(self.subscriber, now=trio.current_time())

@@ -1,4 +1,4 @@
-"""How bytes reach who watches, and how that ends."""
+"""How bytes reach a subscriber's client, and how that ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """Why a subscriber is ended by the server, and what its client is told."""
+    """Why the server ends a subscriber, and what its client is told."""
 
     reason: str
     """A slug for logs and metrics: `drain`, `stalled`, `refused`."""
@@ -17,7 +17,7 @@ class Ending(msgspec.Struct, frozen=True):
     """When to come back, for a `goaway`."""
     message: str = ""
     flush: bool = False
-    """Whether the client is given first what it is owed."""
+    """Whether the client is first given everything up to now."""
 
 
 class Carrier(Protocol):
@@ -27,10 +27,11 @@ class Carrier(Protocol):
         """There may be something to pull. Called by the hub, once per tick at most."""
 
     def end(self, ending: Ending) -> None:
-        """Tell the client why and close, at once if it takes no bytes. Further calls do nothing."""
+        """Tell the client why and close, at once if the client takes no bytes. Further calls do
+        nothing."""
 
     def stalled_since(self) -> float | None:
         """When the client stopped taking bytes (monotonic seconds); None while it takes them."""
 
     def abort(self) -> None:
-        """Cut the connection without another byte."""
+        """Cut the connection without sending anything more."""

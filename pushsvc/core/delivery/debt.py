@@ -1,9 +1,10 @@
 """What a client is owed from before its cursor, series by series.
 
-A cursor says that everything up to its seq was given. Who changes what it watches gets history of
-the series that are new to it, which lies before that: until that is given there is a *debt*. It is
-the client's and not the view's: it goes along when the view is changed again, and its number stands
-in the cursor, so that it is still owed to who was cut off and comes back.
+A cursor says that everything up to its seq was given. A client that changes what it watches gets
+history of the series that are new to it, and that lies before its cursor: until it is given there
+is a *debt*. It belongs to the client and not to the view: it is kept when the view is changed
+again, and its number is part of the cursor, so that a client that was cut off is still owed it when
+it comes back.
 """
 
 from __future__ import annotations
@@ -13,36 +14,38 @@ from collections.abc import Mapping
 import msgspec
 
 _KEPT = 100_000
-"""Series in all debts that are remembered. Who comes back with an older one is told of a gap."""
+"""Series in all debts that are remembered. A client that comes back with an older debt gets a
+gap."""
 
 
 class Debt(msgspec.Struct, frozen=True, eq=False):
     """For some series the ordinal from which a client is to be given rows.
 
-    For those that lie behind the client's cursor that is what it is owed; for those that lie ahead,
-    what comes before was never asked for.
+    Before the client's cursor that is what it is owed. After the cursor it means that earlier rows
+    were never asked for.
     """
 
     number: int
     starts: Mapping[int, int]
     """Ordinal by ref."""
     unknown: bool = False
-    """Whether something of it can no longer be counted."""
+    """Whether a part of it can't be counted any more."""
 
 
 class Debts:
-    """The debts of this process, numbered; beyond a hundred thousand series the oldest go."""
+    """The debts of this process, numbered; beyond a hundred thousand series the oldest are
+    forgotten."""
 
     def __init__(self, first: int = 1) -> None:
         """`first` is the number of the first debt. An epoch may outlive a process or be shared by
-        several, and each has debts of its own: numbers that begin far apart are never taken for
-        those of another."""
+        several, and each process has debts of its own: with numbers that begin far apart they
+        aren't confused."""
         self._debts: dict[int, Debt] = {}
         self._series = 0
         self._next = first
 
     def incur(self, starts: Mapping[int, int], *, unknown: bool) -> Debt:
-        """Remember what somebody is owed."""
+        """Remember what a client is owed, and return the debt's number."""
         debt = self._debts[self._next] = Debt(self._next, starts, unknown)
         self._next += 1
         self._series += len(starts)

@@ -43,15 +43,15 @@ def points(
     values: Sequence[Value],
     given: Given | None = NOTHING_GIVEN,
 ) -> Iterable[Point]:
-    """The points that stand for these samples, in the order of time but for states.
+    """The points that stand for these samples, in order of time except for states.
 
     Samples are merged as long as their times lie within `span_ms` of the first one's, so that a
-    replay of an hour comes as fine as the live view would have shown it, not as one point. Two
-    producers of one series of whom one is behind are merged like one.
+    replay of an hour is as fine as the live view was, and not one point. Two producers of one
+    series, one of them behind, are merged like one.
 
-    `given` is for counters: samples that were given before and lie among these by time, and the
-    newest of those before them; in the order of time. None says that they are too many to look at:
-    then nothing is merged, since a reset between one of these and one of those would be lost.
+    `given` is for counters: samples between these, by time, that were given before, and the newest
+    one before these; in order of time. None means that there are too many to look at: then nothing
+    is merged, since a reset between samples of both groups would be lost.
     """
     if merge == "all" or (given is None and kind == "counter"):
         return zip(repeat(ref), times, values)
@@ -61,7 +61,8 @@ def points(
         order = sorted(range(len(times)), key=times.__getitem__)
         times, values = [times[at] for at in order], [values[at] for at in order]
     if min(map(sub, islice(times, 1, None), times), default=span_ms) >= span_ms:
-        return zip(repeat(ref), times, values)  # the usual history: nothing is so close
+        # the usual history: no samples are close enough to merge
+        return zip(repeat(ref), times, values)
     cuts = _cuts(times, values, *given) if given is not None and kind == "counter" else frozenset()
     if not cuts:
         return _even_spans(ref, kind, merge, span_ms, times, values)
@@ -69,17 +70,17 @@ def points(
 
 
 _STEPS = 1_000
-"""Of the middle half of all values, that are told apart: more than a chart has pixels."""
+"""Steps that the middle half of all values is divided into: more than a chart has pixels."""
 _SIGNIFICANT = 5
-"""Digits that a value keeps whatever the others are: more than a legend shows."""
+"""Digits that a value keeps in any case: more than a legend shows."""
 
 
 def rounded(points: Sequence[Point]) -> list[Point]:
-    """Points of a gauge whose merged values have as many decimals as a picture shows, and no fewer
-    significant digits than a legend does. Noise in the digits behind is most of what long values
-    take up, however they are compressed."""
+    """Points of a gauge whose merged values are rounded to as many decimals as a chart can show,
+    but keep as many significant digits as a legend shows. Noise in further digits is most of the
+    size of long values, however they are compressed."""
     merged = sorted(point[2] for point in points if len(point) > 3 and isinstance(point[2], float))
-    # Of the middle half: a single spike is no measure of what the others are.
+    # The middle half, since a single spike says nothing about the range of the others.
     spread = merged[3 * len(merged) // 4] - merged[len(merged) // 4] if merged else 0.0
     if not 0 < spread < inf:
         return list(points)
@@ -118,8 +119,9 @@ def _cuts(
     given_times: Sequence[int],
     given_values: Sequence[Value],
 ) -> AbstractSet[int]:
-    """Where a span of a counter has to begin. A sample from which on it began anew stands alone,
-    and what came before it ends a span: merged away, the increase could no longer be told."""
+    """Where a span of a counter has to begin. A sample at which the counter was reset stands alone,
+    and the sample before it ends a span: if they were merged, the increase couldn't be computed any
+    more."""
     cuts: set[int] = set()
     if not given_times or given_times[-1] <= times[0]:
         before = given_values[-1] if given_values else None
@@ -127,7 +129,7 @@ def _cuts(
             if a is not None and b < a:  # type: ignore[operator]
                 cuts.update((index, index + 1))
         return cuts
-    # Each with its index, which what was given has none of.
+    # Each with its index; samples that were given before have none.
     mixed = [(time, -1, value) for time, value in zip(given_times, given_values, strict=True)]
     mixed += [(time, at, value) for at, (time, value) in enumerate(zip(times, values, strict=True))]
     mixed.sort(key=itemgetter(0, 1))
@@ -159,7 +161,7 @@ def _spans(
 def _even_spans(
     ref: int, kind: Kind, merge: Merge, span_ms: int, times: Sequence[int], values: Sequence[Value]
 ) -> Iterator[Point]:
-    """The same where nothing stands alone: a span's end is looked up."""
+    """The same where no sample stands alone: the end of a span is looked up."""
     start = 0
     while start < len(times):
         end = bisect_left(times, times[start] + span_ms, lo=start + 1)
@@ -170,14 +172,14 @@ def _even_spans(
 def _merged(
     ref: int, kind: Kind, merge: Merge, times: Sequence[int], part: Sequence[Value]
 ) -> Iterable[Point]:
-    """One point for samples of one span, or all of them where their sum can't be said."""
+    """One point for the samples of one span, or all of them where their sum can't be written."""
     last = part[-1]
     if len(part) == 1:
         return ((ref, times[0], last),)
     if kind == "delta":
         last = sum(part)  # type: ignore[arg-type]
         if not isfinite(last):
-            # JSON has no infinity, and the parts are worth more than one anyway.
+            # JSON has no infinity, and the single values say more anyway.
             return zip(repeat(ref), times, part)
     low, high = None, None
     if merge == "envelope" and kind != "counter":

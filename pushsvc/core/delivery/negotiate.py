@@ -44,20 +44,20 @@ OFFERS: Final = (
     Offer(Transport.NDJSON, "application/jsonl"),
     Offer(Transport.LONGPOLL, "application/json"),
 )
-"""What `GET` can be answered with, the server's favourite first. NDJSON never had its own name
-registered, so it goes by each of those in use."""
+"""The possible answers to `GET`, the server's favourite first. NDJSON has no registered media type,
+so all names in use are accepted."""
 
 _OTHERS: Final = tuple(o.media_type for o in OFFERS if o.media_type != _EVENTS)
 _BY_TYPE: Final = {offer.media_type: offer for offer in OFFERS}
 
 
 def choose(accept: str | None) -> Offer:
-    """The offer that a request's `Accept` likes best; SSE if it doesn't say.
+    """The offer that a request's `Accept` prefers; SSE if it names none.
 
     Several `Accept` lines of one request are to be joined with commas.
 
-    Raises NotAcceptable, whose `offered` lists the media types there are, when none of them is
-    accepted, and Malformed when the header is too long to look at; the code of both is `accept`.
+    Raises NotAcceptable, whose `offered` lists the available media types, when none of them is
+    accepted, and Malformed when the header is too long; the code of both is `accept`.
     """
     media_type = prefer(accept, tuple(_BY_TYPE))
     if media_type is None:
@@ -70,12 +70,12 @@ def choose(accept: str | None) -> Offer:
 
 
 def needs_events(accept: str | None, last_event_id: str | None) -> bool:
-    """Whether who asks for the stream can be told of a failure in no other way than in the stream.
+    """Whether the client can be told of a failure only by events in the stream.
 
-    Such is a browser's own EventSource: by any status but 200 it is ended for good, and its page is
-    not shown which (HTML standard, section 9.2.3). It accepts events by name, and nothing else
-    unless a polyfill or a proxy added to it; it alone says Last-Event-ID. Who would be answered
-    with something else reads a status, and so does who accepts `application/problem+json`.
+    That is so for a browser's own EventSource: any status except 200 ends it for good, and its page
+    doesn't see the status (HTML standard, section 9.2.3). It accepts only events, unless a polyfill
+    or a proxy has added more, and no other client sends Last-Event-ID. A client that would get
+    another media type reads statuses, and so does one that accepts `application/problem+json`.
     """
     accept = (accept or "")[:_LONGEST].lower()
     if _EVENTS not in accept or prefer(accept, tuple(_BY_TYPE)) != _EVENTS:

@@ -8,28 +8,29 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Planned(Protocol):
-    """What stands in a schedule. All times are seconds of the monotonic clock."""
+    """An item of a schedule. All times are seconds of the monotonic clock."""
 
     tick_planned: bool
     beat_planned: bool
-    """Whether it stands there for this already."""
+    """Whether it is in the schedule for a heartbeat already."""
 
     @property
     def next_tick(self) -> float:
-        """Not before this time may it tick again."""
+        """The earliest time of its next tick."""
 
     @property
     def next_beat(self) -> float:
-        """When it will have been quiet for a heartbeat."""
+        """When it will have been silent for a heartbeat."""
 
 
 _Entry = TypeVar("_Entry", bound=Planned)
 
 
 class Schedule(Generic[_Entry]):
-    """A view stands here twice at most: for its next tick, and to see whether it has been quiet.
+    """A view has up to two entries: for its next tick, and for its next heartbeat.
 
-    The second isn't moved with each frame but looks again when its time has come.
+    The second isn't moved with each frame: the view is looked at when its time comes, and planned
+    again if there were frames.
     """
 
     def __init__(self) -> None:
@@ -40,13 +41,13 @@ class Schedule(Generic[_Entry]):
         return len(self._entries)
 
     def plan_tick(self, view: _Entry) -> None:
-        """Look at a view when it may tick again."""
+        """Plan a tick at the earliest time that the view allows."""
         if not view.tick_planned:
             view.tick_planned = True
             self._plan(view.next_tick, view, beat=False)
 
     def plan_beat(self, view: _Entry) -> None:
-        """Look at a view when it has been quiet for a heartbeat, if it has."""
+        """Plan to look at whether a view has been silent for a heartbeat."""
         if not view.beat_planned:
             view.beat_planned = True
             self._plan(view.next_beat, view, beat=True)
@@ -57,11 +58,11 @@ class Schedule(Generic[_Entry]):
 
     @property
     def next_due(self) -> float:
-        """When there is something to look at again; infinity if nothing is planned."""
+        """The time of the next entry; infinity if there is none."""
         return self._entries[0][0] if self._entries else float("inf")
 
     def due(self, now: float) -> Iterator[_Entry]:
-        """Take out what is due, one view at a time; it may be planned again meanwhile."""
+        """Take out the views that are due, one at a time; they may be planned again meanwhile."""
         while self._entries and self._entries[0][0] <= now:
             _, _, view, beat = heapq.heappop(self._entries)
             if beat:

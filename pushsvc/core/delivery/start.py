@@ -8,9 +8,9 @@ from pushsvc.core.delivery.replay import Thinning
 from pushsvc.core.model.cursor import Cursor
 
 _PAST_POINTS = 13_500
-"""Points of a past that is thinned, of all series together: some hundred KB, once compressed."""
+"""Points of a thinned history, of all series together: some hundred KB, compressed."""
 _FEWEST_POINTS = 40
-"""Of each series, however many there are."""
+"""Points of each series, however many series there are."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -18,9 +18,9 @@ class Start(msgspec.Struct, frozen=True):
 
     since: Cursor | None = None
     window: float | None = None
-    """Seconds of history wanted by who has no cursor, or one of another epoch."""
+    """Seconds of history for a client that has no cursor, or one of another epoch."""
     points: int | None = None
-    """Points of each series that are enough for all of the window."""
+    """Points of each series that are enough for the whole window."""
 
     def shared_by(self, series: int) -> Start:
         """The same, with as many points as each of so many series is granted."""

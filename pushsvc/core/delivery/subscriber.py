@@ -1,8 +1,8 @@
 """A subscriber: one connected client, which costs a cursor and a place in its view's ring.
 
-There is no queue per client. Whoever carries the bytes *pulls* the next frame when the client can
-take it: the shared one if it is next and still in the ring, else a slice of replay. A client that
-stalls therefore holds nothing, and catches up by the same call as everyone else.
+There is no queue per client. The carrier *pulls* the next frame when the client can take it: the
+shared one if it is next and still in the ring, else a slice of replay. A client that stalls
+therefore uses no memory, and catches up by the same call as all others.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Subscriber:
     )
 
     describe: ClassVar[Describe] = "changed"
-    """Of which series it has to be told what they are, once the stream has begun."""
+    """Which series have to be described to it, once the stream has begun."""
 
     def __init__(
         self,
@@ -66,20 +66,20 @@ class Subscriber:
     ) -> None:
         self.session = session
         self.address = address
-        """Where its client is."""
+        """The address of its client."""
         self.account = account
-        """Under whom it is counted."""
+        """The account that it counts against."""
         self.transport = transport
         self.since = now
         """When it was attached (monotonic seconds)."""
         self.carrier = carrier
         self.owner: object = None
-        """Whose stream it is, for who attached it; nothing here looks at it."""
+        """The owner of the stream, kept for the code that attached it; it isn't used here."""
         self.view = view
         self.cursor = opening.since
-        """Seq of the newest batch that the client has been given."""
+        """Seq of the newest batch that the client has."""
         self.given: Cursor | None = None
-        """The cursor that it was given last of its own; shared frames have that of their seq."""
+        """The last cursor that was given to it alone; shared frames have that of their seq."""
         self.frames = 0
         """Frames pulled so far."""
         self.late = 0

@@ -1,9 +1,9 @@
-"""A view: what one kind of dashboard watches, worked out once for everyone who watches it.
+"""A view: what dashboards of one kind watch, computed once for all of them.
 
-Whoever asks for the same selectors, rate, merge mode and heartbeat attaches to the same view. When
-samples arrive for one of its series the view is *dirty*; a tick turns all that changed into frames,
-at once after quiet and then no faster than its rate. Recent frames stay in a ring, so that readers
-a little behind share them too.
+Clients that ask for the same selectors, rate, merge mode and heartbeat attach to the same view.
+When samples arrive for one of its series the view is *dirty*; a tick turns everything that changed
+into frames, at once after silence and otherwise no faster than its rate. Recent frames stay in a
+ring, so that readers that are a little behind share them too.
 """
 
 from __future__ import annotations
@@ -30,40 +30,39 @@ from pushsvc.core.storage.catalog import Series
 from pushsvc.core.storage.holdings import DEPARTURES
 
 _FIRST = 1_000
-"""Points of the first frame where there are too many for one."""
+"""Points of the first frame where the points don't fit into one."""
 _OPENINGS = 16
-"""Different openings kept while nothing changes: cursors and windows that are asked for."""
+"""Different openings cached while nothing changes: one for each cursor and window in use."""
 _SLICES = 64
-"""Cursors for which a slice is kept until the next tick."""
+"""Cursors for which a slice is cached until the next tick."""
 
 
 class Attached(Protocol):
-    """Who watches a view, as far as it is to be known here."""
+    """A subscriber of a view, as far as the view has to know it."""
 
     @property
     def carrier(self) -> Carrier:
-        """Who is woken when there is a new frame."""
+        """Its carrier, which is woken when there is a new frame."""
 
 
 class ViewSpec(msgspec.Struct, frozen=True, eq=False):
-    """What a dashboard asks to watch, after the server's limits were applied to it."""
+    """What a dashboard watches, with the server's limits applied."""
 
     selectors: tuple[Selector, ...]
     max_hz: float
     merge: Merge
     heartbeat: float
-    """Seconds of quiet after which a heartbeat is due. It is the view's and not the client's, so
-    that a heartbeat is a frame like any other: made once, shared, and at the pace of nobody who
-    asked for another."""
+    """Seconds of silence after which a heartbeat is due. It belongs to the view and not to the
+    client, so that a heartbeat is a frame like any other: made once and shared."""
     allowed: Scope = EVERYTHING
-    """What it may see; of what the selectors match it is given no more than that."""
+    """What it may see of the series that the selectors match."""
     expressions: tuple[Expression, ...] = ()
-    """What is worked out besides, of what may be seen."""
+    """Expressions whose results it shows, computed from the series that it may see."""
     step: int = 0
-    """Milliseconds from one of their steps to the next."""
+    """Milliseconds between the steps of the expressions."""
     written: dict[str, str] = {}
-    """The names of their results by how they were written. It is only told: specs that differ by it
-    are equal."""
+    """The names of their results, by the way in which they were written. For information only:
+    specs that differ in it are equal."""
 
     @property
     def select(self) -> list[str]:
@@ -72,10 +71,10 @@ class ViewSpec(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def key(self) -> Hashable:
-        """Equal for specs that the same frames serve.
+        """Equal for specs that can share frames.
 
-        What is allowed is part of it: who may see different things never shares a view, even where
-        they ask for the same; who may see the same does.
+        The scope is part of it: clients that may see different series never share a view, even
+        where they ask for the same; clients with equal scopes do.
         """
         asked = tuple(sorted({s.text for s in self.selectors}))
         plain = asked, self.max_hz, self.merge, self.heartbeat, self.allowed.key
@@ -84,7 +83,7 @@ class ViewSpec(msgspec.Struct, frozen=True, eq=False):
         return (*plain, self.step, tuple(sorted({one.text for one in self.expressions})))
 
     def within(self, allowed: Scope) -> ViewSpec:
-        """The same spec for someone who may see this much."""
+        """The same spec restricted to what a principal may read."""
         return self if allowed is self.allowed else msgspec.structs.replace(self, allowed=allowed)
 
     def matches(self, identity: Identity) -> bool:
@@ -95,16 +94,16 @@ class ViewSpec(msgspec.Struct, frozen=True, eq=False):
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """How a stream begins: its first frames, and the replay that goes on from them.
+    """How a stream begins: its first frames, and the replay that continues them.
 
-    Without one, the first frames were all: the next frame is the next that the view makes.
+    Without a replay the first frames are complete: the next frame is the view's next one.
     """
 
     since: int
     frames: tuple[Frame, ...]
     replay: Replay | None
     reached: int
-    """The seq up to which the frames tell everything."""
+    """The seq up to which the frames contain everything."""
 
 
 class View:
@@ -132,10 +131,10 @@ class View:
         self.epoch = epoch
         self.merge: Merge = spec.merge
         self.interval = 1.0 / spec.max_hz
-        """Seconds between two ticks at the least."""
+        """The least number of seconds between two ticks."""
         self.span_ms = max(1, round(1000 / spec.max_hz))
         self.second = max(1, round(spec.max_hz))
-        """How many frames come in a second, one at the least."""
+        """How many frames come in a second, at least one."""
         self.members: dict[int, Series] = {series.ref: series for series in members}
         for series in self.members.values():
             series.views.append(self)
@@ -146,47 +145,49 @@ class View:
         self.subscribers: dict[str, Attached] = {}
         """By session."""
         self.seq = seq
-        """The batch up to which ticks have given everything out."""
+        """The batch up to which ticks have delivered everything."""
         self.dirty: dict[int, Series] = {}
         self.next_tick = now
-        """Not before this time may the view tick again (seconds of the monotonic clock)."""
+        """The earliest time of the next tick (seconds of the monotonic clock)."""
         self.tick_planned = False
         self.beat_planned = False
-        """Whether the hub has it in its schedule, to tick it and to see if it has been quiet."""
+        """Whether the hub has scheduled a look at its heartbeat."""
         self.last_frame = now
-        """When the last frame was made, or somebody came where nobody was: the quiet that
-        heartbeats end is counted from here."""
+        """When the last frame was made, or the first subscriber came: heartbeats are due so long
+        after it."""
         self.idle_since: float | None = now
-        """Since when nobody has watched."""
+        """Since when it has no subscribers."""
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
         self._openings: dict[Hashable, Opening] = {}
         self._openings_at: tuple[int, int, int] | None = None
         self.next_number = 0
         """The number that the next frame will get."""
         self.gaps = 0
-        """Gaps that its clients were told of, shared ones once."""
+        """Gaps reported to its clients; a shared one counts once."""
         self.lost = 0
-        """Samples that those gaps stand for, where it is known how many."""
+        """Samples missing in those gaps, where the number is known."""
         self.newest: Frame | None = None
         """The frame made last."""
-        # (seq, series) of series that are gone, oldest first.
+        # (seq, series) of dropped series, oldest first.
         self._departed = deque(departed, maxlen=DEPARTURES)
         self.forgotten = forgotten
-        """The seq of the newest departure that is no longer known."""
-        self._ticked_from = seq  # the batch up to which all was given before the last tick
+        """The seq of the newest departure that isn't remembered any more."""
+        # the batch up to which everything had been delivered before the last tick
+        self._ticked_from = seq
         self._ticked_ms: int | None = None  # and when that was
-        # What those get who come with the same cursor, until the next tick.
+        # Slices for clients with the same cursor, until the next tick.
         self._slices: dict[Hashable, tuple[Frame, ...]] = {}
 
     # -- the ring of recent frames -----------------------------------------------------------------
 
     def frame(self, number: int) -> Frame | None:
-        """The frame of this number; None if it isn't held any more. It must have been made."""
+        """The frame of this number, which must have been made; None if it isn't in the ring any
+        more."""
         index = number - (self.next_number - len(self._frames))
         return self._frames[index] if index >= 0 else None
 
     def count_gap(self, lost: int | None) -> None:
-        """Take note of a gap that clients are told of."""
+        """Count a gap that clients are told of."""
         self.gaps += 1
         self.lost += lost or 0
 
@@ -201,11 +202,11 @@ class View:
     def open(
         self, seq: int, wanted: Hashable, limit: int, make_replay: Callable[[], Replay]
     ) -> Opening:
-        """The opening for who asks for `wanted` now, when the hub is at batch `seq`.
+        """The opening for a client that asks for `wanted` now, when the hub is at batch `seq`.
 
-        After a restart everyone comes back at once, and wants the same: until something changes,
-        they are given the same frames. What doesn't fit into one frame begins with a short one: a
-        page is laid out while the rest is on its way.
+        After a restart everyone comes back at once with the same request: until something changes,
+        they share the same frames. If the points don't fit into one frame the first one is short,
+        so that a page can be laid out while the rest is on its way.
         """
         now_at = (seq, self.seq, self.next_number)
         if now_at != self._openings_at:
@@ -223,10 +224,10 @@ class View:
         return opening
 
     def share(self, replay: Replay, limit: int) -> Sequence[Frame]:
-        """The next slice of a replay. What is the same for all who come with its cursor is made
-        once: a crowd that was ahead of the last tick, or that polls, wants the same."""
+        """The next slice of a replay. A slice that is the same for all clients with its cursor is
+        made once: after the last tick, or when polling, many have the same cursor."""
         key = (replay.cursor, replay.describe)
-        # Who had all before the last tick is told when that was.
+        # A client that had everything before the last tick is told its time.
         replay.time = self._ticked_ms if replay.cursor >= self._ticked_from else None
         shared = replay.shared
         frames = self._slices.get(key) if shared else None
@@ -241,30 +242,30 @@ class View:
     # -- series come and go ------------------------------------------------------------------------
 
     def admit(self, series: Series) -> None:
-        """Take in a new series if it is asked for and allowed."""
+        """Add a new series if it is asked for and allowed."""
         if self.spec.matches(series.identity):
             self.members[series.ref] = series
             series.views.append(self)
 
     def join(self, series: Series) -> None:
-        """Take in a result of an expression that it shows."""
+        """Add a result of an expression that it shows."""
         if series.ref not in self.members:
             self.members[series.ref] = series
             series.views.append(self)
 
     def forget_openings(self) -> None:
-        """Begin for who comes next as if nobody had come before."""
+        """Drop the cached openings."""
         self._openings.clear()
         self._slices.clear()
 
     def covers(self, series: Series) -> bool:
-        """Whether a series, which may be gone, is of those that it shows."""
+        """Whether a series, which may have been dropped, is one that it shows."""
         if isinstance(series, Derived):
             return series.standing in self.standings
         return self.spec.matches(series.identity)
 
     def dismiss(self, series: Series, seq: int) -> None:
-        """Let go of a member that is gone from the catalog with batch `seq`."""
+        """Remove a member that left the catalog with batch `seq`."""
         del self.members[series.ref]
         self.dirty.pop(series.ref, None)
         if len(self._departed) == self._departed.maxlen:
@@ -291,7 +292,7 @@ class View:
         return max([one.failure_seq for one in self.standings], default=-1)
 
     def close(self) -> None:
-        """Take the view off its series. The hub's schedule may know it for a while yet."""
+        """Remove the view from its series. It may be in the hub's schedule for a while yet."""
         for series in self.members.values():
             series.views.remove(self)
         for standing in self.standings:
@@ -306,8 +307,8 @@ class View:
 
     @property
     def pending(self) -> bool:
-        """Whether there is something to tell: samples, series that are gone, or an expression that
-        fails, or doesn't any more."""
+        """Whether there is something to deliver: samples, dropped series, or an expression that
+        fails, or no longer does."""
         return (
             bool(self.dirty)
             or (bool(self._departed) and self._departed[-1][0] > self.seq)
@@ -315,19 +316,19 @@ class View:
         )
 
     def plan_tick(self) -> None:
-        """Tick when it is time, if there is something to tell."""
+        """Plan the next tick, if there is something to deliver."""
         if self.pending:
             self._schedule.plan_tick(self)
 
     @property
     def next_beat(self) -> float:
-        """When it will have been quiet for a heartbeat (seconds of the monotonic clock)."""
+        """When it will have been silent for a heartbeat (seconds of the monotonic clock)."""
         return self.last_frame + self.spec.heartbeat
 
     def tick(self, seq: int, now: float, limit: int, time_ms: int | None = None) -> bool:
-        """Turn what changed into frames, up to batch `seq`; tells whether there are any.
+        """Turn what changed into frames, up to batch `seq`; returns whether there are any.
 
-        `time_ms` is what they say of when they were made.
+        `time_ms` is when they were made, as clients are told.
         """
         before = self.next_number
         self._ticked_from, self._ticked_ms = self.seq, time_ms
@@ -348,7 +349,7 @@ class View:
                 if replay.cursor >= seq:
                     break
         else:
-            # Nobody is owed frames; who comes next replays from the histories.
+            # Nobody is owed frames; later clients get a replay from the histories.
             self._frames.clear()
             self.newest = None
         self.dirty.clear()
@@ -359,7 +360,7 @@ class View:
         """Make a heartbeat, which also tells clients how far they have got, and for how many
         seconds the log has been `away`.
 
-        Nothing of the view may be dirty up to batch `seq`.
+        There must be nothing to deliver up to batch `seq`.
         """
         frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms, away)
         self.seq = max(self.seq, seq)

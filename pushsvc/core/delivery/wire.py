@@ -1,7 +1,7 @@
 """The documents of wire protocol v1, and the frame that carries one.
 
-A frame holds one JSON document, the same bytes on every transport; each transport's wrapping of
-them is made once, when the first subscriber needs it, and so is what they are compressed to.
+A frame holds one JSON document, with the same bytes on every transport. Each transport's form of it
+is made once, when the first subscriber needs it, and so is each compressed form.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Close:
 
 
 class Frame:
-    """One document on its way, with the cursor that a client has once it got it.
+    """One document to be sent, with the cursor that a client has after it.
 
     `since` and `seq` say which batches the frame covers: later than `since`, up to `seq`. `cursor`
     is None where the document doesn't move the client's cursor.
@@ -85,31 +85,33 @@ class Frame:
         self.points = points
         """How many points the document has."""
         self.quiet = quiet
-        """Whether it only says that the stream lives, so that a long poll need not answer."""
+        """Whether it only keeps the stream alive, so that a long poll needn't be answered with
+        it."""
         self.retry_ms = retry_ms
-        """What an EventSource must be told in its own words: when to come back."""
+        """For an EventSource, the milliseconds after which to reconnect, sent in the field
+        `retry`."""
         self.time = time
-        """Of a heartbeat, when it was made (Unix milliseconds)."""
+        """For a heartbeat, when it was made (Unix milliseconds)."""
         self.away = away
-        """Of a heartbeat, for how many seconds the log has been away; None while it is there."""
+        """For a heartbeat, how many seconds the log has been away; None while it can be reached."""
         self._encoded: dict[Wire, bytes] = {}
-        self._deflated: bytes | None = None  # empty where it isn't worth it
+        self._deflated: bytes | None = None  # empty where compressing doesn't help
 
     def encoded(self, wire: Wire) -> bytes:
-        """The bytes on this wire, made when they are first asked for."""
+        """The bytes in this wire format, made when they are first asked for."""
         encoded = self._encoded.get(wire)
         if encoded is None:
             encoded = self._encoded[wire] = _WRAP[wire](self)
         return encoded
 
     def moved(self, cursor: Cursor) -> Frame:
-        """The same heartbeat for somebody who is elsewhere."""
+        """The same heartbeat for a client with another cursor."""
         return heartbeat(cursor, cursor.seq, self.time, self.away)
 
     @property
     def deflated(self) -> bytes | None:
-        """The document as deflate blocks that end on a byte boundary (RFC 1951); None if that is
-        not worth it. Made once, for all wires that are compressed so."""
+        """The document as deflate blocks that end on a byte boundary (RFC 1951); None if
+        compressing doesn't help. Made once, for all compressed wire formats."""
         if self._deflated is None:
             self._deflated = _deflate(self.json)
         return self._deflated or None
@@ -146,15 +148,15 @@ def websocket_frame(payload: bytes, opcode: int = 0x1) -> bytes:
 
 
 _DEFLATE_FROM = 512
-"""Bytes of a document below which compressing it costs more than it saves."""
+"""Bytes of a document below which compressing costs more than it saves."""
 _DEFLATE_LEVEL = 1
 """Of zlib: on frames of points the highest level saves an eighth more, for five times the time."""
 _FLUSHED = b"\x00\x00\xff\xff"
-"""How whole deflate blocks end that were flushed to a byte boundary."""
+"""The end of deflate blocks that were flushed to a byte boundary."""
 _MOST_STORED = 0xFFFF
 _ZSTD_OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: 1,
-    # At most what any client has to give room to (RFC 9659), and no more than helps.
+    # At most what any client has to support (RFC 9659), and no more than is useful.
     zstd.CompressionParameter.window_log: 20,
 }
 
@@ -168,8 +170,8 @@ def _deflate(data: bytes) -> bytes:
 
 
 def _deflated_frame(frame: Frame) -> bytes:
-    """A frame whose message is compressed by itself (RFC 7692 section 7.2), if that is worth it:
-    the extension lets each message be sent either way."""
+    """A frame whose message is compressed by itself (RFC 7692 section 7.2), if that helps: the
+    extension allows each message to be sent either way."""
     if frame.deflated is None:
         return frame.encoded("websocket")
     return websocket_frame(frame.deflated.removesuffix(_FLUSHED), 0x41)
@@ -186,10 +188,10 @@ def _stored(data: bytes) -> bytes:
 
 
 def _blocks(frame: Frame, text: bytes) -> bytes:
-    """What stands in a gzip stream for `text`, in which the frame's document is wrapped.
+    """The part of a gzip stream for `text`, which contains the frame's document.
 
-    Blocks that end on a byte boundary, are not the last, and refer to nothing before them: so they
-    are the same for whoever gets them, wherever in a stream. The document's are those that a
+    Blocks that end on a byte boundary, aren't the last, and refer to nothing before them: so they
+    are the same for all clients, at any place in a stream. The document's blocks are those that a
     WebSocket gets.
     """
     if frame.deflated is None:
@@ -199,11 +201,11 @@ def _blocks(frame: Frame, text: bytes) -> bytes:
 
 
 GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-"""What a gzip stream begins with (RFC 1952 section 2.3), before the blocks of frames."""
+"""The start of a gzip stream (RFC 1952 section 2.3), before the blocks of frames."""
 
 
 class GzipEnd:
-    """What a gzip stream says at its end of all that was in it (RFC 1952 section 2.3.1)."""
+    """The end of a gzip stream, with the checksum of all its content (RFC 1952 section 2.3.1)."""
 
     __slots__ = ("_crc", "_size")
 
@@ -211,23 +213,23 @@ class GzipEnd:
         self._crc = self._size = 0
 
     def count(self, text: bytes) -> None:
-        """This was in it next, uncompressed."""
+        """Add the next piece of the stream's uncompressed content."""
         self._crc = zlib.crc32(text, self._crc)
         self._size += len(text)
 
     def encoded(self) -> bytes:
-        """A last block without anything in it, and the check."""
+        """An empty last block, and the checksum."""
         size = self._size & 0xFFFFFFFF
         return b"\x03\x00" + self._crc.to_bytes(4, "little") + size.to_bytes(4, "little")
 
 
 def _zstd(text: bytes) -> bytes:
-    """A zstd frame of its own; one after the other they are one content (RFC 8878 section 3.1)."""
+    """A zstd frame of its own; consecutive frames are one content (RFC 8878 section 3.1)."""
     return zstd.compress(text, options=_ZSTD_OPTIONS)
 
 
 Text: TypeAlias = Literal["sse", "ndjson"]
-"""How a document is wrapped on a stream of text: as an event or a line."""
+"""The form of a document on a stream of text: an event or a line."""
 Wire: TypeAlias = Literal[
     "sse",
     "sse-gzip",
@@ -244,8 +246,8 @@ Wire: TypeAlias = Literal[
     "websocket",
     "websocket-deflate",
 ]
-"""The same in a content coding, if any, and as an HTTP/1.1 chunk where nobody else adds HTTP's own
-framing; or as a WebSocket frame, compressed where that was negotiated."""
+"""How a document goes out: as text in a content coding, if any, and as an HTTP/1.1 chunk where no
+server adds HTTP's framing; or as a WebSocket frame, compressed where that was negotiated."""
 
 _TEXT: dict[Wire, Callable[[Frame], bytes]] = {
     "sse": _event,
@@ -274,27 +276,27 @@ _CHUNKED: dict[Wire, Wire] = {
 
 
 def text_wire(text: Text, coding: str) -> Wire:
-    """The wire of a stream of text in a content coding: identity, gzip or zstd."""
+    """The wire format of a stream of text in a content coding: identity, gzip or zstd."""
     return _IN[text, coding]
 
 
 def chunked(wire: Wire) -> Wire:
-    """A wire of text with HTTP/1.1's framing."""
+    """A text format with HTTP/1.1's framing."""
     return _CHUNKED[wire]
 
 
 def framed(wire: Wire, data: bytes) -> bytes:
-    """Bytes of a body that belong to no frame, as they go over a wire of text."""
+    """Bytes of a body outside of frames, in the form that a text format needs."""
     return chunk(data) if wire.endswith("-chunk") else data
 
 
 def last_of(wire: Wire) -> bytes:
-    """What ends a body on a wire of text: without chunks only the connection's end does."""
+    """The end of a body in a text format: without chunks only closing the connection ends it."""
     return b"0\r\n\r\n" if wire.endswith("-chunk") else b""
 
 
 def gzipped(wire: Wire) -> Text | None:
-    """What a wire's gzip stream has in it; None for a wire that is none."""
+    """The text format within a gzip format; None for other formats."""
     text, _, rest = wire.partition("-")
     if not rest.startswith("gzip"):
         return None
@@ -314,7 +316,7 @@ _WRAP: dict[Wire, Callable[[Frame], bytes]] = {
 
 
 def describe(series: Series) -> documents.Series:
-    """What a client must know of a series before it meets its ref."""
+    """What a client must know of a series before it gets its ref."""
     identity = series.identity
     return documents.Series(
         series.ref,
@@ -369,11 +371,11 @@ def points(
     time: int | None = None,
     ended: Sequence[Ended] = (),
 ) -> Frame:
-    """News of a view; without a cursor only descriptions, which move nobody on. `time` says when it
-    was made (Unix milliseconds), if that is when its samples came in.
+    """New points of a view; without a cursor only descriptions, which don't move the client's
+    cursor. `time` is when it was made (Unix milliseconds), if its samples are new.
 
-    `ended` are the places where lines break: no value from there on until the next point by time.
-    They stand beside the points so that whoever knows nothing of them is still right.
+    `ended` are the places where lines break: no value from that time to the next point. They are
+    apart from the points, so that clients that don't know them read the points correctly.
     """
     document = documents.Points(
         id=UNSET if cursor is None else str(cursor),
@@ -387,10 +389,10 @@ def points(
 
 
 def gap(cursor: Cursor, lost: int | None) -> Frame:
-    """Samples after `cursor` that can no longer be given; None means that nobody knows how many.
+    """Samples after `cursor` that can't be given any more; None means that their number is unknown.
 
-    The cursor does not move: a client that is cut off right after it and comes back is told
-    again, and a gap with the id of the one before is that same gap.
+    The cursor doesn't move: a client that is cut off right after it and comes back is told again,
+    and a gap with the same id as the one before is that same gap.
     """
     return Frame(
         _encode(documents.Gap(str(cursor), lost)),
@@ -410,7 +412,7 @@ def gone(cursor: Cursor, since: int, refs: Sequence[int]) -> Frame:
 
 
 def failing(cursor: Cursor, since: int, reasons: Mapping[str, str]) -> Frame:
-    """Which expressions have no results by now, and why."""
+    """The expressions that have no results now, and why."""
     return Frame(
         _encode(documents.Failing(str(cursor), reasons)),
         cursor=cursor,
@@ -420,8 +422,8 @@ def failing(cursor: Cursor, since: int, reasons: Mapping[str, str]) -> Frame:
 
 
 def heartbeat(cursor: Cursor, since: int, time: int, away: int | None = None) -> Frame:
-    """A sign of life; with `away` nothing newer can come, since the log can't be reached for so
-    many seconds."""
+    """A heartbeat; with `away` it says that the log couldn't be reached for so many seconds, so
+    that there are no newer samples."""
     return Frame(
         _encode(documents.Heartbeat(str(cursor), time, _set(away))),
         cursor=cursor,
@@ -442,7 +444,7 @@ def error(code: str, message: str, **extra: Any) -> Frame:
 
 
 def _set(value: _T | None) -> _T | UnsetType:
-    """What is None is left out of a document."""
+    """Members that are None are left out of a document."""
     return UNSET if value is None else value
 
 

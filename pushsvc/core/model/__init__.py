@@ -1,1 +1,1 @@
-"""What a series is called, and how that, a duration and a cursor are written."""
+"""The data model, and the text forms of series, durations and cursors."""

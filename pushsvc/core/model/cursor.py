@@ -1,13 +1,14 @@
-"""A cursor says how far a client has got: opaque to clients, `EPOCH.SEQ` as a rule.
+"""A cursor says how far a client has got. It is opaque to clients, and usually `EPOCH.SEQ`.
 
-The epoch names one run of the hub's sequence. A cursor of another epoch says nothing about this
-one: its holder gets a gap of unknown size and goes on from there.
+The epoch names one run of the hub's sequence. A cursor of another epoch has no meaning in this one:
+its client gets a gap of unknown size and goes on from there.
 
 While a client is still owed history from before its seq, of series that it came to watch later, its
-cursor is `EPOCH~DEBT-PLACE.SEQ`: which debt that is, and up to which seq of the past it was paid.
+cursor is `EPOCH~DEBT-PLACE.SEQ`: the number of that debt, and up to which seq of the past it was
+paid.
 
-Who polls and meets one epoch after the other, as behind an address of several servers that don't
-share a journal, has a cursor that says how often: `EPOCH!TIMES.SEQ`.
+A client that polls, and meets one epoch after the other at an address of several servers without a
+common journal, has a cursor that counts this: `EPOCH!TIMES.SEQ`.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _CURSOR = re.compile(
 class Cursor(msgspec.Struct, frozen=True):
     epoch: str
     seq: int
-    """The batch up to which everything was given, but for what the debt is of."""
+    """The batch up to which everything was given, except what the debt is about."""
     debt: int | None = None
     """The number of the debt, where there is one."""
     place: int = 0
     """The batch up to which the debt was paid."""
     switches: int = 0
-    """How often of late its holder came with a cursor of another epoch."""
+    """How often recently its client came with a cursor of another epoch."""
 
     def __str__(self) -> str:
         owed = "" if self.debt is None else f"~{self.debt}-{self.place}"
@@ -47,7 +48,8 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 NO_EPOCHS: Final = Cursor("-", 0)
-"""Stands for a cursor that says nothing about this hub: its holder has something, unknown what."""
+"""For cursors without meaning to this hub: their clients have some samples, but it isn't known
+which."""
 
 
 def parse_cursor(text: str) -> Cursor:

@@ -1,4 +1,4 @@
-"""Spans of time as people write them: Prometheus' durations, such as `1h30m`."""
+"""Durations as people write them, in Prometheus' form: `1h30m`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pushsvc.core.model.series import shorten
 from pushsvc.errors import Malformed
 
 LONGEST: Final = 100 * 365 * 86_400.0
-"""Seconds of the longest span that is taken, a hundred years: sums with it stay exact."""
+"""Seconds of the longest accepted duration, a hundred years: sums with it stay exact."""
 
 _SECONDS: Final = {
     "y": 365 * 86_400.0,
@@ -25,9 +25,9 @@ _NUMBER = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-
 
 
 def parse_duration(text: str, name: str = "duration") -> float:
-    """Read `500ms`, `15m`, `1h30m` or `2d`, or a plain number of seconds; the answer is seconds.
+    """Read `500ms`, `15m`, `1h30m` or `2d`, or a plain number of seconds; returns seconds.
 
-    Units go from great to small (y, w, d, h, m, s, ms), each at most once and in whole numbers; a
+    Units go from large to small (y, w, d, h, m, s, ms), each at most once and in whole numbers; a
     year has 365 days.
 
     Raises Malformed, whose code is `name`, for anything else and for more than 100 years.
@@ -36,7 +36,7 @@ def parse_duration(text: str, name: str = "duration") -> float:
     if text and _NUMBER.fullmatch(text):
         seconds = float(text)
     elif text and (found := _UNITS.fullmatch(text)):
-        # In milliseconds, so that 1s500ms is 1.5 and not next to it.
+        # In milliseconds, so that 1s500ms is exactly 1.5.
         parts = found.groupdict(default="0")
         seconds = sum(int(parts[unit]) * round(_SECONDS[unit] * 1000) for unit in parts) / 1000
     else:
@@ -49,9 +49,9 @@ def parse_duration(text: str, name: str = "duration") -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Write a span of time to the millisecond in days and smaller units: `1h30m`, `0s`.
+    """Write a duration to the millisecond in days and smaller units: `1h30m`, `0s`.
 
-    What `parse_duration` makes of it is the same span. Raises ValueError for a negative one.
+    `parse_duration` reads it as the same duration. Raises ValueError for a negative one.
     """
     if seconds < 0:
         raise ValueError(f"a duration can't be negative: {seconds}")

@@ -25,7 +25,7 @@ sample before. state: a string or bool that holds until the next one."""
 Value: TypeAlias = float | str | bool | None
 """None is an ending."""
 EXACT = 2**53
-"""Values are IEEE 754 doubles: integers from this on may have been rounded."""
+"""Values are IEEE 754 doubles: integers from this size on may have been rounded."""
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """Sorted by name, values never empty (an empty value means the label is absent)."""
@@ -34,11 +34,11 @@ _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class Identity(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """What makes a series this one and no other: its name and labels.
+    """What identifies a series: its name and labels.
 
     `text` is the canonical form, `node_load1{host="a"}` or `{"http.server.duration",host="a"}`,
-    equal exactly when name and labels are. Made by `identify`, which checks the parts; equality is
-    that of the object, compare `text`.
+    equal exactly when name and labels are. Made by `identify`, which checks the parts. `==`
+    compares the objects only: compare `text`.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Rows(msgspec.Struct, gc=False):
     unit: str | None = None
     help: str | None = None
     given: bool = False
-    """Whether the producer gave all the times: then each is a key of its series. Times that were
-    stamped on arrival are nobody's key. Samples of both sorts come as two `Rows`."""
+    """Whether the producer gave all the times: then a time identifies a sample of its series. Times
+    that were stamped on arrival don't. Samples of both sorts come as two `Rows`."""
     starts: list[int] | None = None
     """Of deltas whose format says it: when each one's interval began (Unix milliseconds)."""
 
@@ -76,10 +76,10 @@ class Rows(msgspec.Struct, gc=False):
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """One number of each of some series, of which nothing else was said than their kinds."""
+    """One number for each of some series, without unit, help or labels of its own."""
 
     identities: tuple[Identity, ...]
-    """The same object wherever the same series come again in this order."""
+    """The same object each time that the same series come in this order."""
     times: Sequence[int]
     values: Sequence[float]
     kinds: tuple[Kind | None, ...]
@@ -97,7 +97,7 @@ class Columns(msgspec.Struct, frozen=True):
         ]
 
     def part(self, start: int, stop: int) -> Columns:
-        """Those of some of the series."""
+        """The same for some of the series."""
         return Columns(
             self.identities[start:stop],
             self.times[start:stop],
@@ -110,8 +110,8 @@ class Columns(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct):
     """Samples that were ingested together and get one sequence number.
 
-    It is made of rows, or of columns, and has rows in any case; but those of columns are only made
-    when somebody asks for them, since that is most of what it costs to read an entry.
+    It is made from rows or from columns, and has `rows` in both cases. Rows of columns are made
+    only when they are asked for, since they are most of the cost of reading an entry.
     """
 
     _rows: list[Rows] | None
@@ -200,9 +200,9 @@ def _check_label(name: str, label: str, value: str, limits: Limits) -> None:
 
 
 def canonical(name: str, labels: Iterable[tuple[str, str]]) -> str:
-    """Write a series as a PromQL selector that matches it alone: `up{host="a",job="b"}`.
+    """Write a series as a PromQL selector that matches only it: `up{host="a",job="b"}`.
 
-    What can't stand in it as it is, is quoted, the name within the braces:
+    Names with other characters are quoted, the metric name within the braces:
     `{"http.server.duration","a.b"="c"}`.
     """
     inside = ",".join([f"{label_in_selector(label)}={quote(value)}" for label, value in labels])
@@ -223,5 +223,5 @@ def quote(text: str) -> str:
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """Quote a stranger's text for an error message, cut to a readable length."""
+    """Quote text from a client for an error message, cut to a readable length."""
     return repr(text if len(text) <= length else text[:length] + "…")

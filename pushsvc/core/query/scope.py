@@ -1,8 +1,8 @@
-"""What someone may see or write: the series that one of a set of selectors matches.
+"""What a principal may read or write: the series that one of a set of selectors matches.
 
-A scope is laid over what is asked for: a series is shown when something asked for matches it AND
-something allowed does. Both sides are matched against the identity that the catalog has, never
-against text, so that no way of writing a selector changes what the other side lets through.
+A scope restricts what is asked for: a series is shown when a selector of the request matches it AND
+one of the scope does. Both are matched against the identity in the catalog, never against text, so
+that no way of writing a selector can get around the scope.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ EVERY_SERIES: Final = '{__name__=~".+"}'
 _DEFAULTS: Final = Limits()
 
 # A compiled regex takes up to `_REGEX_BYTES` once it has seen hostile values, and time per
-# character in proportion to its instructions. What people write is far below both bounds:
-# `.{1000}` has 7,000 instructions. Together they are bounded by how many are kept.
+# character in proportion to its instructions. Regexes that people write are far below both bounds:
+# `.{1000}` has 7,000 instructions. Their total is bounded by the size of the cache.
 _REGEX_BYTES: Final = 512 * 1024
 _REGEX_INSTRUCTIONS: Final = 8192
 _REGEXES_KEPT: Final = 1024
@@ -49,7 +49,8 @@ class Match(Protocol):
     """What a regex found."""
 
     def group(self, group: int | bytes) -> bytes | None:
-        """What one of its groups took. Raises IndexError for one that isn't there."""
+        """The text that one of its groups matched. Raises IndexError for a group that doesn't
+        exist."""
 
 
 class _Regex(Protocol):
@@ -72,7 +73,7 @@ class Matcher:
     _takes: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Most matchers need no regex: they take what is listed, or all but that.
+        # Most matchers need no regex: they accept a list of values, or all others.
         takes = self.op[0] == "="
         listed: frozenset[str] | None = frozenset((self.value,))
         if "~" in self.op:
@@ -87,16 +88,17 @@ class Matcher:
 
     @property
     def accepts(self) -> frozenset[str] | None:
-        """The values that are taken if they can be listed, as for `=` and `=~"a|b"`, else None."""
+        """The accepted values if they can be listed, as for `=` and `=~"a|b"`, else None."""
         return self._listed if self._takes else None
 
     @property
     def runs_regex(self) -> bool:
-        """Whether matching takes RE2."""
+        """Whether matching needs RE2."""
         return self._listed is None
 
     def matches(self, value: str) -> bool:
-        """Whether a label of this value is taken; '' stands for a label that isn't there."""
+        """Whether a label of this value is accepted; '' means that the series doesn't have the
+        label."""
         if self._listed is None:
             return (regex(self.value).fullmatch(value.encode()) is not None) is self._takes
         return (value in self._listed) is self._takes
@@ -152,7 +154,8 @@ def _parse(text: str, most_bytes: int) -> Selector:
 
 
 _kept = lru_cache(1024)(_parse)
-"""Dashboards ask for the same again and again: those that come back, and all that show one."""
+"""Parsed selectors are cached: reconnecting dashboards, and those that show the same, ask for the
+same."""
 
 
 def _matchers(parsed: Parsed) -> set[Matcher]:
@@ -175,7 +178,7 @@ def _matchers(parsed: Parsed) -> set[Matcher]:
 
 
 def matcher_of(name: str, value: str, tokens: Tokens) -> tuple[Matcher, int]:
-    """A matcher of which the parser tells this name and this value, and where its value stands.
+    """The matcher for what the parser read: its name and value, and where the value stands.
 
     Raises ExpressionError for a regex that can't be used.
     """
@@ -198,8 +201,8 @@ def selector_of(matchers: AbstractSet[Matcher]) -> Selector:
     named = [matcher for matcher in ordered if matcher.name == METRIC_LABEL]
     exact = [matcher for matcher in named if matcher.op == "="]
     name = exact[0].value if len(exact) == 1 else None
-    # PromQL takes no further matcher on the name once it stands before the braces, or by itself
-    # among them.
+    # PromQL accepts no further matcher on the name if the name stands before the braces, or by
+    # itself in them.
     prefix, alone = "", list[str]()
     if name and len(named) == 1:
         ordered.remove(exact[0])
@@ -226,7 +229,7 @@ def _check_size(text: str, written: str, most: int) -> None:
 
 @lru_cache(_REGEXES_KEPT)
 def regex(pattern: str, *, captures: bool = False) -> _Regex:
-    """A regex of a stranger, for bytes; with its groups if it `captures`.
+    """Compile a client's regex, for bytes; with its groups if it `captures`.
 
     Raises ValueError, with the reason, when it doesn't compile or is too large.
     """
@@ -257,7 +260,8 @@ _LITERAL = re.compile(r"(?:[^\\.+*?()\[\]{}^$|]|\\[^a-zA-Z0-9_\s\x80-\U0010ffff]
 
 
 def _alternatives(pattern: str) -> frozenset[str] | None:
-    """What a regex of plain alternatives, as dashboards write for a choice of many, can match."""
+    """The values that a regex of plain alternatives can match; dashboards write these for a choice
+    of many."""
     found: set[str] = set()
     at = 0
     while True:

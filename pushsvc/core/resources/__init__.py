@@ -1,1 +1,1 @@
-"""What may be used up, and whose share that is."""
+"""Limits, and whose share something counts against."""

@@ -1,4 +1,5 @@
-"""Whose share something is taken off: an identity's where there is one, else an address's."""
+"""The account that usage counts against: that of an identity if a token was shown, else that of an
+address."""
 
 from __future__ import annotations
 
@@ -8,14 +9,15 @@ import msgspec
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Somebody with a share of what there is.
+    """The holder of a share of a limit.
 
-    An identity is one that was verified, wherever it comes from: neighbours behind the same address
-    have shares of their own. Whoever shows none shares with all others at its address.
+    An identity is one that was verified, from whatever address: neighbours behind the same address
+    have shares of their own. Clients without a token share the account of their address.
     """
 
     name: str
-    """What the token is for, or the address; empty where there is neither, and nothing counts."""
+    """The subject of the token, or the address; empty where there is neither, and nothing is
+    limited."""
     identified: bool = False
 
     def __str__(self) -> str:
@@ -28,14 +30,15 @@ class Account(msgspec.Struct, frozen=True):
 
     @property
     def whose(self) -> str:
-        """Who it is, for a sentence."""
+        """The holder, as a part of a sentence."""
         if self.identified:
             return f"all who have the tokens of {self.name[:200]!r}"
         return f"all without a token at the address {self.name}"
 
     @property
     def advice(self) -> str:
-        """How others get out of it, as the end of a sentence; empty where they aren't in it."""
+        """How others can get an account of their own, as the end of a sentence; empty for an
+        identity."""
         if self.identified:
             return ""
         return (
@@ -45,9 +48,9 @@ class Account(msgspec.Struct, frozen=True):
 
     @property
     def members(self) -> dict[str, Any]:
-        """What a problem document says of it."""
+        """The members that it adds to a problem document."""
         return {"account": self.name, "account_kind": self.kind}
 
 
 NOBODY = Account("")
-"""Who can't be told from others, and isn't limited as one."""
+"""For clients that can't be told apart, and so aren't limited together."""

@@ -1,4 +1,4 @@
-"""How long the past of one series may be, so that the pasts of all of them fit."""
+"""How much history one series may have, so that the histories of all of them fit into memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _SLACK = 1.1
 
 
 class Budget:
-    """A bound on all samples that are held, kept by bounding each series.
+    """A bound on all samples in memory, kept by bounding each series.
 
-    Series that hold little keep what they have; what is left is shared evenly by the others
-    (max-min fairness), so that it is the longest pasts that are cut. All series are looked at in
-    turn: note each, then `close` the round.
+    Series with short histories keep all of it; the rest is shared evenly by the others (max-min
+    fairness), so that the longest histories are cut. All series are looked at in turn: note each,
+    then `close` the round.
     """
 
     def __init__(self, total: int, most: int) -> None:
@@ -29,17 +29,17 @@ class Budget:
 
     @property
     def overdrawn(self) -> bool:
-        """Whether the next round had better come soon."""
+        """Whether the next round should come soon."""
         return self._held + self._arrived > self._total * _SLACK
 
     def arrive(self, samples: int) -> None:
-        """So many samples are held in addition, at the most."""
+        """Up to so many samples were added."""
         self._arrived += samples
 
     def note(self, lengths: Iterable[int]) -> None:
         """Some series hold so many samples each."""
         share, most = self.share, self._most
-        # A series at the bound would hold more, and nobody knows how much.
+        # A series at the bound would hold more, but it isn't known how much.
         self._lengths.update([length if length < share else most for length in lengths])
 
     def note_counts(self, lengths: Mapping[int, int], more: int, limit: int) -> None:

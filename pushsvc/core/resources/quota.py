@@ -1,4 +1,4 @@
-"""How much each producer may bring: a rate for every one of them, and no memory beyond a bound."""
+"""A rate of samples for each producer, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from pushsvc.core.resources.account import Account
 from pushsvc.errors import TooMany
 
 _KNOWN = 10_000
-"""Producers whose account is kept; who hasn't come for longest begins anew."""
+"""Producers whose account is remembered; the least recent ones are forgotten and begin anew."""
 
 
 class Quotas:
     """Samples per second of each producer.
 
-    Who has used up its share may finish the batch it is at, and is then refused until that is made
-    up for: a batch larger than the share is slow, and not impossible.
+    A producer that has used up its share may finish its current batch, and is then refused until
+    time has made up for it: so a batch larger than the share is slow, but not impossible.
     """
 
     def __init__(self, per_second: float, burst_seconds: float) -> None:
         self.refused = 0
-        """How often someone was told to come back."""
+        """How often a producer was refused."""
         self._per_second = per_second
         self._most = per_second * burst_seconds
-        # By producer: what it may bring still, below zero when it owes, and when that was so.
+        # By producer: how many samples it may still bring, below zero when it owes some, and as of
+        # when.
         self._accounts: OrderedDict[Account, tuple[float, float]] = OrderedDict()
 
     def refuse(self, producer: Account, now: float) -> None:
-        """Raise TooMany, which says whose share it is and in `retry_after` when to come back, for
-        who owes."""
+        """Raise TooMany for a producer that owes samples; it says whose share it is, and in
+        `retry_after` when to come back."""
         left = self._left(producer, now)
         if left < 0.0:
             self.refused += 1
@@ -42,7 +43,8 @@ class Quotas:
             )
 
     def charge(self, producer: Account, samples: int, now: float) -> None:
-        """Take these samples off its share. Raises what `refuse` does; then nothing is taken."""
+        """Count these samples against the producer's share. Raises what `refuse` does; then nothing
+        is counted."""
         self.refuse(producer, now)
         self._accounts[producer] = self._left(producer, now) - samples, now
         self._accounts.move_to_end(producer)
