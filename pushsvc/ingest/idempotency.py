@@ -1,11 +1,11 @@
-"""Requests that may come twice and must count once.
+"""Requests that may be sent twice and must count once.
 
 The header and its answers are those of draft-ietf-httpapi-idempotency-key-header: a key that comes
-again with the same body gets the first answer, one that is still under way 409, one that comes with
-another body 422. Only what was applied is remembered: after a failure the same request may try
-again. Here are those that are under way, and whose room they take; that what was applied isn't
-applied again after a restart, or by another process, is seen to where entries of the log are taken
-in (`core/storage/idempotency.py`).
+again with the same body gets the first answer, one whose first request is still being handled 409,
+one that comes with another body 422. Only successful requests are remembered: after a failure the
+same request may try again. This module knows the requests that are being handled, and limits how
+many are remembered; the log itself makes sure that nothing is applied twice after a restart, or by
+another process (`core/storage/idempotency.py`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pushsvc.core.resources.account import Account
 from pushsvc.errors import Conflict, Malformed, Overloaded, Rejected, TooMany
 
 _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,255})"|([!#-\[\]-~]{1,255})')
-"""A string as RFC 8941 has it, or, as many send it, the bare characters."""
+"""A string in the form of RFC 8941 or, as many clients send it, without quotes."""
 
 _OF_FREE = 4
-"""How many keys a producer may have for each that is free."""
+"""How many keys a producer may have for each free place."""
 
 _Answer = TypeVar("_Answer")
 
@@ -40,7 +40,7 @@ def read_key(header: str) -> str:
 
 
 def fingerprint(body: bytes, media_type: str) -> bytes:
-    """What tells one body from another."""
+    """A hash that tells bodies apart."""
     return hashlib.blake2b(body, digest_size=16, person=media_type.encode()[:16]).digest()
 
 
@@ -53,10 +53,10 @@ class _Entry(Generic[_Answer]):
 
 
 class Answers(Generic[_Answer]):
-    """The answers of the last `seconds`, by key: `most` of them at the most.
+    """The answers of the last `seconds`, by key: `most` of them at most.
 
     One producer alone may have four fifths of that, two have four ninths each, and so on: nobody
-    may have more than four times what is free, so that there is room for one who comes later
+    may have more than four times what is free, so that there is room for producers that come later
     (dynamic thresholds: Choudhury and Hahne, 1998). `now` is seconds of any steady clock.
     """
 
@@ -116,7 +116,7 @@ class Answers(Generic[_Answer]):
         return None
 
     def give(self, key: str, answer: _Answer, now: float) -> None:
-        """The request was applied; whoever asks again within the time gets this answer."""
+        """The request was applied: repetitions within the time get this answer."""
         body, producer = self._pending.pop(key)
         self._given[key] = _Entry(body, answer, now + self._seconds, producer)
 

@@ -17,10 +17,11 @@ from pushsvc import zstd
 from pushsvc.errors import Malformed, TooLarge, UnsupportedMedia
 
 _PIECE = 64 * 1024
-"""Bytes that are inflated at a time: what a bomb may cost before someone has looked at it."""
+"""Bytes that are decoded at a time: the most that a decompression bomb costs before the bound is
+checked."""
 
 _GROWTH = 200
-"""Times what was sent that an endless body may inflate to. Samples in text shrink to a tenth or a
+"""How many times its encoded size an endless body may have. Samples in text shrink to a tenth or a
 thirtieth."""
 
 _ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
@@ -34,10 +35,10 @@ class _Member(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What came after the end of this member."""
+        """The bytes after the end of this member."""
 
     def inflate(self, data: bytes) -> bytes:
-        """At most `_PIECE` bytes more. Nothing means that it needs more data, or is at its end."""
+        """Up to `_PIECE` further bytes. Empty if it needs more data, or is at its end."""
 
 
 class _Zlib:
@@ -76,7 +77,7 @@ _CODINGS: dict[str, Callable[[], _Member]] = {
     "gzip": lambda: _Zlib(31),
     "x-gzip": lambda: _Zlib(31),
     "deflate": lambda: _Zlib(15),
-    "zlib": lambda: _Zlib(15),  # what the Collector calls the same
+    "zlib": lambda: _Zlib(15),  # the Collector's name for the same format
     "zstd": _Zstd,
 }
 
@@ -85,17 +86,17 @@ ACCEPTED = "gzip, zstd, deflate"
 
 
 class Inflater:
-    """Inflates one body: `feed` each part that comes, then `finish`.
+    """Decodes one body: `feed` each part that comes, then `finish`.
 
-    Nothing is inflated before the iterator that `feed` gives is advanced, and it must be exhausted
-    before the next part is fed: whoever takes its time over a piece holds back the rest, however
+    Nothing is decoded before the iterator that `feed` returns is advanced, and it must be exhausted
+    before the next part is fed: a caller that is slow with a piece holds back the rest, however
     much a few bytes may grow to.
     """
 
     def __init__(self, coding: str, most: int, *, endless: bool = False) -> None:
-        """`coding` is a value of Content-Encoding, `most` the inflated bytes that a body may have;
-        an endless one may have more if it is no more than 200 times as much as was sent. Raises
-        UnsupportedMedia."""
+        """`coding` is a value of Content-Encoding, `most` the number of decoded bytes that a body
+        may have; an endless body may have more if it is no more than 200 times the encoded size.
+        Raises UnsupportedMedia."""
         name = coding.strip().lower()
         if name not in _CODINGS and name not in ("", "identity"):
             raise UnsupportedMedia(
@@ -112,9 +113,9 @@ class Inflater:
         self._inflated = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What these bytes inflate to, in pieces of 64 KiB at the most.
+        """The decoded bytes, in pieces of up to 64 KiB.
 
-        Raises Malformed for bytes that aren't of the coding, TooLarge beyond the bound.
+        Raises Malformed for bytes that don't fit the coding, TooLarge beyond the bound.
         """
         self._sent += len(data)
         if self._open is None:
@@ -141,7 +142,7 @@ class Inflater:
                 return
 
     def finish(self) -> None:
-        """The body has ended. Raises Malformed where its coding says that there is more."""
+        """The body has ended. Raises Malformed where its coding needs more bytes."""
         if self._open is not None and (self._member is not None or not self._begun):
             raise Malformed("content_encoding", f"the body ends before its {self._coding} does")
 
@@ -163,12 +164,12 @@ class Inflater:
 
 
 _FRAMED = b"\xff\x06\x00\x00sNaPpY"
-"""What a snappy stream begins with; the Collector calls a block of snappy by the same name."""
+"""The start of a snappy stream. The Collector uses the same name for a single block of snappy."""
 _WHOLE = ("snappy", "x-snappy-framed", "lz4")
 
 
 def is_whole(coding: str) -> bool:
-    """Whether `inflate_whole` takes this coding: those that the Collector has besides."""
+    """Whether `inflate_whole` reads this coding, one of those that only the Collector uses."""
     return coding.strip().lower() in _WHOLE
 
 

@@ -28,7 +28,7 @@ PRECISIONS = {
     "m": (60_000, 1),
     "h": (3_600_000, 1),
 }
-"""Milliseconds in one unit of a time, as a fraction, by what requests call the unit."""
+"""Milliseconds in one unit of a time, as a fraction, by the unit's name in requests."""
 
 _REMEMBERED = 4096
 _ODD = frozenset(b"_ \t\r\v\f")
@@ -39,8 +39,9 @@ _BOOLEANS = {
 _NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _INTEGER = re.compile(rb"[-+]?\d+[iu]")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
-# A line's three parts. Spaces count only where they aren't escaped or within a string; and a string
-# is only what begins right behind an equals sign among the fields: any other quote is a character.
+# The three parts of a line. A space separates them only if it isn't escaped or within a string; and
+# only a quote right behind an equals sign among the fields begins a string: any other quote is a
+# character.
 _KEY = rb"(?:[^\\ ]|\\.)++"
 _STRING = rb'"(?:[^"\\]|\\.)*+"'
 _LINE = re.compile(
@@ -56,7 +57,7 @@ _ESCAPED = re.compile(rb"\\([,= \\])")
 
 
 class Decoded(msgspec.Struct):
-    """What a body brings, and what of it can't be taken."""
+    """The samples of a body, and the lines that were refused."""
 
     batch: Batch
     samples: int = 0
@@ -69,11 +70,11 @@ class Decoded(msgspec.Struct):
 
 
 class _Gathered:
-    """The samples of a body by series, those whose time was given apart from those without one."""
+    """The samples of a body by series; those with a time of their own apart from those without."""
 
     def __init__(self) -> None:
         self.given: dict[str, Rows] = {}
-        """To be added to by whoever wants to do so fast."""
+        """Public so that the caller can add to it without a call."""
         self._stamped: dict[str, Rows] = {}
         self._done: list[Rows] = []
 
@@ -86,7 +87,7 @@ class _Gathered:
             rows.values.append(value)
 
     def stamp(self, identity: Identity, now_ms: int, value: float) -> None:
-        """Add a sample without a time, behind all before it of that series."""
+        """Add a sample without a time, after all earlier ones of its series."""
         before = self.given.pop(identity.text, None)
         rows = self._stamped.get(identity.text)
         if before is not None:
@@ -102,7 +103,8 @@ class _Gathered:
 
 
 class InfluxDecoder:
-    """Decodes bodies. It remembers what series are called; not to be called from two threads."""
+    """Decodes bodies. It remembers the names of series; not to be called from two threads at the
+    same time."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -130,7 +132,7 @@ class InfluxDecoder:
         last, time = b"", now_ms  # the time that was read last, mostly the next one too
         lines = enumerate(body.split(b"\n"), 1) if b'"' not in body else _split_lines(body)
         for number, line in lines:
-            # What nearly every line is: of series that were met, in the plainest form.
+            # The usual line: of known series, in the plainest form.
             head, _, raw = line.rpartition(b" ")
             if raw != last:
                 if not (
@@ -188,7 +190,7 @@ class InfluxDecoder:
         gathered: _Gathered,
         decoded: Decoded,
     ) -> None:
-        """Take in one line, whatever it looks like; what is wrong with it is told."""
+        """Take in one line of any form, and note what is wrong with it."""
         line = line.strip(b"\r\t ")
         if not line or line.startswith(b"#"):
             return
@@ -278,7 +280,7 @@ class InfluxDecoder:
 
 
 def _plain_number(text: bytes) -> float | None:
-    """The number that this is; None if it isn't one, or not in the plainest form."""
+    """The number; None if it isn't one, or isn't written in the plainest form."""
     try:
         value = float(text)
     except ValueError:
@@ -290,7 +292,7 @@ def _plain_number(text: bytes) -> float | None:
 def _plain_fields(
     fields: bytes, known: dict[bytes, Identity] | None
 ) -> list[tuple[Identity, float]] | None:
-    """The fields of a line; None where one of them wasn't met yet or needs a closer look."""
+    """The fields of a line; None where one of them is new or needs a closer look."""
     if known is None:
         return None
     taken = []
@@ -319,7 +321,7 @@ def _split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
                     break
                 string = _WHOLE_STRING.match(body, place + 1, size if spanning else end)
                 if string is None:
-                    # Never closed: this line is refused, and it costs no other.
+                    # The string isn't closed: this line is refused, and no other one.
                     spanning = False
                     break
                 place = string.end()

@@ -74,7 +74,7 @@ class Message(Samples, forbid_unknown_fields=True, gc=False):
 
 
 class Codec(NamedTuple):
-    """One way to write the same documents."""
+    """One encoding of the documents."""
 
     name: str
     sample: Callable[[bytes], Sample]
@@ -103,22 +103,23 @@ MSGPACK = _codec("MessagePack", msgspec.msgpack.Decoder)
 _Key = tuple[str, bytes]
 
 _REMEMBERED_BYTES = 4096
-"""Labels written in more bytes than this, be it by white space, are parsed each time they come."""
+"""Labels of more bytes than this, white space included, are parsed anew each time."""
 
 _EXPLAINED = 300
-"""Characters of a decoder's error that are passed on: it quotes what the producer sent."""
+"""Characters of a decoder's error that are passed on, since it quotes what the producer sent."""
 
 _IN_COLUMNS = 4
 """Samples from which on a batch is in columns: for fewer they cost more than they save."""
 _ORDERS = 100_000
-"""Identities in orders that are remembered."""
+"""Identities in the orders that are remembered."""
 
 _OTHER_UNITS = (
     ("seconds", 10**8, 10**11),
     ("microseconds", 10**14, 10**17),
     ("nanoseconds", 10**17, 10**20),
 )
-"""What a time between these bounds was meant to be, since it can't be meant in milliseconds."""
+"""The unit in which a time within these bounds was probably meant, since it can't be
+milliseconds."""
 
 
 class _Gathered:
@@ -128,7 +129,7 @@ class _Gathered:
         self.of_lines = of_lines
         self.current: dict[str, Rows] = {}
         self._parted: list[Rows] = []
-        self._stateful: dict[str, bool] = {}  # of series whose rows begin with an ending
+        self._stateful: dict[str, bool] = {}  # for series whose rows begin with an ending
 
     def stateful(self, rows: Rows) -> bool | None:
         """Whether a series is a state, as far as its samples have told so far."""
@@ -143,8 +144,8 @@ class _Gathered:
         rows.values.append(value)
 
     def part(self, rows: Rows, given: bool) -> Rows:
-        """New rows of the same series, whose times were given where those before were not, or the
-        other way round."""
+        """New rows of the same series, for times that were given where the earlier ones weren't, or
+        the other way round."""
         self._parted.append(rows)
         if (stateful := self.stateful(rows)) is not None:
             self._stateful[rows.identity.text] = stateful
@@ -212,8 +213,8 @@ class NativeDecoder:
         index = 0
         try:
             for index, sample in enumerate(samples):  # noqa: B007 - the error says where
-                # What nearly every sample of a big batch is, without the call: a number of a
-                # series that is known, with nothing to say about it. The rest takes its time.
+                # The usual sample of a big batch, handled without a call: a number of a known
+                # series, without further fields. All other samples take the longer way.
                 value, time = sample.value, sample.time
                 if (
                     type(value) is float
@@ -244,8 +245,8 @@ class NativeDecoder:
         return gathered.batch()
 
     def _in_columns(self, samples: list[Sample], now_ms: int) -> Batch | None:
-        """What most batches are that come again and again: a number of each of some series that are
-        known, and nothing else. None where it is anything else."""
+        """The usual batch of a producer that publishes again and again: one number of each of some
+        known series, and nothing else. None for any other batch."""
         known = self._identities.get
         earliest, latest = now_ms - self._past_ms, now_ms + self._future_ms
         given = samples[0].time is not None
@@ -284,8 +285,8 @@ class NativeDecoder:
         return Batch(None, Columns(order, array("q", times), array("d", values), kinds, given))
 
     def _order(self, identities: list[Identity]) -> tuple[Identity, ...] | None:
-        """These, as the same object that they were the last time; None where it is the first, or
-        one of them is there twice."""
+        """These identities as the same object as last time; None where this is the first time, or
+        one of them occurs twice."""
         key, order = (identities[0].text, len(identities)), tuple(identities)
         before = self._orders.get(key)
         if before == order:
@@ -322,7 +323,7 @@ class NativeDecoder:
 
     def _group(self, gathered: _Gathered, sample: Sample, now_ms: int, codec: Codec) -> None:
         """Check a sample and put it with the others of its series. Raises before it changes."""
-        # The identity comes first: what is said of the others may then quote the name.
+        # The identity comes first, so that the errors of other fields can quote the name.
         identity = self._identities.get((sample.name, bytes(sample.labels)))
         if identity is None:
             identity = self._identify(sample, codec)
@@ -449,7 +450,7 @@ class NativeDecoder:
 
 @functools.lru_cache(32)
 def _no_kinds(count: int) -> tuple[None, ...]:
-    """The same object for as many."""
+    """The same object for the same number of series."""
     return (None,) * count
 
 
@@ -482,7 +483,7 @@ def _explain(error: Exception, what: str, codec: Codec) -> Malformed:
     if isinstance(error, msgspec.ValidationError):
         text = str(error)
         if len(text) > _EXPLAINED:
-            # What is wrong stands at its beginning, and where at its end.
+            # The error begins with what is wrong, and ends with the place.
             half = _EXPLAINED // 2
             text = f"{text[:half]}…{text[-half:]}"
         return Malformed("schema", text)

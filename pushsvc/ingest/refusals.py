@@ -1,7 +1,8 @@
-"""What producers sent and was not taken: in words for them, in numbers and lines of log for us.
+"""Reporting samples that were refused: in words to producers, in metrics and log lines to
+operators.
 
-Many producers look at no answer. So what is refused is counted by format and by the code of the
-reason, and told once a minute to whoever runs the service.
+Many producers ignore the answer. So what is refused is counted by format and by the code of the
+reason, and logged once a minute.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 _LINES = 60
 """Lines of log in a minute, over all producers and reasons."""
 _KNOWN = 1_000
-"""Producers with a reason each of whom it is known when they were last told of."""
+"""Pairs of a producer and a reason for which the time of the last log line is remembered."""
 _MINUTE = 60.0
 _EXAMPLE = 240
 """Characters of an example."""
@@ -23,7 +24,7 @@ class Refusals:
     """Of one body: how much was refused, and why."""
 
     def __init__(self, told: int = 20) -> None:
-        """`told` is how many different reasons the message gives."""
+        """`told` is how many different reasons the message contains."""
         self.count = 0
         """Samples, lines or data points, as the format counts."""
         self.by_code: dict[str, tuple[int, str]] = {}
@@ -45,11 +46,11 @@ class Refusals:
 
     @property
     def reasons(self) -> list[str]:
-        """The reasons that are told."""
+        """The reasons in the message."""
         return list(self._reasons)
 
     def message(self, unit: str = "") -> str:
-        """All in a few sentences; empty if there was nothing. `unit` is what is counted."""
+        """All refusals in a few sentences; empty if there were none. `unit` is what is counted."""
         unit = f" {unit}" if unit else ""
         told = [
             reason if count == 1 else f"{reason} ({count}{unit})"
@@ -71,16 +72,17 @@ class Told(NamedTuple):
 
 
 class Ledger:
-    """Of all bodies since the start."""
+    """The refusals of all bodies since the start."""
 
     def __init__(self, tell: Callable[[Told], None]) -> None:
-        """`tell` is called for each line of log: once a minute for a producer and a reason."""
+        """`tell` is called for each line of log: at most once a minute for a producer and a
+        reason."""
         self._tell = tell
         self.parts: Counter[tuple[str, str]] = Counter()
-        """By format and code, what was refused of bodies of which the rest was taken."""
+        """By format and code, the refused parts of bodies of which the rest was accepted."""
         self.requests: Counter[tuple[str, str]] = Counter()
-        """By format and code, bodies of which nothing was taken."""
-        # When each was last told of, and how much was refused since.
+        """By format and code, the bodies of which nothing was accepted."""
+        # When each was last logged, and how much was refused since.
         self._last: OrderedDict[tuple[str, str, str], tuple[float, int]] = OrderedDict()
         self._minute = -_MINUTE
         self._lines = 0
@@ -131,6 +133,6 @@ class Ledger:
 
 
 def _printable(text: str) -> str:
-    """A stranger's text for a line of log."""
+    """Text from a client, for a line of log."""
     text = text if len(text) <= _EXAMPLE else text[:_EXAMPLE] + "…"
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

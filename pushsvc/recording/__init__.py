@@ -1,1 +1,1 @@
-"""Recorded expressions: named ones that are always worked out, and appear as series."""
+"""Recorded expressions: named ones that are always evaluated, and appear as series."""

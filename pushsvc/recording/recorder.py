@@ -1,8 +1,8 @@
-"""Works recorded expressions out, step by step, and publishes what comes of them.
+"""Evaluates recorded expressions, step by step, and publishes their results.
 
 A result is a sample like any other: it goes through the log, so that all processes have it once,
-and it has a past. Each process that shares a log works expressions out; the first to come with a
-step records it, and the others leave it out or are answered what the first was.
+and it has a history. Each process that shares a log evaluates the expressions; the first one
+records a step, and the others leave it out or get the answer of the first.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from pushsvc.recording.rules import Rule, RulesError, load_rules
 _log = get_logger("pushsvc.recording")
 
 _JITTER: Final = 0.1
-"""Seconds within which the processes of one log come with a step, one after the other."""
+"""Seconds over which the processes of one log spread a step, one after the other."""
 _LONGEST: Final = 1.0
-"""Seconds that are slept at the most: the machine's clock may be set meanwhile."""
+"""The longest sleep in seconds, since the machine's clock may be set meanwhile."""
 
 
 class Recorder:
@@ -53,7 +53,7 @@ class Recorder:
         *,
         shared: bool,
     ) -> None:
-        """`shared` says whether other processes record the same into one log."""
+        """`shared` says whether other processes record the same into the same log."""
         self._file = file
         self._hub = hub
         self._pipeline = pipeline
@@ -71,7 +71,7 @@ class Recorder:
         self._changed.set()
 
     async def reload(self) -> None:
-        """Read the file again; one that is no good is not taken."""
+        """Read the file again; an invalid one is logged, and the former rules stay."""
         try:
             rules = await trio.to_thread.run_sync(load_rules, self._file, self._limits)
         except RulesError as error:
@@ -106,13 +106,13 @@ class Recorder:
         counts, step = self._hub.counts, group.due
         if self._jitter:
             await trio.sleep(random.uniform(0, self._jitter))
-        # Also where another process was first: what is there now is known to end when it is gone,
-        # and that one may be gone by then.
+        # Also where another process was first: it may be gone when one of these results disappears,
+        # and then this process has to end it.
         rows = [rows for one in group.recorded for rows in one.rows(self._hub, step)]
         if self._jitter and group.is_recorded(self._hub, step):
             return
-        # What each of several processes works out may differ in what had come to it: the mark is
-        # that of the step alone, so that the first one counts.
+        # Processes may have received different samples when they evaluate a step. The key is that
+        # of the step alone, so that the first result counts.
         once = group.key + hashlib.blake2b(b"%d" % step, digest_size=16).digest()
         once = hashlib.blake2b(once, digest_size=16).digest() * 2
         refused: list[Refused] = []
@@ -128,7 +128,7 @@ class Recorder:
 
 
 class _Group:
-    """Expressions of one interval whose results are published together, since none of them needs
+    """Expressions of one interval whose results are published together, since none of them reads
     another's."""
 
     def __init__(self, recorded: Sequence[_Recorded]) -> None:
@@ -141,11 +141,11 @@ class _Group:
         self.key = hashlib.blake2b(named.encode(), digest_size=16).digest()
 
     def plan(self, now: int) -> None:
-        """Have the next step be the first after a moment; those that were missed are left out."""
+        """Make the next step the first one after a time; steps that were missed are left out."""
         self.due = (now // self._interval + 1) * self._interval
 
     def is_recorded(self, hub: Hub, step: int) -> bool:
-        """Whether somebody has recorded this step, as far as can be seen."""
+        """Whether another process has recorded this step, as far as is known."""
         for one in self.recorded:
             for identity in one.shown:
                 series = hub.catalog.get(identity.text)
@@ -154,14 +154,14 @@ class _Group:
         return False
 
     def tell(self, wrong: str | None) -> None:
-        """Log what is wrong with its results, once until it is something else."""
+        """Log what is wrong with its results, once until that changes."""
         if wrong is not None and wrong != self._told:
             _log.warning("not recorded", error=wrong, first=self.recorded[0].rule.name)
         self._told = wrong
 
 
 class _Recorded:
-    """One expression, and what it gave."""
+    """One expression, and its results."""
 
     def __init__(self, rule: Rule, limits: Limits) -> None:
         self.rule = rule
@@ -179,7 +179,7 @@ class _Recorded:
         self._told: str | None = None
 
     def rows(self, hub: Hub, step: int) -> Iterator[Rows]:
-        """The results at a step, and an ending for each that there was before and is no more."""
+        """The results at a step, and an ending for each former result that is no longer there."""
         try:
             self._follow(hub)
             labels, values = self._live.at(step)
@@ -205,7 +205,7 @@ class _Recorded:
                 yield Rows(identity, [step], [None], given=True)
 
     def _follow(self, hub: Hub) -> None:
-        """See which series there are."""
+        """Look up its series."""
         catalog = hub.catalog
         if self._version == catalog.version:
             return
@@ -225,8 +225,8 @@ class _Recorded:
         self._series = found
 
     def _name(self, labels: Sequence[Labels]) -> list[Identity]:
-        """What the results are called as series. Raises Problem, as for labels that are refused,
-        and EvaluationError where two would be the same."""
+        """The names of the results as series. Raises Problem where their labels are refused, and
+        EvaluationError where two would be the same series."""
         given = dict(self.rule.labels)
         found = [
             identify(
@@ -247,8 +247,8 @@ class _Recorded:
 
 
 def _grouped(rules: Sequence[Rule]) -> Iterator[Sequence[Rule]]:
-    """Rules of one interval in their order, and another group wherever one asks for what another
-    one of it records."""
+    """Rules of one interval in their order; a new group begins where a rule reads what another one
+    of the group records."""
     for interval in sorted({rule.interval for rule in rules}):
         group: list[Rule] = []
         for rule in rules:

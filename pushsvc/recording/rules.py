@@ -38,7 +38,8 @@ _OPENING: Final = re.compile(r"\s*(?:\"expression\"|'expression'|expression)\s*=
 
 
 class RulesError(Exception):
-    """The file can't be used; the message is one line for whoever wrote it, with the place."""
+    """The file can't be used; the message is one line for the person who edits it, with the
+    place."""
 
 
 class Rule(NamedTuple):
@@ -115,7 +116,7 @@ def read_rules(settings: Settings) -> tuple[Rule, ...]:
 
 
 class _Where:
-    """A record, as messages name it."""
+    """A record, as it is named in messages."""
 
     def __init__(
         self,
@@ -129,20 +130,20 @@ class _Where:
         self._number, self._record, self._place = number, record, place
 
     def wrong(self, reason: str) -> RulesError:
-        """What is said of something wrong in it."""
+        """The message about a mistake in it."""
         line = "" if self._place is None else f":{self._place[0]}"
         return RulesError(
             f"{self._file}{line}: record {self._number + 1} ({self._record.name}): {reason}"
         )
 
     def wrong_expression(self, error: ExpressionError) -> RulesError:
-        """The same, of its expression: with the very column where it is wrong."""
+        """The message about a mistake in its expression, with the exact column."""
         position = error.position
         if self._place is None:
             return self.wrong(error.reason)
         line, column = self._place
         if not _stands_there(self._lines, line, column, self._record.expression):
-            return self.wrong(error.reason)  # it has escapes
+            return self.wrong(error.reason)  # the expression is written with escapes
         before = self._record.expression[:position]
         fallen = before.count("\n")
         column = position - (before.rfind("\n") + 1) + (1 if fallen else column)
@@ -153,7 +154,7 @@ class _Where:
 
 
 def _stands_there(lines: Sequence[str], line: int, column: int, expression: str) -> bool:
-    """Whether an expression stands in the file letter by letter, from this place on."""
+    """Whether an expression is written in the file without escapes, from this place on."""
     first, *others = expression.split("\n")
     return lines[line - 1][column - 1 :].startswith(first) and all(
         written.startswith(wanted) for wanted, written in zip(others, lines[line:], strict=False)

@@ -1,4 +1,4 @@
-"""What a worker is told by its supervisor: in its environment, all else being as it was given."""
+"""What a supervisor tells a worker, in its environment; all other settings stay as they are."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ class Assignment(msgspec.Struct, frozen=True):
     """One worker's place among the others, and the descriptors that it was passed."""
 
     index: int
-    """From 0 on. What one worker does for all is done by the first."""
+    """From 0 on. Work that is done once for all workers is done by the first."""
     count: int
     folder: str
-    """Private to these workers: where they listen for each other."""
+    """A directory that only these workers can read, with the sockets on which they listen for each
+    other."""
     orders: int
     """A stream socket to the supervisor."""
     listeners: list[tuple[int, str]]
-    """Listening sockets, each with the host name that it was asked for by, if there was one."""
+    """Listening sockets, each with the host name in the settings, if it had one."""
     early: list[int] = []
-    """Listening sockets of workers that aren't there yet, for which this one answers until it
+    """Listening sockets of workers that aren't started yet; this one answers on them until it
     serves."""
     statsd: int | None = None
     """A bound datagram socket."""
     log: str = ""
-    """The log that lasts as long as the supervisor; empty where the settings name another."""
+    """The temporary log of this supervisor; empty where the settings name one."""
     secret: str = ""
     """What sessions are signed with where the settings don't say."""
     restarts: int = 0
     """How often a worker of this index was replaced."""
 
     def adopt(self) -> Inherited:
-        """The sockets, in this process. To be called once."""
+        """Take over the sockets in this process. Call it once."""
         listeners = []
         for descriptor, name in self.listeners:
             os.set_inheritable(descriptor, False)
@@ -55,16 +56,16 @@ class Assignment(msgspec.Struct, frozen=True):
         return Inherited(listeners, statsd)
 
     def adopt_early(self) -> list[Listener]:
-        """The sockets of those that aren't there yet. To be called once."""
+        """Take over the sockets of workers that aren't started yet. Call it once."""
         for descriptor in self.early:
             os.set_inheritable(descriptor, False)
         return [Listener(socket.socket(fileno=descriptor)) for descriptor in self.early]
 
     def share_of(self, settings: Settings) -> Settings:
-        """The settings of a service, as they are for this worker of it.
+        """The settings of a service for this worker of it.
 
-        What bounds the whole service is divided. What bounds one client is of each worker: whoever
-        has one connection has its whole share where that leads.
+        Limits of the whole service are divided. Limits of one client apply in each worker: a client
+        with one connection has its whole share there.
         """
         replace, count = msgspec.structs.replace, self.count
         limits = replace(
@@ -96,6 +97,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 def assigned(environment: MutableMapping[str, str]) -> Assignment | None:
-    """What this process is to do as a worker, taken out of the environment; None if it is none."""
+    """The assignment of this process, which is removed from the environment; None if it isn't a
+    worker."""
     text = environment.pop(VARIABLE, "")
     return msgspec.json.decode(text, type=Assignment) if text else None

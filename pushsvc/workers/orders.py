@@ -1,7 +1,7 @@
-"""What a supervisor and a worker have to say to each other: lines on a socket between them.
+"""Messages between a supervisor and a worker: lines on a socket between them.
 
-The supervisor says `drain` and `reload`; the worker `ready`, when it serves, and `alive` every
-few seconds. Where the supervisor is gone the worker hears the end of the socket, and ends.
+The supervisor sends `drain` and `reload`; the worker sends `ready`, when it serves, and `alive`
+every few seconds. If the supervisor is gone the worker reads the end of the socket, and ends.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ALIVE_EVERY: Final = 5.0
 """Seconds between two signs of life."""
 _LONGEST: Final = 100
 _ORPHANED: Final = 5.0
-"""Seconds that a worker whose supervisor is gone has for its clients. The port is wanted by the
-next one, and clients find each worker's log there."""
+"""Seconds that a worker whose supervisor is gone gives its clients. The next service needs the
+port, and as long as these workers hold it, clients reach them and their log."""
 
 
 async def lines(stream: trio.SocketStream) -> AsyncGenerator[bytes]:
-    """What the other side says, a line at a time, until it is gone."""
+    """The messages of the other side, a line at a time, until it is gone."""
     rest = b""
     while True:
         try:
@@ -50,7 +50,7 @@ class Orders:
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
     async def run(self, drain: trio.Event, reload: trio.MemorySendChannel[None]) -> None:
-        """Do what is said, until cancelled."""
+        """Carry out messages until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._live)
             async for line in lines(self._stream):
@@ -66,7 +66,7 @@ class Orders:
             await trio.sleep_forever()
 
     async def ready(self) -> None:
-        """Say that this worker serves."""
+        """Report that this worker serves."""
         await self._say(b"ready\n")
 
     async def _live(self) -> None:
@@ -80,6 +80,6 @@ class Orders:
         try:
             await self._stream.send_all(line)
         except trio.BrokenResourceError:
-            pass  # the task that receives ends by it
+            pass  # the task that receives ends for the same reason
         except trio.BusyResourceError:
-            await trio.lowlevel.checkpoint()  # another line is being sent, which says as much
+            await trio.lowlevel.checkpoint()  # another line is being sent, which says the same

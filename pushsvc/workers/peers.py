@@ -1,7 +1,8 @@
-"""Workers ask each other: for what a client of theirs said here, for what each has of the whole.
+"""Questions between workers: about a stream that another one has, and for totals.
 
-Each listens on a Unix socket in the folder that they share, which nobody else may enter. A
-connection carries one question, an operation and a body, and its answer."""
+Each worker listens on a Unix socket in a directory that only they can enter. A connection carries
+one question, an operation and a body, and its answer.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ _MOST: Final = 64 * 1024 * 1024
 _PATIENCE: Final = 2.0
 """Seconds that a worker has to answer. One that hangs is replaced in the end."""
 _PLACES: Final = 2
-"""Characters of a session that say whose it is."""
+"""Characters of a session's name that say which worker has it."""
 
 Answerer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
 
 class PeerGone(Exception):
-    """A worker that doesn't answer: it hangs, has ended, or is only about to serve."""
+    """A worker doesn't answer: it hangs, has ended, or doesn't serve yet."""
 
 
 class Peers:
@@ -43,7 +44,7 @@ class Peers:
 
     @property
     def session_prefix(self) -> str:
-        """What the names of this worker's sessions begin with."""
+        """The start of the names of this worker's sessions."""
         return f"{self.index:02x}"
 
     def holder(self, session: str) -> int | None:
@@ -55,11 +56,11 @@ class Peers:
         return index if index in self.others else None
 
     def answer(self, operation: str, answerer: Answerer) -> None:
-        """Have an operation answered by `answerer`."""
+        """Register `answerer` for an operation."""
         self._answerers[operation] = answerer
 
     async def ask(self, index: int, operation: str, body: bytes = b"") -> bytes:
-        """What a worker answers. Raises PeerGone."""
+        """The answer of a worker. Raises PeerGone."""
         with trio.move_on_after(_PATIENCE):
             try:
                 async with await trio.open_unix_socket(str(self._place(index))) as stream:
@@ -70,7 +71,7 @@ class Peers:
         raise PeerGone(f"worker {index} does not answer")
 
     async def ask_others(self, operation: str, body: bytes = b"") -> dict[int, bytes]:
-        """What the other workers answer, by index; those that don't are left out."""
+        """The answers of the other workers, by index, without those that don't answer."""
         answers: dict[int, bytes] = {}
 
         async def ask(index: int) -> None:
@@ -87,7 +88,7 @@ class Peers:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answer the others until cancelled."""
         place = self._place(self.index)
-        place.unlink(missing_ok=True)  # of a worker that this one replaces
+        place.unlink(missing_ok=True)  # left by the worker that this one replaces
         with trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM) as sock:
             await sock.bind(str(place))
             sock.listen()
@@ -106,7 +107,7 @@ class Peers:
                     if answerer is not None:
                         await _send(stream, await answerer(body))
             except (OSError, trio.BrokenResourceError):
-                pass  # it asks no more
+                pass  # it has no more questions
 
     def _place(self, index: int) -> Path:
         return self.folder / f"worker-{index}"

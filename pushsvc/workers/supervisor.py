@@ -1,10 +1,11 @@
 """The process above the workers: it holds the sockets, starts the workers, and replaces them.
 
 Each worker has a listening socket of its own on every address (SO_REUSEPORT), so that the kernel
-spreads connections by their addresses and ports, half to each of two. The supervisor keeps them
-open: what waits in the queue of a worker that died is accepted by the one that replaces it, and
-isn't refused as it would be where a worker opened its own. Unix sockets, and those that a service
-manager passed, are shared: whichever worker comes first accepts."""
+distributes connections among them. The supervisor keeps these sockets open: connections in the
+queue of a worker that died are accepted by the one that replaces it, and not refused, as they would
+be if a worker opened its own. Unix sockets, and those that a service manager passed, are shared:
+any worker may accept.
+"""
 
 from __future__ import annotations
 
@@ -45,17 +46,17 @@ from pushsvc.workers.orders import lines
 _log = get_logger("pushsvc.workers")
 
 _SILENT: Final = 30.0
-"""Seconds without a sign of life after which a worker is killed: it hangs."""
+"""Seconds without a sign of life after which a worker counts as hanging and is killed."""
 _STEADY: Final = 10.0
-"""Seconds after which a worker that ends is replaced at once."""
+"""Seconds of running after which a worker that ends is replaced at once."""
 _PAUSES: Final = (0.1, 30.0)
-"""Seconds, from and to, until one that ended sooner is replaced; twice as many each time."""
+"""Seconds, from and to, before a worker that ended sooner is replaced; doubled each time."""
 _GRACE: Final = 10.0
 """Seconds that workers may take to end beyond what the settings give their clients."""
 
 
 class WorkerFailed(Exception):
-    """The first worker ended before it served, and has said why."""
+    """The first worker ended before it served; it has logged why."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"a worker ended with status {status}")
@@ -79,8 +80,8 @@ async def supervise(
 ) -> None:
     """Have `command` serve in several processes until `drain` is set; return when all have ended.
 
-    `started` gets the URLs, once each worker serves. What comes out of `reload` is passed on.
-    Raises what `run_service` does, and WorkerFailed where the first worker can't serve.
+    `started` gets the URLs, once each worker serves. Items of `reload` are passed on. Raises what
+    `run_service` does, and WorkerFailed where the first worker can't serve.
     """
     where = settings.server
     await resolve_hosts(where.hosts, where.port)
@@ -118,7 +119,7 @@ async def supervise(
                 nursery.start_soon(_pass_on, reload, slots)
                 await drain.wait()
                 nursery.cancel_scope.cancel()
-            # Who comes from now on is to be refused once the workers accept no more.
+            # New connections are to be refused once the workers accept no more.
             for some in each:
                 close_all(one for one in some if not one.is_unix)
             async with trio.open_nursery() as ending:
@@ -130,7 +131,7 @@ async def supervise(
 async def _open(settings: Settings, held: contextlib.AsyncExitStack) -> list[Listener]:
     where, path = settings.server, settings.journal.path
     if path:
-        # Workers share the file; another service is not to be one of them.
+        # Workers share the file, but another service must not use it too.
         make_room(Path(path).parent)
         claim = Claim(Path(f"{path}-workers"), shared=False)
         held.callback(claim.release)
@@ -172,7 +173,7 @@ async def _slots(plan: _Plan) -> AsyncGenerator[Sequence[_Slot]]:
     failure: WorkerFailed | None = None
     async with trio.open_nursery() as nursery:
         try:
-            # The first alone: what is wrong is said once.
+            # First one alone, so that an error is logged once.
             await nursery.start(slots[0].run)
             async with trio.open_nursery() as starting:
                 for slot in slots[1:]:
@@ -189,7 +190,7 @@ async def _slots(plan: _Plan) -> AsyncGenerator[Sequence[_Slot]]:
 
 
 class _Slot:
-    """One worker after the other, under one index."""
+    """The workers of one index, one after the other."""
 
     def __init__(self, plan: _Plan, index: int) -> None:
         self._plan = plan
@@ -201,8 +202,8 @@ class _Slot:
         self._heard = 0.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Have a worker run, replaced whenever it ends, until `end` was called. It has started when
-        the first of them serves. Raises WorkerFailed where that ends before."""
+        """Run a worker, replaced whenever it ends, until `end` is called. It has started when the
+        first of them serves. Raises WorkerFailed where that one ends before."""
         pause, restarts, served = _PAUSES[0], 0, False
         while True:
             begun = trio.current_time()
@@ -241,7 +242,7 @@ class _Slot:
         with theirs:
             mine = plan.listeners[self._index]
             statsd = plan.statsd if self._index == 0 else None
-            # The others begin when the first one serves, and who comes to them isn't to wait.
+            # The others start when the first one serves; until then it answers on their sockets.
             first = self._index == 0 and not restarts
             early = [one.socket for some in plan.listeners[1:] for one in some] if first else []
             assignment = Assignment(
@@ -262,7 +263,7 @@ class _Slot:
                 plan.command,
                 pass_fds=[sock.fileno() for sock in passed],
                 env={**os.environ, VARIABLE: msgspec.json.encode(assignment).decode()},
-                # What a terminal sends to all of its group is passed on by the supervisor.
+                # Signals that a terminal sends to the whole group are passed on by the supervisor.
                 start_new_session=True,
             )
         ours.setblocking(False)

@@ -36,7 +36,7 @@ class Part(msgspec.Struct, gc=False):
 
 
 def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
-    """The samples of a data point; the last stands for the whole. Raises Rejected."""
+    """The samples of a data point; the last one stands for the whole point. Raises Rejected."""
     if point.flags & _NO_VALUE:
         return _endings(what, point, kind, unit)
     if what in ("gauge", "sum"):
@@ -51,7 +51,7 @@ def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
 
 
 def _endings(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
-    """The same samples, each without a value: as far as a point without values names them."""
+    """The same samples, each without a value, as far as a point without values names them."""
     parts = []
     if what == "histogram":
         bounds = (*cast(HistogramDataPoint, point).explicit_bounds, inf)
@@ -72,7 +72,7 @@ def _summary(point: SummaryDataPoint, unit: str) -> list[Part]:
     quantiles = [
         Part("", ("quantile", _number(at.quantile)), at.value, "gauge", unit)
         for at in point.quantile_values
-        if isfinite(at.value)  # NaN: there was nothing to take a quantile of
+        if isfinite(at.value)  # NaN means that there were no values to take a quantile of
     ]
     return [
         *quantiles,

@@ -1,4 +1,4 @@
-"""One OTLP request while it is read: what can be applied is gathered, what can't is noted."""
+"""Reading one OTLP request: what can be applied is gathered, what can't is noted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS: dict[int, Kind] = {1: "delta", 2: "counter"}
 """By aggregation temporality."""
 
 _REASONS = 5
-"""Different reasons for refusals that are told; points refused for one of them are counted."""
+"""Different reasons for refusals that are reported; points refused for one of them are counted."""
 
 _GROWTH = 8
 """Bytes of series names and labels that a request may make, for each byte it may have: the labels
@@ -124,7 +124,7 @@ class Reading:
                 "target_info", (*target.labels.items(), *kept[: max(0, room)])
             )
         except Rejected:
-            return  # for its job or instance: so were all its points
+            return  # its job or instance is refused, and so were all its points
         if identity.text not in self._rows:
             self._append(identity, At(time, True, None), 1.0, "gauge", "", "")
 
@@ -273,13 +273,13 @@ class Reading:
             raise self._known.too_many()
 
     def look(self) -> None:
-        """Account for something that costs time, whether or not samples come of it."""
+        """Count something that costs time, whether or not samples come of it."""
         self._looked += 1
         if self._looked > self._known.limits.batch_samples:
             raise self._known.too_many()
 
     def _write(self, identity: Identity) -> None:
-        """Account for the names and labels of a series that is new to this request."""
+        """Count the names and labels of a series that is new in this request."""
         limits = self._known.limits
         self._written += len(identity.text)
         if self._written > _GROWTH * limits.body_bytes:
@@ -323,5 +323,5 @@ def _is_integer(point: Point) -> bool:
 
 
 def _cut(text: str, most: int) -> str:
-    """At most so many bytes of a text that only explains."""
+    """At most so many bytes of an explanatory text."""
     return text.encode()[:most].decode(errors="ignore")

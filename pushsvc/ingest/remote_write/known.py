@@ -1,4 +1,4 @@
-"""Series that came before, and what of them says which kind they are."""
+"""Series of earlier requests, and how their kinds are found."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pushsvc.core.model.series import Identity, Kind
 REMEMBERED = 4096
 """Bytes of labels beyond which a series is read anew each time."""
 COUNTING = ("_total", "_bucket", "_count", "_sum")
-"""How the names of what counts up end."""
+"""Endings of the names of cumulative values."""
 _NUMBERS = ("_bucket", "_count", "_gcount")
-"""How the names end of those components of histograms and summaries that are numbers of things."""
+"""Endings of the names of those components of histograms and summaries that count things."""
 _KINDS: dict[int, Kind] = {1: "counter", 2: "gauge", 3: "counter", 5: "counter"}
 """By the specifications' metric types: of histograms and summaries the components count up."""
 
@@ -37,13 +37,13 @@ class KnownSeries:
         self._by_key: dict[Key, Known] = {}
         self._most = most
         self.get = self._by_key.get
-        """What is known by a key, if anything is."""
+        """The known series of a key, or None."""
 
     def __len__(self) -> int:
         return len(self._by_key)
 
     def remember(self, key: Key, series: Known) -> None:
-        """Beyond the bound all begins anew."""
+        """Remember a series; when there are too many, all are forgotten first."""
         if len(self._by_key) >= self._most:
             self.clear()
         self._by_key[key] = series

@@ -1,4 +1,4 @@
-"""A request's samples as they become a batch."""
+"""Turning a request's samples into a batch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pushsvc.ingest.refusals import Refusals
 from pushsvc.ingest.remote_write.known import Known
 
 _STALE = struct.pack("<Q", 0x7FF0000000000002)
-"""The NaN with which Prometheus says that a series has ended."""
+"""The NaN with which Prometheus marks the end of a series."""
 _pack = struct.Struct("<d").pack
 
 
 class Decoded(msgspec.Struct):
-    """What a request brings, and what of it can't be taken."""
+    """The batch of a request, and what was refused of it."""
 
     batch: Batch
     samples: int = 0
@@ -33,7 +33,7 @@ class Decoded(msgspec.Struct):
     starts: dict[str, int] = {}
     """When cumulative series began, in Unix milliseconds: for `RemoteWriteDecoder.remember`."""
     passed_over: int = 0
-    """Samples that are NaN or infinite: they mean something to Prometheus, and nothing here."""
+    """Samples that are NaN or infinite, which Prometheus keeps and this service can't show."""
 
 
 class Taking:
@@ -52,8 +52,9 @@ class Taking:
         self.samples = 0
 
     def begin(self, series: Known, value: float, time: int, start: int) -> None:
-        """A sample says when its counter began. Where that has moved on, the counter was reset
-        then, and a 0 at that time says so even where its new value is above the old one."""
+        """Note when a sample's counter began. Where that has moved on, the counter was reset then,
+        and a 0 is added at that time, so that the reset shows even where the new value is above the
+        old one."""
         text = series.identity.text
         before = self._starts.get(text) or self._before.get(text)
         if not isfinite(value) or (before is not None and start <= before):
@@ -61,7 +62,7 @@ class Taking:
         self._starts[text] = start
         if before is not None and self._earliest <= start < time:
             self.add(series, 0.0, start)
-            self.samples -= 1  # the producer knows of no such sample
+            self.samples -= 1  # the producer didn't send this sample
 
     def add(self, series: Known, value: float | None, time: int) -> None:
         """Take in one sample, of a finite value, or an ending, at a time in Unix ms."""
@@ -80,7 +81,7 @@ class Taking:
         self.samples += 1
 
     def add_any(self, series: Known, value: float, time: int) -> None:
-        """Take in one sample whose value may be none to Prometheus' mind, or none that is drawn."""
+        """Take in one sample whose value may be a stale marker, or one that can't be shown."""
         if isfinite(value):
             self.add(series, value, time)
         elif _pack(value) == _STALE:

@@ -27,7 +27,7 @@ _FAMILIES = 50_000
 
 
 class Version1:
-    """What is read of requests of version 1.0."""
+    """Reads requests of version 1.0."""
 
     def __init__(self, limits: Limits, series: KnownSeries) -> None:
         self._limits = limits
@@ -43,8 +43,8 @@ class Version1:
         for field, start, end in fields(data):
             if field == 0x0A:
                 # The last 18 bytes of a series with one sample of this century: its value and its
-                # time, each behind its tag. What stands before is labels that were met already,
-                # or this is not such a series.
+                # time, each behind its tag. The bytes before are the labels of a known series, or
+                # this is a series of another form.
                 middle = end - 18
                 if middle > start and (series := known(data[start:middle])) is not None:
                     head, value, tag, raw = sample_at(data, middle)
@@ -61,7 +61,7 @@ class Version1:
                 metadata = True
                 self._remember_family(MetricMetadata.FromString(data[start:end]))
         if metadata:
-            # What series are is told apart from what they are at: see to it from now on.
+            # Metadata comes apart from samples: known series are read again with it.
             self._series.clear()
 
     def _series_of(self, data: bytes, taking: Taking) -> None:
@@ -72,7 +72,7 @@ class Version1:
         samples = message.samples
         if not samples:
             return
-        # The labels come first; only then are they a prefix that says which series this is.
+        # The labels come first; only then are they a prefix that identifies the series.
         size = sum(each.ByteSize() + head_bytes(each.ByteSize()) for each in samples)
         prefix = data[: len(data) - size]
         key = prefix if not message.histograms and is_labels(prefix) else None

@@ -1,4 +1,4 @@
-"""Version 2.0: each series refers to symbols, and says itself what it is.
+"""Version 2.0: each series refers to symbols, and has its own metadata.
 
 Source: https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 """
@@ -33,7 +33,7 @@ _Usual = tuple[_Family, float, int, int]
 
 
 class Version2:
-    """What is read of requests of version 2.0."""
+    """Reads requests of version 2.0."""
 
     def __init__(self, limits: Limits, series: KnownSeries) -> None:
         self._limits = limits

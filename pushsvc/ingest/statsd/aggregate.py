@@ -1,7 +1,7 @@
-"""StatsD: datagrams in, and once an interval the batches they add up to.
+"""StatsD: datagrams in, and once an interval the batches with their totals.
 
-`line` reads the lines, `meter` has what becomes of their values. UDP has nobody to tell of an
-error: what can't be used is counted, with the last reason, and the next line is read.
+`line` parses the lines, `meter` aggregates their values. With UDP an error can't be answered:
+invalid lines are counted, the last reason is kept, and the next line is read.
 """
 
 from __future__ import annotations
