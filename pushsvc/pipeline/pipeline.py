@@ -59,7 +59,7 @@ _SWEEPS = 20
 _LEARNING = 2
 """Expressions of which the past is worked out at the same time."""
 
-_WISHES = 1_000
+_MOST_PREPARING = 1_000
 """Streams that wait for the past of what they are to show, at the most."""
 
 _SPREAD = 0.1
@@ -101,9 +101,9 @@ class Pipeline:
         self._send, self._receive = trio.open_memory_channel[Submission](limits.ingest_queue)
         self._ingesting = trio.CancelScope()  # of `run_ingest`
         self._learning = Background(_LEARNING)
-        self._wanted, self._wishes = trio.open_memory_channel[
+        self._wanted, self._requests = trio.open_memory_channel[
             tuple[ViewSpec, Start, Callable[[Problem | None], None]]
-        ](_WISHES)
+        ](_MOST_PREPARING)
         self._preparing = 0  # how many of them there are
         self._locks: WeakKeyDictionary[Standing, trio.Lock] = WeakKeyDictionary()
         self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
@@ -397,7 +397,7 @@ class Pipeline:
         with what `prepare` raises. Raises Overloaded where too many wait."""
         if self.is_prepared(spec, start):
             return True
-        if self._preparing >= _WISHES:
+        if self._preparing >= _MOST_PREPARING:
             raise Overloaded(
                 "expressions",
                 "too many streams wait for the past of expressions",
@@ -426,7 +426,7 @@ class Pipeline:
                 self._preparing -= 1
 
         async with trio.open_nursery() as nursery:
-            async for spec, start, tell in self._wishes:
+            async for spec, start, tell in self._requests:
                 nursery.start_soon(prepare, spec, start, tell)
 
     async def run_sweeps(

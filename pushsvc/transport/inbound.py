@@ -25,8 +25,8 @@ from pushsvc.pipeline import now_ms
 
 
 class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields=True):
-    """Change what a stream shows; what is left out stays. The stream answers with a new hello and
-    describes all that is watched again."""
+    """Change what a stream shows; fields that are left out stay as they were. The stream answers
+    with a new hello and describes all that is watched again."""
 
     select: list[str] | None = None
     window: Annotated[
@@ -51,7 +51,7 @@ class Watch(msgspec.Struct, tag_field="type", tag="watch", forbid_unknown_fields
 
 
 class Auth(msgspec.Struct, tag_field="type", tag="auth", forbid_unknown_fields=True):
-    """Let a stream live as long as this token, which is of the same subject."""
+    """Extend a stream until this token expires, which must be of the same subject."""
 
     token: str
 
@@ -78,8 +78,8 @@ def check_points(points: int | None, window: object) -> None:
 def wanted_by(
     hub: Hub, current: ViewSpec, watch: Watch, limits: Limits
 ) -> tuple[ViewSpec, float | None]:
-    """What is granted to somebody who watched something else, and how many seconds of the past of
-    what is new. Raises Malformed and Rejected."""
+    """What is granted when a client that watched something else asks for this, and how many seconds
+    of history of the series that are new to it. Raises Malformed and Rejected."""
     asked: Sequence[Asked] = (
         (*current.selectors, *current.expressions)
         if watch.select is None
@@ -111,10 +111,10 @@ def apply_watch(
     now: float,
     time_ms: int,
 ) -> ViewSpec:
-    """Move a live stream to what a `watch` asks for, and tell what was granted. Expressions that
-    are new begin with what is known of them.
+    """Move a live stream to what a `watch` asks for, and return what was granted. New expressions
+    begin with the results that are known.
 
-    Raises Malformed, Rejected, Unknown and Overloaded; the stream is then as it was.
+    Raises Malformed, Rejected, Unknown and Overloaded; the stream is then unchanged.
     """
     spec, window = wanted_by(hub, current, watch, limits)
     hub.watch(session, spec, window, watch.points, now=now, time_ms=time_ms)
@@ -122,16 +122,17 @@ def apply_watch(
 
 
 class Prepare(Protocol):
-    """How the past of expressions comes to be known before somebody watches them."""
+    """Has the history of expressions computed before they are watched."""
 
     def __call__(
         self, spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None], /
     ) -> bool:
-        """Whether it is; else `tell` is called when it is, or with what is in its way."""
+        """Whether it is known already; else `tell` is called when it is, or with the problem that
+        prevents it."""
 
 
-class _Wish(msgspec.Struct):
-    """What a client asked for, and hasn't been given yet."""
+class _PendingWatch(msgspec.Struct):
+    """A `watch` that waits for the history of its expressions."""
 
     spec: ViewSpec
     window: float | None
@@ -139,9 +140,10 @@ class _Wish(msgspec.Struct):
 
 
 class Conversation:
-    """What a WebSocket may say, and how much of it: shared by both ways of carrying one."""
+    """What a WebSocket's client may send, and how much of it; the same for both ways of carrying a
+    WebSocket."""
 
-    __slots__ = ("_hub", "_limiter", "_limits", "_prepare", "_renew", "_wake_ticker", "_wish")
+    __slots__ = ("_hub", "_limiter", "_limits", "_pending", "_prepare", "_renew", "_wake_ticker")
 
     def __init__(
         self,
@@ -157,7 +159,7 @@ class Conversation:
         self._wake_ticker = wake_ticker
         self._renew = renew
         self._prepare = prepare
-        self._wish: _Wish | None = None
+        self._pending: _PendingWatch | None = None
         rate = limits.messages_per_second
         self._limiter = RateLimiter(rate, max(1.0, rate * 10), now)
 
@@ -166,7 +168,7 @@ class Conversation:
         return self._limits.message_bytes
 
     def answer(self, subscriber: Subscriber, message: str | bytes | None) -> None:
-        """Do what a message asks for. Raises Problem; the stream is then to be ended with it."""
+        """Do what a message asks for. Raises Problem, with which the stream is then to be ended."""
         now = trio.current_time()
         if not self._limiter.take(now):
             raise TooMany(
@@ -184,23 +186,23 @@ class Conversation:
         self._change(subscriber, said)
 
     def _change(self, subscriber: Subscriber, watch: Watch) -> None:
-        """Do what a `watch` asks for: at once, or when the past of expressions is known. One that
-        comes meanwhile goes on from it."""
-        before = self._wish
+        """Do what a `watch` asks for, at once or when the history of its expressions is known. A
+        `watch` that comes meanwhile replaces it, with its fields as a basis."""
+        before = self._pending
         current = subscriber.view.spec if before is None else before.spec
         spec, window = wanted_by(self._hub, current, watch, self._limits)
         points = watch.points
         if window is None and before is not None:
             window, points = before.window, before.points
-        wish = self._wish = _Wish(spec, window, points)
+        pending = self._pending = _PendingWatch(spec, window, points)
 
         def give(problem: Problem | None) -> None:
-            if self._wish is not wish:
-                return  # another came meanwhile
-            self._wish = None
+            if self._pending is not pending:
+                return  # another one came meanwhile
+            self._pending = None
             if problem is None and subscriber.session in self._hub.subscribers:
                 try:
-                    self._give(subscriber, wish)
+                    self._give(subscriber, pending)
                 except Problem as refused:
                     problem = refused
             if problem is not None:
@@ -209,15 +211,15 @@ class Conversation:
                 )
 
         if self._prepare(spec, Start(None, window), give):
-            self._wish = None
-            self._give(subscriber, wish)
+            self._pending = None
+            self._give(subscriber, pending)
 
-    def _give(self, subscriber: Subscriber, wish: _Wish) -> None:
+    def _give(self, subscriber: Subscriber, pending: _PendingWatch) -> None:
         self._hub.watch(
             subscriber.session,
-            wish.spec,
-            wish.window,
-            wish.points,
+            pending.spec,
+            pending.window,
+            pending.points,
             now=trio.current_time(),
             time_ms=now_ms(),
         )
