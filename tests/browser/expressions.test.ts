@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel } from './browser.ts';
+import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
 import { Server } from './server.ts';
 
 let browser: Browser;
@@ -78,6 +78,78 @@ test('a panel says why its expression has no result, until it has one again', as
     .poll(() => pairs.locator('.about').textContent(), { timeout: 30_000 })
     .toMatch(/no result .*many-to-many/s);
   await page.screenshot({ path: `${ARTIFACTS}/no-result-any-more.png` });
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test.each([
+  ['light', 1280],
+  ['dark', 390],
+  ['forced', 1280],
+] as const)('an expression is written with what may follow (%s, %i px)', async (look, width) => {
+  const { page, failures, close } = await open(browser, `${server.url}/d/asked?edit`, {
+    viewport: { width, height: 800 },
+    colorScheme: look === 'dark' ? 'dark' : 'light',
+    forcedColors: look === 'forced' ? 'active' : 'none',
+  });
+  await page.getByRole('button', { name: 'Add a panel' }).click();
+  const dialog = page.getByRole('dialog');
+  const field = dialog.getByRole('textbox', { name: 'Selector' });
+  const list = dialog.getByRole('listbox', { name: 'Completions' });
+  await expect.poll(() => field.evaluate((element) => element.matches(':focus'))).toBe(true);
+  await page.keyboard.type('su');
+  const sum = list.getByRole('option', { name: /^sum\s*aggregation/ });
+  await sum.waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/expression-functions-${look}.png` });
+  expect(await violations(page, 'dialog')).toEqual([]);
+  await sum.click();
+  await page.keyboard.type('(loa');
+  await list.getByRole('option', { name: 'load', exact: true }).waitFor();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  // What follows the selector is none of it.
+  await page.keyboard.type(')');
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.type('{jo');
+  await list.getByRole('option', { name: 'job' }).waitFor();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await expect.poll(() => list.getByRole('option').allInnerTexts()).toEqual(['a', 'b']);
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await expect.poll(() => field.innerText()).toBe('sum(load{job="a"})');
+  await dialog.getByText('1 result now.').waitFor();
+  await dialog.locator('.preview canvas').waitFor();
+  // Labels are offered where results are told apart by them.
+  await page.keyboard.press('End');
+  await page.keyboard.type(' by (jo');
+  await list.getByRole('option', { name: 'job' }).waitFor();
+  // Escape closes what is offered, and not the dialog; Enter says what is wrong.
+  await page.keyboard.press('Escape');
+  await list.waitFor({ state: 'hidden' });
+  expect(await dialog.isVisible()).toBe(true);
+  await page.keyboard.press('Enter');
+  await dialog.getByText(/This can’t be read at the end/).waitFor();
+  await expect.poll(() => field.getAttribute('aria-invalid')).toBe('true');
+  await dialog.locator('.cm-wrong').waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/expression-wrong-${look}.png` });
+  expect(await violations(page, 'dialog')).toEqual([]);
+  await page.keyboard.type('b)');
+  await dialog.getByText('1 result now.').waitFor();
+  await expect.poll(() => field.getAttribute('aria-invalid')).toBe('false');
+  expect(await dialog.locator('.cm-wrong').count()).toBe(0);
+  // Tab leaves the field, whatever is offered there.
+  await page.keyboard.press('Tab');
+  await expect.poll(() => field.evaluate((element) => element.matches(':focus'))).toBe(false);
+  await page.screenshot({ path: `${ARTIFACTS}/expression-written-${look}.png` });
+  await dialog.getByLabel('Title').fill('Of a');
+  await dialog.getByRole('button', { name: 'Add', exact: true }).click();
+  // On a phone it is further down than what is in sight.
+  const drawn = async (): Promise<number> => {
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    return panel(page, 'Of a').locator('canvas').count();
+  };
+  await expect.poll(drawn, { timeout: 30_000 }).toBe(1);
   expect(failures).toEqual([]);
   await close();
 });

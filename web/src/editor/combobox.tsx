@@ -14,7 +14,7 @@ interface ComboboxProps {
   /** What may go in at the caret; null where nothing would. */
   readonly plan: (text: string, caret: number) => Plan | null;
   readonly names: Names;
-  readonly field?: Ref<HTMLInputElement>;
+  readonly field?: Ref<HTMLElement>;
   readonly placeholder?: string;
   readonly pattern?: string;
   readonly maxLength?: number;

@@ -89,9 +89,15 @@ export function Editor(props: EditorProps) {
   const drawn = new Map(
     fillPanels(draft.current.value, meanings).map((panel) => [panel.id, panel] as const),
   );
+  /** What the form for a panel has, and the server can read. */
+  const tried = useSignal<readonly string[]>([]);
   // Any series may be wanted; results of expressions are only there where they are asked for.
-  const expressions = askedBy([...drawn.values()]).filter((one) => !isSelector(one));
-  const asked = [EVERYTHING, ...expressions].filter((_, at, all) => fits(all.slice(0, at + 1)));
+  const expressions = [...askedBy([...drawn.values()]), ...tried.value].filter(
+    (one) => !isSelector(one),
+  );
+  const asked = [...new Set([EVERYTHING, ...expressions])].filter((_, at, all) =>
+    fits(all.slice(0, at + 1)),
+  );
   useEffect(() => dashboard.ask(asked), [asked.join('\n')]);
   const began = session.etag.value ?? loaded?.etag ?? null;
   const kept = session.name.value;
@@ -211,6 +217,7 @@ export function Editor(props: EditorProps) {
           taken={draft.current.value.panels.map(({ id }) => id)}
           dashboard={dashboard}
           values={meanings}
+          onTry={(these) => (tried.value = these)}
           onDone={(next) => setPanel(open.id, next)}
           onClose={close}
         />

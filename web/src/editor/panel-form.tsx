@@ -38,12 +38,15 @@ interface PanelFormProps {
   readonly taken: readonly string[];
   readonly dashboard: Dashboard;
   readonly values: Meanings;
+  /** Called with what the preview asks for; the server can read all of it. */
+  readonly onTry: (queries: readonly string[]) => void;
   readonly onDone: (panel: Panel) => void;
   readonly onClose: () => void;
 }
 
 /** All properties of a panel, with a preview. */
-export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: PanelFormProps) {
+export function PanelForm(props: PanelFormProps) {
+  const { panel, taken, dashboard, values, onTry, onDone, onClose } = props;
   const draft = useSignal<Panel>(panel ?? { id: '', kind: 'line', select: '' });
   const {
     title = '',
@@ -82,6 +85,18 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
   const verdict = useSignal<Verdict | null>(null);
   const matches = verdict.value?.type === 'read' ? verdict.value.series : [];
   const [first] = matches;
+  /** What the server could read so far, which one that is being written is not among. */
+  const readable = useSignal<ReadonlySet<string>>(new Set());
+  const read = (query: string): void => {
+    readable.value = new Set([...readable.peek(), query]);
+  };
+  const tried = [selector, ...also.map(({ select }) => select)]
+    .map((query) => fillIn(query, values))
+    .filter((query) => readable.value.has(query));
+  useEffect(() => {
+    onTry(tried);
+  }, [tried.join('\n')]);
+  useEffect(() => () => onTry([]), []);
   /** The labels that a heatmap may have its rows by. */
   const labels = useSignal<readonly string[]>([]);
   const rowed = kind === 'heatmap' && first !== undefined;
@@ -145,6 +160,8 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
                 names={names}
                 meant={(text) => fillIn(text, values)}
                 verdict={verdict}
+                expressions
+                onRead={read}
               />
             </div>
           )}
@@ -206,6 +223,8 @@ export function PanelForm({ panel, taken, dashboard, values, onDone, onClose }: 
                         selectors={selectors}
                         names={names}
                         meant={(text) => fillIn(text, values)}
+                        expressions
+                        onRead={read}
                       />
                       <Legend
                         value={query.legend ?? ''}

@@ -1,10 +1,13 @@
 import { type Signal, useSignal } from '@preact/signals';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
+import { isSelector } from '../client/protocol/selector.ts';
 import { printable } from '../format/printable.ts';
+import { CodeField } from './code-field.tsx';
 import { Combobox } from './combobox.tsx';
 import { check, isDrawable, type Verdict } from './model/checking.ts';
 import { type Plan, plan } from './model/completion.ts';
 import type { Ask, Names } from './model/names.ts';
+import { completing } from './model/promql.ts';
 
 /** After the last key, when somebody is taken to have stopped writing. */
 const PAUSE_MS = 250;
@@ -38,14 +41,18 @@ interface SelectorFieldProps {
   /** What is asked about is the text with this done to it: variables filled in. */
   readonly meant?: (selector: string) => string;
   readonly verdict?: Signal<Verdict | null>;
+  /** Whether it may be an expression, too. */
+  readonly expressions?: boolean;
+  /** Called with what is asked about once the server can read it. */
+  readonly onRead?: (query: string) => void;
 }
 
 /** A selector that is being written, with what it means, or what is wrong with it and where. */
 export function SelectorField(props: SelectorFieldProps) {
-  const { label, value, onInput, selectors, names, meant = String } = props;
+  const { label, value, onInput, selectors, names, meant = String, expressions = false } = props;
   const own = useSignal<Verdict | null>(null);
   const verdict = props.verdict ?? own;
-  const field = useRef<HTMLInputElement>(null);
+  const field = useRef<HTMLElement>(null);
   const told = useId();
   /** As of this rendering, for those that are called later. */
   const now = useRef({ value, meant });
@@ -62,6 +69,7 @@ export function SelectorField(props: SelectorFieldProps) {
         )
       : full;
   };
+  const complete = useMemo(() => completing(names, (select) => now.current.meant(select)), [names]);
   const filled = meant(value);
   useEffect(() => {
     if (value.trim() === '') {
@@ -73,6 +81,9 @@ export function SelectorField(props: SelectorFieldProps) {
       ask(ending.signal).then(
         (found) => {
           verdict.value = found;
+          if (found.type === 'read') {
+            props.onRead?.(filled);
+          }
         },
         () => {},
       );
@@ -97,23 +108,36 @@ export function SelectorField(props: SelectorFieldProps) {
   // Until there is another, the last answer stands: nothing flickers under somebody's fingers.
   const said = verdict.value;
   const wrong = said?.type === 'wrong' ? said : null;
+  const common = {
+    label,
+    value,
+    onInput,
+    field,
+    placeholder: expressions
+      ? 'sum by (job) (rate(http_requests_total[1m]))'
+      : 'http_requests_total{job="api"}',
+    maxLength: 4096,
+    describedBy: told,
+    invalid: wrong !== null,
+  };
   return (
     <div class="selector">
-      <Combobox
-        label={label}
-        value={value}
-        onInput={onInput}
-        plan={(text, caret) => planned(plan(text, caret), meant)}
-        names={names}
-        field={field}
-        placeholder={'http_requests_total{job="api"}'}
-        maxLength={4096}
-        describedBy={told}
-        invalid={wrong !== null}
-      />
+      {expressions ? (
+        <CodeField {...common} complete={complete} wrongAt={wrong?.at ?? null} />
+      ) : (
+        <Combobox
+          {...common}
+          plan={(text, caret) => planned(plan(text, caret), meant)}
+          names={names}
+        />
+      )}
       <p id={told} class={wrong === null ? 'remark' : 'failure'} role="status">
         {value.trim() === '' ? (
-          'A metric’s name, with matchers for labels if some series are wanted only.'
+          expressions ? (
+            'A metric’s name, with matchers for labels, or any expression in PromQL.'
+          ) : (
+            'A metric’s name, with matchers for labels if some series are wanted only.'
+          )
         ) : wrong !== null ? (
           <Place {...wrong} />
         ) : (
@@ -159,6 +183,11 @@ function meaning(verdict: Verdict | null, selector: string): string {
     return `What it means can’t be told now: ${verdict.reason}.`;
   }
   const { total: count } = verdict;
+  if (!isSelector(selector)) {
+    return count === 0
+      ? 'It has no result now.'
+      : `${count} ${count === 1 ? 'result' : 'results'} now.`;
+  }
   const found =
     count === 0 ? 'No series matches now' : `${count} series ${count === 1 ? 'matches' : 'match'}`;
   const help = verdict.series[0]?.help;

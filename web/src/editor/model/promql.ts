@@ -1,0 +1,191 @@
+/** PromQL as it is written: its language, and what may follow at the caret. */
+
+import {
+  type Completion,
+  type CompletionContext,
+  type CompletionResult,
+  startCompletion,
+} from '@codemirror/autocomplete';
+import type { Extension } from '@codemirror/state';
+import {
+  LanguageType,
+  newCompleteStrategy,
+  type PrometheusClient,
+  promQLLanguage,
+} from '@prometheus-io/codemirror-promql';
+import { labelText, write } from '../../client/protocol/selector.ts';
+import { type Plan, plan } from './completion.ts';
+import type { Ask, Names } from './names.ts';
+
+export type Complete = (context: CompletionContext) => Promise<CompletionResult | null>;
+
+/** For colours, and for what is known of the place of the caret. */
+export const promql: Extension = promQLLanguage(LanguageType.PromQL);
+
+/**
+ * Completion of metrics, labels and their values with what the server has, a few at a time, and of
+ * functions, aggregations and modifiers as PromQL has them. `meant` fills variables into what is
+ * asked about.
+ */
+export function completing(names: Names, meant: (select: string) => string): Complete {
+  return async (context) => {
+    const { state, pos } = context;
+    const text = state.doc.toString();
+    const ending = new AbortController();
+    context.addEventListener('abort', () => ending.abort());
+    try {
+      const span = selectorAt(text, pos) ?? dottedAt(text, pos);
+      return span === null
+        ? await ofExpression(context, names, ending.signal)
+        : await ofSelector(text, pos, span, names, meant, ending.signal);
+    } catch (error) {
+      if (ending.signal.aborted) {
+        return null;
+      }
+      throw error;
+    }
+  };
+}
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The selector within whose braces a place is, as far as it belongs to it; null for none. */
+export function selectorAt(text: string, pos: number): Span | null {
+  let quote = '';
+  let brace = -1;
+  for (let at = 0; at < pos; at += 1) {
+    const character = text[at]!;
+    if (quote !== '') {
+      if (character === '\\' && quote !== '`') {
+        at += 1;
+      } else if (character === quote) {
+        quote = '';
+      }
+    } else if ('"\'`'.includes(character)) {
+      quote = character;
+    } else if (character === '#') {
+      const end = text.indexOf('\n', at);
+      at = end < 0 ? pos : end;
+    } else if (character === '{') {
+      brace = at;
+    } else if (character === '}') {
+      brace = -1;
+    }
+  }
+  if (brace < 0) {
+    return null;
+  }
+  const from = brace - /[a-zA-Z_:][\w:]*\s*$|$/.exec(text.slice(0, brace))![0].length;
+  // Where the value isn't closed yet, no more of what follows is of it than the brace.
+  const rest = text.slice(pos);
+  const quotes = rest.replace(/\\./g, '').match(/"/g) ?? [];
+  const closed = quote === '' || quotes.length % 2 === 1;
+  const to = closed ? text.length : pos + /^(?:\s*\})?/.exec(rest)![0].length;
+  return { from, to };
+}
+
+/** A name with dots, which no language of PromQL takes for one before it is quoted. */
+function dottedAt(text: string, pos: number): Span | null {
+  const [name] =
+    /(?:^|[^\w:.])([a-zA-Z_][\w:]*\.[\w:.]*)$/.exec(text.slice(0, pos))?.slice(1) ?? [];
+  return name === undefined ? null : { from: pos - name.length, to: pos };
+}
+
+async function ofSelector(
+  text: string,
+  pos: number,
+  { from, to }: Span,
+  names: Names,
+  meant: (select: string) => string,
+  signal: AbortSignal,
+): Promise<CompletionResult | null> {
+  const planned: Plan | null = plan(text.slice(from, to), pos - from);
+  if (planned === null) {
+    return null;
+  }
+  const fill = (ask: Ask): Ask =>
+    ask.select === null ? ask : { ...ask, select: meant(ask.select) };
+  const found = await Promise.all(planned.asks.map((ask) => names.find(fill(ask), signal)));
+  const completion = planned.complete(found);
+  if (completion === null) {
+    return null;
+  }
+  const span = { from: from + completion.from, to: from + completion.to };
+  const written = text.slice(span.from, span.to);
+  // What stands there already needs no offer.
+  if (completion.offers.every((offer) => offer.text === written)) {
+    return null;
+  }
+  const options = completion.offers.map(
+    (offer): Completion => ({
+      label: offer.title,
+      apply: (view, _, start, end) => {
+        view.dispatch({
+          changes: { from: start, to: end, insert: offer.text },
+          selection: { anchor: start + offer.caret },
+          userEvent: 'input.complete',
+        });
+        // A label is followed by its values.
+        if (offer.text.endsWith('="')) {
+          startCompletion(view);
+        }
+      },
+    }),
+  );
+  return { ...span, options, filter: false };
+}
+
+async function ofExpression(
+  context: CompletionContext,
+  names: Names,
+  signal: AbortSignal,
+): Promise<CompletionResult | null> {
+  const metrics = new Set<string>();
+  const labels = new Set<string>();
+  const { state, pos } = context;
+  const [written] = /[\w:]*$/.exec(state.sliceDoc(0, pos))!;
+  const keep = (these: readonly string[], kept: Set<string>): string[] => {
+    for (const name of these) {
+      kept.add(name);
+    }
+    return [...these];
+  };
+  const client: PrometheusClient = {
+    metricNames: async () =>
+      keep(await names.find({ label: '__name__', select: null, search: written }, signal), metrics),
+    labelNames: async () =>
+      keep(
+        (await names.find({ label: null, select: null, search: written }, signal)).filter(
+          (label) => label !== '__name__',
+        ),
+        labels,
+      ),
+    // Values and matchers are those of a selector.
+    labelValues: async () => [],
+    series: async () => [],
+    metricMetadata: async () => ({}),
+    flags: async () => ({}),
+  };
+  const result = await newCompleteStrategy({ remote: client }).promQL(context);
+  const there = state.sliceDoc(result?.from, result?.to ?? pos);
+  const done = result?.options.every(({ label }) => label === there);
+  if (result === null || done || (written === '' && !context.explicit && result.from === pos)) {
+    return null;
+  }
+  return {
+    ...result,
+    options: result.options.map((option) => {
+      const apply = metrics.has(option.label)
+        ? write(option.label, {})
+        : labels.has(option.label)
+          ? labelText(option.label)
+          : option.label;
+      return apply === option.label ? option : { ...option, apply };
+    }),
+    // Of more than were asked for, others may fit when more is written.
+    validFor: () => false,
+  };
+}
