@@ -309,11 +309,6 @@ def _results_do_not_end(real: Any, standing: Standing, *_: Any) -> None:
     pass
 
 
-@_replaces(Hub, "word_of_failing")
-def _polls_are_not_told_what_fails(real: Any, *_: Any) -> None:
-    pass
-
-
 @_replaces(Standing, "skip_to")
 def _a_long_step_is_left_out(real: Any, standing: Standing, time: int) -> None:
     standing.next_step = max(standing.next_step, time + 599 * standing.step)
