@@ -143,7 +143,7 @@ test('a dashboard on paper, from a screen that shows little of it', async () => 
     expect([title, holds(title).length]).toEqual([title, 1]);
   }
   // With what they show: a panel is on one sheet.
-  expect(holds('Mixed')).toEqual(holds('1 of 4 matching series are shown'));
+  expect(holds('Mixed')).toEqual(holds('3 of 4 matching series are shown'));
   expect(holds(LONG_TITLE)[0]!.text).toMatch(/(\b1\d\d\b.*){8}/);
   expect(holds('Rows')[0]!.text).toMatch(/(\d+ 1\d\d 1\d\d 1\d\d 1\d\d ){30}/);
   expect(sheets[0]!.text).toMatch(/Live 1m until \d+ \w+ \d{4}, \d\d:\d\d:\d\d/);

@@ -74,8 +74,8 @@ test('a selection of several units says what is left out, and leads to all of it
   const { page, close } = await kinds();
   await settled(page);
   const mixed = panel(page, 'Mixed');
-  await mixed.getByText('1 of 4 matching series are shown').waitFor();
-  await mixed.getByText('Not 3 gauge.').waitFor();
+  await mixed.getByText('3 of 4 matching series are shown').waitFor();
+  await mixed.getByText('Not 1 gauge in timestamp_seconds.').waitFor();
   const link = mixed.getByRole('link', { name: /a panel for each metric/ });
   expect(await link.getAttribute('href')).toBe(`./?q=${encodeURIComponent(MIXED)}`);
   await close();

@@ -1,5 +1,6 @@
 import { read } from '../client/protocol/selector.ts';
 import { Panel } from '../store/panel.ts';
+import type { Series } from '../store/series.ts';
 import type { Panel as Description, Query } from './model.ts';
 
 /** What of a panel's description says which series it shows, and how they are called. */
@@ -21,26 +22,42 @@ export function select(
 ): Panel | null {
   const queries = queriesOf(asked).map(({ select, legend }) => ({ matches: read(select), legend }));
   const raw = asked.rate === false;
-  const sources = new Set<Panel>();
-  let group: Panel | null = null;
-  const omitted = new Map<string, number>();
+  /** Series that fit on one axis, by what they have in common for that. */
+  const fitting = new Map<string, (readonly [Panel, Series, string | undefined])[]>();
+  const fit = ({ kind, unit }: Pick<Series, 'kind' | 'unit'>): string =>
+    // Numbers without rates fit together, and so does what the panel says the unit of.
+    `${raw && kind !== 'state' ? '' : kind} ${asked.unit === undefined ? unit : ''}`;
   for (const panel of panels) {
     for (const { series } of panel.members) {
       const query = queries.find(({ matches }) => matches?.(series.name, series.labels));
       if (query !== undefined) {
-        // One axis has one unit: series with another unit than the first are left to another panel,
-        // unless the panel says which unit all have.
+        const key = fit(series);
+        const alike = fitting.get(key) ?? [];
+        fitting.set(key, alike);
+        alike.push([panel, series, query.legend]);
+      }
+    }
+  }
+  // One axis has one unit: the commonest. What is drawn stays while it is nearly that, and what
+  // doesn't fit on it is left to another panel.
+  const held = before && fit(before);
+  const weight = (key: string): number => fitting.get(key)!.length * (key === held ? 1.3 : 1);
+  const commonest = [...fitting.keys()].reduce(
+    (best, key) => (best !== null && weight(best) >= weight(key) ? best : key),
+    null as string | null,
+  );
+  const sources = new Set<Panel>();
+  let group: Panel | null = null;
+  const omitted = new Map<string, number>();
+  for (const [key, alike] of fitting) {
+    for (const [panel, series, legend] of alike) {
+      if (key === commonest) {
         group ??= new Panel(series, sources, raw);
-        if (
-          (asked.unit !== undefined || group.unit === series.unit) &&
-          (group.kind === series.kind || (raw && ![group.kind, series.kind].includes('state')))
-        ) {
-          group.add(series, query.legend);
-          sources.add(panel);
-        } else {
-          const other = [series.kind, series.unit].filter(Boolean).join(' in ');
-          omitted.set(other, (omitted.get(other) ?? 0) + 1);
-        }
+        group.add(series, legend);
+        sources.add(panel);
+      } else {
+        const other = [series.kind, series.unit].filter(Boolean).join(' in ');
+        omitted.set(other, (omitted.get(other) ?? 0) + 1);
       }
     }
   }

@@ -34,6 +34,23 @@ test('a selector gathers series of one unit, and knows where they are from', () 
   expect(select([load, heat], { select: 'load{host=~"c.*"}' })).toBeNull();
 });
 
+test('the commonest unit is drawn, and stays until another is clearly commoner', () => {
+  const heat = panelOf(series('heat', 'a', 'celsius'));
+  const load = (...hosts: string[]) => panelOf(...hosts.map((host) => series('load', host)));
+  const everything = { select: '{__name__=~".+"}' };
+  const group = select([heat, load('a', 'b')], everything)!;
+  expect(group.unit).toBe('');
+  expect(group.members).toHaveLength(2);
+  expect([...group.omitted]).toEqual([['gauge in celsius', 1]]);
+  const warm = panelOf(...['a', 'b', 'c', 'd', 'e'].map((host) => series('heat', host, 'celsius')));
+  expect(select([warm, load('a', 'b', 'c', 'd')], everything, group)!.unit).toBe('');
+  expect(select([warm, load('a', 'b')], everything, group)!.unit).toBe('celsius');
+  // Where the panel says the unit, all are drawn.
+  const all = select([warm, load('a')], { ...everything, unit: 'W' })!;
+  expect(all.members).toHaveLength(6);
+  expect(all.omitted.size).toBe(0);
+});
+
 test('the group stays the same object until a series comes or goes', () => {
   const a = series('load', 'a');
   const panels = [panelOf(a)];
