@@ -27,7 +27,7 @@ class Live:
         with trio.fail_after(30):
             while not self._values.keys() >= set(names):
                 points = await next_of(self._documents, "points")
-                self._series.update({one["ref"]: one for one in points["series"]})
+                self._series.update({one["ref"]: one for one in points.get("series", ())})
                 for ref, _, value, *_ in points["points"]:
                     one = self._series[ref]
                     inside = ",".join(f'{k}="{v}"' for k, v in sorted(one["labels"].items()))
