@@ -15,6 +15,7 @@ import { EVERYTHING, matcherOf } from '../client/subscriptions/spec.ts';
 import type { Address } from '../dashboards/address.ts';
 import type { Panel } from '../store/panel.ts';
 import { Store } from '../store/store.ts';
+import { answers } from './answers.ts';
 import { Clock } from './clock.ts';
 import { CHART_POINTS, HistoryLoader } from './history-loader.ts';
 import type { InSight } from './in-sight.ts';
@@ -82,6 +83,7 @@ export class Dashboard {
   private readonly client: Client;
   private subscription: Subscription | null = null;
   private readonly clock = new Clock();
+  private heardAt = Number.POSITIVE_INFINITY;
   private readonly list: SeriesList;
   private counts: { at: number; samples: number }[] = [];
   private trimmedAt = 0;
@@ -140,12 +142,14 @@ export class Dashboard {
     if (phase !== 'live') {
       return this.reached.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
     }
-    const { interval } = this.store;
-    if (!this.store.counts) {
-      return 'live'; // there are only states, which are sent when they change
-    }
-    const patience = interval === 0 ? UNKNOWN_MS : 2 * interval + LATE_MS;
-    return this.quietMs.value > patience ? 'stale' : 'live';
+    return this.overdue.value || answers.value === false ? 'stale' : 'live';
+  });
+
+  /** Whether samples are missing, by how often they usually come. States are sent as they change. */
+  readonly overdue = computed<boolean>(() => {
+    const quiet = this.quietMs.value;
+    const { interval, counts } = this.store;
+    return counts && quiet > (interval === 0 ? UNKNOWN_MS : 2 * interval + LATE_MS);
   });
 
   /** Milliseconds since samples last came, from whichever series. */
@@ -315,6 +319,7 @@ export class Dashboard {
   }
 
   private receive(document: Document): void {
+    this.heard();
     if (document.type === 'hello') {
       const { kept, max_hz: hz, points } = document.granted;
       this.history.granted(this.askedMs, points);
@@ -346,6 +351,17 @@ export class Dashboard {
   /** Before when the server has nothing any more; -Infinity where it doesn't say. */
   get keptSince(): number {
     return this.clock.now() - (this.keptMs.peek() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Until when it is known what holds, by the server's clock: now, or when it was last heard. */
+  get knownUntil(): number {
+    const now = this.time.now.value;
+    return this.freshness.value === 'live' ? now : Math.min(now, this.heardAt);
+  }
+
+  /** The server has sent something, or answered, while the stream is open. */
+  heard(): void {
+    this.heardAt = this.clock.now();
   }
 
   /** Try to connect now rather than when it was planned. */

@@ -12,11 +12,15 @@ const PATIENCE_MS = 1_000;
  */
 const LEAST_MS = 300;
 const MOST_MS = 1_100;
+/** Milliseconds without a sample after which the server is asked even if none is missing, */
+const QUIET_MS = 4_000;
+/** and the most until it is asked again. All pages that show states alone do so. */
+const SELDOM_MS = 8_000;
 
 /**
- * Ask while no samples come, to tell a server that hangs from producers that are silent. Ask as
- * well while the server is gone, to open the stream as soon as it is back rather than when that was
- * planned, unless the server itself said when. A hidden page doesn't ask.
+ * Ask while no samples come, to tell a server that hangs from producers that are silent, or have
+ * nothing to say. Ask as well while the server is gone, to open the stream as soon as it is back
+ * rather than when that was planned, unless the server itself said when. A hidden page doesn't ask.
  */
 export function watchReach(dashboard: Dashboard, origin: URL): void {
   const url = new URL('livez', origin);
@@ -24,8 +28,12 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
   /** What is to be found out; null if there is nothing. */
   const problem = computed(() => {
     const { cutSince, offline } = dashboard.status.value;
-    if (dashboard.freshness.value === 'stale') {
-      return 'hangs';
+    if (phase.value === 'live') {
+      return dashboard.overdue.value
+        ? 'overdue'
+        : dashboard.quietMs.value > QUIET_MS
+          ? 'quiet'
+          : null;
     }
     const away = phase.value === 'waiting' || phase.value === 'connecting';
     return away && cutSince !== null && !offline ? 'gone' : null;
@@ -44,8 +52,8 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
     (phase.peek() === 'waiting' || performance.now() - phaseSince > PATIENCE_MS) &&
     Date.now() >= (dashboard.status.peek().notBefore ?? 0);
 
-  const ask = async (mine: number, stale: boolean): Promise<void> => {
-    let wait = stale ? 0 : interval();
+  const ask = async (mine: number, about: 'overdue' | 'quiet' | 'gone'): Promise<void> => {
+    let wait = about === 'overdue' ? 0 : about === 'quiet' ? Math.random() * QUIET_MS : interval();
     for (;;) {
       await pause(wait);
       if (turn !== mine) {
@@ -57,8 +65,11 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
         if (turn !== mine) {
           return;
         }
-        if (stale) {
+        if (about !== 'gone') {
           answers.value = answered;
+          if (answered) {
+            dashboard.heard();
+          }
         } else if (!answered) {
           up = false;
         } else if (!up && mayRetry()) {
@@ -66,7 +77,10 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
           dashboard.retryNow();
         }
       }
-      wait = Math.max(LEAST_MS, interval() - (performance.now() - began));
+      wait =
+        about === 'quiet' && answers.peek() !== false
+          ? SELDOM_MS * (0.5 + Math.random() / 2)
+          : Math.max(LEAST_MS, interval() - (performance.now() - began));
     }
   };
 
@@ -75,11 +89,16 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
     phaseSince = performance.now();
   });
   effect(() => {
+    const about = problem.value;
     turn += 1;
-    answers.value = true;
     up = true;
-    if (problem.value !== null) {
-      void ask(turn, problem.value === 'hangs');
+    if (about === null || about === 'gone') {
+      answers.value = true;
+    } else if (about === 'overdue' && answers.peek() === true) {
+      answers.value = null;
+    }
+    if (about !== null) {
+      void ask(turn, about);
     }
   });
 }

@@ -1,7 +1,8 @@
 import { signal } from '@preact/signals';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { IDLE, type Status } from '../../src/client/stream/status.ts';
-import type { Dashboard, Freshness } from '../../src/state/dashboard.ts';
+import { answers } from '../../src/state/answers.ts';
+import type { Dashboard } from '../../src/state/dashboard.ts';
 import { watchReach } from '../../src/state/reach.ts';
 
 /** A server that all pages of a test ask, and when each tried to connect again. */
@@ -37,13 +38,16 @@ afterEach(() => {
 function page(more: Partial<Status> = {}) {
   const status = signal<Status>({ ...IDLE, phase: 'waiting', cutSince: Date.now(), ...more });
   const tries: number[] = [];
+  const heard: number[] = [];
   const dashboard = {
     status,
-    freshness: signal<Freshness>('cut'),
+    overdue: signal(false),
+    quietMs: signal(0),
+    heard: () => heard.push(Date.now()),
     retryNow: () => tries.push(Date.now()),
   };
   watchReach(dashboard as unknown as Dashboard, new URL('http://here/'));
-  return { status, tries };
+  return { ...dashboard, tries, heard };
 }
 
 test.each([false, true])('all are back in two seconds, not together (hangs: %s)', async (hung) => {
@@ -94,4 +98,35 @@ test('a try that waits for a machine that was away is begun anew, and a fresh on
   await vi.advanceTimersByTimeAsync(5000);
   expect(tries).toHaveLength(1);
   expect(tries[0]! - began).toBeGreaterThan(1000);
+});
+
+test('a server that hangs is told within seconds, though no sample is missing', async () => {
+  up = true;
+  const { quietMs, heard } = page({ phase: 'live', cutSince: null });
+  quietMs.value = 5000;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(answers.value).toBe(true);
+  // It is not asked often while it answers, and what it shows is known until then.
+  expect(asked).toBeGreaterThan(5);
+  expect(asked).toBeLessThan(20);
+  expect(heard).toHaveLength(asked);
+  up = false;
+  hangs = true;
+  await vi.advanceTimersByTimeAsync(9500);
+  expect(answers.value).toBe(false);
+  up = true;
+  hangs = false;
+  await vi.advanceTimersByTimeAsync(2500);
+  expect(answers.value).toBe(true);
+});
+
+test('nobody is blamed before the first answer once samples are missing', async () => {
+  hangs = true;
+  const { overdue } = page({ phase: 'live', cutSince: null });
+  overdue.value = true;
+  expect(answers.value).toBe(null);
+  await vi.advanceTimersByTimeAsync(1100);
+  expect(answers.value).toBe(false);
+  overdue.value = false;
+  expect(answers.value).toBe(true);
 });

@@ -23,6 +23,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
   const { hover } = dashboard;
   const to = dashboard.time.now.value;
   const from = to - dashboard.time.windowMs.value;
+  const known = dashboard.knownUntil;
   const shown = all ? panel.members : panel.members.slice(0, FEW_ROWS);
   const hidden = panel.members.length - FEW_ROWS;
   /** The row that is read by keyboard; null while none is. */
@@ -36,7 +37,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
     const next =
       event.key === 'Escape'
         ? hover.value !== null && leave()
-        : go(event.key, shown, { row, at: hover.value }, from, to);
+        : go(event.key, shown, { row, at: hover.value }, from, to, known);
     if (next === false) {
       return;
     }
@@ -45,7 +46,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
     if (next !== true) {
       read.value = next.row;
       hover.value = next.at;
-      said.value = spoken(shown[next.row]!, next.at, from, to);
+      said.value = spoken(shown[next.row]!, next.at, from, to, known);
     }
   };
   const leave = (): true => {
@@ -85,6 +86,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
               member={member}
               from={from}
               to={to}
+              known={known}
               keptSince={dashboard.keptSince}
               at={hover.value ?? dashboard.time.heldAt.value}
             />
@@ -136,12 +138,13 @@ function go(
   { row, at }: { readonly row: number; readonly at: number | null },
   from: number,
   to: number,
+  known: number,
 ): Place | false {
   if (key === 'ArrowUp' || key === 'ArrowDown') {
     const next = row + (key === 'ArrowUp' ? -1 : at === null ? 0 : 1);
     return { row: Math.max(0, Math.min(members.length - 1, next)), at: at ?? to };
   }
-  const held = segmentsOf(members[row]!, from, to);
+  const held = segmentsOf(members[row]!, from, known);
   // Before any is read, it is after the last.
   const now = at === null ? held.length : held.findLastIndex(({ start }) => start <= at);
   const steps: Readonly<Record<string, number>> = {
@@ -159,9 +162,15 @@ function go(
 }
 
 /** What a row holds at a time, since when and until when, in words. */
-function spoken({ series, title }: Member, at: number, from: number, to: number): string {
+function spoken(
+  { series, title }: Member,
+  at: number,
+  from: number,
+  to: number,
+  known: number,
+): string {
   const name = title === '' ? '' : `${printable(title)}: `;
-  const held = segmentsOf({ series, title }, from, to);
+  const held = segmentsOf({ series, title }, from, known);
   const segment = held.findLast(({ start }) => start <= at);
   if (segment === undefined || segment.end < at) {
     return `${name}nothing known at ${formatClock(at)}`;
@@ -172,10 +181,13 @@ function spoken({ series, title }: Member, at: number, from: number, to: number)
   return `${name}${printable(write(value))} ${sinceOf(start, since)}, ${until}`;
 }
 
-/** What a row is known to hold: until it falls silent, not beyond. */
-function segmentsOf({ series }: Pick<Member, 'series' | 'title'>, from: number, to: number) {
-  const until = series.gone || series.isSilent(to) ? series.lastTime : to;
-  return segments(series.changes, from, until);
+/** The segments of a row, up to the time when it fell silent, or was last known. */
+function segmentsOf({ series }: Pick<Member, 'series' | 'title'>, from: number, known: number) {
+  return segments(series.changes, from, untilOf(series, known));
+}
+
+function untilOf(series: Member['series'], known: number): number {
+  return series.gone || series.isSilent(known) ? Math.min(series.lastTime, known) : known;
 }
 
 interface RowProps {
@@ -184,17 +196,18 @@ interface RowProps {
   readonly read: boolean;
   readonly from: number;
   readonly to: number;
+  /** Until when it is known what holds. */
+  readonly known: number;
   readonly keptSince: number;
   /** The time that is looked at; null for now. */
   readonly at: number | null;
 }
 
-function Row({ member, read, from, to, keptSince, at }: RowProps) {
+function Row({ member, read, from, to, known, keptSince, at }: RowProps) {
   const { series, title } = member;
   const percent = (time: number): string =>
     `${(((Math.max(time, from) - from) / (to - from)) * 100).toFixed(2)}%`;
-  // What it holds is known until it falls silent, not beyond.
-  const until = series.gone || series.isSilent(to) ? series.lastTime : to;
+  const until = untilOf(series, known);
   const unkept = Math.min(keptSince, series.changes[0]?.time ?? to, to);
   const held = at === null ? -1 : series.changes.findLastIndex(({ time }) => time <= at);
   const since = series.changes[held];
@@ -220,7 +233,7 @@ function Row({ member, read, from, to, keptSince, at }: RowProps) {
         {unkept > from && (
           <span class="unkept" title="Not kept" style={{ left: 0, width: percent(unkept) }} />
         )}
-        {segmentsOf(member, from, to).map(({ start, end, value }) => (
+        {segmentsOf(member, from, known).map(({ start, end, value }) => (
           <span
             key={start}
             style={{

@@ -36,12 +36,12 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
       {state === 'stale' && (
         <span
           title={
-            answers.value
-              ? 'Connected, but no samples came for so long'
-              : 'The server doesn’t answer: it hangs, or the way to it does'
+            answers.value === false
+              ? 'The server doesn’t answer: it hangs, or the way to it does'
+              : 'Connected, but no samples came for so long'
           }
         >
-          {!away && !answers.value && 'no answer, '}
+          {!away && answers.value === false && 'no answer, '}
           {formatAge(dashboard.quietMs.value)}
         </span>
       )}

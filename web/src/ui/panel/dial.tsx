@@ -28,6 +28,7 @@ export function Dial(props: DialProps) {
     <svg
       class={`dial ${fresh ? (level ?? 'well') : 'silent'}`}
       viewBox="-56 -54 112 88"
+      preserveAspectRatio="xMidYMax"
       role="meter"
       aria-label={name}
       aria-valuemin={min}

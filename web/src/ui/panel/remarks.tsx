@@ -119,7 +119,8 @@ export function Silence({
       </>
     );
   }
-  if (!panel.members.every(({ series }) => series.isSilent(now))) {
+  const unheard = awaySince !== null || answers.value === false;
+  if (!unheard && !panel.members.every(({ series }) => series.isSilent(now))) {
     const density = Math.max(...panel.members.map(({ series }) => series.density));
     const hz = dashboard.grantedHz.value;
     return density < MERGED || hz === null ? null : (
@@ -131,7 +132,7 @@ export function Silence({
       </span>
     );
   }
-  if (awaySince !== null || !answers.value) {
+  if (unheard) {
     const what = awaySince === null ? 'doesn’t answer' : 'can’t reach its log';
     return (
       <span class="chip silent" title={`Connected, but the server ${what}: what is drawn is old`}>
@@ -140,9 +141,10 @@ export function Silence({
     );
   }
   const last = Math.max(...panel.members.map(({ series }) => series.lastTime));
+  const who = answers.value === null ? 'no samples' : 'producer silent';
   return (
-    <span class="chip silent" title="The producer fell silent: the last sample is so old">
-      {Number.isFinite(last) ? `producer silent for ${formatAge(now - last)}` : 'no samples yet'}
+    <span class="chip silent" title="The last sample of this panel is so old">
+      {Number.isFinite(last) ? `${who} for ${formatAge(now - last)}` : 'no samples yet'}
     </span>
   );
 }
