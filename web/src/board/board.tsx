@@ -18,7 +18,7 @@ interface BoardProps {
   readonly view: View;
 }
 
-/** A dashboard that is kept: its panels where they were put, or the means to put them there. */
+/** A saved dashboard: its panels in their places, or the editor. */
 export function Board({ dashboard, view }: BoardProps) {
   const loaded = useSignal<Loaded | null>(null);
   const failure = useSignal<Error | null>(null);
@@ -26,7 +26,7 @@ export function Board({ dashboard, view }: BoardProps) {
   /** What fills in variables, once there are any. */
   const parts = useSignal<typeof import('../ui/variables.tsx') | null>(null);
   const root = useRef<HTMLDivElement>(null);
-  /** What others did with it. */
+  /** What others did to it. */
   const news = useSignal('');
   const name = view.name.value!;
   const { values, panel: only, kiosk } = view;
@@ -63,14 +63,14 @@ export function Board({ dashboard, view }: BoardProps) {
       }
     }
   };
-  /** The editor comes when it is asked for. */
+  /** The editor is loaded when it is opened. */
   const edit = async (): Promise<void> => {
     const [{ Editor }, { entries, writable }] = await Promise.all([
       loadPart(() => import('../editor/editor.tsx')),
       list(new URL(document.baseURI)),
     ]);
     const entry = entries.find((one) => one.name === view.name.peek());
-    // It may have been left before it came.
+    // The editor may have been closed before it was loaded.
     if (view.edit.peek()) {
       editing.value = { Editor, writable, source: entry?.source ?? 'saved' };
     }
@@ -81,7 +81,7 @@ export function Board({ dashboard, view }: BoardProps) {
     });
   };
   const edited = view.edit.value;
-  // By its button, by the address, or by going back and forth: what is kept may be another now.
+  // Opened by its button, by the address, or by Back and Forward: load what is saved now.
   useEffect(() => {
     attempt(async () => {
       if (!edited) {
@@ -96,7 +96,7 @@ export function Board({ dashboard, view }: BoardProps) {
   }, [edited]);
 
   const version = loaded.value?.etag;
-  // Others save it too: who looks on sees what they made of it, at once.
+  // Others may save it, too: show their version at once.
   useEffect(() => {
     if (edited || version === undefined) {
       return;
@@ -232,13 +232,13 @@ function during<Part>(part: () => Promise<Part>, begin: (part: Part) => () => vo
   };
 }
 
-/** What there is instead, where it can't be shown. */
+/** Shown instead of a dashboard that can't be shown. */
 const Absent = later(
   () => import('./absent.tsx'),
   ({ Absent }) => Absent,
 );
 
-/** Where one can go from here. */
+/** Links to other views of the dashboard, and the buttons. */
 function Ways({ view, name }: { view: View; name: string }) {
   return (
     <p class="ways">
@@ -280,7 +280,7 @@ function Cell({
   );
 }
 
-/** The window that a dashboard begins with; the service has seen to it that it is one. */
+/** Set the window that a dashboard begins with, which the service has validated. */
 function suggest(dashboard: Dashboard, window: string | undefined): void {
   if (window !== undefined) {
     dashboard.time.suggest(parseDuration(window));

@@ -1,6 +1,5 @@
 /**
- * What is shown, as its URL says it: that is what people share, and what Back goes through. What is
- * as usual is left out.
+ * What is shown, as the URL that people share and that Back goes through. Defaults are left out.
  */
 
 import type { Theme } from '../chart/theme.ts';
@@ -11,41 +10,41 @@ import type { Lines } from '../panels/shown.ts';
 import { FARTHEST, isWindow, LEAST_WINDOW } from './windows.ts';
 
 export interface Address {
-  /** Of the dashboard; null for all metrics. */
+  /** The name of the dashboard; null for all metrics. */
   readonly name: string | null;
-  /** Only this panel, and nothing around it. */
+  /** Show only this panel, with nothing around it. */
   readonly panel: string | null;
-  /** Without the bar. */
+  /** Without the header. */
   readonly kiosk: boolean;
-  /** To be changed rather than looked at. */
+  /** Open in the editor. */
   readonly edit: boolean;
-  /** Milliseconds; null for the usual window. */
+  /** In milliseconds; null for the default. */
   readonly window: number | null;
   /** Where the charts are held; null while they are live. */
   readonly held: Held | null;
-  /** Null for what this browser has. */
+  /** Null for the choice saved in this browser. */
   readonly theme: Theme | null;
-  /** What panels are looked for. */
+  /** The search for panels. */
   readonly search: string;
-  /** By panel, which of its lines are shown. */
+  /** The choice of lines, by panel. */
   readonly lines: ReadonlyMap<string, Lines>;
-  /** Of a dashboard's variables. */
+  /** The values of a dashboard's variables. */
   readonly values: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A time in the past, in Unix milliseconds. */
 export interface Held {
   readonly to: number;
-  /** Milliseconds before it that are shown; null for the window. */
+  /** The milliseconds shown before it; null for the window. */
   readonly span: number | null;
 }
 
-/** Names of parameters that have another name's rest behind them. */
+/** Prefixes of parameters that end with a name. */
 const VALUE = 'var-';
 const HIDDEN = 'hide-';
 const ALONE = 'only-';
 
-/** Reads an address, and what of it can't be read: sentences for whoever followed it. */
+/** Reads an address. What can't be read is listed as sentences for the viewer. */
 export function read(
   { pathname, search }: { pathname: string; search: string },
   now = Date.now(),
@@ -53,7 +52,7 @@ export function read(
   const [, name = null] = /\/d\/([^/]+)$/.exec(pathname) ?? [];
   const query = new URLSearchParams(search);
   const wrong: string[] = [];
-  /** What a parameter means; where that is nothing, why is said, and it counts as left out. */
+  /** The meaning of a parameter. If it has none, the reason is noted, and it counts as left out. */
   const meant = <T>(key: string, meaning: (text: string) => T | null, expected: string) => {
     const text = query.get(key);
     const value = text === null ? null : meaning(text);
@@ -82,7 +81,7 @@ export function read(
   };
 }
 
-/** As a reference that is relative to the root of the service. */
+/** The reference to it, relative to the root of the service. */
 export function write(address: Address): string {
   const { name, panel, kiosk, edit, window, held, theme, search, lines, values } = address;
   const query = new URLSearchParams();
@@ -118,7 +117,7 @@ export function write(address: Address): string {
   } else if (edit) {
     query.set('edit', '');
   }
-  // Colons and commas may stand in a query as they are, and are read more easily.
+  // Colons and commas are allowed in a query, and easier to read than their escapes.
   const text = query.toString().replaceAll('%3A', ':').replaceAll('%2C', ',');
   return `${name === null ? './' : `d/${encodeURIComponent(name)}`}${text && `?${text}`}`;
 }
@@ -136,7 +135,7 @@ function themeOf(text: string): Theme | null {
   return text === 'system' || text === 'light' || text === 'dark' ? text : null;
 }
 
-/** A moment as RFC 3339 writes it, or in Unix milliseconds. */
+/** A time in RFC 3339 format, or in Unix milliseconds. */
 function timeOf(text: string): number | null {
   const ms = /^\d{12,14}$/.test(text)
     ? Number(text)

@@ -1,4 +1,4 @@
-/** Dashboards as the service keeps them: `GET /v1/dashboards/schema.json`. */
+/** Saved dashboards, as described by `GET /v1/dashboards/schema.json`. */
 
 import type { Panel } from '../panels/model.ts';
 
@@ -6,7 +6,7 @@ export interface Variable {
   readonly name: string;
   /** What stands before the choice; the name if left out. */
   readonly title?: string;
-  /** Its values are those of this label, */
+  /** The label whose values it can have, */
   readonly label?: string;
   /** among the series of this selector, */
   readonly select?: string;
@@ -25,7 +25,7 @@ export interface Variable {
 export interface Kept {
   readonly title: string;
   readonly description?: string;
-  /** How much of the past is shown at first. */
+  /** The window that is shown at first. */
   readonly window?: string;
   /** How often its series have samples. */
   readonly interval?: string;
@@ -33,17 +33,20 @@ export interface Kept {
   readonly panels: readonly Panel[];
 }
 
-/** saved: by somebody here. provisioned: from a directory that others keep. shipped: with pushsvc. */
+/**
+ * saved: by a user of this service. provisioned: from a directory of its operator. shipped: with
+ * pushsvc.
+ */
 export type Source = 'saved' | 'provisioned' | 'shipped';
 
-/** What the service has under a name. */
+/** The dashboard that the service has under a name. */
 export interface Loaded {
   readonly kept: Kept;
-  /** Its version, for saving it only if it still is what was loaded. */
+  /** Its version, so that it is only saved over the version that was loaded. */
   readonly etag: string;
 }
 
-/** One of the listing; `error` where its file is none. */
+/** One entry of the list; `error` if its file is not a dashboard. */
 export interface Entry {
   readonly name: string;
   readonly source: Source;
@@ -51,7 +54,7 @@ export interface Entry {
   readonly error?: string;
 }
 
-/** A dashboard that isn't there. */
+/** There is no dashboard of this name. */
 export class Missing extends Error {}
 
 async function get<T>(url: URL): Promise<{ body: T; headers: Headers }> {
@@ -64,7 +67,10 @@ async function get<T>(url: URL): Promise<{ body: T; headers: Headers }> {
   return { body, headers: response.headers };
 }
 
-/** Those that can be shown, and whether more can be saved. Throws an Error that says why not. */
+/**
+ * The list of dashboards, and whether more can be saved. Throws an Error that says why there is
+ * none.
+ */
 export async function list(
   origin: URL,
 ): Promise<{ readonly entries: readonly Entry[]; readonly writable: boolean }> {
@@ -77,7 +83,10 @@ export async function list(
   };
 }
 
-/** Throws Missing where there is none, and an Error that says why not for anything else. */
+/**
+ * Load a dashboard. Throws Missing if there is none, or another Error that says why it can't be
+ * loaded.
+ */
 export async function load(origin: URL, name: string): Promise<Loaded> {
   const { body, headers } = await get<Kept>(
     new URL(`v1/dashboards/${encodeURIComponent(name)}`, origin),

@@ -18,7 +18,7 @@ interface PageProps {
   readonly view: View;
 }
 
-/** The whole page: all metrics, or a dashboard that is kept. */
+/** The whole page: all metrics, or a saved dashboard. */
 export function Page({ dashboard, view }: PageProps) {
   const { kiosk, panel } = view;
   const name = view.name.value;
@@ -62,15 +62,15 @@ export function Page({ dashboard, view }: PageProps) {
   );
 }
 
-/** The first thing that one comes to by keyboard: past the bar, to what it is about. */
+/** The skip link, first in the order of the keyboard: leads past the bar to the content. */
 function Skip() {
   return (
-    // biome-ignore lint/a11y/useValidAnchor: it leads to a place on this page, as its reference says.
+    // biome-ignore lint/a11y/useValidAnchor: it leads to the place that its reference names.
     <a
       class="skip"
       href="#panels"
       onClick={(event) => {
-        // All references are relative to the service's root, and this is of the page.
+        // Other references are relative to the service's root; this one is relative to the page.
         event.preventDefault();
         document.getElementById('panels')!.focus();
       }}
@@ -80,7 +80,7 @@ function Skip() {
   );
 }
 
-/** One of all panels, alone. */
+/** One panel of the page of all metrics, alone. */
 function One({
   dashboard,
   name,
@@ -114,7 +114,7 @@ function One({
   );
 }
 
-/** What changes without a word, for those who listen: the time that is shown, and what is found. */
+/** Announces changes to screen readers: the time that is shown, and the results of a search. */
 function News({
   dashboard,
   shown,
@@ -138,14 +138,14 @@ function News({
   );
 }
 
-/** A dashboard that is kept. What shows it is loaded for those who look at one. */
+/** A saved dashboard. The code for it is loaded when one is shown. */
 const Board = later(
   () => import('../board/board.tsx'),
   ({ Board }) => Board,
   <p role="status">Loading…</p>,
 );
 
-/** The way out of what fills the screen. */
+/** The way out of full screen and kiosk mode. */
 const Leave = later(
   () => import('./leave.tsx'),
   ({ Leave }) => Leave,
@@ -156,7 +156,7 @@ const Wrong = later(
   ({ Wrong }) => Wrong,
 );
 
-/** What to do where there is no metric yet, or none that is looked for. */
+/** Says what to do if there is no metric yet, or if a search finds none. */
 const Nothing = later(
   () => import('./empty.tsx'),
   ({ Nothing }) => Nothing,
@@ -195,7 +195,7 @@ function Panels({
   );
 }
 
-/** What was hidden, for getting it back. */
+/** Lists what was hidden, to show it again. */
 function Hidden({ panels }: { panels: readonly Panel[] }) {
   return (
     <section class="hidden" aria-label="Hidden panels">
@@ -216,10 +216,10 @@ function Hidden({ panels }: { panels: readonly Panel[] }) {
   );
 }
 
-/** Before the first documents. The header says more if it lasts. */
+/** Shown before the first documents. The header says more if it takes long. */
 function Waiting({ dashboard }: { dashboard: Dashboard }) {
   const { freshness } = dashboard;
-  // What is gone before it was seen would only delay what comes.
+  // A message that would disappear before it is read only delays the rest.
   const late = useSignal(false);
   useEffect(() => {
     const timer = setTimeout(() => {

@@ -8,34 +8,34 @@ import { matching } from '../panels/search.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { Panel } from '../store/panel.ts';
 
-/** Points of a line that are enough on paper. */
+/** The points of a line that are enough on paper. */
 const POINTS = 200;
-/** Metrics, and characters of a selector, that are asked for at once. */
+/** The most metrics, and characters of selectors, of one request. */
 const MOST_NAMES = 40;
 const MOST_CHARACTERS = 2_000;
 const UNLOADED =
   'Not loaded, as it was out of sight. Ctrl+P on the page (Cmd+P on a Mac) fetches all of it first, ' +
   'which the browser’s menu can’t.';
 
-/** Have all charts on paper, those out of sight too, in colours and a size that are for it. */
+/** Prints all charts, also those out of sight, with the colours and size for paper. */
 export function preparePrint(dashboard: Dashboard): void {
   let first = true;
   effect(() => {
     if (printing.value) {
       const span = formatSpan(dashboard.time.windowMs.peek());
-      // A paper is read later: it says what it is of.
+      // Paper is read later, so it says when and where it was printed.
       const bar = document.querySelector<HTMLElement>('.bar');
       bar?.setAttribute('data-printed', `${span} until ${formatMoment(dashboard.time.edge)}`);
       markUnloaded(dashboard);
     }
     if (!first || printing.value) {
-      // By the second time it is known how wide axes are.
+      // Twice, because the first drawing determines the width of the axes.
       dashboard.painter.paintAll();
       dashboard.painter.paintAll();
     }
     first = false;
   });
-  // Not all browsers follow the medium before they draw.
+  // Not all browsers apply the print style before they draw.
   addEventListener('beforeprint', () => {
     printing.value = true;
   });
@@ -51,7 +51,7 @@ export function preparePrint(dashboard: Dashboard): void {
     if (busy) {
       event.preventDefault();
     } else if (lacking(dashboard).length > 0) {
-      // A browser prints what there is at once: what is missing has to come before it is asked to.
+      // A browser prints at once, so what is missing has to be fetched before it is asked to.
       event.preventDefault();
       busy = true;
       void fetchAndPrint(dashboard).finally(() => {
@@ -61,7 +61,10 @@ export function preparePrint(dashboard: Dashboard): void {
   });
 }
 
-/** Panels on the page of all metrics that aren't asked for, as nobody has looked at them. */
+/**
+ * Panels on the page of all metrics whose series aren't asked for, because they were never in
+ * sight.
+ */
 function lacking(dashboard: Dashboard): Panel[] {
   return dashboard.partial.peek()
     ? matching(dashboard.panels.peek(), dashboard.filter.peek()).filter(
@@ -73,7 +76,7 @@ function lacking(dashboard: Dashboard): Panel[] {
     : [];
 }
 
-/** Say in the place of a picture that is empty for want of looking why it is. */
+/** Says in the place of a chart why it is empty: it was never in sight. */
 function markUnloaded(dashboard: Dashboard): void {
   const names = new Set(
     lacking(dashboard)
@@ -90,7 +93,7 @@ function markUnloaded(dashboard: Dashboard): void {
   }
 }
 
-/** Fetch the past of what is out of sight, some metrics after the other, and print then. */
+/** Fetch the past of the panels out of sight, some metrics at a time, and then print. */
 async function fetchAndPrint(dashboard: Dashboard): Promise<void> {
   const names = [...new Set(lacking(dashboard).map(({ name }) => name))];
   const ending = new AbortController();
@@ -108,7 +111,7 @@ async function fetchAndPrint(dashboard: Dashboard): Promise<void> {
     }
   } catch (error) {
     if (!signal.aborted) {
-      // What is missing says so on paper too.
+      // Missing panels are marked on paper, too.
       dashboard.history.notice.value = `Not all could be fetched to be printed: ${(error as Error).message}`;
     }
   } finally {
@@ -120,7 +123,7 @@ async function fetchAndPrint(dashboard: Dashboard): Promise<void> {
   }
 }
 
-/** Have values that are text written again: they are when the time that is shown becomes another. */
+/** Update the values that are text, which depend on the time that is shown. */
 async function writeAnew({ time: { now, edge } }: Dashboard): Promise<void> {
   for (const time of [edge - 1, edge]) {
     now.value = time;
@@ -128,7 +131,7 @@ async function writeAnew({ time: { now, edge } }: Dashboard): Promise<void> {
   }
 }
 
-/** The past that is shown, of what nobody has looked at. */
+/** Fetches the visible span of the series that were never in sight. */
 async function fetchPast(dashboard: Dashboard, names: readonly string[]): Promise<void> {
   const { store } = dashboard;
   const { edge, windowMs } = dashboard.time;
@@ -140,9 +143,9 @@ async function fetchPast(dashboard: Dashboard, names: readonly string[]): Promis
   });
   for (const { name, labels, points } of unwatched) {
     const series = store.find(name, labels)!;
-    // What is left of an earlier look would lie before a gap.
+    // Points from an earlier time in sight would be followed by a gap.
     series.forget();
-    // Nothing has come live that would say what is one.
+    // No live sample has arrived that tells the usual interval.
     series.interval ||= usualStep(points.map(([time]) => time));
   }
   store.backfill(unwatched, (4 * span) / POINTS);
@@ -154,7 +157,7 @@ function usualStep(times: readonly number[]): number {
   return steps.sort((a, b) => a - b)[steps.length >> 1] ?? 0;
 }
 
-/** Say what goes on, with a way to have it not go on. */
+/** Shows the progress, with a button to cancel. */
 function announce(onCancel: () => void): { say(text: string): void; end(): void } {
   const box = document.createElement('div');
   const words = document.createElement('p');

@@ -1,4 +1,4 @@
-/** What stands behind the page: the stream, what it brought, and what the viewer chose. */
+/** The model behind the page: the stream, its data, and the choices of the viewer. */
 
 import { batch, computed, effect, type Signal, signal } from '@preact/signals';
 import { loadPart } from '../browser/part.ts';
@@ -25,30 +25,30 @@ import { TimeRange } from './time-range.ts';
 const MINUTE = 60_000;
 
 const BEAT_MS = 500;
-/** Milliseconds that frames may be late by, in addition to two usual intervals, */
+/** Milliseconds that frames may be late by, in addition to two usual intervals. */
 const LATE_MS = 400;
-/** and after which samples are missed while no interval is known. */
+/** Milliseconds without samples that are tolerated while no interval is known. */
 const UNKNOWN_MS = 10_000;
 const TRIM_MS = 5_000;
 const RATE_MS = 5_000;
 /**
- * Up to so many series are all asked for, in sight or not. Once there were more, they have to be as
- * few as `FEW_AGAIN`.
+ * If there are at most this many series, all are asked for, in sight or not. Once there were more,
+ * there have to be at most `FEW_AGAIN`.
  */
 const FEW_SERIES = 200;
 const FEW_AGAIN = 150;
-/** Milliseconds between two looks at whether there are many series by now. */
+/** Milliseconds between two counts of the series. */
 const COUNT_MS = 4_000;
 
 /** live: samples flow. stale: connected, but none came for long. cut: not connected. */
 export type Freshness = 'connecting' | 'live' | 'stale' | 'cut' | 'refused';
 
-/** Milliseconds from taking a sample to drawing it, by the server's clock. */
+/** Milliseconds from a sample's time until it is drawn, by the server's clock. */
 export interface Latency {
   /** From the sample's own time until the server sent it. */
   readonly toServer: number;
   readonly toBrowser: number;
-  /** From when it came until it was drawn; null while nothing is drawn. */
+  /** From its arrival until it was drawn; null while nothing is drawn. */
   readonly toScreen: number | null;
   readonly total: number;
 }
@@ -57,27 +57,27 @@ export class Dashboard {
   readonly panels: Signal<readonly Panel[]> = signal([]);
   readonly status: Signal<Status>;
   readonly seriesCount = signal(0);
-  /** Samples a second over the last few; null until that is known. */
+  /** Samples per second over the last seconds; null until that is known. */
   readonly sampleRate: Signal<number | null> = signal(null);
-  /** How long the newest sample took; null until one came that was not replayed. */
+  /** The latency of the newest sample; null until one arrived that was not replayed. */
   readonly latency: Signal<Latency | null> = signal(null);
-  /** The most points a second of each series that the server sends; null before it has told. */
+  /** The most points per second of each series that the server sends; null until it said so. */
   readonly grantedHz: Signal<number | null> = signal(null);
-  /** Milliseconds of the past that the server keeps; null before it has told. */
+  /** Milliseconds of the past that the server keeps; null until it said so. */
   readonly keptMs: Signal<number | null> = signal(null);
   /** Why expressions have no results now, by name. */
   readonly failing: Signal<Reasons> = signal({});
-  /** Whether the server has told which series there are. */
+  /** Whether the server has said which series there are. */
   readonly described = signal(false);
-  /** Whether there has been a stream. */
+  /** Whether a stream was ever open. */
   private readonly reached = signal(false);
   readonly filter = signal('');
-  /** The time that a pointer is at, in any panel. */
+  /** The time under the pointer, in any panel. */
   readonly hover: Signal<number | null> = signal(null);
   readonly painter = new Painter();
 
   readonly store: Store;
-  /** What time is shown. */
+  /** The span of time that is shown. */
   readonly time: TimeRange;
   readonly history: HistoryLoader;
   private readonly client: Client;
@@ -87,22 +87,22 @@ export class Dashboard {
   private readonly list: SeriesList;
   private counts: { at: number; samples: number }[] = [];
   private trimmedAt = 0;
-  /** Where only what is in sight is asked for. */
+  /** Asks only for the series in sight; null if all are asked for. */
   private sight: InSight | null = null;
   /** Whether the page shows all metrics. */
   private overview = false;
-  /** When the series were last counted, as `Date.now()` has it. */
+  /** When the series were last counted, by `Date.now()`. */
   private countedAt = 0;
   private readonly near = new Map<string, number>();
   private started = false;
   /** The window that the stream was asked for. */
   private askedMs = 0;
-  /** When a frame came that is not drawn yet, as `performance.now()` has it; NaN for none. */
+  /** When the oldest frame that isn't drawn yet arrived, by `performance.now()`; NaN for none. */
   private undrawnSince = Number.NaN;
   private toScreen: number | null = null;
 
   /**
-   * Talks to the service at `origin`; nothing happens before `start`. It begins as it is addressed.
+   * Talks to the service at `origin` once `start` is called. It begins with what its address says.
    */
   constructor(origin: URL, address: Pick<Address, 'window' | 'held'>) {
     this.store = new Store({
@@ -118,7 +118,7 @@ export class Dashboard {
     });
     this.history = new HistoryLoader(origin, this.store, this.time);
     this.list = new SeriesList(origin);
-    // Tabs share one connection, where the browser allows that.
+    // Tabs share one connection if the browser supports that.
     this.client = connect(origin, {
       share: true,
       pauseHidden: false,
@@ -133,7 +133,7 @@ export class Dashboard {
     };
   }
 
-  /** How fresh the picture is as a whole. */
+  /** How fresh the page as a whole is. */
   readonly freshness = computed<Freshness>(() => {
     const { phase, attempt } = this.status.value;
     if (phase === 'refused') {
@@ -152,7 +152,7 @@ export class Dashboard {
     return counts && quiet > (interval === 0 ? UNKNOWN_MS : 2 * interval + LATE_MS);
   });
 
-  /** Milliseconds since samples last came, from whichever series. */
+  /** Milliseconds since a sample of any series last arrived. */
   readonly quietMs = computed<number>(() => {
     this.time.now.value;
     const { lastPointsAt } = this.store;
@@ -171,14 +171,14 @@ export class Dashboard {
   /** Whether only the series of panels in sight are asked for. */
   readonly partial = signal(false);
 
-  /** Ask for all series where they are few, else for those of panels in sight. */
+  /** Ask for all series if they are few, else for those of panels in sight. */
   async askInSight(): Promise<void> {
     this.overview = true;
     let sight: InSight | null = null;
     try {
       sight = await this.listSight();
     } catch {
-      // The stream will tell what is wrong.
+      // The status of the stream will say what is wrong.
     }
     if (this.started) {
       return; // something else has been asked for meanwhile
@@ -191,7 +191,7 @@ export class Dashboard {
     }
   }
 
-  /** Loads what asks for series in sight; null where there are few series. */
+  /** Load the module that asks for series in sight; null if there are few series. */
   private async listSight(): Promise<InSight | null> {
     await this.list.fetch();
     if (this.list.all.length <= FEW_SERIES) {
@@ -219,7 +219,9 @@ export class Dashboard {
     this.seriesCount.value = this.store.live;
   }
 
-  /** Ask for what is in sight once there are many series, and for all once they are few again. */
+  /**
+   * Ask only for what is in sight once there are many series, and for all when they are few again.
+   */
   private count(at: number): void {
     const { sight, overview, store } = this;
     if (!overview || !this.started || this.status.peek().phase !== 'live') {
@@ -248,7 +250,7 @@ export class Dashboard {
     this.store.listed = false;
   }
 
-  /** The panel of a metric comes near to what is in sight, or leaves it. */
+  /** The panel of a metric comes close to the visible area, or leaves it. */
   approach(name: string, near: boolean): void {
     const count = (this.near.get(name) ?? 0) + (near ? 1 : -1);
     if (count > 0) {
@@ -260,8 +262,8 @@ export class Dashboard {
   }
 
   /**
-   * Ask for the series that these selectors mean, or for every one. Nothing is asked for before it
-   * is known what; what isn't wanted any more is forgotten.
+   * Ask for the series that these selectors match, or for all. Until the first call nothing is
+   * asked for. Series that are no longer wanted are forgotten.
    */
   ask(selectors: readonly string[] | null): void {
     this.overview = false;
@@ -293,15 +295,16 @@ export class Dashboard {
       onDocument: (document) => this.receive(document),
       onRepeats: () => this.store.expectRepeats(),
       onJoined: (had) => this.join(had, before),
-      // The status tells.
+      // The status of the stream says so.
       onError: () => {},
     });
     replaced?.close();
   }
 
   /**
-   * Fetch the past that doesn't come by a stream which had brought what `had` means: other tabs'
-   * too, so that what they have in common with what is new here has begun already.
+   * Fetch the past that the stream does not bring. It already served the selectors `had`, also
+   * those of other tabs; series that they share with the selectors new here have begun before, and
+   * their past does not come again.
    */
   private join(had: readonly string[], before: readonly string[]): void {
     const others = had.filter((one) => !before.includes(one));
@@ -310,7 +313,7 @@ export class Dashboard {
       .filter((one) => !before.includes(one))
       .filter((one) => {
         const these = matcherOf({ selectors: [one] });
-        // Which series there are is only known where they are listed.
+        // Only the list says which series there are.
         return !this.store.listed || these === null || those === null
           ? others.length > 0
           : this.store.overlap(these, those);
@@ -348,7 +351,7 @@ export class Dashboard {
     this.seriesCount.value = this.store.live;
   }
 
-  /** Before when the server has nothing any more; -Infinity where it doesn't say. */
+  /** The server has nothing before this time; -Infinity if it doesn't say. */
   get keptSince(): number {
     return this.clock.now() - (this.keptMs.peek() ?? Number.POSITIVE_INFINITY);
   }
@@ -364,7 +367,7 @@ export class Dashboard {
     this.heardAt = this.clock.now();
   }
 
-  /** Try to connect now rather than when it was planned. */
+  /** Try to connect now rather than when planned. */
   retryNow(): void {
     this.client.retryNow();
   }
@@ -386,7 +389,7 @@ export class Dashboard {
     this.status.value = status;
     this.reached.value ||= status.phase === 'live';
     if (status.phase === 'live' && before !== 'live') {
-      // What is replayed doesn't count for the rate.
+      // Replayed samples don't count for the rate.
       this.counts = [];
     }
   }

@@ -1,4 +1,4 @@
-/** Asks the server whether it answers, where the stream alone doesn't tell. */
+/** Asks the server whether it answers, when the stream alone doesn't tell. */
 
 import { computed, effect } from '@preact/signals';
 import { answers } from './answers.ts';
@@ -7,8 +7,8 @@ import type { Dashboard } from './dashboard.ts';
 /** Milliseconds that an answer may take. */
 const PATIENCE_MS = 1_000;
 /**
- * Milliseconds from one request to the next, at random between these: so that pages that were cut
- * off together don't come back together, and each is back within two seconds.
+ * The pause between two requests is random between these milliseconds. So pages that were cut off
+ * together don't come back together, and each is back within two seconds.
  */
 const LEAST_MS = 300;
 const MOST_MS = 1_100;
@@ -25,7 +25,7 @@ const SELDOM_MS = 8_000;
 export function watchReach(dashboard: Dashboard, origin: URL): void {
   const url = new URL('livez', origin);
   const phase = computed(() => dashboard.status.value.phase);
-  /** What is to be found out; null if there is nothing. */
+  /** What is to be found out; null if nothing is. */
   const problem = computed(() => {
     const { cutSince, offline } = dashboard.status.value;
     if (phase.value === 'live') {
@@ -40,15 +40,15 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
   });
   let phaseSince = 0;
   /**
-   * Whether the server last answered. If it did all along, it has a reason to have closed the stream,
-   * which is then opened as planned.
+   * Whether the server last answered. If it answered all along, it closed the stream for a reason,
+   * and the stream is opened when planned.
    */
   let up = true;
   let turn = 0;
 
-  /** Whether the stream is not being opened now, and may be. */
+  /** Whether an attempt may be started now. */
   const mayRetry = (): boolean =>
-    // A try that began while the machine was away may hang for long.
+    // An attempt that began while the machine was away may hang for long.
     (phase.peek() === 'waiting' || performance.now() - phaseSince > PATIENCE_MS) &&
     Date.now() >= (dashboard.status.peek().notBefore ?? 0);
 

@@ -1,4 +1,4 @@
-/** One chart in the document: its canvas, its crosshair and what is pinned; painted by the painter. */
+/** One chart in the document: its canvas, its crosshair and its pin; painted by the painter. */
 
 import type { ReadonlySignal, Signal } from '@preact/signals';
 import { loadPart } from '../../browser/part.ts';
@@ -15,33 +15,36 @@ import type { Member, Panel } from '../../store/panel.ts';
 import { FEW, rank } from '../../store/ranking.ts';
 import { lookBack } from './lookback.ts';
 
-/** Lines that one panel draws; of more, the highest. */
+/** The most lines that one panel draws; of more, the highest. */
 const MOST_DRAWN = 40;
-/** Areas that one panel stacks: a sum that leaves some out is none. */
+/**
+ * The most areas that one panel stacks. There are more than lines, because a stack without some of
+ * its areas shows a wrong sum.
+ */
 const MOST_STACKED = 500;
 const LEAST_STILL_MS = 1_000;
-/** CSS pixels around what is seen, within which charts are drawn as well. */
+/** Charts within this many CSS pixels of the visible area are drawn as well. */
 const MARGIN = 120;
-/** CSS pixels within which a click means what is pinned. */
+/** A click within this many CSS pixels of the pin removes it, */
 const PIN_WIDTH = 8;
-/** And within which a tap means what is read: fingers are broader. */
+/** and a tap within these many of the crosshair ends reading: fingers are broader. */
 const TAP_WIDTH = 16;
 
 export type ChartKind = 'line' | 'area' | 'stacked' | 'heatmap';
 
-/** Of all charts of the page. */
+/** Shared by all charts of the page. */
 const columns = new Columns();
 
-/** Who asked for less motion has pictures that move once a second. */
+/** With reduced motion, pictures move once a second. */
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 
-/** Lines that a panel of this kind draws at the most. */
+/** The most lines that a panel of this kind draws. */
 export function mostDrawn(kind: ChartKind): number {
   return kind === 'stacked' ? MOST_STACKED : MOST_DRAWN;
 }
 
 export interface ChartProps {
-  /** Of the panel, as which lines are shown is kept by. */
+  /** The id of the panel, by which the choice of lines is saved. */
   readonly id: string;
   readonly panel: Panel;
   readonly dashboard: Dashboard;
@@ -49,12 +52,12 @@ export interface ChartProps {
   readonly focus: Signal<string | null>;
   readonly inSight: ReadonlySignal<boolean>;
   readonly kind: ChartKind;
-  /** The label that the rows of a heatmap are of. */
+  /** The label whose values are the rows of a heatmap. */
   readonly by?: string | undefined;
   readonly thresholds?: readonly Threshold[] | undefined;
 }
 
-/** What a view tells the component that it is of. */
+/** What a view reports to its component. */
 interface Found {
   readonly pinned: Signal<number | null>;
   readonly shades: Signal<readonly [number, number]>;
@@ -78,9 +81,9 @@ export class ChartView {
   private left: number;
   private em: number;
   private readonly family: string;
-  /** Whether the crosshair was moved by keyboard last. */
+  /** Whether the crosshair was last moved by keyboard. */
   private keyed = false;
-  /** CSS pixels from the top that a pointer is at; null while it is elsewhere. */
+  /** CSS pixels from the top to the pointer; null while it is elsewhere. */
   private pointerTop: number | null = null;
 
   constructor(root: HTMLElement, props: ChartProps, picture: Picture, { pinned, shades }: Found) {
@@ -92,8 +95,8 @@ export class ChartView {
     this.shades = shades;
     this.crosshair.className = 'crosshair';
     this.crosshair.hidden = true;
-    // All that has to be read of the document is read here, where nothing is written: else the
-    // first picture of each chart would have the whole page laid out again.
+    // Everything is read from the document here, before anything is written to it. Otherwise the
+    // browser would lay out the whole page again for the first picture of each chart.
     const { top, bottom, left } = root.getBoundingClientRect();
     this.left = left;
     this.inSight = top < innerHeight + MARGIN && bottom > -MARGIN;
@@ -135,7 +138,7 @@ export class ChartView {
     if (still.matches) {
       return LEAST_STILL_MS;
     }
-    // Half the time that one pixel stands for, and four times a second in the widest window.
+    // Half of the time that one pixel stands for, but at least four times a second.
     return Math.min(250, this.props.dashboard.time.windowMs.peek() / (2 * Math.max(1, this.width)));
   }
 
@@ -152,7 +155,7 @@ export class ChartView {
     }
   }
 
-  /** Its size, that of its letters, or what a pixel is has changed. */
+  /** Its size, its font size or the pixel ratio has changed. */
   refit(): void {
     this.left = this.root.getBoundingClientRect().left;
     this.em = Number.parseFloat(getComputedStyle(this.root).fontSize);
@@ -160,7 +163,7 @@ export class ChartView {
     this.repaint();
   }
 
-  /** CSS pixels: width, height, and of letters. */
+  /** In CSS pixels: width, height and font size. */
   private get size(): PlotSize {
     return printing.peek() ? onPaper() : [this.width, this.height, this.em];
   }
@@ -177,7 +180,7 @@ export class ChartView {
     const plot = this.plot ?? this.open();
     const { dashboard } = this.props;
     const span = dashboard.time.windowMs.peek();
-    // Steps of a whole pixel: what was drawn keeps its place among the pixels, and its look.
+    // The picture moves by whole pixels, so that what was drawn looks the same after each move.
     const step = span / Math.max(1, Math.round(width * devicePixelRatio));
     const to = Math.ceil(dashboard.time.edge / step) * step;
     const lines = this.lines(to);
@@ -193,7 +196,7 @@ export class ChartView {
     this.placePin();
   }
 
-  /** Show where a time is, or nothing. */
+  /** Show the crosshair at a time, or hide it. */
   point(time: number | null): void {
     const left = time === null || this.plot === null ? -1 : this.plot.left(time);
     const width = this.plot?.width ?? 0;
@@ -211,7 +214,7 @@ export class ChartView {
     }
   }
 
-  /** Move the crosshair by a share of the window, and as far as the next sample is. */
+  /** Move the crosshair by a share of the window, and at least to the next sample. */
   step(share: number): void {
     const { dashboard, id } = this.props;
     const span = dashboard.time.windowMs.peek();
@@ -222,7 +225,7 @@ export class ChartView {
       .filter((member) => isShown(id, member))
       .map(({ series: { column } }) => {
         const after = column.indexOf(least);
-        // At the very beginning that is the first that is shown.
+        // At the left edge it is the first sample that is shown.
         const back = share === Number.NEGATIVE_INFINITY ? after : Math.max(0, after - 1);
         const at = share > 0 ? Math.min(after, column.length - 1) : back;
         return column.slice(at, at + 1).times[0] ?? Number.NaN;
@@ -234,14 +237,14 @@ export class ChartView {
     dashboard.hover.value = Number.isFinite(next) ? next : least;
   }
 
-  /** What is under the crosshair, in words. */
+  /** The values at the crosshair in words. */
   async read(): Promise<string> {
     const { spoken } = await loadPart(() => import('./tip.tsx'));
     const time = this.props.dashboard.hover.peek();
     return time === null ? '' : spoken(this.props, time);
   }
 
-  /** Pin the time of the crosshair, or unpin it; false where there is none. */
+  /** Pin the time of the crosshair, or unpin it; false if there is no crosshair. */
   pinHere(): boolean {
     const time = this.props.dashboard.hover.peek();
     if (time !== null) {
@@ -250,10 +253,10 @@ export class ChartView {
     return time !== null;
   }
 
-  /** Take the crosshair away; false where there is none. */
+  /** Hide the crosshair; false if there is none. */
   leave(): boolean {
     const { hover } = this.props.dashboard;
-    // That of a pointer goes with the pointer.
+    // The crosshair of a pointer is hidden when the pointer leaves.
     const there = this.keyed && hover.peek() !== null && this.pinned.peek() === null;
     if (there) {
       this.keyed = false;
@@ -262,7 +265,7 @@ export class ChartView {
     return there;
   }
 
-  /** Keep what is pinned at its time, until that leaves the picture. */
+  /** Keep the pin at its time until that time leaves the picture. */
   private placePin(): void {
     const time = this.pinned.peek();
     if (time === null) {
@@ -280,7 +283,7 @@ export class ChartView {
     }
   }
 
-  /** Read a time in all panels, until it is tapped again. */
+  /** Show the crosshair at a time in all panels until it is tapped again. */
   private tap(left: number, top: number): void {
     const { hover } = this.props.dashboard;
     const before = hover.peek();
@@ -290,7 +293,7 @@ export class ChartView {
     this.point(hover.value);
   }
 
-  /** Pin the time of a place, or unpin it. */
+  /** Pin the time at a place, or unpin it. */
   private pin(left: number): void {
     const before = this.pinned.peek();
     const near = before !== null && Math.abs(this.plot!.left(before) - left) < PIN_WIDTH;
@@ -305,7 +308,7 @@ export class ChartView {
     const most = mostDrawn(kind);
     const shown = (member: Member): boolean => isShown(id, member);
     const ranked = rank(this.panel, now).filter(shown).slice(0, most);
-    // Layers and rows keep their order, whoever is highest now.
+    // Layers and rows keep their order, whichever value is the highest.
     const { members } = this.panel;
     const chosen = piled && members.length <= most ? members.filter(shown) : ranked;
     const drawn = chosen.map(({ series, title, colour }) => ({
@@ -316,7 +319,7 @@ export class ChartView {
       headed: ranked.length <= FEW && !series.gone && !series.isSilent(now),
       raw,
     }));
-    // The highest last, and the one that is looked at on top of all.
+    // The highest line is drawn last, and the focused line on top of all.
     return piled ? drawn : drawn.reverse().sort((a, b) => Number(b.faded) - Number(a.faded));
   }
 
@@ -334,7 +337,7 @@ export class ChartView {
     over.append(this.crosshair);
     const { hover } = dashboard;
     over.addEventListener('pointermove', (event) => {
-      // A finger moves the picture; where it taps is what is read.
+      // A finger that moves moves the picture; a tap shows the values at its place.
       if (event.pointerType === 'touch') {
         return;
       }

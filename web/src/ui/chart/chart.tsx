@@ -11,7 +11,7 @@ import { lines } from '../../panels/shown.ts';
 import { later } from '../later.tsx';
 import { type ChartKind, type ChartProps, ChartView } from './chart-view.ts';
 
-/** Shares of the window that an arrow moves the crosshair by at least, and with Shift. */
+/** The share of the window by which an arrow key moves the crosshair at least, and with Shift. */
 const STEP = 1 / 100;
 const LONG_STEP = 1 / 10;
 
@@ -27,11 +27,11 @@ export function Chart(props: ChartProps) {
   const { panel, dashboard, format, focus, inSight, kind, by, thresholds } = props;
   const root = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
-  /** The time that was pinned to read its values. */
+  /** The pinned time; null for none. */
   const pinned = useSignal<number | null>(null);
-  /** From the least to the most that shades of a heatmap stand for. */
+  /** The lowest and the highest value of a heatmap's scale. */
   const shades = useSignal<readonly [number, number]>([Number.NaN, Number.NaN]);
-  // Before the panel is first seen, so that it is first seen with its picture.
+  // Before the panel is first painted, so that it appears with its picture.
   useLayoutEffect(() => {
     let closed = false;
     const open = (picture: Picture): void => {
@@ -52,7 +52,7 @@ export function Chart(props: ChartProps) {
     };
   }, [panel, dashboard, kind, by, format, JSON.stringify(thresholds)]);
   useSignalEffect(() => {
-    // Whatever changes the picture besides new points.
+    // Everything that changes the picture except new points.
     focus.value;
     lines.value;
     look.value;
@@ -62,13 +62,13 @@ export function Chart(props: ChartProps) {
     view.current?.repaint();
   });
   useSignalEffect(() => {
-    // At first nothing has changed.
+    // On the first run nothing has changed.
     if (screens.value > 0) {
       view.current?.refit();
     }
   });
   useSignalEffect(() => view.current?.point(dashboard.hover.value));
-  /** What the crosshair is at, for those who move it by keyboard. */
+  /** The values at the crosshair, announced when it is moved by keyboard. */
   const said = useSignal('');
   const count = panel.members.length;
   return (
@@ -121,7 +121,7 @@ export function Chart(props: ChartProps) {
   );
 }
 
-/** With the first chart that is in sight, and not before its picture. */
+/** Loaded with the first chart in sight, after its picture. */
 const Tip = later(
   () => import('./tip.tsx'),
   ({ Tip }) => Tip,
@@ -131,7 +131,7 @@ const Pin = later(
   ({ Pin }) => Pin,
 );
 
-/** Move the crosshair by a key; false for one that does nothing to it. */
+/** Move the crosshair by a key; false for a key without meaning here. */
 function press(
   { key, shiftKey, ctrlKey, metaKey, altKey }: KeyboardEvent,
   view: ChartView,
@@ -162,7 +162,7 @@ function press(
   }
 }
 
-/** What the faintest and the darkest cell stand for. */
+/** The scale of a heatmap: the values of the faintest and of the darkest cell. */
 function Shades({
   span: [low, high],
   format,
@@ -170,7 +170,7 @@ function Shades({
 }: {
   readonly span: readonly [number, number];
   readonly format: Format;
-  /** Whether cells count what falls into a bucket. */
+  /** Whether cells are counts of buckets. */
   readonly counted: boolean;
 }) {
   return (
@@ -183,7 +183,7 @@ function Shades({
   );
 }
 
-/** Curves are at hand; the others are loaded for those who look at one. */
+/** Curves are part of the page; the other pictures are loaded when one is shown. */
 function pictureOf({ kind, by, thresholds }: ChartProps): Picture | Promise<Picture> {
   switch (kind) {
     case 'stacked':

@@ -1,14 +1,14 @@
 import { loadPart } from '../../browser/part.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 
-/** CSS pixels that a pointer may tremble during a click. */
+/** CSS pixels that a pointer may move during a click. */
 const TREMBLE = 4;
 
 /**
- * Move through time on a chart: a drag marks the time to zoom into, and a double click goes back. A
- * drag with Shift moves the picture, as a finger does, and the wheel sideways (with Shift, any
- * wheel). Two fingers zoom, in and out again. Touch scrolls the page up and down as ever. What is no
- * drag is a click, or a tap.
+ * Moves through time on a chart. A drag selects the time to zoom into, and a double click goes
+ * back. A drag with Shift, a finger, the horizontal wheel, and any wheel with Shift move the
+ * picture. Two fingers zoom in and out. A vertical touch scrolls the page. A press without a drag
+ * is a click or a tap.
  */
 export function lookBack(
   over: HTMLElement,
@@ -78,7 +78,7 @@ export function lookBack(
       brush?.remove();
       ending.abort();
     };
-    // Two fingers are no drag, and no tap.
+    // Two fingers are neither a drag nor a tap.
     over.addEventListener('pinch', end, { signal });
     over.addEventListener(
       'pointerup',
@@ -96,7 +96,7 @@ export function lookBack(
       { signal },
     );
     over.addEventListener('pointercancel', end, { signal });
-    // Thought better of it.
+    // Escape cancels the drag.
     document.addEventListener(
       'keydown',
       (event) => {

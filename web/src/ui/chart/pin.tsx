@@ -7,23 +7,23 @@ import { isShown } from '../../panels/shown.ts';
 import type { Panel } from '../../store/panel.ts';
 import { rankAt } from '../../store/ranking.ts';
 
-/** Until the picture puts it where its time is. */
+/** Hidden until the chart puts it at its time. */
 const UNPLACED = { visibility: 'hidden' } as const;
-/** Lines whose values are read out; of more, the highest. */
+/** The most lines whose values are shown; of more, the highest. */
 const MOST_READ = 10;
 
 interface PinProps {
-  /** Of the panel, as which lines are shown is kept by. */
+  /** The id of the panel, by which the choice of lines is saved. */
   readonly id: string;
   readonly panel: Panel;
   readonly format: Format;
   readonly time: number;
   readonly onUnpin: () => void;
-  /** It is there, and waits to be put in its place. */
+  /** It is rendered, and has to be put in its place. */
   readonly onShown: () => void;
 }
 
-/** The values of a time that was clicked at. It stays there while the picture goes on. */
+/** The values at a time that was clicked. It stays at that time while the picture moves. */
 export function Pin({ id, panel, format, time, onUnpin, onShown }: PinProps) {
   useLayoutEffect(onShown, []);
   useEffect(() => {

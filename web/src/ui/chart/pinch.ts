@@ -1,20 +1,20 @@
 import type { Dashboard } from '../../state/dashboard.ts';
 
-/** Fingers nearer to each other than so many CSS pixels zoom no further. */
+/** Fingers that are nearer to each other than this many CSS pixels don't zoom any further. */
 const LEAST_APART = 24;
 
 /**
- * Zoom with two fingers: the times under them when they came down stay under them. It is one zoom,
- * however long it takes, that one goes back from.
+ * Zooms with two fingers: the times under them at the start stay under them. However long it takes,
+ * it is one zoom, undone by one step back.
  */
 export function pinch(
   over: HTMLElement,
   dashboard: Dashboard,
   timeAt: (left: number) => number,
 ): void {
-  /** By pointer, where a finger is across. */
+  /** The horizontal place of each finger, by pointer id. */
   const fingers = new Map<number, number>();
-  /** The times under both, the earlier first. */
+  /** The times under both fingers, the earlier first. */
   let held: readonly [number, number] | null = null;
   let zoomed = false;
   const places = (): readonly [number, number] => {

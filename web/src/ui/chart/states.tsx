@@ -10,11 +10,11 @@ import type { Dashboard } from '../../state/dashboard.ts';
 import type { Member, Panel } from '../../store/panel.ts';
 import type { Change } from '../../store/series.ts';
 
-/** Rows of a panel until all are asked for. */
+/** The rows of a panel until all are asked for. */
 const FEW_ROWS = 6;
-/** Times on the axis. */
+/** The most times on the axis. */
 const MOST_TIMES = 6;
-/** Segments of a row: of more, the newest. */
+/** The most segments of a row; of more, the newest. */
 const MOST_SEGMENTS = 200;
 
 /** States over time: a row for each series, a segment for each value it held. */
@@ -26,7 +26,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
   const known = dashboard.knownUntil;
   const shown = all ? panel.members : panel.members.slice(0, FEW_ROWS);
   const hidden = panel.members.length - FEW_ROWS;
-  /** The row that is read by keyboard; null while none is. */
+  /** The row that the keyboard is at; null for none. */
   const read = useSignal<number | null>(null);
   const said = useSignal('');
   const press = (event: KeyboardEvent): void => {
@@ -106,7 +106,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
   );
 }
 
-/** Times under the bars, where they are under charts. */
+/** The time axis, as charts have it. */
 function Times({ from, to }: { from: number; to: number }) {
   const times = timeSplits(from, to, MOST_TIMES);
   const labels = timeLabels(times);
@@ -114,7 +114,7 @@ function Times({ from, to }: { from: number; to: number }) {
     <p class="times" aria-hidden="true">
       {times.map((time, index) => {
         const share = (time - from) / (to - from);
-        // One that would be cut off says nothing.
+        // A label that would be cut off is left out.
         return share < 0.05 || share > 0.95 ? null : (
           <span key={time} style={{ left: `${(share * 100).toFixed(2)}%` }}>
             {labels[index]}
@@ -125,13 +125,13 @@ function Times({ from, to }: { from: number; to: number }) {
   );
 }
 
-/** What is read: a row, and a time in it. */
+/** The place of the keyboard: a row, and a time in it. */
 interface Place {
   readonly row: number;
   readonly at: number;
 }
 
-/** Where a key leads to; false for one that leads nowhere. */
+/** The place that a key leads to; false for other keys. */
 function go(
   key: string,
   members: readonly Member[],
@@ -145,7 +145,7 @@ function go(
     return { row: Math.max(0, Math.min(members.length - 1, next)), at: at ?? to };
   }
   const held = segmentsOf(members[row]!, from, known);
-  // Before any is read, it is after the last.
+  // At first the place is after the last segment.
   const now = at === null ? held.length : held.findLastIndex(({ start }) => start <= at);
   const steps: Readonly<Record<string, number>> = {
     ArrowLeft: now - 1,
@@ -161,7 +161,7 @@ function go(
   return { row, at: segment === undefined ? to : Math.max(from, segment.start) };
 }
 
-/** What a row holds at a time, since when and until when, in words. */
+/** The state of a row at a time, since when and until when, in words. */
 function spoken(
   { series, title }: Member,
   at: number,
@@ -192,14 +192,14 @@ function untilOf(series: Member['series'], known: number): number {
 
 interface RowProps {
   readonly member: Member;
-  /** Whether it is this one that the arrows move through. */
+  /** Whether the keyboard is at this row. */
   readonly read: boolean;
   readonly from: number;
   readonly to: number;
   /** Until when it is known what holds. */
   readonly known: number;
   readonly keptSince: number;
-  /** The time that is looked at; null for now. */
+  /** The time under the pointer; null for now. */
   readonly at: number | null;
 }
 
@@ -251,7 +251,7 @@ function Row({ member, read, from, to, known, keptSince, at }: RowProps) {
   );
 }
 
-/** Since when: of the first change that is known nobody says that it was one. */
+/** Since when it holds. The first known value may be older than its first sample. */
 function sinceOf(time: number, index: number): string {
   return `since ${index === 0 ? 'at least ' : ''}${formatClock(time)}`;
 }
@@ -262,7 +262,7 @@ interface Segment {
   readonly value: Value;
 }
 
-/** What was held when, within a span of time. */
+/** The states within a span of time. */
 export function segments(changes: readonly Change[], from: number, to: number): Segment[] {
   return changes
     .map(({ time, value }, index) => ({ start: time, end: changes[index + 1]?.time ?? to, value }))
@@ -274,7 +274,7 @@ function write(value: Value | undefined): string {
   return value === undefined ? '–' : value === '' ? '(empty)' : String(value);
 }
 
-/** The same value has the same colour everywhere; null has none of its own. */
+/** The same value has the same colour everywhere; null is grey. */
 function colourOf(value: Value, { lines, grid }: Look): string {
   if (value === null) {
     return grid;

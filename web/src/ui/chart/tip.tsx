@@ -6,9 +6,9 @@ import type { Dashboard, Freshness } from '../../state/dashboard.ts';
 import type { Panel } from '../../store/panel.ts';
 import { Swatch } from '../swatch.tsx';
 
-/** Lines whose values are read out; of more, the highest. */
+/** The most lines whose values are shown; of more, the highest. */
 const MOST_READ = 8;
-/** Of those that are spoken: more can't be kept in mind. */
+/** The most lines that are spoken, as many as a listener can remember. */
 const MOST_SPOKEN = 5;
 
 const STATES: Readonly<Record<Freshness, string>> = {
@@ -20,14 +20,17 @@ const STATES: Readonly<Record<Freshness, string>> = {
 };
 
 interface TipProps {
-  /** Of the panel, as which lines are shown is kept by. */
+  /** The id of the panel, by which the choice of lines is saved. */
   readonly id: string;
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
 }
 
-/** All values of the moment that is pointed at, in whichever panel. The chart puts it in its place. */
+/**
+ * The values at the time under the pointer, which may be in another panel. The chart puts it in its
+ * place.
+ */
 export function Tip({ id, panel, dashboard, format }: TipProps) {
   const time = dashboard.hover.value;
   const to = dashboard.time.now.value;
@@ -66,7 +69,7 @@ function Line({ reading, format }: { reading: Reading; format: Format }) {
   );
 }
 
-/** The same for those who listen: what a panel's lines are at a time, in a sentence. */
+/** The values of a panel's lines at a time as a sentence, for screen readers. */
 export function spoken({ id, panel, dashboard, format }: TipProps, time: number): string {
   const readings = readingsAt(id, panel, time, dashboard.time.liveEdge);
   const rest = readings.length - MOST_SPOKEN;

@@ -6,19 +6,21 @@ interface DialProps {
   readonly min: number;
   readonly max: number;
   readonly thresholds: readonly Threshold[];
-  /** What the value has reached; nothing while it isn't fresh. */
+  /** The threshold that the value has reached; none while it isn't fresh. */
   readonly level: Threshold['level'] | null;
   readonly fresh: boolean;
   readonly text: string;
   readonly ends: readonly [string, string];
 }
 
-/** Degrees of the arc, which is open at its foot. */
+/** Degrees of the arc, which is open at the bottom. */
 const ARC = 240;
 const RADIUS = 40;
 const BANDS = 47;
 
-/** A value between two bounds as an arc, with the thresholds outside of it; it fills its place. */
+/**
+ * Shows a value between two bounds as an arc, with the thresholds around it. It fills its place.
+ */
 export function Dial(props: DialProps) {
   const { name, value, min, max, thresholds, level, fresh, text, ends } = props;
   const share = (at: number): number => Math.min(1, Math.max(0, (at - min) / (max - min)));
@@ -58,7 +60,7 @@ export function Dial(props: DialProps) {
   );
 }
 
-/** From one share of the arc to another. */
+/** The path from one share of the arc to another. */
 export function arc(radius: number, from: number, to: number): string {
   const point = (share: number): string => {
     const angle = ((share * ARC - 90 - ARC / 2) * Math.PI) / 180;

@@ -9,7 +9,7 @@ import { Dial } from './dial.tsx';
 import { Mark } from './mark.tsx';
 import { Table } from './table.tsx';
 
-/** Series that one panel writes out; of more, the first. */
+/** The most series whose values one panel writes; of more, the first. */
 const MOST_WRITTEN = 40;
 
 interface FiguresProps {
@@ -17,11 +17,11 @@ interface FiguresProps {
   readonly description: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
-  /** Whether the panel is in sight: else the values may be old. */
+  /** Whether the panel is in sight; if not, its values may be old. */
   readonly inSight: ReadonlySignal<boolean>;
 }
 
-/** Values as text: large ones, gauges, or a table of them. */
+/** Shows values as text: large figures, gauges, or a table. */
 export function Figures({ panel, description, dashboard, format, inSight }: FiguresProps) {
   const to = inSight.value ? dashboard.time.now.value : dashboard.time.now.peek();
   const from = to - dashboard.time.windowMs.value;

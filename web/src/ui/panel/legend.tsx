@@ -14,29 +14,30 @@ import { latestOf, valueAt } from '../../store/rate.ts';
 import { Swatch } from '../swatch.tsx';
 import { Mark } from './mark.tsx';
 
-/** A finger that rests for so long means more than a tap. */
+/** A touch of at least this many milliseconds is a long press. */
 const LONG_PRESS_MS = 500;
 
 interface LegendProps {
-  /** Of the panel, as which lines are shown is kept by. */
+  /** The id of the panel, by which the choice of lines is saved. */
   readonly id: string;
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
-  /** Identity of the line that is looked at. */
+  /** The identity of the focused line. */
   readonly focus: Signal<string | null>;
-  /** Whether the panel is in sight: else the values may be old. */
+  /** Whether the panel is in sight; if not, its values may be old. */
   readonly inSight: ReadonlySignal<boolean>;
   readonly thresholds?: readonly Threshold[] | undefined;
 }
 
 /**
- * The lines by name, with their values now or where the pointer is, and what they did if asked. One
- * that is pressed is hidden, or shown again; with Ctrl, Shift or the command key it is shown alone.
+ * The names of the lines, with their values now or at the pointer, and with minimum, maximum and
+ * mean if chosen. A click hides a line or shows it again; with Ctrl, Shift or the command key it
+ * shows the line alone.
  */
 export function Legend({ id, panel, dashboard, format, focus, inSight, thresholds }: LegendProps) {
   const [all, setAll] = useState(false);
-  // What nobody sees isn't rendered again and again.
+  // A legend out of sight is not rendered again.
   const seen = inSight.value;
   const now = seen ? dashboard.time.now.value : dashboard.time.now.peek();
   const ranked = rank(panel, now);
@@ -100,7 +101,7 @@ interface EntryProps {
   readonly thresholds: readonly Threshold[] | undefined;
   readonly now: number;
   readonly panel: Panel;
-  /** The time that least, most and mean are of; null where they are not wanted. */
+  /** The span of minimum, maximum and mean; null if they are not shown. */
   readonly windowMs: number | null;
   readonly hover: number | null;
 }
@@ -116,7 +117,7 @@ function Entry(props: EntryProps) {
     ([name, text]) => `${printable(labelText(name))}="${printable(text)}"`,
   );
   const shown = isShown(id, member);
-  /** A finger that stays shows it alone, as Ctrl and a click do. */
+  /** A long press shows the line alone, like a click with Ctrl. */
   const pressing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const pressed = useRef(false);
   const release = (): void => clearTimeout(pressing.current);
@@ -156,13 +157,13 @@ function Entry(props: EntryProps) {
         onPointerUp={release}
         onPointerCancel={release}
         onContextMenu={(event) => {
-          // That of a long press on a phone.
+          // The context menu that a long press opens on a phone.
           if (pressed.current) {
             event.preventDefault();
           }
         }}
         onKeyDown={(event) => {
-          // Not all browsers say of a click by keyboard which other keys were down.
+          // Not all browsers report the modifier keys of a click by keyboard.
           if (event.key === 'Enter' && (event.ctrlKey || event.metaKey || event.shiftKey)) {
             event.preventDefault();
             choose(event);

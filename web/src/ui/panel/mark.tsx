@@ -1,6 +1,6 @@
 import type { Threshold } from '../../panels/model.ts';
 
-/** A threshold that was reached: a shape and a word beside the colour. */
+/** A threshold that was reached, as a shape and a word beside the colour. */
 export function Mark({ threshold }: { threshold: Threshold | null }) {
   return threshold === null ? null : (
     <svg

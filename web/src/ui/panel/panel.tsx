@@ -21,17 +21,17 @@ import { Legend } from './legend.tsx';
 import { Mark } from './mark.tsx';
 import { Alone, AsTable, Fold, Save } from './tools.tsx';
 
-/** A screen above and below what is in sight. */
+/** The margin of the visible area: one screen above and below. */
 const NEAR = '100% 0px';
 
 interface ViewProps {
   readonly panel: Description;
   readonly dashboard: Dashboard;
-  /** Where it is shown alone, as others embed it. */
+  /** The address of the panel alone, as others embed it. */
   readonly alone?: (() => string) | undefined;
 }
 
-/** A panel as it was described: drawn from the series that its selector means. */
+/** A panel of a saved dashboard, with the series that its selector matches. */
 export function PanelView({ panel, dashboard, alone }: ViewProps) {
   const group = useRef<Panel | null>(null);
   group.current = select(dashboard.panels.value, panel, group.current);
@@ -45,19 +45,19 @@ export function PanelView({ panel, dashboard, alone }: ViewProps) {
 interface CardProps {
   readonly panel: Panel;
   readonly dashboard: Dashboard;
-  /** How it is to be drawn, where somebody said so. */
+  /** How it is drawn, if it is described. */
   readonly description?: Description;
   readonly alone?: (() => string) | undefined;
 }
 
-/** One panel: what it is, its newest value if there is one line, the chart, the legend. */
+/** One panel: its title, its newest value if there is only one line, the chart, and the legend. */
 export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const title = useId();
   const heading = description?.title ?? panel.name;
   const id = description?.id ?? panel.key;
   const root = useRef<HTMLElement>(null);
   const seen = useSignal(false);
-  /** On paper all is seen. */
+  /** Everything is visible on paper. */
   const inSight = useComputed(() => seen.value || printing.value);
   useEffect(() => {
     const sight = new IntersectionObserver(([entry]) => {
@@ -88,7 +88,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
       change(false);
     };
   }, [found, closed, panel.name]);
-  /** Of a dashboard's panel; what is found by itself keeps that choice. */
+  /** For a panel of a saved dashboard; on the page of all metrics the choice is saved. */
   const asTable = useSignal(false);
   const tabled = description === undefined ? tabular.has(panel.key) : asTable.value;
   const drawn = description?.kind ?? 'line';
@@ -96,9 +96,9 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
   const chart = chartOf(kind);
   const listed = chart !== null && kind !== 'stat' && kind !== 'heatmap';
-  /** Whether all of a long title is shown. */
+  /** Whether a long title is shown in full. */
   const whole = useSignal(false);
-  /** Identity of the line that is looked at, by pointer or by choice. */
+  /** The identity of the line under the pointer, or of the chosen one. */
   const focus = useSignal<string | null>(null);
   const folded = closed;
   const unit = description?.unit ?? panel.unit;
@@ -222,7 +222,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   );
 }
 
-/** What of a panel isn't a chart is loaded for those who look at one. */
+/** Parts of panels other than charts are loaded when they are shown. */
 const Figures = later(
   () => import('./figures.tsx'),
   ({ Figures }) => Figures,

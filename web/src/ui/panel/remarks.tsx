@@ -1,4 +1,4 @@
-/** What is said of a panel beside its lines. */
+/** What a panel says beside its lines. */
 
 import type { Reasons } from '../../client/index.ts';
 import { matcherOf } from '../../client/subscriptions/spec.ts';
@@ -9,7 +9,7 @@ import { answers } from '../../state/answers.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Panel } from '../../store/panel.ts';
 
-/** Samples of a point from which on it is worth a word. */
+/** Points that stand for at least this many samples are mentioned. */
 const MERGED = 1.5;
 
 /** Says why a panel has no series. */
@@ -68,7 +68,10 @@ export function Remarks({
   );
 }
 
-/** Says what else a selector means, and that one axis has one unit; offers the panels of all. */
+/**
+ * Says which other series a selector matches, and that one axis has one unit; links to panels of
+ * all of them.
+ */
 function Omitted({ panel, select }: { panel: Panel; select: string }) {
   const { omitted, members, kind, unit } = panel;
   const rest = [...omitted.values()].reduce((sum, count) => sum + count, 0);
@@ -88,7 +91,7 @@ function reasonOf(asked: readonly string[], failing: Reasons): string | undefine
   return Object.entries(failing).find(([name]) => matches.some((one) => one?.(name, {})))?.[1];
 }
 
-/** Says when nothing comes for this panel, or less than the producer sends, and why. */
+/** Says when no samples arrive for this panel, or fewer than the producer sends, and why. */
 export function Silence({
   panel,
   dashboard,

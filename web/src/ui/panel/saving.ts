@@ -1,4 +1,4 @@
-/** A panel as a picture, and handing out files. */
+/** Saves a panel as a picture or a table. */
 
 import { strokeOf } from '../../chart/palette.ts';
 import { look } from '../../chart/theme.ts';
@@ -12,10 +12,10 @@ import type { Member, Panel } from '../../store/panel.ts';
 import { rank } from '../../store/ranking.ts';
 import { latestOf, valueAt } from '../../store/rate.ts';
 
-/** Lines that a picture names; of more, the highest. */
+/** The most lines that a picture names; of more, the highest. */
 const MOST_NAMED = 24;
 
-/** A panel's chart under its title, with those of its lines by name that are shown. */
+/** A picture of a panel: its title, its chart, and the names of the lines that are shown. */
 async function pngOf(
   chart: HTMLCanvasElement,
   title: string,
@@ -82,7 +82,7 @@ async function pngOf(
   });
 }
 
-/** Hand something out as a file. */
+/** Download something as a file. */
 export function hand(name: string, blob: Blob): void {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);
@@ -97,11 +97,11 @@ interface Saved {
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
-  /** Whether it is to be a picture, of the chart in the panel; else a table of what is shown. */
+  /** Whether to save a picture of the chart; else a table of what is shown. */
   readonly picture: boolean;
 }
 
-/** Hand a panel over as a file. `root` is anything in it. */
+/** Download a panel as a file. `root` is any element in it. */
 export async function save(root: Element, saved: Saved): Promise<void> {
   const { id, title, panel, dashboard, format, picture } = saved;
   const to = dashboard.time.edge;

@@ -8,9 +8,9 @@ import { holdOrder, rankAll } from '../../store/ranking.ts';
 import { latestOf } from '../../store/rate.ts';
 import { Mark } from './mark.tsx';
 
-/** Series that one table writes out; of more, the first in its order. */
+/** The most rows of a table; of more, the first in its order. */
 const MOST_WRITTEN = 200;
-/** Milliseconds that rows keep their places. */
+/** Rows keep their places for this many milliseconds. */
 const KEPT_MS = 5_000;
 
 const COLUMNS = ['series', 'last', 'min', 'max', 'mean'] as const;
@@ -30,7 +30,7 @@ interface Line extends Summary {
   readonly silent: boolean;
 }
 
-/** Last, least, most and mean of each series: the highest first, or in the order one asks for. */
+/** Last, minimum, maximum and mean of each series: the highest first, or in the chosen order. */
 export function Table({ panel, format, thresholds, from, to }: TableProps) {
   const [{ by, rising }, setOrder] = useState<{ by: Column; rising: boolean }>({
     by: 'last',
@@ -62,7 +62,7 @@ export function Table({ panel, format, thresholds, from, to }: TableProps) {
   if (kept.current.key !== key || old || !same) {
     kept.current = { key, at: to, order: ordered([...lines.values()], by, rising) };
   }
-  // At first nobody asked for an exact order: near values need not change places all the time.
+  // Without a chosen order, rows with near values keep their places.
   const order = by === 'last' && !rising ? rankAll(panel, to) : kept.current.order;
   const shown = order.slice(0, MOST_WRITTEN);
   const rest = panel.members.length - shown.length;
@@ -140,7 +140,7 @@ function ordered(lines: readonly Line[], by: Column, rising: boolean): Member[] 
   return [...lines]
     .sort((a, b) => {
       const [one, other] = [measured(a), measured(b)];
-      // No value is last, whichever way.
+      // Rows without a value are last in either direction.
       return (
         Number(Number.isNaN(one)) - Number(Number.isNaN(other)) ||
         (Number.isNaN(one) ? 0 : sign * (one - other)) ||

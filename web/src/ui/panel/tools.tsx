@@ -6,17 +6,17 @@ import type { Panel } from '../../store/panel.ts';
 import { Icon } from '../icon.tsx';
 
 interface SaveProps {
-  /** Of the panel, as which lines are shown is kept by. */
+  /** The id of the panel, by which the choice of lines is saved. */
   readonly id: string;
   readonly title: string;
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   readonly format: Format;
-  /** Whether there is a picture. */
+  /** Whether there is a chart to save as a picture. */
   readonly drawn: boolean;
 }
 
-/** Get what is shown as a file. */
+/** Downloads what is shown. */
 export function Save({ id, title, panel, dashboard, format, drawn }: SaveProps) {
   const save = async (root: Element, picture: boolean): Promise<void> =>
     (await loadPart(() => import('./saving.ts'))).save(root, {
@@ -53,7 +53,7 @@ export function Save({ id, title, panel, dashboard, format, drawn }: SaveProps) 
   );
 }
 
-/** Where a panel is alone: for a wall, or a page of one's own. */
+/** The address of the panel alone: for full screen, or to embed it. */
 export function Alone({ title, href }: { title: string; href: () => string }) {
   return (
     <a href={href()} title="This panel alone, as it can be embedded">
@@ -69,7 +69,7 @@ interface AsTableProps {
   readonly onToggle: () => void;
 }
 
-/** Read a panel as a table, whatever it is drawn as. */
+/** Shows a panel as a table, whatever its kind. */
 export function AsTable({ title, pressed, onToggle }: AsTableProps) {
   return (
     <button
@@ -84,7 +84,7 @@ export function AsTable({ title, pressed, onToggle }: AsTableProps) {
   );
 }
 
-/** Collapse a panel to its name, or hide it. */
+/** Collapses a panel to its name, or hides it. */
 export function Fold({ panel: { key, name } }: { panel: Panel }) {
   const folded = collapsed.has(key);
   return (
