@@ -42,7 +42,6 @@ export function Toolbar({ session, writable, onLeave }: ToolbarProps) {
       <label class="button">
         Import
         <input
-          class="unseen"
           type="file"
           accept=".json,application/json"
           onChange={(event) => {

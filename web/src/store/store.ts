@@ -6,6 +6,8 @@ import { byName, Panel, panelKey } from './panel.ts';
 import { type Described, identityOf, Series } from './series.ts';
 
 const REPLAY_MS = 1000;
+/** Milliseconds without samples after which those that waited come merged. */
+const SILENCE_MS = 1500;
 /** The number of points over which the samples per point are averaged. */
 const DENSITY_POINTS = 12;
 
@@ -69,6 +71,8 @@ export class Store {
   private readonly joining: [Panel, Series][] = [];
   private epoch: string | null = null;
   private helloAt = Number.NEGATIVE_INFINITY;
+  /** When samples last came after such a silence. */
+  private resumedAt = Number.NEGATIVE_INFINITY;
   private readonly observer: Observer;
 
   constructor(observer: Observer) {
@@ -269,7 +273,12 @@ export class Store {
     }
     const changed = new Set<Panel>();
     // The points directly after a hello are the past.
-    const fresh = Date.now() - this.helloAt > REPLAY_MS;
+    const now = Date.now();
+    const fresh = now - this.helloAt > REPLAY_MS;
+    if (now - this.lastPointsAt > SILENCE_MS) {
+      this.resumedAt = now;
+    }
+    const usual = fresh && now - this.resumedAt > REPLAY_MS;
     const past = document.time === undefined;
     let newest = Number.NEGATIVE_INFINITY;
     let { oldest, published, samples } = this;
@@ -298,7 +307,7 @@ export class Store {
       const count = point[5] ?? 1;
       samples += count;
       published += fresh ? count : 0;
-      if (fresh) {
+      if (usual) {
         // A producer as frequent as the stream sometimes has two samples in a frame; that is not
         // merging.
         series.density += (count - series.density) / DENSITY_POINTS;

@@ -55,6 +55,39 @@ test('a thinned past has no gaps, says nothing of how often there are samples, a
   expect(times[100]).toBe(99_000);
 });
 
+test('samples that waited for a server that hung don’t make their producer a fast one', () => {
+  vi.useFakeTimers({ now: 100_000 });
+  const store = new Store({ arranged: () => {}, changed: () => {} });
+  store.take({
+    type: 'hello',
+    epoch: 'E',
+    session: 's',
+    heartbeat: 15,
+    granted: { max_hz: 10, merge: 'envelope', select: [], points: 100 },
+  });
+  const described = [{ ref: 1, name: 'load', labels: {}, kind: 'gauge' as const, unit: '' }];
+  store.take({ type: 'points', series: described, points: [[1, 99_000, 5]] });
+  const take = (samples: number): void => {
+    vi.advanceTimersByTime(100);
+    const now = Date.now();
+    store.take({ type: 'points', time: now, points: [[1, now, 5, 1, 9, samples]] });
+  };
+  const times = (count: number, samples: number): void => {
+    for (let at = 0; at < count; at += 1) {
+      take(samples);
+    }
+  };
+  times(60, 1);
+  vi.advanceTimersByTime(5000);
+  times(8, 200);
+  times(20, 1);
+  expect(store.find('load', {})!.density).toBe(1);
+  // One that is fast all along is one.
+  times(200, 5);
+  expect(store.find('load', {})!.density).toBeGreaterThan(4);
+  vi.useRealTimers();
+});
+
 describe('deltas of one time', () => {
   const hello = (epoch: string): Document => ({
     type: 'hello',
