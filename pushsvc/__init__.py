@@ -15,6 +15,8 @@ What is offered by name here is loaded when it is first asked for.
 
 from importlib import import_module as _import_module
 
+from pushsvc.version import __version__
+
 TYPE_CHECKING = False  # type checkers know this name; importing it from `typing` would take time
 if TYPE_CHECKING:
     from pushsvc.app.producers.answers import Applied
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from pushsvc.embed.subscription import DocumentSubscription, Subscription
     from pushsvc.journal import JournalError
     from pushsvc.listen.tls import CertificateError
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Applied",

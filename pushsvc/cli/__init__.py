@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-import pushsvc
+from pushsvc.version import __version__
 
 COMMANDS = {
     "serve": "Run the service.",
@@ -55,7 +55,7 @@ class _Commands(click.Group):
     epilog="Every setting can also come from a TOML file (--config) or the environment "
     "(PUSHSVC_SECTION_KEY); flags win. See `pushsvc check-config`.",
 )
-@click.version_option(pushsvc.__version__, prog_name="pushsvc")
+@click.version_option(__version__, prog_name="pushsvc")
 def main() -> None:
     """Real-time push service for dashboards.
 

@@ -21,7 +21,6 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-import pushsvc
 from pushsvc.app.http.context import Context
 from pushsvc.core.model.series import Batch, Kind, Rows, identify
 from pushsvc.core.resources.limits import Limits
@@ -29,6 +28,7 @@ from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Problem
 from pushsvc.journal import Statistics
 from pushsvc.pipeline import now_ms
+from pushsvc.version import __version__
 from pushsvc.workers.totals import Totals
 
 _KINDS: Final[dict[str, Kind]] = {"counter": "counter", "gauge": "gauge"}
@@ -99,9 +99,7 @@ class _OwnMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         hub, context = self._context.hub, self._context
-        yield InfoMetricFamily(
-            "pushsvc_build", "This program.", value={"version": pushsvc.__version__}
-        )
+        yield InfoMetricFamily("pushsvc_build", "This program.", value={"version": __version__})
         totals = hub.totals()
         for event, text in _EVENTS.items():
             yield CounterMetricFamily(f"pushsvc_{event}", text, value=totals[event])

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from quart_trio import QuartTrio
 
-import pushsvc
 from pushsvc.app.http.described import Socket
 from pushsvc.app.http.guard import need_of
 from pushsvc.app.pages.openapi import SECURITY_SCHEMES, names_of_security, sockets
 from pushsvc.app.pages.schemas import Schemas
+from pushsvc.version import __version__
 
 _OF_SECURITY = {"bearer": "http", "basic": "http", "session": "httpApiKey", "ticket": "httpApiKey"}
 """AsyncAPI's names for the ways to present a token."""
@@ -44,7 +44,7 @@ def asyncapi(app: QuartTrio) -> bytes:
         "asyncapi": "3.0.0",
         "info": {
             "title": "pushsvc: WebSockets",
-            "version": pushsvc.__version__,
+            "version": __version__,
             "description": "WebSockets of the real-time push service for dashboards: ws:// or "
             "wss:// at the address of this document. All else is in /openapi.json.",
             "license": {"name": "Apache-2.0"},

@@ -13,7 +13,6 @@ from typing import Any, Final, get_origin
 import msgspec
 from quart_trio import QuartTrio
 
-import pushsvc
 from pushsvc.app.http.described import (
     Content,
     Operation,
@@ -27,6 +26,7 @@ from pushsvc.app.pages.schemas import Schemas
 from pushsvc.auth.access import Need
 from pushsvc.auth.credentials import COOKIE
 from pushsvc.core.delivery.documents import Document
+from pushsvc.version import __version__
 
 NAMED: Final = {"Document": Document}
 """Types that have names of their own in the description."""
@@ -88,7 +88,7 @@ def openapi(app: QuartTrio) -> bytes:
             "openapi": "3.1.0",
             "info": {
                 "title": "pushsvc",
-                "version": pushsvc.__version__,
+                "version": __version__,
                 "description": "Real-time push service for dashboards. Answers come in gzip, zstd "
                 "or br as Accept-Encoding says, streams of text in gzip or zstd; a GET for which "
                 "not even the plain answer is acceptable gets 406. What goes over WebSockets is in "

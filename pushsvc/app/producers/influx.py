@@ -16,7 +16,6 @@ from msgspec import Meta
 from quart import Response, request
 from quart_trio import QuartTrio
 
-import pushsvc
 from pushsvc.app.http import problems
 from pushsvc.app.http.connection import read_inflated
 from pushsvc.app.http.context import Context
@@ -28,6 +27,7 @@ from pushsvc.auth.access import withhold
 from pushsvc.errors import Malformed, Problem
 from pushsvc.ingest.influx import PRECISIONS
 from pushsvc.pipeline import now_ms
+from pushsvc.version import __version__
 
 
 class ErrorV2(msgspec.Struct, frozen=True):
@@ -148,7 +148,7 @@ def install(app: QuartTrio, context: Context) -> None:
     async def influx_ping() -> Response:
         response = Response(b"", status=204)
         response.headers["X-Influxdb-Build"] = "pushsvc"
-        response.headers["X-Influxdb-Version"] = pushsvc.__version__
+        response.headers["X-Influxdb-Version"] = __version__
         return response
 
     @app.get("/health")
@@ -156,5 +156,5 @@ def install(app: QuartTrio, context: Context) -> None:
         "What InfluxDB clients ask whether all is well", answers={200: json(Health, "It is.")}
     )
     async def influx_health() -> Response:
-        body = Health("pushsvc", "pass", pushsvc.__version__)
+        body = Health("pushsvc", "pass", __version__)
         return Response(msgspec.json.encode(body), content_type="application/json")

@@ -13,7 +13,6 @@ from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
 
-import pushsvc
 from pushsvc.app.dashboards.lookup import label_names_of, label_values_of, series_of
 from pushsvc.app.dashboards.prometheus.answers import (
     NO_RESULT,
@@ -59,6 +58,7 @@ from pushsvc.core.query.selector import EVERY_SERIES, Matcher, parse, selector_o
 from pushsvc.errors import Malformed
 from pushsvc.pipeline import now_ms
 from pushsvc.pipeline.background import Background
+from pushsvc.version import __version__
 
 _MOST_STEPS: Final = 11_000
 """Steps of one range, as in Prometheus."""
@@ -228,7 +228,7 @@ def install(app: QuartTrio, context: Context) -> None:
         return await _encoded(
             Build(
                 data={
-                    "application": f"pushsvc {pushsvc.__version__}",
+                    "application": f"pushsvc {__version__}",
                     "version": "3.0.0",
                     "revision": "",
                     "branch": "",
