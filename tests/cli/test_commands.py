@@ -284,6 +284,8 @@ class Interrupt(importlib.abc.MetaPathFinder):
         if name == os.environ["INTERRUPT_AT"]:
             os.kill(os.getpid(), signal.SIGINT)
 
+# As in a terminal, though the tests may run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Interrupt())
 """
 
