@@ -69,9 +69,10 @@ const IMPORTS = new Map(
   FILES.map((path) => [path, importsOf(path, readFileSync(join(SOURCE, path), 'utf8'))] as const),
 );
 
-/** The path within `src` that an import leads to; null for a library. */
+/** The path within `src` that an import leads to, whatever is made of it; null for a library. */
 function targetOf(path: string, imported: string): string | null {
-  return imported.startsWith('.') ? normalize(join(dirname(path), imported)) : null;
+  const [file] = imported.split('?');
+  return imported.startsWith('.') ? normalize(join(dirname(path), file!)) : null;
 }
 
 /** What is wrong with the imports of a file. */
