@@ -299,6 +299,7 @@ class LogFile:
         """After an error in the middle of a commit, and opening anew: make sure that what was not
         answered isn't there. Where something is missing that was answered, what comes is of another
         epoch; raises Lost."""
+        self._appended = None
         with self._transaction():
             found = self.end()
             if found.seq > end.seq and not self.shared:
