@@ -159,6 +159,9 @@ test('what was missed while the server was away, or the tab out of sight, is see
     }
   });
   await hide(true);
+  // What it asked before may be told of late.
+  await page.waitForTimeout(1500);
+  requests.length = 0;
   await elsewhere({ title: 'Unseen', panels: [A] });
   await page.waitForTimeout(2000);
   expect(requests).toEqual([]);
