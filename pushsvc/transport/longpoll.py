@@ -45,8 +45,8 @@ async def poll(
 
     The id is the cursor for the next poll, also when there was no news. When the server ends the
     poll, the answer comes at once, and ends with what a stream would be told: `error`, or `goaway`
-    while the service drains. A client that gets nothing else in such an answer keeps the cursor that
-    it came with: one of this epoch would hide a gap that it hasn't been told of. All other ids
+    while the service drains. A client that gets nothing else in such an answer keeps the cursor
+    that it came with: one of this epoch would hide a gap that it hasn't been told of. All other ids
     contain `switches`.
 
     Each answer names the expressions that fail; if it names none, none fails. A heartbeat at the

@@ -3,8 +3,8 @@
     page.views:1|c|@0.1|#env:prod,canary
 
 Name, value and type, then in any order a sample rate, tags, and the time of a count or a gauge in
-Unix seconds (`|T1656581400`); without it a value gets the time of its arrival. Several values may be
-packed into one line (`took:12:15:9|ms`). A container's id and unknown fields are ignored.
+Unix seconds (`|T1656581400`); without it a value gets the time of its arrival. Several values may
+be packed into one line (`took:12:15:9|ms`). A container's id and unknown fields are ignored.
 
 https://github.com/statsd/statsd/blob/master/docs/metric_types.md
 https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
