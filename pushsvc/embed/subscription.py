@@ -51,7 +51,7 @@ class _Carrier:
 
 
 class Frames:
-    """The frames of one subscription, through losses of the log."""
+    """The frames of one subscription, which goes on when the hub begins another log."""
 
     def __init__(
         self,
