@@ -288,7 +288,7 @@ class View:
 
     @property
     def failing_seq(self) -> int:
-        """The seq of the newest batch that changed which expressions fail, or why; -1 if none did."""
+        """The seq of the newest batch that changed which expressions fail; -1 if none did."""
         return max([one.failure_seq for one in self.standings], default=-1)
 
     def close(self) -> None:
