@@ -35,8 +35,7 @@ class Problem(Exception):
         }
 
 
-# -- the client's fault: the same request will fail again
-# -------------------------------------------
+# -- the client's fault: the same request will fail again ------------------------------------------
 
 
 class Malformed(Problem):
@@ -144,8 +143,7 @@ class TooMany(Problem):
     close_code = 1008
 
 
-# -- the service's fault: the same request may succeed later
-# ----------------------------------------
+# -- the service's fault: the same request may succeed later ---------------------------------------
 
 
 class Overloaded(Problem):

@@ -1,4 +1,4 @@
-"""zstd as the standard library has it since Python 3.14, or its backport before that."""
+"""zstd from the standard library (Python 3.14 and later), or its backport."""
 
 from __future__ import annotations
 

@@ -46,7 +46,8 @@ class Origins:
     def refuse_strangers(
         self, client: Client, headers: Mapping[str, str], *, by_cookie: bool
     ) -> None:
-        """Raise Forbidden for a request from a page of another site."""
+        """Raise Forbidden for a request from a page of another site, and for one that is authorised
+        by a cookie and has no Origin."""
         origin = headers.get("origin")
         if origin is None:
             site = headers.get("sec-fetch-site", "none")

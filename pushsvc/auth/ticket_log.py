@@ -1,9 +1,9 @@
-"""What tickets were used for, as all processes of one log have it.
+"""What tickets were used for, shared by all processes of one log.
 
-The first use is an entry that says that there was none: of two, at whatever processes, the log's
-order says which it was, and the other is refused. Whoever comes back with the ticket of a stream is
-let in at once, and where another process carried that stream before, an entry says that it is taken
-over: the other one ends it when it reads that.
+A first use is written as an entry on the condition that there was none before: of two, at any
+processes, the one that is first in the log counts, and the other is refused. A client that comes
+back with the ticket of its stream is accepted at once. If another process had that stream before,
+an entry notes that it was taken over, and the other process ends it when it reads the entry.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class TicketLog:
     async def begin(
         self, name: str, stream: bytes | None, owner: bytes, until: float
     ) -> bool | None:
-        """Note the first use of a ticket, to be remembered until then (Unix seconds). Returns
-        whether it is the first; None where the log doesn't answer in time, and gets the note once
-        that is possible."""
+        """Note the first use of a ticket, to be remembered until `until` (Unix seconds). Returns
+        whether it is the first; None where the log doesn't answer in time, and may get the note
+        later."""
         change = self._change(name, Use(stream, owner, self._process), until, expected=0)
         if self._is_away():
             self._send(change)

@@ -1,20 +1,20 @@
 """Tickets: for clients that can't send a header, such as a browser's own EventSource.
 
-Who has a token gets one, and puts it into a URL. URLs end up in logs and histories, and an
-EventSource has no other: it comes back with the same one for as long as its page is open. So a
-ticket is good once, within half a minute, for any request that reads; or it becomes that of the
-stream of events which it opens then. That stream may come back with it: the very same query, one
-stream at a time, until the session that it is has lasted as long as one of the page's may
-(`auth.session_seconds`), and no longer than the token it was made from. Whoever finds its URL by
-then can read what that stream shows, and ends it by doing so.
+A client that has a token gets a ticket and puts it into a URL. URLs end up in logs and histories,
+and an EventSource reconnects with the same URL as long as its page is open. So a ticket can be used
+once, within half a minute, for any request that reads. If that request opens a stream of events,
+the ticket belongs to that stream, which may come back with it: with the very same query, one stream
+at a time, as long as a session of the page may last (`auth.session_seconds`), and no longer than
+the token that the ticket was made from. Anyone who finds the URL before that can read what the
+stream shows, but ends the stream by doing so.
 
-A ticket is a sealed statement, as a session is; with `auth.session_secret` any process can read it.
-What it was used for lives with the log, where that is kept (`auth.ticket_log`): then it is as good
-at another process as at the one that made it. Else each process remembers that for itself, and a
-ticket is good at the one that made it alone, unless it says which query it is for: such a ticket
-opens the stream of that query and nothing else, also after a restart and on every pod. So it is
-with a log, too, while that can't be reached; what was decided meanwhile is brought there later, and
-of two streams of one ticket all but the last are ended then.
+A ticket is a sealed statement, like a session; with `auth.session_secret` any process can read it.
+Its use is noted in the log, where that is kept (`auth.ticket_log`): then any process accepts it.
+Otherwise each process remembers uses itself, and a ticket is accepted only by the process that made
+it, unless it names a query: such a ticket opens the stream of that query and nothing else, also
+after a restart and on every pod. While the log can't be reached, a process decides by what it
+remembers itself; its decisions are noted in the log later, and of two streams of one ticket all but
+the last are ended then.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class FirstUse(Exception):
 
     @property
     def until(self) -> float:
-        """For how long its use must be remembered: as long as it could be used again."""
+        """Until when its use must be remembered, since it could be used again (Unix seconds)."""
         if self.stream is None and self.sealed.query is None and self.sealed.until:
             return self.sealed.until + _SKEW
         return self.sealed.claims.exp
@@ -108,7 +108,7 @@ class Tickets:
         self._used: OrderedDict[str, tuple[float, str, Use]] = OrderedDict()
         self._used_of: Counter[str] = Counter()
         self._log: TicketLog | None = None
-        self._won: set[str] = set()  # by those that are let in at once
+        self._won: set[str] = set()  # tickets whose first use was settled, until `redeem`
 
     def share(self, log: TicketLog) -> None:
         """Keep the uses of tickets in the log."""

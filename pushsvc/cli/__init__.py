@@ -25,8 +25,8 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Finds commands in modules of their name. Ctrl-C ends each of them quietly with status 130, as
-    shells have it, also while its modules are loaded."""
+    """Loads each command from the module of its name. Ctrl-C ends a command quietly with status
+    130, as in shells, also while its module is loaded."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -104,7 +104,8 @@ def _save(
     cafile: Path | None,
     insecure: bool,
 ) -> None:
-    """Save it, if there is none of this name or it may be replaced; ends the command if not."""
+    """Save the dashboard, if there is none of this name or it may be replaced; otherwise end the
+    command."""
     from pushsvc.client.errors import answered, reason
 
     target = f"{url}/v1/dashboards/{quote(name)}"

@@ -26,7 +26,7 @@ from pushsvc.service import run_service
 _DEFAULTS = {
     "log.level": "warning",
     "ingest.own_interval": 1.0,
-    # The busiest processes change all the time: those that are no longer among them go.
+    # The busiest processes change all the time: series of the others are removed.
     "history.series_ttl": 120.0,
 }
 
@@ -64,13 +64,14 @@ def command(hz: float, token: str | None, **flags: Any) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE or "server.port" in loaded.origins:
             fail(explain_bind(error))
-        # Nobody asked for the usual port: any other will do.
+        # The default port wasn't asked for explicitly: use any free one.
         server = msgspec.structs.replace(settings.server, port=0)
         run_command(partial(_demo, msgspec.structs.replace(settings, server=server), hz, token))
 
 
 def _directory() -> str:
-    """Where dashboards of this user are kept, so that the editor can be tried; empty if nowhere."""
+    """The directory for this user's dashboards, so that the editor can be tried; empty if it can't
+    be written."""
     try:
         home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     except RuntimeError:
@@ -89,7 +90,7 @@ async def _demo(settings: Settings, hz: float, token: str | None) -> None:
             places = await start_unless(drain, serving, run) or ()
             url = next((place for place in places if place.startswith("http")), None)
             if url is None:
-                return  # it was ended before it served
+                return  # it was stopped before it served
             async with trio.open_nursery() as producing:
                 await producing.start(run_producer, url, hz, token)
                 program = sys.argv[0] if Path(sys.argv[0]).name == "pushsvc" else "pushsvc"

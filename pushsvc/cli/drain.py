@@ -46,7 +46,7 @@ def command(port: int, pid: int | None, timeout: float) -> None:
 
 
 def _has_ended(process: psutil.Process) -> bool:
-    """Whether it runs no more; its parent may not have noticed yet."""
+    """Whether it has ended; its parent may not have noticed yet."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -61,14 +61,14 @@ def _process(pid: int) -> psutil.Process:
 
 
 def _listener(port: int) -> psutil.Process:
-    """The service that listens there; another program that does is left alone."""
+    """The service that listens on this port; other programs are left alone."""
     services = (
         process
         for process in psutil.process_iter(["cmdline"])
         if any("pushsvc" in word for word in process.info["cmdline"] or [])
     )
     found = {process.pid: process for process in services if port in _ports(process)}
-    # The workers of a service listen beside the process that they are of.
+    # The workers of a service listen too, beside their parent process.
     ours = (process for process in found.values() if process.ppid() not in found)
     process = next(ours, None)
     if process is None:
@@ -77,7 +77,7 @@ def _listener(port: int) -> psutil.Process:
 
 
 def _ports(process: psutil.Process) -> set[int]:
-    """Where it listens, as far as this user may know."""
+    """The TCP ports that it listens on, as far as this user may see them."""
     try:
         connections = process.net_connections("tcp")
     except psutil.Error:

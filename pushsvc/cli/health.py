@@ -58,7 +58,8 @@ def command(url: str | None, cafile: Path | None, insecure: bool, timeout: float
 
 
 def _here() -> tuple[str, str | None]:
-    """The URL of the service that has these settings, and the path of its socket if that is one."""
+    """The URL of the service with the settings of the file and the environment, and the path of its
+    socket if it listens on a Unix socket."""
     file = os.environ.get("PUSHSVC_CONFIG")
     try:
         server = load(Path(file) if file else None, os.environ).settings.server

@@ -156,7 +156,7 @@ token_option = click.option(
 
 
 def tls_options(function: _Function) -> _Function:
-    """Whose certificates are trusted; make a context of them with `tls_context`."""
+    """Options for the certificates that are trusted; make a context of them with `tls_context`."""
     for option in (
         click.option("--insecure", is_flag=True, help="Take any certificate."),
         click.option(
@@ -171,7 +171,7 @@ def tls_options(function: _Function) -> _Function:
 
 
 def tls_context(cafile: Path | None, *, insecure: bool) -> ssl.SSLContext:
-    """What is trusted; a file that has no certificates ends the command with status 2."""
+    """The TLS context; a file without certificates ends the command with status 2."""
     try:
         context = ssl.create_default_context(cafile=cafile)
     except (ssl.SSLError, OSError) as error:
@@ -183,7 +183,7 @@ def tls_context(cafile: Path | None, *, insecure: bool) -> ssl.SSLContext:
 
 
 def grant_options(function: _Function) -> _Function:
-    """What a key or token grants."""
+    """Options for what a key or token grants."""
     for option in (
         click.option(
             "--operator",

@@ -1,4 +1,4 @@
-"""The process around a command: signals, exit status, collector and file limit."""
+"""The process around a command: signals, exit status, garbage collector and file limit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _Result = TypeVar("_Result")
 
 
 def run_command(function: Callable[[], Awaitable[_Result]]) -> _Result:
-    """`trio.run`, with Ctrl-C as exit status 130 and errors out of their groups.
+    """`trio.run`, with exit status 130 for Ctrl-C, and errors taken out of their groups.
 
-    A shell without job control starts what is in its background with SIGINT ignored, and Python
-    leaves it so: then nothing but SIGKILL would end a command. It has its handler in any case.
+    A shell without job control starts background commands with SIGINT ignored, and Python leaves it
+    so: then SIGINT would not end a command. So its handler is set in any case.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -54,8 +54,8 @@ async def start_unless(
     nursery: trio.Nursery,
     serve: Callable[..., Awaitable[object]],
 ) -> tuple[str, ...] | None:
-    """Start to serve, which may take long where there is a log to be read; gives the URLs, or None
-    where `drain` was set before it had started, and it was given up."""
+    """Start to serve, which may take long if there is a log to be read; returns the URLs, or None
+    if `drain` was set before it had started, and starting was given up."""
     places: tuple[str, ...] | None = None
 
     async def give_up() -> None:
@@ -86,11 +86,12 @@ async def reload_on_signal(
 def prepare_to_serve() -> None:
     """Set the process up for many connections and much short-lived data."""
     with contextlib.suppress(OSError, ValueError):
-        # Each dashboard is an open file; the usual soft limit of 1,024 is for programs with select.
+        # Each dashboard is an open file; the usual soft limit of 1,024 is for programs that use
+        # select.
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # A decoded batch is thousands of small lists that die young, and nothing of it is cyclic: at
-    # the default threshold of 700, looking for cycles was 30 % of the cost of decoding.
+    # A decoded batch is thousands of small short-lived lists, and none of them is cyclic: at the
+    # default threshold of 700, looking for cycles was 30 % of the cost of decoding.
     gc.collect()
     gc.freeze()
     gc.set_threshold(25_000, 20, 20)

@@ -60,8 +60,8 @@ async def _publish(
 
     async def chunks() -> AsyncIterator[bytes]:
         while True:
-            # os.read gives what is there, so that `tail -f log | pushsvc publish` is live, and
-            # holds no lock: Python aborts at its end where a thread still reads sys.stdin.
+            # os.read returns what is there, so that `tail -f log | pushsvc publish` is live, and
+            # holds no lock: Python aborts at exit if a thread still reads sys.stdin.
             chunk = await trio.to_thread.run_sync(
                 os.read, source.fileno(), _CHUNK, abandon_on_cancel=True
             )

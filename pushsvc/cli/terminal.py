@@ -1,7 +1,7 @@
-"""All that commands write. What strangers named is in most of it, so nothing goes out unescaped.
+"""All output of commands. Most of it contains names that strangers chose, so everything is escaped.
 
 Only the table of `tail` is drawn elsewhere, by rich. `tests/test_printable.py` finds commands that
-write by another way.
+write in another way.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def redraw(text: str) -> None:
-    """Have a line of standard error, which is to be a terminal, say something else."""
+    """Replace the current line of standard error, which must be a terminal."""
     click.echo(f"\r\x1b[K{printable(text)}", nl=False, err=True)
 
 
 def write_json(lines: Iterable[bytes]) -> None:
-    """Write JSON documents to standard output, one a line.
+    """Write JSON documents to standard output, one per line.
 
-    JSON may have any character but C0 as it is, and its escapes mean the same: so they are what a
-    terminal is shown, while a program reads what came.
+    JSON may contain any character unescaped but C0 controls, and an escape means the same
+    character: so a terminal is shown escapes, while a program gets the documents unchanged.
     """
     terminal, out = sys.stdout.isatty(), sys.stdout.buffer
     for line in lines:

@@ -15,7 +15,7 @@ class Series(msgspec.Struct, frozen=True):
     """The name and labels of a series, and what its values mean."""
 
     ref: int
-    """The service's number for it, valid until the stream ends."""
+    """The service's number for it, valid until the stream reconnects or ends."""
     name: str
     labels: dict[str, str]
     kind: Kind
@@ -41,7 +41,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Points(msgspec.Struct, frozen=True):
-    """New samples, for each series in order of time."""
+    """New samples, in the order in which the service sent them."""
 
     samples: list[Sample]
     cursor: str | None
@@ -88,7 +88,7 @@ class Back(msgspec.Struct, frozen=True):
 
 
 class Failing(msgspec.Struct, frozen=True):
-    """The expressions that have no results now have changed. `failing` gives the reason for each,
+    """The expressions that have no results now have changed. `reasons` gives the reason for each,
     by the name that the results would have; it is empty when all have results again."""
 
     reasons: Mapping[str, str]

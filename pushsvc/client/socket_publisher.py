@@ -62,8 +62,8 @@ class SocketPublisher:
 
         While the server says that it is behind, waits and tries again, for about `patience`
         seconds. Raises Refused for a batch that is invalid or not allowed, Busy, and Unreachable
-        where there is no connection or it was cut: it is then unknown whether the batch was
-        applied. Always checkpoints.
+        where no connection can be opened, or where it was cut or no answer came: in these cases it
+        is unknown whether the batch was applied. Always checkpoints.
         """
         documents = list(samples)
         deadline = trio.current_time() + patience

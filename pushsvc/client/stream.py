@@ -149,7 +149,8 @@ class Stream:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event; connects and reconnects as needed. Always checkpoints.
+        """The next event; connects and reconnects as needed. Checkpoints, unless an event of the
+        last document is left.
 
         Raises Refused when the server refuses this stream, and Unreachable or Busy when as many
         first attempts as are allowed have failed.

@@ -1,8 +1,8 @@
-"""Metrics of this machine, by psutil, under the names the Prometheus node exporter uses.
+"""Metrics of this machine, read with psutil, under the names of the Prometheus node exporter.
 
-Where that has no name for a thing (a utilisation, a rate, a process) the name is ours, in base
-units. Every reading is what the kernel says now; nothing is made up, and what a machine doesn't
-have (a sensor, a battery) is left out.
+Where that has no name (for a utilisation, a rate, a process) the name is ours, in base units. Every
+reading is what the kernel reports now; nothing is made up, and what a machine doesn't have (a
+sensor, a battery) is left out.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Sample = dict[str, Any]
 
 _TOP = 5
 _BUSY = 0.5
-"""Percent of a core below which a process isn't worth a line."""
+"""Percent of a core below which a process isn't published."""
 _PROCESSES_EVERY = 2.0
-"""Seconds between two looks at all processes: that is what costs."""
+"""Seconds between two looks at all processes, which are the expensive part."""
 _SLOW_EVERY = 10.0
-"""Seconds between two looks at what hardly changes."""
+"""Seconds between two looks at things that hardly change."""
 _IGNORED_FILESYSTEMS = {"squashfs", "overlay", "tmpfs", "devtmpfs", "proc", "sysfs", "autofs"}
 
 
@@ -56,7 +56,7 @@ class HostMetrics:
             (self._machine, _SLOW_EVERY, 0.0),
         ]
         self._before: dict[str, tuple[float, float]] = {}
-        psutil.cpu_percent(percpu=True)  # the first call only remembers
+        psutil.cpu_percent(percpu=True)  # the first call only sets the starting point
 
     def read(self) -> list[Sample]:
         """One sample of each series that is due."""
@@ -65,7 +65,7 @@ class HostMetrics:
         for index, (source, every, due) in enumerate(self._sources):
             if now >= due:
                 self._sources[index] = source, every, now + every
-                # A container may hide any of these; the others are worth having all the same.
+                # A container may hide any of these; the others are still useful.
                 with contextlib.suppress(
                     OSError, psutil.Error, AttributeError, NotImplementedError
                 ):
@@ -208,7 +208,7 @@ class HostMetrics:
                 state=state,
             )
         yield _sample("node_threads", float(threads), "gauge", "", "Threads of all processes.")
-        # cpu_percent counts from one look to the next, so that the first has nothing to say.
+        # cpu_percent counts from the previous look, so the first look has no values.
         busy = [one for one in found if (one[1]["cpu_percent"] or 0.0) >= _BUSY]
         for rank in sorted(busy, key=lambda one: -one[1]["cpu_percent"])[:_TOP]:
             yield _sample(

@@ -14,7 +14,7 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.demo")
 
 _KEPT = 120
-"""Batches kept while the service can't be reached; the oldest make room."""
+"""Batches kept while the service can't be reached; beyond that the oldest are dropped."""
 
 
 async def run_producer(
@@ -26,8 +26,9 @@ async def run_producer(
 ) -> None:
     """Publish this machine's metrics `hz` times a second until cancelled.
 
-    While the service is away its batches wait, the oldest being dropped, and are sent when it is
-    back; that it is away is logged once. `started` when the first batch is applied.
+    While the service is away, batches are kept, up to a limit beyond which the oldest are dropped,
+    and sent when it is back; that it is away is logged once. `started` is called when the service
+    has answered the first batch.
     """
     host = HostMetrics()
     waiting: deque[list[Sample]] = deque(maxlen=_KEPT)
@@ -61,9 +62,9 @@ async def run_producer(
 
 
 def _next_due(due: float, period: float, now: float) -> float:
-    """When to measure next (seconds): ticks that were missed are not made up for.
+    """When to measure next (seconds); missed ticks are skipped.
 
-    Two measurements closer to each other than half a period would show a rate that nothing has.
+    Two measurements less than half a period apart would show a rate that isn't real.
     """
     while due < now + period / 2:
         due += period

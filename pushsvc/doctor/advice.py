@@ -1,4 +1,4 @@
-"""The proxies that are known, and which of them an answer went through."""
+"""The known proxies, and which of them an answer went through."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def known() -> tuple[Proxy, ...]:
 
 
 def seen_in(headers: Mapping[str, str], proxies: Collection[Proxy]) -> list[Proxy]:
-    """Those that give themselves away in the header fields of an answer; names in lower case."""
+    """The proxies that show in the header fields of an answer; `headers` has lower-case names."""
     return [proxy for proxy in proxies if any(_shows(sign, headers) for sign in proxy.signs)]
 
 
@@ -28,7 +28,7 @@ def _shows(sign: str, headers: Mapping[str, str]) -> bool:
 
 
 def fitting(cures: Collection[Cure], proxies: Collection[Proxy]) -> list[Proxy]:
-    """The proxies with only those settings that help against what was found."""
+    """The proxies, each with only the settings that help against what was found."""
     chosen = []
     for proxy in proxies:
         settings = tuple(one for one in proxy.settings if one.cure in cures)

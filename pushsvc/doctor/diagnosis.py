@@ -10,7 +10,7 @@ from pushsvc.doctor.measured import Measured
 
 
 def diagnose(measured: Measured) -> Report:
-    """What is found, whoever measured it."""
+    """The report on measurements, whether this program or a page took them."""
     findings = _findings(measured)
     known = advice.known()
     seen = advice.seen_in(measured.headers, known)

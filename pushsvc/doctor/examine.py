@@ -22,25 +22,25 @@ _STREAMS: Final = (
     ("long poll", "application/json"),
 )
 _SHARES: Final = (0.25, 0.5, 1.0)
-"""The quiet spells that are tried, of the longest: one that forgets without a word shows between
-two of them, one that cuts is timed exactly."""
+"""The quiet times that are tried, as shares of the longest. If a connection is dropped silently,
+the limit lies between two of them; if it is cut, the time is measured exactly."""
 _LONGER: Final = 5.0
-"""Seconds beyond what a long poll waits."""
+"""Seconds beyond the time that a long poll waits."""
 _PIECE: Final = 256 * 1024
-"""Six of them are more than the megabyte that proxies like to stop at."""
+"""Six of these pieces are more than a megabyte, which is a usual limit of proxies."""
 _OTHERS: Final = 5
 """Further answers, to see whether they come from one service."""
 
 
 class Unexaminable(Exception):
-    """There is no service with a doctor's endpoints at that URL; the message says why."""
+    """No examination is possible at that URL; the message says why."""
 
 
 async def examine(
     way: Way, idle: float | None, progress: Callable[[str], None] = lambda _: None
 ) -> Report:
-    """Examine a path; takes about `idle` seconds, and a little longer than a long poll waits if
-    that is None. `progress` is told what is under way.
+    """Examine a path. It takes about `idle` seconds; None means a little longer than a long poll
+    waits. `progress` is called with what is being done.
 
     Raises Unexaminable.
     """
@@ -83,7 +83,7 @@ async def examine(
     progress("trying an upload")
     upload = await probes.upload(way, 6, _PIECE, 0.2)
     epochs = (echo.epoch, *await probes.epochs(way, _OTHERS))
-    # A page's is refused, and that says nothing of the path for WebSockets.
+    # If the service refuses the page's origin, that says nothing about WebSockets on this path.
     sockets_pass = not through["WebSocket"] or bool(echo.origin_refused)
     every = min(1.0, idle / 8)
     watched = trio.current_time()

@@ -9,7 +9,7 @@ import msgspec
 Cure: TypeAlias = Literal[
     "idle", "total", "buffering", "delay", "upgrade", "compression", "forwarding", "upload"
 ]
-"""What kind of setting of a proxy helps."""
+"""The kind of proxy setting that helps."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -18,7 +18,8 @@ class Finding(msgspec.Struct, frozen=True):
     code: str
     """A stable slug."""
     level: Literal["ok", "problem", "note", "unknown"]
-    """Only a problem makes a path unhealthy; `unknown` is what could not be told, and why."""
+    """Only a problem makes a path unhealthy; `unknown` says what could not be found out, and
+    why."""
     text: str
     """One or two sentences for people."""
     cure: Cure | None = None
@@ -29,7 +30,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     cure: Cure
     default: str
-    """What it does unless it is told otherwise."""
+    """What it does if nothing is set."""
     set: str
     """As it is written in the proxy's configuration; for nginx, directives of a `location`."""
     source: str
@@ -58,6 +59,7 @@ class Report(msgspec.Struct, frozen=True):
     """Seconds of quiet up to which cuts were looked for."""
     findings: tuple[Finding, ...]
     seen: tuple[str, ...]
-    """Names of the proxies that gave themselves away in headers; there may be others."""
+    """Names of the proxies that show in headers; there may be others."""
     advice: tuple[Proxy, ...]
-    """Settings that fit what was found: those of the proxies seen, of all if none was."""
+    """Settings that fit what was found: for the proxies seen, or for all proxies if none was
+    seen."""

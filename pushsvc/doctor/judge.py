@@ -12,21 +12,22 @@ _BUFFERED_SHARE = 0.5
 """Lines that arrive in less than this share of the time they were sent in were held back."""
 _SKEW_NOTED = 2.0
 _LATE = 0.1
-"""Seconds that a line may wait on the way and nobody sees it."""
+"""Seconds by which a line may be late without anybody noticing."""
 _FORWARDING: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
 class Clock(NamedTuple):
-    """The service's clock beside this one, in seconds."""
+    """How far the service's clock is ahead of this one, and how unsure that is, in seconds."""
 
     ahead: float
     unsure: float
 
 
 def judge_drip(drip: Drip, clock: Clock | None = None) -> list[Finding]:
-    """Whether the path holds a stream back, all of it or each line, and whether it compresses it.
+    """Whether the path holds a stream back, as a whole or line by line, and whether it compresses
+    it.
 
-    Without a `clock` it can't be told whether all lines are late by the same.
+    Without a `clock` it can't be known whether all lines are late by the same time.
     """
     compressed = drip.encoding not in ("", "identity")
     if len(drip.arrived) < 2:
@@ -70,9 +71,10 @@ def judge_drip(drip: Drip, clock: Clock | None = None) -> list[Finding]:
 
 
 def _lateness(drip: Drip, clock: Clock | None) -> tuple[float, float] | None:
-    """How late lines came, as a rule and at the most, after what the way itself takes at least.
+    """The median and the largest delay of lines beyond the transit time; None if it isn't known.
 
-    A request's whole round trip is taken off: what remains was spent waiting, whatever the clocks.
+    The half round trip that is subtracted covers the transit and the error of the clock together:
+    what remains was spent waiting.
     """
     if clock is None or not drip.began:
         return None
@@ -84,7 +86,7 @@ def _lateness(drip: Drip, clock: Clock | None) -> tuple[float, float] | None:
 
 
 def judge_upload(upload: Upload | None) -> list[Finding]:
-    """Whether a large body gets through, and as it is sent."""
+    """Whether a large body gets through, and whether it arrives while it is sent."""
     if upload is None:
         return []
     size = f"{upload.bytes / 1e6:.1f} MB"
@@ -109,7 +111,7 @@ def judge_upload(upload: Upload | None) -> list[Finding]:
 
 
 def judge_epochs(epochs: Sequence[str]) -> list[Finding]:
-    """Whether one service answers, or several that know nothing of each other."""
+    """Whether one service answers, or several that share no journal."""
     several = len({one for one in epochs if one})
     if several < 2:
         return []
@@ -128,11 +130,11 @@ def judge_quiet(
     total: float | None = None,
     poll_wait: float = 0.0,
 ) -> list[Finding]:
-    """After how much quiet connections of a kind are cut, and whether heartbeats prevent it.
+    """After how much quiet connections of this kind are cut, and whether heartbeats prevent it.
 
-    `total` is how long a busy one lived, if it was ended: then the end of a quiet one at about the
-    same age says nothing about quiet. `poll_wait` is for how long this kind may be quiet whatever
-    the heartbeat is: a long poll says nothing until there is something to say.
+    `total` is how long a busy connection lived, if it was ended: if a quiet one ends at about the
+    same age, that says nothing about quiet. `poll_wait` is for how long this kind may be quiet
+    whatever the heartbeat is: a long poll sends nothing until there is news.
     """
     known = [one for one in tried if one.end != "failed"]
     if not known:
@@ -182,7 +184,7 @@ def judge_quiet(
 
 
 def judge_busy(kind: str, busy: Busy, wanted: float) -> Finding:
-    """Whether a connection that is never quiet is ended all the same."""
+    """Whether a connection that is never quiet is ended anyway."""
     if not busy.failure:
         text = f"{kind}: a busy one lived for {busy.lasted:.0f} s."
         return Finding(_code(kind, "busy"), "ok", text)
@@ -207,7 +209,7 @@ def judge_transport(kind: str, failure: str, *, origin_refused: bool = False) ->
 
 
 def judge_echo(echo: Echo, front: str, scheme: str) -> list[Finding]:
-    """What becomes of HTTP versions, addresses and scheme, from the service's account of them."""
+    """Which HTTP version, client address and scheme the service sees."""
     behind = echo.http_version
     found = [
         Finding("http_version", "ok", f"{front} at this end, HTTP/{behind} at the service.")
@@ -225,7 +227,7 @@ def judge_echo(echo: Echo, front: str, scheme: str) -> list[Finding]:
             "Pages opened at this address may log nobody in, open no WebSocket and change nothing: "
             f"{echo.origin_refused}."
         )
-        # Who sends what it should, and isn't believed, needs no advice.
+        # If the proxy sends these headers but isn't trusted, it needs no advice.
         cure: Cure | None = "forwarding" if echo.trusted or not _told(echo) else None
         found.append(Finding("origin", "problem", text, cure))
     elif echo.scheme not in ("", scheme):
@@ -239,12 +241,12 @@ def judge_echo(echo: Echo, front: str, scheme: str) -> list[Finding]:
 
 
 def _told(echo: Echo) -> bool:
-    """Whether a proxy tells by which host or scheme it was asked."""
+    """Whether a proxy passes on the host or the scheme of the request."""
     return any(echo.headers.get(f"x-forwarded-{what}") for what in ("host", "proto"))
 
 
 def _judge_address(echo: Echo) -> Finding:
-    """Whether the service knows its clients."""
+    """Whether the service sees its clients' addresses."""
     sent = [name for name in _FORWARDING if echo.headers.get(name)]
     if sent and not echo.trusted:
         text = (
@@ -280,9 +282,11 @@ def _called(address: str) -> str:
 
 
 def read_clock(before: float, after: float, server: float) -> Clock:
-    """The server's clock; all three are Unix seconds, of this one, this one and that one.
+    """The server's clock. `before` and `after` are Unix seconds of this clock, `server` of the
+    server's.
 
-    The answer was made somewhere between `before` and `after`, so half of that is unsure.
+    The answer was made at some time between `before` and `after`, so half of the difference is
+    unsure.
     """
     return Clock(server - (before + after) / 2, (after - before) / 2)
 
@@ -298,5 +302,5 @@ def judge_skew(clock: Clock) -> Finding:
 
 
 def _code(kind: str, what: str) -> str:
-    """`http_stream_idle` for an "HTTP stream"."""
+    """For example `http_stream_idle` for an "HTTP stream"."""
     return f"{kind.lower().replace(' ', '_')}_{what}"

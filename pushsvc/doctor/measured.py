@@ -26,9 +26,9 @@ class Quiet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A connection on which nothing was sent for a while."""
 
     asked: float
-    """Seconds of quiet that it was to survive."""
+    """Seconds of quiet that were tried."""
     lived: float
-    """Seconds after which its end was seen, or at which it was given up."""
+    """Seconds until its end was seen, or until it was given up."""
     end: Literal["alive", "cut", "silent", "failed"]
     """`silent`: nothing said that it was cut, but what was sent afterwards never came through."""
     failure: str = ""
@@ -43,7 +43,7 @@ class Upload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spread: float = 0.0
     """Seconds over which it arrived, by the service's clock."""
     status: int = 0
-    """Of the answer; 0 if none came."""
+    """Status of the answer; 0 if none came."""
     failure: str = ""
 
 
@@ -71,10 +71,10 @@ class Echo(msgspec.Struct, frozen=True):
     origin_refused: str = ""
     """Why a page opened at the URL that is examined may do nothing; empty if it may."""
     epoch: str = ""
-    """Of the journal of whoever answered."""
+    """The epoch of the journal of the process that answered."""
     heartbeat: float = 15.0
     poll_wait: float = 25.0
-    """Seconds that a long poll waits if it isn't told otherwise."""
+    """Seconds that a long poll waits by default."""
     headers: dict[str, str] = {}
 
 
@@ -91,15 +91,15 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: float
     echo: Echo
     headers: dict[str, str]
-    """Of the echo's answer, names in lower case."""
+    """Header fields of the echo's answer, names in lower case."""
     front: str
-    """HTTP's version at this end: `HTTP/2`."""
+    """The HTTP version at this end: `HTTP/2`."""
     through: dict[str, str]
-    """By transport, why it did not get through; empty where it did."""
+    """By transport, why it did not get through; empty if it did."""
     drip: Drip
     quiet: dict[str, list[Quiet]]
     """By kind of connection."""
     busy: dict[str, Busy]
     epochs: tuple[str, ...] = ()
-    """Those of several answers, each over a connection of its own where that can be had."""
+    """The epochs of several answers, each over a connection of its own if possible."""
     upload: Upload | None = None

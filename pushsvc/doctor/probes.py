@@ -1,4 +1,4 @@
-"""Measurements. None of them raises for what a path does: that is what they measure."""
+"""Measurements. A failure of the path is a result here; only `echo` raises it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CLOCK_TRIES = 4
 
 
 async def drip(way: Way, lines: int, interval: float, accept_encoding: str = "gzip") -> Drip:
-    """An answer of `lines` lines, `interval` seconds apart, and when they arrived."""
+    """Get an answer of `lines` lines, `interval` seconds apart, and note when they arrive."""
     began, asked = trio.current_time(), time.time()
     arrived: list[float] = []
     sent: list[int] = []
@@ -52,7 +52,7 @@ async def drip(way: Way, lines: int, interval: float, accept_encoding: str = "gz
 
 
 async def upload(way: Way, pieces: int, size: int, interval: float) -> Upload:
-    """A body of `pieces` of `size` bytes, `interval` seconds apart."""
+    """Send a body of `pieces` pieces of `size` bytes, `interval` seconds apart."""
     total, took = pieces * size, (pieces - 1) * interval
 
     async def body() -> AsyncIterator[bytes]:
@@ -79,7 +79,7 @@ async def upload(way: Way, pieces: int, size: int, interval: float) -> Upload:
 
 
 async def epochs(way: Way, count: int) -> tuple[str, ...]:
-    """The epochs of so many answers, each over a connection of its own."""
+    """The epochs of `count` answers, each over a connection of its own; failures are left out."""
     told = []
     for _ in range(count):
         try:
@@ -91,14 +91,14 @@ async def epochs(way: Way, count: int) -> tuple[str, ...]:
 
 
 async def quiet_answer(way: Way, seconds: float) -> Quiet:
-    """An answer that says nothing for so long between its first and its last line."""
+    """Get an answer that is quiet for `seconds` between its first and its last line."""
     began = trio.current_time()
     measured = await drip(way, 2, seconds, "identity")
     lived = trio.current_time() - began
     if measured.whole:
         return Quiet(seconds, seconds, "alive")
     if not measured.arrived and lived < seconds * 0.9 and "status" in measured.failure:
-        # A gateway's own 504 is a cut, seen where headers had been held back.
+        # A gateway's own 502 or 504 is a cut; it is seen where headers had been held back.
         cut = measured.failure in ("status 502", "status 504") and lived > 1
         return Quiet(seconds, lived, "cut" if cut else "failed", measured.failure)
     end = "silent" if lived >= seconds else "cut"
@@ -106,7 +106,7 @@ async def quiet_answer(way: Way, seconds: float) -> Quiet:
 
 
 async def quiet_socket(way: Way, seconds: float) -> Quiet:
-    """A WebSocket on which nothing is said for so long, and then something."""
+    """Keep a WebSocket quiet for `seconds`, then send a message and wait for its echo."""
     opened: float | None = None
     failure = ""
     try:
@@ -127,7 +127,7 @@ async def quiet_socket(way: Way, seconds: float) -> Quiet:
 
 
 async def busy_socket(way: Way, seconds: float, every: float = 1.0) -> Busy:
-    """How long a WebSocket lived that is never quiet, and what ended it before its time."""
+    """How long a WebSocket that is never quiet lived, and what ended it early."""
     opened: float | None = None
     failure = ""
     try:
@@ -149,14 +149,14 @@ async def busy_socket(way: Way, seconds: float, every: float = 1.0) -> Busy:
 
 
 async def busy_answer(way: Way, seconds: float, every: float = 1.0) -> Busy:
-    """The same for an answer that is never quiet."""
+    """How long an answer that is never quiet lived, and what ended it early."""
     began = trio.current_time()
     measured = await drip(way, round(seconds / every) + 1, every, "identity")
     return Busy(trio.current_time() - began, measured.failure)
 
 
 async def stream_socket(way: Way) -> str:
-    """Why no stream comes over a WebSocket; empty if one does."""
+    """Why a WebSocket carries no stream; empty if it does."""
     failure = f"it opened, and no first message came within {way.timeout:g} s"
     try:
         async with way.socket("/v1/stream", as_page=True) as socket:
@@ -172,9 +172,8 @@ async def stream_socket(way: Way) -> str:
 
 
 async def clock(way: Way) -> tuple[float, float, int] | None:
-    """Unix seconds before and after a request on a connection that is open already, and the
-    service's own milliseconds in between; of several, those that are nearest. None without an
-    answer."""
+    """Unix seconds before and after a request, and the service's own milliseconds in between; of
+    several requests on one connection, those of the fastest. None without an answer."""
     best: tuple[float, float, int] | None = None
     try:
         with trio.move_on_after(way.timeout):
@@ -192,9 +191,9 @@ async def clock(way: Way) -> tuple[float, float, int] | None:
 
 
 async def stream_answer(way: Way, media_type: str) -> str:
-    """Why no stream of this media type comes over HTTP; empty if one does."""
+    """Why HTTP carries no stream of this media type; empty if it does."""
     failure = f"no first byte within {way.timeout:g} s"
-    # Who takes problems too is told by a status.
+    # A client that also accepts problems gets errors as a status.
     headers = {"Accept": f"{media_type}, application/problem+json"}
     try:
         with trio.move_on_after(way.timeout) as reading:
@@ -210,7 +209,7 @@ async def stream_answer(way: Way, media_type: str) -> str:
                 failure = f"headers came, and no first byte within {way.timeout:g} s"
                 async for _ in answer.aiter_bytes():
                     failure = ""
-                    # Not left by a return: httpx's generators end well only from within.
+                    # Not left by a return: httpx's generators end cleanly only from within.
                     reading.cancel()
     except* FAILURES as group:
         failure = said(group)
@@ -218,7 +217,7 @@ async def stream_answer(way: Way, media_type: str) -> str:
 
 
 async def echo(way: Way) -> httpx.Response:
-    """How a request arrives. Raises one of FAILURES; the one probe that the others rest on."""
+    """How a request arrives at the service. Raises one of FAILURES."""
     async with way.http() as http:
         with trio.move_on_after(way.timeout):
             return await http.get("/v1/doctor/echo", params={"origin": way.origin})

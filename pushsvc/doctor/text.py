@@ -13,7 +13,7 @@ _WIDTH = 80
 
 
 def as_text(report: Report) -> str:
-    """The report, its problems first."""
+    """The report, with problems first."""
     return "\n".join(map(printable, _lines(report))) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""How the service is reached: each probe on connections of its own."""
+"""Connections to the service: each probe has its own."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Way:
     url: str
     token: str | None
     tls: Callable[[], ssl.SSLContext]
-    """Makes a context for each connection: what is offered by ALPN is written into it."""
+    """Makes a context for each connection, because the protocols offered by ALPN are set in it."""
     timeout: float
-    """Seconds for what should be answered at once."""
+    """Seconds for answers that should come at once."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -36,15 +36,15 @@ class Way:
 
     @property
     def origin(self) -> str:
-        """That of a page opened at the URL, as a browser writes it."""
+        """The origin of a page at the URL, as a browser writes it."""
         target = urlsplit(self.url)
         default = {"http": ":80", "https": ":443"}[target.scheme]
         return f"{target.scheme}://{target.netloc.rpartition('@')[2].lower().removesuffix(default)}"
 
     def http(self) -> httpx.AsyncClient:
-        """HTTP/2 where the other end has it, as in a browser; reads wait for as long as it takes.
+        """HTTP/2 where the other end supports it, as in a browser; reads have no timeout.
 
-        Proxies of the environment are left out: WebSockets would not go through them.
+        Proxies of the environment are not used: WebSockets would not go through them.
         """
         return httpx.AsyncClient(
             base_url=self.url,
@@ -59,9 +59,9 @@ class Way:
     async def socket(
         self, path: str, *, as_page: bool = False
     ) -> AsyncIterator[WebSocketConnection]:
-        """A WebSocket, opened as a page's where that is said: with its origin.
+        """A WebSocket, with the origin of a page if `as_page` is set.
 
-        Raises ClientError where there is none within the timeout.
+        Raises ClientError if it isn't opened within the timeout.
         """
         headers = self.headers | ({"Origin": self.origin} if as_page else {})
         target = urlsplit(self.url)
@@ -105,7 +105,7 @@ class Way:
         except (trio.BrokenResourceError, ssl.SSLError) as error:
             await trio.aclose_forcefully(stream)
             raise Unreachable(f"TLS: {reason(error)}") from None
-        except BaseException:  # its time is over
+        except BaseException:  # such as when the timeout is over
             await trio.aclose_forcefully(stream)
             raise
         return tls
@@ -126,7 +126,7 @@ def said(error: BaseException) -> str:
 
 
 def _said_of_http2(error: BaseException) -> str:
-    """The same of what httpcore and h2 say in their own terms; empty if it is none of theirs."""
+    """The same for errors of httpcore and h2 in their own terms; empty for other errors."""
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, H2Error):
@@ -145,8 +145,8 @@ def _said_of_http2(error: BaseException) -> str:
 
 FAILURES = (
     *(httpx.HTTPError, ClientError, ConnectionClosed, OSError, trio.BrokenResourceError),
-    # httpcore lets these through while a body is read: of a server that ends the connection and
-    # then goes on with the answer, as one does that restarts.
+    # httpcore raises these while a body is read, if the server ends the connection and then goes on
+    # with the answer, as a server does that restarts.
     *(H2Error, httpcore.ConnectionNotAvailable),
 )
-"""What a bad path makes of a probe."""
+"""What a probe raises on a bad path."""

@@ -28,7 +28,7 @@ where the series has no value from then on), and may have `labels` (of text to t
 milliseconds; now, if not said), `kind` (gauge, counter, delta, state), `unit` and `help`."""
 
 _BIG = 128 * 1024
-"""Bytes from which on a batch is decoded in a thread, so that no stream waits for it."""
+"""Bytes beyond which a batch is decoded in a thread, so that no stream waits for it."""
 
 
 class Service:

@@ -51,7 +51,7 @@ class _Carrier:
 
 
 class Frames:
-    """The frames of one subscription, through losses of the log."""
+    """The frames of one subscription, which goes on when the hub begins another log."""
 
     def __init__(
         self,
@@ -196,8 +196,8 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
 
     @property
     def cursor(self) -> str | None:
-        """The position after all events received so far, to be passed as `since`, here or over the
-        network; an opaque text. None before the first event."""
+        """The position up to which all events were received, to be passed as `since`, here or over
+        the network; an opaque text. Before the first event it is the former `since`, or None."""
         return self._before if self._events else self._frames.cursor
 
     @property
@@ -227,7 +227,8 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
             self._frames.watch(changes)
 
     async def receive(self) -> Event:
-        """The next event; waits for one. Always checkpoints; no event is lost if it is cancelled.
+        """The next event; waits for one. Checkpoints, unless an event is left of the last document;
+        no event is lost if it is cancelled.
 
         Raises trio.EndOfChannel when the service was closed, or drained, and all events before that
         were received: an `async for` ends. BrokenResourceError when the service ended in another

@@ -21,8 +21,8 @@ _PIECE = 64 * 1024
 checked."""
 
 _GROWTH = 200
-"""How many times its encoded size an endless body may have. Samples in text shrink to a tenth or a
-thirtieth."""
+"""An endless body may decode to so many times its encoded size. Samples in text shrink to a tenth
+or a thirtieth."""
 
 _ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 

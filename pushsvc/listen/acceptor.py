@@ -1,4 +1,4 @@
-"""Accepting connections, none of which costs a task before it has sent a request's head.
+"""Accepts connections; none of them costs a task before it has sent a request's head.
 
 After a restart all clients come back at once, and some connections never send anything. So
 accepting is a loop without a task per connection: it reads what a new connection has sent, and
@@ -26,10 +26,11 @@ _log = get_logger("pushsvc.listen")
 _SLICE = 32
 """Connections accepted between two checkpoints."""
 _LONGEST = 0.005
-"""Seconds after which no further one is: a stream that is asked for may take some milliseconds."""
+"""Seconds after which no further connection is accepted before the next checkpoint: opening a
+stream for one may take some milliseconds."""
 _READ = 16 * 1024
 _MOST_HEAD = 16 * 1024
-"""Bytes of a head that are gathered here; who sends more is passed on as it is."""
+"""Bytes of a head that are gathered here; a longer head is passed on before it is complete."""
 _HEAD_END = re.compile(rb"\n\r?\n")
 _HEAD_TIMEOUT = 10.0
 """Seconds from the first byte of a head to its last."""
@@ -55,7 +56,7 @@ class PendingConnection:
         return f"<{type(self).__name__} after {len(self._data)} bytes>"
 
     def read(self) -> bytes | None:
-        """What was read of it, once it may be passed on; None while it may not.
+        """Read; returns the bytes once the connection can be passed on, and None before that.
 
         Raises OSError when the peer is gone.
         """
@@ -115,11 +116,11 @@ class Acceptor:
         patience: float,
         reads_heads: bool = True,
     ) -> None:
-        """`enter` gets a non-blocking socket, what was read off it, and the peer's address, for
-        which it calls `leave` in the end. `most` connections may be in at a time, and
-        `most_of(peer)` of the address that a peer has; `patience` is for how many seconds one may
-        send nothing. Where `reads_heads` is off nothing is read: what comes is TLS, and for someone
-        else."""
+        """`enter` gets a non-blocking socket, the bytes that were read from it, and the peer's
+        address, for which `leave` must be called in the end. At most `most` connections are counted
+        at a time, and `most_of(peer)` of one address; `patience` is for how many seconds a
+        connection may send nothing. Without `reads_heads` nothing is read: the bytes are TLS, which
+        is decrypted elsewhere."""
         self.waiting = Engine()
         """Connections whose first head isn't whole yet."""
         self.patience = patience
@@ -132,7 +133,7 @@ class Acceptor:
         self._accounts: Counter[object] = Counter()
 
     def enter(self, sock: socket.socket, first: bytes, address: str) -> None:
-        """Pass a connection on. What goes wrong with it reaches no other."""
+        """Pass a connection on. A failure of it affects no other connection."""
         try:
             self._enter(sock, first, address)
         except Exception:  # noqa: BLE001
@@ -141,14 +142,14 @@ class Acceptor:
             sock.close()
 
     def leave(self, whose: object) -> None:
-        """Make room: a connection from this address, or of this account since it was moved there,
-        is over, or is a subscriber from now on."""
+        """Stop counting a connection, by its address or by the account that it was moved to: it has
+        ended, or it counts as a subscriber from now on."""
         self._inside -= 1
         self._release(whose)
 
     def move(self, whose: object, account: object, most: int) -> bool:
-        """Have a connection count as one of `most` that an account may have, and no longer with
-        those it counted with so far; tells whether there was room."""
+        """Count a connection with an account, which may have `most`, instead of where it counted
+        before; returns whether there was room."""
         if self._accounts[account] >= most:
             self.counts["connections_refused_by_identity"] += 1
             return False
@@ -199,7 +200,7 @@ class Acceptor:
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
-                continue  # it left before it was its turn
+                continue  # the peer closed it before it was accepted
             sock.setblocking(False)
             peer = peer_of(name)
             address = group(peer)

@@ -95,7 +95,7 @@ class Waiting:
             self._buffers.move_to_end(buffer)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Reset those who have waited too long, until cancelled."""
+        """Reset streams that have waited too long, until cancelled."""
         task_status.started()
         while True:
             await trio.sleep_until(trio.current_time() // _EVERY * _EVERY + _EVERY)

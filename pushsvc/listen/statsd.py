@@ -126,7 +126,7 @@ class StatsdListener:
             except BlockingIOError:
                 return
             except OSError as error:
-                # The error of an earlier send to a closed port: it doesn't concern other senders.
+                # An error about one sender, such as a closed port, doesn't concern the others.
                 _log.debug("receive failed", error=str(error))
                 return
             taken += len(data) + 1

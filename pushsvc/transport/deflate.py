@@ -71,7 +71,7 @@ class BoundedInflate(Extension):
         return True
 
     def offer(self) -> bool:
-        return False  # the extension is always accepted on the server's side
+        return False  # used only on the server's side, which makes no offers
 
     def frame_inbound_header(
         self,

@@ -187,7 +187,7 @@ class Conversation:
 
     def _change(self, subscriber: Subscriber, watch: Watch) -> None:
         """Do what a `watch` asks for, at once or when the history of its expressions is known. A
-        `watch` that comes meanwhile replaces it, with its fields as a basis."""
+        `watch` that comes meanwhile replaces it, and keeps of it what it doesn't change itself."""
         before = self._pending
         current = subscriber.view.spec if before is None else before.spec
         spec, window = wanted_by(self._hub, current, watch, self._limits)

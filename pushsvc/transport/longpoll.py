@@ -1,4 +1,4 @@
-"""Long polling: an answer at once if there is news since the cursor, else when there is some."""
+"""Long polling: an answer at once if there is news since the cursor, otherwise when there is."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pushsvc.pipeline import now_ms
 from pushsvc.transport.asgi import AsgiCarrier
 
 _LONGEST_AWAY = 5.0
-"""Seconds that a poll waits at the most while the log is away: it is to say so."""
+"""Seconds that a poll waits at most while the log is away, so that its answer says so early."""
 _FAILING = b'{"type":"failing"'
 _FRAMES = 16
-"""Frames in one answer; a client that has more to catch up with asks again."""
+"""Frames in one answer; a client that has more to catch up with polls again."""
 
 
 async def poll(
@@ -39,18 +39,19 @@ async def poll(
     attached: Callable[[Subscriber], None],
     switches: int = 0,
 ) -> bytes:
-    """Answer one poll, not before `hold` seconds and within `wait` more: `{"id": CURSOR,
-    "documents": [...]}`, and `"expressions"` where there are any. While it is held it counts, and
-    can be ended, like any subscriber.
+    """Answer one poll, after at least `hold` seconds and at most `wait` more: `{"id": CURSOR,
+    "documents": [...]}`, with `"expressions"` if there are any. Until then it counts, and can be
+    ended, like any subscriber.
 
-    The id is the cursor to ask with next, also when there was no news. When the server ends it, the
-    answer comes at once and ends with what a stream would be told: `error`, or `goaway` while the
-    service drains. Who was given nothing then keeps the cursor that it came with, since the gap
-    that one of this epoch stands for was not told. `switches` goes into all other ids.
+    The id is the cursor for the next poll, also when there was no news. When the server ends the
+    poll, the answer comes at once, and ends with what a stream would be told: `error`, or `goaway`
+    while the service drains. A client that gets nothing else in such an answer keeps the cursor
+    that it came with: one of this epoch would hide a gap that it hasn't been told of. All other ids
+    contain `switches`.
 
-    Expressions that fail are named in each answer, and one without says that none does. A heartbeat
-    at the end says that the log is away, and for a while that it is back. Whoever waits
-    when that changes is answered at once.
+    Each answer names the expressions that fail; if it names none, none fails. A heartbeat at the
+    end says that the log is away, and for a while that it is back. A poll that waits is answered at
+    once when the log goes away or comes back.
     """
     away = hub.away is not None
     subscriber = hub.subscribe(
@@ -112,6 +113,6 @@ def _json(frame: Frame, switches: int) -> bytes:
     """A document; its id also says how often the client has switched between servers."""
     if not switches or frame.cursor is None:
         return frame.json
-    # An id stands before all that strangers have named.
+    # The id comes before any text that a producer chose, so the first match is the id.
     own, theirs = str(frame.cursor).encode(), _text(frame.cursor, switches)
     return frame.json.replace(b'"id":"%b"' % own, b'"id":"%b"' % theirs, 1)

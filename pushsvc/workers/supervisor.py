@@ -56,7 +56,7 @@ _GRACE: Final = 10.0
 
 
 class WorkerFailed(Exception):
-    """The first worker ended before it served; it has logged why."""
+    """The first worker of an index ended before it served; it has logged why."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"a worker ended with status {status}")
@@ -81,7 +81,7 @@ async def supervise(
     """Have `command` serve in several processes until `drain` is set; return when all have ended.
 
     `started` gets the URLs, once each worker serves. Items of `reload` are passed on. Raises what
-    `run_service` does, and WorkerFailed where the first worker can't serve.
+    `run_service` does, and WorkerFailed where the first worker of an index can't serve.
     """
     where = settings.server
     await resolve_hosts(where.hosts, where.port)

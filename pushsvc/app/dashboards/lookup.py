@@ -1,4 +1,4 @@
-"""Looking around: which series there are, and what they were."""
+"""Routes that look up series, their labels and their past samples."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ class History(msgspec.Struct, frozen=True):
 
 def install(app: QuartTrio, context: Context) -> None:
     hub, limits = context.hub, context.limits
-    # What an entity tag begins with: of two processes neither knows the other's versions.
+    # The start of each entity tag, since processes don't know each other's versions.
     process = secrets.token_hex(4)
 
     async def shown(window: float | None = None) -> list[Series]:
-        """What is asked for, of what may be seen: stored series, and the results of expressions, of
-        the last `window` seconds or of now."""
+        """The requested series that the principal may read: stored ones, and the results of
+        expressions, of the last `window` seconds or of now."""
         asked = parameters.asked(request.args, limits)
         allowed = principal_of_request().read
         expressions = [one for one in asked if isinstance(one, Expression)]
@@ -262,8 +262,8 @@ def install(app: QuartTrio, context: Context) -> None:
         found = await shown(hub.kept if reach is None else reach)
         cursor = hub.cursor
         after = None if window is None else newest - round(window * 1000)
-        # All columns are cut in one step, so that the cursor is that of every series; what takes
-        # long, thinning and encoding, happens on the copies and off the loop.
+        # All columns are cut in one step, so that the cursor is right for every series; the slow
+        # work, thinning and encoding, is done on the copies in a thread.
         columns = []
         total = 0
         for one in found:
@@ -287,14 +287,15 @@ def install(app: QuartTrio, context: Context) -> None:
 def series_of(
     catalog: Catalog, args: MultiDict[str, str], limits: Limits, name: str = "select"
 ) -> list[Series]:
-    """What the parameters of this name ask for, of what may be seen. Raises Malformed."""
+    """The series that the parameters of this name select, of those that the principal may read.
+    Raises Malformed."""
     return catalog.select(parameters.selectors(args, limits, name), principal_of_request().read)
 
 
 def label_names_of(
     catalog: Catalog, args: MultiDict[str, str], limits: Limits, name: str = "select"
 ) -> Collection[str]:
-    """The names of labels of those series, `__name__` among them. Raises Malformed."""
+    """The label names of these series, including `__name__`. Raises Malformed."""
     if _all_shown(args, name):
         return catalog.label_names()
     found = series_of(catalog, args, limits, name)
@@ -305,7 +306,7 @@ def label_names_of(
 def label_values_of(
     catalog: Catalog, label: str, args: MultiDict[str, str], limits: Limits, name: str = "select"
 ) -> Collection[str]:
-    """The values that a label has in those series. Raises Malformed."""
+    """The values of a label in these series. Raises Malformed."""
     if _all_shown(args, name):
         return catalog.label_values(label)
     found = series_of(catalog, args, limits, name)
@@ -374,7 +375,8 @@ def _now(one: Series, values: bool) -> SeriesNow:
 
 
 def _tag(process: str, version: int, scope: Scope) -> str:
-    """Who may see less has other tags: a browser asks with those that another user was given."""
+    """The entity tag for a read scope. It differs by scope, because a browser may send a tag that
+    it got when another user was logged in."""
     seen = hashlib.blake2b(repr(scope.key).encode(), digest_size=4).hexdigest()
     return f"{process}-{version}-{seen}"
 

@@ -68,8 +68,8 @@ UNCHANGING: Final = frozenset(
         "prometheus_format_query",
     )
 )
-"""Routes that take a POST because of the size of what they are sent, and change nothing: tokens
-that may read are enough, and requests from any origin are accepted."""
+"""Routes that take a POST only because they need a body, and change nothing: tokens that may read
+are enough, and requests from any origin are accepted."""
 _MOST_TOLD: Final = 100
 
 

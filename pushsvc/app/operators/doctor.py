@@ -105,7 +105,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class _Capacity:
-    """How many long answers are sent at the moment, to all clients."""
+    """Limits the rate of examinations, and their long answers at one time, over all clients."""
 
     def __init__(self, now: float) -> None:
         self._limiter = RateLimiter(_PER_SECOND, _BURST, now)

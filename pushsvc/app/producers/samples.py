@@ -37,7 +37,7 @@ from pushsvc.pipeline import Outcome, now_ms
 _MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _BIG = 128 * 1024
-"""Bytes from which on bodies are decoded in a worker thread, so that no stream waits for one."""
+"""Bytes beyond which bodies are decoded in a worker thread, so that no stream waits for one."""
 _REPORTED = 100
 """Refused lines that a report lists one by one."""
 

@@ -106,7 +106,7 @@ def command(
     try:
         run_command(run)
     except BrokenPipeError:
-        # `| head` has what it wanted. Python would complain once more when it flushes at exit.
+        # `| head` has read enough. Python would report the error again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except (ClientError, Problem) as error:

@@ -22,7 +22,7 @@ _FRAME = 0.1
 
 
 class _Row:
-    """What is shown of one series."""
+    """The row of one series."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
@@ -59,7 +59,7 @@ def _key(series: Series) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 class _Board:
-    """All rows, by what identifies a series: refs change when the server does."""
+    """All rows, by name and labels of their series: a ref isn't the same on another server."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, tuple[tuple[str, str], ...]], _Row] = {}
@@ -141,7 +141,7 @@ class _Board:
 
 
 async def show(stream: Stream, url: str) -> None:
-    """Draw until cancelled; at most ten times a second, however fast samples come."""
+    """Draw the table until cancelled or until the stream ends; at most ten times a second."""
     console = Console()
     board = _Board()
     with Live(console=console, auto_refresh=False, screen=True) as live:

@@ -45,7 +45,7 @@ class Debts:
         self._next = first
 
     def incur(self, starts: Mapping[int, int], *, unknown: bool) -> Debt:
-        """Remember what a client is owed, and return the debt's number."""
+        """Remember what a client is owed, and return it as a new debt."""
         debt = self._debts[self._next] = Debt(self._next, starts, unknown)
         self._next += 1
         self._series += len(starts)

@@ -52,7 +52,7 @@ _BY_TYPE: Final = {offer.media_type: offer for offer in OFFERS}
 
 
 def choose(accept: str | None) -> Offer:
-    """The offer that a request's `Accept` prefers; SSE if it names none.
+    """The offer that a request's `Accept` prefers; SSE if there is no such header.
 
     Several `Accept` lines of one request are to be joined with commas.
 

@@ -30,7 +30,7 @@ class Schedule(Generic[_Entry]):
     """A view has up to two entries: for its next tick, and for its next heartbeat.
 
     The second isn't moved with each frame: the view is looked at when its time comes, and planned
-    again if there were frames.
+    anew.
     """
 
     def __init__(self) -> None:

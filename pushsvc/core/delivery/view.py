@@ -153,8 +153,8 @@ class View:
         self.beat_planned = False
         """Whether the hub has scheduled a look at its heartbeat."""
         self.last_frame = now
-        """When the last frame was made, or the first subscriber came: heartbeats are due so long
-        after it."""
+        """When the last frame was made, or a subscriber came while there was none: the time to the
+        next heartbeat is counted from here."""
         self.idle_since: float | None = now
         """Since when it has no subscribers."""
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
@@ -288,7 +288,7 @@ class View:
 
     @property
     def failing_seq(self) -> int:
-        """The seq of the batch with which that became something else, the newest; -1 if never."""
+        """The seq of the newest batch that changed which expressions fail; -1 if none did."""
         return max([one.failure_seq for one in self.standings], default=-1)
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ class Rows(msgspec.Struct, gc=False):
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """One number for each of some series, without unit, help or labels of its own."""
+    """One number for each of some series, with a kind but without a unit or a help."""
 
     identities: tuple[Identity, ...]
     """The same object each time that the same series come in this order."""

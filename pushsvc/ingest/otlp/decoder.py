@@ -1,23 +1,23 @@
 """OpenTelemetry metrics: an ExportMetricsServiceRequest as protobuf or JSON.
 
-What comes out of a data point:
+What a data point becomes:
 
     gauge                       a gauge
     sum, cumulative             a counter `_total`; a gauge if it isn't monotonic
     sum, delta                  a delta
     histogram                   counters `_bucket{le=…}`, `_sum` and `_count`; deltas if it is delta
     summary                     gauges by `quantile`, counters `_sum` and `_count`
-    exponential histogram       refused: it has no buckets of its own that stay the same
+    exponential histogram       refused: its buckets don't stay the same
 
 Names, units and labels follow `names`. Of the resource, `service.name` (after `service.namespace`
 and a slash) becomes the label `job`, `service.instance.id` the label `instance`, and attributes
-that the service promotes become labels of every series; the others stand once, as the labels of a
-gauge `target_info` that is always 1. A scope's name and version become `otel_scope_name` and
-`otel_scope_version`, since two scopes may have metrics of one name. Exemplars are not kept, nor the
-minimum and maximum of a histogram.
+that the service promotes become labels of every series; all others become labels of a gauge
+`target_info` that is always 1. A scope's name and version become `otel_scope_name` and
+`otel_scope_version`, since two scopes may have metrics of one name. Exemplars, and the minimum and
+maximum of a histogram, are not kept.
 
-A point that says it has no recorded value is an ending of its series. When
-the start time of a cumulative series moves on, it was reset then, and a 0 at that time says so
+A point that says it has no recorded value is an ending of its series. When the start time of a
+cumulative series moves on, it was reset at that time: a 0 is added there, which shows the reset
 even where the new value is above the old.
 
 https://opentelemetry.io/docs/specs/otlp/ and /docs/specs/otel/metrics/data-model/
@@ -42,8 +42,9 @@ from pushsvc.ingest.otlp.names import scope_labels
 from pushsvc.ingest.otlp.reading import Decoded, Reading
 
 _OBJECTS = 4
-"""JSON objects for each sample that a request may have: they cost time before they can be looked
-at. A data point is one, and each of its attributes two, but 8 MiB of them are fewer than these."""
+"""Allowed JSON objects for each sample that a request may have: objects cost time before they can
+be checked. A data point is one object and each of its attributes two, but 8 MiB of those are fewer
+objects than this allows."""
 
 
 class OtlpDecoder:
@@ -68,7 +69,7 @@ class OtlpDecoder:
         return self._read(request, now_ms)
 
     def json(self, body: bytes, now_ms: int) -> Decoded:
-        """Decode the JSON of OTLP, as `protobuf` does. Members that aren't known are ignored."""
+        """Decode the JSON of OTLP, like `protobuf`. Unknown members are ignored."""
         if body.count(b"{") > _OBJECTS * self._known.limits.batch_samples:
             raise self._known.too_many()
         try:
@@ -77,11 +78,11 @@ class OtlpDecoder:
             raise Malformed(
                 "json", f"the body is not an ExportMetricsServiceRequest: {str(error)[:200]}"
             ) from None
-        # It has the attributes of the message.
+        # It has the same attributes as the message.
         return self._read(cast(ExportMetricsServiceRequest, request), now_ms)
 
     def remember(self, decoded: Decoded) -> None:
-        """A request was applied: its start times count from now on."""
+        """Note the start times of a request that was applied."""
         self._known.began(decoded.starts)
 
     def _read(self, request: ExportMetricsServiceRequest, now_ms: int) -> Decoded:

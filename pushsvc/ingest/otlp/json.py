@@ -1,9 +1,9 @@
 """The JSON of OTLP, read into structures that look like the messages of its protobuf.
 
 Names are in lowerCamelCase, 64-bit integers may be strings, enumerations are integers, doubles may
-be "NaN" and "Infinity", bytes are base64; members that aren't known are ignored, and null is the
-same as nothing (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). Decoding with
-types is ten times faster than protobuf's own reading of JSON, and says where an error is.
+be "NaN" and "Infinity", bytes are base64; unknown members are ignored, and null means that a member
+is absent (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). Decoding with types is
+ten times faster than protobuf's own JSON parser, and says where an error is.
 """
 
 from __future__ import annotations

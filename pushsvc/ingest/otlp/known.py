@@ -1,4 +1,4 @@
-"""What is known of OpenTelemetry's series from one request to the next."""
+"""What is remembered of OpenTelemetry's series from one request to the next."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import TooLarge
 
 _REMEMBERED_CHARACTERS = 1024
-"""Series with longer names and labels are checked each time they come."""
+"""Series whose text is longer than this are checked each time they come."""
 
 _Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Known:
-    """Identities, and when cumulative series began, beside how series are to be read.
+    """How series are to be read, and a memory of their identities and start times.
 
-    Each memory is dropped when it has grown to twice the series the hub may have. Safe to use
-    from worker threads.
+    Each memory is cleared when it has grown to twice the series the hub may have. Safe to use from
+    worker threads.
     """
 
     def __init__(self, limits: Limits, promoted: frozenset[str], *, as_they_are: bool) -> None:
@@ -27,18 +27,18 @@ class Known:
         self.promoted = promoted
         """Resource attributes that become labels of every series."""
         self.as_they_are = as_they_are
-        """Whether names of metrics and attributes stay what they are, or are translated."""
+        """Whether names of metrics and attributes are kept unchanged, instead of translated."""
         self._identities: dict[tuple[str, _Labels], Identity] = {}
         self._starts: dict[str, int] = {}
 
     def began(self, starts: Mapping[str, int]) -> None:
-        """From now on these start times (nanoseconds) count, by the text of the series."""
+        """Note these start times (nanoseconds), by the text of the series."""
         if len(self._starts) + len(starts) > 2 * self.limits.series:
             self._starts.clear()
         self._starts.update(starts)
 
     def started(self, series: str) -> int | None:
-        """The start time that this series was last seen with."""
+        """The last noted start time of this series."""
         return self._starts.get(series)
 
     def identity(self, name: str, pairs: _Labels) -> Identity:
@@ -53,7 +53,7 @@ class Known:
         return identity
 
     def too_many(self) -> TooLarge:
-        """What is said of a request with too much in it."""
+        """The error for a request with too many samples, data points or metrics."""
         return TooLarge(
             "batch",
             f"more than {self.limits.batch_samples} samples, data points or metrics in one "

@@ -52,8 +52,8 @@ class Unit(NamedTuple):
 
 
 def read_unit(ucum: str, *, gauge: bool = False) -> Unit:
-    """A UCUM unit in words. Annotations in braces say nothing, and `1` is a ratio for a gauge,
-    no unit for anything else."""
+    """A UCUM unit in words. Annotations in braces are ignored; `1` is a ratio for a gauge, and no
+    unit for other kinds."""
     if gauge and ucum == "1":
         return Unit("ratio")
     main, _, per = _ANNOTATION.sub("", ucum).partition("/")
@@ -62,8 +62,8 @@ def read_unit(ucum: str, *, gauge: bool = False) -> Unit:
 
 
 def metric_name(name: str, unit: Unit, *, total: bool = False) -> str:
-    """The Prometheus name of a metric: with its unit, unless it says so already, and with `_total`
-    last if it is a counter. Empty if nothing of the name can be kept."""
+    """The Prometheus name of a metric: with its unit, unless the name contains it already, and with
+    `_total` at the end for a counter. Empty if no part of the name can be kept."""
     parts = [part for part in _NOT_IN_METRICS.sub("_", name).split("_") if part]
     if not parts:
         return ""
@@ -83,19 +83,20 @@ def metric_name(name: str, unit: Unit, *, total: bool = False) -> str:
 
 @lru_cache(maxsize=4096)
 def label_name(key: str) -> str:
-    """The label of an attribute; what a label may not have becomes `_`."""
+    """The label name of an attribute; characters that it may not have become `_`."""
     name = _NOT_IN_LABELS.sub("_", key)
     return f"key_{name}" if name[:1].isdigit() else name or "_"
 
 
 def scope_labels(scope: InstrumentationScope) -> dict[str, str]:
-    """What of a scope becomes labels of all its series."""
+    """The labels that a scope gives all its series."""
     found = {"otel_scope_name": scope.name, "otel_scope_version": scope.version}
     return {label: text for label, text in found.items() if text}
 
 
 def label_text(value: AnyValue) -> str:
-    """An attribute's value as a label's: text as it is, anything else as JSON."""
+    """An attribute's value as a label value: text unchanged, bytes in base64, other values as
+    JSON."""
     if value.WhichOneof("value") == "string_value":
         return value.string_value
     plain = _plain_value(value)
@@ -103,7 +104,7 @@ def label_text(value: AnyValue) -> str:
 
 
 def fits(value: AnyValue, most: int) -> bool:
-    """Whether a value may be short enough for a label of so many bytes, at the first glance."""
+    """A quick check whether a value may be short enough for a label of `most` bytes."""
     which = value.WhichOneof("value")
     if which == "string_value":
         return len(value.string_value) <= most
@@ -113,15 +114,17 @@ def fits(value: AnyValue, most: int) -> bool:
 
 
 def _as_it_is(key: str) -> str:
-    """The label of an attribute where names aren't translated, save for those that are reserved."""
+    """The label name of an attribute where names aren't translated, except reserved and empty
+    ones."""
     return label_name(key) if key.startswith("__") or not key else key
 
 
 def labels(
     attributes: Iterable[KeyValue], most: int, *, as_they_are: bool = False
 ) -> dict[str, str]:
-    """Attributes as labels. Where two keys become one label their values are joined by `;`, in
-    the order of the keys. Raises Rejected for a value that is longer than `most` bytes by far."""
+    """Attributes as labels. Where two keys become one label, their values are joined by `;`, in
+    the order of the keys. Raises Rejected for an array, a map or bytes certain to exceed `most`
+    bytes."""
     attributes = list(attributes)
     label_of = _as_it_is if as_they_are else label_name
     found: dict[str, str] = {}
@@ -149,7 +152,7 @@ def labels(
 
 
 def _size(value: AnyValue, most: int) -> int:
-    """The least that a value takes as JSON; beyond `most` it isn't looked at to its end."""
+    """The least size of a value as JSON; counting stops beyond `most`."""
     which = value.WhichOneof("value")
     if which == "array_value":
         size = 0

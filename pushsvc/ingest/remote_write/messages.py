@@ -1,8 +1,8 @@
 """The protobuf messages of Prometheus remote write, versions 1.0 and 2.0.
 
-Described here field by field, as the specifications number them, rather than generated: what is not
-read (what exemplars say, the buckets of histograms) is left out and skipped as unknown.
-https://prometheus.io/docs/specs/prw/remote_write_spec/ and remote_write_spec_2_0/
+Described here field by field, with the numbers of the specifications, and not generated: fields
+that aren't read (the content of exemplars, the buckets of histograms) are left out and skipped as
+unknown. https://prometheus.io/docs/specs/prw/remote_write_spec/ and remote_write_spec_2_0/
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STRING = FieldDescriptorProto.TYPE_STRING
 _DOUBLE = FieldDescriptorProto.TYPE_DOUBLE
 _INT64 = FieldDescriptorProto.TYPE_INT64
 _UINT32 = FieldDescriptorProto.TYPE_UINT32
-_INT32 = FieldDescriptorProto.TYPE_INT32  # how an enum travels
+_INT32 = FieldDescriptorProto.TYPE_INT32  # an enum has the same encoding
 _ONE = FieldDescriptorProto.LABEL_OPTIONAL
 _MANY = FieldDescriptorProto.LABEL_REPEATED
 
@@ -66,7 +66,8 @@ _MESSAGES: dict[str, dict[str, dict[str, tuple[int, Any, Any]]]] = {
             "histograms": (3, _MANY, "Histogram"),
             "exemplars": (4, _MANY, "Exemplar"),
             "metadata": (5, _ONE, "Metadata"),
-            # Until the third release candidate (Prometheus before 3.8) that of all samples.
+            # Until the third release candidate (Prometheus before 3.8): the start time of all
+            # samples.
             "created_timestamp": (6, _ONE, _INT64),
         },
         "Request": {

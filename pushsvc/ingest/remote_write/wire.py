@@ -1,4 +1,4 @@
-"""The wire format, as far as it is looked at without protobuf."""
+"""The wire format, for the parts that are read without protobuf."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ sample_at = struct.Struct("<3sdB6s").unpack_from
 
 
 class Times:
-    """The times of samples of this century, of six bytes each. Mostly one is that of the sample
-    before."""
+    """Reads times of samples of this century, which have six bytes each. Most times are the same as
+    that of the sample before."""
 
     def __init__(self) -> None:
         self.raw = b""
-        """The one that was read last, as it stood there."""
+        """The bytes of the last time that was read."""
         self.last = 0
-        """In Unix ms."""
+        """The last time that was read, in Unix ms."""
 
     def read(self, raw: bytes) -> bool:
-        """Read six bytes; tells whether they are a time."""
+        """Read six bytes; returns whether they are a time."""
         time = _varint6(raw)
         if time is None:
             return False
@@ -33,7 +33,7 @@ class Times:
 
 
 def announced(body: bytes) -> int:
-    """The size that a snappy block begins by announcing (a varint)."""
+    """The uncompressed size at the start of a snappy block (a varint)."""
     size = shift = 0
     for byte in body[:5]:
         size |= (byte & 0x7F) << shift
@@ -44,7 +44,7 @@ def announced(body: bytes) -> int:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The length-delimited fields of a message: tag, start and end; others are passed over."""
+    """The length-delimited fields of a message: tag, start and end; other fields are skipped."""
     at, size = 0, len(data)
     while at < size:
         tag = data[at]
@@ -111,7 +111,7 @@ def encode_varint(number: int) -> bytes:
 
 
 def _varint6(raw: bytes) -> int | None:
-    """The number that these six bytes are; None if it is a shorter or a longer one."""
+    """The number in these six bytes; None if it has fewer or more bytes."""
     value = 0
     for place, byte in enumerate(raw):
         if (byte < 0x80) != (place == 5):
@@ -121,12 +121,12 @@ def _varint6(raw: bytes) -> int | None:
 
 
 def head_bytes(size: int) -> int:
-    """Bytes of tag and length before a message of so many."""
+    """Bytes of tag and length before a message of this size."""
     return 1 + max(1, (size.bit_length() + 6) // 7)
 
 
 def is_labels(data: bytes) -> bool:
-    """Whether these are whole labels and nothing else."""
+    """Whether these bytes are complete labels and nothing else."""
     try:
         return all(tag == 0x0A for tag, _, _ in fields(data)) and _only_lengths(data)
     except DecodeError:

@@ -3,9 +3,8 @@
     page.views:1|c|@0.1|#env:prod,canary
 
 Name, value and type, then in any order a sample rate, tags, and the time of a count or a gauge in
-Unix seconds (`|T1656581400`); without one a value counts when it arrives. Several values may be
-packed into one line (`took:12:15:9|ms`). A container's id and fields yet to be invented are passed
-over.
+Unix seconds (`|T1656581400`); without it a value gets the time of its arrival. Several values may
+be packed into one line (`took:12:15:9|ms`). A container's id and unknown fields are ignored.
 
 https://github.com/statsd/statsd/blob/master/docs/metric_types.md
 https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
@@ -22,7 +21,7 @@ from pushsvc.errors import Malformed
 
 COUNTER, GAUGE, TIMER, HISTOGRAM, SET = b"c", b"g", b"ms", b"h", b"s"
 _TYPES = {kind: kind for kind in (COUNTER, GAUGE, TIMER, HISTOGRAM, SET)} | {b"d": HISTOGRAM}
-"""A distribution is to DogStatsD a histogram of the whole fleet, which this service is anyway."""
+"""To DogStatsD a distribution is a histogram over all hosts; here every histogram is one."""
 
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_:]+")
@@ -36,9 +35,9 @@ class Line(msgspec.Struct, gc=False):
     type: bytes
     values: list[bytes]
     time: int | None
-    """Unix milliseconds, where the line says when."""
+    """Unix milliseconds; None where the line has no time."""
     weight: float
-    """How many events each value stands for: 10 where one in ten was sent."""
+    """How many events each value stands for: 10 where the sample rate is 0.1."""
 
 
 def is_other(line: bytes) -> bool:
@@ -47,7 +46,7 @@ def is_other(line: bytes) -> bool:
 
 
 def parse_line(line: bytes) -> Line:
-    """Take a line apart; its values and names are still to be read. Raises Malformed."""
+    """Split a line; its values and names are parsed later. Raises Malformed."""
     head, *fields = line.split(b"|")
     name, colon, values = head.partition(b":")
     if not fields or not colon:
@@ -82,8 +81,8 @@ def read_number(text: bytes) -> float:
 def read_series(series: bytes) -> tuple[str, dict[str, str]]:
     """Metric name and labels in the Prometheus character set. Raises Malformed.
 
-    What a name may not have becomes `_`. A tag without a value is the label `true`; of several
-    tags that become one label the last counts.
+    Characters that a name may not have become `_`. A tag without a value becomes a label with the
+    value `true`; if several tags become one label, the last one counts.
     """
     try:
         name, _, tags = series.decode().partition("#")

@@ -1,16 +1,16 @@
-"""What becomes of the values of one StatsD metric between two flushes.
+"""What the values of one StatsD metric between two flushes become.
 
-    counter             a counter: the total since the metric was first heard of; one that is
-                        counted down stays where it is until that is made up for
+    counter             a counter: the total since the first value of the metric; where it is
+                        counted down, the counter stays until the total has risen again
     gauge               a gauge: the last value; +n and -n change it
     timer, histogram,   counters `_count` and `_sum`, and of the interval the gauges `_min`, `_max`
     distribution        and, by the label `quantile`, the 0.5, 0.95 and 0.99 quantiles
     set                 a gauge: how many different values there were in the interval
 
-Totals, since a total that gets lost is made good by the next. A counter begins with a 0, so that
-its first increase shows, and is told once more when it has stopped, so that its rate falls to 0.
-A count or a gauge whose line says its time is told with that time; a count that is older than what
-was told already counts when it arrives, since totals can't be told backwards.
+Totals are reported because a lost one is made up for by the next. A counter begins with a 0, so
+that its first increase shows, and is repeated once when it has stopped, so that its rate falls to
+0. A count or a gauge whose line has a time is reported with that time; a count that is older than
+what was already reported counts when it arrives, since a total can't be changed afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from pushsvc.ingest.statsd.line import COUNTER, GAUGE, HISTOGRAM, SET, TIMER, re
 QUANTILES = (0.5, 0.95, 0.99)
 
 RESERVOIR = 1_000
-"""Values of one interval that quantiles are taken of; of more, a fair sample (algorithm R)."""
+"""Values of one interval from which quantiles are computed; if there are more, a random sample of
+them (algorithm R)."""
 
 
 class Capacity:
@@ -52,20 +53,21 @@ class Meter(Protocol):
 
     kind: bytes
     heard: float
-    """When it last had a value, on the caller's clock."""
+    """When it last got a value, on the caller's clock."""
 
     def take(self, text: bytes, weight: float) -> None:
-        """Take in a value. Raises Malformed, and is then as before."""
+        """Add a value. Raises Malformed, and changes nothing in that case."""
 
     def take_at(self, text: bytes, weight: float, time: int) -> None:
-        """Take in a value of that time (Unix ms), where the type knows such. Raises Malformed."""
+        """Add a value with a time (Unix ms), which is ignored by types without times. Raises
+        Malformed."""
 
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:
-        """What the interval that ends now has to tell, if anything; the next one begins."""
+        """The rows of the interval that ends now, if there are any; the next interval begins."""
 
 
 class _Total:
-    """A cumulative count or sum, and whether there is news of it."""
+    """A cumulative count or sum, and whether it still has to be reported."""
 
     def __init__(self, identity: Identity, kind: Kind = "counter", unit: str | None = None) -> None:
         self._identity = identity
@@ -78,7 +80,7 @@ class _Total:
         self._told_ms = 0
 
     def sum_with(self, amount: float) -> float:
-        """What the total would be. Raises Malformed where that can't be counted any more."""
+        """The total after adding `amount`. Raises Malformed where it would be out of range."""
         total = self._total + amount
         if not isfinite(total):
             raise Malformed("value", "the total is out of range")
@@ -95,7 +97,8 @@ class _Total:
             self._timed[-1] = time, self._rising(self._timed[-1][1])
 
     def _rising(self, before: float | None = None) -> float:
-        """The total, which is never told to fall: that would be read as a reset."""
+        """The total; for a counter never less than what was reported, which would be read as a
+        reset."""
         if self._kind != "counter":
             return self._total
         return max(self._total, self._told or 0.0, before or 0.0)
@@ -206,7 +209,7 @@ class _Timing:
         self._timed = kind == TIMER
         self._unit = "milliseconds" if self._timed else None
         self._count = _Total(identify(f"{name}_count", labels, limits))
-        # The sum of a histogram may fall, that of times may not.
+        # The sum of a histogram may fall, the sum of a timer can't.
         self._sum = _Total(
             identify(f"{name}_sum", labels, limits),
             "counter" if self._timed else "gauge",
@@ -239,7 +242,7 @@ class _Timing:
             self._kept[place] = value
 
     def take_at(self, text: bytes, weight: float, time: int) -> None:  # noqa: ARG002
-        self.take(text, weight)  # of an interval, not of a moment
+        self.take(text, weight)  # it counts in an interval, whatever its time is
 
     def rows(self, begin_ms: int, now_ms: int) -> list[Rows]:
         rows = [*self._count.rows(begin_ms, now_ms), *self._sum.rows(begin_ms, now_ms)]
@@ -293,7 +296,8 @@ def open_meter(
     capacity: Capacity,
     chance: random.Random,
 ) -> Meter:
-    """The meter of a type. Raises Rejected for a name or labels beyond the data model."""
+    """The meter for a type. Raises Rejected for a name or labels that the data model doesn't
+    allow."""
     if kind == COUNTER:
         return _Counter(name, labels, limits, capacity)
     if kind == GAUGE:
