@@ -149,12 +149,13 @@ class Stream:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event; connects and reconnects as needed. Checkpoints, unless an event of the
-        last document is left.
+        """The next event; connects and reconnects as needed. Always checkpoints.
 
         Raises Refused when the server refuses this stream, and Unreachable or Busy when as many
         first attempts as are allowed have failed.
         """
+        if self._events:
+            await trio.lowlevel.checkpoint()
         while not self._events:
             try:
                 socket = self._socket or await self._open()

@@ -227,8 +227,7 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
             self._frames.watch(changes)
 
     async def receive(self) -> Event:
-        """The next event; waits for one. Checkpoints, unless an event is left of the last document;
-        no event is lost if it is cancelled.
+        """The next event; waits for one. Always checkpoints; no event is lost if it is cancelled.
 
         Raises trio.EndOfChannel when the service was closed, or drained, and all events before that
         were received: an `async for` ends. BrokenResourceError when the service ended in another
@@ -236,6 +235,8 @@ class Subscription(trio.abc.ReceiveChannel[Event]):
         Refused, some seconds later, for a `since` that is ahead of a log that other processes write
         as well.
         """
+        if self._events:
+            await trio.lowlevel.checkpoint()
         while not self._events:
             self._before = self._frames.cursor
             self._take(await self._frames.next())
