@@ -441,7 +441,7 @@ class Pipeline:
         """Once a second apply retention and expiry, and end clients that make no progress.
 
         Sweeps over samples are appended to the log, so that all processes that read it come to the
-        same result. While the hub is behind with them, they come faster.
+        same result. While more samples are held than allowed, they come faster.
         """
         task_status.started()
         sweep: Submission | None = None
