@@ -56,8 +56,8 @@ def levels_of(panel: Fields, least: float | None, most: float | None) -> Levels:
 
 
 def _rising(steps: Sequence[tuple[float | None, Level | None]]) -> Levels:
-    """The thresholds of rising steps. Ours have no end: a step back to normal at a higher value
-    can't be converted."""
+    """The thresholds of rising steps. Ours hold from a value upwards: a colour on the base step, or
+    a step back to normal at a higher value, can't be converted."""
     found: list[Threshold] = []
     for at, level in steps:
         if level is not None and at is not None:
