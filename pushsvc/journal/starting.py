@@ -21,7 +21,7 @@ class Starting:
         self.detail, self.percent, self.seconds_left = what, None, None
 
     def read(self, part: float, seconds: float) -> None:
-        """Note that this part of the log (0 to 1) was read in so many seconds."""
+        """Note that this part of the log (0 to 1) was read in `seconds`."""
         self.percent = int(100 * part)
         self.seconds_left = round(seconds * (1 - part) / part) if part > 0 else None
         self.detail = f"the log is being read: {self.percent} %"

@@ -250,7 +250,7 @@ class Pipeline:
         all that was in the channel has been answered.
 
         It has started when everything was taken in that the journal held at the beginning. Raises
-        JournalError where that can't be read.
+        JournalError if that can't be read.
         """
         async with trio.open_nursery() as nursery:
             self._ingesting = nursery.cancel_scope
@@ -452,7 +452,7 @@ class Pipeline:
             pause = 1.0 / _SWEEPS if self.hub.behind else 1.0
             await trio.sleep_until(min(second + 1.0, trio.current_time() + pause))
             now = trio.current_time()
-            # Where several processes read the log one sweep is enough, whoever makes it.
+            # If several processes read the log, one sweep by any of them is enough.
             recent = now - self._reader.swept_at < pause / 2
             if not recent and (sweep is None or sweep.done.is_set()):
                 sweep = self._sweep()

@@ -17,11 +17,11 @@ _PATIENCE = 5.0
 """Seconds that a producer waits for a journal that is away."""
 
 Outcome: TypeAlias = Applied | Problem | None
-"""What became of a batch; None where it was given up before it got into the channel."""
+"""The outcome of a batch; None if it never got into the channel."""
 
 
 class Submission:
-    """A batch on its way, and the place where its producer finds the answer."""
+    """A batch that was submitted, and the answer that its producer waits for."""
 
     __slots__ = (
         "_tell",
@@ -54,7 +54,7 @@ class Submission:
         self.handed = False
         """Whether it was given to the journal."""
         self.appended = False
-        """Whether the journal has said that it has it."""
+        """Whether the journal has confirmed it."""
         self.doubtful = False
         """Whether the log began anew before the journal confirmed it: it may be in the part that
         isn't read any more."""

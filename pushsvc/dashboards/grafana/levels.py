@@ -16,9 +16,9 @@ Level = Literal["warning", "critical"]
 _MOST: Final = 16
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 _RED: Final = 18
-"""A hue within so many degrees of 0, on either side, is red."""
+"""A hue within this many degrees of 0, on either side, is red."""
 _YELLOW: Final = 75
-"""From there up to so many degrees, a hue is orange or yellow."""
+"""From there up to this many degrees, a hue is orange or yellow."""
 
 
 class Levels(msgspec.Struct):

@@ -36,7 +36,7 @@ _KINDS: Final = {
 }
 _TABLED: Final = ("piechart", "grafana-piechart-panel")
 _DENSE: Final = 50
-"""With a fill opacity of at least so many percent a panel becomes an area, otherwise a line."""
+"""A panel with a fill opacity of at least this many percent becomes an area, otherwise a line."""
 _NEWEST: Final = ("last", "lastNotNull", "current", "")
 _TAG: Final = re.compile(r"<[^>]*>")
 _BUCKETS: Final = re.compile(r"\bby\s*\([^)]*\ble\b")

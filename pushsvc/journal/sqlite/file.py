@@ -204,7 +204,7 @@ class LogFile:
     # -- places ------------------------------------------------------------------------------------
 
     def horizon(self) -> Mark:
-        """Where reading begins."""
+        """The place where reading begins."""
         (seq,) = self._one("SELECT horizon FROM log")
         if not seq:
             return Mark()
@@ -214,7 +214,7 @@ class LogFile:
         raise Damaged("the snapshot at the horizon is missing")
 
     def end(self) -> Mark:
-        """After the newest entry."""
+        """The place after the newest entry."""
         return self._mark(_ALL) or self.horizon()
 
     def newest_snapshot(self) -> Mark:
@@ -236,7 +236,7 @@ class LogFile:
         return total
 
     def _mark(self, seq: int) -> Mark | None:
-        """After the last entry that begins at or before a seq."""
+        """The place after the last entry that begins at or before a seq."""
         row = self._execute(_LAST, seq).fetchone()
         return None if row is None else Mark(*row)
 

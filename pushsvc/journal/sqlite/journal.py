@@ -42,14 +42,14 @@ _POLL = 0.005
 _TOLD = 1.0
 """About the same with a notifier."""
 _FEW, _FEW_BYTES = 16, 64 * 1024
-"""Up to so many entries and bytes are read without a thread."""
+"""The most entries and bytes that are read without a thread."""
 _LITTLE = 8 * 1024
-"""Up to so many bytes of entries are sent to other processes uncompressed."""
+"""The most bytes of entries that are sent to other processes uncompressed."""
 _HEARD = 2_000
 """The most entries that are held before they are read: own ones, and those that other processes
 have sent."""
 _SLOW = 0.1
-"""If a write takes longer than so many seconds, the next ones are done in a thread."""
+"""If a write takes longer than this many seconds, the next ones are done in a thread."""
 _THREADS = 10.0
 """Seconds for which threads write after such a slow write."""
 _RETRY_AFTER = 5.0

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import msgspec
 
 _PARTS = 4
-"""Snapshots divide what is kept into about so many parts. The log is longer than needed by one part
-at most; each snapshot takes space."""
+"""Snapshots divide the kept log into about this many parts. The log is longer than needed by one
+part at most; each snapshot takes space."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
     """How much of the log is kept."""
 
     seconds: float
-    """The log reaches back at least so far, by stamps, if the other bounds allow it."""
+    """The log reaches back at least this long, by stamps, if the other bounds allow it."""
     bytes: int
     """The most bytes of entries."""
     samples: int | None = None

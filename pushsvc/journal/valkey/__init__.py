@@ -13,10 +13,10 @@ What can be lost, and how that is reported
 Replication is asynchronous, and by default so is the disk (`appendfsync everysec`). If a primary
 dies, the last answered entries are lost unless its replica, or its disk, already had them: usually
 some milliseconds of entries with replication, up to a second with the disk. With `replicas` an
-append is answered only when so many replicas have the entries (WAIT), with `fsync` when they are on
-disk too (WAITAOF). A failover then loses answered entries only if the promoted replica is none of
-those, and a primary that is cut off answers nothing. With `min-replicas-to-write` at the server, a
-primary without replicas refuses writes, which limits what a replaced primary still accepts.
+append is answered only when that many replicas have the entries (WAIT), with `fsync` when they are
+on disk too (WAITAOF). A failover then loses answered entries only if the promoted replica is none
+of those, and a primary that is cut off answers nothing. With `min-replicas-to-write` at the server,
+a primary without replicas refuses writes, which limits what a replaced primary still accepts.
 
 Loss is never silent. Each process knows the last entry that it read, and after each new connection
 checks by its nonce whether it is still there. If it isn't, the first process to find out changes

@@ -19,7 +19,7 @@ _WAITING_BYTES = 64 * 1024 * 1024
 
 
 class Append:
-    """Drafts of one `append`, on their way."""
+    """The drafts of one `append`, until they are answered."""
 
     __slots__ = ("bytes", "drafts", "outcome", "parts", "settled", "taken")
 

@@ -35,7 +35,7 @@ _SLICE_ENTRIES = 256
 """The size that a read aims at, and the most entries that it asks for: their size is only known
 when they are there."""
 _THREAD_BYTES = 64 * 1024
-"""Entries of at least so many bytes together are decoded in a thread."""
+"""A slice with at least this many bytes to decode is decoded in a thread."""
 _SNAPSHOT = 30.0
 """Seconds for a snapshot to be written or read."""
 _RETRY_AFTER = 5.0

@@ -64,8 +64,8 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """One connection for commands and one that waits for entries, at the same server. When one of
-    them fails, both are over."""
+    """One connection for commands and one that waits for entries, to the same server. If one of
+    them fails, both are closed."""
 
     def __init__(
         self, commands: Connection, reading: Connection, keys: Keys, memory: int | None
