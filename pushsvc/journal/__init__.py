@@ -109,10 +109,9 @@ class Journal(Protocol):
         ...
 
     async def keep(self, snapshot: Snapshot) -> None:
-        """Store a snapshot. Of the snapshots that are older than the time to be kept, the newest
-        then marks what may be dropped: all entries before it. A snapshot of another epoch is not
-        stored: it may contain entries that were lost since. Raises Overloaded if it can't be stored
-        now."""
+        """Store a snapshot. Entries before a stored snapshot may then be dropped, if they needn't
+        be kept any longer. A snapshot of another epoch is not stored: it may contain entries that
+        were lost since. Raises Overloaded if it can't be stored now."""
         ...
 
     async def statistics(self) -> Statistics:
