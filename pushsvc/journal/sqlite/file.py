@@ -66,7 +66,7 @@ _SLICE_BYTES = 1024 * 1024
 _VACUUM_PAGES = 256
 """Pages that are returned to the file system at a time."""
 _LOOSE_PAGES = 1024
-"""So many free pages are kept."""
+"""Up to this many free pages are always kept."""
 _LAST = (
     "SELECT seq + width - 1, stamp, entries, samples, bytes FROM entries "
     "WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
@@ -312,7 +312,7 @@ class LogFile:
     def read(
         self, after: int, through: int = _ALL, own: Callable[[int], Draft | None] = lambda _: None
     ) -> list[Entry]:
-        """The next entries after seq `after`, about `_SLICE_BYTES` of them, none that begins after
+        """The next entries after seq `after`, at most about `_SLICE_BYTES`, none that begins after
         `through`. `own` may return the draft that begins with a seq, which then isn't decoded.
         Raises Dropped, Damaged, sqlite3.Error."""
         entries: list[Entry] = []

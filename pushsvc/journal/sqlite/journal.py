@@ -77,8 +77,8 @@ class SqliteJournal:
         self._bounds = bounds
         self._synchronous: Synchronous = synchronous
         self._shared = file.shared
-        # A file that goes with its processes needs no lock and no note: it has no copies, and no
-        # other process opens it later.
+        # False for a file that goes with its processes: appends don't check the lock again and
+        # note nothing, since the file has no copies, and no other process opens it later.
         self._kept_on = synchronous != "off"
         self._notifier: AppendNotifier | None = None
         self._horizon, self._end = file.horizon(), file.end()
