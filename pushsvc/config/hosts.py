@@ -1,4 +1,4 @@
-"""What `server.host` may name: addresses, host names, and paths of Unix sockets."""
+"""The values of `server.host`: addresses, host names, and paths of Unix sockets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import msgspec
 
 UNIX_PREFIX: Final = "unix:"
 _MODE: Final = 0o660
-"""The owner and the group: a proxy of another user's gets in by the group."""
+"""Owner and group may connect: a proxy that runs as another user is let in by its group."""
 _MOST_BYTES: Final = 107
-"""Of a path: `sun_path` has 108 with the zero at its end (unix(7))."""
+"""The longest path: `sun_path` has 108 bytes with the zero at its end (unix(7))."""
 _HOST: Final = re.compile(r"\[[0-9A-Fa-f.:]+(?:%[\w.-]+)?\]|[\w.:%-]+")
 _QUERY: Final = re.compile(r"mode=(0?[0-7]{3})")
 
@@ -27,11 +27,11 @@ class UnixPath(msgspec.Struct, frozen=True):
 
 
 class PathTooLong(ValueError):
-    """Says so of the path of a Unix socket."""
+    """The path of a Unix socket is too long."""
 
 
 def split_hosts(text: str) -> tuple[str, ...]:
-    """The hosts in a text that has several, with commas or spaces between them."""
+    """The hosts in a text, separated by commas or spaces."""
     return tuple(re.findall(r"[^,\s]+", text))
 
 
@@ -47,10 +47,10 @@ def _mapped(host: str) -> str:
 def parse_host(text: str) -> str | UnixPath:
     """A name or address without brackets, or the path in `unix:PATH` and `unix:PATH?mode=660`.
 
-    An IPv4 address that is written as an IPv6 one is the former: a socket for IPv6 can't be bound
-    to it.
+    An IPv4 address that is written as an IPv6 one is returned as IPv4: a socket for IPv6 can't be
+    bound to it.
 
-    Raises ValueError for what is neither, PathTooLong where that is the matter.
+    Raises ValueError if it is neither, PathTooLong if the path is too long.
     """
     if not text.startswith(UNIX_PREFIX):
         if not _HOST.fullmatch(text):
@@ -59,7 +59,7 @@ def parse_host(text: str) -> str | UnixPath:
         return _mapped(host) or host
     path, asked, query = text.removeprefix(UNIX_PREFIX).partition("?")
     mode = _QUERY.fullmatch(query)
-    # A name that begins with @ is Linux' abstract one, which anyone may connect to.
+    # A path that begins with @ is an abstract one of Linux, which anyone may connect to.
     if (asked and mode is None) or path.startswith("@") or "\0" in path:
         raise ValueError(text)
     if not path or path.endswith("/"):

@@ -1,4 +1,4 @@
-"""What can be set, in sections: one typed structure with its defaults."""
+"""All settings, in sections: one typed structure with its defaults."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Each of those in `host`, which as a text has them with commas or spaces."""
+        """The hosts in `host`; in a text they are separated by commas or spaces."""
         return split_hosts(self.host) if isinstance(self.host, str) else self.host
 
     @property
     def prefix(self) -> str:
-        """The base path without a slash at its end; empty where there is none."""
+        """The base path without a slash at its end; empty if there is none."""
         return self.base_path.rstrip("/")
 
 
@@ -65,7 +65,7 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def statsd_address(self) -> tuple[str, int] | None:
-        """Host and port of `statsd`. Raises ValueError where it isn't HOST:PORT."""
+        """Host and port of `statsd`. Raises ValueError if it isn't HOST:PORT."""
         if not self.statsd:
             return None
         host, colon, port = self.statsd.rpartition(":")
@@ -158,7 +158,7 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 def _names(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Those in a text that has them with commas, or in a list."""
+    """The names in a list, or in a text with commas."""
     parts = given.split(",") if isinstance(given, str) else given
     return tuple(name for part in parts if (name := part.strip()))
 
@@ -231,4 +231,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; the message is one line for whoever wrote it."""
+    """The configuration can't be used; the message is one line for its author."""

@@ -1,7 +1,7 @@
-"""The configuration out of defaults, a TOML file, the environment and flags.
+"""The configuration from defaults, a TOML file, the environment and flags.
 
-Later sources win. Whatever can't be understood is refused in one line that names the source, the
-key, the value and what is expected; an unknown key is never passed over.
+Later sources override earlier ones. An invalid value is refused in one line that names the source,
+the key, the value and what is expected; an unknown key is never ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST: Final = 1e12
 """No limit or time needs to be larger, and milliseconds of it fit into 64 bits."""
 _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 _RESERVED: Final = {"PUSHSVC_CAFILE", "PUSHSVC_CONFIG", "PUSHSVC_TOKEN", "PUSHSVC_URL"}
-"""Variables that mean something to the command line itself."""
+"""Variables that the command line itself uses."""
 
 
 _SECTIONS: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
@@ -37,7 +37,7 @@ _KEYS: Final = {
 }
 
 _TEXTS: Final = str | tuple[str, ...]
-"""Of settings that may be a list."""
+"""The type of settings that may be a list."""
 _SPANS: Final = ("auth.jwks_refresh", "auth.jwks_stale", "auth.session_seconds")
 
 _MASKED: Final = "********"
@@ -54,18 +54,18 @@ def load_settings(
 ) -> Settings:
     """The configuration for `open_service`: defaults < `file` < `environ` < `config`.
 
-    `file` is one of TOML, which is read at once; of `environ` (`os.environ`, usually) the variables
-    PUSHSVC_SECTION_KEY count; `config` has sections and keys as a file has them, such as
-    `{"journal": {"path": "push.db"}}`. What isn't given is not looked for.
+    `file` is a TOML file, which is read at once. From `environ` (usually `os.environ`) the
+    variables PUSHSVC_SECTION_KEY are used. `config` has sections and keys like a file, such as
+    `{"journal": {"path": "push.db"}}`. Sources that aren't given are not used.
 
-    Raises ConfigError, in one line that says where which value is wrong, and what is expected.
+    Raises ConfigError, in one line that says which value is wrong, where, and what is expected.
     """
     where = None if file is None else Path(file)
     return load(where, environ or {}, document=config).settings
 
 
 def _without_password(url: str) -> str:
-    """The URL with its passwords masked; all of it where it can't be told which they are."""
+    """The URL with its passwords masked, or masked as a whole if they can't be found."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -80,7 +80,7 @@ def _without_password(url: str) -> str:
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A configuration, and where each value that isn't a default came from."""
+    """A configuration, and the source of each value that isn't a default."""
 
     settings: Settings
     origins: dict[str, str]
@@ -112,9 +112,9 @@ def load(
     defaults: Mapping[str, Any] | None = None,
     document: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """Merge all sources. `flags` are (flag as written, key, text or several of them); `defaults`
-    are a command's own, which everything else overrides; `document` is a program's own, as a file
-    would have it, and overrides all else. Raises ConfigError."""
+    """Merge all sources. `flags` are (flag as written, key, one text or several). `defaults` are
+    those of a command, which all other sources override. `document` has the form of a file, comes
+    from a program, and overrides all other sources. Raises ConfigError."""
     values: dict[str, Any] = dict(defaults or {})
     origins: dict[str, str] = dict.fromkeys(values, "default of the command")
     if file is not None:
@@ -207,7 +207,7 @@ def _variable(key: str) -> str:
 
 
 def _parse(key: str, text: str | tuple[str, ...], origin: str) -> Any:
-    """Text of the environment or a flag as a value of the type the key has."""
+    """Convert text from the environment or a flag to the type of the key."""
     if _KEYS[key].type in (str, _TEXTS):
         return text
     try:
@@ -331,5 +331,5 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 
 
 def _toml_value(value: Any) -> str:
-    # A JSON string is a TOML basic string, and numbers are written alike.
+    # A JSON string is a TOML basic string, and numbers are written the same way.
     return msgspec.json.encode(value).decode()

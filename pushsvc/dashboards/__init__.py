@@ -1,1 +1,1 @@
-"""Dashboards that are kept: what one is, and the files they are in."""
+"""Saved dashboards: their format, and where they are stored."""

@@ -1,8 +1,8 @@
-"""The dashboards there are: those that were saved, those that are provisioned, and our own.
+"""All dashboards: saved ones, provisioned ones, and those that come with the program.
 
-All of it blocks on files: call it from a thread. Files are looked at again each time and parsed
-again when they have changed, so what is mounted anew is there without a restart, also where a
-directory is replaced as a whole by a symbolic link, as kubelets do with a ConfigMap.
+Everything here blocks on files: call it from a thread. Files are checked each time and parsed again
+if they have changed, so that newly mounted files appear without a restart. This also works if a
+symbolic link replaces a whole directory, as kubelets do with a ConfigMap.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.dashboards")
 
 MOST: Final = 500
-"""Dashboards in one directory."""
+"""The most dashboards in one directory."""
 _SUFFIX: Final = ".json"
 Source = Literal["saved", "provisioned", "shipped"]
 
@@ -56,33 +56,33 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 class DashboardStore(Protocol):
-    """Where dashboards are kept that can be saved. Blocks, as the library does."""
+    """A store of saved dashboards. Blocks, like the library."""
 
     def names(self) -> list[str]:
-        """At most MOST. Raises OSError."""
+        """The names of its dashboards, at most MOST. Raises OSError."""
         ...
 
     def get(self, name: str) -> Held | Broken | None:
-        """None where there is none. Raises OSError."""
+        """The dashboard with a name; None if there is none. Raises OSError."""
         ...
 
     def put(self, name: str, body: bytes, condition: Precondition) -> tuple[Held, bool]:
-        """Keep these bytes under a name, if what is there is as wanted; gives what is kept now, and
-        whether it is new.
+        """Save these bytes under a name, if the condition holds for the present version; returns
+        what is saved now, and whether it is new.
 
-        Of two that do so at once, whoever they are, the second finds what the first has left.
-        Raises OSError, PreconditionFailed, Rejected where there is no room.
+        If two callers save at the same time, from any thread or process, the second finds the
+        result of the first. Raises OSError, PreconditionFailed, Rejected if there are too many.
         """
         ...
 
     def remove(self, name: str, condition: Precondition) -> None:
-        """As `put`, to keep it no more. Raises Unknown where there is none."""
+        """Delete a dashboard, with a condition as in `put`. Raises Unknown if there is none."""
         ...
 
 
 class Folder:
-    """The dashboards in one directory, NAME.json each. Writers are one at a time, among threads and
-    processes."""
+    """The dashboards in one directory, each in NAME.json. Only one thread of one process writes at
+    a time."""
 
     def __init__(self, path: Path, source: Source) -> None:
         self.path = path
@@ -103,14 +103,14 @@ class Folder:
         return sorted(found)[:MOST]
 
     def get(self, name: str, *, fresh: bool = False) -> Held | Broken | None:
-        """What a file holds; None if there is none. Raises OSError.
+        """The content of a file; None if there is none. Raises OSError.
 
-        `fresh` reads it also where it looks unchanged: two writes within one tick of the file
+        `fresh` reads it even if it looks unchanged: two writes within one tick of the file
         system's clock can look like one.
         """
         with self._reading:
             try:
-                # Not to wait on what is no file: a pipe without a writer.
+                # O_NONBLOCK, so that opening a pipe without a writer doesn't wait.
                 handle = os.open(self._file(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except FileNotFoundError:
                 self._known.pop(name, None)
@@ -156,7 +156,7 @@ class Folder:
             self._settle()
 
     def clear(self) -> None:
-        """Make the directory, and remove what a crash left half written. Raises OSError."""
+        """Make the directory, and remove files that a crash left half-written. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
         with self._alone():
             for rest in self.path.glob(".*.new"):
@@ -164,7 +164,8 @@ class Folder:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Each opens the lock for itself."""
+        """Hold the lock on the directory. Each caller opens it anew, so that it works between
+        threads too."""
         handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -173,7 +174,7 @@ class Folder:
             os.close(handle)
 
     def _write(self, name: str, body: bytes) -> None:
-        """Replace a file, whole or not at all, also where power is lost. Raises OSError."""
+        """Replace a file atomically, even if the power fails. Raises OSError."""
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=self.path)
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -188,7 +189,7 @@ class Folder:
         self._settle()
 
     def _settle(self) -> None:
-        """Have the directory itself on the disk."""
+        """Sync the directory itself to the disk."""
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)
@@ -197,12 +198,12 @@ class Folder:
 
 
 SHIPPED: Final = Path(str(resources.files("pushsvc.dashboards") / "shipped"))
-"""Where those are that come with the program."""
+"""The directory of the dashboards that come with the program."""
 
 
 class Library:
-    """All dashboards of one service. Of one name, a provisioned one hides a saved one, and that the
-    one that comes with the program."""
+    """All dashboards of one service. If names are equal, a provisioned dashboard hides a saved one,
+    and a saved one hides the one that comes with the program."""
 
     def __init__(
         self,
@@ -210,20 +211,20 @@ class Library:
         provisioned: Path | None,
         shipped: Path | None = None,
     ) -> None:
-        """The directories, or where else saved ones are kept; None where there are none."""
+        """The directories, or another store of saved ones; None if there is none."""
         self._shipped = None if shipped is None else Folder(shipped, "shipped")
         self._saved = Folder(saved, "saved") if isinstance(saved, Path) else saved
         self._provisioned = None if provisioned is None else Folder(provisioned, "provisioned")
 
     def kept_by(self, saved: DashboardStore) -> Library:
-        """The same, with saved ones kept elsewhere."""
+        """The same library with another store for saved dashboards."""
         other = Library(saved, None)
         other._shipped, other._provisioned = self._shipped, self._provisioned
         return other
 
     @property
     def folder(self) -> Folder | None:
-        """The directory of saved ones, where there is one."""
+        """The directory of saved dashboards, if they are in one."""
         return self._saved if isinstance(self._saved, Folder) else None
 
     @property
@@ -232,13 +233,14 @@ class Library:
         return self._saved is not None
 
     def prepare(self) -> None:
-        """Make the directory, and clear what a crash left half written. Raises OSError where
+        """Make the directory, and remove files that a crash left half-written. Raises OSError if
         nothing could be saved."""
         if self.folder is not None:
             self.folder.clear()
 
     def list(self) -> list[Held | Broken]:
-        """All of them, by name, broken ones too. Raises Overloaded if a directory can't be read."""
+        """All dashboards by name, with broken ones. Raises Overloaded if a directory can't be
+        read."""
         found: dict[str, Held | Broken] = {}
         with _storage():
             for folder in (self._shipped, self._saved, self._provisioned):
@@ -247,7 +249,7 @@ class Library:
                 try:
                     names = folder.names()
                 except FileNotFoundError:
-                    continue  # a volume that is optional, and not there
+                    continue  # an optional volume that isn't mounted
                 for name in names:
                     one = folder.get(name)
                     if one is not None:
@@ -255,7 +257,7 @@ class Library:
         return [found[name] for name in sorted(found)]
 
     def get(self, name: str) -> Held:
-        """Raises Malformed, Unknown, Overloaded."""
+        """The dashboard with a name. Raises Malformed, Unknown, Overloaded."""
         found = self._find(check_name(name))
         if found is None:
             raise no_such(name)
@@ -264,11 +266,11 @@ class Library:
         return found
 
     def save(self, name: str, dashboard: Dashboard, condition: Precondition) -> tuple[Held, bool]:
-        """Keep a dashboard; tells what is kept now, and whether it is new.
+        """Save a dashboard; returns what is saved now, and whether it is new.
 
-        Two that save at once, of whatever process, come one after the other: the second fails its
-        condition. Raises Malformed, Forbidden where the name is provisioned or nothing can be
-        saved, PreconditionFailed, Rejected where there are MOST, Overloaded if the disk fails.
+        Two saves at the same time, from any process, are done one after the other: the condition of
+        the second fails. Raises Malformed, Forbidden if the name is provisioned or nothing can be
+        saved, PreconditionFailed, Rejected if there are MOST, Overloaded if the disk fails.
         """
         store = self._writable(check_name(name))
         body = write(dashboard)
@@ -278,7 +280,7 @@ class Library:
             return store.put(name, body, condition)
 
     def delete(self, name: str, condition: Precondition) -> None:
-        """Raises what `save` does, and Unknown."""
+        """Delete a saved dashboard. Raises the same as `save`, and Unknown."""
         store = self._writable(check_name(name))
         with _storage():
             store.remove(name, condition)
@@ -307,12 +309,12 @@ class Library:
 
 
 def etag_of(body: bytes) -> str:
-    """The entity tag of what is kept (RFC 9110 section 8.8.3)."""
+    """The entity tag of a saved dashboard (RFC 9110 section 8.8.3)."""
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def parse(name: str, source: Source, text: bytes, modified: int) -> Held | Broken:
-    """What bytes are that were kept under a name."""
+    """The dashboard in saved bytes, or Broken with the reason."""
     try:
         check_name(name)
         if len(text) > MOST_BYTES:
@@ -333,7 +335,7 @@ def too_many() -> Rejected:
 
 
 def hold(condition: Precondition, present: Held | Broken | None) -> None:
-    """Raise PreconditionFailed unless what is there is as wanted."""
+    """Raise PreconditionFailed unless the condition holds for the present dashboard."""
     if isinstance(present, Broken):
         condition.hold("", None)
     elif present is None:

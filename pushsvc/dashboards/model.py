@@ -1,9 +1,8 @@
-"""What a dashboard is: panels on a grid, as JSON.
+"""The format of a dashboard: panels on a grid, as JSON.
 
-Reading is strict, so that a slip is told when it is made and not when somebody looks at the wall:
-unknown members, selectors and expressions that can't be parsed and panels beside the grid are
-errors.
-`web/src/panels/model.ts` has the same panel for the page; a test holds the two together.
+Parsing is strict, so that a mistake is reported when a dashboard is saved and not when it is shown:
+unknown members, selectors and expressions that can't be parsed, and panels outside the grid are
+errors. `web/src/panels/model.ts` has the same panel for the page; a test keeps the two in step.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from pushsvc.dashboards.variables import Variable, check_asked, check_variables
 from pushsvc.errors import Malformed, Problem, Rejected
 
 COLUMNS: Final = 12
-"""Of the grid; rows go on as far as panels do."""
+"""The columns of the grid; it has as many rows as its panels need."""
 MOST_PANELS: Final = 250
 MOST_BYTES: Final = 256 * 1024
-"""Of one dashboard, as it is sent and as it is kept."""
+"""The most bytes of one dashboard, as sent and as saved."""
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 _Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -112,10 +111,10 @@ _DECODER: Final = msgspec.json.Decoder(Dashboard)
 
 
 def read(body: bytes) -> Dashboard:
-    """A dashboard out of JSON.
+    """Parse a dashboard from JSON.
 
-    Raises Malformed for what is no JSON, Rejected for what is no dashboard; `panel` is the index of
-    the panel that is wrong.
+    Raises Malformed if it isn't JSON, Rejected if it isn't a valid dashboard; `panel` is the index
+    of the panel that is wrong.
     """
     try:
         dashboard = _DECODER.decode(body)
@@ -136,12 +135,13 @@ def read(body: bytes) -> Dashboard:
 
 
 def write(dashboard: Dashboard) -> bytes:
-    """The JSON that is kept: the same for the same dashboard, and with lines for a diff."""
+    """The JSON to be saved: equal dashboards give equal bytes, in lines that are easy to diff."""
     return msgspec.json.format(msgspec.json.encode(dashboard), indent=2) + b"\n"
 
 
 def check_name(name: str) -> str:
-    """Raises Malformed for what can't name a dashboard, and so never names another file."""
+    """Raises Malformed if this isn't a valid name, so that a name can never lead to another
+    file."""
     if _NAME.fullmatch(name) is None:
         raise Malformed(
             "name",
@@ -162,7 +162,7 @@ def schema() -> dict[str, Any]:
 
 
 def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None:
-    """Raises Rejected for what can't be shown; `index` is that of the panel, for the answer."""
+    """Raises Rejected if the panel can't be shown; `index` is its index, for the answer."""
     where = f"panel {panel.id}"
     if panel.kind == "text":
         if panel.select is not UNSET or panel.also is not UNSET:

@@ -1,4 +1,4 @@
-"""What must hold for a dashboard to be replaced (RFC 9110 section 13, RFC 6585 section 3)."""
+"""The condition on which a dashboard is replaced (RFC 9110 section 13, RFC 6585 section 3)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Precondition(msgspec.Struct, frozen=True):
     absent: bool = False
 
     def hold(self, etag: str | None, modified: int | None) -> None:
-        """Raise PreconditionFailed unless the present version is as wanted; `etag` is None where
-        there is none, and empty for a file that is broken, which only `*` replaces."""
+        """Raise PreconditionFailed unless the condition holds for the present version. `etag` is
+        None if there is none, and empty for a broken file, which only `*` replaces."""
         if self.absent:
             if etag is None:
                 return
@@ -36,9 +36,9 @@ class Precondition(msgspec.Struct, frozen=True):
 
 
 def precondition(if_match: str | None, if_none_match: str | None) -> Precondition:
-    """Out of the header fields. Raises Malformed, PreconditionRequired where there is none.
+    """Parse the header fields. Raises Malformed, PreconditionRequired if there are none.
 
-    A weak tag never matches, as RFC 9110 section 13.1.1 has it for If-Match.
+    A weak tag never matches, as RFC 9110 section 13.1.1 says for If-Match.
     """
     if if_match is not None and if_none_match is not None:
         raise Malformed("precondition", "say If-Match or If-None-Match, not both")

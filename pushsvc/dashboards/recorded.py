@@ -1,8 +1,8 @@
-"""Saved dashboards as records of the log, which every process on it has alike.
+"""Saved dashboards as records in the log, so that all processes that share it have the same.
 
-Reading looks at what the hub holds. Saving is an entry: of two who save one version, on whatever
-pods, the log's order says who was first, and the other is told so. An entity tag ends with the seq
-of the entry, so that a process that hasn't read that yet knows that it is to wait for it.
+Reads use the records that the hub holds. A save is an entry: if two save the same version, on any
+pods, the order of the log decides which was first, and the other fails. An entity tag ends with the
+seq of the entry, so that a process that hasn't read the entry yet knows that it must wait for it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _log = get_logger("pushsvc.dashboards")
 
 KIND: Final = "dashboard"
 _IMPORTED: Final = "imported"
-"""The kind of the notes on files that were taken in."""
+"""The kind of the records that mark imported files."""
 _TRIES: Final = 10
-"""How often a save looks again at what others have saved meanwhile."""
+"""How often a save is tried if others save the same dashboard at the same time."""
 _AGAIN: Final = 5.0
-"""Seconds until files are taken in that couldn't be."""
+"""Seconds until an import that failed is tried again."""
 
 _TAG: Final = re.compile(r'-(\d{1,18})"')
 
 Submit: TypeAlias = Callable[[Change], Awaitable[int]]
-"""Brings a change into the log, and returns when it was applied here, with the version that it
-made. Raises Rejected where it is refused, Overloaded while it can't be brought there."""
+"""Appends a change to the log, and returns its version when it has been applied here. Raises
+Rejected if it is refused, Overloaded while it can't be appended."""
 
 
 class RecordStore:
-    """Dashboards that are records. To be used in threads that Trio has started."""
+    """A store of dashboards as records. To be used in threads that Trio has started."""
 
     def __init__(self, records: Records, submit: Submit) -> None:
         self._records = records
@@ -58,15 +58,15 @@ class RecordStore:
             try:
                 hold(condition, present)
             except PreconditionFailed:
-                # Whoever was told that the log can't be reached asks again, and may find what they
-                # saved themselves (RFC 9110 section 13.1.1).
+                # A client that was told that the log can't be reached tries again, and may find
+                # that its first attempt was saved (RFC 9110 section 13.1.1).
                 if isinstance(present, Held) and present.body == body:
                     return present, False
                 raise
             version = self._change(name, body, record)
             if version is not None:
                 kept = self._find(name)
-                now = 0 if kept is None else kept.stamp  # which is another one by now, perhaps
+                now = 0 if kept is None else kept.stamp  # it may be a newer one already
                 held = _parse(Record(KIND, name, body, version, now, 0))
                 assert isinstance(held, Held)
                 return held, present is None
@@ -97,7 +97,7 @@ class RecordStore:
         return known[1]
 
     def _change(self, name: str, body: bytes | None, present: Record | None) -> int | None:
-        """The version that it made; None where another was before."""
+        """Submit a change; returns the new version, or None if another change came first."""
         change = Change(KIND, name, body, 0)
         if present is not None:
             change = Change(KIND, name, body, present.version, seen=present.fingerprint)
@@ -113,7 +113,7 @@ class RecordStore:
 
 def newest_seen(tags: str) -> int:
     """The seq that a process must have read to know the versions in an `If-Match` or
-    `If-None-Match`; 0 where they say none."""
+    `If-None-Match`; 0 if they name none."""
     return max(map(int, _TAG.findall(tags)), default=0)
 
 
@@ -126,16 +126,16 @@ def _parse(record: Record) -> Held | Broken:
 
 
 async def take_in(folder: Folder, records: Records, submit: Submit) -> None:
-    """Have the log keep what is in a directory of saved dashboards, each file once: what is there
-    by that name already stays, and what is deleted later doesn't come back. The files stay as they
-    are. Blocks where the log can't be reached, until it can."""
+    """Import the saved dashboards of a directory into the log, each file once: a dashboard that
+    is in the log already is not replaced, and one that is deleted later doesn't come back. The
+    files don't change. While the log can't be reached, it waits."""
     taken = 0
     for name in await _names(folder):
         if records.get(_IMPORTED, name) is not None:
             continue
         held = await trio.to_thread.run_sync(folder.get, name)
         if not isinstance(held, Held):
-            continue  # which is in the log
+            continue  # a broken file, which `get` has logged
         if records.get(KIND, name) is None:
             taken += await _submit(submit, Change(KIND, name, held.body, 0), name)
         await _submit(submit, Change(_IMPORTED, name, b"", 0), name)
@@ -152,7 +152,7 @@ async def _names(folder: Folder) -> list[str]:
 
 
 async def _submit(submit: Submit, change: Change, name: str) -> bool:
-    """Tells whether it was applied."""
+    """Submit a change, again until the log takes it; returns whether it was applied."""
     while True:
         try:
             await submit(change)

@@ -1,7 +1,8 @@
 """Variables of a dashboard: what `$name` stands for in a selector, an expression or a title.
 
-Whoever draws a dashboard fills them in (`web/src/dashboards/filling.ts`). Here it is only looked
-whether that can come to something: each is given a value that it might have, and the text is read.
+The page that shows a dashboard fills them in (`web/src/dashboards/filling.ts`). The code here only
+checks whether the result can be valid: it gives each variable a possible value, and parses the
+text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pushsvc.core.standing.asked import read_asked
 from pushsvc.errors import Problem, Rejected
 
 ALL: Final = "$__all"
-"""As a value: every one that there is. So it is written in an address and as a default."""
+"""The value that means all values, in a URL and as a default."""
 BUILT_IN: Final = {
     "__interval": "15s",
     "__interval_ms": "15000",
@@ -28,7 +29,7 @@ BUILT_IN: Final = {
     "__range_s": "900",
     "__range_ms": "900000",
 }
-"""Those that every dashboard has, each with a value that it may stand for."""
+"""The variables that every dashboard has, each with a possible value."""
 
 _WORD: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 _Label = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -64,18 +65,18 @@ class Variable(
 _REFERENCE: Final = re.compile(r"\$(?:(?P<bare>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)\})")
 _STRING: Final = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)""")
 _SAMPLES: Final = ("1m", "a", "1")
-"""What a variable outside of quotes may stand for where its values aren't known: a duration, a
-name, a number."""
+"""Possible values of a variable outside of quotes, if its values aren't known: a duration, a name,
+a number."""
 
 
 def references(text: str) -> Iterator[str]:
-    """The names that may be variables' in a text."""
+    """The names in a text that may refer to variables."""
     for match in _REFERENCE.finditer(text):
         yield match["bare"] or match["braced"]
 
 
 def check_variables(variables: Sequence[Variable]) -> None:
-    """Raises Rejected for a variable that has no meaning."""
+    """Raises Rejected if a variable is invalid."""
     known: list[Variable] = []
     for variable in variables:
         where = f"variable {variable.name}"
@@ -126,8 +127,8 @@ def _check_choice(variable: Variable, where: str) -> None:
 
 
 def check_asked(text: str, variables: Sequence[Variable], where: str, **extra: Any) -> None:
-    """Raises Rejected for what is neither a selector nor an expression, whatever stands for its
-    variables; `extra` goes into the answer."""
+    """Raises Rejected if the text can't be parsed as a selector or an expression with any of the
+    tried values for its variables; `extra` goes into the answer."""
     _try(text, variables, read_asked, None, where, **extra)
 
 
@@ -171,7 +172,7 @@ def _with_samples(text: str, variables: Sequence[Variable], sample: str) -> str:
     parts = _STRING.split(text)
     for index, part in enumerate(parts):
         if index % 2:
-            # What is meant by a text depends on who chooses: any will do.
+            # The text in quotes depends on the chosen value: any harmless one will do.
             parts[index] = _REFERENCE.sub(lambda match: _harmless(match, known), part)
         else:
             parts[index] = _REFERENCE.sub(lambda match: meant(match, sample), part)

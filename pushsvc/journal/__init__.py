@@ -1,8 +1,8 @@
-"""The journal: the ordered log of what was published. It gives each entry its place, may keep it,
-and is where the hub has everything from.
+"""The journal: the ordered log of what was published. It gives each entry its place, may store it,
+and is the only source of the hub.
 
 The hub takes in only what it reads here, in every implementation. A submission is answered when its
-own entry was read and taken in.
+own entry has been read and taken in.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from pushsvc.core.storage.entry import Draft, Entry
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What a hub knew besides samples when it had taken in everything up to a seq: who begins to
-    read there starts with it. The journal doesn't look inside."""
+    """What a hub knew besides samples when it had taken in everything up to a seq. A reader that
+    begins there starts with it. The journal doesn't look inside."""
 
     seq: int
     stamp: int
     """Unix milliseconds, of the entry with that seq."""
     body: bytes
     epoch: str = ""
-    """The run of seqs that it is of, which may be over when it is to be kept; empty: the present
-    one."""
+    """The run of seqs that it belongs to, which may have ended when it is to be stored. Empty: the
+    current one."""
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """What `/metrics` says of a journal."""
+    """The numbers about a journal in `/metrics`."""
 
     seq: int
     """The newest."""
     horizon: int
     entries: int
     bytes: int
-    """As they are kept; 0 where nothing is."""
+    """The stored size; 0 if nothing is stored."""
 
 
 class Journal(Protocol):
     """An ordered log of entries.
 
-    Seqs are dense: each entry takes `draft.width` of them, the first entry begins with 1. Stamps
-    are of the journal's clock and never go back, also where that clock does. What has been read is
-    never taken back within an epoch.
+    Seqs have no gaps: each entry takes `draft.width` of them, and the first entry begins with 1.
+    Stamps are from the journal's clock and never go back, even if that clock does. Within an epoch,
+    what has been read is never undone.
     """
 
     @property
@@ -66,65 +66,65 @@ class Journal(Protocol):
 
     @property
     def keeps(self) -> bool:
-        """Whether it outlives the process, so that snapshots are of use."""
+        """Whether it outlives the process, so that snapshots are useful."""
         ...
 
     @property
     def snapshot_wanted(self) -> bool:
-        """Whether a snapshot had better come before it is time, since there is much to drop."""
+        """Whether a snapshot should be made early, because there is much to drop."""
         ...
 
     @property
     def away_since(self) -> float | None:
-        """Since when nothing can be appended or read (Trio's clock); None while all is well."""
+        """Since when nothing can be appended or read (Trio's clock); None while it works."""
         ...
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
-        """Put drafts at the end in this order, all of them or none; what waits should come
-        together, since that costs hardly more than one. Always checkpoints.
+        """Put drafts at the end in this order, all of them or none. Drafts that wait should be
+        appended together: that costs hardly more than one. Always checkpoints.
 
-        Returns when they are as safe as the journal promises: their entries, where nobody else can
-        have appended any; whoever appends takes them in then, and `read` doesn't give them again.
-        Of a journal that is shared everything is read, and nothing returned.
+        Returns when they are as safe as the journal promises. Where no other process can append,
+        it returns their entries: the caller takes them in, and `read` doesn't yield them again. A
+        shared journal returns nothing, and `read` yields everything.
 
-        Raises Overloaded while it can't take them, which may be tried again later, and
-        trio.ClosedResourceError after `aclose`; then none is in it. Cancelled, all or none are in
-        it.
+        Raises Overloaded while it can't take them (the caller may try again later), and
+        trio.ClosedResourceError after `aclose`; then none of them is in the log. If the call is
+        cancelled, either all of them are in the log or none.
         """
         ...
 
     def read(self, after: int) -> AsyncGenerator[Sequence[Entry]]:
-        """Every entry after seq `after`, which is the last seq of an entry, or the horizon: in
-        order and for ever, in slices as they come, but for those that `append` returned. Always
-        checkpoints between two slices.
+        """Yields every entry after seq `after` except those that `append` returned: in order and
+        for ever, in slices as they come. `after` is the last seq of an entry, or the horizon.
+        Always checkpoints between two slices.
 
         One reader at a time. Ends when the journal is closed and everything was read. Raises
-        Dropped where `after` lies before the horizon.
+        Dropped if `after` lies before the horizon.
         """
         ...
 
     async def snapshot(self) -> Snapshot | None:
-        """The snapshot at which reading begins: everything after it can be read. None where there
-        is none, and reading begins at 0."""
+        """The snapshot at which reading begins: everything after it can be read. None if there is
+        none; then reading begins at 0."""
         ...
 
     async def keep(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot. Entries from before the newest snapshot that is older than what is to be
-        kept may be dropped from then on. One of another epoch is not kept: it may know of entries
-        that were lost since. Raises Overloaded where it can't be kept now."""
+        """Store a snapshot. Entries before a stored snapshot may then be dropped, if they needn't
+        be kept any longer. A snapshot of another epoch is not stored: it may contain entries that
+        were lost since. Raises Overloaded if it can't be stored now."""
         ...
 
     async def statistics(self) -> Statistics:
-        """What it holds."""
+        """What the journal holds."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of what the journal holds; afterwards nothing may be appended. Idempotent."""
+        """Release the journal's resources; nothing may be appended afterwards. Idempotent."""
         ...
 
 
 class Nonces:
-    """Makes nonces: eight bytes of this process and a count of eight."""
+    """Makes nonces: eight random bytes of this process and an eight-byte counter."""
 
     def __init__(self) -> None:
         self._prefix = secrets.token_bytes(8)
@@ -135,14 +135,14 @@ class Nonces:
 
 
 class Dropped(Exception):
-    """What was to be read is no longer there."""
+    """The entries to be read have been dropped."""
 
 
 class EpochChanged(Exception):
-    """The log lost entries that had been read: what it has now is another run of seqs, and the
-    journal's `epoch` and `horizon` are already those of it."""
+    """The log lost entries that had been read: it now holds another run of seqs, to which the
+    journal's `epoch` and `horizon` already belong."""
 
 
 class JournalError(Exception):
-    """A journal can't be opened, or not gone on with; the message is one line for whoever runs the
-    service."""
+    """A journal can't be opened, or can't be used any longer. The message is one line for the
+    operator of the service."""

@@ -1,11 +1,11 @@
 """Drafts as bytes, for journals that outlive the process or are shared.
 
-    version (1 byte) | coding (1 byte: 0 as it is, 1 zstd) | body
+    version (1 byte) | coding (1 byte: 0 uncompressed, 1 zstd) | body
 
 The body is msgpack. In version 1 it is an array in the order of `_Body`, with numbers in columns,
-little-endian; in version 2 one in the order of `_Recording`, for a change of a record. What
-producers send is the same series again and again, so that names and labels stand together in one
-block: a block that was read before isn't read again.
+little-endian; in version 2 it is an array in the order of `_Recording`, for a change of a record.
+Producers send the same series again and again, so names and labels stand together in one block: a
+block that was decoded before isn't decoded again.
 """
 
 from __future__ import annotations
@@ -30,51 +30,52 @@ _Read = TypeVar("_Read")
 
 VERSION = 2
 _SAMPLES, _RECORDS = 1, 2
-"""The versions that there are, by what they can say: who reads no records yet says so, instead of
-taking a change of one for something else."""
+"""The versions, by what the body holds. An older release that doesn't know records then reports the
+version, instead of misreading a change of a record."""
 _PLAIN, _ZSTD = 0, 1
 _COMPRESSED = 400
-"""Bytes from which on a body is compressed."""
+"""Bodies of at least this many bytes are compressed."""
 _LEVEL = 1
 _LARGEST = 1 << 28
-"""Bytes of a body at the most: many times what limits let through."""
+"""The most bytes of a body: many times what the limits allow."""
 _CACHED = 1 << 25
-"""Bytes of blocks of names and labels that are remembered, and half as many packed identities."""
+"""Bytes of decoded blocks of names and labels that are cached. Of packed identities, half as many
+are, and of encoded blocks a quarter."""
 
 _KINDS: tuple[Kind | None, ...] = (None, "gauge", "counter", "delta", "state")
 _KIND, _GIVEN, _UNIT, _HELP, _STARTS = 7, 8, 16, 32, 64
-"""What is in a byte of `flags`: an index of `_KINDS`, and what else was said."""
+"""The bits in a byte of `flags`: an index of `_KINDS`, and which other fields are set."""
 
 
 class CodecError(Exception):
-    """These bytes are no draft that this version can read."""
+    """The bytes are not a draft that this version can read."""
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
-    """As `encode` writes it."""
+    """The body of a batch, as `encode` writes it."""
 
     nonce: bytes
     partial: bool
     width: int
     flags: bytes
-    """One byte for each series' rows, or a single one that is all of theirs."""
+    """One byte for each series, or a single byte if it is the same for all."""
     counts: bytes
-    """Rows of each, as uint32; nothing where each has one."""
+    """The number of rows of each series, as uint32; empty if each has one."""
     times: bytes
-    """Of all rows, as int64."""
+    """The times of all rows, as int64."""
     values: bytes
-    """Of all rows, as doubles; anything where the value is none."""
+    """The values of all rows, as doubles; for a value that is not a number, any double."""
     others: list[tuple[int, str | bool | None]]
-    """Places of values that aren't numbers, with them."""
+    """Values that aren't numbers, each with its index."""
     texts: list[str]
-    """Units and helps that were said, in order."""
+    """Units and help texts that were given, in order."""
     starts: bytes
-    """Of the rows that have them, as int64."""
+    """The start times of the rows that have them, as int64."""
     identities: bytes
-    """Msgpack of a list: for each series its name, then names and values of labels."""
+    """Msgpack of a list: for each series its name, then the names and values of its labels."""
     once: bytes = b""
     series: int = 0
-    """Left out by those who don't say it, and passed over by those who don't know it."""
+    """Left out if it is 0; older versions ignore it."""
 
 
 class _Recording(msgspec.Struct, array_like=True, frozen=True):
@@ -83,7 +84,7 @@ class _Recording(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _Cache:
-    """Identities by the bytes of their block: those used last, in so many bytes."""
+    """Identities by the bytes of their block: a least-recently-used cache bounded in bytes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -105,7 +106,7 @@ class _Cache:
 
 
 class _Blocks:
-    """Blocks by the very identities of columns, which are the same object again and again."""
+    """Blocks by the `identities` object of columns, which is often the same object again."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -132,18 +133,18 @@ _pack = msgspec.msgpack.Encoder().encode
 _cache = _Cache(_CACHED)
 _blocks = _Blocks(_CACHED // 4)
 _compressor = zstd.ZstdCompressor(_LEVEL)
-"""It is the same as `zstd.compress`, without the room that this makes and gives back each time."""
+"""Does the same as `zstd.compress`, but doesn't allocate and free its buffers each time."""
 _packed: dict[str, bytes] = {}
 _packed_bytes = 0
 
 
 def encode(draft: Draft) -> bytes:
-    """A draft as `decode` reads it."""
+    """A draft as bytes that `decode` can read."""
     return compress(encode_plainly(draft))
 
 
 def compress(plain: bytes) -> bytes:
-    """What `encode` makes of a draft that was encoded plainly."""
+    """Turn the result of `encode_plainly` into that of `encode`."""
     body = memoryview(plain)[2:]
     if len(body) < _COMPRESSED:
         return plain
@@ -151,7 +152,7 @@ def compress(plain: bytes) -> bytes:
 
 
 def encode_plainly(draft: Draft) -> bytes:
-    """The same as `encode`, not compressed: for who reads it at once."""
+    """Like `encode`, but never compressed: for a reader that decodes it at once."""
     if draft.change is not None:
         return _head(_RECORDS) + _pack(_Recording(draft.nonce, draft.change))
     columns = draft.batch.columns
@@ -289,7 +290,7 @@ def _batch(body: _Body) -> Batch:
 
 
 def _uniform(flags: bytes) -> bytes:
-    """A single one where that is all of theirs."""
+    """Reduced to a single byte if all are equal."""
     return flags[:1] if flags.count(flags[:1]) == len(flags) else flags
 
 
@@ -300,8 +301,8 @@ def _plain_flags(kinds: tuple[Kind | None, ...], given: bool) -> bytes:
 
 @functools.lru_cache(32)
 def _plain(flags: bytes, count: int) -> tuple[tuple[Kind | None, ...], bool] | None:
-    """The kinds that flags say of so many series, and whether times were given, if they say nothing
-    more and that of all: the same tuple for the same flags."""
+    """The kinds of `count` series, and whether their times were given, if the flags say nothing
+    else and `given` is the same for all; else None. Cached: the same flags give the same tuple."""
     others = {flag & ~_KIND for flag in set(flags)}
     if others not in ({0}, {_GIVEN}):
         return None
@@ -326,7 +327,7 @@ def _array(code: str, data: bytes) -> array[Any]:
 def _write_identities(identities: Sequence[Identity]) -> bytes:
     global _packed_bytes
     count = len(identities)
-    parts = [_pack([None] * count)[: -count or None]]  # the head of an array so long
+    parts = [_pack([None] * count)[: -count or None]]  # the header of an array of that length
     for identity in identities:
         part = _packed.get(identity.text)
         if part is None:

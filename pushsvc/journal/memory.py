@@ -1,4 +1,4 @@
-"""The journal of a single process: an order, and no memory of its own (histories are that)."""
+"""The journal of a single process: it only orders entries, and stores none (histories do)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pushsvc.journal import Dropped, Snapshot, Statistics
 class MemoryJournal:
     """Orders drafts for as long as the process lives. Every instance is a new epoch.
 
-    Stamps are of the wall clock as it was at the beginning, and go on by the steady one.
+    Stamps start at the wall clock's time and advance with the monotonic clock.
     """
 
     keeps = False
@@ -48,7 +48,7 @@ class MemoryJournal:
             raise Dropped
         await self._closed.wait()
         return
-        yield  # noqa: V201 - which makes it a generator
+        yield  # noqa: V201 - makes this function a generator
 
     async def snapshot(self) -> Snapshot | None:
         await trio.lowlevel.checkpoint()

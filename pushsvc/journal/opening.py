@@ -1,4 +1,4 @@
-"""The journal that is asked for."""
+"""Opens the journal that the settings name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pushsvc.journal.valkey import Options, open_valkey_journal
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
-    """A log that processes share, and how it is kept at its server."""
+    """A log that several processes share, and how its server stores it."""
 
     url: str
     ca: str = ""
@@ -28,22 +28,25 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers(msgspec.Struct, frozen=True):
-    """Processes of one machine that share a file."""
+    """Processes on one machine that share a file."""
 
     folder: Path
-    """Where they meet."""
+    """The directory of their sockets."""
     index: int
     count: int
     passing: bool = False
-    """Whether the file is gone when the last of them is, so that nothing need be on a disk."""
+    """Whether the file is removed when the last of them ends, so that writes needn't reach the
+    disk."""
 
 
 _SNAPSHOTS = 12
-"""Snapshots within the time that is kept: so much more than that is read at a start, as a part."""
+"""How many snapshots are made within the time that is kept: a start reads up to a twelfth more than
+it needs."""
 
 
 def keep_seconds(retention: Retention) -> float:
-    """How far a log must reach back, so that who reads it comes to hold all that others hold."""
+    """How many seconds back a log must reach, so that a new reader ends up with all the data that
+    others hold."""
     return max(retention.seconds, retention.series_ttl)
 
 
@@ -53,7 +56,7 @@ def snapshot_interval(retention: Retention) -> float:
 
 
 def make_room(folder: Path) -> None:
-    """Make the directory of a file, if it isn't there. Raises JournalError."""
+    """Make the directory of a file, if it doesn't exist. Raises JournalError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -73,9 +76,9 @@ async def open_journal(
     workers: Workers | None = None,
     starting: Starting | None = None,
 ) -> AsyncGenerator[Journal]:
-    """The journal that is shared, that in the file at `path`, or without either that in memory, for
-    as long as the block lasts. `workers` share the file; `starting` is told what is waited for.
-    Raises JournalError."""
+    """Open a journal for as long as the block lasts: the shared one if `shared` is given, otherwise
+    the file at `path`, or without a path one in memory. `workers` share the file. `starting` is
+    told what the start waits for. Raises JournalError."""
     if shared is not None:
         options = Options(
             prefix=shared.prefix,

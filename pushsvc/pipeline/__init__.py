@@ -1,4 +1,4 @@
-"""Trio meets the core: what drives the hub, which is itself synchronous."""
+"""The Trio tasks that drive the hub, which is itself synchronous."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Long computations in threads that leave the loop its time.
+"""Long computations in threads that don't slow Trio's loop down.
 
-Python runs one thread at a time, and one that computes is asked to stop only after 5 ms: a loop
-that lets others in with each send would wait as long for each. So a computation goes on while the
-loop has nothing to do, a moment at a time; where the loop is always busy, it has a share of a
-twentieth.
+Python runs one thread at a time, and interrupts one that computes only after 5 ms. The loop gives
+up the interpreter with every send, and would wait that long each time. So a computation runs in
+short slices while the loop is idle; if the loop is always busy, it gets about a twentieth of the
+time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import trio
 _Result = TypeVar("_Result")
 
 _SLICE: Final = 0.001
-"""Seconds that are computed in one go."""
+"""Seconds of computing between two pauses."""
 _PATIENCE: Final = 0.02
-"""Seconds that are waited for the loop to have nothing to do."""
+"""The longest wait for the loop to be idle, in seconds."""
 _MOMENT: Final = 0.00005
-"""Seconds in which a loop that has woken up gets going."""
+"""Seconds that a loop needs to start running after it was woken."""
 
 
 class _Idle(trio.abc.Instrument):
-    """Notes whether the loop waits."""
+    """Records whether the loop is idle."""
 
     def __init__(self) -> None:
         self.now = threading.Event()
@@ -41,24 +41,24 @@ class _Idle(trio.abc.Instrument):
 
 
 class Background:
-    """Runs computations, so many at the same time; others wait."""
+    """Runs at most `at_once` computations at the same time; others wait."""
 
     def __init__(self, at_once: int) -> None:
         self._limiter = trio.CapacityLimiter(at_once)
         self._beginning = trio.Lock()
         self._idle = _Idle()
         self._running = 0
-        self._not_before = -inf  # the next may begin, by Trio's clock
+        self._not_before = -inf  # when the next may begin, by Trio's clock
 
     async def run(
         self, begin: Callable[[], Callable[[Callable[[], None]], _Result] | None]
     ) -> _Result | None:
-        """`begin` is called in the loop, when it is its turn; what it returns, if anything,
-        computes in a thread.
+        """Call `begin` in the loop when its turn comes, and run the function that it returns in a
+        thread. Returns None if it returned None.
 
-        That is given a function which it has to call every few hundred microseconds, and which may
-        take a while, or end it when who waits for it is gone. What `begin` itself takes is bounded
-        to a quarter of the loop's time.
+        That function is given a callback, and has to call it every few hundred microseconds. The
+        callback may block for a while, and raises if the caller of `run` was cancelled. Calls of
+        `begin` take at most a quarter of the loop's time.
         """
         async with self._limiter:
             async with self._beginning:

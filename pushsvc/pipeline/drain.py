@@ -1,9 +1,9 @@
-"""Drain: ending all subscribers at a pace that the servers which get them next can bear.
+"""Drain: ending all subscribers at a rate that the servers which take them over can handle.
 
 Clients that are sent away come back at once, to this server or another. So each subscriber gets a
-moment at which it is to be back, and these moments are spread out by the configured rate of
-reconnects. It is told to go shortly before its moment, or, if the drain must end sooner, earlier
-and with a time to wait; until then its stream goes on.
+moment at which it should be back, and these moments are spread out by the configured rate of
+reconnects. It is told to go shortly before its moment. If the drain must end sooner, it is told
+earlier, with a time to wait. Until then its stream goes on.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pushsvc.errors import Overloaded
 DRAINING = "draining"
 """The code with which new streams are refused."""
 _SOONEST_MS = 1_000
-"""Milliseconds that a client is asked to wait at least: a restart takes that long, and a client
-that comes back sooner is only sent away again."""
+"""The shortest wait that a client is asked for, in milliseconds: a restart takes that long, and a
+client that comes back sooner is only sent away again."""
 _TOGETHER = 0.02
-"""Goodbyes within so many seconds are sent without a pause."""
+"""Subscribers due within this many seconds are told without a pause between them."""
 
 
 class Draining:
@@ -50,7 +50,8 @@ class Draining:
         await self._begun.wait()
 
     def problem(self, now: float) -> Overloaded:
-        """How new streams are refused: with a time to come back at which another server answers."""
+        """The refusal of a new stream: it tells the client to come back when another server
+        answers."""
         ahead = max(_SOONEST_MS / 1000, self._until - now)
         return Overloaded(DRAINING, "this server is going away", retry_after=ahead)
 
@@ -61,8 +62,8 @@ def duration(subscribers: int, per_second: float, seconds: float) -> float:
 
 
 def moments(subscribers: int, per_second: float, seconds: float) -> list[tuple[float, int]]:
-    """When each is told to go, in seconds from the start, and the milliseconds that it is then
-    asked to wait.
+    """For each subscriber: when it is told to go, in seconds from the start, and how many
+    milliseconds it is then asked to wait.
 
     All are told within `seconds`, and come back at no more than `per_second`.
     """
@@ -77,20 +78,20 @@ def moments(subscribers: int, per_second: float, seconds: float) -> list[tuple[f
 
 
 class Parted(msgspec.Struct, frozen=True):
-    """How subscribers were told to go."""
+    """The result of a drain."""
 
     told: int
     most: int
-    """The largest number of them that were asked to be back within one second."""
+    """The largest number of subscribers that were asked to be back within one second."""
 
 
 async def part_from_all(hub: Hub, per_second: float, seconds: float) -> Parted:
-    """Tell all subscribers to come back later, within so many seconds, each at its moment.
+    """Tell all subscribers to come back later, each at its moment, all within `seconds`.
 
-    Each is first given everything up to that time. No new subscribers may be accepted meanwhile.
+    Each first gets everything published up to then. No new subscribers may be accepted meanwhile.
     """
     subscribers = list(hub.subscribers.values())
-    # Subscribers of one view often came one after the other, and shouldn't leave in that order.
+    # Subscribers of one view often came one after another; they shouldn't leave in that order.
     random.shuffle(subscribers)
     begin = trio.current_time()
     deadline = begin + seconds
@@ -101,7 +102,7 @@ async def part_from_all(hub: Hub, per_second: float, seconds: float) -> Parted:
         if ahead > _TOGETHER and trio.current_time() < deadline:
             await trio.sleep_until(min(begin + told, deadline))
         elif ahead < -_TOGETHER:
-            # A delay isn't made up for, or those who waited would all come back together.
+            # The schedule moves by the delay: catching up would send many clients back at once.
             begin -= ahead
         # The part of a moment that lies after the end of the drain is added to the client's wait.
         retry_ms += max(0, round((begin + told - trio.current_time()) * 1000))

@@ -1,9 +1,10 @@
-"""The tasks that drive the hub: from producers into the journal, and what time brings.
+"""The tasks that drive the hub: batches from producers into the journal, and work due by time.
 
-Four long-lived tasks drive the hub, which is itself synchronous: `run_ingest` appends what is in
-the channel to the journal, and has the hub take in what it reads there; `run_ticks` wakes views
-when they are due; `run_steps` sees to it that steps of expressions end when they are over;
-`run_sweeps` lets time pass over histories, silent series and stalled clients.
+Long-lived tasks drive the hub, which is itself synchronous. `run_ingest` appends the batches in the
+channel to the journal, and has the hub take in what it reads there. `run_ticks` wakes views when
+they are due. `run_steps` has the steps of expressions end in time. `run_preparing` works out the
+past of expressions for new streams. `run_sweeps` applies retention, and ends silent series and
+stalled clients.
 """
 
 from __future__ import annotations
@@ -42,35 +43,37 @@ from pushsvc.pipeline.submissions import Outcome, Submission, Submissions
 _log = get_logger("pushsvc.pipeline")
 
 _GROUP = 64
-"""Seqs that are appended to the journal together, about, if so many wait."""
+"""About how many seqs are appended to the journal together, if that many wait."""
 
 _SHARE = 10.0
 """Seconds over which a producer's samples are averaged."""
 _BLIP = 1.0
-"""Seconds for which a journal may be away without being told of."""
+"""Seconds for which a journal may be away before dashboards are told; also the longest that
+`prepare` waits for it."""
 _LAST = 5.0
-"""Seconds that the journal has, in the end, for what is in the channel."""
+"""Seconds that the journal has at the end to take what is in the channel."""
 _WOKEN = 256
 """Subscribers woken between two checkpoints: each may be a send."""
 
 _SWEEPS = 20
-"""Sweeps a second at the most."""
+"""The most sweeps in a second."""
 
 _LEARNING = 2
-"""Expressions of which the past is worked out at the same time."""
+"""How many expressions have their past worked out at the same time."""
 
 _MOST_PREPARING = 1_000
-"""Streams that wait for the past of what they are to show, at the most."""
+"""The most streams that wait for the past of their expressions."""
 
 _SPREAD = 0.1
-"""Seconds within which processes of one log say that a step is over, if nobody has before."""
+"""Processes that share a log wait a random time, at most this many seconds, before they say that a
+step is over: usually the first one says it for all."""
 
 
 class Pipeline:
     """Carries batches from producers to the hub, and ticks its views.
 
     The channel holds `limits.ingest_queue` batches. When it stays full for `pacing.ingest_wait`
-    seconds, a producer is told to come back: it keeps what it has, nothing is half applied.
+    seconds, a producer is told to send again later; no batch is applied in part.
     """
 
     def __init__(
@@ -84,8 +87,8 @@ class Pipeline:
         snapshots: bool = True,
         starting: Starting | None = None,
     ) -> None:
-        """Of a journal that outlives the process a snapshot is made every `snapshot_interval`
-        seconds of its clock, if `snapshots` are made here. `starting` is told how far it is."""
+        """If `snapshots` is set and the journal outlives the process, a snapshot is made every
+        `snapshot_interval` seconds of its clock. `starting` is told how far the start is."""
         self.hub = hub
         self._journal = journal
         self._series = limits.series
@@ -99,19 +102,19 @@ class Pipeline:
             *(starting or Starting(), self.wake_ticker),
         )
         self._send, self._receive = trio.open_memory_channel[Submission](limits.ingest_queue)
-        self._ingesting = trio.CancelScope()  # of `run_ingest`
+        self._ingesting = trio.CancelScope()  # that of `run_ingest`
         self._learning = Background(_LEARNING)
         self._wanted, self._requests = trio.open_memory_channel[
             tuple[ViewSpec, Start, Callable[[Problem | None], None]]
         ](_MOST_PREPARING)
-        self._preparing = 0  # how many of them there are
+        self._preparing = 0  # how many streams wait, or are being prepared
         self._locks: WeakKeyDictionary[Standing, trio.Lock] = WeakKeyDictionary()
-        self._due = trio.Event()  # set when the schedule may begin earlier than was waited for
-        self._stepped = trio.Event()  # set when another step of expressions is the next
-        self._planned_step = inf  # which that is, Unix ms
+        self._due = trio.Event()  # set when something may be due earlier than `run_ticks` waits for
+        self._stepped = trio.Event()  # set when the next step of expressions is another one
+        self._planned_step = inf  # the step that `run_steps` waits for, Unix ms
 
     def statistics(self) -> trio.MemoryChannelStatistics:
-        """How full the ingest channel is, and who waits."""
+        """How full the ingest channel is, and how many tasks wait for it."""
         return self._send.statistics()
 
     async def submit(
@@ -125,13 +128,13 @@ class Pipeline:
     ) -> Applied:
         """Apply a batch, all or nothing; returns when it is applied.
 
-        `producer` says whose share of samples it is taken off, if anyone's. With `once`, as in a
-        draft, what came before is not applied again, and answered as it was. With a list for
-        `refused`, rows that the hub can't take are put there and the others are
-        applied. Once it is in the channel it is applied even if the caller is cancelled; `tell` is
-        called with what becomes of it, once, whether or not the caller is still there. Raises
-        Rejected if the hub can't take it, TooMany beyond the producer's share, Overloaded when the
-        hub is behind or the service is stopping.
+        `producer` is the account whose quota of samples is charged, if any. `once` is the
+        idempotency key of a draft: a batch that was applied before under it is not applied again,
+        and gets the same answer. With a list for `refused`, rows that the hub can't take are put
+        there and the others are applied. Once the batch is in the channel it is applied even if the
+        caller is cancelled; `tell` is called once with its outcome, whether or not the caller is
+        still there. Raises Rejected if the hub can't take it, TooMany beyond the producer's quota,
+        Overloaded when the hub is behind or the service is stopping.
         """
         draft = Draft(self._nonces(), batch, refused is not None, once, series=self._series)
         submission = Submission(draft, refused, tell)
@@ -149,8 +152,8 @@ class Pipeline:
         return await self._outcome(submission)
 
     async def submit_patiently(self, batch: Batch, once: bytes = b"") -> Applied:
-        """As `submit`, for who is in the same process and gives up by itself: waits for room in the
-        channel, and for a log that is away, as long as that takes."""
+        """Like `submit`, for callers in this process that set their own deadline: waits for room in
+        the channel, and for a log that is away, without a limit."""
         if not batch.series:
             await trio.lowlevel.checkpoint()
             return Applied(0, self.hub.cursor, 0)
@@ -158,23 +161,24 @@ class Pipeline:
         return await self._outcome(Submission(draft, patient=True))
 
     async def record(self, change: Change, tell: Callable[[Outcome], None] | None = None) -> int:
-        """Change a record; returns when that is done, with the version that it made. `tell` is as
-        with `submit`.
+        """Change a record; returns when that is done, with the version that it made. `tell` works
+        as in `submit`.
 
-        Raises Rejected where it is refused (`record_version`, `records`), Overloaded as `submit`.
+        Raises Rejected if it is refused (`record_version`, `records`), Overloaded like `submit`.
         """
         submission = Submission(Draft(self._nonces(), Batch([]), change=change), tell=tell)
         return (await self._outcome(submission)).cursor.seq
 
     async def catch_up(self, seq: int, seconds: float) -> None:
-        """Wait until the hub has taken in so much, though no longer than that."""
+        """Wait until the hub has taken in everything up to `seq`, but at most `seconds`."""
         with trio.move_on_after(seconds):
             while self.hub.seq < seq:
                 await self.moved()
 
     def record_nowait(self, change: Change, tell: Callable[[Outcome], None] | None = None) -> bool:
-        """Have a record changed when that can be, and `tell` called with what comes of it; False
-        where the hub is behind, and it won't be."""
+        """Put a change of a record in the channel without waiting; `tell` is called with its
+        outcome. False, and nothing is changed, if the channel is full or the service is
+        stopping."""
         return self._post(Submission(Draft(self._nonces(), Batch([]), change=change), tell=tell))
 
     async def _outcome(self, submission: Submission) -> Applied:
@@ -196,7 +200,7 @@ class Pipeline:
     async def _enqueue(self, submission: Submission) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._post(submission):
-            return  # as a rule: a deadline costs as much as all of this
+            return  # the usual case, without a deadline, which would double the cost
         entered = False
         self._pending.add(submission)
         try:
@@ -218,13 +222,13 @@ class Pipeline:
                 self._pending.withdraw(submission)
 
     def close(self) -> None:
-        """Take no more batches; `run_ingest` ends when those in the channel are applied, or the
-        journal hasn't taken them in good time."""
+        """Take no more batches; `run_ingest` ends when those in the channel are applied, or after
+        `_LAST` seconds."""
         self._send.close()
         self._ingesting.deadline = trio.current_time() + _LAST
 
     def give_up(self) -> None:
-        """Answer all who wait still: nobody drives this any more."""
+        """Answer all who still wait: no task drives the pipeline any more."""
         self._send.close()
         self._receive.close()
         self._pending.give_up()
@@ -246,7 +250,7 @@ class Pipeline:
         all that was in the channel has been answered.
 
         It has started when everything was taken in that the journal held at the beginning. Raises
-        JournalError where that can't be read.
+        JournalError if that can't be read.
         """
         async with trio.open_nursery() as nursery:
             self._ingesting = nursery.cancel_scope
@@ -259,7 +263,7 @@ class Pipeline:
             nursery.cancel_scope.cancel()
 
     async def _append(self) -> None:
-        """Bring what waits in the channel into the journal, all that waits together."""
+        """Append the submissions in the channel to the journal, those that wait in one group."""
         async with self._receive:
             async for first in self._receive:
                 group = self._gather(first)
@@ -281,7 +285,7 @@ class Pipeline:
                     await self._reader.take_all(entries)
 
     def _gather(self, first: Submission) -> list[Submission]:
-        """The submission with those that wait behind it."""
+        """The submission, and those that wait behind it, up to about `_GROUP` seqs."""
         group, width = [first], first.draft.width
         while width < _GROUP:
             try:
@@ -294,7 +298,7 @@ class Pipeline:
     async def run_ticks(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Tick views when they are due, and wake those who carry their frames."""
+        """Tick views when they are due, and wake the carriers of their subscribers."""
         task_status.started()
         hub = self.hub
         while True:
@@ -316,8 +320,8 @@ class Pipeline:
     async def run_steps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """While expressions are watched, have the log say that a step is over, soon after it is,
-        where no entry says so by itself."""
+        """While expressions are watched, append an empty batch soon after a step is over, if no
+        other entry has shown that it is."""
         task_status.started()
         hub = self.hub
         said: Submission | None = None
@@ -327,7 +331,7 @@ class Pipeline:
             if step == inf:
                 await self._stepped.wait()
                 continue
-            # Where several processes read the log, whoever is the first says it for all.
+            # Where several processes read the log, the first one says it for all.
             spread = random.random() * _SPREAD if self._journal.keeps else 0.0
             with trio.move_on_at((step - self._reader.clock_ahead_ms) / 1000 + spread):
                 await self._stepped.wait()
@@ -339,7 +343,7 @@ class Pipeline:
                 await self._stepped.wait()
 
     def is_prepared(self, spec: ViewSpec, start: Start) -> bool:
-        """Whether who begins so can be attached at once."""
+        """Whether a subscriber with this spec and start can be attached at once."""
         if not spec.expressions:
             return True
         hub, time_ms = self.hub, clock.now_ms()
@@ -352,14 +356,14 @@ class Pipeline:
 
     @property
     def _steps_behind(self) -> bool:
-        """Whether a whole second is over that the log doesn't know of yet."""
+        """Whether a whole second has ended for which the log has no newer entry yet."""
         stamp = round(self.hub.stamp * 1000)
         now = trio.current_time() * 1000 + self._reader.clock_ahead_ms
         return bool(stamp) and now // 1000 > stamp // 1000
 
     async def prepare(self, spec: ViewSpec, start: Start) -> None:
-        """Work out what steps of the past somebody is to be given who begins so: in a thread, a few
-        at a time.
+        """Work out the past steps of expressions that a subscriber with this start is given: in
+        a thread, for a few expressions at a time.
 
         Raises Overloaded where there is no room for another view or expression.
         """
@@ -367,7 +371,8 @@ class Pipeline:
             return
         hub = self.hub
         if not hub.holds(spec) and self._steps_behind and (said := self._pass_time()):
-            # So that its newest step is the newest of all, and what follows begins there.
+            # So that the newest step that is worked out is the newest there is, and live steps
+            # follow.
             with trio.move_on_after(_BLIP):
                 await said.done.wait()
         for standing in hub.hold(spec, trio.current_time()):
@@ -393,8 +398,9 @@ class Pipeline:
     def prepare_soon(
         self, spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None]
     ) -> bool:
-        """Whether who begins so can be attached at once; else `tell` is called when that is so, or
-        with what `prepare` raises. Raises Overloaded where too many wait."""
+        """Whether a subscriber with this spec and start can be attached at once. If not, `tell` is
+        called later: with None when it can be, or with the Problem that `prepare` raised. Raises
+        Overloaded if too many wait."""
         if self.is_prepared(spec, start):
             return True
         if self._preparing >= _MOST_PREPARING:
@@ -410,7 +416,7 @@ class Pipeline:
     async def run_preparing(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Do what `prepare_soon` was asked for."""
+        """Prepare what `prepare_soon` has queued."""
         task_status.started()
 
         async def prepare(
@@ -432,21 +438,21 @@ class Pipeline:
     async def run_sweeps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Let time pass, once a second: retention, expiry, and clients that make no progress.
+        """Once a second apply retention and expiry, and end clients that make no progress.
 
-        What concerns samples is appended to the log, so that it comes to the same for everyone who
-        reads it. While more samples are held than may be, such sweeps come faster.
+        Sweeps over samples are appended to the log, so that all processes that read it come to the
+        same result. While more samples are held than allowed, they come faster.
         """
         task_status.started()
         sweep: Submission | None = None
-        # What is done each second, here and elsewhere, is done when one begins: an idle process
-        # wakes once for all of it.
+        # Everything that is done once a second, here and elsewhere, is done when a second begins,
+        # so that an idle process wakes up only once for all of it.
         second = ceil(trio.current_time())
         while True:
             pause = 1.0 / _SWEEPS if self.hub.behind else 1.0
             await trio.sleep_until(min(second + 1.0, trio.current_time() + pause))
             now = trio.current_time()
-            # Where several processes read the log one sweep is enough, whoever makes it.
+            # If several processes read the log, one sweep by any of them is enough.
             recent = now - self._reader.swept_at < pause / 2
             if not recent and (sweep is None or sweep.done.is_set()):
                 sweep = self._sweep()
@@ -459,7 +465,7 @@ class Pipeline:
                 self._part_from_stalled(now)
 
     def _sweep(self) -> Submission | None:
-        """Have the log say that time has passed, if there may be anything that has grown old."""
+        """Append a sweep to the log, if anything may be old enough to be dropped."""
         if not self.hub.is_sweep_due(self._reader.journal_time()):
             return None
         return self._pass_time()
@@ -469,7 +475,8 @@ class Pipeline:
         return sweep if self._post(sweep) else None
 
     async def _tell_away(self, now: float) -> None:
-        """Tell dashboards that nothing newer can come, and when it can again."""
+        """Tell dashboards when the journal is away, so that nothing newer can come, and when it is
+        back."""
         since = self._journal.away_since
         away = None if since is None or now - since < _BLIP else round(now - since)
         for view in self.hub.tell_away(away, now, clock.now_ms()):

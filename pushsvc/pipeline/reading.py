@@ -1,5 +1,5 @@
-"""From the journal into the hub: what was in it at the start, what comes, and what is to be done
-where the log isn't the one that was read so far."""
+"""Reading the journal into the hub: what is in it at the start, what is appended later, and what to
+do when the log is no longer the one that was read so far."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from pushsvc.pipeline.submissions import Submissions
 _log = get_logger("pushsvc.pipeline")
 
 _AT_ONCE = 2_000
-"""Series that entries which come together have samples of, about, until others have their turn."""
+"""About how many series are taken in before other tasks get their turn."""
 _AGAIN = 1.0
-"""Seconds until a log is read anew of which nothing could be read."""
+"""Seconds before the log is tried again after nothing could be read of it."""
 _TOLD_OF_LOSS = (
     "each is sent away, comes back within seconds, and is told of a gap of unknown size; producers "
     "whose batch may be lost get 503"
 )
 _TELL = 2.0
-"""Seconds between two words on how far a start has got."""
+"""Seconds between two log messages on how far a start is."""
 _AHEAD = 60.0
-"""Seconds by which a log's clock may be ahead of this machine's without being told of."""
+"""Seconds by which the journal's clock may be ahead of this machine's without a warning."""
 
 
 class Reader:
-    """Has the hub take in the entries of the journal, in their order, and those be answered that
-    were submitted here."""
+    """Has the hub take in the entries of the journal in order, and answers those that were
+    submitted here."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Reader:
         self._starting = starting
         self._wake_ticker = wake_ticker
         self._moved = trio.Event()  # set when the hub has taken something in
-        self._taken: tuple[float, int] | None = None  # when entries came last, by both clocks
+        self._taken: tuple[float, int] | None = None  # when entries were last taken, by both clocks
         self.swept_at = -inf
-        """When the log last said that time has passed, by Trio's clock."""
+        """When a sweep was last read from the log, by Trio's clock."""
         self.clock_ahead_ms = clock.now_ms() - trio.current_time() * 1000
-        """By how much the journal's clock is ahead of Trio's, about."""
+        """About how far the journal's clock is ahead of Trio's."""
 
     async def moved(self) -> None:
         """Wait until the hub takes in another entry."""
@@ -75,8 +75,9 @@ class Reader:
         await self._moved.wait()
 
     def journal_time(self) -> float:
-        """What the journal's clock shows at the latest, going by the newest entry. Of the clocks
-        here, the monotonic one stands while the machine sleeps, and the other can be set back."""
+        """The latest time that the journal's clock may show, estimated from the newest entry. It
+        uses both clocks of this machine: the monotonic one stops while the machine sleeps, and the
+        other can be set back."""
         if self._taken is None:
             return inf
         monotonic, unix_ms = self._taken
@@ -84,8 +85,8 @@ class Reader:
         return self._hub.stamp + passed
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Have the hub take in what was in the journal, and what others bring into it. It has
-        started when the hub is warm."""
+        """Have the hub take in what the journal holds, and what other processes append to it.
+        `started` is called when the hub is warm."""
         started = False
         while True:
             try:
@@ -99,11 +100,11 @@ class Reader:
             except (Dropped, EpochChanged) as error:
                 gone_on = self._hub.seq > self._hub.horizon
                 self._begin_anew(error)
-                # A log that can't be read from where it says takes its time to say something else.
+                # If nothing was read after the horizon, the log needs time to name a readable one.
                 await trio.sleep(0 if gone_on else _AGAIN)
 
     async def _restore(self) -> None:
-        """Go on from where reading begins."""
+        """Restore the hub from the snapshot at which reading begins, if there is one."""
         if self._journal.keeps and (known := await self._journal.snapshot()) is not None:
             try:
                 self._hub.restore(known.body)
@@ -111,10 +112,11 @@ class Reader:
                 raise JournalError(f"the log can't be read: {error}") from None
 
     async def _warm(self) -> AsyncGenerator[None]:
-        """Read for ever, and give a sign when all was taken in that there was at the beginning."""
+        """Read for ever; yields once, when everything that was there at the beginning is taken
+        in."""
         hub, first, warm = self._hub, self._hub.seq, self._journal.seq
         hub.begin_warming()
-        # What is appended from now on may lie beyond, and is no more lost than what is to come.
+        # Only those appended so far: later ones may lie beyond `warm`, and are still to be read.
         appended = self._submissions.appended()
         begun = told = trio.current_time()
         if hub.seq >= warm:
@@ -148,8 +150,9 @@ class Reader:
                         )
 
     def _begin_anew(self, error: Dropped | EpochChanged) -> None:
-        """The log isn't the one that was read, or goes on too far ahead: send all dashboards away,
-        who come back with a cursor of before, and begin to read where that can be done."""
+        """The log is another one, or has dropped entries before they were read here. Send all
+        dashboards away, so that they come back with their old cursors, and reset the hub to read
+        the log anew."""
         self._tell_of_loss(error)
         self._hub.counts["journal_begun_anew"] += 1
         pace = self._pacing.reconnects_per_second
@@ -161,7 +164,7 @@ class Reader:
         self._submissions.begin_anew()
 
     def _tell_of_loss(self, error: Dropped | EpochChanged) -> None:
-        """Say what is known of what is gone, and what comes of it."""
+        """Log what is known to be lost, and what follows from it."""
         hub, journal = self._hub, self._journal
         gone = {} if not hub.seq else {"dashboards": len(hub.subscribers), "told": _TOLD_OF_LOSS}
         if isinstance(error, Dropped):
@@ -185,7 +188,7 @@ class Reader:
             )
 
     async def take_all(self, entries: Sequence[Entry]) -> None:
-        """Take in entries that are there at once; what else there is to do has its turn between."""
+        """Take in entries that were read together, and let other tasks run in between."""
         rows = 0
         for entry in entries:
             rows += entry.draft.batch.series
@@ -228,8 +231,8 @@ class Reader:
 
 
 def _look_at_clock(stamp: float) -> None:
-    """Tell where the newest entry of a log is from a time that hasn't come yet: the clock that
-    stamped it was wrong, or this one is, and a log's time never goes back."""
+    """Log a warning if the newest entry is from the future: the clock that stamped it was wrong, or
+    this machine's is, and the time of a log never goes back."""
     ahead = stamp - clock.now_ms() / 1000
     if ahead > _AHEAD:
         _log.warning(

@@ -14,8 +14,8 @@ _log = get_logger("pushsvc.pipeline")
 
 
 class Snapshots:
-    """Makes one every `interval` seconds of the journal's clock, and when the journal wants one, if
-    they are made here at all."""
+    """Makes a snapshot every `interval` seconds of the journal's clock, and when the journal wants
+    one. Makes none without `here`."""
 
     def __init__(self, hub: Hub, journal: Journal, interval: float, *, here: bool) -> None:
         self._hub = hub
@@ -24,11 +24,11 @@ class Snapshots:
         self._here = here
         self._due: float | None = None  # seconds of the journal's clock
         self.keeping = False
-        """Whether one is being kept; no other is made meanwhile."""
+        """Whether a snapshot is being written; no other is made meanwhile."""
         self._made, self._to_keep = trio.open_memory_channel[Snapshot](1)
 
     async def run(self) -> None:
-        """Keep snapshots in the journal, as they come."""
+        """Write snapshots to the journal when they are made."""
         async with self._to_keep:
             async for known in self._to_keep:
                 try:

@@ -1,4 +1,4 @@
-"""What is submitted, until it is answered."""
+"""Submissions that have no answer yet."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PATIENCE = 5.0
 """Seconds that a producer waits for a journal that is away."""
 
 Outcome: TypeAlias = Applied | Problem | None
-"""What became of a batch; None where it was given up before it got into the channel."""
+"""The outcome of a batch; None if it never got into the channel."""
 
 
 class Submission:
-    """A batch on its way, and the place where its producer finds the answer."""
+    """A batch that was submitted, and the answer that its producer waits for."""
 
     __slots__ = (
         "_tell",
@@ -48,26 +48,27 @@ class Submission:
     ) -> None:
         self.draft = draft
         self.patient = patient
-        """Whether who submits it waits as long as that takes."""
+        """Whether its submitter waits without a limit."""
         self.refused = refused
         self.since = trio.current_time()
         self.handed = False
-        """Whether the journal was given it."""
+        """Whether it was given to the journal."""
         self.appended = False
-        """Whether the journal has said that it has it."""
+        """Whether the journal has confirmed it."""
         self.doubtful = False
-        """Whether the log began anew in between, so that it may be where nobody reads any more."""
+        """Whether the log began anew before the journal confirmed it: it may be in the part that
+        isn't read any more."""
         self.through = 0
-        """The seq up to which it is, where that is doubtful."""
+        """If it is doubtful: the seq that it lies before or at, if it is in the log."""
         self.taken: Applied | Problem | None = None
-        """What became of it when it was taken in, which may be before that."""
+        """Its outcome when the hub took it in, which may be before the journal confirms it."""
         self.done = trio.Event()
         self.outcome: Outcome = None
         self._tell = tell
 
     @property
     def advice(self) -> str:
-        """What to do where it isn't known whether it was applied."""
+        """What the submitter should do if it isn't known whether it was applied."""
         if self.draft.change is not None:
             return "look what is there before it is sent again"
         return "send it again, with an Idempotency-Key if it must not count twice"
@@ -80,13 +81,13 @@ class Submission:
         self.done.set()
 
     def give_up(self, problem: Problem) -> None:
-        """Have who waits be told now, whatever becomes of it later."""
+        """Answer the waiting caller now, whatever becomes of it later."""
         self.outcome = problem
         self.done.set()
 
 
 class Submissions:
-    """Those that have no answer yet, by the nonces of their drafts."""
+    """The submissions without an answer, by the nonces of their drafts."""
 
     def __init__(self, hub: Hub, journal: Journal) -> None:
         self._hub = hub
@@ -95,19 +96,19 @@ class Submissions:
         self._doubtful: list[Submission] = []
         self._settled = trio.Event()  # set when there are none
         self.get = self._pending.get
-        """The one with a nonce, if there is one here."""
+        """The submission with a nonce, or None."""
 
     def add(self, submission: Submission) -> None:
-        """It is on its way from now on."""
+        """Add one that is in the channel, or waits for it."""
         self._pending[submission.draft.nonce] = submission
 
     def withdraw(self, submission: Submission) -> None:
-        """It never got into the channel."""
+        """Remove one that never got into the channel."""
         del self._pending[submission.draft.nonce]
         submission.settle(None)
 
     def appended(self) -> list[Submission]:
-        """Those that the journal has."""
+        """Those that the journal has confirmed."""
         return [one for one in self._pending.values() if one.appended]
 
     async def all_answered(self) -> None:
@@ -117,7 +118,7 @@ class Submissions:
             await self._settled.wait()
 
     def settle(self, submission: Submission, outcome: Applied | Problem) -> None:
-        """Answer who submitted."""
+        """Answer the submitter."""
         del self._pending[submission.draft.nonce]
         if isinstance(outcome, Applied) and submission.refused is not None:
             submission.refused += outcome.refused
@@ -126,20 +127,21 @@ class Submissions:
             self._settled.set()
 
     def begin_anew(self) -> None:
-        """The log is another one: what the hub has said of them counts no more."""
-        self._doubtful.clear()  # which the journal has, or had: who reads it anew looks for those
+        """The log begins anew: what the hub has answered for them is void."""
+        self._doubtful.clear()  # they count as appended: the reader looks for them as it reads anew
         for submission in self._pending.values():
-            submission.taken = None  # by a hub that forgot it
+            submission.taken = None  # the hub has been reset since
             submission.doubtful = submission.handed and not submission.appended
 
     def doubt(self, submission: Submission) -> None:
-        """The journal has one that it was given before the log began anew."""
+        """Note one that the journal was given before the log began anew, and has confirmed
+        since."""
         submission.through = self._journal.seq
         self._doubtful.append(submission)
 
     def give_up_lost(self, appended: list[Submission]) -> None:
-        """Answer those that the journal had, and that were not found in it: it has them no more, or
-        a snapshot stands for them."""
+        """Answer those that the journal had and that were not found as it was read: they are lost,
+        or part of a snapshot."""
         for submission in appended:
             if submission.draft.nonce in self._pending:
                 lost = Overloaded(
@@ -152,8 +154,8 @@ class Submissions:
                 self.settle(submission, lost)
 
     def give_up_doubtful(self) -> None:
-        """Answer those that the journal was given before the log began anew, and that were not in
-        what was read of it since: a snapshot stands for them, or they are lost."""
+        """Answer those that the journal was given before the log began anew and that were not found
+        as it was read since: they are part of a snapshot, or lost."""
         if not self._doubtful or not self._hub.warm:
             return
         read = [one for one in self._doubtful if one.through <= self._hub.seq]
@@ -161,7 +163,7 @@ class Submissions:
         self.give_up_lost(read)
 
     def answer_meanwhile(self, now: float) -> None:
-        """Tell producers who have waited for long that the journal is away."""
+        """If the journal is away, say so to producers that have waited for `_PATIENCE` seconds."""
         if self._journal.away_since is None:
             return
         for submission in self._pending.values():
@@ -177,7 +179,7 @@ class Submissions:
                 )
 
     def give_up(self) -> None:
-        """Answer all who wait still: nobody drives this any more."""
+        """Answer all who still wait: no task drives the pipeline any more."""
         for submission in list(self._pending.values()):
             if not submission.done.is_set():
                 submission.give_up(

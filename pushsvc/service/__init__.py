@@ -1,7 +1,7 @@
-"""The composition root: builds everything, and is the order in which it starts and stops.
+"""The composition root: builds everything, and starts and stops it in the right order.
 
-Stopping reads from the inside out: no new streams, goodbye to subscribers, no new connections, open
-requests answered, connections cut, StatsD flushed, the ingest channel drained, the journal closed.
+To stop, in this order: refuse new streams, tell subscribers to go, accept no new connections,
+answer open requests, cut connections, flush StatsD, drain the ingest channel, close the journal.
 """
 
 from pushsvc.service.parts import open_library

@@ -1,4 +1,4 @@
-"""The journal that the settings ask for."""
+"""Opens the journal that the settings name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pushsvc.workers.assignment import Assignment
 def open_configured(
     settings: Settings, assignment: Assignment | None, starting: Starting
 ) -> AbstractAsyncContextManager[Journal]:
-    """Open the journal, which raises JournalError; `starting` is told how far reading it is."""
+    """Open the journal. `starting` is told what the start waits for. Raises JournalError."""
     keeping = settings.journal
     return open_journal(
         keeping.path,

@@ -1,4 +1,5 @@
-"""The service's listening sockets: who answers on them first, and the server that takes over."""
+"""The service's listening sockets: what answers on them during the start, and the server that takes
+over."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def make_early(
     starting: Starting,
     assignment: Assignment | None,
 ) -> Early:
-    """What answers until the service does. Raises CertificateError."""
+    """The listener that answers while the service starts. Raises CertificateError."""
     where = settings.server
     context = None
     if where.certfile:
@@ -87,8 +88,8 @@ def _max_connections(limits: Limits) -> int:
 
 
 def _max_connections_of(limits: Limits, access_control: AccessControl, peer: str) -> int:
-    """How many connections an address may have. A proxy's address may have all of them: it decides
-    itself how many it lets in."""
+    """How many connections an address may have. A proxy's address may have all of them: it limits
+    its clients itself."""
     if access_control.access.proxies.trusts(peer):
         return _max_connections(limits)
     return limits.connections_per_address
@@ -97,6 +98,6 @@ def _max_connections_of(limits: Limits, access_control: AccessControl, peer: str
 def _open_fast_path(
     context: Context, stream: trio.SocketStream, first: bytes, slot: Slot
 ) -> ProxyProtocol | ProducerConnection | None:
-    """What serves a connection without Hypercorn, for as long as that can be."""
+    """The fast path for a connection that doesn't need Hypercorn yet, or None."""
     refusal = ProxyProtocol.open(stream, first)
     return ProducerConnection.open(context, stream, first, slot) if refusal is None else refusal

@@ -1,4 +1,4 @@
-"""What a service is made of, built and connected; nothing of it runs yet."""
+"""The parts of a service, built and connected, but not running yet."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Parts:
     changes: Changes
     peers: Peers | None
     files: Folder | None
-    """Dashboards in files, which become records of the journal where it keeps them."""
+    """Dashboards in files, to be imported as records into a journal that stores them."""
     recorder: Recorder | None
     context: Context = dataclasses.field(init=False)
     server: Server | None = None
-    """Set while it listens; without hosts it never does."""
+    """None until the service listens; it never does without hosts."""
 
     @property
     def connections(self) -> int:
@@ -80,9 +80,10 @@ def build(
     assignment: Assignment | None,
     starting: Starting,
 ) -> Parts:
-    """Build the parts over an open journal. It is called within Trio, whose clock it reads."""
+    """Build the parts on an open journal. Must be called inside Trio, because it reads its
+    clock."""
     limits, pacing = settings.limits, settings.stream
-    # Whether this process does what only one of several workers does.
+    # Whether this process does the work that only one of several workers may do.
     first = assignment is None or assignment.index == 0
     peers = None if assignment is None else Peers(assignment)
     hub = Hub(
@@ -140,7 +141,7 @@ def _context(
     library: Library,
     shared: bool,
 ) -> Context:
-    """What routes have of the service."""
+    """The parts of the service that routes use."""
     limits = settings.limits
     return Context(
         hub=parts.hub,
@@ -176,8 +177,8 @@ def _context(
 
 
 def sessions(prefix: str = "") -> Iterator[str]:
-    """Names of sessions that can't be guessed: 144 random bits each, behind the prefix. The kernel
-    is asked for many at once, since one at a time is a system call for each handshake."""
+    """Session names that can't be guessed: the prefix and 144 random bits. Random bytes are fetched
+    for many names at once, to save a system call for each handshake."""
     while True:
         text = secrets.token_urlsafe(18 * 256)
         for start in range(0, len(text), 24):
@@ -185,7 +186,8 @@ def sessions(prefix: str = "") -> Iterator[str]:
 
 
 def open_library(where: Dashboards) -> Library:
-    """The dashboards, ready to be saved. Blocks; raises ConfigError where they can't be."""
+    """The dashboards, with their directory ready for saving. Blocks. Raises ConfigError if nothing
+    can be saved there."""
     library = Library(
         Path(where.directory) if where.directory else None,
         Path(where.provisioned) if where.provisioned else None,

@@ -44,7 +44,7 @@ class Running:
     context: Context
     app: QuartTrio
     urls: tuple[str, ...]
-    """Where it listens; for a Unix socket the command that asks."""
+    """Where it listens; for a Unix socket, a command that sends a request."""
     drained: trio.Event
     """Set when all subscribers were told to go."""
     recorder: Recorder | None
@@ -53,7 +53,7 @@ class Running:
 
 @dataclasses.dataclass(frozen=True)
 class _Signals:
-    """What a service is told while it runs, and what it tells."""
+    """The signals that a running service receives, and the callbacks that it calls."""
 
     drain: trio.Event
     close: trio.Event
@@ -64,7 +64,7 @@ class _Signals:
 
 @dataclasses.dataclass(frozen=True)
 class _Ready:
-    """What is checked, read and opened before the journal is."""
+    """Everything that is checked, read and opened before the journal."""
 
     settings: Settings
     access_control: AccessControl
@@ -89,12 +89,12 @@ async def run_service(
 ) -> None:
     """Serve until `drain` is set; then tell subscribers to come back, and return.
 
-    Each item that is received from `reload` makes it read the certificate and the recorded
-    expressions again. `inherited` sockets are served beside the hosts of the settings, and closed
-    in the end. With an `assignment` it is one of several workers, and the settings are its share.
-    `started` gets the URLs, once connections are accepted; for a Unix socket it is the command that
-    asks. Raises OSError where an address can't be bound, CertificateError, JournalError, and
-    ConfigError, also where it would be reachable for others without access control.
+    For each item from `reload` it reads the certificate and the recorded
+    expressions again. `inherited` sockets are served in addition to the hosts of the settings, and
+    closed at the end. With an `assignment` it is one of several workers, and the settings are its
+    share. `started` gets the URLs, once connections are accepted; for a Unix socket, a command that
+    sends a request. Raises OSError if an address can't be bound, CertificateError, JournalError,
+    and ConfigError, also if other machines could reach it without access control.
     """
     await run_until_closed(
         settings,
@@ -118,7 +118,7 @@ async def run_until_closed(
     started: Callable[[Running], None],
     ended: Callable[[], None] = lambda: None,
 ) -> None:
-    """Like `run_service`, but takes samples after `drain` too, until `close` is set as well.
+    """Like `run_service`, but still accepts samples after `drain`, until `close` is set too.
 
     `started` is called once the service runs, and `ended` when it has stopped, before local
     subscribers and producers are told. Without a host in the settings it listens nowhere.
@@ -220,8 +220,8 @@ async def _serve(ready: _Ready, journal: Journal, signals: _Signals) -> None:
             await journal.aclose()
             ticking.cancel_scope.cancel()
     finally:
-        # Whoever watches or publishes in this process, or through another program's server, is
-        # still there, however this ended.
+        # Subscribers and producers in this process, or behind another program's server, are still
+        # there, however the service ended.
         signals.ended()
         parts.draining.set()
         drained.set()
@@ -231,8 +231,8 @@ async def _serve(ready: _Ready, journal: Journal, signals: _Signals) -> None:
 
 
 def _announce(ready: _Ready, epoch: str) -> tuple[str, ...]:
-    """Log where it serves. Gives the URLs; of a Unix socket, which has none, the command that
-    asks."""
+    """Log where it serves. Returns the URLs; for a Unix socket, which has none, a command that
+    sends a request."""
     scheme = "http" if ready.certificate is None else "https"
     places = [one.place(scheme, ready.settings.server.prefix) for one in ready.listeners]
     logged = (
@@ -249,7 +249,7 @@ async def _reload(
     certificate: Certificate | None,
     recorder: Recorder | None,
 ) -> None:
-    """Read the certificate and the recorded expressions again, whenever that is asked for."""
+    """Read the certificate and the recorded expressions again at each item from `reload`."""
     async for _ in reload:
         if certificate is None and recorder is None:
             _log.info("nothing to reload: there is no certificate, and nothing is recorded")

@@ -1,4 +1,4 @@
-"""How a service stops: subscribers first, then what else is open."""
+"""How a service stops: subscribers first, then other open connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = get_logger("pushsvc.service")
 
 async def drain_subscribers(hub: Hub, draining: Draining, settings: Settings) -> None:
     """Refuse new streams, wait `drain_delay` seconds for load balancers to notice, and tell all
-    subscribers to come back, at the configured pace."""
+    subscribers to come back, at the configured rate."""
     where, pace = settings.server, settings.stream.reconnects_per_second
     _log.info("draining", subscribers=len(hub.subscribers))
     draining.set(trio.current_time() + where.drain_delay)

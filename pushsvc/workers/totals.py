@@ -1,10 +1,11 @@
-"""The metrics of all workers as those of one service.
+"""The metrics of all workers, combined into those of one service.
 
-What each process counts of its own is added up. What comes from the log, which all of them read, is
-the same in each: there the largest stands, that of whoever has read the most. Of gauges a worker
-that doesn't answer has none; its counters stay in the sum, as it told them last, since a sum that
-falls would be taken for one that began anew. So each keeps what it told in a file beside the
-others', and one that replaces another goes on from there."""
+Metrics that each process counts for itself are added up. Metrics that come from the log, which all
+workers read, are the same in each of them: the largest value counts, that of the worker that has
+read the most. The gauges of a worker that doesn't answer are missing. Its counters stay in the sum
+with their last values, because a sum that falls looks like a counter that was reset. For this, each
+worker stores its metrics in a file beside those of the others, and a worker that replaces another
+continues from its file."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ _COMMON: Final = frozenset(
         "python_info",
     )
 )
-"""What is the same for all, or no sum."""
+"""Metrics that are the same in all workers, or that can't be added up."""
 _EACH: Final = {
     "pushsvc_subscribers": "pushsvc_worker_subscribers",
     "pushsvc_connections": "pushsvc_worker_connections",
@@ -52,13 +53,13 @@ _EACH: Final = {
     "process_resident_memory_bytes": "pushsvc_worker_resident_memory_bytes",
     "process_open_fds": "pushsvc_worker_open_fds",
 }
-"""What is told of each worker by itself too, under a name of its own: nothing counts twice."""
+"""Metrics that are also shown for each worker, under another name, so that nothing counts twice."""
 
 _Labels = tuple[tuple[str, str], ...]
 
 
 class Family(msgspec.Struct):
-    """A metric as it goes from worker to worker."""
+    """A metric as workers send it to each other."""
 
     name: str
     type: str
@@ -71,20 +72,20 @@ _decode = msgspec.msgpack.Decoder(list[Family]).decode
 
 
 class Totals:
-    """This worker's metrics, and all of them together."""
+    """The metrics of this worker, and those of all workers combined."""
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
         self._file = _file(peers.folder, peers.index)
         self._before = _read(self._file)
-        """What the worker that this one replaces had counted."""
+        """The metrics of the worker that this one replaces, if any."""
 
     def tell(self, metrics: Iterable[Metric]) -> bytes:
-        """This worker's, for another, which they are added up by."""
+        """This worker's metrics as bytes, for another worker that combines them."""
         return self._keep(self._counted(metrics))
 
     def _counted(self, metrics: Iterable[Metric]) -> list[Family]:
-        """This worker's, with what those before it had counted."""
+        """This worker's metrics, with the counters of the workers that it replaces added."""
         families = [
             Family(
                 metric.name,
@@ -110,8 +111,8 @@ class Totals:
         return list(own.values())
 
     def _keep(self, own: list[Family]) -> bytes:
-        """Write down what is about to be told, which is never taken back; gives what was
-        written."""
+        """Store the metrics before they are sent, so that no counter ever falls; returns the
+        bytes."""
         said = _encode(own)
         part = self._file.with_suffix(".part")
         part.write_bytes(said)
@@ -119,7 +120,7 @@ class Totals:
         return said
 
     async def gather(self, metrics: Iterable[Metric]) -> list[Metric]:
-        """All workers' together, with some of each."""
+        """The metrics of all workers combined, and some of each worker."""
         own = self._counted(metrics)
         self._keep(own)
         said = await self._peers.ask_others("metrics")

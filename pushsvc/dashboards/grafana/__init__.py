@@ -1,6 +1,6 @@
-"""Dashboards that were made with Grafana, as dashboards of ours.
+"""Converts dashboards that were made with Grafana into dashboards of this service.
 
-What has no counterpart is left out and said: nothing disappears in silence.
+Parts without a counterpart are left out and reported: nothing is dropped silently.
 """
 
 from pushsvc.dashboards.grafana.convert import MOST_IMPORTED_BYTES, Imported, take_in

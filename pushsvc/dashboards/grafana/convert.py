@@ -1,4 +1,4 @@
-"""A file from Grafana, or one of ours, as a dashboard."""
+"""Turns a file from Grafana, or one of our own, into a dashboard."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pushsvc.dashboards.model import (
 from pushsvc.errors import Malformed, Problem, Rejected
 
 MOST_IMPORTED_BYTES: Final = 2 * 1024 * 1024
-"""Of a file that is taken in: much of Grafana's is of no use here."""
+"""The most bytes of an imported file: much of what Grafana writes is not used here."""
 _LONGEST: Final = 6 * 3600
-"""Seconds that a page shows at the most."""
+"""The longest window of a page, in seconds."""
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -46,10 +46,9 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 def take_in(body: bytes) -> Imported:
-    """The dashboard in a file: one of ours, or of Grafana's in its classic schema.
+    """The dashboard in a file: one of our own, or one of Grafana in its classic schema.
 
-    Raises Malformed for what is no JSON, Rejected for what is no dashboard, or one that can't be
-    read.
+    Raises Malformed if it isn't JSON, Rejected if it isn't a dashboard, or one that can't be read.
     """
     if len(body) > MOST_IMPORTED_BYTES:
         raise Rejected("size", f"the file is larger than {MOST_IMPORTED_BYTES} bytes")
@@ -108,7 +107,7 @@ def _converted(document: Fields) -> Imported:
 
 
 def _checked(dashboard: Dashboard) -> Dashboard:
-    """As it is kept: what was made is what anybody's dashboard has to be."""
+    """The dashboard as it would be saved: a converted one is checked like any other."""
     body = write(dashboard)
     if len(body) > MOST_BYTES:
         raise Rejected(
@@ -131,14 +130,14 @@ def _heading(
 
 
 def _from_library(panel: Fields, elements: Fields) -> Fields:
-    """A panel of Grafana's library, where its model came with the file."""
+    """The panel itself; for a panel of Grafana's library its model, if the file contains it."""
     uid = text(within(panel, "libraryPanel").get("uid"))
     model = within(elements, uid, "model") or within(panel, "libraryPanel", "model")
     return {**model, "gridPos": panel.get("gridPos")} if uid and model else panel
 
 
 def _window(document: Fields, remarks: Remarks) -> str | UnsetType:
-    """What is shown at first, where that is a time up to now."""
+    """The initial window, if the dashboard's time range ends now."""
     time = fields(document.get("time"))
     start = text(time.get("from"))
     if not start:
@@ -159,7 +158,7 @@ def _window(document: Fields, remarks: Remarks) -> str | UnsetType:
 
 
 def _note_rest(document: Fields, remarks: Remarks) -> None:
-    """What a dashboard has beside panels and variables."""
+    """Note what else the dashboard has: annotations, links and tags."""
     own = [
         one
         for one in items(within(document, "annotations").get("list"))

@@ -1,4 +1,4 @@
-"""A Grafana dashboard out of any of the files that it is exported to, and its panels in order."""
+"""Finds the Grafana dashboard in any form of exported file, and its panels in order."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from pushsvc.dashboards.grafana.members import Fields, fields, items, number, te
 from pushsvc.errors import Rejected
 
 _COLUMNS: Final = 24
-"""Of Grafana's grid."""
+"""The columns of Grafana's grid."""
 _SPANS: Final = 12
-"""Of a row, in files from before the grid."""
+"""The width of a row in files from before the grid."""
 _PIXELS: Final = 38
-"""That a row of the grid takes, with what is between two of them."""
+"""The height of a grid row, with the gap to the next one."""
 
 
 class Section(msgspec.Struct):
-    """A row with a heading, and what stands below it; without one before the first row."""
+    """A row with its heading, and the panels below it; `row` is None for panels before the first
+    row."""
 
     row: Fields | None
     panels: list[Fields]
 
 
 def is_grafana(value: Any) -> bool:
-    """Whether this is a file of Grafana's rather than anything else."""
+    """Whether this is a file from Grafana."""
     document = _unwrapped(value)
     return (
         _is_new(document)
@@ -36,8 +37,8 @@ def is_grafana(value: Any) -> bool:
 
 
 def classic(value: Any) -> Fields:
-    """The dashboard itself, whatever it is wrapped in. Raises Rejected for the schema that can't be
-    read."""
+    """The dashboard itself, without any wrapping. Raises Rejected for Grafana's new schema, which
+    can't be read."""
     document = _unwrapped(value)
     if _is_new(document):
         raise Rejected(
@@ -49,7 +50,8 @@ def classic(value: Any) -> Fields:
 
 
 def _unwrapped(value: Any) -> Fields:
-    """Out of what Grafana's API answers, or of a resource as Kubernetes has them."""
+    """The dashboard inside an answer of Grafana's API, or inside a resource in the form of
+    Kubernetes."""
     document = fields(value)
     if isinstance(document.get("dashboard"), dict):
         document = document["dashboard"]
@@ -67,7 +69,7 @@ def _is_new(document: Fields) -> bool:
 
 
 def sections_of(document: Fields) -> list[Section]:
-    """The panels, row by row, each with a gridPos; rows that are folded are unfolded."""
+    """The panels, row by row, each with a gridPos; collapsed rows are expanded."""
     sections = [Section(None, [])]
     for panel in items(document.get("panels")):
         if panel.get("type") == "row":
@@ -81,7 +83,7 @@ def sections_of(document: Fields) -> list[Section]:
 
 
 def _in_spans(row: Fields) -> Iterator[Fields]:
-    """The panels of an old row, side by side, as far as there is room."""
+    """The panels of an old row, side by side, wrapped when the width is full."""
     height = max(1, round((number(text(row.get("height")).removesuffix("px")) or 250) / _PIXELS))
     x = y = 0
     for panel in items(row.get("panels")):

@@ -1,4 +1,4 @@
-"""Places on our grid for what stood on Grafana's, which has twice as many columns and rows."""
+"""Converts places on Grafana's grid to ours: Grafana's has twice as many columns and rows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ _MOST_HEIGHT: Final = 100
 
 
 def halved(panels: Iterable[Fields], top: int) -> list[Grid]:
-    """The place of each, from the row `top` on; none lies on another.
+    """The place of each panel, from row `top` down; no two overlap.
 
-    As in Grafana each is as far up as there is room: files have gaps that nobody sees there.
+    As in Grafana, each panel moves up as far as possible: files contain gaps that Grafana doesn't
+    show.
     """
     places = [place_of(panel) for panel in panels]
     found: dict[int, Grid] = {}
     for index in sorted(range(len(places)), key=lambda at: (places[at][1], places[at][0])):
         x, _, w, h = places[index]
-        # Edges that were shared still are.
+        # Both edges are halved, so that panels that touched still do.
         left, right = _half(x), _half(x + w)
         width = max(1, right - left)
         left = min(left, COLUMNS - width)
@@ -37,7 +38,7 @@ def halved(panels: Iterable[Fields], top: int) -> list[Grid]:
 
 
 def bottom(grids: Sequence[Grid], top: int) -> int:
-    """The row after the last one that is taken."""
+    """The row after the last one in use."""
     return max((grid.y + grid.h for grid in grids), default=top)
 
 

@@ -1,4 +1,4 @@
-"""Grafana's thresholds, which are colours, as ours, which are levels."""
+"""Converts Grafana's thresholds, which have colours, to ours, which have levels."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ Level = Literal["warning", "critical"]
 _MOST: Final = 16
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 _RED: Final = 18
-"""Degrees of the colour circle up to which a colour is red, on either side of 0,"""
+"""A hue within this many degrees of 0, on either side, is red."""
 _YELLOW: Final = 75
-"""and up to which it is orange or yellow."""
+"""From there up to this many degrees, a hue is orange or yellow."""
 
 
 class Levels(msgspec.Struct):
-    """The thresholds of a panel, and what of them could not be taken."""
+    """The thresholds of a panel, and which of them could not be converted."""
 
     thresholds: list[Threshold]
     reason: str = ""
 
 
 def levels_of(panel: Fields, least: float | None, most: float | None) -> Levels:
-    """Those that a panel shows. Grafana keeps some for panels too that show none."""
+    """The thresholds that a panel shows. Files also have thresholds for panels that don't show
+    them."""
     kind = text(panel.get("type"))
     defaults = within(panel, "fieldConfig", "defaults")
     if kind == "graph":
@@ -55,7 +56,8 @@ def levels_of(panel: Fields, least: float | None, most: float | None) -> Levels:
 
 
 def _rising(steps: Sequence[tuple[float | None, Level | None]]) -> Levels:
-    """Ours say from where on something is up: none says that it ends further up."""
+    """The thresholds of rising steps. Ours hold from a value upwards: a colour on the base step, or
+    a step back to normal at a higher value, can't be converted."""
     found: list[Threshold] = []
     for at, level in steps:
         if level is not None and at is not None:
@@ -88,7 +90,7 @@ def _of_singlestat(panel: Fields) -> Levels:
 
 
 def level_of(colour: object) -> Level | None:
-    """What a colour says: red is critical, orange and yellow are a warning."""
+    """The level of a colour: red is critical, orange and yellow are a warning."""
     name = text(colour).lower()
     for word, level in (("red", "critical"), ("orange", "warning"), ("yellow", "warning")):
         if word in name:

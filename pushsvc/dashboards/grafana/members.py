@@ -1,5 +1,4 @@
-"""Members of JSON that others wrote: each is of the type that is asked for, or as if it weren't
-there."""
+"""Typed access to members of foreign JSON: a member of another type counts as missing."""
 
 from __future__ import annotations
 
@@ -27,12 +26,12 @@ def items(value: object) -> list[Fields]:
 
 
 def text(value: object) -> str:
-    """A text, without blanks around it; an empty one for anything else."""
+    """A text, without spaces around it; an empty one for anything else."""
     return value.strip() if isinstance(value, str) else ""
 
 
 def number(value: object) -> float | None:
-    """A finite number, also one that is written as a text."""
+    """A finite number, or a text that is one; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):

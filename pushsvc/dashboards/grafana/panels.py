@@ -1,4 +1,4 @@
-"""One panel of Grafana's as one of ours."""
+"""Converts one panel of Grafana to one of ours."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KINDS: Final = {
 }
 _TABLED: Final = ("piechart", "grafana-piechart-panel")
 _DENSE: Final = 50
-"""Percent of an area's opacity from which on it is one; of less it is a line with a shade."""
+"""A panel with a fill opacity of at least this many percent becomes an area, otherwise a line."""
 _NEWEST: Final = ("last", "lastNotNull", "current", "")
 _TAG: Final = re.compile(r"<[^>]*>")
 _BUCKETS: Final = re.compile(r"\bby\s*\([^)]*\ble\b")
@@ -49,9 +49,9 @@ def panel_of(
     templating: Templating,
     remarks: Remarks,
 ) -> Panel | None:
-    """The panel, without its place; None where nothing of it could be taken.
+    """The panel, without its place; None if nothing of it could be converted.
 
-    What could not is noted in `remarks`.
+    Parts that could not be converted are noted in `remarks`.
     """
     kind = text(given.get("type"))
     title = templating.written(text(given.get("title")), strictly=False)[:200]
@@ -99,7 +99,7 @@ def panel_of(
         min=UNSET if min_ is None else min_,
         max=UNSET if max_ is None else max_,
         decimals=_decimals(given, kind),
-        # A counter is drawn there as it counts.
+        # Grafana draws the values of a counter as they are.
         rate=False if plain else UNSET,
         by="le" if buckets else UNSET,
     )
@@ -132,7 +132,7 @@ def _of_text(
 
 
 def _kind(given: Fields, kind: str, ours: str) -> str:
-    """How it is drawn, where that depends on more than its kind."""
+    """Our kind of panel; for some of Grafana's it also depends on their options."""
     if kind == "timeseries":
         custom = within(given, "fieldConfig", "defaults", "custom")
         if within(custom, "stacking").get("mode") in ("normal", "percent"):
@@ -183,7 +183,7 @@ def _decimals(given: Fields, kind: str) -> int | msgspec.UnsetType:
 
 
 def _lost(given: Fields, kind: str) -> list[str]:
-    """What a panel has beside its queries that there is nothing like."""
+    """The features of a panel, other than queries, that have no counterpart."""
     options, defaults = fields(given.get("options")), within(given, "fieldConfig", "defaults")
     custom = fields(defaults.get("custom"))
     found = []
@@ -240,6 +240,6 @@ def _lost(given: Fields, kind: str) -> list[str]:
 
 
 def _maps_values(mapping: Fields) -> bool:
-    """Whether this stands for values that there are: Grafana adds one for what is missing."""
+    """Whether a mapping is for real values: Grafana adds one for missing values."""
     missing = within(mapping, "options").get("match") in ("null", "nan", "null+nan")
     return not missing and (bool(mapping.get("options")) or mapping.get("value") != "null")

@@ -1,4 +1,4 @@
-"""What a panel asks for: the queries of Grafana's that are taken, and why the others aren't."""
+"""Converts the queries of a panel, and says why some can't be."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _PROMETHEUS_INPUT: Final = "prometheus"
 
 
 class Queries(msgspec.Struct):
-    """Those of one panel."""
+    """The queries of one panel."""
 
     taken: list[Query]
     reasons: list[str]
-    """Why others aren't, or are otherwise."""
+    """Why other queries are left out or changed."""
 
 
 class Sources:
-    """Which data source is meant."""
+    """Tells which data sources are Prometheus."""
 
     def __init__(self, document: Fields, templating: Templating) -> None:
         self._templating = templating
@@ -41,7 +41,7 @@ class Sources:
         }
 
     def foreign(self, source: object) -> str | None:
-        """The data source, where it is another one than Prometheus."""
+        """The data source, if it isn't Prometheus; else None."""
         if isinstance(source, dict):
             kind = text(source.get("type"))
             if kind in ("", "datasource") or "prometheus" in kind:
@@ -55,7 +55,7 @@ class Sources:
 
 
 def queries_of(panel: Fields, sources: Sources, templating: Templating) -> Queries:
-    """Those of a panel that are taken."""
+    """The queries of a panel that can be converted."""
     found = Queries([], [])
     for index, target in enumerate(items(panel.get("targets"))):
         name = f"query {text(target.get('refId')) or index + 1}"
@@ -108,10 +108,10 @@ def _take(
 
 
 def _with_step(asked: str, step: str) -> str:
-    """With a min step's meaning filled in, which for a panel is another than for the dashboard.
+    """The query with its own min step filled in, which overrides the dashboard's interval.
 
-    `$__interval` is that step, and `$__rate_interval` four times as much. Raises Problem for what
-    is no duration.
+    `$__interval` is that step, and `$__rate_interval` is four times as long. Raises Problem if the
+    step isn't a duration.
     """
     if "__interval" not in asked and "__rate_interval" not in asked:
         return asked

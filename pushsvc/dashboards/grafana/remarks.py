@@ -1,4 +1,4 @@
-"""What could not be taken, by the panel or variable that it is of."""
+"""The list of what could not be converted, with the panel or variable that it belongs to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 MOST: Final = 1_000
-"""That are named; what is more is counted."""
+"""The most remarks that are listed; more are only counted."""
 
 
 class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,7 +22,7 @@ class LeftOut(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Remarks:
-    """Takes down what could not be taken, each thing once."""
+    """Collects what could not be converted, each thing once."""
 
     def __init__(self) -> None:
         self._found: dict[LeftOut, None] = {}

@@ -1,6 +1,6 @@
-"""Grafana's variables as ours, and what refers to them.
+"""Converts Grafana's variables to ours, and the texts that refer to them.
 
-A variable of constants is its value from here on. One that chooses a data source is of no use: all
+A constant variable is replaced by its value. A variable that chooses a data source is dropped: all
 series are those of this service.
 """
 
@@ -24,7 +24,7 @@ REFERENCE: Final = re.compile(
     r"|\$\{(?P<braced>\w+)(?::(?P<format>[^}]*))?\}"
     r"|\[\[(?P<old>\w+)(?::(?P<old_format>\w+))?\]\]"
 )
-"""A variable as Grafana writes it: $name, ${name}, ${name:format}, [[name]]."""
+"""A reference to a variable as Grafana writes it: $name, ${name}, ${name:format}, [[name]]."""
 _MOST_VALUES: Final = 200
 _MOST: Final = 32
 _WORD: Final = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
@@ -34,14 +34,14 @@ _UNTIL_LABEL: Final = re.compile(r"(?:(.*),)?\s*([A-Za-z_][\w.:/-]*|\"[^\"]+\")\
 
 
 class Unknown(Exception):
-    """A text refers to what there is no variable of ours for; its message says to what."""
+    """A text refers to something that is no variable of ours; the message names it."""
 
 
 class Templating:
     """The variables of one dashboard."""
 
     def __init__(self, document: Fields, remarks: Remarks) -> None:
-        """Notes in `remarks` what of them can't be taken."""
+        """Notes in `remarks` which of them can't be converted."""
         self._remarks = remarks
         self._constants: dict[str, str] = {}
         self._sources: set[str] = set()
@@ -67,8 +67,8 @@ class Templating:
         self._take(made)
 
     def written(self, asked: str, *, strictly: bool = True) -> str:
-        """The same with variables as we write them, and constants filled in. Raises Unknown, unless
-        not `strictly`."""
+        """The same text with variables in our form, and constants filled in. If `strictly`, raises
+        Unknown for any other reference."""
         return self._written(asked, {one.name for one in self.variables}, strictly)
 
     def is_source(self, reference: str) -> bool:
@@ -77,7 +77,7 @@ class Templating:
         return match is not None and _name_of(match) in self._sources
 
     def _take(self, made: dict[str, Variable]) -> None:
-        """Keep those that are right, each after those that it depends on."""
+        """Keep the valid variables, each after those that it depends on."""
         taken: list[Variable] = []
         for variable in _ordered(made):
             where = f"variable {variable.name}"
@@ -116,7 +116,7 @@ class Templating:
         return REFERENCE.sub(meant, asked)
 
     def _made(self, name: str, one: Fields, known: set[str]) -> Variable | None:
-        """One of ours, checked by itself only; None where there is none like it."""
+        """Convert one variable, and check it alone; None if it has no counterpart."""
         where = f"variable {name}"
         if _WORD.fullmatch(name) is None:
             self._remarks.add(where, "its name takes letters, digits and _, and no digit at first")
@@ -214,7 +214,8 @@ def _quoted(asked: str, at: int) -> bool:
 def _default(
     one: Fields, made: Variable, *, several: bool, every: bool
 ) -> tuple[str, ...] | UnsetType:
-    """What is chosen at first. Values that a query found where it was made are others here."""
+    """The initial choice. The values that a query found in Grafana are not used: here they may be
+    others."""
     current = within(one, "current").get("value")
     chosen = [text(value) for value in (current if isinstance(current, list) else [current])]
     if every and (ALL in chosen or not any(chosen)):
@@ -226,7 +227,7 @@ def _default(
 
 
 def _split(query: str) -> Iterator[str]:
-    """Values between commas, some of which are escaped."""
+    """The values between commas; an escaped comma doesn't separate."""
     for part in re.split(r"(?<!\\),", query):
         value = part.replace("\\,", ",").strip().strip('"')
         if value:
@@ -242,7 +243,7 @@ def _is_duration(value: str) -> bool:
 
 
 def _ordered(made: dict[str, Variable]) -> Iterator[Variable]:
-    """Each after those that its selector refers to, else as they stood."""
+    """The variables, each after those that its selector refers to, otherwise in their order."""
     given: set[str] = set()
 
     def give(name: str, within: frozenset[str]) -> Iterator[Variable]:

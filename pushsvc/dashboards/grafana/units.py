@@ -1,4 +1,4 @@
-"""Grafana's units, by their ids, as ours (`web/src/format/units.ts`)."""
+"""Converts Grafana's unit IDs to our units (`web/src/format/units.ts`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNITS: Final = {
     "sci": "",
     "percent": "percent",
     "percentunit": "ratio",
-    # Data. What Grafana counts by thousands is counted by 1,024 here.
+    # Data. Units that Grafana scales by 1,000 are scaled by 1,024 here.
     "bytes": "bytes",
     "decbytes": "bytes",
     "bits": "bits",
@@ -70,11 +70,11 @@ _FACTORS: Final = {
     "kwatt": "kW",
     "kwatth": "kWh",
 }
-"""Those of which the values are multiples: written behind the number as it is."""
+"""Units whose values are multiples of a base unit: shown after the unchanged number."""
 
 
 def unit_of(grafana: str) -> str | None:
-    """Our unit; None where there is none like it."""
+    """Our unit, or None if there is no counterpart."""
     known = _UNITS.get(grafana, _FACTORS.get(grafana))
     if known is not None:
         return known

@@ -1,31 +1,31 @@
-"""The journal in a file of SQLite: a restart keeps epoch, past and cursors.
+"""The journal in an SQLite file: epoch, history and cursors survive a restart.
 
 What it promises
 ----------------
-What is appended together is one transaction: all of it is in the file or none. With `synchronous`
-at `full` it is on the disk when `append` returns: it outlives the process, the machine's crash and
-its power cut, as far as the disk does what it is told to. With `normal` it outlives the process,
-however that dies, but a machine that goes down may lose what came since the last checkpoint of the
-write-ahead log: some megabytes at the most.
+Drafts that are appended together are one transaction: all of them are in the file, or none. With
+`synchronous` at `full` they are on the disk when `append` returns: they survive a crash of the
+process, a crash of the machine and a power cut, if the disk honours a sync. With `normal` they
+survive any end of the process, but if the machine goes down, it may lose what came since the last
+checkpoint of the write-ahead log: a few megabytes at most.
 
-Where the end may be lost, what comes next is another epoch, so that cursors of what is lost never
-meet other entries: when the machine went down under `normal`, and when a file is found that isn't
-the one it was, as a copy that was put back.
+If the newest entries may be lost, a new epoch begins, so that a cursor into lost entries never
+points at other entries. This happens when the machine went down under `normal`, and when the file
+is not the same as before, such as a copy that was restored.
 
 What it needs
 -------------
-A disk of this machine: neither SQLite's write-ahead log nor the lock that says who has the file
-work on NFS. Beside the file are `FILE-wal` and `FILE-shm`, which belong to it, and `FILE-lock`,
-which says who has it and how far it is. It is opened by one process, which then knows all that is
-appended; with `shared` by several, each of which sees within milliseconds what others append. Other
-programs may read it meanwhile (`sqlite3 FILE ".backup COPY"`).
+A local disk: neither SQLite's write-ahead log nor the lock on the file works on NFS. Beside the
+file are `FILE-wal` and `FILE-shm`, which belong to it, and `FILE-lock`, which names the process
+that uses it and its newest seq. One process opens the file, and then knows everything that is
+appended. With `shared` several do, and each sees within milliseconds what the others append. Other
+programs may read it at the same time (`sqlite3 FILE ".backup COPY"`).
 
 How large it grows
 ------------------
-Everything is kept that is younger than `keep_seconds`, by the journal's own stamps, and some more:
-reading begins at a snapshot, so that the past is cut where one was kept. Beyond `max_bytes` or
-`max_samples` the oldest go however young they are, as soon as there is a snapshot after them. The
-file uses the room of what went for what comes, and gives it back where that is much.
+All entries younger than `keep_seconds`, by the journal's own stamps, are kept, and some older ones:
+reading begins at a snapshot, so the log can only be cut at one. Beyond `max_bytes` or `max_samples`
+the oldest entries are dropped whatever their age, as soon as there is a snapshot after them. The
+file reuses the space of dropped entries, and returns it to the file system if there is much of it.
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ async def open_sqlite_journal(
     shared: bool = False,
     notifier: AppendNotifier | None = None,
 ) -> AsyncGenerator[SqliteJournal]:
-    """Open the journal in a file, which is made if it isn't there, for as long as the block lasts.
+    """Open the journal in a file for as long as the block lasts; the file is made if it doesn't
+    exist.
 
-    `max_bytes` are those of entries as they are kept. With `shared`, other processes that say so
-    too may have it open as well; by a `notifier` they tell each other of what they append. Raises
+    `max_bytes` counts entries as they are stored. With `shared`, other processes that open it as
+    shared may use it too; through a `notifier` they tell each other what they append. Raises
     JournalError.
     """
     journal = await SqliteJournal.open(

@@ -1,5 +1,5 @@
-"""Who has a file: a lock beside it, that the kernel takes back when its holder ends. It also says
-how far the file was once, which tells an older copy that was put back from the file itself."""
+"""The claim on a file: a lock file beside it, whose lock the kernel releases when its holder ends.
+It also notes the newest seq of the file, by which a restored older copy is recognised."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _TRIES = 100
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """How far a file was, and which it was."""
+    """The newest seq of a file, and which file it was."""
 
     epoch: str
     seq: int
     file: str = ""
-    """As `LogFile.name`; empty where that isn't known."""
+    """Its `LogFile.name`; empty if that isn't known."""
 
 
 class Claim:
-    """A lock on `FILE-lock`, in which its holder stands. A process that dies has let go of it."""
+    """A lock on `FILE-lock`, which names its holder. It is released when the process dies."""
 
     def __init__(self, path: Path, *, shared: bool) -> None:
-        """Raises JournalError where another process has it, and it isn't shared by both."""
+        """Raises JournalError if another process holds it, unless both share it."""
         self._path = path
         self._where = path.with_name(path.name + "-lock")
         self._shared = shared
@@ -68,8 +68,8 @@ class Claim:
         return handle
 
     def hold(self) -> None:
-        """Take it again where `FILE-lock` was removed, since others don't find it then. Raises
-        JournalError where another process has been quicker."""
+        """Lock a new `FILE-lock` if the old one was removed or replaced, since others don't find it
+        then. Raises JournalError if another process was faster."""
         held = os.fstat(self._handle)
         try:
             found = self._where.stat()
@@ -81,27 +81,27 @@ class Claim:
             self._handle = handle
 
     def noted(self) -> Noted | None:
-        """What was noted last; None where there is nothing one can read."""
-        # Those who share it write at any moment, and what they write may be seen by halves.
+        """What was noted last; None if nothing can be read."""
+        # Processes that share it may write at any moment, so a read may see a half-written note.
         texts = (_text(self._handle) for _ in range(_TRIES if self._shared else 1))
         text = next(filter(_is_whole, texts), "")
         match, file = _NOTE.search(text), _FILE.search(text)
         return None if match is None else Noted(match[1], int(match[2]), file[1] if file else "")
 
     def note(self, noted: Noted, *, durable: bool) -> None:
-        """Write down who has the file, and how far that is. What is not made `durable` outlives
-        this process, but not the machine. Raises OSError."""
+        """Write down the holder and the newest seq. Unless `durable`, the note outlives this
+        process, but not a crash of the machine. Raises OSError."""
         text = f"{self._holder}\nepoch {noted.epoch} seq {noted.seq}\n"
         if noted.file:
             text += f"file {noted.file}\n"
         text += f"sum {crc32(text.encode()):08x}\n"
-        # In one piece, over the one before: whoever is killed here leaves one of the two.
+        # One write over the previous note: a process killed here leaves the old one or the new one.
         os.pwrite(self._handle, text.encode().ljust(_NOTE_BYTES), 0)
         if durable:
             os.fsync(self._handle)
 
     def is_only(self) -> bool:
-        """Whether no other process has the file open now; none can open it afterwards."""
+        """Whether no other process has the file open; if so, none can open it from now on."""
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -109,7 +109,7 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Let others have it. Idempotent."""
+        """Release the lock. Idempotent."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

@@ -1,5 +1,5 @@
-"""The file of a journal: what is in it, and each thing that is done with it, without waiting for
-anything but the disk. One thread at a time.
+"""The file of a journal: its tables, and the operations on it, which wait only for the disk and for
+other users of the file. One thread at a time.
 
     log        one row: the epoch, and the horizon, after which everything is there
     entries    by the first of their seqs; with running totals since the log began, so that how much
@@ -36,13 +36,13 @@ from pushsvc.journal.sqlite.trouble import (
 )
 
 Synchronous: TypeAlias = Literal["full", "normal", "off"]
-"""Which writes wait for the disk; with "off" none does, and a machine that goes down may take the
-whole file along."""
+"""Which writes wait for the disk. With "off" none does, and if the machine goes down, the whole
+file may be lost."""
 
 APPLICATION = 0x70736A31
-"""Says in the header of a file of SQLite whose it is: "psj1"."""
+"""The application ID in the header of the SQLite file: "psj1"."""
 VERSION = 1
-"""Of the tables, in the header as well."""
+"""The version of the tables, also in the header."""
 
 _TABLES = (
     "CREATE TABLE log (epoch TEXT NOT NULL, horizon INTEGER NOT NULL, boot TEXT)",
@@ -54,19 +54,19 @@ _TABLES = (
     "sum INTEGER NOT NULL, body BLOB NOT NULL)",
 )
 _PAGE_BYTES = 8192
-"""Measured with entries of 0.3 to 20 KB: larger pages waste room, smaller ones time."""
+"""Measured with entries of 0.3 to 20 KB: larger pages waste space, smaller ones time."""
 _ROW_BYTES = 40
-"""What an entry has beside its body, about."""
+"""About how many bytes an entry takes besides its body."""
 _WAL_BYTES = 64 * 1024 * 1024
-"""To which the write-ahead log is cut, if it ever was longer."""
+"""If the write-ahead log was ever longer, it is truncated to this."""
 _BUSY = {True: 5.0, False: 1.0}
-"""Seconds for which other programs are waited for, where the file is shared and where it isn't."""
+"""Seconds to wait for other programs: if the file is shared, and if it isn't."""
 _SLICE_BYTES = 1024 * 1024
-"""Of entries that are read, or deleted, at a time."""
+"""Bytes of entries that are read, or deleted, at a time."""
 _VACUUM_PAGES = 256
-"""That are given back at a time."""
+"""Pages that are returned to the file system at a time."""
 _LOOSE_PAGES = 1024
-"""Free pages that are no trouble."""
+"""Up to this many free pages are always kept."""
 _LAST = (
     "SELECT seq + width - 1, stamp, entries, samples, bytes FROM entries "
     "WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
@@ -86,19 +86,19 @@ _GET_VERSION = 0x80087601
 
 
 class Busy(Exception):
-    """Another is writing just now; nothing was done."""
+    """Another process is writing; nothing was done."""
 
 
 class Appended(NamedTuple):
-    """What was put at the end of the log."""
+    """The result of an append."""
 
     entries: list[Entry]
     bodies: list[bytes]
-    """As they are in the file."""
+    """As they are stored in the file."""
     plain: list[bytes]
-    """The same, not compressed."""
+    """The same, uncompressed."""
     end: Mark
-    """After it."""
+    """The end of the log after the append."""
 
 
 class LogFile:
@@ -106,10 +106,10 @@ class LogFile:
 
     epoch: str
     renewed = False
-    """Whether it has begun another epoch since it was opened."""
+    """Whether a new epoch has begun since it was opened."""
 
     def __init__(self, path: Path, *, shared: bool, synchronous: Synchronous | None) -> None:
-        """`synchronous` is None where nothing will be written, after another has been opened.
+        """`synchronous` is None for a connection that only reads, to a file that has been set up.
         Raises Foreign, sqlite3.Error, OSError."""
         self.path = path
         self._write_ahead = path.with_name(path.name + "-wal")
@@ -151,7 +151,7 @@ class LogFile:
         self._identity = self._stat()
 
     def _is_empty(self) -> bool:
-        """Whether nothing is in the file yet. Raises Foreign where it is something else's."""
+        """Whether the file is still empty. Raises Foreign if it isn't a journal of this version."""
         application, version = self._pragma("application_id"), self._pragma("user_version")
         if application == APPLICATION and version == VERSION:
             return False
@@ -166,8 +166,8 @@ class LogFile:
         return True
 
     def _begin(self, synchronous: Synchronous) -> None:
-        """Find out whether the end may have been lost with a machine that went down; then what
-        comes is another epoch. Writes in any case, so that it is known whether that can be done."""
+        """If the newest entries may have been lost because the machine went down, begin a new
+        epoch. Always writes, to find out whether the file can be written."""
         self.epoch, boot = self._one("SELECT epoch, boot FROM log")
         now = _boot()
         if boot is not None and (not now or boot != now):
@@ -180,13 +180,14 @@ class LogFile:
         )
 
     def renew(self) -> None:
-        """Begin another epoch: what comes is not what once came after these entries. Raises
+        """Begin a new epoch: what follows may differ from what once followed these entries. Raises
         sqlite3.Error."""
         self.epoch, self.renewed = secrets.token_hex(4), True
         self._execute("UPDATE log SET epoch = ?", self.epoch)
 
     def close(self, *, clean: bool = False) -> None:
-        """With `clean`, for the last one who has it open, note that nothing can get lost now."""
+        """With `clean`, for the last process that has it open, note that nothing can be lost
+        now."""
         try:
             if clean and not self._pragma("wal_checkpoint(TRUNCATE)"):
                 with self._transaction():
@@ -196,14 +197,14 @@ class LogFile:
 
     @property
     def name(self) -> str:
-        """Tells this file from copies of it, also those that have its path; empty where nothing
+        """Distinguishes this file from copies of it, even at the same path; empty if nothing
         does."""
         return name_of(self.path)
 
     # -- places ------------------------------------------------------------------------------------
 
     def horizon(self) -> Mark:
-        """Where reading begins."""
+        """The place where reading begins."""
         (seq,) = self._one("SELECT horizon FROM log")
         if not seq:
             return Mark()
@@ -213,19 +214,19 @@ class LogFile:
         raise Damaged("the snapshot at the horizon is missing")
 
     def end(self) -> Mark:
-        """After the newest entry."""
+        """The place after the newest entry."""
         return self._mark(_ALL) or self.horizon()
 
     def newest_snapshot(self) -> Mark:
-        """Where it is; the beginning where there is none."""
+        """The place of the newest snapshot; the beginning of the log if there is none."""
         return max(self._snapshots(), key=lambda mark: mark.seq, default=Mark())
 
     def version(self) -> int:
-        """Another number when another connection has changed something."""
+        """A number that changes when another connection has changed the file."""
         return int(self._pragma("data_version"))
 
     def file_bytes(self) -> int:
-        """What the file and its write-ahead log take on the disk."""
+        """The size of the file and its write-ahead log on the disk."""
         total = 0
         for path in (self.path, self._write_ahead):
             try:
@@ -235,7 +236,7 @@ class LogFile:
         return total
 
     def _mark(self, seq: int) -> Mark | None:
-        """After the last entry that begins at or before a seq."""
+        """The place after the last entry that begins at or before a seq."""
         row = self._execute(_LAST, seq).fetchone()
         return None if row is None else Mark(*row)
 
@@ -247,10 +248,10 @@ class LogFile:
     def append(
         self, drafts: Sequence[Draft], now: int, after: Mark | None = None, *, wait: bool = True
     ) -> Appended:
-        """Put them at the end, in one transaction. `now` is what the clock says, Unix milliseconds;
-        `after` the end as it must be, where nobody else may have appended. Without `wait` it raises
-        Busy at once where another is writing. Raises sqlite3.Error and Lost; then none is in it,
-        but see `retract`."""
+        """Put drafts at the end, in one transaction. `now` is the time in Unix milliseconds. With
+        `after`, the end of the log must still be there, as no other process may append. Without
+        `wait`, raises Busy at once if another process is writing. Raises sqlite3.Error and Lost;
+        then none of the drafts is in the file, but see `retract`."""
         self.check()
         plain = [encode_plainly(draft) for draft in drafts]
         bodies = [compress(one) for one in plain]
@@ -258,13 +259,13 @@ class LogFile:
         with self._transaction(wait=wait):
             version, known, self._appended = self.version(), self._appended, None
             if known is not None and known[0] == version:
-                end, changed = known[1], False  # nobody else has written since
+                end, changed = known[1], False  # no other process has written since
             else:
                 end = self.end()
                 changed = self._one("SELECT epoch FROM log")[0] != self.epoch
             if changed or (after is not None and end != after):
                 if after is not None and end.seq < after.seq and not changed:
-                    self.renew()  # other entries are not to come under cursors that were given out
+                    self.renew()  # given-out cursors must not point at other entries
                     self._execute("COMMIT")
                 raise Lost(CHANGED)
             stamp = max(end.stamp, now)
@@ -289,16 +290,16 @@ class LogFile:
         return Appended(entries, bodies, plain, end)
 
     def check(self) -> None:
-        """Raise Lost where the file isn't the one that was opened, or lacks its write-ahead
-        log."""
+        """Raise Lost if the file isn't the one that was opened, or its write-ahead log is
+        gone."""
         found = self._stat()
         if found != self._identity:
             raise Lost(REMOVED if found[0] != self._identity[0] else WITHOUT_LOG)
 
     def retract(self, end: Mark) -> None:
-        """After an error in the middle of a commit, and opening anew: make sure that what was not
-        answered isn't there. Where something is missing that was answered, what comes is of another
-        epoch; raises Lost."""
+        """For use when the file is opened again after an error during a commit. Removes entries
+        after `end`, which were never answered, unless the file is shared. If entries before `end`
+        are missing, which were answered, it begins a new epoch and raises Lost."""
         self._appended = None
         with self._transaction():
             found = self.end()
@@ -312,9 +313,9 @@ class LogFile:
     def read(
         self, after: int, through: int = _ALL, own: Callable[[int], Draft | None] = lambda _: None
     ) -> list[Entry]:
-        """The entries that come after seq `after`, some of them, none that begins after `through`.
-        `own` may know the draft that begins with a seq, so that it needn't be decoded. Raises
-        Dropped, Damaged, sqlite3.Error."""
+        """The next entries after seq `after`, at most about `_SLICE_BYTES`, none that begins after
+        `through`. `own` may return the draft that begins with a seq, which then isn't decoded.
+        Raises Dropped, Damaged, sqlite3.Error."""
         entries: list[Entry] = []
         with self._reading():
             if after < self._one("SELECT horizon FROM log")[0]:
@@ -342,7 +343,7 @@ class LogFile:
     # -- snapshots, and what may go ----------------------------------------------------------------
 
     def snapshot(self) -> Snapshot | None:
-        """The one at the horizon. Raises Damaged, sqlite3.Error."""
+        """The snapshot at the horizon. Raises Damaged, sqlite3.Error."""
         row = self._execute(
             "SELECT seq, stamp, sum, body FROM snapshots WHERE seq = (SELECT horizon FROM log)"
         ).fetchone()
@@ -354,8 +355,8 @@ class LogFile:
         return Snapshot(seq, stamp, body)
 
     def keep(self, snapshot: Snapshot, bounds: Bounds) -> tuple[Mark, Mark]:
-        """Keep a snapshot, and move the horizon if that can be done; gives it, and the newest
-        snapshot. What lies before the horizon is still there. Raises sqlite3.Error."""
+        """Store a snapshot, and move the horizon if possible; returns the horizon and the newest
+        snapshot. Entries before the horizon are not deleted yet. Raises sqlite3.Error."""
         with self._transaction():
             horizon, mark = self.horizon(), self._mark(snapshot.seq)
             if mark is not None and mark.seq == snapshot.seq > horizon.seq:
@@ -377,7 +378,7 @@ class LogFile:
         return horizon, snapshots[-1] if snapshots else horizon
 
     def drop_some(self) -> bool:
-        """Delete some entries before the horizon; tells whether there are more. Raises
+        """Delete some entries before the horizon; returns whether it deleted any. Raises
         sqlite3.Error."""
         with self._transaction():
             old: list[tuple[int, int]] = self._execute(_OLD).fetchall()
@@ -389,7 +390,7 @@ class LogFile:
         return True
 
     def vacuum_some(self) -> bool:
-        """Give some pages back, where many are free; tells whether more are to go. Raises
+        """If many pages are free, return some to the file system, and True. Raises
         sqlite3.Error."""
         free, pages = self._pragma("freelist_count"), self._pragma("page_count")
         if free <= max(_LOOSE_PAGES, pages // 4):
@@ -398,7 +399,8 @@ class LogFile:
         return True
 
     def limit_pages(self, most: int) -> int:
-        """Let the file have so many pages at the most, or as few as it has; gives how many."""
+        """Set the most pages that the file may have, but no fewer than it has; returns that
+        number."""
         return int(self._pragma(f"max_page_count = {max(most, 1)}"))
 
     # -- SQLite ------------------------------------------------------------------------------------
@@ -420,14 +422,14 @@ class LogFile:
                 self._connection.execute("ROLLBACK")
 
     def _be_patient(self, seconds: float) -> None:
-        """Have SQLite wait for others so long, from now on."""
+        """Set how long SQLite waits for other users of the file."""
         if seconds != self._patience:
             self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
             self._patience = seconds
 
     @contextmanager
     def _reading(self) -> Generator[None]:
-        """All that is read inside is of one moment."""
+        """Everything read inside the block is from the same moment."""
         self._execute("BEGIN")
         try:
             yield
@@ -450,7 +452,8 @@ class LogFile:
         return None if row is None else row[0]
 
     def _stat(self) -> list[tuple[int, int] | None]:
-        """Which the file and its write-ahead log are; that is there as long as this is open."""
+        """The device and inode of the file and of its write-ahead log, which exists as long as this
+        connection is open; None for one that is missing."""
         found: list[tuple[int, int] | None] = []
         for path in (self.path, self._write_ahead):
             try:
@@ -463,13 +466,14 @@ class LogFile:
 
 
 def _sum(seq: int, stamp: int, body: bytes) -> int:
-    """So that an entry whose bytes were changed is told from a whole one: SQLite doesn't look."""
+    """A checksum that reveals an entry with changed bytes: SQLite doesn't check for them."""
     return zlib.crc32(body, zlib.crc32(b"%d %d" % (seq, stamp)))
 
 
 def _weight(body: int) -> int:
-    """Bytes of pages that an entry with a body so long takes among others of its kind, as rows are
-    laid out (https://www.sqlite.org/fileformat2.html, 1.5 and 1.6): it may be twice its own."""
+    """The bytes of pages that an entry with a body of this length takes among entries of its size,
+    from SQLite's layout of rows (https://www.sqlite.org/fileformat2.html, 1.5 and 1.6): up to about
+    twice its own length."""
     row, spilled = body + _ROW_BYTES, 0
     if row > _PAGE_BYTES - 35:
         least = (_PAGE_BYTES - 12) * 32 // 255 - 23
@@ -480,15 +484,14 @@ def _weight(body: int) -> int:
 
 
 _named: dict[tuple[int, int], str] = {}
-"""Names that were found out, by device and inode. Each has a descriptor that is never closed: when
-a process closes any descriptor of a file, the kernel takes all of its locks on it away, SQLite's
-too, and the next program that reads it would take the write-ahead log for its own."""
+"""Known names, by device and inode. Each has a descriptor that is never closed: when a process
+closes any descriptor of a file, the kernel releases all of its locks on the file, also SQLite's,
+and the next program that reads the file would take over the write-ahead log."""
 
 
 def name_of(path: Path) -> str:
-    """Its inode, with the number that some file systems give to each file that has it in turn.
-    Empty where inodes may be others after a restart, as in a sandbox without a kernel of its
-    own."""
+    """The inode of a file, with its generation number where the file system has one. Empty if
+    inodes may change with a restart, as in a sandbox without a kernel of its own."""
     if not _boot():
         return ""
     try:
@@ -509,7 +512,7 @@ def name_of(path: Path) -> str:
 
 
 def _boot() -> str:
-    """Names the time for which this machine has been up; empty where it can't be known."""
+    """An ID of this boot of the machine; empty if it can't be read."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

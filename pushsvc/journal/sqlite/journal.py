@@ -1,5 +1,5 @@
-"""The journal in a file of SQLite, as the service has it: what is done with the file is done in a
-thread, one thing after the other."""
+"""The journal in an SQLite file, as the service uses it: slow work on the file is done in threads;
+appends are done one after another."""
 
 from __future__ import annotations
 
@@ -38,24 +38,25 @@ _Got = TypeVar("_Got")
 _Args = TypeVarTuple("_Args")
 
 _POLL = 0.005
-"""Seconds after which it is looked whether another process has appended, if nobody tells."""
+"""Seconds between two looks at what other processes have appended, if there is no notifier."""
 _TOLD = 1.0
-"""The same, where others tell, about."""
+"""About the same with a notifier."""
 _FEW, _FEW_BYTES = 16, 64 * 1024
-"""Entries, and their bytes, that are read without going to a thread for it."""
+"""The most entries and bytes that are read without a thread."""
 _LITTLE = 8 * 1024
-"""Bytes of entries of which others are told without compressing them."""
+"""The most bytes of entries that are sent to other processes uncompressed."""
 _HEARD = 2_000
-"""Entries that are known before they were read: own ones, and those that others told of."""
+"""The most entries that are held before they are read: own ones, and those that other processes
+have sent."""
 _SLOW = 0.1
-"""Seconds that a write may take for the next to be done without going to a thread for it."""
+"""If a write takes longer than this many seconds, the next ones are done in a thread."""
 _THREADS = 10.0
-"""Seconds for which threads write after one was slower than that."""
+"""Seconds for which threads write after such a slow write."""
 _RETRY_AFTER = 5.0
 _FORGOTTEN = 30.0
-"""Seconds after which a failure is no news any more, if nothing was tried since."""
+"""Seconds after which a failure no longer counts, if nothing was tried since."""
 _CLOSING = 10.0
-"""Seconds for which a cancelled close waits until the file isn't in use."""
+"""Seconds for which a close waits until the file isn't in use, even if it is cancelled."""
 
 
 class SqliteJournal:
@@ -68,30 +69,30 @@ class SqliteJournal:
     ) -> None:
         self.epoch = file.epoch
         self.away_reason = ""
-        """What to do about it, while it is away."""
+        """While it is away: why, and what to do about it."""
         self._path = path
         self._claim = claim
         self._name = file.name
-        self._file: LogFile | None = file  # None after an error, until it is opened anew
+        self._file: LogFile | None = file  # None after an error, until opened again
         self._bounds = bounds
         self._synchronous: Synchronous = synchronous
         self._shared = file.shared
-        # One that goes when its processes do: there are no copies of it to be told from it, nor
-        # others who could take it for theirs.
+        # False for a file that goes with its processes: appends don't check the lock again and
+        # note nothing, since the file has no copies, and no other process opens it later.
         self._kept_on = synchronous != "off"
         self._notifier: AppendNotifier | None = None
         self._horizon, self._end = file.horizon(), file.end()
         self._kept = file.newest_snapshot()
-        self._opened = self._end.seq  # what there is until then is read; then `append` gives it
-        self._heard: dict[int, Entry] = {}  # by their first seq; only where the file is shared
-        self._doubt = True  # whether there may be more in the file than was read or heard of
-        self._threads_until = float("-inf")  # when writing may be done here again
+        self._opened = self._end.seq  # `read` yields what is before
+        self._heard: dict[int, Entry] = {}  # by their first seq; only if the file is shared
+        self._doubt = True  # whether the file may hold more than was read or heard of
+        self._threads_until = float("-inf")  # writes use threads until then
         self._limiter = trio.CapacityLimiter(1)
         self._news = trio.Event()
         self._closed = trio.Event()
         self._reading = False
-        self._exhausted: int | None = None  # the file's version, where all of it was read
-        self._looked = Mark()  # the end, when that was read last
+        self._exhausted: int | None = None  # the version when all was read
+        self._looked = Mark()  # the end of the log when it was last read
         self._away_since: float | None = None
         self._failed = 0.0
 
@@ -129,8 +130,7 @@ class SqliteJournal:
             raise
 
     async def listen(self, notifier: AppendNotifier) -> None:
-        """Have the other processes told of what is appended here, and be told by them, until
-        cancelled."""
+        """Exchange news of appended entries with the other processes, until cancelled."""
         self._notifier = notifier
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_now_and_then)
@@ -142,7 +142,7 @@ class SqliteJournal:
                 self._news.set()
 
     async def _look_now_and_then(self) -> None:
-        """Have the file looked at where nothing was told of for long."""
+        """Have the file read if there has been no news for `_TOLD` seconds."""
         while True:
             end = self._end
             await trio.sleep(_TOLD)
@@ -151,7 +151,7 @@ class SqliteJournal:
                 self._news.set()
 
     def _hear(self, news: News) -> None:
-        """Take note of what another has appended."""
+        """Note what another process has appended."""
         if news.epoch != self.epoch or not news.entries or len(self._heard) >= _HEARD:
             self._doubt = True
             return
@@ -159,7 +159,7 @@ class SqliteJournal:
             for seq, stamp, body in news.entries:
                 self._heard[seq] = Entry(seq, stamp, decode(body))
         except CodecError:
-            self._doubt = True  # of another version, which is said where the file is read
+            self._doubt = True  # from another version; reading reports it
         self._see(news.horizon, news.end)
 
     def _see(self, horizon: Mark, end: Mark) -> None:
@@ -180,15 +180,15 @@ class SqliteJournal:
 
     @property
     def away_since(self) -> float | None:
-        """Since when appending fails (Trio's clock); None while all is well, or where nothing was
-        tried for long."""
+        """Since when appending fails (Trio's clock); None while it works, or if the last failure is
+        more than `_FORGOTTEN` seconds ago."""
         tried = trio.current_time() - self._failed < _FORGOTTEN
         return self._away_since if tried else None
 
     @property
     def snapshot_wanted(self) -> bool:
-        """Whether so much came since the newest snapshot that another had better be kept soon:
-        what is too much can only go where there is one after it."""
+        """Whether so much was appended since the newest snapshot that another should be made soon:
+        entries can only be dropped if there is a snapshot after them."""
         return self._bounds.part.exceeded(self._kept, self._end)
 
     async def statistics(self) -> Statistics:
@@ -209,8 +209,8 @@ class SqliteJournal:
         return () if self._shared else appended
 
     def _append_here(self, drafts: Sequence[Draft]) -> list[Entry] | None:
-        """Append without going to a thread, which costs as much again, where nothing waits for the
-        disk. None where that can't be just now; then nothing was done."""
+        """Append without a thread, which would double the cost, if writes don't wait for the disk.
+        None if that isn't possible now; then nothing was done."""
         began = trio.current_time()
         if self._synchronous != "off" or began < self._threads_until or self._away_since:
             return None
@@ -236,7 +236,7 @@ class SqliteJournal:
             try:
                 self._claim.hold()
             except JournalError as error:
-                file.check()  # which is likelier to be at the bottom of it
+                file.check()  # a more likely cause than the lock
                 raise Lost(f"has lost its lock ({error})") from None
         known = None if self._shared else self._end
         now = time.time_ns() // 1_000_000
@@ -251,7 +251,7 @@ class SqliteJournal:
         return entries
 
     def _tell(self, appended: Appended) -> None:
-        """Have it known what was appended, here and at the others."""
+        """Make the appended entries known here and to the other processes."""
         entries = appended.entries
         if len(self._heard) < _HEARD:
             self._heard.update({entry.seq: entry for entry in entries})
@@ -266,7 +266,7 @@ class SqliteJournal:
             self._notifier.notify(News(self.epoch, self._horizon, self._end, told))
 
     async def _do(self, work: Callable[[LogFile], _Got]) -> _Got:
-        """Do something with the file in a thread. Raises Overloaded where it fails."""
+        """Do something with the file in a thread. Raises Overloaded if it fails."""
         if self._closed.is_set():
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError
@@ -286,7 +286,7 @@ class SqliteJournal:
             return work(self._file)
         except sqlite3.Error as error:
             if not is_passing(error):
-                # What was being written may be there or not: who opens it anew finds out.
+                # The last write may be in the file or not: `_open_anew` finds out.
                 self._file.close()
                 self._file = None
             raise
@@ -336,7 +336,7 @@ class SqliteJournal:
                 await self._release()
 
     async def _next(self, reader: LogFile | None, after: int) -> Sequence[Entry]:
-        """Some entries after a seq, when there are any; none when there won't be."""
+        """Wait for entries after a seq, and return some; none if there won't be any more."""
         if reader is not None:
             return await self._next_shared(reader, after)
         if after < self._opened:
@@ -368,7 +368,7 @@ class SqliteJournal:
             with self._failing_to_read():
                 version = reader.version()
                 if version == self._exhausted and not closed:
-                    self._doubt = bool(self._heard)  # of what isn't there, or only just is
+                    self._doubt = bool(self._heard)  # not in the file yet
                     self._heard.clear()
                     if self._notifier is None:
                         self._news = trio.Event()
@@ -390,8 +390,7 @@ class SqliteJournal:
                 return entries
 
     def _take_heard(self, after: int) -> list[Entry]:
-        """The entries after a seq that are known already, as far as there is none between them
-        that isn't."""
+        """The entries directly after a seq that are known already, up to the first gap."""
         entries: list[Entry] = []
         while (entry := self._heard.pop(after + 1, None)) is not None:
             entries.append(entry)
@@ -405,15 +404,15 @@ class SqliteJournal:
         return entries
 
     def _is_little(self, reader: LogFile) -> bool:
-        """Whether what came since all was read is soon read: it has just been written, so that it
-        is in memory, and going to a thread and back would take longer."""
+        """Whether the entries since the last complete read are few. They have just been written and
+        are in memory, and a thread would take longer than reading them here."""
         if self._exhausted is None:
             return False
         end, looked = reader.end(), self._looked
         return end.entries - looked.entries <= _FEW and end.bytes - looked.bytes <= _FEW_BYTES
 
     def _read_shared(self, reader: LogFile, after: int) -> tuple[list[Entry], Mark, Mark]:
-        # The end first: what comes meanwhile is no sign that the slice was cut.
+        # The end is read first, so that entries appended later don't make the slice look cut.
         horizon, end = reader.horizon(), reader.end()
         return reader.read(after, own=self._known_draft), horizon, end
 
@@ -449,7 +448,7 @@ class SqliteJournal:
 
     async def keep(self, snapshot: Snapshot) -> None:
         await self._do(lambda file: self._keep(file, snapshot))
-        # In slices, so that appending has its turn between them.
+        # In slices, so that appends can run in between.
         while await self._do(LogFile.drop_some):
             pass
         while await self._do(LogFile.vacuum_some):
@@ -462,7 +461,7 @@ class SqliteJournal:
             self._notifier.notify(News(self.epoch, self._horizon, self._end))
 
     def _note(self, *, durable: bool) -> None:
-        with suppress(OSError):  # then an older copy is told from it less well
+        with suppress(OSError):  # then an older copy may not be recognised
             self._claim.note(Noted(self.epoch, self.seq, self._name), durable=durable)
 
     # -- the end -----------------------------------------------------------------------------------
@@ -495,12 +494,12 @@ class SqliteJournal:
 
 
 def _check_epoch(claim: Claim, file: LogFile) -> None:
-    """Begin another epoch where the file may not be the one that it was, or has lost its end: a
-    copy that was put back, or a machine that went down. Cursors of what is lost then never meet
+    """Begin a new epoch if the file may be another one than before (a restored copy) or has lost
+    its newest entries (the machine went down). A cursor into lost entries then never points at
     other entries. Raises sqlite3.Error, OSError."""
     noted, end = claim.noted(), file.end()
     if noted is None:
-        doubtful = end.seq > 0 and not file.shared  # another may just be writing it
+        doubtful = end.seq > 0 and not file.shared  # one may just be writing it
     else:
         doubtful = (
             noted.epoch != file.epoch
@@ -515,7 +514,7 @@ def _check_epoch(claim: Claim, file: LogFile) -> None:
 
 
 def _check(path: Path) -> None:
-    """Raise JournalError where no file can be, with what to do about it."""
+    """Raise JournalError, with what to do, if no file can be at this path."""
     if path.is_dir():
         raise JournalError(
             f"journal.path: {path} is a directory: name a file in it, such as {path / 'journal.db'}"

@@ -1,4 +1,4 @@
-"""What is kept of a log, and what may go: worked out from marks in it."""
+"""What is kept of a log, and what may be dropped, computed from marks in it."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Sequence
 import msgspec
 
 _PARTS = 4
-"""Into so many parts, about, snapshots cut what is kept. The past is longer than it need be by one
-of them at the most, and each costs room for what a hub knew then."""
+"""Snapshots divide the kept log into about this many parts. The log is longer than needed by one
+part at most; each snapshot takes space."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """How much is kept."""
+    """How much of the log is kept."""
 
     seconds: float
-    """At least so far back, by stamps, as long as the others allow it."""
+    """The log reaches back at least this long, by stamps, if the other bounds allow it."""
     bytes: int
-    """Of entries, at the most."""
+    """The most bytes of entries."""
     samples: int | None = None
-    """At the most."""
+    """The most samples; None: no bound."""
 
     def exceeded(self, since: Mark, until: Mark) -> bool:
-        """Whether there is too much between two marks."""
+        """Whether there are too many bytes or samples between two marks."""
         return until.bytes - since.bytes > self.bytes or (
             self.samples is not None and until.samples - since.samples > self.samples
         )
 
     @property
     def part(self) -> Bounds:
-        """Those of one of the parts."""
+        """The bounds of one part."""
         samples = None if self.samples is None else self.samples // _PARTS
         return Bounds(self.seconds / _PARTS, self.bytes // _PARTS, samples)
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A place in the log, after an entry: what there was until then, since the log began."""
+    """A place in the log, after an entry, with the totals since the log began."""
 
     seq: int = 0
     stamp: int = 0
@@ -49,8 +49,8 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 def choose_horizon(horizon: Mark, snapshots: Sequence[Mark], end: Mark, bounds: Bounds) -> Mark:
-    """Where reading may begin from now on: the newest snapshot that lies far enough back, or the
-    oldest after which there is not too much. Snapshots are in order."""
+    """Where reading may begin from now on: the newest snapshot that is old enough, or the oldest
+    one after which there is not too much. Snapshots are in order."""
     for mark in snapshots:
         if mark.seq > horizon.seq and (
             mark.seconds_to(end) >= bounds.seconds or bounds.exceeded(horizon, end)
@@ -60,8 +60,8 @@ def choose_horizon(horizon: Mark, snapshots: Sequence[Mark], end: Mark, bounds: 
 
 
 def superfluous(horizon: Mark, snapshots: Sequence[Mark], bounds: Bounds) -> list[Mark]:
-    """The snapshots that needn't be kept: those before the horizon, and, but for the newest, those
-    that lie close between two others."""
+    """The snapshots that needn't be kept: those before the horizon, and those that lie close
+    between two others. The newest is always kept."""
     part, gone, before = bounds.part, [], horizon
     for mark, after in zip(snapshots, [*snapshots[1:], None], strict=True):
         if mark.seq < horizon.seq or (

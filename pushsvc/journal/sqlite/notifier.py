@@ -1,9 +1,9 @@
-"""How processes that share a file tell each other what they have appended: a datagram each, with
-the entries themselves where they are small.
+"""How processes that share a file tell each other what they have appended: by a datagram, which
+contains the entries if they are small.
 
-Whoever is told of the entries that come next needn't look into the file. A datagram that gets lost
-does no harm: what it told of is in the file, which is looked at where entries are missing, where it
-can be that something was lost, and now and then. Without a notifier it is polled all the time.
+A process that receives the next entries this way needn't read the file. A lost datagram does no
+harm: its entries are in the file, and the file is read when entries are missing, when a datagram
+may have been lost, and from time to time. Without a notifier the file is polled all the time.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import trio
 from pushsvc.journal.sqlite.keeping import Mark
 
 _MOST = 32 * 1024
-"""Bytes of a datagram at the most."""
+"""The most bytes of a datagram."""
 
 
 class News(msgspec.Struct, array_like=True, frozen=True):
-    """What was appended in one go, or only that something was."""
+    """The entries of one append, or only that there was one."""
 
     epoch: str
     horizon: Mark
     end: Mark
-    """After it."""
+    """The end of the log after it."""
     entries: Sequence[tuple[int, int, bytes]] = ()
-    """Each one's first seq, its stamp and its bytes; none where they are too many."""
+    """For each the first seq, the stamp and the bytes; empty if they are too large."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,23 +38,23 @@ _decode = msgspec.msgpack.Decoder(News).decode
 
 
 class AppendNotifier:
-    """The notifier of one of `count` processes, all of which have `folder` in common."""
+    """The notifier of one of `count` processes, which all use `folder`."""
 
     def __init__(self, folder: Path, index: int, count: int) -> None:
         own = _place(folder, index)
-        own.unlink(missing_ok=True)  # of a process that this one replaces
+        own.unlink(missing_ok=True)  # the socket of a process that this one replaces
         self._socket = _open_socket()
         self._socket.bind(str(own))
-        # A socket for each: what one that hangs leaves lying is no bound of what others are told.
+        # A socket for each: one process that hangs doesn't keep the others from being told.
         self._others = [
             (_open_socket(), str(_place(folder, one))) for one in range(count) if one != index
         ]
-        # Several must fit into a queue: then who was told of less than all finds several in it.
+        # Several must fit into a queue: a process that missed some then finds several in it.
         room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         self._most = min(_MOST, room // 4)
 
     def notify(self, news: News) -> None:
-        """Tell the others. One that isn't there, or hasn't listened for long, is passed over."""
+        """Tell the other processes. One that isn't running, or whose queue is full, is skipped."""
         data = _encode(news)
         if len(data) > self._most:
             data = _encode(News(news.epoch, news.horizon, news.end))
@@ -63,8 +63,8 @@ class AppendNotifier:
                 sock.sendto(data, other)
 
     async def wait(self) -> list[News]:
-        """Wait until one of the others has notified this one; gives all that has come. More may
-        have been lost where that is more than one: only who found the queue full is passed over."""
+        """Wait for news from other processes, and return all that has come. If that is more than
+        one, others may have been lost: a process is only skipped if its queue is full."""
         await trio.lowlevel.wait_readable(self._socket)
         told = []
         with contextlib.suppress(BlockingIOError):
@@ -82,7 +82,7 @@ def _read(data: bytes) -> News:
     try:
         return _decode(data)
     except msgspec.DecodeError:
-        return News("", Mark(), Mark())  # of no epoch that anybody reads
+        return News("", Mark(), Mark())  # an epoch that no reader has
 
 
 def _open_socket() -> socket.socket:

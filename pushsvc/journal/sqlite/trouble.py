@@ -1,4 +1,4 @@
-"""What SQLite's errors mean for whoever runs the service, and what to do."""
+"""What SQLite's errors mean for the operator of the service, and what to do about them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import sqlite3
 from pathlib import Path
 
 _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-"""Primary codes after which a connection is as good as before."""
+"""Primary codes after which the connection can still be used."""
 
 
 class FileError(Exception):
-    """Something about the file; the message goes on where its name ends."""
+    """A problem with the file; the message continues a sentence that begins with its name."""
 
 
 class Foreign(FileError):
-    """Of something else, of another version, of another user, or where none can be."""
+    """The file belongs to another program, version or user, or is in an unsuitable place."""
 
 
 class Damaged(FileError):
-    """Not what was written."""
+    """The file's content is not what was written."""
 
     def __init__(self, how: str) -> None:
         super().__init__(
@@ -38,22 +38,22 @@ CHANGED = "was changed by another program while it is in use: restart"
 
 
 class Lost(FileError):
-    """Not what it was while this process has it open."""
+    """The file was changed or replaced while this process has it open."""
 
 
 def primary(error: sqlite3.Error) -> int:
-    """The primary result code (https://www.sqlite.org/rescode.html); -1 where there is none."""
+    """The primary result code (https://www.sqlite.org/rescode.html); -1 if there is none."""
     code: int = getattr(error, "sqlite_errorcode", -1)
     return code & 0xFF if code >= 0 else -1
 
 
 def is_passing(error: sqlite3.Error) -> bool:
-    """Whether the connection needn't be opened anew after this."""
+    """Whether the connection can still be used after this error."""
     return primary(error) in _PASSING
 
 
 def explain(error: sqlite3.Error | FileError, path: Path) -> str:
-    """One sentence for whoever runs the service: what is wrong with the file, and what to do."""
+    """One sentence for the operator: what is wrong with the file, and what to do."""
     if isinstance(error, FileError):
         return f"{path} {error}"
     match primary(error):
@@ -77,7 +77,7 @@ def explain(error: sqlite3.Error | FileError, path: Path) -> str:
 
 
 def not_writable() -> str:
-    """What to say of a file that is there and can't be written."""
+    """The message for a file that exists and can't be written."""
     return f"can't be written: give it, its directory and what stands beside it to {_us()}"
 
 

@@ -1,34 +1,34 @@
-"""The journal at a Valkey or Redis, which many processes share: each appends, and all read the same
-entries in the same order.
+"""The journal at a Valkey or Redis, which many processes share: each of them appends, and all read
+the same entries in the same order.
 
 What it promises
 ----------------
-An append is answered when the primary has the entries, all of them or none, in memory and by its
-own settings on disk. A process, the network or the server may break at any moment: what was sent
-and not answered is sent again with its number, and is in the log once. While the server is away,
-what wasn't sent is refused and may be tried again; reading goes on by itself.
+An append is answered when the primary has the entries, all of them or none: in memory, and on disk
+as its own settings say. A process, the network or the server may fail at any moment: what was sent
+and not answered is sent again with the same number, and is in the log once. While the server is
+away, appends that weren't sent are refused and may be tried again; reading continues by itself.
 
-What it doesn't, and how it is told
------------------------------------
-Replication is asynchronous, and by default so is the disk (`appendfsync everysec`): a primary that
-dies takes with it what was answered in the last moments before its replica, or its disk, had it:
-usually some milliseconds by replication, up to a second by the disk. With `replicas` an append is
-answered only when so many replicas have the entries (WAIT), with `fsync` when they are on disk too
-(WAITAOF). Then a failover loses what was answered only where the replica that is promoted is none
-of those, and a primary that is cut off answers nothing. `min-replicas-to-write` at the server has
-a primary refuse writes when it is alone, which bounds what one that was replaced may still take.
+What can be lost, and how that is reported
+------------------------------------------
+Replication is asynchronous, and by default so is the disk (`appendfsync everysec`). If a primary
+dies, the last answered entries are lost unless its replica, or its disk, already had them: usually
+some milliseconds of entries with replication, up to a second with the disk. With `replicas` an
+append is answered only when that many replicas have the entries (WAIT), with `fsync` when they are
+on disk too (WAITAOF). A failover then loses answered entries only if the promoted replica is none
+of those, and a primary that is cut off answers nothing. With `min-replicas-to-write` at the server,
+a primary without replicas refuses writes, which limits what a replaced primary still accepts.
 
 Loss is never silent. Each process knows the last entry that it read, and after each new connection
-looks whether it is still there, by its nonce. Where it isn't, the first one to see that raises the
-journal's epoch, at the server and in one step; all others find it raised, with their next read or
-append. Reading ends with `EpochChanged`, and the dashboards of each process are told that they have
-a gap whose size nobody knows. A server that comes back empty is an epoch of its own as well.
+checks by its nonce whether it is still there. If it isn't, the first process to find out changes
+the journal's epoch at the server, in one atomic step; all others see the new epoch with their next
+read or append. Reading ends with `EpochChanged`, and the dashboards of each process are told that
+they have a gap of unknown size. A server that comes back empty also has a new epoch.
 
 What the server needs
 ---------------------
 Valkey, or Redis 7 or newer; `appendonly yes`, so that a restart keeps the journal; no eviction
 of keys that have no time to live (`maxmemory-policy noeviction`, or one of `volatile-`). All keys
-begin with `{PREFIX}:`, so that a Cluster has them in one slot. One server carries the whole log.
+begin with `{PREFIX}:`, so that a Cluster keeps them in one slot. One server holds the whole log.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ async def open_valkey_journal(
 ) -> AsyncGenerator[ValkeyJournal]:
     """Open the journal at a URL, and keep it connected inside the block, in a nursery of its own.
 
-    `ca` is a file of certificates in PEM that are trusted instead of the system's; `starting` is
-    told while the server is waited for. Raises JournalError where it can't be opened.
+    `ca` is a file of PEM certificates that are trusted instead of the system's; `starting` is told
+    while the start waits for the server. Raises JournalError if it can't be opened.
     """
     address = parse_address(url)
     try:

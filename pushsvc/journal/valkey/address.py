@@ -1,4 +1,4 @@
-"""`journal.url`: where a Valkey or Redis is, and how to get in."""
+"""`journal.url`: the address of a Valkey or Redis, and the credentials for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OPTIONS = ("db", "sentinel", "sentinel_username", "sentinel_password")
 
 
 class AddressError(JournalError):
-    """A URL that is none; the message is one line, and names no secret."""
+    """An invalid URL. The message is one line, and contains no secret."""
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -33,17 +33,17 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL says."""
+    """The parts of a URL."""
 
     hosts: tuple[Host, ...] = ()
-    """Of one server; of several of a Cluster; of Sentinels. Empty with a `path`."""
+    """One server, several servers of a Cluster, or Sentinels. Empty with a `path`."""
     path: str | None = None
     tls: bool = False
     username: str | None = None
     password: str | None = None
     db: int = 0
     sentinel: str | None = None
-    """The name by which Sentinels know the primary; then `hosts` are theirs."""
+    """The name by which Sentinels know the primary; then `hosts` are the Sentinels."""
     sentinel_username: str | None = None
     sentinel_password: str | None = None
 
@@ -56,7 +56,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_address(url: str) -> Address:
-    """Read a URL. Raises AddressError, which names no secret."""
+    """Parse a URL. Raises AddressError, which contains no secret."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,11 +1,11 @@
--- Puts a group of entries at the end, all of them or none.
+-- Appends a group of entries to the log, all of them or none.
 -- KEYS: state, log, writers
--- ARGV: the epoch that is meant, the writer, the group's number, and of each entry its width, its
--- nonce and its body
--- Returns {'done' | 'again', the newest seq} or {'epoch', the one that is}
+-- ARGV: the expected epoch, the writer, the group's number, and for each entry its width, its nonce
+-- and its body
+-- Returns {'done' | 'again', the newest seq} or {'epoch', the current epoch}
 --
--- A writer's numbers grow. A group whose answer was lost is sent again with its number, and is in
--- the log once.
+-- The numbers of a writer increase. A group whose answer was lost is sent again with the same
+-- number, and is still in the log only once.
 local found = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'stamp', 'bytes')
 if found[1] ~= ARGV[1] then
   return {'epoch', found[1] or ''}
@@ -13,7 +13,7 @@ end
 local time = redis.call('TIME')
 local written = redis.call('HGET', KEYS[3], ARGV[2])
 if written and tonumber(string.match(written, '^%d+')) >= tonumber(ARGV[3]) then
-  -- Written anew, so that WAIT on another connection waits for this too.
+  -- Written again, so that WAIT on another connection covers this group too.
   redis.call('HSET', KEYS[3], ARGV[2], written)
   return {'again', found[2]}
 end

@@ -1,4 +1,4 @@
-"""What waits to be sent, and goes in groups."""
+"""Appends that wait to be sent to the server in groups."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pushsvc.journal.valkey.scripts import Part
 
 _GROUP_BYTES = 1024 * 1024
 _GROUP_DRAFTS = 1_000
-"""What goes in one step at the most; but the drafts of one `append` stay together."""
+"""The most that is sent in one step; but the drafts of one `append` stay together."""
 _WAITING_BYTES = 64 * 1024 * 1024
-"""Bytes that wait to be sent; more are refused."""
+"""The most bytes that wait to be sent; more are refused."""
 
 
 class Append:
-    """Drafts of one `append`, on their way."""
+    """The drafts of one `append`, until they are answered."""
 
     __slots__ = ("bytes", "drafts", "outcome", "parts", "settled", "taken")
 
@@ -42,7 +42,7 @@ class Append:
 
 
 class Waiting:
-    """Those that aren't on their way yet, in the order in which they came."""
+    """Appends that haven't been sent yet, in the order in which they came."""
 
     def __init__(self) -> None:
         self._appends: deque[Append] = deque()
@@ -52,21 +52,21 @@ class Waiting:
         return bool(self._appends)
 
     def has_room(self, append: Append) -> bool:
-        """Whether one more may wait; one always may."""
+        """Whether this append may wait too; if no other waits, it always may."""
         return self._bytes + append.bytes <= max(_WAITING_BYTES, append.bytes)
 
     def add(self, append: Append) -> None:
-        """It waits from now on."""
+        """Add an append that waits from now on."""
         self._appends.append(append)
         self._bytes += append.bytes
 
     def withdraw(self, append: Append) -> None:
-        """It waits no longer, and won't be sent."""
+        """Remove an append, which then won't be sent."""
         self._appends.remove(append)
         self._bytes -= append.bytes
 
     def take(self) -> list[Append]:
-        """Those that go together next."""
+        """Take out the next group to be sent."""
         group: list[Append] = []
         size = drafts = 0
         while self._appends:
@@ -82,7 +82,7 @@ class Waiting:
         return group
 
     def refuse_all(self) -> None:
-        """The journal is closed."""
+        """Refuse all that wait, because the journal is closed."""
         while self._appends:
             self._appends.popleft().settle(trio.ClosedResourceError())
         self._bytes = 0

@@ -1,7 +1,7 @@
 """One connection to a server: coredis' parser and errors, on a stream that is opened here.
 
-Each command wakes one task once, the one that asks. coredis' own connection has a task that writes
-beside the one that reads, which makes a round trip cost twice as much; and a log is round trips.
+The caller of a command writes it itself. coredis' own connection has a task that writes besides the
+one that reads, which doubles the cost of a round trip; and a log consists of round trips.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pushsvc.journal.valkey.address import Host
 from pushsvc.journal.valkey.trouble import Away, trouble
 
 CONNECT = 3.0
-"""Seconds for a connection to be there, with TLS and password."""
+"""Seconds for each step of connecting: opening the stream, with TLS, and logging in."""
 ANSWER = 5.0
 """Seconds for an answer, unless said otherwise."""
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
 class Login:
-    """How to get in, at any server."""
+    """The credentials for any of the servers, and its TLS context."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Login:
 
 
 class _Answers:
-    """What is to come for commands that were sent together."""
+    """The answers to commands that were sent together."""
 
     __slots__ = ("done", "found", "missing")
 
@@ -63,11 +63,11 @@ class _Answers:
 
 
 class Connection:
-    """Commands to a server, and its answers, in the order they were asked."""
+    """Sends commands to a server, and receives its answers in the same order."""
 
     def __init__(self, stream: ByteStream, where: Host | str, user: str) -> None:
         self._stream = stream
-        # What goes into its buffer at once waits for nobody's turn.
+        # Data that fits into its buffer is sent without waiting.
         self._socket: socket.socket | None = None
         if not isinstance(stream, TLSStream):
             self._socket = stream.extra(SocketAttribute.raw_socket, None)  # noqa: S610
@@ -82,7 +82,7 @@ class Connection:
         self.server = str(where)
 
     async def ask(self, *command: bytes | str | int, timeout: float = ANSWER) -> Any:
-        """Raises Away where no answer came, and what the server answers of errors: RedisError."""
+        """Raises Away if no answer came, and RedisError if the answer is an error."""
         (answer,) = await self.ask_all([command], timeout)
         if isinstance(answer, RedisError):
             raise answer
@@ -93,7 +93,8 @@ class Connection:
     ) -> list[Any]:
         """Send commands together. Answers that are errors are in the list. Raises Away.
 
-        Without all answers in time the connection is closed. Cancelled, what was sent is done.
+        If answers are missing after the timeout, the connection is closed. A command that was sent
+        is executed even if the caller is cancelled.
         """
         answers = _Answers(len(commands))
         try:
@@ -123,16 +124,17 @@ class Connection:
             self._sending.release()
 
     def _send_nowait(self, data: bytes) -> int:
-        """How many bytes the socket has taken."""
+        """Send what the socket takes at once; returns the number of bytes."""
         if self._socket is None:
             return 0
         try:
             return self._socket.send(data)
-        except OSError:  # or it is full; whatever else it is, who sends the rest is told
+        except OSError:  # its buffer is full, or it failed: then sending the rest fails too
             return 0
 
     async def _send_rest(self, data: bytes, timeout: float) -> None:
-        # What is begun is sent whole, since what comes after it could not be read otherwise.
+        # A command that is sent in part is always completed: the server could not parse the next
+        # one otherwise.
         with trio.move_on_after(timeout, shield=True) as sending:
             try:
                 await self._stream.send(data)
@@ -142,7 +144,7 @@ class Connection:
             self.close()
 
     def means(self, error: RedisError) -> Exception:
-        """What it means that the server answered so."""
+        """The exception for an error that the server answered."""
         return trouble(error, self.server, self._user)
 
     def close(self) -> None:
@@ -175,7 +177,7 @@ class Connection:
                 if kind == DataType.PUSH:
                     continue
                 if not self._waiting:
-                    return  # nothing was asked: it doesn't speak the protocol
+                    return  # an answer without a command: it doesn't speak the protocol
                 answers = self._waiting[0]
                 answers.found.append(found)
                 answers.missing -= 1
@@ -184,7 +186,7 @@ class Connection:
                     answers.done.set()
 
     async def log_in(self, login: Login) -> None:
-        """What comes first on a connection. Raises Away, RedisError."""
+        """Log in and select the database, first on a connection. Raises Away, RedisError."""
         hello: list[bytes | str | int] = [b"HELLO", 3]
         if login.username or login.password:
             hello += [b"AUTH", login.user, login.password or ""]
@@ -199,7 +201,7 @@ class Connection:
 async def connect(nursery: trio.Nursery, where: Host | str, login: Login) -> Connection:
     """Connect to a host, or to a Unix socket by its path, with tasks in a nursery.
 
-    Raises Away, or JournalError where it won't get better by itself.
+    Raises Away, or JournalError if trying again won't help.
     """
     server = str(where)
     try:

@@ -1,4 +1,4 @@
-"""The journal at a Valkey or Redis: what is waiting goes there in groups, and comes from there."""
+"""The journal at a Valkey or Redis: sends waiting appends in groups, and reads entries back."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.journal")
 
 FORMAT = "1"
-"""Of what is kept at the server. Another one isn't read."""
+"""The format of the data at the server. No other format is read."""
 _OWN = 2_000
-"""Drafts that were sent and aren't read yet, and needn't be decoded when they are."""
+"""The most own drafts that are remembered until they are read, so that they needn't be decoded."""
 _SLICE_BYTES = 1024 * 1024
 _SLICE_ENTRIES = 256
-"""What a read aims at, and its end: what entries weigh is only known when they are there."""
+"""The size that a read aims at, and the most entries that it asks for: their size is only known
+when they are there."""
 _THREAD_BYTES = 64 * 1024
-"""Bytes from which on entries are decoded in a thread."""
+"""A slice with at least this many bytes to decode is decoded in a thread."""
 _SNAPSHOT = 30.0
 """Seconds for a snapshot to be written or read."""
 _RETRY_AFTER = 5.0
@@ -57,8 +58,8 @@ class _OtherEpoch(Exception):
 class ValkeyJournal:
     """A journal that many processes share. Opened by `open_valkey_journal`, which runs it.
 
-    One group of entries is under way at a time while the next one gathers: groups grow with the
-    load, and the order is the one in which `append` was called.
+    One group of entries is sent at a time while the next one fills: groups grow with the load, and
+    entries keep the order in which `append` was called.
     """
 
     keeps = True
@@ -70,7 +71,7 @@ class ValkeyJournal:
         self.horizon = 0
         self.seq = 0
         self.tails_lost = 0
-        """How often entries that were read here were gone."""
+        """How often the log was found to have lost entries, or to be another one."""
         self._options = options
         self._keys = Keys(options.prefix)
         self._link = Link(address, login, self._keys, options, starting, self._look)
@@ -96,7 +97,8 @@ class ValkeyJournal:
 
     @property
     def _keep_bytes(self) -> int:
-        """What the log is to have at the most: half of what the server has, if it says that."""
+        """The most bytes of the log: `keep_bytes`, or half of the server's memory if that is known
+        and less."""
         most, memory = self._options.keep_bytes, self._link.memory
         return most if memory is None else min(most, memory // 2)
 
@@ -105,7 +107,8 @@ class ValkeyJournal:
         return self._since > self._keep_bytes // 4
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, and again whenever that is over. Started when it has been reached once.
+        """Connect, and connect again whenever the connection ends. Started when the server has been
+        reached once.
 
         Raises JournalError before that.
         """
@@ -123,8 +126,8 @@ class ValkeyJournal:
     # -- which log it is ---------------------------------------------------------------------------
 
     async def _look(self, session: Session) -> Mapping[str, object]:
-        """See whether the log is the one that was read so far, and which it is. Raises Away or
-        JournalError."""
+        """Check whether the log is still the one that was read so far, and update the epoch, the
+        seq and the horizon. Raises Away or JournalError."""
         async with self._looking:
             tail = self._tail or _Tail(0)
             keys = self._keys
@@ -141,7 +144,7 @@ class ValkeyJournal:
             )
         epoch = found[0].decode()
         if self.epoch not in ("", epoch):
-            self.tails_lost += 1  # which is told by who reads, and with what it has to do then
+            self.tails_lost += 1  # the reader reports it, and what follows from it
         self.epoch, self.seq, self.horizon = epoch, int(found[1]), int(found[2])
         return {"epoch": self.epoch, "seq": self.seq}
 
@@ -193,7 +196,7 @@ class ValkeyJournal:
             del self._own[next(iter(self._own))]
 
     async def _append_group(self, group: list[Append]) -> None:
-        """Have a group appended, however often the connection breaks meanwhile."""
+        """Append a group, however often the connection breaks in the meantime."""
         number = next(self._groups)
         parts = [part for append in group for part in append.parts]
         outcome: Exception | None = None
@@ -279,14 +282,14 @@ class ValkeyJournal:
                     session.fail(str(error))
                     continue
                 if found is None:
-                    continue  # closed, or nothing came
+                    continue  # the journal was closed
                 self.seq, self.horizon = max(self.seq, found.seq), found.horizon
                 self._since = found.since
                 if not found.entries:
                     continue
                 entries, size = await self._entries(found)
                 if entries[0].seq != tail.seq + 1:
-                    raise Dropped  # meanwhile
+                    raise Dropped  # they were dropped in the meantime
                 position = found.entries[-1][0].decode()
                 tail = _Tail(entries[-1].last, position, entries[-1].draft.nonce)
                 self._tail = tail
@@ -303,13 +306,13 @@ class ValkeyJournal:
         return session
 
     async def _read_slice(self, session: Session, position: str, count: int) -> Slice | None:
-        """None if the journal is closed meanwhile. Raises Away or JournalError."""
+        """None if the journal is closed in the meantime. Raises Away or JournalError."""
         with trio.CancelScope() as self._read_scope:
             return await session.read(position, count)
         return None
 
     async def _entries(self, found: Slice) -> tuple[list[Entry], int]:
-        """The entries of a slice, and how many bytes they are. Drafts of this process' own are not
+        """The entries of a slice, and their size in bytes. This process' own drafts are not
         decoded."""
         drafts: list[Draft | None] = []
         unread: list[bytes] = []
@@ -382,12 +385,12 @@ class ValkeyJournal:
         except (Away, JournalError) as error:
             session.fail(str(error))
             raise self._overloaded() from None
-        if result != b"epoch":  # else whoever reads is told
+        if result != b"epoch":  # otherwise the reader finds out
             self.horizon = max(self.horizon, int(found))
             self._since = 0
 
     async def statistics(self) -> Statistics:
-        """As they were last, while the server is away."""
+        """While the server is away, the last known numbers."""
         await trio.lowlevel.checkpoint()
         if (session := self._link.session) is not None:
             try:
@@ -406,7 +409,7 @@ class ValkeyJournal:
         return Statistics(self.seq, self.horizon, *self._kept)
 
     async def aclose(self) -> None:
-        """The server is let go of when `run` is cancelled."""
+        """The connection is closed when `run` is cancelled."""
         if not self._closed:
             self._closed = True
             self._waiting.refuse_all()
@@ -426,6 +429,6 @@ def _decode_all(bodies: list[bytes]) -> list[Draft]:
 
 
 def _count(entries: int, size: int, asked: int) -> int:
-    """How many entries to ask for next, from what came."""
+    """How many entries to ask for next, from the size of those that came."""
     fit = entries * _SLICE_BYTES // max(1, size)
     return max(1, min(fit, 2 * asked, _SLICE_ENTRIES))

@@ -1,11 +1,11 @@
--- Keeps a snapshot, and drops what is older than what is to be kept.
+-- Stores a snapshot, and drops entries that needn't be kept any longer.
 -- KEYS: state, log, snapshots
--- ARGV: the epoch that is meant, the snapshot's seq, stamp and body; milliseconds and bytes that are
--- to be kept
--- Returns {'kept' | 'old', the horizon} or {'epoch', the one that is}
+-- ARGV: the expected epoch, the snapshot's seq, stamp and body; the milliseconds and bytes of
+-- entries to keep
+-- Returns {'kept' | 'old', the horizon} or {'epoch', the current epoch}
 --
--- `marks` in the state are the snapshots that there are, oldest first: their seqs, stamps, and the
--- bytes of all entries up to them since the journal was made.
+-- `marks` in the state lists the stored snapshots, oldest first: their seqs, stamps, and the bytes
+-- of all entries up to them since the journal was made.
 local found = redis.call('HMGET', KEYS[1], 'epoch', 'horizon', 'bytes', 'dropped', 'marks')
 if found[1] ~= ARGV[1] then
   return {'epoch', found[1] or ''}
@@ -28,7 +28,7 @@ local mark = {
 }
 local before = marks[#marks - 1]
 if before and mark.stamp - before.stamp <= keep_ms / 4 and mark.bytes - before.bytes <= keep_bytes / 4 then
-  -- They needn't be closer, and take room.
+  -- The snapshots are close together: the one in between is dropped to save memory.
   redis.call('HDEL', KEYS[3], newest.seq)
   marks[#marks] = nil
 end
@@ -44,7 +44,8 @@ for i = 1, #marks do
     first = i
   end
 end
--- More than what may be kept: up to the first snapshot that leaves so much, or the newest.
+-- If more than keep_bytes remain, drop up to the first snapshot after which no more remain, or up
+-- to the newest.
 local begins = first > 0 and marks[first].bytes or tonumber(found[4])
 while bytes - begins > keep_bytes and first < #marks do
   first = first + 1

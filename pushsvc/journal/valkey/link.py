@@ -1,4 +1,4 @@
-"""Staying connected: a session, and another one when it is over."""
+"""Keeps a session with the server, and opens another one when it ends."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.journal")
 
 _SHORTEST, _LONGEST = 0.05, 2.0
-"""Seconds between two tries to connect."""
+"""The shortest and longest seconds between two attempts to connect."""
 _STEADY = 5.0
-"""Seconds for which a connection held, after which it is tried again at once."""
+"""After a connection that lasted this many seconds, the next attempt is made at once."""
 _COMPLAIN = 30.0
-"""Seconds after which something that goes on is logged again."""
+"""Seconds after which a lasting problem is logged again."""
 _CUT = 5.0
-"""Seconds for which another reason for the same is no news."""
+"""Seconds for which another reason for the same problem isn't logged."""
 _NOTHING = (("", ""), 0.0)
 _WAITING = 10.0
-"""The same, of what is waited for at the start."""
+"""Seconds after which it is logged again that the start waits for the server."""
 
 
 class Link:
-    """The way to the server, as long as there is one."""
+    """The connection to the server, while there is one."""
 
     def __init__(
         self,
@@ -43,26 +43,27 @@ class Link:
         starting: Starting,
         look: Callable[[Session], Awaitable[Mapping[str, object]]],
     ) -> None:
-        """`look` is asked of each session before it is used, and gives what is told of it in the
-        log; it raises Away or JournalError where that can't be."""
+        """`look` is called with each session before it is used, and returns fields for the log
+        message about it. If the session can't be used, it raises Away or JournalError."""
         self.session: Session | None = None
-        """The one that can be used, though it may be lost by now."""
+        """The session in use, which may already be lost."""
         self.away_since: float | None = None
         """Since when the server can't be used, by Trio's clock; None while it can."""
         self.away_reason = ""
         self.memory: int | None = None
-        """Bytes that the server has for all that it holds; None where it doesn't say."""
+        """The memory limit of the server in bytes; None if it has none, or doesn't say."""
         self._address = address
         self._login = login
         self._keys = keys
         self._options = options
         self._starting = starting
         self._look = look
-        self._news = trio.Event()  # replaced at each change of what is waited for
+        self._news = trio.Event()  # set and replaced at each change
         self._complained = _NOTHING
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, and again whenever that is over. Started when it has been reached once.
+        """Connect, and connect again whenever the connection ends. Started when the server has been
+        reached once.
 
         Raises JournalError before that.
         """
@@ -127,7 +128,7 @@ class Link:
         self.tell()
 
     def lose(self, reason: str) -> None:
-        """The server can't be used any more."""
+        """Note that the server can't be used any more."""
         self.session = None
         if self.away_since is None:
             self.away_since = trio.current_time()
@@ -136,7 +137,7 @@ class Link:
         self.tell()
 
     def _wait_on(self, reason: str, seconds: float) -> None:
-        """At the start: say what is waited for, and for how long yet."""
+        """At the start: log why it waits, and how much longer it will."""
         self._starting.wait_for("the log can't be reached")
         (last, told), now = self._complained, trio.current_time()
         if reason != last[1] or now - told >= _WAITING:
@@ -144,16 +145,17 @@ class Link:
             _log.warning("waiting for the journal", reason=reason, gives_up_in=round(seconds))
 
     def complain(self, event: str, reason: str) -> None:
-        """Log a warning, unless it was said a moment ago."""
+        """Log a warning, unless it was logged a moment ago."""
         (last, told), now = self._complained, trio.current_time()
-        # What ends a connection is soon followed by why there is no other, which is the same cut.
+        # The reason why a connection ended, and soon after why there is no new one, are one
+        # problem.
         pause = _COMPLAIN if last == (event, reason) else _CUT if last[0] == event else 0.0
         if now - told >= pause:
             self._complained = ((event, reason), now)
             _log.warning(event, reason=reason)
 
     def tell(self) -> None:
-        """Wake those who wait for a change."""
+        """Wake the tasks that wait for a change."""
         self._news.set()
         self._news = trio.Event()
 

@@ -1,4 +1,5 @@
-"""Which server has the journal now: the one that is named, or the one that others say."""
+"""Finds the server that has the journal: the configured one, or the one that a Cluster or Sentinels
+name."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ _SLOTS = 16_384
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a server says of itself."""
+    """What a server reports about itself."""
 
     mode: str
     """standalone, cluster or sentinel."""
     role: str
-    """master, or replica in one of its names."""
+    """master, or one of the names for a replica."""
     version: str
 
 
@@ -44,7 +45,7 @@ async def facts(connection: Connection) -> Facts:
 async def find_primary(address: Address, login: Login, key: str, dial: Dial) -> Connection:
     """A connection to the server that has the journal. Raises Away or JournalError.
 
-    `key` is one of its keys, which says where it is in a Cluster.
+    `key` is one of the journal's keys: its slot decides which server of a Cluster has it.
     """
     if address.sentinel is not None:
         return await _by_sentinel(address, login, dial)
@@ -88,7 +89,7 @@ async def _by_server(
 
 
 async def _owner(connection: Connection, where: Host, key: str) -> Host:
-    """Where a Cluster has the slot of a key."""
+    """The server of a Cluster that has the slot of a key."""
     slot = binascii.crc_hqx(_hashed(key).encode(), 0) % _SLOTS
     try:
         ranges = await connection.ask(b"CLUSTER", b"SLOTS")
@@ -97,13 +98,13 @@ async def _owner(connection: Connection, where: Host, key: str) -> Host:
     for first, last, primary, *_ in ranges:
         if first <= slot <= last:
             name = primary[0].decode() if primary[0] else ""
-            # An empty name is the one by which it was asked.
+            # An empty name means the host that was asked.
             return Host(name if name not in ("", "?") else where.name, primary[1])
     raise Away(f"{connection.server}: nobody in the Cluster has the journal's slot {slot}")
 
 
 def _hashed(key: str) -> str:
-    """The part of a key that says its slot."""
+    """The part of a key that decides its slot."""
     _, _, rest = key.partition("{")
     tag, closed, _ = rest.partition("}")
     return tag if tag and closed else key

@@ -1,4 +1,5 @@
-"""What is done in one step at the server, in Lua: each a file beside this one, which says how."""
+"""Lua scripts for atomic steps at the server: each is a file beside this one, with its own
+comments."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ Part = bytes | str | int
 
 
 class Script:
-    """A script, called by its digest where the server knows it."""
+    """A script, called by its digest if the server knows it."""
 
     def __init__(self, name: str) -> None:
         self._text = resources.files(__package__).joinpath(name).read_bytes()
@@ -29,9 +30,9 @@ class Script:
         *then: Sequence[Part],
         timeout: float = ANSWER,
     ) -> list[Any]:
-        """The script's answer, and those of commands that are to be done right `then`.
+        """The answers of the script and of the commands `then`, which are sent with it.
 
-        Raises Away, or JournalError where something has to be set up otherwise.
+        Raises Away, or JournalError if a setting has to be changed.
         """
         call = (len(keys), *keys, *arguments)
         answers = await connection.ask_all([(b"EVALSHA", self._digest, *call), *then], timeout)

@@ -1,4 +1,4 @@
-"""Two connections to the server that has the journal, for as long as it goes well."""
+"""Two connections to the server that has the journal, used until one of them fails."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.journal")
 
 BLOCK = 1.0
-"""Seconds for which a read waits at the server, which is also how often a silent one is noticed."""
+"""Seconds for which a read waits at the server; a server that doesn't answer is noticed a little
+later."""
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The names of a journal's keys. What is in braces has a Cluster keep them together."""
+    """The names of a journal's keys. A Cluster keeps keys with the same text in braces together."""
 
     prefix: str
 
@@ -46,15 +47,15 @@ class Keys(msgspec.Struct, frozen=True):
 
     @property
     def probe(self) -> str:
-        """Never there."""
+        """A key that never exists."""
         return f"{{{self.prefix}}}:probe"
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """What a read found, and the journal's state right after."""
+    """The result of a read, and the journal's state right after it."""
 
     entries: list[tuple[bytes, tuple[bytes, bytes]]]
-    """Ids, nonces with something behind, and bodies."""
+    """IDs, names that begin with the nonce, and bodies."""
     epoch: str
     seq: int
     horizon: int
@@ -63,22 +64,22 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """One connection for commands and one that waits for entries, at the same server. When one of
-    them fails, both are over."""
+    """One connection for commands and one that waits for entries, to the same server. If one of
+    them fails, both are closed."""
 
     def __init__(
         self, commands: Connection, reading: Connection, keys: Keys, memory: int | None
     ) -> None:
         self.commands = commands
         self.memory = memory
-        """Bytes that the server has for all that it holds; None where it doesn't say."""
+        """The memory limit of the server in bytes; None if it has none, or doesn't say."""
         self._reading = reading
         self._keys = keys
         self.lost = trio.Event()
         self.reason = ""
 
     async def run(self) -> None:
-        """Returns when it is over."""
+        """Wait until both connections have ended."""
         async with trio.open_nursery() as nursery:
             for connection in (self.commands, self._reading):
                 nursery.start_soon(self._watch, connection)
@@ -134,7 +135,7 @@ def _raise_any(connection: Connection, answers: list[Any]) -> None:
 async def open_session(
     nursery: trio.Nursery, address: Address, login: Login, keys: Keys, *, fsync: bool
 ) -> Session:
-    """Connect twice, and look whether the server is one that keeps what it is given.
+    """Open two connections, and check that the server keeps what it is given.
 
     Raises Away or JournalError.
     """
@@ -153,8 +154,9 @@ async def open_session(
 
 
 async def _check_disk(connection: Connection) -> None:
-    """Say so where the server keeps nothing itself, which may be meant: others may have copies."""
-    with contextlib.suppress(RedisError):  # a service that hides it
+    """Log a warning if the server stores nothing on disk. That may be on purpose: replicas may have
+    copies."""
+    with contextlib.suppress(RedisError):  # some hosted services refuse INFO
         said = await connection.ask(b"INFO", b"persistence")
         if b"aof_enabled:0" in said.split():
             _log.warning(
@@ -166,14 +168,14 @@ async def _check_disk(connection: Connection) -> None:
 
 
 async def _check_memory(connection: Connection) -> int | None:
-    """Bytes that the server may use. Refuses one that would drop keys to make room which have no
-    time to live."""
+    """The memory limit of the server in bytes; None if there is none. Raises JournalError if the
+    server would evict keys without a time to live when its memory is full."""
     try:
         said = await connection.ask(b"INFO", b"memory")
     except RedisError as error:
         if isinstance(error, AuthorizationError):
             raise connection.means(error) from error
-        return None  # a service that hides it
+        return None  # some hosted services refuse INFO
     text = said.decode(errors="replace")
     info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     policy, most = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory", "0")

@@ -1,7 +1,7 @@
 -- The snapshot at the horizon.
 -- KEYS: state, snapshots
--- ARGV: the epoch that is meant
--- Returns {'none'}, {'snapshot', seq, stamp, body} or {'epoch', the one that is}
+-- ARGV: the expected epoch
+-- Returns {'none'}, {'snapshot', seq, stamp, body} or {'epoch', the current epoch}
 local found = redis.call('HMGET', KEYS[1], 'epoch', 'horizon', 'marks')
 if found[1] ~= ARGV[1] then
   return {'epoch', found[1] or ''}

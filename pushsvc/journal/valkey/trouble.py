@@ -1,4 +1,4 @@
-"""What an error of a server means, in one line that says what to do."""
+"""What a server's error means, in one line that also says what to do."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ COMMANDS = (
     "+hello +auth +select +info +eval +evalsha +wait +xread +xadd +xtrim +xrange +xrevrange +xlen "
     "+hget +hset +hmget +hgetall +hdel +del +time"
 )
-"""All that a user has to be allowed, as `ACL SETUSER` takes it; in a Cluster +cluster too, with
-`fsync` +waitaof."""
+"""All commands that a user must be allowed, as `ACL SETUSER` takes them; in a Cluster also
++cluster, with `fsync` also +waitaof."""
 _COMMAND = re.compile(r"'([a-z|]+)' command")
 _OTHER_NAME = (62, 64)
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
@@ -40,15 +40,15 @@ _FULL = {
 
 
 class Away(Exception):
-    """A server can't be used now, which may pass. The message is one line."""
+    """A server can't be used now, but maybe later. The message is one line."""
 
 
 class Full(Away):
-    """A server can be used, but takes nothing now. The message is one line."""
+    """A server can be reached, but accepts no writes now. The message is one line."""
 
 
 def trouble(error: BaseException, server: str, user: str) -> Away | JournalError:
-    """What it means that a server answered so, or that it couldn't be connected to."""
+    """The exception for an error that a server answered, or for a failure to connect to it."""
     match error:
         case AuthenticationFailureError():
             return JournalError(f"{server} refuses the password of user {user} (journal.url)")
@@ -97,7 +97,7 @@ def _answer(text: str, server: str, user: str) -> Away | JournalError:
     code = text.partition(" ")[0].removeprefix("-")
     if code in _FULL:
         return Full(f"{server} takes nothing: {_FULL[code]}")
-    if "permission" in text or "script can't" in text:  # of a command inside a script
+    if "permission" in text or "script can't" in text:  # of a command in a script
         return _forbidden(text, server, user)
     if "DB index" in text or "SELECT is not allowed" in text:
         return JournalError(
