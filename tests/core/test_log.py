@@ -181,6 +181,23 @@ def test_a_sweep_that_is_not_due_changes_nothing(log: list[tuple[Draft, int]], l
         assert sweep() == held
 
 
+def test_a_share_that_was_cut_is_whole_again_once_all_series_are_gone() -> None:
+    hub = make_hub()
+    stamp = BEGUN
+    for seq in range(1, 7):
+        rows = [Rows(identify(name, {}, LIMITS), [stamp], [1.0]) for name in "abcd"]
+        stamp += 1
+        take(hub, Entry(seq, stamp, Draft(b"n", Batch(rows))))
+    shares = []
+    later = stamp + 30_000
+    for now in [stamp] * 3 + [later] * 7:
+        if hub.is_sweep_due(now / 1000):
+            take(hub, Entry(hub.seq + 1, now, Draft(b"n", Batch([]))))
+            shares.append(hub._sweeping.share)
+    assert not hub.is_sweep_due(later / 1000)
+    assert (len(hub.catalog), min(shares), shares[-1]) == (0, 3, RETENTION.samples)
+
+
 @settings(max_examples=100, deadline=None)
 @given(logs, st.data())
 def test_how_many_series_there_may_be_is_said_by_the_log(

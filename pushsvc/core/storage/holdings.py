@@ -377,7 +377,7 @@ class Holdings:
     def is_sweep_due(self, stamp: float) -> bool:
         """Whether a sweep at `stamp`, seconds of the journal's clock, may find anything that has
         grown old or is too much."""
-        if len(self.catalog) and self._sweeping.is_due(stamp):
+        if (len(self.catalog) or self._sweeping.begun) and self._sweeping.is_due(stamp):
             return True
         expires_at = self.records.expires_at
         return expires_at is not None and expires_at <= stamp * 1000

@@ -44,7 +44,7 @@ class Sweeping:
         self._left: list[Series | None] = []  # None for one that went before a snapshot
         self._newest = -1  # seq of the newest entry that may have rows
         # Of the round that began last: what had grown old by then, and what there was to look at.
-        self._begun: tuple[_Old, tuple[int, int]] | None = None
+        self._begun: tuple[_Old, tuple[int, int, int]] | None = None
         # What had grown old when a whole round began after which nothing else was to be done.
         self._settled: _Old | None = None
 
@@ -57,6 +57,11 @@ class Sweeping:
     def behind(self) -> bool:
         """Whether the next sweep had better come soon."""
         return self._budget.overdrawn
+
+    @property
+    def begun(self) -> bool:
+        """Whether series were looked at. If all have gone since, the share is still the former."""
+        return self._begun is not None
 
     def arrive(self, stamp: float, seq: int) -> None:
         """A batch came at `stamp`, seconds of the journal's clock."""
@@ -102,7 +107,7 @@ class Sweeping:
         if not self._left:
             self._budget.close()
             self._left = list(catalog)
-            there = self._newest, self._budget.share
+            there = self._newest, self._budget.share, len(self._left)
             if self._begun is not None and self._begun[1] == there:
                 self._settled = self._begun[0]
             self._begun = old, there
