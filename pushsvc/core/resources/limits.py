@@ -72,7 +72,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Series that one expression of a stream may give."""
     expression_steps_per_second: float = 200.0
     """Steps that all expressions of streams may have in a second together."""
-    expression_samples_per_second: int = 150_000
+    expression_samples_per_second: int = 100_000
     """Samples that the steps of one second may handle, all expressions of streams together: those
     that are read anew, and what is made of them. The service takes in nothing meanwhile."""
     recorded_expressions: int = 200
