@@ -72,7 +72,11 @@ a number."""
 def references(text: str) -> Iterator[str]:
     """The names in a text that may refer to variables."""
     for match in _REFERENCE.finditer(text):
-        yield match["bare"] or match["braced"]
+        yield _name_of(match)
+
+
+def _name_of(match: re.Match[str]) -> str:
+    return match["bare"] or match["braced"]
 
 
 def check_variables(variables: Sequence[Variable]) -> None:
@@ -159,7 +163,7 @@ def _with_samples(text: str, variables: Sequence[Variable], sample: str) -> str:
     known = {one.name: one for one in variables}
 
     def meant(match: re.Match[str], fallback: str) -> str:
-        name = match["bare"] or match["braced"]
+        name = _name_of(match)
         if name in BUILT_IN:
             return BUILT_IN[name]
         if name not in known:
@@ -180,5 +184,5 @@ def _with_samples(text: str, variables: Sequence[Variable], sample: str) -> str:
 
 
 def _harmless(match: re.Match[str], known: dict[str, Variable]) -> str:
-    name = match["bare"] or match["braced"]
+    name = _name_of(match)
     return "a" if name in known or name in BUILT_IN else match[0]

@@ -126,7 +126,7 @@ class Service:
         """
         self._refuse_when_closed()
         with translated():
-            spec, start = read(*(self._context, select, since, window, points, max_hz, merge, step))
+            spec, start = read(self._context, select, since, window, points, max_hz, merge, step)
             return Subscription(self._context, spec, start)
 
     def subscribe_documents(
@@ -145,7 +145,7 @@ class Service:
         does."""
         self._refuse_when_closed()
         with translated():
-            spec, start = read(*(self._context, select, since, window, points, max_hz, merge, step))
+            spec, start = read(self._context, select, since, window, points, max_hz, merge, step)
             return DocumentSubscription(self._context, spec, start)
 
     async def drain(self) -> None:

@@ -186,17 +186,18 @@ class Standing:
         """
         time = self.next_step
         self.next_step += self.step
-        tried = time >= self._resumes and len(self.read) <= self._limits.expression_series
         begins = self._first is None
         if begins:
             self._first = time, seq
         labels: Sequence[Labels] = ()
         values: Sequence[float | None] = ()
+        tried = False
         try:
             if len(self.read) > self._limits.expression_series:
                 raise TooMuch("expression_series", self._limits.expression_series, "series")
             if time < self._resumes:
                 raise self._refusal
+            tried = True
             labels, values = self._work_out(time, most)
             if len(labels) > self._limits.expression_results:
                 raise TooMuch("expression_results", self._limits.expression_results, "results")

@@ -66,7 +66,7 @@ def take_in(body: bytes) -> Imported:
 def _converted(document: Fields) -> Imported:
     remarks = Remarks()
     templating = Templating(document, remarks)
-    sources = Sources(document, templating)
+    sources = Sources(document)
     elements = fields(document.get("__elements"))
     sections = sections_of(document)
     panels: list[Panel] = []

@@ -32,8 +32,7 @@ class Queries(msgspec.Struct):
 class Sources:
     """Tells which data sources are Prometheus."""
 
-    def __init__(self, document: Fields, templating: Templating) -> None:
-        self._templating = templating
+    def __init__(self, document: Fields) -> None:
         self._inputs = {
             text(given.get("name")): text(given.get("pluginId"))
             for given in items(document.get("__inputs"))

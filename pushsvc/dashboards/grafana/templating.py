@@ -45,14 +45,13 @@ class Templating:
         self._remarks = remarks
         self._constants: dict[str, str] = {}
         self._sources: set[str] = set()
-        self._listed: set[str] = set()
         self.variables: tuple[Variable, ...] = ()
         for given in items(document.get("__inputs")):
             if given.get("type") == "constant" and (name := text(given.get("name"))):
                 self._constants[name] = text(given.get("value"))
         listed = items(within(document, "templating").get("list"))
         wanted = {name: one for one in listed if (name := text(one.get("name")))}
-        self._listed |= set(wanted)
+        self._listed = set(wanted)
         for name, one in wanted.items():
             if one.get("type") == "constant":
                 self._constants[name] = self.written(text(one.get("query")), strictly=False)
@@ -71,11 +70,6 @@ class Templating:
         Unknown for any other reference."""
         return self._written(asked, {one.name for one in self.variables}, strictly)
 
-    def is_source(self, reference: str) -> bool:
-        """Whether this is a variable that chooses a data source: `$datasource`."""
-        match = REFERENCE.fullmatch(reference)
-        return match is not None and _name_of(match) in self._sources
-
     def _take(self, made: dict[str, Variable]) -> None:
         """Keep the valid variables, each after those that it depends on."""
         taken: list[Variable] = []
@@ -85,7 +79,7 @@ class Templating:
                 self._remarks.add(where, f"a dashboard has {_MOST} variables at the most")
                 continue
             select = "" if variable.select is UNSET else variable.select
-            lacking = set(references(select)) & set(self._listed) - {one.name for one in taken}
+            lacking = set(references(select)) & self._listed - {one.name for one in taken}
             if lacking:
                 self._remarks.add(where, f"it depends on ${min(lacking)}, which is not taken")
                 continue
@@ -174,8 +168,7 @@ class Templating:
 
     def _saved(self, name: str, one: Fields) -> Variable | None:
         values = [text(option.get("value")) for option in items(one.get("options"))]
-        current = within(one, "current").get("value")
-        values += [text(value) for value in (current if isinstance(current, list) else [current])]
+        values += _current(one)
         wanted = tuple(dict.fromkeys(one for one in values if one and one != ALL))[:_MOST_VALUES]
         return Variable(name=name, values=wanted) if wanted else None
 
@@ -207,6 +200,12 @@ def _name_of(match: re.Match[str]) -> str:
     return match["bare"] or match["braced"] or match["old"]
 
 
+def _current(one: Fields) -> list[str]:
+    """The values that a variable had when it was exported."""
+    value = within(one, "current").get("value")
+    return [text(each) for each in (value if isinstance(value, list) else [value])]
+
+
 def _quoted(asked: str, at: int) -> bool:
     return asked[:at].replace('\\"', "").count('"') % 2 == 1
 
@@ -216,8 +215,7 @@ def _default(
 ) -> tuple[str, ...] | UnsetType:
     """The initial choice. The values that a query found in Grafana are not used: here they may be
     others."""
-    current = within(one, "current").get("value")
-    chosen = [text(value) for value in (current if isinstance(current, list) else [current])]
+    chosen = _current(one)
     if every and (ALL in chosen or not any(chosen)):
         return (ALL,)
     if made.values is UNSET:

@@ -3,6 +3,7 @@
  * regular expression, it means just itself, and of several any.
  */
 
+import { parseDuration } from '../client/protocol/duration.ts';
 import type { Panel } from '../panels/model.ts';
 import { NOTHING } from './asking.ts';
 import type { Kept, Variable } from './model.ts';
@@ -82,14 +83,13 @@ function builtIn(interval: string, windowMs: number): Meanings {
   };
 }
 
-/** Of a duration that the service has read: whole seconds, one at the least. */
+/** Of a duration that the service has read, which may be zero: whole seconds, one at the least. */
 function seconds(duration: string): number {
-  const units: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
-  let sum = 0;
-  for (const [, count, unit = 's'] of duration.matchAll(/([\d.]+)(ms|[smhdw])?/g)) {
-    sum += Number(count) * units[unit]!;
+  try {
+    return Math.max(1, Math.round(parseDuration(duration.trim()) / SECOND));
+  } catch {
+    return 1;
   }
-  return Math.max(1, Math.round(sum));
 }
 
 const REFERENCE = /\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/g;
@@ -209,6 +209,7 @@ function escaped(text: string): string {
   return text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
 }
 
-function quotedInRegex(text: string): string {
+/** A text as a regular expression that means just itself. */
+export function quotedInRegex(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }

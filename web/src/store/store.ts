@@ -325,10 +325,10 @@ export class Store {
     this.published = published;
     this.newest = Math.max(this.newest, newest);
     if (document.time !== undefined && Number.isFinite(newest)) {
-      this.arrival = { time: newest, sent: document.time, at: Date.now() };
+      this.arrival = { time: newest, sent: document.time, at: now };
     }
     if (document.points.length > 0) {
-      this.lastPointsAt = Date.now();
+      this.lastPointsAt = now;
     }
     if (changed.size > 0) {
       this.observer.changed(changed);

@@ -3,7 +3,7 @@
 import './variables.css';
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { ALL, chosenOf, type Meanings, meaningsOf } from '../dashboards/filling.ts';
+import { ALL, chosenOf, meaningsOf } from '../dashboards/filling.ts';
 import type { Kept, Variable } from '../dashboards/model.ts';
 import { labelValues, soughtBy } from '../dashboards/values.ts';
 import type { View } from '../state/view.ts';
@@ -39,7 +39,6 @@ export function Choices({ kept, view }: ChoicesProps) {
           variable={variable}
           sought={soughtBy(variable, meanings, names)}
           chosen={chosenOf(variable, values.value)}
-          meanings={meanings}
           onChange={(chosen) => set(variable.name, chosen)}
           onFound={(chosen) => view.quietly(() => set(variable.name, chosen))}
         />
@@ -53,7 +52,6 @@ interface ChoiceProps {
   /** The selector that its values are sought by; null where it has none, or not yet. */
   readonly sought: string | null;
   readonly chosen: readonly string[] | undefined;
-  readonly meanings: Meanings;
   readonly onChange: (chosen: readonly string[]) => void;
   /** There are values now, and none of them was chosen yet. */
   readonly onFound: (chosen: readonly string[]) => void;

@@ -14,6 +14,14 @@ const list = (column: Column): number[][] => {
   return Array.from(times, (time, index) => [time, values[index]!]);
 };
 
+const hello = (epoch: string): Document => ({
+  type: 'hello',
+  epoch,
+  session: 's',
+  heartbeat: 15,
+  granted: { max_hz: 10, merge: 'envelope', select: [] },
+});
+
 test('a thinned past has no gaps, says nothing of how often there are samples, and is refined', () => {
   const store = new Store({ arranged: () => {}, changed: () => {} });
   store.thinnedMs = 9_000;
@@ -58,13 +66,7 @@ test('a thinned past has no gaps, says nothing of how often there are samples, a
 test('samples that waited for a server that hung don’t make their producer a fast one', () => {
   vi.useFakeTimers({ now: 100_000 });
   const store = new Store({ arranged: () => {}, changed: () => {} });
-  store.take({
-    type: 'hello',
-    epoch: 'E',
-    session: 's',
-    heartbeat: 15,
-    granted: { max_hz: 10, merge: 'envelope', select: [], points: 100 },
-  });
+  store.take(hello('E'));
   const described = [{ ref: 1, name: 'load', labels: {}, kind: 'gauge' as const, unit: '' }];
   store.take({ type: 'points', series: described, points: [[1, 99_000, 5]] });
   const take = (samples: number): void => {
@@ -89,13 +91,6 @@ test('samples that waited for a server that hung don’t make their producer a f
 });
 
 describe('deltas of one time', () => {
-  const hello = (epoch: string): Document => ({
-    type: 'hello',
-    epoch,
-    session: 's',
-    heartbeat: 15,
-    granted: { max_hz: 10, merge: 'envelope', select: [] },
-  });
   const described = [{ ref: 1, name: 'hits', labels: {}, kind: 'delta', unit: '' }] as const;
   const begin = (): Store => {
     const store = new Store({ arranged: () => {}, changed: () => {} });

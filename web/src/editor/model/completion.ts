@@ -3,6 +3,7 @@
  */
 
 import { labelText, write } from '../../client/protocol/selector.ts';
+import { quotedInRegex } from '../../dashboards/filling.ts';
 import type { Ask } from './names.ts';
 
 export interface Offer {
@@ -138,7 +139,7 @@ function ofValues(
         caret - part.length,
         to,
         ranked(values, search).map((value) => {
-          const meant = regex ? value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : value;
+          const meant = regex ? quotedInRegex(value) : value;
           const inside = JSON.stringify(meant).slice(1, -1);
           return {
             title: value,
