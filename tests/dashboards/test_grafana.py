@@ -327,7 +327,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_whatever_stands_in_a_file_the_answer_is_a_dashboard_or_a_problem(
     data: st.DataObject,
