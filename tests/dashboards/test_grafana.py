@@ -239,6 +239,41 @@ def test_a_min_step_is_that_of_a_panel(expr: str, ours: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "foreign"),
+    [
+        (None, None),
+        ("Main", None),
+        ({"type": "prometheus", "uid": "a"}, None),
+        ({"type": "grafana-amazonprometheus-datasource"}, None),
+        ({"type": "victoriametrics-metrics-datasource"}, None),
+        ({"type": "loki"}, "loki"),
+        ("${DS_LOGS}", "loki"),
+        ("$logs", "loki"),
+        ("${prom}", None),
+        ("-- Grafana --", "-- Grafana --"),
+    ],
+)
+def test_a_data_source_counts_for_panels_and_variables_alike(
+    source: object, foreign: str | None
+) -> None:
+    listed = [
+        variable("logs", "loki", "datasource"),
+        variable("prom", "prometheus", "datasource"),
+        {**variable("x", "label_values(up, job)"), "datasource": source},
+    ]
+    inputs = [{"name": "DS_LOGS", "type": "datasource", "pluginId": "loki"}]
+    asking = {**panel("stat", {"expr": "up", "refId": "A"}), "datasource": source}
+    kept = panel("stat", target("up"))
+    found = imported(dashboard(asking, kept, templating={"list": listed}, __inputs=inputs))
+    x = Variable(name="x", label="job", select="up")
+    assert found.dashboard.variables == (UNSET if foreign else (x,))
+    assert found.taken == (1 if foreign else 2)
+    if foreign:
+        assert f"query A, which asks the data source {foreign}" in reasons(found)
+        assert reasons(found, "variable x") == ["it asks another data source than Prometheus"]
+
+
+@pytest.mark.parametrize(
     ("query", "label", "select"),
     [
         ("label_values(up, instance)", "instance", "up"),

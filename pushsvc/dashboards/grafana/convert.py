@@ -12,8 +12,8 @@ from pushsvc.dashboards.grafana.document import Section, classic, is_grafana, se
 from pushsvc.dashboards.grafana.layout import bottom, halved
 from pushsvc.dashboards.grafana.members import Fields, fields, items, text, within
 from pushsvc.dashboards.grafana.panels import panel_of
-from pushsvc.dashboards.grafana.queries import Sources
 from pushsvc.dashboards.grafana.remarks import LeftOut, Remarks
+from pushsvc.dashboards.grafana.sources import Sources
 from pushsvc.dashboards.grafana.templating import Templating
 from pushsvc.dashboards.model import (
     COLUMNS,
@@ -65,8 +65,8 @@ def take_in(body: bytes) -> Imported:
 
 def _converted(document: Fields) -> Imported:
     remarks = Remarks()
-    templating = Templating(document, remarks)
     sources = Sources(document)
+    templating = Templating(document, sources, remarks)
     elements = fields(document.get("__elements"))
     sections = sections_of(document)
     panels: list[Panel] = []

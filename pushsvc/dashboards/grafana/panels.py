@@ -11,8 +11,9 @@ from msgspec import UNSET
 
 from pushsvc.dashboards.grafana.levels import levels_of
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
-from pushsvc.dashboards.grafana.queries import Sources, is_plain, queries_of
+from pushsvc.dashboards.grafana.queries import is_plain, queries_of
 from pushsvc.dashboards.grafana.remarks import Remarks
+from pushsvc.dashboards.grafana.sources import Sources
 from pushsvc.dashboards.grafana.templating import Templating
 from pushsvc.dashboards.grafana.units import unit_of
 from pushsvc.dashboards.model import Panel, check_panel

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.dashboards.grafana.members import Fields, items, text
+from pushsvc.dashboards.grafana.sources import Sources
 from pushsvc.dashboards.grafana.templating import Templating, Unknown
 from pushsvc.dashboards.model import Query
 from pushsvc.dashboards.variables import check_asked
@@ -18,7 +19,6 @@ from pushsvc.errors import Problem
 _MOST: Final = 16
 _AUTO: Final = "__auto"
 _PLAIN: Final = re.compile(r"\s*[\w:]*\s*(?:\{[^{}]*\})?\s*")
-_PROMETHEUS_INPUT: Final = "prometheus"
 
 
 class Queries(msgspec.Struct):
@@ -27,30 +27,6 @@ class Queries(msgspec.Struct):
     taken: list[Query]
     reasons: list[str]
     """Why other queries are left out or changed."""
-
-
-class Sources:
-    """Tells which data sources are Prometheus."""
-
-    def __init__(self, document: Fields) -> None:
-        self._inputs = {
-            text(given.get("name")): text(given.get("pluginId"))
-            for given in items(document.get("__inputs"))
-            if given.get("type") == "datasource"
-        }
-
-    def foreign(self, source: object) -> str | None:
-        """The data source, if it isn't Prometheus; else None."""
-        if isinstance(source, dict):
-            kind = text(source.get("type"))
-            if kind in ("", "datasource") or "prometheus" in kind:
-                return None
-            return None if kind == "victoriametrics-metrics-datasource" else kind
-        name = text(source)
-        given = self._inputs.get(name.removeprefix("${").removesuffix("}"))
-        if given is not None:
-            return None if given == _PROMETHEUS_INPUT else given
-        return name if name in ("-- Grafana --", "-- Dashboard --") else None
 
 
 def queries_of(panel: Fields, sources: Sources, templating: Templating) -> Queries:

@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from pushsvc.core.model.duration import parse_duration
 from pushsvc.dashboards.grafana.members import Fields, fields, items, text, within
 from pushsvc.dashboards.grafana.remarks import Remarks
+from pushsvc.dashboards.grafana.sources import Sources
 from pushsvc.dashboards.variables import ALL, BUILT_IN, Variable, check_variables, references
 from pushsvc.errors import Problem
 
@@ -40,9 +41,10 @@ class Unknown(Exception):
 class Templating:
     """The variables of one dashboard."""
 
-    def __init__(self, document: Fields, remarks: Remarks) -> None:
+    def __init__(self, document: Fields, sources: Sources, remarks: Remarks) -> None:
         """Notes in `remarks` which of them can't be converted."""
         self._remarks = remarks
+        self._data_sources = sources
         self._constants: dict[str, str] = {}
         self._sources: set[str] = set()
         self.variables: tuple[Variable, ...] = ()
@@ -141,7 +143,7 @@ class Templating:
 
     def _of_query(self, name: str, one: Fields, known: set[str]) -> Variable | None:
         where = f"variable {name}"
-        if self._foreign(one.get("datasource")):
+        if self._data_sources.foreign(one.get("datasource")) is not None:
             self._remarks.add(where, "it asks another data source than Prometheus")
             return None
         asked = one.get("query")
@@ -190,10 +192,6 @@ class Templating:
         if not wanted and found is None:
             self._remarks.add(where, "it has no values")
         return Variable(name=name, values=wanted[:_MOST_VALUES]) if wanted else found
-
-    def _foreign(self, source: object) -> bool:
-        kind = text(fields(source).get("type"))
-        return kind not in ("", "prometheus", "datasource") and "prometheus" not in kind
 
 
 def _name_of(match: re.Match[str]) -> str:
