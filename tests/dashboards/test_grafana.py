@@ -269,7 +269,8 @@ def test_a_data_source_counts_for_panels_and_variables_alike(
     assert found.dashboard.variables == (UNSET if foreign else (x,))
     assert found.taken == (1 if foreign else 2)
     if foreign:
-        assert f"query A, which asks the data source {foreign}" in reasons(found)
+        asked = f"all of it: query A, which asks the data source {foreign}"
+        assert asked in reasons(found)
         assert reasons(found, "variable x") == ["it asks another data source than Prometheus"]
 
 
