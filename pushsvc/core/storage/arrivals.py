@@ -10,14 +10,15 @@ from math import inf
 class Arrivals:
     """How far the seq had got at the end of each second in which something arrived.
 
-    Times are seconds of the journal's clock. Whole seconds are told apart, so that it doesn't
-    matter at which entry one began to note them.
+    Times are seconds of the journal's clock, rounded down to whole ones. So the marks are the same
+    at whichever entry of the log one began to set them.
     """
 
     def __init__(self) -> None:
         self._marks: list[tuple[int, int]] = []  # (second, seq)
         self.whole = True
-        """Whether it knows of all batches that there ever were."""
+        """Whether it has marks for all batches since the log began: none was forgotten or left
+        out."""
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -31,13 +32,15 @@ class Arrivals:
             self._marks.append((second, seq))
 
     def before(self, time: float) -> int:
-        """Seq of the newest batch of a second that was over at `time`; -1 if there is none."""
+        """Seq of the newest batch that came in a second which was over at `time`; -1 if there is
+        none."""
         over = bisect_right(self._marks, (time - 1, inf))
         return self._marks[over - 1][1] if over else -1
 
     def cuts(self, times: Sequence[int]) -> list[tuple[int, int]]:
-        """For each of these seconds, which rise: the seq of the newest batch that came before it,
-        -1 if there is none, and the second in which the next batch came, or else that one."""
+        """For each of these seconds, which must ascend: the seq of the newest batch that came
+        before it (-1 if there is none), and the second in which the next batch came (the asked one
+        itself if none has come yet)."""
         found = []
         marks = iter(self._marks)
         newest, following = -1, next(marks, None)
@@ -67,14 +70,14 @@ class Arrivals:
         return self._marks[-1][0] if self._marks else 0
 
     def forget(self, time: float) -> None:
-        """Drop the notes that no question about `time` or later needs."""
+        """Drop the marks that no question about `time` or later needs."""
         over = bisect_right(self._marks, (time - 1, inf))
         if over > 1:
             del self._marks[: over - 1]
             self.whole = False
 
     def dump(self) -> list[tuple[int, int]]:
-        """The notes, for `load`."""
+        """The marks, for `load`."""
         return list(self._marks)
 
     def load(self, marks: list[tuple[int, int]]) -> None:

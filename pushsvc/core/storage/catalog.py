@@ -12,7 +12,7 @@ from pushsvc.core.query.selector import Matcher, Selector
 from pushsvc.core.storage.history import History
 
 _CLAIMS = 8
-"""Claims of one kind, at the most, that a claim of another has to outweigh."""
+"""The highest count of claims for a series' kind. Each claim to the contrary takes one off."""
 _DISPUTE = 1.0
 """Seconds between two claims to the contrary that both count."""
 
@@ -20,11 +20,11 @@ _DISPUTE = 1.0
 def unfounded(rows: Rows) -> str | None:
     """Why no series can begin with `rows`; None when one can.
 
-    A text is a state only to who says so. Most of those that aren't called one were meant to be
-    numbers ("NaN", "12"), and a series that began with them would refuse the numbers for ever.
+    A text is taken as a state only if the sample says `kind: state`. Most other texts were meant to
+    be numbers ("NaN", "12"), and a series that began with one would refuse numbers from then on.
     """
     if type(rows.values[0]) is float or rows.kind is not None:
-        return None  # as a rule
+        return None  # the usual case
     value = next((value for value in rows.values if value is not None), None)
     if type(value) is not str:
         return None
@@ -35,7 +35,7 @@ def unfounded(rows: Rows) -> str | None:
 
 
 class Watcher(Protocol):
-    """What shows a series: a view, as far as it is to be known here."""
+    """Something that shows series: a view, as far as this module needs to know it."""
 
     dirty: dict[int, Series]
     """Series with news that it hasn't given out yet, by ref."""
@@ -48,16 +48,17 @@ class Watcher(Protocol):
         """Let go of a series that is gone with batch `seq`."""
 
     def plan_tick(self) -> None:
-        """Have what there is to tell given out when it is time, if there is anything."""
+        """Plan the tick in which its news is given out, if there is any."""
 
 
 class Series:
     """One series: what it is called, what its values mean, its past, and the views that show it.
 
-    The kind of numbers is what its producers say it is. It is a guess (`gauge`) until one says
-    something, and the next one may still take that back. From then on who says otherwise is
-    refused, but weighs against it, once a second: as many as spoke for the old kind, eight at the
-    most, and the kind changes with the next. So a stray sample can't keep out those that a series
+    The kind of a series of numbers is what its producers claim. Until one claims something it is
+    `gauge`, which is a guess; if the first claim is another kind, the next one may change it back.
+    From then on a batch that claims another kind is refused, and takes one off the count of claims
+    for the present kind, once a second at the most. The count is eight at the most. At 0 the next
+    batch changes the kind. So a single wrong sample can't keep out the producers that a series
     belongs to. (It is the majority vote of Boyer and Moore, "MJRTY", 1981.) Numbers never become
     states, nor states numbers.
     """
@@ -98,7 +99,7 @@ class Series:
         self.stateful = stateful
         """Whether its values are those of a state rather than numbers; that never changes."""
         self.claims = claims
-        """By how many batches more it was said to be of this kind than not; -1 for a guess."""
+        """How many more batches claimed this kind than another one, up to eight; -1 for a guess."""
         self.kind: Kind = kind
         self.disputed_at = -_DISPUTE
         self.unit = unit
@@ -131,7 +132,7 @@ class Series:
         if (rows.kind is None or rows.kind == self.kind) and (
             type(rows.values[0]) is float and not self.stateful
         ):
-            return None  # as a rule
+            return None  # the usual case
         stateful = rows.stateful
         if stateful is not self.stateful and stateful is not None:
             got = "a state (a string or boolean)" if stateful else "a number"
@@ -150,8 +151,8 @@ class Series:
         )
 
     def takes_as_it_is(self, kind: Kind | None) -> bool:
-        """Whether a number that is said to be of this kind can't be refused, and changes nothing of
-        what is known; so it is until a batch is refused or something is said otherwise."""
+        """Whether a number that claims this kind (None: no kind) is certain to be taken and changes
+        nothing but the history. That stays so until a batch is refused or says something else."""
         return not self.stateful and (
             kind is None or (kind == self.kind and self.claims == _CLAIMS)
         )
@@ -178,16 +179,17 @@ class Series:
             self.described_seq = seq
 
     def dispute(self, now: float) -> None:
-        """Take note that a batch was refused for the kind that it says. Many at once, as the lines
-        of one upload, count as one."""
+        """Note that a batch was refused for the kind that it claims. Several within a second, such
+        as the lines of one upload, count as one."""
         if now - self.disputed_at >= _DISPUTE:
             self.disputed_at = now
             self.claims = max(self.claims - 1, 0)
 
     def window_start(self, time: int) -> int:
-        """Ordinal of the first sample that shows what the series was from `time` (ms) on.
+        """Ordinal of the first sample that is needed to show the series from `time` (ms) on.
 
-        A state holds until the next one, so that its window begins with the one before.
+        A state lasts until the next one. So the window of a state begins with the sample before
+        `time`.
         """
         start = self.history.since(time)
         return max(self.history.first, start - 1) if self.stateful else start
@@ -199,12 +201,14 @@ class Catalog:
     def __init__(self) -> None:
         self._by_text: dict[str, Series] = {}
         self.get: Callable[[str], Series | None] = self._by_text.get
-        """The series with this canonical identity: the dict's own, since each sample asks."""
+        """The series with this canonical identity. It is the dict's own method, as each sample
+        calls it."""
         # label name -> value -> ref -> series; a dict of refs keeps the order of creation.
         self._index: dict[str, dict[str, dict[int, Series]]] = {}
         self.next_ref = 1
         self.version = 0
-        """Changes when a series comes, goes, is described otherwise, or its kind is disputed."""
+        """Changes when a series comes, goes or is described differently, or when its kind is
+        disputed."""
 
     def __len__(self) -> int:
         return len(self._by_text)
@@ -220,7 +224,7 @@ class Catalog:
         return series
 
     def put(self, series: Series) -> None:
-        """Take in a series that has its ref, which is higher than those of all others."""
+        """Add a series whose ref is higher than those of all others."""
         self.version += 1
         series.listed = True
         self._by_text[series.identity.text] = series
@@ -264,9 +268,9 @@ class Catalog:
         return found
 
     def _select(self, selector: Selector) -> dict[int, Series]:
-        # A matcher that refuses '' needs the label to be there: its postings bound the answer.
-        # One that takes '' also takes series without the label: it can only strike series out.
-        # The parser saw to it that at least one is of the first sort.
+        # A matcher that refuses '' needs the label to be there: its postings bound the answer. One
+        # that takes '' also takes series without the label: it can only strike series out. The
+        # parser has made sure that at least one refuses ''.
         found: dict[int, Series] | None = None
         for matcher in selector.matchers:
             if not matcher.matches(""):

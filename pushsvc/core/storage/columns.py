@@ -1,4 +1,5 @@
-"""Which series the columns of a batch are of, known from those of before."""
+"""Finds the series of a batch in columns, and remembers them for the next batch of the same
+series."""
 
 from __future__ import annotations
 
@@ -15,17 +16,18 @@ from pushsvc.core.storage.history import History, follow
 
 _views = attrgetter("views")
 _HELD = 256
-"""Columns that are remembered: of so many producers, about."""
+"""Sets of columns that are remembered. A producer usually has one."""
 
 
 class KnownSeries(msgspec.Struct, frozen=True):
-    """Those of a batch of which nothing can be refused, nor changes what is said of them."""
+    """The series of a batch, where no sample can be refused and none changes what is known of a
+    series."""
 
     series: Sequence[Series]
     histories: Sequence[History]
 
     def pieces(self, batch: Batch) -> Iterator[tuple[Batch, KnownSeries]]:
-        """The batch as `entry.pieces` cuts it, each with those that it is of."""
+        """The batch, cut as by `entry.pieces`; each piece comes with its series."""
         columns = batch.columns
         if columns is None or len(self.series) <= PIECE:
             yield batch, self
@@ -36,8 +38,9 @@ class KnownSeries(msgspec.Struct, frozen=True):
             yield Batch(None, columns.part(start, stop)), known
 
     def follow(self, seq: int, batch: Batch, touched: dict[Watcher, None]) -> list[Rows]:
-        """Take in what is ordinary in a batch of them, and mark the views of those series dirty,
-        which are put with `touched`; gives the rest, for which more is to be done."""
+        """Append the ordinary samples of their batch, mark their series dirty in all views that
+        show them, and add these views to `touched`. Gives the other rows, which the caller has to
+        take in."""
         columns = batch.columns
         if columns is None:
             return batch.rows
@@ -55,19 +58,19 @@ class KnownSeries(msgspec.Struct, frozen=True):
 class _Found(msgspec.Struct, frozen=True):
     identities: tuple[Identity, ...]
     version: int
-    """Of the catalog."""
+    """The catalog's version when this was found."""
     kinds: tuple[Kind | None, ...]
     known: KnownSeries | None
 
 
 class KnownColumns:
-    """What was found for the same columns last time holds until the catalog changes."""
+    """Remembers what was found for columns, which is right until the catalog changes."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[int, _Found] = OrderedDict()
 
     def find(self, batch: Batch, catalog: Catalog) -> KnownSeries | None:
-        """The series of a batch in columns; None where it must be looked at one by one."""
+        """The series of a batch in columns; None if its rows must be checked one by one."""
         columns = batch.columns
         if columns is None:
             return None
@@ -81,7 +84,7 @@ class KnownColumns:
         if None not in series and len({id(one) for one in series}) == len(series):
             same = [one for one in series if one is not None]
             if not all(map(Series.takes_as_it_is, same, columns.kinds)):
-                return None  # which may be otherwise the next time
+                return None  # not remembered: the next time they may
             known = KnownSeries(same, [one.history for one in same])
         self._found[key] = _Found(columns.identities, catalog.version, columns.kinds, known)
         if len(self._found) > _HELD:

@@ -1,7 +1,7 @@
 """An entry of the journal: what is appended, and the place that it gets there.
 
-Whatever decides what becomes of samples (limits, kinds, ages, who makes room) is decided when the
-hub takes an entry in, from entries alone: two hubs that were given the same ones hold the same.
+What becomes of samples (limits, kinds, ages, which series makes room) is decided when the hub takes
+an entry in, and only by the entries: two hubs that were given the same ones hold the same.
 """
 
 from __future__ import annotations
@@ -14,34 +14,35 @@ from pushsvc.core.model.series import Batch, Rows
 from pushsvc.core.storage.records import Change
 
 PIECE = 5_000
-"""Samples that get one seq, at the most. A larger batch has several, so that it can be replayed in
-frames of a sensible size and never holds up a tick for long. Part of what a log means: an old one
-that was written with another number would be read differently."""
+"""The most samples that get one seq. A larger batch gets several, so that it can be replayed in
+frames of a sensible size and never delays a tick for long. This number is part of the log's format:
+a log that was written with another one would be read differently."""
 
 
 class Draft(msgspec.Struct, eq=False, gc=False):
     """What is to be appended: an entry that has no place yet.
 
-    Without rows it is a change of a record, or a *sweep*: that says that time has passed, which
-    lets old samples and silent series go.
+    Without rows it is a change of a record, or a *sweep*: an entry that says that time has passed,
+    at which old samples and silent series are removed.
     """
 
     nonce: bytes
-    """16 bytes that no other draft has, of any process: who appended it knows it by them."""
+    """16 bytes that no other draft of any process has: by them a process recognises its own."""
     batch: Batch
     partial: bool = False
-    """Whether rows that can't be taken are left out alone; else one of them has all refused."""
+    """Whether only the rows that can't be taken are left out; if not, one such row has the whole
+    batch refused."""
     once: bytes = b""
-    """Of a batch that may come twice and must count once: 16 bytes for its key and 16 that tell its
-    body from another."""
+    """For a batch with an idempotency key, which may come twice and must count once: 16 bytes for
+    the key, and 16 that tell its body from others."""
     width: int = 0
-    """How many seqs it takes, at least one; worked out where it isn't said."""
+    """How many seqs it takes, at least one; worked out from the batch if it isn't given."""
     change: Change | None = None
-    """Of a record; there are no rows then."""
+    """The change of a record; then there are no rows."""
     series: int = 0
-    """How many series there may be with those of this batch, which is decided by the settings of
-    who appends it: a log that is read again under others must come to the same. 0 where it isn't
-    said: then those of who reads it."""
+    """The limit of series that counts for this batch: `limits.series` of the process that appends
+    it, so that a log that is read again with other settings gives the same. 0 if it isn't given:
+    then the limit of the process that reads it counts."""
 
     def __post_init__(self) -> None:
         if not self.width:

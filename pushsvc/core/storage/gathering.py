@@ -1,11 +1,11 @@
-"""Many entries taken in at once, while a log is read at a start and nobody looks yet.
+"""Takes in many entries at once, while a log is read at a start and nobody watches yet.
 
-What producers send is the same series again and again, a number of each, later than all before.
-Such columns are kept as they are, and appended to each history many at a time: to go from history
-to history is most of what an entry costs. A sweep needs no more than how many rows each has, and
-will have without those that have grown old, which are dropped when the histories are told of what
-is new. Whatever isn't so ordinary is done entry by entry, after what was gathered of the same
-series: what comes of a log is the same in both ways.
+Producers mostly send the same series again and again: a number for each, later than all before.
+Such columns are collected as they are, and appended to each history many at a time, since going
+from history to history is most of what an entry costs. For a sweep it is enough to know how many
+rows each history has, and how many it will have without the old ones; these are dropped when the
+collected columns are appended. Whatever isn't as ordinary is taken in entry by entry, after what
+was collected for the same series was appended: the result is the same in both ways.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ from pushsvc.core.storage.entry import PIECE
 from pushsvc.core.storage.history import History, append_columns, are_ordinary, prune
 
 _MOST = 1 << 19
-"""Samples that are gathered, at the most: 8 MiB, for which nothing else has its turn for a fifth of
-a second when the histories are told of them."""
+"""The most samples that are collected: 8 MiB. To append them takes about a fifth of a second, in
+which nothing else is done."""
 _KINDS = 8
-"""Different pasts that are told apart, of series that are swept together."""
+"""How many different lists of seqs the histories may hold that are swept together; beyond, they are
+swept one by one."""
 
 
 class _Group:
-    """Series that come together, and what came of them since their histories were told."""
+    """Series that come together, and their columns that aren't in the histories yet."""
 
     def __init__(
         self, columns: Columns, known: KnownSeries, histories: Sequence[History], seq: int
     ) -> None:
-        self.identities = columns.identities  # so that an id stays what it is the id of
+        self.identities = columns.identities  # kept, so that no other object gets its id
         self.known = known
         self.histories = histories
         self.begun = seq
-        """What comes in columns is later."""
+        """A seq: all columns are later."""
         self.seq = seq
-        """Of the newest column."""
+        """The seq of the newest column."""
         self.seqs = array("q")
-        """Those of all columns that there ever were."""
+        """The seqs of all columns so far, also of those that were appended."""
         self.old: dict[int, tuple[Sequence[History], int]] = {}
-        """By how many series are swept after them: histories that are yet to be told what has grown
-        old, which is up to a seq."""
+        """Histories that have yet to drop their rows up to a seq, by how many series the round has
+        left after them."""
         self.limit = histories[0].limit
-        """Of each."""
+        """How many rows each history may hold."""
         self._last = array("q", [history.newest_time for history in histories])
         self._high = max(self._last)
         self._marks = array("q")
@@ -58,11 +59,12 @@ class _Group:
 
     @property
     def count(self) -> int:
-        """How many columns there ever were."""
+        """How many columns there were so far."""
         return len(self.seqs)
 
     def takes(self, times: array[int]) -> bool:
-        """Whether these are later, each than all that its series has."""
+        """Whether each of these times is later than all that its series has. If so, they are its
+        newest from now on."""
         low, high = _bounds(times)
         if low <= self._high and not all(map(gt, times, self._last)):
             return False
@@ -77,7 +79,7 @@ class _Group:
         self._values.append(values)
 
     def settle(self) -> None:
-        """Have the histories told."""
+        """Append the columns to the histories, and drop the rows that are too old."""
         if self._marks:
             append_columns(self.histories, self._marks, self._times, self._values)
             self._marks = array("q")
@@ -88,7 +90,8 @@ class _Group:
 
 
 class _Cohort:
-    """Those of a group that are swept together. The group is settled when it is made."""
+    """The series of a group that are swept together. It is made when the group has just been
+    settled."""
 
     def __init__(self, group: _Group, histories: Sequence[History]) -> None:
         self.group = group
@@ -98,11 +101,13 @@ class _Cohort:
         oldest = [history.seq_at(history.first) for history in histories if len(history)]
         self._oldest = min([group.begun, *oldest])  # seq of the oldest row, or a lower one
         self._heard = min(history.heard_seq for history in histories)
-        # Once something is old: how many series have which rows, by their seqs. No more than a few.
+        # From when a row is too old: lists of seqs that histories hold, and how many hold each.
+        # `_KINDS` at the most.
         self._pasts: list[tuple[int, array[int]]] | None = None
 
     def sweep(self, left: int, horizon: int, silent: int, share: int) -> bool:
-        """Take note of what has grown old; whether that, if anything, is all that a sweep does."""
+        """Note up to which seq rows are too old. Tells whether dropping them is all that a sweep
+        does here; if not, nothing was noted."""
         group = self.group
         heard = self._heard if group.count == self._count else group.seq
         if silent >= heard or share != group.limit:
@@ -114,7 +119,7 @@ class _Cohort:
         return True
 
     def _look(self) -> bool:
-        """See what there is to grow old, if that is much the same of all."""
+        """Look up which rows the histories hold. Tells whether they are alike enough."""
         self.group.settle()
         pasts: Counter[bytes] = Counter()
         for history in self.histories:
@@ -126,7 +131,7 @@ class _Cohort:
         return True
 
     def note(self, horizon: int, budget: Budget) -> None:
-        """Have the budget know how many rows each has, without those up to `horizon`."""
+        """Tell the budget how many rows each history has, without those up to `horizon`."""
         seqs, lengths = self.group.seqs, self._lengths
         since = self._count
         if self._pasts is not None:
@@ -138,14 +143,14 @@ class _Cohort:
 
 
 class _Slot:
-    """Series that are swept together, sorted."""
+    """Series that are swept together, sorted by their groups."""
 
     def __init__(self, due: list[Series | None], groups: dict[int, _Group], version: int) -> None:
         self.due = due
         self.version = version
         of: dict[_Group, list[History]] = {}
         self.others: list[Series | None] = []
-        """Of no group."""
+        """Those of no group."""
         for series in due:
             group = None if series is None else groups.get(id(series.history))
             if group is None or series is None:
@@ -160,20 +165,21 @@ class Gathering:
 
     def __init__(self) -> None:
         self._groups: dict[tuple[int, int], _Group] = {}
-        """By the columns' identities, and where in them it begins."""
+        """By the id of the columns' identities, and where in them the group begins."""
         self._of: dict[int, _Group] = {}
-        """By the id of a history, the group that it is of."""
+        """The group of each history, by the history's id."""
         self._version = 0
-        """Of what groups there are."""
+        """Changes when a group comes or goes."""
         self._held = 0
         self._slots: dict[int, _Slot] = {}
-        """By how many series are still to be swept after them."""
+        """Series that are swept together, by how many are still to be swept after them."""
         self._seen: dict[int, tuple[int, list[Series | None]]] = {}
-        """By the same, the version when those were swept last, and which they were."""
+        """By the same number: the version at the last sweep of those, and the series themselves."""
 
     def add(self, seq: int, batch: Batch, known: KnownSeries) -> bool:
-        """Take in a batch, of which the first piece is `seq`, if all of it is ordinary; else
-        nothing, and what there was of its series is in their histories."""
+        """Collect a batch, whose first piece has this seq, if all of it is ordinary. If not,
+        nothing of it is taken, and what was collected for its series before is in their
+        histories."""
         columns = batch.columns
         assert columns is not None
         size = len(known.histories)
@@ -206,26 +212,27 @@ class Gathering:
             return group
         histories = known.histories[start:stop]
         if group is not None:
-            if group.histories == histories:  # which were looked for again
+            if group.histories == histories:  # the same ones, looked up again
                 group.known = known
                 return group
             self._drop_groups({group})
         if not are_ordinary(histories):
             return None
-        self._drop(histories)  # of others that have some of them
+        self._drop(histories)  # groups that have some of these
         group = self._groups[key] = _Group(columns, known, histories, seq - 1)
         self._of.update(dict.fromkeys(map(id, histories), group))
         self._version += 1
         return group
 
     def settle(self) -> None:
-        """Have the histories told of everything."""
+        """Append everything to the histories."""
         for group in self._groups.values():
             group.settle()
         self._held = 0
 
     def part_with(self, rows: Sequence[Rows], catalog: Catalog) -> None:
-        """Have those histories told that rows are of, which are appended by somebody else."""
+        """Append what was collected to the histories of these rows, before the caller appends the
+        rows."""
         if self._of:
             series = (catalog.get(one.identity.text) for one in rows)
             self._drop([one.history for one in series if one is not None])
@@ -246,11 +253,15 @@ class Gathering:
     def pass_over(
         self, left: int, due: list[Series | None], horizon: int, silent: int, budget: Budget
     ) -> list[Series | None]:
-        """Sweep those of which nothing changes, `left` being how many come after `due`; gives the
-        others, of which the histories have been told."""
+        """Sweep those series of `due` that have nothing but old rows to drop; `left` is how many
+        series the round has after them. Gives the others, which the caller has to sweep: what was
+        collected for them is in their histories."""
         slot = self._slots.get(left)
         if slot is None or slot.version != self._version or slot.due != due:
-            if self._seen.get(left) != (self._version, due):  # to sort is dearer than to look
+            if self._seen.get(left) != (
+                self._version,
+                due,
+            ):  # sorting them pays only from the second time on
                 self._seen[left] = self._version, due
                 self._part_with_those(silent, budget.share)
                 return due
@@ -276,8 +287,8 @@ class Gathering:
         return rest
 
     def _part_with_those(self, silent: int, share: int) -> None:
-        """Of which a sweep does more than to drop rows, which takes nothing from what is known of
-        the others."""
+        """Append everything, and dissolve the groups for which a sweep does more than drop rows.
+        What is known of the other groups stays right when rows are dropped."""
         self.settle()
         changed = {
             group
@@ -289,9 +300,11 @@ class Gathering:
 
 
 def _bounds(times: array[int]) -> tuple[int, int]:
-    """The lowest and the highest."""
+    """The lowest and the highest time."""
     data = times.tobytes()
-    if data == data[: times.itemsize] * len(times):  # as a rule: it is quicker to compare bytes
+    if data == data[: times.itemsize] * len(
+        times
+    ):  # the usual case, and bytes are quickly compared
         return times[0], times[0]
     return min(times), max(times)
 

@@ -23,21 +23,20 @@ from math import nan
 from pushsvc.core.model.series import Value
 
 _SLACK = 64
-"""Dead rows are cut off when they are a quarter of the column, but never for fewer than these:
-moving the column for each eviction would make an append cost as much as the ring is long."""
+"""Evicted rows are cut off when they are a quarter of the column and more than these: moving the
+column at each eviction would make an append cost as much as the whole column."""
 
 _COMPARED = 16
-"""Rows of equal time that a sample is compared with, the newest ones: a flood of corrections of one
-time must not make each of them dearer."""
+"""Rows of equal time that a sample is compared with, the newest ones: each of many corrections of
+one time must not cost more than the one before."""
 
 _LOOKED_THROUGH = 2_000
-"""Rows that came before a late one, and are looked through for what stands beside it: a third of a
-millisecond's worth."""
+"""Rows that `among` looks at, at the most, which takes it a third of a millisecond."""
 
 _UNSAID = -(1 << 62)
 
 _ROOM = 1 << 40
-"""Rows that there is room for before those that a history begins with."""
+"""Rows that there is room for before the first one, for `prepend`."""
 
 
 class History:
@@ -68,13 +67,13 @@ class History:
         self._seqs = array("q")  # twice the seq, and 1 more where the time was given
         self._times = array("q")
         self._values: array[float] | list[Value] = [] if stateful else array("d")
-        self._starts: array[int] | None = None  # of deltas that have one; else _UNSAID
+        self._starts: array[int] | None = None  # of deltas; _UNSAID for a row without one
         self._known = 0  # ordinal of _seqs[0]
         self._base = 0  # ordinal of _times[0] and _values[0]
         self._newest_time = _UNSAID
         self._plain = True  # times never went back, and there are no starts
-        # Once times have gone back: the newest time so far for each row, and, by time, those rows
-        # that were not the first to reach it.
+        # From when a row came late: for each row the highest time of the rows up to it; and, by
+        # their time, the rows that came when a row had that time or a later one already.
         self._peaks: array[int] | None = None
         self._late: dict[int, list[int]] = {}
         self._top = -1  # ordinal of the newest row by time, while there are peaks
@@ -85,7 +84,7 @@ class History:
         self.first = 0
         """Ordinal of the oldest row that is held."""
         self.total = 0
-        """Ordinal that the next row will get: how many rows there ever were."""
+        """Ordinal that the next row will get."""
 
     def __len__(self) -> int:
         return self.total - self.first
@@ -97,7 +96,7 @@ class History:
 
     @property
     def newest_time(self) -> int:
-        """The newest time there ever was; lower than any before the first."""
+        """The newest time of all rows so far; before the first row, lower than any time."""
         return self._newest_time
 
     # -- rows come ---------------------------------------------------------------------------------
@@ -110,8 +109,8 @@ class History:
         given: bool = False,
         starts: Sequence[int] | None = None,
     ) -> int:
-        """Append the rows of batch `seq`, which is not lower than any before it, and tell how many
-        there were: those that are held already, by given time and value, are not.
+        """Append the rows of batch `seq`, which is not lower than any before it. Gives how many
+        were appended: rows that are held already, with the same given time and value, aren't.
 
         A value of None is an ending. `starts` are those of deltas.
         """
@@ -154,7 +153,8 @@ class History:
         self._heard = seq
 
     def _follows(self, times: Sequence[int], given: bool) -> bool:
-        """Whether these times are later than all before, so that none of them can be held."""
+        """Whether the rows can be appended as they are: their times ascend from the newest one, and
+        none of them can be held already."""
         if not self._plain:
             return False
         if given:
@@ -214,15 +214,15 @@ class History:
         return True
 
     def _at(self, time: int) -> Iterator[int]:
-        """Ordinals of the held rows that have this time as a key, the newest first as a rule, and
-        not more than a few."""
+        """Ordinals of held rows that have this time as a key, the newest first as a rule; twice
+        `_COMPARED` at the most."""
         times, low = self._times, self.first - self._base
         if self._peaks is None:
             index = bisect_right(times, time, lo=low) - 1
             step = -1
         else:
-            # The first to reach it; whoever came with it before anything was late stands beside,
-            # all others are noted.
+            # `_late` has the rows that came when this time had been reached. The peaks lead to the
+            # first row that reached it, with those beside it from before any row was late.
             for ordinal in reversed(self._late.get(time, ())[-_COMPARED:]):
                 if ordinal >= self.first and self.given(ordinal):
                     yield ordinal
@@ -245,15 +245,17 @@ class History:
     # -- snapshots ---------------------------------------------------------------------------------
 
     def ends(self) -> list[tuple[int, int, Value, bool, int | None]]:
-        """The held row that arrived last, and before it the newest sample by time, and the ending
-        that is newer, if those are others: seq, time, value, whether the time was given, start."""
+        """The held rows that say how the series last was, each once, in the order in which they
+        arrived: the one that arrived last, the newest sample by time, and the ending that is
+        newer than it, if there is one. Each is seq, time, value, whether the time was given, and
+        start."""
         if not len(self):
             return []
         rows = {self.total - 1, self.newest(), self._newest_row() if self.endings else None}
         return [self._whole(row) for row in sorted(row for row in rows if row is not None)]
 
     def _newest_row(self) -> int:
-        """The newest of the held rows by time, be it an ending."""
+        """The newest of the held rows by time, a sample or an ending."""
         if self._peaks is None:
             return self.total - 1
         if self._top < self.first:
@@ -274,16 +276,17 @@ class History:
     def begin(
         self, last_seq: int, rows: Sequence[tuple[int, int, Value, bool, int | None]]
     ) -> None:
-        """Go on, without rows yet, from what another history's `ends` and `last_seq` were."""
+        """Have a history without rows go on where another was, by what its `ends` and `last_seq`
+        gave."""
         for seq, time, value, given, start in rows:
             self.extend(seq, [time], [value], given, None if start is None else [start])
-        if self.last_seq < last_seq:  # that row is held no longer
+        if self.last_seq < last_seq:  # the row with that seq was evicted
             self._seqs.append(last_seq + last_seq)
             self.total = self.first = self._base = 1
 
     def begin_after(self, seq: int) -> None:
-        """Say of a history without rows that it knows all of batches later than `seq`, and nothing
-        of those before. Ordinals begin high, so that there is room below for what is learnt."""
+        """Have a history without rows know all rows of batches later than `seq`, and none of those
+        before. Ordinals begin high, so that `prepend` has room below them."""
         self._seqs.append(seq + seq + 1)
         self._known = _ROOM
         self._base = self.first = self.total = _ROOM + 1
@@ -291,9 +294,9 @@ class History:
     def prepend(
         self, seq: int, seqs: Sequence[int], times: Sequence[int], values: Sequence[float | None]
     ) -> None:
-        """Take in rows of numbers that were before all that it has, in their order: after
-        `begin_after`, and as long as it is `whole`. From now on it knows all of batches later than
-        `seq`."""
+        """Put rows of numbers, in their order, before all that it has. It is for after
+        `begin_after`, and as long as the history is `whole`. From then on it knows all rows of
+        batches later than `seq`."""
         count = len(seqs)
         self._seqs[:1] = array("q", [seq + seq + 1, *[one + one + 1 for one in seqs]])
         self._times[:0] = array("q", times)
@@ -308,22 +311,24 @@ class History:
 
     @property
     def whole(self) -> bool:
-        """After `begin_after`: whether all rows are held that there ever were."""
+        """After `begin_after`: whether no row has been evicted."""
         return self.first == self._known + 1
 
     # -- rows go -----------------------------------------------------------------------------------
 
     def retire(self, known: int) -> None:
-        """Drop all rows for good; what was lost of the last `known` can still be counted."""
+        """Drop all rows for good. The seqs of the last `known` are kept, so that a gap can count
+        what was lost of them."""
         self._evict(self.total)
         forgotten = len(self._seqs) - known
         if forgotten > 0:
             del self._seqs[:forgotten]
             self._known += forgotten
-        self._seqs = self._seqs[:]  # gives back the room for more
+        self._seqs = self._seqs[:]  # a copy without spare room
 
     def drop_before(self, time: int) -> None:
-        """Drop the rows that are older than `time`, where none came late."""
+        """Drop the rows that are older than `time` (ms), up to the first that isn't, in order of
+        arrival."""
         first = self.since(time)
         if first > self.first:
             self._evict(first)
@@ -345,7 +350,8 @@ class History:
             self._known += forgotten
 
     def _forget_late(self, dead: int) -> None:
-        """What is said of rows that were late goes with them; without any it is as it was."""
+        """Drop what is noted of the first `dead` rows. If no late row is left, it is as if none had
+        come."""
         assert self._peaks is not None
         del self._peaks[:dead]
         kept: dict[int, list[int]] = {}
@@ -367,9 +373,10 @@ class History:
 
     @property
     def heard_seq(self) -> int:
-        """The seq of the newest batch that named it, be it with nothing new, -1 before the first.
+        """The seq of the newest batch that had rows of it, even if all were held already; -1 before
+        the first.
 
-        Which rows are held depends on where a process began to read the log, and this doesn't.
+        Which rows are held depends on where a process began to read the log; this doesn't.
         """
         return max(self.last_seq, self._heard)
 
@@ -379,7 +386,7 @@ class History:
         return self._known + bisect_right(self._seqs, seq + seq + 1, lo=low)
 
     def held_seqs(self) -> array[int]:
-        """Of all held rows, in order."""
+        """The seqs of all held rows, in order."""
         return array("q", [mark >> 1 for mark in self._seqs[self.first - self._known :]])
 
     def since(self, time: int) -> int:
@@ -402,9 +409,9 @@ class History:
         return self._known + bisect_right(self._seqs, seq + seq + 1)
 
     def only_row(self, after: int, through: int) -> tuple[int, Value] | None:
-        """Time and value of the one row of batches later than `after`, where there is just one, not
-        later than `through`, and the history never had an ending. None as well where that isn't
-        told at once."""
+        """Time and value of the only row of batches later than `after`, if there is just one and
+        its batch isn't later than `through`. None if not, if the history ever had an ending, or if
+        it would take a search to tell."""
         seqs = self._seqs
         if len(seqs) < 2 or not seqs[-2] >> 1 <= after < seqs[-1] >> 1 <= through:
             return None
@@ -423,8 +430,7 @@ class History:
 
     @property
     def evicted_time(self) -> int:
-        """The newest time of rows that aren't held any more, or a later one; lower than any where
-        there are none."""
+        """A time that no evicted row is later than; lower than any time if none was evicted."""
         if not self.first:
             return _UNSAID
         if self.first == self.total:
@@ -435,8 +441,9 @@ class History:
     def copy_from(
         self, time: int
     ) -> tuple[array[int], array[int], Sequence[Value], array[int] | None]:
-        """Of the held rows from the first on that isn't older than `time` (ms), as they arrived:
-        twice the seq, and 1 more where the time was given; time; value; and start, if any has."""
+        """Columns of the held rows as they arrived, from the first on that isn't older than `time`
+        (ms): twice the seq, plus 1 if the time was given; time; value; and start, if any row has
+        one."""
         start = self.since(time)
         low = start - self._base
         starts = None if self._starts is None else self._starts[low:]
@@ -451,9 +458,10 @@ class History:
         return self._times[low:high], self._values[low:high]
 
     def straight(self) -> tuple[int, array[int], array[float]] | None:
-        """The ordinal, and from it on times and values of numbers, where the held rows are a curve
-        as they stand: in the order of time, and none corrects another. It is for reading only, and
-        until the next row comes or goes; rows before `first` may stand in front."""
+        """The columns themselves, if the held rows are numbers and a curve as they stand (in the
+        order of time, and none corrects another): the ordinal of the first element, times, values.
+        They may only be read, and only until the next row comes or goes; evicted rows may stand
+        before `first`."""
         if self._plain and not self._ties:
             return self._base, self._times, self._values  # type: ignore[return-value]
         return None
@@ -501,11 +509,11 @@ class History:
         return self._times[ordinal - self._base], self._values[ordinal - self._base]
 
     def among(self, stop: int, earliest: int) -> tuple[Sequence[int], Sequence[Value]] | None:
-        """Times and values, in the order of time, of the held samples before the ordinal `stop`
-        that are of the time `earliest` or later, and of the newest of those that are not. None
-        where too many arrived since to look at each."""
+        """Times and values, in the order of time, of the held samples with ordinals below `stop`
+        that aren't older than `earliest`, and before them of the newest one that is. None if more
+        than `_LOOKED_THROUGH` rows would have to be looked at."""
         times, values, low = self._times, self._values, self.first - self._base
-        # Up to which time rows had come; as long as none was late, that is their own.
+        # The highest time of the rows up to each; while none was late, that is its own.
         peaks = times if self._peaks is None else self._peaks
         end = stop - self._base
         start = bisect_left(peaks, earliest, lo=low, hi=end)
@@ -553,7 +561,7 @@ class History:
 
 
 def is_ending(value: Value) -> bool:
-    """Whether a value as a history has it is no value but an ending."""
+    """Whether what a history has as a value stands for an ending."""
     return value is None or value != value
 
 
@@ -564,8 +572,8 @@ def follow(
     values: Sequence[float],
     given: bool,
 ) -> list[int]:
-    """Append a number of batch `seq` to each, where it is the ordinary case: later than all before,
-    and the series has never ended. Gives the places of the others, to which nothing happened.
+    """Append a number of batch `seq` to each history for which it is ordinary: later than all
+    before, and the series has never ended. Gives the places of the others, which are unchanged.
 
     It is `extend` for a thousand series at once: a third of the cost.
     """
@@ -586,8 +594,7 @@ def follow(
 
 
 def are_ordinary(histories: Sequence[History]) -> bool:
-    """Whether none of them has an ending or a sample that came late, nor knows starts, and all
-    have the same limit."""
+    """Whether none of them has an ending, a late sample or a start, and all have the same limit."""
     limit = histories[0]._limit
     return all(
         history._plain and not history.endings and history._limit == limit for history in histories
@@ -600,9 +607,9 @@ def append_columns(
     times: Sequence[array[int]],
     values: Sequence[array[float]],
 ) -> None:
-    """Append one number to each for each of several batches: it is `follow` for all of them, where
-    they are known to be the ordinary case. `marks` are twice the seqs, and 1 more where the time
-    was given."""
+    """Append one number of each of several batches to each history: `follow` for many batches at
+    once, which must be ordinary. `marks` are twice the seqs, and 1 more where the time was
+    given."""
     count, size = len(marks), len(histories)
     all_times, all_values = array("q", b"".join(times)), array("d", b"".join(values))
     for place, history in enumerate(histories):
@@ -617,10 +624,11 @@ def append_columns(
 
 
 def prune(histories: Sequence[History], seq: int, limit: int) -> list[int]:
-    """Drop the rows of batches up to and including `seq`, then bound each to `limit` rows; gives
-    how many each held between the two.
+    """Drop the rows of batches up to and including `seq`, then bound each history to `limit` rows.
+    Gives how many rows each held between these two steps.
 
-    Nearly all have nothing to drop, and each sweep asks some thousand: that has to cost nothing.
+    Each sweep calls this for some thousand histories, and nearly all have nothing to drop: that
+    case has to be cheap.
     """
     lengths = []
     for history in histories:

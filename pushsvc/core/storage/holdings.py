@@ -26,9 +26,9 @@ from pushsvc.core.storage.sweeping import Sweeping
 from pushsvc.errors import Problem, Rejected
 
 DEPARTURES: Final = 10_000
-"""Departures that are known; who was away for longer is told of a gap."""
+"""Departures of series that are remembered; a client that was away for longer is told of a gap."""
 _COUNTABLE = 64
-"""Rows of a series that is gone of which a gap can still say how many somebody lacks."""
+"""The last rows of a departed series, of which a gap can still count how many a client lacks."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -56,8 +56,8 @@ class Holdings:
         self.seq = 0
         """The newest batch."""
         self.horizon = 0
-        """The batch after which everything was taken in: what came before isn't known, but for
-        what a snapshot told."""
+        """The seq after which everything was taken in. What came before is only known as far as a
+        snapshot told it."""
         self.catalog = Catalog()
         self.records = Records()
         """What is kept beside samples, by name."""
@@ -65,7 +65,7 @@ class Holdings:
         """Events since the start."""
         self._limits = limits
         self._retention = retention
-        self._most = limits.series  # series that there may be, by the entry that is taken in
+        self._most = limits.series  # the limit of series, by the entry that is taken in
         self._sweeping = Sweeping(retention)
         self._idempotency_keys = IdempotencyKeys()
         self._known = KnownColumns()
@@ -74,7 +74,7 @@ class Holdings:
         self._forgotten = -1
         self._stamp = 0.0  # of the newest batch, in seconds
         self._ended: dict[int, Series] = {}
-        """By ref, the series that have ended and not returned, in the order in which they did."""
+        """The series that have ended and not returned, by ref, in the order in which they ended."""
 
     @property
     def cursor(self) -> Cursor:
@@ -88,16 +88,17 @@ class Holdings:
 
     @property
     def warm(self) -> bool:
-        """Whether all was taken in that there was to begin with; nobody is let in before."""
+        """Whether everything was taken in that the log had at the start. No client is let in
+        before."""
         return self._gathering is None
 
     def begin_warming(self) -> None:
-        """What is taken in from now on is what there was to begin with: it comes to the same, but
-        histories may lag behind until `finish_warming`."""
+        """Say that what is taken in from now on is what the log had at the start. The result is the
+        same, but histories may lag behind until `finish_warming`."""
         self._gathering = Gathering()
 
     def finish_warming(self) -> None:
-        """All of it was taken in."""
+        """Say that everything was taken in that the log had at the start."""
         self._settle()
         self._gathering = None
 
@@ -106,7 +107,7 @@ class Holdings:
             self._gathering.settle()
 
     def is_ahead(self, cursor: Cursor) -> bool:
-        """Whether a cursor is of this epoch, and of a batch that hasn't been."""
+        """Whether a cursor is of this epoch, and of a batch that wasn't taken in yet."""
         return cursor.epoch == self.epoch and cursor.seq > self.seq
 
     @property
@@ -120,8 +121,8 @@ class Holdings:
         """Take in the entry that comes after the newest batch, piece by piece; returns what became
         of it. The caller may do other things between two pieces.
 
-        Whether an entry is refused, and what of it, depends on it and those before it alone. Raises
-        Rejected if it is; its seqs have passed all the same.
+        Raises Rejected if the entry is refused; its seqs are used all the same. Whether it is
+        refused, or which part of it, depends only on it and the entries before it.
         """
         yield from self._reach(entry.stamp, entry.seq)
         self._stamp = entry.stamp / 1000
@@ -187,7 +188,8 @@ class Holdings:
         self._sweeping.arrive(self._stamp, self.seq)
 
     def check(self, batch: Batch) -> None:
-        """Raise Rejected if any of the batch can't be applied; nothing is changed."""
+        """Raise Rejected if anything of the batch can't be applied. Nothing of it is applied, but a
+        kind that is refused counts as disputed."""
         new: set[str] = set()
         for rows in batch.rows:
             series = self.catalog.get(rows.identity.text)
@@ -209,8 +211,8 @@ class Holdings:
             )
 
     def _room(self, batch: Batch) -> int:
-        """How many series can be taken in: those that have ended give way to living ones, unless
-        the same batch tells of them."""
+        """How many new series there is room for. Series that have ended make room, except those
+        that the batch has rows of."""
         room = self._most - len(self.catalog)
         return room + len(self._ended) - len(self._returning(batch))
 
@@ -223,7 +225,8 @@ class Holdings:
         return {text for text, series in known.items() if series.ref in self._ended}
 
     def sift(self, batch: Batch) -> tuple[Batch, list[Refused]]:
-        """The rows of a batch that can be applied, and those that can't; nothing is changed.
+        """The rows of a batch that can be applied, and those that can't. Nothing of it is applied,
+        but a kind that is refused counts as disputed.
 
         Of new series beyond `limits.series` the first ones that fit are taken.
         """
@@ -270,8 +273,9 @@ class Holdings:
         """Take in batch `seq`, the one after the newest, and mark its views dirty.
 
         It arrived at `stamp`, seconds of the journal's clock. Rows that `check` would refuse are
-        left out and counted; `checked` says that it has just let this batch pass. `touched` gathers
-        the views over the pieces of one batch, so that watchers are those of the whole.
+        left out and counted; `checked` says that the batch has just passed `check` or `sift`.
+        `touched` collects the views over all pieces of a batch, so that the watchers are those of
+        the whole batch. `known` are the series of the batch, if they were found.
         """
         self.seq = seq
         self._stamp = stamp
@@ -298,7 +302,7 @@ class Holdings:
                         self.counts["samples_conflicting"] += count
                         continue
                 series = self._create(rows, seq)
-                said = False  # what else the rows say was taken in with them
+                said = False  # the new series has what the rows say
             elif not checked and series.conflict(rows, self._stamp) is not None:
                 self.counts["samples_conflicting"] += count
                 continue
@@ -315,7 +319,7 @@ class Holdings:
                 self._note_ending(series)
             fresh = new or series.described_seq == seq
             for view in series.views:
-                touched[view] = None  # whose watchers the producer is told of, be it new or not
+                touched[view] = None  # its watchers are counted, whether or not the rows are new
                 if fresh:
                     view.dirty[series.ref] = series
         watchers = 0
@@ -341,15 +345,15 @@ class Holdings:
         return series
 
     def _reach(self, stamp: int, seq: int) -> Iterable[None]:  # noqa: ARG002
-        """Do what there is to do before anything of entry `seq` is taken in, which was stamped at
-        `stamp` (Unix ms), piece by piece."""
+        """Do, piece by piece, what has to be done before anything of entry `seq`, which was stamped
+        at `stamp` (Unix ms), is taken in."""
         return ()
 
     def _show(self, series: Series) -> None:
-        """Have whoever watches such series know of one that is new."""
+        """Tell those who watch such series that this one is new."""
 
     def _hide(self, series: Series) -> None:
-        """Have whoever reads such series know that one is gone."""
+        """Tell those who read such series that this one is gone."""
 
     def _note_ending(self, series: Series) -> None:
         if series.history.ended is None:
@@ -360,11 +364,12 @@ class Holdings:
     # -- time passes -------------------------------------------------------------------------------
 
     def sweep(self, seq: int, stamp: float) -> bool:
-        """Drop samples that are too old or too many, and let silent series go, as entry `seq`, of
-        `stamp`, says. That their going has a seq lets a cursor tell whether its holder knows of it.
+        """Drop samples that are too old or too many and remove silent series, as entry `seq`, of
+        `stamp` (seconds), says. As the removal has a seq, a cursor tells whether a client knows of
+        it.
 
-        Looks at some thousand series a call. One about once a second is enough; tells whether
-        another had better come sooner.
+        Looks at some thousand series a call. One call about every second is enough; tells whether
+        the next should come sooner.
         """
         self.seq = seq
         self._stamp = stamp
@@ -384,11 +389,11 @@ class Holdings:
 
     @property
     def behind(self) -> bool:
-        """Whether more samples are held than should be, so that sweeps had better come sooner."""
+        """Whether more samples are held than should be, so that sweeps should come sooner."""
         return self._sweeping.behind
 
     def _dismiss(self, series: Series) -> None:
-        """Let a series go with the batch that is being applied."""
+        """Remove a series, as part of the entry that is being taken in."""
         self.catalog.remove(series)
         self._hide(series)
         self._ended.pop(series.ref, None)
@@ -423,7 +428,7 @@ class Holdings:
         self.seq = self.horizon = self._forgotten = known.seq
         self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
         self._sweeping.load(known.sweeping, self.catalog)
-        # To the second, which is what steps of expressions go by.
+        # It is known to the second, which is enough for the steps of expressions.
         self._stamp = float(self._sweeping.arrivals.newest)
         self._idempotency_keys.load(known.once)
         self.records.load(known.records)
@@ -439,7 +444,7 @@ class Holdings:
         self._known = KnownColumns()
         self._ended.clear()
         self._departed.clear()
-        self.begin_warming()  # nobody is let in before it goes on from a snapshot
+        self.begin_warming()  # no client is let in until the other log was read
 
 
 def _halves(once: bytes) -> tuple[bytes, bytes]:

@@ -1,5 +1,5 @@
-"""Idempotency keys: batches that may come twice and must count once, whichever process they come
-to. That is decided when an entry is taken in, in the order of the log."""
+"""Idempotency keys: a batch that comes twice must count once, whichever processes it comes to.
+Whether it came before is decided when its entry is taken in, in the order of the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class IdempotencyKey(msgspec.Struct, frozen=True, array_like=True):
 
     key: bytes
     mark: bytes
-    """What tells its body from another."""
+    """16 bytes that tell its body from others."""
     stamp: float
     """When it was appended, in seconds."""
     samples: int

@@ -1,8 +1,8 @@
 """Records: small named values that live with the log, so that every process on it has the same.
 
-A record is changed by an entry, and whether that may be is decided where the order is: a change
-says which version it is about, and of two that are about the same the first is applied and the
-other refused. The version is the seq of the entry that made it.
+A record is changed by an entry, and whether a change is applied is decided when the entry is taken
+in, in the log's order: a change says which version it is about, and of two about the same version
+the first is applied and the other refused. A version is the seq of the entry that made it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     """What is to become of a record."""
 
     kind: str
-    """What sort of thing it is, such as `dashboard`. Names are of one kind."""
+    """What sort of thing it is, such as `dashboard`. Names are unique within a kind."""
     name: str
     value: bytes | None
-    """None: it is to be no more."""
+    """None: the record is to be deleted."""
     expected: int | None = None
-    """The version that it must have, 0 if there must be none; None: whatever there is."""
+    """The version that the record must have; 0: there must be none; None: any, or none."""
     until: int = 0
-    """When it goes by itself, Unix milliseconds by the journal's clock; 0 for never."""
+    """When it expires, Unix milliseconds by the journal's clock; 0 for never."""
     seen: bytes = b""
-    """The `fingerprint` of the value of the expected version; empty: whatever that is. A log that
-    lost its tail gives the seqs of it again, so that a version alone doesn't tell."""
+    """The `fingerprint` that the value must have; empty: any. A log that lost its end gives the
+    same seqs again, so that a version alone doesn't identify a value."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """A value, and since when it is that."""
+    """A named value, and when it was set."""
 
     kind: str
     name: str
@@ -55,7 +55,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def fingerprint(self) -> bytes:
-        """Tells its value from another."""
+        """16 bytes that tell its value from others."""
         return hashlib.sha256(self.value).digest()[:16]
 
 
@@ -66,7 +66,8 @@ class Capacity(msgspec.Struct, frozen=True):
     bytes: int
     """Of names and values together."""
     gives_way: bool = False
-    """Whether the one that was changed longest ago makes room, so that none is refused."""
+    """Whether the record that was changed longest ago is removed where a new one would be
+    refused."""
 
 
 CAPACITY: Final = {
@@ -74,15 +75,16 @@ CAPACITY: Final = {
     "imported": Capacity(1_000, 256 * 1024),
     "ticket": Capacity(50_000, 16 * 1024 * 1024, gives_way=True),
 }
-"""By kind. Part of what a log means, as the limits of samples are: all processes that share one
-must have the same."""
+"""By kind. What entries make of records depends on these: all processes that share a log must have
+the same ones."""
 _OTHERS: Final = Capacity(1_000, 1024 * 1024)
 _STALE: Final = 1_000
-"""Notes of when something goes that mean nothing any more, beyond as many as there are records."""
+"""How many more items than twice the records the heap of expiries may have, before it is made anew
+without the outdated ones."""
 
 Told: TypeAlias = Callable[[Record | None, str | None], None]
-"""Called with a record that is new or another one; or with None and its name, which is no more; or
-with neither where any of them may be another one."""
+"""Called with a record that is new or changed; with None and a name if that record is gone; or with
+None twice if any record of the kind may have changed."""
 
 
 class Records:
@@ -91,7 +93,7 @@ class Records:
     def __init__(self) -> None:
         self._kept: dict[str, dict[str, Record]] = {}
         self._weights: dict[str, int] = {}
-        # (until, kind, name); what it says of a record that was changed since means nothing.
+        # A heap of (until, kind, name); outdated if the record was changed since.
         self._expiring: list[tuple[int, str, str]] = []
         self._watchers: dict[str, list[Told]] = {}
 
@@ -100,14 +102,14 @@ class Records:
 
     @property
     def expires_at(self) -> int | None:
-        """When the next may go by itself, Unix milliseconds by the journal's clock."""
+        """When the next may expire, Unix milliseconds by the journal's clock."""
         return self._expiring[0][0] if self._expiring else None
 
     def get(self, kind: str, name: str) -> Record | None:
         return self._kept.get(kind, {}).get(name)
 
     def of(self, kind: str) -> list[Record]:
-        """All of one kind, in the order in which they came to be there."""
+        """All of one kind, in the order in which they were last changed."""
         return list(self._kept.get(kind, {}).values())
 
     def weight(self, kind: str) -> int:
@@ -115,7 +117,7 @@ class Records:
         return self._weights.get(kind, 0)
 
     def watch(self, kind: str, told: Told) -> None:
-        """Have someone told of what becomes of records of a kind, as it does."""
+        """Have `told` called whenever records of a kind change."""
         self._watchers.setdefault(kind, []).append(told)
 
     def put(self, change: Change, seq: int, stamp: int) -> Record | None:
@@ -149,7 +151,7 @@ class Records:
         return record
 
     def expire(self, stamp: int) -> None:
-        """Let those go whose time is over at `stamp`, Unix milliseconds."""
+        """Remove those that have expired at `stamp`, Unix milliseconds."""
         while self._expiring and self._expiring[0][0] <= stamp:
             until, kind, name = heappop(self._expiring)
             record = self.get(kind, name)
@@ -162,7 +164,7 @@ class Records:
         return [record for kept in self._kept.values() for record in kept.values()]
 
     def load(self, records: list[Record]) -> None:
-        """Have these, and no others."""
+        """Have these records instead of all that there are."""
         self._kept.clear()
         self._weights.clear()
         self._expiring.clear()

@@ -1,10 +1,10 @@
 """What a hub knows besides the past of its series, so that another can go on from there.
 
-Whoever begins to read a log in its middle needs what entries before that have settled: which series
-there are, under which refs, of what kind and why, how they last were, and where sweeping stands.
-The rows themselves come with the log: as it is kept for longer than rows are, none is missing in
-the end. (Meanwhile a sample that was published more than that long ago, and is published again, is
-taken for a new one.)
+A hub that begins to read a log in its middle needs what the entries before have decided: which
+series there are, their refs, their kinds and the claims for these, their last rows, and how far the
+sweeping has got. The other rows come with the log: it is kept for longer than rows are, so that
+none is missing in the end. (Meanwhile a sample of before the snapshot, other than those last rows,
+is taken for a new one if it is published again.)
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _T = TypeVar("_T")
 
 VERSION = 2
 _WITHOUT_RECORDS = 1
-"""The version of one without records, which says the same as it did before there were any."""
+"""The version of a snapshot without records, which is as it was before there were records."""
 _SLICE = 500
-"""Series written down before others may have their turn."""
+"""Series that are written in one step."""
 
 Row = tuple[int, int, Value, bool, int | None]
 """Seq, time, value (None for an ending), whether the time was given, start."""
@@ -48,7 +48,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     described_seq: int
     last_seq: int
     rows: list[Row]
-    """The row that arrived last, and the newest by time if that is another; those that are held."""
+    """What `History.ends` gave."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,7 +63,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     once: list[IdempotencyKey]
     records: list[Record] = []
     heard: dict[int, int] = {}
-    """By ref, the `heard_seq` of those where it isn't the `last_seq`."""
+    """The `heard_seq` of series, by ref, where it isn't the `last_seq`."""
 
 
 class SnapshotError(Exception):
@@ -78,8 +78,8 @@ def write(
     once: list[IdempotencyKey],
     records: list[Record],
 ) -> Generator[None, None, bytes]:
-    """Write it down, in steps between which others may have their turn as long as nothing is taken
-    in."""
+    """Write a snapshot, step by step. The caller may do other things between two steps, but take
+    nothing in."""
     known, heard = [], {}
     everyone = iter(catalog)
     while some := [_known(series) for series in islice(everyone, _SLICE)]:
@@ -126,7 +126,7 @@ def restore(snapshot: Snapshot, catalog: Catalog, history_limit: int) -> dict[in
         by_ref[ref].history.hear(seq)
     for ref in snapshot.ended:
         history = by_ref[ref].history
-        history.endings = max(history.endings, 1)  # the row of it may be held no longer
+        history.endings = max(history.endings, 1)  # the row of the ending may have been evicted
     return {ref: by_ref[ref] for ref in snapshot.ended}
 
 

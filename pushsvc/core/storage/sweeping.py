@@ -1,6 +1,6 @@
-"""What grows old. All series are looked at in turn, some thousand in one sweep, so that none holds
-up a tick; where a round stands is part of what a snapshot keeps, since sweeps are entries of the
-log like samples, and come to the same for everyone who reads it."""
+"""Removes what is too old or too much. All series are looked at in turn, some thousand in one
+sweep, so that no sweep delays a tick. How far a round has got is part of a snapshot, since sweeps
+are entries of the log like samples, and must give the same for everyone who reads it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from pushsvc.core.storage.history import prune
 _SWEEP = 5_000
 """Series looked at in one sweep."""
 _Old: TypeAlias = tuple[int, int]
-"""The newest entries with rows that are too old to be kept, and too old for their series to be."""
+"""Seqs: of the newest entry whose rows are too old to be kept, and of the newest that no longer
+keeps a series from counting as silent."""
 
 
 class Round(msgspec.Struct, frozen=True):
-    """Where the sweeping stands, for a snapshot."""
+    """How far the sweeping has got, for a snapshot."""
 
     marks: list[tuple[int, int]]
     left: list[int]
-    """Refs of the series that are still to be looked at; those that have gone take their turn."""
+    """Refs of the series that are still to be looked at; those that have gone meanwhile keep their
+    place."""
     share: int
     held: int
     arrived: int
@@ -41,11 +43,12 @@ class Sweeping:
         self._retention = retention
         self._arrivals = Arrivals()
         self._budget = Budget(retention.total_samples, retention.samples)
-        self._left: list[Series | None] = []  # None for one that went before a snapshot
+        self._left: list[Series | None] = []  # None for one that had gone when a snapshot was made
         self._newest = -1  # seq of the newest entry that may have rows
-        # Of the round that began last: what had grown old by then, and what there was to look at.
+        # Of the newest round, as it began: what was too old, and newest seq, share and number of
+        # series.
         self._begun: tuple[_Old, tuple[int, int, int]] | None = None
-        # What had grown old when a whole round began after which nothing else was to be done.
+        # What was too old when the last full round began, if nothing has changed since but by age.
         self._settled: _Old | None = None
 
     @property
@@ -55,12 +58,13 @@ class Sweeping:
 
     @property
     def behind(self) -> bool:
-        """Whether the next sweep had better come soon."""
+        """Whether the next sweep should come soon."""
         return self._budget.overdrawn
 
     @property
     def begun(self) -> bool:
-        """Whether series were looked at. If all have gone since, the share is still the former."""
+        """Whether a round has begun yet. After that a sweep may have the share to change, even if
+        all series have gone."""
         return self._begun is not None
 
     def arrive(self, stamp: float, seq: int) -> None:
@@ -74,8 +78,8 @@ class Sweeping:
         self._arrivals.mark(stamp, seq)
 
     def is_due(self, stamp: float) -> bool:
-        """Whether a sweep at `stamp` may find something to do. Where nothing comes, that is so only
-        when something has grown old since all was looked at."""
+        """Whether a sweep at `stamp` may find something to do. While nothing comes, that is only so
+        if something has become too old since all series were looked at."""
         return bool(self._left) or self._settled != self._old(stamp)
 
     def _old(self, stamp: float) -> _Old:
@@ -91,14 +95,15 @@ class Sweeping:
         return self._arrivals
 
     def hold(self, samples: int) -> None:
-        """So many samples are held in addition."""
+        """Note that so many more samples are held."""
         self._budget.arrive(samples)
 
     def sweep(
         self, catalog: Catalog, stamp: float, gathering: Gathering | None = None
     ) -> Iterator[Series]:
-        """Look at the next some thousand series, as of `stamp`; gives those that are silent, which
-        may be removed meanwhile. What is `gathering` needn't be looked at one by one."""
+        """Look at the next series, some thousand, as of `stamp`. Gives those that are silent; the
+        caller may remove each as it comes. `gathering` sweeps many at once while a log is read at a
+        start."""
         ttl, seconds = self._retention.series_ttl, self._retention.seconds
         horizon = self._arrivals.before(stamp - seconds)
         silent = self._arrivals.before(stamp - ttl)
@@ -129,7 +134,7 @@ class Sweeping:
         )
 
     def load(self, standing: Round, catalog: Catalog) -> None:
-        """Go on where another stood."""
+        """Go on where another was."""
         self._arrivals.load(standing.marks)
         self._newest = standing.marks[-1][1] if standing.marks else -1
         self._begun = self._settled = None
