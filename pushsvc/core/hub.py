@@ -35,24 +35,25 @@ from pushsvc.core.storage.holdings import Holdings
 from pushsvc.errors import Malformed, Overloaded, Rejected, Unknown
 
 _RETRY_MS = 3_000
-"""Milliseconds, give or take a half, after which an EventSource is to come back by itself."""
+"""Milliseconds, with jitter of half as many in both directions, after which an EventSource
+reconnects by itself."""
 
 _STEP = 1.0
-"""Seconds between two steps of an expression, for who doesn't say."""
+"""Seconds between two steps of an expression, for a client that doesn't say."""
 
 _LONGEST_STEP = 3600
 
 _MOST_PAST = 11_000
-"""Steps of the past that are worked out at once."""
+"""The most steps of the past that one job works out."""
 
 _AROUND = 30
-"""Steps before a cursor that are worked out as well."""
+"""Steps before a cursor that are worked out with those after it."""
 
 _ADMITTED = 10
-"""As how many samples a series counts that an expression begins to read."""
+"""How many samples a series counts as when an expression begins to read it."""
 
 _LINGER = 60.0
-"""Seconds that a view nobody watches is kept: a long poll comes back to it."""
+"""Seconds for which a view is kept that nobody watches: between two long polls nobody does."""
 
 _SPOKEN_OF = 60.0
 """Seconds for which polls are told that the log is back."""
@@ -75,7 +76,7 @@ class Hub(Holdings):
         process of this epoch does."""
         super().__init__(epoch, limits, retention)
         self.away: int | None = None
-        """For how many seconds the log can't be reached, so that nothing newer comes."""
+        """For how many seconds it hasn't been possible to reach the log; None while it is."""
         self._back = -inf  # when it was reached again, seconds of the monotonic clock
         self.views: dict[object, View] = {}
         self.subscribers: dict[str, Subscriber] = {}
@@ -89,12 +90,12 @@ class Hub(Holdings):
         self._standings: dict[object, Standing] = {}
         self._allowance = Allowance(limits.expression_samples_per_second)
         self.next_step = inf
-        """When the next step of an expression is over that somebody watches (Unix ms by the
-        journal's clock); infinity where there is none."""
+        """The earliest next step of all expressions that are watched (Unix ms by the journal's
+        clock); infinity if there are none."""
 
     def begin_anew(self, epoch: str) -> None:
-        """Forget all that was taken in, to begin with another log. Subscribers are to be ended
-        before; what they were given is of the old one."""
+        """Forget everything that was taken in, to begin with another log. All subscribers must have
+        been ended before, as what they were given is of the old log."""
         self._close(list(self.views.values()))
         super().begin_anew(epoch)
 
@@ -122,7 +123,7 @@ class Hub(Holdings):
             due = [one for one in self._standings.values() if one.next_step <= stamp]
             if not due:
                 break
-            # What is dear comes last: it is what can't be worked out if that is too much.
+            # The most expensive comes last: it is the one to fail if all together are too much.
             standing = min(due, key=lambda one: (one.next_step, one.cost))
             if not standing.next_step:  # made before the first entry of the log, which this is
                 standing.next_step = (stamp // standing.step + 1) * standing.step
@@ -144,7 +145,8 @@ class Hub(Holdings):
         self.next_step = min((one.next_step for one in self._standings.values()), default=inf)
 
     def _standings_of(self, spec: ViewSpec, now: float) -> list[Standing]:
-        """Those that a view shows. Raises Overloaded where there is no room for one."""
+        """The expressions that a view shows, each worked out from now on if it wasn't yet. Raises
+        Overloaded if there is no room for one."""
         new = sum(
             _key(one, spec.step, spec.allowed) not in self._standings for one in spec.expressions
         )
@@ -171,13 +173,13 @@ class Hub(Holdings):
         return sum(_per_second(one.step) for one in self._standings.values())
 
     def _close_standings(self) -> None:
-        """Let go of those that no view shows."""
+        """Drop the expressions that no view shows."""
         for key in [key for key, one in self._standings.items() if not one.audience]:
             del self._standings[key]
         self._plan_steps()
 
     def _standing(self, expression: Expression, step: int, allowed: Scope) -> Standing:
-        """The one of this expression, made if there is none."""
+        """The `Standing` of an expression, made if there is none. Raises Overloaded."""
         key = _key(expression, step, allowed)
         standing = self._standings.get(key)
         if standing is not None:
@@ -239,30 +241,32 @@ class Hub(Holdings):
         return self._retention.seconds
 
     def holds(self, spec: ViewSpec) -> bool:
-        """Whether all expressions of a view are worked out already."""
+        """Whether all expressions of a view are already being worked out."""
         return all(
             _key(one, spec.step, spec.allowed) in self._standings for one in spec.expressions
         )
 
     def hold(self, spec: ViewSpec, now: float) -> Sequence[Standing]:
-        """The expressions of a view, kept for who is about to watch it. Raises Overloaded, also
-        while the log is being read: what came of them so far isn't known yet."""
+        """Have the expressions of a view worked out for a client that is about to watch it, and
+        give them. Raises Overloaded, also while the log is being read, when their results so far
+        aren't known yet."""
         self._refuse_when_warming()
         return self._view(spec, now).standings
 
     def wanted(self, standing: Standing, start: Start, time_ms: int) -> int:
-        """The first step (Unix ms) of an expression that is to be known for who begins so; it has
-        been looked for if it isn't before `standing.reached`."""
+        """The first step (Unix ms) whose results must be known for a client that begins at `start`.
+        If it isn't before `standing.reached`, they were looked for already."""
         step, since = standing.step, start.since
         if since is not None and since.epoch == self.epoch:
             if since.seq >= standing.known:
-                # What the client knows to have a value may have none at the first step: that ends.
+                # A result that had a value for the client may have none at the first step. It takes
+                # the step before to see that it has ended.
                 begun = standing.first_seq is not None and standing.first_seq <= since.seq
                 return standing.first_step - (0 if begun else step)
             second = self._sweeping.arrivals.second_of(since.seq)
             if second is None:
                 return 0
-            # Others come with cursors that are a little older.
+            # Other clients will come with cursors that are a little older.
             return -(-(second + 1) * 1000 // step) * step - _AROUND * step
         last = round(self.stamp * 1000) // step * step
         if start.window is None:
@@ -270,9 +274,9 @@ class Hub(Holdings):
         return min(last, time_ms - round(start.window * 1000))
 
     def past_of(self, standing: Standing, wanted: int) -> Job | None:
-        """What is to be worked out so that an expression is known from that step on, or from the
-        first that finds all held that it reads; None if there is nothing. `learn` takes the
-        result."""
+        """The job that works out the results of an expression from step `wanted` (Unix ms) on, or
+        from the first step for which all that it reads is still held. None if there is nothing to
+        work out, or too much. `learn` takes the result."""
         step, end = standing.step, standing.first_step
         if not standing.learns or not standing.next_step:
             return None
@@ -308,13 +312,13 @@ class Hub(Holdings):
         )
 
     def learn(self, standing: Standing, job: Job, past: Past | None) -> None:
-        """Take in what came of a job, None if that was too much. There may have been no other at
-        the same time."""
+        """Take in the result of a job, which is None if the job was too much. No other job of this
+        expression may have been under way."""
         if past is not None and standing.learns and standing.first_step > job.steps[0].time:
             standing.learn(past, job.steps, job.known)
 
     def _whole_from(self, standing: Standing) -> int:
-        """The first time (Unix ms) of which a step finds all held that it reads."""
+        """The earliest time (Unix ms) of a step for which all that it reads is still held."""
         arrivals = self._sweeping.arrivals
         low = max((one.history.evicted_time for one in standing.read.values()), default=0)
         for _, series in self._departed:
@@ -367,7 +371,7 @@ class Hub(Holdings):
     def admit(self, spec: ViewSpec, start: Start, now: float, account: Account = NOBODY) -> View:
         """The view that a client would be attached to, if there is room for it.
 
-        `account` is what it is counted under among others.
+        `account` is the one that the client counts under.
 
         Raises Overloaded where there is none, Malformed for a cursor that this hub can't have
         given.
@@ -393,7 +397,7 @@ class Hub(Holdings):
         return self._view(spec, now)
 
     def refuse_when_full(self) -> None:
-        """Raise Overloaded when not one subscriber more may be attached."""
+        """Raise Overloaded if no other subscriber may be attached."""
         self._refuse_when_warming()
         if len(self.subscribers) >= self._limits.subscribers:
             self.counts["subscribers_refused"] += 1
@@ -477,7 +481,8 @@ class Hub(Holdings):
             raise Unknown("session", "no stream has this session (any more)")
         old, view = subscriber.view, self._view(spec, now)
         seq = subscriber.position()[0]
-        # What is new to the client is given as of the view's last tick, or as of its own cursor.
+        # What is new to the client is given as of the view's last tick or its own cursor, whichever
+        # is later.
         settled = max(seq, view.seq)
         fresh = self._starts(view, window, time_ms, settled)
         starts: dict[int, int] = {}
@@ -490,7 +495,7 @@ class Hub(Holdings):
                 first = subscriber.lacks(series)
                 if first is None:
                     if rank is None:
-                        continue  # the replay finds that out, and says it
+                        continue  # the replay finds out that this past is lost, and says it
                     unknown, first = True, history.known
             elif ref in view.members:
                 first = fresh[ref]
@@ -628,7 +633,7 @@ class Hub(Holdings):
                 or since.seq < self.horizon
                 or any(since.seq < standing.known for standing in view.standings),
             )
-        # As of the last tick: so they see what those see who are there already.
+        # As of the last tick, so that a new client sees what the others see.
         starts = self._starts(view, start.window, time_ms, view.seq)
         lowest = min(
             (
@@ -701,8 +706,9 @@ class Hub(Holdings):
         view.beat(view.seq if view.pending else self.seq, now, time_ms, self.away)
 
     def tell_away(self, away: int | None, now: float, time_ms: int) -> list[View]:
-        """Have heartbeats say from now on for how many seconds the log has been away. Gives the
-        views that have one at once: all that are watched, where it has gone or is back."""
+        """Have heartbeats say from now on for how many seconds the log has been away, or nothing of
+        it (None). When it has just gone or come back, all views that are watched have a heartbeat
+        at once; these are given."""
         told, self.away = self.away, away
         if (told is None) is (away is None):
             return []
@@ -714,14 +720,14 @@ class Hub(Holdings):
         return watched
 
     def word_of_log(self, cursor: Cursor, now: float, time_ms: int) -> Frame | None:
-        """A heartbeat for a poll, which has none, while the log is away, and so long afterwards
-        that all who poll will have been told that it is back."""
+        """A heartbeat for a long poll, which has none otherwise: while the log is away, and then
+        until all clients that poll will have been told that it is back. None at other times."""
         if self.away is None and now - self._back > _SPOKEN_OF:
             return None
         return wire.heartbeat(cursor, cursor.seq, time_ms, self.away)
 
     def word_of_failing(self, view: View, cursor: Cursor) -> Frame | None:
-        """Which expressions fail, for a poll, that has no `hello`; None if there is none."""
+        """Which expressions fail, for a long poll, which has no `hello`; None if none does."""
         failing = view.failing
         return wire.failing(cursor, cursor.seq, failing) if failing else None
 

@@ -2,10 +2,10 @@
 
 First paint, reconnecting, changing transport, a reader that fell behind, a long poll and the tick
 of a view are all a `Replay`, given out in slices that end between batches, so that the cursor of
-every frame tells the truth: who has it has everything before it, and nothing after.
+every frame is exact: a client that has it has everything up to it, and nothing after.
 
-A replay first pays the debt, if there is one: rows from before its cursor. Meanwhile the cursor
-stays where it is, and says how much of the debt was paid.
+If there is a debt, which is rows from before its cursor, a replay pays it first. Meanwhile the
+cursor stays where it is, and says how much of the debt was paid.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _DESCRIBED = 2_000
 """Series described in one frame; more come in several."""
 
 _THINNED = 10
-"""Samples that are merged into few points are so many times as many in a slice: each slice ends a
-point of each series, and most of the cost is that of the points."""
+"""A slice takes so many times as many samples where they are merged into few points: each slice
+ends a point of each series, and most of the cost is in the points."""
 
 
 class Thinning(NamedTuple):
-    """How a past becomes fewer points: those of series that have more than so many."""
+    """How a past is given in fewer points: those of series that have more than `points`."""
 
     points: int
     span_ms: int
@@ -44,7 +44,7 @@ class Thinning(NamedTuple):
 
 
 class Source(Protocol):
-    """What is replayed: a view, as far as it is to be known here."""
+    """What is replayed: a view, as far as this module needs to know it."""
 
     @property
     def epoch(self) -> str:
@@ -76,7 +76,7 @@ class Source(Protocol):
 
     @property
     def failing_seq(self) -> int:
-        """The seq of the batch with which that became something else."""
+        """The seq of the batch with which `failing` last changed."""
 
     def departed_since(self, seq: int) -> Iterator[tuple[int, Series]]:
         """Departures of batches later than `seq`, the newest first."""
@@ -109,39 +109,40 @@ class Replay:
         continued: Container[int] = (),
         time: int | None = None,
     ) -> None:
-        """`since` is the seq that the client has. `starts` maps refs to ordinals before which
-        nothing is wanted; a `debt`, paid up to the batch `place`, says the same, and what is to be
-        given from before the cursor. `only` are the series that may have news (all of the view's if
-        not said). `told` is the seq up to which the client needs no word of departures, if that
-        isn't `since`. With `unknown` it lacks more than can be counted: its cursor is of another
-        epoch, say. If the replay is `coarse`, samples are merged however far apart they are. By
-        `thinning` is merged what the view has given out already, whatever its way of merging, but
-        for series that are `continued` (by ref). Points are given `time` (Unix milliseconds), if
-        they are of now.
+        """`since` is the seq up to which the client has everything. `starts` maps refs to ordinals
+        before which nothing is wanted; a `debt`, which was paid up to the batch `place`, has such
+        starts of its own, and says which rows from before the cursor are still to be given. `only`
+        are the series that may have news (by default all of the view's). `told` is the seq up to
+        which the client needn't be told of departures (by default `since`). `unknown` says that the
+        client lacks more than can be counted, for instance as its cursor is of another epoch. If
+        the replay is `coarse`, samples are merged however far apart they are. `thinning` is how
+        that is merged which the view has given out already, whatever the view's own way of merging,
+        except for series that are `continued` (by ref). `time` (Unix milliseconds) is written to
+        the points; it is given if the samples have just come in.
         """
         self.cursor = since
         """Seq up to which everything has been given out, but for the debt."""
         self.debt = debt
         """What has yet to be paid."""
         self.place = place
-        """Seq up to which it was."""
+        """Seq up to which the debt was paid."""
         self.starts: Mapping[int, int] = debt.starts if debt is not None else starts or {}
         """Ordinals before which nothing is wanted, by ref."""
         self.describe: Describe = describe
         self._view = view
         self._only = only
         self.time = time
-        """When it was that its samples came in, if that is now."""
+        """What is written to the points, Unix milliseconds, if their samples have just come in."""
         self._span_ms = 1 << 62 if coarse else view.span_ms
         self._thinning = thinning
         self._past_end = view.seq
         self._continued = continued
         self._fresh = True
-        self._known = since  # descriptions of up to this batch are known
-        self._described: dict[int, int] = {}  # those given since, by ref: of which batch
+        self._known = since  # the client knows descriptions of up to this batch
+        self._described: dict[int, int] = {}  # and by ref the batch of those given since
         self._settled = since if told is None else max(told, since)
         self._told = self._settled
-        # What fails is told of if that changed later; who is greeted is told by the hello.
+        # The client is told what fails if that changed later; a new one knows it from the hello.
         self._failing_told = view.failing_seq if describe == "all" else self._settled
         self._unknown = unknown or (debt is not None and debt.unknown)
         if view.forgotten > self._settled:
@@ -173,7 +174,7 @@ class Replay:
         return self.debt is None and self.cursor == through
 
     def skip(self, through: int) -> None:
-        """Take what comes up to `through` as given: a slice that is shared had it."""
+        """Count everything up to `through` as given: it was in a slice that is shared."""
         self._fresh = False
         self.cursor = self._told = self._failing_told = through
 
@@ -202,10 +203,10 @@ class Replay:
         if high > low:
             most = _THINNED if self._thins else 1
             if self._thins and self.debt is None:
-                high = min(high, self._past_end)  # what is new comes as finely as ever
+                high = min(high, self._past_end)  # what is new isn't thinned
             stop = self._stop(news, low, high, limit * most, (short or limit) * most)
         else:
-            # What can no longer be known is lacked by who is given what comes after it.
+            # Nothing is given out now, so that a loss that was found isn't told yet either.
             self._unknown = unknown
         lost, merged, ended = self._take(news, stop)
         if described is None:
@@ -214,14 +215,14 @@ class Replay:
         if lost is None or lost > 0:
             self._view.count_gap(lost)
             yield wire.gap(self._at(low), lost)
-        # Who is cut off before the cursor moves is told again, of departures as of gaps.
+        # A client that is cut off before its cursor moves is told again, of departures as of gaps.
         leaving = [
             series
             for seq, series in departed
             if self._told < seq <= through and self.starts.get(series.ref, 0) < series.history.total
         ]
         telling = described is not None or bool(merged) or bool(ended)
-        # What was lost of a debt is said once: the next cursor is behind it.
+        # A loss within a debt is told once: a frame whose cursor is behind it has to follow.
         telling = telling or (self.debt is not None and lost != 0)
         if leaving:
             at = self._at(low if telling else stop)
@@ -240,9 +241,9 @@ class Replay:
                 self.debt = None
 
     def _plain(self, through: int, limit: int) -> Frame | None:
-        """All there is up to `through`, where each of the series that may have news has one new row
-        and there is nothing else to tell: as a rule what a tick has. None where it isn't so, or
-        isn't told at once; then nothing has changed."""
+        """Everything up to `through` as one frame, if each series that may have news has just one
+        new row and there is nothing else to tell: the usual case of a tick. None if it isn't so, or
+        would take a search to tell; then nothing has changed."""
         only, cursor = self._only, self.cursor
         if only is None or self.debt is not None or self.starts or self._unknown or self._thinning:
             return None
@@ -267,7 +268,8 @@ class Replay:
         return wire.points(self._at(through), cursor, None, merged, self.time)
 
     def _at(self, place: int) -> Cursor:
-        """The cursor of who has been given what comes up to `place`, of the debt or else at all."""
+        """The cursor of a client that has been given everything up to `place`: of the debt if there
+        is one, else of all there is."""
         epoch = self._view.epoch
         if self.debt is None:
             return Cursor(epoch, max(place, self.cursor, 0))
@@ -337,7 +339,7 @@ class Replay:
             history = series.history
             end = history.total if history.last_seq <= stop else history.rank(stop)
             if end is None:
-                continue  # that part of the past is unknown: said by the gap
+                continue  # that part of the past is unknown, which the gap says
             lost += max(0, min(end, history.first) - start)
             begin = max(start, history.first)
             if begin < end:
@@ -347,7 +349,7 @@ class Replay:
                 else:
                     merged.extend(self._points(series, *history.rows(begin, end), begin))
                 if series.kind == "gauge" and self._thins_series(series):
-                    # The newest is what it is now.
+                    # The newest point is the present value: it isn't rounded.
                     until = len(merged) - (end == history.total)
                     merged[before:until] = rounded(merged[before:until])
         unknown, self._unknown = self._unknown, False
@@ -369,7 +371,8 @@ class Replay:
     def _between_endings(
         self, series: Series, begin: int, end: int, ended: list[Ended]
     ) -> Iterator[Point]:
-        """The points of these rows, merged over no ending; the endings go to `ended`."""
+        """The points of these rows, never merged across an ending; the endings are added to
+        `ended`."""
         times, values = series.history.rows(begin, end)
         start = 0
         for index in range(len(times) + 1):
@@ -391,8 +394,8 @@ class Replay:
         return described[(len(described) - 1) // _DESCRIBED * _DESCRIBED :]
 
     def _to_describe(self, news: _News, stop: int) -> list[Series]:
-        """Series that the client doesn't know, or not as they are, of those that are told of now:
-        as they are by now, whenever that was said."""
+        """Those series with news up to `stop` that the client doesn't know, or knows with another
+        description. They are described as they are now, whenever that was said."""
         described = []
         members = self._view.members
         for series, start in news:
@@ -412,7 +415,7 @@ class Replay:
         return described
 
     def _redescribed(self, stop: int) -> Iterator[Series]:
-        """Series of which something else was said, though they have no new rows."""
+        """Series whose description has changed, even if they have no new rows."""
         members = self._view.members.values() if self._only is None else self._only
         for series in members:
             if self._described.get(series.ref, self._known) < series.described_seq <= stop:

@@ -1,1 +1,2 @@
-"""Expressions that go on: what streams ask for, what came of it, and what will."""
+"""Expressions that streams watch: reading them, their results at each step, and those of steps
+before."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 
 class Allowance:
-    """So many samples for the steps that are over in the same second of the log. It is about those
-    seconds, and not about when they are looked at, so that a silence can be made up for."""
+    """How many samples all steps may handle whose times are in the same second of the log. The
+    seconds are those of the steps, not those in which they are worked out, so that all steps of a
+    silence can be worked out at its end."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -31,7 +31,7 @@ class Expression(msgspec.Struct, frozen=True, eq=False):
     text: str
     node: Node
     written: str
-    """As whoever asked wrote it."""
+    """As the client wrote it."""
 
 
 Asked: TypeAlias = Selector | Expression
@@ -52,7 +52,7 @@ def read_asked(text: str, limits: Limits = _DEFAULTS) -> Asked:
         raise
     node = expression.node
     if isinstance(node, Select) and node.when == When() and len(node.matchers) == 1:
-        raise refused  # a selector that may not be one, as it would select everything
+        raise refused  # a selector that is refused, as it would select everything
     if (reason := why_not(node)) is not None:
         raise Malformed("expression", f"{expression.text}: {reason}")
     return expression
@@ -69,10 +69,11 @@ def _expression(text: str, limits: Limits) -> Expression:
     return Expression(laid_out if same else text.strip(), node, text.strip())
 
 
-# What may be a selector that was meant to be one: no parenthesis, no operator.
+# A text that was probably meant to be a selector: no parenthesis, no operator.
 _SELECTOR = re.compile(r"""\s*[^\s(){}"'`]*\s*(\{|$)""")
 
-# Strings are kept as they are; breaks of lines go, and blanks within parentheses with them.
+# Strings are kept as they are. Line breaks are removed, and so are blanks just inside of
+# parentheses.
 _LINES = re.compile(
     r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|([(\[])\s+|\s+([)\]])|\s*\n\s*"""
 )

@@ -1,8 +1,9 @@
-"""Steps that are over, worked out by what works out those that come.
+"""Works out steps that are over, by the same code as those to come.
 
-The rows that they read are copied in one moment of the log. Then, anywhere, a likeness of each
-series is given those rows in the order of the log, and the expression is worked out between them:
-each step sees what it would have seen then, however late a sample was.
+The rows that they read are copied at one moment of the log. The rest can be done in another thread:
+a copy of each series is given its rows in the order of the log, and the expression is worked out at
+each step in between. So each step sees what it would have seen at its time, even where samples came
+late.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Result(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What came of some steps."""
+    """The results of some steps."""
 
     results: dict[Labels, Result]
     failure: str | None
@@ -54,7 +55,7 @@ class Past(NamedTuple):
 
 
 class _Copy:
-    """A likeness of a stored series, and the rows that it has yet to be given."""
+    """A copy of a stored series, and the rows that it has yet to be given."""
 
     def __init__(self, series: Series, time: int) -> None:
         self._marks, self._times, self._values, self._starts = series.history.copy_from(time)
@@ -62,7 +63,7 @@ class _Copy:
         self._place = 0
 
     def begin(self) -> Series:
-        """Make the likeness, without any rows."""
+        """Make the copy, without any rows."""
         original = self._original
         self.series = Series(
             original.ref,
@@ -78,7 +79,7 @@ class _Copy:
         return self.series
 
     def give(self, seen: int) -> None:
-        """Give it the rows of batches up to `seen`."""
+        """Give the copy the rows of batches up to `seen`."""
         marks, times, values, starts = self._marks, self._times, self._values, self._starts
         place, stop = self._place, 2 * seen + 1
         history: History = self.series.history
@@ -111,10 +112,10 @@ class Job:
         limits: Limits,
     ) -> None:
         """Copy what the steps read of these series: rows of up to `span` ms before each. The first
-        is only there to say where the others begin."""
+        step isn't worked out; it says after which batch the results of the others are known."""
         self._node = node
         self.known = steps[0].seen + 1
-        """The seq after which all results are known then."""
+        """The seq after which all results are known when the job is done."""
         self.steps = steps = steps[1:]
         self._limits = limits
         self._copies = [_Copy(one, steps[0].time - span) for one in series]

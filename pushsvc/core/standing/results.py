@@ -1,8 +1,8 @@
-"""An expression that goes on: worked out at each step, once for all who watch it.
+"""An expression that is watched: worked out at each step, once for all who watch it.
 
 The step at T, a multiple of the step's length, sees the entries of the log that are stamped before
-T. It is worked out when the first entry comes that is not, and its results are rows with that
-entry's seq: so they are a function of the log, wherever and whenever it is read.
+T. It is worked out when the first entry with a later stamp comes, and its results are rows with
+that entry's seq. So the results depend on the log alone, and not on where or when it is read.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ from pushsvc.core.standing.past import Past, Step
 from pushsvc.core.storage.catalog import Series, Watcher
 
 MOST_STEPS: Final = 600
-"""Steps that one entry of the log may end: of a longer silence of the log only the last are worked
-out."""
+"""The most steps that one entry of the log may end: after a longer silence of the log only the last
+ones are worked out."""
 
 _DEPARTURES: Final = 1_000
-"""Departures of results that are known; who was away for longer is told of a gap."""
+"""Departures of results that are remembered; a client that was away for longer is told of a gap."""
 
 _COUNTABLE: Final = 64
-"""Rows of a result that is gone of which a gap can still say how many somebody lacks."""
+"""The last rows of a departed result, of which a gap can still count how many a client lacks."""
 
 _UNKNOWN: Final = 1 << 62
-"""The cost of what wasn't tried: it comes after all others."""
+"""The cost of an expression that wasn't tried yet: it is worked out after all others."""
 
 _PAUSE: Final = 500
-"""Milliseconds for which one that was too much isn't tried again: twice that for the first time,
-and twice as long each time after that."""
+"""An expression that was too much isn't tried again for twice as many milliseconds, and each time
+that it is too much again for twice as long as before."""
 
 _LONGEST_PAUSE: Final = 60_000
 
 _ROWS: Final = 1_000_000
-"""Rows that the results of one expression hold together, about."""
+"""About how many rows all results of one expression hold together."""
 
 _REFS: Final = 1 << 40
 """Refs of results begin above those of all stored series."""
 
 
 class Audience(Watcher, Protocol):
-    """Who shows the results: a view, as far as it is to be known here."""
+    """Something that shows the results: a view, as far as this module needs to know it."""
 
     def join(self, series: Series) -> None:
         """Take in a result that is new."""
 
     def forget_openings(self) -> None:
-        """Have who comes next be given more than those before, as more is known of the past."""
+        """Drop what is kept for clients that begin alike, since more of the past is known now."""
 
 
 class Derived(Series):
@@ -87,9 +87,10 @@ class Derived(Series):
         self.alive = False
         """Whether it had a value at the newest step."""
         self.ended_at = 0
-        """The step (Unix ms) since which it has none, if so."""
+        """The step (Unix ms) since which it has no value, if it has none."""
         self.learnt = False
-        """Whether only its past is known as yet."""
+        """Whether it has rows of its past only, and clients that watched before don't know it
+        yet."""
 
 
 class Standing:
@@ -108,7 +109,7 @@ class Standing:
         retention: Retention,
     ) -> None:
         """`step` is in ms. `next_step` (Unix ms) is the first step that is worked out, and `known`
-        the seq after which all results are."""
+        the seq after which all results are known."""
         self.key = key
         self.expression = expression
         self.step = step
@@ -118,7 +119,7 @@ class Standing:
         self.first_step = next_step
         """The first step whose results are known, Unix ms."""
         self.reached = next_step
-        """The first step (Unix ms) for which it was looked whether results can be known."""
+        """The earliest step (Unix ms) for which results of the past were looked for."""
         self.known = known
         """The seq after which all results are known."""
         self.audience: list[Audience] = []
@@ -131,12 +132,12 @@ class Standing:
         self.failure: str | None = None
         """Why there was no result at the newest step, if it couldn't be worked out."""
         self.failure_seq = -1
-        """The seq of the batch with which that became something else."""
+        """The seq of the batch with which `failure` last changed."""
         self.read: dict[int, Series] = {}
-        """By ref, the stored series that it is about."""
+        """The stored series that it reads, by ref."""
         reads = earliest(expression.node, 0, 0, LOOKBACK)
         self.span = -min(reads.values(), default=0)
-        """How many ms of the past a step reads, before it."""
+        """How many ms before its time a step begins to read."""
         self.selectors = [selector_of_matchers(one) for each in reads for one in each]
         """Those within the expression: it reads what any of them selects."""
         self._limits = limits
@@ -161,7 +162,7 @@ class Standing:
     # -- stored series come and go -----------------------------------------------------------------
 
     def admit(self, series: Series) -> None:
-        """Take in a stored series if the expression is about it and the scope allows it."""
+        """Take in a stored series if the expression reads it and the scope allows it."""
         if self.allowed.admits(series.identity) and self._live.admit(series):
             self.read[series.ref] = series
 
@@ -179,10 +180,11 @@ class Standing:
 
     def advance(self, seq: int, most: int = 1 << 62) -> int:
         """Work out the next step: it ends with the batch `seq`, of which nothing was taken in yet.
-        Whoever watches is told by `tell`.
+        `tell` tells those who watch.
 
-        It may handle `most` samples; gives how many it did. One for which that isn't enough has no
-        results, and none at the steps right after it either: it comes back ever more rarely.
+        It may handle `most` samples; gives how many it handled. A step for which that isn't enough
+        has no results, and the steps after it aren't tried for a while, which gets longer each
+        time.
         """
         time = self.next_step
         self.next_step += self.step
@@ -246,7 +248,7 @@ class Standing:
         return column
 
     def _too_much(self, most: int) -> TooMuch:
-        """What is said of one that may not handle as much as it would."""
+        """The error of an expression that would handle more samples than it may."""
         limits = self._limits
         if limits.expression_samples <= min(most, limits.expression_samples_per_second):
             return TooMuch("expression_samples", limits.expression_samples, "samples")
@@ -255,8 +257,8 @@ class Standing:
         return TooMuch("expression_samples_per_second", limit, f"samples a second{of}")
 
     def tell(self, seq: int) -> None:
-        """Have whoever watches told of what came of the steps since the last time, up to the batch
-        `seq`."""
+        """Tell those who watch what the steps gave that were worked out since the last call.
+        Departures have the seq of the batch `seq`."""
         for series in self._leaving:
             if len(self.departed) == self.departed.maxlen:
                 self.forgotten = self.departed[0][0]
@@ -286,8 +288,9 @@ class Standing:
         )
 
     def learn(self, past: Past, steps: Sequence[Step], known: int) -> None:
-        """Take in what came of steps up to the first that it has, all that come of batches later
-        than `known`. It must be one that `learns`."""
+        """Put the results of `steps`, which end right before the first that it has, before those
+        that it has. They are all results of batches later than `known`. Only for one that
+        `learns`."""
         junction = self._first
         for labels, result in past.results.items():
             series = self._by_labels.get(labels)
@@ -313,12 +316,12 @@ class Standing:
             self.failure_seq = -1 if past.failure is None else steps[-1].seen + 1
         self._first = steps[0].time, steps[0].seen + 1
         self.first_step, self.known = steps[0].time, known
-        self._labels = []  # so that who is alive is compared with the next
+        self._labels = []  # so that the next step finds out which results have ended
         for view in self.audience:
             view.forget_openings()
 
     def covers(self, series: Series) -> bool:
-        """Whether a stored series, which may be gone, is one that it is about."""
+        """Whether it reads, or would have read, a stored series, which may be gone."""
         return self.allowed.admits(series.identity) and any(
             one.matches(series.identity) for one in self.selectors
         )
@@ -331,7 +334,8 @@ class Standing:
             yield entry
 
     def _arrange(self, labels: Sequence[Labels], time: int, seq: int) -> None:
-        """Take note that other results may come from now on."""
+        """Match the results with other labels than those of the step before; results without a
+        place among them end."""
         column = [self._by_labels.get(one) for one in labels]
         there = {series.ref for series in column if series is not None}
         for series in self.members.values():
@@ -351,7 +355,7 @@ class Standing:
         return series
 
     def _ref(self, labels: Labels) -> int:
-        """A ref that all processes have in common."""
+        """A ref that is the same in all processes."""
         salt = 0
         while True:
             text = repr((self.key, labels, salt)).encode("utf-8", "replace")
@@ -361,7 +365,7 @@ class Standing:
             salt += 1
 
     def _rows(self) -> int:
-        """Rows that a result may hold."""
+        """How many rows a result may hold."""
         wanted = int(self._retention.seconds * 1000) // self.step + 1
         share = max(_ROWS // max(1, len(self.members) + 1), 100)
         return max(1, min(wanted, share, self._retention.samples))
@@ -374,7 +378,7 @@ class Standing:
         self._fresh[series.ref] = series
 
     def _age(self, time: int) -> None:
-        """Drop what is too old, and results that were missing for long."""
+        """Drop rows that are too old, and results that have had no value for long."""
         oldest = time - int(self._retention.seconds * 1000)
         if time // self.step % 60 == 0:
             for series in self.members.values():
@@ -394,7 +398,7 @@ class Standing:
         self._column = [None if one is series else one for one in self._column]
         self._fresh.pop(series.ref, None)
         if series in self._new:
-            self._new.remove(series)  # whom nobody was told of
+            self._new.remove(series)  # nobody was told of it
         else:
             self._leaving.append(series)
         series.history.retire(_COUNTABLE)
