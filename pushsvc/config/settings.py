@@ -19,17 +19,17 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """TCP port; 0 for any that is free."""
     certfile: str = ""
-    """PEM file with the certificate and those it was signed with; with it TLS is spoken."""
+    """PEM file with the certificate and its chain; connections use TLS if it is given."""
     keyfile: str = ""
     """PEM file with the certificate's key, not encrypted."""
     base_path: str = ""
-    """Path under which a proxy asks for the service, where it passes that on: /push."""
+    """Path that stands before those of requests, if a proxy doesn't remove it: /push."""
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] | Literal["auto"] = 1
     """Processes that serve on one port, with one log; auto: one for each core."""
     backlog: Annotated[int, msgspec.Meta(ge=1)] = 1024
     """Connections the kernel holds until they are accepted."""
     drain_delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """Seconds between failing readiness and the first goodbye: what a load balancer takes to
+    """Seconds between failing readiness and ending the first stream, for a load balancer to
     notice."""
     drain_timeout: Annotated[float, msgspec.Meta(ge=0)] = 15.0
     """Seconds within which all subscribers are told to come back."""
@@ -97,7 +97,7 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     jwks_url: str = ""
     """Mode jwt: where the issuer publishes its keys."""
     algorithms: str | tuple[str, ...] = ""
-    """Mode jwt: those that are taken, with commas or as a list; all that go with the keys if
+    """Mode jwt: algorithms that are accepted, with commas or as a list; all that fit the keys if
     empty."""
     issuer: str = ""
     """Mode jwt: what `iss` must be; anything if empty."""
@@ -108,11 +108,11 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     jwks_refresh: float = 600.0
     """Seconds after which published keys are fetched again, unless they come with a max-age."""
     jwks_stale: float = 86_400.0
-    """Seconds that known keys stay good while the URL doesn't answer."""
+    """Seconds for which known keys are used while the URL doesn't answer."""
     session_secret: str = ""
-    """What cookies are signed with, the same on all pods; one of the process's own if empty."""
+    """What cookies are signed with, the same on all pods; if empty, each process makes one."""
     session_seconds: float = 43_200.0
-    """How long a cookie is good, as long as its token is."""
+    """Seconds for which a cookie is good, but no longer than its token."""
 
     @property
     def algorithm_names(self) -> tuple[str, ...]:
@@ -131,14 +131,14 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Addresses and networks whose forwarding headers are believed, with commas or as a list; unix
     for those who come by a Unix socket."""
     forwarded_header: str = "x-forwarded-for"
-    """What they write: x-forwarded-for (with -proto and -host), or forwarded; the other isn't
-    read."""
+    """The header that they write: x-forwarded-for (with -proto and -host), or forwarded; the other
+    isn't read."""
     forwarded_depth: Annotated[int, msgspec.Meta(ge=0, le=32)] = 0
     """Which address from the right is the client's: 2 behind Google's load balancers, which append
     "client, balancer". 0: the first that isn't a trusted proxy's."""
 
     compress: bool = True
-    """Whether answers and the page's files are compressed for who takes that."""
+    """Whether answers and the page's files are compressed for clients that accept it."""
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -167,7 +167,8 @@ class Dashboards(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Where dashboards are kept."""
 
     directory: str = ""
-    """Directory of those that are saved; nothing can be saved if empty."""
+    """Directory of those that are saved. If empty, they can only be saved where the log is kept; if
+    the log is kept, they are saved there, and files in this directory are taken in once."""
     provisioned: str = ""
     """Directory of those that come from elsewhere and are only read; none if empty."""
 
@@ -183,26 +184,27 @@ class Keeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Where the log of what was published is kept."""
 
     path: str = ""
-    """File of SQLite, made if it isn't there: the past outlives a restart. In memory if empty."""
+    """File of SQLite, made if it isn't there: with it the past outlives a restart. In memory if
+    empty."""
     synchronous: Literal["full", "normal"] = "full"
-    """full: what was answered is on the disk. normal: it outlives the process, but what came in the
-    last moments may be lost where the machine goes down; cheaper."""
+    """full: what was answered is on the disk. normal: it outlives the process, but what came last
+    may be lost if the machine goes down; this is cheaper."""
     max_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 4_000_000_000
-    """Bytes that are kept at the most; beyond, the oldest go, however young they are. At a Valkey
-    they are memory, and half of its maxmemory at the most."""
+    """Bytes of the log that are kept at the most; beyond that the oldest entries are removed,
+    however young they are. In a Valkey they are memory, and half of its maxmemory at the most."""
     url: str = ""
     """A Valkey or Redis instead, which several processes share: valkey://USER:PASSWORD@HOST:PORT,
     valkeys:// with TLS, several hosts of a Cluster, or Sentinels with ?sentinel=NAME."""
     ca: str = ""
-    """File of certificates in PEM that its TLS is trusted by; the system's if empty."""
+    """PEM file of the certificates that are trusted for its TLS; the system's if empty."""
     prefix: Annotated[str, msgspec.Meta(pattern=r"^[^{}\s]{1,100}$")] = "pushsvc"
-    """Its keys begin with it, in braces; services that don't share a log have two."""
+    """What its keys begin with, in braces; services that don't share a log need different ones."""
     replicas: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
-    """Replicas that have what was published before it is answered."""
+    """How many replicas must have what was published before it is answered."""
     fsync: bool = False
-    """Whether it is on disk there before it is answered."""
+    """Whether what was published must be on the Valkey's disk before it is answered."""
     start_wait: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 60.0
-    """Seconds that a start waits for it to be reached; 0 has it fail at once."""
+    """Seconds for which a start waits until the Valkey can be reached; with 0 it fails at once."""
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -42,17 +42,17 @@ NUMBERS: Final[dict[str, Callable[..., float]]] = {
     "stddev": lambda values: sqrt(_variance(values)),
     "quantile": lambda values, share: quantile(share, values),
 }
-"""What makes one number of a group, by the operator: of its values, and of the parameter where
-there is one."""
+"""The functions that make one number of a group, by the operator. They take its values, and the
+parameter if there is one."""
 
 PICKS: Final = frozenset(("topk", "bottomk", "limitk", "limit_ratio"))
-"""What takes some of the elements themselves."""
+"""The operators that take some of the elements themselves."""
 
 _Key = TypeVar("_Key")
 
 
 def grouping(node: Aggregate) -> Callable[[Labels], Labels]:
-    """The labels that a group of elements has in common, and its result has."""
+    """Gives, for the labels of an element, those of its group, which are the result's labels."""
     if node.without:
         left_out = node.labels | {METRIC_LABEL}
         return lambda labels: label_sets.drop(labels, left_out)
@@ -127,8 +127,8 @@ def _rank(value: float) -> tuple[bool, float]:
 
 
 def _sampled(ratio: float, labels: Labels) -> bool:
-    """Whether a series is among a share of all series: the same ones at each step; a negative
-    share means those that the rest of it would leave out."""
+    """Whether a series is in the sample that is such a share of all series, which is the same at
+    each step. A share of -0.3 has those series that a share of 0.7 leaves out."""
     text = label_sets.show(labels).encode("utf-8", "replace")
     place = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) / 2**64
     ratio = max(-1.0, min(1.0, ratio))
@@ -145,7 +145,8 @@ def _count_values(name: str, groups: dict[Labels, Vector]) -> Vector:
 
 
 def written(value: float) -> str:
-    """A number as a label has it: without an exponent, and as short as it can be read back."""
+    """A number as the value of a label: without an exponent, and in the fewest digits that identify
+    it."""
     if isnan(value):
         return "NaN"
     if isinf(value):

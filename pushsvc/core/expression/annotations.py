@@ -1,5 +1,5 @@
-"""What may be wrong with a question that has a result: Prometheus' annotations, in its words but
-without the place."""
+"""What may be wrong with a query that has a result: Prometheus' annotations, in its words but
+without the position in the query."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pushsvc.core.expression.labels import Labels, get
 from pushsvc.core.model.promql import METRIC_LABEL
 
 MOST: Final = 10
-"""Warnings, and infos, that are told; of more only how many there are."""
+"""The most warnings, and the most infos, that are given; of the others only the number."""
 
 _OF_COUNTERS: Final = ("_total", "_sum", "_count", "_bucket")
 
 
 class Annotations:
-    """Those of one question, each once: `warnings` are likely to be mistakes."""
+    """The annotations of one query, each once. `warnings` are likely to be mistakes."""
 
     def __init__(self) -> None:
         self._warnings: dict[str, None] = {}
@@ -31,7 +31,7 @@ class Annotations:
         return _told(self._infos, "info")
 
     def rated(self, labels: Labels) -> None:
-        """Of a series whose rate is asked for."""
+        """Check a series whose rate is asked for."""
         name = get(labels, METRIC_LABEL)
         if name and not name.endswith(_OF_COUNTERS):
             self._infos[
@@ -40,14 +40,14 @@ class Annotations:
             ] = None
 
     def quantile(self, share: float) -> None:
-        """Of a quantile that is asked for."""
+        """Check a quantile that is asked for."""
         if isnan(share) or not 0 <= share <= 1:
             self._warnings[
                 f"PromQL warning: quantile value should be between 0 and 1, got {_written(share)}"
             ] = None
 
     def ratio(self, share: float) -> None:
-        """Of a share of series that is asked for."""
+        """Check the share of `limit_ratio`."""
         if abs(share) > 1:
             to = 1 if share > 0 else -1
             self._warnings[
@@ -56,14 +56,14 @@ class Annotations:
             ] = None
 
     def bucket(self, labels: Labels) -> None:
-        """Of a bucket without a bound that could be read."""
+        """Note a bucket whose bound is missing or can't be read."""
         self._warnings[
             'PromQL warning: bucket label "le" is missing or has a malformed value of '
             f'"{get(labels, "le")}"{_of_metric(labels)}'
         ] = None
 
     def forced(self, labels: Labels) -> None:
-        """Of a histogram whose counts had to be made to rise."""
+        """Note a histogram whose counts had to be changed so that they rise."""
         self._infos[
             "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see "
             "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"

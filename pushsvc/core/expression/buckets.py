@@ -9,19 +9,20 @@ from operator import le, lt
 from typing import NamedTuple
 
 _TOLERANCE = 1e-12
-"""Of neighbouring counts: what differs less is rounding, and no difference."""
+"""Neighbouring counts whose relative difference is smaller count as equal: it comes from
+rounding."""
 
 
 class Bucket(NamedTuple):
-    """How many observations, `below`, were not above a bound."""
+    """A bound, and how many observations, `below`, were not above it."""
 
     bound: float
     below: float
 
 
 def quantile(share: float, given: list[Bucket]) -> tuple[float, bool]:
-    """The value below which a share of the observations is, by proportion within its bucket, and
-    whether counts had to be made to rise."""
+    """The value below which a share of the observations is, interpolated within its bucket, and
+    whether counts had to be changed so that they rise."""
     if isnan(share):
         return nan, False
     if share < 0:
@@ -54,8 +55,8 @@ def in_order(bounds: Sequence[float]) -> bool:
 
 
 def quantile_in_order(share: float, bounds: Sequence[float], counts: Sequence[float]) -> float:
-    """As `quantile`, of bounds that are in order: quicker where the counts rise too, as nearly
-    always."""
+    """As `quantile`, for bounds that are `in_order`. It is quicker if the counts rise too, as they
+    nearly always do."""
     total = counts[-1]
     if not (0 <= share <= 1 and total > 0 and all(map(le, counts, counts[1:]))):
         return quantile(share, list(map(Bucket, bounds, counts)))[0]
@@ -71,7 +72,7 @@ def quantile_in_order(share: float, bounds: Sequence[float], counts: Sequence[fl
 
 
 def fraction(lower: float, upper: float, given: list[Bucket]) -> float:
-    """The share of the observations between two values, by proportion within their buckets."""
+    """The share of the observations between two values, interpolated within their buckets."""
     buckets = _merged(given)
     total = buckets[-1].below
     if buckets[-1].bound != inf or total == 0 or isnan(lower) or isnan(upper):
@@ -106,8 +107,8 @@ def _merged(given: list[Bucket]) -> list[Bucket]:
 
 
 def _rising(buckets: list[Bucket]) -> tuple[list[Bucket], bool]:
-    """With counts that never fall, as those that come from different moments may; and whether that
-    took more than rounding."""
+    """The buckets with counts that never fall (counts from different moments may), and whether any
+    was changed by more than rounding."""
     highest, forced = buckets[0].below, False
     rising = [buckets[0]]
     for bound, count in buckets[1:]:

@@ -1,7 +1,7 @@
-"""Working an expression out at a step.
+"""Works an expression out at a step.
 
-This is the plain way, in which a step reads all the rows it is about. It says what is right: what
-is quicker is compared with it.
+This is the plain way, in which each step reads all rows that it needs. It is the reference: tests
+compare the quicker way of `live` with it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.query.selector import Match, Matcher, regex
 
 LOOKBACK: Final = 5 * 60_000
-"""For how long a sample stands for its series, in ms, as in Prometheus."""
+"""How old a sample may be, in ms, to count as the present value of its series; as in Prometheus."""
 
 SUBQUERY_STEP: Final = 60_000
 """The step of a subquery that names none, in ms."""
@@ -52,10 +52,10 @@ class Rows(NamedTuple):
 
 
 class Source(Protocol):
-    """Where series come from; each of a query's selectors is asked for once."""
+    """Where series come from. It is asked once for each selector of a query."""
 
     def select(self, matchers: tuple[tuple[Matcher, ...], ...]) -> Iterable[Rows]:
-        """The series for which one of the lists of matchers holds whole."""
+        """The series that all matchers of at least one of the lists match."""
 
 
 class Series(NamedTuple):
@@ -75,10 +75,10 @@ Result: TypeAlias = float | str | Vector | list[Series]
 class Evaluator:
     """Works out one expression at steps between `start` and `end` (Unix ms).
 
-    `late_names` keeps the name of what is no longer that metric until the end of an expression, as
-    Prometheus does with its feature `promql-delayed-name-removal`. `most` is how many samples it
-    may read, each counted whenever a step reads it: it bounds the time that this takes. `give_way`
-    is called again and again meanwhile.
+    With `late_names`, the name of a result that is no longer that metric is removed only at the end
+    of the expression, as Prometheus does with its feature `promql-delayed-name-removal`. `most` is
+    how many samples may be read, each counted at every step that reads it; it bounds the time that
+    this takes. `give_way` is called again and again meanwhile.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Evaluator:
         self._most = self._left = most
         self._give_way = give_way
         self.annotations = Annotations()
-        """What may be wrong with the question, of all steps so far."""
+        """What may be wrong with the query, from all steps so far."""
         self._selected: dict[tuple[tuple[Matcher, ...], ...], list[Rows]] = {}
 
     def at(self, node: Node, step: int) -> Result:
@@ -215,7 +215,8 @@ class Evaluator:
         return self._named(found)
 
     def _named(self, vector: Vector) -> Vector:
-        """With names taken away at once, unless they go at the end."""
+        """The vector without the names of results that are no longer that metric, unless these are
+        removed at the end."""
         if self._late_names:
             return vector
         return _distinct([_finished(element) for element in vector])
@@ -329,7 +330,7 @@ class Evaluator:
         points: dict[Labels, tuple[list[int], list[float]]] = {}
         nameless: dict[Labels, bool] = {}
         for moment in range((start // every + 1) * every, end + 1, every):
-            self._read(1)  # so that a step costs something where there is nothing to read
+            self._read(1)  # so that a step without anything to read isn't free
             for element in self._inner(node.inner, moment):
                 times, values = points.setdefault(element.labels, ([], []))
                 nameless.setdefault(element.labels, element.nameless)
@@ -473,7 +474,7 @@ class Evaluator:
         )
 
     def _of_native_histograms(self, arguments: tuple[Node, ...], step: int) -> Vector:
-        # Of numbers there is nothing to tell: there are no native histograms here.
+        # There are no native histograms here, and of numbers these functions have no result.
         self._vector(arguments[0], step)
         return []
 
@@ -504,7 +505,7 @@ _SPECIAL: Final[dict[str, _Special]] = {
 
 
 def _finished(element: Element) -> Element:
-    """Without the name of what it no longer is."""
+    """The element without the name of a metric that it no longer is."""
     if not element.nameless:
         return element
     return Element(label_sets.drop(element.labels, METADATA), element.value)
@@ -517,13 +518,14 @@ def _distinct(found: list[_Labelled]) -> list[_Labelled]:
 
 
 def _labelled(element: Element, name: str, value: str) -> Element:
-    """With another value for one label. A name that it is given isn't the one that has to go."""
+    """The element with another value for one label. A metric name that is set so isn't removed
+    later."""
     labels = label_sets.replace(element.labels, name, value)
     return Element(labels, element.value, element.nameless and name != METRIC_LABEL)
 
 
 def asked_labels(node: Node) -> Labels:
-    """What a selector says that labels are: those that are asked for once, by `=`."""
+    """The labels whose values a selector determines: those with one matcher, which is `=`."""
     select = node.select if isinstance(node, Window) else node
     if not isinstance(select, Select) or len(select.matchers) != 1:
         return label_sets.NONE
@@ -560,7 +562,7 @@ def _text(node: Node) -> str:
 
 
 def _share(value: float) -> str:
-    """A number as OpenMetrics writes it in a label."""
+    """A number as OpenMetrics writes it in a label: 1.0, 0.99, +Inf."""
     if value in (inf, -inf) or value != value:
         return aggregates.written(value)
     return repr(value)

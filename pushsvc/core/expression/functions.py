@@ -1,4 +1,4 @@
-"""Functions of one value: what `abs(x)` and its kind make of each element of a vector."""
+"""Functions of one value, such as `abs(x)`, which are applied to each element of a vector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Function = Callable[..., "float | None"]
 
 
 def _safe(function: Callable[[float], float]) -> Function:
-    """What isn't defined is NaN, what is too large infinite, as floats have it."""
+    """The function, with NaN where it isn't defined and infinity where its result is too large."""
 
     def safe(value: float) -> float:
         try:
@@ -102,7 +102,7 @@ _DAYS_IN_400_YEARS: Final = 146_097
 def _date_of(seconds: int) -> _Date:
     """The date of a Unix time, of any year there may be."""
     days, rest = divmod(seconds, 86_400)
-    eras, day = divmod(days, _DAYS_IN_400_YEARS)  # 400 years have the same days always
+    eras, day = divmod(days, _DAYS_IN_400_YEARS)  # any 400 years have as many days
     year = 1970 + eras * 400
     while day >= 365 + _is_leap(year):
         day -= 365 + _is_leap(year)
@@ -148,7 +148,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "tan": _safe(math.tan),
     "tanh": _safe(math.tanh),
 }
-"""By the name of the function; they take the value and the function's other arguments."""
+"""By name. They take the value and the function's other arguments; None is no result."""
 
 DATES: Final[dict[str, Function]] = {
     "days_in_month": _part(lambda date: _days_in(date.year, date.month)),
@@ -160,11 +160,12 @@ DATES: Final[dict[str, Function]] = {
     "month": _part(lambda date: date.month),
     "year": _part(lambda date: date.year),
 }
-"""Those of a time in Unix seconds, in UTC; without an argument they are of the step."""
+"""Functions of a time in Unix seconds, in UTC. Without an argument they are applied to the step's
+time."""
 
 
 def natural(text: str) -> Sequence[tuple[int, int, str]]:
-    """A key to sort by in which numbers within a text count as numbers."""
+    """A key to sort texts by, in which the numbers within a text are compared as numbers."""
     parts: list[tuple[int, int, str]] = []
     digits = ""
     for character in [*text, ""]:

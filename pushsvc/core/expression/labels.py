@@ -14,11 +14,12 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 NONE: Final[Labels] = ()
 
 METADATA: Final = frozenset((METRIC_LABEL, "__type__", "__unit__"))
-"""What says which metric it is: a result that is no longer that metric has none of these."""
+"""Labels that say which metric a series is. A result that is no longer that metric has none of
+them."""
 
 
 def make(pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> Labels:
-    """A set of labels; an empty value is no label."""
+    """A set of labels, without those whose value is empty."""
     return tuple(sorted((name, value) for name, value in dict(pairs).items() if value))
 
 

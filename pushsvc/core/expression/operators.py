@@ -1,4 +1,4 @@
-"""Operators: what two numbers give, and how the elements of two vectors find each other."""
+"""Operators: the results of two numbers, and which elements of two vectors are matched."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ SETS: Final = frozenset(("and", "or", "unless"))
 
 
 def scalars(op: str, a: float, b: float) -> float:
-    """What two scalars give; comparisons give 1 or 0."""
+    """The result of two scalars; comparisons give 1 or 0."""
     if op in ARITHMETIC:
         return ARITHMETIC[op](a, b)
     return float(COMPARISONS[op](a, b))
 
 
 def apply(op: str, a: float, b: float, to_bool: bool) -> float | None:
-    """What two elements give: None where a comparison doesn't hold and filters."""
+    """The result of two values; None if a comparison filters and doesn't hold."""
     if op in ARITHMETIC:
         return ARITHMETIC[op](a, b)
     holds = COMPARISONS[op](a, b)
@@ -82,7 +82,7 @@ def apply(op: str, a: float, b: float, to_bool: bool) -> float | None:
 
 
 def with_scalar(node: Binary, vector: Vector, scalar: float, *, scalar_left: bool) -> Vector:
-    """A vector with one number for each of its elements."""
+    """The results of the elements of a vector with one number."""
     drops = node.op in ARITHMETIC or node.to_bool
     found = []
     for element in vector:
@@ -100,7 +100,7 @@ def with_scalar(node: Binary, vector: Vector, scalar: float, *, scalar_left: boo
 
 
 def signature(matching: Matching) -> Callable[[Labels], Labels]:
-    """What has to be equal for two elements to match."""
+    """Gives, for the labels of an element, those that must be equal for two elements to match."""
     if matching.on:
         return lambda labels: label_sets.keep(labels, matching.labels)
     ignored = matching.labels | {METRIC_LABEL}
@@ -119,7 +119,7 @@ def sets(node: Binary, left: Vector, right: Vector) -> Vector:
 
 
 def vectors(node: Binary, left: Vector, right: Vector) -> Vector:
-    """Two vectors by an arithmetic operator or a comparison.
+    """The results of two vectors by an arithmetic operator or a comparison.
 
     Raises EvaluationError where one element could match several and nothing says which.
     """
@@ -129,7 +129,7 @@ def vectors(node: Binary, left: Vector, right: Vector) -> Vector:
         return []
     swapped = matching.many == "right"
     many, one = (right, left) if swapped else (left, right)
-    # As Prometheus has it, the left value fills the side of many, wherever that stands.
+    # As in Prometheus, the left fill value is for the side of many, even if that is the right side.
     fill_many, fill_one = fill_left, fill_right
     sign = signature(matching)
     ones = _unique(one, sign, "left" if swapped else "right")
@@ -186,7 +186,7 @@ def _unique(vector: Vector, sign: Callable[[Labels], Labels], side: str) -> dict
 
 
 def result_labels(node: Binary, many: Labels, one: Labels) -> Labels:
-    """The labels of what two elements give."""
+    """The labels of the result of two elements."""
     matching = node.matching
     labels: Iterable[tuple[str, str]] = many
     if node.op in ARITHMETIC:

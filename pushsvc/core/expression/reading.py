@@ -1,5 +1,5 @@
-"""Reading an expression: what `promql-parser` makes of it is turned into nodes of our own at once,
-so that nothing else knows it, and every rule that it doesn't check is checked here.
+"""Reads an expression. The tree of `promql-parser` is turned into nodes of our own, so that no
+other module depends on the parser's; rules that it doesn't check are checked here.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def _read(text: str, most_bytes: int, most_depth: int) -> Node:
 
 
 _kept = lru_cache(256)(_read)
-"""Dashboards ask for the same again and again."""
+"""Dashboards ask for the same expressions again and again."""
 
 
 def pretty(text: str, limits: Limits = _DEFAULTS) -> str:
-    """An expression, well laid out. Raises ExpressionError."""
+    """An expression, laid out over several lines where it is long. Raises ExpressionError."""
     tree, tokens = _parsed(text, limits.expression_bytes, limits.expression_depth)
     _node(tree, tokens)
 

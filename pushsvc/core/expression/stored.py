@@ -1,7 +1,7 @@
-"""The rows that an expression is about, taken out of the catalog.
+"""Takes the rows that an expression reads out of the catalog.
 
-All are taken in one go, so that they are of one moment of the log; from then on an expression can
-be worked out elsewhere, while the catalog goes on.
+All are taken at once, so that they are of one moment of the log. After that the expression can be
+worked out in another thread, while the catalog changes.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _NAMED = Matcher(METRIC_LABEL, "=~", ".+")
 
 
 class _Cut(NamedTuple):
-    """Rows of a series, as its history has them."""
+    """Rows of a series, in the order of time."""
 
     identity: Identity
     times: Sequence[int]
     values: Sequence[Value]
     endings: bool
-    """Whether there may be any among them."""
+    """Whether there may be endings among them."""
 
 
 class Stored:
-    """What is needed of the stored series to work an expression out: a `Source`."""
+    """The rows that it takes to work an expression out: a `Source`."""
 
     def __init__(self, cuts: dict[_Matchers, list[_Cut]]) -> None:
         self._cuts = cuts
@@ -66,7 +66,8 @@ def gather(
     allowed: Scope,
     limits: Limits,
 ) -> Stored:
-    """Take what the steps from `start` to `end` (Unix ms) read, of the series that are allowed.
+    """Take the rows that the steps from `start` to `end` (Unix ms) read, from the series that are
+    allowed.
 
     Series of states are left out: they have no numbers. Raises TooMuch past
     `limits.expression_series` or `limits.expression_samples`.
@@ -87,8 +88,8 @@ def gather(
 
 
 def earliest(node: Node, start: int, end: int, lookback: int) -> dict[_Matchers, int]:
-    """The selectors within, and the time (Unix ms) from which on the steps from `start` to `end`
-    read what they select."""
+    """The selectors in an expression, and for each the time (Unix ms) from which on the steps from
+    `start` to `end` read its series."""
     found: dict[_Matchers, int] = {}
     for matchers, time in _spans(node, start, end, start, end, lookback):
         found[matchers] = min(time, found.get(matchers, time))
@@ -96,7 +97,8 @@ def earliest(node: Node, start: int, end: int, lookback: int) -> dict[_Matchers,
 
 
 def latest(node: Node) -> dict[_Matchers, int]:
-    """The selectors within, and how long after a step (ms) the last of what it reads may be."""
+    """The selectors in an expression, and for each how long after a step (ms) the latest sample may
+    be that the step reads; negative if all are earlier."""
     found: dict[_Matchers, int] = {}
     for matchers, time in _ends(node, 0):
         found[matchers] = max(time, found.get(matchers, time))
@@ -104,8 +106,8 @@ def latest(node: Node) -> dict[_Matchers, int]:
 
 
 def cut(wanted: Mapping[_Matchers, tuple[int, Iterable[Series]]], most: int) -> Stored:
-    """Take the rows of these series from some time on, by selector. Raises TooMuch where they are
-    more than `most` together."""
+    """Take the rows of these series, by selector, each from its time (Unix ms) on. Raises TooMuch
+    if they are more than `most` together."""
     cuts: dict[_Matchers, list[_Cut]] = {}
     samples = 0
     for matchers, (time, series) in wanted.items():
@@ -134,7 +136,8 @@ def _rows(cut: _Cut) -> Rows:
 
 
 def selector_of_matchers(matchers: tuple[Matcher, ...]) -> Selector:
-    """The selector of series with these labels; a name at least they have."""
+    """The selector for these matchers. One that would match a series without labels also asks for a
+    name, which every series has."""
     distinct = set(matchers)
     if all(matcher.matches("") for matcher in distinct):
         distinct.add(_NAMED)
@@ -144,8 +147,8 @@ def selector_of_matchers(matchers: tuple[Matcher, ...]) -> Selector:
 def _spans(
     node: Node, start: int, end: int, low: int, high: int, lookback: int
 ) -> Iterator[tuple[_Matchers, int]]:
-    """Each selector within, and how far back it is read if `node` is asked for at steps between
-    `low` and `high`; `start` and `end` are those of the whole."""
+    """Each selector in `node`, and the time from which on it is read if `node` is worked out at
+    steps between `low` and `high`. `start` and `end` are those of the whole expression."""
 
     def moment(when: When) -> tuple[int, int]:
         match when.at:

@@ -1,8 +1,8 @@
-"""Sums, means and variances that don't lose the small numbers beside the large ones.
+"""Sums, means and variances in which small numbers aren't lost beside large ones.
 
-A sum is the exact one, rounded once: it doesn't depend on the order of what is summed up, so that
-two processes never differ in its last digit. Prometheus uses Kahan's summation, in the variant by
-Neumaier, which agrees with it but for that digit.
+A sum is exact and rounded once. So it doesn't depend on the order of the numbers, and two processes
+never differ in its last digit. Prometheus uses Kahan's summation in Neumaier's variant, whose
+results may differ from it in that digit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def total(values: Sequence[float]) -> float:
     try:
         return fsum(values)
     except (OverflowError, ValueError):
-        # It is too large for a float on its way, or infinite in both directions.
+        # An intermediate sum is too large for a float, or both infinities are among the values.
         return _carried_total(values)
 
 
@@ -43,7 +43,7 @@ def variance(values: Iterable[float]) -> float:
 
 
 def _add(value: float, total: float, lost: float) -> tuple[float, float]:
-    """The total with one value more, and what rounding has lost so far."""
+    """The total with this value added, and what rounding has lost so far."""
     new = total + value
     if isinf(new):
         return new, 0.0
@@ -61,7 +61,7 @@ def _carried_total(values: Iterable[float]) -> float:
 
 def _carried_mean(values: Iterable[float]) -> float:
     count, result, lost = 0, 0.0, 0.0
-    stepwise = False  # once the sum would overflow, a mean is carried on in its place
+    stepwise = False  # once the sum would overflow, the mean so far is kept instead
     for value in values:
         count += 1
         if count == 1:

@@ -1,4 +1,4 @@
-"""Expressions as nodes: what `reading` makes of a text, and the rest works with."""
+"""Expressions as trees of nodes, which `reading` makes of a text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Type: TypeAlias = Literal["scalar", "vector", "matrix", "string"]
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Where in time a selector looks: `offset` in ms back from the step, or from `at`, which is a
-    time in Unix ms or an end of the range that is asked for."""
+    """The time that a selector is about: `offset` ms before the step, or before `at`, which is a
+    time in Unix ms, or the start or end of the range that is asked for."""
 
     offset: int = 0
     at: int | Literal["start", "end"] | None = None
@@ -31,8 +31,8 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """An instant vector selector: each inner list of matchers has to hold whole, and one of them
-    is enough."""
+    """An instant vector selector: it selects the series that all matchers of at least one inner
+    tuple match."""
 
     matchers: tuple[tuple[Matcher, ...], ...]
     when: When
@@ -69,7 +69,7 @@ class Negate:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`without` says whether `labels` are those to be left out, and not those to group by."""
+    """`without`: `labels` are those that are left out; else those that are grouped by."""
 
     op: str
     inner: Node
@@ -80,8 +80,9 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """How the elements of two vectors find each other. `many` is the side that may have several
-    for one of the other; `fill` has the values that stand for what is missing, left and right."""
+    """How the elements of two vectors are matched. `many` is the side on which several elements may
+    match one of the other side. `fill` has the values for elements that are missing on the left and
+    on the right."""
 
     on: bool = False
     labels: frozenset[str] = frozenset()
@@ -103,7 +104,7 @@ Node: TypeAlias = Number | Text | Select | Window | Subquery | Call | Negate | A
 
 
 def type_of(node: Node) -> Type:
-    """What a node's result is."""
+    """The type of a node's result."""
     match node:
         case Number():
             return "scalar"
@@ -123,7 +124,7 @@ def type_of(node: Node) -> Type:
 
 
 def children_of(node: Node) -> tuple[Node, ...]:
-    """What a node is made of; the insides of ranges are not counted."""
+    """The nodes that a node is made of, without those inside of ranges."""
     match node:
         case Call(_, arguments):
             return arguments

@@ -1,4 +1,4 @@
-"""What expressions give: vectors of elements."""
+"""The results of expressions: vectors of elements."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pushsvc.core.expression.labels import Labels
 
 
 class Element(NamedTuple):
-    """One series at one step. `nameless` says that it is no longer the metric it is named after, so
-    that the name goes at the end: till then functions that copy labels may still read it."""
+    """One series at one step. `nameless` says that it is no longer the metric that it is named
+    after: the name is removed at the end, and until then functions that copy labels may read it."""
 
     labels: Labels
     value: float

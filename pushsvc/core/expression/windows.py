@@ -1,8 +1,8 @@
-"""Functions over a range of samples: what `rate(x[5m])` and its kind make of one series.
+"""Functions over a range of samples of one series, such as `rate(x[5m])`.
 
-Each takes the samples, times in ms and values, in the order of time, none of them an ending, and
-gives a number, or None where there is no result. The rules, as how far a rate is extrapolated, are
-Prometheus' (https://prometheus.io/docs/prometheus/latest/querying/functions/).
+Each takes the samples (times in ms, and values) in the order of time and without endings, and gives
+a number, or None if there is no result. The rules, such as how far a rate is extrapolated, are
+those of Prometheus (https://prometheus.io/docs/prometheus/latest/querying/functions/).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["FUNCTIONS", "KEEP_NAME", "OF_MOMENT", "Range", "quantile"]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Samples of one series: those of times after `start` and not after `end`, in ms. `now` is the
-    step, `numbers` are the function's other arguments."""
+    """Samples of one series, of times after `start` and up to `end`, in ms. `now` is the step's
+    time, `numbers` are the function's other arguments."""
 
     times: Sequence[int]
     values: Sequence[float]
@@ -37,20 +37,21 @@ Function = Callable[[Range], "float | None"]
 
 
 def _lasts(given: Range) -> bool:
-    """Whether there are samples of two moments: here several may have come at one."""
+    """Whether the samples have two different times: here several may have the same one."""
     return given.times[0] < given.times[-1]
 
 
 def _extrapolated(given: Range, *, counter: bool) -> float | None:
-    """How much it grew in the whole range: what its samples say, carried on to the ends of the
-    range where samples come near enough to them."""
+    """How much the value grew in the whole range: the growth between its samples, extrapolated to
+    an end of the range if the samples come near it, and else by half of the usual distance of
+    samples."""
     times, values = given.times, given.values
     if not _lasts(given):
         return None
     grown = values[-1] - values[0]
     if counter:
         for before, after in pairwise(values):
-            if after < before:  # it began anew
+            if after < before:  # the counter began anew
                 grown += before
     to_start = (times[0] - given.start) / 1000
     to_end = (given.end - times[-1]) / 1000
@@ -95,7 +96,7 @@ def _idelta(given: Range) -> float | None:
 
 
 def _line(times: Sequence[int], values: Sequence[float], origin: int) -> tuple[float, float]:
-    """Slope a second, and value at `origin`, of the line of least squares."""
+    """The slope per second, and the value at `origin`, of the least squares line."""
     if all(value == values[0] for value in values):
         return (nan, nan) if isinf(values[0]) else (0.0, values[0])
     xs = [(time - origin) / 1000 for time in times]
@@ -160,7 +161,7 @@ def _extreme(
 ) -> Function:
     def extreme(given: Range) -> float:
         values = given.values
-        if isnan(sums.total(values)):  # perhaps one of them is, and those are nobody's best
+        if isnan(sums.total(values)):  # one of them may be NaN, which never is the best
             return values[_place(values, better)]
         return best(values)
 
@@ -168,7 +169,7 @@ def _extreme(
 
 
 def quantile(share: float, values: Sequence[float]) -> float:
-    """The value below which a share of the values is, between neighbours by proportion."""
+    """The value below which a share of the values is, interpolated between neighbours."""
     if not values or isnan(share):
         return nan
     if share < 0:
@@ -219,7 +220,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
 """By the name of the function."""
 
 OF_MOMENT: Final = frozenset(("rate", "increase", "delta", "predict_linear"))
-"""Those that depend on the range's ends or on the step, and not only on the samples in it."""
+"""Functions that depend on the range's ends or on the step's time, and not only on the samples."""
 
 KEEP_NAME: Final = frozenset(("first_over_time", "last_over_time"))
-"""Those whose result is still the metric itself."""
+"""Functions whose result still is the metric itself."""

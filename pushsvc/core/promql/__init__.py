@@ -1,5 +1,5 @@
-"""PromQL's text: what is written is read by `promql-parser`, and refused in words of ours.
+"""PromQL's text: `promql-parser` reads it, and errors are told in our own words.
 
-`tokens` takes a text apart, `parsing` has it read, `faults` finds the place where it goes wrong,
-and `errors` says so.
+`tokens` takes a text apart, `parsing` has the parser read it, `faults` finds the place of an error,
+and `errors` describes it.
 """

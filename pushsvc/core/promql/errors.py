@@ -1,4 +1,4 @@
-"""What PromQL is refused with that can't be read: where, and what was expected there."""
+"""Errors of PromQL that can't be read: where the fault is, and what was expected there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MOST_QUOTED = 4096
 class ExpressionError(Malformed):
     """An expression that can't be read; its code is `expression`.
 
-    `position` is the offset in characters, from 0, of what is wrong; `line` and `column` are the
-    same place, from 1. `expected` and `found` are '' where it isn't a matter of syntax. `pointer`
-    is for terminals: the line with the place, and a caret under it on a second line. What is
-    answered has a `reason` besides, which is what is wrong without the text and the place.
+    `position` is the offset of the fault in characters, from 0; `line` and `column` are the same
+    place, from 1. `expected` and `found` are '' if it isn't a fault of syntax. `pointer` is for
+    terminals: the line of the fault, and a caret under the place on a second line. The problem
+    document has a `reason` besides, which says what is wrong without the text and the place.
     """
 
     subject: ClassVar[str] = "expression"
@@ -32,7 +32,7 @@ class ExpressionError(Malformed):
         found: str = "",
         **extra: Any,
     ) -> None:
-        # A lone surrogate can't be written as UTF-8, hence not be answered.
+        # A lone surrogate can't be written as UTF-8, so that the answer couldn't be sent.
         text = text.encode("utf-8", "replace").decode()
         self.text = text
         self.position = position
@@ -70,7 +70,7 @@ class SelectorError(ExpressionError):
 
     @classmethod
     def of(cls, error: ExpressionError) -> SelectorError:
-        """The same, of what had to be a selector."""
+        """The same error, for a text that had to be a selector."""
         return cls(
             error.text,
             error.position,

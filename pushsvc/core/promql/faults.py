@@ -1,8 +1,8 @@
-"""Where a text goes wrong, and what was expected there.
+"""Finds where the fault in a text is, and what was expected there.
 
-The parser says that a text is wrong and seldom where, so it is asked again: about beginnings of the
-text, each completed in a few ways. The first token after which no completion is read is the wrong
-one, and the completions that are read without it tell what was expected in its place.
+The parser says that a text is wrong, but seldom where. So it is asked about beginnings of the text,
+each completed in a few ways. The wrong token is the first one after which no completion can be
+read; the completions of the beginning before it tell what was expected in its place.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pushsvc.core.promql.errors import ExpressionError
 from pushsvc.core.promql.tokens import UNEXPECTED, Token, Tokens
 
 Parser: TypeAlias = Callable[[str], Any]
-"""Makes a tree of what tokens are given as, or a str: why there is none."""
+"""Makes a tree of a text; a str is the message why there is none."""
 
-# What the parser says of an expression that is well put together, and yet none.
+# Beginnings of the parser's messages about texts whose syntax is right, but whose meaning isn't.
 _OF_MEANING: Final = (
     "expected type",
     "expected at least",
@@ -50,12 +50,12 @@ _OF_MEANING: Final = (
 
 
 def is_of_meaning(said: str) -> bool:
-    """Whether what the parser says is about what parts mean, and not how they are put together."""
+    """Whether a message of the parser is about meaning, and not about syntax."""
     return said.startswith(_OF_MEANING) or "argument(s) in call to" in said
 
 
 def fault_of(tokens: Tokens, said: str, parse: Parser) -> ExpressionError:
-    """What is wrong with an expression of which the parser has said that."""
+    """The error of an expression for which the parser has this message."""
     if tokens.fault is None and is_of_meaning(said):
         if said.startswith("vector selector must"):
             return nothing_refused(tokens, _empty_braces(tokens.found))
@@ -66,7 +66,7 @@ def fault_of(tokens: Tokens, said: str, parse: Parser) -> ExpressionError:
 
 
 def nothing_refused(tokens: Tokens, position: int) -> ExpressionError:
-    """What matchers are refused with that begin there, and could match a series without labels."""
+    """The error of matchers, at this position, that could match a series without labels."""
     return ExpressionError(
         tokens.text,
         position,
@@ -84,7 +84,8 @@ def _empty_braces(found: Sequence[Token]) -> int:
 
 
 def _second_name(tokens: Tokens) -> ExpressionError:
-    """The first name among the matchers of something that has one before them."""
+    """The error of a metric name among the matchers of a selector that has one before its
+    braces."""
     name = ""
     for place, token in enumerate(tokens.found):
         if token.written == "{":
@@ -99,18 +100,18 @@ def _second_name(tokens: Tokens) -> ExpressionError:
     return _at(tokens, tokens.found[0], "unexpected second metric name")
 
 
-# -- what is put together wrongly ------------------------------------------------------------------
+# -- faults of syntax ------------------------------------------------------------------
 
 _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 _IN_BRACES: Final = ("", '= "s"', '"s"', 'x = "s"')
 _IN_BRACKETS: Final = ("", "5m")
 _OUTSIDE: Final = ("", "x", "( x )", "( x ) ( x )", "( x ) x", "5m", "1", "( )", "( 1 ) x")
 _AFTER: Final = ("", "( x )", "x")
-"""What may have to follow a list of labels."""
+"""What may have to follow a closed parenthesis, which may be a list of labels."""
 
 
 def _completions(found: Sequence[Token]) -> Iterator[str]:
-    """What could make a whole of a beginning that can be gone on with."""
+    """What could complete this beginning to an expression."""
     opened: list[str] = []
     for token in found:
         if token.kind == "open":
@@ -128,7 +129,7 @@ def _completions(found: Sequence[Token]) -> Iterator[str]:
 
 
 def _goes_on(found: Sequence[Token], parse: Parser) -> bool:
-    """Whether these tokens are the beginning of something."""
+    """Whether these tokens are the beginning of an expression."""
     given = " ".join([token.given for token in found])
     for completion in _completions(found):
         said = parse(f"{given} {completion}")
@@ -138,8 +139,9 @@ def _goes_on(found: Sequence[Token], parse: Parser) -> bool:
 
 
 def _first_wrong(found: Sequence[Token], parse: Parser) -> int:
-    """Which token can't stand where it does; how many there are if the end can't."""
-    # What is known to be right is shortened, so that all of it is read about once in all.
+    """The index of the first wrong token; the number of tokens if the end is wrong."""
+    # The part that is known to be right is shortened, so that the parser reads each token about
+    # once.
     good, bad = 0, len(found) + 1
     known: list[Token] = []
     while bad - good > 1:
@@ -153,7 +155,7 @@ def _first_wrong(found: Sequence[Token], parse: Parser) -> int:
 
 
 def _shortened(found: list[Token]) -> list[Token]:
-    """A beginning that can be gone on with in the same ways."""
+    """A shorter beginning that can be completed in the same ways."""
     levels: list[list[Token]] = [[]]
     for token in found:
         level = levels[-1]
@@ -184,7 +186,7 @@ _KEEPING: Final = frozenset(("offset", "bool", "group_left", "group_right", "@")
 
 
 def _ends(token: Token) -> bool:
-    """Whether an operand ends with it for certain."""
+    """Whether this token certainly ends an operand."""
     if token.kind == "word":
         return token.written.lower() not in _KEEPING
     return token.kind in ("number", "string", "close")
@@ -202,11 +204,12 @@ _EXPECTED: Final = (
     ((")", ")"),),
 )
 _IN_BRACKETS_EXPECTED: Final = (((":", ":"),), (("]", "]"),))
-"""What could stand at a place, and how it is called; of those in a row the first that could."""
+"""What could stand at a place, and the name of it in messages. Of each row only the first is named
+that is possible."""
 
 
 def _expected(known: list[Token], parse: Parser) -> str:
-    """What could stand after a beginning."""
+    """The names of all that could stand after a beginning."""
 
     def could(given: str) -> bool:
         kind = "open" if given == "(" else "close" if given in ")]}" else "word"
@@ -255,10 +258,11 @@ def _shown(token: Token | None, length: int = 40) -> str:
     return written if len(written) <= length else written[:length] + "…"
 
 
-# -- what is well put together, and means nothing --------------------------------------------------
+# -- faults of meaning --------------------------------------------------
 
 _MOST_READ: Final = 64 * 1024
-"""Characters that are read to find the place; then the smallest part that is known will do."""
+"""Characters that the parser reads at the most to find the place; then the smallest part found so
+far is told."""
 
 _TYPES: Final = {
     "scalar": "a number",
@@ -286,7 +290,8 @@ def _misused(tokens: Tokens, said: str, parse: Parser) -> ExpressionError:
         start, end = inner
     position = found[start].position
     if not _names_a_call(said):
-        # The shortest beginning of that part that is as wrong ends with the operand of what is.
+        # The shortest beginning of that part with the same error ends with the operand of the wrong
+        # operator.
         for stop in range(start + 1, end + 1):
             if found[stop - 1].kind not in ("sign", "open") and says_so(found[start:stop]):
                 position = _last_sign(found[start:stop]).position
@@ -304,7 +309,7 @@ def _names_a_call(said: str) -> bool:
 
 
 def _parts(found: Sequence[Token], start: int, end: int) -> Iterator[tuple[int, int]]:
-    """What stands in brackets within these tokens and may be read by itself, smaller than they."""
+    """The smaller parts of these tokens that are in brackets and can be read by themselves."""
     stack = []
     for place in range(start, end):
         token = found[place]
@@ -337,7 +342,7 @@ def _arguments(found: Sequence[Token], start: int, end: int) -> Iterator[tuple[i
 
 
 def _last_sign(found: Sequence[Token]) -> Token:
-    """The operator or modifier, outside of inner brackets, that ends nearest to the end."""
+    """The last operator or modifier outside of inner brackets."""
     depth = 0
     last = found[0]
     for token in found:
@@ -351,14 +356,15 @@ def _last_sign(found: Sequence[Token]) -> Token:
     return last
 
 
-# -- what is more than a selector ------------------------------------------------------------------
+# -- texts that had to be a selector
+# ------------------------------------------------------------------
 
 _ONLY: Final = "only instant vector selectors are taken"
 _NUMBERS: Final = ("inf", "nan")
 
 
 def selector_fault(tokens: Tokens, parse: Parser) -> ExpressionError:
-    """What is wrong with a text that isn't one plain selector."""
+    """The error of a text that isn't one plain selector."""
     found = tokens.found
     if fault := _wrong_start(tokens):
         return fault
@@ -384,7 +390,7 @@ def _at(
 
 def _instead(tokens: Tokens, token: Token | None, expected: str) -> ExpressionError:
     if token and token.kind == "unknown" and tokens.fault and tokens.fault.reason != UNEXPECTED:
-        return tokens.fault  # which says more
+        return tokens.fault  # which tells more
     shown = _shown(token)
     reason = f"expected {expected}, found {shown}"
     return _at(tokens, token, reason, expected=expected, found=shown)

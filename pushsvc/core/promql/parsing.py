@@ -1,4 +1,4 @@
-"""Having a text read by `promql-parser`, within bounds."""
+"""Has `promql-parser` read a text, within bounds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pushsvc.core.promql.faults import fault_of, selector_fault
 from pushsvc.core.promql.tokens import Token, Tokens, depth_of, tokens_of
 
 _DEEPEST: Final = 200
-"""Levels that the parser and those after it can go down into, whatever the limit is."""
+"""Levels of nesting that the parser and what handles its tree can recurse into, whatever the limit
+is."""
 
 _LONGEST: Final = 100 * 365 * 86_400
 _LATEST: Final = 3000 * 365 * 86_400
 
 
 class Parsed(NamedTuple):
-    """What the parser made of a text; its strings are stand-ins, which `tokens` knows."""
+    """The parser's tree of a text. Its strings are stand-ins, which `tokens` can resolve."""
 
     tree: Any
     tokens: Tokens
@@ -28,7 +29,7 @@ class Parsed(NamedTuple):
 def parsed(text: str, max_depth: int) -> Parsed:
     """Read an expression.
 
-    Raises ExpressionError, with what is wrong where it first goes wrong.
+    Raises ExpressionError for the first fault in the text.
     """
     tokens = _checked(text, max_depth)
     tree = _tree(tokens)
@@ -40,7 +41,7 @@ def parsed(text: str, max_depth: int) -> Parsed:
 def parsed_selector(text: str) -> Parsed:
     """Read what may only be one selector, without a range, an offset or a time.
 
-    Raises ExpressionError, with what is wrong where it first goes wrong.
+    Raises ExpressionError for the first fault in the text.
     """
     tokens = tokens_of(text)
     tree = _tree(tokens) if _is_plain(tokens.found) else None
@@ -50,7 +51,7 @@ def parsed_selector(text: str) -> Parsed:
 
 
 def _is_plain(found: list[Token]) -> bool:
-    """Whether it is a name, braces, or both: nothing that the parser would have to go down into."""
+    """Whether it is a name, braces, or both: nothing that the parser would have to recurse into."""
     names = len(found) > 0 and found[0].kind == "word"
     braces = [token.written for token in found[names:]]
     return (
@@ -60,7 +61,7 @@ def _is_plain(found: list[Token]) -> bool:
 
 def _checked(text: str, max_depth: int) -> Tokens:
     tokens = tokens_of(text)
-    # The parser goes down by recursion: what is too deep for it may not get there.
+    # The parser recurses: a text that is too deep for it must not reach it.
     max_depth = min(max_depth, _DEEPEST)
     depth, place = depth_of(tokens, max_depth)
     if depth > max_depth:
@@ -76,7 +77,7 @@ def _checked(text: str, max_depth: int) -> Tokens:
 
 
 def _check_numbers(tokens: Tokens) -> None:
-    """Refuse spans and times that the parser, or what it gives to Python, would panic at."""
+    """Refuse durations and times at which the parser, or its bindings for Python, would panic."""
     ranges, before, sign = False, "", ""
     for kind, written, position, _ in tokens.found:
         if kind == "number":
@@ -99,7 +100,7 @@ def _check_numbers(tokens: Tokens) -> None:
 
 
 def _seconds(written: str) -> float:
-    """What a number or a duration amounts to; 0 if the parser will refuse it."""
+    """The value of a number, or the seconds of a duration; 0 if the parser will refuse it."""
     try:
         return float(int(written, 16)) if written[:2] in ("0x", "0X") else float(written)
     except ValueError:
@@ -108,7 +109,7 @@ def _seconds(written: str) -> float:
 
 
 def _tree_of(given: str) -> Any:
-    """What the parser makes of a text: a tree, or why there is none."""
+    """The parser's tree of a text, or its message why there is none."""
     try:
         return rust.parse(given)
     except ValueError as error:

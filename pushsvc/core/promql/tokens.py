@@ -1,10 +1,10 @@
-"""A text of PromQL in its parts: enough to know where something stands, what its strings mean and
-how deep it goes, and no more. Whether it is an expression is for the parser to say.
+"""Takes a text of PromQL apart, as far as it takes to know positions, the values of strings and the
+depth of nesting. Whether the text is an expression is decided by the parser.
 
-Strings and operators of matchers don't get to the parser as they are. It has a regex engine of its
-own, takes a tenth of a second for what a stranger can write into one, and reads escapes of bytes as
-characters. It is given short stand-ins for strings, and `=` for each operator, so that it sees how
-matchers are put together and not what they say.
+Strings and operators of matchers aren't given to the parser as they are. It compiles regexes with
+an engine of its own, which may take a tenth of a second for a hostile one, and it reads escapes of
+bytes as characters. Instead it is given short stand-ins for strings, and `=` for each operator of a
+matcher: so it checks the structure of matchers and not their content.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pushsvc.core.promql.errors import ExpressionError
 Kind: TypeAlias = Literal["word", "number", "string", "open", "close", "sign", "end", "unknown"]
 
 STAND_IN: Final = "$"
-"""What a stand-in begins with: a character that can't be in PromQL outside of strings."""
+"""The first character of a stand-in, which can't be in PromQL outside of strings."""
 
 
 UNEXPECTED: Final = "unexpected character"
 
 
 class Token(NamedTuple):
-    """A part of the text: where it begins, and what the parser gets in its place."""
+    """A part of the text, its position, and what the parser is given in its place."""
 
     kind: Kind
     written: str
@@ -35,7 +35,7 @@ class Token(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A string: what it means, where it stands, and the operator of a matcher before it."""
+    """A string: its value, its position, and the operator before it if it is in a matcher."""
 
     text: str
     position: int
@@ -44,36 +44,37 @@ class Value(NamedTuple):
 
 @dataclass(slots=True)
 class Tokens:
-    """All of a text, or what is before the place at which it can't be taken apart any further."""
+    """All tokens of a text, or those before the place at which it can't be taken apart any
+    further."""
 
     text: str
     found: list[Token] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     fault: ExpressionError | None = None
-    """Why the last token, which is `unknown` then, is none."""
+    """Why the text can't be taken apart from the last token on, whose kind is `unknown` then."""
 
     @property
     def given(self) -> str:
-        """What the parser gets."""
+        """What the parser is given."""
         return " ".join([token.given for token in self.found])
 
     def value(self, given: str) -> Value | None:
-        """The string that a stand-in stands for; None if it isn't one."""
+        """The string of a stand-in; None if this isn't one."""
         if not given.startswith(STAND_IN):
             return None
         return self.values[int(given.strip(STAND_IN))]
 
     def shown(self, said: str) -> str:
-        """What the parser says, with strings as they were written."""
+        """A message of the parser, with the strings instead of their stand-ins."""
         return _STAND_INS.sub(lambda match: self.text_of(match[0]), said)
 
     def brace_before(self, position: int) -> int:
-        """Where the matchers begin of which something stands at a position."""
+        """The position of the last brace before a position: where its matchers begin."""
         braces = [token.position for token in self.found if token.written == "{"]
         return max((brace for brace in braces if brace < position), default=position)
 
     def text_of(self, given: str) -> str:
-        """What the parser tells of a name or a string, as it was written."""
+        """A name or a string of the parser's tree, as it was meant."""
         value = self.value(given)
         return freed(given) if value is None else value.text
 
@@ -95,9 +96,9 @@ _INSIDE: Final = re.compile(  # of braces and brackets
 
 _QUOTES: Final = ('"', "'", "`")
 _MATCH_OPS: Final = ("=", "!=", "=~", "!~")
-# Words that the parser keeps for itself, and that are names as well: those that PromQL doesn't have
-# yet, and `or` among matchers, which only other dialects have. It is given other names for them,
-# and so that no two are one, names that begin like it get one character more, too.
+# Words that are keywords for the parser, but names here: those of a newer PromQL, and `or` among
+# matchers, which only other dialects have. The parser is given each with `_` at its end; names that
+# already are such a word and underscores get one more too, so that all stay different.
 _FREED: Final = re.compile("(?:anchored|smoothed|or)_*", re.IGNORECASE)
 _FREED_GIVEN: Final = re.compile(rf"(?<![\w:])({_FREED.pattern})_(?![\w:])", re.IGNORECASE)
 _OPERATORS: Final = frozenset(
@@ -106,18 +107,19 @@ _OPERATORS: Final = frozenset(
 
 
 def freed(given: str) -> str:
-    """Names as they were written, in what the parser tells."""
+    """A text from the parser, with such names as they were written."""
     return _FREED_GIVEN.sub(r"\1", given) if "_" in given else given
 
 
 def depth_of(tokens: Tokens, most: int) -> tuple[int, int]:
-    """How deep a text goes, and where it gets deeper than `most` first: by brackets, and by
-    operators beside each other.
+    """How deep a text is nested, by brackets and by operators beside each other, and the position
+    at which it first gets deeper than `most`.
 
-    `a + b + c` is (a + b) + c to a parser, and may be a + (b + c): who goes down into one of them
-    has to go down as many levels as there are operators beside it, on either side.
+    A parser reads `a + b + c` as (a + b) + c or, for other operators, as a + (b + c). Either way it
+    takes as many levels of recursion to reach an operand as there are operators beside it.
     """
-    # Of each open bracket: operators and deepest operand since the last comma, and all before it.
+    # For each open bracket: the operators, and the deepest operand, since the last comma; and the
+    # depth of what is before that comma.
     operators, inner, before = [0], [0], [0]
     above = deepest = 0
     place = -1
@@ -130,7 +132,7 @@ def depth_of(tokens: Tokens, most: int) -> tuple[int, int]:
         elif kind == "close":
             if len(operators) > 1:
                 depth = max(before.pop(), operators.pop() + inner.pop())
-                # A range stands behind what it is of. Of a subquery it costs several levels.
+                # A range is written after its operand. That of a subquery takes several levels.
                 inner[-1] = inner[-1] + 3 if written == "]" else max(inner[-1], depth + 1)
                 above -= operators[-1] + 1
         elif written == ",":
@@ -147,7 +149,7 @@ def depth_of(tokens: Tokens, most: int) -> tuple[int, int]:
 
 
 def tokens_of(text: str) -> Tokens:
-    """Take a text apart. It doesn't raise: what is wrong stands in `fault`."""
+    """Take a text apart. It doesn't raise: an error is put into `fault`."""
     result = Tokens(text)
     try:
         _take_apart(result)
@@ -178,7 +180,7 @@ def _take_apart(result: Tokens) -> None:
             op, given = written, "="  # type: ignore[assignment]
             label = found[-1]
             if label.kind == "string" and values[-1].text == METRIC_LABEL:
-                # What the name of the metric is, the parser has to know.
+                # The parser has to know that this is the name of the metric.
                 found[-1] = label._replace(given=f'"{METRIC_LABEL}"')
         elif kind == "open" and written != "(":
             pattern, inside = _INSIDE, written
@@ -211,7 +213,7 @@ _LETTERS: Final = dict(zip("abfnrtv\\\"'", "\a\b\f\n\r\t\v\\\"'", strict=True))
 
 
 def _unquoted(text: str, written: str, at: int) -> str:
-    """What a string means, by Go's rules."""
+    """The value of a string, by Go's rules."""
     if surrogate := _SURROGATE.search(written):
         raise ExpressionError(text, at + surrogate.start(), "lone surrogate")
     if written[0] == "`" or "\\" not in written:

@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     subscribers: int = 16_000
     """Dashboards connected to this process."""
     streams_per_second: float = 2_000.0
-    """Streams that may be opened a second, and at once; long polls are not counted."""
+    """Streams that may be opened in a second, also all at once; long polls are not counted."""
     selectors: int = 32
     """Selectors in one view."""
     selector_bytes: int = 4096
@@ -50,14 +50,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     subscribers_per_identity: int = 8_000
     """Dashboards connected with tokens of one subject, wherever from."""
     http2_waiting_bytes: int = 64 * 1024 * 1024
-    """Bytes that wait for HTTP/2 clients that take none, with what their requests cost; beyond,
-    streams that have waited longest are reset."""
+    """Bytes that may wait for HTTP/2 clients that don't read, with the memory of their requests;
+    beyond that, the streams that have waited longest are reset."""
     ingest_queue: int = 64
-    """Batches that wait for the hub before producers are told to wait."""
+    """Batches that may wait for the hub before producers have to wait."""
     idempotency_keys: int = 50_000
     """Idempotency-Keys remembered; each is for five minutes."""
     statsd_series: int = 20_000
-    """Different metrics, tags included, that StatsD is gathered for at the same time."""
+    """Different metrics of StatsD, each with its tags, that are held at the same time."""
     expression_bytes: int = 16 * 1024
     """UTF-8 bytes of one expression in PromQL."""
     expression_depth: int = 128
@@ -67,14 +67,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     expression_samples: int = 5_000_000
     """Samples that one query in PromQL may read, each counted at every step that reads it."""
     expressions: int = 200
-    """Different expressions (text, step, scope) that streams have worked out at the same time."""
+    """Different expressions (text, step, scope) that are worked out for streams at the same
+    time."""
     expression_results: int = 2_000
     """Series that one expression of a stream may give."""
     expression_steps_per_second: float = 200.0
     """Steps that all expressions of streams may have in a second together."""
     expression_samples_per_second: int = 100_000
-    """Samples that the steps of one second may handle, all expressions of streams together: those
-    that are read anew, and what is made of them. The service takes in nothing meanwhile."""
+    """Samples that all expressions of streams together may handle for the steps of one second:
+    those that are newly read, and the numbers made of them. While a step is worked out nothing is
+    taken in."""
     recorded_expressions: int = 200
     """Expressions in the file of those that are recorded."""
     past_seconds: float = 7 * 86_400.0
@@ -89,11 +91,12 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     samples: int = 10_000
     """Samples per series."""
     total_samples: int = 10_000_000
-    """Samples of all series together, about 50 bytes each; beyond it the longest pasts are cut."""
+    """Samples of all series together, about 50 bytes each; beyond that the longest histories are
+    cut."""
     seconds: float = 3600.0
     """Age, by arrival, at which a sample is dropped."""
     series_ttl: float = 3600.0
-    """Silence after which a series is gone."""
+    """Seconds without a sample after which a series is removed."""
 
 
 class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,17 +107,18 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     default_hz: float = 10.0
     """The rate of a stream that did not ask for one."""
     heartbeat: float = 15.0
-    """Seconds of quiet after which a heartbeat is sent; announced in `hello`."""
+    """Seconds without a frame after which a heartbeat is sent; announced in `hello`."""
     min_heartbeat: float = 5.0
     """The shortest that a client may ask for; longer ones are granted in multiples of it."""
     max_heartbeat: float = 60.0
     """The longest that a client may ask for."""
 
     def grant_heartbeat(self, asked: float | None) -> float:
-        """The interval for who asked for this one: never a longer, unless it is below the bounds.
+        """The interval that is granted: never longer than the one asked for, unless that is too
+        short.
 
-        Views are told apart by it, so only a dozen intervals are granted. `heartbeat` always is,
-        also where it lies outside of the bounds.
+        Clients with different intervals don't share a view, so only about a dozen intervals are
+        granted. `heartbeat` itself is always granted, even outside of the bounds.
         """
         if asked is None or asked == self.heartbeat:
             return self.heartbeat
@@ -138,11 +142,12 @@ class Pacing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     detach: bool = True
     """Whether sockets of streams are taken out of the HTTP server; off costs a task per stream."""
     compress: bool = True
-    """Whether WebSockets whose client offers permessage-deflate have it, where that can be done
-    once for everyone: on detached sockets. Pages of this very machine never have it, since it costs
-    more time than it saves."""
+    """Whether WebSockets are compressed if the client offers permessage-deflate. It is only done on
+    detached sockets, where each frame is compressed once for all clients, and never for clients on
+    this very machine, for whom it takes more time than it saves."""
     compress_http: bool = True
-    """Whether SSE and NDJSON are compressed for who takes gzip or zstd: once for everyone, each
-    frame by itself, so that none waits for the next."""
+    """Whether SSE and NDJSON are compressed for clients that accept gzip or zstd: each frame by
+    itself, so that none waits for the next, and once for all clients."""
     reconnects_per_second: float = 500.0
-    """Drained clients that come back in one second, at the most."""
+    """Clients that come back in one second, at the most, after a service that stops has told them
+    to."""

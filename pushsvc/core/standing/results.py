@@ -1,8 +1,9 @@
 """An expression that is watched: worked out at each step, once for all who watch it.
 
 The step at T, a multiple of the step's length, sees the entries of the log that are stamped before
-T. It is worked out when the first entry with a later stamp comes, and its results are rows with
-that entry's seq. So the results depend on the log alone, and not on where or when it is read.
+T. It is worked out when the first entry comes that is stamped at T or later, and its results are
+rows with that entry's seq. So the results depend on the log alone, and not on where or when it is
+read.
 """
 
 from __future__ import annotations

@@ -29,11 +29,11 @@ class Decoded(msgspec.Struct):
     histograms: int = 0
     """Native histograms among them."""
     exemplars: int = 0
-    """Exemplars, which are passed over."""
+    """Exemplars, which are ignored."""
     starts: dict[str, int] = {}
     """When cumulative series began, in Unix milliseconds: for `RemoteWriteDecoder.remember`."""
     passed_over: int = 0
-    """Samples that are NaN or infinite, which Prometheus keeps and this service can't show."""
+    """Samples that are NaN or infinite: Prometheus keeps them, and they are ignored here."""
 
 
 class Taking:

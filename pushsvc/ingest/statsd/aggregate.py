@@ -54,7 +54,8 @@ class Aggregator:
         self._known: dict[bytes, Meter] = {}  # by name and tags as they were written
         self._flushed_ms = now_ms
         self.refused = Refusals()
-        """Lines that were not taken, until whoever tells of them puts a new one here."""
+        """Lines that were refused since the last report; who reports them puts an empty one
+        here."""
 
     def __len__(self) -> int:
         """How many metrics are held."""

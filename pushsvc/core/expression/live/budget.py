@@ -8,9 +8,9 @@ from pushsvc.core.expression.errors import TooMuch
 
 
 class Budget:
-    """What a step may handle, in samples: those that are read anew, and with them each number of
-    each part, each point of a subquery and each step of one; a set of labels that is new to a part
-    counts as several. So it bounds time and memory alike, about half a microsecond each."""
+    """What a step may handle, counted in samples: samples that are newly read, each number that a
+    part gives, and each point and each step of a subquery count as one; a set of labels that is new
+    to a part counts as several. So it bounds time, about half a microsecond for one, and memory."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -18,11 +18,11 @@ class Budget:
 
     @property
     def spent(self) -> int:
-        """What was handled so far."""
+        """What was counted so far in this step."""
         return self.most - self.left
 
     def spend(self, samples: int) -> None:
-        """Count samples, before they are handled where they may be many. Raises TooMuch."""
+        """Count samples; where they may be many, before they are handled. Raises TooMuch."""
         self.left -= samples
         if self.left < 0:
             raise TooMuch("expression_samples", self.most, "samples")
@@ -33,7 +33,8 @@ class Budget:
 
 
 class Yielding(Budget):
-    """One of a computation that gives way whenever it has counted."""
+    """The budget of a computation in a thread, which gives way each time that something is
+    counted."""
 
     def __init__(self, most: int, give_way: Callable[[], None]) -> None:
         super().__init__(most)

@@ -1,4 +1,4 @@
-"""Columns: sets of labels that stay, and numbers that change."""
+"""Columns: sets of labels, which seldom change, and numbers, which change at each step."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Merger:
 
 
 class Relabel:
-    """Sets of labels that are made of others, each of one: it is done anew when those change."""
+    """Makes a set of labels of each given one. This is only done again when those change."""
 
     def __init__(self, change: Callable[[Sequence[Labels]], list[Labels]]) -> None:
         self._change = change

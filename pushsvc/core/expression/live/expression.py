@@ -1,4 +1,4 @@
-"""An expression, and which part works out which of its nodes."""
+"""An expression, and which part works each of its nodes out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TIME: Final = Call("time", ())
 
 
 def why_not(node: Node) -> str | None:
-    """Why an expression has no meaning at steps that go on for ever; None if it has one."""
+    """Why an expression has no meaning on a stream, whose steps never end; None if it has one."""
     kind = type_of(node)
     if kind in ("string", "matrix"):
         what = "a text" if kind == "string" else "a range of samples"
@@ -68,7 +68,7 @@ class Live:
     """One expression over stored series that come and go.
 
     `admit` and `dismiss` tell which series there are, `at` gives the result at a step, as of the
-    rows that their histories hold then. Steps are Unix ms, and rise. `most` is how many samples a
+    rows that their histories hold then. Steps are Unix ms, and ascend. `most` is how many samples a
     step may handle: see `Budget`. `give_way` is called again and again meanwhile.
     """
 
@@ -94,7 +94,7 @@ class Live:
         self._parts: dict[Node, Part] = {}
         self._numbers: dict[Node, Callable[[int], float]] = {}
         self.turn = 0
-        """Counts the steps: what was worked out in one of them is used again within it."""
+        """The number of the step: within a step, what was worked out is used again."""
         if type_of(node) == "scalar":
             number = self.number(node)
             labels = (label_sets.NONE,)
@@ -103,14 +103,14 @@ class Live:
             self._result = Distinct(self.part(node)).at
 
     def admit(self, series: Series) -> bool:
-        """Take in a series if one of the selectors within matches it, and tells whether. States are
-        none of an expression's: they have no numbers."""
+        """Take in a series if one of the expression's selectors matches it; tells whether it does.
+        States are never taken in: they have no numbers."""
         if series.kind == "state":
             return False
         return max(one.admit(series) for one in self.selected.values()) if self.selected else False
 
     def dismiss(self, series: Series) -> None:
-        """Let go of a series. Doing it again does nothing."""
+        """Remove a series. Doing it again does nothing."""
         for one in self.selected.values():
             one.dismiss(series)
 
@@ -123,21 +123,21 @@ class Live:
         return self._result(step)
 
     def forget(self) -> None:
-        """Let go of what was kept so that later steps are quicker, as far as it is much."""
+        """Drop what is only kept so that later steps are quicker, where it may be much."""
         for part in self._parts.values():
             part.forget()
 
     # -- parts -------------------------------------------------------------------------------------
 
     def part(self, node: Node) -> Part:
-        """The part that works a vector out; equal nodes have one."""
+        """The part that works a vector out; equal nodes share one."""
         found = self._parts.get(node)
         if found is None:
             found = self._parts[node] = self._make(node)
         return found
 
     def within(self, node: Node) -> Steps:
-        """What works an expression out, over the same series, at steps of its own."""
+        """Works an expression out over the same series, at steps of its own."""
         return Live(node, lookback=self.lookback, within=self)
 
     def _make(self, node: Node) -> Part:
@@ -186,11 +186,11 @@ class Live:
         return Plain(self, node)
 
     def select(self, matchers: Matchers) -> Selected:
-        """The series of a selector; those of equal ones are kept once."""
+        """The series of a selector; equal selectors share them."""
         return self.selected.setdefault(matchers, Selected(matchers))
 
     def number(self, node: Node) -> Callable[[int], float]:
-        """What works a scalar out."""
+        """A function that works a scalar out at a step."""
         found = self._numbers.get(node)
         if found is None:
             found = self._numbers[node] = self._make_number(node)
@@ -216,13 +216,14 @@ class Live:
                     return present[0] if len(present) == 1 else nan
 
                 return only
-        standing = Evaluator(NOTHING, 0, 0).at(node, 0)  # as pi()
+        standing = Evaluator(NOTHING, 0, 0).at(node, 0)  # a constant, such as pi()
         assert isinstance(standing, float)
         return lambda _: standing
 
 
 class Distinct:
-    """The whole: each set of labels once."""
+    """The whole expression. Raises EvaluationError if two results have the same labels at a
+    step."""
 
     def __init__(self, inner: Part) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""Numbers of groups: aggregations, and quantiles of classic histograms."""
+"""Aggregations, and quantiles of classic histograms: one number for each group."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Getter: TypeAlias = Callable[[Sequence[Value]], Sequence[Value]]
 
 
 class Groups:
-    """Which places of a column belong together."""
+    """Which places of a column are in the same group."""
 
     def __init__(self, group_of: Callable[[Labels], Labels]) -> None:
         self._group_of = group_of
@@ -27,7 +27,7 @@ class Groups:
         self._getters: list[Getter] = []
 
     def see(self, labels: Sequence[Labels]) -> None:
-        """Look at the labels of a column."""
+        """Sort the places of a column into groups, if its labels have changed."""
         if labels is self._given:
             return
         self._given = labels
@@ -39,7 +39,7 @@ class Groups:
         self._getters = [_getter(places) for places in self.places]
 
     def present(self, values: Sequence[Value]) -> Iterator[Sequence[float]]:
-        """The values that there are, group by group."""
+        """The values of each group, without those that are missing."""
         if None in values:
             for take in self._getters:
                 yield [value for value in take(values) if value is not None]
@@ -56,7 +56,7 @@ def _getter(places: Sequence[int]) -> Getter:
 
 
 class Aggregated(Part):
-    """One number out of each group."""
+    """An aggregation that gives one number for each group."""
 
     def __init__(self, plan: Plan, node: Aggregate) -> None:
         super().__init__(plan)
@@ -82,7 +82,7 @@ class Aggregated(Part):
 
 
 class Picked(Part):
-    """Some of the elements themselves, as `topk` takes them."""
+    """An aggregation that takes some of the elements themselves, such as `topk`."""
 
     def __init__(self, plan: Plan, node: Aggregate) -> None:
         super().__init__(plan)

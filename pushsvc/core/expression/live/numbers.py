@@ -1,4 +1,5 @@
-"""Each number by itself: functions of one value, operators with a scalar, changed labels."""
+"""Parts that handle each number by itself: functions of one value, operators with a scalar, changes
+of labels."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from pushsvc.core.expression.vector import Element
 
 
 class Each(Part):
-    """A function of one value, for each."""
+    """A function of one value, applied to each."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Each(Part):
 
 
 class WithScalar(Part):
-    """A vector and one number."""
+    """An operator between a vector and one number."""
 
     def __init__(self, plan: Plan, node: Binary) -> None:
         super().__init__(plan)
@@ -84,7 +85,8 @@ class WithScalar(Part):
 
 
 class Relabelled(Part):
-    """`label_replace` and `label_join`: labels only, so that they are asked for once."""
+    """`label_replace` and `label_join`: they change labels only, so that each set of labels is
+    changed once."""
 
     def __init__(self, plan: Plan, node: Call) -> None:
         super().__init__(plan)
@@ -93,16 +95,16 @@ class Relabelled(Part):
         self._evaluator = Given()
         self._known: dict[Labels, Labels] = {}
         self._relabel = Relabel(self._change)
-        self._change_all([label_sets.NONE])  # what is wrong with the arguments is wrong at once
+        self._change_all([label_sets.NONE])  # raises now if the arguments are wrong
 
     def _change(self, labels: Sequence[Labels]) -> list[Labels]:
         new = [one for one in labels if one not in self._known]
         try:
             changed = self._change_all(new)
-        except EvaluationError:  # two of them would be the same
+        except EvaluationError:  # two of the results would have the same labels
             changed = [self._change_all([one])[0] for one in new]
         self._known |= zip(new, changed, strict=True)
-        self._known = {one: self._known[one] for one in labels}  # and none that is gone
+        self._known = {one: self._known[one] for one in labels}  # without labels that are gone
         return [self._known[one] for one in labels]
 
     def _change_all(self, labels: Sequence[Labels]) -> list[Labels]:

@@ -1,4 +1,4 @@
-"""Two vectors: sets, and operators between elements that match."""
+"""Operators between two vectors: sets, arithmetic and comparisons."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pushsvc.core.expression.tree import Binary
 
 
 class Sets(Part):
-    """`and`, `or` and `unless`: which values there are is looked at each time, which of them are
-    about the same only when labels change."""
+    """`and`, `or` and `unless`: which values there are is looked at in each step, which elements
+    match only when labels change."""
 
     def __init__(self, plan: Plan, node: Binary) -> None:
         super().__init__(plan)
@@ -70,8 +70,8 @@ def _present(keys: Sequence[int], values: Sequence[Value]) -> set[int]:
 class Matched(Part):
     """Two vectors by an arithmetic operator or a comparison.
 
-    Where labels alone say who belongs to whom, that is gone through once. Where it depends on which
-    values there are, it is left to the plain way, which also knows what to refuse.
+    If the labels alone say which elements match, that is worked out once for these labels. If it
+    depends on which values there are, it is left to the plain way, which also raises the errors.
     """
 
     def __init__(self, plan: Plan, node: Binary) -> None:

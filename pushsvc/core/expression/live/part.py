@@ -1,4 +1,4 @@
-"""Parts: what works a node of an expression out at a step."""
+"""Parts: each works one node of an expression out at a step."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pushsvc.core.expression.live.selected import Matchers, Selected
 from pushsvc.core.expression.tree import Node
 
 _LABELS: Final = 5
-"""As how many samples a set of labels counts that is new to a part."""
+"""How many samples a set of labels counts as that is new to a part."""
 
 
 class Plan(Protocol):
-    """The expression that a part belongs to, as far as it is to be known here."""
+    """The expression that a part belongs to, as far as parts need to know it."""
 
     lookback: int
     turn: int
-    """Counts the steps: what was worked out in one of them is used again within it."""
+    """The number of the step: within a step, what was worked out is used again."""
     budget: Budget
 
     def part(self, node: Node) -> Part:
-        """The part that works a vector out; equal nodes have one."""
+        """The part that works a vector out; equal nodes share one."""
 
     def number(self, node: Node) -> Callable[[int], float]:
-        """What works a scalar out."""
+        """A function that works a scalar out at a step."""
 
     def select(self, matchers: Matchers) -> Selected:
-        """The series of a selector; those of equal ones are kept once."""
+        """The series of a selector; equal selectors share them."""
 
     def within(self, node: Node) -> Steps:
-        """What works an expression out, over the same series, at steps of its own."""
+        """Works an expression out over the same series, at steps of its own."""
 
 
 class Steps(Protocol):
@@ -46,7 +46,7 @@ class Steps(Protocol):
 
 
 class Part:
-    """What works a node out. Within a step it is done once."""
+    """Works a node out, once within a step."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -55,7 +55,7 @@ class Part:
         self._column = EMPTY
 
     def at(self, step: int) -> Column:
-        """The column of a step. Raises TooMuch where the budget doesn't reach for it."""
+        """The column of a step. Raises TooMuch if the budget isn't enough."""
         if self._turn != self.plan.turn or self._step != step:
             column, before = self._work(step), self._column.labels
             self._column = column

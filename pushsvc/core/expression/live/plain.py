@@ -28,11 +28,11 @@ from pushsvc.core.expression.tree import (
 from pushsvc.core.expression.vector import Element, Vector
 
 _ELEMENT: Final = 5
-"""As how many samples an element counts that is handled by itself."""
+"""How many samples an element counts as that is handled by itself."""
 
 
 class GivenVector(Select):
-    """A vector that is there already, in the place of the node that gives it."""
+    """A vector that is known already, in place of the node that gives it."""
 
     def __init__(self, vector: Vector) -> None:
         super().__init__((), When())
@@ -41,7 +41,7 @@ class GivenVector(Select):
 
 
 class Given(Evaluator):
-    """Works a node out whose vectors are given."""
+    """Works a node out whose vectors are known already."""
 
     def __init__(self) -> None:
         super().__init__(NOTHING, 0, 0)
@@ -51,7 +51,7 @@ class Given(Evaluator):
         return node.vector
 
     def vector(self, node: Node, step: int = 0) -> Vector:
-        """The vector that a node is."""
+        """The vector that a node gives."""
         found = self.at(node, step)
         assert isinstance(found, list)
         return found  # type: ignore[return-value]
@@ -73,7 +73,7 @@ class Plain(Part):
         self._node = node
         self._whole = _has_range(node)
         if self._whole:
-            # Its ranges are read of the stored series.
+            # Its ranges are read from the stored series.
             self._selected = {
                 matchers: plan.select(matchers) for matchers in earliest(node, 0, 0, plan.lookback)
             }

@@ -13,18 +13,19 @@ Matchers: TypeAlias = tuple[tuple[Matcher, ...], ...]
 
 
 class Selected:
-    """The series that a selector matches, in the order of their refs: that of the log."""
+    """The series that a selector matches, in the order of their refs, which is that of their
+    creation."""
 
     def __init__(self, matchers: Matchers) -> None:
         self._selectors = [selector_of_matchers(each) for each in matchers]
         self._series: dict[int, Series] = {}
         self.version = 0
-        """Another one whenever a series has come or gone."""
+        """Changes whenever a series comes or goes."""
         self._ordered: list[Series] | None = None
         self._labels: list[Labels] = []
 
     def admit(self, series: Series) -> bool:
-        """Take a series in if it is matched; tells whether it is."""
+        """Take a series in if the selector matches it; tells whether it does."""
         if not any(selector.matches(series.identity) for selector in self._selectors):
             return False
         self._series[series.ref] = series
@@ -33,19 +34,19 @@ class Selected:
         return True
 
     def dismiss(self, series: Series) -> None:
-        """Let go of a series."""
+        """Remove a series."""
         if self._series.pop(series.ref, None) is not None:
             self.version += 1
             self._ordered = None
 
     @property
     def series(self) -> list[Series]:
-        """In order."""
+        """The series, in the order of their refs."""
         return self._order()
 
     @property
     def labels(self) -> list[Labels]:
-        """Of each; the same object until another comes or goes."""
+        """The labels of each series; the same object until one comes or goes."""
         self._order()
         return self._labels
 

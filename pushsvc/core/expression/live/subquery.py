@@ -1,7 +1,7 @@
 """Functions over subqueries: `max_over_time(rate(x[1m])[10m:10s])`.
 
-The steps of a subquery are kept, as long as nothing came or went that they had seen. A row of some
-time can only change steps from that time on; a row that goes, only those that looked back to it.
+The steps of a subquery are kept as long as no row that they read came or went. A row that comes can
+only change steps from its time on; a row that goes, only steps that read as far back as it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pushsvc.core.storage.catalog import Series
 _FOREVER: Final = 1 << 62
 
 _LOOKED: Final = 4
-"""As how many samples a series counts that is looked at, whether rows of it came or went."""
+"""How many samples it counts as to look whether rows of a series came or went."""
 
 
 class Subqueried(Part):
-    """A function of a range of a subquery."""
+    """A function over the range of a subquery."""
 
     def __init__(self, plan: Plan, node: Call) -> None:
         super().__init__(plan)
@@ -90,12 +90,12 @@ class Subqueried(Part):
 
 
 class _Kept:
-    """The steps of an inner expression that are known, as columns by their times."""
+    """The steps of an inner expression that are kept: columns by their times."""
 
     def __init__(self, plan: Plan, node: Node) -> None:
         self._plan = plan
         self._inner = plan.within(node)
-        # How far from its own time a step may look: back, and ahead by a negative offset.
+        # How far before and after its time a step may read; after it by a negative offset.
         back, ahead = earliest(node, 0, 0, plan.lookback), latest(node)
         self._looked: list[tuple[Selected, int, int]] = [
             (plan.select(matchers), -time, max(0, ahead[matchers]))
@@ -104,28 +104,31 @@ class _Kept:
         self._seen: list[dict[int, _Seen]] = [{} for _ in self._looked]
         self.columns: dict[int, Column] = {}
         self.size = 0
-        """How many values the columns have together."""
+        """How many values all columns have together."""
         self.version = 0
-        """Another one whenever a step that was known has changed."""
+        """Changes whenever a step that was kept has changed."""
 
     def reach(self, moments: range, start: int) -> int:
-        """Have the columns of all of `moments`, and none up to `start`; gives the version."""
+        """Work out the columns of all `moments` that aren't kept, and drop those up to `start`;
+        gives the version."""
         for place, (selected, back, ahead) in enumerate(self._looked):
             self._seen[place] = self._look(selected, self._seen[place], back, ahead)
         columns, budget = self.columns, self._plan.budget
         for moment in [one for one in columns if one <= start or one not in moments]:
             self._drop(moment)
-        budget.spend(len(moments))  # so that a step costs something where nothing is read
+        budget.spend(len(moments))  # so that a step that reads nothing isn't free
         for moment in moments:
             if moment not in columns:
                 column = columns[moment] = self._inner.at(moment)
                 self.size += len(column.values)
                 if self.size > budget.most:
-                    budget.spend(self.size)  # all of them would have to be gone through
+                    budget.spend(
+                        self.size
+                    )  # which raises: the function would have to go through all of them
         return self.version
 
     def forget(self) -> None:
-        """Let go of all steps, and of those within."""
+        """Drop all steps, and those of subqueries within."""
         self.columns.clear()
         self.size = 0
         self.version += 1
@@ -137,7 +140,7 @@ class _Kept:
     def _look(
         self, selected: Selected, seen: dict[int, _Seen], back: int, ahead: int
     ) -> dict[int, _Seen]:
-        """Forget the steps that the rows that came or went can have to do with."""
+        """Drop the steps that rows which came or went may change."""
         self._plan.budget.spend(_LOOKED * len(selected.series))
         now: dict[int, _Seen] = {}
         changed, gone = _FOREVER, -_FOREVER
@@ -163,7 +166,7 @@ class _Kept:
 
 
 class _Seen:
-    """How much of a history there was when it was last looked at."""
+    """Which rows a history had when it was last looked at."""
 
     __slots__ = ("first", "series", "total")
 
@@ -172,7 +175,7 @@ class _Seen:
         self.total = self.first = 0
 
     def since(self) -> int:
-        """The earliest time of the rows that came since, from now on seen."""
+        """The earliest time of the rows that came since the last call."""
         history = self.series.history
         start = max(self.total, history.first)
         self.total = history.total
@@ -180,7 +183,7 @@ class _Seen:
         return min(times, default=_FOREVER)
 
     def until(self) -> int:
-        """A time that no row is later than that went since, from now on seen."""
+        """A time that none of the rows is later than that went since the last call."""
         history = self.series.history
         self.first = history.first
         rows = history.straight()

@@ -1,4 +1,4 @@
-"""What is read of stored series: their newest samples, and ranges of them."""
+"""Parts that read stored series: their newest samples, and ranges of samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pushsvc.core.expression.tree import Call, When, Window, type_of
 
 
 class Tracked(Part):
-    """What has a track for each series of a selector."""
+    """A part that has a track for each series of a selector."""
 
     def __init__(self, plan: Plan, selected: Selected) -> None:
         super().__init__(plan)
@@ -23,7 +23,7 @@ class Tracked(Part):
 
     @property
     def tracks(self) -> list[Track]:
-        """One for each series, in order."""
+        """One for each series, in the order of the series."""
         if self._version != self.selected.version:
             self._version = self.selected.version
             before = self._tracks
@@ -65,7 +65,7 @@ class Timestamps(Tracked):
 
 
 class Windowed(Tracked):
-    """A function of a range of stored samples."""
+    """A function over a range of stored samples."""
 
     def __init__(self, plan: Plan, node: Call) -> None:
         window = next(one for one in node.arguments if isinstance(one, Window))

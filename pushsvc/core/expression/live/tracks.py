@@ -1,8 +1,8 @@
-"""Windows that move: which rows of a stored series a range covers, from step to step.
+"""Moving windows: which rows of a stored series a range covers, from one step to the next.
 
-A step looks at the rows that came into its range and at those that left it, and at no others. What
-it gives is what `windows` makes of the whole range, digit by digit: where a series stands never
-depends on when somebody began to watch it.
+A step only looks at the rows that came into its range and those that left it. Its result is the one
+that `windows` has of the whole range, to the last digit: a result never depends on when somebody
+began to watch.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ class Track:
         self.budget = budget
         self.history = series.history
         self.low = self.high = -1
-        """Nowhere yet."""
+        """-1: it covers nothing yet."""
         self.endings = 0
         """How many of the rows in the range are endings."""
         self.falls: list[int] = []
         """Ordinals of rows lower than the row before: where a counter began anew. Some may have
         left the range already."""
         self.kept: tuple[int, int, Sequence[float], Value] = (-1, -1, (), None)
-        """What was worked out last, for the rows between two ordinals and some other numbers."""
+        """The last result: ordinals, the function's other arguments, and the value for these."""
 
     def move(self, start: int, end: int) -> tuple[int, Sequence[int], Sequence[float]] | None:
-        """Have it cover the rows of times after `start` and up to `end`.
+        """Move the window to the rows of times after `start` and up to `end`.
 
-        Gives times and values of its history with the ordinal of their first; None where they are
-        not in the order of time, and have to be put in order each time: see `curve`.
+        Gives the ordinal of the first element, times and values of the history's columns. None if
+        the rows aren't in the order of time, and have to be sorted at each step: see `curve`.
         """
         history = self.history
         rows = history.straight()
@@ -54,7 +54,7 @@ class Track:
         low, high = self.low - base, self.high - base
         count = len(times)
         if low < first:
-            # The beginning, or retention took what can't be looked at any more.
+            # It is the first step, or rows of the window were evicted.
             low = -1 if self.low < 0 or self.endings or high < first else first
         if (
             low < 0
@@ -95,7 +95,8 @@ class Track:
 
 
 Pass: TypeAlias = Callable[[Sequence[Track], int, int, int, Sequence[float]], "list[Value]"]
-"""A function of a range for many series: tracks, `start`, `end`, the step, other arguments."""
+"""A function over a range for many series: it takes tracks, `start`, `end`, the step, and the
+function's other arguments."""
 
 
 def _extrapolated(name: str, *, counter: bool, per_second: bool) -> Pass:
@@ -104,7 +105,8 @@ def _extrapolated(name: str, *, counter: bool, per_second: bool) -> Pass:
     def extrapolated(
         tracks: Sequence[Track], start: int, end: int, now: int, numbers: Sequence[float]
     ) -> list[Value]:
-        # The arithmetic is that of `windows`, step by step, so that its digits are the same.
+        # The arithmetic is that of `windows`, operation by operation, so that the digits are the
+        # same.
         found: list[Value] = []
         add = found.append
         seconds = (end - start) / 1000 if per_second else 1.0
@@ -142,7 +144,7 @@ def _extrapolated(name: str, *, counter: bool, per_second: bool) -> Pass:
 
 
 def _fallen(track: Track, base: int, values: Sequence[float], grown: float) -> float:
-    """What a counter has grown by, with what it had reached each time when it began anew."""
+    """How much a counter has grown, with the value that it had each time before it began anew."""
     low = track.low
     track.falls = [ordinal for ordinal in track.falls if ordinal > low]
     for ordinal in track.falls:
@@ -163,8 +165,8 @@ def _by_curve(
 
 
 def _of_rows(name: str) -> Pass:
-    """A function of the rows. If it depends on nothing else, its result stands as long as those
-    do."""
+    """A function of the rows. If it depends on nothing else, the result is kept as long as the rows
+    are the same."""
     plain, stands = FUNCTIONS[name], name not in OF_MOMENT
 
     def of_rows(
@@ -202,8 +204,8 @@ PASSES: Final[dict[str, Pass]] = {name: _of_rows(name) for name in FUNCTIONS} | 
 
 
 def newest(tracks: Sequence[Track], moment: int, lookback: int) -> tuple[list[int], list[Value]]:
-    """Time and value of the newest sample of each series as of a moment; None where there is none
-    that is young enough."""
+    """Time and value of the newest sample of each series at a moment; None if there is none that is
+    recent enough."""
     all_times: list[int] = []
     all_values: list[Value] = []
     oldest = moment - lookback
