@@ -1,17 +1,20 @@
-/** What is asked for of a dashboard that asks for more than one stream may: what is in sight first. */
+/**
+ * Chooses what a dashboard asks for that has more selectors than one stream may have: those of
+ * panels in sight come first.
+ */
 
 import { askedBy, fits, NOTHING } from '../dashboards/asking.ts';
 import type { Panel } from '../panels/model.ts';
 
-/** A screen above and below what is in sight. */
+/** Panels count as near up to a screen above and below what is in sight. */
 const NEAR = '100% 0px';
-/** Milliseconds that somebody who scrolls rests, before it counts. */
+/** Milliseconds without scrolling after which other panels are asked for. */
 const REST_MS = 250;
 
 /**
- * Have `ask` told of the selectors of panels that are near to what is in sight, the nearest first, as
- * many as a stream takes; until what is returned is called. Each panel's element within `root` has
- * its id as data-panel.
+ * Call `ask` with the selectors of the panels that are near, as many as one stream takes, the
+ * nearest panels first, until the returned function is called. The element of each panel within
+ * `root` has its id as data-panel.
  */
 export function askNear(
   root: Element,
@@ -38,7 +41,7 @@ export function askNear(
         asked = more;
       }
     }
-    // In the same order whatever is nearest, so that the same is asked for.
+    // Sorted, so that the same selectors are one and the same request whichever panel is nearest.
     ask(asked.length > 0 ? [...asked].sort() : [NOTHING]);
   };
   const observer = new IntersectionObserver(

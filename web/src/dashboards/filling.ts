@@ -1,6 +1,6 @@
 /**
- * Variables filled into what a dashboard asks for and says. A value is text: where a matcher takes a
- * regular expression, it means just itself, and of several any.
+ * Fills variables into the queries and texts of a dashboard. A value is plain text: in a regular
+ * expression it is quoted, and several values become alternatives.
  */
 
 import { parseDuration } from '../client/protocol/duration.ts';
@@ -11,13 +11,13 @@ import type { Kept, Variable } from './model.ts';
 /** The values chosen for variables. */
 export type Values = Readonly<Record<string, readonly string[]>>;
 
-/** Stands for every value that there is. */
+/** As a value of a variable: all of its values. */
 export const ALL = '$__all';
 
 /** What a variable stands for. */
 interface Meaning {
   readonly values: readonly string[];
-  /** The regular expression that it is, where that isn't one of its values. */
+  /** The regular expression that is used instead of the values. */
   readonly regex?: string;
   readonly title: string;
 }
@@ -25,16 +25,18 @@ interface Meaning {
 export type Meanings = Readonly<Record<string, Meaning>>;
 
 const SECOND = 1000;
-/** How often series have samples, where nobody says so; Grafana supposes the same. */
+/**
+ * The time between two samples of a series, if the dashboard doesn't say; Grafana's default too.
+ */
 const INTERVAL = '15s';
 /** About how many points a chart has. */
 const POINTS = 1_000;
-/** Whole steps of time, in seconds. */
+/** Seconds that are used as a step: the first that is long enough. */
 const STEPS = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600];
 
 /**
- * What each variable stands for, as it was chosen or is at first; one that isn't there has no value
- * yet. `windowMs` is how much time is shown.
+ * What each variable stands for: the values that were chosen, or its initial ones. A variable whose
+ * values aren't known yet is left out. `windowMs` is how much time is shown.
  */
 export function meaningsOf(
   { variables = [], interval = INTERVAL }: Pick<Kept, 'variables' | 'interval'>,
@@ -51,7 +53,7 @@ export function meaningsOf(
   return meanings;
 }
 
-/** The values that are chosen, or are at first; undefined where that isn't known yet. */
+/** The values that were chosen, or the initial ones; undefined if these aren't known yet. */
 export function chosenOf(variable: Variable, values: Values): readonly string[] | undefined {
   return values[variable.name] ?? variable.default ?? variable.values?.slice(0, 1);
 }
@@ -83,7 +85,7 @@ function builtIn(interval: string, windowMs: number): Meanings {
   };
 }
 
-/** Of a duration that the service has read, which may be zero: whole seconds, one at the least. */
+/** A duration in whole seconds, at least one. The service has checked it, but it may be zero. */
 function seconds(duration: string): number {
   try {
     return Math.max(1, Math.round(parseDuration(duration.trim()) / SECOND));
@@ -93,11 +95,13 @@ function seconds(duration: string): number {
 }
 
 const REFERENCE = /\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/g;
-/** A text in quotes, with the operator before it, or a variable that stands by itself. */
+/**
+ * A text in quotes, with the operator before it if there is one, or a variable outside of quotes.
+ */
 const PART =
   /(?:(=~|!~|!=|=)(\s*))?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})/g;
 
-/** The names that a text refers to. */
+/** The names of the variables that a text refers to. */
 export function referencesIn(text: string): string[] {
   return [...text.matchAll(REFERENCE)].map(([, bare, braced]) => (bare ?? braced)!);
 }
@@ -147,7 +151,10 @@ export function fillText(text: string, meanings: Meanings): string {
   return replaced(text, meanings, ({ title }) => title);
 }
 
-/** The panels as they are drawn; one whose variable has no value yet asks for nothing. */
+/**
+ * The panels with their variables filled in. A panel with a variable that has no value yet asks for
+ * nothing.
+ */
 export function fillPanels(
   { panels, variables = [] }: Pick<Kept, 'panels' | 'variables'>,
   meanings: Meanings,
@@ -173,7 +180,9 @@ export function fillPanels(
   }));
 }
 
-/** A text with each variable replaced that is known, and what is between them by `between`. */
+/**
+ * A text in which each known variable is replaced by `by`, and the text between them by `between`.
+ */
 function replaced(
   text: string,
   meanings: Meanings,
@@ -192,7 +201,7 @@ function replaced(
   return filled + between(text.slice(from));
 }
 
-/** What stands in quotes, as it would within double ones. */
+/** The content of a quoted text, escaped as it must be in double quotes. */
 function inside(quoted: string): string {
   const text = quoted.slice(1, -1);
   switch (quoted[0]) {
@@ -209,7 +218,7 @@ function escaped(text: string): string {
   return text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
 }
 
-/** A text as a regular expression that means just itself. */
+/** A regular expression that matches just this text. */
 export function quotedInRegex(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }

@@ -1,17 +1,17 @@
-/** What an address has that the page doesn't go by. Loaded once the page is shown. */
+/** Finds what the page ignores in its address. Loaded after the page is shown. */
 
-/** Parameters that are there once at the most. */
+/** Parameters that may be there once. */
 const SINGLE = ['window', 'at', 'from', 'to', 'q', 'theme', 'panel', 'kiosk', 'edit'];
-/** Those that are there or not, whatever their value. */
+/** Parameters without a value. */
 const PLAIN = ['kiosk', 'edit'];
-/** How the names begin of parameters with lines of panels, each of which is there for a line. */
+/** Prefixes of parameters that name the lines of a panel; each may be there several times. */
 const LINES = ['hide-', 'only-'];
 const VALUE = 'var-';
 
 /**
- * Says which parameters mean nothing, are there twice, don't go with others, or have a value where
- * none is taken: sentences for whoever followed the address. What can't be read of the others is said by `read`.
- * `name` is that of the dashboard; null for all metrics.
+ * Sentences about parameters that are unknown, given twice, don't go with others, or have a value
+ * where none is taken. Values that can't be read are told by `read`. `name` is that of the
+ * dashboard; null on the page of all metrics.
  */
 export function unread(search: string, name: string | null): string[] {
   const query = new URLSearchParams(search);
@@ -49,7 +49,7 @@ export function unread(search: string, name: string | null): string[] {
   return [...said];
 }
 
-/** Says which lines are of panels that there aren't. */
+/** Sentences about lines of panels that don't exist. */
 export function unplaced(search: string, panels: readonly string[]): string[] {
   const said = new Set<string>();
   for (const [key] of new URLSearchParams(search)) {

@@ -1,12 +1,12 @@
-/** The values that a variable has to choose from. */
+/** The values that can be chosen for a variable. */
 
 import { natural } from '../format/natural.ts';
 import { ALL, fillIn, type Meanings, referencesIn, type Values } from './filling.ts';
 import type { Variable } from './model.ts';
 
 /**
- * Those of a label among the series of a selector, in the order people count in. Throws an Error that
- * says why not.
+ * The values of a label among the series of a selector, sorted so that numbers in them count as
+ * numbers. Throws an Error that says why there are none.
  */
 export async function labelValues(label: string, select: string): Promise<readonly string[]> {
   const url = new URL('v1/label_values', document.baseURI);
@@ -20,7 +20,10 @@ export async function labelValues(label: string, select: string): Promise<readon
   return [...body.values].sort(natural);
 }
 
-/** The selector that a variable's values are sought by; null while what it depends on is open. */
+/**
+ * The selector of the series whose label has a variable's values; null while a variable in it has
+ * no value.
+ */
 export function soughtBy({ select }: Variable, meanings: Meanings, names: ReadonlySet<string>) {
   if (select === undefined) {
     return null;
@@ -29,7 +32,7 @@ export function soughtBy({ select }: Variable, meanings: Meanings, names: Readon
   return open ? null : fillIn(select, meanings);
 }
 
-/** The values of an address that can be chosen, and sentences about those that can't. */
+/** The values in an address that can be chosen, and sentences about those that can't be. */
 export function checked(
   values: Values,
   variables: readonly Variable[] = [],

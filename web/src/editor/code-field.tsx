@@ -33,27 +33,27 @@ export interface CodeFieldProps {
   readonly label: string;
   readonly value: string;
   readonly onInput: (value: string) => void;
-  /** What may be written at the caret. */
+  /** Gives what may be written at the caret. */
   readonly complete: Complete;
   readonly field: Ref<HTMLElement>;
-  /** Where it is said what the text means, or what is wrong with it. */
+  /** The id of the element that says what the text means, or what is wrong with it. */
   readonly describedBy: string;
-  /** An index of what can't be read; null where there is no such place. */
+  /** The index of the character that can't be read; null if there is none. */
   readonly wrongAt: number | null;
   readonly invalid: boolean;
   readonly placeholder: string;
   readonly maxLength: number;
 }
 
-/** After the last key, before the server is asked. */
+/** Milliseconds after the last key until the server is asked. */
 const PAUSE_MS = 120;
 
-/** Of what isn't written here: the value was set from outside. */
+/** Marks a change that wasn't typed here: the value was set from outside. */
 const set = Annotation.define<boolean>();
 const setWrong = StateEffect.define<number | null>();
 const mark = Decoration.mark({ class: 'cm-wrong' });
 
-/** The place that the server can't read, which moves along with the text. */
+/** The place that the server can't read. It moves along when text before it changes. */
 const wrong = StateField.define<DecorationSet>({
   create: () => Decoration.none,
   update: (marks, { changes, effects, newDoc: { length } }) => {
@@ -81,13 +81,16 @@ const colours = syntaxHighlighting(
   ]),
 );
 
-/** Styles of a shadow tree, which the page's Content-Security-Policy lets in as it does its own. */
+/**
+ * The styles of the shadow tree. The page's Content-Security-Policy allows a constructed style
+ * sheet.
+ */
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(looks);
 
 /**
- * What is written over other text. A browser would keep the looks of that by a style of its own,
- * which the page's Content-Security-Policy doesn't let in.
+ * Handles text that is typed over selected text. The browser itself would keep the look of that
+ * text by an inline style, which the page's Content-Security-Policy doesn't allow.
  */
 const writtenOver = EditorView.domEventHandlers({
   beforeinput: (event, view) => {
@@ -104,18 +107,18 @@ const writtenOver = EditorView.domEventHandlers({
 });
 
 /**
- * A field for PromQL: coloured, with completion. Tab leaves it, Enter sends the form, and with
- * Shift it begins another line; Escape closes what is offered.
+ * A field for PromQL: coloured, with completion. Tab leaves it, Enter sends the form, Shift and
+ * Enter begin another line, and Escape closes the list of completions.
  */
 export function CodeField(props: CodeFieldProps) {
   const { label, value, describedBy, wrongAt, invalid } = props;
   const host = useRef<HTMLDivElement>(null);
   const editor = useRef<EditorView | null>(null);
   const attributes = useRef(new Compartment());
-  /** As of this rendering, for what is called later. */
+  /** The props of the newest rendering, for functions that are called later. */
   const now = useRef(props);
   now.current = props;
-  /** What was given to `onInput` and has not come back as the value. */
+  /** Texts that were given to `onInput` and haven't come back as the value yet. */
   const given = useRef<string[]>([]);
   const said = { 'aria-label': label, 'aria-invalid': String(invalid) };
   useLayoutEffect(() => {
@@ -160,7 +163,8 @@ export function CodeField(props: CodeFieldProps) {
         keymap.of([...historyKeymap, ...defaultKeymap]),
       ],
     });
-    // Else it would have the focus of the field, as the first in the shadow tree that can have it.
+    // Otherwise this would get the focus of the field, as the first focusable element of the shadow
+    // tree.
     view.scrollDOM.removeAttribute('tabindex');
     editor.current = view;
     if (typeof field === 'function') {
@@ -173,7 +177,7 @@ export function CodeField(props: CodeFieldProps) {
   useEffect(() => {
     const view = editor.current!;
     const { length } = view.state.doc;
-    // Somebody may have written more since.
+    // If the value is one that was typed here, more may have been typed since.
     const at = given.current.lastIndexOf(value);
     given.current.splice(0, at < 0 ? Number.POSITIVE_INFINITY : at + 1);
     if (at < 0 && view.state.doc.toString() !== value) {
@@ -192,7 +196,7 @@ export function CodeField(props: CodeFieldProps) {
     });
   }, [label, invalid]);
   useEffect(() => {
-    // It is outside the shadow tree, where no id leads to.
+    // The description is outside of the shadow tree, so that an id can't refer to it.
     const description = document.getElementById(describedBy);
     if (description !== null) {
       editor.current!.contentDOM.ariaDescribedByElements = [description];
@@ -211,7 +215,7 @@ export function CodeField(props: CodeFieldProps) {
 const keys = [
   {
     key: 'ArrowDown',
-    // Where there is no line to go down to.
+    // Opens the list of completions in the last line, where the key has no other meaning.
     run: (view: EditorView): boolean => {
       const { doc, selection } = view.state;
       const last = doc.lineAt(selection.main.head).number === doc.lines;

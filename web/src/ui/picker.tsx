@@ -3,17 +3,17 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { ALL } from '../dashboards/filling.ts';
 
-/** Of more values, those are offered in which a text is found. */
+/** With more values than these there is a field to search them. */
 const FEW = 8;
-/** Values that are written out at once. */
+/** The most values that the list shows. */
 const MOST_WRITTEN = 200;
-/** Values that the button names; of more it says how many. */
+/** The most values that the button names; if more are chosen it says how many. */
 const MOST_NAMED = 2;
 
 interface PickerProps {
   readonly title: string;
   readonly values: readonly string[];
-  /** Those of `values` that there are no more, or not yet. */
+  /** Those of `values` that no series has at present. */
   readonly lost: readonly string[];
   readonly chosen: readonly string[];
   readonly multi: boolean;
@@ -21,7 +21,10 @@ interface PickerProps {
   readonly onChange: (chosen: readonly string[]) => void;
 }
 
-/** One or several of many values: a button that says which, and a list that can be searched. */
+/**
+ * A choice of one or several values: a button that names the chosen ones, and opens a list that can
+ * be searched.
+ */
 export function Picker({ title, values, lost, chosen, multi, all, onChange }: PickerProps) {
   const open = useSignal(false);
   const search = useSignal('');
@@ -57,7 +60,7 @@ export function Picker({ title, values, lost, chosen, multi, all, onChange }: Pi
     }
     const others = chosen.filter((one) => one !== ALL && one !== value);
     const next = chosen.includes(value) ? others : [...others, value];
-    // One at the least: nothing can't be asked for.
+    // At least one stays chosen: without a value there would be nothing to ask for.
     onChange(next.length > 0 ? values.filter((one) => next.includes(one)) : chosen);
   };
   const wanted = search.value.toLowerCase();

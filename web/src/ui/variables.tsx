@@ -1,4 +1,7 @@
-/** What a dashboard with variables has in addition: values to choose from, and panels of them. */
+/**
+ * What only a dashboard with variables needs: fields to choose their values, and filling these into
+ * its panels.
+ */
 
 import './variables.css';
 import { useSignal } from '@preact/signals';
@@ -12,9 +15,9 @@ import { Picker } from './picker.tsx';
 export { fillPanels, fillText, meaningsOf } from '../dashboards/filling.ts';
 export { checked } from '../dashboards/values.ts';
 
-/** Milliseconds after which it is looked whether variables have other values. */
+/** Milliseconds between two requests for the values of a variable. */
 const LOOK_MS = 5_000;
-/** Of more values, a list is offered that can be searched. */
+/** With more values than these, there is a list that can be searched instead of a select. */
 const FEW = 12;
 
 interface ChoicesProps {
@@ -22,7 +25,7 @@ interface ChoicesProps {
   readonly view: View;
 }
 
-/** A choice for each variable. */
+/** A field for each variable. */
 export function Choices({ kept, view }: ChoicesProps) {
   const { variables = [] } = kept;
   const { values } = view;
@@ -49,19 +52,25 @@ export function Choices({ kept, view }: ChoicesProps) {
 
 interface ChoiceProps {
   readonly variable: Variable;
-  /** The selector that its values are sought by; null where it has none, or not yet. */
+  /**
+   * The selector of the series whose label has its values; null if it has none, or it isn't known
+   * yet.
+   */
   readonly sought: string | null;
   readonly chosen: readonly string[] | undefined;
   readonly onChange: (chosen: readonly string[]) => void;
-  /** There are values now, and none of them was chosen yet. */
+  /**
+   * Called with the first value when the values are there and none was chosen, or what was chosen
+   * is none of them.
+   */
   readonly onFound: (chosen: readonly string[]) => void;
 }
 
-/** What a variable stands for; the first of its values until somebody chooses. */
+/** The field of one variable. It has its first value until somebody chooses another. */
 function Choice({ variable, sought, chosen, onChange, onFound }: ChoiceProps) {
   const { name, title = name, label, values: listed, multi = false, all = false } = variable;
   const found = useSignal<readonly string[] | null>(null);
-  /** The selector of the values that are there. */
+  /** The selector that the present values were found by. */
   const had = useRef<string | null>(null);
   const now = useRef({ chosen, onFound });
   now.current = { chosen, onFound };
@@ -71,7 +80,7 @@ function Choice({ variable, sought, chosen, onChange, onFound }: ChoiceProps) {
     }
     let over = false;
     const look = (): void => {
-      // Without an answer there are the values that were there.
+      // If there is no answer, the values stay as they are.
       labelValues(label, sought).then(
         (values) => {
           if (over) {
@@ -82,7 +91,7 @@ function Choice({ variable, sought, chosen, onChange, onFound }: ChoiceProps) {
           found.value = values;
           const { chosen: before, onFound: choose } = now.current;
           const gone = before?.every((value) => value !== ALL && !values.includes(value));
-          // Where what it depends on has become another, what was chosen may be of that no more.
+          // If a variable that it depends on has changed, the chosen value may not exist any more.
           if (values.length > 0 && (before === undefined || (others && gone))) {
             choose(values.slice(0, 1));
           }

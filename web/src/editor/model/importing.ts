@@ -1,26 +1,26 @@
-/** Dashboards that were made with Grafana: the service makes ours of them. */
+/** Imports dashboards of Grafana, which the service converts. */
 
 import type { Kept } from '../../dashboards/model.ts';
 
-/** Something that the dashboard doesn't have of the file. */
+/** Something in the file that the dashboard doesn't have. */
 export interface LeftOut {
-  /** The panel or variable that it is of, or `dashboard`. */
+  /** The title of the panel or variable that it belongs to, or `dashboard`. */
   readonly where: string;
   readonly reason: string;
 }
 
 export interface Imported {
   readonly dashboard: Kept;
-  /** How many the file has, and how many of these the dashboard. */
+  /** How many panels the file has, and `taken`: how many of them the dashboard has. */
   readonly panels: number;
   readonly taken: number;
   readonly left_out: readonly LeftOut[];
 }
 
-/** What files of Grafana have, and none of ours. */
+/** Members of Grafana's files that files of this service don't have. */
 const MEMBERS = ['schemaVersion', 'templating', '__inputs', 'rows', 'apiVersion', 'elements'];
 
-/** Whether this is a file of Grafana's; what is no JSON isn't. */
+/** Whether this is a file of Grafana. A text that isn't JSON is none. */
 export function isForeign(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);
@@ -38,7 +38,7 @@ export function isForeign(text: string): boolean {
   }
 }
 
-/** What the service makes of a file. Throws an Error that says why it makes nothing of it. */
+/** The dashboard that the service makes of a file. Throws an Error that says why it makes none. */
 export async function convert(text: string): Promise<Imported> {
   const response = await fetch('v1/dashboards/import', {
     method: 'POST',
@@ -52,7 +52,7 @@ export async function convert(text: string): Promise<Imported> {
   return body;
 }
 
-/** What is left out, by where it is of, in the order of the file. */
+/** The reasons of what was left out, by the panel or variable, in the order of the file. */
 export function byPlace(left: readonly LeftOut[]): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
   for (const { where, reason } of left) {

@@ -1,4 +1,4 @@
-/** PromQL as it is written: its language, and what may follow at the caret. */
+/** PromQL in an editor: its language, and completion at the caret. */
 
 import {
   type Completion,
@@ -19,13 +19,13 @@ import type { Ask, Names } from './names.ts';
 
 export type Complete = (context: CompletionContext) => Promise<CompletionResult | null>;
 
-/** For colours, and for what is known of the place of the caret. */
+/** The language of PromQL, which colours and completion go by. */
 export const promql: Extension = promQLLanguage(LanguageType.PromQL);
 
 /**
- * Completion of metrics, labels and their values with what the server has, a few at a time, and of
- * functions, aggregations and modifiers as PromQL has them. `meant` fills variables into what is
- * asked about.
+ * Completes metrics, labels and their values with those that the server has, of which it gives a
+ * few at a time, and the functions, aggregations and modifiers of PromQL. `meant` fills variables
+ * into the selectors that the server is asked about.
  */
 export function completing(names: Names, meant: (select: string) => string): Complete {
   return async (context) => {
@@ -52,7 +52,10 @@ interface Span {
   readonly to: number;
 }
 
-/** The selector within whose braces a place is, as far as it belongs to it; null for none. */
+/**
+ * The selector within whose braces a position is, with the text that belongs to it; null if the
+ * position is in none.
+ */
 export function selectorAt(text: string, pos: number): Span | null {
   let quote = '';
   let brace = -1;
@@ -79,7 +82,7 @@ export function selectorAt(text: string, pos: number): Span | null {
     return null;
   }
   const from = brace - /[a-zA-Z_:][\w:]*\s*$|$/.exec(text.slice(0, brace))![0].length;
-  // Where the value isn't closed yet, no more of what follows is of it than the brace.
+  // If the value isn't closed yet, only a closing brace right behind the position belongs to it.
   const rest = text.slice(pos);
   const quotes = rest.replace(/\\./g, '').match(/"/g) ?? [];
   const closed = quote === '' || quotes.length % 2 === 1;
@@ -87,7 +90,10 @@ export function selectorAt(text: string, pos: number): Span | null {
   return { from, to };
 }
 
-/** A name with dots, which no language of PromQL takes for one before it is quoted. */
+/**
+ * A name with dots before a position; the parser of PromQL takes it as one name only if it is
+ * quoted.
+ */
 function dottedAt(text: string, pos: number): Span | null {
   const [name] =
     /(?:^|[^\w:.])([a-zA-Z_][\w:]*\.[\w:.]*)$/.exec(text.slice(0, pos))?.slice(1) ?? [];
@@ -115,7 +121,7 @@ async function ofSelector(
   }
   const span = { from: from + completion.from, to: from + completion.to };
   const written = text.slice(span.from, span.to);
-  // What stands there already needs no offer.
+  // The completion is written there already.
   if (completion.offers.every((offer) => offer.text === written)) {
     return null;
   }
@@ -128,7 +134,7 @@ async function ofSelector(
           selection: { anchor: start + offer.caret },
           userEvent: 'input.complete',
         });
-        // A label is followed by its values.
+        // After a label, its values are offered.
         if (offer.text.endsWith('="')) {
           startCompletion(view);
         }
@@ -163,7 +169,7 @@ async function ofExpression(
         ),
         labels,
       ),
-    // Values and matchers are those of a selector.
+    // Values and matchers only occur within selectors, which `ofSelector` completes.
     labelValues: async () => [],
     series: async () => [],
     metricMetadata: async () => ({}),
@@ -185,7 +191,7 @@ async function ofExpression(
           : option.label;
       return apply === option.label ? option : { ...option, apply };
     }),
-    // Of more than were asked for, others may fit when more is written.
+    // The server gives a few names at a time: when more is typed, others may fit.
     validFor: () => false,
   };
 }
