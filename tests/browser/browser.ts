@@ -43,18 +43,20 @@ export const IN_FIREFOX = process.env.TESTED_BROWSER === 'firefox';
 
 /**
  * A browser with its own temporary directory; `close` ends both. More arguments and environment are
- * what a test of Chromium wants of its own.
+ * what a test of Chromium wants of its own; `less` are arguments that it doesn't want.
  */
 export async function launch(
   more: readonly string[] = [],
   environment: Readonly<Record<string, string>> = {},
+  less: readonly string[] = [],
 ): Promise<Browser> {
-  return IN_FIREFOX ? (await launchFirefox())! : launchChromium(more, environment);
+  return IN_FIREFOX ? (await launchFirefox())! : launchChromium(more, environment, less);
 }
 
 async function launchChromium(
   more: readonly string[],
   environment: Readonly<Record<string, string>>,
+  less: readonly string[],
 ): Promise<Browser> {
   const scratch = mkdtempSync(join(tmpdir(), 'pushsvc-browser-'));
   const browser = await chromium.launch({
@@ -68,6 +70,7 @@ async function launchChromium(
       `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,
       ...more,
     ],
+    ignoreDefaultArgs: [...less],
     env: { ...process.env, ...environment, TMPDIR: scratch } as Record<string, string>,
   });
   browser.on('disconnected', () => rmSync(scratch, { recursive: true, force: true }));

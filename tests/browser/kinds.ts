@@ -1,4 +1,4 @@
-/** A dashboard with a panel of each kind, and what it is of. */
+/** Dashboards with a panel of each kind, and of each size, and what they are of. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { Server } from './server.ts';
 export const LONG_TITLE =
   'How long the requests of all customers in all regions took from the edge to the last byte, by service and by version';
 export const MIXED = '{__name__=~"begun|load"}';
+/** A panel of each kind. */
 const BOARD = {
   title: 'Kinds',
   window: '1m',
@@ -51,7 +52,28 @@ const BOARD = {
   ],
 };
 
-/** A server that has it as `kinds`, with a producer that publishes twice a second. */
+/** Panels of many rows, in places of all heights and of some widths. */
+const ROWS = {
+  title: 'Rows',
+  window: '1m',
+  panels: [2, 3, 4, 5, 6].flatMap((h, index) => {
+    const y = [2, 3, 4, 5].slice(0, index).reduce((sum, height) => sum + height, 0);
+    return [
+      { kind: 'table', select: 'row', x: 0, w: 4 },
+      { kind: 'line', select: 'row', x: 4, w: 3 },
+      { kind: 'area', select: 'row', x: 7, w: 3 },
+      { kind: 'timeline', select: 'phase', x: 10, w: 2 },
+    ].map(({ kind, select, x, w }) => ({
+      id: `${kind}-${h}`,
+      title: `${kind} ${h}`,
+      kind,
+      select,
+      grid: { x, y, w, h },
+    }));
+  }),
+};
+
+/** A server that has them as `kinds` and `rows`, with a producer that publishes twice a second. */
 export class Kinds {
   /** The one that runs: `restart` makes another. */
   server: Server;
@@ -69,6 +91,7 @@ export class Kinds {
   static async start(): Promise<Kinds> {
     const folder = mkdtempSync(join(tmpdir(), 'pushsvc-kinds-'));
     writeFileSync(join(folder, 'kinds.json'), JSON.stringify(BOARD));
+    writeFileSync(join(folder, 'rows.json'), JSON.stringify(ROWS));
     const kinds = new Kinds(await serve(folder, 0), folder);
     const now = Date.now();
     for (let ago = 60; ago > 0; ago -= 1) {
@@ -100,6 +123,13 @@ export class Kinds {
       { name: 'load', labels: { host: 'ill' }, value: count % 40 === 0 ? 1.9 : 1.7, time },
       { name: 'up', labels: { host: 'a' }, value: count % 60 < 50, kind: 'state', time },
       { name: 'begun', value: 1_700_000_000, unit: 'timestamp_seconds', time },
+      ...Array.from({ length: 15 }, (_, host) => ({
+        name: 'phase',
+        labels: { host: `${host}` },
+        value: (count + host) % 40 < 20 ? 'steady' : 'rolling',
+        kind: 'state',
+        time,
+      })),
       ...Array.from({ length: 30 }, (_, row) => ({
         name: 'row',
         labels: { row: `${row}` },

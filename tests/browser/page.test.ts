@@ -84,7 +84,7 @@ describe("on the demo's metrics", () => {
 
     await page.reload();
     await panel.waitFor();
-    expect(await memory.getByRole('table').count()).toBe(1);
+    await memory.getByRole('table').waitFor();
     await panel.scrollIntoViewIfNeeded();
     expect(await page.locator('.panel').count()).toBe(count - 1);
     expect(await panel.locator('canvas').count()).toBe(0);

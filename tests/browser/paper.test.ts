@@ -169,7 +169,7 @@ test('all metrics on paper, from a phone', async () => {
   });
   await expectFreshness(page, 'Live');
   await panel(page, 'load').locator('canvas').waitFor();
-  await page.locator('.states').waitFor({ state: 'attached' });
+  await page.locator('.states').first().waitFor({ state: 'attached' });
   await prepared(page);
   const sheets = await print(page, 'paper-all');
   expectPaper(sheets);

@@ -126,6 +126,116 @@ test('a table is ranked, sorted by any column, and reached and scrolled by keybo
   await close();
 });
 
+/** What is seen in part where it ends: rows, and what is pressed, at the edge of what scrolls. */
+function halves(page: Page): Promise<{ readonly scrolled: number; readonly cut: string[] }> {
+  return page.evaluate(() => {
+    const cut: string[] = [];
+    let scrolled = 0;
+    for (const scroller of document.querySelectorAll<HTMLElement>('article, article *')) {
+      const { overflowY } = getComputedStyle(scroller);
+      const { scrollHeight, clientHeight } = scroller;
+      if (!/auto|scroll/.test(overflowY) || scrollHeight <= clientHeight + 1) {
+        continue;
+      }
+      scrolled += 1;
+      const edge = scroller.getBoundingClientRect().top + scroller.clientTop + clientHeight;
+      for (const row of scroller.querySelectorAll('tr, li, button, .remark, canvas')) {
+        const { top, bottom } = row.getBoundingClientRect();
+        if (top < edge - 0.5 && bottom > edge + 0.5) {
+          const title = scroller.closest('article')!.querySelector('h3')!.textContent;
+          cut.push(`${title}: ${scroller.className} cuts ${row.tagName} ${row.textContent}`);
+        }
+      }
+    }
+    return { scrolled, cut };
+  });
+}
+
+test('what is seen of rows ends with a row, at any size, and no button lies over one', async () => {
+  const { page, failures, close } = await open(browser, `${shown.server.url}/d/rows`);
+  await panel(page, 'timeline 6').getByRole('button', { name: '9 more' }).waitFor();
+  const session = await page.context().newCDPSession(page);
+  // As a browser's zoom does: fewer pixels, each of them larger.
+  for (const [width, ratio] of [
+    [390, 3],
+    [768, 1],
+    [960, 1.5],
+    [1152, 1.25],
+    [1440, 1],
+    [1600, 1.1],
+    [2560, 2],
+  ] as const) {
+    await session.send('Emulation.setDeviceMetricsOverride', {
+      width,
+      height: 900,
+      deviceScaleFactor: ratio,
+      mobile: false,
+    });
+    await expect.poll(async () => (await halves(page)).cut, { message: `${width}` }).toEqual([]);
+    expect((await halves(page)).scrolled, `${width}`).toBeGreaterThan(4);
+  }
+  const rows = panel(page, 'line 4').locator('.rows');
+  await panel(page, 'line 4').getByRole('button', { name: '22 more' }).click();
+  await expect.poll(() => rows.getByRole('listitem').count()).toBe(30);
+  await expect.poll(async () => (await halves(page)).cut).toEqual([]);
+  // No part of a row is under anything else.
+  const covered = await rows.locator('ul').evaluate((list) => {
+    const edge = list.getBoundingClientRect().bottom;
+    return [...list.querySelectorAll('button')].filter((row) => {
+      const { left, top, bottom } = row.getBoundingClientRect();
+      const seen = [top + 2, bottom - 2].map((y) => document.elementFromPoint(left + 2, y));
+      return bottom <= edge + 0.5 && !seen.every((at) => row.contains(at));
+    }).length;
+  });
+  expect(covered).toBe(0);
+  await page.screenshot({ path: `${ARTIFACTS}/rows.png` });
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a bar below a table that is wider than its panel is beside its rows, not over one', async () => {
+  const barred = await launch([], {}, ['--hide-scrollbars']);
+  const { page, close } = await open(barred, `${shown.server.url}/d/rows`);
+  const table = panel(page, 'table 4').locator('.figures-table');
+  await table.getByRole('row').nth(20).waitFor();
+  const bar = () => table.evaluate((node: HTMLElement) => node.offsetHeight - node.clientHeight);
+  expect(await bar()).toBe(0);
+  await panel(page, 'table 4').evaluate((node) => {
+    node.style.width = '9rem';
+  });
+  await expect.poll(bar).toBeGreaterThan(5);
+  await expect.poll(async () => (await halves(page)).cut).toEqual([]);
+  await page.screenshot({ path: `${ARTIFACTS}/rows-bar.png` });
+  await close();
+  await barred.close();
+});
+
+test('a table with more rows than are seen says so, until the last is', async () => {
+  const { page, close } = await open(browser, `${shown.server.url}/d/rows`);
+  const table = panel(page, 'table 3').locator('.figures-table');
+  await table.getByRole('row').nth(20).waitFor();
+  await table.scrollIntoViewIfNeeded();
+  /** How dark the ground is at the lower edge, between two columns. */
+  const shade = async () => {
+    const { x, y, width, height } = (await table.boundingBox())!;
+    const clip = { x: x + width / 4, y: y + height - 3, width: 4, height: 2 };
+    const png = (await page.screenshot({ clip })).toString('base64');
+    return page.evaluate(async (data) => {
+      const image = new Image();
+      image.src = `data:image/png;base64,${data}`;
+      await image.decode();
+      const canvas = document.createElement('canvas').getContext('2d')!;
+      canvas.drawImage(image, 0, 0);
+      return canvas.getImageData(0, 0, 1, 1).data[0]!;
+    }, png);
+  };
+  const ground = 255;
+  await expect.poll(shade).toBeLessThan(ground - 10);
+  await table.evaluate((node) => node.scrollTo(0, node.scrollHeight));
+  await expect.poll(shade).toBe(ground);
+  await close();
+});
+
 test('a long title takes two lines and leaves the chart its place; a moment is written as one', async () => {
   const { page, close } = await kinds();
   await settled(page);

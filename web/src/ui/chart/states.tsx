@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Look } from '../../chart/palette.ts';
 import { timeLabels, timeSplits } from '../../chart/splits.ts';
 import { look } from '../../chart/theme.ts';
@@ -14,6 +14,8 @@ import type { Change } from '../../store/series.ts';
 const FEW_ROWS = 6;
 /** The most times on the axis. */
 const MOST_TIMES = 6;
+/** How wide a time on the axis is, with what is clear beside it, in its letters. */
+const TIME_EM = 5;
 /** The most segments of a row; of more, the newest. */
 const MOST_SEGMENTS = 200;
 
@@ -108,14 +110,26 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
 
 /** The time axis, as charts have it. */
 function Times({ from, to }: { from: number; to: number }) {
-  const times = timeSplits(from, to, MOST_TIMES);
+  const axis = useRef<HTMLParagraphElement>(null);
+  /** How many times have room. */
+  const [room, setRoom] = useState(MOST_TIMES);
+  useEffect(() => {
+    const size = new ResizeObserver(([entry]) => {
+      const letter = Number.parseFloat(getComputedStyle(entry!.target).fontSize);
+      setRoom(Math.floor(entry!.contentRect.width / (letter * TIME_EM)));
+    });
+    size.observe(axis.current!);
+    return () => size.disconnect();
+  }, []);
+  const times = timeSplits(from, to, Math.max(1, Math.min(room, MOST_TIMES)));
   const labels = timeLabels(times);
+  const edge = 0.4 / Math.max(1, room);
   return (
-    <p class="times" aria-hidden="true">
+    <p ref={axis} class="times" aria-hidden="true">
       {times.map((time, index) => {
         const share = (time - from) / (to - from);
         // A label that would be cut off is left out.
-        return share < 0.05 || share > 0.95 ? null : (
+        return share < edge || share > 1 - edge ? null : (
           <span key={time} style={{ left: `${(share * 100).toFixed(2)}%` }}>
             {labels[index]}
           </span>

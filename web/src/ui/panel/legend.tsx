@@ -54,6 +54,11 @@ export function Legend({ id, panel, dashboard, format, focus, inSight, threshold
     >
       <p class="labels">
         <span>{panel.distinguishing.join(' · ')}</span>
+        {more > 0 && (
+          <button type="button" class="more" aria-expanded={all} onClick={() => setAll(!all)}>
+            {all ? 'Show fewer' : `${more} more`}
+          </button>
+        )}
         {left !== null && (
           <button type="button" class="every" onClick={() => showAll(id)}>
             {left} of {ranked.length} shown · show all
@@ -68,27 +73,24 @@ export function Legend({ id, panel, dashboard, format, focus, inSight, threshold
           min · max · mean
         </button>
       </p>
-      <ul class={[all && 'all', detailed.value && 'detailed'].filter(Boolean).join(' ')}>
-        {shown.map((member) => (
-          <Entry
-            key={member.series.identity}
-            id={id}
-            member={member}
-            panel={panel}
-            format={format}
-            focus={focus}
-            thresholds={thresholds}
-            now={now}
-            windowMs={detailed.value ? dashboard.time.windowMs.value : null}
-            hover={seen ? (dashboard.hover.value ?? dashboard.time.heldAt.value) : null}
-          />
-        ))}
-      </ul>
-      {more > 0 && (
-        <button type="button" class="more" aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `${more} more`}
-        </button>
-      )}
+      <div class="rows">
+        <ul class={[all && 'all', detailed.value && 'detailed'].filter(Boolean).join(' ')}>
+          {shown.map((member) => (
+            <Entry
+              key={member.series.identity}
+              id={id}
+              member={member}
+              panel={panel}
+              format={format}
+              focus={focus}
+              thresholds={thresholds}
+              now={now}
+              windowMs={detailed.value ? dashboard.time.windowMs.value : null}
+              hover={seen ? (dashboard.hover.value ?? dashboard.time.heldAt.value) : null}
+            />
+          ))}
+        </ul>
+      </div>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { natural } from '../../format/natural.ts';
 import type { Format } from '../../format/units.ts';
 import { reached, type Threshold } from '../../panels/model.ts';
@@ -42,6 +42,16 @@ export function Table({ panel, format, thresholds, from, to }: TableProps) {
     order: [],
   });
   const looked = useRef(false);
+  const scroller = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // What a bar below the rows takes from them is known to nobody but the browser.
+    const bar = new ResizeObserver(([entry]) => {
+      const { offsetHeight, clientHeight, style } = entry!.target as HTMLElement;
+      style.setProperty('--bar', `${offsetHeight - clientHeight}px`);
+    });
+    bar.observe(scroller.current!);
+    return () => bar.disconnect();
+  }, []);
   const lines = new Map(
     panel.members.map((member): [Member, Line] => {
       const { series } = member;
@@ -67,69 +77,77 @@ export function Table({ panel, format, thresholds, from, to }: TableProps) {
   const shown = order.slice(0, MOST_WRITTEN);
   const rest = panel.members.length - shown.length;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: it is no part of a form.
-    <div
-      class="figures-table"
-      role="group"
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard.
-      tabIndex={0}
-      aria-label={`${panel.name} as a table`}
-      onPointerEnter={() => {
-        looked.current = true;
-        holdOrder(panel, true);
-      }}
-      onPointerLeave={() => {
-        looked.current = false;
-        holdOrder(panel, false);
-      }}
-    >
-      <table>
-        <thead>
-          <tr>
-            {COLUMNS.map((column) => (
-              <th
-                key={column}
-                scope="col"
-                aria-sort={by !== column ? 'none' : rising ? 'ascending' : 'descending'}
-              >
-                <button
-                  type="button"
-                  onClick={() =>
-                    setOrder({ by: column, rising: by === column ? !rising : column === 'series' })
-                  }
-                >
-                  {column}
-                  {by === column && (
-                    <svg class="sorted" viewBox="0 0 8 8" aria-hidden="true">
-                      <path d={rising ? 'M4 1l3.5 6h-7z' : 'M4 7l3.5-6h-7z'} />
-                    </svg>
-                  )}
-                </button>
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {shown.map((member) => {
-            const { last, least, most, mean, silent } = lines.get(member)!;
-            const { series, title } = member;
-            return (
-              <tr key={series.identity} class={silent ? 'silent' : ''}>
-                <th scope="row">{title || series.name}</th>
-                <td>
-                  <Mark threshold={silent ? null : reached(thresholds, last)} />{' '}
-                  {format.value(last)}
-                </td>
-                <td>{format.value(least)}</td>
-                <td>{format.value(most)}</td>
-                <td>{format.value(mean)}</td>
+    <>
+      <div class="rows">
+        {/* biome-ignore lint/a11y/useSemanticElements: it is no part of a form. */}
+        <div
+          ref={scroller}
+          class="figures-table"
+          role="group"
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard.
+          tabIndex={0}
+          aria-label={`${panel.name} as a table`}
+          onPointerEnter={() => {
+            looked.current = true;
+            holdOrder(panel, true);
+          }}
+          onPointerLeave={() => {
+            looked.current = false;
+            holdOrder(panel, false);
+          }}
+        >
+          <table>
+            <thead>
+              <tr>
+                {COLUMNS.map((column) => (
+                  <th
+                    key={column}
+                    scope="col"
+                    aria-sort={by !== column ? 'none' : rising ? 'ascending' : 'descending'}
+                  >
+                    <button
+                      type="button"
+                      onClick={() =>
+                        setOrder({
+                          by: column,
+                          rising: by === column ? !rising : column === 'series',
+                        })
+                      }
+                    >
+                      {column}
+                      {by === column && (
+                        <svg class="sorted" viewBox="0 0 8 8" aria-hidden="true">
+                          <path d={rising ? 'M4 1l3.5 6h-7z' : 'M4 7l3.5-6h-7z'} />
+                        </svg>
+                      )}
+                    </button>
+                  </th>
+                ))}
               </tr>
-            );
-          })}
-        </tbody>
-      </table>
+            </thead>
+            <tbody>
+              {shown.map((member) => {
+                const { last, least, most, mean, silent } = lines.get(member)!;
+                const { series, title } = member;
+                return (
+                  <tr key={series.identity} class={silent ? 'silent' : ''}>
+                    <th scope="row">{title || series.name}</th>
+                    <td>
+                      <Mark threshold={silent ? null : reached(thresholds, last)} />{' '}
+                      {format.value(last)}
+                    </td>
+                    <td>{format.value(least)}</td>
+                    <td>{format.value(most)}</td>
+                    <td>{format.value(mean)}</td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
+      </div>
       {rest > 0 && <p class="remark">{rest} more series are not written out.</p>}
-    </div>
+    </>
   );
 }
 
