@@ -119,6 +119,7 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix
 
 bench: $(VENV)/.test
+	$(BIN)/python -m tests.bench.peers
 	$(BIN)/python -m tests.bench $(ARGS)
 
 fuzz: $(VENV)/.test

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,25 +44,62 @@ def prometheus_source() -> Path:
     return Path(told["Dir"])
 
 
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A program that is compiled once."""
+
+    name: str
+    version: str
+    package: str
+    tag: str
+    """The version as Go's modules have it."""
+    source: Path | None = None
+    """A program of ours that the package is a library for."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is, if it was compiled."""
+        return cached(f"{self.name}-{self.version}", f"PUSHSVC_{self.name.upper()}")
+
+    def build(self) -> None:
+        """Compile it. Raises CalledProcessError."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            go("mod", "init", "program", folder=folder)
+            go("get", f"{self.package}@{self.tag}", folder=folder)
+            # A build that is interrupted leaves nothing that looks like a program.
+            built = Path(folder, "built")
+            flags = ("-trimpath", "-ldflags", "-s -w", "-o", str(built))
+            if self.source is not None:
+                shutil.copy(self.source, folder)
+            what = self.package if self.source is None else self.source.name
+            go("build", *flags, what, folder=folder)
+            shutil.move(built, self.path)
+
+
+# Without its page. Debian's is Prometheus 2.
+_PROMETHEUS = Program(
+    "prometheus",
+    PROMETHEUS,
+    "github.com/prometheus/prometheus/cmd/prometheus",
+    _module(PROMETHEUS),
+)
+
+
 def prometheus() -> Path:
-    """Where Prometheus 3 is, if it was compiled: Debian's is Prometheus 2."""
-    return cached(f"prometheus-{PROMETHEUS}", "PUSHSVC_PROMETHEUS")
+    """Where Prometheus 3 is, if it was compiled."""
+    return _PROMETHEUS.path
 
 
-def build_prometheus() -> Path:
-    """Compile it, without its page. Raises CalledProcessError."""
-    target = prometheus()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    package = "github.com/prometheus/prometheus/cmd/prometheus"
-    with tempfile.TemporaryDirectory() as folder:
-        go("mod", "init", "program", folder=folder)
-        go("get", f"{package}@{_module(PROMETHEUS)}", folder=folder)
-        go("build", "-trimpath", "-ldflags", "-s -w", "-o", str(target), package, folder=folder)
-    return target
+def ensure(*programs: Program) -> None:
+    """Compile what isn't there yet, and say so. Raises CalledProcessError, and FileNotFoundError
+    where there is no Go."""
+    for program in programs:
+        if not program.path.exists():
+            sys.stderr.write(f"compiling {program.name} {program.version} ...\n")
+            program.build()
 
 
 if __name__ == "__main__":
-    if not prometheus().exists():
-        sys.stderr.write(f"compiling Prometheus {PROMETHEUS} ...\n")
-        build_prometheus()
+    ensure(_PROMETHEUS)
     sys.stdout.write(f"{prometheus()}\n")

@@ -18,6 +18,8 @@ from tests.bench.load import Measured, Pattern, Window
 from tests.bench.report import Figure, milliseconds, ratio
 from tests.bench.systems import (
     BROADCAST,
+    CENTRIFUGO,
+    MERCURE,
     MOST_NAIVE,
     NAIVE,
     NCHAN,
@@ -90,7 +92,13 @@ class FanoutCase(msgspec.Struct, frozen=True):
         variants = [Variant(PUSHSVC)]
         if self.pattern == "spread":
             variants.append(Variant(PUSHSVC, 1.0))
-        peers = [BROADCAST, NCHAN, *([NAIVE] if self.clients <= MOST_NAIVE else [])]
+        peers = [
+            BROADCAST,
+            NCHAN,
+            CENTRIFUGO,
+            MERCURE,
+            *([NAIVE] if self.clients <= MOST_NAIVE else []),
+        ]
         variants += [Variant(each) for each in peers]
         return [
             each

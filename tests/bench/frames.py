@@ -16,8 +16,10 @@ from tests.bench.load import Measured, Window
 from tests.bench.report import Figure, milliseconds, ratio
 from tests.bench.systems import (
     BROADCAST,
+    CENTRIFUGO,
     FLOOR,
     FLOOR_C,
+    MERCURE,
     MOST_NAIVE,
     NAIVE,
     NCHAN,
@@ -68,7 +70,7 @@ class FramesCase(msgspec.Struct, frozen=True):
 
     @property
     def systems(self) -> list[System]:
-        everyone = [FLOOR, FLOOR_C, PUSHSVC, BROADCAST, NCHAN]
+        everyone = [FLOOR, FLOOR_C, PUSHSVC, BROADCAST, NCHAN, CENTRIFUGO, MERCURE]
         if self.beside is not None:
             everyone.insert(everyone.index(PUSHSVC) + 1, self.beside)
         if self.clients <= MOST_NAIVE:
@@ -104,7 +106,7 @@ class FramesCase(msgspec.Struct, frozen=True):
     def _connect(self, system: System, stack: contextlib.ExitStack) -> Subscribers:
         server = stack.enter_context(system.serving())
         points = _POINTS[self.size]
-        series, pad = (points, 0) if system.snapshot else (1, self.size)
+        series, pad = (points, 0) if system.documents == "v1" else (1, self.size)
         return stack.enter_context(
             server.subscribers(self.transport, self.clients, series=series, pad=pad)
         )

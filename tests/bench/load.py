@@ -34,6 +34,7 @@ from tests.bench.sequence import (
     Sequence,
     join,
     read_polled,
+    read_publication,
     read_pushed,
     read_sample,
 )
@@ -47,6 +48,10 @@ _HANDSHAKES = 64
 """Handshakes at the same time: fewer than the shortest backlog."""
 
 Pattern = Literal["together", "spread"]
+Documents = Literal["v1", "samples", "publications"]
+"""Those of wire protocol v1, whose streams begin with the newest sample of each series; or each is
+one sample, and a stream has no past; or the same, in Centrifugo's envelope, where a stream begins
+with a document that says so."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,9 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     transport: str
     target: str
     subprotocol: str | None = None
-    snapshot: bool
-    """Whether the documents are those of wire protocol v1, and a stream begins with the newest
-    sample of each series; otherwise each document is one sample, and a stream has no past."""
+    documents: Documents
     clients: int
     series: int = 50
     name: str = "bench"
@@ -127,8 +130,10 @@ class Load:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        if not job.snapshot:
+        if job.documents == "samples":
             read = read_sample
+        elif job.documents == "publications":
+            read = read_publication
         else:
             read = read_polled if job.transport == "longpoll" else read_pushed
         self._sequence = Sequence(job.series, read)
@@ -167,7 +172,7 @@ class Load:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(self._request(None))
         sock.setblocking(False)
-        place = self._sequence.start() if job.snapshot else self._sequence.here()
+        place = self._sequence.start() if job.documents == "v1" else self._sequence.here()
         self._subscribers[sock.fileno()] = _Subscriber(
             sock, transport.reader(job.transport, job.coding), place
         )
@@ -223,7 +228,8 @@ class Load:
         start = subscriber.place
         place = start
         hops = []
-        for document in reader.feed(data):
+        documents = reader.feed(data)
+        for document in documents:
             hop = self._sequence.read(place, document)
             place = hop.target
             if hop.samples or hop.cursor is not None:
@@ -231,7 +237,7 @@ class Load:
         replies = reader.replies()
         if replies:
             subscriber.sock.send(replies)
-        if not subscriber.ready and reader.opened and (not self._job.snapshot or place.complete):
+        if not subscriber.ready and reader.opened and self._begun(place, documents):
             subscriber.ready = True
             self._ready += 1
         if not hops:
@@ -240,6 +246,15 @@ class Load:
         if was_clean and reader.clean and not replies:  # which each has to give itself
             start.received, start.received_hop = data, hop
         return hop
+
+    def _begun(self, place: Place, documents: list[bytes]) -> bool:
+        match self._job.documents:
+            case "v1":
+                return place.complete
+            case "publications":
+                return bool(documents)
+            case "samples":
+                return True
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import socket
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from tests.bench import transport
+from tests.bench.peers import mercure
 
 PATIENCE = 60.0
 """Seconds without a byte after which what is missing is taken for lost."""
 
-Publish = Literal["samples", "message", "websocket", "frame"]
-"""One POST with all samples; a POST for each; a WebSocket message for each; or, to the floor, the
-very bytes that it is to send, after their length."""
+Publish = Literal["samples", "message", "commands", "update", "websocket", "frame"]
+"""One POST with all samples; a POST for each; one with a command to Centrifugo for each; one with a
+form for each, as Mercure wants it; a WebSocket message for each; or, to the floor, the very bytes
+that it is to send, after their length."""
 
 
 class Publisher:
@@ -35,10 +37,20 @@ class Publisher:
         self._pad = pad
         self._unanswered = 0
         self._answers = transport.PollReader()
-        path = "/v1/samples" if how == "samples" else f"/publish?id={quote(name)}"
+        self._name = name
+        kind, more = "application/json", ""
+        if how == "samples":
+            path = "/v1/samples"
+        elif how == "commands":
+            path = "/api/batch"
+        elif how == "update":
+            path, kind = mercure.PATH, "application/x-www-form-urlencoded"
+            more = f"Authorization: Bearer {mercure.token()}\r\n"
+        else:
+            path = f"/publish?id={quote(name)}"
         self._head = (
-            f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-            "Content-Type: application/json\r\nContent-Length: "
+            f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{more}"
+            f"Content-Type: {kind}\r\nContent-Length: "
         ).encode()
         self._samples = [
             f'{{"name":"{name}","labels":{{"host":"web-{n:03}","region":"eu-1"}},"value":'
@@ -62,6 +74,19 @@ class Publisher:
         if self._how == "samples":
             samples = ",".join(self._sample(number) for number in numbers)
             requests = [self._request(f'{{"samples":[{samples}]}}'.encode())]
+        elif self._how == "commands":
+            commands = ",".join(
+                f'{{"publish":{{"channel":"{self._name}","data":{self._sample(number)}}}}}'
+                for number in numbers
+            )
+            requests = [self._request(f'{{"commands":[{commands}]}}'.encode())]
+        elif self._how == "update":
+            requests = [
+                self._request(
+                    urlencode({"topic": self._name, "data": self._sample(number)}).encode()
+                )
+                for number in numbers
+            ]
         elif self._how == "message":
             requests = [self._request(self._sample(number).encode()) for number in numbers]
         else:

@@ -155,6 +155,15 @@ class _Sample(msgspec.Struct):
     value: float
 
 
+class _Publication(msgspec.Struct):
+    data: _Sample
+
+
+class _Push(msgspec.Struct):
+    pub: _Publication | None = None
+
+
+_decode_push = msgspec.json.Decoder(_Push).decode
 _decode_pushed = msgspec.json.Decoder(_Pushed).decode
 _decode_polled = msgspec.json.Decoder(_Polled).decode
 _decode_sample = msgspec.json.Decoder(_Sample).decode
@@ -175,6 +184,13 @@ def read_polled(document: bytes) -> Document:
 def read_sample(document: bytes) -> Document:
     """One sample, as services write it that send each by itself."""
     return Document([int(_decode_sample(document).value)])
+
+
+def read_publication(document: bytes) -> Document:
+    """What Centrifugo pushes over a unidirectional transport: a publication, that a stream begins,
+    or an empty one, which is its ping."""
+    push = _decode_push(document)
+    return Document([] if push.pub is None else [int(push.pub.data.value)])
 
 
 def _numbers(pushed: _Pushed) -> list[int]:

@@ -10,7 +10,17 @@ import msgspec
 from tests.bench.crowd import Job, Storm, Weathered
 from tests.bench.process import LOAD_CPU, Process, running
 from tests.bench.report import Figure, count, ratio
-from tests.bench.systems import BROADCAST, FLOOR, NAIVE, NCHAN, PUSHSVC, Server, System
+from tests.bench.systems import (
+    BROADCAST,
+    CENTRIFUGO,
+    FLOOR,
+    MERCURE,
+    NAIVE,
+    NCHAN,
+    PUSHSVC,
+    Server,
+    System,
+)
 
 _SERIES = 50
 _PATIENCE = 120.0
@@ -52,7 +62,7 @@ class StormCase(msgspec.Struct, frozen=True):
     def systems(self) -> list[System]:
         return [
             each
-            for each in (PUSHSVC, FLOOR, NCHAN, BROADCAST, NAIVE)
+            for each in (PUSHSVC, FLOOR, NCHAN, CENTRIFUGO, MERCURE, BROADCAST, NAIVE)
             if self.transport in each.transports and each.missing() is None
         ]
 
@@ -82,7 +92,7 @@ class StormCase(msgspec.Struct, frozen=True):
 def crowd_of(system: System, transport: str) -> Iterator[Process]:
     """A process that opens connections to a system, which runs meanwhile."""
     with system.serving() as server:
-        if system.snapshot:
+        if system.documents == "v1":
             # So that there are first frames to be given.
             with server.subscribers(transport, 1, series=_SERIES):
                 pass
@@ -96,7 +106,7 @@ def _arguments(transport: str, server: Server) -> tuple[str, ...]:
         server.port,
         server.pid,
         transport,
-        "/v1/stream?select=bench",
+        server.system.target(transport, "bench"),
         server.system.subprotocol,
     )
     return "-m", "tests.bench.crowd", msgspec.json.encode(job).decode()

@@ -14,10 +14,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.bench.load import Job, Measured, Ready, Window
-from tests.bench.peers import floor, nchan
+from tests.bench.load import Documents, Job, Measured, Ready, Window
+from tests.bench.peers import centrifugo, floor, mercure, nchan
 from tests.bench.process import LOAD_CPU, ROOT, SERVER_CPU, Failed, Process, running
 from tests.bench.publisher import Publish
+from tests.golang import Program
 
 _START = 20.0
 _ANSWER = 300.0
@@ -33,9 +34,11 @@ class System:
     arguments: tuple[str, ...]
     """Of the Python that runs it. It prints a line with its URL when it takes connections."""
     transports: frozenset[str]
-    snapshot: bool = False
+    documents: Documents = "samples"
     publish: Publish = "samples"
     """Both as in Job."""
+    target: Callable[[str, str], str] = lambda _, name: f"/v1/stream?select={quote(name)}"
+    """Where the metric of a name is watched over a transport."""
     subprotocol: str | None = None
     folder: Path = ROOT
     """Where its sources are."""
@@ -73,7 +76,7 @@ PUSHSVC = System(
         *("--set", "limits.samples_per_second=1e9"),
     ),
     transports=frozenset(("websocket", "sse", "ndjson", "longpoll")),
-    snapshot=True,
+    documents="v1",
     subprotocol="pushsvc.v1",
 )
 WORKERS = dataclasses.replace(
@@ -102,6 +105,23 @@ NCHAN = System(
         else "nginx with nchan isn't installed (Debian: nginx-light libnginx-mod-nchan)"
     ),
 )
+CENTRIFUGO = System(
+    name="Centrifugo",
+    arguments=("-m", "tests.bench.peers.centrifugo"),
+    transports=frozenset(("websocket", "sse")),
+    documents="publications",
+    publish="commands",
+    target=centrifugo.target,
+    missing=lambda: _not_compiled(centrifugo.PROGRAM),
+)
+MERCURE = System(
+    name="Mercure",
+    arguments=("-m", "tests.bench.peers.mercure"),
+    transports=frozenset(("sse",)),
+    publish="update",
+    target=mercure.target,
+    missing=lambda: _not_compiled(mercure.PROGRAM),
+)
 FLOOR = System(
     name="floor",
     arguments=("-m", "tests.bench.peers.floor"),
@@ -115,6 +135,12 @@ FLOOR_C = System(
     publish="frame",
     missing=lambda: None if floor.COMPILER else "there is no C compiler",
 )
+
+
+def _not_compiled(program: Program) -> str | None:
+    if program.path.exists():
+        return None
+    return f"{program.name} isn't compiled (python -m tests.bench.peers does it, by Go)"
 
 
 def checkout(folder: Path) -> System:
@@ -158,7 +184,7 @@ class Server:
         coding: str = "identity",
     ) -> Iterator[Subscribers]:
         """Connect clients that watch the metric `name`, from the load generator's core."""
-        target = f"/v1/stream?select={quote(name)}"
+        target = self.system.target(transport, name)
         if max_hz is not None:
             target += f"&max_hz={max_hz:g}"
         job = Job(
@@ -168,7 +194,7 @@ class Server:
             transport=transport,
             target=target,
             subprotocol=self.system.subprotocol,
-            snapshot=self.system.snapshot,
+            documents=self.system.documents,
             clients=clients,
             name=name,
             series=series,
