@@ -28,22 +28,22 @@ SampleValue: TypeAlias = Annotated[
 Away: TypeAlias = Annotated[
     int,
     Meta(
-        description="Seconds for which the log that services share can't be reached: nothing newer "
-        "can come. Left out while it can."
+        description="Seconds for which the log that services share hasn't been reachable: nothing "
+        "newer can come. Left out while it is reachable."
     ),
 ]
 Reasons: TypeAlias = Annotated[
     Mapping[str, str],
     Meta(
-        description="Why expressions have no results, by the name that those would have: two of "
-        "them would have the same labels, say, or it would read more than may be. Whatever isn't "
-        "named is worked out."
+        description="Why expressions have no results, by the name that the results would have: "
+        "for instance two results would have the same labels, or the expression would read more "
+        "than is allowed. Expressions that aren't named are worked out."
     ),
 ]
 Names: TypeAlias = Annotated[
     Mapping[str, str],
     Meta(
-        description="Of each expression, as you wrote it, the name that the series of its results "
+        description="For each expression, as you wrote it, the name that the series of its results "
         "have."
     ),
 ]
@@ -82,7 +82,7 @@ class Series(msgspec.Struct, frozen=True, gc=False):
 
 
 class Granted(msgspec.Struct, frozen=True, gc=False):
-    """What of that which was asked for is given."""
+    """What was granted of what was asked for."""
 
     max_hz: float
     merge: Merge
@@ -92,8 +92,8 @@ class Granted(msgspec.Struct, frozen=True, gc=False):
         Annotated[
             int,
             Meta(
-                description="Of each series that begins with a window, if some were asked for: "
-                "fewer where there are many series."
+                description="About how many points each series with a window begins with, if a "
+                "number was asked for: fewer where there are many series."
             ),
         ]
         | UnsetType
@@ -102,8 +102,8 @@ class Granted(msgspec.Struct, frozen=True, gc=False):
         Annotated[
             float,
             Meta(
-                description="In hello: seconds of the past that are kept (history.seconds). Of a "
-                "longer window there is no more than that."
+                description="In hello: seconds of the past that are kept (history.seconds). A "
+                "longer window has no more than that."
             ),
         ]
         | UnsetType
@@ -123,8 +123,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="he
 
 
 class Points(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="points"):
-    """News. series has what is described here: each is, before or with the first points of its ref
-    since the last hello, and in each answer to a long poll."""
+    """News. `series` describes series: each one before or with the first points of its ref since
+    the last hello, and in each answer to a long poll."""
 
     id: CursorText | UnsetType = UNSET
     series: list[Series] | UnsetType = UNSET
@@ -146,22 +146,22 @@ class Points(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="p
 
 
 class Gap(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
-    """So many samples after id are lost; null: nobody knows how many."""
+    """This many samples after id are lost; null if it isn't known how many."""
 
     id: CursorText
     lost: int | None
 
 
 class Gone(msgspec.Struct, frozen=True, tag_field="type", tag="gone"):
-    """Series that were dropped. A ref is never used again: who returns has a new one."""
+    """Series that were dropped. A ref is never used again: a series that returns has a new one."""
 
     id: CursorText
     refs: Sequence[int]
 
 
 class Failing(msgspec.Struct, frozen=True, tag_field="type", tag="failing"):
-    """Another expression can't be worked out at this step, or one can be again: those that can't
-    by now, none where that is over. An answer to a poll without it says that there is none."""
+    """Sent when it has changed which expressions can't be worked out: those that can't now, none if
+    all can. If the answer to a poll has no such document, there is none that can't."""
 
     id: CursorText
     failing: Reasons
@@ -182,8 +182,8 @@ class Goaway(msgspec.Struct, frozen=True, tag_field="type", tag="goaway"):
 
 
 class Error(msgspec.Struct, frozen=True, tag_field="type", tag="error"):
-    """Why the stream ends; codes are those of problem documents. More members say where, or which
-    limit."""
+    """Why the stream ends; codes are those of problem documents. Other members may say where, or
+    which limit."""
 
     code: str
     message: str
