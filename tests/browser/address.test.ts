@@ -159,11 +159,24 @@ test('one of all panels is alone at an address of its own', async () => {
   await close();
 });
 
-test('a variable of no dashboard is said, as is a value that it chooses by itself not', async () => {
-  const { page, close } = await open(browser, `${server.url}/d/one?var-nothing=x`);
+test('variables and panels of no dashboard are said, and it is loaded once for all of that', async () => {
+  const asked: string[] = [];
+  const { page, close } = await open(browser, `${server.url}/d/one?var-nothing=x&hide-nothing=a`, {
+    prepare: async (opening) => {
+      opening.on('request', (request) => {
+        // Whoever follows a dashboard says which version it has.
+        const follows = 'if-none-match' in request.headers();
+        if (!follows && new URL(request.url()).pathname === '/v1/dashboards/one') {
+          asked.push(request.method());
+        }
+      });
+    },
+  });
   await page.getByText('var-nothing in the address is of no variable').waitFor();
+  await page.getByText('hide-nothing in the address is of no panel').waitFor();
   await expect.poll(() => page.getByRole('combobox', { name: /^host/ }).inputValue()).toBe('a');
-  await expect.poll(() => query(page)).toEqual({ 'var-nothing': 'x', 'var-host': 'a' });
+  await expect.poll(() => query(page)).toMatchObject({ 'var-nothing': 'x', 'var-host': 'a' });
+  expect(asked).toEqual(['GET']);
   await page.getByRole('combobox', { name: /^host/ }).selectOption('c');
   await expect.poll(() => query(page)).toMatchObject({ 'var-host': 'c' });
   await page.goBack();

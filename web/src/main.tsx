@@ -28,6 +28,8 @@ const view = new View(dashboard, address, loading);
 document.body.classList.toggle('embedded', address.panel !== null);
 render(<Page dashboard={dashboard} view={view} />, document.getElementById('page')!);
 followAddress(view);
-void loadPart(() => import('./page/afterwards.ts')).then(({ goOn }) => goOn(dashboard, view));
+void loadPart(() => import('./page/afterwards.ts')).then(({ goOn }) =>
+  goOn(dashboard, view, loading),
+);
 showFreshness(dashboard);
 window.__pushsvc = inspect(dashboard);

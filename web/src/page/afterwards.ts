@@ -1,13 +1,15 @@
 /** What the page does after it is shown; loaded by itself. */
 
 import { loadPart } from '../browser/part.ts';
+import type { Loaded } from '../dashboards/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import { watchReach } from '../state/reach.ts';
 import type { View } from '../state/view.ts';
 import { loadAhead } from './ahead.ts';
 import { preparePrint } from './printing.ts';
 
-export function goOn(dashboard: Dashboard, view: View): void {
+/** `loading` is the saved dashboard in the address; null on the page of all metrics. */
+export function goOn(dashboard: Dashboard, view: View, loading: Promise<Loaded> | null): void {
   watchReach(dashboard, new URL(document.baseURI));
   preparePrint(dashboard);
   loadAhead(dashboard);
@@ -16,7 +18,7 @@ export function goOn(dashboard: Dashboard, view: View): void {
   const { search } = new URL(opened?.name ?? location.href);
   if (search !== '') {
     void loadPart(() => import('./passed-over.ts')).then(({ sayPassedOver }) =>
-      sayPassedOver(search, dashboard, view),
+      sayPassedOver(search, dashboard, view, loading),
     );
   }
 }

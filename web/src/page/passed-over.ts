@@ -1,25 +1,32 @@
-/** Says what the address has that the page passes over. Loaded where it has anything to read. */
+/** Says what the page ignores in its address. Loaded if the address has a query. */
 
 import { effect } from '@preact/signals';
-import { load } from '../dashboards/model.ts';
+import type { Loaded } from '../dashboards/model.ts';
 import { unplaced, unread } from '../dashboards/unread.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { View } from '../state/view.ts';
 
-/** `search` is the query of the address that the page was opened with. */
-export function sayPassedOver(search: string, dashboard: Dashboard, view: View): void {
+/**
+ * `search` is the query of the address that the page was opened with, `loading` the dashboard that it
+ * names; null on the page of all metrics.
+ */
+export function sayPassedOver(
+  search: string,
+  dashboard: Dashboard,
+  view: View,
+  loading: Promise<Loaded> | null,
+): void {
   const say = (more: readonly string[]): void => {
     if (more.length > 0) {
       view.wrong.value = [...new Set([...view.wrong.peek(), ...more])];
     }
   };
-  const name = view.name.peek();
-  say(unread(search, name));
+  say(unread(search, view.name.peek()));
   if (unplaced(search, []).length === 0) {
     return;
   }
-  if (name !== null) {
-    load(new URL(document.baseURI), name).then(
+  if (loading !== null) {
+    loading.then(
       ({ kept }) =>
         say(
           unplaced(
