@@ -1,6 +1,6 @@
 /** Panels of a dashboard that ask a question in PromQL, beside one that shows what is stored. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
@@ -14,6 +14,7 @@ let server: Server;
 let second: number | null = 2;
 let publishing: ReturnType<typeof setInterval>;
 const folder = mkdtempSync(join(tmpdir(), 'pushsvc-expressions-'));
+const saved = join(folder, 'saved');
 beforeAll(async () => {
   const panels = [
     { id: 'sum', title: 'Sum', kind: 'line', select: 'sum(load) by (job)' },
@@ -21,10 +22,14 @@ beforeAll(async () => {
     { id: 'pairs', title: 'Pairs', kind: 'line', select: 'load * on (job) load' },
     { id: 'stored', title: 'Stored', kind: 'line', select: 'load{job="a"}' },
   ];
+  mkdirSync(saved);
   writeFileSync(join(folder, 'asked.json'), JSON.stringify({ title: 'Asked', panels }));
   [browser, server] = await Promise.all([
     launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_PROVISIONED: folder }),
+    Server.start('serve', 0, {
+      PUSHSVC_DASHBOARDS_PROVISIONED: folder,
+      PUSHSVC_DASHBOARDS_DIRECTORY: saved,
+    }),
   ]);
   const publish = () =>
     server.publish(
@@ -150,6 +155,116 @@ test.each([
     return panel(page, 'Of a').locator('canvas').count();
   };
   await expect.poll(drawn, { timeout: 30_000 }).toBe(1);
+  expect(failures).toEqual([]);
+  await close();
+});
+
+const SUM = 'sum by (job) (load)';
+
+test.each([
+  ['light', 390],
+  ['dark', 1440],
+] as const)(
+  'an expression that is searched for is shown, and added to a dashboard (%s, %i px)',
+  async (look, width) => {
+    const { page, failures, close } = await open(browser, server.url, {
+      viewport: { width, height: 900 },
+      colorScheme: look,
+      hasTouch: width < 500,
+    });
+    await expectFreshness(page, 'Live');
+    const search = page.getByRole('searchbox');
+    const field = page.getByRole('textbox', { name: 'Expression' });
+    const drawn = page.locator('.expression .panel');
+    const shot = (what: string) =>
+      page.screenshot({ path: `${ARTIFACTS}/search-${what}-${look}-${width}.png` });
+    await panel(page, 'load').locator('canvas').waitFor();
+    await shot('overview');
+    // A word is searched for in names.
+    await page.keyboard.press('/');
+    await page.keyboard.type('sum');
+    await page.getByText('No panel matches “sum”').waitFor();
+    expect(await field.count()).toBe(0);
+    await shot('nothing');
+    // As soon as it is an expression, it is written where there is room, and nothing of it is lost.
+    await page.keyboard.type(SUM.slice(3), { delay: 20 });
+    await expect.poll(() => field.innerText()).toBe(SUM);
+    await expect.poll(() => field.evaluate((element) => element.matches(':focus'))).toBe(true);
+    await page.getByText('2 results now.').waitFor();
+    const legend = drawn.locator('.legend');
+    await expect.poll(() => legend.textContent(), { timeout: 30_000 }).toMatch(/a\s*3\s*b\s*9$/);
+    await expect.poll(() => new URL(page.url()).searchParams.get('q')).toBe(SUM);
+    expect(await violations(page)).toEqual([]);
+    await shot('expression');
+    // What can't be read is said with its place, and what could be read last stays.
+    await page.keyboard.type(' / ');
+    await page.getByText(/This can’t be read at the end/).waitFor();
+    await page.locator('.cm-wrong').waitFor();
+    expect(await legend.count()).toBe(1);
+    await page.keyboard.type('loa');
+    await page.getByRole('option', { name: 'load', exact: true }).waitFor();
+    await shot('wrong');
+    for (let back = ' / loa'.length; back > 0; back -= 1) {
+      await page.keyboard.press('Backspace');
+    }
+    await page.getByText('2 results now.').waitFor();
+    // On to a dashboard, to a new one first.
+    const add = page.getByRole('button', { name: 'Add to dashboard' });
+    const dialog = page.getByRole('dialog', { name: 'Add to a dashboard' });
+    const title = `Of ${width}`;
+    await add.click();
+    await dialog.getByRole('combobox', { name: /^Dashboard/ }).selectOption('A new one');
+    await dialog.getByLabel('Title of the dashboard').fill(title);
+    await shot('add');
+    expect(await violations(page, 'dialog')).toEqual([]);
+    await page.keyboard.press('Enter');
+    await page.getByText(`Added to ${title}.`).waitFor();
+    await add.click();
+    await dialog.getByRole('combobox', { name: /^Dashboard/ }).selectOption(title);
+    await dialog.getByLabel('Title of the panel').fill('Again');
+    await dialog.getByRole('button', { name: 'Add', exact: true }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    await page.getByRole('link', { name: 'Open it' }).click();
+    const again = panel(page, 'Again').locator('.legend');
+    await expect.poll(() => again.textContent(), { timeout: 30_000 }).toMatch(/a\s*3\s*b\s*9$/);
+    expect(await page.locator('.cell .panel').count()).toBe(2);
+    await shot('added');
+    // Back leads to the expression, and from there to all metrics.
+    await page.goBack();
+    await expect.poll(() => legend.textContent(), { timeout: 30_000 }).toMatch(/a\s*3\s*b\s*9$/);
+    await page.getByRole('button', { name: 'Back to all metrics' }).click();
+    await panel(page, 'load').locator('canvas').waitFor();
+    await expect.poll(() => page.getByRole('article').count()).toBe(1);
+    expect(await search.inputValue()).toBe('');
+    expect(new URL(page.url()).searchParams.has('q')).toBe(false);
+    await page.goBack();
+    await expect.poll(() => field.innerText()).toBe(SUM);
+    expect(failures).toEqual([]);
+    await close();
+  },
+);
+
+test('a search for an expression says why it has no result, and takes anything after =', async () => {
+  const { page, failures, close } = await open(
+    browser,
+    `${server.url}/?q=${encodeURIComponent('load * on (job) load')}`,
+  );
+  const drawn = page.locator('.expression .panel');
+  await expect
+    .poll(() => drawn.textContent(), { timeout: 30_000 })
+    .toMatch(/no result.*many-to-many/s);
+  expect(await page.getByRole('searchbox').inputValue()).toBe('load * on (job) load');
+  await page.screenshot({ path: `${ARTIFACTS}/search-failing.png` });
+  await page.getByRole('searchbox').fill('load*2');
+  await page.getByRole('button', { name: 'Ask it in PromQL' }).click();
+  await page.getByText('3 results now.').waitFor();
+  expect(await page.getByRole('searchbox').inputValue()).toBe('=load*2');
+  await drawn.locator('canvas').waitFor();
+  // Other keys of the page are none while it is written.
+  await page.getByRole('textbox', { name: 'Expression' }).click();
+  await page.keyboard.press('End');
+  await page.keyboard.type('0');
+  await expect.poll(() => drawn.locator('h3').textContent()).toBe('load * 20');
   expect(failures).toEqual([]);
   await close();
 });

@@ -33,7 +33,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['ui/panel', 'ui/header'],
   ['editor/model'],
   ['editor'],
-  ['board'],
+  ['board', 'search'],
   ['page'],
   ['doctor', 'docs'],
   ['.'],

@@ -43,6 +43,8 @@ export interface CodeFieldProps {
   readonly invalid: boolean;
   readonly placeholder: string;
   readonly maxLength: number;
+  /** Whether it has the focus from the beginning, with the caret at its end. */
+  readonly focused: boolean;
 }
 
 /** Milliseconds after the last key until the server is asked. */
@@ -171,6 +173,10 @@ export function CodeField(props: CodeFieldProps) {
       field(view.contentDOM);
     } else if (field !== null) {
       field.current = view.contentDOM;
+    }
+    if (now.current.focused) {
+      view.dispatch({ selection: { anchor: view.state.doc.length } });
+      view.focus();
     }
     return () => view.destroy();
   }, []);

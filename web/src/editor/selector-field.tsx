@@ -43,6 +43,8 @@ interface SelectorFieldProps {
   readonly verdict?: Signal<Verdict | null>;
   /** Whether it may be an expression, too. */
   readonly expressions?: boolean;
+  /** Whether it has the focus from the beginning, with the caret at its end. */
+  readonly focused?: boolean;
   /** Called with what is asked about once the server can read it. */
   readonly onRead?: (query: string) => void;
 }
@@ -81,7 +83,7 @@ export function SelectorField(props: SelectorFieldProps) {
       ask(ending.signal).then(
         (found) => {
           verdict.value = found;
-          if (found.type === 'read') {
+          if (canBeRead(found)) {
             props.onRead?.(filled);
           }
         },
@@ -99,7 +101,7 @@ export function SelectorField(props: SelectorFieldProps) {
         const found = await ask();
         verdict.value = found;
         const taken =
-          found.type === 'read' || (found.type === 'untold' && isDrawable(now.current.value));
+          canBeRead(found) || (found.type === 'untold' && isDrawable(now.current.value));
         return taken ? null : field.current;
       }),
     [],
@@ -123,7 +125,12 @@ export function SelectorField(props: SelectorFieldProps) {
   return (
     <div class="selector">
       {expressions ? (
-        <CodeField {...common} complete={complete} wrongAt={wrong?.at ?? null} />
+        <CodeField
+          {...common}
+          complete={complete}
+          wrongAt={wrong?.at ?? null}
+          focused={props.focused ?? false}
+        />
       ) : (
         <Combobox
           {...common}
@@ -175,12 +182,18 @@ function Place({ text, reason, at }: { text: string; reason: string; at: number 
   );
 }
 
+/** Whether a stream takes it, though maybe without a result now. */
+export function canBeRead({ type }: Verdict): boolean {
+  return type === 'read' || type === 'failing';
+}
+
 function meaning(verdict: Verdict | null, selector: string): string {
   if (verdict === null || verdict.type === 'wrong') {
     return 'Asking the server…';
   }
-  if (verdict.type === 'untold') {
-    return `What it means can’t be told now: ${verdict.reason}.`;
+  if (verdict.type !== 'read') {
+    const what = verdict.type === 'failing' ? 'It has no result' : 'What it means can’t be told';
+    return `${what} now: ${verdict.reason}.`;
   }
   const { total: count } = verdict;
   if (!isSelector(selector)) {

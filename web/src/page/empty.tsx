@@ -11,8 +11,12 @@ export function Nothing({ dashboard }: { dashboard: Dashboard }) {
       <h3>No panel matches “{filter.value}”</h3>
       <p>
         The filter looks for words in metric names, help texts and labels, or takes a selector such
-        as <code>{'{host=~"web.*"}'}</code>.
+        as <code>{'{host=~"web.*"}'}</code>. An expression in PromQL is one with a parenthesis, such
+        as <code>sum(up)</code>, with an operator between blanks, or with <code>=</code> before it.
       </p>
+      <button type="button" onClick={() => (filter.value = `=${filter.value}`)}>
+        Ask it in PromQL
+      </button>{' '}
       <button type="button" onClick={() => (filter.value = '')}>
         Show all {panels.value.length} panels
       </button>

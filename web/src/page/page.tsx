@@ -37,6 +37,7 @@ export function Page({ dashboard, view }: PageProps) {
       ? (search.value?.matching(panels, dashboard.filter.value) ?? panels)
       : panels.filter(({ key }) => key === panel);
   });
+  const asked = search.value?.expressionIn(dashboard.filter.value) ?? null;
   return (
     <>
       {!kiosk && <Skip />}
@@ -51,7 +52,9 @@ export function Page({ dashboard, view }: PageProps) {
           <Board dashboard={dashboard} view={view} />
         ) : panel !== null ? (
           <One dashboard={dashboard} name={panel} shown={shown.value} />
-        ) : (
+        ) : asked !== null ? (
+          <Expression dashboard={dashboard} text={asked} />
+        ) : searched && search.value === null ? null : (
           <>
             <h2 class="unseen">Panels</h2>
             <Panels dashboard={dashboard} view={view} shown={shown.value} />
@@ -143,6 +146,12 @@ const Board = later(
   () => import('../board/board.tsx'),
   ({ Board }) => Board,
   <p role="status">Loading…</p>,
+);
+
+/** The search for an expression. */
+const Expression = later(
+  () => import('../search/expression.tsx'),
+  ({ Expression }) => Expression,
 );
 
 /** The way out of full screen and kiosk mode. */

@@ -3,6 +3,26 @@ import type { Panel } from '../store/panel.ts';
 
 /** Shorter words resemble too many others. */
 const LEAST_NEAR = 4;
+const STRINGS = /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`/g;
+/** What only an expression has: a parenthesis, a range, more behind braces, or an operator between blanks. */
+const ASKS = /[([]|\}\s*[^\s}]|\s(?:[-+*/%^<>]|[=!<>]=)\s/;
+
+/**
+ * The expression in PromQL that is searched for; null where the search is one for words, or a
+ * selector. After `=` anything is an expression.
+ */
+export function expressionIn(search: string): string | null {
+  return search.startsWith('=')
+    ? search.slice(1)
+    : ASKS.test(search.replace(STRINGS, '""'))
+      ? search
+      : null;
+}
+
+/** The search for an expression. */
+export function searchFor(expression: string): string {
+  return expressionIn(expression) === expression ? expression : `=${expression}`;
+}
 
 /**
  * The panels in which every word is found: in the name, the help, or a label. A selector finds

@@ -180,13 +180,13 @@ export class Dashboard {
     } catch {
       // The status of the stream will say what is wrong.
     }
-    if (this.started) {
+    if (!this.overview || this.sight !== null) {
       return; // something else has been asked for meanwhile
     }
     if (sight === null) {
       this.askFor(null);
     } else {
-      this.store.meant = () => false;
+      this.store.retain(() => false);
       this.beginSight(sight);
     }
   }

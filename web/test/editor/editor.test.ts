@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { inReadingOrder } from '../../src/dashboards/place.ts';
+import { addTo, addToNew } from '../../src/editor/model/adding.ts';
 import { Draft } from '../../src/editor/model/draft.ts';
 import { nameOf } from '../../src/editor/model/keeping.ts';
 import {
@@ -162,4 +163,73 @@ test('a title becomes a name that the service takes', () => {
   expect(nameOf('CPU & memory – host 1')).toBe('cpu-memory-host-1');
   expect(nameOf('Ü')).toBe('dashboard');
   expect(nameOf(`${'x'.repeat(63)} yy`)).toMatch(/^x{63}$/);
+});
+
+describe('a panel that is added to a saved dashboard', () => {
+  afterEach(() => vi.unstubAllGlobals());
+  const panel = { kind: 'line', select: 'sum(up)' } as const;
+  const origin = new URL('http://localhost/');
+
+  /** A service that keeps dashboards; `before` is called as each is about to be saved. */
+  function keeping(kept: Map<string, { panels: unknown[] }>, before: () => void) {
+    let version = 0;
+    vi.stubGlobal(
+      'fetch',
+      async (url: URL | string, { method, headers, body }: RequestInit = {}) => {
+        const name = String(url).split('/').at(-1)!;
+        if (method !== 'PUT') {
+          const there = kept.get(name);
+          return there === undefined
+            ? Response.json({ code: 'dashboard', detail: 'none' }, { status: 404 })
+            : Response.json(there, { headers: { ETag: `"${version}"` } });
+        }
+        const wanted = new Headers(headers);
+        before();
+        const match = wanted.get('If-Match');
+        if (match === null ? kept.has(name) : match !== `"${version}"`) {
+          return Response.json({}, { status: 412 });
+        }
+        version += 1;
+        kept.set(name, JSON.parse(String(body)));
+        return Response.json({}, { headers: { ETag: `"${version}"` } });
+      },
+    );
+    return () => {
+      version += 1;
+    };
+  }
+
+  test('stays beside what others save meanwhile', async () => {
+    const kept = new Map([['load', { title: 'Load', panels: [] as unknown[] }]]);
+    let meanwhile = 1;
+    const save = keeping(kept, () => {
+      if (meanwhile > 0) {
+        meanwhile -= 1;
+        kept.set('load', { title: 'Load', panels: [{ id: 'sum-up', kind: 'line', select: 'x' }] });
+        save();
+      }
+    });
+    expect(await addTo(origin, 'load', panel)).toEqual({
+      type: 'added',
+      name: 'load',
+      title: 'Load',
+    });
+    expect(kept.get('load')!.panels).toMatchObject([
+      { id: 'sum-up', grid: { x: 0, y: 0 } },
+      { id: 'sum-up-2', select: 'sum(up)', grid: { x: 6, y: 0 } },
+    ]);
+    meanwhile = 99;
+    expect(await addTo(origin, 'load', panel)).toMatchObject({ type: 'refused' });
+    expect(await addTo(origin, 'gone', panel)).toEqual({
+      type: 'refused',
+      reason: 'it was deleted meanwhile',
+    });
+  });
+
+  test('has a name of its own where the title is that of another', async () => {
+    const kept = new Map([['load', { panels: [] as unknown[] }]]);
+    keeping(kept, () => {});
+    expect(await addToNew('Load', panel, [])).toMatchObject({ name: 'load-2', title: 'Load' });
+    expect([...kept.keys()]).toEqual(['load', 'load-2']);
+  });
 });

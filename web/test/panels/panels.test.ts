@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { reached } from '../../src/panels/model.ts';
 import { readingsAt } from '../../src/panels/reading.ts';
-import { matching } from '../../src/panels/search.ts';
+import { expressionIn, matching, searchFor } from '../../src/panels/search.ts';
 import { select } from '../../src/panels/selection.ts';
 import { isolate, isShown, lines, nameOf, showAll, toggle } from '../../src/panels/shown.ts';
 import { summaryOf } from '../../src/panels/summary.ts';
@@ -24,6 +24,18 @@ function panelOf(...all: Series[]): Panel {
   panel.arrange();
   return panel;
 }
+
+test('a search is an expression where only one has what it has, or after =', () => {
+  for (const words of ['cpu user', 'mode=user', 'up{job="a (b)"}', '/dev/sda', 'a-b', 'sum', '']) {
+    expect(expressionIn(words), words).toBeNull();
+    expect(expressionIn(`=${words}`)).toBe(words);
+    expect(expressionIn(searchFor(words))).toBe(words);
+  }
+  for (const asked of ['rate(', 'up[5m]', 'a / b', 'up == 0', 'a{b="c"} or d', "x{y='}'} * 2"]) {
+    expect(expressionIn(asked), asked).toBe(asked);
+    expect(searchFor(asked)).toBe(asked);
+  }
+});
 
 test('a selector gathers series of one unit, and knows where they are from', () => {
   const load = panelOf(series('load', 'a'), series('load', 'b'));

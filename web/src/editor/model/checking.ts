@@ -7,7 +7,8 @@ const MOST = 100;
 
 /**
  * read: what it matches now, the first of these and their number. wrong: why it can't be read, and
- * after how much of `text`; null if there is no single place. untold: why the server didn't say.
+ * after how much of `text`; null if there is no single place. failing: why it has no result now,
+ * though it can be read. untold: why the server didn't say.
  */
 export type Verdict =
   | { readonly type: 'read'; readonly series: readonly Described[]; readonly total: number }
@@ -17,7 +18,7 @@ export type Verdict =
       readonly text: string;
       readonly at: number | null;
     }
-  | { readonly type: 'untold'; readonly reason: string };
+  | { readonly type: 'failing' | 'untold'; readonly reason: string };
 
 export interface Described {
   readonly name: string;
@@ -48,7 +49,7 @@ export async function check(origin: URL, selector: string, signal?: AbortSignal)
     }
     const why = reason ?? `the server answered ${response.status}`;
     if (response.status !== 400) {
-      return { type: 'untold', reason: why };
+      return { type: response.status === 422 ? 'failing' : 'untold', reason: why };
     }
     const at = position === undefined ? null : unitsOf(selector, position);
     return { type: 'wrong', reason: why, text: selector, at };

@@ -71,8 +71,8 @@ function Filter({ dashboard }: { dashboard: Dashboard }) {
     <input
       class="filter"
       type="search"
-      placeholder="Filter"
-      aria-label="Filter panels by name, help or label"
+      placeholder="Filter, PromQL"
+      aria-label="Filter panels by name, help or label, or ask in PromQL"
       autocomplete="off"
       spellcheck={false}
       value={filter.value}

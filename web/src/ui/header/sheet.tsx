@@ -5,7 +5,10 @@ const SHEET: readonly (readonly [string, string])[] = [
   ['Left, Right', 'look back, and forward again'],
   ['+ −', 'a shorter or a longer window'],
   ['0', 'back to live'],
-  ['/', 'search panels'],
+  [
+    '/',
+    'search panels by words or a selector, or ask in PromQL: with a parenthesis, an operator between blanks, or = before it',
+  ],
   ['?', 'this sheet'],
   ['Drag', 'zoom into a time'],
   ['Escape', 'zoom out again, as a double click and the browser’s Back do'],

@@ -1,6 +1,7 @@
 /** What a panel says beside its lines. */
 
 import type { Reasons } from '../../client/index.ts';
+import { isSelector } from '../../client/protocol/selector.ts';
 import { matcherOf } from '../../client/subscriptions/spec.ts';
 import { formatAge } from '../../format/time.ts';
 import type { Panel as Description } from '../../panels/model.ts';
@@ -35,7 +36,9 @@ export function Absence({
       {reasons.length === 0 && (
         <p class="remark">
           {asked.some(isReadable)
-            ? 'No series matches yet. They appear here as soon as someone publishes them.'
+            ? asked.every(isSelector)
+              ? 'No series matches yet. They appear here as soon as someone publishes them.'
+              : 'There is no result yet. It appears here with the first step that has one.'
             : `The selector ${asked.join(', ')} can’t be read.`}
         </p>
       )}
