@@ -101,8 +101,9 @@ def install(app: QuartTrio, context: Context) -> None:
 def _judge(decoded: Decoded, refused: list[Refused]) -> None:
     """Count the points of the series that the hub refused, each once."""
     counted: set[int] = set()
+    points = decoded.points if refused else {}
     for one in refused:
-        of_series = set(decoded.points.get(one.rows.identity.text, ())) - counted
+        of_series = set(points.get(one.rows.identity.text, ())) - counted
         counted |= of_series
         decoded.refusals.add(one.problem.code, one.problem.detail, len(of_series))
 

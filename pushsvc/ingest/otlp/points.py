@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -12,6 +13,7 @@ import msgspec
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     DataPointFlags,
     HistogramDataPoint,
+    Metric,
     NumberDataPoint,
     SummaryDataPoint,
 )
@@ -19,7 +21,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from pushsvc.core.model.series import Kind
 from pushsvc.errors import Rejected
 
-_NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
+"""The flag of a point that says that its series has ended."""
 
 Point: TypeAlias = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
 
@@ -35,9 +38,15 @@ class Part(msgspec.Struct, gc=False):
     unit: str = ""
 
 
+def points_of(metric: Metric, what: str) -> Sequence[Point]:
+    """The points of a metric with this sort of data."""
+    points: Sequence[Point] = getattr(metric, what).data_points
+    return points
+
+
 def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
     """The samples of a data point; the last one stands for the whole point. Raises Rejected."""
-    if point.flags & _NO_VALUE:
+    if point.flags & NO_VALUE:
         return _endings(what, point, kind, unit)
     if what in ("gauge", "sum"):
         number = cast(NumberDataPoint, point)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from math import isfinite
 from typing import NamedTuple, cast
 
 import msgspec
-from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, Metric, NumberDataPoint
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from pushsvc.core.model.series import EXACT, Batch, Identity, Kind, Rows, shorten
 from pushsvc.errors import Rejected, TooLarge
 from pushsvc.ingest.otlp.known import Known
-from pushsvc.ingest.otlp.names import Unit, fits, labels, metric_name, read_unit
-from pushsvc.ingest.otlp.points import Part, Point, parts_of
+from pushsvc.ingest.otlp.names import fits, labels, metric_name, read_unit
+from pushsvc.ingest.otlp.points import NO_VALUE, Part, Point, parts_of, points_of
 from pushsvc.ingest.refusals import Refusals
 
-_NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 _KINDS: dict[int, Kind] = {1: "delta", 2: "counter"}
 """By aggregation temporality."""
 
@@ -38,14 +36,23 @@ class Decoded(msgspec.Struct):
 
     batch: Batch
     refusals: Refusals
-    points: dict[str, list[int]]
-    """By the text of a series, which data points its rows are of."""
+    taken: list[str | tuple[str, ...]]
+    """Of each data point, the texts of the series that it became, or of the one."""
     starts: dict[str, int]
     """Start times that were met, by series in nanoseconds: for `OtlpDecoder.remember`."""
     silent: int
     """Points without a recorded value."""
     rounded: int = 0
     """Integers beyond 2^53, which may have been rounded."""
+
+    @property
+    def points(self) -> dict[str, list[int]]:
+        """By the text of a series, which data points its rows are of. It is made anew each time."""
+        found: dict[str, list[int]] = {}
+        for index, texts in enumerate(self.taken):
+            for text in (texts,) if isinstance(texts, str) else texts:
+                found.setdefault(text, []).append(index)
+        return found
 
 
 class At(NamedTuple):
@@ -66,21 +73,50 @@ class Target(msgspec.Struct):
     """What else is known of it."""
 
 
+class Family(msgspec.Struct):
+    """What all series of a metric have in common."""
+
+    what: str
+    """Which sort of data it has, as protobuf calls it."""
+    metric: str
+    """Its name as the producer gave it."""
+    name: str
+    kind: Kind
+    unit: str
+    help: str
+    common: dict[str, str]
+    """Labels of the resource and the scope."""
+
+
+class Series(msgspec.Struct, frozen=True, gc=False):
+    """A series that a data point becomes."""
+
+    identity: Identity
+    text: str
+    """Its identity's."""
+    kind: Kind
+    unit: str
+    help: str
+
+
 class Reading:
     """One request while it is read."""
 
     def __init__(self, known: Known, now_ms: int) -> None:
         limits = known.limits
-        self.decoded = Decoded(Batch([]), Refusals(_REASONS), {}, {}, 0)
+        self.decoded = Decoded(Batch([]), Refusals(_REASONS), [], {}, 0)
+        self._batch, self._taken = self.decoded.batch.rows, self.decoded.taken
         self._known = known
         self._now_ms = now_ms
         self._earliest = now_ms - round(limits.past_seconds * 1000)
         self._latest = now_ms + round(limits.future_seconds * 1000)
+        self.latest: int | None = None
+        """The newest time at which a resource had a value, in ms."""
         self._rows: dict[str, Rows] = {}
+        self._last = 0, 0
         self._samples = 0
         self._looked = 0
         self._written = 0
-        self._index = 0
 
     def target(self, resource: Resource) -> Target:
         """Job, instance and what is promoted; the rest is for `target_info`."""
@@ -128,19 +164,26 @@ class Reading:
         if identity.text not in self._rows:
             self._append(identity, At(time, True, None), 1.0, "gauge", "", "")
 
-    def metric(self, metric: Metric, target: dict[str, str]) -> int | None:
-        """Take in what can be taken, and note what can't. Gives the newest time taken, in ms."""
+    def metric(self, metric: Metric, common: dict[str, str]) -> None:
+        """Take in what can be taken, and note what can't."""
+        family = self.family(metric, common)
+        if family is not None:
+            for point in points_of(metric, family.what):
+                self.look()
+                self.point(family, point)
+
+    def family(self, metric: Metric, common: dict[str, str]) -> Family | None:
+        """What all series of a metric have in common; None where none can be taken."""
         what = metric.WhichOneof("data")
         if what is None:
             return None
-        points: Sequence[Point] = getattr(metric, what).data_points
         if what == "exponential_histogram":
             self._refuse(
-                metric,
+                metric.name,
                 "exponential_histogram",
                 "exponential histograms are not taken: have the SDK or the Collector aggregate "
                 "with explicit buckets",
-                len(points),
+                len(points_of(metric, what)),
             )
             return None
         kind: Kind = "gauge"
@@ -148,7 +191,10 @@ class Reading:
             data = metric.sum if what == "sum" else metric.histogram
             if data.aggregation_temporality not in _KINDS:
                 self._refuse(
-                    metric, "temporality", "its aggregation temporality is not said", len(points)
+                    metric.name,
+                    "temporality",
+                    "its aggregation temporality is not said",
+                    len(data.data_points),
                 )
                 return None
             kind = _KINDS[data.aggregation_temporality]
@@ -161,33 +207,116 @@ class Reading:
         if not self._known.as_they_are:
             name = metric_name(name, unit, total=what == "sum" and kind == "counter")
         help_text = _cut(metric.description, self._known.limits.value_bytes)
-        latest: int | None = None
-        for point in points:
-            self.look()
-            silent = bool(point.flags & _NO_VALUE)
-            self.decoded.silent += silent
-            try:
-                time = self._point(what, name, point, kind, unit, target, help_text)
-            except Rejected as error:
-                self._refuse(metric, error.code, error.detail)
-            else:
-                if not silent:
-                    latest = time if latest is None else max(latest, time)
-        return latest
+        return Family(what, metric.name, name, kind, unit.text, help_text, common)
 
-    def _refuse(self, metric: Metric, code: str, reason: str, points: int = 1) -> None:
-        self.decoded.refusals.add(code, f"{shorten(metric.name)}: {reason}", points)
+    def point(self, family: Family, point: Point) -> list[tuple[Identity, Part]] | None:
+        """Take in one point, all its samples or none, and give what was taken of it."""
+        silent = bool(point.flags & NO_VALUE)
+        self.decoded.silent += silent
+        try:
+            time, samples = self._point(family, point)
+        except Rejected as error:
+            self._refuse(family.metric, error.code, error.detail)
+            return None
+        if not silent:
+            self._note(time)
+        return samples
 
-    def _point(
+    def take_number(self, series: Series, start: int, time: int, value: float) -> bool:
+        """Take in a point of a series that came before, its times in nanoseconds, as `point` would;
+        False if it has to be asked, because something about this point isn't as usual."""
+        if time == self._last[0]:
+            ms = self._last[1]
+        else:
+            ms = time // 1_000_000
+            if not time or not self._earliest <= ms <= self._latest:
+                return False
+            self._last = time, ms
+        if value - value != 0.0:
+            return False
+        text, kind = series.text, series.kind
+        began = None
+        if start and kind != "gauge":
+            if kind == "delta":
+                began = start // 1_000_000
+            elif (self.decoded.starts.get(text) or self._known.started(text)) != start:
+                return False
+        rows = self._rows.get(text)
+        if rows is None:
+            starts = None if began is None else [began]
+            self._rows[text] = rows = Rows(
+                series.identity, [ms], [value], kind, series.unit, series.help, True, starts
+            )
+            self._batch.append(rows)
+            self._written += len(text)
+        elif began is None and rows.starts is None and rows.given and rows.kind == kind:
+            rows.times.append(ms)
+            rows.values.append(value)
+        else:
+            return False
+        if self.latest is None or ms > self.latest:
+            self.latest = ms
+        self._taken.append(text)
+        self._samples += 1
+        return True
+
+    def take_histogram(
         self,
-        what: str,
-        name: str,
-        point: Point,
-        kind: Kind,
-        unit: Unit,
-        target: dict[str, str],
-        help_text: str,
-    ) -> int:
+        series: tuple[Series, ...],
+        start: int,
+        time: int,
+        counts: tuple[int, ...],
+        total: float | None,
+        count: int,
+    ) -> bool:
+        """The same for a histogram: its buckets, its sum if it has one, and its count."""
+        ms = time // 1_000_000
+        rows, last = self._rows, series[-1]
+        buckets = len(series) - 1 - (total is not None)
+        if (
+            not time
+            or not self._earliest <= ms <= self._latest
+            or count >= EXACT
+            or not (
+                (len(counts) == buckets and sum(counts) == count) or (not counts and buckets == 1)
+            )
+            or (total is not None and not isfinite(total))
+            or any(one.text in rows for one in series)
+        ):
+            return False
+        began: int | None = None
+        if start and last.kind == "delta":
+            began = start // 1_000_000
+        elif start and self._known.started(last.text) != start:
+            return False
+        self._note(ms)
+        values = [*map(float, accumulate(counts[:-1])), float(count)]
+        if total is not None:
+            values.append(total)
+        values.append(float(count))
+        for one, value in zip(series, values, strict=True):
+            starts = None if began is None else [began]
+            row = Rows(one.identity, [ms], [value], one.kind, one.unit, one.help, True, starts)
+            rows[one.text] = row
+            self._batch.append(row)
+            self._written += len(one.text)
+        self._taken.append(tuple([one.text for one in series]))
+        self._samples += len(series)
+        return True
+
+    def check(self) -> None:
+        """Check the limits that the two above leave alone. Raises TooLarge."""
+        self._check_room(0)
+        self._check_written()
+
+    def _note(self, time: int) -> None:
+        if self.latest is None or time > self.latest:
+            self.latest = time
+
+    def _refuse(self, metric: str, code: str, reason: str, points: int = 1) -> None:
+        self.decoded.refusals.add(code, f"{shorten(metric)}: {reason}", points)
+
+    def _point(self, family: Family, point: Point) -> tuple[int, list[tuple[Identity, Part]]]:
         """Take in one point, all its samples or none. Raises Rejected."""
         at = self._at(point)
         limits = self._known.limits
@@ -198,17 +327,17 @@ class Reading:
                 "(limits.labels)",
             )
         base = labels(point.attributes, limits.value_bytes, as_they_are=self._known.as_they_are)
-        base.update(target)
+        base.update(family.common)
         pairs = tuple(base.items())
         samples: list[tuple[Identity, Part]] = []
-        parts = parts_of(what, point, kind, unit.text)
+        parts = parts_of(family.what, point, family.kind, family.unit)
         self._check_room(len(parts))
         for part in parts:
             own = pairs
             if part.label is not None:
                 label = part.label[0]
                 own = (*(pair for pair in pairs if pair[0] != label), part.label)
-            identity = self._known.identity(name + part.suffix, own)
+            identity = self._known.identity(family.name + part.suffix, own)
             rows = self._rows.get(identity.text)
             if rows is None:
                 self._write(identity)
@@ -220,16 +349,15 @@ class Reading:
                 raise Rejected("value", "a value is not finite")
             samples.append((identity, part))
         if samples[-1][1].value is not None and abs(samples[-1][1].value) >= EXACT:
-            self.decoded.rounded += what not in ("gauge", "sum") or _is_integer(point)
+            self.decoded.rounded += family.what not in ("gauge", "sum") or _is_integer(point)
         reset = self._reset(samples[-1], point.start_time_unix_nano, at.time)
-        self._index += 1
         for identity, part in samples:
             if reset is not None and part.kind == "counter":
                 zero = At(reset, True, None)
-                self._append(identity, zero, 0.0, part.kind, part.unit, help_text)
-            self._append(identity, at, part.value, part.kind, part.unit, help_text)
-            self.decoded.points.setdefault(identity.text, []).append(self._index)
-        return at.time
+                self._append(identity, zero, 0.0, part.kind, part.unit, family.help)
+            self._append(identity, at, part.value, part.kind, part.unit, family.help)
+        self.decoded.taken.append(tuple(identity.text for identity, _ in samples))
+        return at.time, samples
 
     def _at(self, point: Point) -> At:
         nanoseconds, start = point.time_unix_nano, point.start_time_unix_nano
@@ -272,16 +400,19 @@ class Reading:
         if self._samples + samples > limits.batch_samples:
             raise self._known.too_many()
 
-    def look(self) -> None:
-        """Count something that costs time, whether or not samples come of it."""
-        self._looked += 1
+    def look(self, count: int = 1) -> None:
+        """Count what costs time, whether or not samples come of it. Raises TooLarge."""
+        self._looked += count
         if self._looked > self._known.limits.batch_samples:
             raise self._known.too_many()
 
     def _write(self, identity: Identity) -> None:
         """Count the names and labels of a series that is new in this request."""
-        limits = self._known.limits
         self._written += len(identity.text)
+        self._check_written()
+
+    def _check_written(self) -> None:
+        limits = self._known.limits
         if self._written > _GROWTH * limits.body_bytes:
             raise TooLarge(
                 "labels",
