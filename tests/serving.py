@@ -18,6 +18,7 @@ from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_
 
 from pushsvc import zstd
 from pushsvc.config import Auth, Dashboards, Ingest, Keeping, Server, Settings, Web
+from pushsvc.config.settings import Recording
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
 
@@ -207,6 +208,7 @@ async def serving(
     web: Web | None = None,
     dashboards: Dashboards | None = None,
     journal: Keeping | None = None,
+    recording: Recording | None = None,
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
     pacing = stream or Pacing()
@@ -219,6 +221,7 @@ async def serving(
         web=web or Web(),
         dashboards=dashboards or Dashboards(),
         journal=journal or Keeping(),
+        recording=recording or Recording(),
         stream=msgspec.structs.replace(pacing, detach=detach.get()),
     )
     drain = trio.Event()

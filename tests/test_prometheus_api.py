@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from pushsvc.config import Auth
 from pushsvc.core.resources.limits import Limits
@@ -274,3 +277,54 @@ async def test_promtool_asks_as_it_asks_prometheus() -> None:
             await run("series", "--match=requests_total", served.url)
         ).replace('{__name__="requests_total", ', "requests_total{")
         assert "found the end at column 5" in await run("instant", served.url, "sum(")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_client_library_asks_as_it_asks_prometheus(method: str) -> None:
+    async with serving() as served:
+        now = await counted(served)
+        named = {"name": "größe.total", "labels": {"für.wen": "x"}, "unit": "bytes", "help": "Big."}
+        await served.publish({**named, "value": 7, "time": now * 1000})
+
+        def ask(client: PrometheusConnect) -> None:
+            assert client.check_prometheus_connection()
+            at = {"time": now}
+            [total] = client.custom_query("sum(requests_total)", params=at)
+            assert total["value"] == [now, "660"]
+            [one] = client.get_current_metric_value("requests_total", {"job": "b"}, params=at)
+            assert one["value"] == [now, "60"]
+            [one] = client.custom_query('{"größe.total", "für.wen"="x"}', params=at)
+            assert one["metric"] == {"__name__": "größe.total", "für.wen": "x"}
+            since, until = datetime.fromtimestamp(now - 10, UTC), datetime.fromtimestamp(now, UTC)
+            found = client.custom_query_range("sum(requests_total)", since, until, "5")
+            assert found[0]["values"] == [[now - 10, "550"], [now - 5, "605"], [now, "660"]]
+            chunks = client.get_metric_range_data(
+                "requests_total",
+                {"job": "b"},
+                start_time=since,
+                end_time=until,
+                chunk_size=timedelta(seconds=5),
+            )
+            values = [float(value) for chunk in chunks for _, value in chunk["values"]]
+            assert values == list(range(51, 61))
+            assert set(client.all_metrics()) == {"größe.total", "mode", "requests_total"}
+            assert client.get_label_names() == ["__name__", "für.wen", "job"]
+            assert client.get_label_names({"match[]": "mode"}) == ["__name__", "job"]
+            assert client.get_label_values("job") == ["a", "b"]
+            assert client.get_label_values("U__f_fc_r_2e_wen") == ["x"]
+            series = client.get_series(since, until, {"match[]": ["mode", '{"für.wen"="x"}']})
+            assert {one["__name__"] for one in series} == {"mode", "größe.total"}
+            assert client.get_metric_metadata("größe.total", limit_per_metric=1) == [
+                {"metric_name": "größe.total", "type": "gauge", "help": "Big.", "unit": "bytes"}
+            ]
+            for wrong, status, said in (
+                ("sum(", 400, "bad_data"),
+                ("info(requests_total)", 422, "execution"),
+            ):
+                with pytest.raises(PrometheusApiClientException, match=f"Code {status}.*{said}"):
+                    client.custom_query(wrong)
+            with pytest.raises(PrometheusApiClientException, match="404"):
+                client.get_targets()  # nothing is scraped
+
+        with PrometheusConnect(served.url, method=method) as client:
+            await trio.to_thread.run_sync(ask, client)

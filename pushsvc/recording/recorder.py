@@ -59,12 +59,15 @@ class Recorder:
         self._pipeline = pipeline
         self._limits = limits
         self._jitter = _JITTER if shared else 0.0
+        self.rules: Sequence[Rule] = ()
+        """What is recorded, as last read."""
         self._groups: list[_Group] = []
         self._changed = trio.Event()
         self._take(rules)
 
     def _take(self, rules: Sequence[Rule]) -> None:
         limits = self._limits
+        self.rules = tuple(rules)
         self._groups = [
             _Group([_Recorded(rule, limits) for rule in group]) for group in _grouped(rules)
         ]

@@ -55,6 +55,8 @@ class Parts:
     files: Folder | None
     """Dashboards in files, to be imported as records into a journal that stores them."""
     recorder: Recorder | None
+    records: bool
+    """Whether this process records: of several workers the first does, and the others know what."""
     context: Context = dataclasses.field(init=False)
     server: Server | None = None
     """None until the service listens; it never does without hosts."""
@@ -112,7 +114,7 @@ def build(
     changes = Changes(library, draining)
     hub.records.watch(KIND, lambda *_: changes.saved())
     recorder = None
-    if settings.recording.file and first:
+    if settings.recording.file:
         recorder = Recorder(
             *(Path(settings.recording.file), rules, hub, pipeline, limits),
             shared=bool(settings.journal.url),
@@ -127,6 +129,7 @@ def build(
         peers=peers,
         files=files,
         recorder=recorder,
+        records=first,
     )
     shared = bool(settings.journal.url) or assignment is not None
     parts.context = _context(parts, settings, journal, access, library, shared)
@@ -173,6 +176,7 @@ def _context(
         dashboards=library,
         changes=parts.changes,
         peers=parts.peers,
+        rules=lambda: () if parts.recorder is None else parts.recorder.rules,
     )
 
 

@@ -199,7 +199,7 @@ async def _serve(ready: _Ready, journal: Journal, signals: _Signals) -> None:
                     if statsd is not None:
                         await gathering.start(statsd.run)
                     await gathering.start(parts.changes.run)
-                    if recorder is not None:
+                    if recorder is not None and parts.records:
                         await gathering.start(recorder.run)
                     if parts.files is not None:
                         gathering.start_soon(take_in, parts.files, hub.records, pipeline.record)

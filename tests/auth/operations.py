@@ -134,6 +134,9 @@ def operations() -> list[Operation]:
                 ("metadata", "/api/v1/metadata"),
                 ("buildinfo", "/api/v1/status/buildinfo"),
                 ("format_query", "/api/v1/format_query?query=x"),
+                ("exemplars", "/api/v1/query_exemplars?query=x"),
+                ("rules", "/api/v1/rules"),
+                ("alerts", "/api/v1/alerts"),
             )
         ),
         Operation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
 from pushsvc.pipeline import Pipeline
 from pushsvc.pipeline.drain import Draining
+from pushsvc.recording.rules import Rule
 from pushsvc.transport.engine import Engine
 from pushsvc.workers.peers import Peers
 
@@ -63,6 +64,8 @@ class Context:
     """What was refused of what producers sent."""
     journal: Journal
     """The log that all samples come from."""
+    rules: Callable[[], Sequence[Rule]] = tuple
+    """What is recorded."""
     peers: Peers | None = None
     """The other workers of this machine; None where there are none."""
     shared: bool = False

@@ -66,6 +66,7 @@ UNCHANGING: Final = frozenset(
         "prometheus_series",
         "prometheus_labels",
         "prometheus_format_query",
+        "prometheus_exemplars",
     )
 )
 """Routes that take a POST only because they need a body, and change nothing: tokens that may read

@@ -84,6 +84,45 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, list[Described]]
 
 
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    query: str
+    labels: dict[str, str]
+    health: Literal["unknown"] = "unknown"
+    type: Literal["recording"] = "recording"
+
+
+class Group(msgspec.Struct, frozen=True):
+    name: str
+    file: str
+    interval: Annotated[float, Meta(description="Seconds between two steps.")]
+    rules: list[Recorded]
+    limit: int = 0
+
+
+class Groups(msgspec.Struct, frozen=True):
+    groups: list[Group]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    status: Literal["success"] = "success"
+    data: Groups
+
+
+class Raised(msgspec.Struct, frozen=True):
+    alerts: list[dict[str, str]] = []
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    status: Literal["success"] = "success"
+    data: Raised = Raised()
+
+
+class Exemplars(msgspec.Struct, frozen=True, kw_only=True):
+    status: Literal["success"] = "success"
+    data: list[dict[str, str]] = []
+
+
 class Build(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["success"] = "success"
     data: dict[str, str]

@@ -87,11 +87,11 @@ def duration_ms(args: MultiDict[str, str], name: str, default: int) -> int:
     return found
 
 
-def limit_of(args: MultiDict[str, str]) -> int | None:
+def limit_of(args: MultiDict[str, str], name: str = "limit") -> int | None:
     """How many results are wanted at most; None: all. Raises Malformed."""
-    text = args.get("limit", "0")
+    text = args.get(name, "0")
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise Malformed("limit", f"limit must be a whole number, 0 or more, not {shorten(text)}")
+        raise Malformed("limit", f"{name} must be a whole number, 0 or more, not {shorten(text)}")
     return int(text) or None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import trio
+from msgspec import Meta
 from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.datastructures import MultiDict
@@ -17,10 +18,16 @@ from pushsvc.app.dashboards.lookup import label_names_of, label_values_of, serie
 from pushsvc.app.dashboards.prometheus.answers import (
     NO_RESULT,
     REFUSED,
+    Alerts,
     Answer,
     Build,
     Described,
+    Exemplars,
+    Group,
+    Groups,
     Metadata,
+    Recorded,
+    Rules,
     Sets,
     Text,
     Texts,
@@ -58,6 +65,7 @@ from pushsvc.core.query.selector import EVERY_SERIES, Matcher, parse, selector_o
 from pushsvc.errors import Malformed
 from pushsvc.pipeline import now_ms
 from pushsvc.pipeline.background import Background
+from pushsvc.recording.rules import Rule
 from pushsvc.version import __version__
 
 _MOST_STEPS: Final = 11_000
@@ -73,6 +81,9 @@ _PATHS: Final = (
     "metadata",
     "status/buildinfo",
     "format_query",
+    "query_exemplars",
+    "rules",
+    "alerts",
 )
 _TYPES: Final = {"counter": "counter", "gauge": "gauge", "delta": "unknown", "state": "unknown"}
 _PLAIN: Final[dict[Type, str]] = {"matrix": "range vector", "string": "string"}
@@ -201,7 +212,13 @@ def install(app: QuartTrio, context: Context) -> None:
     @app.get("/api/v1/metadata")
     @described(
         "What metrics are, as Prometheus tells it",
-        parameters=(Parameter("metric", str, "Only this one."), LIMIT),
+        parameters=(
+            Parameter("metric", str, "Only this one."),
+            LIMIT,
+            Parameter(
+                "limit_per_metric", Annotated[int, Meta(ge=0)], "The most of one metric; 0: all."
+            ),
+        ),
         answers={200: json(Metadata, "Type, help and unit by name."), **REFUSED},
     )
     async def prometheus_metadata() -> Response:
@@ -214,7 +231,8 @@ def install(app: QuartTrio, context: Context) -> None:
             known = found.setdefault(one.identity.name, [])
             if said not in known:
                 known.append(said)
-        listed = dict(sorted(found.items())[: limit_of(args)])
+        each = limit_of(args, "limit_per_metric")
+        listed = {name: known[:each] for name, known in sorted(found.items())[: limit_of(args)]}
         return await _encoded(Metadata(data=listed))
 
     @app.get("/api/v1/status/buildinfo")
@@ -249,12 +267,55 @@ def install(app: QuartTrio, context: Context) -> None:
         args = await parameters()
         return await _encoded(Text(data=pretty(required(args, "query"), limits)))
 
+    @app.route("/api/v1/query_exemplars", methods=["GET", "POST"])
+    @described(
+        "Exemplars",
+        "None are kept: it is the answer of a Prometheus that keeps none.",
+        parameters=(QUERY, START, END),
+        answers={200: json(Exemplars, "None."), **REFUSED},
+    )
+    async def prometheus_exemplars() -> Response:
+        args = await parameters()
+        read(required(args, "query"), limits)
+        return await _encoded(Exemplars())
+
+    @app.get("/api/v1/rules")
+    @described(
+        "What is recorded",
+        "Expressions are given to those who may read all series.",
+        parameters=(Parameter("type", str, "`record`, or `alert`: there are none of these."),),
+        answers={200: json(Rules, "Recorded expressions by their interval."), **REFUSED},
+    )
+    async def prometheus_rules() -> Response:
+        args = await parameters()
+        hidden = args.get("type") == "alert" or principal_of_request().read.selectors is not None
+        return await _encoded(Rules(data=Groups([] if hidden else _groups(context.rules()))))
+
+    @app.get("/api/v1/alerts")
+    @described(
+        "Alerts",
+        "There are none: alerts are not for this service.",
+        answers={200: json(Alerts, "None."), **REFUSED},
+    )
+    async def prometheus_alerts() -> Response:
+        return await _encoded(Alerts())
+
     @app.errorhandler(EvaluationError)
     async def failed(error: EvaluationError) -> Response:
         return fail(422, "execution", str(error))
 
     for path in _PATHS:
         problems.answer_by(app, f"/api/v1/{path}", refuse)
+
+
+def _groups(rules: Sequence[Rule]) -> list[Group]:
+    """Recorded expressions by their interval: in Prometheus a group has one."""
+    found: dict[float, list[Recorded]] = {}
+    for rule in rules:
+        found.setdefault(rule.interval, []).append(
+            Recorded(name=rule.name, query=rule.text, labels=dict(rule.labels))
+        )
+    return [Group(f"every {interval:g}s", "", interval, found[interval]) for interval in found]
 
 
 async def _encoded(answer: msgspec.Struct) -> Response:
