@@ -16,10 +16,11 @@ from typing import Any, cast
 
 import trio
 
-from pushsvc.app.dashboards.answer import accept_websocket
+from pushsvc.app.dashboards.answer import accept_websocket, key_of
 from pushsvc.app.http.plain import read_request
 from pushsvc.core.delivery.wire import Frame, Wire
 from pushsvc.listen.acceptor import Acceptor
+from pushsvc.listen.address import group
 from pushsvc.listen.listeners import Listener
 from pushsvc.transport.engine import Engine
 from pushsvc.transport.websocket_carrier import WebSocketCarrier
@@ -61,22 +62,21 @@ class _Echo:
 def _enter(engine: Engine, leave: Callable[[], None], sock: socket.socket, first: bytes) -> None:
     request = read_request(first)
     answer = None if request is None else accept_websocket(request.headers, compress=True)
-    if answer is None:
+    if request is None or answer is None:
         sock.close()
         leave()
         return
-    head, wire = answer
     echo = _Echo()
     hub = SimpleNamespace(unsubscribe=lambda *_, **__: leave(), counts=Counter())
     WebSocketCarrier(
-        engine, cast("Any", hub), sock, cast("Any", echo), wire, lambda: cast("Any", echo)
-    ).begin(head)
+        engine, cast("Any", hub), sock, cast("Any", echo), answer.wire, lambda: cast("Any", echo)
+    ).begin(answer.head(key_of(request.headers)))
 
 
 async def main() -> None:
     engine = Engine()
     acceptor = Acceptor(
-        lambda sock, first, address: _enter(engine, lambda: acceptor.leave(address), sock, first),
+        lambda sock, first, peer: _enter(engine, lambda: acceptor.leave(group(peer)), sock, first),
         Counter(),
         most=100,
         most_of=lambda _: 100,

@@ -26,6 +26,7 @@ from pushsvc.auth.access import AccessRequest
 from pushsvc.errors import Overloaded
 from pushsvc.journal.starting import Starting
 from pushsvc.listen.acceptor import Acceptor
+from pushsvc.listen.address import group
 from pushsvc.listen.listeners import Listener, close_all
 from pushsvc.listen.tls import refuse_plain, speaks_tls
 from pushsvc.transport.engine import Engine
@@ -233,7 +234,8 @@ class Early:
         self._accepting.cancel()
         await self._over.wait()
 
-    def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
+    def _enter(self, sock: socket.socket, first: bytes, peer: str) -> None:
+        address = group(peer)
         if self._context is None:
             with contextlib.suppress(OSError):
                 sock.send(self._answers(first))  # it fits into the send buffer of any socket

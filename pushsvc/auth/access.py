@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, TypeVar
 
 import msgspec
@@ -27,7 +28,7 @@ from pushsvc.auth.tickets import FirstUse, Tickets
 from pushsvc.core.model.series import Batch, Identity
 from pushsvc.core.resources.account import Account
 from pushsvc.core.storage.holdings import Refused
-from pushsvc.errors import Forbidden, Problem, Unauthorized, Unknown
+from pushsvc.errors import Forbidden, Overloaded, Problem, Unauthorized, Unknown
 from pushsvc.listen.address import group
 from pushsvc.log import get_logger
 
@@ -76,18 +77,18 @@ class AccessRequest(msgspec.Struct, frozen=True):
     """The query, where an EventSource asks for its stream, and may come back with its ticket."""
 
 
-class AccessDecision(msgspec.Struct, frozen=True):
+class AccessDecision(msgspec.Struct, frozen=True, dict=True):
     """The decision on an allowed request: whose it is, and where it is from."""
 
     principal: Principal
     client: Client
 
-    @property
+    @cached_property
     def account(self) -> Account:
         """The account whose limits count for it."""
         return account(self.principal, self.client.address)
 
-    @property
+    @cached_property
     def address(self) -> str:
         """The address that limits go by."""
         return group(self.client.address)
@@ -130,6 +131,23 @@ class Access:
         return self.ring is not None or self.verifier is not None
 
     # -- requests ----------------------------------------------------------------------------------
+
+    @property
+    def grounds(self) -> object:
+        """What tokens are verified by: another object once any key has changed, and None while
+        there is nothing."""
+        if self.ring is not None:
+            return self.ring.grounds
+        try:
+            return None if self.verifier is None else self.verifier.source.current()
+        except Overloaded:
+            return None
+
+    def stands(self, decision: AccessDecision, grounds: object) -> bool:
+        """Whether a decision by which a request was admitted on these grounds still holds, for
+        that request and for any that is equal to it."""
+        expires = decision.principal.expires
+        return grounds is self.grounds and (expires is None or self._clock() < expires)
 
     async def admit(self, access_request: AccessRequest, need: Need) -> AccessDecision:
         """Decide on a request. Raises Problem if it is refused.

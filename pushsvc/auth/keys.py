@@ -68,6 +68,11 @@ class KeyRing:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def grounds(self) -> object:
+        """Another object after each `replace`."""
+        return self._entries
+
     def replace(self, other: KeyRing) -> None:
         """Take over the keys of another ring."""
         self._entries = other._entries

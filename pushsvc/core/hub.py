@@ -562,6 +562,27 @@ class Hub(Holdings):
         points: int | None,
         cursor: Cursor | None = None,
     ) -> Frame:
+        # The `retry` of a goaway was for one reconnect only: this replaces it, with jitter by the
+        # session.
+        retry_ms = _RETRY_MS // 2 + zlib.crc32(session.encode()) % _RETRY_MS
+        if cursor is not None or view.standings:
+            return self._plain_hello(session, spec, view, points, cursor, retry_ms)
+        greeting = view.greetings.get((points, self.away))
+        if greeting is None:
+            view.greetings.clear()
+            greeting = wire.Greeting(self._plain_hello("", spec, view, points))
+            view.greetings[points, self.away] = greeting
+        return greeting.to(session, retry_ms)
+
+    def _plain_hello(
+        self,
+        session: str,
+        spec: ViewSpec,
+        view: View,
+        points: int | None,
+        cursor: Cursor | None = None,
+        retry_ms: int | None = None,
+    ) -> Frame:
         return wire.hello(
             self.epoch,
             session,
@@ -573,11 +594,9 @@ class Hub(Holdings):
             points=points,
             kept=self._retention.seconds,
             cursor=cursor,
-            # The `retry` of a goaway was for one reconnect only: this replaces it, with jitter by
-            # the session.
             away=self.away,
             failing=view.failing,
-            retry_ms=_RETRY_MS // 2 + zlib.crc32(session.encode()) % _RETRY_MS,
+            retry_ms=retry_ms,
         )
 
     def _view(self, spec: ViewSpec, now: float) -> View:

@@ -42,11 +42,11 @@ _PAUSE = 0.1
 class PendingConnection:
     """A connection that has not sent the whole head of its first request."""
 
-    __slots__ = ("_acceptor", "_data", "_since", "address", "closed", "socket")
+    __slots__ = ("_acceptor", "_data", "_since", "closed", "peer", "socket")
 
-    def __init__(self, acceptor: Acceptor, sock: socket.socket, address: str, since: float) -> None:
+    def __init__(self, acceptor: Acceptor, sock: socket.socket, peer: str, since: float) -> None:
         self.socket = sock
-        self.address = address
+        self.peer = peer
         self.closed = False
         self._acceptor = acceptor
         self._data = b""
@@ -87,7 +87,7 @@ class PendingConnection:
         if first is not None:
             self.closed = True
             self._acceptor.waiting.remove(self)
-            self._acceptor.enter(self.socket, first, self.address)
+            self._acceptor.enter(self.socket, first, self.peer)
 
     def tend(self, now: float) -> None:
         patience = _HEAD_TIMEOUT if self._data else self._acceptor.patience
@@ -99,7 +99,7 @@ class PendingConnection:
         if not self.closed:
             self.closed = True
             self._acceptor.waiting.remove(self)
-            self._acceptor.leave(self.address)
+            self._acceptor.leave(group(self.peer))
             self.socket.close()
 
 
@@ -117,8 +117,8 @@ class Acceptor:
         reads_heads: bool = True,
     ) -> None:
         """`enter` gets a non-blocking socket, the bytes that were read from it, and the peer's
-        address, for which `leave` must be called in the end. At most `most` connections are counted
-        at a time, and `most_of(peer)` of one address; `patience` is for how many seconds a
+        address, for whose `group` `leave` must be called in the end. At most `most` connections are
+        counted at a time, and `most_of(peer)` of one address; `patience` is for how many seconds a
         connection may send nothing. Without `reads_heads` nothing is read: the bytes are TLS, which
         is decrypted elsewhere."""
         self.waiting = Engine()
@@ -132,13 +132,13 @@ class Acceptor:
         self._inside = 0
         self._accounts: Counter[object] = Counter()
 
-    def enter(self, sock: socket.socket, first: bytes, address: str) -> None:
+    def enter(self, sock: socket.socket, first: bytes, peer: str) -> None:
         """Pass a connection on. A failure of it affects no other connection."""
         try:
-            self._enter(sock, first, address)
+            self._enter(sock, first, peer)
         except Exception:  # noqa: BLE001
             _log.exception("a connection failed when it was passed on")
-            self.leave(address)
+            self.leave(group(peer))
             sock.close()
 
     def leave(self, whose: object) -> None:
@@ -191,9 +191,9 @@ class Acceptor:
                     await trio.sleep(_PAUSE)
 
     def _accept_some(self, listener: socket.socket) -> None:
-        begun = trio.current_time()
+        begun = now = trio.current_time()
         for number in range(_SLICE):
-            if number and trio.current_time() - begun > _LONGEST:
+            if number and (now := trio.current_time()) - begun > _LONGEST:
                 return
             try:
                 sock, name = listener.accept()
@@ -209,7 +209,7 @@ class Acceptor:
                 continue
             self._inside += 1
             self._accounts[address] += 1
-            pending = PendingConnection(self, sock, address, trio.current_time())
+            pending = PendingConnection(self, sock, peer, now)
             try:
                 first = pending.read()
             except OSError:
@@ -220,4 +220,4 @@ class Acceptor:
                 self.waiting.add(pending)
             else:
                 pending.closed = True
-                self.enter(sock, first, address)
+                self.enter(sock, first, peer)

@@ -21,6 +21,7 @@ from hypercorn.config import Config
 
 from pushsvc.listen import hypercorn_http2, hypercorn_websocket, hypercorn_windows
 from pushsvc.listen.acceptor import Acceptor
+from pushsvc.listen.address import group
 from pushsvc.listen.connection import Connection, Slot
 from pushsvc.listen.hypercorn_internals import ASGIWrapper, Lifespan, WorkerContext
 from pushsvc.listen.hypercorn_windows import WAITING, Waiting
@@ -53,9 +54,9 @@ class FastConnection(Protocol):
         ...
 
 
-StreamFastPath: TypeAlias = Callable[[bytes, socket.socket], bool]
-"""Gets the first bytes of a connection, and its socket; returns whether it has taken the
-connection."""
+StreamFastPath: TypeAlias = Callable[[bytes, socket.socket, str], bool]
+"""Gets the first bytes of a connection, its socket, and the peer's address; returns whether it has
+taken the connection."""
 OpenFastPath: TypeAlias = Callable[[trio.SocketStream, bytes, Slot], FastConnection | None]
 
 
@@ -155,9 +156,10 @@ class Server:
             connection.abort()
         return cut
 
-    def _enter(self, sock: socket.socket, first: bytes, address: str) -> None:
+    def _enter(self, sock: socket.socket, first: bytes, peer: str) -> None:
         """Have a connection served, by a fast path or by Hypercorn."""
         assert self._handlers is not None
+        address = group(peer)
         if self._certificate is not None and not speaks_tls(sock):
             refuse_plain(sock)
             self._acceptor.leave(address)
@@ -165,7 +167,7 @@ class Server:
         if (
             self._certificate is None
             and self._stream_fast_path is not None
-            and self._stream_fast_path(first, sock)
+            and self._stream_fast_path(first, sock, peer)
         ):
             self._acceptor.leave(address)
             return
@@ -283,15 +285,12 @@ async def open_server(
     `counts` with those that never said what they want.
 
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
-    (TCP_USER_TIMEOUT, inherited by accepted sockets on Linux). An HTTP/2 stream whose client takes
+    (TCP_USER_TIMEOUT). An HTTP/2 stream whose client takes
     nothing for half as long is reset, and sooner where more than `waiting_bytes` wait for such. On
     leaving, whatever is still open is cut.
     """
     for listener in listeners:
-        with contextlib.suppress(OSError, AttributeError):
-            listener.socket.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout * 1000)
-            )
+        _set_for_accepted(listener.socket, user_timeout)
     hypercorn_websocket.install()
     hypercorn_http2.install()
     hypercorn_windows.install()
@@ -319,3 +318,13 @@ async def open_server(
                     await server.finish(0.0)
                 handlers.cancel_scope.cancel()
         outer.cancel_scope.cancel()
+
+
+def _set_for_accepted(listener: socket.socket, user_timeout: float) -> None:
+    """Set what accepted sockets inherit, on Linux: a call for each of them less."""
+    if listener.family == socket.AF_UNIX:
+        return
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError, AttributeError):
+        milliseconds = int(user_timeout * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

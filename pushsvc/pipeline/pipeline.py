@@ -110,6 +110,7 @@ class Pipeline:
         self._preparing = 0  # how many streams wait, or are being prepared
         self._locks: WeakKeyDictionary[Standing, trio.Lock] = WeakKeyDictionary()
         self._due = trio.Event()  # set when something may be due earlier than `run_ticks` waits for
+        self._planned_tick = -inf  # what `run_ticks` waits for; -inf while it looks
         self._stepped = trio.Event()  # set when the next step of expressions is another one
         self._planned_step = inf  # the step that `run_steps` waits for, Unix ms
 
@@ -235,7 +236,8 @@ class Pipeline:
 
     def wake_ticker(self) -> None:
         """Have the tasks that tick look at what is due again."""
-        self._due.set()
+        if self.hub.next_due < self._planned_tick:
+            self._due.set()
         if self.hub.next_step != self._planned_step:
             self._stepped.set()
 
@@ -308,8 +310,10 @@ class Pipeline:
                 if hub.next_due <= now:
                     await trio.lowlevel.checkpoint()
             self._due = trio.Event()
-            with trio.move_on_at(hub.next_due):
+            self._planned_tick = hub.next_due
+            with trio.move_on_at(self._planned_tick):
                 await self._due.wait()
+            self._planned_tick = -inf
 
     async def _wake(self, view: View) -> None:
         for index, subscriber in enumerate(list(view.subscribers.values())):

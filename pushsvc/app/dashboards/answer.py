@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import time
 from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import urlsplit
@@ -24,12 +26,12 @@ from pushsvc.transport.deflate import negotiate
 
 _STREAM_HEAD = (
     "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store, no-transform\r\n"
-    "X-Accel-Buffering: no\r\nVary: Accept, Accept-Encoding\r\nDate: {}\r\n{}"
-    "Transfer-Encoding: chunked\r\n\r\n"
+    "X-Accel-Buffering: no\r\nVary: Accept, Accept-Encoding\r\n{}"
+    "Transfer-Encoding: chunked\r\nDate: "
 )
 _WEBSOCKET_HEAD = (
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: {}\r\n{}\r\n"
+    "{}Sec-WebSocket-Accept: "
 )
 _REFUSAL = (
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
@@ -43,11 +45,28 @@ _TOLD_HEAD = (
 _MAY_NEED_EVENTS = re.compile(rb"\naccept:[^\n]*event-stream", re.IGNORECASE).search
 
 
-def head_of(
-    request: AccessRequest, stream: StreamRequest, *, compress: bool
-) -> tuple[bytes, Wire] | None:
-    """The head of the answer to a request for a stream, and the wire format that follows it.
-    `compress` is about WebSockets.
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a request for a stream, for all requests that differ in their keys at most."""
+
+    start: bytes
+    """Its head, up to the last field's value, which is another one each time."""
+    wire: Wire
+    """The wire format that follows the head."""
+
+    def head(self, key: bytes) -> bytes:
+        """The whole head. `key` is that of a WebSocket's opening handshake."""
+        websocket = self.wire in ("websocket", "websocket-deflate")
+        varying = generate_accept_token(key) if websocket else _date(int(time.time()))
+        return b"%b%b\r\n\r\n" % (self.start, varying)
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
+def answer_of(request: AccessRequest, stream: StreamRequest, *, compress: bool) -> Answer | None:
+    """The answer to a request for a stream. `compress` is about WebSockets.
 
     None for a long poll, which is answered later, and for a handshake that isn't a plain one.
     Raises NotAcceptable where the client offers other subprotocols only.
@@ -58,23 +77,22 @@ def head_of(
         return None
     text: Text = "sse" if stream.transport is Transport.SSE else "ndjson"
     field = "" if stream.coding == "identity" else f"Content-Encoding: {stream.coding}\r\n"
-    head = _STREAM_HEAD.format(stream.media_type, formatdate(usegmt=True), field)
-    return head.encode(), chunked(text_wire(text, stream.coding))
+    start = _STREAM_HEAD.format(stream.media_type, field)
+    return Answer(start.encode(), chunked(text_wire(text, stream.coding)))
 
 
-def accept_websocket(headers: Mapping[str, str], *, compress: bool) -> tuple[bytes, Wire] | None:
+def accept_websocket(headers: Mapping[str, str], *, compress: bool) -> Answer | None:
     """The answer to an opening handshake (RFC 6455 section 4.2); None if it isn't a plain one.
 
     An offer of compression is declined by leaving it out of the answer (RFC 7692 section 5.1).
     Raises NotAcceptable.
     """
-    key = headers.get("sec-websocket-key", "")
     tokens = [token.strip().lower() for token in headers.get("connection", "").split(",")]
     if (
         headers.get("upgrade", "").lower() != "websocket"
         or "upgrade" not in tokens
         or headers.get("sec-websocket-version") != "13"
-        or len(key) != 24
+        or len(headers.get("sec-websocket-key", "")) != 24
     ):
         return None
     fields = ""
@@ -89,8 +107,12 @@ def accept_websocket(headers: Mapping[str, str], *, compress: bool) -> tuple[byt
         if extension is not None:
             fields += f"Sec-WebSocket-Extensions: {extension}\r\n"
             wire = "websocket-deflate"
-    token = generate_accept_token(key.encode("latin-1")).decode()
-    return _WEBSOCKET_HEAD.format(token, fields).encode(), wire
+    return Answer(_WEBSOCKET_HEAD.format(fields).encode(), wire)
+
+
+def key_of(headers: Mapping[str, str]) -> bytes:
+    """The key of an opening handshake; empty where there is none."""
+    return headers.get("sec-websocket-key", "").encode("latin-1")
 
 
 def of_this_machine(origin: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Callable
 
@@ -56,17 +55,12 @@ class Attachment:
         sock: socket.socket,
         stream: StreamRequest,
         decision: AccessDecision,
-        answer: tuple[bytes, Wire],
+        head: bytes,
+        wire: Wire,
     ) -> None:
         """Attach a client whose request isn't answered yet, and have the engine carry it, the head
-        of the answer first. `answer` is that and the wire that follows it. Raises what `subscribe`
-        does."""
-        subscriber = self.subscribe(stream, decision, _NULL_CARRIER)
-        if sock.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # the peer is gone, which the carrier notices
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head, wire = answer
-        self._carry(engine, sock, subscriber, wire, head)
+        of the answer first. Raises what `subscribe` does."""
+        self._carry(engine, sock, self.subscribe(stream, decision, _NULL_CARRIER), wire, head)
 
     def subscribe(
         self, stream: StreamRequest, decision: AccessDecision, carrier: Carrier

@@ -14,12 +14,14 @@ import re
 import socket
 
 from pushsvc.app.dashboards.admission import Admission
-from pushsvc.app.dashboards.answer import head_of, refusal_of
+from pushsvc.app.dashboards.answer import answer_of, key_of, refusal_of
 from pushsvc.app.dashboards.attachment import Attachment
+from pushsvc.app.dashboards.known import Known, KnownRequests, name_of
 from pushsvc.app.dashboards.negotiation import Negotiation
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.plain import read_request
-from pushsvc.auth.access import Need
+from pushsvc.auth.access import AccessRequest, Need
+from pushsvc.core.model.cursor import NO_EPOCHS
 from pushsvc.errors import Overloaded, Problem
 from pushsvc.transport.engine import Engine
 
@@ -32,15 +34,19 @@ class FastPath:
 
     def __init__(self, context: Context, engine: Engine) -> None:
         self._access = context.access
+        self._hub = context.hub
+        self._pipeline = context.pipeline
         self._admission = Admission(context)
         self._negotiation = Negotiation(context)
         self._attachment = Attachment(context)
         self._compress = context.pacing.compress
         self._engine = engine
         self._request = re.compile(_REQUEST % re.escape(context.prefix.encode()))
+        self._known = KnownRequests()
 
-    def take(self, data: bytes, sock: socket.socket) -> bool:
-        """Answer a connection's first bytes, if they are one whole request for a stream.
+    def take(self, data: bytes, sock: socket.socket, peer: str) -> bool:
+        """Answer a connection's first bytes, if they are one whole request for a stream. `peer` is
+        the address that it came from.
 
         If so, returns True, and the socket, which must be non-blocking, has another owner. If not,
         returns False, and nothing was changed.
@@ -49,27 +55,53 @@ class FastPath:
             return False
         try:
             self._admission.check()
-            request = read_request(data, sock)
-            if request is None:
-                return False
-            decision = self._access.admit_at_once(request, Need.READ)
-            if decision is None:
-                return False
-            stream = self._negotiation.negotiate_nowait(request, decision)
-            if stream is None:
-                return False
-            answer = head_of(request, stream, compress=self._compress)
-            if answer is None:
-                return False
-            self._attachment.attach(self._engine, sock, stream, decision, answer)
+            name, key = name_of(data, peer)
+            known = self._known.find(name)
+            if known is None or not self._stands(known):
+                request = read_request(data, peer)
+                known = None if request is None else self._decide(request)
+                if request is None or known is None:
+                    return False
+                key = key_of(request.headers)
+                if known.stream.start.since is not NO_EPOCHS:
+                    self._known.learn(name, known)
+            self._attachment.attach(
+                self._engine,
+                sock,
+                known.stream,
+                known.decision,
+                known.answer.head(key),
+                known.answer.wire,
+            )
         except Overloaded as problem:
             self._refuse(sock, data, problem)
             return True
-        except OSError:
-            return False  # the peer is gone
         except Problem:
             return False  # the route answers it, with all details
         return True
+
+    def _decide(self, request: AccessRequest) -> Known | None:
+        """What is to become of a request; None where that isn't decided here. Raises Problem."""
+        decision = self._access.admit_at_once(request, Need.READ)
+        if decision is None:
+            return None
+        stream = self._negotiation.negotiate_nowait(request, decision)
+        if stream is None:
+            return None
+        answer = answer_of(request, stream, compress=self._compress)
+        if answer is None:
+            return None
+        return Known(decision, self._access.grounds, stream, answer)
+
+    def _stands(self, known: Known) -> bool:
+        """Whether the same would be decided again."""
+        stream = known.stream
+        since = stream.start.since
+        return (
+            self._access.stands(known.decision, known.grounds)
+            and (since is None or not self._hub.is_ahead(since))
+            and self._pipeline.is_prepared(stream.spec, stream.start)
+        )
 
     def _refuse(self, sock: socket.socket, data: bytes, problem: Overloaded) -> None:
         answer = refusal_of(data, problem, self._access.origins)

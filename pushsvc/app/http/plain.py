@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-import socket
+import re
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 import h11
 
 from pushsvc.auth.access import AccessRequest
-from pushsvc.listen.address import peer_of
+
+_USUAL_HEAD = re.compile(
+    rb"GET ([\x21-\x7e]++) HTTP/1\.1\r\n"
+    rb"((?:[-!#$%&'*+.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++)\r\n"
+)
+"""A head as clients write it. It is a part of what h11 takes, and what isn't in it goes to h11."""
+_ABOUT_BODIES = frozenset(("content-length", "transfer-encoding"))
 
 
-def read_request(data: bytes, sock: socket.socket | None = None) -> AccessRequest | None:
-    """The request in `data`, if that is one whole request and nothing more; None otherwise.
+def read_request(data: bytes, peer: str = "") -> AccessRequest | None:
+    """The request in `data`, if that is one whole request and nothing more; None otherwise. `peer`
+    is the address that it came from, where that matters."""
+    request = _read_usual(data, peer)
+    return _read_any(data, peer) if request is None else request
 
-    `sock` gives the peer's address, where that matters. Raises OSError if the peer is gone.
-    """
+
+def _read_usual(data: bytes, peer: str) -> AccessRequest | None:
+    """A request as clients usually write it, read in a tenth of the time that h11 takes, and no
+    other: None for all about which there is a question."""
+    head = _USUAL_HEAD.fullmatch(data)
+    if head is None:
+        return None
+    target, fields = head.groups()
+    headers: dict[str, str] = {}
+    for line in fields.decode("latin-1").split("\r\n")[:-1]:
+        name, _, text = line.partition(":")
+        name = name.lower()
+        if name in headers:
+            if name == "host":
+                return None
+            _add(headers, name, text.strip(" \t"))
+        else:
+            headers[name] = text.strip(" \t")
+    if "host" not in headers or not _ABOUT_BODIES.isdisjoint(headers):
+        return None
+    return _request("GET", headers, target, peer)
+
+
+def _read_any(data: bytes, peer: str) -> AccessRequest | None:
     connection = h11.Connection(h11.SERVER)
     try:
         connection.receive_data(data)
@@ -26,22 +58,27 @@ def read_request(data: bytes, sock: socket.socket | None = None) -> AccessReques
     except h11.RemoteProtocolError:
         return None
     whole = isinstance(end, h11.EndOfMessage) and not connection.trailing_data[0]
-    if not whole:
-        return None
-    return access_request_of_head(head, "" if sock is None else peer_of(sock.getpeername()))
+    return access_request_of_head(head, peer) if whole else None
 
 
 def access_request_of_head(head: h11.Request, peer: str) -> AccessRequest:
     """The parts of a plain HTTP/1.1 request that decide whether it is allowed."""
     headers: dict[str, str] = {}
-    for raw, value in head.headers:
-        name, text = raw.decode("latin-1"), value.decode("latin-1")
-        if name in headers:
-            text = headers[name] + ("; " if name == "cookie" else ", ") + text
-        headers[name] = text
-    query = head.target.partition(b"?")[2]
+    for raw, text in head.headers:
+        _add(headers, raw.decode("latin-1"), text.decode("latin-1"))
+    return _request(head.method.decode("latin-1"), headers, head.target, peer)
+
+
+def _add(headers: dict[str, str], name: str, text: str) -> None:
+    if name in headers:
+        text = headers[name] + ("; " if name == "cookie" else ", ") + text
+    headers[name] = text
+
+
+def _request(method: str, headers: Mapping[str, str], target: bytes, peer: str) -> AccessRequest:
+    query = target.partition(b"?")[2]
     return AccessRequest(
-        head.method.decode("latin-1"),
+        method,
         headers,
         _tickets(query) if b"ticket=" in query else (),
         peer,

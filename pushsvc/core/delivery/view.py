@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import msgspec
@@ -19,7 +20,7 @@ from pushsvc.core.delivery.carrier import Carrier
 from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.replay import Replay
 from pushsvc.core.delivery.schedule import Schedule
-from pushsvc.core.delivery.wire import Frame
+from pushsvc.core.delivery.wire import Frame, Greeting
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Identity
 from pushsvc.core.query.scope import EVERYTHING, Scope
@@ -45,7 +46,7 @@ class Attached(Protocol):
         """Its carrier, which is woken when there is a new frame."""
 
 
-class ViewSpec(msgspec.Struct, frozen=True, eq=False):
+class ViewSpec(msgspec.Struct, frozen=True, eq=False, dict=True):
     """What a dashboard watches, with the server's limits applied."""
 
     selectors: tuple[Selector, ...]
@@ -69,7 +70,7 @@ class ViewSpec(msgspec.Struct, frozen=True, eq=False):
         """What was asked for, in its canonical form."""
         return [one.text for one in self.selectors] + [one.text for one in self.expressions]
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """Equal for specs that can share frames.
 
@@ -160,6 +161,8 @@ class View:
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
         self._openings: dict[Hashable, Opening] = {}
         self._openings_at: tuple[int, int, int] | None = None
+        self.greetings: dict[Hashable, Greeting] = {}
+        """The newest `hello`, by what else it depends on; for the hub."""
         self.next_number = 0
         """The number that the next frame will get."""
         self.gaps = 0

@@ -363,6 +363,22 @@ def hello(
     return Frame(_encode(document), cursor=cursor, since=seq, seq=seq, retry_ms=retry_ms)
 
 
+class Greeting:
+    """What all clients are told in their `hello` that are greeted alike; encoded once."""
+
+    __slots__ = ("_after", "_before")
+
+    def __init__(self, hello: Frame) -> None:
+        """`hello` is for a session without a name."""
+        before, empty, self._after = hello.json.partition(b'"session":"')
+        self._before = before + empty
+
+    def to(self, session: str, retry_ms: int) -> Frame:
+        """The `hello` for a session whose name needs no escapes. `retry_ms` is as in `hello`."""
+        json = b"%b%b%b" % (self._before, session.encode(), self._after)
+        return Frame(json, retry_ms=retry_ms)
+
+
 def points(
     cursor: Cursor | None,
     since: int,
