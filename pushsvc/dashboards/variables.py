@@ -25,6 +25,7 @@ BUILT_IN: Final = {
     "__interval": "15s",
     "__interval_ms": "15000",
     "__rate_interval": "1m",
+    "__rate_interval_ms": "60000",
     "__range": "15m",
     "__range_s": "900",
     "__range_ms": "900000",

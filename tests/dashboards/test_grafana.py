@@ -226,16 +226,28 @@ def test_an_alarm_below_a_value_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expr", "ours"),
+    ("own", "panels", "expr", "ours"),
     [
-        ("rate(a[$__rate_interval])", "rate(a[2m])"),
-        ("rate(a[${__interval}])", "rate(a[30s])"),
-        ("increase(a[$__range])", "increase(a[$__range])"),
+        ("30s", "", "rate(a[$__rate_interval])", "rate(a[120s])"),
+        ("30s", "", "rate(a[${__interval}])", "rate(a[30s])"),
+        ("30s", "", "a * $__rate_interval_ms / $__interval_ms", "a * 120000 / 30000"),
+        ("30s", "", "increase(a[$__range])", "increase(a[$__range])"),
+        # By Grafana's own tests: 5m of its own are 20m.
+        ("5m", "", "rate(a[$__rate_interval])", "rate(a[1200s])"),
+        # A panel's only keeps points apart: it isn't how often there are samples.
+        ("", "1m", "rate(a[$__rate_interval])", "rate(a[75s])"),
+        ("", ">10s", "rate(a[$__rate_interval])", "rate(a[60s])"),
+        ("", "1m", "rate(a[$__interval])", "rate(a[60s])"),
+        ("30s", "100s", "rate(a[$__rate_interval])", "rate(a[130s])"),
+        ("30s", "100s", "rate(a[$__interval])", "rate(a[30s])"),
+        # A step that is one of these means the same in the query.
+        ("$__rate_interval", "", "rate(a[$__rate_interval])", "rate(a[$__rate_interval])"),
+        ("${__interval}", "", "rate(a[$__interval])", "rate(a[$__interval])"),
     ],
 )
-def test_a_min_step_is_that_of_a_panel(expr: str, ours: str) -> None:
-    made = only(dashboard(panel("timeseries", target(expr, interval="30s"))))
-    assert made.select == ours.replace("2m", "120s")
+def test_a_min_step_is_filled_in(own: str, panels: str, expr: str, ours: str) -> None:
+    made = only(dashboard(panel("timeseries", target(expr, interval=own), interval=panels)))
+    assert made.select == ours
 
 
 @pytest.mark.parametrize(

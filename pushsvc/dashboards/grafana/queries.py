@@ -18,6 +18,8 @@ from pushsvc.errors import Problem
 
 _MOST: Final = 16
 _AUTO: Final = "__auto"
+_SAMPLED: Final = 15
+"""Seconds between two samples, where nothing else is said."""
 _PLAIN: Final = re.compile(r"\s*[\w:]*\s*(?:\{[^{}]*\})?\s*")
 
 
@@ -60,12 +62,14 @@ def _take(
     panel: Fields,
     templating: Templating,
 ) -> None:
-    step = text(target.get("interval")) or text(panel.get("interval"))
-    if step:
+    own, panels = (text(one.get("interval")).lstrip("> ") for one in (target, panel))
+    if "$" in own:
+        own = ""  # one of the built-in variables, which mean the same in the query then
+    if own or panels:
         try:
-            asked = _with_step(asked, step.lstrip(">"))
+            asked = _with_step(asked, own, panels)
         except Problem:
-            found.reasons.append(f"its min step {step}")
+            found.reasons.append(f"its min step {own or panels}")
     try:
         select = templating.written(asked)
         if len(select) > 4096:
@@ -82,19 +86,24 @@ def _take(
         found.taken.append(Query(select=select, legend=wanted))
 
 
-def _with_step(asked: str, step: str) -> str:
-    """The query with its own min step filled in, which overrides the dashboard's interval.
+def _with_step(asked: str, own: str, panels: str) -> str:
+    """The query with the shortest step of its own filled in, or that of its panel.
 
-    `$__interval` is that step, and `$__rate_interval` is four times as long. Raises Problem if the
-    step isn't a duration.
+    As in Grafana, `$__interval` is that step. `$__rate_interval` is four times the query's own
+    step; a panel's isn't how often there are samples, and so one of these is added to it. Raises
+    Problem if a step isn't a duration.
     """
-    if "__interval" not in asked and "__rate_interval" not in asked:
+    if not any(name in asked for name in ("__interval", "__rate_interval")):
         return asked
-    seconds = parse_duration(step, "interval")
+    every = parse_duration(own, "interval") if own else _SAMPLED
+    interval = parse_duration(panels, "interval") if panels else every
+    rate = max(interval + every, 4 * every)
+    step = every if own else interval
     meanings = {
-        "__rate_interval": f"{_whole(4 * seconds)}s",
-        "__interval": f"{_whole(seconds)}s",
-        "__interval_ms": str(_whole(1000 * seconds)),
+        "__rate_interval": f"{_whole(rate)}s",
+        "__rate_interval_ms": str(_whole(1000 * rate)),
+        "__interval": f"{_whole(step)}s",
+        "__interval_ms": str(_whole(1000 * step)),
     }
     for name, meaning in meanings.items():
         asked = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", meaning, asked)

@@ -31,8 +31,8 @@ const SECOND = 1000;
 const INTERVAL = '15s';
 /** About how many points a chart has. */
 const POINTS = 1_000;
-/** Seconds that are used as a step: the first that is long enough. */
-const STEPS = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600];
+/** Seconds that are used as a step, as in Grafana: the nearest, not the next longer one. */
+const STEPS = [1, 2, 5, 10, 15, 20, 30, 60];
 
 /**
  * What each variable stands for: the values that were chosen, or its initial ones. A variable whose
@@ -73,12 +73,15 @@ function builtIn(interval: string, windowMs: number): Meanings {
   const every = seconds(interval);
   const range = Math.max(1, Math.round(windowMs / SECOND));
   const apart = range / POINTS;
-  const step = Math.max(every, STEPS.find((one) => one >= apart) ?? Math.ceil(apart));
+  const near = STEPS.find((one, at) => apart < (one + (STEPS[at + 1] ?? one)) / 2);
+  const step = Math.max(every, near ?? Math.ceil(apart));
+  const rate = Math.max(step + every, 4 * every);
   const named = (text: string): Meaning => ({ values: [text], title: text });
   return {
     __interval: named(`${step}s`),
     __interval_ms: named(`${step * SECOND}`),
-    __rate_interval: named(`${Math.max(step + every, 4 * every)}s`),
+    __rate_interval: named(`${rate}s`),
+    __rate_interval_ms: named(`${rate * SECOND}`),
     __range: named(`${range}s`),
     __range_s: named(`${range}`),
     __range_ms: named(`${range * SECOND}`),

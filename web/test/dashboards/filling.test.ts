@@ -84,13 +84,22 @@ test('a default holds until something is chosen', () => {
 
 test.each([
   [900_000, undefined, '15s', '60s', '900s'],
-  [6 * 3_600_000, undefined, '30s', '60s', '21600s'],
+  [6 * 3_600_000, undefined, '20s', '60s', '21600s'],
   [5_000, '1s', '1s', '4s', '5s'],
+  // To the nearest step, as Grafana rounds for a chart of 1,000 points.
+  [1_400_000, '1s', '1s', '4s', '1400s'],
+  [1_500_000, '1s', '2s', '4s', '1500s'],
+  [6 * 3_600_000, '1s', '20s', '21s', '21600s'],
+  [6 * 3_600_000, '10s', '20s', '40s', '21600s'],
   [900_000, '1m30s', '90s', '360s', '900s'],
 ])('of %d ms with %s between samples', (windowMs, interval, step, rate, range) => {
   const meanings = meaningsOf({ ...(interval && { interval }) }, {}, windowMs);
   expect(fillIn('$__interval $__rate_interval ${__range}', meanings)).toBe(
     `${step} ${rate} ${range}`,
+  );
+  const ms = (text: string): string => text.replace(/s$/, '000');
+  expect(fillIn('$__interval_ms ${__rate_interval_ms} $__range_ms', meanings)).toBe(
+    `${ms(step)} ${ms(rate)} ${ms(range)}`,
   );
 });
 
