@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 
 from pushsvc.core.delivery import wire
@@ -22,13 +22,11 @@ from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import shorten
-from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.account import NOBODY, Account
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
-from pushsvc.core.standing.allowance import Allowance
 from pushsvc.core.standing.asked import Asked, Expression
-from pushsvc.core.standing.past import Job, Past, Step
-from pushsvc.core.standing.results import MOST_STEPS, Standing
+from pushsvc.core.standing.results import Standing
+from pushsvc.core.standing.standings import Standings
 from pushsvc.core.storage.catalog import Series
 from pushsvc.core.storage.history import History
 from pushsvc.core.storage.holdings import Holdings
@@ -42,15 +40,6 @@ _STEP = 1.0
 """Seconds between two steps of an expression, for a client that doesn't say."""
 
 _LONGEST_STEP = 3600
-
-_MOST_PAST = 11_000
-"""The most steps of the past that one job works out."""
-
-_AROUND = 30
-"""Steps before a cursor that are worked out with those after it."""
-
-_ADMITTED = 10
-"""How many samples a series counts as when an expression begins to read it."""
 
 _LINGER = 60.0
 """Seconds for which a view is kept that nobody watches: between two long polls nobody does."""
@@ -87,11 +76,7 @@ class Hub(Holdings):
         self._make_session = make_session
         self._schedule: Schedule[View] = Schedule()
         self._debts = Debts(first_debt)
-        self._standings: dict[object, Standing] = {}
-        self._allowance = Allowance(limits.expression_samples_per_second)
-        self.next_step = inf
-        """The earliest next step of all expressions that are watched (Unix ms by the journal's
-        clock); infinity if there are none."""
+        self.standings = Standings(self, limits, retention)
 
     def begin_anew(self, epoch: str) -> None:
         """Forget everything that was taken in, to begin with another log. All subscribers must have
@@ -106,145 +91,20 @@ class Hub(Holdings):
     def _show(self, series: Series) -> None:
         for view in self.views.values():
             view.admit(series)
-        for standing in self._standings.values():
-            standing.admit(series)
+        self.standings.admit(series)
 
     def _hide(self, series: Series) -> None:
-        for standing in self._standings.values():
-            standing.dismiss(series)
+        self.standings.dismiss(series)
 
     # -- expressions -------------------------------------------------------------------------------
 
-    def _reach(self, stamp: int, seq: int) -> Generator[None, None, None]:
-        if stamp < self.next_step:
-            return
-        stepped: dict[object, Standing] = {}
-        while True:
-            due = [one for one in self._standings.values() if one.next_step <= stamp]
-            if not due:
-                break
-            # The most expensive comes last: it is the one to fail if all together are too much.
-            standing = min(due, key=lambda one: (one.next_step, one.cost))
-            if not standing.next_step:  # made before the first entry of the log, which this is
-                standing.next_step = (stamp // standing.step + 1) * standing.step
-                continue
-            standing.skip_to(stamp // 1000 * 1000 - (MOST_STEPS - 1) * standing.step)
-            spent = standing.advance(seq, self._allowance.left(standing.next_step))
-            self._allowance.spend(spent)
-            stepped[standing.key] = standing
-            self.counts["expression_steps"] += 1
-            self.counts["expression_samples"] += spent
-            self.counts["expression_steps_refused"] += standing.refused
-            if len(due) > 1 or standing.next_step <= stamp:
-                yield
-        for standing in stepped.values():
-            standing.tell(seq)
-        self._plan_steps()
-
-    def _plan_steps(self) -> None:
-        self.next_step = min((one.next_step for one in self._standings.values()), default=inf)
-
-    def _standings_of(self, spec: ViewSpec, now: float) -> list[Standing]:
-        """The expressions that a view shows, each worked out from now on if it wasn't yet. Raises
-        Overloaded if there is no room for one."""
-        new = sum(
-            _key(one, spec.step, spec.allowed) not in self._standings for one in spec.expressions
-        )
-        if new and (
-            len(self._standings) + new > self._limits.expressions
-            or self._steps_per_second + new * _per_second(spec.step)
-            > self._limits.expression_steps_per_second
-        ):
-            self.close_idle(now, linger=0.0)
-        try:
-            return [self._standing(one, spec.step, spec.allowed) for one in spec.expressions]
-        except Overloaded:
-            self.counts["expressions_refused"] += 1
-            self._close_standings()
-            raise
-
-    @property
-    def expressions(self) -> int:
-        """How many different ones are watched."""
-        return len(self._standings)
-
-    @property
-    def _steps_per_second(self) -> float:
-        return sum(_per_second(one.step) for one in self._standings.values())
-
-    def _close_standings(self) -> None:
-        """Drop the expressions that no view shows."""
-        for key in [key for key, one in self._standings.items() if not one.audience]:
-            del self._standings[key]
-        self._plan_steps()
-
-    def _standing(self, expression: Expression, step: int, allowed: Scope) -> Standing:
-        """The `Standing` of an expression, made if there is none. Raises Overloaded."""
-        key = _key(expression, step, allowed)
-        standing = self._standings.get(key)
-        if standing is not None:
-            return standing
-        if len(self._standings) >= self._limits.expressions:
-            raise Overloaded(
-                "expressions",
-                f"{self._limits.expressions} different expressions are watched, the limit "
-                "(limits.expressions); ask for one that is, or come back",
-                retry_after=5.0,
-                limit="expressions",
-            )
-        most = self._limits.expression_steps_per_second
-        if self._steps_per_second + _per_second(step) > most:
-            raise Overloaded(
-                "expressions",
-                f"the expressions that are watched have {most:g} steps a second, the limit "
-                "(limits.expression_steps_per_second); ask for a longer step, or come back",
-                retry_after=5.0,
-                limit="expression_steps_per_second",
-            )
-        stamp = round(self.stamp * 1000)
-        if not self._allowance.left(stamp):
-            raise Overloaded(
-                "expressions",
-                "the expressions that are watched have handled "
-                f"{self._limits.expression_samples_per_second:,} samples this second, the limit "
-                "(limits.expression_samples_per_second); come back, or ask for one that is watched",
-                retry_after=1.0,
-                limit="expression_samples_per_second",
-            )
-        last = stamp // step * step
-        standing = Standing(
-            key,
-            expression,
-            step,
-            allowed,
-            next_step=last + step if stamp else 0,
-            known=self._ended_by(last),
-            limits=self._limits,
-            retention=self._retention,
-        )
-        for series in self.catalog.select(standing.selectors, allowed):
-            standing.admit(series)
-        self._allowance.spend(_ADMITTED * len(standing.read))
-        self._standings[key] = standing
-        self._plan_steps()
-        return standing
-
-    def _ended_by(self, step: int) -> int:
-        """The seq of the entry that ended a step (Unix ms) which is over, or a later one where that
-        isn't known."""
-        before = self._sweeping.arrivals.before(step / 1000)
-        return self.seq if before < 0 else min(before + 1, self.seq)
+    def _reach(self, stamp: int, seq: int) -> Iterable[None]:
+        return self.standings.reach(stamp, seq)
 
     @property
     def kept(self) -> float:
         """Seconds of the past that are kept."""
         return self._retention.seconds
-
-    def holds(self, spec: ViewSpec) -> bool:
-        """Whether all expressions of a view are already being worked out."""
-        return all(
-            _key(one, spec.step, spec.allowed) in self._standings for one in spec.expressions
-        )
 
     def hold(self, spec: ViewSpec, now: float) -> Sequence[Standing]:
         """Have the expressions of a view worked out for a client that is about to watch it, and
@@ -252,83 +112,6 @@ class Hub(Holdings):
         aren't known yet."""
         self._refuse_when_warming()
         return self._view(spec, now).standings
-
-    def wanted(self, standing: Standing, start: Start, time_ms: int) -> int:
-        """The first step (Unix ms) whose results must be known for a client that begins at `start`.
-        If it isn't before `standing.reached`, they were looked for already."""
-        step, since = standing.step, start.since
-        if since is not None and since.epoch == self.epoch:
-            if since.seq >= standing.known:
-                # A result that had a value for the client may have none at the first step. It takes
-                # the step before to see that it has ended.
-                begun = standing.first_seq is not None and standing.first_seq <= since.seq
-                return standing.first_step - (0 if begun else step)
-            second = self._sweeping.arrivals.second_of(since.seq)
-            if second is None:
-                return 0
-            # Other clients will come with cursors that are a little older.
-            return -(-(second + 1) * 1000 // step) * step - _AROUND * step
-        last = round(self.stamp * 1000) // step * step
-        if start.window is None:
-            return last
-        return min(last, time_ms - round(start.window * 1000))
-
-    def past_of(self, standing: Standing, wanted: int) -> Job | None:
-        """The job that works out the results of an expression from step `wanted` (Unix ms) on, or
-        from the first step for which all that it reads is still held. None if there is nothing to
-        work out, or too much. `learn` takes the result."""
-        step, end = standing.step, standing.first_step
-        if not standing.learns or not standing.next_step:
-            return None
-        most = self._limits.expression_samples // max(1, len(standing.read))
-        begin = max(
-            wanted,
-            self._whole_from(standing),
-            end - min(most, _MOST_PAST) * step,
-        )
-        begin = -(-begin // step) * step
-        if begin >= end:
-            return None
-        times = range(begin - step, end, step)
-        arrivals = self._sweeping.arrivals
-        none = 0 if arrivals.whole else -1
-        steps = [
-            Step(time, max(seen, none))
-            for time, (seen, ended) in zip(
-                times, arrivals.cuts([time // 1000 for time in times]), strict=True
-            )
-            if max(seen, none) >= 0 and time >= ended * 1000 - (MOST_STEPS - 1) * step
-        ]
-        since = steps[0].time - standing.span if steps else 0
-        rows = sum(one.history.total - one.history.since(since) for one in standing.read.values())
-        if len(steps) < 2 or rows > self._limits.expression_samples:
-            return None
-        return Job(
-            standing.expression.node,
-            standing.read.values(),
-            steps,
-            standing.span,
-            limits=self._limits,
-        )
-
-    def learn(self, standing: Standing, job: Job, past: Past | None) -> None:
-        """Take in the result of a job, which is None if the job was too much. No other job of this
-        expression may have been under way."""
-        if past is not None and standing.learns and standing.first_step > job.steps[0].time:
-            standing.learn(past, job.steps, job.known)
-
-    def _whole_from(self, standing: Standing) -> int:
-        """The earliest time (Unix ms) of a step for which all that it reads is still held."""
-        arrivals = self._sweeping.arrivals
-        low = max((one.history.evicted_time for one in standing.read.values()), default=0)
-        for _, series in self._departed:
-            if standing.covers(series):
-                low = max(low, series.history.newest_time)
-        known = max(self.horizon, self._forgotten)
-        if known > 0:
-            second = arrivals.second_of(known)
-            low = max(low, ((arrivals.first or 0) if second is None else second + 1) * 1000)
-        return max(low + standing.span, ((arrivals.first or 0) + 1) * 1000)
 
     # -- dashboards come and go ------------------------------------------------------------------
 
@@ -612,8 +395,8 @@ class Hub(Holdings):
                     retry_after=5.0,
                     limit="views",
                 )
-            standings = self._standings_of(spec, now)
-            departed = [entry for entry in self._departed if spec.matches(entry[1].identity)]
+            standings = self.standings.of(spec, make_room=lambda: self.close_idle(now, linger=0.0))
+            departed = [entry for entry in self.departed if spec.matches(entry[1].identity)]
             if standings:
                 departed += [entry for one in standings for entry in one.departed]
                 departed.sort(key=lambda entry: entry[0])
@@ -625,7 +408,7 @@ class Hub(Holdings):
                 members=self.catalog.select(spec.selectors, spec.allowed),
                 departed=departed,
                 forgotten=max(
-                    self._forgotten if spec.selectors else -1,
+                    self.forgotten if spec.selectors else -1,
                     *[one.forgotten for one in standings],
                     -1,
                 ),
@@ -772,12 +555,7 @@ class Hub(Holdings):
             view.close()
             del self.views[view.key]
         if any(view.standings for view in views):
-            self._close_standings()
-
-
-def _key(expression: Expression, step: int, allowed: Scope) -> Hashable:
-    """Equal for expressions that have the same results."""
-    return expression.text, step, allowed.key
+            self.standings.drop_unwatched()
 
 
 def _step(seconds: float | None) -> int:
@@ -786,10 +564,6 @@ def _step(seconds: float | None) -> int:
     if step != int(step) or not 1 <= step <= _LONGEST_STEP:
         raise Malformed("step", f"step must be whole seconds, from 1s to {_LONGEST_STEP}s")
     return int(step) * 1000
-
-
-def _per_second(step: int) -> float:
-    return 1000 / step
 
 
 def _later(history: History, seq: int) -> int:

@@ -238,7 +238,7 @@ class Pipeline:
         """Have the tasks that tick look at what is due again."""
         if self.hub.next_due < self._planned_tick:
             self._due.set()
-        if self.hub.next_step != self._planned_step:
+        if self.hub.standings.next_step != self._planned_step:
             self._stepped.set()
 
     async def moved(self) -> None:
@@ -331,7 +331,7 @@ class Pipeline:
         said: Submission | None = None
         while True:
             self._stepped = trio.Event()
-            step = self._planned_step = hub.next_step
+            step = self._planned_step = hub.standings.next_step
             if step == inf:
                 await self._stepped.wait()
                 continue
@@ -339,7 +339,7 @@ class Pipeline:
             spread = random.random() * _SPREAD if self._journal.keeps else 0.0
             with trio.move_on_at((step - self._reader.clock_ahead_ms) / 1000 + spread):
                 await self._stepped.wait()
-            if hub.next_step != step:
+            if hub.standings.next_step != step:
                 continue
             if said is None or said.done.is_set():
                 said = self._pass_time()
@@ -351,10 +351,10 @@ class Pipeline:
         if not spec.expressions:
             return True
         hub, time_ms = self.hub, clock.now_ms()
-        if not hub.holds(spec) and self._steps_behind:
+        if not hub.standings.holds(spec) and self._steps_behind:
             return False
         return all(
-            hub.wanted(one, start, time_ms) >= one.reached
+            hub.standings.wanted(one, start.since, start.window, time_ms) >= one.reached
             for one in hub.hold(spec, trio.current_time())
         )
 
@@ -374,13 +374,13 @@ class Pipeline:
         if not spec.expressions:
             return
         hub = self.hub
-        if not hub.holds(spec) and self._steps_behind and (said := self._pass_time()):
+        if not hub.standings.holds(spec) and self._steps_behind and (said := self._pass_time()):
             # So that the newest step that is worked out is the newest there is, and live steps
             # follow.
             with trio.move_on_after(_BLIP):
                 await said.done.wait()
         for standing in hub.hold(spec, trio.current_time()):
-            wanted = hub.wanted(standing, start, clock.now_ms())
+            wanted = hub.standings.wanted(standing, start.since, start.window, clock.now_ms())
             if wanted < standing.reached:
                 async with self._locks.setdefault(standing, trio.Lock()):
                     if wanted < standing.reached:
@@ -392,12 +392,12 @@ class Pipeline:
 
         def begin() -> Callable[[Callable[[], None]], Past | None] | None:
             nonlocal job
-            job = self.hub.past_of(standing, wanted)
+            job = self.hub.standings.past_of(standing, wanted)
             return None if job is None else job.work
 
         past = await self._learning.run(begin)
         if job is not None:
-            self.hub.learn(standing, job, past)
+            self.hub.standings.learn(standing, job, past)
 
     def prepare_soon(
         self, spec: ViewSpec, start: Start, tell: Callable[[Problem | None], None]

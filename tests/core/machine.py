@@ -296,7 +296,7 @@ class Machine(RuleBasedStateMachine):
         self, dashboard: Dashboard, through: int, starts: Mapping[int, int] | None = None
     ) -> None:
         """As of that batch those were there that have gone since."""
-        for departed, series in self.world.hub._departed:
+        for departed, series in self.world.hub.departed:
             if departed > through and series.ref not in dashboard.stretches:
                 start = sum(seq <= through for seq, _, _ in self.rows[series.ref])
                 start = max(start, (starts or {}).get(series.ref, 0))

@@ -123,10 +123,10 @@ def prepare(hub: Hub, spec: ViewSpec, start: Start) -> None:
     """As `Pipeline.prepare`, at once."""
     time_ms = round(hub.stamp * 1000)
     for standing in hub.hold(spec, hub.stamp):
-        wanted = hub.wanted(standing, start, time_ms)
+        wanted = hub.standings.wanted(standing, start.since, start.window, time_ms)
         if wanted < standing.reached:
-            if (job := hub.past_of(standing, wanted)) is not None:
-                hub.learn(standing, job, job.work())
+            if (job := hub.standings.past_of(standing, wanted)) is not None:
+                hub.standings.learn(standing, job, job.work())
             standing.reached = min(standing.reached, wanted)
 
 
@@ -390,7 +390,7 @@ def test_one_expression_is_worked_out_once_for_all_who_ask() -> None:
     for dashboard in (first, second):
         hub.unsubscribe(dashboard.subscriber, now=hub.stamp)
     hub.close_idle(hub.stamp + 61.0)
-    assert hub.next_step == float("inf")
+    assert hub.standings.next_step == float("inf")
 
 
 def deep(levels: int, inner: str = '{__name__=~".+"}') -> str:
@@ -414,7 +414,7 @@ def test_what_is_too_much_for_a_second_is_refused_and_what_is_cheap_goes_on() ->
     assert [value for _, value in cheap.results()[""]] == [20.0] * 60
     assert len(crossed.results()["job=0"]) == 60
     assert hostile.results() == {}
-    failures = {one.expression.text: one.failure for one in hub._standings.values()}
+    failures = {one.expression.text: one.failure for one in hub.standings}
     assert list(failures.values())[1:] == [None, None]
     failure = next(iter(failures.values()))
     assert failure is not None
@@ -422,7 +422,7 @@ def test_what_is_too_much_for_a_second_is_refused_and_what_is_cheap_goes_on() ->
     assert "(limits.expression_samples_per_second)" in failure
     # It is tried ever more rarely: seven times in a minute.
     assert hub.counts["expression_steps_refused"] == 63
-    costs = sum([one.cost for one in hub._standings.values()][1:])
+    costs = sum([one.cost for one in hub.standings][1:])
     assert hub.counts["expression_samples"] - begun < 60 * costs + 10 * 600
 
 
@@ -683,7 +683,7 @@ def test_nothing_is_worked_out_of_a_log_that_is_being_read() -> None:
     hub.begin_anew("f")
     with pytest.raises(Overloaded, match="the log is being read"):
         hub.hold(spec, 0.0)
-    assert not hub.holds(spec)
+    assert not hub.standings.holds(spec)
 
 
 def test_a_past_that_is_not_held_whole_is_not_told() -> None:

@@ -74,7 +74,7 @@ def everything(hub: Hub) -> dict[str, Any]:
     held = whole(hub)
     held["counts"] = dict(hub.counts)
     held["sweeping"] = hub._sweeping.dump()
-    held["departed"] = [(seq, one.identity.text) for seq, one in hub._departed]
+    held["departed"] = [(seq, one.identity.text) for seq, one in hub.departed]
     held["snapshot"] = finish(hub.snapshot())
     for series in hub.catalog:
         history = series.history

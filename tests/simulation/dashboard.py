@@ -322,7 +322,7 @@ class Dashboard:
             return
         if not cursor.epoch == self.segments[-1].epoch == hub.epoch:
             return  # of another log, or the hub has begun with another one meanwhile
-        behind = cursor.seq < hub.horizon or cursor.seq < hub._forgotten
-        pasts = [*hub.catalog, *(series for _, series in hub._departed)]
+        behind = cursor.seq < hub.horizon or cursor.seq < hub.forgotten
+        pasts = [*hub.catalog, *(series for _, series in hub.departed)]
         if not behind and all(one.history.rank(cursor.seq) is not None for one in pasts):
             raise Broken(self.name, f"lost: null at {cursor}, which could be counted")

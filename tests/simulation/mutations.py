@@ -18,6 +18,7 @@ from pushsvc.core.hub import Hub
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.standing import past
 from pushsvc.core.standing.results import Standing
+from pushsvc.core.standing.standings import Standings
 from pushsvc.core.storage import snapshot
 from pushsvc.core.storage.catalog import Catalog, Series
 from pushsvc.core.storage.entry import Entry
@@ -135,7 +136,7 @@ def _who_is_answered_late_waits_for_ever(real: Any, *_: Any) -> None:
 @_replaces(Hub, "restore")
 def _who_begins_in_the_middle_thinks_it_knows_all(real: Any, hub: Hub, body: bytes) -> None:
     real(hub, body)
-    hub.horizon, hub._forgotten = 0, -1
+    hub.horizon, hub.forgotten = 0, -1
 
 
 @_replaces(Hub, "restore")
@@ -277,19 +278,26 @@ def _expressions_are_worked_out_of_half_a_log(real: Any, hub: Hub) -> None:
     pass
 
 
-@_replaces(Hub, "wanted")
+@_replaces(Standings, "wanted")
 def _what_ends_elsewhere_is_not_told(
-    real: Any, hub: Hub, standing: Standing, start: Start, time_ms: int
+    real: Any,
+    standings: Standings,
+    standing: Standing,
+    since: Cursor | None,
+    window: float | None,
+    time_ms: int,
 ) -> int:
-    since = start.since
-    if since is not None and since.epoch == hub.epoch and since.seq >= standing.known:
+    epoch = standings._holdings.epoch
+    if since is not None and since.epoch == epoch and since.seq >= standing.known:
         return standing.first_step
-    first: int = real(hub, standing, start, time_ms)
+    first: int = real(standings, standing, since, window, time_ms)
     return first
 
 
-@_replaces(Hub, "past_of")
-def _no_step_of_the_past_is_known(real: Any, hub: Hub, standing: Standing, wanted: int) -> None:
+@_replaces(Standings, "past_of")
+def _no_step_of_the_past_is_known(
+    real: Any, standings: Standings, standing: Standing, wanted: int
+) -> None:
     standing.known = 0
 
 
@@ -298,9 +306,9 @@ def _steps_of_the_past_see_what_came_later(real: Any, copy: past._Copy, seen: in
     real(copy, 1 << 60)
 
 
-@_replaces(Hub, "_ended_by")
-def _a_step_is_over_a_batch_too_early(real: Any, hub: Hub, step: int) -> int:
-    seq: int = real(hub, step)
+@_replaces(Standings, "_ended_by")
+def _a_step_is_over_a_batch_too_early(real: Any, standings: Standings, step: int) -> int:
+    seq: int = real(standings, step)
     return max(0, seq - 2)
 
 

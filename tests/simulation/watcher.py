@@ -89,7 +89,7 @@ class Watcher(Dashboard):
             self._labels = {}
         told = self.told[-1]
         told.horizons.add(hub.horizon)
-        if hub.horizon or hub._departed:
+        if hub.horizon or hub.departed:
             told.restored.append(hub.seq if since is None else since.seq)
 
     def _watch(self, service: Service, subscriber: Subscriber) -> None:

@@ -141,7 +141,7 @@ class _OwnMetrics(Collector):
                 sum(len(series.history) for series in hub.catalog),
             ),
             ("views", "Distinct views.", len(hub.views)),
-            ("expressions", "Different expressions that streams watch.", hub.expressions),
+            ("expressions", "Different expressions that streams watch.", len(hub.standings)),
             (
                 "subscribers",
                 "Dashboards attached, waiting long polls included.",

@@ -16,6 +16,7 @@ from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.model.series import Batch, Rows
 from pushsvc.core.resources.limits import Limits, Retention
 from pushsvc.core.storage import snapshot
+from pushsvc.core.storage.arrivals import Arrivals
 from pushsvc.core.storage.catalog import Catalog, Series, Watcher, unfounded
 from pushsvc.core.storage.columns import KnownColumns, KnownSeries
 from pushsvc.core.storage.entry import Entry, pieces
@@ -63,6 +64,10 @@ class Holdings:
         """What is kept beside samples, by name."""
         self.counts: Counter[str] = Counter()
         """Events since the start."""
+        self.departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
+        """The series that went last, each with the seq of the entry that removed it."""
+        self.forgotten = -1
+        """The seq up to which it isn't known any more which series went; -1 if all are known."""
         self._limits = limits
         self._retention = retention
         self._most = limits.series  # the limit of series, by the entry that is taken in
@@ -70,8 +75,6 @@ class Holdings:
         self._idempotency_keys = IdempotencyKeys()
         self._known = KnownColumns()
         self._gathering: Gathering | None = None  # while it isn't warm
-        self._departed: deque[tuple[int, Series]] = deque(maxlen=DEPARTURES)
-        self._forgotten = -1
         self._stamp = 0.0  # of the newest batch, in seconds
         self._ended: dict[int, Series] = {}
         """The series that have ended and not returned, by ref, in the order in which they ended."""
@@ -85,6 +88,11 @@ class Holdings:
     def stamp(self) -> float:
         """When the newest entry came, seconds of the journal's clock."""
         return self._stamp
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When its entries came, to the second."""
+        return self._sweeping.arrivals
 
     @property
     def warm(self) -> bool:
@@ -398,9 +406,9 @@ class Holdings:
         self._hide(series)
         self._ended.pop(series.ref, None)
         series.history.retire(_COUNTABLE)
-        if len(self._departed) == self._departed.maxlen:
-            self._forgotten = self._departed[0][0]
-        self._departed.append((self.seq, series))
+        if len(self.departed) == self.departed.maxlen:
+            self.forgotten = self.departed[0][0]
+        self.departed.append((self.seq, series))
         for view in series.views:
             view.dismiss(series, self.seq)
             view.plan_tick()
@@ -425,7 +433,7 @@ class Holdings:
     def restore(self, body: bytes) -> None:
         """Go on from where another hub was. This one must be new. Raises SnapshotError."""
         known = snapshot.read(body)
-        self.seq = self.horizon = self._forgotten = known.seq
+        self.seq = self.horizon = self.forgotten = known.seq
         self._ended = snapshot.restore(known, self.catalog, known.sweeping.share)
         self._sweeping.load(known.sweeping, self.catalog)
         # It is known to the second, which is enough for the steps of expressions.
@@ -435,7 +443,7 @@ class Holdings:
 
     def begin_anew(self, epoch: str) -> None:
         """Forget all that was taken in, to begin with another log."""
-        self.epoch, self.seq, self.horizon, self._forgotten = epoch, 0, 0, -1
+        self.epoch, self.seq, self.horizon, self.forgotten = epoch, 0, 0, -1
         self._stamp = 0.0
         self.catalog = Catalog()
         self._sweeping = Sweeping(self._retention)
@@ -443,7 +451,7 @@ class Holdings:
         self.records.load([])
         self._known = KnownColumns()
         self._ended.clear()
-        self._departed.clear()
+        self.departed.clear()
         self.begin_warming()  # no client is let in until the other log was read
 
 
