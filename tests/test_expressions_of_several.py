@@ -10,6 +10,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ from tests.journal.valkey_server import ValkeyServer, running
 from tests.ports import free_ports
 from tests.proxies.fleet import Pod
 from tests.proxies.follower import Document, Follower
+from tests.publishing import Counting, publish_once
 from tests.test_restart import TRANSPORTS
 from tests.test_workers import workers
 
@@ -81,18 +83,15 @@ class Watcher(Follower):
 
 async def publish(urls: Iterator[str], value: int) -> None:
     """Publish the next value of three series at once, as often as it takes."""
-    key = {"Idempotency-Key": f"value-{value}"}
     samples = [{"name": "n", "labels": {"part": part}, "value": value} for part in "abc"]
-    while True:
+
+    async def post(headers: dict[str, str]) -> httpx.Response:
         # A connection of its own, which any worker may get.
         async with httpx.AsyncClient(timeout=5.0, trust_env=False) as http:
-            with contextlib.suppress(httpx.HTTPError):
-                url = f"{next(urls)}/v1/samples"
-                said = await http.post(url, json={"samples": samples}, headers=key)
-                if said.status_code == 200:
-                    return
-                assert said.status_code in (409, 503), said.text
-        await trio.sleep(0.02)
+            url = f"{next(urls)}/v1/samples"
+            return await http.post(url, json={"samples": samples}, headers=headers)
+
+    await publish_once(post, value)
 
 
 async def ask(url: str, path: str, **query: Any) -> Any:
@@ -126,29 +125,19 @@ async def watched_by_all(
 ) -> tuple[list[Watcher], list[Steps]]:
     """Have the expression watched on all transports while something changes, and for some steps
     after it. Gives who watched, and what each process answers to a question about those steps."""
-    published = 0
-    turns = itertools.cycle(urls)
+    counting = Counting(partial(publish, itertools.cycle(urls)), pause=0.05)
     each_first = itertools.cycle([[*urls[n:], *urls[:n]] for n in range(len(urls))])
     watchers = [Watcher(next(each_first), each) for each in TRANSPORTS * 2]
     async with trio.open_nursery() as nursery:
-        await publish(turns, 0)
+        await counting.publish_next()
         for each in watchers:
             await nursery.start(each.run)
-        done = trio.Event()
-
-        async def produce() -> None:
-            nonlocal published
-            while not done.is_set():
-                published += 1
-                await publish(turns, published)
-                await trio.sleep(0.05)
-
-        nursery.start_soon(produce)
+        nursery.start_soon(counting.run)
         await change(watchers)
         newest = max(each.steps[-1][0] for each in watchers if each.steps)
         for each in watchers:
             await each.wait_step(newest + 3_000)
-        done.set()
+        counting.stop()
         nursery.cancel_scope.cancel()
     first = min(each.steps[0][0] for each in watchers)
     last = max(each.steps[-1][0] for each in watchers)

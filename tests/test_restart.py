@@ -20,6 +20,7 @@ import trio
 
 from tests.ports import free_ports
 from tests.proxies.follower import Follower
+from tests.publishing import Counting, publish_once
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
 TRANSPORTS = ("websocket", "sse", "ndjson", "longpoll")
@@ -91,52 +92,40 @@ async def service(data: Path, *flags: str) -> AsyncGenerator[tuple[Service, http
 
 async def publish(one: Service, http: httpx.AsyncClient, value: int) -> str:
     """Publish the next value of `n`, as often as it takes; gives the cursor."""
-    headers = {"Idempotency-Key": f"value-{value}"}
-    while True:
-        with contextlib.suppress(httpx.HTTPError):
-            answer = await http.post(
-                f"{one.url}/v1/samples", json={"name": "n", "value": value}, headers=headers
-            )
-            if answer.status_code == 200:
-                cursor: str = answer.json()["id"]
-                return cursor
-            assert answer.status_code in (409, 503), answer.text
-        await trio.sleep(0.02)
+    url, sample = f"{one.url}/v1/samples", {"name": "n", "value": value}
+    answer = await publish_once(lambda headers: http.post(url, json=sample, headers=headers), value)
+    cursor: str = answer.json()["id"]
+    return cursor
 
 
 async def kill_again_and_again(data: Path, rounds: int) -> None:
     chance = random.Random(rounds)
     async with service(data) as (one, http):
         followers = [Follower(one.url, each, ssl.create_default_context()) for each in TRANSPORTS]
-        published = 0
         epochs = set()
+
+        async def publish_next(value: int) -> None:
+            epochs.add((await publish(one, http, value)).partition(".")[0])
+
+        counting = Counting(publish_next)
         async with trio.open_nursery() as nursery:
-            epochs.add((await publish(one, http, 0)).partition(".")[0])
+            await counting.publish_next()
             for each in followers:
                 await nursery.start(each.run)
-            done = trio.Event()
-
-            async def produce() -> None:
-                nonlocal published
-                while not done.is_set():
-                    published += 1
-                    cursor = await publish(one, http, published)
-                    epochs.add(cursor.partition(".")[0])
-
-            nursery.start_soon(produce)
+            nursery.start_soon(counting.run)
             for _ in range(rounds):
                 await trio.sleep(chance.uniform(0.0, 0.8))
                 await one.stop(signal.SIGKILL)
                 async with httpx.AsyncClient(timeout=5.0, trust_env=False) as asking:
                     await one.start(asking)
             await trio.sleep(0.5)
-            done.set()
+            counting.stop()
             for each in followers:
-                await each.wait_value(published, 20)
+                await each.wait_value(counting.newest, 20)
             nursery.cancel_scope.cancel()
     assert len(epochs) == 1
     for each in followers:
-        assert each.values == list(range(published + 1)), each.name
+        assert each.values == list(range(counting.newest + 1)), each.name
         assert each.gaps == 0, each.name
         assert len(each.cuts) >= rounds, each.name
 

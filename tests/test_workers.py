@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import trio
 
 from tests.ports import free_ports
 from tests.proxies.follower import Follower
+from tests.publishing import Counting, publish_once
 from tests.test_restart import ENV, TRANSPORTS
 
 
@@ -49,15 +51,9 @@ class Workers:
 
     async def publish(self, value: int) -> None:
         """Publish the next value of `n`, as often as it takes."""
-        key = {"Idempotency-Key": f"value-{value}"}
         sample = {"name": "n", "value": value}
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                said = await self.ask("/v1/samples", method="POST", json=sample, headers=key)
-                if said.status_code == 200:
-                    return
-                assert said.status_code in (409, 503), said.text
-            await trio.sleep(0.02)
+        post = partial(self.ask, "/v1/samples", method="POST", json=sample)
+        await publish_once(lambda headers: post(headers=headers), value)
 
     async def metrics(self) -> dict[str, float]:
         lines = (await self.ask("/metrics")).text.splitlines()
@@ -180,32 +176,24 @@ async def killed_again_and_again(folder: Path, rounds: int, *flags: str) -> None
     async with workers(folder, *flags) as service:
         trust = ssl.create_default_context()
         followers = [Follower(service.url, each, trust) for each in TRANSPORTS * 2]
-        published = 0
+        counting = Counting(service.publish)
         async with trio.open_nursery() as nursery:
-            await service.publish(0)
+            await counting.publish_next()
             for each in followers:
                 await nursery.start(each.run)
-            done = trio.Event()
-
-            async def produce() -> None:
-                nonlocal published
-                while not done.is_set():
-                    published += 1
-                    await service.publish(published)
-
-            nursery.start_soon(produce)
+            nursery.start_soon(counting.run)
             for _ in range(rounds):
                 await trio.sleep(chance.uniform(0.0, 0.8))
                 os.kill(chance.choice(list(service.pids.values())), signal.SIGKILL)
                 await service.all_up()
             await trio.sleep(0.5)
-            done.set()
+            counting.stop()
             for each in followers:
-                await each.wait_value(published, 60)
+                await each.wait_value(counting.newest, 60)
             told = await service.metrics()
             nursery.cancel_scope.cancel()
     for each in followers:
-        assert each.values == list(range(published + 1)), each.name
+        assert each.values == list(range(counting.newest + 1)), each.name
         assert each.gaps == 0, each.name
     assert sum(len(each.cuts) for each in followers) >= rounds
     assert told["pushsvc_samples_lost_total"] == 0

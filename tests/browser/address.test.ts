@@ -1,29 +1,24 @@
 /** The address says what one looks at; Back and Forward go through it. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
-import { Server } from './server.ts';
+import { ARTIFACTS, expectFreshness, open, panel, violations } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
+import type { Server } from './server.ts';
 
 let browser: Browser;
 let server: Server;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-address-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 beforeAll(async () => {
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_DIRECTORY: folder }),
-  ]);
-  const publish = () =>
-    server.publish(
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: { PUSHSVC_DASHBOARDS_DIRECTORY: folder },
+    samples: () => [
       ...['a', 'b', 'c'].map((host, at) => ({ name: 'load', labels: { host }, value: at + 1 })),
       { name: 'heat', value: 20 },
-    );
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 500);
+    ],
+  }));
   expect(
     await server.save('one', {
       title: 'One',
@@ -33,12 +28,7 @@ beforeAll(async () => {
     }),
   ).toBe(201);
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 
 const query = (page: Page) => Object.fromEntries(new URL(page.url()).searchParams);
 const radio = (page: Page, name: string) => page.getByRole('radio', { name, exact: true });

@@ -1,11 +1,11 @@
 /** Dashboards that are kept: shown where they were put, by a URL that says all of it. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, LONG, launch, open, panel, violations } from './browser.ts';
+import { ARTIFACTS, expectFreshness, LONG, open, panel, violations } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
 import { Server } from './server.ts';
 
 const WORKLOADS = {
@@ -42,37 +42,28 @@ const WORKLOADS = {
 
 let browser: Browser;
 let server: Server;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-dashboards-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 beforeAll(async () => {
   writeFileSync(join(folder, 'workloads.json'), JSON.stringify(WORKLOADS));
   writeFileSync(join(folder, 'broken.json'), '{"title": 1}');
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_PROVISIONED: folder }),
-  ]);
   const pods = [
     ['shop', 'cart', 0.4],
     ['shop', 'web', 1.2],
     ['kube-system', 'dns', 0.1],
   ] as const;
-  const publish = () =>
-    server.publish(
-      ...pods.map(([namespace, pod, value]) => ({
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: { PUSHSVC_DASHBOARDS_PROVISIONED: folder },
+    samples: () =>
+      pods.map(([namespace, pod, value]) => ({
         name: 'pod_cpu',
         labels: { namespace, pod },
         value: value + 0.05 * Math.sin(Date.now() / 3000),
       })),
-    );
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 500);
+  }));
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 
 describe.each([
   ['light', {}],

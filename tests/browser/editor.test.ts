@@ -1,24 +1,22 @@
 /** A dashboard is made, saved and read again; two who save at once; all of it by keyboard as well. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, LONG, launch, open, panel, violations } from './browser.ts';
-import { Server } from './server.ts';
+import { ARTIFACTS, expectFreshness, LONG, open, panel, violations } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
+import type { Server } from './server.ts';
 
 let browser: Browser;
 let server: Server;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-editor-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 beforeAll(async () => {
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') }),
-  ]);
-  const publish = () =>
-    server.publish(
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') },
+    samples: () => [
       ...[0, 1, 2, 3].map((core) => ({
         name: 'cpu_usage',
         labels: { core: String(core) },
@@ -26,16 +24,11 @@ beforeAll(async () => {
         value: (core + 1) / 6 + 0.1 * Math.sin(Date.now() / 2000 + core),
       })),
       { name: 'requests', kind: 'counter', value: Math.floor(Date.now() / 10) % 1e7 },
-    );
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 250);
+    ],
+    everyMs: 250,
+  }));
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 
 const two = {
   title: 'Two',

@@ -1,17 +1,17 @@
 /** A dashboard that is saved elsewhere is seen here, and nobody's draft is lost by it. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { ARTIFACTS, launch, open, panel, violations } from './browser.ts';
-import { Server } from './server.ts';
+import { ARTIFACTS, open, panel, violations } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
+import type { Server } from './server.ts';
 
 let browser: Browser;
 let server: Server;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-elsewhere-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 const provisioned = join(folder, 'provisioned');
 const A = { id: 'a', title: 'A', kind: 'line', select: 'load', grid: { x: 0, y: 0, w: 6, h: 4 } };
 const B = { id: 'b', title: 'B', kind: 'stat', select: 'load', grid: { x: 6, y: 0, w: 6, h: 4 } };
@@ -20,23 +20,17 @@ const provide = (dashboard: object) =>
 beforeAll(async () => {
   mkdirSync(provisioned);
   provide({ title: 'Provisioned', panels: [A] });
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, {
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: {
       PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved'),
       PUSHSVC_DASHBOARDS_PROVISIONED: provisioned,
-    }),
-  ]);
-  const publish = () => server.publish({ name: 'load', value: Math.random() });
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 300);
+    },
+    samples: () => [{ name: 'load', value: Math.random() }],
+    everyMs: 300,
+  }));
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 
 const save = async (dashboard: object, condition: Record<string, string>) =>
   (

@@ -1,19 +1,19 @@
 /** Panels of a dashboard that ask a question in PromQL, beside one that shows what is stored. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel, violations } from './browser.ts';
-import { Server } from './server.ts';
+import { ARTIFACTS, expectFreshness, open, panel, violations } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
+import type { Server } from './server.ts';
 
 let browser: Browser;
 let server: Server;
 /** The second value of job a; null while there is one only. */
 let second: number | null = 2;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-expressions-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 const saved = join(folder, 'saved');
 beforeAll(async () => {
   const panels = [
@@ -24,28 +24,20 @@ beforeAll(async () => {
   ];
   mkdirSync(saved);
   writeFileSync(join(folder, 'asked.json'), JSON.stringify({ title: 'Asked', panels }));
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, {
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: {
       PUSHSVC_DASHBOARDS_PROVISIONED: folder,
       PUSHSVC_DASHBOARDS_DIRECTORY: saved,
-    }),
-  ]);
-  const publish = () =>
-    server.publish(
+    },
+    samples: () => [
       { name: 'load', labels: { job: 'a', n: '1' }, value: 1 },
       { name: 'load', labels: { job: 'a', n: '2' }, value: second },
       { name: 'load', labels: { job: 'b', n: '1' }, value: 9 },
-    );
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 500);
+    ],
+  }));
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 
 test('each panel shows its own results, in two tabs that share a stream', async () => {
   const { page, failures, close } = await open(browser, `${server.url}/d/asked`);

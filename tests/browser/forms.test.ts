@@ -1,24 +1,21 @@
 /** Forms of the editor: all in sight at any size, labelled, checked by the server, and helpful. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ARTIFACTS, LONG, launch, open, panel, violations } from './browser.ts';
+import { ARTIFACTS, LONG, open, panel, violations } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
 import { Server } from './server.ts';
 
 let browser: Browser;
 let server: Server;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-forms-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 beforeAll(async () => {
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') }),
-  ]);
-  const publish = () =>
-    server.publish(
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') },
+    samples: () => [
       ...['a', 'b'].map((host) => ({
         name: 'cpu_usage',
         labels: { host, core: '0' },
@@ -26,9 +23,8 @@ beforeAll(async () => {
         value: 1,
       })),
       { name: 'http.server.duration', labels: { 'net.peer': 'зал' }, value: 2 },
-    );
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 500);
+    ],
+  }));
   expect(
     await server.save('two', {
       title: 'A dashboard with choices',
@@ -48,12 +44,7 @@ beforeAll(async () => {
     }),
   ).toBe(201);
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
 

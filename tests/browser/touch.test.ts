@@ -1,12 +1,11 @@
 /** A phone: what is pressed is as large as a finger, and panels have an order that can be changed. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { ARTIFACTS, expectFreshness, launch, open, panel } from './browser.ts';
-import { Server } from './server.ts';
+import { ARTIFACTS, expectFreshness, open, panel } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
+import type { Server } from './server.ts';
 
 const PHONE: BrowserContextOptions = {
   viewport: { width: 390, height: 844 },
@@ -17,15 +16,13 @@ const PHONE: BrowserContextOptions = {
 
 let browser: Browser;
 let server: Server;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-touch-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 beforeAll(async () => {
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') }),
-  ]);
-  const publish = () =>
-    server.publish(
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: { PUSHSVC_DASHBOARDS_DIRECTORY: join(folder, 'saved') },
+    samples: () => [
       ...Array.from({ length: 12 }, (_, core) => ({
         name: 'cpu_usage',
         labels: { core: String(core) },
@@ -34,16 +31,11 @@ beforeAll(async () => {
       })),
       { name: 'service_up', kind: 'state', value: true },
       { name: 'requests', kind: 'counter', value: Math.floor(Date.now() / 10) % 1e7 },
-    );
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 300);
+    ],
+    everyMs: 300,
+  }));
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 beforeEach(async () => {
   const url = `${server.url}/v1/dashboards/three`;
   await fetch(url, { method: 'DELETE', headers: { 'If-Match': '*' } });

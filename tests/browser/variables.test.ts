@@ -1,12 +1,12 @@
 /** Variables of dashboards: several values, all, lists of one's own; and dashboards of Grafana's. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ARTIFACTS, launch, open, panel, violations } from './browser.ts';
-import { Server } from './server.ts';
+import { ARTIFACTS, open, panel, violations } from './browser.ts';
+import { goLive, newFolder } from './live.ts';
+import type { Server } from './server.ts';
 
 const FLEET = {
   title: 'Fleet',
@@ -55,30 +55,22 @@ const FLEET = {
 
 let browser: Browser;
 let server: Server;
-let publishing: ReturnType<typeof setInterval>;
-const folder = mkdtempSync(join(tmpdir(), 'pushsvc-variables-'));
+let stop: () => Promise<void>;
+const folder = newFolder();
 const hosts = Array.from({ length: 14 }, (_, at) => `web-${at + 1}`);
 
 beforeAll(async () => {
-  [browser, server] = await Promise.all([
-    launch(),
-    Server.start('serve', 0, { PUSHSVC_DASHBOARDS_DIRECTORY: folder }),
-  ]);
-  const publish = () =>
-    server.publish(
+  ({ browser, server, stop } = await goLive({
+    folder,
+    environment: { PUSHSVC_DASHBOARDS_DIRECTORY: folder },
+    samples: () => [
       ...hosts.map((host, at) => ({ name: 'load', labels: { host, site: 'a' }, value: at + 1 })),
       { name: 'load', labels: { host: 'db.1', site: 'b' }, value: 40 },
-    );
-  await publish();
-  publishing = setInterval(() => void publish().catch(() => {}), 500);
+    ],
+  }));
   expect(await server.save('fleet', FLEET)).toBe(201);
 });
-afterAll(async () => {
-  clearInterval(publishing);
-  await Server.stopAll();
-  await browser?.close();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => stop?.());
 
 const valuesIn = (page: Page, name: string): string[] =>
   new URL(page.url()).searchParams.getAll(`var-${name}`);

@@ -92,12 +92,12 @@ export class Painter {
     this.heldSince ??= now;
     this.heldUntil = Math.min(now + LULL_MS, this.heldSince + MOST_HELD_MS);
     for (const canvas of this.dueAt.keys()) {
-      this.hurry(canvas);
+      this.redraw(canvas);
     }
   }
 
   /** The viewer did something and waits to see it: draw in the next frame. */
-  hurry(canvas: Canvas): void {
+  redraw(canvas: Canvas): void {
     if (this.dueAt.has(canvas)) {
       this.dueAt.set(canvas, Number.NEGATIVE_INFINITY);
       this.mark(canvas);

@@ -1,3 +1,4 @@
+import './style/combobox.css';
 import { useSignal } from '@preact/signals';
 import type { Ref } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';

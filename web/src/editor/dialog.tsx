@@ -1,3 +1,4 @@
+import './style/form.css';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { NAME_PATTERN } from './model/keeping.ts';

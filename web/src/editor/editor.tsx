@@ -1,4 +1,4 @@
-import './editor.css';
+import './style/editor.css';
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { isSelector } from '../client/protocol/selector.ts';

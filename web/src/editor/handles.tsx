@@ -1,3 +1,4 @@
+import './style/handles.css';
 import { useRef } from 'preact/hooks';
 import { freeName } from '../dashboards/names.ts';
 import { inReadingOrder } from '../dashboards/place.ts';

@@ -1,3 +1,4 @@
+import './style/left-out.css';
 import { Dialog } from './dialog.tsx';
 import { byPlace, type Imported } from './model/importing.ts';
 

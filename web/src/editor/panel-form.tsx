@@ -1,3 +1,5 @@
+import './style/panel-form.css';
+import './style/fieldsets.css';
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { fillIn, fillPanels, type Meanings } from '../dashboards/filling.ts';

@@ -1,3 +1,4 @@
+import './style/query.css';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import { isSelector } from '../client/protocol/selector.ts';

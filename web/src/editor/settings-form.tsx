@@ -1,3 +1,4 @@
+import './style/fieldsets.css';
 import { useSignal } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
 import { parseDuration } from '../client/index.ts';

@@ -1,4 +1,3 @@
-import '../editor/editor.css';
 import './expression.css';
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';

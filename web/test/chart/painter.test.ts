@@ -64,7 +64,7 @@ test('paints at once what somebody waits to see', () => {
   painter.dirtyAll();
   vi.advanceTimersByTime(1_000);
   expect(sketch.painted.length).toBe(1);
-  painter.hurry(sketch);
+  painter.redraw(sketch);
   vi.advanceTimersByTime(20);
   expect(sketch.painted.length).toBe(2);
 });
@@ -78,7 +78,7 @@ test('paints what is out of sight when it is seen', () => {
   vi.advanceTimersByTime(1_000);
   expect(sketch.painted).toEqual([]);
   sketch.inSight = true;
-  painter.hurry(sketch);
+  painter.redraw(sketch);
   vi.advanceTimersByTime(20);
   expect(sketch.painted.length).toBe(1);
 });
@@ -88,7 +88,7 @@ test('forgets what is taken away', () => {
   const sketch = new Sketch();
   const remove = painter.add(sketch);
   remove();
-  painter.hurry(sketch);
+  painter.redraw(sketch);
   vi.advanceTimersByTime(1_000);
   expect(sketch.painted).toEqual([]);
 });

@@ -169,7 +169,7 @@ export class ChartView {
   }
 
   repaint(): void {
-    this.props.dashboard.painter.hurry(this);
+    this.props.dashboard.painter.redraw(this);
   }
 
   paint(): void {
