@@ -56,21 +56,31 @@ const BOARD = {
 const ROWS = {
   title: 'Rows',
   window: '1m',
-  panels: [2, 3, 4, 5, 6].flatMap((h, index) => {
-    const y = [2, 3, 4, 5].slice(0, index).reduce((sum, height) => sum + height, 0);
-    return [
-      { kind: 'table', select: 'row', x: 0, w: 4 },
-      { kind: 'line', select: 'row', x: 4, w: 3 },
-      { kind: 'area', select: 'row', x: 7, w: 3 },
-      { kind: 'timeline', select: 'phase', x: 10, w: 2 },
-    ].map(({ kind, select, x, w }) => ({
-      id: `${kind}-${h}`,
-      title: `${kind} ${h}`,
-      kind,
-      select,
-      grid: { x, y, w, h },
-    }));
-  }),
+  panels: [
+    // And such with a figure as long as figures are.
+    ...[2, 3, 4, 3].map((w, index) => ({
+      id: `long-${index}`,
+      title: 'The time at which it was started',
+      kind: 'line',
+      select: 'begun',
+      grid: { x: [0, 2, 5, 9][index], y: 20, w, h: 3 },
+    })),
+    ...[2, 3, 4, 5, 6].flatMap((h, index) => {
+      const y = [2, 3, 4, 5].slice(0, index).reduce((sum, height) => sum + height, 0);
+      return [
+        { kind: 'table', select: 'row', x: 0, w: 4 },
+        { kind: 'line', select: 'row', x: 4, w: 3 },
+        { kind: 'area', select: 'row', x: 7, w: 3 },
+        { kind: 'timeline', select: 'phase', x: 10, w: 2 },
+      ].map(({ kind, select, x, w }) => ({
+        id: `${kind}-${h}`,
+        title: `${kind} ${h}`,
+        kind,
+        select,
+        grid: { x, y, w, h },
+      }));
+    }),
+  ],
 };
 
 /** A server that has them as `kinds` and `rows`, with a producer that publishes twice a second. */

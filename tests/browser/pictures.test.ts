@@ -70,6 +70,132 @@ test('a dial has the colour of its threshold, shows them all, and fills its plac
   await alone.close();
 });
 
+test('a panel alone has the names of its dials under them, clear of what leads back', async () => {
+  const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds?panel=dial`);
+  const dials = page.locator('.dials li');
+  await dials.getByRole('meter').nth(2).waitFor();
+  for (const [width, height] of [
+    [390, 844],
+    [768, 500],
+    [1440, 900],
+    [2560, 1440],
+  ] as const) {
+    await page.setViewportSize({ width, height });
+    await page.mouse.move(width / 2, height / 2);
+    await page.mouse.move(width / 2 + 5, height / 2);
+    const way = page.locator('.leave');
+    await way.waitFor();
+    const { places, back } = await page.evaluate(() => {
+      const box = (element: Element) => element.getBoundingClientRect();
+      return {
+        back: box(document.querySelector('.leave')!),
+        places: [...document.querySelectorAll('.dials li')].map((item) => ({
+          dial: box(item.querySelector('[role="meter"]')!),
+          name: box(item.querySelector('.name')!),
+        })),
+      };
+    });
+    expect(places).toHaveLength(3);
+    for (const { dial, name } of places) {
+      const where = `${width}: ${JSON.stringify({ dial, name, back })}`;
+      expect(name.top, where).toBeGreaterThanOrEqual(dial.bottom - 1);
+      expect(name.bottom, where).toBeLessThanOrEqual(height);
+      expect(Math.abs(name.left + name.right - dial.left - dial.right), where).toBeLessThan(4);
+      // The name is as wide as its place: what of it is written is in the middle.
+      const clear = name.bottom <= back.top || (name.left + name.right) / 2 + 60 < back.left;
+      expect(clear, where).toBe(true);
+    }
+  }
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('the tools of a panel cover no figure, however long, and are all within reach', async () => {
+  const { page, failures, close } = await open(browser, `${shown.server.url}/d/rows`);
+  for (const [path, width] of [
+    ['d/rows', 768],
+    ['d/rows', 1440],
+    ['d/rows', 2560],
+    ['', 768],
+    ['', 1440],
+  ] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.goto(`${shown.server.url}/${path}`);
+    const figured = page.locator('article:has(.figure)').filter({ hasText: 'UTC' });
+    await figured.first().waitFor();
+    expect(await figured.count()).toBe(path === '' ? 1 : 4);
+    for (const one of await figured.all()) {
+      await one.scrollIntoViewIfNeeded();
+      await one.hover({ position: { x: 30, y: 14 } });
+      const wrong = await one.evaluate((article) => {
+        const place = article.getBoundingClientRect();
+        const written = document.createRange();
+        written.selectNodeContents(article.querySelector('.figure')!);
+        const figures = [...written.getClientRects()];
+        return [...article.querySelectorAll('.fold > *')].flatMap((tool) => {
+          const { left, right, top, bottom } = tool.getBoundingClientRect();
+          const at = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+          const over = figures.some(
+            (one) => left < one.right && right > one.left && top < one.bottom && bottom > one.top,
+          );
+          return [
+            over && 'over the figure',
+            (left < place.left || right > place.right) && 'outside',
+            !tool.contains(at) && `under ${at?.className}`,
+          ].filter(Boolean);
+        });
+      });
+      expect(wrong, `${path} ${width}`).toEqual([]);
+    }
+  }
+  await page.screenshot({ path: `${ARTIFACTS}/tools.png` });
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('a tooltip is beside its time, within the panel, at any width', async () => {
+  const long = 'the longest name that anyone has given to one of the customers of this service';
+  const wordy = () =>
+    shown.server.publish(
+      ...['one', 'two'].map((which) => ({
+        name: 'wordy',
+        labels: { customer: `${which}: ${long}` },
+        value: Math.random() * 1e6,
+        unit: 'bytes_per_second',
+      })),
+    );
+  await wordy();
+  const publishing = setInterval(() => void wordy().catch(() => {}), 500);
+  const { page, failures, close } = await open(browser, `${shown.server.url}/?q=wordy&window=30s`);
+  const chart = panel(page, 'wordy').locator('.chart');
+  for (const width of [320, 390, 768, 1440]) {
+    await page.setViewportSize({ width, height: 844 });
+    const over = chart.locator('.over');
+    await over.waitFor();
+    await over.scrollIntoViewIfNeeded();
+    for (const share of [0.02, 0.3, 0.48, 0.52, 0.7, 0.98]) {
+      const box = (await over.boundingBox())!;
+      await page.mouse.move(box.x + 1, box.y - 3);
+      await page.mouse.move(box.x + share * box.width, box.y + box.height / 2);
+      await chart.locator('.tip').waitFor();
+      const [tip, time, article] = (await chart.evaluate((it) =>
+        [it.querySelector('.tip')!, it.querySelector('.crosshair')!, it.closest('article')!].map(
+          (one) => one.getBoundingClientRect().toJSON(),
+        ),
+      )) as [DOMRect, DOMRect, DOMRect];
+      const where = `${width} at ${share}: ${JSON.stringify({ tip, time, article })}`;
+      expect(tip.left, where).toBeGreaterThanOrEqual(article.left);
+      expect(tip.right, where).toBeLessThanOrEqual(article.right);
+      expect(tip.right, where).toBeLessThanOrEqual(width);
+      expect(tip.left > time.left || tip.right < time.left, where).toBe(true);
+    }
+    await page.screenshot({ path: `${ARTIFACTS}/tooltip-${width}.png` });
+  }
+  clearInterval(publishing);
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test('a selection of several units says what is left out, and leads to all of it', async () => {
   const { page, close } = await kinds();
   await settled(page);
