@@ -33,7 +33,7 @@ const preloaded: Plugin = {
  * them is fetched once, and is smaller. */
 const shared = {
   name: 'shared',
-  test: /src\/(?:format\/natural|client\/protocol\/selector|store\/rate)\.ts$/,
+  test: /src\/(?:format\/natural|client\/protocol\/selector|store\/rate|chart\/(?:theme|palette)|browser\/settings)\.ts$/,
   includeDependenciesRecursively: false,
 };
 

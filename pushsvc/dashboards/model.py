@@ -76,7 +76,7 @@ class Panel(
     also: Annotated[tuple[Query, ...], Meta(max_length=15)] | UnsetType = UNSET
     """What is shown on the same axis."""
     text: Annotated[str, Meta(min_length=1, max_length=20_000)] | UnsetType = UNSET
-    """Of a panel of text, as it is, with its lines."""
+    """Of a panel of text, in Markdown; of HTML in it, what is harmless is shown."""
     description: Annotated[str, Meta(max_length=2000)] | UnsetType = UNSET
     """What stands below the title; the help of the metric if left out."""
     unit: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET

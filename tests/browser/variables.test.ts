@@ -130,7 +130,7 @@ test('expressions are worked out for what is chosen, under the names that they a
     .toEqual([expect.stringMatching(/^highest\s+4\.00/), expect.stringMatching(/^mean\s+3\.00/)]);
   await page.getByRole('combobox', { name: 'span' }).selectOption('10s');
   await panel(page, 'Means over 10s').locator('tbody tr').first().waitFor();
-  await page.getByText('<b>what it does</b>').waitFor();
+  await page.locator('.words b', { hasText: 'what it does' }).waitFor();
   expect(await page.getByText('Of web-2 + web-4:').count()).toBe(1);
   // What depends on another choice is chosen anew where it isn't of that.
   await page.getByRole('combobox', { name: 'Site' }).selectOption('b');
@@ -232,6 +232,82 @@ test('a dashboard of Grafana’s is taken after it was said what is left out', a
   writeFileSync(file, '{"apiVersion":"dashboard.grafana.app/v2beta1","spec":{}}');
   await page.getByLabel('Import').setInputFiles(file);
   await page.getByRole('alert').filter({ hasText: 'export it from Grafana as Classic' }).waitFor();
+  expect(failures).toEqual([]);
+  await close();
+});
+
+/** Markdown with most of what there is, and with what may do harm. */
+const TEXT = `# Of $host
+
+Some *words* on \`load\`, [here](https://example.org/a), [there](d/hosts), [bad](javascript:alert(1))
+and [in place](#here).
+
+### Steps
+
+1. one
+2. two
+   - [x] done
+   - [ ] open
+
+| what | how |
+|------|----:|
+| a \u202e | 1 |
+
+> quoted
+
+\`\`\`
+<b>code</b>
+\`\`\`
+
+![a plan](https://example.org/plan.png) ![ours](favicon.svg)
+
+<img src=x onerror="alert(1)"><script>alert(2)</script><style>* { display: none }</style>
+<iframe src="https://example.org"></iframe><p style="color: red" onclick="alert(3)" id="panels">last</p>
+`;
+
+test.each([
+  ['light', 390],
+  ['dark', 1440],
+  ['forced', 768],
+] as const)('a text is Markdown, and harmless (%s, %i px)', async (look, width) => {
+  await server.save('texts', {
+    title: 'Texts',
+    variables: [{ name: 'host', values: ['*web*', 'db'] }],
+    panels: [
+      { id: 'a', kind: 'text', title: 'Notes', text: TEXT, grid: { x: 0, y: 0, w: 6, h: 8 } },
+      { id: 'b', kind: 'text', text: '## No title\nof its own', grid: { x: 6, y: 0, w: 6, h: 2 } },
+    ],
+  });
+  const { page, failures, close } = await open(browser, `${server.url}/d/texts`, {
+    viewport: { width, height: 900 },
+    colorScheme: look === 'dark' ? 'dark' : 'light',
+    forcedColors: look === 'forced' ? 'active' : 'none',
+  });
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  const notes = panel(page, 'Notes');
+  // What was filled in is text, whatever it has in it; headings go on below the panel's title.
+  await notes.getByRole('heading', { name: 'Of *web*', level: 4 }).waitFor();
+  await notes.getByRole('heading', { name: 'Steps', level: 5 }).waitFor();
+  await page.getByRole('heading', { name: 'No title', level: 3 }).waitFor();
+  const link = (name: string) => notes.getByText(name, { exact: true });
+  expect(await link('here').getAttribute('rel')).toBe('noopener noreferrer');
+  expect(await link('there').getAttribute('target')).toBeNull();
+  expect(await link('bad').getAttribute('href')).toBeNull();
+  expect(await link('in place').getAttribute('href')).toBeNull();
+  const plan = notes.getByRole('link', { name: 'a plan (a picture, not shown here)' });
+  expect(await plan.getAttribute('href')).toBe('https://example.org/plan.png');
+  await expect
+    .poll(() => notes.getByAltText('ours').evaluate((one) => (one as HTMLImageElement).complete))
+    .toBe(true);
+  expect(await notes.locator('script, style, iframe, [style], [onclick], [id]').count()).toBe(0);
+  expect(await notes.getByText('\u202e').count()).toBe(0);
+  expect(await notes.getByText('<b>code</b>').count()).toBe(1);
+  expect(asked.filter((url) => !url.startsWith(server.url) && !url.startsWith('data:'))).toEqual(
+    [],
+  );
+  await page.screenshot({ path: `${ARTIFACTS}/text-${look}-${width}.png`, fullPage: true });
+  expect(await violations(page)).toEqual([]);
   expect(failures).toEqual([]);
   await close();
 });

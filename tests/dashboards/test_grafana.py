@@ -79,7 +79,7 @@ def test_a_dashboard_as_a_whole() -> None:
     assert (memory.kind, memory.legend, memory.unit) == ("gauge", UNSET, "percent")
     assert memory.thresholds == (Threshold(80.0, "warning"), Threshold(95.0, "critical"))
     assert (latency.kind, latency.by) == ("heatmap", "le")
-    assert (text.kind, text.text) == ("text", "On $node & more")
+    assert (text.kind, text.text) == ("text", "<h1>On $node</h1> &amp; more")
 
 
 def test_variables_come_after_those_that_they_depend_on() -> None:

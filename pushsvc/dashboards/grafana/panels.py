@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Any, Final
 
@@ -39,7 +38,10 @@ _TABLED: Final = ("piechart", "grafana-piechart-panel")
 _DENSE: Final = 50
 """A panel with a fill opacity of at least this many percent becomes an area, otherwise a line."""
 _NEWEST: Final = ("last", "lastNotNull", "current", "")
-_TAG: Final = re.compile(r"<[^>]*>")
+_LOST: Final = re.compile(
+    r"<(?:style|script|iframe|form|input|svg|video|object|embed)\b|\sstyle\s*=", re.IGNORECASE
+)
+"""What of HTML the page doesn't show."""
 _BUCKETS: Final = re.compile(r"\bby\s*\([^)]*\ble\b")
 
 
@@ -121,8 +123,12 @@ def _of_text(
     mode = text(options.get("mode")) or text(given.get("mode")) or "markdown"
     content = text(options.get("content")) or text(given.get("content"))
     if mode == "html":
-        content = html.unescape(_TAG.sub("", content)).strip()
-        remarks.add(where, "its HTML: the text alone is there", common["id"])
+        # It is the same in Markdown where no line is empty or indented.
+        content = "\n".join(filter(None, map(str.strip, content.splitlines())))
+        if _LOST.search(content) is not None:
+            remarks.add(where, "its HTML: without looks, scripts and frames", common["id"])
+    elif mode == "code":
+        content = f"~~~\n{content}\n~~~"
     written = templating.written(content, strictly=False)
     if len(written) > 20_000:
         remarks.add(where, "its text beyond 20,000 characters", common["id"])

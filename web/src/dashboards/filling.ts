@@ -171,7 +171,9 @@ export function fillPanels(
   return panels.map((panel) => ({
     ...panel,
     ...(panel.title !== undefined && { title: said(panel.title) }),
-    ...(panel.text !== undefined && { text: said(panel.text) }),
+    ...(panel.text !== undefined && {
+      text: replaced(panel.text, meanings, ({ title }) => asMarkdown(title)),
+    }),
     ...(panel.legend !== undefined && { legend: said(panel.legend) }),
     ...(panel.select !== undefined && { select: filled(panel.select) }),
     ...(panel.also !== undefined && {
@@ -215,6 +217,11 @@ function inside(quoted: string): string {
     default:
       return text;
   }
+}
+
+/** A text as Markdown: it means just itself. */
+function asMarkdown(text: string): string {
+  return text.replace(/[\\`*[\]<>~|&]/g, '\\$&');
 }
 
 function escaped(text: string): string {

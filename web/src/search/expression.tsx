@@ -65,7 +65,6 @@ export function Expression({ dashboard, text }: ExpressionProps) {
     };
   }, [said, text]);
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: keys that are written are none of the page's.
     <section
       class="expression"
       aria-label="Expression"

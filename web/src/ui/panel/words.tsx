@@ -2,9 +2,16 @@ import './words.css';
 import type { Panel } from '../../panels/model.ts';
 import { queriesOf } from '../../panels/selection.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
+import { later } from '../later.tsx';
 import { Absence } from './remarks.tsx';
 
-/** A panel without series: one of text, as it was written, or one whose series aren't there yet. */
+/** Markdown is read by libraries that only panels of text need. */
+const Prose = later(
+  () => import('./prose.tsx'),
+  ({ Prose }) => Prose,
+);
+
+/** A panel without series: one of text, or one whose series aren't there yet. */
 export function Words({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const { kind, title, text } = panel;
   if (kind === 'text') {
@@ -14,7 +21,7 @@ export function Words({ panel, dashboard }: { panel: Panel; dashboard: Dashboard
         aria-label={title}
       >
         {title && <h3 class="human">{title}</h3>}
-        {text && <p>{text}</p>}
+        {text && <Prose text={text} level={title ? 4 : 3} />}
       </article>
     );
   }
