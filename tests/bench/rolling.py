@@ -114,16 +114,25 @@ class RollingCase(msgspec.Struct, frozen=True):
                     going = await _ask(crowds, Live(producers.next, begun), Going)
                     seconds = time.monotonic() - begun
                     done.set()
-                compared = await _ask(crowds, Through(producers.published), Compared)
+                try:
+                    compared = await _ask(crowds, Through(producers.published), Compared)
+                except Failed as failed:
+                    raise Failed(f"{failed}; {await self._log(valkey, producers)}") from None
             if found := _faults(compared):
-                logged = await log_faults(valkey.url, producers.published)
-                raise Failed(
-                    f"{found}; producers: {producers.trails}; {logged or 'the log is whole'}"
-                )
+                raise Failed(f"{found}; {await self._log(valkey, producers)}")
             for pod in fleet.pods:
                 if anew := await pod.metric(fleet.http, "pushsvc_journal_begun_anew_total"):
                     raise Failed(f"a log was begun anew {anew:.0f} times: {pod.noticed()}")
         return self._outcome(producers, going, compared, seconds, fleet.asked_back)
+
+    @staticmethod
+    async def _log(valkey: ValkeyServer, producers: Producers) -> str:
+        """Whether the log has what was answered."""
+        logged = await log_faults(valkey.url, producers.published)
+        return (
+            f"{producers.published} were published; producers: {producers.trails}; "
+            f"{'; '.join(logged) or 'the log is whole'}"
+        )
 
     @contextlib.contextmanager
     def _crowd(self, number: int, processes: int, fronts: Sequence[int]) -> Iterator[Process]:

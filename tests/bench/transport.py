@@ -201,7 +201,8 @@ class WebSocketReader:
 
 class StreamReader:
     """A response that goes on, cut into documents by `separator`: chunked (RFC 9112 section 7.1),
-    or without an end."""
+    or without an end. One of a known length, as one is that refuses an EventSource, ends with it.
+    """
 
     def __init__(
         self, separator: bytes, unwrap: Callable[[bytes], bytes | None], coding: str = "identity"
@@ -214,6 +215,7 @@ class StreamReader:
         self._separator = separator
         self._unwrap = unwrap
         self._chunked = True
+        self._left: int | None = None
         self._raw = b""
         self._body = b""
         self._ended = False
@@ -233,7 +235,7 @@ class StreamReader:
             if head.fields.get(b"content-encoding", b"identity").decode() != self._coding:
                 raise Broken(f"a stream that isn't in {self._coding}")
             if b"content-length" in head.fields:
-                raise Broken("a stream that has an end")
+                self._left = int(head.fields[b"content-length"])
             self._chunked = head.fields.get(b"transfer-encoding", b"").lower() == b"chunked"
             self.opened = True
             raw = raw[end + 4 :]
@@ -241,6 +243,9 @@ class StreamReader:
             raw = self._unchunk(raw)
         else:
             self._body += raw
+            if self._left is not None:
+                self._left -= len(raw)
+                self._ended = self._left <= 0
             raw = b""
         *whole, self._body = self._body.split(self._separator)
         self._raw = raw

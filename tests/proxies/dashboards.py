@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 import resource
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
 import trio
@@ -48,6 +48,10 @@ class Refused(Exception):
         self.wait = wait
 
 
+class Silent(Broken):
+    """Nothing came for as long as one waits."""
+
+
 class Dashboard:
     """Follows the series `n`, and comes back when it is told to, or by itself."""
 
@@ -77,6 +81,10 @@ class Dashboard:
         """Seconds for which nothing came, at the longest. One who polls asks all that time."""
         self.trail: deque[str] = deque(maxlen=12)
         """How streams ended: after how many values, at which cursor."""
+        self.told_last: deque[str] = deque(maxlen=4)
+        """The last documents, by type, cursor and values."""
+        self.doing = "begins"
+        self._since = 0.0
         self._heard: float | None = None
         self._port = port
         self._poll_pause = poll_pause
@@ -102,8 +110,44 @@ class Dashboard:
             self.trail.append(f"{len(self.values)} values, {self._cursor}: {why}")
             if wait is None:
                 wait = random.uniform(0.5, 2.0)
+            self._do(f"waits {wait:.1f} s to come back")
             await trio.sleep(wait)
             self.returns.append(trio.current_time())
+
+    def story(self) -> str:
+        """What it is about, and how that came."""
+        now = trio.current_time()
+        heard = "nothing yet" if self._heard is None else f"news {now - self._heard:.1f} s ago"
+        return (
+            f"{self.transport}: {len(self.values)} values, ... {self.values[-9:]}, at "
+            f"{self._cursor or 'no cursor'}; {heard}; {self.doing} since "
+            f"{now - self._since:.1f} s; last told {', '.join(self.told_last) or 'nothing'}; "
+            f"streams ended: {', '.join(self.trail) or 'none'}; refused: {self.refusals[-5:]}; "
+            f"cut: {self.cut[-5:]}"
+        )
+
+    async def ask_again(self) -> str:
+        """What a new connection is given for its cursor: if that is what it lacks, then its own
+        stream was not given it, and if it isn't, nobody would be."""
+        other = Dashboard(self._port, "longpoll", address=self._address)
+        other._query, other._cursor = f"{self._query}&wait=0", self._cursor
+        try:
+            async with other._connected() as stream:
+                data = await other._ask(stream)
+                text, _, body = data.partition(b"\r\n\r\n")
+                head = Head(text)
+                while len(body) < int(head.fields.get(b"content-length", b"0")):
+                    with trio.fail_after(_PATIENCE):
+                        more = await stream.receive_some()
+                    if not more:
+                        break
+                    body += more
+        except (Refused, *_ENDS) as error:
+            return f"asked again: {error!r}"
+        return f"asked again, it is given HTTP {head.status} {body[:600].decode(errors='replace')}"
+
+    def _do(self, what: str) -> None:
+        self.doing, self._since = what, trio.current_time()
 
     def _note(self) -> None:
         now = trio.current_time()
@@ -132,7 +176,7 @@ class Dashboard:
                         self._take(document)
                 if replies := incoming.replies():
                     await stream.send_all(replies)
-                with trio.fail_after(_DEAD):
+                with _patience(_DEAD, "a stream without a byte"):
                     data = bytes(await stream.receive_some())
         raise Broken("it ended")
 
@@ -143,6 +187,8 @@ class Dashboard:
             while True:
                 try:
                     data = await self._ask(stream, _DEAD)
+                except Silent:
+                    raise
                 except Broken:
                     # A connection that was used before may end with nothing said: RFC 9112, 9.3.1.
                     if first:
@@ -153,7 +199,7 @@ class Dashboard:
                 head = Head(text)
                 _admit(head)
                 while len(body) < int(head.fields[b"content-length"]):
-                    with trio.fail_after(_PATIENCE):
+                    with _patience(_PATIENCE, "an answer that isn't whole"):
                         more = await stream.receive_some()
                     if not more:
                         raise Broken("an answer that isn't whole")
@@ -166,13 +212,15 @@ class Dashboard:
                         return document.retry / 1000
                     self._take(document)
                 self._cursor = answer.id
+                self._do(f"pauses for {self._poll_pause:.1f} s")
                 await trio.sleep(self._poll_pause)
                 self._heard = trio.current_time()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[trio.SocketStream]:
+        self._do("connects")
         try:
-            with trio.fail_after(_PATIENCE):
+            with _patience(_PATIENCE, "no connection"):
                 sock = trio.socket.socket()
                 try:
                     await sock.bind((self._address, 0))
@@ -180,7 +228,7 @@ class Dashboard:
                 except BaseException:
                     sock.close()
                     raise
-        except (OSError, trio.TooSlowError) as error:
+        except (OSError, Broken) as error:
             raise Refused(str(error) or "no connection") from None
         async with trio.SocketStream(sock) as stream:
             yield stream
@@ -188,23 +236,37 @@ class Dashboard:
     async def _ask(self, stream: trio.SocketStream, patience: float = _PATIENCE) -> bytes:
         """Ask for what comes after the cursor; the answer's head, and what came with it."""
         target = f"{self._query}&since={self._cursor}" if self._cursor else self._query
+        self._do("asks")
         await stream.send_all(request(self.transport, target, "dashboards"))
         data = b""
-        with trio.fail_after(patience):
+        with _patience(patience, "no answer"):
             while b"\r\n\r\n" not in data:
                 more = await stream.receive_some()
                 if not more:
                     raise Broken("no answer")
                 data += more
+        self._do("has its answer")
         return data
 
     def _take(self, document: _Document) -> None:
+        values = [int(value) for _, _, value in document.points]
+        self.told_last.append(f"{document.type} {document.id} {values[-6:]}")
         self._cursor = document.id or self._cursor
         if document.type == "gap":
             self.gaps.add(document.id)
         elif document.points:
             self._note()
-            self.values.extend(int(value) for _, _, value in document.points)
+            self.values.extend(values)
+
+
+@contextmanager
+def _patience(seconds: float, what: str) -> Iterator[None]:
+    """Wait no longer than this. Raises Broken with what there was instead."""
+    try:
+        with trio.fail_after(seconds):
+            yield
+    except trio.TooSlowError:
+        raise Silent(f"{what} for {seconds:.0f} s") from None
 
 
 def _admit(head: Head) -> None:
@@ -305,10 +367,11 @@ class Crowd:
             while late := [one for one in late if not fine(one)]:
                 await trio.sleep(0.1)
         if late:
+            sorts = dict(Counter(one.transport for one in late))
+            stories = [f"{one.story()}; {await one.ask_again()}" for one in late[:3]]
             raise AssertionError(
-                f"{len(late)} of {len(self.watching)} {what}, {late[0].transport} is one: it has "
-                f"... {late[0].values[-9:]}, was told to go {late[0].told} times; "
-                f"{late[0].refusals} {late[0].cut}"
+                f"{len(late)} of {len(self.watching)} {what} within {seconds:.0f} s ({sorts}); "
+                + " | ".join(stories)
             )
 
     @property
@@ -337,7 +400,7 @@ class Crowd:
     def faults(self, published: Sequence[int]) -> list[str]:
         """What records have otherwise than it was published, gaps included."""
         found = [
-            f"{one.transport}: {fault} ({', '.join(one.trail)})"
+            f"{fault}; {one.story()}"
             for one in self.watching
             for fault in faults(one.values, published)
         ]

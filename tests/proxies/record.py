@@ -43,5 +43,7 @@ def faults(values: Sequence[int], published: Sequence[int]) -> list[str]:
                 (n for n, (a, b) in enumerate(itertools.pairwise(record)) if b != a + 1), -2
             )
             near = record[max(0, wrong - 2) : wrong + 4] if wrong >= 0 else record[-3:]
-            found.append(f"of producer {producer}: ... {near} ..., of {count}")
+            last = record[-1] + 1
+            lacking = f", and lacks {last} to {count - 1} at its end" if last < count else ""
+            found.append(f"of producer {producer}: ... {near} ..., of {count}{lacking}")
     return found
