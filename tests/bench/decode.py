@@ -15,6 +15,8 @@ REFERENCES = {
     "remote write 2.0": "protobuf (upb), walked",
     "line protocol": "line-protocol-parser (C), line by line",
     "OTLP": "protobuf (upb), walked",
+    "OTLP, histograms": "protobuf (upb), walked",
+    "OTLP as JSON": "msgspec to dicts",
     "JSON": "msgspec to dicts",
     "MessagePack": "msgspec to dicts",
 }

@@ -11,10 +11,12 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import cramjam
 import line_protocol_parser
 import msgspec
+from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from pushsvc.core.resources.limits import Limits
@@ -97,6 +99,34 @@ def _otlp() -> bytes:
     return bytes(request.SerializeToString())
 
 
+def _histograms() -> bytes:
+    """What a program's SDK exports: SERIES samples in histograms of 16 each."""
+    request = ExportMetricsServiceRequest()
+    of_resource: Any = request.resource_metrics.add()
+    of_resource.resource.attributes.add(key="service.name").value.string_value = "shop"
+    of_scope = of_resource.scope_metrics.add()
+    of_scope.scope.name = "http"
+    for number in range(SERIES // 16 // 25):
+        metric = of_scope.metrics.add(name=f"http.duration.{number}", unit="s")
+        metric.histogram.aggregation_temporality = 2
+        for route in range(25):
+            point = metric.histogram.data_points.add(
+                time_unix_nano=_NOW * 1_000_000,
+                explicit_bounds=[n / 4 for n in range(13)],
+                bucket_counts=range(14),
+                count=91,
+                sum=float(route),
+            )
+            for name, text in (("http.route", f"/{route}"), ("http.method", "GET")):
+                point.attributes.add(key=name).value.string_value = text
+    return bytes(request.SerializeToString())
+
+
+def _as_json(body: bytes) -> bytes:
+    message = ExportMetricsServiceRequest.FromString(body)
+    return msgspec.json.encode(json_format.MessageToDict(message, use_integers_for_enums=True))
+
+
 def _samples() -> dict[str, list[dict[str, object]]]:
     name = "node_cpu_seconds_total"
     return {
@@ -152,6 +182,23 @@ def _walk_otlp(body: bytes) -> list[_Taken]:
     ]
 
 
+def _walk_histograms(body: bytes) -> list[object]:
+    message = ExportMetricsServiceRequest.FromString(body)
+    return [
+        (
+            {pair.key: pair.value.string_value for pair in point.attributes},
+            point.time_unix_nano,
+            list(zip(point.explicit_bounds, point.bucket_counts, strict=False)),
+            point.sum,
+            point.count,
+        )
+        for resource in message.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.histogram.data_points
+    ]
+
+
 def _formats() -> dict[str, tuple[bytes, Callable[[bytes], object], Callable[[bytes], object]]]:
     """By name: a body, the service's decoder, and the other."""
     limits = Limits()
@@ -170,6 +217,16 @@ def _formats() -> dict[str, tuple[bytes, Callable[[bytes], object], Callable[[by
         ),
         "line protocol": (_lines(), lambda body: influx.decode(body, _NOW).batch, _walk_lines),
         "OTLP": (_otlp(), lambda body: otlp.protobuf(body, _NOW).batch, _walk_otlp),
+        "OTLP, histograms": (
+            _histograms(),
+            lambda body: otlp.protobuf(body, _NOW).batch,
+            _walk_histograms,
+        ),
+        "OTLP as JSON": (
+            _as_json(_otlp()),
+            lambda body: otlp.json(body, _NOW).batch,
+            msgspec.json.decode,
+        ),
         "JSON": (
             msgspec.json.encode(_samples()),
             lambda body: native.batch(body, _NOW, JSON),

@@ -29,7 +29,8 @@ _PODS = 3
 _CLIENTS = 5_000
 """Of one process, and of one proxy, which has two sockets for each: many systems let a process open
 20,000 files."""
-_PATIENCE = 120.0
+_PATIENCE = 300.0
+"""Seconds for all to be where they should be, on a machine that is busy with something else."""
 _PAUSE = 0.5
 """Seconds between two samples of a producer."""
 _AWAY = 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from time import time_ns
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -264,15 +266,47 @@ def outcome(decode: Callable[[bytes, int], Decoded], body: bytes) -> tuple[Any, 
     return (rows, told, decoded.points, decoded.starts, decoded.silent, decoded.rounded), decoded
 
 
-def compare(all_bodies: list[bytes], limits: Limits = LIMITS) -> None:
-    quick, plain = OtlpDecoder(limits, ["a"]), OtlpDecoder(limits, ["a"])
+def compare(all_bodies: list[bytes], *, of_json: bool = False) -> None:
+    quick, plain = OtlpDecoder(LIMITS, ["a"]), OtlpDecoder(LIMITS, ["a"])
+    decode = quick.json if of_json else quick.protobuf
+    in_full = plain.json_as_a_whole if of_json else plain.protobuf_as_a_whole
     for number, body in enumerate(all_bodies):
-        got, decoded = outcome(quick.protobuf, body)
-        wanted, other = outcome(plain.protobuf_as_a_whole, body)
+        got, decoded = outcome(decode, body)
+        wanted, other = outcome(in_full, body)
         assert got == wanted
         if decoded is not None and other is not None and number % 3 != 1:
             quick.remember(decoded)
             plain.remember(other)
+
+
+def as_json(of_targets: list[dict[str, Any]]) -> Any:
+    return json_format.MessageToDict(message(of_targets), use_integers_for_enums=True)
+
+
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), texts,
+    st.sampled_from(["NaN", "Infinity", "1", "\ud800", [], {}, [None], {"key": None}]),
+)  # fmt: skip
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> list[bytes]:
+    """The same as JSON."""
+
+    def twist(node: Any) -> Any:
+        if draw(st.integers(0, 60)) == 0:
+            return draw(leaves)
+        if isinstance(node, dict):
+            return {key: twist(inner) for key, inner in node.items()}
+        return [twist(inner) for inner in node] if isinstance(node, list) else node
+
+    found = []
+    for one in draw(st.lists(requests, min_size=1, max_size=3)):
+        document = as_json(one)
+        found.append(json.dumps(document).encode())
+        if draw(st.booleans()):
+            found.append(json.dumps(twist(document)).encode())
+    return [found[draw(st.integers(0, len(found) - 1))] for _ in range(6)]
 
 
 def framed(*tags: int, inner: bytes) -> bytes:
@@ -296,9 +330,43 @@ PLAIN = of_point(TIME + VALUE)
 @given(bodies())
 @example([PLAIN, of_point(LOOKS_LIKE_A_VALUE + b"\x3a\x00")])
 @example([PLAIN, of_point(TIME), of_point(TIME[:5]), of_point(b""), of_point(TIME + VALUE[:4])])
+@example([PLAIN, of_point(b"\x19" + bytes(8) + VALUE), of_point(b"\x11" + bytes(8) + TIME + VALUE)])
 @example([PLAIN, PLAIN + PLAIN, PLAIN[:-1], PLAIN + b"\x12\x00"])
 def test_what_came_before_changes_nothing(all_bodies: list[bytes]) -> None:
     compare(all_bodies)
+
+
+@settings(max_examples=100, deadline=None)
+@given(documents())
+def test_what_came_before_changes_nothing_in_json(all_bodies: list[bytes]) -> None:
+    compare(all_bodies, of_json=True)
+
+
+@pytest.mark.parametrize("depth", [2, 100, 300, 600, 900, 2_000])
+@pytest.mark.parametrize("of_json", [True, False], ids=["json", "protobuf"])
+def test_attributes_that_are_nested_deeply(depth: int, of_json: bool) -> None:
+    decoder = OtlpDecoder(Limits())
+    if of_json:
+        value = b'{"arrayValue":{"values":[' * depth + b"]}}" * depth
+        point = b'{"asDouble":1,"attributes":[{"key":"a","value":' + value + b"}]}"
+        metric = b'{"name":"a","gauge":{"dataPoints":[' + point + b"]}}"
+        body = b'{"resourceMetrics":[{"scopeMetrics":[{"metrics":[' + metric + b"]}]}]}"
+        quick, plain = decoder.json, decoder.json_as_a_whole
+    else:
+        inner = b""
+        for _ in range(depth // 10):
+            inner = framed(0x2A, 0x0A, inner=inner)
+        body = of_point(TIME + VALUE + framed(0x3A, inner=b"\x0a\x01a" + framed(0x12, inner=inner)))
+        quick, plain = decoder.protobuf, decoder.protobuf_as_a_whole
+    for _ in range(2):
+        assert told(quick, body) == told(plain, body)
+
+
+def told(decode: Callable[[bytes, int], Decoded], body: bytes) -> str:
+    try:
+        return str(outcome(decode, body)[0])[:1_000]
+    except RecursionError as error:
+        return str(error)
 
 
 def of_an_sdk(steps: int) -> list[bytes]:
@@ -322,14 +390,22 @@ def of_an_sdk(steps: int) -> list[bytes]:
     return found
 
 
-def test_what_an_sdk_exports_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["protobuf", "json"])
+def test_what_an_sdk_exports_is_read_once(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     now = time_ns() // 10**6
     limits = Limits()
     quick, plain = OtlpDecoder(limits), OtlpDecoder(limits)
 
+    def read(decoder: OtlpDecoder, body: bytes) -> Decoded:
+        if encoding == "protobuf":
+            return decoder.protobuf(body, now)
+        document = json_format.MessageToDict(
+            ExportMetricsServiceRequest.FromString(body), use_integers_for_enums=True
+        )
+        return decoder.json(json.dumps(document).encode(), now)
+
     def step(body: bytes) -> None:
-        wanted = plain.protobuf_as_a_whole(body, now)
-        got = quick.protobuf(body, now)
+        wanted, got = plain.protobuf_as_a_whole(body, now), read(quick, body)
         assert outcome(lambda *_: got, body)[0] == outcome(lambda *_: wanted, body)[0]
         assert got.refusals.count == 0
         assert len(got.batch.rows) == 3 + 3 + 3 * 6 + 1 + 1
@@ -343,11 +419,13 @@ def test_what_an_sdk_exports_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> 
     def again(*_: object) -> None:
         raise AssertionError("parsed again")
 
+    monkeypatch.setattr(Reading, "point", again)
+    monkeypatch.setattr(Reading, "family", again)
+    monkeypatch.setattr(Reading, "target", again)
     for name in ("_resource", "_scope", "_metric"):
         monkeypatch.setattr(wire, name, again)
-    monkeypatch.setattr(quick, "protobuf_as_a_whole", again)
     for body in others:
-        step(body)
+        quick.remember(read(quick, body))
 
 
 def of_series(first: int, count: int, targets: int = 1) -> bytes:
@@ -366,22 +444,18 @@ def of_series(first: int, count: int, targets: int = 1) -> bytes:
 
 @pytest.mark.parametrize("sort", ["series", "targets", "more than fits"])
 def test_what_is_remembered_is_bounded_by_its_bytes(sort: str) -> None:
-    most = 500_000
+    most = 200_000
     recurring = Recurring(most)
     known = Known(Limits(series=1), frozenset(), as_they_are=False)  # which remembers next to none
-
-    def take(body: bytes) -> None:
-        wire.read(body, Reading(known, NOW), recurring)
-
+    bodies = {
+        "series": [of_series(number, 100) for number in range(0, 800, 100)],
+        "targets": [of_series(number, 2, targets=40) for number in range(0, 320, 40)],
+        "more than fits": [of_series(number, 300) for number in range(3)],
+    }[sort]
     tracemalloc.start()
     try:
-        for number in range(0, 3_000, 500):
-            if sort == "series":
-                take(of_series(number, 500))
-            elif sort == "targets":
-                take(of_series(number, 2, targets=100))
-            else:
-                take(of_series(number, 1_000))
+        for body in bodies:
+            wire.read(body, Reading(known, NOW), recurring)
             assert recurring.size <= most
             assert tracemalloc.get_traced_memory()[0] < most
     finally:
@@ -389,10 +463,10 @@ def test_what_is_remembered_is_bounded_by_its_bytes(sort: str) -> None:
 
 
 def test_who_came_last_is_remembered_when_others_are_forgotten() -> None:
-    recurring = Recurring(1_000_000)
+    recurring = Recurring(400_000)
     known = Known(Limits(), frozenset(), as_they_are=False)
     steady, before = of_series(10**7, 20), 0
-    for number in range(0, 5_000, 100):
+    for number in range(0, 2_000, 100):
         wire.read(steady, Reading(known, NOW), recurring)
         if number:
             assert recurring.size == before, "the steady one was read anew"

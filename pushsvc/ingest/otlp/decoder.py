@@ -37,7 +37,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem
-from pushsvc.ingest.otlp import wire
+from pushsvc.ingest.otlp import lazy_json, wire
 from pushsvc.ingest.otlp.json import decode_request
 from pushsvc.ingest.otlp.known import Known
 from pushsvc.ingest.otlp.names import scope_labels
@@ -90,8 +90,19 @@ class OtlpDecoder:
 
     def json(self, body: bytes, now_ms: int) -> Decoded:
         """Decode the JSON of OTLP, like `protobuf`. Unknown members are ignored."""
-        if body.count(b"{") > _OBJECTS * self._known.limits.batch_samples:
-            raise self._known.too_many()
+        self._check_objects(body)
+        reading = Reading(self._known, now_ms)
+        try:
+            with self._lock:
+                lazy_json.read(body, reading, self._recurring)
+            reading.check()
+        except (msgspec.DecodeError, ValueError, RecursionError, Problem):
+            return self.json_as_a_whole(body, now_ms)
+        return reading.decoded
+
+    def json_as_a_whole(self, body: bytes, now_ms: int) -> Decoded:
+        """The same without the help of what came before."""
+        self._check_objects(body)
         try:
             request = decode_request(body)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -100,6 +111,10 @@ class OtlpDecoder:
             ) from None
         # It has the same attributes as the message.
         return self._read(cast(ExportMetricsServiceRequest, request), now_ms)
+
+    def _check_objects(self, body: bytes) -> None:
+        if body.count(b"{") > _OBJECTS * self._known.limits.batch_samples:
+            raise self._known.too_many()
 
     def remember(self, decoded: Decoded) -> None:
         """Note the start times of a request that was applied."""

@@ -12,11 +12,11 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-_Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-class _Message(msgspec.Struct, rename="camel", frozen=True, gc=False):
+class Message(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """Just enough of a protobuf message: which member of a oneof is there, and is a member."""
 
     ONEOF: ClassVar[tuple[str, ...]] = ()
@@ -28,15 +28,15 @@ class _Message(msgspec.Struct, rename="camel", frozen=True, gc=False):
         return getattr(self, name) is not None
 
 
-class ArrayValue(_Message, frozen=True):
+class ArrayValue(Message, frozen=True):
     values: tuple[AnyValue, ...] = ()
 
 
-class KeyValueList(_Message, frozen=True):
+class KeyValueList(Message, frozen=True):
     values: tuple[KeyValue, ...] = ()
 
 
-class AnyValue(_Message, frozen=True):
+class AnyValue(Message, frozen=True):
     ONEOF = (
         "string_value", "bool_value", "int_value", "double_value", "array_value", "kvlist_value",
         "bytes_value",
@@ -44,74 +44,74 @@ class AnyValue(_Message, frozen=True):
 
     string_value: str | None = None
     bool_value: bool | None = None
-    int_value: _Integer | None = None
+    int_value: Integer | None = None
     double_value: float | None = None
     array_value: ArrayValue | None = None
     kvlist_value: KeyValueList | None = None
     bytes_value: bytes | None = None
 
 
-class KeyValue(_Message, frozen=True):
+class KeyValue(Message, frozen=True):
     key: str = ""
     value: AnyValue = AnyValue()
 
 
-class _DataPoint(_Message, frozen=True):
+class _DataPoint(Message, frozen=True):
     attributes: tuple[KeyValue, ...] = ()
-    start_time_unix_nano: _Natural = 0
-    time_unix_nano: _Natural = 0
-    flags: _Natural = 0
+    start_time_unix_nano: Natural = 0
+    time_unix_nano: Natural = 0
+    flags: Natural = 0
 
 
 class NumberDataPoint(_DataPoint, frozen=True):
     ONEOF = ("as_double", "as_int")
 
     as_double: float | None = None
-    as_int: _Integer | None = None
+    as_int: Integer | None = None
 
 
 class HistogramDataPoint(_DataPoint, frozen=True):
-    count: _Natural = 0
+    count: Natural = 0
     sum: float | None = None
-    bucket_counts: tuple[_Natural, ...] = ()
+    bucket_counts: tuple[Natural, ...] = ()
     explicit_bounds: tuple[float, ...] = ()
 
 
-class ValueAtQuantile(_Message, frozen=True):
+class ValueAtQuantile(Message, frozen=True):
     quantile: float = 0.0
     value: float = 0.0
 
 
 class SummaryDataPoint(_DataPoint, frozen=True):
-    count: _Natural = 0
+    count: Natural = 0
     sum: float = 0.0
     quantile_values: tuple[ValueAtQuantile, ...] = ()
 
 
-class Gauge(_Message, frozen=True):
+class Gauge(Message, frozen=True):
     data_points: tuple[NumberDataPoint, ...] = ()
 
 
-class Sum(_Message, frozen=True):
+class Sum(Message, frozen=True):
     data_points: tuple[NumberDataPoint, ...] = ()
     aggregation_temporality: int = 0
     is_monotonic: bool = False
 
 
-class Histogram(_Message, frozen=True):
+class Histogram(Message, frozen=True):
     data_points: tuple[HistogramDataPoint, ...] = ()
     aggregation_temporality: int = 0
 
 
-class ExponentialHistogram(_Message, frozen=True):
+class ExponentialHistogram(Message, frozen=True):
     data_points: tuple[msgspec.Raw, ...] = ()
 
 
-class Summary(_Message, frozen=True):
+class Summary(Message, frozen=True):
     data_points: tuple[SummaryDataPoint, ...] = ()
 
 
-class Metric(_Message, frozen=True):
+class Metric(Message, frozen=True):
     ONEOF = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 
     name: str = ""
@@ -124,26 +124,26 @@ class Metric(_Message, frozen=True):
     summary: Summary | None = None
 
 
-class Scope(_Message, frozen=True):
+class Scope(Message, frozen=True):
     name: str = ""
     version: str = ""
 
 
-class ScopeMetrics(_Message, frozen=True):
+class ScopeMetrics(Message, frozen=True):
     scope: Scope = Scope()
     metrics: tuple[Metric, ...] = ()
 
 
-class Resource(_Message, frozen=True):
+class Resource(Message, frozen=True):
     attributes: tuple[KeyValue, ...] = ()
 
 
-class ResourceMetrics(_Message, frozen=True):
+class ResourceMetrics(Message, frozen=True):
     resource: Resource = Resource()
     scope_metrics: tuple[ScopeMetrics, ...] = ()
 
 
-class Request(_Message, frozen=True):
+class Request(Message, frozen=True):
     resource_metrics: tuple[ResourceMetrics, ...] = ()
 
 

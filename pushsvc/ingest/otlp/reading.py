@@ -113,7 +113,7 @@ class Reading:
         self.latest: int | None = None
         """The newest time at which a resource had a value, in ms."""
         self._rows: dict[str, Rows] = {}
-        self._last = 0, 0
+        self._last = -1, 0  # a time in nanoseconds, and in ms
         self._samples = 0
         self._looked = 0
         self._written = 0

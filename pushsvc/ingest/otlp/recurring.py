@@ -65,11 +65,11 @@ class Recurring:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._targets: OrderedDict[bytes, KnownTarget] = OrderedDict()
+        self._targets: OrderedDict[Hashable, KnownTarget] = OrderedDict()
         self.size = 0
         """Bytes that all of it takes, about."""
 
-    def target(self, key: bytes) -> KnownTarget | None:
+    def target(self, key: Hashable) -> KnownTarget | None:
         """A resource that came before."""
         known = self._targets.get(key)
         if known is not None:
@@ -77,23 +77,25 @@ class Recurring:
             known.full = False
         return known
 
-    def add_target(self, key: bytes, target: Target) -> KnownTarget:
+    def add_target(self, key: Hashable, size: int, target: Target) -> KnownTarget:
+        """Remember what a resource is, by a key of this size; for the others below it is alike."""
         known = self._targets[key] = KnownTarget(target, {})
         texts = [*target.labels.items(), *target.info.items()]
-        self._grow(known, len(key) + sum(len(label) + len(text) + _TEXT for label, text in texts))
+        self._grow(known, size + sum(len(label) + len(text) + _TEXT for label, text in texts))
         return known
 
-    def add_scope(self, target: KnownTarget, key: bytes, labels: dict[str, str]) -> KnownScope:
+    def add_scope(
+        self, target: KnownTarget, key: Hashable, size: int, labels: dict[str, str]
+    ) -> KnownScope:
         known = KnownScope({**target.target.labels, **labels}, {})
         if not target.full:
             target.scopes[key] = known
-            self._grow(target, len(key) + _TEXT * len(known.labels))
+            self._grow(target, size + _TEXT * len(known.labels))
         return known
 
     def add_family(
         self, target: KnownTarget, scope: KnownScope, key: Hashable, size: int, family: Family
     ) -> KnownFamily:
-        """Remember what a metric is, by a key of this size."""
         known = KnownFamily(family, {})
         if not target.full:
             scope.families[key] = known
@@ -108,7 +110,7 @@ class Recurring:
         size: int,
         samples: Sequence[tuple[Identity, Part]],
     ) -> None:
-        """Remember the series that a point became, by a key of this size."""
+        """Remember the series that a point became."""
         if target.full:
             return
         help_text = known.family.help

@@ -89,14 +89,17 @@ class _Walk:
         scopes, frame = _split(self._data, *span, _SECOND)
         target = recurring.target(frame)
         if target is None:
-            target = recurring.add_target(frame, reading.target(_resource(frame).resource))
+            target = recurring.add_target(
+                frame, len(frame), reading.target(_resource(frame).resource)
+            )
         reading.latest = None
         for of_scope in scopes:
             reading.look()
             metrics, about = _split(self._data, *of_scope, _SECOND)
             scope = target.scopes.get(about)
             if scope is None:
-                scope = recurring.add_scope(target, about, scope_labels(_scope(about).scope))
+                labels = scope_labels(_scope(about).scope)
+                scope = recurring.add_scope(target, about, len(about), labels)
             for start, end in metrics:
                 reading.look()
                 self._metric(target, scope, start, end)
