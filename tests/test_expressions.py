@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 import trio
 
-from pushsvc.client import Failing, connect
+from pushsvc.client import Failing, Points, connect
 from tests.serving import Served, next_of, serving
 
 QUESTION = "sum by (job) (x)"
@@ -290,3 +291,37 @@ async def test_results_are_listed_and_have_a_history() -> None:
         for path in ("series", "history"):
             answer = await served.http.get(f"/v1/{path}", params={"select": "sum(x"})
             assert (answer.status_code, answer.json()["code"]) == (400, "expression")
+
+
+async def test_results_say_what_they_are() -> None:
+    """The unit of what they are of goes through the arithmetic, and what becomes known later is
+    told to who watches."""
+    rate = "sum(rate(net_total[10s]))"
+    said: dict[str, str] = {}
+    units: list[str] = []
+
+    async def count_up() -> None:
+        for value in count():
+            sample = {"name": "net_total", "value": value, "kind": "counter"} | said
+            await served.publish(sample)
+            await trio.sleep(0.2)
+
+    async with serving() as served, trio.open_nursery() as nursery:
+        nursery.start_soon(count_up)
+        with trio.fail_after(30):
+            async with connect(served.url, rate) as stream:
+                async for event in stream:
+                    if isinstance(event, Points):
+                        units += [sample.series.unit for sample in event.samples]
+                        said["unit"] = "bytes"
+                    if units[-1:] == ["bytes_per_second"]:
+                        break
+            assert units[0] == "per_second"
+            for path in ("series", "history"):
+                answer = await served.http.get(f"/v1/{path}", params={"select": rate})
+                (one,) = answer.json()["series"]
+                assert (one["kind"], one["unit"]) == ("gauge", "bytes_per_second")
+            poll = await polled(served, select=rate, window="1m")
+            told = [one for document in poll["documents"] for one in document.get("series", ())]
+            assert [one["unit"] for one in told] == ["bytes_per_second"]
+            nursery.cancel_scope.cancel()

@@ -96,6 +96,9 @@ class Hub(Holdings):
     def _hide(self, series: Series) -> None:
         self.standings.dismiss(series)
 
+    def _redescribe(self, series: Series) -> None:
+        self.standings.note(series)
+
     # -- expressions -------------------------------------------------------------------------------
 
     def _reach(self, stamp: int, seq: int) -> Iterable[None]:

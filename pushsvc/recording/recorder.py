@@ -25,6 +25,7 @@ from pushsvc.core.model.promql import METRIC_LABEL
 from pushsvc.core.model.series import Batch, Identity, Rows, identify
 from pushsvc.core.query.selector import Matcher, Selector
 from pushsvc.core.resources.limits import Limits
+from pushsvc.core.standing.described import Described
 from pushsvc.core.storage.catalog import Series
 from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Problem
@@ -170,6 +171,7 @@ class _Recorded:
         self.rule = rule
         self._limits = limits
         self._live = Live(rule.node, most=limits.expression_samples)
+        self._described = Described(rule.node)
         self.selectors: list[Selector] = [
             selector_of_matchers(each) for ways in self._live.selected for each in ways
         ]
@@ -196,12 +198,14 @@ class _Recorded:
         else:
             self._tell(None)
         rule = self.rule
+        # Also where there is none, which is then said: there may have been one before.
+        unit = self._described.now.unit if rule.unit is None else rule.unit
         before, self.shown = self.shown, []
         for identity, value in zip(self._identities, values, strict=True):
             if value is None or not isfinite(value):
                 continue
             self.shown.append(identity)
-            yield Rows(identity, [step], [value], "gauge", rule.unit, rule.help, given=True)
+            yield Rows(identity, [step], [value], "gauge", unit, rule.help, given=True)
         there = {identity.text for identity in self.shown}
         for identity in before:
             if identity.text not in there:
@@ -226,6 +230,8 @@ class _Recorded:
         for ref in found.keys() - self._series.keys():
             self._live.admit(found[ref])
         self._series = found
+        beside = catalog.select(self._described.beside)
+        self._described.follow({one.ref: one for one in [*found.values(), *beside]}.values())
 
     def _name(self, labels: Sequence[Labels]) -> list[Identity]:
         """The names of the results as series. Raises Problem where their labels are refused, and

@@ -13,7 +13,7 @@ import trio
 
 from pushsvc import Service, open_service
 from pushsvc.core.hub import Hub
-from pushsvc.core.model.series import Rows, identify
+from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.pipeline import now_ms
 from pushsvc.recording.recorder import Recorder, _grouped, _Recorded
@@ -66,6 +66,7 @@ async def test_results_appear_as_series(rules: Path) -> None:
         assert series is not None
         assert doubled is not None
         assert (series.unit, series.help, series.kind) == ("bytes", "A sum.", "gauge")
+        assert doubled.unit == "bytes"  # which its rule doesn't say
         time, _ = series.history.sample(series.history.first)
         assert time % 1000 == 0
         assert doubled.history.sample(doubled.history.first)[0] == time
@@ -180,6 +181,39 @@ def test_a_step_that_gives_nothing_is_told_once(
     assert len(told) == 1
     assert said in told[0]
     assert world.counts["recording_failures"] == 2
+
+
+def test_the_unit_is_that_of_the_rule_or_that_of_the_results(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(
+        """
+[[record]]
+name = "a"
+expression = "rate(c[1m])"
+[[record]]
+name = "b"
+expression = "rate(c[1m])"
+unit = "octets/s"
+"""
+    )
+    world = hub()
+
+    def publish(seq: int, job: str, unit: str) -> None:
+        identity = identify("c", {"job": job}, Limits())
+        rows = Rows(identity, [500 * seq, 500 * seq + 1], [1.0, 2.0], "counter", unit)
+        world.apply(seq, Batch([rows]), float(seq))
+
+    publish(1, "a", "bytes")
+    recorded = [_Recorded(rule, Limits()) for rule in load_rules(file, Limits())]
+
+    def units(step: int) -> list[set[str | None]]:
+        return [{rows.unit for rows in one.rows(world, step)} for one in recorded]
+
+    assert units(1000) == [{"bytes_per_second"}, {"octets/s"}]
+    publish(2, "b", "seconds")
+    assert units(2000) == [{""}, {"octets/s"}]
+    publish(3, "b", "bytes")
+    assert units(3000) == [{"bytes_per_second"}, {"octets/s"}]
 
 
 def test_who_asks_for_another_ones_results_comes_after_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -135,6 +136,17 @@ def children_of(node: Node) -> tuple[Node, ...]:
         case Negate(inner):
             return (inner,)
     return ()
+
+
+def all_within(node: Node) -> Iterator[Node]:
+    """A node, and all that it is made of, the insides of ranges as well."""
+    yield node
+    match node:
+        case Window(inner) | Subquery(inner):
+            yield from all_within(inner)
+        case _:
+            for child in children_of(node):
+                yield from all_within(child)
 
 
 _SCALARS: Final = frozenset(("time", "pi", "scalar", "start", "end", "range", "step"))

@@ -18,19 +18,24 @@ def format_value(value: Value, unit: str = "") -> str:
         return "null" if value is None else str(value).lower()
     if unit == "ratio":
         return f"{_digits(value * 100)} %"
-    if unit in ("bytes", "bytes_per_second"):
+    if unit == "percent":
+        return f"{_digits(value)} %"
+    stem, per = unit, ""
+    if unit.endswith("per_second"):
+        stem, per = unit.removesuffix("per_second").removesuffix("_"), "/s"
+    if stem == "bytes":
         power = 0 if abs(value) < 1024 else min(5, int(log10(abs(value)) / log10(1024)))
-        rate = "/s" if unit.endswith("second") else ""
-        return f"{_digits(value / 1024**power)} {_IEC[power]}B{rate}"
-    short = {"seconds": "s", "celsius": "°C", "hertz": "Hz", "volts": "V"}.get(unit, unit)
-    if unit == "celsius" or value == 0:
+        return f"{_digits(value / 1024**power)} {_IEC[power]}B{per}"
+    symbols = {"seconds": "s", "celsius": "°C", "hertz": "Hz", "volts": "V"}
+    short = symbols.get(stem, stem) + per
+    if stem == "celsius" or value == 0:
         return f"{_digits(value)} {short}".rstrip()
     if unit == "seconds" and abs(value) >= 60:
         return _clock(value)
     power = max(-9, min(15, 3 * floor(log10(abs(value)) / 3)))
     if unit == "seconds":
         power = min(power, 0)
-    elif not unit and power < 0:
+    elif not stem and power < 0:
         power = 0
     return f"{_digits(value / 10.0**power)} {_SI[power]}{short}".rstrip()
 

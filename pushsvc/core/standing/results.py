@@ -23,6 +23,7 @@ from pushsvc.core.model.series import Identity, canonical
 from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.limits import Limits, Retention
 from pushsvc.core.standing.asked import Expression
+from pushsvc.core.standing.described import Described
 from pushsvc.core.standing.past import Past, Step
 from pushsvc.core.storage.catalog import Series, Watcher
 
@@ -76,8 +77,8 @@ class Derived(Series):
         super().__init__(
             ref,
             identity,
-            "gauge",
-            "",
+            standing.description.kind,
+            standing.description.unit,
             "",
             seq=seq,
             claims=-1,
@@ -143,6 +144,11 @@ class Standing:
         """Those within the expression: it reads what any of them selects."""
         self._limits = limits
         self._retention = retention
+        self._described = Described(expression.node)
+        self.beside = self._described.beside
+        """Selectors of stored series that only say what the results are."""
+        self.description = self._described.now
+        """What the results are, as of the newest step."""
         self._live = Live(expression.node, most=limits.expression_samples)
         self.cost = _UNKNOWN
         """How many samples a step handles, going by the last that was worked out."""
@@ -164,13 +170,36 @@ class Standing:
 
     def admit(self, series: Series) -> None:
         """Take in a stored series if the expression reads it and the scope allows it."""
-        if self.allowed.admits(series.identity) and self._live.admit(series):
+        if not self.allowed.admits(series.identity):
+            return
+        if self._live.admit(series):
             self.read[series.ref] = series
+        elif not self.beside:
+            return
+        self._described.admit(series)
 
     def dismiss(self, series: Series) -> None:
         """Let go of a stored series."""
         if self.read.pop(series.ref, None) is not None:
             self._live.dismiss(series)
+        self._described.dismiss(series)
+
+    def note(self, series: Series) -> None:
+        """Take note that something else is said of a stored series: what the results are is told
+        with the next step."""
+        self._described.note(series)
+
+    def _describe(self, seq: int) -> None:
+        """Say what the results are from batch `seq` on."""
+        description = self._described.now
+        if description is self.description:
+            return
+        changed = description != self.description
+        self.description = description
+        for series in self.members.values() if changed else ():
+            series.kind, series.unit = description
+            series.described_seq = seq
+            self._fresh[series.ref] = series
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -189,6 +218,7 @@ class Standing:
         """
         time = self.next_step
         self.next_step += self.step
+        self._describe(seq)
         begins = self._first is None
         if begins:
             self._first = time, seq
@@ -293,6 +323,8 @@ class Standing:
         that it has. They are all results of batches later than `known`. Only for one that
         `learns`."""
         junction = self._first
+        if junction is None:
+            self._describe(known)
         for labels, result in past.results.items():
             series = self._by_labels.get(labels)
             if junction is not None and result.values[-1] is not None:

@@ -70,6 +70,11 @@ class Standings:
         for standing in self._all.values():
             standing.dismiss(series)
 
+    def note(self, series: Series) -> None:
+        """Take note that something else is said of a series."""
+        for standing in self._all.values():
+            standing.note(series)
+
     # -- steps -------------------------------------------------------------------------------------
 
     def reach(self, stamp: int, seq: int) -> Generator[None, None, None]:
@@ -179,7 +184,9 @@ class Standings:
             limits=self._limits,
             retention=self._retention,
         )
-        for series in self._holdings.catalog.select(standing.selectors, allowed):
+        for series in self._holdings.catalog.select(
+            [*standing.selectors, *standing.beside], allowed
+        ):
             standing.admit(series)
         self._allowance.spend(_ADMITTED * len(standing.read))
         self._all[key] = standing

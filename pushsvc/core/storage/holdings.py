@@ -319,7 +319,9 @@ class Holdings:
                 new = history.extend(seq, rows.times, rows.values, rows.given, rows.starts)
             else:
                 new = series.append(seq, rows)
-                self.catalog.version += series.described_seq == seq
+                if series.described_seq == seq:
+                    self.catalog.version += 1
+                    self._redescribe(series)
             samples += count
             if new != count:
                 self.counts["samples_repeated"] += count - new
@@ -362,6 +364,9 @@ class Holdings:
 
     def _hide(self, series: Series) -> None:
         """Tell those who read such series that this one is gone."""
+
+    def _redescribe(self, series: Series) -> None:
+        """Have whoever reads such series know that something else is said of one."""
 
     def _note_ending(self, series: Series) -> None:
         if series.history.ended is None:

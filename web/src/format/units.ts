@@ -74,7 +74,7 @@ export function formatOf(unit: string, perSecond = false, decimals?: number): Fo
   const scaled = (ladder: readonly Step[], symbol: string, options: Options = {}): Format =>
     scale(ladder, symbol, { ...options, decimals });
   const percent = (suffix: string): Format => scaled([{ factor: 1, symbol: '' }], `%${suffix}`);
-  const [, stem, per] = /^(.*?)(_per_second|\/s)?$/.exec(printable(unit))!;
+  const [, stem, per] = /^(.*?)(_?per_second|\/s)?$/.exec(printable(unit))!;
   const base = ALIASES[stem!] ?? stem!;
   const suffix =
     (per === undefined ? '' : '/s') + (perSecond ? (per === undefined ? '/s' : '²') : '');

@@ -28,6 +28,9 @@ export function identityOf(name: string, labels: Labels): string {
 /** The description of a series, as in a stream or in the list. */
 export type Described = Omit<Description, 'ref'> & { readonly ref?: number };
 
+/** What an expression gives is drawn as it is, also where that is a counter. */
+const kindOf = ({ expression, kind }: Described): Kind => (expression ? 'gauge' : kind);
+
 /** One series as the page knows it. It stays across refs, epochs and connections. */
 export class Series {
   readonly identity: string;
@@ -73,13 +76,13 @@ export class Series {
     this.identity = identityOf(description.name, description.labels);
     this.name = description.name;
     this.labels = description.labels;
-    this.kind = description.kind;
+    this.kind = kindOf(description);
     this.unit = description.unit;
     this.help = description.help ?? '';
   }
 
   describe(description: Described): void {
-    this.kind = description.kind;
+    this.kind = kindOf(description);
     this.unit = description.unit;
     this.help = description.help ?? '';
     this.gone = false;

@@ -13,6 +13,7 @@ test.each<[string, boolean, number, string]>([
   ['bytes', false, 78.7 * 2 ** 30, '78.7 GiB'],
   ['bytes', true, 2 ** 20, '1.00 MiB/s'],
   ['bytes_per_second', false, 512, '512 B/s'],
+  ['per_second', false, 1234, '1.23 k/s'],
   ['By', false, 1024, '1.00 KiB'],
   ['seconds', false, 0.000_25, '250 µs'],
   ['seconds', false, 0.0183, '18.3 ms'],

@@ -333,6 +333,18 @@ describe('lines', () => {
     expect(latestOf(series('counter', [[0, 10]]))).toBeNaN();
   });
 
+  test('what an expression gives is drawn as it is, also where that is a counter', () => {
+    const description = { name: 'topk(1, x)', labels: {}, kind: 'counter', unit: '' } as const;
+    const result = new Series({ ...description, expression: true });
+    result.describe({ ...description, expression: true });
+    result.put(0, 10);
+    result.put(1000, 14);
+    expect(drawn(result)).toEqual([
+      [0, 10],
+      [1000, 14],
+    ]);
+  });
+
   test('two samples that came all but together are no rate of their own', () => {
     const times = [0, 500, 1000, 1500, 1505, 2000, 2500];
     const counter = series(

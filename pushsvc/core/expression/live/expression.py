@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import nan
 from typing import Final
 
@@ -31,7 +31,7 @@ from pushsvc.core.expression.tree import (
     Subquery,
     When,
     Window,
-    children_of,
+    all_within,
     type_of,
 )
 from pushsvc.core.storage.catalog import Series
@@ -45,23 +45,13 @@ def why_not(node: Node) -> str | None:
     if kind in ("string", "matrix"):
         what = "a text" if kind == "string" else "a range of samples"
         return f"it gives {what}, and a stream needs numbers: a vector or a scalar"
-    for one in _all(node):
+    for one in all_within(node):
         match one:
             case Call("start" | "end" | "range" | "step" as name):
                 return f"{name}() is about a range that has two ends, and a stream has none"
             case Select(_, When(at=at)) | Subquery(when=When(at=at)) if at is not None:
                 return "@ stands still, and a stream goes on: leave it out, or ask for the history"
     return None
-
-
-def _all(node: Node) -> Iterator[Node]:
-    yield node
-    match node:
-        case Window(inner) | Subquery(inner):
-            yield from _all(inner)
-        case _:
-            for child in children_of(node):
-                yield from _all(child)
 
 
 class Live:

@@ -59,6 +59,7 @@ export class Series implements SeriesView {
   unit: string;
   help: string;
   gone = false;
+  private readonly expression: boolean | undefined;
   private column: Column;
   /** The times at which it ended, oldest first, as far back as points are held. */
   private endings: number[] = [];
@@ -66,12 +67,13 @@ export class Series implements SeriesView {
   private repeatsUntil = Number.NEGATIVE_INFINITY;
   private repeatsMerged = false;
 
-  constructor({ name, labels, kind, unit, help }: Description) {
+  constructor({ name, labels, kind, unit, help, expression }: Description) {
     this.name = name;
     this.labels = labels;
     this.kind = kind;
     this.unit = unit;
     this.help = help ?? '';
+    this.expression = expression;
     this.column = new Column(MOST_POINTS, kind !== 'state');
   }
 
@@ -174,7 +176,7 @@ export class Series implements SeriesView {
   }
 
   copy(ref: number, since: number, always = true): SeriesCopy {
-    const { name, labels, kind, unit, help, column } = this;
+    const { name, labels, kind, unit, help, expression, column } = this;
     const { times, values, envelope } = column;
     const points: Point[] = [];
     const found = column.find(since);
@@ -190,7 +192,7 @@ export class Series implements SeriesView {
       );
     }
     const endings = this.endings.filter((time) => time >= since || time === this.ended);
-    return { description: { ref, name, labels, kind, unit, help }, points, endings };
+    return { description: { ref, name, labels, kind, unit, help, expression }, points, endings };
   }
 
   trim(before: number): void {

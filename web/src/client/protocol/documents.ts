@@ -15,6 +15,8 @@ export interface Description {
   readonly kind: Kind;
   readonly unit: string;
   readonly help?: string;
+  /** Whether it is a result of an expression. */
+  readonly expression?: boolean | undefined;
 }
 
 /** `[ref, time_ms, value]`, or merged: `[ref, time_ms, last, min, max, count]`. */
