@@ -200,6 +200,46 @@ test('on a phone what is chosen from is large enough, and in sight', async () =>
   await close();
 });
 
+test('what stands before a choice, and what all of it is, are edited', async () => {
+  expect(await server.save('edited', FLEET)).toBe(201);
+  const { page, failures, close } = await open(browser, `${server.url}/d/edited?edit`);
+  await page.getByRole('button', { name: 'Settings', exact: true }).click();
+  const form = page.getByRole('dialog', { name: 'Settings' });
+  const host = form.getByRole('group', { name: 'Variable 2' });
+  expect(await host.getByLabel('Shown as').inputValue()).toBe('Host');
+  await host.getByLabel('Shown as').fill('Machine');
+  await host.getByLabel('All of them are').fill('web-1.*');
+  // Whoever can't choose all has nothing to say about it.
+  const site = form.getByRole('group', { name: 'Variable 1' });
+  expect(await site.getByLabel('All of them are').count()).toBe(0);
+  await site.getByLabel('Shown as').fill('');
+  expect(await violations(page, 'dialog')).toEqual([]);
+  await page.screenshot({ path: `${ARTIFACTS}/variables-settings.png` });
+  await form.getByRole('button', { name: 'Apply' }).click();
+  await page.getByRole('button', { name: 'Machine All' }).waitFor();
+  await page.getByRole('combobox', { name: 'site', exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Saved as').waitFor({ state: 'attached' });
+  const kept = await (await fetch(`${server.url}/v1/dashboards/edited`)).json();
+  expect(kept.variables).toEqual([
+    { name: 'site', label: 'site', select: 'load' },
+    { ...FLEET.variables[1], title: 'Machine', all_value: 'web-1.*' },
+    FLEET.variables[2],
+  ]);
+  // All are those that match: web-1 and web-10 to web-14.
+  const means = panel(page, 'Means over 1m');
+  await expect
+    .poll(() => means.locator('tbody tr').allInnerTexts(), { timeout: 30_000 })
+    .toEqual([expect.stringMatching(/^highest\s+14\.00/), expect.stringMatching(/^mean\s/)]);
+  // Without all there is nothing that it could be.
+  await page.getByRole('button', { name: 'Settings', exact: true }).click();
+  await host.getByLabel('All at once').uncheck();
+  await host.getByLabel('All at once').check();
+  expect(await host.getByLabel('All of them are').inputValue()).toBe('');
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test('a dashboard of Grafana’s is taken after it was said what is left out', async () => {
   const theirs = {
     title: 'From Grafana',

@@ -13,6 +13,8 @@ import { SelectorField, Selectors } from './selector-field.tsx';
 
 const MOST_VARIABLES = 32;
 const MOST_LABEL = 256;
+const MOST_TITLE = 200;
+const MOST_REGEX = 1024;
 const WORD = '[A-Za-z_][A-Za-z0-9_]{0,63}';
 
 interface SettingsFormProps {
@@ -34,6 +36,11 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
   };
   const exchange = (index: number, variable: Variable): void => {
     variables.value = variables.value.map((one, at) => (at === index ? variable : one));
+  };
+  /** A text that is left out where it is empty. */
+  const write = (index: number, field: 'title' | 'all_value', text: string): void => {
+    const { [field]: _, ...others } = variables.value[index]!;
+    exchange(index, text.trim() === '' ? others : { ...others, [field]: text });
   };
   /** What variables stand for before others' selectors are asked about. */
   const meanings = meaningsOf({ variables: variables.value }, {}, 1);
@@ -127,6 +134,16 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
                 />
               </label>
               <label>
+                Shown as
+                <input
+                  type="text"
+                  maxLength={MOST_TITLE}
+                  placeholder={variable.name}
+                  value={variable.title ?? ''}
+                  onInput={({ currentTarget }) => write(index, 'title', currentTarget.value)}
+                />
+              </label>
+              <label>
                 Values
                 <select
                   value={variable.values === undefined ? 'label' : 'list'}
@@ -188,10 +205,28 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
                 <input
                   type="checkbox"
                   checked={variable.all === true}
-                  onChange={({ currentTarget }) => replace(index, { all: currentTarget.checked })}
+                  onChange={({ currentTarget }) => {
+                    const { all_value: _, ...others } = variable;
+                    exchange(index, { ...others, all: currentTarget.checked });
+                  }}
                 />
                 All at once
               </label>
+              {variable.all === true && (
+                <label>
+                  All of them are
+                  <input
+                    type="text"
+                    maxLength={MOST_REGEX}
+                    placeholder={variable.values === undefined ? '.+' : 'any of the list'}
+                    title="A regular expression in place of the values, such as .*"
+                    autocomplete="off"
+                    spellcheck={false}
+                    value={variable.all_value ?? ''}
+                    onInput={({ currentTarget }) => write(index, 'all_value', currentTarget.value)}
+                  />
+                </label>
+              )}
               <label>
                 At first
                 <input
@@ -240,12 +275,13 @@ export function SettingsForm({ kept, onDone, onClose }: SettingsFormProps) {
 }
 
 /** What a variable has whatever its values are of. */
-function choiceOf({ name, title, multi, all }: Variable): Variable {
+function choiceOf({ name, title, multi, all, all_value }: Variable): Variable {
   return {
     name,
     ...(title !== undefined && { title }),
     ...(multi !== undefined && { multi }),
     ...(all !== undefined && { all }),
+    ...(all_value !== undefined && { all_value }),
   };
 }
 

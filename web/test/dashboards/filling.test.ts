@@ -8,7 +8,7 @@ import {
   meaningsOf,
   type Values,
 } from '../../src/dashboards/filling.ts';
-import { checked } from '../../src/dashboards/values.ts';
+import { checked, soughtBy } from '../../src/dashboards/values.ts';
 
 const KEPT = {
   title: 'T',
@@ -131,6 +131,23 @@ test('titles, texts and names of lines say what is chosen', () => {
     { id: 'b', kind: 'text', text: 'On x + y, $$5' },
   ]);
   expect(fillText('$nothing', meanings)).toBe('$nothing');
+});
+
+test('of a chain each is asked for once those before it have values', () => {
+  const chain = [
+    { name: 'site', label: 'site', select: 'up' },
+    { name: 'host', label: 'host', select: 'up{site="$site"}', multi: true, all: true },
+    { name: 'disk', label: 'disk', select: 'io{host="$host",site="$site",span="$__interval"}' },
+  ];
+  const names = new Set(chain.map(({ name }) => name));
+  const sought = (values: Values) =>
+    chain.map((one) => soughtBy(one, meaningsOf({ variables: chain }, values, 60_000), names));
+  expect(sought({})).toEqual(['up', null, null]);
+  expect(sought({ site: ['a'] })).toEqual(['up', 'up{site="a"}', null]);
+  expect(sought({ site: ['a'], host: [ALL] })[2]).toBe('io{host=~".+",site="a",span="15s"}');
+  expect(sought({ site: ['a'], host: ['x', 'y.z'] })[2]).toBe(
+    'io{host=~"x|y\\\\.z",site="a",span="15s"}',
+  );
 });
 
 test('of values in an address it is said which can’t be chosen', () => {
