@@ -34,7 +34,7 @@ HEALTHY = {
     "process_max_fds": "65536+0x60",
     "process_resident_memory_bytes": "100000000+0x60",
 }
-"""What a service says for an hour, a value a minute, at which nothing is to be told."""
+"""What a service says for an hour, a value a minute, at which no alert may fire."""
 
 FIRING: dict[str, dict[str, str]] = {
     "PushsvcAbsent": {"pushsvc_subscribers": "_x60"},

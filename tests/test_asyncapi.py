@@ -85,7 +85,7 @@ async def test_what_is_said_is_what_is_described() -> None:
 
 @contextlib.asynccontextmanager
 async def connected(served: Served, path: str) -> AsyncGenerator[WebSocketConnection]:
-    """A WebSocket whose connection is closed here, whoever ended the talk."""
+    """A WebSocket whose connection is closed here, whichever side sent the close frame."""
     async with (
         await trio.open_tcp_stream(served.host, served.port) as stream,
         trio.open_nursery() as nursery,

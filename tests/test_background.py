@@ -1,4 +1,4 @@
-"""Long computations leave the loop its time, and end with who waits for them."""
+"""Long computations leave the loop its time, and end when the task that waits for them does."""
 
 from __future__ import annotations
 

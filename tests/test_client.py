@@ -132,7 +132,8 @@ async def test_a_log_that_is_away_and_back_is_told(nursery: trio.Nursery, quick:
 
     script = Script(
         closing(1001, HELLO, heartbeat(1, away=0), heartbeat(1, away=1), heartbeat(2)),
-        # It is told in each hello, so that who comes then knows; and another server may be better.
+        # Each hello tells it, so that a client that comes then knows; and another server may be
+        # better.
         closing(1001, {**HELLO, "away": 60}),
         closing(1000, HELLO, points(3, 1.0)),
     )

@@ -1,4 +1,4 @@
-"""Draining: who is told to go when, what they are still given, and that it always ends."""
+"""Draining: when each client is told to go, what it is still given, and that it always ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that mean harm, or act as if: each meets a bound, and is nobody else's trouble.
+"""Clients that mean harm, or act as if: each meets a bound, and harms no other client.
 
 What is hostile in single messages and frames is in `test_hazards`, `test_websocket_protocol`,
 `test_deflate` and `test_door`.
@@ -135,7 +135,7 @@ async def test_a_producer_that_floods(path: str, body: str, media_type: str, sta
             assert refused.status_code == status
             assert "limits.samples_per_second" in refused.text
             assert 90 <= int(refused.headers["Retry-After"]) <= 300
-            # A producer elsewhere, and who watches it, notice nothing.
+            # A producer elsewhere and its watcher notice nothing.
             async with neighbour(served) as client:
                 calm = await client.post("/v1/samples", json={"name": "calm", "value": 7})
                 assert calm.status_code == 200

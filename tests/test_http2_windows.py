@@ -220,7 +220,7 @@ async def test_a_stream_is_reset_alone_where_others_of_its_connection_go_on() ->
 async def test_beyond_the_bound_those_go_that_have_waited_longest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # However busy this machine is, who reads does so within that.
+    # However busy this machine is, a client that reads does so within that.
     monkeypatch.setattr(hypercorn_windows, "_YOUNG", 5.0)
     limits = Limits(http2_waiting_bytes=2_000_000)
     async with serving(limits=limits) as served:
@@ -247,7 +247,7 @@ async def test_beyond_the_bound_those_go_that_have_waited_longest(
                             await reader.read()
                         with contextlib.suppress(h2.exceptions.StreamClosedError):
                             await reader.open_window(stream_id, 500)
-                # Who reads, if slowly, is none of them.
+                # A client that reads, even slowly, is none of them.
                 with trio.fail_after(60):
                     while stream_id not in reader.ended:
                         assert stream_id not in reader.reset

@@ -386,7 +386,7 @@ def test_sockets_that_systemd_passes_are_served_and_outlive_the_process(tmp_path
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         assert path.exists()
-        # Who comes between two processes waits for the second.
+        # A connection between the end of one process and the start of the next waits for the next.
         with (
             socket.create_connection(tcp.getsockname()) as early,
             socket.socket(socket.AF_UNIX) as other,

@@ -55,7 +55,8 @@ async def test_everyone_of_a_large_view_is_woken_and_others_have_their_turn(
         while woken[-1] < 1_000:
             await trio.lowlevel.checkpoint()
             woken.append(sum(len(carrier.woken) for carrier in carriers))
-        # Whoever waits for a turn gets it several times meanwhile; who comes first is drawn.
+        # A task that waits for its turn gets it several times meanwhile; which runs first is
+        # random.
         assert max(b - a for a, b in pairwise(woken)) <= 2 * 256
         assert [len(carrier.woken) for carrier in carriers] == [1] * 1_000
         assert len({subscriber.view for subscriber in subscribers}) == 1

@@ -180,7 +180,8 @@ async def test_polls_the_python_client_and_tail_are_told_that_the_log_is_away_an
         nursery.start_soon(wait_and_note)
         await one.wait_metric("pushsvc_subscribers", 3)
         server.kill()
-        # Who waits is told at once, who comes later before long, and sooner than a poll may wait.
+        # A poll that waits is told at once, one that comes later before long, and sooner than it
+        # may wait.
         with trio.fail_after(30):
             assert await stream.receive() == "Away"
             assert "can't reach its log" in await lines.receive()
@@ -291,7 +292,7 @@ async def test_the_end_that_a_failover_lost_is_told_and_counted(
         for service in (one, other):
             assert await past(service, "n") == [1, 3]
             assert await service.metric("pushsvc_journal_begun_anew_total") == 1
-        # Who comes with a cursor of what is lost is told as well.
+        # A client that comes with a cursor of what was lost is told as well.
         async with other.documents("application/x-ndjson", select="n", since=lost) as stream:
             gap = await next_of(stream, "gap")
             assert gap["lost"] is None

@@ -171,7 +171,7 @@ async def test_who_is_held_and_who_is_not() -> None:
     assert held("here.7") == (0, 0)
     assert held("here!3.7") == (0, 2)
     assert held("there.7") == (0, 1)
-    # Who waits for a second at the most is to be answered by then, and still doesn't storm.
+    # A poll that may wait a second at the most must be answered by then, and still mustn't storm.
     for wait in (0.0, 0.1, 1.0):
         seconds, _ = held("there!9.7", wait)
         assert 0.75 <= seconds <= 1.0

@@ -1,4 +1,5 @@
-"""Who reads less than there is sees what is new, merged, and not what has waited for long."""
+"""A client that reads less than there is sees what is new, merged, and not what has waited for
+long."""
 
 from __future__ import annotations
 

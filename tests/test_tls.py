@@ -395,7 +395,7 @@ def test_a_storm_of_failed_handshakes_gives_its_memory_back(authority: Authority
     with process("serve", "--port", "0", *files) as (child, port):
         hello = client_hello(authority)
         of = psutil.Process(child.pid)
-        storm(port, hello, 2 * _AT_ONCE)  # what is loaded and kept once, for whoever comes first
+        storm(port, hello, 2 * _AT_ONCE)  # what is loaded once, at the first connection, and kept
         ask(authority, port)
         before = of.memory_info().rss
         storm(port, hello, _STORM)

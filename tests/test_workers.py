@@ -239,7 +239,7 @@ async def test_a_worker_that_hangs_is_nothing_to_the_clients_of_the_other(tmp_pa
             by_worker[session[:2]] = streams.streams[-1]
         os.kill(service.pids[0], signal.SIGSTOP)
         try:
-            # Who is led to the one that hangs waits, and tries again.
+            # A connection that the worker gets that hangs waits, and the client tries again.
             with trio.fail_after(60):
                 while True:
                     with trio.move_on_after(1.0):

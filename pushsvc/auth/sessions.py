@@ -60,8 +60,8 @@ class Sessions:
         return hmac.digest(self._secret, purpose, "sha256")
 
     def issue(self, principal: Principal, now: float) -> tuple[str, float]:
-        """A session for who has this token, and when it ends. Raises Rejected if it grants more
-        selectors than a cookie has room for."""
+        """A session for the owner of this token, and when it ends. Raises Rejected if it grants
+        more selectors than a cookie has room for."""
         claims = self.claims(principal, now)
         header = {"alg": _ALGORITHM, "typ": _TYPE}
         plain: dict[str, Any] = msgspec.to_builtins(claims)

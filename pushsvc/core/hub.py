@@ -310,7 +310,7 @@ class Hub(Holdings):
         subscriber.carrier.wake()
 
     def unsubscribe(self, subscriber: Subscriber, *, now: float) -> None:
-        """Let go of a client. Doing it again does nothing."""
+        """Detach a client from its view and forget it. Doing it again does nothing."""
         if self.subscribers.pop(subscriber.session, None) is not None:
             self.accounts[subscriber.account] -= 1
             if not self.accounts[subscriber.account]:

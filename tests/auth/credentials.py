@@ -190,7 +190,7 @@ READING_WAYS = frozenset(("ticket", "cookie"))
 def verdict(need: str, way: str, sort: Sort) -> int:
     """What the matrix says of a request: 200, 401 or 403.
 
-    Stated from the rules alone: a token that isn't good is nobody's (401), one that is may do what
+    Stated from the rules alone: a token that isn't good is refused (401), one that is may do what
     it grants; a cookie never writes, and a ticket reads, which only who may read gets one for.
     """
     if need == "nothing":

@@ -163,7 +163,8 @@ async def test_connections_count_by_who_is_on_them(path: str) -> None:
         # They have left the address's allowance to others, who come from there too.
         for _ in range(2):
             assert (await ask("calm")).status_code == 200
-        # Who says nothing counts with the address, and so does a token that is none.
+        # A request without a token counts with its address, and so does one with a token that isn't
+        # valid.
         nonsense = b"GET /livez HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer no\r\n\r\n"
         for said in (b"", nonsense):
             await stack.enter_async_context(await served.raw(said))

@@ -122,7 +122,7 @@ async def test_a_stream_comes_back_wherever_and_one_at_a_time(
         assert await two.is_let_in(ticket, "select=a")
         await trio.sleep(0.1)
         assert one.taken == [name]
-        # Who comes back to where it was says nothing to the log.
+        # A client that comes back to the same process has nothing appended to the log.
         seq = len(two.journal.log.entries)
         assert await two.is_let_in(ticket, "select=a")
         await trio.sleep(0.1)

@@ -399,7 +399,7 @@ class Load:
 
 
 def write(answer: Ready | Measured | Failure) -> None:
-    """Give one answer to whoever started this process."""
+    """Give one answer to the program that started this process."""
     print(msgspec.json.encode(answer).decode(), flush=True)
 
 

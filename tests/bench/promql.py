@@ -69,8 +69,8 @@ class PromqlCase(msgspec.Struct, frozen=True):
         return 2 * self.rounds
 
     def run(self, step: Callable[[str], None]) -> Promql:
-        """Measure, with nobody who asks and with all, in turn; `step` is called before each.
-        Raises Failed."""
+        """Measure in turn with no client that asks and with all of them; `step` is called before
+        each. Raises Failed."""
         pushed: list[float] = []
         polled: list[float] = []
         with contextlib.ExitStack() as stack:

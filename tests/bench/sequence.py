@@ -93,7 +93,7 @@ class Sequence:
         )
 
     def forget(self) -> None:
-        """Let go of the places that nobody stands at any more."""
+        """Drop the places that no client is at any more."""
         self._places.clear()
 
     def read(self, place: Place, document: bytes) -> Hop:

@@ -1,7 +1,7 @@
 """One log at a Valkey: how late another process reads what was appended, how much goes through it,
 and how long a process takes that begins.
 
-The server runs on one core, whoever appends and reads on the other.
+The server runs on one core, the processes that append and read on the other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Valkey(msgspec.Struct, frozen=True):
     cold_seconds: Figure | None = None
     """For a million samples, read by a process that begins."""
     cpu_us: Figure | None = None
-    """Of who reads, per sample."""
+    """Of the process that reads, per sample."""
 
 
 class ValkeyCase(msgspec.Struct, frozen=True):

@@ -88,7 +88,7 @@ class Dashboard:
         self._polls = transport == "longpoll"
         self._link = await open_link(self._served, transport, self._query(window))
         if self._cursor is None:
-            # Who has no cursor yet has nothing to come back with.
+            # A client without a cursor yet has nothing to come back with.
             with trio.fail_after(30):
                 while self._cursor is None:
                     await self.take(1, 1.0)

@@ -19,7 +19,7 @@ COMMANDS = ("serve", "demo", "tail", "publish", "check_config", "health", "docto
 
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")} | {"NO_COLOR": "1"}
-"""None of the settings of whoever runs the tests."""
+"""The environment without settings of the person who runs the tests."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, *(f"pushsvc.cli.{name}" for name in COMMANDS)])

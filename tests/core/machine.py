@@ -43,7 +43,7 @@ Row = tuple[str, float]
 
 
 class Stretch:
-    """What somebody is owed of one series."""
+    """What a client must be given of one series."""
 
     def __init__(self, series: Series, start: int) -> None:
         self.ref = series.ref

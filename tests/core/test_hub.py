@@ -1,4 +1,4 @@
-"""Who comes to the hub, who shares a view, and what is refused without a trace."""
+"""Clients that come to the hub and share views, and refusals that change nothing."""
 
 from __future__ import annotations
 

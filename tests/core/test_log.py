@@ -106,7 +106,7 @@ def finish(steps: Generator[None, None, Any]) -> Any:
 
 
 def take(hub: Hub, entry: Entry) -> Any:
-    """What became of an entry, but for who watches."""
+    """What became of an entry, without the number of watchers."""
     try:
         applied: Applied = finish(hub.take(entry))
     except Rejected as rejected:
@@ -466,7 +466,7 @@ def test_a_series_is_silent_at_the_same_time_wherever_the_log_was_begun() -> Non
     for entry in entries[3:]:
         take(first, entry)
         take(second, entry)
-        if entry is entries[8]:  # and whoever goes on from there has heard of it as well
+        if entry is entries[8]:  # and a hub that goes on from there knows of it as well
             third = make_hub()
             third.restore(finish(first.snapshot()))
             second = third

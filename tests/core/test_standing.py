@@ -131,7 +131,7 @@ def prepare(hub: Hub, spec: ViewSpec, start: Start) -> None:
 
 
 class Dashboard:
-    """Somebody who watches, and keeps what it was given."""
+    """A client that keeps what it was given."""
 
     def __init__(
         self,

@@ -188,7 +188,7 @@ class TestHeartbeats:
         assert beat["type"] == "heartbeat"
         assert beat["id"] == str(applied.cursor)
         assert subscriber.cursor == applied.cursor.seq
-        # Who comes back with that id lacks nothing and is given nothing twice.
+        # A client that comes back with that id lacks nothing and is given nothing twice.
         world.publish({"a": [7.0]})
         client = Client()
         resumed = world.subscribe(world.spec("a"), since=beat["id"])
@@ -222,7 +222,7 @@ class TestHeartbeats:
             world.hub.tell_away(away, world.now, world.time_ms)
             told.append([document.get("away", "there") for document in documents(subscriber)])
         assert told == [[], [1], [], ["there"], []]
-        # Those that come in their time say it as well, and who comes is told first of all.
+        # Regular heartbeats say it as well, and a new client is told in its hello.
         world.hub.tell_away(7, world.now, world.time_ms)
         pass_time(world, 16.0)
         assert [document["away"] for document in documents(subscriber)] == [7, 7]

@@ -1,4 +1,4 @@
-"""Changing what one watches: what is owed goes along, and no cursor goes back."""
+"""Changing what is watched: a debt stays, and no cursor goes back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def floats(count: int, start: int = 0) -> list[float]:
 
 
 class Watched:
-    """One who watches `a`, and has been given all of it while `b` came too."""
+    """A client that watches `a`, and has been given all of it while `b` came too."""
 
     def __init__(self, *, samples: int = 30, frame: int = 5, limit: int = 10_000) -> None:
         self.world = World(

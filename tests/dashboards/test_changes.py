@@ -71,7 +71,7 @@ async def test_who_comes_with_a_newer_version_than_was_seen_waits(
             await waiting.wait("kept", new, 20)
         assert patience.cancelled_caught
         assert told.is_set()
-        # And who comes with an old one when the new one was seen is told as well.
+        # A client that comes with an old version after the new one was seen is told as well.
         with trio.fail_after(30):
             assert await waiting.wait("kept", old, 20)
         nursery.cancel_scope.cancel()
@@ -118,7 +118,8 @@ async def test_all_who_wait_are_told_of_whatever_becomes_of_it(tmp_path: Path) -
             assert [answer.json()["title"] for answer in answers] == ["Others"] * 3
             await told("hosts", partial(http.delete, url, headers=any_one))
             assert [answer.status_code for answer in answers] == [404] * 3
-            # Who waits in vain is told nothing new, and who knows an old one is answered at once.
+            # If nothing changes, the answer comes at the end and has nothing new; for an old
+            # version it comes at once.
             etags["kept"] = (await http.get("/v1/dashboards/kept")).headers["etag"]
             await wait("kept", "wait=1")
             assert answers[-1].status_code == 304

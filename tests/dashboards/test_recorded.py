@@ -178,7 +178,7 @@ async def test_a_restart_keeps_them_and_files_are_taken_in_once(
 
         await until(late)
         assert await titles(again) == {"Hosts", "kept", "late"}
-    # Files stay as they are: whoever goes back to them finds what was there.
+    # Files stay as they are: a service that uses them again finds what was there.
     (saved / "late.json").unlink()
     assert {file.name: file.read_text() for file in saved.glob("*.json")} == before
     async with serving(journal=keeping) as without:

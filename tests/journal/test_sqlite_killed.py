@@ -1,4 +1,5 @@
-"""Whoever appends is killed at any moment: what was answered is there, once and in order."""
+"""The process that appends is killed at any moment: what was answered is there, once and in
+order."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class ValkeyServer:
             )
         deadline = time.monotonic() + 20
         while not self._answers():
-            # Whoever answers where it couldn't listen is another one.
+            # If it couldn't listen, another server answers there.
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError((self.folder / "log").read_text())
             time.sleep(0.02)

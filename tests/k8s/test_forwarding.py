@@ -55,5 +55,5 @@ def test_the_client_is_known_and_its_page_may_all(front: str) -> None:
     client = seen(front, peer, appended)
     assert client.address == CLIENT
     assert client.origin == "https://pushsvc.example.com"
-    # Who comes by another way isn't believed.
+    # Headers of a peer that comes by another way aren't believed.
     assert seen(front, "192.0.2.200", appended).address == "192.0.2.200"

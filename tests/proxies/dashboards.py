@@ -17,8 +17,8 @@ from tests.proxies.record import faults, is_live, is_through
 
 TRANSPORTS = ("websocket", "sse", "ndjson", "longpoll")
 _PATIENCE = 30.0
-"""Seconds for a connection, and for an answer to begin: who asks again sooner is more to do for a
-machine that is busy."""
+"""Seconds for a connection, and for an answer to begin: asking again sooner would make a busy
+machine busier."""
 _DEAD = 45.0
 """Seconds without a byte after which a stream is taken for dead: three heartbeats."""
 _SPARE_FILES = 500

@@ -43,7 +43,7 @@ async def test_what_a_client_writes_itself_neither_refuses_nor_hides_it(
                 told = answer.json()
                 addresses.add(told["address"])
                 assert told["scheme"] == url.partition(":")[0], mine
-        # Envoy names another address of this machine for who comes by loopback.
+        # Envoy names another address of this machine for clients that come by loopback.
         [address] = addresses
         assert address == CLIENT or proxy.name == "envoy"
         assert address != "198.51.100.1"

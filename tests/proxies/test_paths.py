@@ -23,7 +23,7 @@ from tests.serving import Served, serving
 PACING = Pacing(heartbeat=15 / SCALE, poll_wait=25 / SCALE)
 """What the service has by default, to scale."""
 MUTE = Pacing(heartbeat=3600 / SCALE, max_heartbeat=3600 / SCALE, poll_wait=3600 / SCALE)
-"""A service that never says anything of its own accord."""
+"""A service that never sends anything unasked."""
 PROMPT = 5.0
 """Seconds, not to scale, in which a document has to be through. Of a mute service nothing comes
 that would push on what is held back, so that a busy machine may take its time."""
@@ -193,7 +193,7 @@ async def test_the_clients_address_arrives(proxy: Proxy, tmp_path: Path) -> None
             for name, _, value in (line.partition(":") for line in head.decode().split("\r\n")[1:])
         }
         address = headers["x-forwarded-for"].split(",")[-1].strip()
-        # Envoy names an address of this machine for who comes by loopback.
+        # Envoy names an address of this machine for clients that come by loopback.
         assert address == "127.0.0.1" or proxy.name == "envoy"
         ipaddress.ip_address(address)
         schemes.add(headers["x-forwarded-proto"])

@@ -43,7 +43,7 @@ def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 
 class Scene:
-    """A fleet, who publishes to it, and who watches."""
+    """A fleet, its producer and its dashboards."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet

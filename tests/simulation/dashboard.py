@@ -36,7 +36,8 @@ class Stretch:
 
     def __init__(self, through: int) -> None:
         self.through = through
-        """The batch after which all is owed; of those before, the newest sample may come."""
+        """The batch after which everything must be given; of those before, the newest sample may
+        be."""
         self.rows: dict[int, list[tuple[Row, int]]] = {}
         """By ref: a row, and for how many it stands."""
 
@@ -88,7 +89,7 @@ class Dashboard:
         self.segments: list[Segment] = []
         self.cursor: Cursor | None = None
         self.calm = False
-        """Whether it is to do nothing of its own accord any more."""
+        """Whether it does nothing by itself any more."""
         self._dice = random.Random(seed)
         self._processes = processes
         self._story = story

@@ -96,7 +96,8 @@ def _hub(epoch: str) -> Hub:
 
 
 def _steps(told: Told, entries: Sequence[Entry], horizon: int) -> Sequence[Step]:
-    """What the plain way finds at each step, by who knows the log from some batch on."""
+    """What the plain way finds at each step, for a process that knows the log from some batch
+    on."""
     asked = read_asked(told.expression, LIMITS)
     assert isinstance(asked, Expression)
     hub, steps = _hub(told.epoch), []

@@ -1,4 +1,4 @@
-"""What happened in a simulation, for who reads why it broke."""
+"""What happened in a simulation, to find out why it broke a rule."""
 
 from __future__ import annotations
 

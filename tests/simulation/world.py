@@ -29,7 +29,7 @@ _SECONDS = 12.0
 _SETTLED = 90.0
 """Simulated seconds in which everything has come to rest, once nothing more goes wrong."""
 _ASKED = 4
-"""One world of so many has somebody who watches an expression."""
+"""One world in so many has a client that watches an expression."""
 _PIECE = 5
 """Samples of a piece, so that batches of some size have several."""
 
@@ -261,7 +261,7 @@ class World:
         raise Broken(waiting, f"is still not at {self.log.epoch}.{mark} after {_SETTLED:g} s")
 
     def _waiting(self, mark: int) -> str | None:
-        """Somebody who has not yet got everything up to a batch."""
+        """A client that hasn't been given everything up to a batch yet."""
         for process in self.processes:
             hub = None if process.service is None else process.service.hub
             if hub is None or (hub.epoch, hub.seq) != (self.log.epoch, self.log.seq):

@@ -113,7 +113,7 @@ def _describe(subscriber: Subscriber, now: float) -> SubscriberEntry:
         reason = None
     spec = subscriber.view.spec
     return SubscriberEntry(
-        # Only a part of the session: whoever knows all of it could change what the stream shows.
+        # Only a part of the session: with all of it one could change what the stream shows.
         session=subscriber.session[:8],
         transport=subscriber.transport,
         address=subscriber.address,

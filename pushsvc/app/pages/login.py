@@ -178,7 +178,7 @@ def install(app: QuartTrio, context: Context) -> None:
 
 
 async def logged_in(context: Context) -> bool:
-    """Whether the one who asks for the page may see any series."""
+    """Whether the client that asks for the page may see any series."""
     try:
         await context.access.admit(access_request_of(request), Need.TOKEN)
     except Unauthorized:

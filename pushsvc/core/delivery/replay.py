@@ -82,7 +82,7 @@ class Source(Protocol):
         """Departures of batches later than `seq`, the newest first."""
 
     def count_gap(self, lost: int | None) -> None:
-        """Take note of a gap that clients are told of."""
+        """Count a gap that clients are told of."""
 
 
 _News: TypeAlias = list[tuple[Series, int]]

@@ -165,7 +165,7 @@ class Subscriber:
 
     def _catch_up(self, *, coarse: bool = False) -> Replay:
         """What its view has had since what was given and is pending. `coarse`, it is merged to one
-        point of each series: who takes less than there is gets the newest of it soon."""
+        point of each series: a client that takes less than there is gets the newest of it soon."""
         since = max(self.cursor, self._reached)
         return Replay(self.view, since=since, describe=self.describe, coarse=coarse)
 

@@ -41,7 +41,7 @@ class Shown(Protocol):
 
 
 class Standings:
-    """Each expression, within one scope and at steps of one length, is here once, whoever watches
+    """Each expression, within one scope and at steps of one length, is here once for all who watch
     it. The steps are taken between the entries of the log, within what all may handle together."""
 
     def __init__(self, holdings: Holdings, limits: Limits, retention: Retention) -> None:

@@ -8,8 +8,8 @@ A row is a sample or an *ending*: from its time on there is no value, until a la
 numbers an ending is a NaN, which no sample can be; among states it is None.
 
 A time that the producer gave is a key: a sample that is held already, with that time and that
-value, is not stored again. Times that were stamped on arrival are nobody's key. Which of the two a
-time is stands in the lowest bit of its seq.
+value, is not stored again. Times that were stamped on arrival are no keys. Which of the two a time
+is stands in the lowest bit of its seq.
 """
 
 from __future__ import annotations

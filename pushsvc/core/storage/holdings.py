@@ -120,7 +120,7 @@ class Holdings:
 
     @property
     def _watched(self) -> bool:
-        """Whether anybody is to be told of what comes."""
+        """Whether any view has to be told of what comes."""
         return False
 
     # -- entries in --------------------------------------------------------------------------------

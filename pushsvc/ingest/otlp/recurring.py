@@ -48,7 +48,7 @@ class KnownTarget(msgspec.Struct):
     """Whether no more of it is to be remembered in this request."""
 
     def clear(self) -> None:
-        """Forget its series, also for who is reading it."""
+        """Forget its series, also for code that is reading it."""
         for scope in self.scopes.values():
             for known in scope.families.values():
                 known.series.clear()

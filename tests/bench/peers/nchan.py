@@ -2,7 +2,7 @@
 
 `python -m tests.bench.peers.nchan` writes a configuration, prints the URL, and becomes nginx. A
 channel is named by `select` where it is read and by `id` where it is published to; a message is
-kept for who comes back, as nchan does by default.
+kept for clients that come back, as nchan does by default.
 """
 
 from __future__ import annotations

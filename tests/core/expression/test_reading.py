@@ -269,7 +269,7 @@ def test_what_was_read_is_kept() -> None:
     node = read(text)
     assert read(text) is node
     assert isinstance(node, Binary)
-    # By limits, too: what was let through once isn't for who has others.
+    # It is kept by the limits too: what passed some limits may not pass others.
     with pytest.raises(ExpressionError):
         read(text, Limits(expression_bytes=3))
     call = read("rate(a[5m])")

@@ -125,7 +125,7 @@ export function AddForm({ select, kind, onDone, onClose }: AddFormProps) {
   );
 }
 
-/** Those that a panel can be added to: others are kept in files of whoever runs the service. */
+/** The dashboards that a panel can be added to: others are files that only the operator changes. */
 function saved(entries: readonly Entry[]): readonly Entry[] {
   return entries.filter(({ source }) => source === 'saved');
 }

@@ -28,7 +28,7 @@ export function Expression({ dashboard, text }: ExpressionProps) {
   const shown = useSignal<string | null>(null);
   const adding = useSignal(false);
   const added = useSignal<Extract<Added, { type: 'added' }> | null>(null);
-  // Whoever wrote it in the search goes on here.
+  // Somebody who wrote it in the search goes on writing here.
   const begun = useMemo(() => document.activeElement?.matches('.filter') ?? false, []);
   const leave = (): void => {
     dashboard.filter.value = '';

@@ -39,10 +39,10 @@ class Steps(Protocol):
     """An expression within another one."""
 
     def at(self, step: int) -> Column:
-        """The results at a step."""
+        """The results of a step."""
 
     def forget(self) -> None:
-        """Let go of what was kept so that later steps are quicker, as far as it is much."""
+        """Drop what is only kept so that later steps are quicker, where it may be much."""
 
 
 class Part:
@@ -65,7 +65,7 @@ class Part:
         return self._column
 
     def forget(self) -> None:
-        """Let go of what was kept so that later steps are quicker, as far as it is much."""
+        """Drop what is only kept so that later steps are quicker, where it may be much."""
 
     def _work(self, step: int) -> Column:
         raise NotImplementedError

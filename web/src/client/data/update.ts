@@ -39,8 +39,8 @@ export interface EndedUpdate {
 }
 
 /**
- * Other expressions have no results now than before: why, by the name that those would have; empty
- * when all have some again.
+ * The expressions that have no results have changed: the reason for each, by the name that the
+ * results would have; empty when all have results again.
  */
 export interface FailingUpdate {
   readonly type: 'failing';

@@ -4,7 +4,7 @@ export type Kind = 'gauge' | 'counter' | 'delta' | 'state';
 export type Merge = 'all' | 'last' | 'envelope';
 export type Value = number | string | boolean | null;
 export type Labels = Readonly<Record<string, string>>;
-/** Why expressions have no results, by the name that those would have. */
+/** Why expressions have no results, by the name that the results would have. */
 export type Reasons = Readonly<Record<string, string>>;
 
 /** What a series is. `ref` stands for it in the points of one epoch. */
@@ -67,7 +67,7 @@ export interface Points {
   readonly ended?: readonly (readonly [ref: number, time: number])[];
 }
 
-/** Samples that can't be given any more; null where nobody knows how many. */
+/** How many samples can't be given any more; null if it isn't known. */
 export interface Gap {
   readonly type: 'gap';
   readonly id: string;

@@ -6,7 +6,7 @@ import type { Stream } from '../stream/stream.ts';
 import type { SeriesTable } from './series-table.ts';
 import type { SubscriptionSpec } from './spec.ts';
 
-/** Whoever is given what a stream brings: a subscription of this tab, or of another one. */
+/** A receiver of what a stream brings: a subscription of this tab, or of another one. */
 export interface Consumer {
   readonly spec: SubscriptionSpec;
   /**

@@ -29,14 +29,16 @@ export interface SubscribeOptions {
   /** Lines break there: these have no value until their next point. */
   readonly onEnded?: (endings: readonly Ending[]) => void;
   /**
-   * Other expressions have no results now than before: why, by the name that those would have;
-   * empty when all have some again.
+   * The expressions that have no results have changed: the reason for each, by the name that the
+   * results would have; empty when all have results again.
    */
   readonly onFailing?: (failing: Reasons) => void;
   readonly onStatus?: (status: Status) => void;
   /** The server refused; without this, the error goes to the console. */
   readonly onError?: (error: SubscriptionError) => void;
-  /** Whether the window is held, for whoever asks for it later; true if left out. @internal */
+  /**
+   * Whether the window is kept for subscribers that ask for it later; true if left out. @internal
+   */
   readonly keep?: boolean;
   /** Documents as they come, also those of other subscriptions that share the stream. @internal */
   readonly onDocument?: (document: Document) => void;

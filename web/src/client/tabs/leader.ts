@@ -32,7 +32,7 @@ export class Leader implements Source {
   /** Whether all tabs that were there when this one began to lead have said what they want. */
   private settled = false;
   private readonly pruning: ReturnType<typeof setTimeout>;
-  /** Calls back once a tab is gone, be it closed or crashed. */
+  /** Calls back once a tab is gone, whether it was closed or crashed. */
   private readonly watchTab: (tab: string, gone: () => void) => void;
   /** This tab is hidden and another one is visible: the other one had better lead. */
   private readonly onUnseen: () => void;
