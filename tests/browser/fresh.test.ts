@@ -99,6 +99,21 @@ test('a producer that stops is seen everywhere, within two intervals, and named'
   await close();
 });
 
+test('a page that is opened on a source that is silent says so at once', async () => {
+  const other = await Server.start();
+  const now = Date.now();
+  for (let ago = 12; ago > 3; ago -= 1) {
+    await other.publish({ name: 'rare', value: ago, time: now - ago * 25_000 });
+  }
+  const { page, failures, close } = await open(browser, `${other.url}/?window=15m`);
+  // Not only once another two of its intervals have passed.
+  await expectFreshness(page, 'Stale', 45_000);
+  await panel(page, 'rare').getByText('producer silent for').waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/stale-opened.png` });
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test('a server that hangs is told from producers', async () => {
   const other = await Server.start();
   // Without labels, so that what is said of it stands by itself.

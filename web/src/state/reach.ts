@@ -16,22 +16,48 @@ const MOST_MS = 1_100;
 const QUIET_MS = 4_000;
 /** and the most until it is asked again. All pages that show states alone do so. */
 const SELDOM_MS = 8_000;
+/** Milliseconds that samples may be late by, in addition to two usual intervals. */
+const LATE_MS = 400;
 
 /**
  * Ask while no samples come, to tell a server that hangs from producers that are silent, or have
- * nothing to say. Ask as well while the server is gone, to open the stream as soon as it is back
+ * nothing to say; and when the past that was loaded seems to have ended long ago, to tell that by
+ * the server's clock rather than by this browser's, which may be wrong. Ask as well while the server is gone, to open the stream as soon as it is back
  * rather than when that was planned, unless the server itself said when. A hidden page doesn't ask.
  */
 export function watchReach(dashboard: Dashboard, origin: URL): void {
   const url = new URL('livez', origin);
   const phase = computed(() => dashboard.status.value.phase);
+  /** The newest sample for which it is known how old it is. */
+  let dated = Number.NaN;
+  /** Whether only the past has come, and ended more than two usual intervals ago. */
+  const doubtful = (): boolean => {
+    const { arrival, counts, newest, interval, thinnedMs, thinnedUntil } = dashboard.store;
+    // Points of a thinned past are no more often than samples were.
+    const usual = interval || (Number.isFinite(thinnedUntil) ? thinnedMs : 0);
+    const old = Date.now() - newest > 2 * usual + LATE_MS;
+    return arrival === null && counts && usual > 0 && old && newest !== dated;
+  };
+  /** Take samples of the past to have come when they were made, by the server's clock. */
+  const date = (now: number): void => {
+    const { store } = dashboard;
+    if (doubtful() && Number.isFinite(now)) {
+      store.lastPointsAt = Math.min(
+        store.lastPointsAt,
+        Date.now() - Math.max(0, now - store.newest),
+      );
+    }
+    dated = store.newest;
+  };
   /** What is to be found out; null if nothing is. */
   const problem = computed(() => {
     const { cutSince, offline } = dashboard.status.value;
     if (phase.value === 'live') {
-      return dashboard.overdue.value
+      const { quietMs, overdue } = dashboard;
+      // Both are told anew as time goes on.
+      return quietMs.value >= 0 && (overdue.value || doubtful())
         ? 'overdue'
-        : dashboard.quietMs.value > QUIET_MS
+        : quietMs.value > QUIET_MS
           ? 'quiet'
           : null;
     }
@@ -61,13 +87,15 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
       }
       const began = performance.now();
       if (document.visibilityState === 'visible') {
-        const answered = await reaches(url);
+        const answer = await reaches(url);
+        const answered = answer !== null;
         if (turn !== mine) {
           return;
         }
         if (about !== 'gone') {
           answers.value = answered;
           if (answered) {
+            date(Date.parse(answer.headers.get('Date') ?? ''));
             dashboard.heard();
           }
         } else if (!answered) {
@@ -86,6 +114,7 @@ export function watchReach(dashboard: Dashboard, origin: URL): void {
 
   effect(() => {
     phase.value;
+    dated = Number.NaN;
     phaseSince = performance.now();
   });
   effect(() => {
@@ -111,11 +140,13 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function reaches(url: URL): Promise<boolean> {
+/** The answer of a server that is well; null if there is none. */
+async function reaches(url: URL): Promise<Response | null> {
   try {
     const signal = AbortSignal.timeout(PATIENCE_MS);
-    return (await fetch(url, { method: 'HEAD', cache: 'no-store', signal })).ok;
+    const answer = await fetch(url, { method: 'HEAD', cache: 'no-store', signal });
+    return answer.ok ? answer : null;
   } catch {
-    return false;
+    return null;
   }
 }

@@ -10,9 +10,11 @@ let up: boolean;
 let hangs: boolean;
 let asked: number;
 let visibility: string;
+/** How far the server's clock is ahead of the browser's, in milliseconds. */
+let ahead: number;
 beforeEach(() => {
   vi.useFakeTimers();
-  [up, hangs, asked, visibility] = [false, false, 0, 'visible'];
+  [up, hangs, asked, visibility, ahead] = [false, false, 0, 'visible', 0];
   vi.stubGlobal('document', {
     get visibilityState() {
       return visibility;
@@ -26,7 +28,8 @@ beforeEach(() => {
     if (!up) {
       throw new TypeError('refused');
     }
-    return { ok: true };
+    const headers = new Headers({ Date: new Date(Date.now() + ahead).toUTCString() });
+    return { ok: true, headers };
   });
 });
 afterEach(() => {
@@ -43,6 +46,15 @@ function page(more: Partial<Status> = {}) {
     status,
     overdue: signal(false),
     quietMs: signal(0),
+    store: {
+      arrival: null as object | null,
+      counts: true,
+      newest: Number.NEGATIVE_INFINITY,
+      interval: 0,
+      thinnedMs: 0,
+      thinnedUntil: Number.NEGATIVE_INFINITY,
+      lastPointsAt: Number.NaN,
+    },
     heard: () => heard.push(Date.now()),
     retryNow: () => tries.push(Date.now()),
   };
@@ -129,4 +141,45 @@ test('nobody is blamed before the first answer once samples are missing', async 
   expect(answers.value).toBe(false);
   overdue.value = false;
   expect(answers.value).toBe(true);
+});
+
+test.each([
+  ['that is as old by its clock', 0, 60],
+  ['that is fresh, by a browser whose clock is wrong', -60_000, 0],
+])('the past of a silent source is dated by the server: one %s', async (_, clocks, seconds) => {
+  up = true;
+  ahead = clocks;
+  const { store, quietMs } = page({ phase: 'live', cutSince: null });
+  const loaded = Date.now();
+  Object.assign(store, { newest: loaded - 60_000, interval: 1000, lastPointsAt: loaded });
+  quietMs.value = 1;
+  await vi.advanceTimersByTimeAsync(100);
+  expect(asked).toBe(1);
+  expect(Math.abs(loaded - store.lastPointsAt - seconds * 1000)).toBeLessThanOrEqual(1000);
+});
+
+test.each([
+  ['is younger than two intervals', { newest: -15_000, interval: 10_000 }],
+  ['has one sample only', { newest: -60_000 }],
+  ['is followed by what is live', { newest: -60_000, interval: 1000, arrival: {} }],
+  ['is of states', { newest: -60_000, interval: 1000, counts: false }],
+])('the past is taken as it comes where it %s', async (_, past) => {
+  up = true;
+  const { store, quietMs } = page({ phase: 'live', cutSince: null });
+  const loaded = Date.now();
+  Object.assign(store, { lastPointsAt: loaded, ...past, newest: loaded + past.newest });
+  quietMs.value = 1;
+  await vi.advanceTimersByTimeAsync(3000);
+  expect([asked, store.lastPointsAt]).toEqual([0, loaded]);
+});
+
+test('a thinned past is dated by how far apart its points are', async () => {
+  up = true;
+  const { store, quietMs } = page({ phase: 'live', cutSince: null });
+  const loaded = Date.now();
+  const newest = loaded - 60_000;
+  Object.assign(store, { newest, lastPointsAt: loaded, thinnedMs: 5000, thinnedUntil: newest });
+  quietMs.value = 1;
+  await vi.advanceTimersByTimeAsync(100);
+  expect(loaded - store.lastPointsAt).toBeGreaterThan(58_000);
 });
