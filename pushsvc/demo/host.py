@@ -11,7 +11,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psutil
@@ -39,6 +39,18 @@ def _sample(name: str, value: object, kind: str, unit: str, text: str, /, **labe
     }
 
 
+def busy(then: Mapping[str, float], now: Mapping[str, float]) -> float | None:
+    """The share of the time between two readings of a core's seconds by mode that it was busy; None
+    where the kernel counted none meanwhile, as while a virtual machine stands still."""
+    # The seconds of guests are among those of user and nice already.
+    spent = {mode: now[mode] - then.get(mode, 0.0) for mode in now if "guest" not in mode}
+    whole = sum(spent.values())
+    if whole <= 0:
+        return None
+    idle = spent.get("idle", 0.0) + spent.get("iowait", 0.0)
+    return min(max(1 - idle / whole, 0.0), 1.0)
+
+
 class HostMetrics:
     """Reads the machine's metrics. `read` blocks for some milliseconds: call it in a thread."""
 
@@ -56,7 +68,8 @@ class HostMetrics:
             (self._machine, _SLOW_EVERY, 0.0),
         ]
         self._before: dict[str, tuple[float, float]] = {}
-        psutil.cpu_percent(percpu=True)  # the first call only sets the starting point
+        self._cores: list[dict[str, float]] = []
+        """Seconds that each core has spent in each mode, at the last reading."""
 
     def read(self) -> list[Sample]:
         """One sample of each series that is due."""
@@ -82,11 +95,15 @@ class HostMetrics:
         return (value - before[1]) / (now - before[0])
 
     def _cpu(self) -> Iterator[Sample]:
-        busy = "Share of time this core was busy."
-        for core, percent in enumerate(psutil.cpu_percent(percpu=True)):
-            yield _sample(
-                "node_cpu_utilization", percent / 100, "gauge", "ratio", busy, cpu=str(core)
-            )
+        text = "Share of time this core was busy."
+        before, self._cores = (
+            self._cores,
+            [times._asdict() for times in psutil.cpu_times(percpu=True)],
+        )
+        for core, (then, now) in enumerate(zip(before, self._cores, strict=False)):
+            share = busy(then, now)
+            if share is not None:
+                yield _sample("node_cpu_utilization", share, "gauge", "ratio", text, cpu=str(core))
         times = psutil.cpu_times()
         for mode in ("user", "system", "idle", "iowait", "irq", "softirq", "steal"):
             if hasattr(times, mode):
