@@ -420,6 +420,7 @@ class Hub(Holdings):
                 standings=standings,
             )
             self.views[spec.key] = view
+            self._known.forget_views()
         elif not view.pending:
             view.seq = self.seq
         return view
@@ -557,6 +558,8 @@ class Hub(Holdings):
             _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
+        if views:
+            self._known.forget_views()
         if any(view.standings for view in views):
             self.standings.drop_unwatched()
 

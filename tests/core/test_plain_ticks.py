@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import random
 from itertools import count
+from typing import Any
 
 import pytest
 
 from pushsvc.core.delivery.carrier import Ending
+from pushsvc.core.delivery.merge import Merge
 from pushsvc.core.delivery.replay import Replay
 from pushsvc.core.delivery.start import Start
-from pushsvc.core.delivery.view import ViewSpec
+from pushsvc.core.delivery.subscriber import Subscriber
+from pushsvc.core.delivery.view import View, ViewSpec
 from pushsvc.core.delivery.wire import Frame
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch, Kind, Rows, Value, identify
@@ -112,3 +115,87 @@ def test_the_quick_way_gives_the_same(seed: int, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Replay, "_plain", lambda *_: None)
     assert given == _frames(seed)[0]
     assert 0 < quick < ticks, "the script no longer has both ways taken"
+
+
+_GROUPS = (tuple(range(8)), (1, 4, 6), (7,), (5, 2))
+"""The numbers of series that are published together, in this order."""
+
+
+def _columns(chance: random.Random, now: int) -> Batch:
+    """A batch as producers send them again and again: mostly in columns when it is decoded."""
+    late = 0 if chance.random() < 0.99 else chance.randrange(3_000)
+    unit = "s" if chance.random() < 0.01 else None
+    none = chance.random() < 0.001
+    return Batch(
+        [
+            Rows(
+                identify(_KINDS[number % 3], {"n": str(number)}, Limits()),
+                [now - late],
+                [None if none else float(chance.randrange(9))],
+                _KINDS[number % 3],
+                unit,
+            )
+            for number in chance.choice(_GROUPS)
+        ]
+    )
+
+
+def _frames_of_views(seed: int) -> dict[str, list[bytes]]:
+    """What dashboards of some views are given, that come and go, over some thousand entries."""
+    chance = random.Random(seed)
+    numbers = count()
+    hub = Hub(
+        "e" * 8,
+        limits=Limits(),
+        retention=Retention(samples=chance.choice((3, 50)), seconds=20, series_ttl=10),
+        pacing=Pacing(),
+        make_session=lambda: str(next(numbers)),
+    )
+    merge: Merge = chance.choice(("last", "envelope", "all"))
+    specs = {
+        text: ViewSpec((parse(f'{{n=~"{text}"}}'),), hz, merge, 15.0)
+        for text, hz in ((".+", 10.0), ("[0246]", 20.0), ("[17]", 10.0), ("5", 1.0))
+    }
+    subscribers: dict[str, Subscriber] = {}
+    given: dict[str, list[bytes]] = {text: [] for text in specs}
+    now = 1_700_000_000_000
+    for seq in range(1, 1_500):
+        now += 4_000 if chance.random() < 0.02 else chance.choice((50, 100, 100, 100))
+        if chance.random() < 0.05:
+            text = chance.choice(list(specs))
+            if (subscriber := subscribers.pop(text, None)) is None:
+                subscribers[text] = hub.subscribe(
+                    specs[text], Start(None, None, None), _Carrier(), now=now / 1000, time_ms=now
+                )
+            else:
+                hub.unsubscribe(subscriber, now=now / 1000)
+        if chance.random() < 0.02:
+            hub.close_idle(now / 1000, linger=0.0)
+        batch = Batch([]) if chance.random() < 0.1 else _columns(chance, now)
+        draft = decode(encode(Draft(seq.to_bytes(16, "big"), batch, partial=True)))
+        for _ in hub.take(Entry(seq, now, draft)):
+            pass
+        if chance.random() < 0.8:
+            list(hub.tick(now / 1000, now))
+            for text, subscriber in subscribers.items():
+                while (frame := subscriber.pull()) is not None:
+                    given[text].append(frame.encoded("ndjson"))
+    return given
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_batch_as_it_came_is_the_same_frame(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = 0
+    is_all = View._is_all
+
+    def counted(view: View, *args: Any) -> bool:
+        nonlocal quick
+        found = is_all(view, *args)
+        quick += found
+        return found
+
+    monkeypatch.setattr(View, "_is_all", counted)
+    given = _frames_of_views(seed)
+    monkeypatch.setattr(View, "_is_all", lambda *_: False)
+    assert given == _frames_of_views(seed)
+    assert quick > 5, "the script no longer has batches given out as they came"

@@ -9,7 +9,7 @@ ring, so that readers that are a little behind share them too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -17,12 +17,12 @@ import msgspec
 
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.carrier import Carrier
-from pushsvc.core.delivery.merge import Merge
+from pushsvc.core.delivery.merge import Merge, Point
 from pushsvc.core.delivery.replay import Replay
 from pushsvc.core.delivery.schedule import Schedule
 from pushsvc.core.delivery.wire import Frame, Greeting
 from pushsvc.core.model.cursor import Cursor
-from pushsvc.core.model.series import Identity
+from pushsvc.core.model.series import Columns, Identity
 from pushsvc.core.query.scope import EVERYTHING, Scope
 from pushsvc.core.query.selector import Selector
 from pushsvc.core.standing.asked import Expression
@@ -107,6 +107,26 @@ class Opening(msgspec.Struct, frozen=True):
     """The seq up to which the frames contain everything."""
 
 
+class _Batch(msgspec.Struct, frozen=True):
+    """A batch that gave each of some series one row, later than all before, and said nothing else
+    of them."""
+
+    seq: int
+    columns: Columns
+    series: Mapping[int, Series]
+    """By ref, in the order of the columns."""
+    places: Sequence[int] | None
+    """Where they are in the columns; None if they are all."""
+
+    def points(self) -> list[Point]:
+        """Their points."""
+        times, values, places = self.columns.times, self.columns.values, self.places
+        if places is not None:
+            times = [times[place] for place in places]
+            values = [values[place] for place in places]
+        return list(zip(self.series, times, values, strict=True))
+
+
 class View:
     """Shared work for one spec. `members` are its series by ref."""
 
@@ -148,6 +168,7 @@ class View:
         self.seq = seq
         """The batch up to which ticks have delivered everything."""
         self.dirty: dict[int, Series] = {}
+        self._alone: _Batch | None = None  # the batch, if what is dirty is of that one alone
         self.next_tick = now
         """The earliest time of the next tick (seconds of the monotonic clock)."""
         self.tick_planned = False
@@ -318,6 +339,18 @@ class View:
             or (bool(self.standings) and self.failing_seq > self.seq)
         )
 
+    def mark(
+        self,
+        seq: int,
+        columns: Columns,
+        series: Mapping[int, Series],
+        places: Sequence[int] | None,
+    ) -> None:
+        """Note that each of these series (by ref, in the order of the columns) has one more row,
+        from batch `seq`: in the columns at `places`, or in all of them."""
+        self._alone = None if self.dirty else _Batch(seq, columns, series, places)
+        self.dirty.update(series)
+
     def plan_tick(self) -> None:
         """Plan the next tick, if there is something to deliver."""
         if self.pending:
@@ -338,7 +371,15 @@ class View:
         self._openings.clear()
         self._slices.clear()
         self.next_tick = now + self.interval
-        if self.subscribers:
+        alone, self._alone = self._alone, None
+        if not self.subscribers:
+            # Nobody is owed frames; later clients get a replay from the histories.
+            self._frames.clear()
+            self.newest = None
+        elif alone is not None and self._is_all(alone, seq, limit):
+            cursor = Cursor(self.epoch, seq)
+            self._append(wire.points(cursor, self.seq, None, alone.points(), time_ms), now)
+        else:
             replay = Replay(
                 self,
                 since=self.seq,
@@ -351,13 +392,21 @@ class View:
                     self._append(frame, now)
                 if replay.cursor >= seq:
                     break
-        else:
-            # Nobody is owed frames; later clients get a replay from the histories.
-            self._frames.clear()
-            self.newest = None
         self.dirty.clear()
         self.seq = seq
         return self.next_number > before
+
+    def _is_all(self, batch: _Batch, seq: int, limit: int) -> bool:
+        """Whether a replay of all up to batch `seq` would give one frame, with the rows of this
+        batch. That is so if it is the last one, nothing else is to be told, and what it is about
+        was described before."""
+        return (
+            batch.seq == seq
+            and len(self.dirty) == len(batch.series) <= limit
+            and self.forgotten <= self.seq
+            and not (self._departed and self._departed[-1][0] > self.seq)
+            and not (self.standings and self.failing_seq > self.seq)
+        )
 
     def beat(self, seq: int, now: float, time_ms: int, away: int | None = None) -> None:
         """Make a heartbeat, which also tells clients how far they have got, and for how many

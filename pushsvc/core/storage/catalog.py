@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from math import inf
 from typing import ClassVar, Protocol
 
-from pushsvc.core.model.series import Identity, Kind, Rows, shorten
+from pushsvc.core.model.series import Columns, Identity, Kind, Rows, shorten
 from pushsvc.core.query.scope import EVERYTHING, Scope
 from pushsvc.core.query.selector import Matcher, Selector
 from pushsvc.core.storage.history import History
@@ -46,6 +46,16 @@ class Watcher(Protocol):
 
     def dismiss(self, series: Series, seq: int) -> None:
         """Let go of a series that is gone with batch `seq`."""
+
+    def mark(
+        self,
+        seq: int,
+        columns: Columns,
+        series: Mapping[int, Series],
+        places: Sequence[int] | None,
+    ) -> None:
+        """Note that each of these series (by ref, in the order of the columns) has one more row,
+        from batch `seq`: in the columns at `places`, or in all of them."""
 
     def plan_tick(self) -> None:
         """Plan the tick in which its news is given out, if there is any."""

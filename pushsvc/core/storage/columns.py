@@ -19,12 +19,21 @@ _HELD = 256
 """Sets of columns that are remembered. A producer usually has one."""
 
 
-class KnownSeries(msgspec.Struct, frozen=True):
+_SHOWN = 4
+"""Views of a batch are remembered if they show each of its series about so many times at most:
+what is remembered takes memory for each series of each view."""
+
+
+class KnownSeries:
     """The series of a batch, where no sample can be refused and none changes what is known of a
     series."""
 
-    series: Sequence[Series]
-    histories: Sequence[History]
+    __slots__ = ("_shown", "histories", "series")
+
+    def __init__(self, series: Sequence[Series], histories: Sequence[History]) -> None:
+        self.series = series
+        self.histories = histories
+        self._shown: Sequence[Shown] | None = None  # None if it isn't known, or too much
 
     def pieces(self, batch: Batch) -> Iterator[tuple[Batch, KnownSeries]]:
         """The batch, cut as by `entry.pieces`; each piece comes with its series."""
@@ -45,7 +54,11 @@ class KnownSeries(msgspec.Struct, frozen=True):
         if columns is None:
             return batch.rows
         late = follow(self.histories, seq, columns.times, columns.values, columns.given)
-        if any(map(_views, self.series)):
+        if not late:
+            for shown in self._shown_by_views():
+                touched[shown.view] = None
+                shown.view.mark(seq, columns, shown.series, shown.places)
+        elif any(map(_views, self.series)):
             left = frozenset(late)
             for place, series in enumerate(self.series):
                 if series.views and place not in left:
@@ -53,6 +66,37 @@ class KnownSeries(msgspec.Struct, frozen=True):
                         touched[view] = None
                         view.dirty[series.ref] = series
         return [batch.rows[place] for place in late]
+
+    def _shown_by_views(self) -> Sequence[Shown]:
+        if self._shown is not None:
+            return self._shown
+        places: dict[Watcher, list[int]] = {}
+        if any(map(_views, self.series)):
+            for place, one in enumerate(self.series):
+                for view in one.views:
+                    places.setdefault(view, []).append(place)
+        shown = []
+        for view, some in places.items():
+            every = len(some) == len(self.series)
+            of_view = self.series if every else [self.series[place] for place in some]
+            shown.append(Shown(view, {one.ref: one for one in of_view}, None if every else some))
+        if sum(map(len, places.values())) <= _SHOWN * len(self.series):
+            self._shown = shown
+        return shown
+
+    def forget_views(self) -> None:
+        """Look again who shows the series: a view came or went."""
+        self._shown = None
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a view shows of a batch."""
+
+    view: Watcher
+    series: dict[int, Series]
+    """By ref, in their order in the batch."""
+    places: Sequence[int] | None
+    """Their places in the batch; None if it shows all."""
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -68,6 +112,12 @@ class KnownColumns:
 
     def __init__(self) -> None:
         self._found: OrderedDict[int, _Found] = OrderedDict()
+
+    def forget_views(self) -> None:
+        """Look again who shows the series: a view came or went."""
+        for found in self._found.values():
+            if found.known is not None:
+                found.known.forget_views()
 
     def find(self, batch: Batch, catalog: Catalog) -> KnownSeries | None:
         """The series of a batch in columns; None if its rows must be checked one by one."""
