@@ -346,6 +346,12 @@ test.each([
   expect(asked.filter((url) => !url.startsWith(server.url) && !url.startsWith('data:'))).toEqual(
     [],
   );
+  await notes.getByText('[x] done').waitFor();
+  expect(await notes.getByText('display: none').count()).toBe(0);
+  const heading = notes.getByRole('heading', { name: 'Notes', level: 3 });
+  expect(
+    await heading.evaluate(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight),
+  ).toBeLessThanOrEqual(1);
   await page.screenshot({ path: `${ARTIFACTS}/text-${look}-${width}.png`, fullPage: true });
   expect(await violations(page)).toEqual([]);
   expect(failures).toEqual([]);

@@ -4,15 +4,16 @@ import DOMPurify from 'dompurify';
 import { Marked } from 'marked';
 import { printableLines } from '../strangers.ts';
 
-/** Looks: they are taken away in any case, and the page's policy reports where they are read at all. */
-const STYLED = /<style\b.*?(?:<\/style\s*>|$)|\sstyle\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]*)/gis;
+/** Looks: they go in any case, but the page's policy reports them where they are read at all. */
+const LOOKS = /\sstyle\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>]*)/gi;
+const SHEET = /(<\/?)style\b/gi;
 
 const markdown = new Marked({
   breaks: true,
   // A box that nobody can tick needs no field, which would need a label.
   renderer: {
-    checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
-    html: ({ text }) => text.replace(STYLED, ''),
+    checkbox: ({ checked }) => (checked ? '[x] ' : '[ ] '),
+    html: ({ text }) => text.replace(LOOKS, '').replace(SHEET, '$1template'),
   },
 });
 
