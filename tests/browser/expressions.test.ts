@@ -260,3 +260,39 @@ test('a search for an expression says why it has no result, and takes anything a
   expect(failures).toEqual([]);
   await close();
 });
+
+test('thresholds are for results as they are for series, in all kinds of panels', async () => {
+  const kinds = ['line', 'area', 'stacked', 'stat', 'gauge', 'table'];
+  await server.save('levels', {
+    title: 'Levels',
+    panels: kinds.map((kind, at) => ({
+      id: kind,
+      title: `As ${kind}`,
+      kind,
+      select: SUM,
+      max: kind === 'gauge' ? 10 : undefined,
+      thresholds: [
+        { at: 2, level: 'warning' },
+        { at: 5, level: 'critical' },
+      ],
+      grid: { x: (at % 3) * 4, y: 4 * Math.floor(at / 3), w: 4, h: 4 },
+    })),
+  });
+  const { page, failures, close } = await open(browser, `${server.url}/d/levels`, {
+    viewport: { width: 1440, height: 900 },
+  });
+  for (const kind of kinds) {
+    const marks = panel(page, `As ${kind}`).locator('.mark');
+    await expect
+      .poll(
+        () => marks.evaluateAll((all) => all.map((one) => one.getAttribute('aria-label')).sort()),
+        {
+          timeout: 30_000,
+        },
+      )
+      .toEqual(['critical', 'warning']);
+  }
+  await page.screenshot({ path: `${ARTIFACTS}/levels.png` });
+  expect(failures).toEqual([]);
+  await close();
+});
