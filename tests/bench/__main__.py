@@ -247,8 +247,8 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
             kib = held.footprints[0].bytes_per_connection / 1024
             yield Target(what, 1.5, kib, at_most=True)
     for crowd in outcome.storm:
-        what = f"handshakes per second of one core, {crowd.transport}"
-        yield Target(what, 3_000, crowd.answered[0].per_core)
+        what = f"µs of CPU for a handshake, {crowd.transport}, requests: {crowd.kind}"
+        yield Target(what, storm.MOST_US[crowd.kind], crowd.answered[0].cpu_us.median, at_most=True)
     for stall in outcome.stalled:
         what = f"rise of the others' p99 while a tenth is stalled, {stall.transport}"
         yield Target(what, 0.25, stalled.change(stall.endured[0]), at_most=True)

@@ -33,6 +33,10 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transport: str
     target: str
     subprotocol: str | None = None
+    token: str = ""
+    """What each presents, if anything."""
+    different: bool = False
+    """Whether no two requests are equal."""
 
 
 class Storm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +64,9 @@ class Crowd:
         self._request = transport.request(
             job.transport, job.target, f"{job.host}:{job.port}", job.subprotocol
         )
+        if job.token:
+            self._request = _with(self._request, b"Authorization: Bearer " + job.token.encode())
+        self._come = 0
         self._status = b"HTTP/1.1 101" if job.transport == "websocket" else b"HTTP/1.1 200"
 
     def come(self, storm: Storm) -> Weathered:
@@ -74,7 +81,7 @@ class Crowd:
                 while waiting < _AT_ONCE and len(sockets) < storm.clients:
                     sock = socket.create_connection((self._job.host, self._job.port), _PATIENCE)
                     sockets[sock.fileno()] = sock
-                    sock.send(self._request)
+                    sock.send(self._next())
                     epoll.register(sock, select.EPOLLIN)
                     waiting += 1
                 answered = epoll.poll(_PATIENCE, _AT_ONCE)
@@ -94,6 +101,17 @@ class Crowd:
         for sock in sockets.values():
             sock.close()
         return Weathered(storm.clients, seconds, server_cpu, load_cpu)
+
+    def _next(self) -> bytes:
+        """The request of the next one that comes."""
+        if not self._job.different:
+            return self._request
+        self._come += 1
+        return _with(self._request, b"User-Agent: dashboard/%d" % self._come)
+
+
+def _with(request: bytes, field: bytes) -> bytes:
+    return request.removesuffix(b"\r\n") + field + b"\r\n\r\n"
 
 
 def main() -> None:

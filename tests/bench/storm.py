@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import secrets
+import tempfile
+import time
 from collections.abc import Callable, Iterator
+from typing import Literal
 
+import httpx
 import msgspec
 
+from pushsvc.auth.jwt import read_secret, sign
+from pushsvc.auth.keys import make_key, table_of
 from tests.bench.crowd import Job, Storm, Weathered
 from tests.bench.process import LOAD_CPU, Process, running
 from tests.bench.report import Figure, count, ratio
@@ -41,25 +49,36 @@ class Answered(msgspec.Struct, frozen=True):
         return 1e6 / self.cpu_us.median
 
 
+Kind = Literal["alike", "different", "key", "JWT"]
+"""Whether requests are equal, all different, or equal with an API key or a token."""
+
+MOST_US: dict[Kind, float] = {"alike": 80.0, "different": 160.0, "key": 90.0, "JWT": 120.0}
+"""Microseconds of CPU that one may cost, on a machine with nothing else to do."""
+
+
 class Handshakes(msgspec.Struct, frozen=True):
     """The outcome of a case."""
 
     transport: str
     clients: int
     answered: list[Answered]
+    kind: Kind = "alike"
 
 
 class StormCase(msgspec.Struct, frozen=True):
     transport: str
     clients: int
     rounds: int
+    kind: Kind = "alike"
 
     @property
     def title(self) -> str:
-        return f"storm, {self.transport}, {self.clients} handshakes"
+        return f"storm, {self.transport}, {self.clients} handshakes, {self.kind}"
 
     @property
     def systems(self) -> list[System]:
+        if self.kind != "alike":
+            return [PUSHSVC]
         return [
             each
             for each in (PUSHSVC, FLOOR, NCHAN, CENTRIFUGO, MERCURE, BROADCAST, NAIVE)
@@ -75,7 +94,7 @@ class StormCase(msgspec.Struct, frozen=True):
         weathered: dict[str, list[Weathered]] = {each.name: [] for each in self.systems}
         with contextlib.ExitStack() as stack:
             crowds = {
-                each.name: stack.enter_context(crowd_of(each, self.transport))
+                each.name: stack.enter_context(crowd_of(each, self.transport, self.kind))
                 for each in self.systems
             }
             for number in range(self.rounds):
@@ -84,32 +103,74 @@ class StormCase(msgspec.Struct, frozen=True):
                     crowd.tell(msgspec.json.encode(Storm(self.clients)))
                     weathered[name].append(heard(crowd))
         return Handshakes(
-            self.transport, self.clients, [_answered(*each) for each in weathered.items()]
+            self.transport,
+            self.clients,
+            [_answered(*each) for each in weathered.items()],
+            self.kind,
         )
 
 
 @contextlib.contextmanager
-def crowd_of(system: System, transport: str) -> Iterator[Process]:
+def crowd_of(system: System, transport: str, kind: Kind = "alike") -> Iterator[Process]:
     """A process that opens connections to a system, which runs meanwhile."""
-    with system.serving() as server:
-        if system.documents == "v1":
-            # So that there are first frames to be given.
+    with contextlib.ExitStack() as stack:
+        options, token = stack.enter_context(_locked(kind))
+        system = dataclasses.replace(system, arguments=(*system.arguments, *options))
+        server = stack.enter_context(system.serving())
+        # So that there are first frames to be given.
+        if token:
+            _publish(server, token)
+        elif system.documents == "v1":
             with server.subscribers(transport, 1, series=_SERIES):
                 pass
-        with running(_arguments(transport, server), LOAD_CPU) as crowd:
-            yield crowd
+        job = Job(
+            server.host,
+            server.port,
+            server.pid,
+            transport,
+            server.system.target(transport, "bench"),
+            server.system.subprotocol,
+            token,
+            kind == "different",
+        )
+        arguments = "-m", "tests.bench.crowd", msgspec.json.encode(job).decode()
+        yield stack.enter_context(running(arguments, LOAD_CPU))
 
 
-def _arguments(transport: str, server: Server) -> tuple[str, ...]:
-    job = Job(
-        server.host,
-        server.port,
-        server.pid,
-        transport,
-        server.system.target(transport, "bench"),
-        server.system.subprotocol,
-    )
-    return "-m", "tests.bench.crowd", msgspec.json.encode(job).decode()
+@contextlib.contextmanager
+def _locked(kind: Kind) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Options with which the service wants tokens, and a token that may do everything."""
+    everything = ('{__name__=~".+"}',)
+    if kind == "key":
+        key, id_, hash_ = make_key()
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            table = table_of(id_, hash_, name="", read=everything, write=everything, operator=True)
+            file.write(table)
+            file.flush()
+            yield ("--set", "auth.mode=keys", "--set", f"auth.keys_file={file.name}"), key
+    elif kind == "JWT":
+        secret = secrets.token_hex(32)
+        claims = {
+            "sub": "bench",
+            "exp": int(time.time()) + 3600,
+            "pushsvc": {"read": everything, "write": everything},
+        }
+        options = "--set", "auth.mode=jwt", "--set", f"auth.secret={secret}"
+        yield options, sign(claims, read_secret(secret), "HS256")
+    else:
+        yield (), ""
+
+
+def _publish(server: Server, token: str) -> None:
+    samples = [
+        {"name": "bench", "labels": {"series": str(number)}, "value": number}
+        for number in range(_SERIES)
+    ]
+    httpx.post(
+        f"http://{server.host}:{server.port}/v1/samples",
+        json={"samples": samples},
+        headers={"Authorization": f"Bearer {token}"},
+    ).raise_for_status()
 
 
 def heard(crowd: Process) -> Weathered:
@@ -126,18 +187,31 @@ def _answered(name: str, storms: list[Weathered]) -> Answered:
 
 def cases(*, quick: bool) -> list[StormCase]:
     clients, rounds = (500, 3) if quick else (3000, 5)
-    return [StormCase(transport, clients, rounds) for transport in ("websocket", "sse")]
+    kinds: tuple[Kind, ...] = ("alike", "different", "key", "JWT")
+    return [
+        StormCase(transport, clients, rounds, kind)
+        for kind in kinds
+        for transport in ("websocket", "sse")
+    ]
 
 
 COLUMNS = (
-    *("transport", "connections", "system", "handshakes/s", "CPU/handshake", "÷ pushsvc"),
+    *(
+        "transport",
+        "connections",
+        "requests",
+        "system",
+        "handshakes/s",
+        "CPU/handshake",
+        "÷ pushsvc",
+    ),
     "per core and second",
 )
 
 
 def rows(outcome: Handshakes) -> Iterator[tuple[str, ...]]:
     """The outcome as lines of a table with COLUMNS."""
-    first = (outcome.transport, f"{outcome.clients:,}")
+    first: tuple[str, ...] = (outcome.transport, f"{outcome.clients:,}", outcome.kind)
     ours = outcome.answered[0].cpu_us.median
     for each in outcome.answered:
         yield (
@@ -148,4 +222,4 @@ def rows(outcome: Handshakes) -> Iterator[tuple[str, ...]]:
             ratio(each.cpu_us.median / ours, digits=2),
             count(each.per_core),
         )
-        first = ("", "")
+        first = ("", "", "")
