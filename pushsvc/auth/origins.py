@@ -9,6 +9,7 @@ configured origin. A client that is no browser sends no `Origin` and is accepted
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -64,7 +65,8 @@ class Origins:
         Such a name has a dot and isn't an address. Such a page can also write the headers of a
         proxy, so both the name in `Host` and the one that a proxy reports are checked.
         """
-        for told in (client.host, headers.get("host", "")):
+        written = headers.get("host", "")
+        for told in (written,) if client.host == written else (client.host, written):
             host = _host_of(f"//{told}")
             ours = is_loopback(host) or _is_address(host) or host in self._hosts
             if "." in host.rstrip(".") and not ours:
@@ -157,6 +159,7 @@ def _check(text: str) -> str:
     return re.sub(r"^(https://.*):443$|^(http://.*):80$", r"\1\2", origin)
 
 
+@functools.lru_cache(256)
 def _host_of(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

@@ -168,10 +168,13 @@ class Hub(Holdings):
                 "cursor", f"cursor {since} is ahead of this hub, which is at {self.cursor}"
             )
         self.refuse_when_full()
-        limit = f"subscribers_per_{account.kind}"
-        most: int = getattr(self._limits, limit)
+        limits = self._limits
+        most = limits.subscribers_per_address
+        if account.identified:
+            most = limits.subscribers_per_identity
         if self.accounts[account] >= most and account.name:
             self.counts["subscribers_refused"] += 1
+            limit = f"subscribers_per_{account.kind}"
             raise Overloaded(
                 limit,
                 f"{most} subscribers are connected, the limit (limits.{limit}), of "

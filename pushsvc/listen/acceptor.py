@@ -60,21 +60,17 @@ class PendingConnection:
 
         Raises OSError when the peer is gone.
         """
-        try:
-            if not self._acceptor.reads_heads:
-                if not self.socket.recv(1, socket.MSG_PEEK):
-                    raise ConnectionResetError
-                return b""
-            data = self.socket.recv(_READ)
-        except (BlockingIOError, InterruptedError):
-            return None
-        if not data:
-            raise ConnectionResetError
+        data = self._acceptor.read(self.socket)
+        if data is None or not self._acceptor.reads_heads:
+            return data
         if not self._data:
             self._since = trio.current_time()
         self._data += data
-        whole = _HEAD_END.search(self._data) is not None or len(self._data) >= _MOST_HEAD
-        return self._data if whole else None
+        return self._data if _is_whole(self._data) else None
+
+    def keep(self, data: bytes) -> None:
+        """Go on after what was read already."""
+        self._data = data
 
     # -- the engine's side -------------------------------------------------------------------------
 
@@ -147,6 +143,16 @@ class Acceptor:
         self._inside -= 1
         self._release(whose)
 
+    def read(self, sock: socket.socket) -> bytes | None:
+        """Read what there is; None if nothing is. Raises OSError when the peer is gone."""
+        try:
+            data = sock.recv(_READ) if self.reads_heads else sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        if not data:
+            raise ConnectionResetError
+        return data if self.reads_heads else b""
+
     def move(self, whose: object, account: object, most: int) -> bool:
         """Count a connection with an account, which may have `most`, instead of where it counted
         before; returns whether there was room."""
@@ -209,15 +215,20 @@ class Acceptor:
                 continue
             self._inside += 1
             self._accounts[address] += 1
-            pending = PendingConnection(self, sock, peer, now)
             try:
-                first = pending.read()
+                first = self.read(sock)
             except OSError:
                 self.leave(address)
                 sock.close()
                 continue
-            if first is None:
-                self.waiting.add(pending)
-            else:
-                pending.closed = True
+            if first is not None and (not self.reads_heads or _is_whole(first)):
                 self.enter(sock, first, peer)
+                continue
+            pending = PendingConnection(self, sock, peer, now)
+            pending.keep(first or b"")
+            self.waiting.add(pending)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a request's head is there, or more than is gathered."""
+    return data.endswith(b"\r\n\r\n") or len(data) >= _MOST_HEAD or bool(_HEAD_END.search(data))

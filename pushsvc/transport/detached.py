@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import selectors
 import socket
 
@@ -24,6 +23,7 @@ _RECEIVE = 16 * 1024
 
 _SEND_BUFFER = 128 * 1024
 _NOT_SENT = 32 * 1024
+_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 def _bound_kernel_buffers(sock: socket.socket) -> None:
@@ -32,10 +32,12 @@ def _bound_kernel_buffers(sock: socket.socket) -> None:
     By default Linux lets a send buffer grow to some megabytes. TCP_NOTSENT_LOWAT makes a socket
     writable when only little of its buffer is still to be sent.
     """
-    with contextlib.suppress(OSError):
+    try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT)
+        if _LOWAT is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, _LOWAT, _NOT_SENT)
+    except OSError:
+        pass  # not a TCP socket, or the peer is gone
 
 
 class DetachedCarrier:
@@ -92,7 +94,7 @@ class DetachedCarrier:
             encoded = self._encoded(frame)
             frames.append(encoded)
             size += len(encoded)
-        if self._write(b"".join(frames)):
+        if self._write(b"".join(frames)) and not self.subscriber.is_current:
             self._pump()
 
     # -- the hub's side ----------------------------------------------------------------------------

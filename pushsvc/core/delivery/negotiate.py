@@ -6,6 +6,7 @@ other transports share the URL and are told apart by media type.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Final
 from pushsvc.errors import Malformed, NotAcceptable
 
 SUBPROTOCOL: Final = "pushsvc.v1"
+_HEADERS: Final = 256
+"""Values of headers whose outcome is remembered: most clients send one of a few."""
 
 
 class Transport(StrEnum):
@@ -51,6 +54,7 @@ _OTHERS: Final = tuple(o.media_type for o in OFFERS if o.media_type != _EVENTS)
 _BY_TYPE: Final = {offer.media_type: offer for offer in OFFERS}
 
 
+@functools.lru_cache(_HEADERS)
 def choose(accept: str | None) -> Offer:
     """The offer that a request's `Accept` prefers; SSE if there is no such header.
 
@@ -69,6 +73,7 @@ def choose(accept: str | None) -> Offer:
     return _BY_TYPE[media_type]
 
 
+@functools.lru_cache(_HEADERS)
 def needs_events(accept: str | None, last_event_id: str | None) -> bool:
     """Whether the client can be told of a failure only by events in the stream.
 
