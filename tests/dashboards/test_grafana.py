@@ -301,6 +301,135 @@ def test_queries_of_variables(query: str, label: str, select: str) -> None:
     assert made == tuple(Variable(name=name, label=label, select=select) for name in "xy")
 
 
+@pytest.mark.parametrize(
+    ("query", "regex", "label", "select"),
+    [
+        # A filter becomes a matcher.
+        ("label_values(up, job)", "/^prod-/", "job", 'up{job=~".*(?:^prod-).*"}'),
+        ('label_values(up{a="b"}, job)', "web|db", "job", 'up{a="b",job=~".*(?:web|db).*"}'),
+        ("label_values(job)", "/WEB/i", "job", '{job!="",job=~".*(?:(?i)WEB).*"}'),
+        ("label_values(up{}, job)", r"/a\.b/", "job", 'up{job=~".*(?:a\\\\.b).*"}'),
+        # A part of a series' text is the value of a label.
+        ("query_result(up)", '/.*instance="([^"]*)".*/', "instance", "up"),
+        ('query_result(up{job="$j"})', 'host="(?<text>[^"]+)"', "host", 'up{job="j"}'),
+        ("query_result(up)", '/.*instance="([^"]*).*/', "instance", "up"),
+        # A part of a value isn't taken; neither is what the service can't match.
+        ("label_values(up, job)", "/(.*)-web/", "job", "up"),
+        ("label_values(up, job)", "/^(?!web)/", "job", "up"),
+    ],
+)
+def test_regexes_of_variables(query: str, regex: str, label: str, select: str) -> None:
+    listed = [variable("j", "j", "constant"), variable("x", query, regex=regex)]
+    found = imported(dashboard(panel("stat", target("up")), templating={"list": listed}))
+    assert found.dashboard.variables == (Variable(name="x", label=label, select=select),)
+    taken = [] if regex not in ("/(.*)-web/", "/^(?!web)/") else [
+        "its regex, which picks parts of the values: they are whole"
+    ]  # fmt: skip
+    assert reasons(found, "variable x") == taken
+
+
+def override(kind: str, options: Any, **properties: Any) -> dict[str, Any]:
+    listed = [{"id": id_.replace("__", "."), "value": one} for id_, one in properties.items()]
+    return {"matcher": {"id": kind, "options": options}, "properties": listed}
+
+
+NETWORK = (
+    target("rate(rx[1m])", "A", legendFormat="{{device}} in"),
+    target("rate(tx[1m])", "B", legendFormat="{{device}} out"),
+    target("sum(rate(tx[1m]))", "C", legendFormat="total"),
+)
+
+
+def overridden(*overrides: dict[str, Any], kind: str = "timeseries", **more: Any) -> Imported:
+    config = {"defaults": {"unit": "Bps"}, "overrides": list(overrides)}
+    return imported(dashboard(panel(kind, *NETWORK, fieldConfig=config, **more)))
+
+
+def asked_of(found: Imported) -> list[tuple[object, object]]:
+    [made] = found.dashboard.panels
+    also = made.also or ()
+    return [(made.select, made.legend), *((one.select, one.legend) for one in also)]
+
+
+AS_IT_IS = [(one["expr"], one["legendFormat"]) for one in NETWORK]
+
+
+@pytest.mark.parametrize(
+    ("given", "at"),
+    [
+        (override("byRegexp", "/.*out.*/", custom__transform="negative-Y"), [1]),
+        (override("byRegexp", "/OUT$/i", custom__transform="negative-Y"), [1]),
+        (override("byFrameRefID", "C", custom__transform="negative-Y"), [2]),
+        (override("byName", "total", custom__transform="negative-Y"), [2]),
+        (override("byNames", {"names": ["total"]}, custom__transform="negative-Y"), [2]),
+        (
+            override(
+                "byNames",
+                {"mode": "exclude", "names": ["total"]},
+                custom__transform="negative-Y",
+            ),
+            [0, 1],
+        ),
+    ],
+)
+def test_what_is_drawn_downwards_is_negative(given: dict[str, Any], at: list[int]) -> None:
+    found = overridden(given)
+    assert asked_of(found) == [
+        (f"-({select})" if index in at else select, legend)
+        for index, (select, legend) in enumerate(AS_IT_IS)
+    ]
+    assert reasons(found) == []
+
+
+def test_overrides_of_whole_queries_are_taken() -> None:
+    found = overridden(
+        override("byName", "total", displayName="All of them"),
+        override("byRegexp", "in$", displayName="${__field.labels.device}, received"),
+        override("byRegexp", "out$", custom__hideFrom={"viz": True, "legend": False}),
+    )
+    assert asked_of(found) == [
+        ("rate(rx[1m])", "{{device}}, received"),
+        ("sum(rate(tx[1m]))", "All of them"),
+    ]
+    assert reasons(found) == []
+    every = override("byRegexp", "/.*/", unit="percentunit", decimals=2, min=0, max=1)
+    [made] = overridden(every).dashboard.panels
+    assert (made.unit, made.decimals, made.min, made.max) == ("ratio", 2, 0, 1)
+    # A column of a table is called by its query.
+    tabled = panel("table", target("a"), target("b", "B"))
+    tabled["fieldConfig"] = {"overrides": [override("byName", "Value #B", displayName="Bees")]}
+    assert asked_of(imported(dashboard(tabled))) == [("a", UNSET), ("b", "Bees")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        # For some lines of a query, for what isn't a name, for one of several.
+        override("byName", "eth0 out", unit="bits"),
+        override("byRegexp", "/eth/", custom__transform="negative-Y"),
+        override("byRegexp", "/(?=a)/", displayName="x"),
+        override("byType", "number", displayName="x"),
+        override("byName", "total", unit="bits"),
+        override("byName", "total", color={"fixedColor": "red"}),
+        override("byName", "nothing", displayName="x"),
+        # Hiding all of them would leave none.
+        override("byRegexp", "/.*/", custom__hideFrom={"viz": True}),
+    ],
+)
+def test_other_overrides_are_said(given: dict[str, Any]) -> None:
+    found = overridden(given)
+    assert asked_of(found) == AS_IT_IS
+    name = given["properties"][0]["id"]
+    assert reasons(found) == [f"overrides for some of its lines ({name})"]
+
+
+def test_overrides_of_old_graphs() -> None:
+    given = [{"alias": "/out/", "transform": "negative-Y", "yaxis": 2}, {"alias": "total"}]
+    found = overridden(kind="graph", seriesOverrides=given)
+    assert asked_of(found)[1] == ("-(rate(tx[1m]))", "{{device}} out")
+    assert reasons(found) == ["overrides for some of its lines (yaxis)"]
+
+
 def test_a_variable_of_another_query_has_its_saved_values() -> None:
     options = [{"value": "$__all"}, {"value": "a"}, {"value": "b"}]
     listed = [

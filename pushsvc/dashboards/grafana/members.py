@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, TypeAlias
 
 Fields: TypeAlias = dict[str, Any]
@@ -46,3 +47,11 @@ def number(value: object) -> float | None:
             return None
         return found if math.isfinite(found) else None
     return None
+
+
+def regex_of(given: str) -> str:
+    """A regular expression that Grafana has as /…/ with flags, or without these."""
+    match = re.fullmatch(r"/(.*)/([a-z]*)", given, re.DOTALL)
+    if match is None:
+        return given
+    return f"(?i){match[1]}" if "i" in match[2] else match[1]

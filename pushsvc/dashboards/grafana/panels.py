@@ -10,10 +10,11 @@ from msgspec import UNSET
 
 from pushsvc.dashboards.grafana.levels import levels_of
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
-from pushsvc.dashboards.grafana.queries import is_plain, queries_of
+from pushsvc.dashboards.grafana.overrides import overridden
+from pushsvc.dashboards.grafana.queries import queries_of
 from pushsvc.dashboards.grafana.remarks import Remarks
 from pushsvc.dashboards.grafana.sources import Sources
-from pushsvc.dashboards.grafana.templating import Templating
+from pushsvc.dashboards.grafana.templating import Templating, is_plain
 from pushsvc.dashboards.grafana.units import unit_of
 from pushsvc.dashboards.model import Panel, check_panel
 from pushsvc.errors import Problem
@@ -77,8 +78,11 @@ def panel_of(
         for reason in queries.reasons or ["it asks for nothing"]:
             remarks.add(where, f"all of it: {reason}")
         return None
-    first, *others = queries.taken
+    changed = overridden(given, queries.taken, queries.refs, templating)
+    given, (first, *others) = changed.panel, changed.queries
     reasons = [*queries.reasons, *_lost(given, kind)]
+    if changed.left:
+        reasons.append(f"overrides for some of its lines ({', '.join(changed.left)})")
     min_, max_ = _bounds(given, kind)
     if min_ is not None and max_ is not None and min_ >= max_:
         min_ = max_ = None
@@ -89,8 +93,8 @@ def panel_of(
     ours_unit = None if unit == "" else unit_of(unit)
     if unit and ours_unit is None:
         reasons.append(f"the unit {unit}")
-    plain = any(is_plain(one.select) for one in queries.taken)
-    buckets = ours == "heatmap" and all(_BUCKETS.search(one.select) for one in queries.taken)
+    plain = any(is_plain(one.select) for one in changed.queries)
+    buckets = ours == "heatmap" and all(_BUCKETS.search(one.select) for one in changed.queries)
     made = Panel(
         **common,
         kind=_kind(given, kind, ours),  # type: ignore[arg-type]
@@ -203,20 +207,6 @@ def _lost(given: Fields, kind: str) -> list[str]:
     transformations = [text(one.get("id")) for one in items(given.get("transformations"))]
     if transformations:
         found.append(f"transformations ({', '.join(sorted(set(transformations)))})")
-    changed = {
-        text(one.get("id"))
-        for override in items(within(given, "fieldConfig").get("overrides"))
-        for one in items(override.get("properties"))
-    }
-    if kind == "graph" and given.get("seriesOverrides"):
-        changed = {
-            name
-            for one in items(given.get("seriesOverrides"))
-            for name in one
-            if name not in ("alias", "$$hashKey")
-        }
-    if changed:
-        found.append(f"overrides for some of its lines ({', '.join(sorted(changed))})")
     calcs = within(options, "reduceOptions").get("calcs")
     calc = calcs[0] if isinstance(calcs, list) and calcs else given.get("valueName")
     if kind in ("stat", "gauge", "bargauge", "singlestat") and text(calc) not in _NEWEST:

@@ -20,20 +20,21 @@ _MOST: Final = 16
 _AUTO: Final = "__auto"
 _SAMPLED: Final = 15
 """Seconds between two samples, where nothing else is said."""
-_PLAIN: Final = re.compile(r"\s*[\w:]*\s*(?:\{[^{}]*\})?\s*")
 
 
 class Queries(msgspec.Struct):
     """The queries of one panel."""
 
     taken: list[Query]
+    refs: list[str]
+    """Grafana's names of these."""
     reasons: list[str]
     """Why other queries are left out or changed."""
 
 
 def queries_of(panel: Fields, sources: Sources, templating: Templating) -> Queries:
     """The queries of a panel that can be converted."""
-    found = Queries([], [])
+    found = Queries([], [], [])
     for index, target in enumerate(items(panel.get("targets"))):
         name = f"query {text(target.get('refId')) or index + 1}"
         if target.get("hide") is True:
@@ -84,6 +85,7 @@ def _take(
         legend = templating.written(text(target.get("legendFormat")), strictly=False)[:200]
         wanted = legend if legend and legend != _AUTO else UNSET
         found.taken.append(Query(select=select, legend=wanted))
+        found.refs.append(text(target.get("refId")))
 
 
 def _with_step(asked: str, own: str, panels: str) -> str:
@@ -112,8 +114,3 @@ def _with_step(asked: str, own: str, panels: str) -> str:
 
 def _whole(value: float) -> int:
     return max(1, round(value))
-
-
-def is_plain(select: str) -> bool:
-    """Whether this is a selector rather than an expression."""
-    return _PLAIN.fullmatch(re.sub(r'"(?:[^"\\]|\\.)*"', '""', select)) is not None

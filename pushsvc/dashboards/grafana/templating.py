@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
+import re2
 from msgspec import UNSET, UnsetType
 
 from pushsvc.core.model.duration import parse_duration
-from pushsvc.dashboards.grafana.members import Fields, fields, items, text, within
+from pushsvc.core.model.series import label_in_selector, quote
+from pushsvc.dashboards.grafana.members import Fields, fields, items, regex_of, text, within
 from pushsvc.dashboards.grafana.remarks import Remarks
 from pushsvc.dashboards.grafana.sources import Sources
 from pushsvc.dashboards.variables import ALL, BUILT_IN, Variable, check_variables, references
@@ -31,6 +33,12 @@ _MOST: Final = 32
 _WORD: Final = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 _LABEL_VALUES: Final = re.compile(r"\s*label_values\s*\(\s*(.*)\)\s*", re.DOTALL)
 _METRICS: Final = re.compile(r"\s*metrics\s*\((.*)\)\s*", re.DOTALL)
+_PLAIN: Final = re.compile(r"\s*[\w:]*\s*(?:\{[^{}]*\})?\s*")
+_QUERY_RESULT: Final = re.compile(r"\s*query_result\s*\(\s*(.*)\)\s*", re.DOTALL)
+_PICKED: Final = re.compile(
+    r"(?:\^?\.\*)?[{,]?([A-Za-z_]\w*)=\"\((?:\?<\w+>)?(?:\[\^\"\]|\.)[*+]\??\)\"?(?:\.\*\$?)?"
+)
+"""What picks the value of one label out of the text of a series: `/.*instance="([^"]*)".*/`."""
 _UNTIL_LABEL: Final = re.compile(r"(?:(.*),)?\s*([A-Za-z_][\w.:/-]*|\"[^\"]+\")\s*", re.DOTALL)
 
 
@@ -148,9 +156,13 @@ class Templating:
             return None
         asked = one.get("query")
         query = text(asked) or text(fields(asked).get("query")) or text(one.get("definition"))
-        if text(one.get("regex")):
-            self._remarks.add(where, "its regex, which picks parts of the values: they are whole")
-        if (match := _LABEL_VALUES.fullmatch(query)) and (
+        regex = regex_of(text(one.get("regex")))
+        picked = _PICKED.fullmatch(regex)
+        if (match := _QUERY_RESULT.fullmatch(query)) and picked and is_plain(match[1]):
+            # Its results are texts of series, of which a label's value is picked.
+            label, select = picked[1], match[1].strip()
+            regex = ""
+        elif (match := _LABEL_VALUES.fullmatch(query)) and (
             parts := _UNTIL_LABEL.fullmatch(match[1])
         ):
             label = parts[2].strip('"')
@@ -162,6 +174,13 @@ class Templating:
             what = f"its query {query[:100]!r}, which is none of label_values(...)"
             self._remarks.add(where, f"{what}: it has its saved values" if found else what)
             return found
+        if regex:
+            kept = _keeping(select, label, regex)
+            if kept is None:
+                what = "its regex, which picks parts of the values: they are whole"
+                self._remarks.add(where, what)
+            else:
+                select = kept
         try:
             return Variable(name=name, label=label, select=self._written(select, known, True))
         except Unknown as unknown:
@@ -192,6 +211,26 @@ class Templating:
         if not wanted and found is None:
             self._remarks.add(where, "it has no values")
         return Variable(name=name, values=wanted[:_MOST_VALUES]) if wanted else found
+
+
+def is_plain(select: str) -> bool:
+    """Whether this is a selector rather than an expression."""
+    return _PLAIN.fullmatch(re.sub(r'"(?:[^"\\]|\\.)*"', '""', select)) is not None
+
+
+def _keeping(select: str, label: str, regex: str) -> str | None:
+    """The selector of those series only whose label's value has a match; None where the regular
+    expression picks a part of the value, or means something else here."""
+    try:
+        if re2.compile(regex).groups:
+            return None
+        matcher = f"{label_in_selector(label)}=~{quote(f'.*(?:{regex}).*')}"
+        select = select.strip()
+        inner = select[:-1].rstrip() if select.endswith("}") else f"{select}{{"
+        joint = "" if inner.endswith(("{", ",")) else ","
+        return f"{inner}{joint}{matcher}}}"
+    except re2.error:
+        return None
 
 
 def _name_of(match: re.Match[str]) -> str:
