@@ -154,7 +154,7 @@ test('variables and panels of no dashboard are said, and it is loaded once for a
   const { page, close } = await open(browser, `${server.url}/d/one?var-nothing=x&hide-nothing=a`, {
     prepare: async (opening) => {
       opening.on('request', (request) => {
-        // Whoever follows a dashboard says which version it has.
+        // Requests that follow a dashboard say which version the page has.
         const follows = 'if-none-match' in request.headers();
         if (!follows && new URL(request.url()).pathname === '/v1/dashboards/one') {
           asked.push(request.method());

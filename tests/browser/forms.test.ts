@@ -251,7 +251,7 @@ test('of 5,000 series those are asked for that fit what is written, and little o
   const list = dialog.getByRole('listbox', { name: 'Completions' });
   await field.focus();
   await page.waitForTimeout(500);
-  // By whoever looks at the list of all, that is.
+  // Only those count that come while one writes; the list of all was asked for before.
   asked.length = 0;
   await page.keyboard.type('metric_9');
   await expect.poll(() => list.getByRole('option').count()).toBe(11);

@@ -38,8 +38,8 @@ afterAll(async () => {
 });
 
 /**
- * What is on paper. Whoever reads its text guesses where there are spaces, by where letters stand,
- * and now and then finds none on a whole sheet: then it is printed again.
+ * What is on paper. The reader of PDF guesses from the places of letters where there are spaces, and
+ * now and then finds none on a whole sheet: then it is printed again.
  */
 async function print(page: Page, name: string): Promise<Sheet[]> {
   let sheets = await printOnce(page, name);

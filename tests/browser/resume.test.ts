@@ -48,7 +48,7 @@ test('a server that is killed and comes back: no reload, no loss, no doubles', a
   expect(await points(page, 'steps')).toEqual(producer.published);
 
   server = await Server.start('serve', port);
-  // Whoever publishes does not wait for who watches.
+  // Producers don’t wait for dashboards.
   await producer.publish(4);
   await expectFreshness(page, 'Live', 40_000);
   await producer.publish(8);

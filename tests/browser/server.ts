@@ -81,7 +81,7 @@ export class Server {
       cwd: ROOT,
       env: {
         ...process.env,
-        // Not those of whoever runs the tests.
+        // Not the settings of the person who runs the tests.
         PUSHSVC_DASHBOARDS_DIRECTORY: '',
         ...environment,
         PYTHONPATH: ROOT,

@@ -90,7 +90,7 @@ describe.each([
     await expectFreshness(page, 'Live');
     await carriedBy(page, name);
     await expect.poll(() => values(page, a!)).toContain(2);
-    // Whoever is told of the new panel's selector may be another server than the stream's.
+    // The server that is told of the new panel's selector may be another one than the stream's.
     for (const [server, title, panels] of [
       [other, 'Three', [A, B]],
       [one, 'Four', [A]],

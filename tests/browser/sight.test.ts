@@ -252,7 +252,7 @@ test('two tabs have one connection, whatever each of them looks at', LONG, async
   expect(await points(page, 'metric_150')).toEqual([]);
   await expectFreshness(page, 'Live');
   await page.close();
-  // Whoever is left goes on.
+  // The tab that is left goes on.
   await expect
     .poll(async () => (await points(other, 'metric_150')).at(-1)![0], PATIENT)
     .toBeGreaterThan(Date.now() - 2_000);

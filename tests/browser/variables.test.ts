@@ -209,7 +209,7 @@ test('what stands before a choice, and what all of it is, are edited', async () 
   expect(await host.getByLabel('Shown as').inputValue()).toBe('Host');
   await host.getByLabel('Shown as').fill('Machine');
   await host.getByLabel('All of them are').fill('web-1.*');
-  // Whoever can't choose all has nothing to say about it.
+  // Without a choice of all there is no field for what all of them are.
   const site = form.getByRole('group', { name: 'Variable 1' });
   expect(await site.getByLabel('All of them are').count()).toBe(0);
   await site.getByLabel('Shown as').fill('');

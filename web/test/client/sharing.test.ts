@@ -57,7 +57,7 @@ test('twenty tabs have one connection, and each has every point once', async () 
   }
 });
 
-/** As the page does it: documents as they come, and nothing held for who comes later. */
+/** As the page does it: documents as they come, and nothing kept for tabs that come later. */
 function take(tab: Tab, selector: string, window: string) {
   const documents: Document[] = [];
   const joined: (readonly string[])[] = [];

@@ -177,7 +177,7 @@ test('series that are not meant any more are forgotten, and may come again', () 
   take();
   store.retain((name) => name === 'b');
   expect(arranged.at(-1)).toEqual(['b']);
-  // What was on its way is nobody's.
+  // Points that were on their way belong to no series any more.
   store.take({ type: 'points', points: [[1, 2000, 1]] });
   expect(store.find('a', {})).toBeUndefined();
   // And another tab's, of a stream that they share.
