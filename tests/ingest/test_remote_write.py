@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pushsvc.core.model.series import identify
 from pushsvc.core.resources.limits import Limits
-from pushsvc.errors import Malformed, TooLarge
+from pushsvc.errors import Malformed, Problem, TooLarge
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
+from pushsvc.ingest.remote_write.known import Known
 from pushsvc.ingest.remote_write.messages import Request, WriteRequest
+from pushsvc.ingest.remote_write.tables import Tables
 from pushsvc.ingest.remote_write.taking import Decoded
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 
@@ -78,7 +81,115 @@ def test_the_short_way_and_the_long_one_agree(
         for _ in range(2):
             assert said(knowing.decode(body, NOW, version=1)) == said(fresh)
         second = snappy(remote_write_2(points, labels=labels))
-        assert said(knowing.decode(second, NOW, version=2)) == said(fresh)
+        for _ in range(3):
+            assert said(knowing.decode(second, NOW, version=2)) == said(fresh)
+
+
+bits = st.one_of(
+    st.sampled_from([0, 1, 2, 9, 0x0A, 0x10, 0x12, 0x2A, 0x7F, 0x80, 0xFF]), st.integers(0, 255)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    requests,
+    st.sampled_from([(0, "", ""), (1, "Help.", "s")]),
+    st.lists(st.tuples(st.integers(0, 10**6), bits), min_size=1, max_size=3),
+    st.integers(0, 30),
+)
+def test_bytes_that_are_nearly_those_that_came_before(
+    points: dict[str, list[tuple[float, int]]],
+    metadata: tuple[int, str, str],
+    changes: list[tuple[int, int]],
+    cut: int,
+) -> None:
+    """Where all symbols are the same, so that series are known by their bytes alone."""
+    limits = Limits(past_seconds=1e11, future_seconds=1e11)
+    knowing = RemoteWriteDecoder(limits)
+    usual = remote_write_2({**points, "m": [(1.0, NOW)]}, labels={"x": "y"}, metadata=metadata)
+    for _ in range(3):
+        knowing.decode(snappy(usual), NOW, version=2)
+    body = bytearray(usual)
+    for at, byte in changes:
+        body[at % len(body)] = byte
+    for one in (bytes(body), usual[: len(usual) - cut], usual):
+        told = [outcome(each, one) for each in (RemoteWriteDecoder(limits), knowing)]
+        assert told[0] == told[1]
+
+
+def outcome(reader: RemoteWriteDecoder, body: bytes) -> object:
+    try:
+        decoded = reader.decode(snappy(body), NOW, version=2)
+    except Problem as problem:
+        return type(problem), problem.code, problem.detail
+    rows = [
+        (row.identity.text, list(map(repr, row.values)), row.times, row.kind, row.unit, row.help)
+        for row in decoded.batch.rows
+    ]
+    return rows, decoded.samples, decoded.refusals.message(), decoded.histograms, decoded.exemplars
+
+
+def test_series_are_known_by_their_bytes_from_the_third_time_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = decoder()
+
+    def decode(value: float) -> Decoded:
+        series = {f"m{n}": [(value * n, NOW)] for n in range(5)}  # a zero isn't written
+        return reader.decode(snappy(remote_write_2(series)), NOW, version=2)
+
+    decode(1.0)
+    decode(2.0)
+
+    def again(*_: object) -> None:
+        raise AssertionError("read anew")
+
+    monkeypatch.setattr(reader._version2, "_survey", again)
+    assert said(decode(3.0)) == {f"m{n}": [(3.0 * n, NOW)] for n in range(5)}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_zero_which_is_not_written_is_read_as_quickly(
+    version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = decoder()
+
+    def decode(*values: float) -> Decoded:
+        series = {f"m{n}": [(value, NOW)] for n, value in enumerate(values)}
+        return reader.decode(snappy(MAKE[version](series)), NOW, version=version)
+
+    decode(1.0, 0.0, -0.0)
+
+    def again(*_: object) -> None:
+        raise AssertionError("read anew")
+
+    monkeypatch.setattr(reader._version1, "_series_of", again)
+    monkeypatch.setattr(reader._version2, "_unusual", again)
+    assert repr(said(decode(0.0, 2.0, -0.0))) == repr(
+        {"m0": [(0.0, NOW)], "m1": [(2.0, NOW)], "m2": [(-0.0, NOW)]}
+    )
+
+
+def test_a_table_that_doesnt_help_is_given_up() -> None:
+    reader = decoder()
+    series = {"a": [(1.0, NOW)], "b": [(1.0, NOW), (2.0, NOW + 1)]}
+    for _ in range(10):
+        reader.decode(snappy(remote_write_2(series)), NOW, version=2)
+    assert reader._version2._tables.size == 0
+
+
+def test_tables_of_symbols_are_bounded_by_their_bytes() -> None:
+    tables = Tables(20_000)
+    for n in range(100):
+        symbols = ("", str(n))
+        assert tables.find(symbols) is None
+        table = tables.find(symbols)
+        assert table is not None
+        for key in range(n):
+            tables.add(table, b"%d" % key, Known(identify("a", {}, Limits()), None))
+        assert 0 < tables.size <= 20_000
+    assert tables.find(("", "99")) is table
+    assert tables.find(("", "0")) is None
 
 
 def test_kinds_by_name_until_metadata_tells() -> None:

@@ -20,7 +20,14 @@ from pushsvc.ingest.remote_write.known import (
 )
 from pushsvc.ingest.remote_write.messages import MetricMetadata, TimeSeries
 from pushsvc.ingest.remote_write.taking import Taking
-from pushsvc.ingest.remote_write.wire import Times, fields, head_bytes, is_labels, sample_at
+from pushsvc.ingest.remote_write.wire import (
+    Times,
+    fields,
+    head_bytes,
+    is_labels,
+    sample_at,
+    zero_at,
+)
 
 _FAMILIES = 50_000
 """Metric families whose metadata is kept."""
@@ -55,6 +62,18 @@ class Version1:
                         and (raw == times.raw or times.read(raw))
                     ):
                         taking.add(series, value, times.last)
+                        continue
+                # The same with a value of 0, which is left out.
+                middle = end - 9
+                if middle > start and data[middle + 1] == 7:
+                    tag_, tag, raw = zero_at(data, middle)
+                    if (
+                        (series := known(data[start:middle])) is not None
+                        and tag_ == 0x12
+                        and tag == 0x10
+                        and (raw == times.raw or times.read(raw))
+                    ):
+                        taking.add(series, 0.0, times.last)
                         continue
                 self._series_of(data[start:end], taking)
             elif field == 0x1A:

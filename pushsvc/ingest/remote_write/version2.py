@@ -20,11 +20,17 @@ from pushsvc.ingest.remote_write.known import (
     unit_of,
 )
 from pushsvc.ingest.remote_write.messages import RequestSeries
+from pushsvc.ingest.remote_write.tables import Tables
 from pushsvc.ingest.remote_write.taking import Taking
-from pushsvc.ingest.remote_write.wire import Times, encode_varint, fields, sample_at
+from pushsvc.ingest.remote_write.wire import Times, encode_varint, fields, sample_at, zero_at
 
 _CONTINUED = bytes(range(0x80, 0x100))
 """Of the bytes of varints, those that aren't the last."""
+
+_SAMPLE, _ZERO = 18, 9
+"""Bytes of a sample of this century, with its tag and length; and of one whose value is 0."""
+_TABLES = 256
+"""Bytes of tables of symbols for each series that the hub may have."""
 
 _Family = tuple[int, int, int]
 """Its type, and the numbers of the symbols that are its help and its unit."""
@@ -40,6 +46,7 @@ class Version2:
         self._series = series
         self._symbols: dict[str, int] = {}
         self._times = Times()
+        self._tables = Tables(_TABLES * limits.series)
 
     def take(self, data: bytes, taking: Taking) -> None:
         """Take in what a request has. Raises Malformed, DecodeError and UnicodeDecodeError where it
@@ -53,6 +60,12 @@ class Version2:
                 symbols.append(data[start:end].decode())
         if symbols and symbols[0]:
             raise Malformed("symbols", "the first symbol must be empty")
+        table = self._tables.find(tuple(symbols))
+        if table is not None:
+            if self._take_known(data, spans, table.series, taking):
+                table.misses = 0
+                return
+            table.misses += 1
         if len(self._symbols) + len(symbols) > 8 * self._limits.series:
             # The numbers are in the keys of series.
             self._symbols.clear()
@@ -75,7 +88,49 @@ class Version2:
                 except Rejected as problem:
                     taking.refuse(problem.code, problem.detail, 1)
                     continue
+            if table is not None:
+                middle = start + data[start + 1] + 2
+                rest = middle + data[middle + 1] + 2
+                self._tables.add(table, data[start:middle] + data[rest:end], one)
             taking.add(one, value, time)
+
+    def _take_known(
+        self,
+        data: bytes,
+        spans: list[tuple[int, int]],
+        series: dict[bytes, Known],
+        taking: Taking,
+    ) -> bool:
+        """Take in a request whose series all came before with the same symbols, each with one
+        sample; False, with nothing taken in, if it isn't one."""
+        known, times = series.get, self._times
+        found: list[tuple[Known, float, int]] = []
+        for start, end in spans:
+            if end - start <= _ZERO:
+                return False
+            middle = start + data[start + 1] + 2
+            if middle + _ZERO > end:
+                return False
+            if data[middle + 1] == _ZERO - 2:  # which goes without its value
+                head, tag, raw = zero_at(data, middle)
+                rest, value = middle + _ZERO, 0.0
+                fine = head == 0x12 and tag == 0x10
+            elif (rest := middle + _SAMPLE) <= end:
+                start_, value, tag, raw = sample_at(data, middle)
+                fine = start_ == b"\x12\x10\x09" and tag == 0x10 and value - value == 0.0
+            else:
+                return False
+            if (
+                not fine
+                or not (raw == times.raw or times.read(raw))
+                or (one := known(data[start:middle] + data[rest:end])) is None
+            ):
+                return False
+            found.append((one, value, times.last))
+        add = taking.add
+        for one, value, time in found:
+            add(one, value, time)
+        return True
 
     def _survey(
         self, data: bytes, spans: list[tuple[int, int]], numbers: list[int]
@@ -89,20 +144,23 @@ class Version2:
         for start, end in spans:
             usual = None
             if (
-                end - start > 20
+                end - start > _ZERO
                 and data[start] == 0x0A
                 and (length := data[start + 1]) < 0x80
-                and (rest := start + length + 20) <= end
+                and (middle := start + length + 2) + _ZERO <= end
             ):
-                head, value, tag, raw = sample_at(data, rest - 18)
-                refs = data[start + 2 : rest - 18]
-                if (
-                    head == b"\x12\x10\x09"
-                    and tag == 0x10
-                    and value - value == 0.0
-                    and (raw == times.raw or times.read(raw))
-                    and refs[-1:].isascii()
-                ):
+                refs = data[start + 2 : middle]
+                rest = middle + _SAMPLE
+                if data[middle + 1] == _ZERO - 2:  # which goes without its value
+                    head, tag, raw = zero_at(data, middle)
+                    rest, value = middle + _ZERO, 0.0
+                    fine = head == 0x12 and tag == 0x10
+                elif rest <= end:
+                    start_, value, tag, raw = sample_at(data, middle)
+                    fine = start_ == b"\x12\x10\x09" and tag == 0x10 and value - value == 0.0
+                else:
+                    fine = False
+                if fine and (raw == times.raw or times.read(raw)) and refs[-1:].isascii():
                     about = data[rest:end]
                     family = families.get(about)
                     if family is None and (

@@ -11,6 +11,8 @@ from pushsvc.errors import Malformed
 
 sample_at = struct.Struct("<3sdB6s").unpack_from
 """A sample of 18 bytes: tags and length, its value, a tag, its time."""
+zero_at = struct.Struct("<BxB6s").unpack_from
+"""One of 9 bytes, whose value is 0 and left out: a tag and a length, a tag, its time."""
 
 
 class Times:
