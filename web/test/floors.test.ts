@@ -12,7 +12,7 @@ import { expect, test } from 'vitest';
 
 /** From the bottom up. A room is a folder, or a file of a folder that has rooms within it. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['style'],
+  ['style', 'editor/style'],
   ['format', 'browser'],
   // The client library, which has nothing but itself.
   ['client/protocol'],
