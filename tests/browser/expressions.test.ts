@@ -12,6 +12,8 @@ let browser: Browser;
 let server: Server;
 /** The second value of job a; null while there is one only. */
 let second: number | null = 2;
+/** The value of a counter, which grows with each of its samples. */
+let counted = 0;
 let stop: () => Promise<void>;
 const folder = newFolder();
 const saved = join(folder, 'saved');
@@ -30,11 +32,15 @@ beforeAll(async () => {
       PUSHSVC_DASHBOARDS_PROVISIONED: folder,
       PUSHSVC_DASHBOARDS_DIRECTORY: saved,
     },
-    samples: () => [
-      { name: 'load', labels: { job: 'a', n: '1' }, value: 1 },
-      { name: 'load', labels: { job: 'a', n: '2' }, value: second },
-      { name: 'load', labels: { job: 'b', n: '1' }, value: 9 },
-    ],
+    samples: () => {
+      counted += 50;
+      return [
+        { name: 'load', labels: { job: 'a', n: '1' }, value: 1 },
+        { name: 'load', labels: { job: 'a', n: '2' }, value: second },
+        { name: 'load', labels: { job: 'b', n: '1' }, value: 9 },
+        { name: 'asked_bytes_total', value: counted, kind: 'counter', unit: 'bytes' },
+      ];
+    },
   }));
 });
 afterAll(() => stop?.());
@@ -226,7 +232,7 @@ test.each([
     await expect.poll(() => legend.textContent(), { timeout: 30_000 }).toMatch(/a\s*3\s*b\s*9$/);
     await page.getByRole('button', { name: 'Back to all metrics' }).click();
     await panel(page, 'load').locator('canvas').waitFor();
-    await expect.poll(() => page.getByRole('article').count()).toBe(1);
+    await expect.poll(() => page.getByRole('article').count()).toBe(2);
     expect(await search.inputValue()).toBe('');
     expect(new URL(page.url()).searchParams.has('q')).toBe(false);
     await page.goBack();
@@ -293,6 +299,41 @@ test('thresholds are for results as they are for series, in all kinds of panels'
       .toEqual(['critical', 'warning']);
   }
   await page.screenshot({ path: `${ARTIFACTS}/levels.png` });
+  expect(failures).toEqual([]);
+  await close();
+});
+
+test('of a counter the rate is offered, as an expression of the server’s', async () => {
+  const { page, failures, close } = await open(browser, `${server.url}/?q==asked_bytes_total`);
+  const offer = page.getByRole('button', { name: 'Ask for the change per second' });
+  const field = page.getByRole('textbox', { name: 'Expression' });
+  await offer.waitFor();
+  await page.screenshot({ path: `${ARTIFACTS}/search-counter.png` });
+  expect(await violations(page)).toEqual([]);
+  await offer.click();
+  await expect.poll(() => field.innerText()).toMatch(/^rate\(asked_bytes_total\[(1m|\d+s)\]\)$/);
+  await expect.poll(() => field.evaluate((element) => element.matches(':focus'))).toBe(true);
+  await offer.waitFor({ state: 'hidden' });
+  const drawn = page.locator('.expression .panel');
+  await expect
+    .poll(() => drawn.locator('h3').textContent(), { timeout: 30_000 })
+    .toContain('rate(asked_bytes_total');
+  await expect
+    .poll(() => drawn.locator('.figure').textContent(), { timeout: 30_000 })
+    .toMatch(/\d.*B\/s/);
+  // It is one already, and no counter of which the page would make one.
+  expect(await drawn.locator('.about').textContent()).not.toContain('per second');
+  await page.screenshot({ path: `${ARTIFACTS}/search-rate.png` });
+  // In a panel, over what the dashboard says of its samples.
+  await page.goto(`${server.url}/d/asked?edit`);
+  await page.getByRole('button', { name: 'Add a panel' }).click();
+  const selector = page.getByRole('dialog').getByRole('textbox', { name: 'Selector' });
+  await expect.poll(() => selector.evaluate((element) => element.matches(':focus'))).toBe(true);
+  await page.keyboard.type('asked_bytes_total');
+  await page.keyboard.press('Escape');
+  await offer.click();
+  await expect.poll(() => selector.innerText()).toBe('rate(asked_bytes_total[$__rate_interval])');
+  await page.locator('.preview canvas').waitFor({ timeout: 30_000 });
   expect(failures).toEqual([]);
   await close();
 });

@@ -163,6 +163,7 @@ export function PanelForm(props: PanelFormProps) {
                 meant={(text) => fillIn(text, values)}
                 verdict={verdict}
                 expressions
+                window="$__rate_interval"
                 onRead={read}
               />
             </div>
@@ -226,6 +227,7 @@ export function PanelForm(props: PanelFormProps) {
                         names={names}
                         meant={(text) => fillIn(text, values)}
                         expressions
+                        window="$__rate_interval"
                         onRead={read}
                       />
                       <Legend

@@ -44,6 +44,8 @@ interface SelectorFieldProps {
   readonly verdict?: Signal<Verdict | null>;
   /** Whether it may be an expression, too. */
   readonly expressions?: boolean;
+  /** How much time the rate of a counter is taken over, as `rate` takes it. */
+  readonly window?: string;
   /** Whether it has the focus from the beginning, with the caret at its end. */
   readonly focused?: boolean;
   /** Called with what is asked about once the server can read it. */
@@ -152,6 +154,18 @@ export function SelectorField(props: SelectorFieldProps) {
           meaning(said, filled)
         )}
       </p>
+      {props.window !== undefined && isCounted(said, filled) && (
+        <button
+          type="button"
+          class="offer"
+          onClick={() => {
+            onInput(`rate(${value.trim()}[${props.window}])`);
+            field.current?.focus();
+          }}
+        >
+          Ask for the change per second, as an expression
+        </button>
+      )}
     </div>
   );
 }
@@ -180,6 +194,16 @@ function Place({ text, reason, at }: { text: string; reason: string; at: number 
         {printable(text.slice(at + there.length, at + 30))}
       </code>
     </>
+  );
+}
+
+/** Whether it selects counters, and nothing else. */
+function isCounted(verdict: Verdict | null, selector: string): boolean {
+  return (
+    verdict?.type === 'read' &&
+    isSelector(selector) &&
+    verdict.series.length > 0 &&
+    verdict.series.every(({ kind }) => kind === 'counter')
   );
 }
 

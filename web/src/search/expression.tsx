@@ -1,6 +1,7 @@
 import './expression.css';
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
+import { read } from '../client/protocol/selector.ts';
 import type { Added } from '../editor/model/adding.ts';
 import { check, type Verdict } from '../editor/model/checking.ts';
 import { Names } from '../editor/model/names.ts';
@@ -17,6 +18,17 @@ interface ExpressionProps {
   readonly dashboard: Dashboard;
   /** As it is being written. */
   readonly text: string;
+}
+
+/** Of four usual intervals, so that one sample that is late makes no difference. */
+function windowFor(dashboard: Dashboard, selector: string): string {
+  const matches = read(selector);
+  const intervals = dashboard.panels.value
+    .flatMap(({ members }) => members)
+    .filter(({ series }) => matches?.(series.name, series.labels))
+    .map(({ series }) => series.interval);
+  const longest = Math.max(0, ...intervals);
+  return longest === 0 ? '1m' : `${Math.max(4, Math.ceil((4 * longest) / 1000))}s`;
 }
 
 /** The search for an expression: it is written, shown live, and added to a dashboard. */
@@ -83,6 +95,7 @@ export function Expression({ dashboard, text }: ExpressionProps) {
         names={names}
         verdict={verdict}
         expressions
+        window={windowFor(dashboard, text)}
         focused={begun}
         onRead={(query) => (shown.value = query)}
       />

@@ -1,5 +1,6 @@
 /** Asks the server whether a selector can be read. */
 
+import type { Kind } from '../../client/index.ts';
 import { read } from '../../client/protocol/selector.ts';
 
 /** The most series that are counted; the form tells no more. */
@@ -22,6 +23,7 @@ export type Verdict =
 
 export interface Described {
   readonly name: string;
+  readonly kind: Kind;
   readonly unit: string;
   readonly help: string;
 }
