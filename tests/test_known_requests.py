@@ -16,12 +16,17 @@ from joserfc.jwk import Key
 
 from pushsvc.app.dashboards import fast_path, known
 from pushsvc.app.dashboards.known import KnownRequests, name_of
+from pushsvc.app.dashboards.negotiation import StreamRequest
 from pushsvc.app.http import plain
 from pushsvc.auth.access import Access, Need
 from pushsvc.auth.jwt import Verifier
 from pushsvc.auth.keys import KeyRing, make_key, table_of
 from pushsvc.auth.principal import Grants, principal_of
 from pushsvc.config import Auth
+from pushsvc.core.delivery.negotiate import Transport
+from pushsvc.core.delivery.start import Start
+from pushsvc.core.delivery.view import ViewSpec
+from pushsvc.core.query.selector import parse
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Overloaded
 from pushsvc.listen import server
@@ -124,17 +129,32 @@ def test_requests_that_differ_in_more_than_the_key_have_other_names() -> None:
     assert name_of(twice, "192.0.2.1")[0] != name
 
 
+def decision(select: str = "m") -> known.Known:
+    spec = ViewSpec((parse(select),), 1.0, "all", 15.0)
+    stream = StreamRequest(spec, Start(None), Transport.SSE)
+    return known.Known(None, None, stream, None)  # type: ignore[arg-type]
+
+
 def test_only_so_many_are_known_and_those_that_come_again_longest() -> None:
     requests = KnownRequests()
-    again = b"again"
-    requests.learn(again, None)  # type: ignore[arg-type]
+    again, one = b"again", decision()
+    requests.learn(again, one)
     for number in range(3 * known.MOST):
-        requests.learn(str(number).encode(), number)  # type: ignore[arg-type]
+        requests.learn(str(number).encode(), one)
         if number % 1000 == 0:
             requests.find(again)
     assert len(requests) <= known.MOST
     assert requests.find(str(number).encode()) is not None
     assert requests.find(b"0") is None
+
+
+def test_those_that_ask_for_much_are_fewer() -> None:
+    requests = KnownRequests()
+    long = decision('m{label=~"' + "a" * 4000 + '"}')
+    for number in range(known.MOST):
+        requests.learn(str(number).encode(), long)
+    assert len(requests) <= known.MOST_ASKED // 4000
+    assert requests.find(str(number).encode()) is not None
 
 
 # -- over the wire ---------------------------------------------------------------------------------

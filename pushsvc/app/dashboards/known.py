@@ -20,6 +20,9 @@ from pushsvc.auth.access import AccessDecision
 
 MOST: Final = 4096
 """Requests that are known, at the most."""
+MOST_ASKED: Final = 1 << 20
+"""Characters of what all of them ask for, at the most: what is parsed of it takes up to fifty times
+as many bytes."""
 _KEY = re.compile(rb"\r\nsec-websocket-key: ?([A-Za-z0-9+/]{22}==)\r\n", re.IGNORECASE)
 
 
@@ -44,6 +47,7 @@ class KnownRequests:
         # among the newer ones by then.
         self._newer: dict[bytes, Known] = {}
         self._older: dict[bytes, Known] = {}
+        self._asked = 0  # by the newer ones
 
     def __len__(self) -> int:
         return len(self._newer.keys() | self._older.keys())
@@ -57,9 +61,11 @@ class KnownRequests:
 
     def learn(self, name: bytes, known: Known) -> None:
         """Remember what was decided on a request of this name."""
-        if len(self._newer) >= MOST // 2:
-            self._newer, self._older = {}, self._newer
+        asked = sum(map(len, known.stream.spec.select))
+        if len(self._newer) >= MOST // 2 or self._asked + asked > MOST_ASKED // 2:
+            self._newer, self._older, self._asked = {}, self._newer, 0
         self._newer[name] = known
+        self._asked += asked
 
 
 def name_of(data: bytes, peer: str) -> tuple[bytes, bytes]:
