@@ -122,6 +122,18 @@ test.each(WIDTHS)(
       expect(width).toBeLessThan(750);
       expect(inked).toBeGreaterThan(1000);
     }
+    // All rows, and each in its panel.
+    const rows = page.locator('article').filter({ hasText: 'series' }).getByRole('row');
+    await expect.poll(() => rows.count()).toBe(31);
+    const below = await page.evaluate(() =>
+      [...document.querySelectorAll('article :is(tr, li, .times)')]
+        .filter((row) => {
+          const around = row.closest('article')!.getBoundingClientRect();
+          return row.getBoundingClientRect().bottom > around.bottom;
+        })
+        .map((row) => row.textContent),
+    );
+    expect(below).toEqual([]);
     await page.screenshot({ path: `${ARTIFACTS}/print-${wide}.png`, fullPage: true });
     expect(failures).toEqual([]);
     await close();
