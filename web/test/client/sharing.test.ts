@@ -2,6 +2,11 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Document, SubscribeOptions } from '../../src/client/index.ts';
+import { read } from '../../src/client/protocol/selector.ts';
+import { IDLE } from '../../src/client/stream/status.ts';
+import { SeriesTable } from '../../src/client/subscriptions/series-table.ts';
+import type { SubscriptionSpec } from '../../src/client/subscriptions/spec.ts';
+import { Follower } from '../../src/client/tabs/follower.ts';
 import { Service } from './service.ts';
 import { Browser, type Tab } from './tabs.ts';
 
@@ -55,6 +60,38 @@ test('twenty tabs have one connection, and each has every point once', async () 
     expect(gaps).toEqual([]);
     expect(subscription.status).toMatchObject({ phase: 'live', transport: 'websocket' });
   }
+});
+
+test('a tab that follows knows what results are called by what the one that polls was told', () => {
+  const document: Document = { type: 'points', id: 'E.1', points: [] };
+  const poll = { ...document, expressions: { 'avg(b)': 'avg (b)' } };
+  const spec: SubscriptionSpec = {
+    selectors: ['avg(b)'],
+    window: null,
+    points: null,
+    keep: true,
+    maxHz: null,
+    merge: 'all',
+    step: null,
+  };
+  const note = { id: 's', spec, alone: false, cursor: null, missing: [], status: IDLE };
+  const follower = new Follower(
+    () => {},
+    {
+      streams: [{ ...note, table: new SeriesTable('all', null), heldSince: 0 }],
+      places: new Map(),
+    },
+    () => {},
+  );
+  follower.hear({ from: 'other', type: 'lead', notes: [note] });
+  follower.hear({ from: 'other', type: 'document', stream: 's', text: JSON.stringify(poll) });
+  expect(read('avg(b)')?.('avg (b)', {})).toBe(true);
+
+  const { expressions } = new SeriesTable('all', null).copy(null, null);
+  expect(expressions).toMatchObject({ 'avg(b)': 'avg (b)' });
+  const copy = { epoch: null, hello: null, series: [], expressions: { 'avg(c)': 'avg (c)' } };
+  new SeriesTable('all', null).load(copy);
+  expect(read('avg(c)')?.('avg (c)', {})).toBe(true);
 });
 
 /** As the page does it: documents as they come, and nothing kept for tabs that come later. */

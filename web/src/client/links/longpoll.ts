@@ -1,5 +1,4 @@
 import { type Document, epochOf, headers } from '../protocol/documents.ts';
-import { learn } from '../protocol/selector.ts';
 import { endOfFailure, endOfResponse } from './http.ts';
 import { backOff } from './retry.ts';
 import type { Listener, Request, Transport } from './transport.ts';
@@ -49,13 +48,13 @@ async function run(request: () => Request, listener: Listener, signal: AbortSign
         return;
       }
       const answer: Answer = await response.json();
-      learn(answer);
       for (const document of answer.documents) {
         // A goaway among them makes the stream close this link.
         if (signal.aborted) {
           return;
         }
-        listener.received(document);
+        // With each, as another tab may take it.
+        listener.received({ ...document, expressions: answer.expressions });
       }
       if (!signal.aborted) {
         listener.alive(answer.id);

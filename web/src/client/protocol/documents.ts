@@ -106,7 +106,19 @@ export interface ErrorDocument {
   readonly message: string;
 }
 
-export type Document = Hello | Points | Gap | Gone | Failing | Heartbeat | GoAway | ErrorDocument;
+export type Document = (
+  | Hello
+  | Points
+  | Gap
+  | Gone
+  | Failing
+  | Heartbeat
+  | GoAway
+  | ErrorDocument
+) & {
+  /** As granted by `hello`, with all that comes of a poll, which has none. */
+  readonly expressions?: Readonly<Record<string, string>> | undefined;
+};
 
 /** What a stream asks for. The server chooses what is left out. */
 export interface Query {

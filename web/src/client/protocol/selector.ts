@@ -10,7 +10,7 @@
  * An expression is none of these: its results are series with a name that `hello` tells.
  */
 
-import type { Hello, Labels } from './documents.ts';
+import type { Labels } from './documents.ts';
 
 /** Whether a selector selects the series of this name and these labels. */
 export type Matcher = (name: string, labels: Labels) => boolean;
@@ -32,10 +32,10 @@ const SHAPE = new RegExp(`^([a-zA-Z_:][\\w:]*)?\\s*(\\{(?:[^{}"']|${STRING})*\\}
 const EXPRESSION = /^[^#]*[\w)}]$/;
 
 /** The names of expressions' results, by how the expressions are written. */
-const results: Record<string, string> = {};
+export const results: Record<string, string> = {};
 
-/** Take note of what `hello` says of expressions: it comes before their results. */
-export function learn({ expressions }: Pick<Hello['granted'], 'expressions'>): void {
+/** Take note of names of results: `hello` says them, or what comes of a poll. */
+export function learn({ expressions }: { readonly expressions?: unknown }): void {
   Object.assign(results, expressions);
 }
 

@@ -6,7 +6,7 @@
 import { identityOf, Series, type SeriesCopy, type SeriesPoint } from '../data/series.ts';
 import type { Ending } from '../data/update.ts';
 import type { Description, Document, Hello, Merge, Points } from '../protocol/documents.ts';
-import { learn, type Matcher } from '../protocol/selector.ts';
+import { learn, type Matcher, results } from '../protocol/selector.ts';
 import type { Subscription } from './subscription.ts';
 
 const TRIM_MS = 5_000;
@@ -25,6 +25,8 @@ export interface TableCopy {
   readonly epoch: string | null;
   /** The newest `hello` of the stream. */
   readonly hello: Hello | null;
+  /** The names of results that are known. */
+  readonly expressions?: Readonly<Record<string, string>>;
   readonly series: readonly SeriesCopy[];
 }
 
@@ -132,6 +134,7 @@ export class SeriesTable {
   }
 
   take(document: Document): void {
+    learn(document);
     for (const subscription of [...this.matchers.keys()]) {
       if (subscription.raw) {
         subscription.pass(document);
@@ -181,11 +184,12 @@ export class SeriesTable {
         series.push(route.series.copy(ref, since));
       }
     }
-    return { epoch: this.epoch, hello: this.hello, series };
+    return { epoch: this.epoch, hello: this.hello, series, expressions: results };
   }
 
   /** Take in what another tab holds. Points that are held here are not delivered again. */
   load(copy: TableCopy, had: readonly string[] = []): void {
+    learn(copy);
     this.expectRepeats(null);
     copy.hello && this.greet(copy.hello);
     if (copy.epoch !== null) {
