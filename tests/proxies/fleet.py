@@ -29,7 +29,8 @@ ASKED_PER_SECOND = PER_SECOND * 1.03
 """As many as a pod may ask to be back within one second: it may be a few milliseconds late with
 each. How many do come at once is up to the machine, too: who is told late comes later."""
 _ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")}
-_START = 60.0
+_START = 180.0
+"""Seconds for a process to start, or to end, on a machine that is busy."""
 
 # Each address is one that a pod may have.
 _CHECKED = "  option httpchk GET /readyz\n  default-server check inter 100ms fall 1 rise 1"
@@ -96,7 +97,10 @@ class Pod:
                     if (await http.get(f"{self.url}/readyz")).status_code == 200:
                         return
                 await trio.sleep(0.05)
-        raise AssertionError(f"a pod that isn't ready: {self._log.read_text()[-4000:]}")
+        ended = self.process.poll()
+        state = f"still starts after {_START:.0f} s" if ended is None else f"ended with {ended}"
+        log = self._log.read_text()[-4000:] or "it wrote nothing"
+        raise AssertionError(f"a pod that isn't ready, on {self.port}: it {state}; {log}")
 
     def noticed(self) -> str:
         """What it wrote of its log."""
