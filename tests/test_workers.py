@@ -56,7 +56,9 @@ class Workers:
         await publish_once(lambda headers: post(headers=headers), value)
 
     async def metrics(self) -> dict[str, float]:
-        lines = (await self.ask("/metrics")).text.splitlines()
+        """Raises httpx.HTTPError, also while a worker that answers still reads its log."""
+        answer = (await self.ask("/metrics")).raise_for_status()
+        lines = answer.text.splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
 

@@ -304,16 +304,21 @@ class Pipeline:
         task_status.started()
         hub = self.hub
         while True:
-            now = trio.current_time()
-            for view in hub.tick(now, clock.now_ms()):
-                await self._wake(view)
-                if hub.next_due <= now:
-                    await trio.lowlevel.checkpoint()
-            self._due = trio.Event()
-            self._planned_tick = hub.next_due
-            with trio.move_on_at(self._planned_tick):
-                await self._due.wait()
-            self._planned_tick = -inf
+            # One scope as long as ticks come before their deadline, which costs less than one each.
+            with trio.CancelScope() as scope:
+                while not scope.cancel_called:
+                    scope.deadline = inf
+                    now = trio.current_time()
+                    for view in hub.tick(now, clock.now_ms()):
+                        await self._wake(view)
+                        if hub.next_due <= now:
+                            await trio.lowlevel.checkpoint()
+                    self._due = trio.Event()
+                    self._planned_tick = scope.deadline = hub.next_due
+                    try:
+                        await self._due.wait()
+                    finally:
+                        self._planned_tick = -inf
 
     async def _wake(self, view: View) -> None:
         for index, subscriber in enumerate(list(view.subscribers.values())):

@@ -145,7 +145,9 @@ class SqliteJournal:
         """Have the file read if there has been no news for `_TOLD` seconds."""
         while True:
             end = self._end
-            await trio.sleep(_TOLD)
+            # When a second begins, as all that is done once a second, so that an idle process wakes
+            # up only once for it.
+            await trio.sleep_until((trio.current_time() // _TOLD + 1) * _TOLD)
             if self._end is end:
                 self._doubt = True
                 self._news.set()
