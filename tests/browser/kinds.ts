@@ -83,7 +83,29 @@ const ROWS = {
   ],
 };
 
-/** A server that has them as `kinds` and `rows`, with a producer that publishes twice a second. */
+/** Values and gauges in places that are as small as those of dashboards of Grafana's. */
+const SMALL = {
+  title: 'Small',
+  window: '1m',
+  panels: [
+    { kind: 'stat', select: 'load{host="ill"}', x: 0, w: 1, h: 1 },
+    { kind: 'stat', select: 'load{host="ill"}', x: 1, w: 2, h: 1 },
+    { kind: 'stat', select: 'load{host="ill"}', x: 3, w: 1, h: 2 },
+    { kind: 'stat', select: 'load{host="ill"}', x: 4, w: 4, h: 1 },
+    { kind: 'gauge', select: 'load{host="ill"}', x: 8, w: 1, h: 2 },
+    { kind: 'gauge', select: 'load', x: 9, w: 2, h: 2 },
+  ].map(({ kind, select, x, w, h }, index) => ({
+    id: `${index}`,
+    title: `Root FS used ${index}`,
+    description: 'What there is of it, in parts of all, of the disk that the system is on',
+    kind,
+    select,
+    max: 2,
+    grid: { x, y: 0, w, h },
+  })),
+};
+
+/** A server that has them as `kinds`, `rows` and `small`, with a producer that publishes twice a second. */
 export class Kinds {
   /** The one that runs: `restart` makes another. */
   server: Server;
@@ -102,6 +124,7 @@ export class Kinds {
     const folder = mkdtempSync(join(tmpdir(), 'pushsvc-kinds-'));
     writeFileSync(join(folder, 'kinds.json'), JSON.stringify(BOARD));
     writeFileSync(join(folder, 'rows.json'), JSON.stringify(ROWS));
+    writeFileSync(join(folder, 'small.json'), JSON.stringify(SMALL));
     const kinds = new Kinds(await serve(folder, 0), folder);
     const now = Date.now();
     for (let ago = 60; ago > 0; ago -= 1) {

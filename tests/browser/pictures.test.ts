@@ -70,6 +70,40 @@ test('a dial has the colour of its threshold, shows them all, and fills its plac
   await alone.close();
 });
 
+test('of a small panel the title and the values are seen whole', async () => {
+  const { page, failures, close } = await open(browser, `${shown.server.url}/d/small`, {
+    viewport: { width: 1440, height: 600 },
+  });
+  await expectFreshness(page, 'Live');
+  await expect.poll(() => page.locator(':is(.large, .dial)').count()).toBe(8);
+  const cut = () =>
+    page.locator('article.panel').evaluateAll((panels) =>
+      panels.flatMap((article) => {
+        const { top, bottom, left, right } = article.getBoundingClientRect();
+        const parts = [...article.querySelectorAll('h3, .large, .dial')];
+        const outside = parts.filter((part) => {
+          const box = part.getBoundingClientRect();
+          return (
+            box.height < 14 ||
+            box.top < top ||
+            box.bottom > bottom + 1 ||
+            box.left < left ||
+            box.right > right + 1
+          );
+        });
+        const scrolls = article.scrollHeight > article.clientHeight + 1;
+        return [...outside.map(String), ...(scrolls ? ['scrolls'] : [])].map(
+          (what) => `${article.querySelector('h3')!.textContent}: ${what}`,
+        );
+      }),
+    );
+  await expect.poll(cut).toEqual([]);
+  expect(await violations(page)).toEqual([]);
+  await page.screenshot({ path: `${ARTIFACTS}/small.png` });
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test('a panel alone has the names of its dials under them, clear of what leads back', async () => {
   const { page, failures, close } = await open(browser, `${shown.server.url}/d/kinds?panel=dial`);
   const dials = page.locator('.dials li');
