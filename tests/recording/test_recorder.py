@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -233,6 +234,31 @@ def test_who_asks_for_another_ones_results_comes_after_it(tmp_path: Path) -> Non
     )
     groups = [[rule.name for rule in group] for group in _grouped(load_rules(file, Limits()))]
     assert groups == [["a", "b"], ["c", "d", "e"], ["slow"]]
+
+
+def test_sighup_has_the_file_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    with subprocess.Popen(
+        [sys.executable, "-m", "pushsvc", "serve", "--port=0", "--recording-rules", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        try:
+            assert child.stdout.readline().startswith("http"), child.communicate()[1]
+            for text, words in (
+                ("[[record]]\nname = 'd'\nexpression = 'sum('\n", "expressions stay"),
+                ("[[record]]\nname = 'd'\nexpression = 'sum(c)'\n", "expressions read again"),
+            ):
+                file.write_text(text)
+                child.send_signal(signal.SIGHUP)
+                while words not in (line := child.stderr.readline()):
+                    assert line
+        finally:
+            child.terminate()
 
 
 def test_a_wrong_file_is_told_at_the_start(tmp_path: Path) -> None:
