@@ -195,6 +195,28 @@ async def test_a_question_reads_no_more_than_it_may() -> None:
             assert f"limits.{limit}" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "question"),
+    [
+        ("query", "max_over_time(requests_total[100y:1ms])"),
+        ("query", "1 + scalar(max_over_time(max_over_time(vector(1)[1y:1s])[1y:1s]))"),
+        ("query_range", "max_over_time(requests_total[1y:1ms])"),
+    ],
+)
+async def test_a_question_that_is_too_much_whatever_is_stored_takes_no_turn(
+    path: str, question: str
+) -> None:
+    # So many samples take longer to count than this test may last.
+    async with serving(limits=Limits(expression_samples=10**12)) as served:
+        now = await counted(served, 1)
+        answer = await served.http.get(
+            f"/api/v1/{path}",
+            params={"query": question, "time": now, "start": now - 100, "end": now, "step": 1},
+        )
+        assert answer.status_code == 422, answer.text
+        assert "limits.expression_samples" in answer.json()["error"]
+
+
 async def test_a_tenant_asks_about_its_own_series(tmp_path: Path) -> None:
     auth = Auth(mode="jwt", public_keys_file=tokens.write_public_key(tmp_path))
     async with serving(auth=auth) as served:

@@ -29,6 +29,7 @@ from pushsvc.core.expression.tree import (
     Text,
     When,
     Window,
+    children_of,
     type_of,
 )
 from pushsvc.core.expression.vector import Element, Vector
@@ -70,6 +71,15 @@ class Series(NamedTuple):
 
 
 Result: TypeAlias = float | str | Vector | list[Series]
+
+
+def least_read(node: Node) -> int:
+    """How many samples one step of an expression counts at the least, whatever is stored: one for
+    each step of its subqueries."""
+    match node:
+        case Subquery(inner, length, every):
+            return length // (every or SUBQUERY_STEP) * (1 + least_read(inner))
+    return sum(map(least_read, children_of(node)))
 
 
 class Evaluator:

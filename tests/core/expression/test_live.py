@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pushsvc.core.expression import labels as label_sets
 from pushsvc.core.expression.errors import EvaluationError, TooMuch
-from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
+from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator, least_read
 from pushsvc.core.expression.labels import Labels
 from pushsvc.core.expression.live import Live, why_not
 from pushsvc.core.expression.reading import ExpressionError, read
@@ -45,11 +45,12 @@ def plainly(node: Node, series: list[Series], step: int) -> Result:
         selectors = [selector_of_matchers(each) for each in matchers]
         found = [one for one in series if any(s.matches(one.identity) for s in selectors)]
         wanted[matchers] = time, found
-    evaluator = Evaluator(cut(wanted, 1 << 62), step, step)
+    evaluator = Evaluator(cut(wanted, 1 << 62), step, step, most=1 << 62)
     try:
         result = evaluator.at(node, step)
     except EvaluationError:
         return "refused"
+    assert least_read(node) <= evaluator.read
     if isinstance(result, float):
         return {(): result}
     assert isinstance(result, list)

@@ -55,8 +55,8 @@ from pushsvc.app.http import problems
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import Parameter, described, json
 from pushsvc.app.http.guard import principal_of_request
-from pushsvc.core.expression.errors import EvaluationError
-from pushsvc.core.expression.evaluate import LOOKBACK
+from pushsvc.core.expression.errors import EvaluationError, TooMuch
+from pushsvc.core.expression.evaluate import LOOKBACK, least_read
 from pushsvc.core.expression.reading import pretty, read
 from pushsvc.core.expression.stored import gather, labels_of
 from pushsvc.core.expression.tree import Node, Type, type_of
@@ -100,6 +100,9 @@ def install(app: QuartTrio, context: Context) -> None:
         node: Node, start: int, end: int, step: int, lookback: int, limit: int | None
     ) -> bytes:
         allowed, most = principal_of_request().read, limits.expression_samples
+        steps = (end - start) // step + 1 if step else 1
+        if least_read(node) * steps > most:  # so that others don't wait for what has no answer
+            raise TooMuch("expression_samples", most, "samples")
 
         def begin() -> Callable[[Callable[[], None]], bytes]:
             # When it is its turn, so that queries that wait hold no rows.
