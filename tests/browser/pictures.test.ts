@@ -370,31 +370,35 @@ test('a bar below a table that is wider than its panel is beside its rows, not o
   await barred.close();
 });
 
-test('a table with more rows than are seen says so, until the last is', async () => {
-  const { page, close } = await open(browser, `${shown.server.url}/d/rows`);
-  const table = panel(page, 'table 3').locator('.figures-table');
-  await table.getByRole('row').nth(20).waitFor();
-  await table.scrollIntoViewIfNeeded();
-  /** How dark the ground is at the lower edge, between two columns. */
-  const shade = async () => {
-    const { x, y, width, height } = (await table.boundingBox())!;
-    const clip = { x: x + width / 4, y: y + height - 3, width: 4, height: 2 };
-    const png = (await page.screenshot({ clip })).toString('base64');
-    return page.evaluate(async (data) => {
-      const image = new Image();
-      image.src = `data:image/png;base64,${data}`;
-      await image.decode();
-      const canvas = document.createElement('canvas').getContext('2d')!;
-      canvas.drawImage(image, 0, 0);
-      return canvas.getImageData(0, 0, 1, 1).data[0]!;
-    }, png);
-  };
-  const ground = 255;
-  await expect.poll(shade).toBeLessThan(ground - 10);
-  await table.evaluate((node) => node.scrollTo(0, node.scrollHeight));
-  await expect.poll(shade).toBe(ground);
-  await close();
-});
+test.each(['none', 'active'] as const)(
+  'a table with more rows says so until the last is seen (forced colours: %s)',
+  async (forcedColors) => {
+    const { page, close } = await open(browser, `${shown.server.url}/d/rows`, { forcedColors });
+    const table = panel(page, 'table 3').locator('.figures-table');
+    await table.getByRole('row').nth(20).waitFor();
+    await table.scrollIntoViewIfNeeded();
+    /** How dark the ground is at the lower edge, between two columns. */
+    const shade = async () => {
+      const { x, y, width, height } = (await table.boundingBox())!;
+      const clip = { x: x + width / 4, y: y + height - 3, width: 4, height: 2 };
+      const png = (await page.screenshot({ clip })).toString('base64');
+      return page.evaluate(async (data) => {
+        const image = new Image();
+        image.src = `data:image/png;base64,${data}`;
+        await image.decode();
+        const canvas = document.createElement('canvas').getContext('2d')!;
+        canvas.drawImage(image, 0, 0);
+        return canvas.getImageData(0, 0, 1, 1).data[0]!;
+      }, png);
+    };
+    await table.evaluate((node) => node.scrollTo(0, node.scrollHeight));
+    await expect.poll(async () => [0, 255].includes(await shade())).toBe(true);
+    const ground = await shade();
+    await table.evaluate((node) => node.scrollTo(0, 0));
+    await expect.poll(async () => Math.abs((await shade()) - ground)).toBeGreaterThan(10);
+    await close();
+  },
+);
 
 test('a long title takes two lines and leaves the chart its place; a moment is written as one', async () => {
   const { page, close } = await kinds();
