@@ -26,7 +26,8 @@ from tests.simulation.producer import Answered
 from tests.simulation.story import Broken
 
 _FIRST = 4
-"""Rows with which a series may begin at the most: its newest sample, and what came after it."""
+"""Rows with which a series may begin in any case, if there are so many: its newest sample as of a
+batch before, and what came after it."""
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -52,6 +53,8 @@ class Truth:
         self.entries = entries
         self.rows: dict[int, list[tuple[int, Row]]] = {}
         """By ref: seq and row, in the order in which they came."""
+        self._times: dict[int, list[int]] = {}
+        """By ref, of its rows."""
         self.names: dict[int, str] = {}
         self.went: dict[int, int] = {}
         """By ref, the batch with which a series went."""
@@ -113,6 +116,14 @@ class Truth:
             if any(first <= seq < again for seq in self._begun_at)
         }
 
+    def first_of(self, ref: int, seq: int) -> int:
+        """Rows with which a series may begin at the most for a client that asks for it at a seq:
+        its newest sample, which needn't be the last one that came, and what came after it."""
+        earlier = bisect_right(self.rows[ref], seq, key=itemgetter(0))
+        times = self._times.get(ref, [])[:earlier]
+        since = earlier - times.index(max(times)) if times else 0
+        return max(since, min(_FIRST, earlier))
+
     def records_at(self, seq: int) -> list[Record]:
         place = bisect_right(self.records, seq, key=itemgetter(0))
         return self.records[place - 1][1] if place else []
@@ -125,6 +136,7 @@ class Truth:
                 time, value = history.sample(ordinal)
                 row: Row = ("end", time) if is_ending(value) else ("sample", value)
                 rows.append((history.seq_at(ordinal), row))
+                self._times.setdefault(series.ref, []).append(time)
         for ref in self.names.keys() - {series.ref for series in self.hub.catalog}:
             self.went.setdefault(ref, entry.seq)
 
@@ -269,7 +281,7 @@ def _missing(
         known = [one for one in known if one[1] not in again]
     slack = 2 * len(again)  # merged with others, or lost with them
     owed = sum(stretch.through < seq <= through for seq, _ in known)
-    earlier = len([1 for seq, _ in known if seq <= stretch.through])
+    first = truth.first_of(ref, stretch.through)
     for sort in ("sample", "end"):
         got = [row for row, _ in given if row[0] == sort]
         expected = [row for _, row in known if row[0] == sort]
@@ -292,6 +304,6 @@ def _missing(
         before = {row for seq, row in known if seq <= stretch.through}
         later = {row for seq, row in known if seq > stretch.through}
         count -= sum(row in before - later for row, _ in given)
-        either = min(_FIRST, len(before & later))  # of those it can't be told which was given
+        either = min(first, len(before & later))  # of those it can't be told which was given
         return owed - count - slack, owed - count + slack + either
-    return max(0, owed - count - slack), max(0, owed - count + min(_FIRST, earlier) + slack)
+    return max(0, owed - count - slack), max(0, owed - count + first + slack)
