@@ -12,6 +12,7 @@ written by the client itself, or by proxies that only the client trusts.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -189,6 +190,7 @@ def _strip_port(text: str) -> str:
     return text.partition(":")[0] if text.count(":") == 1 else text
 
 
+@functools.lru_cache(1024)
 def _parse(address: str) -> _Address:
     parsed = ipaddress.ip_address(address.partition("%")[0])
     # A socket for both families tells IPv4 peers as IPv6 (RFC 4291 section 2.5.5.2).
@@ -217,6 +219,7 @@ def _without_default_port(scheme: str, host: str) -> str:
     return host.removesuffix(default)
 
 
+@functools.lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address, without a port, is this machine's own and nobody else's."""
     if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):

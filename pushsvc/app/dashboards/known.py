@@ -39,7 +39,8 @@ class Known(msgspec.Struct, frozen=True):
 class KnownRequests:
     """The decisions on requests that came lately, by what their bytes come to.
 
-    A hash and not the bytes, as these may contain tokens, and needn't be kept.
+    A hash and not the bytes, as these may contain tokens, and needn't be kept. None is forgotten
+    for its age: who comes back after an hour without a network is one of a crowd.
     """
 
     def __init__(self) -> None:
