@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from pushsvc.core.expression.stored import selector_of_matchers
 from pushsvc.core.expression.tree import Node
@@ -29,6 +29,12 @@ from pushsvc.core.standing.quantity import (
 )
 from pushsvc.core.storage.catalog import Series
 
+_COUNTING: Final = (BUCKET, "_count")
+
+_Said: TypeAlias = tuple[Kind, str, bool, bool]
+"""What is said of series: kind and unit, and whether they are buckets, or those or counts, going by
+their names."""
+
 
 class Description(NamedTuple):
     """As series have it."""
@@ -52,9 +58,13 @@ class Described:
         self._tallies = [*self._selected.values(), *self._sums.values()]
         self._known: Description | None = None
 
-    def admit(self, series: Series) -> None:
+    def admit(self, series: Series, *, read: bool = False) -> None:
         """Take in a series, if it is one of those that are to be known. States are none: an
-        expression has no use for them."""
+        expression has no use for them. `read` says that the expression is known to read it."""
+        if read and len(self._tallies) == 1:
+            self._tallies[0].take(series)
+            self._known = None
+            return
         for tally in self._tallies if series.kind != "state" else ():
             if tally.admit(series):
                 self._known = None
@@ -101,16 +111,26 @@ class _Tally:
 
     def __init__(self, matchers: Matchers) -> None:
         self.selectors = [selector_of_matchers(each) for each in matchers]
-        self._said: dict[int, Meaning] = {}
-        self._counts: Counter[Meaning] = Counter()
+        self._said: dict[int, _Said] = {}
+        self._counts: Counter[_Said] = Counter()
 
     def admit(self, series: Series) -> bool:
         if not any(one.matches(series.identity) for one in self.selectors):
             return False
-        said = _said_of(series)
+        self.take(series)
+        return True
+
+    def take(self, series: Series) -> None:
+        """Take in a series that matches."""
+        counting = series.identity.name.endswith(_COUNTING)
+        said = (
+            series.kind,
+            series.unit,
+            counting and series.identity.name.endswith(BUCKET),
+            counting,
+        )
         self._said[series.ref] = said
         self._counts[said] += 1
-        return True
 
     def dismiss(self, series: Series) -> bool:
         said = self._said.pop(series.ref, None)
@@ -127,19 +147,18 @@ class _Tally:
 
     @property
     def meaning(self) -> Meaning:
-        kinds = {kind for kind, _ in self._counts}
+        meanings = [_meaning_of(*said) for said in self._counts]
+        kinds = {kind for kind, _ in meanings}
         unit: Unit = NOTHING
-        for _, one in self._counts:
+        for _, one in meanings:
             unit = either(unit, one)
         return Meaning("counter" if kinds == {"counter"} else "gauge", unit)
 
 
-def _said_of(series: Series) -> Meaning:
+def _meaning_of(kind: Kind, text: str, buckets: bool, counting: bool) -> Meaning:
     """Of deltas an expression sees the sum so far, which is a counter."""
-    kind, name = series.kind, series.identity.name
-    unit: Unit = read_unit(series.unit)
-    if kind in ("counter", "delta") and (
-        name.endswith(BUCKET) or (unit == UNSAID and name.endswith("_count"))
-    ):
+    unit: Unit = read_unit(text)
+    grows = kind in ("counter", "delta")
+    if grows and (buckets or (counting and unit == UNSAID)):
         unit = NUMBER
-    return Meaning("counter" if kind in ("counter", "delta") else "gauge", unit)
+    return Meaning("counter" if grows else "gauge", unit)

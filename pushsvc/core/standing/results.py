@@ -174,9 +174,9 @@ class Standing:
             return
         if self._live.admit(series):
             self.read[series.ref] = series
-        elif not self.beside:
-            return
-        self._described.admit(series)
+            self._described.admit(series, read=True)
+        elif self.beside:
+            self._described.admit(series)
 
     def dismiss(self, series: Series) -> None:
         """Let go of a stored series."""
