@@ -80,8 +80,7 @@ def _check_numbers(tokens: Tokens) -> None:
     """Refuse durations and times at which the parser, or its bindings for Python, would panic."""
     ranges, before, sign = False, "", ""
     for kind, written, position, _ in tokens.found:
-        if kind == "number":
-            seconds = _seconds(written)
+        if kind == "number" and (seconds := _seconds(written)) is not None:
             if before == "@":
                 if sign == "-" and seconds:
                     raise ExpressionError(tokens.text, position, "a time before 1970")
@@ -99,13 +98,14 @@ def _check_numbers(tokens: Tokens) -> None:
             before, sign = written.lower(), ""
 
 
-def _seconds(written: str) -> float:
-    """The value of a number, or the seconds of a duration; 0 if the parser will refuse it."""
+def _seconds(written: str) -> float | None:
+    """The value of a number, or the seconds of a duration; None if it has no unit that there is,
+    which the parser refuses in words of its own."""
     try:
         return float(int(written, 16)) if written[:2] in ("0x", "0X") else float(written)
     except ValueError:
         parts = _PARTS.findall(written)
-        return sum(float(count) * _UNITS[unit] for count, unit in parts)
+        return sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
 
 
 def _tree_of(given: str) -> Any:

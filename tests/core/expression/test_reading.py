@@ -87,6 +87,8 @@ def test_says_where_and_what_was_expected(
         ('a{b=~"("}', 6, "unusable regex"),
         (r'a{b="\q"}', 6, "unknown escape"),
         ('a + b{c="d', 9, "unterminated string"),
+        ("a[5M]", 3, "expected a duration, found 5M"),
+        ("a[5m:1D]", 6, "expected a duration, found 1D"),
         ("a[0s]", 3, "a duration that isn't greater than 0"),
         ("a[5m:0]", 6, "a duration that isn't greater than 0"),
         ("a[1e30]", 3, "a duration of more than 100 years"),
