@@ -74,7 +74,7 @@ export function Legend({ id, panel, dashboard, format, focus, inSight, threshold
         </button>
       </p>
       <div class="rows">
-        <ul class={[all && 'all', detailed.value && 'detailed'].filter(Boolean).join(' ')}>
+        <ul class={detailed.value ? 'detailed' : ''}>
           {shown.map((member) => (
             <Entry
               key={member.series.identity}
