@@ -29,10 +29,13 @@ const SECOND = 1000;
  * The time between two samples of a series, if the dashboard doesn't say; Grafana's default too.
  */
 const INTERVAL = '15s';
-/** About how many points a chart has. */
-const POINTS = 1_000;
-/** Seconds that are used as a step, as in Grafana: the nearest, not the next longer one. */
-const STEPS = [1, 2, 5, 10, 15, 20, 30, 60];
+/** Half of the points that a chart has at about. */
+const HALF = 500;
+/**
+ * Seconds that are used as a step, as in Grafana: the nearest, not the next longer. The longest
+ * window takes the last.
+ */
+const STEPS = [1, 2, 5, 10, 15, 20];
 
 /**
  * What each variable stands for: the values that were chosen, or its initial ones. A variable whose
@@ -72,9 +75,8 @@ function meaningOf(variable: Variable, chosen: readonly string[]): Meaning {
 function builtIn(interval: string, windowMs: number): Meanings {
   const every = seconds(interval);
   const range = Math.max(1, Math.round(windowMs / SECOND));
-  const apart = range / POINTS;
-  const near = STEPS.find((one, at) => apart < (one + (STEPS[at + 1] ?? one)) / 2);
-  const step = Math.max(every, near ?? Math.ceil(apart));
+  const near = STEPS.findLast((one, at) => range >= HALF * (one + (STEPS[at - 1] ?? 0)));
+  const step = Math.max(every, near ?? every);
   const rate = Math.max(step + every, 4 * every);
   const named = (text: string): Meaning => ({ values: [text], title: text });
   return {

@@ -1,4 +1,3 @@
-import './figures.css';
 import type { ReadonlySignal } from '@preact/signals';
 import type { Format } from '../../format/units.ts';
 import { type Panel, reached } from '../../panels/model.ts';
