@@ -217,6 +217,35 @@ async def test_a_question_that_is_too_much_whatever_is_stored_takes_no_turn(
         assert "limits.expression_samples" in answer.json()["error"]
 
 
+LONG = "max_over_time(up[{}s:1ms])"
+
+
+@pytest.mark.parametrize(
+    ("limits", "more"),
+    [
+        pytest.param(Limits(expression_seconds=0.01), {}, id="by the limit"),
+        pytest.param(Limits(expression_seconds=0.01), {"timeout": "1h"}, id="not above the limit"),
+        pytest.param(Limits(), {"timeout": "10ms"}, id="by its own wish"),
+    ],
+)
+async def test_a_question_that_takes_too_long_is_given_up(
+    limits: Limits, more: dict[str, str]
+) -> None:
+    async with serving(limits=limits) as served:
+        asked = {"query": LONG.format(limits.expression_samples // 1000 - 1), **more}
+        for _ in range(5):  # none of them keeps its turn
+            answer = await served.http.get("/api/v1/query", params=asked)
+            assert (answer.status_code, answer.json()["errorType"]) == (503, "timeout")
+            assert "longer than 0.01 s" in answer.json()["error"]
+
+
+async def test_a_timeout_that_is_none_is_refused() -> None:
+    async with serving() as served:
+        for text in ("soon", "-1s", "0"):
+            answer = await served.http.get("/api/v1/query", params={"query": "1", "timeout": text})
+            assert answer.status_code == 400, answer.text
+
+
 async def test_a_tenant_asks_about_its_own_series(tmp_path: Path) -> None:
     auth = Auth(mode="jwt", public_keys_file=tokens.write_public_key(tmp_path))
     async with serving(auth=auth) as served:

@@ -66,6 +66,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Series that one query in PromQL may read."""
     expression_samples: int = 5_000_000
     """Samples that one query in PromQL may read, each counted at every step that reads it."""
+    expression_seconds: float = 120.0
+    """Seconds that one query in PromQL may take, with its wait for others."""
     expressions: int = 200
     """Different expressions (text, step, scope) that are worked out for streams at the same
     time."""

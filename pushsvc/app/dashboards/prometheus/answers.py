@@ -19,7 +19,15 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
     status: Literal["error"] = "error"
     error_type: Annotated[
-        Literal["bad_data", "execution", "unavailable", "internal", "unauthorized", "forbidden"],
+        Literal[
+            "bad_data",
+            "execution",
+            "timeout",
+            "unavailable",
+            "internal",
+            "unauthorized",
+            "forbidden",
+        ],
         Meta(description="Whose fault it is."),
     ] = msgspec.field(name="errorType")
     error: str
@@ -139,6 +147,10 @@ REFUSED = {
 }
 NO_RESULT = {
     422: json(Failed, "execution: the expression has no result, or would read too much."),
+    503: json(
+        Failed,
+        "timeout: it took longer than it may; or unavailable: there is no room, come back.",
+    ),
 }
 
 

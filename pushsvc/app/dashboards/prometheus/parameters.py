@@ -30,6 +30,9 @@ LIMIT = Parameter("limit", Annotated[int, Meta(ge=0)], "The most there are to be
 LOOKBACK_DELTA = Parameter(
     "lookback_delta", str, "For how long a sample stands for its series: 5m."
 )
+TIMEOUT = Parameter(
+    "timeout", str, "For how long it may take: 10s; not longer than limits.expression_seconds."
+)
 
 
 async def read_parameters(timeout: float) -> MultiDict[str, str]:
@@ -85,6 +88,11 @@ def duration_ms(args: MultiDict[str, str], name: str, default: int) -> int:
             "Try a positive integer",
         )
     return found
+
+
+def timeout_of(args: MultiDict[str, str], most: float) -> float:
+    """For how many seconds a query may take, its own wish within `most`. Raises Malformed."""
+    return min(duration_ms(args, "timeout", round(most * 1000)) / 1000, most)
 
 
 def limit_of(args: MultiDict[str, str], name: str = "limit") -> int | None:

@@ -44,11 +44,13 @@ from pushsvc.app.dashboards.prometheus.parameters import (
     QUERY,
     START,
     TIME,
+    TIMEOUT,
     duration_ms,
     limit_of,
     read_parameters,
     required,
     time_ms,
+    timeout_of,
     unescaped,
 )
 from pushsvc.app.http import problems
@@ -97,8 +99,10 @@ def install(app: QuartTrio, context: Context) -> None:
         return await read_parameters(pacing.body_timeout)
 
     async def evaluate(
-        node: Node, start: int, end: int, step: int, lookback: int, limit: int | None
-    ) -> bytes:
+        args: MultiDict[str, str], node: Node, start: int, end: int, step: int
+    ) -> Response:
+        lookback, limit = duration_ms(args, "lookback_delta", LOOKBACK), limit_of(args)
+        seconds = timeout_of(args, limits.expression_seconds)
         allowed, most = principal_of_request().read, limits.expression_samples
         steps = (end - start) // step + 1 if step else 1
         if least_read(node) * steps > most:  # so that others don't wait for what has no answer
@@ -109,14 +113,23 @@ def install(app: QuartTrio, context: Context) -> None:
             source = gather(hub.catalog, node, start, end, lookback, allowed, limits)
             return partial(answer, source, node, start, end, step, lookback, most, limit)
 
-        found = await evaluating.run(begin)
-        assert found is not None
-        return found
+        found = None
+        with trio.move_on_after(seconds):
+            found = await evaluating.run(begin)
+        if found is None:
+            return fail(503, "timeout", f"the query took longer than {seconds:g} s")
+        return respond(found)
 
     @app.route("/api/v1/query", methods=["GET", "POST"])
     @described(
         "Ask in PromQL, at one time",
-        parameters=(QUERY, Parameter("time", str, f"Now, or {TIME}."), LOOKBACK_DELTA, LIMIT),
+        parameters=(
+            QUERY,
+            Parameter("time", str, f"Now, or {TIME}."),
+            LOOKBACK_DELTA,
+            LIMIT,
+            TIMEOUT,
+        ),
         answers={
             200: json(Answer, "What the expression is at that time."),
             **REFUSED,
@@ -127,8 +140,7 @@ def install(app: QuartTrio, context: Context) -> None:
         args = await parameters()
         node = read(required(args, "query"), limits)
         time = time_ms(args, "time", now_ms())
-        lookback = duration_ms(args, "lookback_delta", LOOKBACK)
-        return respond(await evaluate(node, time, time, 0, lookback, limit_of(args)))
+        return await evaluate(args, node, time, time, 0)
 
     @app.route("/api/v1/query_range", methods=["GET", "POST"])
     @described(
@@ -140,6 +152,7 @@ def install(app: QuartTrio, context: Context) -> None:
             Parameter("step", str, "15s, or seconds.", required=True),
             LOOKBACK_DELTA,
             LIMIT,
+            TIMEOUT,
         ),
         answers={
             200: json(Answer, "What the expression is at each step."),
@@ -166,8 +179,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 f"exceeded maximum resolution of {_MOST_STEPS} points per series: ask for a "
                 "longer step or a shorter range",
             )
-        lookback = duration_ms(args, "lookback_delta", LOOKBACK)
-        return respond(await evaluate(node, start, end, step, lookback, limit_of(args)))
+        return await evaluate(args, node, start, end, step)
 
     @app.route("/api/v1/series", methods=["GET", "POST"])
     @described(
