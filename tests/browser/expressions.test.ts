@@ -159,6 +159,29 @@ test.each([
 
 const SUM = 'sum by (job) (load)';
 
+test('what is typed as soon as the field for an expression is there stays in it', async () => {
+  const { page, failures, close } = await open(browser, server.url);
+  await expectFreshness(page, 'Live');
+  await page.getByRole('searchbox').focus();
+  // Sooner than the page has drawn the field.
+  await page.evaluate(() => {
+    const typing = new MutationObserver(() => {
+      const inside = document.querySelector('.code > div')?.shadowRoot;
+      if (inside?.activeElement) {
+        typing.disconnect();
+        document.execCommand('insertText', false, 'job) (load)');
+      }
+    });
+    typing.observe(document.body, { childList: true, subtree: true });
+  });
+  await page.keyboard.type('sum by (');
+  await page.getByText('2 results now.').waitFor();
+  const field = page.getByRole('textbox', { name: 'Expression' });
+  expect(await field.innerText()).toBe('sum by (job) (load)');
+  expect(failures).toEqual([]);
+  await close();
+});
+
 test.each([
   ['light', 390],
   ['dark', 1440],

@@ -186,14 +186,14 @@ test(
     const publish = () => server.publish({ name: 'load', value: Math.random() }).catch(() => {});
     await publish(); // what is shown of nothing is loaded late, and may come too late
     const publishing = setInterval(() => void publish(), 500);
-    const { page, failures, close } = await open(browser, server.url);
-    await expectFreshness(page, 'Live');
     // Tries are as far apart as they may be. How soon the page is back to the tenth of a second,
     // wherever chance has it, is for the test of `reach.ts` with a clock of its own.
-    await page.evaluate(() => {
+    const init = () => {
       const random = Math.random;
       Math.random = () => 0.9 + 0.1 * random();
-    });
+    };
+    const { page, failures, close } = await open(browser, server.url, { init });
+    await expectFreshness(page, 'Live');
     const hide = (hidden: boolean) =>
       page.evaluate(
         (state) => {

@@ -122,6 +122,8 @@ export function CodeField(props: CodeFieldProps) {
   now.current = props;
   /** Texts that were given to `onInput` and haven't come back as the value yet. */
   const given = useRef<string[]>([]);
+  /** The value that came last. */
+  const come = useRef(value);
   const said = { 'aria-label': label, 'aria-invalid': String(invalid) };
   useLayoutEffect(() => {
     const { field, placeholder, maxLength } = now.current;
@@ -182,6 +184,10 @@ export function CodeField(props: CodeFieldProps) {
   }, []);
   useEffect(() => {
     const view = editor.current!;
+    if (value === come.current) {
+      return; // it has only just begun, and more may have been typed since
+    }
+    come.current = value;
     const { length } = view.state.doc;
     // If the value is one that was typed here, more may have been typed since.
     const at = given.current.lastIndexOf(value);
