@@ -145,7 +145,7 @@ function News({
 const Board = later(
   () => import('../board/board.tsx'),
   ({ Board }) => Board,
-  <p role="status">Loading…</p>,
+  () => <p role="status">Loading…</p>,
 );
 
 /** The search for an expression. */

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import type { ComponentChildren, ComponentType } from 'preact';
+import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { loadPart } from '../browser/part.ts';
 
@@ -10,16 +10,16 @@ import { loadPart } from '../browser/part.ts';
 export function later<Part, P extends object>(
   part: () => Promise<Part>,
   of: (part: Part) => ComponentType<P>,
-  meanwhile: ComponentChildren = null,
+  meanwhile?: ComponentType<P>,
 ): ComponentType<P> {
   return function Later(props: P) {
-    const loaded = useSignal<ComponentType<P> | null>(null);
+    const shown = useSignal(meanwhile);
     useEffect(() => {
       void loadPart(part).then((there) => {
-        loaded.value = of(there);
+        shown.value = of(there);
       });
     }, []);
-    const Loaded = loaded.value;
-    return Loaded === null ? meanwhile : <Loaded {...props} />;
+    const Shown = shown.value;
+    return Shown && <Shown {...props} />;
   };
 }

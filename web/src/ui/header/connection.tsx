@@ -68,7 +68,7 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
 const Lag = later(
   () => import('./lag.tsx'),
   ({ Lag }) => Lag,
-  <span class="lag">lag –</span>,
+  () => <span class="lag">lag –</span>,
 );
 
 /** What is wrong, and what happens next; nothing while all is well. */

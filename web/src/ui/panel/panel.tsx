@@ -164,12 +164,12 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
         <p class="about">
           <Silence panel={panel} dashboard={dashboard} description={description} />
           {panel.rate && (
-            <span class="chip" title={`A ${panel.kind}, drawn as its change per second`}>
+            <span class="chip" title={`Change of the ${panel.kind}`}>
               per second
             </span>
           )}
           {Object.entries(panel.common).map(([name, value]) => (
-            <span class="chip" key={name} title={`${name}="${value}" is common to all lines`}>
+            <span class="chip" key={name} title={`${name}="${value}" in all lines`}>
               {name}={value}
             </span>
           ))}
@@ -242,6 +242,8 @@ const Silence = later(
 const States = later(
   () => import('../chart/states.tsx'),
   ({ States }) => States,
+  // Nearly as high as they are, with six rows and a button at the most, so that little moves then.
+  ({ panel }) => <div style={{ minHeight: `${3.2 * Math.min(6, panel.members.length)}rem` }} />,
 );
 
 /** The chart that a panel of a kind has; null for none. */
