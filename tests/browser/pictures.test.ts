@@ -144,48 +144,52 @@ test('a panel alone has the names of its dials under them, clear of what leads b
   await close();
 });
 
-test('the tools of a panel cover no figure, however long, and are all within reach', async () => {
-  const { page, failures, close } = await open(browser, `${shown.server.url}/d/rows`);
-  for (const [path, width] of [
-    ['d/rows', 768],
-    ['d/rows', 1440],
-    ['d/rows', 2560],
-    ['', 768],
-    ['', 1440],
-  ] as const) {
-    await page.setViewportSize({ width, height: 900 });
-    await page.goto(`${shown.server.url}/${path}`);
-    const figured = page.locator('article:has(.figure)').filter({ hasText: 'UTC' });
-    await figured.first().waitFor();
-    expect(await figured.count()).toBe(path === '' ? 1 : 4);
-    for (const one of await figured.all()) {
-      await one.scrollIntoViewIfNeeded();
-      await one.hover({ position: { x: 30, y: 14 } });
-      const wrong = await one.evaluate((article) => {
-        const place = article.getBoundingClientRect();
-        const written = document.createRange();
-        written.selectNodeContents(article.querySelector('.figure')!);
-        const figures = [...written.getClientRects()];
-        return [...article.querySelectorAll('.fold > *')].flatMap((tool) => {
-          const { left, right, top, bottom } = tool.getBoundingClientRect();
-          const at = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
-          const over = figures.some(
-            (one) => left < one.right && right > one.left && top < one.bottom && bottom > one.top,
-          );
-          return [
-            over && 'over the figure',
-            (left < place.left || right > place.right) && 'outside',
-            !tool.contains(at) && `under ${at?.className}`,
-          ].filter(Boolean);
+test(
+  'the tools of a panel cover no figure, however long, and are all within reach',
+  LONG,
+  async () => {
+    const { page, failures, close } = await open(browser, `${shown.server.url}/d/rows`);
+    for (const [path, width] of [
+      ['d/rows', 768],
+      ['d/rows', 1440],
+      ['d/rows', 2560],
+      ['', 768],
+      ['', 1440],
+    ] as const) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.goto(`${shown.server.url}/${path}`);
+      const figured = page.locator('article:has(.figure)').filter({ hasText: 'UTC' });
+      await figured.first().waitFor();
+      expect(await figured.count()).toBe(path === '' ? 1 : 4);
+      for (const one of await figured.all()) {
+        await one.scrollIntoViewIfNeeded();
+        await one.hover({ position: { x: 30, y: 14 } });
+        const wrong = await one.evaluate((article) => {
+          const place = article.getBoundingClientRect();
+          const written = document.createRange();
+          written.selectNodeContents(article.querySelector('.figure')!);
+          const figures = [...written.getClientRects()];
+          return [...article.querySelectorAll('.fold > *')].flatMap((tool) => {
+            const { left, right, top, bottom } = tool.getBoundingClientRect();
+            const at = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+            const over = figures.some(
+              (one) => left < one.right && right > one.left && top < one.bottom && bottom > one.top,
+            );
+            return [
+              over && 'over the figure',
+              (left < place.left || right > place.right) && 'outside',
+              !tool.contains(at) && `under ${at?.className}`,
+            ].filter(Boolean);
+          });
         });
-      });
-      expect(wrong, `${path} ${width}`).toEqual([]);
+        expect(wrong, `${path} ${width}`).toEqual([]);
+      }
     }
-  }
-  await page.screenshot({ path: `${ARTIFACTS}/tools.png` });
-  expect(failures).toEqual([]);
-  await close();
-});
+    await page.screenshot({ path: `${ARTIFACTS}/tools.png` });
+    expect(failures).toEqual([]);
+    await close();
+  },
+);
 
 test('a tooltip is beside its time, within the panel, at any width', async () => {
   const long = 'the longest name that anyone has given to one of the customers of this service';
