@@ -1,6 +1,6 @@
 /** Outages: the page goes on by itself, with every sample once, over whatever gets through. */
 
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { expectFreshness, launch, open, points } from './browser.ts';
 import { Middlebox } from './middlebox.ts';
@@ -21,6 +21,18 @@ afterEach(() => Server.stopAll());
 class Producer {
   readonly published: [number, number][] = [];
 
+  /** Publish until the page is live: where samples stop, it soon isn't. */
+  async publishUntilLive(page: Page, timeout?: number): Promise<void> {
+    let over = false;
+    const live = expectFreshness(page, 'Live', timeout).finally(() => {
+      over = true;
+    });
+    while (!over) {
+      await this.publish(1);
+    }
+    await live;
+  }
+
   /** Samples 150 ms apart: further than what a stream merges. */
   async publish(count: number): Promise<void> {
     for (let n = 0; n < count; n += 1) {
@@ -37,7 +49,7 @@ test('a server that is killed and comes back: no reload, no loss, no doubles', a
   await producer.publish(8);
   const { page, failures, close } = await open(browser, server.url);
   await page.evaluate(() => Object.assign(window, { survives: true }));
-  await expectFreshness(page, 'Live');
+  await producer.publishUntilLive(page);
   await producer.publish(8);
   await expect.poll(() => points(page, 'steps')).toEqual(producer.published);
 
@@ -50,7 +62,7 @@ test('a server that is killed and comes back: no reload, no loss, no doubles', a
   server = await Server.start('serve', port);
   // Producers don’t wait for dashboards.
   await producer.publish(4);
-  await expectFreshness(page, 'Live', 40_000);
+  await producer.publishUntilLive(page, 40_000);
   await producer.publish(8);
   await expect.poll(() => points(page, 'steps')).toEqual(producer.published);
   expect(await page.locator('.outage').count()).toBe(0);
@@ -64,7 +76,7 @@ test('a network that drops: what was published meanwhile is there', async () => 
   const producer = new Producer();
   const { page, close } = await open(browser, middlebox.url);
   await producer.publish(5);
-  await expectFreshness(page, 'Live');
+  await producer.publishUntilLive(page);
   for (let drop = 0; drop < 3; drop += 1) {
     middlebox.cut();
     await producer.publish(4);
@@ -98,7 +110,7 @@ test('without WebSocket, SSE takes over', async () => {
   const producer = new Producer();
   const { page, close } = await open(browser, middlebox.url);
   await producer.publish(3);
-  await expectFreshness(page, 'Live');
+  await producer.publishUntilLive(page);
   expect(await page.locator('.connection .transport').textContent()).toBe('SSE');
   // Not without a word.
   expect(await page.locator('.connection .transport').getAttribute('title')).toContain(
@@ -117,7 +129,7 @@ test('without WebSocket and streaming, long polling takes over, for as long as i
   const producer = new Producer();
   const { page, close } = await open(browser, middlebox.url);
   await producer.publish(3);
-  await expectFreshness(page, 'Live');
+  await producer.publishUntilLive(page);
   expect(await page.locator('.connection .transport').textContent()).toBe('long poll');
   await producer.publish(6);
   await expect.poll(() => points(page, 'steps'), { timeout: 30_000 }).toEqual(producer.published);
