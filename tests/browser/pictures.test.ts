@@ -212,15 +212,31 @@ test('a tooltip is beside its time, within the panel, at any width', async () =>
     await over.waitFor();
     await over.scrollIntoViewIfNeeded();
     for (const share of [0.02, 0.3, 0.48, 0.52, 0.7, 0.98]) {
-      const box = (await over.boundingBox())!;
-      await page.mouse.move(box.x + 1, box.y - 3);
-      await page.mouse.move(box.x + share * box.width, box.y + box.height / 2);
-      await chart.locator('.tip').waitFor();
-      const [tip, time, article] = (await chart.evaluate((it) =>
-        [it.querySelector('.tip')!, it.querySelector('.crosshair')!, it.closest('article')!].map(
-          (one) => one.getBoundingClientRect().toJSON(),
-        ),
-      )) as [DOMRect, DOMRect, DOMRect];
+      let placed: DOMRect[] | null = null;
+      // Both go, and come again with the pointer, when the chart is drawn anew.
+      await expect
+        .poll(
+          async () => {
+            const box = (await over.boundingBox())!;
+            await page.mouse.move(box.x + 1, box.y - 3);
+            await page.mouse.move(box.x + share * box.width, box.y + box.height / 2);
+            await chart.locator('.tip').waitFor();
+            placed = await chart.evaluate((it) => {
+              const parts = [
+                it.querySelector('.tip'),
+                it.querySelector('.crosshair'),
+                it.closest('article'),
+              ];
+              return parts.includes(null)
+                ? null
+                : parts.map((one) => one!.getBoundingClientRect().toJSON() as DOMRect);
+            });
+            return placed !== null;
+          },
+          { timeout: 30_000 },
+        )
+        .toBe(true);
+      const [tip, time, article] = placed as unknown as [DOMRect, DOMRect, DOMRect];
       const where = `${width} at ${share}: ${JSON.stringify({ tip, time, article })}`;
       expect(tip.left, where).toBeGreaterThanOrEqual(article.left);
       expect(tip.right, where).toBeLessThanOrEqual(article.right);
