@@ -66,17 +66,21 @@ def _batch(chance: random.Random, now: int) -> Batch:
     return Batch(rows)
 
 
-def _frames(seed: int) -> tuple[list[bytes], int]:
-    """What a view is given over some thousand entries, and how often it ticked."""
-    chance = random.Random(seed)
+def _hub(chance: random.Random) -> Hub:
     numbers = count()
-    hub = Hub(
+    return Hub(
         "e" * 8,
         limits=Limits(),
         retention=Retention(samples=chance.choice((3, 50)), seconds=20, series_ttl=10),
         pacing=Pacing(),
         make_session=lambda: str(next(numbers)),
     )
+
+
+def _frames(seed: int) -> tuple[list[bytes], int]:
+    """What a view is given over some thousand entries, and how often it ticked."""
+    chance = random.Random(seed)
+    hub = _hub(chance)
     spec = ViewSpec((parse('{n=~".+"}'),), 10.0, chance.choice(("last", "envelope", "all")), 15.0)
     hub.subscribe(spec, Start(None, None, None), _Carrier(), now=0.0, time_ms=0)
     view = hub.views[spec.key]
@@ -143,14 +147,7 @@ def _columns(chance: random.Random, now: int) -> Batch:
 def _frames_of_views(seed: int) -> dict[str, list[bytes]]:
     """What dashboards of some views are given, that come and go, over some thousand entries."""
     chance = random.Random(seed)
-    numbers = count()
-    hub = Hub(
-        "e" * 8,
-        limits=Limits(),
-        retention=Retention(samples=chance.choice((3, 50)), seconds=20, series_ttl=10),
-        pacing=Pacing(),
-        make_session=lambda: str(next(numbers)),
-    )
+    hub = _hub(chance)
     merge: Merge = chance.choice(("last", "envelope", "all"))
     specs = {
         text: ViewSpec((parse(f'{{n=~"{text}"}}'),), hz, merge, 15.0)

@@ -28,6 +28,7 @@ from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.otlp.known import Known
 from pushsvc.ingest.otlp.reading import Decoded, Reading
 from pushsvc.ingest.otlp.recurring import Recurring
+from pushsvc.ingest.varint import encode_varint
 
 NOW = 1_764_000_000_000
 LIMITS = Limits(
@@ -151,15 +152,6 @@ def message(of_targets: list[dict[str, Any]]) -> ExportMetricsServiceRequest:
     return ExportMetricsServiceRequest(resource_metrics=of_targets)  # type: ignore[arg-type]
 
 
-def varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
 def fields(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Of bytes that protobuf wrote: number, sort, and what is in it."""
 
@@ -211,8 +203,8 @@ def rewritten(data: bytes, kind: Descriptor, chance: Callable[[int], int]) -> by
         field = kind.fields_by_number[number]
         if sort == 2 and field.message_type is not None:
             inner = rewritten(inner, field.message_type, chance)
-        tag = varint(number << 3 | sort)
-        whole = tag + varint(len(inner)) + inner if sort == 2 else tag + inner
+        tag = encode_varint(number << 3 | sort)
+        whole = tag + encode_varint(len(inner)) + inner if sort == 2 else tag + inner
         parts.append(whole)
         act = chance(60)
         if act == 1:
@@ -311,7 +303,7 @@ def documents(draw: st.DrawFn) -> list[bytes]:
 
 def framed(*tags: int, inner: bytes) -> bytes:
     for tag in reversed(tags):
-        inner = bytes((tag,)) + varint(len(inner)) + inner
+        inner = bytes((tag,)) + encode_varint(len(inner)) + inner
     return inner
 
 

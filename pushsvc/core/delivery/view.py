@@ -333,10 +333,13 @@ class View:
     def pending(self) -> bool:
         """Whether there is something to deliver: samples, dropped series, or an expression that
         fails, or no longer does."""
-        return (
-            bool(self.dirty)
-            or (bool(self._departed) and self._departed[-1][0] > self.seq)
-            or (bool(self.standings) and self.failing_seq > self.seq)
+        return bool(self.dirty) or self._says_more
+
+    @property
+    def _says_more(self) -> bool:
+        """Whether there is something to deliver besides samples."""
+        return (bool(self._departed) and self._departed[-1][0] > self.seq) or (
+            bool(self.standings) and self.failing_seq > self.seq
         )
 
     def mark(
@@ -404,8 +407,7 @@ class View:
             batch.seq == seq
             and len(self.dirty) == len(batch.series) <= limit
             and self.forgotten <= self.seq
-            and not (self._departed and self._departed[-1][0] > self.seq)
-            and not (self.standings and self.failing_seq > self.seq)
+            and not self._says_more
         )
 
     def beat(self, seq: int, now: float, time_ms: int, away: int | None = None) -> None:

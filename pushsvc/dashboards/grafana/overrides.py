@@ -138,11 +138,13 @@ def _apply(
         hidden.update(meant)
         return True
     if name == "custom.transform" and value == "negative-Y":
-        return all(_change(found, at, templating, negated=True) for at in meant)
+        return all(_negate(found, at, templating) for at in meant)
     if name == "displayName" and (shown := text(value)):
         shown = _FIELD_LABEL.sub(lambda match: f"{{{{{match[1] or match[2]}}}}}", shown)
         legend = templating.written(shown, strictly=False)[:200]
-        return all(_change(found, at, templating, legend=legend) for at in meant)
+        for at in meant:
+            found.queries[at] = msgspec.structs.replace(found.queries[at], legend=legend)
+        return True
     if name in _OF_PANELS and len(meant) == len(found.queries):
         defaults = {**within(found.panel, "fieldConfig", "defaults"), name: value}
         config = {**fields(found.panel.get("fieldConfig")), "defaults": defaults}
@@ -151,24 +153,14 @@ def _apply(
     return False
 
 
-def _change(
-    found: Overridden,
-    at: int,
-    templating: Templating,
-    *,
-    legend: str | None = None,
-    negated: bool = False,
-) -> bool:
-    query = found.queries[at]
-    if legend is not None:
-        found.queries[at] = msgspec.structs.replace(query, legend=legend)
-        return True
-    select = f"-({query.select})" if negated else query.select
+def _negate(found: Overridden, at: int, templating: Templating) -> bool:
+    """Whether the lines of a query could be drawn downwards."""
+    select = f"-({found.queries[at].select})"
     try:
         if len(select) > 4096:
             return False
         check_asked(select, templating.variables, "query")
     except Problem:
         return False
-    found.queries[at] = msgspec.structs.replace(query, select=select)
+    found.queries[at] = msgspec.structs.replace(found.queries[at], select=select)
     return True

@@ -36,6 +36,7 @@ from pushsvc.ingest.otlp.recurring import (
     KnownTarget,
     Recurring,
 )
+from pushsvc.ingest.varint import encode_varint
 
 _FIRST, _SECOND = 0x0A, 0x12
 """Tags of the fields 1 and 2 where they are messages."""
@@ -262,12 +263,7 @@ def _says_the_rest(point: Any, rest: bytes, samples: int) -> bool:
 
 def _framed(tag: int, data: bytes) -> bytes:
     """A field."""
-    size, head = len(data), bytearray((tag,))
-    while size >= 0x80:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + data
+    return bytes((tag,)) + encode_varint(len(data)) + data
 
 
 def _resource(data: bytes) -> ResourceMetrics:

@@ -22,7 +22,8 @@ from pushsvc.ingest.remote_write.known import (
 from pushsvc.ingest.remote_write.messages import RequestSeries
 from pushsvc.ingest.remote_write.tables import Tables
 from pushsvc.ingest.remote_write.taking import Taking
-from pushsvc.ingest.remote_write.wire import Times, encode_varint, fields, sample_at, zero_at
+from pushsvc.ingest.remote_write.wire import Times, fields, sample_at, zero_at
+from pushsvc.ingest.varint import encode_varint
 
 _CONTINUED = bytes(range(0x80, 0x100))
 """Of the bytes of varints, those that aren't the last."""

@@ -103,15 +103,6 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise DecodeError("a number without an end")
 
 
-def encode_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
 def _varint6(raw: bytes) -> int | None:
     """The number in these six bytes; None if it has fewer or more bytes."""
     value = 0

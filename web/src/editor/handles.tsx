@@ -1,9 +1,9 @@
 import './style/handles.css';
 import { useRef } from 'preact/hooks';
-import { freeName } from '../dashboards/names.ts';
 import { inReadingOrder } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import { Icon } from '../ui/icon.tsx';
+import { freeId } from './model/keeping.ts';
 import {
   COLUMNS,
   exchange,
@@ -191,9 +191,4 @@ function describe(name: string, panels: readonly Placed[], id: string): string {
 
 export function titleOf({ title, select, id }: Panel): string {
   return title || select || id;
-}
-
-/** An id that no panel has. It leaves room for a number within the length of an id. */
-export function freeId(wanted: string, taken: Iterable<string>): string {
-  return freeName(wanted.slice(0, 56), taken);
 }

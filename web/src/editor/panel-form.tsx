@@ -13,9 +13,9 @@ import {
 import type { Dashboard } from '../state/dashboard.ts';
 import { PanelView } from '../ui/panel/panel.tsx';
 import { Dialog } from './dialog.tsx';
-import { freeId, titleOf } from './handles.tsx';
+import { titleOf } from './handles.tsx';
 import type { Verdict } from './model/checking.ts';
-import { nameOf } from './model/keeping.ts';
+import { freeId, nameOf } from './model/keeping.ts';
 import { Names } from './model/names.ts';
 import { SelectorField, Selectors } from './selector-field.tsx';
 

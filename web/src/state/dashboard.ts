@@ -14,6 +14,7 @@ import {
 import { EVERYTHING, matcherOf } from '../client/subscriptions/spec.ts';
 import type { Address } from '../dashboards/address.ts';
 import type { Panel } from '../store/panel.ts';
+import { LATE_MS } from '../store/series.ts';
 import { Store } from '../store/store.ts';
 import { answers } from './answers.ts';
 import { Clock } from './clock.ts';
@@ -25,8 +26,6 @@ import { TimeRange } from './time-range.ts';
 const MINUTE = 60_000;
 
 const BEAT_MS = 500;
-/** Milliseconds that frames may be late by, in addition to two usual intervals. */
-const LATE_MS = 400;
 /** Milliseconds without samples that are tolerated while no interval is known. */
 const UNKNOWN_MS = 10_000;
 const TRIM_MS = 5_000;

@@ -1,6 +1,7 @@
 /** Asks the server whether it answers, when the stream alone doesn't tell. */
 
 import { computed, effect } from '@preact/signals';
+import { LATE_MS } from '../store/series.ts';
 import { answers } from './answers.ts';
 import type { Dashboard } from './dashboard.ts';
 
@@ -16,14 +17,13 @@ const MOST_MS = 1_100;
 const QUIET_MS = 4_000;
 /** and the most until it is asked again. All pages that show states alone do so. */
 const SELDOM_MS = 8_000;
-/** Milliseconds that samples may be late by, in addition to two usual intervals. */
-const LATE_MS = 400;
 
 /**
  * Ask while no samples come, to tell a server that hangs from producers that are silent, or have
  * nothing to say; and when the past that was loaded seems to have ended long ago, to tell that by
- * the server's clock rather than by this browser's, which may be wrong. Ask as well while the server is gone, to open the stream as soon as it is back
- * rather than when that was planned, unless the server itself said when. A hidden page doesn't ask.
+ * the server's clock rather than by this browser's, which may be wrong. Ask as well while the server
+ * is gone, to open the stream as soon as it is back rather than when that was planned, unless the
+ * server itself said when. A hidden page doesn't ask.
  */
 export function watchReach(dashboard: Dashboard, origin: URL): void {
   const url = new URL('livez', origin);

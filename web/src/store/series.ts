@@ -7,7 +7,7 @@ export const MOST_POINTS = 36_000;
 /** A series with only one sample is silent after this many milliseconds without another. */
 const UNKNOWN_INTERVAL_MS = 60_000;
 /** Milliseconds that frames may be late by, in addition to two usual intervals. */
-const LATE_MS = 400;
+export const LATE_MS = 400;
 const LEAST_GAP_MS = 2_000;
 /**
  * The number of intervals that the usual one is taken from; later intervals change it only slowly.

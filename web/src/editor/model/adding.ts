@@ -1,9 +1,8 @@
 /** Adds a panel to a saved dashboard, or to a new one, without opening it. */
 
 import { type Entry, type Kept, load, Missing } from '../../dashboards/model.ts';
-import { freeName } from '../../dashboards/names.ts';
 import type { Panel } from '../../panels/model.ts';
-import { nameOf, save } from './keeping.ts';
+import { freeId, nameOf, save } from './keeping.ts';
 import { settle } from './layout.ts';
 
 /** Others may save a dashboard meanwhile, and again. */
@@ -16,8 +15,8 @@ export type Added =
 
 /** A dashboard with one panel more, in the first free place. */
 export function withPanel(kept: Kept, panel: Omit<Panel, 'id'>): Kept {
-  const id = freeName(
-    nameOf(panel.title ?? panel.select ?? '').slice(0, 56),
+  const id = freeId(
+    nameOf(panel.title ?? panel.select ?? ''),
     kept.panels.map((one) => one.id),
   );
   return { ...kept, panels: settle([...kept.panels, { ...panel, id }]) };
@@ -52,7 +51,7 @@ export async function addToNew(
   const kept = withPanel({ title, panels: [] }, panel);
   const taken = entries.map((one) => one.name);
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const name = freeName(nameOf(title).slice(0, 56), taken);
+    const name = freeId(nameOf(title), taken);
     const outcome = await save(name, kept, null);
     if (outcome.type === 'saved') {
       return { type: 'added', name, title };

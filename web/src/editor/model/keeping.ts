@@ -1,6 +1,7 @@
 /** Saves and deletes dashboards that others may be changing too, with `If-Match`. */
 
 import type { Kept } from '../../dashboards/model.ts';
+import { freeName } from '../../dashboards/names.ts';
 
 /** The outcome. conflict: somebody else saved or deleted it first. */
 export type Outcome =
@@ -53,6 +54,11 @@ export function nameOf(title: string): string {
       .slice(0, 64)
       .replace(/-+$/, '') || 'dashboard'
   );
+}
+
+/** A name or id that nothing else has. It leaves room for a number within the length of either. */
+export function freeId(wanted: string, taken: Iterable<string>): string {
+  return freeName(wanted.slice(0, 56), taken);
 }
 
 /** The pattern of valid names, for a form. */
