@@ -7,7 +7,7 @@ import page from './vite.config.ts';
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 // The browser tests and benchmarks lie beside the Python ones; their packages are here.
-const packages = ['playwright-core', '@axe-core/playwright', '@sparticuz/chromium'];
+const packages = ['playwright-core', '@axe-core/playwright'];
 const browser = {
   resolve: {
     alias: Object.fromEntries(packages.map((name) => [name, here(`./node_modules/${name}`)])),

@@ -179,8 +179,9 @@ async function expectGood(
   await close();
 }
 
-/** In one look each, so that all have their turn. */
-test.each(STATES.map((state, at) => [state[0], LOOKS[at % LOOKS.length]!, state] as const))(
+/** Every other one every day, in one look each, so that all looks have their turn. */
+const DAILY = STATES.filter((_, at) => at % 2 === 0);
+test.each(DAILY.map((state, at) => [state[0], LOOKS[at % LOOKS.length]!, state] as const))(
   '%s at %s',
   (_, one, state) => expectGood(state, [one]),
 );

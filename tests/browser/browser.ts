@@ -17,6 +17,7 @@ import {
 } from 'playwright-core';
 import { expect } from 'vitest';
 import { launchFirefox } from './firefox.ts';
+import { packagedChromium } from './packaged.ts';
 import { findChromium } from './programs.ts';
 
 /** Where screenshots go, to be looked at. */
@@ -25,18 +26,6 @@ mkdirSync(ARTIFACTS, { recursive: true });
 
 /** A name that leads to this machine, without being a name of it. */
 export const ELSEWHERE = 'dash.example';
-
-async function find(): Promise<string> {
-  const found = findChromium();
-  if (found !== null) {
-    return found;
-  }
-  // Makes it use the libraries it brings along, on hosts that have none for a browser. It reads
-  // this when it is loaded.
-  process.env.AWS_EXECUTION_ENV ??= 'AWS_Lambda_nodejs24.x';
-  const { default: packaged } = await import('@sparticuz/chromium');
-  return packaged.executablePath();
-}
 
 /** Whether the tests are run in Firefox: the project `firefox` has them do so. */
 export const IN_FIREFOX = process.env.TESTED_BROWSER === 'firefox';
@@ -59,8 +48,11 @@ async function launchChromium(
   less: readonly string[],
 ): Promise<Browser> {
   const scratch = mkdtempSync(join(tmpdir(), 'pushsvc-browser-'));
+  const found = findChromium();
+  const { path, environment: its } =
+    found === null ? packagedChromium() : { path: found, environment: {} };
   const browser = await chromium.launch({
-    executablePath: await find(),
+    executablePath: path,
     args: [
       '--no-sandbox',
       '--headless=shell',
@@ -71,7 +63,7 @@ async function launchChromium(
       ...more,
     ],
     ignoreDefaultArgs: [...less],
-    env: { ...process.env, ...environment, TMPDIR: scratch } as Record<string, string>,
+    env: { ...process.env, ...its, ...environment, TMPDIR: scratch } as Record<string, string>,
   });
   browser.on('disconnected', () => rmSync(scratch, { recursive: true, force: true }));
   return browser;

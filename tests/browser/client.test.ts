@@ -302,7 +302,7 @@ describe('tabs that share', () => {
     expect((await subscribers()).count).toBe(1);
   });
 
-  test('go on when the one that leads closes, and when it crashes', async () => {
+  test('go on when the one that leads closes, and when it crashes', LONG, async () => {
     const producer = new Producer();
     const pages: Page[] = [];
     for (let n = 0; n < 4; n += 1) {

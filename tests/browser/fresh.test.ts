@@ -114,7 +114,7 @@ test('a page that is opened on a source that is silent says so at once', async (
   await close();
 });
 
-test('a server that hangs is told from producers', async () => {
+test('a server that hangs is told from producers', LONG, async () => {
   const other = await Server.start();
   // Without labels, so that what is said of it stands by itself.
   const publish = () => other.publish({ name: 'load', value: Math.random() });

@@ -9,6 +9,7 @@ import {
   ARTIFACTS,
   colouredPixels,
   expectFreshness,
+  LONG,
   launch,
   open,
   panel,
@@ -190,68 +191,73 @@ test('all metrics on paper, from a phone', async () => {
   await close();
 });
 
-test('of many series those out of sight are fetched to be printed, or say that they weren’t', async () => {
-  const server = await Server.start();
-  const now = Date.now();
-  const names = Array.from('abcdefghijkl', (letter) => `metric_${letter}`);
-  for (const back of [20_000, 10_000, 0]) {
-    await server.publish(
-      ...names.flatMap((name) =>
-        Array.from({ length: 20 }, (_, row) => ({
-          name,
-          labels: { row: `${row}` },
-          value: 1000 + row * 10,
-          time: now - back,
-        })),
-      ),
-      { name: 'zone', kind: 'state', value: 'green', time: now - back },
-    );
-  }
-  const { page, failures, close } = await open(browser, server.url, {
-    viewport: { width: 600, height: 300 },
-    init: () => {
-      const printed: number[] = [];
-      Object.assign(window, { printed, print: () => printed.push(Date.now()) });
-    },
-  });
-  await expect.poll(() => points(page, 'metric_a', { row: '7' })).toHaveLength(3);
-  await prepared(page);
-  const told = /Not loaded, as it was out of sight\. Ctrl\+P/g;
-  const texts = async (name: string) => (await print(page, name)).map(({ text }) => text).join(' ');
-  // The browser's menu prints what there is.
-  const some = await texts('paper-unloaded');
-  const panels = await page.locator('article.panel').count();
-  const unloaded = await page.locator('article[data-unloaded]').count();
-  expect(some.match(told)).toHaveLength(unloaded);
-  expect(unloaded).toBeGreaterThan(4);
-  expect(unloaded).toBeLessThan(panels);
-  expect(some).toMatch(/19 1\.19 k/);
-  // The keys fetch the rest first.
-  await page.keyboard.press('Control+p');
-  await expect.poll(() => page.evaluate('printed.length')).toBe(1);
-  expect(await page.locator('.news').count()).toBe(0);
-  // Drawn as lines, as those are that were streamed.
-  const drawn = async (name: string): Promise<number> => {
-    // To paper anew each time: the last printing may not be over for the page yet.
+test(
+  'of many series those out of sight are fetched to be printed, or say that they weren’t',
+  LONG,
+  async () => {
+    const server = await Server.start();
+    const now = Date.now();
+    const names = Array.from('abcdefghijkl', (letter) => `metric_${letter}`);
+    for (const back of [20_000, 10_000, 0]) {
+      await server.publish(
+        ...names.flatMap((name) =>
+          Array.from({ length: 20 }, (_, row) => ({
+            name,
+            labels: { row: `${row}` },
+            value: 1000 + row * 10,
+            time: now - back,
+          })),
+        ),
+        { name: 'zone', kind: 'state', value: 'green', time: now - back },
+      );
+    }
+    const { page, failures, close } = await open(browser, server.url, {
+      viewport: { width: 600, height: 300 },
+      init: () => {
+        const printed: number[] = [];
+        Object.assign(window, { printed, print: () => printed.push(Date.now()) });
+      },
+    });
+    await expect.poll(() => points(page, 'metric_a', { row: '7' })).toHaveLength(3);
+    await prepared(page);
+    const told = /Not loaded, as it was out of sight\. Ctrl\+P/g;
+    const texts = async (name: string) =>
+      (await print(page, name)).map(({ text }) => text).join(' ');
+    // The browser's menu prints what there is.
+    const some = await texts('paper-unloaded');
+    const panels = await page.locator('article.panel').count();
+    const unloaded = await page.locator('article[data-unloaded]').count();
+    expect(some.match(told)).toHaveLength(unloaded);
+    expect(unloaded).toBeGreaterThan(4);
+    expect(unloaded).toBeLessThan(panels);
+    expect(some).toMatch(/19 1\.19 k/);
+    // The keys fetch the rest first.
+    await page.keyboard.press('Control+p');
+    await expect.poll(() => page.evaluate('printed.length')).toBe(1);
+    expect(await page.locator('.news').count()).toBe(0);
+    // Drawn as lines, as those are that were streamed.
+    const drawn = async (name: string): Promise<number> => {
+      // To paper anew each time: the last printing may not be over for the page yet.
+      await page.emulateMedia({ media: null });
+      await page.emulateMedia({ media: 'print' });
+      return colouredPixels(page, name);
+    };
+    await expect.poll(() => drawn('metric_a')).toBeGreaterThan(0);
+    const lines = await drawn('metric_a');
+    await expect.poll(() => drawn('metric_l')).toBeGreaterThan(lines / 2);
     await page.emulateMedia({ media: null });
-    await page.emulateMedia({ media: 'print' });
-    return colouredPixels(page, name);
-  };
-  await expect.poll(() => drawn('metric_a')).toBeGreaterThan(0);
-  const lines = await drawn('metric_a');
-  await expect.poll(() => drawn('metric_l')).toBeGreaterThan(lines / 2);
-  await page.emulateMedia({ media: null });
-  const all = await texts('paper-loaded');
-  expect(all).not.toMatch(told);
-  expect(all.match(/19 1\.19 k/g)).toHaveLength(names.length);
-  expect(all).toMatch(/ green /);
-  // Nothing more is streamed than before.
-  const { length } = await points(page, 'metric_l', { row: '7' });
-  await server.publish({ name: 'metric_l', labels: { row: '7' }, value: 5 });
-  await server.publish({ name: 'metric_a', labels: { row: '7' }, value: 5 });
-  await expect.poll(() => points(page, 'metric_a', { row: '7' })).toHaveLength(4);
-  expect([length, (await points(page, 'metric_l', { row: '7' })).length]).toEqual([3, 3]);
-  expect(failures).toEqual([]);
-  await close();
-  await server.stop();
-});
+    const all = await texts('paper-loaded');
+    expect(all).not.toMatch(told);
+    expect(all.match(/19 1\.19 k/g)).toHaveLength(names.length);
+    expect(all).toMatch(/ green /);
+    // Nothing more is streamed than before.
+    const { length } = await points(page, 'metric_l', { row: '7' });
+    await server.publish({ name: 'metric_l', labels: { row: '7' }, value: 5 });
+    await server.publish({ name: 'metric_a', labels: { row: '7' }, value: 5 });
+    await expect.poll(() => points(page, 'metric_a', { row: '7' })).toHaveLength(4);
+    expect([length, (await points(page, 'metric_l', { row: '7' })).length]).toEqual([3, 3]);
+    expect(failures).toEqual([]);
+    await close();
+    await server.stop();
+  },
+);

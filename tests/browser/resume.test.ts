@@ -2,7 +2,7 @@
 
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { expectFreshness, launch, open, points } from './browser.ts';
+import { expectFreshness, LONG, launch, open, points } from './browser.ts';
 import { Middlebox } from './middlebox.ts';
 import { Server } from './server.ts';
 
@@ -105,7 +105,7 @@ test('a server that says goodbye is come back to', async () => {
   await close();
 });
 
-test('without WebSocket, SSE takes over', async () => {
+test('without WebSocket, SSE takes over', LONG, async () => {
   const middlebox = await Middlebox.start(server.url, { websocket: true });
   const producer = new Producer();
   const { page, close } = await open(browser, middlebox.url);

@@ -28,11 +28,11 @@ afterEach(async () => {
 });
 
 describe.each([
-  ['long poll', /websocket|event-stream/, {}],
-  ['SSE', /websocket/, LONG],
-  ['WebSocket', null, LONG],
-] as const)('a page on %s', (name, refused, often) => {
-  test('asks no more often than it must', often, async () => {
+  ['long poll', /websocket|event-stream/],
+  ['SSE', /websocket/],
+  ['WebSocket', null],
+] as const)('a page on %s', (name, refused) => {
+  test('asks no more often than it must', LONG, async () => {
     const balancer = new RoundRobin(
       servers.map(({ url }) => url),
       refused,
