@@ -29,13 +29,9 @@ const preloaded: Plugin = {
   },
 };
 
-/** Small modules that the page has in common with parts of it that are loaded later: one file for all of
- * them is fetched once, and is smaller. */
-const shared = {
-  name: 'shared',
-  test: /src\/(?:format\/natural|client\/protocol\/selector|store\/rate|chart\/(?:theme|palette)|browser\/settings)\.ts$/,
-  includeDependenciesRecursively: false,
-};
+/** All that the page needs from the start is one file: fetched at once, and smaller than cut into those
+ * that parts of it need too. */
+const first = { name: 'page', tags: ['$initial' as const] };
 
 export default defineConfig({
   // Relative, so that a proxy may put the page under any path.
@@ -50,8 +46,8 @@ export default defineConfig({
     target: ['chrome123', 'firefox120', 'safari17.5'],
     modulePreload: false,
     rolldownOptions: {
-      input: [here('index.html'), here('doctor.html')],
-      output: { codeSplitting: { groups: [shared] } },
+      input: here('index.html'),
+      output: { codeSplitting: { groups: [first] } },
     },
     assetsInlineLimit: 0,
   },

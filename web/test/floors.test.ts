@@ -200,3 +200,10 @@ test('no folder has more files than one can look over, and none is without files
   expect([...counts].filter(([, count]) => count > MOST_FILES)).toEqual([]);
   expect([...RANK.keys()].filter((room) => !counts.has(room))).toEqual([]);
 });
+
+test('what is private is so by the language, whose short names make the page lighter', () => {
+  const marked = FILES.filter((path) =>
+    /^ *private\b/m.test(readFileSync(join(SOURCE, path), 'utf8')),
+  );
+  expect(marked).toEqual([]);
+});

@@ -12,7 +12,7 @@ interface Place {
  * same place in each chart.
  */
 export class Columns {
-  private readonly places = new Map<object, Place>();
+  readonly #places = new Map<object, Place>();
 
   /**
    * Tell how wide an axis the chart `left` CSS pixels from the left needs. Returns the width of its
@@ -20,31 +20,31 @@ export class Columns {
    */
   agree(chart: object, left: number, width: number, changed: () => void): number {
     const column = Math.round(left / APART);
-    const before = this.places.get(chart);
+    const before = this.#places.get(chart);
     if (before?.column !== column || before.width !== width) {
-      const was = this.widest(column);
-      const left = before === undefined ? null : [before.column, this.widest(before.column)];
-      this.places.set(chart, { column, width, changed });
-      this.tell(column, was, chart);
+      const was = this.#widest(column);
+      const left = before === undefined ? null : [before.column, this.#widest(before.column)];
+      this.#places.set(chart, { column, width, changed });
+      this.#tell(column, was, chart);
       if (left !== null && left[0] !== column) {
-        this.tell(left[0]!, left[1]!, chart);
+        this.#tell(left[0]!, left[1]!, chart);
       }
     }
-    return this.widest(column);
+    return this.#widest(column);
   }
 
   leave(chart: object): void {
-    const place = this.places.get(chart);
+    const place = this.#places.get(chart);
     if (place !== undefined) {
-      const was = this.widest(place.column);
-      this.places.delete(chart);
-      this.tell(place.column, was, chart);
+      const was = this.#widest(place.column);
+      this.#places.delete(chart);
+      this.#tell(place.column, was, chart);
     }
   }
 
-  private widest(column: number): number {
+  #widest(column: number): number {
     let widest = 0;
-    for (const place of this.places.values()) {
+    for (const place of this.#places.values()) {
       if (place.column === column && place.width > widest) {
         widest = place.width;
       }
@@ -52,9 +52,9 @@ export class Columns {
     return widest;
   }
 
-  private tell(column: number, was: number, except: object): void {
-    if (this.widest(column) !== was) {
-      for (const [chart, place] of this.places) {
+  #tell(column: number, was: number, except: object): void {
+    if (this.#widest(column) !== was) {
+      for (const [chart, place] of this.#places) {
         if (chart !== except && place.column === column) {
           place.changed();
         }

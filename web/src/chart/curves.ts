@@ -20,45 +20,45 @@ export interface Mark {
  */
 export class Curves implements Picture {
   readonly rows = null;
-  private readonly filled: boolean;
-  private readonly thresholds: readonly Mark[];
-  private drawn: readonly Drawn[] = [];
-  private lines: Line[] = [];
-  private traces: Trace[] = [];
+  readonly #filled: boolean;
+  readonly #thresholds: readonly Mark[];
+  #drawn: readonly Drawn[] = [];
+  #lines: Line[] = [];
+  #traces: Trace[] = [];
 
   /** `filled` says whether the area under each curve is filled even if there are several. */
   constructor(filled: boolean, thresholds: readonly Mark[]) {
-    this.filled = filled;
-    this.thresholds = thresholds;
+    this.#filled = filled;
+    this.#thresholds = thresholds;
   }
 
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
-    this.drawn = drawn;
-    this.lines = drawn.map(({ series, raw }) => lineOf(series, from, to, raw));
-    this.traces = this.lines.map((line) => traceOf(line, from, to, columns));
+    this.#drawn = drawn;
+    this.#lines = drawn.map(({ series, raw }) => lineOf(series, from, to, raw));
+    this.#traces = this.#lines.map((line) => traceOf(line, from, to, columns));
   }
 
   reach(): [number, number] {
     const [low, high] = reachOf(
-      this.traces.map(({ lows, highs, floor, ceiling }) => [floor ?? lows, ceiling ?? highs]),
+      this.#traces.map(({ lows, highs, floor, ceiling }) => [floor ?? lows, ceiling ?? highs]),
     );
     // Without filled areas the axis need not include zero.
-    return this.filled ? [Math.min(low, 0), Math.max(high, 0)] : [low, high];
+    return this.#filled ? [Math.min(low, 0), Math.max(high, 0)] : [low, high];
   }
 
   paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, pixel: number): void {
-    this.drawThresholds(context, frame, look, pixel);
+    this.#drawThresholds(context, frame, look, pixel);
     const zero = Math.max(frame.min, Math.min(0, frame.max));
-    for (const [index, line] of this.lines.entries()) {
-      const { colour, faded, headed } = this.drawn[index]!;
-      const trace = this.traces[index]!;
+    for (const [index, line] of this.#lines.entries()) {
+      const { colour, faded, headed } = this.#drawn[index]!;
+      const trace = this.#traces[index]!;
       const { stroke, dash } = strokeOf(colour, look);
       context.strokeStyle = stroke;
       context.fillStyle = stroke;
       context.globalAlpha = faded ? 0.04 : 0.22;
       fillBand(context, trace, frame);
       context.globalAlpha = faded ? FADED : 1;
-      if ((this.filled || this.drawn.length === 1) && line.times.length > 1) {
+      if ((this.#filled || this.#drawn.length === 1) && line.times.length > 1) {
         context.globalAlpha *= 0.12;
         fillLine(context, trace, frame, zero);
         context.globalAlpha /= 0.12;
@@ -75,13 +75,13 @@ export class Curves implements Picture {
    * Draw the thresholds within the axis. The axis is not extended for them: that would flatten the
    * lines.
    */
-  private drawThresholds(
+  #drawThresholds(
     context: CanvasRenderingContext2D,
     frame: Frame,
     look: Look,
     pixel: number,
   ): void {
-    for (const { at, level } of this.thresholds) {
+    for (const { at, level } of this.#thresholds) {
       if (at >= frame.min && at <= frame.max) {
         const y = yOf(frame)(at);
         context.strokeStyle = look[level];

@@ -33,40 +33,40 @@ interface Row {
  */
 export class Heat implements Picture {
   rows: readonly string[] = [];
-  private readonly by: string | undefined;
-  private found: readonly Row[] = [];
-  private begin = 0;
-  private step = 1;
+  readonly #by: string | undefined;
+  #found: readonly Row[] = [];
+  #begin = 0;
+  #step = 1;
 
   constructor(by: string | undefined) {
-    this.by = by;
+    this.#by = by;
   }
 
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
     const cells = Math.max(1, Math.round(columns / (CELL * devicePixelRatio)));
-    this.step = (to - from) / cells;
+    this.#step = (to - from) / cells;
     // Cells are aligned to time, so that they keep their values while the picture moves.
-    this.begin = Math.floor(from / this.step) * this.step;
-    const end = this.begin + (cells + 1) * this.step;
+    this.#begin = Math.floor(from / this.#step) * this.#step;
+    const end = this.#begin + (cells + 1) * this.#step;
     const traces = drawn.map(({ series, title, raw }) => {
-      const line = lineOf(series, this.begin, end, raw);
-      const trace = traceOf(line, this.begin, end, cells + 1);
+      const line = lineOf(series, this.#begin, end, raw);
+      const trace = traceOf(line, this.#begin, end, cells + 1);
       return {
-        name: this.by === undefined ? title : (series.labels[this.by] ?? '–'),
+        name: this.#by === undefined ? title : (series.labels[this.#by] ?? '–'),
         trace,
-        means: meansOf(line, trace, this.begin, this.step),
+        means: meansOf(line, trace, this.#begin, this.#step),
       };
     });
-    this.found = this.by === BOUND ? bucketsOf(traces) : meanRowsOf(traces);
-    this.rows = this.found.map(({ name }) => name);
+    this.#found = this.#by === BOUND ? bucketsOf(traces) : meanRowsOf(traces);
+    this.rows = this.#found.map(({ name }) => name);
   }
 
   reach(): [number, number] {
-    return reachOf(this.found.map(({ values, highest }) => [values, highest ?? values]));
+    return reachOf(this.#found.map(({ values, highest }) => [values, highest ?? values]));
   }
 
   at(row: number, time: number): number {
-    return this.found[row]?.values[Math.floor((time - this.begin) / this.step)] ?? Number.NaN;
+    return this.#found[row]?.values[Math.floor((time - this.#begin) / this.#step)] ?? Number.NaN;
   }
 
   paint(
@@ -76,7 +76,7 @@ export class Heat implements Picture {
     pixel: number,
     [low, high]: readonly [number, number],
   ): void {
-    const height = frame.height / Math.max(1, this.found.length);
+    const height = frame.height / Math.max(1, this.#found.length);
     const perMs = frame.width / (frame.to - frame.from);
     const gap = height > 6 * pixel ? pixel : 0;
     const shades = Array.from({ length: SHADES + 1 }, () => new Path2D());
@@ -84,15 +84,15 @@ export class Heat implements Picture {
       const share = high > low ? (value - low) / (high - low) : 1;
       return shades[Math.round(Math.max(0, Math.min(1, share)) * SHADES)]!;
     };
-    for (const [row, { values, highest }] of this.found.entries()) {
+    for (const [row, { values, highest }] of this.#found.entries()) {
       const top = frame.top + row * height;
       const tall = Math.max(1, height - gap);
       const edge = highest === null ? 0 : Math.max(pixel, Math.round(tall * EDGE));
       for (const [cell, value] of values.entries()) {
         if (!Number.isNaN(value)) {
-          const left = frame.left + (this.begin + cell * this.step - frame.from) * perMs;
+          const left = frame.left + (this.#begin + cell * this.#step - frame.from) * perMs;
           const begin = Math.max(frame.left, Math.round(left));
-          const end = Math.min(frame.left + frame.width, Math.round(left + this.step * perMs));
+          const end = Math.min(frame.left + frame.width, Math.round(left + this.#step * perMs));
           if (end > begin) {
             shadeOf(value).rect(begin, top + edge, end - begin, Math.max(1, tall - edge));
             if (edge > 0) {

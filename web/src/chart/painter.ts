@@ -41,45 +41,45 @@ export class Painter {
   /** Called when something was painted. */
   onPainted: () => void = () => {};
   /** When each panel may be painted again. */
-  private readonly dueAt = new Map<Canvas, number>();
-  private readonly waiting = new Set<Canvas>();
-  private frame = 0;
+  readonly #dueAt = new Map<Canvas, number>();
+  readonly #waiting = new Set<Canvas>();
+  #frame = 0;
   /** Since when nothing has been drawn; null while something is drawn in each frame. */
-  private heldSince: number | null = null;
-  private heldUntil = Number.NEGATIVE_INFINITY;
+  #heldSince: number | null = null;
+  #heldUntil = Number.NEGATIVE_INFINITY;
   /**
    * Milliseconds spent on drawing since a time, and the factor by which pictures move less often
    * than they could.
    */
-  private spent = 0;
-  private spentSince = Number.NEGATIVE_INFINITY;
-  private slack = 1;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private timerAt = Number.POSITIVE_INFINITY;
+  #spent = 0;
+  #spentSince = Number.NEGATIVE_INFINITY;
+  #slack = 1;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
 
   /** Add a panel. Returns the function that removes it. */
   add(canvas: Canvas): () => void {
-    this.dueAt.set(canvas, Number.NEGATIVE_INFINITY);
-    this.mark(canvas);
+    this.#dueAt.set(canvas, Number.NEGATIVE_INFINITY);
+    this.#mark(canvas);
     return () => {
-      this.dueAt.delete(canvas);
-      this.waiting.delete(canvas);
+      this.#dueAt.delete(canvas);
+      this.#waiting.delete(canvas);
     };
   }
 
   /** These panels have new points. */
   dirty(panels: ReadonlySet<Panel>): void {
-    for (const canvas of this.dueAt.keys()) {
+    for (const canvas of this.#dueAt.keys()) {
       if ([...canvas.panel.sources].some((source) => panels.has(source))) {
-        this.mark(canvas);
+        this.#mark(canvas);
       }
     }
   }
 
   /** Time has passed. */
   dirtyAll(): void {
-    for (const canvas of this.dueAt.keys()) {
-      this.mark(canvas);
+    for (const canvas of this.#dueAt.keys()) {
+      this.#mark(canvas);
     }
   }
 
@@ -89,18 +89,18 @@ export class Painter {
    */
   hold(): void {
     const now = performance.now();
-    this.heldSince ??= now;
-    this.heldUntil = Math.min(now + LULL_MS, this.heldSince + MOST_HELD_MS);
-    for (const canvas of this.dueAt.keys()) {
+    this.#heldSince ??= now;
+    this.#heldUntil = Math.min(now + LULL_MS, this.#heldSince + MOST_HELD_MS);
+    for (const canvas of this.#dueAt.keys()) {
       this.redraw(canvas);
     }
   }
 
   /** The viewer did something and waits to see it: draw in the next frame. */
   redraw(canvas: Canvas): void {
-    if (this.dueAt.has(canvas)) {
-      this.dueAt.set(canvas, Number.NEGATIVE_INFINITY);
-      this.mark(canvas);
+    if (this.#dueAt.has(canvas)) {
+      this.#dueAt.set(canvas, Number.NEGATIVE_INFINITY);
+      this.#mark(canvas);
     }
   }
 
@@ -109,75 +109,75 @@ export class Painter {
    * printing.
    */
   paintAll(): void {
-    for (const canvas of this.dueAt.keys()) {
+    for (const canvas of this.#dueAt.keys()) {
       canvas.refit();
       canvas.paint();
     }
   }
 
-  private mark(canvas: Canvas): void {
-    this.waiting.add(canvas);
+  #mark(canvas: Canvas): void {
+    this.#waiting.add(canvas);
     // Panels out of sight stay marked until they are seen.
     if (canvas.inSight) {
-      this.schedule(this.dueAt.get(canvas)!);
+      this.#schedule(this.#dueAt.get(canvas)!);
     }
   }
 
   /** Request one frame at a time; between frames there is nothing to do. */
-  private schedule(wanted: number): void {
-    const at = Math.max(wanted, this.heldUntil);
-    if (this.frame !== 0 || at >= this.timerAt) {
+  #schedule(wanted: number): void {
+    const at = Math.max(wanted, this.#heldUntil);
+    if (this.#frame !== 0 || at >= this.#timerAt) {
       return;
     }
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
     const left = at - performance.now();
     if (left > FRAME_MS) {
-      this.timerAt = at;
-      this.timer = setTimeout(() => {
-        this.timerAt = Number.POSITIVE_INFINITY;
-        this.schedule(Number.NEGATIVE_INFINITY);
+      this.#timerAt = at;
+      this.#timer = setTimeout(() => {
+        this.#timerAt = Number.POSITIVE_INFINITY;
+        this.#schedule(Number.NEGATIVE_INFINITY);
       }, left - FRAME_MS);
     } else {
-      this.timerAt = Number.POSITIVE_INFINITY;
-      this.frame = requestAnimationFrame((now) => this.paint(now));
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      this.#frame = requestAnimationFrame((now) => this.#paint(now));
     }
   }
 
-  private paint(now: number): void {
-    this.frame = 0;
+  #paint(now: number): void {
+    this.#frame = 0;
     const begun = performance.now();
-    if (begun < this.heldUntil) {
-      this.schedule(this.heldUntil);
+    if (begun < this.#heldUntil) {
+      this.#schedule(this.#heldUntil);
       return;
     }
-    this.heldSince = null;
+    this.#heldSince = null;
     let soonest = Number.POSITIVE_INFINITY;
     let painted = false;
-    for (const canvas of this.waiting) {
+    for (const canvas of this.#waiting) {
       if (!canvas.inSight) {
         continue;
       }
-      const due = this.dueAt.get(canvas)!;
+      const due = this.#dueAt.get(canvas)!;
       const full = performance.now() - begun > SHARE_MS;
       if (due > now || (full && due > Number.NEGATIVE_INFINITY)) {
         soonest = Math.min(soonest, due);
         continue;
       }
-      this.waiting.delete(canvas);
+      this.#waiting.delete(canvas);
       canvas.paint();
       painted = true;
-      this.dueAt.set(canvas, now + canvas.rest);
+      this.#dueAt.set(canvas, now + canvas.rest);
       const { moves } = canvas;
       if (moves < SLOW_MS) {
-        const next = now + moves * this.slack;
-        this.waiting.add(canvas);
-        this.dueAt.set(canvas, next);
+        const next = now + moves * this.#slack;
+        this.#waiting.add(canvas);
+        this.#dueAt.set(canvas, next);
         soonest = Math.min(soonest, next);
       }
     }
-    this.weigh(begun);
+    this.#weigh(begun);
     if (soonest < Number.POSITIVE_INFINITY) {
-      this.schedule(soonest);
+      this.#schedule(soonest);
     }
     if (painted) {
       this.onPainted();
@@ -185,15 +185,15 @@ export class Painter {
   }
 
   /** Adapt how often pictures move to the time that there is for it. */
-  private weigh(begun: number): void {
+  #weigh(begun: number): void {
     const now = performance.now();
-    this.spent += now - begun;
-    const since = now - this.spentSince;
+    this.#spent += now - begun;
+    const since = now - this.#spentSince;
     if (since >= LOAD_MS) {
-      const share = this.spent / since;
-      this.slack = Math.min(16, Math.max(1, (this.slack * share) / LOAD));
-      this.spent = 0;
-      this.spentSince = now;
+      const share = this.#spent / since;
+      this.#slack = Math.min(16, Math.max(1, (this.#slack * share) / LOAD));
+      this.#spent = 0;
+      this.#spentSince = now;
     }
   }
 }

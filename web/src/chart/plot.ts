@@ -51,40 +51,40 @@ export class Plot {
   /** The plot area, without the axes; the pointer moves over it. */
   readonly over = document.createElement('div');
 
-  private readonly canvas = document.createElement('canvas');
-  private readonly context = this.canvas.getContext('2d')!;
-  private em: number;
-  private readonly family: string;
-  private look: Look;
-  private readonly format: Format;
-  private readonly picture: Picture;
-  private readonly agree: (axis: number) => number;
+  readonly #canvas = document.createElement('canvas');
+  readonly #context = this.#canvas.getContext('2d')!;
+  #em: number;
+  readonly #family: string;
+  #look: Look;
+  readonly #format: Format;
+  readonly #picture: Picture;
+  readonly #agree: (axis: number) => number;
   /** Canvas pixels of the axis: what its labels need, and its width. */
-  private needed = 0;
-  private axis = 0;
-  private extent: Extent | null = null;
-  private cssWidth: number;
-  private cssHeight: number;
+  #needed = 0;
+  #axis = 0;
+  #extent: Extent | null = null;
+  #cssWidth: number;
+  #cssHeight: number;
   /** The plot area in canvas pixels, and the span of time that it shows. */
-  private frame: Frame;
+  #frame: Frame;
 
   constructor(root: HTMLElement, options: PlotOptions) {
-    this.look = options.look;
-    this.format = options.format;
-    this.picture = options.picture;
-    this.agree = options.agree;
-    this.family = options.family;
-    [this.cssWidth, this.cssHeight, this.em] = options.size;
-    this.frame = this.place(0, 1);
+    this.#look = options.look;
+    this.#format = options.format;
+    this.#picture = options.picture;
+    this.#agree = options.agree;
+    this.#family = options.family;
+    [this.#cssWidth, this.#cssHeight, this.#em] = options.size;
+    this.#frame = this.#place(0, 1);
     this.over.className = 'over';
-    root.append(this.canvas, this.over);
+    root.append(this.#canvas, this.over);
   }
 
   /** Set the size and the font size for the next drawing. */
   resize(...[width, height, em]: PlotSize): void {
-    this.cssWidth = width;
-    this.cssHeight = height;
-    this.em = em;
+    this.#cssWidth = width;
+    this.#cssHeight = height;
+    this.#em = em;
   }
 
   /**
@@ -92,79 +92,79 @@ export class Plot {
    * `keptSince`, and the picture says so.
    */
   draw(drawn: readonly Drawn[], from: number, to: number, look: Look, keptSince: number): void {
-    this.look = look;
-    this.frame = this.place(from, to);
-    const { width } = this.frame;
-    this.picture.take(drawn, from, to, width);
-    const [low, high] = this.picture.reach();
-    this.extent = extentOf(low, high, this.format, this.extent);
+    this.#look = look;
+    this.#frame = this.#place(from, to);
+    const { width } = this.#frame;
+    this.#picture.take(drawn, from, to, width);
+    const [low, high] = this.#picture.reach();
+    this.#extent = extentOf(low, high, this.#format, this.#extent);
     // The axis may have new labels, which decide its width.
-    this.fitAxis();
-    this.frame = this.place(from, to);
-    if (this.frame.width !== width) {
-      this.picture.take(drawn, from, to, this.frame.width);
+    this.#fitAxis();
+    this.#frame = this.#place(from, to);
+    if (this.#frame.width !== width) {
+      this.#picture.take(drawn, from, to, this.#frame.width);
     }
-    this.fit();
-    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const unkept = this.paintUnkept(keptSince);
-    this.paintAxes();
-    this.nameUnkept(unkept);
-    this.paintPicture();
+    this.#fit();
+    this.#context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    const unkept = this.#paintUnkept(keptSince);
+    this.#paintAxes();
+    this.#nameUnkept(unkept);
+    this.#paintPicture();
   }
 
   /** The lowest and highest value that the axis, or the shades of a heatmap, stand for. */
   get span(): readonly [number, number] {
-    return [this.extent?.min ?? Number.NaN, this.extent?.max ?? Number.NaN];
+    return [this.#extent?.min ?? Number.NaN, this.#extent?.max ?? Number.NaN];
   }
 
   /** The row that is this many CSS pixels below the top of `over`, and its value at a time. */
   row(top: number, time: number): { readonly name: string; readonly value: number } | null {
-    const { rows } = this.picture;
+    const { rows } = this.#picture;
     const row = Math.floor((top / this.over.clientHeight) * (rows?.length ?? 0));
     const name = rows?.[row];
-    return name === undefined ? null : { name, value: this.picture.at!(row, time) };
+    return name === undefined ? null : { name, value: this.#picture.at!(row, time) };
   }
 
   /** The width of `over` in CSS pixels, without asking the document. */
   get width(): number {
-    return this.frame.width / devicePixelRatio;
+    return this.#frame.width / devicePixelRatio;
   }
 
   /** CSS pixels from the left of the picture to `over`, without asking the document. */
   get inset(): number {
-    return this.frame.left / devicePixelRatio;
+    return this.#frame.left / devicePixelRatio;
   }
 
   /** CSS pixels from the left of `over` to a time. */
   left(time: number): number {
-    const { from, to } = this.frame;
+    const { from, to } = this.#frame;
     return ((time - from) / (to - from)) * this.width;
   }
 
   /** The time that is this many CSS pixels right of the left edge of `over`. */
   time(left: number): number {
-    const { from, to } = this.frame;
+    const { from, to } = this.#frame;
     return from + (left / this.width) * (to - from);
   }
 
   destroy(): void {
-    this.canvas.remove();
+    this.#canvas.remove();
     this.over.remove();
   }
 
   /** Canvas pixels of an em, a whole number: text of a fractional size is blurred. */
-  private get letter(): number {
-    return Math.max(1, Math.round(this.em * devicePixelRatio));
+  get #letter(): number {
+    return Math.max(1, Math.round(this.#em * devicePixelRatio));
   }
 
-  private place(from: number, to: number): Frame {
-    const { letter } = this;
+  #place(from: number, to: number): Frame {
+    const letter = this.#letter;
     const gap = Math.round(letter * GAP_EM);
-    const left = this.axis;
-    const width = Math.round(this.cssWidth * devicePixelRatio) - left - gap;
+    const left = this.#axis;
+    const width = Math.round(this.#cssWidth * devicePixelRatio) - left - gap;
     const bottom = Math.round(letter * AXIS_HEIGHT_EM);
-    const height = Math.round(this.cssHeight * devicePixelRatio) - gap - bottom;
-    const { min, max } = this.extent ?? { min: 0, max: 1 };
+    const height = Math.round(this.#cssHeight * devicePixelRatio) - gap - bottom;
+    const { min, max } = this.#extent ?? { min: 0, max: 1 };
     return {
       left,
       top: gap,
@@ -178,10 +178,12 @@ export class Plot {
   }
 
   /** Give the canvas and the layer over it their sizes. */
-  private fit(): void {
-    const { canvas, over, frame } = this;
-    const width = Math.max(1, Math.round(this.cssWidth * devicePixelRatio));
-    const height = Math.max(1, Math.round(this.cssHeight * devicePixelRatio));
+  #fit(): void {
+    const { over } = this;
+    const canvas = this.#canvas;
+    const frame = this.#frame;
+    const width = Math.max(1, Math.round(this.#cssWidth * devicePixelRatio));
+    const height = Math.max(1, Math.round(this.#cssHeight * devicePixelRatio));
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;
       canvas.height = height;
@@ -207,8 +209,11 @@ export class Plot {
    * Hatch the part of the plot area, this many pixels wide, that is older than what the server
    * keeps.
    */
-  private paintUnkept(until: number): number {
-    const { context, frame, letter, look } = this;
+  #paintUnkept(until: number): number {
+    const context = this.#context;
+    const frame = this.#frame;
+    const letter = this.#letter;
+    const look = this.#look;
     const { left, top, width, height, from, to } = frame;
     const wide = Math.max(0, Math.round(Math.min(1, (until - from) / (to - from)) * width));
     if (wide > 0) {
@@ -230,8 +235,11 @@ export class Plot {
   }
 
   /** Say in the hatched part why it is hatched, if there is room. */
-  private nameUnkept(wide: number): void {
-    const { context, frame, letter, look } = this;
+  #nameUnkept(wide: number): void {
+    const context = this.#context;
+    const frame = this.#frame;
+    const letter = this.#letter;
+    const look = this.#look;
     const room = context.measureText(UNKEPT).width + letter;
     if (room < wide) {
       const [middle, y] = [frame.left + wide / 2, frame.top + frame.height / 2];
@@ -243,13 +251,16 @@ export class Plot {
     }
   }
 
-  private paintAxes(): void {
-    const { context, frame, letter, look } = this;
+  #paintAxes(): void {
+    const context = this.#context;
+    const frame = this.#frame;
+    const letter = this.#letter;
+    const look = this.#look;
     const { left, top, width, height, from, to, min, max } = frame;
-    const { rows } = this.picture;
+    const { rows } = this.#picture;
     const gap = letter * GAP_EM;
     const thin = Math.max(1, Math.round(devicePixelRatio));
-    context.font = `${letter}px ${this.family}`;
+    context.font = `${letter}px ${this.#family}`;
     context.lineWidth = thin;
     context.strokeStyle = look.grid;
     context.fillStyle = look.text;
@@ -258,7 +269,7 @@ export class Plot {
 
     const times = timeSplits(from, to, Math.max(2, width / (letter * 1.6 * LABEL_WIDTH_EM)));
     const labels = timeLabels(times);
-    const values = rows === null ? this.values() : [];
+    const values = rows === null ? this.#values() : [];
     const x = (time: number): number => left + ((time - from) / (to - from)) * width;
     const y = (value: number): number => top + ((max - value) / (max - min)) * height;
     context.beginPath();
@@ -285,7 +296,7 @@ export class Plot {
     const write = (text: string, middle: number): void =>
       context.fillText(text, Math.round(left - gap), Math.round(middle));
     if (rows === null) {
-      for (const [index, text] of this.format.ticks(values).entries()) {
+      for (const [index, text] of this.#format.ticks(values).entries()) {
         write(text, y(values[index]!));
       }
     } else {
@@ -295,41 +306,43 @@ export class Plot {
     }
   }
 
-  private paintPicture(): void {
-    const { context, frame } = this;
+  #paintPicture(): void {
+    const context = this.#context;
+    const frame = this.#frame;
     const { left, top, width, height, min, max } = frame;
     context.save();
     context.beginPath();
     // The marks of newest points lie on the right edge; the padding has room for them.
-    context.rect(left, top - 8, width + this.letter, height + 16);
+    context.rect(left, top - 8, width + this.#letter, height + 16);
     context.clip();
-    this.picture.paint(context, frame, this.look, devicePixelRatio, [min, max]);
+    this.#picture.paint(context, frame, this.#look, devicePixelRatio, [min, max]);
     context.restore();
   }
 
   /** Make the axis as wide as its labels and those of the other charts in its column need. */
-  private fitAxis(): void {
-    const { context, letter } = this;
-    context.font = `${letter}px ${this.family}`;
-    const widths = this.labels().map((text) => context.measureText(text).width);
+  #fitAxis(): void {
+    const context = this.#context;
+    const letter = this.#letter;
+    context.font = `${letter}px ${this.#family}`;
+    const widths = this.#labels().map((text) => context.measureText(text).width);
     const needed = Math.ceil(
       Math.max(letter * LEAST_AXIS_EM, ...widths) + 2 * Math.round(letter * GAP_EM),
     );
     // Become wider at once, but narrower only when it is worth moving the picture.
-    if (needed > this.needed || this.needed - needed > letter * SPARE_AXIS_EM) {
-      this.needed = needed;
+    if (needed > this.#needed || this.#needed - needed > letter * SPARE_AXIS_EM) {
+      this.#needed = needed;
     }
-    this.axis = Math.round(this.agree(this.needed / devicePixelRatio) * devicePixelRatio);
+    this.#axis = Math.round(this.#agree(this.#needed / devicePixelRatio) * devicePixelRatio);
   }
 
   /** The labels of the axis: its values, or the names of rows. */
-  private labels(): string[] {
-    const { rows } = this.picture;
-    return rows === null ? this.format.ticks(this.values()) : rows.map(shortened);
+  #labels(): string[] {
+    const { rows } = this.#picture;
+    return rows === null ? this.#format.ticks(this.#values()) : rows.map(shortened);
   }
 
-  private values(): number[] {
-    const { min, max, step } = this.extent ?? { min: 0, max: 1, step: 1 };
+  #values(): number[] {
+    const { min, max, step } = this.#extent ?? { min: 0, max: 1, step: 1 };
     return multiples(min, max, step);
   }
 }

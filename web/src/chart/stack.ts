@@ -16,17 +16,17 @@ export interface Layer {
  */
 export class Stack implements Picture {
   readonly rows = null;
-  private drawn: readonly Drawn[] = [];
-  private layers: Layer[] = [];
+  #drawn: readonly Drawn[] = [];
+  #layers: Layer[] = [];
 
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
-    this.drawn = drawn;
-    this.layers = pile(drawn.map((one) => valuesOf(one, from, to, columns)));
+    this.#drawn = drawn;
+    this.#layers = pile(drawn.map((one) => valuesOf(one, from, to, columns)));
   }
 
   reach(): [number, number] {
     const [low, high] = reachOf(
-      this.layers.map(({ bottoms, tops }) => [
+      this.#layers.map(({ bottoms, tops }) => [
         bottoms.map((bottom, column) => Math.min(bottom, tops[column]!)),
         bottoms.map((bottom, column) => Math.max(bottom, tops[column]!)),
       ]),
@@ -37,8 +37,8 @@ export class Stack implements Picture {
 
   paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, pixel: number): void {
     const y = yOf(frame);
-    for (const [index, { bottoms, tops }] of this.layers.entries()) {
-      const { colour, faded } = this.drawn[index]!;
+    for (const [index, { bottoms, tops }] of this.#layers.entries()) {
+      const { colour, faded } = this.#drawn[index]!;
       context.strokeStyle = strokeOf(colour, look).stroke;
       context.globalAlpha = faded ? 0.12 : 0.45;
       const bottom = (column: number): number => y(bottoms[column]!);

@@ -51,17 +51,18 @@ export function connect(
 }
 
 export class Client {
-  private readonly options: ConnectOptions;
-  private readonly source: Source;
-  private readonly subscriptions = new Set<Subscription>();
-  private readonly listeners = new Set<(status: Status) => void>();
-  private readonly unwatch: () => void;
-  private current: Status = IDLE;
-  private closed = false;
+  readonly #options: ConnectOptions;
+  /** Where the points come from. @internal */
+  readonly source: Source;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #listeners = new Set<(status: Status) => void>();
+  readonly #unwatch: () => void;
+  #current: Status = IDLE;
+  #closed = false;
 
   /** Use `connect`. @internal */
   constructor(url: URL, options: ConnectOptions, transports?: readonly Transport[]) {
-    this.options = options;
+    this.#options = options;
     const timing = { ...TIMING, ...options.timing };
     const settings: StreamSettings = {
       url,
@@ -69,26 +70,26 @@ export class Client {
       transports: transports ?? named(options.transports),
       ...(options.token === undefined ? {} : { token: options.token }),
     };
-    const show = (status: Status): void => this.show(status);
+    const show = (status: Status): void => this.#show(status);
     const { share = false } = options;
     this.source =
       share !== false && sharingPossible()
         ? new Sharing(settings, `${url.href}#${share === true ? '' : share}`, show, timing)
         : new OwnSource(settings, show);
     const setPresence = (presence: Presence): void => this.source.setPresence(presence);
-    this.unwatch = options.pauseHidden === false ? () => {} : watchPresence(setPresence, timing);
+    this.#unwatch = options.pauseHidden === false ? () => {} : watchPresence(setPresence, timing);
   }
 
   /** The status of the connection; of several streams, the worst. */
   get status(): Status {
-    return this.current;
+    return this.#current;
   }
 
   /** Calls `listener` now, and at every change. Gives the function that ends that. */
   onStatus(listener: (status: Status) => void): () => void {
-    this.listeners.add(listener);
-    call(listener, this.current);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    call(listener, this.#current);
+    return () => this.#listeners.delete(listener);
   }
 
   /**
@@ -98,11 +99,11 @@ export class Client {
    * `onError`, and to iterators.
    */
   subscribe(selector: string | readonly string[], options: SubscribeOptions = {}): Subscription {
-    if (this.closed) {
+    if (this.#closed) {
       throw new TypeError('this client is closed');
     }
     const subscription = new Subscription(makeSpec(selector, options), options, (one) => {
-      if (this.subscriptions.delete(one)) {
+      if (this.#subscriptions.delete(one)) {
         this.source.remove(one);
       }
     });
@@ -110,7 +111,7 @@ export class Client {
       subscription.close();
       return subscription;
     }
-    this.subscriptions.add(subscription);
+    this.#subscriptions.add(subscription);
     this.source.add(subscription);
     return subscription;
   }
@@ -122,22 +123,22 @@ export class Client {
 
   /** End all subscriptions, and close the connection. */
   close(): void {
-    if (!this.closed) {
-      this.closed = true;
-      this.unwatch();
-      for (const subscription of [...this.subscriptions]) {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#unwatch();
+      for (const subscription of [...this.#subscriptions]) {
         subscription.close();
       }
       this.source.close();
-      this.show(IDLE);
-      this.listeners.clear();
+      this.#show(IDLE);
+      this.#listeners.clear();
     }
   }
 
-  private show(status: Status): void {
-    this.current = status;
-    call(this.options.onStatus, status);
-    for (const listener of [...this.listeners]) {
+  #show(status: Status): void {
+    this.#current = status;
+    call(this.#options.onStatus, status);
+    for (const listener of [...this.#listeners]) {
       call(listener, status);
     }
   }

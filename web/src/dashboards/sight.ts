@@ -28,39 +28,39 @@ interface Batch {
 }
 
 export class Sight {
-  private batches: Batch[] = [];
+  #batches: Batch[] = [];
 
   /**
    * The selectors to ask for while these metrics are in sight, most wanted first. Earlier selectors
    * stay the same, so that nothing is sent again. If there are too many, the last are left out.
    */
   selectors(near: readonly string[], now: number): readonly string[] {
-    for (const batch of this.batches) {
+    for (const batch of this.#batches) {
       if (batch.names.some((name) => near.includes(name))) {
         batch.seenAt = now;
       }
     }
-    this.batches = this.batches.filter(({ seenAt }) => now - seenAt < KEEP_MS);
-    const known = new Set(this.batches.flatMap(({ names }) => names));
+    this.#batches = this.#batches.filter(({ seenAt }) => now - seenAt < KEEP_MS);
+    const known = new Set(this.#batches.flatMap(({ names }) => names));
     const missing = [...new Set(near)].filter((name) => !known.has(name));
     for (let at = 0; at < missing.length; at += MOST_NAMES) {
       const names = missing.slice(at, at + MOST_NAMES);
-      this.batches.push({ names, selector: selectorOf(names), seenAt: now });
+      this.#batches.push({ names, selector: selectorOf(names), seenAt: now });
     }
     // Metrics out of sight make room for those in sight.
     let characters = 0;
-    this.batches = this.batches
+    this.#batches = this.#batches
       .toSorted((a, b) => b.seenAt - a.seenAt)
       .filter(({ selector }, index) => {
         characters += selector.length;
         return index < MOST_SELECTORS && characters <= MOST_CHARACTERS;
       });
-    return this.batches.length === 0 ? [NOTHING] : this.batches.map(({ selector }) => selector);
+    return this.#batches.length === 0 ? [NOTHING] : this.#batches.map(({ selector }) => selector);
   }
 
   /** Whether a metric is asked for that has left. */
   lingers(now: number): boolean {
-    return this.batches.some(({ seenAt }) => now - seenAt >= KEEP_MS);
+    return this.#batches.some(({ seenAt }) => now - seenAt >= KEEP_MS);
   }
 }
 

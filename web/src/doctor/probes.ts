@@ -298,11 +298,11 @@ async function busyAnswerFor(origin: URL, wanted: number, signal: AbortSignal): 
 class Echo {
   readonly opened: Promise<boolean>;
   readonly ended: Promise<string>;
-  private readonly socket: WebSocket;
+  readonly #socket: WebSocket;
 
   constructor(origin: URL, signal: AbortSignal) {
     const socket = new WebSocket(socketUrl(origin, 'v1/doctor/echo'), ['pushsvc.v1']);
-    this.socket = socket;
+    this.#socket = socket;
     this.opened = new Promise((resolve) => {
       socket.addEventListener('open', () => resolve(true));
       socket.addEventListener('close', () => resolve(false));
@@ -321,14 +321,14 @@ class Echo {
         clearTimeout(late);
         resolve(came);
       };
-      this.socket.addEventListener('message', () => done(true), { once: true });
-      this.socket.addEventListener('close', () => done(false), { once: true });
-      this.socket.send('still there?');
+      this.#socket.addEventListener('message', () => done(true), { once: true });
+      this.#socket.addEventListener('close', () => done(false), { once: true });
+      this.#socket.send('still there?');
     });
   }
 
   close(): void {
-    this.socket.close();
+    this.#socket.close();
   }
 }
 

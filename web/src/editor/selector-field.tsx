@@ -15,17 +15,17 @@ const PAUSE_MS = 250;
 
 /** The selectors of a form, which is not taken before all of them can be read. */
 export class Selectors {
-  private readonly fields = new Set<() => Promise<HTMLElement | null>>();
+  readonly #fields = new Set<() => Promise<HTMLElement | null>>();
 
   /** Have a field asked, which answers itself if it can't be taken. Returns what takes that back. */
   add(field: () => Promise<HTMLElement | null>): () => void {
-    this.fields.add(field);
-    return () => this.fields.delete(field);
+    this.#fields.add(field);
+    return () => this.#fields.delete(field);
   }
 
   /** Whether all can be taken; else the first that can't has the focus, and says why. */
   async pass(): Promise<boolean> {
-    const [wrong] = (await Promise.all([...this.fields].map((field) => field()))).filter(
+    const [wrong] = (await Promise.all([...this.#fields].map((field) => field()))).filter(
       (field) => field !== null,
     );
     wrong?.focus();

@@ -9,10 +9,10 @@ const MOST = 1_000;
 /** A set of panels, by key, that is saved in this browser. */
 export class Choice {
   readonly keys: Signal<ReadonlySet<string>>;
-  private readonly name: string;
+  readonly #name: string;
 
   constructor(name: string) {
-    this.name = name;
+    this.#name = name;
     this.keys = signal(new Set(read(name)));
   }
 
@@ -25,16 +25,16 @@ export class Choice {
     if (!keys.delete(key)) {
       keys.add(key);
     }
-    this.keep(keys);
+    this.#keep(keys);
   }
 
   clear(): void {
-    this.keep(new Set());
+    this.#keep(new Set());
   }
 
-  private keep(keys: ReadonlySet<string>): void {
+  #keep(keys: ReadonlySet<string>): void {
     this.keys.value = keys;
-    remember(this.name, JSON.stringify([...keys].slice(-MOST)));
+    remember(this.#name, JSON.stringify([...keys].slice(-MOST)));
   }
 }
 

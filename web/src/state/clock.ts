@@ -3,19 +3,19 @@ const SPAN_MS = 30_000;
 
 /** The server's clock, for browsers whose own clock may be wrong. */
 export class Clock {
-  private skew = 0;
-  private heardAt = Number.NEGATIVE_INFINITY;
+  #skew = 0;
+  #heardAt = Number.NEGATIVE_INFINITY;
   /**
    * The smallest difference between arrival and sending of a document, in this span and in the one
    * before.
    */
-  private least = Number.POSITIVE_INFINITY;
-  private before = Number.POSITIVE_INFINITY;
-  private leastTrip = Number.POSITIVE_INFINITY;
+  #least = Number.POSITIVE_INFINITY;
+  #before = Number.POSITIVE_INFINITY;
+  #leastTrip = Number.POSITIVE_INFINITY;
 
   /** The server's time in Unix milliseconds. */
   now(): number {
-    return Date.now() + this.skew;
+    return Date.now() + this.#skew;
   }
 
   /**
@@ -24,14 +24,14 @@ export class Clock {
    */
   heard(sent: number, roundTrip: number | null): void {
     const at = Date.now();
-    if (at - this.heardAt >= SPAN_MS) {
-      this.before = this.least;
-      this.least = Number.POSITIVE_INFINITY;
-      this.heardAt = at;
+    if (at - this.#heardAt >= SPAN_MS) {
+      this.#before = this.#least;
+      this.#least = Number.POSITIVE_INFINITY;
+      this.#heardAt = at;
     }
-    this.least = Math.min(this.least, at - sent);
-    this.leastTrip = Math.min(this.leastTrip, roundTrip ?? Number.POSITIVE_INFINITY);
-    const way = Number.isFinite(this.leastTrip) ? this.leastTrip / 2 : 0;
-    this.skew = way - Math.min(this.least, this.before);
+    this.#least = Math.min(this.#least, at - sent);
+    this.#leastTrip = Math.min(this.#leastTrip, roundTrip ?? Number.POSITIVE_INFINITY);
+    const way = Number.isFinite(this.#leastTrip) ? this.#leastTrip / 2 : 0;
+    this.#skew = way - Math.min(this.#least, this.#before);
   }
 }

@@ -69,7 +69,7 @@ export class Dashboard {
   /** Whether the server has said which series there are. */
   readonly described = signal(false);
   /** Whether a stream was ever open. */
-  private readonly reached = signal(false);
+  readonly #reached = signal(false);
   readonly filter = signal('');
   /** The time under the pointer, in any panel. */
   readonly hover: Signal<number | null> = signal(null);
@@ -79,26 +79,26 @@ export class Dashboard {
   /** The span of time that is shown. */
   readonly time: TimeRange;
   readonly history: HistoryLoader;
-  private readonly client: Client;
-  private subscription: Subscription | null = null;
-  private readonly clock = new Clock();
-  private heardAt = Number.POSITIVE_INFINITY;
-  private readonly list: SeriesList;
-  private counts: { at: number; samples: number }[] = [];
-  private trimmedAt = 0;
+  readonly #client: Client;
+  #subscription: Subscription | null = null;
+  readonly #clock = new Clock();
+  #heardAt = Number.POSITIVE_INFINITY;
+  readonly #list: SeriesList;
+  #counts: { at: number; samples: number }[] = [];
+  #trimmedAt = 0;
   /** Asks only for the series in sight; null if all are asked for. */
-  private sight: InSight | null = null;
+  #sight: InSight | null = null;
   /** Whether the page shows all metrics. */
-  private overview = false;
+  #overview = false;
   /** When the series were last counted, by `Date.now()`. */
-  private countedAt = 0;
-  private readonly near = new Map<string, number>();
-  private started = false;
+  #countedAt = 0;
+  readonly #near = new Map<string, number>();
+  #started = false;
   /** The window that the stream was asked for. */
-  private askedMs = 0;
+  #askedMs = 0;
   /** When the oldest frame that isn't drawn yet arrived, by `performance.now()`; NaN for none. */
-  private undrawnSince = Number.NaN;
-  private toScreen: number | null = null;
+  #undrawnSince = Number.NaN;
+  #toScreen: number | null = null;
 
   /**
    * Talks to the service at `origin` once `start` is called. It begins with what its address says.
@@ -111,23 +111,23 @@ export class Dashboard {
       },
       changed: (panels) => this.painter.dirty(panels),
     });
-    this.time = new TimeRange(address, this.clock, this.store, {
+    this.time = new TimeRange(address, this.#clock, this.store, {
       redraw: () => this.painter.dirtyAll(),
       reachBack: (ms, exactly) => this.history.reachBack(ms, exactly),
     });
     this.history = new HistoryLoader(origin, this.store, this.time);
-    this.list = new SeriesList(origin);
+    this.#list = new SeriesList(origin);
     // Tabs share one connection if the browser supports that.
-    this.client = connect(origin, {
+    this.#client = connect(origin, {
       share: true,
       pauseHidden: false,
-      onStatus: (status) => this.changeStatus(status),
+      onStatus: (status) => this.#changeStatus(status),
     });
-    this.status = signal(this.client.status);
+    this.status = signal(this.#client.status);
     this.painter.onPainted = () => {
-      if (!Number.isNaN(this.undrawnSince)) {
-        this.toScreen = performance.now() - this.undrawnSince;
-        this.undrawnSince = Number.NaN;
+      if (!Number.isNaN(this.#undrawnSince)) {
+        this.#toScreen = performance.now() - this.#undrawnSince;
+        this.#undrawnSince = Number.NaN;
       }
     };
   }
@@ -139,7 +139,7 @@ export class Dashboard {
       return 'refused';
     }
     if (phase !== 'live') {
-      return this.reached.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
+      return this.#reached.value || attempt > 1 || phase === 'waiting' ? 'cut' : 'connecting';
     }
     return this.overdue.value || answers.value === false ? 'stale' : 'live';
   });
@@ -159,7 +159,7 @@ export class Dashboard {
   });
 
   start(): void {
-    setInterval(() => this.beat(), BEAT_MS);
+    setInterval(() => this.#beat(), BEAT_MS);
     effect(() => {
       this.time.windowMs.value;
       this.time.heldAt.value;
@@ -172,48 +172,48 @@ export class Dashboard {
 
   /** Ask for all series if they are few, else for those of panels in sight. */
   async askInSight(): Promise<void> {
-    this.overview = true;
+    this.#overview = true;
     let sight: InSight | null = null;
     try {
-      sight = await this.listSight();
+      sight = await this.#listSight();
     } catch {
       // The status of the stream will say what is wrong.
     }
-    if (!this.overview || this.sight !== null) {
+    if (!this.#overview || this.#sight !== null) {
       return; // something else has been asked for meanwhile
     }
     if (sight === null) {
-      this.askFor(null);
+      this.#askFor(null);
     } else {
       this.store.retain(() => false);
-      this.beginSight(sight);
+      this.#beginSight(sight);
     }
   }
 
   /** Load the module that asks for series in sight; null if there are few series. */
-  private async listSight(): Promise<InSight | null> {
-    await this.list.fetch();
-    if (this.list.all.length <= FEW_SERIES) {
+  async #listSight(): Promise<InSight | null> {
+    await this.#list.fetch();
+    if (this.#list.all.length <= FEW_SERIES) {
       return null;
     }
     const { InSight } = await loadPart(() => import('./in-sight.ts'));
     return new InSight(
-      this.list,
-      this.near,
-      (selectors) => this.askFor(selectors),
-      () => this.takeList(),
+      this.#list,
+      this.#near,
+      (selectors) => this.#askFor(selectors),
+      () => this.#takeList(),
     );
   }
 
-  private beginSight(sight: InSight): void {
-    this.sight = sight;
+  #beginSight(sight: InSight): void {
+    this.#sight = sight;
     this.partial.value = true;
     this.store.listed = true;
     sight.begin();
   }
 
-  private takeList(): void {
-    this.store.list(this.list.all);
+  #takeList(): void {
+    this.store.list(this.#list.all);
     this.described.value = true;
     this.seriesCount.value = this.store.live;
   }
@@ -221,20 +221,22 @@ export class Dashboard {
   /**
    * Ask only for what is in sight once there are many series, and for all when they are few again.
    */
-  private count(at: number): void {
-    const { sight, overview, store } = this;
-    if (!overview || !this.started || this.status.peek().phase !== 'live') {
+  #count(at: number): void {
+    const { store } = this;
+    const sight = this.#sight;
+    const overview = this.#overview;
+    if (!overview || !this.#started || this.status.peek().phase !== 'live') {
       return;
     }
-    if (sight !== null && this.list.all.length < FEW_AGAIN) {
-      this.leaveSight();
-      this.askFor(null);
-    } else if (sight === null && store.live > FEW_SERIES && at - this.countedAt > COUNT_MS) {
-      this.countedAt = at;
-      this.listSight().then(
+    if (sight !== null && this.#list.all.length < FEW_AGAIN) {
+      this.#leaveSight();
+      this.#askFor(null);
+    } else if (sight === null && store.live > FEW_SERIES && at - this.#countedAt > COUNT_MS) {
+      this.#countedAt = at;
+      this.#listSight().then(
         (found) => {
-          if (found !== null && this.overview && this.sight === null) {
-            this.beginSight(found);
+          if (found !== null && this.#overview && this.#sight === null) {
+            this.#beginSight(found);
           }
         },
         () => {},
@@ -242,22 +244,22 @@ export class Dashboard {
     }
   }
 
-  private leaveSight(): void {
-    this.sight?.close();
-    this.sight = null;
+  #leaveSight(): void {
+    this.#sight?.close();
+    this.#sight = null;
     this.partial.value = false;
     this.store.listed = false;
   }
 
   /** The panel of a metric comes close to the visible area, or leaves it. */
   approach(name: string, near: boolean): void {
-    const count = (this.near.get(name) ?? 0) + (near ? 1 : -1);
+    const count = (this.#near.get(name) ?? 0) + (near ? 1 : -1);
     if (count > 0) {
-      this.near.set(name, count);
+      this.#near.set(name, count);
     } else {
-      this.near.delete(name);
+      this.#near.delete(name);
     }
-    this.sight?.changed();
+    this.#sight?.changed();
   }
 
   /**
@@ -265,35 +267,35 @@ export class Dashboard {
    * asked for. Series that are no longer wanted are forgotten.
    */
   ask(selectors: readonly string[] | null): void {
-    this.overview = false;
-    this.leaveSight();
-    this.askFor(selectors);
+    this.#overview = false;
+    this.#leaveSight();
+    this.#askFor(selectors);
   }
 
-  private askFor(selectors: readonly string[] | null): void {
+  #askFor(selectors: readonly string[] | null): void {
     const { history } = this;
-    if (this.started && `${selectors}` === `${history.asked}`) {
+    if (this.#started && `${selectors}` === `${history.asked}`) {
       return;
     }
-    const before = this.started ? (history.asked ?? [EVERYTHING]) : [];
+    const before = this.#started ? (history.asked ?? [EVERYTHING]) : [];
     history.asked = selectors;
-    this.askedMs = history.loadedMs;
+    this.#askedMs = history.loadedMs;
     const meant = matcherOf({ selectors: selectors ?? [EVERYTHING] }) ?? (() => true);
-    if (this.started || this.sight !== null) {
+    if (this.#started || this.#sight !== null) {
       history.forget();
       this.store.retain(meant);
     }
-    this.started = true;
+    this.#started = true;
     this.store.meant = meant;
-    const replaced = this.subscription;
-    this.subscription = this.client.subscribe(selectors ?? '', {
-      window: this.askedMs / 1000,
+    const replaced = this.#subscription;
+    this.#subscription = this.#client.subscribe(selectors ?? '', {
+      window: this.#askedMs / 1000,
       points: CHART_POINTS,
       merge: 'envelope',
       keep: false,
-      onDocument: (document) => this.receive(document),
+      onDocument: (document) => this.#receive(document),
       onRepeats: () => this.store.expectRepeats(),
-      onJoined: (had) => this.join(had, before),
+      onJoined: (had) => this.#join(had, before),
       // The status of the stream says so.
       onError: () => {},
     });
@@ -305,7 +307,7 @@ export class Dashboard {
    * those of other tabs; series that they share with the selectors new here have begun before, and
    * their past does not come again.
    */
-  private join(had: readonly string[], before: readonly string[]): void {
+  #join(had: readonly string[], before: readonly string[]): void {
     const others = had.filter((one) => !before.includes(one));
     const those = matcherOf({ selectors: others });
     const lacking = (this.history.asked ?? [EVERYTHING])
@@ -320,11 +322,11 @@ export class Dashboard {
     void this.history.backfill(this.history.loadedMs, lacking);
   }
 
-  private receive(document: Document): void {
+  #receive(document: Document): void {
     this.heard();
     if (document.type === 'hello') {
       const { kept, max_hz: hz, points } = document.granted;
-      this.history.granted(this.askedMs, points);
+      this.history.granted(this.#askedMs, points);
       this.grantedHz.value = hz;
       this.keptMs.value = kept === undefined ? null : kept * 1000;
     }
@@ -338,9 +340,9 @@ export class Dashboard {
       this.history.sharpenSoon();
     }
     if ('time' in document && document.time !== undefined) {
-      this.clock.heard(document.time, this.status.peek().roundTrip);
-      if (document.type === 'points' && Number.isNaN(this.undrawnSince)) {
-        this.undrawnSince = performance.now();
+      this.#clock.heard(document.time, this.status.peek().roundTrip);
+      if (document.type === 'points' && Number.isNaN(this.#undrawnSince)) {
+        this.#undrawnSince = performance.now();
       }
     }
     if (document.type === 'points') {
@@ -352,65 +354,65 @@ export class Dashboard {
 
   /** The server has nothing before this time; -Infinity if it doesn't say. */
   get keptSince(): number {
-    return this.clock.now() - (this.keptMs.peek() ?? Number.POSITIVE_INFINITY);
+    return this.#clock.now() - (this.keptMs.peek() ?? Number.POSITIVE_INFINITY);
   }
 
   /** Until when it is known what holds, by the server's clock: now, or when it was last heard. */
   get knownUntil(): number {
     const now = this.time.now.value;
-    return this.freshness.value === 'live' ? now : Math.min(now, this.heardAt);
+    return this.freshness.value === 'live' ? now : Math.min(now, this.#heardAt);
   }
 
   /** The server has sent something, or answered, while the stream is open. */
   heard(): void {
-    this.heardAt = this.clock.now();
+    this.#heardAt = this.#clock.now();
   }
 
   /** Try to connect now rather than when planned. */
   retryNow(): void {
-    this.client.retryNow();
+    this.#client.retryNow();
   }
 
-  private latencyNow(): Latency | null {
+  #latencyNow(): Latency | null {
     const { arrival } = this.store;
     if (arrival === null) {
       return null;
     }
-    const came = arrival.at + this.clock.now() - Date.now();
+    const came = arrival.at + this.#clock.now() - Date.now();
     const toServer = Math.max(0, arrival.sent - arrival.time);
     const toBrowser = Math.max(0, came - arrival.sent);
-    const toScreen = document.visibilityState === 'visible' ? this.toScreen : null;
+    const toScreen = document.visibilityState === 'visible' ? this.#toScreen : null;
     return { toServer, toBrowser, toScreen, total: toServer + toBrowser + (toScreen ?? 0) };
   }
 
-  private changeStatus(status: Status): void {
+  #changeStatus(status: Status): void {
     const before = this.status.peek().phase;
     this.status.value = status;
-    this.reached.value ||= status.phase === 'live';
+    this.#reached.value ||= status.phase === 'live';
     if (status.phase === 'live' && before !== 'live') {
       // Replayed samples don't count for the rate.
-      this.counts = [];
+      this.#counts = [];
     }
   }
 
-  private beat(): void {
+  #beat(): void {
     const at = Date.now();
-    this.count(at);
-    this.sight?.beat(at);
-    if (at - this.trimmedAt >= TRIM_MS) {
-      this.trimmedAt = at;
+    this.#count(at);
+    this.#sight?.beat(at);
+    if (at - this.#trimmedAt >= TRIM_MS) {
+      this.#trimmedAt = at;
       const { edge, liveEdge, windowMs } = this.time;
       this.store.trim(Math.min(liveEdge - this.history.loadedMs, edge - windowMs.peek()) - MINUTE);
     }
-    this.counts.push({ at, samples: this.store.published });
-    this.counts = this.counts.filter((count) => at - count.at <= RATE_MS);
-    const first = this.counts[0]!;
+    this.#counts.push({ at, samples: this.store.published });
+    this.#counts = this.#counts.filter((count) => at - count.at <= RATE_MS);
+    const first = this.#counts[0]!;
     batch(() => {
       this.sampleRate.value =
         this.status.value.phase === 'live' && at - first.at >= 4 * BEAT_MS
           ? ((this.store.published - first.samples) * 1000) / (at - first.at)
           : null;
-      this.latency.value = this.latencyNow();
+      this.latency.value = this.#latencyNow();
       this.time.beat();
     });
     this.painter.dirtyAll();

@@ -19,21 +19,21 @@ export class HistoryLoader {
   asked: readonly string[] | null = null;
   /** How many milliseconds of the past have been asked for. */
   loadedMs: number;
-  private readonly origin: URL;
-  private readonly store: Store;
-  private readonly time: TimeRange;
+  readonly #origin: URL;
+  readonly #store: Store;
+  readonly #time: TimeRange;
   /** Milliseconds that the coarsest points stand for. */
-  private coarsest = 0;
+  #coarsest = 0;
   /** Points per line that the server grants. */
-  private grantedPoints = CHART_POINTS;
+  #grantedPoints = CHART_POINTS;
   /** Spans that finer points were fetched for. `span` is the width of the chart in milliseconds. */
-  private sharp: { readonly from: number; readonly to: number; readonly span: number }[] = [];
-  private sharpening: ReturnType<typeof setTimeout> | undefined;
+  #sharp: { readonly from: number; readonly to: number; readonly span: number }[] = [];
+  #sharpening: ReturnType<typeof setTimeout> | undefined;
 
   constructor(origin: URL, store: Store, time: TimeRange) {
-    this.origin = origin;
-    this.store = store;
-    this.time = time;
+    this.#origin = origin;
+    this.#store = store;
+    this.#time = time;
     this.loadedMs = time.firstMs;
   }
 
@@ -42,14 +42,14 @@ export class HistoryLoader {
    * series.
    */
   granted(windowMs: number, points = CHART_POINTS): void {
-    this.grantedPoints = points;
-    this.store.thinnedMs = windowMs / points;
-    this.coarsest = Math.max(this.coarsest, this.store.thinnedMs);
+    this.#grantedPoints = points;
+    this.#store.thinnedMs = windowMs / points;
+    this.#coarsest = Math.max(this.#coarsest, this.#store.thinnedMs);
   }
 
   /** Other series are asked for, which nothing has been fetched of. */
   forget(): void {
-    this.sharp = [];
+    this.#sharp = [];
   }
 
   /**
@@ -69,11 +69,11 @@ export class HistoryLoader {
       return;
     }
     try {
-      const series = await this.past(windowMs, this.grantedPoints, null, of);
+      const series = await this.past(windowMs, this.#grantedPoints, null, of);
       // Each bucket of time keeps its lowest and its highest sample.
-      this.store.backfill(series, (4 * windowMs) / this.grantedPoints);
-      this.store.thinnedUntil = Math.max(this.store.thinnedUntil, this.store.oldest);
-      this.coarsest = Math.max(this.coarsest, windowMs / this.grantedPoints);
+      this.#store.backfill(series, (4 * windowMs) / this.#grantedPoints);
+      this.#store.thinnedUntil = Math.max(this.#store.thinnedUntil, this.#store.oldest);
+      this.#coarsest = Math.max(this.#coarsest, windowMs / this.#grantedPoints);
       this.notice.value = '';
       this.sharpenSoon();
     } catch (error) {
@@ -89,7 +89,7 @@ export class HistoryLoader {
     until: number | null,
     of: readonly string[] | null,
   ): Promise<readonly Past[]> {
-    const url = new URL('v1/history', this.origin);
+    const url = new URL('v1/history', this.#origin);
     url.searchParams.set('window', `${Math.ceil(windowMs / 1000)}s`);
     url.searchParams.set('points', String(points));
     if (until !== null) {
@@ -107,29 +107,29 @@ export class HistoryLoader {
   }
 
   sharpenSoon(): void {
-    clearTimeout(this.sharpening);
-    this.sharpening = setTimeout(() => void this.sharpen(), SHARPEN_AFTER_MS);
+    clearTimeout(this.#sharpening);
+    this.#sharpening = setTimeout(() => void this.#sharpen(), SHARPEN_AFTER_MS);
   }
 
   /**
    * Fetch finer points of the span that is shown, if its points were thinned for a longer window.
    */
-  private async sharpen(): Promise<void> {
-    const span = this.time.windowMs.peek();
-    const { thinnedUntil } = this.store;
-    const from = Math.floor(this.time.edge - span);
-    const to = Math.ceil(Math.min(this.time.edge, thinnedUntil));
-    const fine = 1.5 * (span / this.grantedPoints);
-    const known = this.sharp.some(
+  async #sharpen(): Promise<void> {
+    const span = this.#time.windowMs.peek();
+    const { thinnedUntil } = this.#store;
+    const from = Math.floor(this.#time.edge - span);
+    const to = Math.ceil(Math.min(this.#time.edge, thinnedUntil));
+    const fine = 1.5 * (span / this.#grantedPoints);
+    const known = this.#sharp.some(
       (one) => one.from <= from && one.to >= to && one.span <= 1.5 * span,
     );
-    if (from >= to || this.coarsest <= fine || known) {
+    if (from >= to || this.#coarsest <= fine || known) {
       return;
     }
     try {
-      const series = await this.past(to - from, this.grantedPoints, to, this.asked);
-      this.sharp = [...this.sharp.slice(-20), { from, to, span }];
-      this.store.refine(series, from, to);
+      const series = await this.past(to - from, this.#grantedPoints, to, this.asked);
+      this.#sharp = [...this.#sharp.slice(-20), { from, to, span }];
+      this.#store.refine(series, from, to);
     } catch {
       // What is shown is coarse, but correct.
     }

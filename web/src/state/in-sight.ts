@@ -10,14 +10,14 @@ const LIST_MS = 4_000;
 const LIST_MS_PER_SERIES = 4;
 
 export class InSight {
-  private readonly list: SeriesList;
-  private readonly near: ReadonlyMap<string, number>;
-  private readonly ask: (selectors: readonly string[]) => void;
-  private readonly onListed: () => void;
-  private readonly sight = new Sight();
-  private looking: ReturnType<typeof setTimeout> | undefined;
-  private listing: ReturnType<typeof setTimeout> | undefined;
-  private closed = false;
+  readonly #list: SeriesList;
+  readonly #near: ReadonlyMap<string, number>;
+  readonly #ask: (selectors: readonly string[]) => void;
+  readonly #onListed: () => void;
+  readonly #sight = new Sight();
+  #looking: ReturnType<typeof setTimeout> | undefined;
+  #listing: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
 
   /** `near` has, for each metric, the number of its panels in or close to the visible area. */
   constructor(
@@ -26,63 +26,63 @@ export class InSight {
     ask: (selectors: readonly string[]) => void,
     onListed: () => void,
   ) {
-    this.list = list;
-    this.near = near;
-    this.ask = ask;
-    this.onListed = onListed;
+    this.#list = list;
+    this.#near = near;
+    this.#ask = ask;
+    this.#onListed = onListed;
   }
 
   /** Ask for the series in sight. The others are known by name, and drawn when they come near. */
   begin(): void {
-    this.takeList();
+    this.#takeList();
     this.changed();
   }
 
   /** A panel came into sight, or left it. */
   changed(): void {
-    clearTimeout(this.looking);
-    this.looking = setTimeout(() => this.askNear(), SIGHT_MS);
+    clearTimeout(this.#looking);
+    this.#looking = setTimeout(() => this.#askNear(), SIGHT_MS);
   }
 
   /** Stop asking for panels that left long ago. */
   beat(at: number): void {
-    if (this.sight.lingers(at)) {
-      this.askNear();
+    if (this.#sight.lingers(at)) {
+      this.#askNear();
     }
   }
 
   close(): void {
-    this.closed = true;
-    clearTimeout(this.looking);
-    clearTimeout(this.listing);
+    this.#closed = true;
+    clearTimeout(this.#looking);
+    clearTimeout(this.#listing);
   }
 
-  private askNear(): void {
-    this.ask(this.sight.selectors([...this.near.keys()], Date.now()));
+  #askNear(): void {
+    this.#ask(this.#sight.selectors([...this.#near.keys()], Date.now()));
   }
 
-  private takeList(): void {
-    this.onListed();
-    this.listAgain();
+  #takeList(): void {
+    this.#onListed();
+    this.#listAgain();
   }
 
-  private listAgain(): void {
-    this.listAfter(Math.max(LIST_MS, LIST_MS_PER_SERIES * this.list.all.length));
+  #listAgain(): void {
+    this.#listAfter(Math.max(LIST_MS, LIST_MS_PER_SERIES * this.#list.all.length));
   }
 
-  private listAfter(ms: number): void {
-    if (this.closed) {
+  #listAfter(ms: number): void {
+    if (this.#closed) {
       return;
     }
-    clearTimeout(this.listing);
-    this.listing = setTimeout(() => {
+    clearTimeout(this.#listing);
+    this.#listing = setTimeout(() => {
       if (document.visibilityState === 'hidden') {
-        this.listAfter(LIST_MS);
+        this.#listAfter(LIST_MS);
         return;
       }
-      this.list.fetch().then(
-        (changed) => (changed && !this.closed ? this.takeList() : this.listAgain()),
-        () => this.listAfter(LIST_MS),
+      this.#list.fetch().then(
+        (changed) => (changed && !this.#closed ? this.#takeList() : this.#listAgain()),
+        () => this.#listAfter(LIST_MS),
       );
     }, ms);
   }

@@ -6,20 +6,20 @@ const PATIENCE_MS = 3_000;
 /** The list of all series, as the server last sent it. */
 export class SeriesList {
   all: readonly Described[] = [];
-  private readonly origin: URL;
+  readonly #origin: URL;
   /** The ETag of that answer. */
-  private tag: string | null = null;
+  #tag: string | null = null;
 
   constructor(origin: URL) {
-    this.origin = origin;
+    this.#origin = origin;
   }
 
   /** Fetch the list. False if it has not changed. */
   async fetch(): Promise<boolean> {
-    const response = await fetch(new URL('v1/series?values=false', this.origin), {
+    const response = await fetch(new URL('v1/series?values=false', this.#origin), {
       headers: {
         Accept: 'application/json',
-        ...(this.tag !== null && { 'If-None-Match': this.tag }),
+        ...(this.#tag !== null && { 'If-None-Match': this.#tag }),
       },
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
@@ -31,7 +31,7 @@ export class SeriesList {
       throw new Error(`the server answered ${response.status}`);
     }
     this.all = answer.series;
-    this.tag = response.headers.get('ETag');
+    this.#tag = response.headers.get('ETag');
     return true;
   }
 }

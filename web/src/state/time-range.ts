@@ -50,12 +50,12 @@ export class TimeRange {
   readonly newSamples = signal(0);
   /** The milliseconds of the past that are shown at first. */
   readonly firstMs: number;
-  private readonly clock: Clock;
-  private readonly store: Store;
-  private readonly actions: Actions;
+  readonly #clock: Clock;
+  readonly #store: Store;
+  readonly #actions: Actions;
   /** Whether the window was chosen in this visit or by the address. */
-  private picked: boolean;
-  private heldSamples = 0;
+  #picked: boolean;
+  #heldSamples = 0;
 
   constructor(
     { window, held }: Pick<Address, 'window' | 'held'>,
@@ -63,12 +63,12 @@ export class TimeRange {
     store: Store,
     actions: Actions,
   ) {
-    this.clock = clock;
-    this.store = store;
-    this.actions = actions;
+    this.#clock = clock;
+    this.#store = store;
+    this.#actions = actions;
     const chosen = window ?? rememberedWindow();
     this.chosen = signal(chosen !== null);
-    this.picked = window !== null;
+    this.#picked = window !== null;
     this.liveMs = signal(chosen ?? WINDOWS[1]!.ms);
     this.windowMs = signal(held?.span ?? this.liveMs.value);
     const now = clock.now();
@@ -86,14 +86,14 @@ export class TimeRange {
 
   /** Now, or a little later for a producer whose clock is ahead. */
   get liveEdge(): number {
-    const now = this.clock.now();
-    const { newest } = this.store;
+    const now = this.#clock.now();
+    const { newest } = this.#store;
     return newest > now && newest < now + AHEAD_MS ? newest : now;
   }
 
   /** Hold the charts where they are. Samples keep arriving and are counted. */
   pause(): void {
-    this.hold(this.edge);
+    this.#hold(this.edge);
   }
 
   /** Follow the newest samples again, in the window that was shown before. */
@@ -103,7 +103,7 @@ export class TimeRange {
       this.windowMs.value = this.liveMs.peek();
       this.heldAt.value = null;
       this.newSamples.value = 0;
-      this.refresh();
+      this.#refresh();
     });
   }
 
@@ -121,7 +121,7 @@ export class TimeRange {
     if (edge >= this.liveEdge && !this.zoomed.peek()) {
       this.resume();
     } else {
-      this.hold(edge);
+      this.#hold(edge);
     }
   }
 
@@ -130,20 +130,20 @@ export class TimeRange {
     batch(() => {
       const before = { heldAt: this.heldAt.peek(), windowMs: this.windowMs.peek() };
       this.zooms.value = [...this.zooms.peek(), before].slice(-MOST_ZOOMS);
-      this.span(from, to);
+      this.#span(from, to);
     });
   }
 
   /** Change the last zoom, so that it remains one step to go back. */
   rezoom(from: number, to: number): void {
     this.rezooming = true;
-    batch(() => this.span(from, to));
+    batch(() => this.#span(from, to));
     this.rezooming = false;
   }
 
-  private span(from: number, to: number): void {
+  #span(from: number, to: number): void {
     this.windowMs.value = Math.min(FARTHEST, Math.max(LEAST_WINDOW, Math.round(to - from)));
-    this.hold(Math.max(to, from + LEAST_WINDOW));
+    this.#hold(Math.max(to, from + LEAST_WINDOW));
   }
 
   /** Show what was shown before the last zoom; returns false if there was none. */
@@ -159,7 +159,7 @@ export class TimeRange {
       batch(() => {
         this.zooms.value = this.zooms.peek().slice(0, -1);
         this.windowMs.value = windowMs;
-        this.hold(heldAt);
+        this.#hold(heldAt);
       });
     }
     return true;
@@ -169,7 +169,7 @@ export class TimeRange {
   look({ window, held }: Pick<Address, 'window' | 'held'>): void {
     batch(() => {
       this.chosen.value = window !== null;
-      this.picked = window !== null;
+      this.#picked = window !== null;
       this.liveMs.value = window ?? this.usual.peek() ?? WINDOWS[1]!.ms;
       this.fit();
       this.zooms.value = [];
@@ -177,37 +177,37 @@ export class TimeRange {
         this.resume();
       } else {
         this.windowMs.value = held.span ?? this.liveMs.peek();
-        this.hold(held.to);
+        this.#hold(held.to);
       }
     });
-    this.actions.reachBack(this.liveEdge - this.edge + this.windowMs.peek(), false);
+    this.#actions.reachBack(this.liveEdge - this.edge + this.windowMs.peek(), false);
   }
 
   /** Set the window of a dashboard, which applies if nobody chose another. */
   suggest(windowMs: number): void {
     batch(() => {
       this.usual.value = windowMs;
-      if (!this.picked) {
+      if (!this.#picked) {
         this.chosen.value = false;
-        this.widen(windowMs);
+        this.#widen(windowMs);
       }
     });
   }
 
-  private hold(edge: number): void {
+  #hold(edge: number): void {
     const live = this.liveEdge;
     const span = this.windowMs.peek();
     if (this.heldAt.peek() === null) {
-      this.heldSamples = this.store.published;
+      this.#heldSamples = this.#store.published;
     }
     this.heldAt.value = Math.round(Math.min(live, Math.max(edge, live - FARTHEST + span)));
-    this.actions.reachBack(live - this.edge + span, false);
-    this.refresh();
+    this.#actions.reachBack(live - this.edge + span, false);
+    this.#refresh();
   }
 
-  private refresh(): void {
+  #refresh(): void {
     this.now.value = this.edge;
-    this.actions.redraw();
+    this.#actions.redraw();
   }
 
   /**
@@ -217,25 +217,25 @@ export class TimeRange {
   choose(windowMs: number): void {
     const ms = Math.round(windowMs / 1000) * 1000;
     remember('pushsvc.window', String(ms));
-    this.picked = true;
+    this.#picked = true;
     batch(() => {
       this.chosen.value = true;
       this.zooms.value = [];
       this.windowMs.value = ms;
-      this.widen(ms);
+      this.#widen(ms);
     });
   }
 
   /** Set the window, at once unless something is zoomed into. */
-  private widen(windowMs: number): void {
+  #widen(windowMs: number): void {
     const follows = !this.zoomed.peek();
     this.liveMs.value = windowMs;
     if (follows) {
       this.windowMs.value = windowMs;
     }
-    this.actions.redraw();
+    this.#actions.redraw();
     const back = this.liveEdge - this.edge + this.windowMs.peek();
-    this.actions.reachBack(back, true);
+    this.#actions.reachBack(back, true);
   }
 
   /**
@@ -246,7 +246,7 @@ export class TimeRange {
     if (this.chosen.peek() || this.usual.peek() !== null) {
       return;
     }
-    const span = this.liveEdge - this.store.oldest;
+    const span = this.liveEdge - this.#store.oldest;
     const fitting = WINDOWS.find(({ ms }) => span <= ms * 1.05)?.ms ?? DEFAULT_WINDOW;
     const wider = Math.min(fitting, DEFAULT_WINDOW);
     if (wider > this.liveMs.peek()) {
@@ -263,7 +263,7 @@ export class TimeRange {
   beat(): void {
     this.now.value = this.edge;
     if (this.heldAt.value !== null) {
-      this.newSamples.value = this.store.published - this.heldSamples;
+      this.newSamples.value = this.#store.published - this.#heldSamples;
     }
   }
 }

@@ -26,7 +26,7 @@ export class View {
   quiet = false;
   /** The saved dashboard of the first name while it is loading; null once it was taken. */
   loading: Promise<Loaded> | null;
-  private readonly dashboard: Dashboard;
+  readonly #dashboard: Dashboard;
 
   constructor(
     dashboard: Dashboard,
@@ -34,7 +34,7 @@ export class View {
     loading: Promise<Loaded> | null,
   ) {
     this.loading = loading;
-    this.dashboard = dashboard;
+    this.#dashboard = dashboard;
     this.panel = address.panel;
     this.kiosk = address.kiosk;
     this.name = signal(address.name);
@@ -46,8 +46,8 @@ export class View {
   }
 
   readonly address = computed<Address>(() => {
-    const { chosen, heldAt, liveMs, windowMs, usual } = this.dashboard.time;
-    const { filter } = this.dashboard;
+    const { chosen, heldAt, liveMs, windowMs, usual } = this.#dashboard.time;
+    const { filter } = this.#dashboard;
     const to = heldAt.value;
     const [span, live] = [windowMs.value, liveMs.value];
     // The window may be a different one elsewhere if nobody chose it.
@@ -78,9 +78,9 @@ export class View {
       this.values.value = address.values;
       this.wrong.value = address.wrong;
       lines.value = address.lines;
-      this.dashboard.filter.value = address.search;
+      this.#dashboard.filter.value = address.search;
       showTheme(address.theme ?? 'system');
-      this.dashboard.time.look(address);
+      this.#dashboard.time.look(address);
     });
   }
 
@@ -96,7 +96,7 @@ export class View {
 
   /** Whether the present change still belongs to the last zoom. */
   get rezooming(): boolean {
-    return this.dashboard.time.rezooming;
+    return this.#dashboard.time.rezooming;
   }
 
   /** Make a change that is no step to go back to. */

@@ -5,46 +5,46 @@
  * mark, and the content is always one contiguous view that a chart uses without a copy.
  */
 export class Column {
-  private times: Float64Array;
-  private values: Float64Array;
+  #times: Float64Array;
+  #values: Float64Array;
   /**
    * The lowest and highest sample that each point stands for; made when the first merged point
    * comes.
    */
-  private lows: Float64Array | null = null;
-  private highs: Float64Array | null = null;
-  private start = 0;
-  private end = 0;
-  private readonly most: number;
+  #lows: Float64Array | null = null;
+  #highs: Float64Array | null = null;
+  #start = 0;
+  #end = 0;
+  readonly #most: number;
 
   /** Holds at most `most` points: beyond that the oldest are dropped. */
   constructor(most: number) {
-    this.most = most;
+    this.#most = most;
     const size = Math.min(64, most * 2);
-    this.times = new Float64Array(size);
-    this.values = new Float64Array(size);
+    this.#times = new Float64Array(size);
+    this.#values = new Float64Array(size);
   }
 
   get length(): number {
-    return this.end - this.start;
+    return this.#end - this.#start;
   }
 
   /** The time of the newest point; NaN without one. */
   get lastTime(): number {
-    return this.length > 0 ? this.times[this.end - 1]! : Number.NaN;
+    return this.length > 0 ? this.#times[this.#end - 1]! : Number.NaN;
   }
 
   get lastValue(): number {
-    return this.length > 0 ? this.values[this.end - 1]! : Number.NaN;
+    return this.length > 0 ? this.#values[this.#end - 1]! : Number.NaN;
   }
 
   get firstTime(): number {
-    return this.length > 0 ? this.times[this.start]! : Number.NaN;
+    return this.length > 0 ? this.#times[this.#start]! : Number.NaN;
   }
 
   /** Whether any point stands for several samples. */
   get merged(): boolean {
-    return this.lows !== null;
+    return this.#lows !== null;
   }
 
   /**
@@ -52,33 +52,33 @@ export class Column {
    * point that comes twice, for example from a restarted server, is there once.
    */
   put(time: number, value: number, low = value, high = value): void {
-    let at = this.end;
-    if (this.length > 0 && time <= this.times[at - 1]!) {
-      at = this.find(time);
-      if (this.times[at] !== time) {
-        this.makeRoom();
+    let at = this.#end;
+    if (this.length > 0 && time <= this.#times[at - 1]!) {
+      at = this.#find(time);
+      if (this.#times[at] !== time) {
+        this.#makeRoom();
         // `makeRoom` may have moved all points.
-        at = this.find(time);
-        for (const column of this.columns()) {
-          column.copyWithin(at + 1, at, this.end);
+        at = this.#find(time);
+        for (const column of this.#columns()) {
+          column.copyWithin(at + 1, at, this.#end);
         }
-        this.end += 1;
+        this.#end += 1;
       }
     } else {
-      this.makeRoom();
-      at = this.end;
-      this.end += 1;
+      this.#makeRoom();
+      at = this.#end;
+      this.#end += 1;
     }
-    this.times[at] = time;
-    this.values[at] = value;
+    this.#times[at] = time;
+    this.#values[at] = value;
     // Only now, because `makeRoom` may have dropped the arrays.
-    if ((low !== value || high !== value) && this.lows === null) {
-      this.lows = this.values.slice();
-      this.highs = this.values.slice();
+    if ((low !== value || high !== value) && this.#lows === null) {
+      this.#lows = this.#values.slice();
+      this.#highs = this.#values.slice();
     }
-    if (this.lows !== null && this.highs !== null) {
-      this.lows[at] = low;
-      this.highs[at] = high;
+    if (this.#lows !== null && this.#highs !== null) {
+      this.#lows[at] = low;
+      this.#highs[at] = high;
     }
   }
 
@@ -89,7 +89,7 @@ export class Column {
     const value = values.slice();
     const [low, high] = [lows?.slice() ?? value, highs?.slice() ?? value];
     const [first, last] = [this.indexOf(from), this.indexOf(to + 1)];
-    this.end = this.start;
+    this.#end = this.#start;
     for (let at = 0; at < first; at += 1) {
       this.put(time[at]!, value[at]!, low[at]!, high[at]!);
     }
@@ -103,40 +103,40 @@ export class Column {
 
   /** The value at exactly this time; 0 if there is none. */
   valueAt(time: number): number {
-    const at = this.find(time);
-    return at < this.end && this.times[at] === time ? this.values[at]! : 0;
+    const at = this.#find(time);
+    return at < this.#end && this.#times[at] === time ? this.#values[at]! : 0;
   }
 
   /** Drop points before a time. */
   trim(before: number): void {
-    this.start = this.find(before);
+    this.#start = this.#find(before);
   }
 
   /**
    * The index, within the views, of the first point at or after a time; `length` if there is none.
    */
   indexOf(time: number): number {
-    return this.find(time) - this.start;
+    return this.#find(time) - this.#start;
   }
 
   /** Views of the points from index `from` up to `to`; valid until the next change. */
   slice(from = 0, to = this.length): Slice {
-    const begin = this.start + from;
-    const end = this.start + to;
+    const begin = this.#start + from;
+    const end = this.#start + to;
     return {
-      times: this.times.subarray(begin, end),
-      values: this.values.subarray(begin, end),
-      lows: this.lows?.subarray(begin, end) ?? null,
-      highs: this.highs?.subarray(begin, end) ?? null,
+      times: this.#times.subarray(begin, end),
+      values: this.#values.subarray(begin, end),
+      lows: this.#lows?.subarray(begin, end) ?? null,
+      highs: this.#highs?.subarray(begin, end) ?? null,
     };
   }
 
-  private find(time: number): number {
-    let low = this.start;
-    let high = this.end;
+  #find(time: number): number {
+    let low = this.#start;
+    let high = this.#end;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.times[middle]! < time) {
+      if (this.#times[middle]! < time) {
         low = middle + 1;
       } else {
         high = middle;
@@ -145,46 +145,46 @@ export class Column {
     return low;
   }
 
-  private columns(): Float64Array[] {
-    return [this.times, this.values, this.lows, this.highs].filter((column) => column !== null);
+  #columns(): Float64Array[] {
+    return [this.#times, this.#values, this.#lows, this.#highs].filter((column) => column !== null);
   }
 
-  private makeRoom(): void {
-    if (this.length >= this.most) {
-      this.start += this.length - this.most + 1;
+  #makeRoom(): void {
+    if (this.length >= this.#most) {
+      this.#start += this.length - this.#most + 1;
     }
-    if (this.end < this.times.length) {
+    if (this.#end < this.#times.length) {
       return;
     }
     const { length } = this;
-    this.narrow();
-    if (length * 1.5 > this.times.length) {
-      const size = Math.min(length * 2, this.most * 2);
-      this.times = this.grown(this.times, size);
-      this.values = this.grown(this.values, size);
-      this.lows = this.lows && this.grown(this.lows, size);
-      this.highs = this.highs && this.grown(this.highs, size);
+    this.#narrow();
+    if (length * 1.5 > this.#times.length) {
+      const size = Math.min(length * 2, this.#most * 2);
+      this.#times = this.#grown(this.#times, size);
+      this.#values = this.#grown(this.#values, size);
+      this.#lows = this.#lows && this.#grown(this.#lows, size);
+      this.#highs = this.#highs && this.#grown(this.#highs, size);
     } else {
-      for (const column of this.columns()) {
-        column.copyWithin(0, this.start, this.end);
+      for (const column of this.#columns()) {
+        column.copyWithin(0, this.#start, this.#end);
       }
     }
-    this.start = 0;
-    this.end = length;
+    this.#start = 0;
+    this.#end = length;
   }
 
   /** Drop lowest and highest once no merged point is left. */
-  private narrow(): void {
+  #narrow(): void {
     const { values, lows, highs } = this.slice();
     if (lows !== null && values.every((one, at) => one === lows[at] && one === highs![at])) {
-      this.lows = null;
-      this.highs = null;
+      this.#lows = null;
+      this.#highs = null;
     }
   }
 
-  private grown(column: Float64Array, size: number): Float64Array {
+  #grown(column: Float64Array, size: number): Float64Array {
     const larger = new Float64Array(size);
-    larger.set(column.subarray(this.start, this.end));
+    larger.set(column.subarray(this.#start, this.#end));
     return larger;
   }
 }

@@ -31,9 +31,9 @@ export class Panel {
   /** Names of the labels whose values differ between lines. */
   distinguishing: readonly string[] = [];
 
-  private readonly all = new Map<Series, number>();
+  readonly #all = new Map<Series, number>();
   /** What lines are called, where somebody says so. */
-  private readonly legends = new Map<Series, string>();
+  readonly #legends = new Map<Series, string>();
 
   /** `sources` are the panels of the store whose series this one shows; only itself if left out. */
   constructor(series: Series, sources?: ReadonlySet<Panel>, raw = false) {
@@ -57,26 +57,26 @@ export class Panel {
   }
 
   get empty(): boolean {
-    return this.all.size === 0;
+    return this.#all.size === 0;
   }
 
   /** `legend` says what its line is called, with labels in it: `{{host}} reads`. */
   add(series: Series, legend?: string): void {
-    if (!this.all.has(series)) {
-      this.all.set(series, this.freeColour());
+    if (!this.#all.has(series)) {
+      this.#all.set(series, this.#freeColour());
       if (legend !== undefined) {
-        this.legends.set(series, legend);
+        this.#legends.set(series, legend);
       }
     }
   }
 
   remove(series: Series): void {
-    this.all.delete(series);
+    this.#all.delete(series);
   }
 
   /** Update order, colours and titles after series were added or removed. */
   arrange(): void {
-    const series = [...this.all.keys()];
+    const series = [...this.#all.keys()];
     const names = [...new Set(series.flatMap(({ labels }) => Object.keys(labels)))].sort();
     const same = (name: string): boolean =>
       series.every(({ labels }) => labels[name] === series[0]!.labels[name]);
@@ -89,7 +89,7 @@ export class Panel {
       .map((one) => ({
         series: one,
         title: printable(
-          this.legends
+          this.#legends
             .get(one)
             ?.replace(/\{\{\s*(.*?)\s*\}\}/g, (_, label) => one.labels[label] ?? '') ??
             [
@@ -97,13 +97,13 @@ export class Panel {
               ...this.distinguishing.map((name) => one.labels[name] ?? '–'),
             ].join(' · '),
         ),
-        colour: this.all.get(one)!,
+        colour: this.#all.get(one)!,
       }))
       .sort((a, b) => natural(a.title, b.title));
   }
 
-  private freeColour(): number {
-    const taken = new Set(this.all.values());
+  #freeColour(): number {
+    const taken = new Set(this.#all.values());
     let colour = 0;
     while (taken.has(colour)) {
       colour += 1;

@@ -59,18 +59,18 @@ export class Series {
   version = 0;
 
   /** Times of points after which the line is interrupted, because samples may be missing. */
-  private breaks: number[] = [];
+  #breaks: number[] = [];
   /** Times at which it ended, oldest first. */
-  private ends: number[] = [];
+  #ends: number[] = [];
   /** The first intervals between samples; their median becomes the usual interval. */
-  private readonly first: number[] = [];
+  readonly #first: number[] = [];
   /** Points before this time come from a thinned history, at most `thinnedInterval` apart. */
-  private thinnedBefore = Number.NEGATIVE_INFINITY;
-  private thinnedInterval = 0;
+  #thinnedBefore = Number.NEGATIVE_INFINITY;
+  #thinnedInterval = 0;
   /** Points up to this time may arrive a second time. */
-  private repeatsUntil = Number.NEGATIVE_INFINITY;
+  #repeatsUntil = Number.NEGATIVE_INFINITY;
   /** The times of those that have arrived a second time. */
-  private readonly retold = new Set<number>();
+  readonly #retold = new Set<number>();
 
   constructor(description: Described) {
     this.identity = identityOf(description.name, description.labels);
@@ -106,9 +106,9 @@ export class Series {
       this.heardAt = Date.now();
     }
     if (this.kind === 'state') {
-      this.change(time, value);
+      this.#change(time, value);
     } else if (typeof value === 'number') {
-      const before = this.kind === 'delta' ? this.countedAt(time) : 0;
+      const before = this.kind === 'delta' ? this.#countedAt(time) : 0;
       if (before === 0) {
         this.column.put(time, value, low ?? value, high ?? value);
       } else {
@@ -116,31 +116,31 @@ export class Series {
       }
     }
     if (thinned > 0) {
-      this.thinnedBefore = Math.max(this.thinnedBefore, time + 1);
-      this.thinnedInterval = thinned;
+      this.#thinnedBefore = Math.max(this.#thinnedBefore, time + 1);
+      this.#thinnedInterval = thinned;
     }
     if (time > this.lastTime || Number.isNaN(this.lastTime)) {
-      this.learn(thinned > 0 ? Number.NaN : time - this.lastTime);
+      this.#learn(thinned > 0 ? Number.NaN : time - this.lastTime);
       this.lastTime = time;
     }
   }
 
   /** The points that follow may repeat earlier ones. */
   expectRepeats(): void {
-    this.repeatsUntil = this.lastTime;
-    this.retold.clear();
+    this.#repeatsUntil = this.lastTime;
+    this.#retold.clear();
   }
 
   /**
    * The sum of this time's deltas so far, to which the next is added; 0 if the next is a
    * repetition.
    */
-  private countedAt(time: number): number {
+  #countedAt(time: number): number {
     if (!(time <= this.lastTime)) {
       return 0;
     }
-    if (time <= this.repeatsUntil && !this.retold.has(time)) {
-      this.retold.add(time);
+    if (time <= this.#repeatsUntil && !this.#retold.has(time)) {
+      this.#retold.add(time);
       return 0;
     }
     return this.column.valueAt(time);
@@ -148,7 +148,7 @@ export class Series {
 
   /** Replace the points from one time to another by points of a finer history. */
   refine(from: number, to: number, points: readonly (readonly [number, Value])[]): void {
-    const numbers = this.counted(points);
+    const numbers = this.#counted(points);
     if (this.kind !== 'state' && numbers.length > 0) {
       this.column.replace(from, to, numbers);
       this.version += 1;
@@ -161,16 +161,16 @@ export class Series {
     const older = points.filter(([time]) => !(time >= (before ?? Number.NaN)));
     if (this.kind === 'state') {
       for (const [time, value] of older) {
-        this.change(time, value);
+        this.#change(time, value);
       }
     } else {
-      for (const [time, value] of this.counted(older)) {
+      for (const [time, value] of this.#counted(older)) {
         this.column.put(time, value);
       }
     }
     if (older.length > 0) {
-      this.thinnedBefore = Math.max(this.thinnedBefore, before ?? older.at(-1)![0]);
-      this.thinnedInterval = interval;
+      this.#thinnedBefore = Math.max(this.#thinnedBefore, before ?? older.at(-1)![0]);
+      this.#thinnedInterval = interval;
       this.version += 1;
       if (Number.isNaN(this.lastTime)) {
         this.lastTime = older.at(-1)![0];
@@ -179,7 +179,7 @@ export class Series {
   }
 
   /** Add numeric points; deltas of the same time are summed. */
-  private counted(points: readonly (readonly [number, Value])[]): (readonly [number, number])[] {
+  #counted(points: readonly (readonly [number, Value])[]): (readonly [number, number])[] {
     const numbers = points.filter(
       (point): point is readonly [number, number] => typeof point[1] === 'number',
     );
@@ -195,8 +195,8 @@ export class Series {
 
   /** Samples may be missing between the newest point and the next one. */
   break(): void {
-    if (!Number.isNaN(this.lastTime) && this.breaks.at(-1) !== this.lastTime) {
-      this.breaks.push(this.lastTime);
+    if (!Number.isNaN(this.lastTime) && this.#breaks.at(-1) !== this.lastTime) {
+      this.#breaks.push(this.lastTime);
       this.version += 1;
     }
   }
@@ -206,39 +206,39 @@ export class Series {
    * continues with the next point by time.
    */
   end(time: number): void {
-    const at = this.ends.findIndex((one) => one >= time);
+    const at = this.#ends.findIndex((one) => one >= time);
     if (at < 0) {
-      this.ends.push(time);
-    } else if (this.ends[at] !== time) {
-      this.ends.splice(at, 0, time);
+      this.#ends.push(time);
+    } else if (this.#ends[at] !== time) {
+      this.#ends.splice(at, 0, time);
     }
     if (this.kind === 'state') {
-      this.change(time, null);
+      this.#change(time, null);
     }
     this.version += 1;
   }
 
   /** Whether it has ended and not continued since. */
   get ended(): boolean {
-    return (this.ends.at(-1) ?? Number.NEGATIVE_INFINITY) > this.lastTime;
+    return (this.#ends.at(-1) ?? Number.NEGATIVE_INFINITY) > this.lastTime;
   }
 
   /** Whether the time between two neighbouring points is unknown. */
   isGap(time: number, next: number): boolean {
-    if (this.breaks.some((at) => time <= at && at < next)) {
+    if (this.#breaks.some((at) => time <= at && at < next)) {
       return true;
     }
-    if (this.ends.some((at) => time < at && at < next)) {
+    if (this.#ends.some((at) => time < at && at < next)) {
       return true;
     }
-    const usual = time < this.thinnedBefore ? this.thinnedInterval : 0;
+    const usual = time < this.#thinnedBefore ? this.#thinnedInterval : 0;
     return next - time > Math.max(LEAST_GAP_MS, 4 * Math.max(usual, this.interval));
   }
 
   /** The indexes of points that a gap follows. */
   gapsOf(times: Float64Array): number[] {
     const least = Math.max(LEAST_GAP_MS, 4 * this.interval);
-    const breaks = this.breaks.length > 0 || this.ends.length > 0;
+    const breaks = this.#breaks.length > 0 || this.#ends.length > 0;
     const gaps: number[] = [];
     for (let index = 1; index < times.length; index += 1) {
       const time = times[index - 1]!;
@@ -276,10 +276,10 @@ export class Series {
     }
     this.column.trim(Number.POSITIVE_INFINITY);
     this.changes = [];
-    this.breaks = [];
-    this.ends = [];
+    this.#breaks = [];
+    this.#ends = [];
     this.lastTime = Number.NaN;
-    this.thinnedBefore = Number.NEGATIVE_INFINITY;
+    this.#thinnedBefore = Number.NEGATIVE_INFINITY;
     this.version += 1;
   }
 
@@ -290,13 +290,13 @@ export class Series {
     if (first > 0) {
       this.changes = this.changes.slice(first);
     }
-    if (this.ends.length > 0 && this.ends[0]! < before) {
+    if (this.#ends.length > 0 && this.#ends[0]! < before) {
       // The last change may be the current state.
-      const last = this.ends.at(-1)!;
-      this.ends = this.ends.filter((time) => time >= before || time === last);
+      const last = this.#ends.at(-1)!;
+      this.#ends = this.#ends.filter((time) => time >= before || time === last);
     }
-    if (this.breaks.length > 0 && this.breaks[0]! < before) {
-      this.breaks = this.breaks.filter((time) => time >= before);
+    if (this.#breaks.length > 0 && this.#breaks[0]! < before) {
+      this.#breaks = this.#breaks.filter((time) => time >= before);
     }
   }
 
@@ -308,7 +308,7 @@ export class Series {
     return this.column.length > 0 ? this.column.lastValue : undefined;
   }
 
-  private change(time: number, value: Value): void {
+  #change(time: number, value: Value): void {
     let at = this.changes.length;
     while (at > 0 && this.changes[at - 1]!.time > time) {
       at -= 1;
@@ -324,14 +324,14 @@ export class Series {
     }
   }
 
-  private learn(step: number): void {
+  #learn(step: number): void {
     if (Number.isNaN(step)) {
       return;
     }
-    if (this.first.length < FIRST_STEPS) {
+    if (this.#first.length < FIRST_STEPS) {
       // Among the first intervals, an exceptional one doesn't become the usual one.
-      this.first.push(step);
-      this.interval = this.first.toSorted((a, b) => a - b)[this.first.length >> 1]!;
+      this.#first.push(step);
+      this.interval = this.#first.toSorted((a, b) => a - b)[this.#first.length >> 1]!;
     } else {
       // A pause doesn't change the usual interval much: a long interval counts as three usual ones
       // at most.

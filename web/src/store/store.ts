@@ -63,26 +63,26 @@ export class Store {
   /** Whether the server has said which series there are, even if there are none. */
   described = false;
 
-  private readonly series = new Map<string, Series>();
-  private readonly panelOf = new Map<Series, Panel>();
-  private readonly panels = new Map<string, Panel>();
-  private refs = new Map<number, Series>();
+  readonly #series = new Map<string, Series>();
+  readonly #panelOf = new Map<Series, Panel>();
+  readonly #panels = new Map<string, Panel>();
+  #refs = new Map<number, Series>();
   /** Colours are assigned in the order of labels, so that the same lines always look the same. */
-  private readonly joining: [Panel, Series][] = [];
-  private epoch: string | null = null;
-  private helloAt = Number.NEGATIVE_INFINITY;
+  readonly #joining: [Panel, Series][] = [];
+  #epoch: string | null = null;
+  #helloAt = Number.NEGATIVE_INFINITY;
   /** When samples last came after such a silence. */
-  private resumedAt = Number.NEGATIVE_INFINITY;
-  private readonly observer: Observer;
+  #resumedAt = Number.NEGATIVE_INFINITY;
+  readonly #observer: Observer;
 
   constructor(observer: Observer) {
-    this.observer = observer;
+    this.#observer = observer;
   }
 
   /** The series that the server still has. */
   get live(): number {
     let count = 0;
-    for (const { gone } of this.series.values()) {
+    for (const { gone } of this.#series.values()) {
       count += gone ? 0 : 1;
     }
     return count;
@@ -90,7 +90,7 @@ export class Store {
 
   /** Whether there are series other than states, for which samples are expected regularly. */
   get counts(): boolean {
-    for (const { gone, kind, watched } of this.series.values()) {
+    for (const { gone, kind, watched } of this.#series.values()) {
       if (watched && !gone && kind !== 'state') {
         return true;
       }
@@ -101,7 +101,7 @@ export class Store {
   /** The usual milliseconds between samples of the most frequent series; 0 while unknown. */
   get interval(): number {
     let least = 0;
-    for (const { gone, interval, watched } of this.series.values()) {
+    for (const { gone, interval, watched } of this.#series.values()) {
       if (watched && !gone && interval > 0 && (least === 0 || interval < least)) {
         least = interval;
       }
@@ -110,37 +110,37 @@ export class Store {
   }
 
   find(name: string, labels: Readonly<Record<string, string>>): Series | undefined {
-    return this.series.get(identityOf(name, labels));
+    return this.#series.get(identityOf(name, labels));
   }
 
   take(document: Document): void {
     switch (document.type) {
       case 'hello':
-        this.helloAt = Date.now();
+        this.#helloAt = Date.now();
         this.arrival = null;
-        if (document.epoch !== this.epoch) {
-          this.refs = new Map();
-          this.epoch = document.epoch;
+        if (document.epoch !== this.#epoch) {
+          this.#refs = new Map();
+          this.#epoch = document.epoch;
           // The server describes the series that it has next.
-          for (const series of this.series.values()) {
+          for (const series of this.#series.values()) {
             series.gone ||= series.watched;
           }
         }
         break;
       case 'points':
-        this.points(document);
+        this.#points(document);
         break;
       case 'gap':
-        for (const series of this.series.values()) {
+        for (const series of this.#series.values()) {
           series.break();
         }
         break;
       case 'gone':
         for (const ref of document.refs) {
-          const series = this.refs.get(ref);
+          const series = this.#refs.get(ref);
           if (series !== undefined) {
             series.gone = true;
-            this.refs.delete(ref);
+            this.#refs.delete(ref);
           }
         }
         break;
@@ -151,7 +151,7 @@ export class Store {
 
   /** The points that follow may repeat earlier ones. */
   expectRepeats(): void {
-    for (const series of this.series.values()) {
+    for (const series of this.#series.values()) {
       series.expectRepeats();
     }
   }
@@ -164,66 +164,66 @@ export class Store {
     for (const { points, ended, ...description } of answer) {
       // A series that the stream has not described is gone, or its history will come with the
       // stream.
-      const series = this.series.get(identityOf(description.name, description.labels));
+      const series = this.#series.get(identityOf(description.name, description.labels));
       if (series !== undefined) {
         series.backfill(points, interval);
         for (const time of ended ?? []) {
           series.end(time);
         }
-        changed.add(this.panelOf.get(series)!);
+        changed.add(this.#panelOf.get(series)!);
       }
     }
-    this.observer.changed(changed);
+    this.#observer.changed(changed);
   }
 
   /** Replace points from one time to another by finer ones from `GET /v1/history`. */
   refine(answer: readonly Past[], from: number, to: number): void {
     const changed = new Set<Panel>();
     for (const { name, labels, points } of answer) {
-      const series = this.series.get(identityOf(name, labels));
+      const series = this.#series.get(identityOf(name, labels));
       if (series !== undefined) {
         series.refine(from, to, points);
-        changed.add(this.panelOf.get(series)!);
+        changed.add(this.#panelOf.get(series)!);
       }
     }
-    this.observer.changed(changed);
+    this.#observer.changed(changed);
   }
 
   /** Forget the series that are no longer asked for. */
   retain(meant: (name: string, labels: Labels) => boolean): void {
     this.meant = meant;
-    for (const [ref, { name, labels }] of this.refs) {
+    for (const [ref, { name, labels }] of this.#refs) {
       if (!meant(name, labels)) {
-        this.refs.delete(ref);
+        this.#refs.delete(ref);
       }
     }
-    for (const series of this.series.values()) {
+    for (const series of this.#series.values()) {
       const watched = meant(series.name, series.labels);
       if (watched && !series.watched) {
         series.forget();
       }
       series.watched = watched;
       if (!watched && !this.listed) {
-        this.series.delete(series.identity);
-        this.leave(series);
+        this.#series.delete(series.identity);
+        this.#leave(series);
       }
     }
-    this.arrange(this.panels.values());
+    this.#arrange(this.#panels.values());
   }
 
   /** Forget points before a time, and series that are gone and have no points left. */
   trim(before: number): void {
     let removed = false;
-    for (const series of this.series.values()) {
+    for (const series of this.#series.values()) {
       series.trim(before);
       if (series.gone && !(series.lastTime >= before)) {
-        this.series.delete(series.identity);
-        this.leave(series);
+        this.#series.delete(series.identity);
+        this.#leave(series);
         removed = true;
       }
     }
     if (removed) {
-      this.arrange(this.panels.values());
+      this.#arrange(this.#panels.values());
     }
   }
 
@@ -232,7 +232,7 @@ export class Store {
     these: (name: string, labels: Labels) => boolean,
     those: (name: string, labels: Labels) => boolean,
   ): boolean {
-    for (const { name, labels } of this.series.values()) {
+    for (const { name, labels } of this.#series.values()) {
       if (these(name, labels) && those(name, labels)) {
         return true;
       }
@@ -247,38 +247,38 @@ export class Store {
     for (const description of listed) {
       const identity = identityOf(description.name, description.labels);
       there.add(identity);
-      const known = this.series.get(identity);
+      const known = this.#series.get(identity);
       if (known === undefined || !known.watched) {
-        this.know(identity, description, arranged);
+        this.#know(identity, description, arranged);
       }
     }
-    for (const series of this.series.values()) {
+    for (const series of this.#series.values()) {
       // The stream describes series that are asked for.
       series.gone ||= !series.watched && !there.has(series.identity);
     }
     this.described = true;
     if (arranged.size > 0) {
-      this.arrange(arranged);
+      this.#arrange(arranged);
     }
   }
 
-  private points(document: Points): void {
+  #points(document: Points): void {
     this.described = true;
     const arranged = new Set<Panel>();
     for (const description of document.series ?? []) {
-      this.describe(description, arranged);
+      this.#describe(description, arranged);
     }
     if (arranged.size > 0) {
-      this.arrange(arranged);
+      this.#arrange(arranged);
     }
     const changed = new Set<Panel>();
     // The points directly after a hello are the past.
     const now = Date.now();
-    const fresh = now - this.helloAt > REPLAY_MS;
+    const fresh = now - this.#helloAt > REPLAY_MS;
     if (now - this.lastPointsAt > SILENCE_MS) {
-      this.resumedAt = now;
+      this.#resumedAt = now;
     }
-    const usual = fresh && now - this.resumedAt > REPLAY_MS;
+    const usual = fresh && now - this.#resumedAt > REPLAY_MS;
     const past = document.time === undefined;
     let newest = Number.NEGATIVE_INFINITY;
     let { oldest, published, samples } = this;
@@ -288,9 +288,9 @@ export class Store {
     for (const point of document.points) {
       if (point[0] !== of) {
         of = point[0];
-        series = this.refs.get(of);
+        series = this.#refs.get(of);
         if (series !== undefined) {
-          changed.add(this.panelOf.get(series)!);
+          changed.add(this.#panelOf.get(series)!);
         }
       }
       if (series === undefined) {
@@ -314,10 +314,10 @@ export class Store {
       }
     }
     for (const [ref, time] of document.ended ?? []) {
-      const ending = this.refs.get(ref);
+      const ending = this.#refs.get(ref);
       if (ending !== undefined) {
         ending.end(time);
-        changed.add(this.panelOf.get(ending)!);
+        changed.add(this.#panelOf.get(ending)!);
       }
     }
     this.oldest = oldest;
@@ -331,65 +331,65 @@ export class Store {
       this.lastPointsAt = now;
     }
     if (changed.size > 0) {
-      this.observer.changed(changed);
+      this.#observer.changed(changed);
     }
   }
 
-  private describe(description: Description, arranged: Set<Panel>): void {
+  #describe(description: Description, arranged: Set<Panel>): void {
     if (!this.meant(description.name, description.labels)) {
-      this.refs.delete(description.ref);
+      this.#refs.delete(description.ref);
       return;
     }
     const identity = identityOf(description.name, description.labels);
-    this.refs.set(description.ref, this.know(identity, description, arranged));
+    this.#refs.set(description.ref, this.#know(identity, description, arranged));
   }
 
-  private know(identity: string, description: Described, arranged: Set<Panel>): Series {
-    let series = this.series.get(identity);
+  #know(identity: string, description: Described, arranged: Set<Panel>): Series {
+    let series = this.#series.get(identity);
     if (series === undefined) {
       series = new Series(description);
       series.watched = this.meant(description.name, description.labels);
-      this.series.set(identity, series);
+      this.#series.set(identity, series);
     } else {
       series.describe(description);
     }
     const key = panelKey(series);
-    const before = this.panelOf.get(series);
+    const before = this.#panelOf.get(series);
     if (before?.key === key) {
       return series;
     }
     if (before !== undefined) {
-      this.leave(series);
+      this.#leave(series);
       arranged.add(before);
     }
-    let panel = this.panels.get(key);
+    let panel = this.#panels.get(key);
     if (panel === undefined) {
       panel = new Panel(series);
-      this.panels.set(key, panel);
+      this.#panels.set(key, panel);
     }
-    this.panelOf.set(series, panel);
+    this.#panelOf.set(series, panel);
     arranged.add(panel);
-    this.joining.push([panel, series]);
+    this.#joining.push([panel, series]);
     return series;
   }
 
-  private leave(series: Series): void {
-    this.panelOf.get(series)?.remove(series);
-    this.panelOf.delete(series);
+  #leave(series: Series): void {
+    this.#panelOf.get(series)?.remove(series);
+    this.#panelOf.delete(series);
   }
 
-  private arrange(panels: Iterable<Panel>): void {
-    this.joining.sort(([, a], [, b]) => natural(a.identity, b.identity));
-    for (const [panel, series] of this.joining.splice(0)) {
+  #arrange(panels: Iterable<Panel>): void {
+    this.#joining.sort(([, a], [, b]) => natural(a.identity, b.identity));
+    for (const [panel, series] of this.#joining.splice(0)) {
       panel.add(series);
     }
     for (const panel of panels) {
       if (panel.empty) {
-        this.panels.delete(panel.key);
+        this.#panels.delete(panel.key);
       } else {
         panel.arrange();
       }
     }
-    this.observer.arranged([...this.panels.values()].sort(byName));
+    this.#observer.arranged([...this.#panels.values()].sort(byName));
   }
 }

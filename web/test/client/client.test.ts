@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Client, type ConnectOptions } from '../../src/client/client.ts';
 import { connect, type SeriesPoint, type SubscribeOptions } from '../../src/client/index.ts';
 import type { Hello } from '../../src/client/protocol/documents.ts';
+import type { OwnSource } from '../../src/client/subscriptions/source.ts';
 import { Service } from './service.ts';
 
 beforeEach(() => {
@@ -543,9 +544,9 @@ test('holds no more for series that come and go, and servers that restart, all t
   }
   // Those of the last minute, and those that were found to be old by the last trimming.
   expect(subscription.series.length).toBeLessThanOrEqual(9 * 20);
-  const [shared] = Reflect.get(Reflect.get(Reflect.get(made, 'source'), 'pool'), 'streams');
-  expect(Reflect.get(shared.table, 'routes').size).toBe(subscription.series.length);
-  expect(Reflect.get(shared.table, 'refs').size).toBeLessThanOrEqual(3 * 20);
+  const [shared] = (made.source as OwnSource).pool.all;
+  expect(shared!.table.routes.size).toBe(subscription.series.length);
+  expect(shared!.table.refs.size).toBeLessThanOrEqual(3 * 20);
 });
 
 test('a page out of sight asks for less, lets go, and has all when it is seen again', async () => {

@@ -358,19 +358,19 @@ test('the connection is as fast as the tab that is looked at needs, which then l
   service.publish('a', 0);
   await settle();
   // As the page of the first goes out of sight.
-  browser.run(one, () => Reflect.get(one.client, 'source').setPresence('low'));
+  browser.run(one, () => one.client.source.setPresence('low'));
   await settle();
   expect(browser.leader).toBe(two);
   expect([...service.sessions].map(({ maxHz }) => maxHz)).toEqual([10]);
-  browser.run(two, () => Reflect.get(two.client, 'source').setPresence('low'));
+  browser.run(two, () => two.client.source.setPresence('low'));
   await settle();
   expect([...service.sessions].map(({ maxHz }) => maxHz)).toEqual([1]);
-  browser.run(one, () => Reflect.get(one.client, 'source').setPresence('none'));
-  browser.run(two, () => Reflect.get(two.client, 'source').setPresence('none'));
+  browser.run(one, () => one.client.source.setPresence('none'));
+  browser.run(two, () => two.client.source.setPresence('none'));
   await settle();
   expect(service.sessions.size).toBe(0);
   service.publish('a', 1);
-  browser.run(one, () => Reflect.get(one.client, 'source').setPresence('full'));
+  browser.run(one, () => one.client.source.setPresence('full'));
   await settle(1000);
   service.publish('a', 2);
   await settle();

@@ -13,44 +13,44 @@ const MOST_POINTS = 1_000_000;
  * samples.
  */
 export class Queue implements AsyncIterator<Update, undefined> {
-  private readonly updates: Update[] = [];
-  private points = 0;
-  private lost = 0;
-  private waiting: {
+  readonly #updates: Update[] = [];
+  #points = 0;
+  #lost = 0;
+  #waiting: {
     resolve(result: IteratorResult<Update, undefined>): void;
     reject(error: unknown): void;
   }[] = [];
-  private ended = false;
-  private error: SubscriptionError | null = null;
-  private readonly onReturn: () => void;
+  #ended = false;
+  #error: SubscriptionError | null = null;
+  readonly #onReturn: () => void;
 
   constructor(onReturn: () => void) {
-    this.onReturn = onReturn;
+    this.#onReturn = onReturn;
   }
 
   push(update: Update): void {
-    const waiter = this.waiting.shift();
+    const waiter = this.#waiting.shift();
     if (waiter !== undefined) {
       waiter.resolve({ done: false, value: update });
       return;
     }
-    this.updates.push(update);
-    this.points += size(update);
-    while (this.updates.length > MOST_UPDATES || this.points > MOST_POINTS) {
-      const dropped = this.updates.shift();
+    this.#updates.push(update);
+    this.#points += size(update);
+    while (this.#updates.length > MOST_UPDATES || this.#points > MOST_POINTS) {
+      const dropped = this.#updates.shift();
       if (dropped === undefined) {
         break;
       }
-      this.points -= size(dropped);
-      this.lost += countSamples(dropped);
+      this.#points -= size(dropped);
+      this.#lost += countSamples(dropped);
     }
   }
 
   /** End it: what waits is still given out, then the iterator ends, or throws. */
   end(error: SubscriptionError | null): void {
-    this.ended = true;
-    this.error = error;
-    const [first, ...others] = this.waiting.splice(0);
+    this.#ended = true;
+    this.#error = error;
+    const [first, ...others] = this.#waiting.splice(0);
     if (first !== undefined) {
       void this.next().then(first.resolve, first.reject);
     }
@@ -60,34 +60,34 @@ export class Queue implements AsyncIterator<Update, undefined> {
   }
 
   next(): Promise<IteratorResult<Update, undefined>> {
-    if (this.lost > 0) {
-      const { lost } = this;
-      this.lost = 0;
+    if (this.#lost > 0) {
+      const lost = this.#lost;
+      this.#lost = 0;
       return Promise.resolve({ done: false, value: { type: 'gap', lost } });
     }
-    const update = this.updates.shift();
+    const update = this.#updates.shift();
     if (update !== undefined) {
-      this.points -= size(update);
+      this.#points -= size(update);
       return Promise.resolve({ done: false, value: update });
     }
-    if (this.error !== null) {
-      const { error } = this;
-      this.error = null;
+    if (this.#error !== null) {
+      const error = this.#error;
+      this.#error = null;
       return Promise.reject(error);
     }
-    if (this.ended) {
+    if (this.#ended) {
       return Promise.resolve({ done: true, value: undefined });
     }
-    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
   return(): Promise<IteratorResult<Update, undefined>> {
-    this.updates.length = 0;
-    this.points = 0;
-    this.lost = 0;
-    if (!this.ended) {
+    this.#updates.length = 0;
+    this.#points = 0;
+    this.#lost = 0;
+    if (!this.#ended) {
       this.end(null);
-      this.onReturn();
+      this.#onReturn();
     }
     return Promise.resolve({ done: true, value: undefined });
   }

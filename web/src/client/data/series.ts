@@ -59,13 +59,13 @@ export class Series implements SeriesView {
   unit: string;
   help: string;
   gone = false;
-  private readonly expression: boolean | undefined;
-  private column: Column;
+  readonly #expression: boolean | undefined;
+  #column: Column;
   /** The times at which it ended, oldest first, as far back as points are held. */
-  private endings: number[] = [];
+  #endings: number[] = [];
   /** Points up to this time may be held already: each is checked before it is added. */
-  private repeatsUntil = Number.NEGATIVE_INFINITY;
-  private repeatsMerged = false;
+  #repeatsUntil = Number.NEGATIVE_INFINITY;
+  #repeatsMerged = false;
 
   constructor({ name, labels, kind, unit, help, expression }: Description) {
     this.name = name;
@@ -73,15 +73,15 @@ export class Series implements SeriesView {
     this.kind = kind;
     this.unit = unit;
     this.help = help ?? '';
-    this.expression = expression;
-    this.column = new Column(MOST_POINTS, kind !== 'state');
+    this.#expression = expression;
+    this.#column = new Column(MOST_POINTS, kind !== 'state');
   }
 
   /** A copy with points of its own, for another stream to continue. */
   clone(): Series {
     const { description, points, endings } = this.copy(0, Number.NEGATIVE_INFINITY);
     const clone = new Series(description);
-    clone.endings = [...endings];
+    clone.#endings = [...endings];
     clone.gone = this.gone;
     for (const point of points) {
       clone.put(point);
@@ -90,28 +90,28 @@ export class Series implements SeriesView {
   }
 
   get length(): number {
-    return this.column.length;
+    return this.#column.length;
   }
 
   get times(): Float64Array {
-    return this.column.times;
+    return this.#column.times;
   }
 
   get values(): Float64Array | readonly Value[] {
-    return this.column.values;
+    return this.#column.values;
   }
 
   get envelope(): SeriesView['envelope'] {
-    return this.column.envelope;
+    return this.#column.envelope;
   }
 
   get latest(): SeriesView['latest'] {
-    const { column } = this;
+    const column = this.#column;
     return column.length === 0 ? null : { time: column.lastTime, value: column.lastValue };
   }
 
   get ended(): number | null {
-    const last = this.endings.at(-1);
+    const last = this.#endings.at(-1);
     return last !== undefined && last > (this.latest?.time ?? Number.NEGATIVE_INFINITY)
       ? last
       : null;
@@ -119,18 +119,18 @@ export class Series implements SeriesView {
 
   /** It ended at a time. False if that is known: endings are repeated as points are. */
   end(time: number): boolean {
-    const at = this.endings.findIndex((one) => one >= time);
-    if (this.endings[at] === time) {
+    const at = this.#endings.findIndex((one) => one >= time);
+    if (this.#endings[at] === time) {
       return false;
     }
-    this.endings.splice(at < 0 ? this.endings.length : at, 0, time);
+    this.#endings.splice(at < 0 ? this.#endings.length : at, 0, time);
     return true;
   }
 
   describe({ kind, unit, help }: Description): void {
     if ((kind === 'state') !== (this.kind === 'state')) {
       // It is something else under the same name: the points that are held are not its own.
-      this.column = new Column(MOST_POINTS, kind !== 'state');
+      this.#column = new Column(MOST_POINTS, kind !== 'state');
     }
     this.kind = kind;
     this.unit = unit;
@@ -145,9 +145,9 @@ export class Series implements SeriesView {
    * newest that is held are taken for known.
    */
   expectRepeats(merged: boolean): void {
-    if (this.column.length > 0) {
-      this.repeatsUntil = Math.max(this.repeatsUntil, this.column.lastTime);
-      this.repeatsMerged = merged;
+    if (this.#column.length > 0) {
+      this.#repeatsUntil = Math.max(this.#repeatsUntil, this.#column.lastTime);
+      this.#repeatsMerged = merged;
     }
   }
 
@@ -158,12 +158,12 @@ export class Series implements SeriesView {
     const low = min ?? alone;
     const high = max ?? alone;
     if (
-      time <= this.repeatsUntil &&
-      (this.repeatsMerged || this.column.repeats(time, value, low, high, count))
+      time <= this.#repeatsUntil &&
+      (this.#repeatsMerged || this.#column.repeats(time, value, low, high, count))
     ) {
       return null;
     }
-    this.column.put(time, value, low, high, count);
+    this.#column.put(time, value, low, high, count);
     return { series: this, time, value, min, max, count };
   }
 
@@ -176,7 +176,9 @@ export class Series implements SeriesView {
   }
 
   copy(ref: number, since: number, always = true): SeriesCopy {
-    const { name, labels, kind, unit, help, expression, column } = this;
+    const { name, labels, kind, unit, help } = this;
+    const expression = this.#expression;
+    const column = this.#column;
     const { times, values, envelope } = column;
     const points: Point[] = [];
     const found = column.find(since);
@@ -191,15 +193,15 @@ export class Series implements SeriesView {
           : [ref, time, value, number(envelope![0][at]), number(envelope![1][at]), count],
       );
     }
-    const endings = this.endings.filter((time) => time >= since || time === this.ended);
+    const endings = this.#endings.filter((time) => time >= since || time === this.ended);
     return { description: { ref, name, labels, kind, unit, help, expression }, points, endings };
   }
 
   trim(before: number): void {
     // The newest point stays, however old: it is how the series is now.
-    this.column.trim(Math.min(before, this.column.lastTime));
+    this.#column.trim(Math.min(before, this.#column.lastTime));
     // So does the newest ending, which may be repeated after a cut.
-    this.endings = this.endings.filter(
+    this.#endings = this.#endings.filter(
       (time, at, { length }) => time >= before || at === length - 1,
     );
   }

@@ -28,13 +28,13 @@ const MOST = 8;
  * One for each stream. The transports that won are kept in the browser's storage, for all pages.
  */
 export class Network {
-  private readonly timing: Timing;
-  private readonly demotions = new Map<TransportName, Demotion>();
+  readonly #timing: Timing;
+  readonly #demotions = new Map<TransportName, Demotion>();
   /** Used instead of the storage where there is none. */
-  private kept = '';
+  #kept = '';
 
   constructor(timing: Timing = TIMING) {
-    this.timing = timing;
+    this.#timing = timing;
   }
 
   /**
@@ -42,28 +42,28 @@ export class Network {
    */
   order(transports: readonly Transport[]): Transport[] {
     const now = Date.now();
-    const usable = transports.filter(({ name }) => (this.demotions.get(name)?.until ?? 0) <= now);
+    const usable = transports.filter(({ name }) => (this.#demotions.get(name)?.until ?? 0) <= now);
     const racing = usable.length > 0 ? usable : [...transports];
-    const winner = this.winner();
+    const winner = this.#winner();
     return racing.sort((a, b) => Number(b.name === winner) - Number(a.name === winner));
   }
 
   /** This transport delivered: it goes first on this network for a while. */
   worked(name: TransportName): void {
-    this.demotions.delete(name);
-    const winners = this.read();
+    this.#demotions.delete(name);
+    const winners = this.#read();
     delete winners[networkName()];
     winners[networkName()] = { name, at: Date.now() };
     const networks = Object.entries(winners).slice(-MOST);
-    this.write(JSON.stringify(Object.fromEntries(networks)));
+    this.#write(JSON.stringify(Object.fromEntries(networks)));
   }
 
   /**
    * This one failed although others delivered: it is left out for a while, each time for longer.
    */
   failed(name: TransportName): void {
-    const duration = this.demotions.get(name)?.next ?? this.timing.demoted;
-    this.demotions.set(name, {
+    const duration = this.#demotions.get(name)?.next ?? this.#timing.demoted;
+    this.#demotions.set(name, {
       until: Date.now() + duration,
       next: Math.min(LONGEST, duration * 2),
     });
@@ -71,20 +71,20 @@ export class Network {
 
   /** Forget failures: all failed, or the network has changed. */
   reset(): void {
-    this.demotions.clear();
+    this.#demotions.clear();
   }
 
-  private winner(): TransportName | null {
-    const winner = this.read()[networkName()];
-    return winner !== undefined && Date.now() - winner.at < this.timing.remembered
+  #winner(): TransportName | null {
+    const winner = this.#read()[networkName()];
+    return winner !== undefined && Date.now() - winner.at < this.#timing.remembered
       ? winner.name
       : null;
   }
 
-  private read(): Record<string, Winner> {
-    let text = this.kept;
+  #read(): Record<string, Winner> {
+    let text = this.#kept;
     try {
-      text = localStorage.getItem(KEY) ?? this.kept;
+      text = localStorage.getItem(KEY) ?? this.#kept;
     } catch {
       // Not allowed, or no browser.
     }
@@ -98,8 +98,8 @@ export class Network {
     }
   }
 
-  private write(text: string): void {
-    this.kept = text;
+  #write(text: string): void {
+    this.#kept = text;
     try {
       localStorage.setItem(KEY, text);
     } catch {

@@ -24,14 +24,14 @@ export interface RaceListener {
  * up after a while. Contenders ask for the same, and what the losers deliver is dropped.
  */
 export class Race {
-  private readonly waiting: Transport[];
-  private readonly request: () => Request;
-  private readonly timing: Timing;
-  private readonly listener: RaceListener;
-  private readonly running = new Map<Transport, Link>();
-  private readonly failed: Transport[] = [];
-  private readonly timers = new Set<ReturnType<typeof setTimeout>>();
-  private over = false;
+  readonly #waiting: Transport[];
+  readonly #request: () => Request;
+  readonly #timing: Timing;
+  readonly #listener: RaceListener;
+  readonly #running = new Map<Transport, Link>();
+  readonly #failed: Transport[] = [];
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  #over = false;
 
   constructor(
     transports: readonly Transport[],
@@ -39,42 +39,42 @@ export class Race {
     timing: Timing,
     listener: RaceListener,
   ) {
-    this.waiting = [...transports];
-    this.request = request;
-    this.timing = timing;
-    this.listener = listener;
+    this.#waiting = [...transports];
+    this.#request = request;
+    this.#timing = timing;
+    this.#listener = listener;
   }
 
   start(): void {
-    this.next();
+    this.#next();
   }
 
   /** Stop the race. The listener is not called any more. */
   close(): void {
-    this.over = true;
-    for (const timer of this.timers) {
+    this.#over = true;
+    for (const timer of this.#timers) {
       clearTimeout(timer);
     }
-    for (const link of this.running.values()) {
+    for (const link of this.#running.values()) {
       link.close();
     }
-    this.running.clear();
+    this.#running.clear();
   }
 
-  private next(): void {
-    const transport = this.waiting.shift();
-    if (transport === undefined || this.over) {
+  #next(): void {
+    const transport = this.#waiting.shift();
+    if (transport === undefined || this.#over) {
       return;
     }
     let heard: Listener | null = null;
     const deliver = (): Listener | null => {
-      heard ??= this.over ? null : this.win(transport);
+      heard ??= this.#over ? null : this.#win(transport);
       return heard;
     };
-    const link = transport.open(this.request, {
+    const link = transport.open(this.#request, {
       received: (document) => {
         if (document.type === 'error' && heard === null) {
-          this.listener.warned(document);
+          this.#listener.warned(document);
         } else {
           deliver()?.received(document);
         }
@@ -83,65 +83,65 @@ export class Race {
       ended: (end) => {
         if (heard !== null) {
           heard.ended(end);
-        } else if (!this.over) {
-          this.lose(transport, end);
+        } else if (!this.#over) {
+          this.#lose(transport, end);
         }
       },
     });
-    this.running.set(transport, link);
-    const patience = this.timing.opening + Math.min(transport.hold * 1000, this.timing.opening);
-    this.after(patience, () => {
-      if (this.running.has(transport)) {
+    this.#running.set(transport, link);
+    const patience = this.#timing.opening + Math.min(transport.hold * 1000, this.#timing.opening);
+    this.#after(patience, () => {
+      if (this.#running.has(transport)) {
         link.close();
-        this.lose(transport, {
+        this.#lose(transport, {
           advice: 'back-off',
           reason: 'the server does not answer',
           unusable: true,
         });
       }
     });
-    this.after(this.timing.headStart, () => {
+    this.#after(this.#timing.headStart, () => {
       // If it has failed already, the next one has started.
-      if (this.running.has(transport)) {
-        this.next();
+      if (this.#running.has(transport)) {
+        this.#next();
       }
     });
   }
 
-  private win(transport: Transport): Listener {
-    const link = this.running.get(transport)!;
-    this.running.delete(transport);
+  #win(transport: Transport): Listener {
+    const link = this.#running.get(transport)!;
+    this.#running.delete(transport);
     // Transports that were overtaken are very slow, or open and don't deliver: a later try will
     // tell.
     this.close();
-    return this.listener.won(transport, link, this.failed);
+    return this.#listener.won(transport, link, this.#failed);
   }
 
-  private lose(transport: Transport, end: End): void {
-    this.running.delete(transport);
+  #lose(transport: Transport, end: End): void {
+    this.#running.delete(transport);
     if (end.unusable !== true) {
       // The server itself refused, or can't be reached: another transport would have the same
       // answer.
       this.close();
-      this.listener.lost(end);
+      this.#listener.lost(end);
       return;
     }
-    this.failed.push(transport);
-    if (this.running.size === 0 && this.waiting.length === 0) {
+    this.#failed.push(transport);
+    if (this.#running.size === 0 && this.#waiting.length === 0) {
       this.close();
-      this.listener.lost(end);
+      this.#listener.lost(end);
     } else {
-      this.next();
+      this.#next();
     }
   }
 
-  private after(delay: number, then: () => void): void {
+  #after(delay: number, then: () => void): void {
     const timer = setTimeout(() => {
-      this.timers.delete(timer);
-      if (!this.over) {
+      this.#timers.delete(timer);
+      if (!this.#over) {
         then();
       }
     }, delay);
-    this.timers.add(timer);
+    this.#timers.add(timer);
   }
 }

@@ -90,55 +90,55 @@ export class EventParser {
   /**
    * The line that has begun, in the pieces that came, so that a long line is searched only once.
    */
-  private pieces: string[] = [];
+  #pieces: string[] = [];
   /** Characters since the last event ended. */
-  private held = 0;
-  private afterReturn = false;
-  private data: string[] = [];
-  private readonly emit: (data: string) => void;
+  #held = 0;
+  #afterReturn = false;
+  #data: string[] = [];
+  readonly #emit: (data: string) => void;
 
   constructor(emit: (data: string) => void) {
-    this.emit = emit;
+    this.#emit = emit;
   }
 
   /** Parse the next part of the stream, which may end anywhere. */
   feed(text: string): void {
     let start = 0;
-    this.held += text.length;
-    if (this.held > LONGEST_EVENT) {
+    this.#held += text.length;
+    if (this.#held > LONGEST_EVENT) {
       throw new SyntaxError('the server sent an event that does not end');
     }
     // A line that ended with a CR at the end of the last part may have its LF here.
-    if (this.afterReturn && text.length > 0) {
-      this.afterReturn = false;
+    if (this.#afterReturn && text.length > 0) {
+      this.#afterReturn = false;
       start = text.startsWith('\n') ? 1 : 0;
     }
     const breaks = /\r\n|\n|\r/g;
     breaks.lastIndex = start;
     for (let found = breaks.exec(text); found !== null; found = breaks.exec(text)) {
-      this.pieces.push(text.slice(start, found.index));
+      this.#pieces.push(text.slice(start, found.index));
       start = breaks.lastIndex;
-      this.afterReturn = found[0] === '\r' && start === text.length;
-      this.line(this.pieces.join(''));
-      this.pieces = [];
+      this.#afterReturn = found[0] === '\r' && start === text.length;
+      this.#line(this.#pieces.join(''));
+      this.#pieces = [];
     }
     if (start < text.length) {
-      this.pieces.push(text.slice(start));
+      this.#pieces.push(text.slice(start));
     }
   }
 
-  private line(line: string): void {
+  #line(line: string): void {
     if (line === '') {
-      this.held = 0;
-      if (this.data.length > 0) {
-        const data = this.data.join('\n');
-        this.data = [];
-        this.emit(data);
+      this.#held = 0;
+      if (this.#data.length > 0) {
+        const data = this.#data.join('\n');
+        this.#data = [];
+        this.#emit(data);
       }
     } else if (line === 'data') {
-      this.data.push('');
+      this.#data.push('');
     } else if (line.startsWith('data:')) {
-      this.data.push(line.slice(line.startsWith('data: ') ? 6 : 5));
+      this.#data.push(line.slice(line.startsWith('data: ') ? 6 : 5));
     }
   }
 }

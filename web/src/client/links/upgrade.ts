@@ -11,17 +11,17 @@ const IGNORED: Listener = { received() {}, alive() {}, ended() {} };
  * that fails doubles the wait for the next one.
  */
 export class Upgrade {
-  private readonly transports: readonly Transport[];
-  private readonly timing: Timing;
+  readonly #transports: readonly Transport[];
+  readonly #timing: Timing;
   /** What a try is to ask for; null while it had better not be tried. */
-  private readonly request: () => (() => Request) | null;
+  readonly #request: () => (() => Request) | null;
   /** This transport delivers. */
-  private readonly found: (name: TransportName) => void;
-  private every: number;
+  readonly #found: (name: TransportName) => void;
+  #every: number;
   /** Whether polls serve. */
-  private polls = false;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private race: Race | null = null;
+  #polls = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #race: Race | null = null;
 
   constructor(
     transports: readonly Transport[],
@@ -29,70 +29,70 @@ export class Upgrade {
     request: () => (() => Request) | null,
     found: (name: TransportName) => void,
   ) {
-    this.transports = transports;
-    this.timing = timing;
-    this.request = request;
-    this.found = found;
-    this.every = timing.upgrade;
+    this.#transports = transports;
+    this.#timing = timing;
+    this.#request = request;
+    this.#found = found;
+    this.#every = timing.upgrade;
   }
 
   /** This one serves from now on. */
   serving(transport: Transport): void {
-    const better = this.transports.slice(0, this.transports.indexOf(transport));
+    const better = this.#transports.slice(0, this.#transports.indexOf(transport));
     if (better.length === 0) {
-      this.every = this.timing.upgrade;
+      this.#every = this.#timing.upgrade;
       this.stop();
     } else {
-      this.polls = transport.hold > 0;
-      this.plan(better, this.wait);
+      this.#polls = transport.hold > 0;
+      this.#plan(better, this.#wait);
     }
   }
 
   /** The network has changed: try at once what is better than this one. */
   tryNow(transport: Transport): void {
-    this.every = this.timing.upgrade;
-    this.plan(this.transports.slice(0, this.transports.indexOf(transport)), 0);
+    this.#every = this.#timing.upgrade;
+    this.#plan(this.#transports.slice(0, this.#transports.indexOf(transport)), 0);
   }
 
   stop(): void {
-    clearTimeout(this.timer);
-    this.race?.close();
-    this.race = null;
+    clearTimeout(this.#timer);
+    this.#race?.close();
+    this.#race = null;
   }
 
-  private get wait(): number {
-    return this.polls ? this.timing.upgradePolls : this.every;
+  get #wait(): number {
+    return this.#polls ? this.#timing.upgradePolls : this.#every;
   }
 
-  private plan(better: readonly Transport[], delay: number): void {
+  #plan(better: readonly Transport[], delay: number): void {
     this.stop();
     if (better.length > 0) {
-      this.timer = setTimeout(() => this.attempt(better), delay);
+      this.#timer = setTimeout(() => this.#attempt(better), delay);
     }
   }
 
-  private attempt(better: readonly Transport[]): void {
-    const request = this.request();
+  #attempt(better: readonly Transport[]): void {
+    const request = this.#request();
     if (request === null) {
-      this.plan(better, this.wait);
+      this.#plan(better, this.#wait);
       return;
     }
-    this.every = Math.min(this.timing.upgradeAtMost, this.every * 2);
-    this.race = new Race(better, request, this.timing, {
+    this.#every = Math.min(this.#timing.upgradeAtMost, this.#every * 2);
+    this.#race = new Race(better, request, this.#timing, {
       won: (transport, link) => {
         // This link only tests whether the transport delivers. The cursor has moved on since it was
         // opened: the stream closes its link and then opens another one, so that nothing comes
         // twice.
         link.close();
-        this.found(transport.name);
+        this.#found(transport.name);
         return IGNORED;
       },
       lost: () => {
-        this.race = null;
-        this.plan(better, this.wait);
+        this.#race = null;
+        this.#plan(better, this.#wait);
       },
       warned: () => {},
     });
-    this.race.start();
+    this.#race.start();
   }
 }

@@ -18,27 +18,27 @@ export interface Order {
 
 /** Polls once, and again later if that fails for a reason that may pass. */
 export class Backfill {
-  private readonly poller: Transport;
-  private readonly random: () => number;
-  private link: Link | null = null;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private failures = 0;
+  readonly #poller: Transport;
+  readonly #random: () => number;
+  #link: Link | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #failures = 0;
 
   constructor(poller: Transport, random: () => number) {
-    this.poller = poller;
-    this.random = random;
+    this.#poller = poller;
+    this.#random = random;
   }
 
   /** Whether a poll is open or planned. */
   get busy(): boolean {
-    return this.link !== null || this.timer !== undefined;
+    return this.#link !== null || this.#timer !== undefined;
   }
 
   /** Poll for what `order` gives; it is called again for each try. */
   fetch(order: () => Order): void {
     const { request, came, refused } = order();
     const documents: Points[] = [];
-    this.link = this.poller.open(request, {
+    this.#link = this.#poller.open(request, {
       received: (document) => {
         if (document.type === 'points') {
           documents.push(document);
@@ -49,15 +49,15 @@ export class Backfill {
         came(documents, id);
       },
       ended: (end) => {
-        this.link = null;
+        this.#link = null;
         if (end.advice === 'never' && end.unauthorized !== true) {
           refused(end);
           return;
         }
-        const delay = Math.max(end.after ?? 0, backOff(this.failures, this.random));
-        this.failures += 1;
-        this.timer = setTimeout(() => {
-          this.timer = undefined;
+        const delay = Math.max(end.after ?? 0, backOff(this.#failures, this.#random));
+        this.#failures += 1;
+        this.#timer = setTimeout(() => {
+          this.#timer = undefined;
           this.fetch(order);
         }, delay);
       },
@@ -65,9 +65,9 @@ export class Backfill {
   }
 
   close(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.link?.close();
-    this.link = null;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#link?.close();
+    this.#link = null;
   }
 }

@@ -15,39 +15,39 @@ export class DesiredQuery {
   /** Whether the cursor covers nothing that is still wanted, so that it is of no use. */
   coversNothing = false;
   /** What the cursor covers, unless that is nothing. */
-  private covered: Query;
+  #covered: Query;
   /** What is to be shown. */
-  private wanted: Query;
+  #wanted: Query;
   /** The presence that the open link was last told of. */
-  private askedPresence: Presence = 'full';
+  #askedPresence: Presence = 'full';
   /** The rate that the server grants where none is asked for, as far as is known. */
-  private usualHz = 10;
+  #usualHz = 10;
 
   constructor(query: Query) {
-    this.covered = query;
-    this.wanted = query;
+    this.#covered = query;
+    this.#wanted = query;
   }
 
   /** Selectors that are wanted, and whose history has not come. */
   get missing(): readonly string[] {
-    return this.added(this.wanted);
+    return this.added(this.#wanted);
   }
 
   /** The selectors that a link is opened with. */
   get shown(): readonly string[] {
-    return this.covered.select ?? [];
+    return this.#covered.select ?? [];
   }
 
   /** Selectors that a query would add. */
   added(query: Query): readonly string[] {
-    return this.coversNothing ? (query.select ?? []) : additions(this.covered, query);
+    return this.coversNothing ? (query.select ?? []) : additions(this.#covered, query);
   }
 
   /** Replace the query, before anything has come. */
   replace(query: Query): void {
     this.coversNothing = false;
-    this.covered = query;
-    this.wanted = query;
+    this.#covered = query;
+    this.#wanted = query;
   }
 
   /**
@@ -56,70 +56,70 @@ export class DesiredQuery {
    */
   change(query: Query): void {
     if (this.added(query).length === 0) {
-      this.covered = query;
+      this.#covered = query;
     } else {
-      const kept = (this.covered.select ?? []).filter((one) => query.select?.includes(one));
+      const kept = (this.#covered.select ?? []).filter((one) => query.select?.includes(one));
       this.coversNothing ||= kept.length === 0;
-      this.covered = { ...query, select: kept };
+      this.#covered = { ...query, select: kept };
     }
-    this.wanted = query;
+    this.#wanted = query;
   }
 
   /** Of the missing selectors, `come` have their history up to the cursor; all if left out. */
   cover(come: readonly string[] = this.missing): void {
     const missing = this.missing.filter((one) => !come.includes(one));
-    const { select } = this.wanted;
-    this.covered =
+    const { select } = this.#wanted;
+    this.#covered =
       select === undefined || missing.length === 0
-        ? this.wanted
-        : { ...this.wanted, select: select.filter((one) => !missing.includes(one)) };
+        ? this.#wanted
+        : { ...this.#wanted, select: select.filter((one) => !missing.includes(one)) };
     this.coversNothing = false;
   }
 
   /** The query for the history of the missing selectors. */
   adding(): Query {
-    return { ...this.wanted, select: this.missing };
+    return { ...this.#wanted, select: this.missing };
   }
 
   /** Stop asking for these selectors. */
   leaveOut(selectors: readonly string[]): void {
-    const { select } = this.wanted;
+    const { select } = this.#wanted;
     if (select !== undefined) {
-      this.wanted = { ...this.wanted, select: select.filter((one) => !selectors.includes(one)) };
+      this.#wanted = { ...this.#wanted, select: select.filter((one) => !selectors.includes(one)) };
     }
   }
 
   /** The query that a new link opens with. */
   opening(): Query {
-    this.askedPresence = this.presence;
+    this.#askedPresence = this.presence;
     return this.presence === 'full'
-      ? this.covered
-      : { ...this.covered, maxHz: lowered(this.covered.maxHz) };
+      ? this.#covered
+      : { ...this.#covered, maxHz: lowered(this.#covered.maxHz) };
   }
 
   /** The server granted this rate to the query that a link opened with. */
   granted(maxHz: number): void {
-    if (this.covered.maxHz === undefined && this.askedPresence === 'full') {
-      this.usualHz = maxHz;
+    if (this.#covered.maxHz === undefined && this.#askedPresence === 'full') {
+      this.#usualHz = maxHz;
     }
   }
 
   /** Whether a link that has just opened shows something other than what is wanted by now. */
   get outdated(): boolean {
-    return this.missing.length > 0 || this.askedPresence !== this.presence;
+    return this.missing.length > 0 || this.#askedPresence !== this.presence;
   }
 
   /** The message for a live link. Its window is for the selectors that are added. */
   watch(): Watch {
-    this.askedPresence = this.presence;
-    const { window, points, maxHz, select, step } = this.wanted;
+    this.#askedPresence = this.presence;
+    const { window, points, maxHz, select, step } = this.#wanted;
     const adding = this.missing.length > 0;
     return {
       type: 'watch',
       select: select ?? [],
       ...(adding && window !== undefined ? { window } : {}),
       ...(adding && window !== undefined && points !== undefined ? { points } : {}),
-      max_hz: this.presence === 'full' ? (maxHz ?? this.usualHz) : lowered(maxHz),
+      max_hz: this.presence === 'full' ? (maxHz ?? this.#usualHz) : lowered(maxHz),
       ...(step === undefined ? {} : { step }),
     };
   }

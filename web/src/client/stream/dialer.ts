@@ -26,12 +26,12 @@ export class Dialer {
   readonly credentials: Credentials;
   /** What the newest link was opened with. */
   token: string | null = null;
-  private readonly transports: readonly Transport[];
-  private readonly timing: Timing;
-  private readonly listener: DialListener;
-  private race: Race | null = null;
+  readonly #transports: readonly Transport[];
+  readonly #timing: Timing;
+  readonly #listener: DialListener;
+  #race: Race | null = null;
   /** Counts calls, so that a token that comes too late is not used. */
-  private tries = 0;
+  #tries = 0;
 
   constructor(
     transports: readonly Transport[],
@@ -39,51 +39,52 @@ export class Dialer {
     source: TokenSource | null,
     listener: DialListener,
   ) {
-    this.transports = transports;
-    this.timing = timing;
+    this.#transports = transports;
+    this.#timing = timing;
     this.network = new Network(timing);
     this.credentials = new Credentials(source);
-    this.listener = listener;
+    this.#listener = listener;
   }
 
   /** Whether links are being opened. */
   get racing(): boolean {
-    return this.race !== null;
+    return this.#race !== null;
   }
 
   dial(): void {
     this.stop();
-    const attempt = this.tries;
+    const attempt = this.#tries;
     const token = this.credentials.get();
     if (token instanceof Promise) {
       token.then(
-        (token) => attempt === this.tries && this.open(token),
+        (token) => attempt === this.#tries && this.#open(token),
         (error) => {
-          if (attempt === this.tries) {
+          if (attempt === this.#tries) {
             const why = error instanceof Error ? error.message : String(error);
-            this.listener.noToken(`there is no token: ${why}`);
+            this.#listener.noToken(`there is no token: ${why}`);
           }
         },
       );
     } else {
-      this.open(token);
+      this.#open(token);
     }
   }
 
   /** Give up what is being opened. */
   stop(): void {
-    this.tries += 1;
-    this.race?.close();
-    this.race = null;
+    this.#tries += 1;
+    this.#race?.close();
+    this.#race = null;
   }
 
-  private open(token: string | null): void {
+  #open(token: string | null): void {
     this.token = token;
-    const { network, listener } = this;
+    const { network } = this;
+    const listener = this.#listener;
     const request = listener.opening(token);
-    this.race = new Race(network.order(this.transports), request, this.timing, {
+    this.#race = new Race(network.order(this.#transports), request, this.#timing, {
       won: (transport, link, failed) => {
-        this.race = null;
+        this.#race = null;
         for (const { name } of failed) {
           network.failed(name);
         }
@@ -91,12 +92,12 @@ export class Dialer {
         return listener.won(transport, link);
       },
       lost: (end) => {
-        this.race = null;
+        this.#race = null;
         network.reset();
         listener.lost(end);
       },
       warned: (document) => listener.warned(document),
     });
-    this.race.start();
+    this.#race.start();
   }
 }

@@ -10,29 +10,29 @@ const TOLD_MS = 60_000;
  * that does come back is that of another server, which answers at the same address.
  */
 export class Epochs {
-  private current: string | null = null;
-  private readonly left: string[] = [];
-  private seenAt = Number.NEGATIVE_INFINITY;
+  #current: string | null = null;
+  readonly #left: string[] = [];
+  #seenAt = Number.NEGATIVE_INFINITY;
 
   /** An answer is of this epoch. */
   met(epoch: string, now: number): void {
-    if (epoch === this.current) {
+    if (epoch === this.#current) {
       return;
     }
-    const at = this.left.indexOf(epoch);
+    const at = this.#left.indexOf(epoch);
     if (at >= 0) {
-      this.left.splice(at, 1);
-      this.seenAt = now;
+      this.#left.splice(at, 1);
+      this.#seenAt = now;
     }
-    if (this.current !== null) {
-      this.left.push(this.current);
-      this.left.splice(0, this.left.length - MOST);
+    if (this.#current !== null) {
+      this.#left.push(this.#current);
+      this.#left.splice(0, this.#left.length - MOST);
     }
-    this.current = epoch;
+    this.#current = epoch;
   }
 
   /** Whether several servers answered within the last minute. */
   several(now: number): boolean {
-    return now - this.seenAt < TOLD_MS;
+    return now - this.#seenAt < TOLD_MS;
   }
 }

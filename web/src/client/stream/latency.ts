@@ -7,14 +7,14 @@ const LAG_MS = 1_000;
 const PATIENCE_MS = 10_000;
 
 export class LatencyMeter {
-  private readonly url: URL;
-  private readonly every: number;
-  private readonly measure: (url: URL) => Promise<number | null>;
-  private readonly show: (change: Partial<Status>) => void;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private lagShownAt = 0;
+  readonly #url: URL;
+  readonly #every: number;
+  readonly #measure: (url: URL) => Promise<number | null>;
+  readonly #show: (change: Partial<Status>) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #lagShownAt = 0;
   /** Counts measurements, so that one that was stopped reports nothing. */
-  private turn = 0;
+  #turn = 0;
 
   /** `every` is the milliseconds between two measurements of the round trip. */
   constructor(
@@ -23,34 +23,34 @@ export class LatencyMeter {
     measure: (url: URL) => Promise<number | null>,
     show: (change: Partial<Status>) => void,
   ) {
-    this.url = url;
-    this.every = every;
-    this.measure = measure;
-    this.show = show;
+    this.#url = url;
+    this.#every = every;
+    this.#measure = measure;
+    this.#show = show;
   }
 
   start(): void {
     this.stop();
-    const { turn } = this;
-    void this.measure(this.url).then((roundTrip) => {
-      if (this.turn === turn) {
-        this.show({ roundTrip });
-        this.timer = setTimeout(() => this.start(), this.every);
+    const turn = this.#turn;
+    void this.#measure(this.#url).then((roundTrip) => {
+      if (this.#turn === turn) {
+        this.#show({ roundTrip });
+        this.#timer = setTimeout(() => this.start(), this.#every);
       }
     });
   }
 
   stop(): void {
-    this.turn += 1;
-    clearTimeout(this.timer);
+    this.#turn += 1;
+    clearTimeout(this.#timer);
   }
 
   /** A sample of this time came. */
   arrived(time: number | undefined): void {
     const now = Date.now();
-    if (time !== undefined && now - this.lagShownAt >= LAG_MS) {
-      this.lagShownAt = now;
-      this.show({ lag: now - time });
+    if (time !== undefined && now - this.#lagShownAt >= LAG_MS) {
+      this.#lagShownAt = now;
+      this.#show({ lag: now - time });
     }
   }
 }

@@ -37,44 +37,44 @@ export class LiveLink {
   heardAt = this.since;
   /** The selectors that the server was last told to show. */
   shown: readonly string[];
-  private readonly link: Link;
-  private readonly owner: LinkOwner;
-  private readonly backfill: Backfill;
+  readonly #link: Link;
+  readonly #owner: LinkOwner;
+  readonly #backfill: Backfill;
   /** Names this stream to the server; null until its `hello`. */
-  private session: string | null = null;
+  #session: string | null = null;
   /** Answers to `watch` that have not come, including to one that is about to be sent. */
-  private unanswered = 0;
+  #unanswered = 0;
   /** When the last one was sent. */
-  private sentAt = Number.NEGATIVE_INFINITY;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private send: () => void = () => {};
-  private stopped = false;
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #send: () => void = () => {};
+  #stopped = false;
 
   constructor(transport: Transport, link: Link, owner: LinkOwner) {
     this.transport = transport;
-    this.link = link;
-    this.owner = owner;
+    this.#link = link;
+    this.#owner = owner;
     this.shown = owner.desired.shown;
-    this.backfill = new Backfill(owner.poller, owner.random);
+    this.#backfill = new Backfill(owner.poller, owner.random);
   }
 
   /** Whether it has had its first `hello`. */
   get greeted(): boolean {
-    return this.session !== null;
+    return this.#session !== null;
   }
 
   /** Whether a cursor that comes now covers all that is wanted. */
   get settled(): boolean {
-    return this.session !== null && this.unanswered === 0 && !this.backfill.busy;
+    return this.#session !== null && this.#unanswered === 0 && !this.#backfill.busy;
   }
 
   /** A `hello` came: the first one, or the answer to a `watch`. Tells whether it was the first. */
   greet(session: string): boolean {
-    if (this.session !== null) {
-      this.answered();
+    if (this.#session !== null) {
+      this.#answered();
       return false;
     }
-    this.session = session;
+    this.#session = session;
     return true;
   }
 
@@ -83,29 +83,29 @@ export class LiveLink {
    * history of added selectors, which begins at a cursor of its own, is fetched beside it.
    */
   tell(): void {
-    const { watch } = this.link;
-    const { desired } = this.owner;
-    const { session } = this;
+    const { watch } = this.#link;
+    const { desired } = this.#owner;
+    const session = this.#session;
     if (watch === undefined) {
       if (desired.missing.length > 0) {
-        this.fill();
+        this.#fill();
       }
       return;
     }
-    if (session === null || this.timer !== undefined || this.backfill.busy) {
+    if (session === null || this.#timer !== undefined || this.#backfill.busy) {
       return; // its hello, the message that is about to be sent, or the next link includes it
     }
-    this.unanswered += 1;
+    this.#unanswered += 1;
     // A page may change its mind a hundred times in a row: the server must not take that for a
     // flood.
-    const wait = this.sentAt + TELL_MS - Date.now();
-    this.send = () => {
+    const wait = this.#sentAt + TELL_MS - Date.now();
+    this.#send = () => {
       const message = desired.watch();
-      this.sentAt = Date.now();
+      this.#sentAt = Date.now();
       this.shown = message.select ?? [];
-      void watch(message, session).then((end) => this.answer(end));
+      void watch(message, session).then((end) => this.#answer(end));
     };
-    this.timer = setTimeout(() => this.flush(), Math.max(0, wait));
+    this.#timer = setTimeout(() => this.flush(), Math.max(0, wait));
     if (wait <= 0) {
       this.flush();
     }
@@ -113,61 +113,61 @@ export class LiveLink {
 
   /** Send at once what is about to be sent. */
   flush(): void {
-    if (this.timer !== undefined) {
-      clearTimeout(this.timer);
-      this.timer = undefined;
-      this.send();
+    if (this.#timer !== undefined) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#send();
     }
   }
 
   /** It has ended: send nothing more, and ask for nothing beside it. */
   stop(): void {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    this.backfill.close();
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#backfill.close();
   }
 
   /** Let go of it. */
   close(): void {
     this.stop();
-    this.link.close();
+    this.#link.close();
   }
 
-  private answered(): void {
-    this.unanswered = Math.max(0, this.unanswered - 1);
+  #answered(): void {
+    this.#unanswered = Math.max(0, this.#unanswered - 1);
   }
 
   /** An answer to `watch`: why it is refused, or null. The stream goes on as it was. */
-  private answer(end: End | null): void {
-    if (end === null || this.stopped) {
+  #answer(end: End | null): void {
+    if (end === null || this.#stopped) {
       return;
     }
-    this.answered();
-    const { desired } = this.owner;
+    this.#answered();
+    const { desired } = this.#owner;
     const { missing } = desired;
     if (missing.length > 0) {
       if (end.advice === 'never' && end.unauthorized !== true) {
-        this.owner.leaveOut(missing, end);
+        this.#owner.leaveOut(missing, end);
       } else {
         // The request came to another server than this stream is at.
-        this.fill();
+        this.#fill();
       }
     } else if (end.unusable) {
-      this.owner.reopen();
+      this.#owner.reopen();
     }
   }
 
   /** Fetch the history of added selectors beside a link that can't be told of them. */
-  private fill(): void {
-    const { owner } = this;
-    if (this.backfill.busy) {
+  #fill(): void {
+    const owner = this.#owner;
+    if (this.#backfill.busy) {
       return; // the next link includes it
     }
     if (owner.desired.coversNothing) {
       owner.reopen();
       return;
     }
-    this.backfill.fetch(() => {
+    this.#backfill.fetch(() => {
       const { missing } = owner.desired;
       const since = owner.cursor();
       return {
@@ -179,7 +179,7 @@ export class LiveLink {
             const endings = ended === undefined ? {} : { ended };
             owner.deliver({ type: 'points', series, points, ...endings });
           }
-          if (!this.stopped) {
+          if (!this.#stopped) {
             owner.filled(missing, since, id);
           }
         },

@@ -41,23 +41,23 @@ export type StreamSettings = Omit<
 >;
 
 export class Pool {
-  private readonly settings: StreamSettings;
-  private readonly listener: PoolListener;
-  private readonly streams = new Set<SharedStream>();
-  private readonly places = new Map<Consumer, SharedStream>();
-  private presence: Presence = 'full';
-  private closed = false;
+  readonly #settings: StreamSettings;
+  readonly #listener: PoolListener;
+  readonly #streams = new Set<SharedStream>();
+  readonly #places = new Map<Consumer, SharedStream>();
+  #presence: Presence = 'full';
+  #closed = false;
   /** Whether all series are kept, also those that only other tabs asked for. */
-  private readonly keepAll: boolean;
+  readonly #keepAll: boolean;
 
   constructor(settings: StreamSettings, listener: PoolListener = {}, keepAll = false) {
-    this.settings = settings;
-    this.listener = listener;
-    this.keepAll = keepAll;
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#keepAll = keepAll;
   }
 
   get all(): Iterable<SharedStream> {
-    return this.streams;
+    return this.#streams;
   }
 
   /**
@@ -67,23 +67,23 @@ export class Pool {
   add(consumer: Consumer): void {
     const matcher = matcherOf(consumer.spec);
     const joined =
-      matcher !== null && [...this.streams].find((shared) => this.join(shared, consumer));
-    const shared = joined || this.open(makeId(), consumer.spec, matcher === null);
-    this.place(consumer, shared, matcher);
+      matcher !== null && [...this.#streams].find((shared) => this.#join(shared, consumer));
+    const shared = joined || this.#open(makeId(), consumer.spec, matcher === null);
+    this.#place(consumer, shared, matcher);
     if (joined) {
-      this.listener.asked?.(shared);
+      this.#listener.asked?.(shared);
     } else {
-      this.begin(shared, shared.selectors);
+      this.#begin(shared, shared.selectors);
     }
   }
 
   /** Stop serving a consumer. A stream without consumers is closed. */
   remove(consumer: Consumer): void {
-    const shared = this.places.get(consumer);
+    const shared = this.#places.get(consumer);
     if (shared !== undefined) {
-      this.displace(consumer, shared);
+      this.#displace(consumer, shared);
       if (shared.consumers.size === 0 && shared.inherited.length === 0) {
-        this.shut(shared);
+        this.#shut(shared);
       } else {
         shared.stream.change(shared.query(shared.selectors));
       }
@@ -92,13 +92,13 @@ export class Pool {
 
   /** The stream that serves a consumer. */
   whereIs(consumer: Consumer): SharedStream | undefined {
-    return this.places.get(consumer);
+    return this.#places.get(consumer);
   }
 
   /** Continue the streams of another tab: from their cursors, with all of their selectors. */
   resume(streams: readonly StreamHandover[]): void {
     for (const { id, spec, alone, cursor, missing, table, heldSince } of streams) {
-      const shared = this.open(id, spec, alone, table ?? undefined);
+      const shared = this.#open(id, spec, alone, table ?? undefined);
       shared.heldSince = heldSince;
       shared.inherited = spec.selectors;
       const come = spec.selectors.filter((one) => !missing.includes(one));
@@ -108,7 +108,7 @@ export class Pool {
       } else {
         shared.table.expectRepeats(null);
       }
-      this.begin(shared, spec.selectors);
+      this.#begin(shared, spec.selectors);
     }
   }
 
@@ -117,24 +117,24 @@ export class Pool {
    * brought.
    */
   rejoin(consumer: Consumer, id: string): boolean {
-    const shared = [...this.streams].find((one) => one.id === id);
+    const shared = [...this.#streams].find((one) => one.id === id);
     if (
       shared === undefined ||
       !consumer.spec.selectors.every((one) => shared.selectors.includes(one))
     ) {
       return false;
     }
-    this.place(consumer, shared, shared.alone ? null : matcherOf(consumer.spec));
+    this.#place(consumer, shared, shared.alone ? null : matcherOf(consumer.spec));
     return true;
   }
 
   /** Drop the selectors of resumed streams that no consumer has claimed with `rejoin`. */
   prune(): void {
-    for (const shared of [...this.streams]) {
+    for (const shared of [...this.#streams]) {
       const before = shared.selectors.length;
       shared.inherited = [];
       if (shared.consumers.size === 0) {
-        this.shut(shared);
+        this.#shut(shared);
       } else if (shared.selectors.length < before) {
         shared.stream.change(shared.query(shared.selectors));
       }
@@ -142,28 +142,28 @@ export class Pool {
   }
 
   setPresence(presence: Presence): void {
-    this.presence = presence;
-    for (const { stream } of this.streams) {
+    this.#presence = presence;
+    for (const { stream } of this.#streams) {
       stream.setPresence(presence);
     }
   }
 
   retryNow(): void {
-    for (const { stream } of this.streams) {
+    for (const { stream } of this.#streams) {
       stream.retryNow();
     }
   }
 
   close(): void {
-    this.closed = true;
-    for (const shared of [...this.streams]) {
+    this.#closed = true;
+    for (const shared of [...this.#streams]) {
       shared.stream.close();
     }
-    this.streams.clear();
-    this.places.clear();
+    this.#streams.clear();
+    this.#places.clear();
   }
 
-  private join(shared: SharedStream, { spec }: Consumer): boolean {
+  #join(shared: SharedStream, { spec }: Consumer): boolean {
     if (shared.alone || shared.merge !== spec.merge || shared.maxHz !== spec.maxHz) {
       return false;
     }
@@ -199,38 +199,33 @@ export class Pool {
     return true;
   }
 
-  private open(
-    id: string,
-    spec: SubscriptionSpec,
-    alone: boolean,
-    kept?: SeriesTable,
-  ): SharedStream {
+  #open(id: string, spec: SubscriptionSpec, alone: boolean, kept?: SeriesTable): SharedStream {
     const table = kept ?? new SeriesTable(spec.merge, spec.keep ? spec.window : null);
-    table.keepAll = this.keepAll;
+    table.keepAll = this.#keepAll;
     const shared = new SharedStream(id, spec, alone, table);
     shared.stream = new Stream({
-      ...this.settings,
+      ...this.#settings,
       onDocument: (document) => {
         shared.table.take(document);
-        this.listener.received?.(shared, document);
+        this.#listener.received?.(shared, document);
       },
-      onStatus: (status) => this.show(shared, status),
-      onLeftOut: (selectors, end) => this.leaveOut(shared, selectors, end),
+      onStatus: (status) => this.#show(shared, status),
+      onLeftOut: (selectors, end) => this.#leaveOut(shared, selectors, end),
       onAgain: (selectors) => {
         shared.table.expectRepeats(matcherOf({ selectors }));
-        this.listener.again?.(shared, selectors);
+        this.#listener.again?.(shared, selectors);
       },
     });
-    this.streams.add(shared);
+    this.#streams.add(shared);
     return shared;
   }
 
-  private begin(shared: SharedStream, selectors: readonly string[]): void {
-    shared.stream.setPresence(this.presence);
+  #begin(shared: SharedStream, selectors: readonly string[]): void {
+    shared.stream.setPresence(this.#presence);
     shared.stream.change(shared.query(selectors));
-    this.listener.asked?.(shared);
+    this.#listener.asked?.(shared);
     queueMicrotask(() => {
-      if (this.streams.has(shared) && !shared.started) {
+      if (this.#streams.has(shared) && !shared.started) {
         shared.started = true;
         if (!Number.isFinite(shared.heldSince)) {
           shared.heldSince = Date.now() - (shared.window ?? 0);
@@ -240,36 +235,36 @@ export class Pool {
     });
   }
 
-  private place(consumer: Consumer, shared: SharedStream, matcher: Matcher | null): void {
+  #place(consumer: Consumer, shared: SharedStream, matcher: Matcher | null): void {
     const own = shared.alone ? null : matcher;
     const { had } = shared;
     shared.consumers.set(consumer, own);
-    this.places.set(consumer, shared);
+    this.#places.set(consumer, shared);
     consumer.placed(shared, own, had);
   }
 
-  private displace(consumer: Consumer, shared: SharedStream): void {
+  #displace(consumer: Consumer, shared: SharedStream): void {
     shared.consumers.delete(consumer);
-    this.places.delete(consumer);
+    this.#places.delete(consumer);
     consumer.removed(shared);
   }
 
-  private shut(shared: SharedStream): void {
-    this.streams.delete(shared);
+  #shut(shared: SharedStream): void {
+    this.#streams.delete(shared);
     shared.stream.close();
-    this.listener.closed?.(shared);
+    this.#listener.closed?.(shared);
   }
 
   /**
    * The server refuses these selectors. A consumer that has others as well gets a stream to itself,
    * which shows whether it is refused; one that has no other is told.
    */
-  private leaveOut(shared: SharedStream, selectors: readonly string[], end: End): void {
+  #leaveOut(shared: SharedStream, selectors: readonly string[], end: End): void {
     for (const consumer of [...shared.consumers.keys()]) {
       if (consumer.spec.selectors.some((one) => selectors.includes(one))) {
-        this.displace(consumer, shared);
+        this.#displace(consumer, shared);
         if (consumer.spec.selectors.length > 1) {
-          this.alone(consumer);
+          this.#alone(consumer);
         } else {
           consumer.refused(end.reason, end.code ?? '');
         }
@@ -277,32 +272,32 @@ export class Pool {
     }
     shared.inherited = shared.inherited.filter((one) => !selectors.includes(one));
     if (shared.consumers.size === 0 && shared.inherited.length === 0) {
-      this.shut(shared);
+      this.#shut(shared);
     }
   }
 
-  private alone(consumer: Consumer): void {
-    const shared = this.open(makeId(), consumer.spec, true);
-    this.place(consumer, shared, null);
-    this.begin(shared, shared.selectors);
+  #alone(consumer: Consumer): void {
+    const shared = this.#open(makeId(), consumer.spec, true);
+    this.#place(consumer, shared, null);
+    this.#begin(shared, shared.selectors);
   }
 
-  private show(shared: SharedStream, status: Status): void {
-    if (this.closed) {
+  #show(shared: SharedStream, status: Status): void {
+    if (this.#closed) {
       return;
     }
-    this.listener.shown?.(shared, status);
-    if (status.phase !== 'refused' || !this.streams.has(shared)) {
+    this.#listener.shown?.(shared, status);
+    if (status.phase !== 'refused' || !this.#streams.has(shared)) {
       return;
     }
     const consumers = [...shared.consumers.keys()];
     if (status.code === 'selector' && consumers.length > 1) {
       // One consumer has a selector that can't be parsed: with a stream for each it is seen which.
       for (const consumer of consumers) {
-        this.displace(consumer, shared);
-        this.alone(consumer);
+        this.#displace(consumer, shared);
+        this.#alone(consumer);
       }
-      this.shut(shared);
+      this.#shut(shared);
     } else {
       for (const consumer of consumers) {
         consumer.refused(status.reason, status.code);

@@ -33,34 +33,34 @@ export interface TableCopy {
 export class SeriesTable {
   /** Keep the series that no subscription here matches as well: another tab may ask for them. */
   keepAll = false;
-  private readonly merge: Merge;
-  private keepMs: number;
-  private epoch: string | null = null;
-  private hello: Hello | null = null;
-  private readonly matchers = new Map<Subscription, Matcher | null>();
-  private readonly routes = new Map<string, Route>();
-  private refs = new Map<number, Route>();
-  private gapId: string | null = null;
-  private newest = Number.NEGATIVE_INFINITY;
-  private trimmedAt = 0;
+  readonly #merge: Merge;
+  #keepMs: number;
+  #epoch: string | null = null;
+  #hello: Hello | null = null;
+  readonly #matchers = new Map<Subscription, Matcher | null>();
+  readonly routes = new Map<string, Route>();
+  refs = new Map<number, Route>();
+  #gapId: string | null = null;
+  #newest = Number.NEGATIVE_INFINITY;
+  #trimmedAt = 0;
 
   constructor(merge: Merge, window: number | null) {
-    this.merge = merge;
-    this.keepMs = Math.max(window ?? 0, SHORTEST_MS);
+    this.#merge = merge;
+    this.#keepMs = Math.max(window ?? 0, SHORTEST_MS);
   }
 
   get subscriptions(): Iterable<Subscription> {
-    return this.matchers.keys();
+    return this.#matchers.keys();
   }
 
   /** Whether a subscription is attached. */
   serves(subscription: Subscription): boolean {
-    return this.matchers.has(subscription);
+    return this.#matchers.has(subscription);
   }
 
   /** Keep points for longer. */
   widen(window: number | null): void {
-    this.keepMs = Math.max(this.keepMs, window ?? 0);
+    this.#keepMs = Math.max(this.#keepMs, window ?? 0);
   }
 
   /**
@@ -72,12 +72,12 @@ export class SeriesTable {
       // The series is in another table, which may go on for others: this table needs a copy.
       if (!this.routes.has(identity)) {
         const series = known.clone();
-        series.expectRepeats(this.merge !== 'all');
+        series.expectRepeats(this.#merge !== 'all');
         this.routes.set(identity, { identity, series, consumers: [] });
       }
     }
-    this.matchers.set(subscription, matcher);
-    const since = this.since(subscription.spec.window);
+    this.#matchers.set(subscription, matcher);
+    const since = this.#since(subscription.spec.window);
     const points: SeriesPoint[] = [];
     for (const route of this.routes.values()) {
       if (accepts(matcher, route.series)) {
@@ -94,15 +94,15 @@ export class SeriesTable {
     if (points.length > 0) {
       subscription.deliver({ type: 'points', points });
     }
-    if (this.hello !== null) {
-      this.greet(this.hello);
+    if (this.#hello !== null) {
+      this.#greet(this.#hello);
       subscription.raw &&
-        this.brief([subscription], this.copy(matcher, subscription.spec.window), had);
+        this.#brief([subscription], this.copy(matcher, subscription.spec.window), had);
     }
   }
 
   /** Give subscriptions that take documents what is held, in the form of documents. */
-  private brief(
+  #brief(
     subscriptions: Iterable<Subscription>,
     { hello, series }: TableCopy,
     had: readonly string[],
@@ -119,7 +119,7 @@ export class SeriesTable {
 
   /** Stop serving it. Series that no subscription is given are forgotten. */
   detach(subscription: Subscription): void {
-    this.matchers.delete(subscription);
+    this.#matchers.delete(subscription);
     for (const route of this.routes.values()) {
       route.consumers = route.consumers.filter((consumer) => consumer !== subscription);
       if (route.consumers.length === 0 && !this.keepAll) {
@@ -135,28 +135,28 @@ export class SeriesTable {
 
   take(document: Document): void {
     learn(document);
-    for (const subscription of [...this.matchers.keys()]) {
+    for (const subscription of [...this.#matchers.keys()]) {
       if (subscription.raw) {
         subscription.pass(document);
       }
     }
     switch (document.type) {
       case 'hello':
-        this.greet(document);
-        this.enter(document.epoch);
+        this.#greet(document);
+        this.#enter(document.epoch);
         break;
       case 'failing':
-        this.hello && this.greet({ ...this.hello, failing: document.failing });
+        this.#hello && this.#greet({ ...this.#hello, failing: document.failing });
         break;
       case 'points':
-        this.points(document);
-        this.trim();
+        this.#points(document);
+        this.#trim();
         break;
       case 'gap':
-        this.gap(document.id, document.lost);
+        this.#gap(document.id, document.lost);
         break;
       case 'gone':
-        this.gone(document.refs);
+        this.#gone(document.refs);
         break;
       default:
         break;
@@ -167,52 +167,52 @@ export class SeriesTable {
   expectRepeats(matcher: Matcher | null): void {
     for (const { series } of this.routes.values()) {
       if (accepts(matcher, series)) {
-        series.expectRepeats(this.merge !== 'all');
+        series.expectRepeats(this.#merge !== 'all');
       }
     }
-    for (const subscription of this.matchers.keys()) {
+    for (const subscription of this.#matchers.keys()) {
       subscription.expectRepeats();
     }
   }
 
   /** What is held of the series that match, with the refs under which more will come. */
   copy(matcher: Matcher | null, window: number | null): TableCopy {
-    const since = this.since(window);
+    const since = this.#since(window);
     const series: SeriesCopy[] = [];
     for (const [ref, route] of this.refs) {
       if (accepts(matcher, route.series)) {
         series.push(route.series.copy(ref, since));
       }
     }
-    return { epoch: this.epoch, hello: this.hello, series, expressions: results };
+    return { epoch: this.#epoch, hello: this.#hello, series, expressions: results };
   }
 
   /** Take in what another tab holds. Points that are held here are not delivered again. */
   load(copy: TableCopy, had: readonly string[] = []): void {
     learn(copy);
     this.expectRepeats(null);
-    copy.hello && this.greet(copy.hello);
+    copy.hello && this.#greet(copy.hello);
     if (copy.epoch !== null) {
-      this.enter(copy.epoch);
+      this.#enter(copy.epoch);
     }
-    this.points(documentOf(copy.series));
-    this.brief(this.matchers.keys(), copy, had);
+    this.#points(documentOf(copy.series));
+    this.#brief(this.#matchers.keys(), copy, had);
   }
 
   /** Take note of the newest `hello`, as it would be by now, and tell what fails by that. */
-  private greet(hello: Hello): void {
-    this.hello = hello;
+  #greet(hello: Hello): void {
+    this.#hello = hello;
     learn(hello.granted);
-    for (const [subscription, matcher] of this.matchers) {
+    for (const [subscription, matcher] of this.#matchers) {
       subscription.fail(
         Object.entries(hello.failing ?? {}).filter(([name]) => !matcher || matcher(name, {})),
       );
     }
   }
 
-  private enter(epoch: string): void {
-    if (epoch !== this.epoch) {
-      if (this.epoch !== null) {
+  #enter(epoch: string): void {
+    if (epoch !== this.#epoch) {
+      if (this.#epoch !== null) {
         this.refs = new Map();
         this.expectRepeats(null);
         for (const { series } of this.routes.values()) {
@@ -220,20 +220,20 @@ export class SeriesTable {
           series.gone = true;
         }
       }
-      this.epoch = epoch;
+      this.#epoch = epoch;
     }
   }
 
-  private points(document: Points): void {
+  #points(document: Points): void {
     for (const description of document.series ?? []) {
-      this.describe(description);
+      this.#describe(description);
     }
     const news = new Map<Subscription, SeriesPoint[]>();
     for (const point of document.points) {
       const route = this.refs.get(point[0]);
       const told = route?.series.put(point);
       if (told) {
-        this.newest = Math.max(this.newest, told.time);
+        this.#newest = Math.max(this.#newest, told.time);
         for (const consumer of route!.consumers) {
           const points = news.get(consumer);
           if (points === undefined) {
@@ -247,10 +247,10 @@ export class SeriesTable {
     for (const [subscription, points] of news) {
       subscription.deliver({ type: 'points', points });
     }
-    this.end(document.ended ?? []);
+    this.#end(document.ended ?? []);
   }
 
-  private end(endings: readonly (readonly [ref: number, time: number])[]): void {
+  #end(endings: readonly (readonly [ref: number, time: number])[]): void {
     const news = new Map<Subscription, Ending[]>();
     for (const [ref, time] of endings) {
       const route = this.refs.get(ref);
@@ -265,12 +265,12 @@ export class SeriesTable {
     }
   }
 
-  private describe(description: Description): void {
+  #describe(description: Description): void {
     const identity = identityOf(description.name, description.labels);
     let route = this.routes.get(identity);
     if (route === undefined) {
       const series = new Series(description);
-      const consumers = [...this.matchers]
+      const consumers = [...this.#matchers]
         .filter(([, matcher]) => accepts(matcher, series))
         .map(([subscription]) => subscription);
       if (consumers.length === 0 && !this.keepAll) {
@@ -288,21 +288,21 @@ export class SeriesTable {
     this.refs.set(description.ref, route);
   }
 
-  private gap(id: string, lost: number | null): void {
-    if (id === this.gapId) {
+  #gap(id: string, lost: number | null): void {
+    if (id === this.#gapId) {
       return; // the same gap, repeated
     }
-    this.gapId = id;
+    this.#gapId = id;
     if (lost === null) {
       // Nobody knows what is missing, so that what comes may be what is held.
       this.expectRepeats(null);
     }
-    for (const subscription of this.matchers.keys()) {
+    for (const subscription of this.#matchers.keys()) {
       subscription.deliver({ type: 'gap', lost });
     }
   }
 
-  private gone(refs: readonly number[]): void {
+  #gone(refs: readonly number[]): void {
     const news = new Map<Subscription, Series[]>();
     for (const ref of refs) {
       const route = this.refs.get(ref);
@@ -319,17 +319,17 @@ export class SeriesTable {
     }
   }
 
-  private since(window: number | null): number {
-    return window === null ? Number.POSITIVE_INFINITY : this.newest - window;
+  #since(window: number | null): number {
+    return window === null ? Number.POSITIVE_INFINITY : this.#newest - window;
   }
 
-  private trim(): void {
+  #trim(): void {
     const now = Date.now();
-    if (now - this.trimmedAt < TRIM_MS) {
+    if (now - this.#trimmedAt < TRIM_MS) {
       return;
     }
-    this.trimmedAt = now;
-    const before = this.newest - this.keepMs;
+    this.#trimmedAt = now;
+    const before = this.#newest - this.#keepMs;
     for (const route of this.routes.values()) {
       const { series } = route;
       series.trim(before);

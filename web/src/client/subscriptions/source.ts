@@ -47,42 +47,42 @@ class Local implements Consumer {
 
 /** The subscriptions of this tab, as consumers of a pool's streams. */
 export class Locals {
-  private readonly pool: Pool;
-  private readonly all = new Map<Subscription, Local>();
+  readonly #pool: Pool;
+  readonly #all = new Map<Subscription, Local>();
 
   constructor(pool: Pool) {
-    this.pool = pool;
+    this.#pool = pool;
   }
 
   /** Serve one more, by the stream with the id `stream` if that goes on and can. */
   add(subscription: Subscription, stream: string | null = null): void {
     const local = new Local(subscription);
-    this.all.set(subscription, local);
-    if (stream === null || !this.pool.rejoin(local, stream)) {
-      this.pool.add(local);
+    this.#all.set(subscription, local);
+    if (stream === null || !this.#pool.rejoin(local, stream)) {
+      this.#pool.add(local);
     }
   }
 
   remove(subscription: Subscription): void {
-    const local = this.all.get(subscription);
+    const local = this.#all.get(subscription);
     if (local !== undefined) {
-      this.all.delete(subscription);
-      this.pool.remove(local);
+      this.#all.delete(subscription);
+      this.#pool.remove(local);
     }
   }
 
   /** Each subscription, with the stream that serves it, if one does. */
   *served(): Iterable<[Subscription, SharedStream | undefined]> {
-    for (const [subscription, local] of this.all) {
-      yield [subscription, this.pool.whereIs(local)];
+    for (const [subscription, local] of this.#all) {
+      yield [subscription, this.#pool.whereIs(local)];
     }
   }
 }
 
 /** Streams of this tab only, which no other tab shares. */
 export class OwnSource implements Source {
-  private readonly pool: Pool;
-  private readonly locals: Locals;
+  readonly pool: Pool;
+  readonly #locals: Locals;
 
   constructor(settings: StreamSettings, onStatus: (status: Status) => void) {
     this.pool = new Pool(settings, {
@@ -92,15 +92,15 @@ export class OwnSource implements Source {
       },
       closed: () => onStatus(overall([...this.pool.all].map(({ stream }) => stream.status))),
     });
-    this.locals = new Locals(this.pool);
+    this.#locals = new Locals(this.pool);
   }
 
   add(subscription: Subscription): void {
-    this.locals.add(subscription);
+    this.#locals.add(subscription);
   }
 
   remove(subscription: Subscription): void {
-    this.locals.remove(subscription);
+    this.#locals.remove(subscription);
   }
 
   setPresence(presence: Presence): void {

@@ -63,14 +63,14 @@ export interface SubscribeOptions {
 export class Subscription implements AsyncIterable<Update> {
   /** @internal */
   readonly spec: SubscriptionSpec;
-  private readonly options: SubscribeOptions;
-  private readonly onClose: (subscription: Subscription) => void;
-  private readonly held = new Map<string, Series>();
-  private readonly queues = new Set<Queue>();
-  private current: Status = IDLE;
-  private closed = false;
-  private failing = '[]';
-  private failure: SubscriptionError | null = null;
+  readonly #options: SubscribeOptions;
+  readonly #onClose: (subscription: Subscription) => void;
+  readonly #held = new Map<string, Series>();
+  readonly #queues = new Set<Queue>();
+  #current: Status = IDLE;
+  #closed = false;
+  #failing = '[]';
+  #failure: SubscriptionError | null = null;
 
   /** Made by `Client.subscribe`. @internal */
   constructor(
@@ -79,67 +79,67 @@ export class Subscription implements AsyncIterable<Update> {
     onClose: (subscription: Subscription) => void,
   ) {
     this.spec = spec;
-    this.options = options;
-    this.onClose = onClose;
+    this.#options = options;
+    this.#onClose = onClose;
     options.signal?.addEventListener('abort', () => this.close(), { once: true });
   }
 
   /** All series that match, with their points. */
   get series(): readonly SeriesView[] {
-    return [...this.held.values()];
+    return [...this.#held.values()];
   }
 
   /** The status of the stream that serves this subscription. */
   get status(): Status {
-    return this.current;
+    return this.#current;
   }
 
   /** End it: nothing more is delivered, and iterators end. */
   close(): void {
-    if (!this.closed) {
-      this.closed = true;
-      this.onClose(this);
-      for (const queue of this.queues) {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#onClose(this);
+      for (const queue of this.#queues) {
         queue.end(null);
       }
-      this.queues.clear();
+      this.#queues.clear();
     }
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Update, undefined> {
     const queue = new Queue(() => {
-      this.queues.delete(queue);
+      this.#queues.delete(queue);
       this.close();
     });
-    if (this.closed || this.failure !== null) {
-      queue.end(this.failure);
+    if (this.#closed || this.#failure !== null) {
+      queue.end(this.#failure);
     } else {
-      this.queues.add(queue);
+      this.#queues.add(queue);
     }
     return queue;
   }
 
   /** @internal */
   get known(): ReadonlyMap<string, Series> {
-    return this.held;
+    return this.#held;
   }
 
   /** @internal */
   hold(identity: string, series: Series): void {
-    this.held.set(identity, series);
+    this.#held.set(identity, series);
   }
 
   /** @internal */
   forget(identity: string): void {
-    this.held.delete(identity);
+    this.#held.delete(identity);
   }
 
   /** @internal */
   deliver(update: Update): void {
-    if (this.closed) {
+    if (this.#closed) {
       return;
     }
-    const { onPoints, onGap, onGone, onEnded, onFailing } = this.options;
+    const { onPoints, onGap, onGone, onEnded, onFailing } = this.#options;
     if (update.type === 'points') {
       call(onPoints, update.points);
     } else if (update.type === 'gap') {
@@ -151,7 +151,7 @@ export class Subscription implements AsyncIterable<Update> {
     } else {
       call(onGone, update.series);
     }
-    for (const queue of this.queues) {
+    for (const queue of this.#queues) {
       queue.push(update);
     }
   }
@@ -159,66 +159,66 @@ export class Subscription implements AsyncIterable<Update> {
   /** These of its expressions have no results now, and why. @internal */
   fail(reasons: readonly (readonly [name: string, why: string])[]): void {
     const failing = JSON.stringify(reasons);
-    if (failing !== this.failing) {
-      this.failing = failing;
+    if (failing !== this.#failing) {
+      this.#failing = failing;
       this.deliver({ type: 'failing', failing: Object.fromEntries(reasons) });
     }
   }
 
   /** Whether it is given documents as they come. @internal */
   get raw(): boolean {
-    return this.options.onDocument !== undefined;
+    return this.#options.onDocument !== undefined;
   }
 
   /** @internal */
   pass(document: Document): void {
-    if (!this.closed) {
-      call(this.options.onDocument, document);
+    if (!this.#closed) {
+      call(this.#options.onDocument, document);
     }
   }
 
   /** @internal */
   joined(had: readonly string[]): void {
-    if (!this.closed) {
-      call(this.options.onJoined, had);
+    if (!this.#closed) {
+      call(this.#options.onJoined, had);
     }
   }
 
   /** @internal */
   expectRepeats(): void {
-    if (!this.closed) {
-      call(this.options.onRepeats, undefined);
+    if (!this.#closed) {
+      call(this.#options.onRepeats, undefined);
     }
   }
 
   /** @internal */
   show(status: Status): void {
-    this.current = status;
-    if (!this.closed) {
-      call(this.options.onStatus, status);
+    this.#current = status;
+    if (!this.#closed) {
+      call(this.#options.onStatus, status);
     }
   }
 
   /** The server refused what was asked. It may be asked again, by `Client.retryNow`. @internal */
   refuse(reason: string, code: string): void {
-    if (this.closed) {
+    if (this.#closed) {
       return;
     }
-    this.failure = new SubscriptionError(reason, code);
-    if (this.options.onError !== undefined) {
-      call(this.options.onError, this.failure);
-    } else if (this.queues.size === 0) {
-      console.error(this.failure);
+    this.#failure = new SubscriptionError(reason, code);
+    if (this.#options.onError !== undefined) {
+      call(this.#options.onError, this.#failure);
+    } else if (this.#queues.size === 0) {
+      console.error(this.#failure);
     }
-    for (const queue of this.queues) {
-      queue.end(this.failure);
+    for (const queue of this.#queues) {
+      queue.end(this.#failure);
     }
-    this.queues.clear();
+    this.#queues.clear();
   }
 
   /** The server lets us in again. @internal */
   admit(): void {
-    this.failure = null;
+    this.#failure = null;
   }
 }
 

@@ -23,73 +23,73 @@ const WAITING: Status = { ...IDLE, phase: 'connecting', attempt: 1 };
 export class Follower implements Source {
   /** The tab that leads; null while that is not known. */
   leader: string | null = null;
-  private readonly send: Send;
-  private readonly onStatus: (status: Status) => void;
-  private readonly notes = new Map<string, StreamNote>();
-  private readonly tables = new Map<string, SeriesTable>();
-  private readonly places = new Map<Subscription, Place>();
-  private presence: Presence = 'full';
-  private lastKey = 0;
-  private planned = false;
-  private closed = false;
+  readonly #send: Send;
+  readonly #onStatus: (status: Status) => void;
+  readonly #notes = new Map<string, StreamNote>();
+  readonly #tables = new Map<string, SeriesTable>();
+  readonly #places = new Map<Subscription, Place>();
+  #presence: Presence = 'full';
+  #lastKey = 0;
+  #planned = false;
+  #closed = false;
 
   /** Continues with what this tab has had so far. Nothing is sent before `greet`. */
   constructor(send: Send, handover: Handover, onStatus: (status: Status) => void) {
-    this.send = send;
-    this.onStatus = onStatus;
+    this.#send = send;
+    this.#onStatus = onStatus;
     for (const { id, spec, alone, cursor, missing, table } of handover.streams) {
-      this.notes.set(id, { id, spec, alone, cursor, missing, status: WAITING });
+      this.#notes.set(id, { id, spec, alone, cursor, missing, status: WAITING });
       if (table !== null) {
         table.keepAll = false;
-        this.tables.set(id, table);
+        this.#tables.set(id, table);
       }
     }
     for (const [subscription, stream] of handover.places) {
-      this.places.set(subscription, { key: ++this.lastKey, stream, heldSince: Date.now() });
+      this.#places.set(subscription, { key: ++this.#lastKey, stream, heldSince: Date.now() });
     }
   }
 
   /** Ask which tab leads. */
   greet(): void {
-    this.send({ type: 'who' });
+    this.#send({ type: 'who' });
   }
 
   add(subscription: Subscription): void {
-    this.places.set(subscription, { key: ++this.lastKey, stream: null, heldSince: Date.now() });
+    this.#places.set(subscription, { key: ++this.#lastKey, stream: null, heldSince: Date.now() });
     subscription.show(WAITING);
-    this.summarize();
-    this.ask();
+    this.#summarize();
+    this.#ask();
   }
 
   remove(subscription: Subscription): void {
-    const place = this.places.get(subscription);
+    const place = this.#places.get(subscription);
     if (place !== undefined) {
-      this.places.delete(subscription);
-      this.leave(subscription, place);
-      this.ask();
+      this.#places.delete(subscription);
+      this.#leave(subscription, place);
+      this.#ask();
     }
   }
 
   setPresence(presence: Presence): void {
-    this.presence = presence;
-    this.ask();
+    this.#presence = presence;
+    this.#ask();
   }
 
   retryNow(): void {
-    this.send({ type: 'retry' });
+    this.#send({ type: 'retry' });
   }
 
   close(): void {
-    this.closed = true;
-    this.tables.clear();
-    this.places.clear();
+    this.#closed = true;
+    this.#tables.clear();
+    this.#places.clear();
   }
 
   /** A message came. */
   hear(message: Message): void {
     if (message.type === 'lead') {
       if (message.from !== this.leader) {
-        this.follow(message.from, message.notes);
+        this.#follow(message.from, message.notes);
       }
       return;
     }
@@ -98,27 +98,27 @@ export class Follower implements Source {
     }
     switch (message.type) {
       case 'note':
-        this.notes.set(message.note.id, this.keepCursor(message.note));
+        this.#notes.set(message.note.id, this.#keepCursor(message.note));
         break;
       case 'placed':
-        this.placed(message.key, message.note, message.copy, message.had);
+        this.#placed(message.key, message.note, message.copy, message.had);
         break;
       case 'refused':
-        this.find(message.key)?.refuse(message.reason, message.code);
+        this.#find(message.key)?.refuse(message.reason, message.code);
         break;
       case 'document':
-        this.receive(message.stream, parseDocument(message.text));
+        this.#receive(message.stream, parseDocument(message.text));
         break;
       case 'again':
-        this.tables.get(message.stream)?.expectRepeats(matcherOf(message));
+        this.#tables.get(message.stream)?.expectRepeats(matcherOf(message));
         break;
       case 'status':
-        this.show(message.stream, message.status);
+        this.#show(message.stream, message.status);
         break;
       case 'ended':
-        this.notes.delete(message.stream);
-        this.tables.delete(message.stream);
-        this.summarize();
+        this.#notes.delete(message.stream);
+        this.#tables.delete(message.stream);
+        this.#summarize();
         break;
       default:
         break;
@@ -127,129 +127,129 @@ export class Follower implements Source {
 
   /** Stop following. Gives all that a leader needs. */
   handOver(): Handover {
-    this.closed = true;
-    const streams = [...this.notes.values()].map(({ id, spec, alone, cursor, missing }) => ({
+    this.#closed = true;
+    const streams = [...this.#notes.values()].map(({ id, spec, alone, cursor, missing }) => ({
       id,
       spec,
       alone,
       cursor,
       missing,
-      table: this.tables.get(id) ?? null,
-      heldSince: this.heldSince(id, spec.selectors),
+      table: this.#tables.get(id) ?? null,
+      heldSince: this.#heldSince(id, spec.selectors),
     }));
     const places = new Map<Subscription, string | null>();
-    for (const [subscription, { stream }] of this.places) {
+    for (const [subscription, { stream }] of this.#places) {
       places.set(subscription, stream);
     }
     return { streams, places };
   }
 
-  private follow(leader: string, notes: readonly StreamNote[]): void {
+  #follow(leader: string, notes: readonly StreamNote[]): void {
     this.leader = leader;
     const theirs = new Map(notes.map((note) => [note.id, note]));
-    for (const [subscription, place] of this.places) {
+    for (const [subscription, place] of this.#places) {
       const note = place.stream === null ? undefined : theirs.get(place.stream);
-      const mine = place.stream === null ? undefined : this.notes.get(place.stream);
+      const mine = place.stream === null ? undefined : this.#notes.get(place.stream);
       if (place.stream !== null && (note === undefined || note.cursor !== mine?.cursor)) {
         // The new leader is at another cursor: this tab is sent its copy, and compares point by
         // point.
-        this.leave(subscription, place);
+        this.#leave(subscription, place);
       }
     }
-    this.notes.clear();
+    this.#notes.clear();
     for (const [id, note] of theirs) {
-      this.notes.set(id, note);
+      this.#notes.set(id, note);
     }
-    for (const id of [...this.tables.keys()]) {
+    for (const id of [...this.#tables.keys()]) {
       if (!theirs.has(id)) {
-        this.tables.delete(id);
+        this.#tables.delete(id);
       }
     }
     for (const { id, status } of notes) {
-      this.show(id, status);
+      this.#show(id, status);
     }
-    this.want();
+    this.#want();
   }
 
   /** Send what this tab wants, once for all changes of one turn. */
-  private ask(): void {
-    if (!this.planned) {
-      this.planned = true;
+  #ask(): void {
+    if (!this.#planned) {
+      this.#planned = true;
       queueMicrotask(() => {
-        this.planned = false;
-        this.want();
+        this.#planned = false;
+        this.#want();
       });
     }
   }
 
-  private want(): void {
-    if (this.leader !== null && !this.closed) {
-      const wants: Want[] = [...this.places].map(([{ spec }, { key, stream }]) => ({
+  #want(): void {
+    if (this.leader !== null && !this.#closed) {
+      const wants: Want[] = [...this.#places].map(([{ spec }, { key, stream }]) => ({
         key,
         spec,
         stream,
       }));
-      this.send({ type: 'want', wants, presence: this.presence, to: this.leader });
+      this.#send({ type: 'want', wants, presence: this.#presence, to: this.leader });
     }
   }
 
-  private placed(
+  #placed(
     key: number,
     note: StreamNote,
     copy: Parameters<SeriesTable['load']>[0],
     had: readonly string[],
   ): void {
-    const subscription = this.find(key);
+    const subscription = this.#find(key);
     if (subscription === undefined) {
       return;
     }
-    const place = this.places.get(subscription)!;
-    this.leave(subscription, place);
-    this.notes.set(note.id, this.keepCursor(note));
-    let table = this.tables.get(note.id);
+    const place = this.#places.get(subscription)!;
+    this.#leave(subscription, place);
+    this.#notes.set(note.id, this.#keepCursor(note));
+    let table = this.#tables.get(note.id);
     if (table === undefined) {
       table = new SeriesTable(note.spec.merge, note.spec.keep ? note.spec.window : null);
-      this.tables.set(note.id, table);
+      this.#tables.set(note.id, table);
     }
     table.attach(subscription, note.alone ? null : matcherOf(subscription.spec), had);
     table.load(copy, had);
     place.stream = note.id;
     place.heldSince = Date.now() - (subscription.spec.window ?? 0);
-    this.show(note.id, note.status);
+    this.#show(note.id, note.status);
   }
 
   /** Here, the cursor of a stream is that of the newest document that came. */
-  private keepCursor(note: StreamNote): StreamNote {
-    const known = this.notes.get(note.id);
+  #keepCursor(note: StreamNote): StreamNote {
+    const known = this.#notes.get(note.id);
     return known === undefined ? note : { ...note, cursor: known.cursor };
   }
 
-  private receive(stream: string, document: Document): void {
-    const note = this.notes.get(stream);
+  #receive(stream: string, document: Document): void {
+    const note = this.#notes.get(stream);
     if (note !== undefined && 'id' in document && document.id !== undefined) {
-      this.notes.set(stream, { ...note, cursor: document.id });
+      this.#notes.set(stream, { ...note, cursor: document.id });
     }
-    this.tables.get(stream)?.take(document);
+    this.#tables.get(stream)?.take(document);
   }
 
-  private show(stream: string, status: Status): void {
-    const note = this.notes.get(stream);
+  #show(stream: string, status: Status): void {
+    const note = this.#notes.get(stream);
     if (note !== undefined) {
-      this.notes.set(stream, { ...note, status });
-      showAll(this.tables.get(stream)?.subscriptions ?? [], status);
-      this.summarize();
+      this.#notes.set(stream, { ...note, status });
+      showAll(this.#tables.get(stream)?.subscriptions ?? [], status);
+      this.#summarize();
     }
   }
 
-  private leave(subscription: Subscription, place: Place): void {
+  #leave(subscription: Subscription, place: Place): void {
     if (place.stream !== null) {
-      this.tables.get(place.stream)?.detach(subscription);
+      this.#tables.get(place.stream)?.detach(subscription);
       place.stream = null;
     }
   }
 
-  private find(key: number): Subscription | undefined {
-    for (const [subscription, place] of this.places) {
+  #find(key: number): Subscription | undefined {
+    for (const [subscription, place] of this.#places) {
       if (place.key === key) {
         return subscription;
       }
@@ -261,10 +261,10 @@ export class Follower implements Source {
    * From when on all of a stream is held here. That is now, if it has selectors that only other
    * tabs asked for.
    */
-  private heldSince(stream: string, selectors: readonly string[]): number {
+  #heldSince(stream: string, selectors: readonly string[]): number {
     const mine = new Set<string>();
     let since = Number.NEGATIVE_INFINITY;
-    for (const [subscription, place] of this.places) {
+    for (const [subscription, place] of this.#places) {
       if (place.stream === stream) {
         for (const selector of subscription.spec.selectors) {
           mine.add(selector);
@@ -275,10 +275,10 @@ export class Follower implements Source {
     return selectors.every((one) => mine.has(one)) ? since : Date.now();
   }
 
-  private summarize(): void {
-    const statuses = [...this.places.values()].map(({ stream }) =>
-      stream === null ? WAITING : (this.notes.get(stream)?.status ?? WAITING),
+  #summarize(): void {
+    const statuses = [...this.#places.values()].map(({ stream }) =>
+      stream === null ? WAITING : (this.#notes.get(stream)?.status ?? WAITING),
     );
-    this.onStatus(overall(statuses));
+    this.#onStatus(overall(statuses));
   }
 }

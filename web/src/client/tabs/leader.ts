@@ -21,21 +21,21 @@ export interface Handover {
 }
 
 export class Leader implements Source {
-  private readonly send: Send;
-  private readonly pool: Pool;
-  private readonly locals: Locals;
+  readonly #send: Send;
+  readonly #pool: Pool;
+  readonly #locals: Locals;
   /** By tab, then by key. */
-  private readonly remotes = new Map<string, Map<number, Remote>>();
-  private readonly presences = new Map<string, Presence>();
-  private readonly onStatus: (status: Status) => void;
-  private presence: Presence = 'full';
+  readonly #remotes = new Map<string, Map<number, Remote>>();
+  readonly #presences = new Map<string, Presence>();
+  readonly #onStatus: (status: Status) => void;
+  #presence: Presence = 'full';
   /** Whether all tabs that were there when this one began to lead have said what they want. */
-  private settled = false;
-  private readonly pruning: ReturnType<typeof setTimeout>;
+  #settled = false;
+  readonly #pruning: ReturnType<typeof setTimeout>;
   /** Calls back once a tab is gone, whether it was closed or crashed. */
-  private readonly watchTab: (tab: string, gone: () => void) => void;
+  readonly #watchTab: (tab: string, gone: () => void) => void;
   /** This tab is hidden and another one is visible: the other one had better lead. */
-  private readonly onUnseen: () => void;
+  readonly #onUnseen: () => void;
 
   constructor(
     settings: StreamSettings,
@@ -45,86 +45,86 @@ export class Leader implements Source {
     onUnseen: () => void,
     onStatus: (status: Status) => void,
   ) {
-    this.send = send;
-    this.onStatus = onStatus;
-    this.watchTab = watchTab;
-    this.onUnseen = onUnseen;
-    this.pool = new Pool(
+    this.#send = send;
+    this.#onStatus = onStatus;
+    this.#watchTab = watchTab;
+    this.#onUnseen = onUnseen;
+    this.#pool = new Pool(
       settings,
       {
-        asked: (shared) => this.tell(() => ({ type: 'note', note: noteOf(shared) })),
+        asked: (shared) => this.#tell(() => ({ type: 'note', note: noteOf(shared) })),
         closed: (shared) => {
-          this.tell(() => ({ type: 'ended', stream: shared.id }));
-          this.summarize();
+          this.#tell(() => ({ type: 'ended', stream: shared.id }));
+          this.#summarize();
         },
         received: (shared, document) =>
-          this.tell(() => ({
+          this.#tell(() => ({
             type: 'document',
             stream: shared.id,
             text: JSON.stringify(document),
           })),
         again: (shared, selectors) =>
-          this.tell(() => ({ type: 'again', stream: shared.id, selectors })),
+          this.#tell(() => ({ type: 'again', stream: shared.id, selectors })),
         shown: (shared, status) => {
           showAll(shared.table.subscriptions, status);
-          this.tell(() => ({ type: 'status', stream: shared.id, status }));
-          this.summarize();
+          this.#tell(() => ({ type: 'status', stream: shared.id, status }));
+          this.#summarize();
         },
       },
       true,
     );
-    this.locals = new Locals(this.pool);
-    this.pool.resume(handover.streams);
+    this.#locals = new Locals(this.#pool);
+    this.#pool.resume(handover.streams);
     // Sent before anything comes by these streams, so that tabs at the same cursor continue with
     // them.
-    send({ type: 'lead', notes: this.notes() });
+    send({ type: 'lead', notes: this.#notes() });
     for (const [subscription, stream] of handover.places) {
-      this.locals.add(subscription, stream);
+      this.#locals.add(subscription, stream);
     }
-    this.pruning = setTimeout(() => {
-      this.settled = true;
-      this.pool.prune();
+    this.#pruning = setTimeout(() => {
+      this.#settled = true;
+      this.#pool.prune();
     }, INHERITANCE_MS);
   }
 
   add(subscription: Subscription): void {
-    this.locals.add(subscription);
+    this.#locals.add(subscription);
   }
 
   remove(subscription: Subscription): void {
-    this.locals.remove(subscription);
+    this.#locals.remove(subscription);
   }
 
   setPresence(presence: Presence): void {
-    this.presence = presence;
-    this.sharePresence();
+    this.#presence = presence;
+    this.#sharePresence();
   }
 
   retryNow(): void {
-    this.pool.retryNow();
+    this.#pool.retryNow();
   }
 
   /** A message came from another tab. */
   hear(message: Message): void {
     switch (message.type) {
       case 'who':
-        this.meet(message.from);
-        this.send({ type: 'lead', notes: this.notes(), to: message.from });
+        this.#meet(message.from);
+        this.#send({ type: 'lead', notes: this.#notes(), to: message.from });
         break;
       case 'ping':
-        this.send({ type: 'pong', to: message.from });
+        this.#send({ type: 'pong', to: message.from });
         break;
       case 'want':
-        this.meet(message.from);
-        this.presences.set(message.from, message.presence);
-        this.sharePresence();
-        this.want(message.from, message.wants);
+        this.#meet(message.from);
+        this.#presences.set(message.from, message.presence);
+        this.#sharePresence();
+        this.#want(message.from, message.wants);
         break;
       case 'retry':
-        this.pool.retryNow();
+        this.#pool.retryNow();
         break;
       case 'bye':
-        this.part(message.from);
+        this.#part(message.from);
         break;
       default:
         break;
@@ -133,8 +133,8 @@ export class Leader implements Source {
 
   /** Stop leading. Gives all that the next leader needs. */
   handOver(): Handover {
-    clearTimeout(this.pruning);
-    const streams = [...this.pool.all].map((shared) => ({
+    clearTimeout(this.#pruning);
+    const streams = [...this.#pool.all].map((shared) => ({
       id: shared.id,
       spec: specOf(shared),
       alone: shared.alone,
@@ -144,90 +144,90 @@ export class Leader implements Source {
       heldSince: shared.heldSince,
     }));
     const places = new Map<Subscription, string | null>();
-    for (const [subscription, shared] of this.locals.served()) {
+    for (const [subscription, shared] of this.#locals.served()) {
       places.set(subscription, shared?.id ?? null);
     }
-    this.pool.close();
+    this.#pool.close();
     return { streams, places };
   }
 
   close(): void {
-    clearTimeout(this.pruning);
-    this.pool.close();
+    clearTimeout(this.#pruning);
+    this.#pool.close();
   }
 
-  private meet(tab: string): void {
-    if (!this.remotes.has(tab)) {
-      this.remotes.set(tab, new Map());
-      this.watchTab(tab, () => this.part(tab));
+  #meet(tab: string): void {
+    if (!this.#remotes.has(tab)) {
+      this.#remotes.set(tab, new Map());
+      this.#watchTab(tab, () => this.#part(tab));
     }
   }
 
-  private part(tab: string): void {
-    for (const remote of this.remotes.get(tab)?.values() ?? []) {
-      this.pool.remove(remote);
+  #part(tab: string): void {
+    for (const remote of this.#remotes.get(tab)?.values() ?? []) {
+      this.#pool.remove(remote);
     }
-    this.remotes.delete(tab);
-    this.presences.delete(tab);
-    this.sharePresence();
+    this.#remotes.delete(tab);
+    this.#presences.delete(tab);
+    this.#sharePresence();
   }
 
   /** Serve all that a tab wants, and stop serving what it no longer wants. */
-  private want(tab: string, wants: readonly Want[]): void {
-    const served = this.remotes.get(tab)!;
+  #want(tab: string, wants: readonly Want[]): void {
+    const served = this.#remotes.get(tab)!;
     const keys = new Set(wants.map(({ key }) => key));
     for (const [key, remote] of [...served]) {
       if (!keys.has(key)) {
         served.delete(key);
-        this.pool.remove(remote);
+        this.#pool.remove(remote);
       }
     }
     for (const { key, spec, stream } of wants) {
       if (served.has(key)) {
         continue;
       }
-      const remote = new Remote(tab, key, spec, this.send);
+      const remote = new Remote(tab, key, spec, this.#send);
       served.set(key, remote);
       if (stream !== null) {
         remote.silent = true;
-        const rejoined = this.pool.rejoin(remote, stream);
+        const rejoined = this.#pool.rejoin(remote, stream);
         remote.silent = false;
         if (rejoined) {
           continue;
         }
       }
-      this.pool.add(remote);
+      this.#pool.add(remote);
     }
   }
 
-  private sharePresence(): void {
-    const others = [...this.presences.values()];
-    const all = [this.presence, ...others];
-    this.pool.setPresence(all.includes('full') ? 'full' : all.includes('low') ? 'low' : 'none');
-    if (this.presence !== 'full' && others.includes('full')) {
-      this.onUnseen();
+  #sharePresence(): void {
+    const others = [...this.#presences.values()];
+    const all = [this.#presence, ...others];
+    this.#pool.setPresence(all.includes('full') ? 'full' : all.includes('low') ? 'low' : 'none');
+    if (this.#presence !== 'full' && others.includes('full')) {
+      this.#onUnseen();
     }
   }
 
-  private notes(): StreamNote[] {
-    return [...this.pool.all].map(noteOf);
+  #notes(): StreamNote[] {
+    return [...this.#pool.all].map(noteOf);
   }
 
   /** Send a message, if there are other tabs, or may be. */
-  private tell(message: () => Outgoing): void {
-    if (this.remotes.size > 0 || !this.settled) {
-      this.send(message());
+  #tell(message: () => Outgoing): void {
+    if (this.#remotes.size > 0 || !this.#settled) {
+      this.#send(message());
     }
   }
 
-  private summarize(): void {
+  #summarize(): void {
     const mine = new Set<SharedStream>();
-    for (const [, shared] of this.locals.served()) {
+    for (const [, shared] of this.#locals.served()) {
       if (shared !== undefined) {
         mine.add(shared);
       }
     }
-    this.onStatus(overall([...mine].map(({ stream }) => stream.status)));
+    this.#onStatus(overall([...mine].map(({ stream }) => stream.status)));
   }
 }
 
@@ -236,21 +236,28 @@ class Remote implements Consumer {
   readonly spec: SubscriptionSpec;
   /** Set while it is put back to the stream that it had, which its tab knows of. */
   silent = false;
-  private readonly tab: string;
-  private readonly key: number;
-  private readonly send: Send;
+  readonly #tab: string;
+  readonly #key: number;
+  readonly #send: Send;
 
   constructor(tab: string, key: number, spec: SubscriptionSpec, send: Send) {
-    this.tab = tab;
-    this.key = key;
+    this.#tab = tab;
+    this.#key = key;
     this.spec = spec;
-    this.send = send;
+    this.#send = send;
   }
 
   placed(shared: SharedStream, matcher: Matcher | null, had: readonly string[]): void {
     if (!this.silent) {
       const copy = shared.table.copy(matcher, this.spec.window);
-      this.send({ type: 'placed', to: this.tab, key: this.key, note: noteOf(shared), copy, had });
+      this.#send({
+        type: 'placed',
+        to: this.#tab,
+        key: this.#key,
+        note: noteOf(shared),
+        copy,
+        had,
+      });
     }
   }
 
@@ -259,7 +266,7 @@ class Remote implements Consumer {
   }
 
   refused(reason: string, code: string): void {
-    this.send({ type: 'refused', to: this.tab, key: this.key, reason, code });
+    this.#send({ type: 'refused', to: this.#tab, key: this.#key, reason, code });
   }
 }
 

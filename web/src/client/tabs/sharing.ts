@@ -35,20 +35,20 @@ const VERSION = 3;
 const NOTHING: Handover = { streams: [], places: new Map() };
 
 export class Sharing implements Source {
-  private readonly settings: StreamSettings;
-  private readonly name: string;
-  private readonly onStatus: (status: Status) => void;
-  private readonly timing: Timing;
-  private readonly tab = crypto.getRandomValues(new Uint32Array(3)).join('-');
-  private channel: BroadcastChannel | null = null;
-  private role: Leader | Follower;
-  private presence: Presence = 'full';
-  private abort = new AbortController();
+  readonly #settings: StreamSettings;
+  readonly #name: string;
+  readonly #onStatus: (status: Status) => void;
+  readonly #timing: Timing;
+  readonly #tab = crypto.getRandomValues(new Uint32Array(3)).join('-');
+  #channel: BroadcastChannel | null = null;
+  #role: Leader | Follower;
+  #presence: Presence = 'full';
+  #abort = new AbortController();
   /** Gives the lock back. */
-  private release: () => void = () => {};
-  private heardAt = Date.now();
-  private pingedAt: number | null = null;
-  private timer: ReturnType<typeof setInterval> | undefined;
+  #release: () => void = () => {};
+  #heardAt = Date.now();
+  #pingedAt: number | null = null;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     settings: StreamSettings,
@@ -56,184 +56,184 @@ export class Sharing implements Source {
     onStatus: (status: Status) => void,
     timing: Timing,
   ) {
-    this.settings = settings;
-    this.name = `pushsvc ${VERSION} ${key}`;
-    this.onStatus = onStatus;
-    this.timing = timing;
-    this.role = new Follower(this.send, NOTHING, onStatus);
-    this.enter();
-    globalThis.addEventListener?.('pagehide', this.hide);
-    globalThis.addEventListener?.('pageshow', this.show);
+    this.#settings = settings;
+    this.#name = `pushsvc ${VERSION} ${key}`;
+    this.#onStatus = onStatus;
+    this.#timing = timing;
+    this.#role = new Follower(this.#send, NOTHING, onStatus);
+    this.#enter();
+    globalThis.addEventListener?.('pagehide', this.#hide);
+    globalThis.addEventListener?.('pageshow', this.#show);
   }
 
   add(subscription: Subscription): void {
-    this.role.add(subscription);
+    this.#role.add(subscription);
   }
 
   remove(subscription: Subscription): void {
-    this.role.remove(subscription);
+    this.#role.remove(subscription);
   }
 
   setPresence(presence: Presence): void {
-    this.presence = presence;
-    this.role.setPresence(presence);
+    this.#presence = presence;
+    this.#role.setPresence(presence);
   }
 
   retryNow(): void {
-    this.role.retryNow();
+    this.#role.retryNow();
   }
 
   close(): void {
-    globalThis.removeEventListener?.('pagehide', this.hide);
-    globalThis.removeEventListener?.('pageshow', this.show);
-    this.leave();
-    this.role.close();
+    globalThis.removeEventListener?.('pagehide', this.#hide);
+    globalThis.removeEventListener?.('pageshow', this.#show);
+    this.#leave();
+    this.#role.close();
   }
 
-  private readonly send = (message: Outgoing): void => {
-    this.channel?.postMessage({ ...message, from: this.tab } as Message);
+  readonly #send = (message: Outgoing): void => {
+    this.#channel?.postMessage({ ...message, from: this.#tab } as Message);
   };
 
   /** Take part: open the channel, and wait in line for the lock. */
-  private enter(): void {
-    this.abort = new AbortController();
-    const { signal } = this.abort;
-    this.channel = new BroadcastChannel(this.name);
-    this.channel.onmessage = (event: MessageEvent<Message>) => this.hear(event.data);
+  #enter(): void {
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = (event: MessageEvent<Message>) => this.#hear(event.data);
     // A lock of its own, which this tab holds as long as it lives, and from before its first
     // message: when the leader gets that lock, this tab is gone.
-    void hold(`${this.name}/${this.tab}`, { signal }, () => {
-      if (this.role instanceof Follower) {
-        this.role.greet();
+    void hold(`${this.#name}/${this.#tab}`, { signal }, () => {
+      if (this.#role instanceof Follower) {
+        this.#role.greet();
       }
-      this.queue(false);
+      this.#queue(false);
       return never(signal);
     });
-    this.heardAt = Date.now();
-    this.pingedAt = null;
-    this.timer = setInterval(() => this.look(), this.timing.leaderQuiet / 4);
+    this.#heardAt = Date.now();
+    this.#pingedAt = null;
+    this.#timer = setInterval(() => this.#look(), this.#timing.leaderQuiet / 4);
   }
 
   /** Stop taking part, and let another tab lead. */
-  private leave(): void {
-    clearInterval(this.timer);
-    this.send({ type: 'bye' });
-    this.abort.abort();
-    this.release();
-    this.channel?.close();
-    this.channel = null;
+  #leave(): void {
+    clearInterval(this.#timer);
+    this.#send({ type: 'bye' });
+    this.#abort.abort();
+    this.#release();
+    this.#channel?.close();
+    this.#channel = null;
   }
 
   /** A page that is left may be kept, frozen, in the back/forward cache. */
-  private readonly hide = (): void => {
-    const handover = this.role instanceof Leader ? this.role.handOver() : this.role.handOver();
-    this.leave();
-    this.follow(handover);
+  readonly #hide = (): void => {
+    const handover = this.#role instanceof Leader ? this.#role.handOver() : this.#role.handOver();
+    this.#leave();
+    this.#follow(handover);
   };
 
-  private readonly show = (event: Event): void => {
-    if ((event as PageTransitionEvent).persisted && this.role instanceof Follower) {
-      this.follow(this.role.handOver());
-      this.enter();
+  readonly #show = (event: Event): void => {
+    if ((event as PageTransitionEvent).persisted && this.#role instanceof Follower) {
+      this.#follow(this.#role.handOver());
+      this.#enter();
     }
   };
 
-  private queue(steal: boolean): void {
-    const { signal } = this.abort;
+  #queue(steal: boolean): void {
+    const { signal } = this.#abort;
     // A request that steals a lock can't be aborted.
     const options = steal ? { steal } : { signal };
-    hold(this.name, options, () => this.lead(signal)).then((ended) => {
+    hold(this.#name, options, () => this.#lead(signal)).then((ended) => {
       if (ended === 'stolen' && !signal.aborted) {
-        this.lockStolen();
+        this.#lockStolen();
       }
     });
   }
 
   /** This tab has the lock, until this resolves. */
-  private lead(signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.role instanceof Leader) {
+  #lead(signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#role instanceof Leader) {
       return Promise.resolve();
     }
-    const handover = this.role.handOver();
-    this.role = new Leader(
-      this.settings,
-      this.send,
+    const handover = this.#role.handOver();
+    this.#role = new Leader(
+      this.#settings,
+      this.#send,
       handover,
-      (tab, gone) => void hold(`${this.name}/${tab}`, { signal }, async () => gone()),
-      () => this.handOver(),
-      this.onStatus,
+      (tab, gone) => void hold(`${this.#name}/${tab}`, { signal }, async () => gone()),
+      () => this.#handOver(),
+      this.#onStatus,
     );
-    this.role.setPresence(this.presence);
+    this.#role.setPresence(this.#presence);
     return new Promise((resolve) => {
-      this.release = resolve;
+      this.#release = resolve;
     });
   }
 
   /** Another tab leads now: this one did not answer it in time. */
-  private lockStolen(): void {
-    if (this.role instanceof Leader) {
-      this.stepDown();
+  #lockStolen(): void {
+    if (this.#role instanceof Leader) {
+      this.#stepDown();
     }
   }
 
-  private stepDown(): void {
-    if (this.role instanceof Leader) {
-      const follower = this.follow(this.role.handOver());
-      this.queue(false);
+  #stepDown(): void {
+    if (this.#role instanceof Leader) {
+      const follower = this.#follow(this.#role.handOver());
+      this.#queue(false);
       follower.greet();
     }
   }
 
   /** Let a visible tab lead: browsers hardly run the timers of hidden ones. */
-  private handOver(): void {
+  #handOver(): void {
     // After what the leader is doing now.
     queueMicrotask(() => {
-      if (this.role instanceof Leader) {
-        this.stepDown();
-        this.release();
+      if (this.#role instanceof Leader) {
+        this.#stepDown();
+        this.#release();
       }
     });
   }
 
-  private follow(handover: Handover): Follower {
-    const follower = new Follower(this.send, handover, this.onStatus);
-    this.role = follower;
-    follower.setPresence(this.presence);
+  #follow(handover: Handover): Follower {
+    const follower = new Follower(this.#send, handover, this.#onStatus);
+    this.#role = follower;
+    follower.setPresence(this.#presence);
     return follower;
   }
 
-  private hear(message: Message): void {
-    if (message.to !== undefined && message.to !== this.tab) {
+  #hear(message: Message): void {
+    if (message.to !== undefined && message.to !== this.#tab) {
       return;
     }
     if (
-      this.role instanceof Follower &&
-      (message.type === 'lead' || message.from === this.role.leader)
+      this.#role instanceof Follower &&
+      (message.type === 'lead' || message.from === this.#role.leader)
     ) {
-      this.heardAt = Date.now();
-      this.pingedAt = null;
+      this.#heardAt = Date.now();
+      this.#pingedAt = null;
     }
-    this.role.hear(message);
+    this.#role.hear(message);
   }
 
   /** Check that the leader still answers, while this tab is visible. */
-  private look(): void {
-    const { leaderQuiet } = this.timing;
+  #look(): void {
+    const { leaderQuiet } = this.#timing;
     const now = Date.now();
-    if (this.role instanceof Leader || isHidden()) {
-      this.heardAt = now;
-      this.pingedAt = null;
-    } else if (this.pingedAt !== null && now - this.pingedAt >= leaderQuiet) {
-      this.heardAt = now;
-      this.pingedAt = null;
-      this.queue(true);
-    } else if (this.pingedAt === null && now - this.heardAt >= leaderQuiet) {
+    if (this.#role instanceof Leader || isHidden()) {
+      this.#heardAt = now;
+      this.#pingedAt = null;
+    } else if (this.#pingedAt !== null && now - this.#pingedAt >= leaderQuiet) {
+      this.#heardAt = now;
+      this.#pingedAt = null;
+      this.#queue(true);
+    } else if (this.#pingedAt === null && now - this.#heardAt >= leaderQuiet) {
       // A ping comes first: it may be this tab that has slept.
-      this.pingedAt = now;
-      if (this.role.leader === null) {
-        this.role.greet();
+      this.#pingedAt = now;
+      if (this.#role.leader === null) {
+        this.#role.greet();
       } else {
-        this.send({ type: 'ping' });
+        this.#send({ type: 'ping' });
       }
     }
   }

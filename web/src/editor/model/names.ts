@@ -23,17 +23,17 @@ const MOST = 51;
 const FRESH_MS = 30_000;
 
 export class Names {
-  private readonly origin: URL;
+  readonly #origin: URL;
   /** The last answer to each question, whatever was searched for. */
-  private readonly found = new Map<string, Found>();
+  readonly #found = new Map<string, Found>();
 
   constructor(origin: URL) {
-    this.origin = origin;
+    this.#origin = origin;
   }
 
   /** The answer, if earlier answers tell it; null if the server has to be asked. */
   recall(ask: Ask): readonly string[] | null {
-    const found = this.found.get(keyOf(ask));
+    const found = this.#found.get(keyOf(ask));
     if (found === undefined || Date.now() - found.at > FRESH_MS) {
       return null;
     }
@@ -43,7 +43,7 @@ export class Names {
 
   /** The last answer, to offer until a new one comes; null for none. */
   guess(ask: Ask): readonly string[] | null {
-    return this.found.get(keyOf(ask))?.names ?? null;
+    return this.#found.get(keyOf(ask))?.names ?? null;
   }
 
   /** Ask the server; gives no names if it has no answer. Rejects only if it is aborted. */
@@ -52,22 +52,22 @@ export class Names {
     if (known !== null) {
       return known;
     }
-    let answer = await this.get(ask, signal);
+    let answer = await this.#get(ask, signal);
     if (answer === null && ask.select !== null) {
       // The text before the caret may not be a selector yet.
-      answer = await this.get({ ...ask, select: null }, signal);
+      answer = await this.#get({ ...ask, select: null }, signal);
     }
     if (answer === null) {
       return [];
     }
     const { names, total } = answer;
     const whole = names.length === total;
-    this.found.set(keyOf(ask), { search: ask.search, names, whole, at: Date.now() });
+    this.#found.set(keyOf(ask), { search: ask.search, names, whole, at: Date.now() });
     return names;
   }
 
-  private async get({ label, select, search }: Ask, signal: AbortSignal) {
-    const url = new URL(label === null ? 'v1/label_names' : 'v1/label_values', this.origin);
+  async #get({ label, select, search }: Ask, signal: AbortSignal) {
+    const url = new URL(label === null ? 'v1/label_names' : 'v1/label_values', this.#origin);
     const { searchParams } = url;
     searchParams.set('limit', String(MOST));
     if (label !== null) {

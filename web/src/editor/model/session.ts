@@ -30,13 +30,13 @@ export class Session {
   readonly name: Signal<string>;
   /** Whether it is saved under its name without asking. */
   readonly named: Signal<boolean>;
-  private readonly origin: URL;
+  readonly #origin: URL;
 
   /**
    * `owned` says whether the loaded dashboard may be replaced; else it is saved under another name.
    */
   constructor(origin: URL, name: string, loaded: Loaded | null, owned: boolean) {
-    this.origin = origin;
+    this.#origin = origin;
     this.draft = new Draft(loaded?.kept ?? EMPTY, loaded !== null);
     this.name = signal(name);
     this.etag = signal((owned && loaded?.etag) || null);
@@ -118,7 +118,7 @@ export class Session {
   /** Overwrite what somebody else has saved meanwhile. */
   async overwrite(): Promise<void> {
     this.opened.value = null;
-    const theirs = await load(this.origin, this.name.peek()).catch(() => null);
+    const theirs = await load(this.#origin, this.name.peek()).catch(() => null);
     this.etag.value = theirs?.etag ?? null;
     await this.keep();
   }
@@ -127,7 +127,7 @@ export class Session {
   async takeTheirs(): Promise<void> {
     this.opened.value = null;
     try {
-      const theirs = await load(this.origin, this.name.peek());
+      const theirs = await load(this.#origin, this.name.peek());
       this.draft.replace(theirs.kept);
       this.etag.value = theirs.etag;
       this.said.value = 'This is what was saved meanwhile; your own is one step back';

@@ -66,48 +66,48 @@ interface Found {
 export class ChartView {
   readonly panel: Panel;
   inSight = false;
-  private readonly root: HTMLElement;
-  private readonly props: ChartProps;
-  private readonly picture: Picture;
-  private readonly pinned: Signal<number | null>;
-  private readonly shades: Signal<readonly [number, number]>;
-  private readonly crosshair = document.createElement('div');
-  private readonly ends: (() => void)[];
-  private plot: Plot | null = null;
+  readonly #root: HTMLElement;
+  readonly #props: ChartProps;
+  readonly #picture: Picture;
+  readonly #pinned: Signal<number | null>;
+  readonly #shades: Signal<readonly [number, number]>;
+  readonly #crosshair = document.createElement('div');
+  readonly #ends: (() => void)[];
+  #plot: Plot | null = null;
   /** CSS pixels. */
-  private width: number;
-  private height: number;
+  #width: number;
+  #height: number;
   /** From the left of the page. */
-  private left: number;
-  private em: number;
-  private readonly family: string;
+  #left: number;
+  #em: number;
+  readonly #family: string;
   /** Whether the crosshair was last moved by keyboard. */
-  private keyed = false;
+  #keyed = false;
   /** CSS pixels from the top to the pointer; null while it is elsewhere. */
-  private pointerTop: number | null = null;
+  #pointerTop: number | null = null;
 
   constructor(root: HTMLElement, props: ChartProps, picture: Picture, { pinned, shades }: Found) {
-    this.root = root;
-    this.props = props;
+    this.#root = root;
+    this.#props = props;
     this.panel = props.panel;
-    this.picture = picture;
-    this.pinned = pinned;
-    this.shades = shades;
-    this.crosshair.className = 'crosshair';
-    this.crosshair.hidden = true;
+    this.#picture = picture;
+    this.#pinned = pinned;
+    this.#shades = shades;
+    this.#crosshair.className = 'crosshair';
+    this.#crosshair.hidden = true;
     // Everything is read from the document here, before anything is written to it. Otherwise the
     // browser would lay out the whole page again for the first picture of each chart.
     const { top, bottom, left } = root.getBoundingClientRect();
-    this.left = left;
+    this.#left = left;
     this.inSight = top < innerHeight + MARGIN && bottom > -MARGIN;
-    this.width = root.clientWidth;
-    this.height = root.clientHeight;
+    this.#width = root.clientWidth;
+    this.#height = root.clientHeight;
     const style = getComputedStyle(root);
-    this.em = Number.parseFloat(style.fontSize);
-    this.family = style.fontFamily;
+    this.#em = Number.parseFloat(style.fontSize);
+    this.#family = style.fontFamily;
     const sight = new IntersectionObserver(
       ([entry]) => {
-        this.left = entry!.boundingClientRect.left;
+        this.#left = entry!.boundingClientRect.left;
         if (this.inSight !== entry!.isIntersecting) {
           this.inSight = entry!.isIntersecting;
           this.repaint();
@@ -118,18 +118,18 @@ export class ChartView {
     sight.observe(root);
     const size = new ResizeObserver(([entry]) => {
       const { width, height } = entry!.contentRect;
-      if (width !== this.width || height !== this.height) {
-        this.width = width;
-        this.height = height;
+      if (width !== this.#width || height !== this.#height) {
+        this.#width = width;
+        this.#height = height;
         this.refit();
       }
     });
     size.observe(root);
-    this.ends = [
+    this.#ends = [
       props.dashboard.painter.add(this),
       () => sight.disconnect(),
       () => size.disconnect(),
-      () => this.plot?.destroy(),
+      () => this.#plot?.destroy(),
       () => columns.leave(this),
     ];
   }
@@ -139,84 +139,87 @@ export class ChartView {
       return LEAST_STILL_MS;
     }
     // Half of the time that one pixel stands for, but at least four times a second.
-    return Math.min(250, this.props.dashboard.time.windowMs.peek() / (2 * Math.max(1, this.width)));
+    return Math.min(
+      250,
+      this.#props.dashboard.time.windowMs.peek() / (2 * Math.max(1, this.#width)),
+    );
   }
 
   get moves(): number {
-    const { heldAt, windowMs } = this.props.dashboard.time;
+    const { heldAt, windowMs } = this.#props.dashboard.time;
     return still.matches || heldAt.peek() !== null
       ? Number.POSITIVE_INFINITY
-      : windowMs.peek() / Math.max(1, this.width * devicePixelRatio);
+      : windowMs.peek() / Math.max(1, this.#width * devicePixelRatio);
   }
 
   close(): void {
-    for (const end of this.ends) {
+    for (const end of this.#ends) {
       end();
     }
   }
 
   /** Its size, its font size or the pixel ratio has changed. */
   refit(): void {
-    this.left = this.root.getBoundingClientRect().left;
-    this.em = Number.parseFloat(getComputedStyle(this.root).fontSize);
-    this.plot?.resize(...this.size);
+    this.#left = this.#root.getBoundingClientRect().left;
+    this.#em = Number.parseFloat(getComputedStyle(this.#root).fontSize);
+    this.#plot?.resize(...this.#size);
     this.repaint();
   }
 
   /** In CSS pixels: width, height and font size. */
-  private get size(): PlotSize {
-    return printing.peek() ? onPaper() : [this.width, this.height, this.em];
+  get #size(): PlotSize {
+    return printing.peek() ? onPaper() : [this.#width, this.#height, this.#em];
   }
 
   repaint(): void {
-    this.props.dashboard.painter.redraw(this);
+    this.#props.dashboard.painter.redraw(this);
   }
 
   paint(): void {
-    const { width } = this;
+    const width = this.#width;
     if (width === 0) {
       return;
     }
-    const plot = this.plot ?? this.open();
-    const { dashboard } = this.props;
+    const plot = this.#plot ?? this.#open();
+    const { dashboard } = this.#props;
     const span = dashboard.time.windowMs.peek();
     // The picture moves by whole pixels, so that what was drawn looks the same after each move.
     const step = span / Math.max(1, Math.round(width * devicePixelRatio));
     const to = Math.ceil(dashboard.time.edge / step) * step;
-    const lines = this.lines(to);
+    const lines = this.#lines(to);
     const oldest = lines.reduce(
       (least, { series }) => Math.min(least, series.column.firstTime || least),
       Number.POSITIVE_INFINITY,
     );
     plot.draw(lines, to - span, to, look.peek(), Math.min(oldest, dashboard.keptSince));
-    if (this.picture.rows !== null && `${plot.span}` !== `${this.shades.peek()}`) {
-      this.shades.value = plot.span;
+    if (this.#picture.rows !== null && `${plot.span}` !== `${this.#shades.peek()}`) {
+      this.#shades.value = plot.span;
     }
     this.point(dashboard.hover.peek());
-    this.placePin();
+    this.#placePin();
   }
 
   /** Show the crosshair at a time, or hide it. */
   point(time: number | null): void {
-    const left = time === null || this.plot === null ? -1 : this.plot.left(time);
-    const width = this.plot?.width ?? 0;
-    this.crosshair.hidden = !(left >= 0 && left <= width);
-    this.crosshair.style.translate = `${left}px 0`;
-    this.crosshair.classList.toggle('flipped', left > width / 2);
+    const left = time === null || this.#plot === null ? -1 : this.#plot.left(time);
+    const width = this.#plot?.width ?? 0;
+    this.#crosshair.hidden = !(left >= 0 && left <= width);
+    this.#crosshair.style.translate = `${left}px 0`;
+    this.#crosshair.classList.toggle('flipped', left > width / 2);
     const row =
-      time === null || this.pointerTop === null ? null : this.plot!.row(this.pointerTop, time);
-    this.crosshair.dataset.row =
-      row === null ? '' : `${printable(row.name)} · ${this.props.format.value(row.value)}`;
-    if (!this.crosshair.hidden) {
-      const chart = this.root.parentElement!;
-      chart.style.setProperty('--at', `${this.plot!.inset + left}px`);
+      time === null || this.#pointerTop === null ? null : this.#plot!.row(this.#pointerTop, time);
+    this.#crosshair.dataset.row =
+      row === null ? '' : `${printable(row.name)} · ${this.#props.format.value(row.value)}`;
+    if (!this.#crosshair.hidden) {
+      const chart = this.#root.parentElement!;
+      chart.style.setProperty('--at', `${this.#plot!.inset + left}px`);
       chart.classList.toggle('flipped', left > width / 2);
     }
   }
 
   /** Move the crosshair by a share of the window, and at least to the next sample. */
   step(share: number): void {
-    const { dashboard, id } = this.props;
+    const { dashboard, id } = this.#props;
     const span = dashboard.time.windowMs.peek();
     const to = dashboard.time.edge;
     const before = dashboard.hover.peek() ?? to;
@@ -232,50 +235,50 @@ export class ChartView {
       })
       .filter((time) => time >= to - span && time <= to);
     const next = share > 0 ? Math.min(...times) : Math.max(...times);
-    this.pointerTop = null;
-    this.keyed = true;
+    this.#pointerTop = null;
+    this.#keyed = true;
     dashboard.hover.value = Number.isFinite(next) ? next : least;
   }
 
   /** The values at the crosshair in words. */
   async read(): Promise<string> {
     const { spoken } = await loadPart(() => import('./tip.tsx'));
-    const time = this.props.dashboard.hover.peek();
-    return time === null ? '' : spoken(this.props, time);
+    const time = this.#props.dashboard.hover.peek();
+    return time === null ? '' : spoken(this.#props, time);
   }
 
   /** Pin the time of the crosshair, or unpin it; false if there is no crosshair. */
   pinHere(): boolean {
-    const time = this.props.dashboard.hover.peek();
+    const time = this.#props.dashboard.hover.peek();
     if (time !== null) {
-      this.pin(this.plot!.left(time));
+      this.#pin(this.#plot!.left(time));
     }
     return time !== null;
   }
 
   /** Hide the crosshair; false if there is none. */
   leave(): boolean {
-    const { hover } = this.props.dashboard;
+    const { hover } = this.#props.dashboard;
     // The crosshair of a pointer is hidden when the pointer leaves.
-    const there = this.keyed && hover.peek() !== null && this.pinned.peek() === null;
+    const there = this.#keyed && hover.peek() !== null && this.#pinned.peek() === null;
     if (there) {
-      this.keyed = false;
+      this.#keyed = false;
       hover.value = null;
     }
     return there;
   }
 
   /** Keep the pin at its time until that time leaves the picture. */
-  private placePin(): void {
-    const time = this.pinned.peek();
+  #placePin(): void {
+    const time = this.#pinned.peek();
     if (time === null) {
       return;
     }
-    const { over, width } = this.plot!;
-    const left = this.plot!.left(time);
-    const pin = this.root.parentElement?.querySelector<HTMLElement>('.pin');
+    const { over, width } = this.#plot!;
+    const left = this.#plot!.left(time);
+    const pin = this.#root.parentElement?.querySelector<HTMLElement>('.pin');
     if (left < 0 || left > width) {
-      this.pinned.value = null;
+      this.#pinned.value = null;
     } else if (pin) {
       pin.style.visibility = '';
       pin.style.left = `${over.offsetLeft + left}px`;
@@ -284,26 +287,26 @@ export class ChartView {
   }
 
   /** Show the crosshair at a time in all panels until it is tapped again. */
-  private tap(left: number, top: number): void {
-    const { hover } = this.props.dashboard;
+  #tap(left: number, top: number): void {
+    const { hover } = this.#props.dashboard;
     const before = hover.peek();
-    const near = before !== null && Math.abs(this.plot!.left(before) - left) < TAP_WIDTH;
-    this.pointerTop = near ? null : top;
-    hover.value = near ? null : this.plot!.time(left);
+    const near = before !== null && Math.abs(this.#plot!.left(before) - left) < TAP_WIDTH;
+    this.#pointerTop = near ? null : top;
+    hover.value = near ? null : this.#plot!.time(left);
     this.point(hover.value);
   }
 
   /** Pin the time at a place, or unpin it. */
-  private pin(left: number): void {
-    const before = this.pinned.peek();
-    const near = before !== null && Math.abs(this.plot!.left(before) - left) < PIN_WIDTH;
-    this.pinned.value = near ? null : this.plot!.time(left);
+  #pin(left: number): void {
+    const before = this.#pinned.peek();
+    const near = before !== null && Math.abs(this.#plot!.left(before) - left) < PIN_WIDTH;
+    this.#pinned.value = near ? null : this.#plot!.time(left);
   }
 
-  private lines(now: number): Drawn[] {
-    const { id, kind } = this.props;
+  #lines(now: number): Drawn[] {
+    const { id, kind } = this.#props;
     const { raw } = this.panel;
-    const focus = this.props.focus.peek();
+    const focus = this.#props.focus.peek();
     const piled = kind === 'stacked' || kind === 'heatmap';
     const most = mostDrawn(kind);
     const shown = (member: Member): boolean => isShown(id, member);
@@ -323,41 +326,41 @@ export class ChartView {
     return piled ? drawn : drawn.reverse().sort((a, b) => Number(b.faded) - Number(a.faded));
   }
 
-  private open(): Plot {
-    const { dashboard, format } = this.props;
-    this.plot = new Plot(this.root, {
-      size: this.size,
-      family: this.family,
-      agree: (axis) => columns.agree(this, this.left, axis, () => this.repaint()),
+  #open(): Plot {
+    const { dashboard, format } = this.#props;
+    this.#plot = new Plot(this.#root, {
+      size: this.#size,
+      family: this.#family,
+      agree: (axis) => columns.agree(this, this.#left, axis, () => this.repaint()),
       look: look.peek(),
       format,
-      picture: this.picture,
+      picture: this.#picture,
     });
-    const { over } = this.plot;
-    over.append(this.crosshair);
+    const { over } = this.#plot;
+    over.append(this.#crosshair);
     const { hover } = dashboard;
     over.addEventListener('pointermove', (event) => {
       // A finger that moves moves the picture; a tap shows the values at its place.
       if (event.pointerType === 'touch') {
         return;
       }
-      this.keyed = false;
+      this.#keyed = false;
       const { left, top } = over.getBoundingClientRect();
-      this.pointerTop = event.clientY - top;
-      hover.value = this.plot!.time(event.clientX - left);
+      this.#pointerTop = event.clientY - top;
+      hover.value = this.#plot!.time(event.clientX - left);
       this.point(hover.value);
     });
     over.addEventListener('pointerleave', ({ pointerType }) => {
       if (pointerType !== 'touch') {
-        this.pointerTop = null;
+        this.#pointerTop = null;
         hover.value = null;
       }
     });
     lookBack(over, dashboard, {
-      timeAt: (left) => this.plot!.time(left),
-      click: (left) => this.pin(left),
-      tap: (left, top) => this.tap(left, top),
+      timeAt: (left) => this.#plot!.time(left),
+      click: (left) => this.#pin(left),
+      tap: (left, top) => this.#tap(left, top),
     });
-    return this.plot;
+    return this.#plot;
   }
 }
