@@ -338,13 +338,14 @@ async def refuse_for_a_while(served: Served, seconds: float) -> float:
     """Keep the ingest channel full, so that everyone is told to wait; how often that was."""
     until = trio.current_time() + seconds
     async with trio.open_nursery() as nursery:
-        for _ in range(8):
+        for _ in range(32):
             nursery.start_soon(flood, served, until)
     return await served.metric("pushsvc_ingest_overloaded_total")
 
 
 async def flood(served: Served, until: float) -> None:
-    body = msgspec.json.encode({"samples": [{"name": f"f{n}", "value": n} for n in range(20_000)]})
+    # Few enough not to be decoded in a thread, one after the other.
+    body = msgspec.json.encode({"samples": [{"name": f"f{n}", "value": n} for n in range(3_000)]})
     headers = {"Content-Type": "application/json"}
     while trio.current_time() < until:
         await served.http.post("/v1/samples", content=body, headers=headers)

@@ -181,7 +181,8 @@ class Service:
         if key is not None:
             once = fingerprint(f"embedded {key}".encode(), "") + fingerprint(body, "")
         decode = partial(self._context.native.batch, body, now_ms(), MSGPACK)
-        return await trio.to_thread.run_sync(decode) if len(body) > _BIG else decode(), once
+        batch = await self._context.decoding.run(decode) if len(body) > _BIG else decode()
+        return batch, once
 
 
 class ServiceStatistics(msgspec.Struct, frozen=True):

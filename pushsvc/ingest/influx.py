@@ -18,6 +18,7 @@ import msgspec
 from pushsvc.core.model.series import EXACT, Batch, Identity, Rows, identify, shorten
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Rejected, TooLarge
+from pushsvc.ingest.pace import paced
 from pushsvc.ingest.refusals import Refusals
 
 PRECISIONS = {
@@ -131,7 +132,7 @@ class InfluxDecoder:
         latest = now_ms + self._limits.future_seconds * 1000
         last, time = b"", now_ms  # the time that was read last, mostly the next one too
         lines = enumerate(body.split(b"\n"), 1) if b'"' not in body else _split_lines(body)
-        for number, line in lines:
+        for number, line in paced(lines):
             # The usual line: of known series, in the plainest form.
             head, _, raw = line.rpartition(b" ")
             if raw != last:

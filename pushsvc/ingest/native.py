@@ -32,6 +32,7 @@ from pushsvc.core.model.series import (
 )
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem, Rejected, TooLarge
+from pushsvc.ingest.pace import paced
 
 _NO_LABELS = msgspec.Raw(b"{}")
 
@@ -212,7 +213,7 @@ class NativeDecoder:
         earliest, latest = now_ms - self._past_ms, now_ms + self._future_ms
         index = 0
         try:
-            for index, sample in enumerate(samples):  # noqa: B007 - the error says where
+            for index, sample in enumerate(paced(samples)):  # noqa: B007 - the error says where
                 # The usual sample of a big batch, handled without a call: a number of a known
                 # series, without further fields. All other samples take the longer way.
                 value, time = sample.value, sample.time
@@ -254,7 +255,7 @@ class NativeDecoder:
         times: list[int] = []
         values: list[float] = []
         first = None
-        for sample in samples:
+        for sample in paced(samples):
             value, time = sample.value, sample.time
             if (
                 type(value) is not float

@@ -36,6 +36,7 @@ from pushsvc.journal.starting import Starting
 from pushsvc.log import get_logger
 from pushsvc.pipeline import clock
 from pushsvc.pipeline.background import Background
+from pushsvc.pipeline.precedence import Precedence
 from pushsvc.pipeline.reading import Reader
 from pushsvc.pipeline.snapshots import Snapshots
 from pushsvc.pipeline.submissions import Outcome, Submission, Submissions
@@ -97,9 +98,11 @@ class Pipeline:
         self._nonces = Nonces()
         self._pending = Submissions(hub, journal)
         self._snapshots = Snapshots(hub, journal, snapshot_interval, here=snapshots)
+        self.precedence = Precedence(hub)
+        """Whether frames are written: what else takes long in the loop waits for it."""
         self._reader = Reader(
             *(hub, journal, pacing, self._pending, self._snapshots),
-            *(starting or Starting(), self.wake_ticker),
+            *(starting or Starting(), self.precedence, self.wake_ticker),
         )
         self._send, self._receive = trio.open_memory_channel[Submission](limits.ingest_queue)
         self._ingesting = trio.CancelScope()  # that of `run_ingest`
@@ -310,9 +313,11 @@ class Pipeline:
                     scope.deadline = inf
                     now = trio.current_time()
                     for view in hub.tick(now, clock.now_ms()):
+                        self.precedence.begin()
                         await self._wake(view)
                         if hub.next_due <= now:
                             await trio.lowlevel.checkpoint()
+                    self.precedence.end()
                     self._due = trio.Event()
                     self._planned_tick = scope.deadline = hub.next_due
                     try:

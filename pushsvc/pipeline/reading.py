@@ -21,6 +21,7 @@ from pushsvc.journal import Dropped, EpochChanged, Journal, JournalError
 from pushsvc.journal.starting import Starting
 from pushsvc.log import get_logger
 from pushsvc.pipeline import clock
+from pushsvc.pipeline.precedence import Precedence
 from pushsvc.pipeline.snapshots import Snapshots
 from pushsvc.pipeline.submissions import Submissions
 
@@ -52,6 +53,7 @@ class Reader:
         submissions: Submissions,
         snapshots: Snapshots,
         starting: Starting,
+        precedence: Precedence,
         wake_ticker: Callable[[], None],
     ) -> None:
         self._hub = hub
@@ -60,6 +62,7 @@ class Reader:
         self._submissions = submissions
         self._snapshots = snapshots
         self._starting = starting
+        self._precedence = precedence
         self._wake_ticker = wake_ticker
         self._moved = trio.Event()  # set when the hub has taken something in
         self._taken: tuple[float, int] | None = None  # when entries were last taken, by both clocks
@@ -194,7 +197,7 @@ class Reader:
             rows += entry.draft.batch.series
             if rows >= _AT_ONCE:
                 rows = 0
-                await trio.lowlevel.checkpoint()
+                await self._precedence.wait()
             await self._take(entry)
         self._taken = trio.current_time(), clock.now_ms()
 
@@ -210,7 +213,7 @@ class Reader:
                 outcome = problem
             else:
                 self._wake_ticker()
-                await trio.lowlevel.checkpoint()
+                await self._precedence.wait()
                 continue
             break
         now = trio.current_time()

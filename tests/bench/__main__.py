@@ -37,6 +37,7 @@ from tests.bench import (
     tabs,
     valkey,
     workers,
+    yielding,
 )
 from tests.bench.coding import Codings
 from tests.bench.decode import Decoders
@@ -60,6 +61,7 @@ from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC, check
 from tests.bench.tabs import Tabs
 from tests.bench.valkey import Valkey
 from tests.bench.workers import Workers
+from tests.bench.yielding import Yielding, YieldingCase
 
 # The cases by which the service is judged.
 _BIG_BATCH = 10_000
@@ -112,6 +114,7 @@ class Outcome(msgspec.Struct):
     pods: list[Pods] = []
     rolling: list[Rolled] = []
     workers: list[Workers] = []
+    yielding: list[Yielding] = []
     targets: list[Target] = []
     failures: list[Failure] = []
     seconds: float = 0.0
@@ -141,6 +144,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         pods,
         rolling,
         workers,
+        yielding,
     )
 }
 """Modules of one kind of case each, by name and in the order they are run."""
@@ -163,6 +167,7 @@ _TITLES = {
     "valkey": "A journal at a Valkey, between processes",
     "pods": "Three processes on one log at a Valkey, dashboards at one and producers at two",
     "workers": "Two workers beside one process",
+    "yielding": "Ingest beside dashboards, on one core",
     "rolling": "Three processes on one log at a Valkey, replaced while dashboards watch",
 }
 
@@ -171,7 +176,7 @@ def _cases(names: Sequence[str], *, quick: bool, beside: Path | None) -> list[_C
     other = None if beside is None else checkout(beside.resolve())
     return [
         msgspec.structs.replace(case, beside=other)
-        if isinstance(case, FramesCase | IngestCase)
+        if isinstance(case, FramesCase | IngestCase | YieldingCase)
         else case
         for name, module in _BENCHMARKS.items()
         if name in names
@@ -276,6 +281,11 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         yield Target(f"CPU of a handshake, 2 workers ÷ 1, {of}", 1.1, times, at_most=True)
         most = max(two.spread) / shared.clients
         yield Target(f"share of the fuller of 2 workers, {of}", 0.55, most, at_most=True)
+    for shared_core in outcome.yielding:
+        ours = shared_core.beside[0]
+        what = f"p99 in ms from POST to {shared_core.clients:,} dashboards at 10 Hz, beside "
+        what += f"{yielding.OFFERED:,} samples/s offered in batches of {shared_core.samples:,}"
+        yield Target(what, yielding.WANTED_MS, ours.p99_ms.median, at_most=True)
     for rolled in outcome.rolling:
         if not rolled.cut:
             what = f"dashboards asked back in a second, {rolled.what}, {rolled.clients:,} of them"
@@ -384,7 +394,7 @@ def _arguments() -> argparse.Namespace:
         "--beside",
         type=Path,
         metavar="FOLDER",
-        help="sources of another revision, whose frames and ingest are measured in turn with ours",
+        help="sources of another revision, measured in turn with ours (frames, ingest, yielding)",
     )
     parser.add_argument(
         "--json",

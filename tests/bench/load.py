@@ -39,9 +39,6 @@ from tests.bench.sequence import (
     read_sample,
 )
 
-_TOGETHER_PERIOD = 0.125
-"""Seconds between updates at the least: more than a tick of the default rate, so that none is
-held back by the tick before it."""
 _SETTLE = 0.05
 """Seconds of quiet before the server's CPU clock is read: what a send leaves behind is its too."""
 _HANDSHAKES = 64
@@ -83,6 +80,9 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
     stalled: int = 0
     """So many subscribers take no more bytes from the beginning on; they are gone after it."""
+    period: float = 0.125
+    """Seconds between updates at the least: more than a tick of the default rate, so that none is
+    held back by the tick before it."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -302,7 +302,7 @@ class Load:
         server_cpu, load_cpu = cpu_seconds(self._job.pid), time.process_time()
         began = time.monotonic()
         if window.pattern == "together":
-            missed = self._publish_together(first, began + window.seconds)
+            missed = self._publish_together(first, window.period, began + window.seconds)
         else:
             missed = self._publish_spread(first, began, window.seconds)
         self._until(lambda: self._arrived(first) and self._answered())
@@ -356,12 +356,12 @@ class Load:
         published = len(self._sequence.stamps) - first
         return self._delivered >= (published - behind) * self._taking
 
-    def _publish_together(self, first: int, end: float) -> int:
+    def _publish_together(self, first: int, period: float, end: float) -> int:
         while True:
             began = time.monotonic()
             self._post(0, self._job.series)
             self._until(lambda: self._arrived(first) and self._answered())
-            next_update = began + _TOGETHER_PERIOD
+            next_update = began + period
             if max(next_update, time.monotonic()) >= end:
                 return 0
             self._until_time(next_update)

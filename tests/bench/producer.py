@@ -28,6 +28,8 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     series: int
     seconds: float
     """How long to go on."""
+    most: float | None = None
+    """Samples a second at the most."""
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +38,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str
     port: int
     pid: int
+    number: int = 0
+    """Which of several producers it is: each has hosts of its own."""
 
 
 class Ingested(msgspec.Struct, frozen=True):
@@ -72,10 +76,12 @@ _PAST = 6 * 86_400
 """Seconds that the first sample is old; each body that is posted is a second newer."""
 
 
-def bodies(batch: Batch, second: int) -> list[bytes]:
-    """Bodies as an agent on a few hundred hosts writes them, of one second (Unix time)."""
+def bodies(batch: Batch, second: int, number: int = 0) -> list[bytes]:
+    """Bodies as an agent on a few hundred hosts writes them, of one second (Unix time). Those of
+    agents with other numbers are of other hosts."""
     chance = random.Random(batch.samples)
     assert batch.samples // batch.series < 1_000
+    hosts = f"web{number}" if number else "web"
     modes = ("idle", "user", "system", "iowait")
     return [
         msgspec.json.encode(
@@ -84,7 +90,7 @@ def bodies(batch: Batch, second: int) -> list[bytes]:
                     _Sample(
                         "node_cpu_seconds_total",
                         {
-                            "host": f"web-{n % batch.series // 32:03}",
+                            "host": f"{hosts}-{n % batch.series // 32:03}",
                             "cpu": str(n % batch.series // 4 % 8),
                             "mode": modes[n % 4],
                         },
@@ -115,7 +121,7 @@ class Producer:
     def measure(self, batch: Batch) -> Ingested:
         """Post for some time, at least once, after a request that isn't counted."""
         second = self._second
-        payloads = bodies(batch, second)
+        payloads = bodies(batch, second, self._job.number)
         head = f"POST /v1/samples HTTP/1.1\r\nHost: {self._job.host}:{self._job.port}\r\n"
         requests = [
             f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -128,6 +134,9 @@ class Producer:
         while (seconds := time.monotonic() - began) < batch.seconds or not posted:
             # A time that comes again would be a sample that is held already.
             posted += 1
+            if batch.most is not None:
+                due = began + posted * batch.samples / batch.most
+                time.sleep(max(0.0, due - time.monotonic()))
             request = requests[posted % _VARIANTS]
             self._post(request.replace(b"%d" % second, b"%d" % (second + posted)), batch.samples)
         server_cpu = cpu_seconds(self._job.pid) - server_cpu

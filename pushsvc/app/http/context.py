@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pushsvc.app.http.changes import Changes
+from pushsvc.app.http.decoding import Decoding
 from pushsvc.auth.access import Access
 from pushsvc.auth.leases import Leases
 from pushsvc.core.hub import Hub
@@ -64,6 +65,8 @@ class Context:
     """What was refused of what producers sent."""
     journal: Journal
     """The log that all samples come from."""
+    decoding: Decoding = dataclasses.field(default_factory=Decoding)
+    """Where large bodies of producers are decoded."""
     rules: Callable[[], Sequence[Rule]] = tuple
     """What is recorded."""
     peers: Peers | None = None

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
-import trio
 from msgspec import Meta
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -100,7 +99,6 @@ def _described_write(version: str, error: type) -> Callable[..., Any]:
 
 def install(app: QuartTrio, context: Context) -> None:
     limits, pacing, decoder = context.limits, context.pacing, context.influx
-    decoding = trio.Lock()
 
     async def write(words: Answer) -> Response:
         precision = request.args.get("precision", "ns")
@@ -109,10 +107,9 @@ def install(app: QuartTrio, context: Context) -> None:
                 "precision", f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}"
             )
         body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
-        async with decoding:
-            decoded = await trio.to_thread.run_sync(
-                lambda: decoder.decode(body, now_ms(), unit=PRECISIONS[precision])
-            )
+        decoded = await context.decoding.run(
+            lambda: decoder.decode(body, now_ms(), unit=PRECISIONS[precision])
+        )
         batch, refused = withhold(principal_of_request(), decoded.batch)
         await context.pipeline.submit(batch, producer=who(request), refused=refused)
         refusals = decoded.refusals

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import trio
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
@@ -34,9 +33,6 @@ from pushsvc.ingest.otlp.reading import Decoded
 from pushsvc.pipeline import now_ms
 
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
-_AT_ONCE = 1
-"""Requests that are decoded at the same time. A message of many empty parts grows to some fifty
-times its size; so there is only one such message in memory."""
 
 _RPC_CODES = {408: 4, 413: 8, 429: 8, 503: 14}
 """google.rpc.Code by HTTP status: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
@@ -50,7 +46,6 @@ def _message(text: str, more: dict[str, Any] | None = None) -> Content:
 
 def install(app: QuartTrio, context: Context) -> None:
     limits, pacing, decoder = context.limits, context.pacing, context.otlp
-    decoding = trio.CapacityLimiter(_AT_ONCE)
 
     @app.post("/v1/metrics")
     @described(
@@ -79,7 +74,7 @@ def install(app: QuartTrio, context: Context) -> None:
             )
         body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
         decode = decoder.protobuf if request.mimetype == _PROTOBUF else decoder.json
-        decoded = await trio.to_thread.run_sync(decode, body, now_ms(), limiter=decoding)
+        decoded = await context.decoding.run(lambda: decode(body, now_ms()))
         batch, refused = withhold(principal_of_request(), decoded.batch)
         await context.pipeline.submit(batch, producer=who(request), refused=refused)
         decoder.remember(decoded)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -33,7 +32,6 @@ _VERSIONS = {"prometheus.WriteRequest": 1, "io.prometheus.write.v2.Request": 2}
 
 def install(app: QuartTrio, context: Context) -> None:
     limits, pacing, decoder = context.limits, context.pacing, context.remote_write
-    decoding = trio.Lock()
 
     @app.post("/api/v1/write")
     @described(
@@ -67,11 +65,9 @@ def install(app: QuartTrio, context: Context) -> None:
                 "content_encoding", f"remote write comes as a snappy block, not {coding[:100]!r}"
             )
         body = await read_body(request, most=limits.body_bytes, timeout=pacing.body_timeout)
-        # In a thread, so that no stream waits for it, and one request at a time.
-        async with decoding:
-            decoded = await trio.to_thread.run_sync(
-                lambda: decoder.decode(body, now_ms(), version=version)
-            )
+        decoded = await context.decoding.run(
+            lambda: decoder.decode(body, now_ms(), version=version)
+        )
         batch, refused = withhold(principal_of_request(), decoded.batch)
         await context.pipeline.submit(batch, producer=who(request), refused=refused)
         decoder.remember(decoded)

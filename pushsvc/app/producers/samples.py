@@ -48,7 +48,7 @@ async def publish(
     """Apply a JSON body, and return what became of it. Raises Problem."""
     arrived = now_ms()
     if len(body) > _BIG:
-        batch = await trio.to_thread.run_sync(context.native.batch, body, arrived)
+        batch = await context.decoding.run(lambda: context.native.batch(body, arrived))
     else:
         batch = context.native.batch(body, arrived)
     refuse_outside(principal, batch)
@@ -121,7 +121,7 @@ def install(app: QuartTrio, context: Context) -> None:
     async def decode(body: bytes) -> Batch:
         codec = MSGPACK if request.mimetype in _MSGPACK else JSON
         if len(body) > _BIG:
-            batch = await trio.to_thread.run_sync(context.native.batch, body, now_ms(), codec)
+            batch = await context.decoding.run(lambda: context.native.batch(body, now_ms(), codec))
         else:
             batch = context.native.batch(body, now_ms(), codec)
         refuse_outside(principal_of_request(), batch)

@@ -21,6 +21,7 @@ from pushsvc.ingest.otlp.recurring import (
     KnownTarget,
     Recurring,
 )
+from pushsvc.ingest.pace import paced
 
 _NONE = msgspec.Raw(b"[]")
 _DEEP = 256
@@ -121,7 +122,7 @@ def read(body: bytes, reading: Reading, recurring: Recurring) -> None:
             if scope is None:
                 size = 4 * sum(map(len, about))
                 scope = recurring.add_scope(target, about, size, scope_labels(named))
-            for metric in of_scope.metrics:
+            for metric in paced(of_scope.metrics):
                 reading.look()
                 _take_metric(metric, reading, recurring, target, scope)
         if reading.latest is not None:

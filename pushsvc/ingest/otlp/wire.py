@@ -13,6 +13,7 @@ there).
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from math import nan
 from typing import Any, TypeAlias
 
@@ -36,6 +37,7 @@ from pushsvc.ingest.otlp.recurring import (
     KnownTarget,
     Recurring,
 )
+from pushsvc.ingest.pace import paced
 from pushsvc.ingest.varint import encode_varint
 
 _FIRST, _SECOND = 0x0A, 0x12
@@ -54,6 +56,10 @@ _timed_count = struct.Struct("<BQBQ").unpack_from
 _started_count = struct.Struct("<BQBQBQ").unpack_from
 _double = struct.Struct("<d").unpack_from
 _integer = struct.Struct("<q").unpack_from
+
+_MANY = 128
+"""Points of a metric between which its reader may be held up; with fewer, that is between
+metrics."""
 
 _Span: TypeAlias = tuple[int, int]
 
@@ -101,7 +107,7 @@ class _Walk:
             if scope is None:
                 labels = scope_labels(_scope(about).scope)
                 scope = recurring.add_scope(target, about, len(about), labels)
-            for start, end in metrics:
+            for start, end in paced(metrics):
                 reading.look()
                 self._metric(target, scope, start, end)
         if reading.latest is not None:
@@ -125,12 +131,13 @@ class _Walk:
             known = self._recurring.add_family(target, scope, key, end - start, family)
         self._reading.look(len(spans))
         points = _Points(self._recurring, target, known, data[start:end], message, len(spans))
+        some = paced(spans) if len(spans) > _MANY else spans
         if tag == _HISTOGRAM:
-            self._histograms(spans, points)
+            self._histograms(some, points)
         else:
-            self._numbers(spans, points)
+            self._numbers(some, points)
 
-    def _numbers(self, spans: list[_Span], points: _Points) -> None:
+    def _numbers(self, spans: Iterable[_Span], points: _Points) -> None:
         data, reading = self._data, self._reading
         take, known = reading.take_number, points.known.series.get
         for index, (start, end) in enumerate(spans):
@@ -167,7 +174,7 @@ class _Walk:
             ):
                 points.read(reading, index, key)
 
-    def _histograms(self, spans: list[_Span], points: _Points) -> None:
+    def _histograms(self, spans: Iterable[_Span], points: _Points) -> None:
         data, reading = self._data, self._reading
         known = points.known.series.get
         for index, (start, end) in enumerate(spans):

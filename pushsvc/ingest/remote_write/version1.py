@@ -10,6 +10,7 @@ from typing import Any
 from pushsvc.core.model.series import Kind, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Rejected
+from pushsvc.ingest.pace import paced
 from pushsvc.ingest.remote_write.known import (
     COUNTING,
     REMEMBERED,
@@ -47,7 +48,7 @@ class Version1:
         read."""
         known, times = self._series.get, self._times
         metadata = False
-        for field, start, end in fields(data):
+        for field, start, end in paced(fields(data)):
             if field == 0x0A:
                 # The last 18 bytes of a series with one sample of this century: its value and its
                 # time, each behind its tag. The bytes before are the labels of a known series, or

@@ -10,6 +10,7 @@ from typing import Any
 from pushsvc.core.model.series import identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Rejected
+from pushsvc.ingest.pace import paced
 from pushsvc.ingest.remote_write.known import (
     COUNTING,
     REMEMBERED,
@@ -54,7 +55,7 @@ class Version2:
         can't be read."""
         symbols: list[str] = []
         spans: list[tuple[int, int]] = []
-        for tag, start, end in fields(data):
+        for tag, start, end in paced(fields(data)):
             if tag == 0x2A:
                 spans.append((start, end))
             elif tag == 0x22:
@@ -75,7 +76,7 @@ class Version2:
         series, refs = self._survey(data, spans, numbers)
         known = self._series.get
         at = 0
-        for (start, end), usual in zip(spans, series, strict=True):
+        for (start, end), usual in paced(zip(spans, series, strict=True)):
             if usual is None:
                 self._unusual(data[start:end], symbols, numbers, taking)
                 continue
@@ -106,7 +107,7 @@ class Version2:
         sample; False, with nothing taken in, if it isn't one."""
         known, times = series.get, self._times
         found: list[tuple[Known, float, int]] = []
-        for start, end in spans:
+        for start, end in paced(spans):
             if end - start <= _ZERO:
                 return False
             middle = start + data[start + 1] + 2
@@ -142,7 +143,7 @@ class Version2:
         series: list[_Usual | None] = []
         pieces: list[bytes] = []
         families: dict[bytes, _Family] = {}  # by their bytes in this request
-        for start, end in spans:
+        for start, end in paced(spans):
             usual = None
             if (
                 end - start > _ZERO
