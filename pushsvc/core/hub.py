@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from math import inf
 
 from pushsvc.core.delivery import wire
@@ -82,6 +82,7 @@ class Hub(Holdings):
         """Forget everything that was taken in, to begin with another log. All subscribers must have
         been ended before, as what they were given is of the old log."""
         self._close(list(self.views.values()))
+        self.standings.begin_anew()
         super().begin_anew(epoch)
 
     @property
@@ -108,6 +109,12 @@ class Hub(Holdings):
     def kept(self) -> float:
         """Seconds of the past that are kept."""
         return self._retention.seconds
+
+    def begin(self, spec: ViewSpec, now: float) -> Generator[None, None, None]:
+        """Begin piece by piece with the expressions of a view, so that `hold` takes no long time:
+        see `Standings.begin`. Raises like `hold`."""
+        self._refuse_when_warming()
+        yield from self.standings.begin(spec, lambda: self.close_idle(now, linger=0.0))
 
     def hold(self, spec: ViewSpec, now: float) -> Sequence[Standing]:
         """Have the expressions of a view worked out for a client that is about to watch it, and

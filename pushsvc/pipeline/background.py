@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from math import inf
 from typing import Final, TypeVar
 
 import trio
 
 _Result = TypeVar("_Result")
+_Made = TypeVar("_Made")
 
 _SLICE: Final = 0.001
 """Seconds of computing between two pauses."""
@@ -24,6 +25,8 @@ _PATIENCE: Final = 0.02
 """The longest wait for the loop to be idle, in seconds."""
 _MOMENT: Final = 0.00005
 """Seconds that a loop needs to start running after it was woken."""
+_PIECE: Final = 0.002
+"""Seconds in the loop after which what is done piece by piece pauses."""
 
 
 class _Idle(trio.abc.Instrument):
@@ -60,12 +63,20 @@ class Background:
         callback may block for a while, and raises if the caller of `run` was cancelled. Calls of
         `begin` take at most a quarter of the loop's time.
         """
+
+        def at_once() -> Generator[None, None, Callable[[Callable[[], None]], _Result] | None]:
+            return begin()
+            yield
+
+        return await self.run_made(at_once())
+
+    async def run_made(
+        self,
+        making: Generator[None, None, Callable[[Callable[[], None]], _Result] | None],
+    ) -> _Result | None:
+        """The same for a function that is made piece by piece."""
         async with self._limiter:
-            async with self._beginning:
-                await trio.sleep_until(self._not_before)
-                began = time.perf_counter()
-                computing = begin()
-                self._not_before = trio.current_time() + 3 * (time.perf_counter() - began)
+            computing = await self.make(making)
             if computing is None:
                 return None
             if not self._running:
@@ -78,6 +89,23 @@ class Background:
                 if not self._running:
                     trio.lowlevel.remove_instrument(self._idle)
                     self._idle.now.clear()
+
+    async def make(self, making: Generator[None, None, _Made]) -> _Made:
+        """Have something made in the loop, piece by piece, where nothing else is being made; gives
+        what the generator returns. All of it takes at most a quarter of the loop's time. There is
+        no checkpoint after the last piece."""
+        async with self._beginning:
+            while True:
+                await trio.sleep_until(self._not_before)
+                began = now = trio.current_time()
+                try:
+                    while now - began < _PIECE:
+                        next(making)
+                        now = trio.current_time()
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                finally:
+                    self._not_before = (now := trio.current_time()) + 3 * (now - began)
 
     def _give_way(self) -> Callable[[], None]:
         idle, since = self._idle.now, time.perf_counter()

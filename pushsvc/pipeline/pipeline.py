@@ -10,7 +10,7 @@ stalled clients.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from math import ceil, floor, inf
 from weakref import WeakKeyDictionary
 
@@ -361,7 +361,7 @@ class Pipeline:
         if not spec.expressions:
             return True
         hub, time_ms = self.hub, clock.now_ms()
-        if not hub.standings.holds(spec) and self._steps_behind:
+        if not hub.standings.holds(spec):
             return False
         return all(
             hub.standings.wanted(one, start.since, start.window, time_ms) >= one.reached
@@ -389,7 +389,7 @@ class Pipeline:
             # follow.
             with trio.move_on_after(_BLIP):
                 await said.done.wait()
-        for standing in hub.hold(spec, trio.current_time()):
+        for standing in await self._hold(spec):
             wanted = hub.standings.wanted(standing, start.since, start.window, clock.now_ms())
             if wanted < standing.reached:
                 async with self._locks.setdefault(standing, trio.Lock()):
@@ -397,15 +397,25 @@ class Pipeline:
                         await self._learn(standing, wanted)
                     standing.reached = min(standing.reached, wanted)
 
+    async def _hold(self, spec: ViewSpec) -> Sequence[Standing]:
+        """The expressions of a view; those that are new are begun with piece by piece."""
+        hub = self.hub
+        try:
+            if not hub.standings.holds(spec):
+                await self._learning.make(hub.begin(spec, trio.current_time()))
+            return hub.hold(spec, trio.current_time())
+        finally:
+            hub.standings.abandon(spec)
+
     async def _learn(self, standing: Standing, wanted: int) -> None:
         job: Job | None = None
 
-        def begin() -> Callable[[Callable[[], None]], Past | None] | None:
+        def make() -> Generator[None, None, Callable[[Callable[[], None]], Past | None] | None]:
             nonlocal job
-            job = self.hub.standings.past_of(standing, wanted)
+            job = yield from self.hub.standings.past_of(standing, wanted)
             return None if job is None else job.work
 
-        past = await self._learning.run(begin)
+        past = await self._learning.run_made(make())
         if job is not None:
             self.hub.standings.learn(standing, job, past)
 

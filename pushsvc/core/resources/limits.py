@@ -75,10 +75,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Series that one expression of a stream may give."""
     expression_steps_per_second: float = 200.0
     """Steps that all expressions of streams may have in a second together."""
-    expression_samples_per_second: int = 100_000
+    expression_samples_per_second: int = 200_000
     """Samples that all expressions of streams together may handle for the steps of one second:
-    those that are newly read, and the numbers made of them. While a step is worked out nothing is
-    taken in."""
+    those that are newly read, and the numbers made of them, what takes longer as several. One
+    stands for about half a microsecond. While a step is worked out nothing is taken in."""
     recorded_expressions: int = 200
     """Expressions in the file of those that are recorded."""
     past_seconds: float = 7 * 86_400.0

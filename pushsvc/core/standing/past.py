@@ -106,19 +106,33 @@ class Job:
     def __init__(
         self,
         node: Node,
-        series: Iterable[Series],
         steps: Sequence[Step],
         span: int,
         limits: Limits,
     ) -> None:
-        """Copy what the steps read of these series: rows of up to `span` ms before each. The first
-        step isn't worked out; it says after which batch the results of the others are known."""
+        """Two steps at the least, which read up to `span` ms before each. The first one isn't
+        worked out; it says after which batch the results of the others are known."""
         self._node = node
+        self._span = span
         self.known = steps[0].seen + 1
         """The seq after which all results are known when the job is done."""
-        self.steps = steps = steps[1:]
+        self.steps = steps[1:]
         self._limits = limits
-        self._copies = [_Copy(one, steps[0].time - span) for one in series]
+        self._copies: list[_Copy] = []
+
+    def copy(self, series: Iterable[Series]) -> None:
+        """Copy what the steps read of these series. Rows of batches after the last step's make no
+        difference."""
+        begin = self.steps[0].time - self._span
+        self._copies += [_Copy(one, begin) for one in series]
+
+    def leave_out(self, time: int) -> bool:
+        """Leave out the steps before `time` (Unix ms); tells whether any is left."""
+        kept = [step for step in self.steps if step.time >= time]
+        if kept and len(kept) < len(self.steps):
+            self.known = self.steps[len(self.steps) - len(kept) - 1].seen + 1
+            self.steps = kept
+        return bool(kept)
 
     @property
     def rows(self) -> int:

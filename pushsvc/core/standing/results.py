@@ -40,6 +40,15 @@ _COUNTABLE: Final = 64
 _UNKNOWN: Final = 1 << 62
 """The cost of an expression that wasn't tried yet: it is worked out after all others."""
 
+_PREPARING: Final = 1_000_000
+"""How many samples may be handled before the first step, piece by piece."""
+
+_TOLD: Final = 2
+"""How many samples a result counts as that goes into its history."""
+
+_CREATED: Final = 20
+"""How many samples a result counts as that is new."""
+
 _PAUSE: Final = 500
 """An expression that was too much isn't tried again for twice as many milliseconds, and each time
 that it is too much again for twice as long as before."""
@@ -105,24 +114,21 @@ class Standing:
         step: int,
         allowed: Scope,
         *,
-        next_step: int,
-        known: int,
         limits: Limits,
         retention: Retention,
     ) -> None:
-        """`step` is in ms. `next_step` (Unix ms) is the first step that is worked out, and `known`
-        the seq after which all results are known."""
+        """`step` is in ms. It takes steps after `start`."""
         self.key = key
         self.expression = expression
         self.step = step
         self.allowed = allowed
-        self.next_step = next_step
+        self.next_step = 0
         """The step that comes next, Unix ms."""
-        self.first_step = next_step
+        self.first_step = 0
         """The first step whose results are known, Unix ms."""
-        self.reached = next_step
+        self.reached = 0
         """The earliest step (Unix ms) for which results of the past were looked for."""
-        self.known = known
+        self.known = 0
         """The seq after which all results are known."""
         self.audience: list[Audience] = []
         self.members: dict[int, Derived] = {}
@@ -165,6 +171,20 @@ class Standing:
         self._new: list[Derived] = []
         self._fresh: dict[int, Series] = {}
         self._leaving: list[Derived] = []
+
+    # -- the beginning -----------------------------------------------------------------------------
+
+    def prepare(self, step: int) -> Iterator[None]:
+        """Do piece by piece, as for `step` (Unix ms), which is over, what would make the first one
+        dear. Between two pieces anything may happen but a step."""
+        if len(self.read) <= self._limits.expression_series:
+            yield from self._live.prepare(step, _PREPARING)
+
+    def start(self, next_step: int, known: int) -> None:
+        """Take steps from `next_step` (Unix ms) on; `known` is the seq after which all results are
+        known."""
+        self.next_step = self.first_step = self.reached = next_step
+        self.known = known
 
     # -- stored series come and go -----------------------------------------------------------------
 
@@ -242,7 +262,7 @@ class Standing:
             self.failure, self.failure_seq = failure, seq
         if labels is not self._labels:
             self._arrange(labels, time, seq)
-        fresh = self._fresh
+        fresh, new = self._fresh, len(self._new)
         times = [time]
         for place, value in enumerate(values):
             series = self._column[place]
@@ -260,7 +280,8 @@ class Standing:
             elif series is not None and series.alive:
                 self._end(series, time, seq)
         self._age(time)
-        return self._live.budget.spent if tried else 0
+        more = _TOLD * len(values) + _CREATED * (len(self._new) - new)
+        return self._live.budget.spent + more if tried else 0
 
     def _work_out(self, time: int, most: int) -> Column:
         live = self._live

@@ -24,7 +24,10 @@ _AROUND = 30
 """Steps before a cursor that are worked out with those after it."""
 
 _ADMITTED = 10
-"""How many samples a series counts as when an expression begins to read it."""
+"""How many samples a series counts as when an expression begins to read it, all at once."""
+
+_AT_ONCE = 250
+"""Series that are looked at between two pieces of a beginning."""
 
 
 class Shown(Protocol):
@@ -51,7 +54,11 @@ class Standings:
         self._holdings = holdings
         self._limits = limits
         self._retention = retention
-        self._all: dict[object, Standing] = {}
+        self._all: dict[Hashable, Standing] = {}
+        self._beginning: dict[Hashable, Standing] = {}
+        """Those that `begin` is at, which take no steps yet."""
+        self._begun: dict[Hashable, Standing] = {}
+        """Those that it has done, and that no view shows yet."""
         self._allowance = Allowance(limits.expression_samples_per_second)
 
     def __len__(self) -> int:
@@ -62,18 +69,23 @@ class Standings:
 
     def admit(self, series: Series) -> None:
         """Take in a series that is new."""
-        for standing in self._all.values():
+        for standing in self._every():
             standing.admit(series)
 
     def dismiss(self, series: Series) -> None:
         """Let go of a series that is gone."""
-        for standing in self._all.values():
+        for standing in self._every():
             standing.dismiss(series)
 
     def note(self, series: Series) -> None:
         """Take note that something else is said of a series."""
-        for standing in self._all.values():
+        for standing in self._every():
             standing.note(series)
+
+    def _every(self) -> Iterator[Standing]:
+        yield from self._all.values()
+        yield from self._beginning.values()
+        yield from self._begun.values()
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -118,6 +130,21 @@ class Standings:
         """The expressions that a view shows, each worked out from now on if it wasn't yet.
         `make_room` closes the views that nobody watches. Raises Overloaded if there is no room for
         one."""
+        self._look_for_room(shown, make_room)
+        try:
+            return [self._standing(one, shown.step, shown.allowed) for one in shown.expressions]
+        except Overloaded:
+            self._holdings.counts["expressions_refused"] += 1
+            self.drop_unwatched()
+            raise
+
+    def drop_unwatched(self) -> None:
+        """Drop the expressions that no view shows; those that are beginning stay."""
+        for key in [key for key, one in self._all.items() if not one.audience]:
+            del self._all[key]
+        self._plan_steps()
+
+    def _look_for_room(self, shown: Shown, make_room: Callable[[], None]) -> None:
         new = sum(
             _key(one, shown.step, shown.allowed) not in self._all for one in shown.expressions
         )
@@ -127,18 +154,60 @@ class Standings:
             > self._limits.expression_steps_per_second
         ):
             make_room()
-        try:
-            return [self._standing(one, shown.step, shown.allowed) for one in shown.expressions]
-        except Overloaded:
-            self._holdings.counts["expressions_refused"] += 1
-            self.drop_unwatched()
-            raise
 
-    def drop_unwatched(self) -> None:
-        """Drop the expressions that no view shows."""
-        for key in [key for key, one in self._all.items() if not one.audience]:
-            del self._all[key]
-        self._plan_steps()
+    def begin(self, shown: Shown, make_room: Callable[[], None]) -> Generator[None, None, None]:
+        """Begin with the expressions of a view that aren't worked out yet, piece by piece, so that
+        neither `of` nor their first step takes long. Between two pieces entries may be taken in,
+        but nothing else be begun. `abandon` must follow, after `of`. Takes and raises what `of`
+        does."""
+        self._look_for_room(shown, make_room)
+        for expression in shown.expressions:
+            key = _key(expression, shown.step, shown.allowed)
+            if key in self._all or key in self._begun:
+                continue
+            try:
+                self._refuse(shown.step)
+            except Overloaded:
+                self._holdings.counts["expressions_refused"] += 1
+                raise
+            standing = self._make(key, expression, shown.step, shown.allowed)
+            self._beginning[key] = standing
+            for _ in self._prepare(standing):
+                yield
+                if self._beginning.get(key) is not standing:
+                    return  # the log was begun anew
+            self._begun[key] = self._beginning.pop(key)
+
+    def _prepare(self, standing: Standing) -> Iterator[None]:
+        for place, series in enumerate(self._select(standing)):
+            if series.listed:  # it may have gone meanwhile
+                standing.admit(series)
+            if place % _AT_ONCE == _AT_ONCE - 1:
+                yield
+        if (stamp := round(self._holdings.stamp * 1000)) > 0:
+            yield from standing.prepare(stamp // standing.step * standing.step)
+
+    def abandon(self, shown: Shown) -> None:
+        """Drop what `begin` has left of a view."""
+        for one in shown.expressions:
+            key = _key(one, shown.step, shown.allowed)
+            self._beginning.pop(key, None)
+            self._begun.pop(key, None)
+
+    def begin_anew(self) -> None:
+        """Drop all that is beginning, since the log begins anew."""
+        self._beginning.clear()
+        self._begun.clear()
+
+    def _make(self, key: Hashable, expression: Expression, step: int, allowed: Scope) -> Standing:
+        return Standing(
+            key, expression, step, allowed, limits=self._limits, retention=self._retention
+        )
+
+    def _select(self, standing: Standing) -> list[Series]:
+        return self._holdings.catalog.select(
+            [*standing.selectors, *standing.beside], standing.allowed
+        )
 
     def _standing(self, expression: Expression, step: int, allowed: Scope) -> Standing:
         """The `Standing` of an expression, made if there is none. Raises Overloaded."""
@@ -146,6 +215,23 @@ class Standings:
         standing = self._all.get(key)
         if standing is not None:
             return standing
+        self._refuse(step, begun=key in self._begun)
+        stamp = round(self._holdings.stamp * 1000)
+        standing = self._begun.pop(key, None)
+        if standing is None:
+            standing = self._make(key, expression, step, allowed)
+            for series in self._select(standing):
+                standing.admit(series)
+            self._allowance.spend(_ADMITTED * len(standing.read))
+        last = stamp // step * step
+        standing.start(last + step if stamp else 0, self._ended_by(last))
+        self._all[key] = standing
+        self._plan_steps()
+        return standing
+
+    def _refuse(self, step: int, *, begun: bool = False) -> None:
+        """Raise Overloaded if there is no room for another expression with steps of this length.
+        One that has `begun` was refused before if others had handled too much."""
         if len(self._all) >= self._limits.expressions:
             raise Overloaded(
                 "expressions",
@@ -163,8 +249,7 @@ class Standings:
                 retry_after=5.0,
                 limit="expression_steps_per_second",
             )
-        stamp = round(self._holdings.stamp * 1000)
-        if not self._allowance.left(stamp):
+        if not begun and not self._allowance.left(round(self._holdings.stamp * 1000)):
             raise Overloaded(
                 "expressions",
                 "the expressions that are watched have handled "
@@ -173,25 +258,6 @@ class Standings:
                 retry_after=1.0,
                 limit="expression_samples_per_second",
             )
-        last = stamp // step * step
-        standing = Standing(
-            key,
-            expression,
-            step,
-            allowed,
-            next_step=last + step if stamp else 0,
-            known=self._ended_by(last),
-            limits=self._limits,
-            retention=self._retention,
-        )
-        for series in self._holdings.catalog.select(
-            [*standing.selectors, *standing.beside], allowed
-        ):
-            standing.admit(series)
-        self._allowance.spend(_ADMITTED * len(standing.read))
-        self._all[key] = standing
-        self._plan_steps()
-        return standing
 
     @property
     def _steps_per_second(self) -> float:
@@ -228,10 +294,11 @@ class Standings:
             return last
         return min(last, time_ms - round(window * 1000))
 
-    def past_of(self, standing: Standing, wanted: int) -> Job | None:
-        """The job that works out the results of an expression from step `wanted` (Unix ms) on, or
-        from the first step for which all that it reads is still held. None if there is nothing to
-        work out, or too much. `learn` takes the result."""
+    def past_of(self, standing: Standing, wanted: int) -> Generator[None, None, Job | None]:
+        """Make, piece by piece, the job that works out the results of an expression from step
+        `wanted` (Unix ms) on, or from the first step for which all that it reads is still held.
+        Returns None if there is nothing to work out, or too much. `learn` takes the result. Between
+        two pieces entries may be taken in: the job is of those before."""
         step, end = standing.step, standing.first_step
         if not standing.learns or not standing.next_step:
             return None
@@ -258,13 +325,14 @@ class Standings:
         rows = sum(one.history.total - one.history.since(since) for one in standing.read.values())
         if len(steps) < 2 or rows > self._limits.expression_samples:
             return None
-        return Job(
-            standing.expression.node,
-            standing.read.values(),
-            steps,
-            standing.span,
-            limits=self._limits,
-        )
+        series = list(standing.read.values())
+        job = Job(standing.expression.node, steps, standing.span, limits=self._limits)
+        for place in range(0, len(series), _AT_ONCE):
+            job.copy(series[place : place + _AT_ONCE])
+            yield
+        # What went meanwhile is missing in the copies that were made after that.
+        whole = self._whole_from(standing)
+        return job if job.leave_out(whole) else None
 
     def learn(self, standing: Standing, job: Job, past: Past | None) -> None:
         """Take in the result of a job, which is None if the job was too much. No other job of this

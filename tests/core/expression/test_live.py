@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import functools
+import itertools
+from collections.abc import Iterator
 from math import isnan
 
 import pytest
@@ -246,23 +249,49 @@ story = st.lists(
 )
 
 
-@given(story, st.lists(st.sampled_from(EXPRESSIONS), min_size=1, max_size=6, unique=True))
+@pytest.fixture(scope="module")
+def one_at_a_time() -> Iterator[None]:
+    """Preparations have a piece for each series."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pushsvc.core.expression.live.tracked._AT_ONCE", 1)
+        yield
+
+
+@given(
+    story,
+    st.lists(st.sampled_from(EXPRESSIONS), min_size=1, max_size=6, unique=True),
+    st.integers(1, 6),
+)
 @settings(deadline=None, max_examples=200)
 @example(
     [(1000, [(0, 0, 1.0, True)]), (1000, [(0, 1000, None, True)]), (5000, [(0, 9000, 2.0, True)])],
     ["a", "rate(a[20s])", "changes(a[30s])"],
+    1,
 )
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_step_gives_what_the_whole_gives(
-    story: list[tuple[int, list[tuple[object, ...]]]], texts: list[str]
+    story: list[tuple[int, list[tuple[object, ...]]]], texts: list[str], begin: int
 ) -> None:
+    """Whenever they began, at once or piece by piece while all sorts of things happen."""
     all_series: dict[int, Series] = {}
-    lives = {text: Live(node_of(text)) for text in texts}
+    begun = [(text, Live(node_of(text))) for text in texts]
+    lives = dict(enumerate([live for _, live in begun]))
+    preparing: list[Iterator[None]] = []
     moment = 1_000_000
     refs = 0
     clocks = dict.fromkeys(range(len(LABELS)), moment)
     for seq, (wait, events) in enumerate(story):
+        if seq == begin:
+            for text in texts:
+                live = lives[len(lives)] = Live(node_of(text))
+                begun.append((text, live))
+                for known in all_series.values():
+                    live.admit(known)
+                preparing.append(live.prepare(moment))
         moment += wait
         for what in events:
+            for pieces in preparing:
+                next(pieces, None)
             if what[0] == "gone":
                 one = all_series.pop(what[1], None)  # type: ignore[call-overload]
                 for live in lives.values() if one else ():
@@ -286,7 +315,9 @@ def test_a_step_gives_what_the_whole_gives(
                 time = max(clocks.values()) if stamped else clocks[place]
                 all_series[place].history.extend(seq, [time], [value], not stamped)  # type: ignore[list-item]
         ordered = sorted(all_series.values(), key=lambda one: one.ref)
-        for text, live in lives.items():
+        for pieces in preparing:
+            collections.deque(pieces, maxlen=0)
+        for text, live in begun:
             wanted = plainly(node_of(text), ordered, moment)
             assert shown(lively(live, moment)) == shown(wanted), text
 
@@ -349,3 +380,51 @@ def test_a_step_ends_where_its_budget_does(text: str) -> None:
     live.forget()
     with pytest.raises(TooMuch):
         live.at(61_000, 200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sum by (x) (rate(a[1m]))",
+        "max_over_time(a[1m])",
+        "max_over_time(rate(a[10s])[40s:10s])",
+        "label_replace(a, 'z', '$1', 'n', '(.*)')",
+        "a * on (n) group_left () a",
+    ],
+)
+def test_what_is_prepared_has_a_first_step_like_any_other(text: str) -> None:
+    def fed() -> Live:
+        live = Live(read(text))
+        for one in series:
+            live.admit(one)
+        return live
+
+    series = [
+        series_of(ref, (("__name__", "a"), ("n", str(ref)), ("x", str(ref % 3))))
+        for ref in range(600)
+    ]
+    for one in series:
+        one.history.extend(1, range(0, 60_000, 1_000), [1.0] * 60, True)
+    unprepared, prepared = fed(), fed()
+    spent = [0, *(prepared.budget.spent for _ in prepared.prepare(60_000))]
+    wanted = unprepared.at(61_000)
+    assert prepared.at(61_000) == wanted
+    first = prepared.budget.spent
+    unprepared.at(62_000)
+    assert first < 1.5 * unprepared.budget.spent + 100
+    # No piece has all of it.
+    pieces = [after - before for before, after in itertools.pairwise(spent)]
+    assert len(pieces) > 3
+    assert max(pieces) < 0.85 * spent[-1]
+
+
+def test_a_preparation_ends_where_it_is_too_much() -> None:
+    live = Live(read("max_over_time(rate(a[10s])[10m:1s])"))
+    for ref in range(50):
+        one = series_of(ref, (("__name__", "a"), ("n", str(ref))))
+        one.history.extend(1, range(0, 60_000, 1_000), [1.0] * 60, True)
+        live.admit(one)
+    for _ in live.prepare(60_000, 2_000):
+        pass
+    assert 2_000 < live.budget.spent < 3_000
+    assert len(live.at(60_000).labels) == 50

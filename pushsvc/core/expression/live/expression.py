@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import nan
 from typing import Final
 
 from pushsvc.core.expression import aggregates, functions, operators, windows
 from pushsvc.core.expression import labels as label_sets
+from pushsvc.core.expression.errors import EvaluationError
 from pushsvc.core.expression.evaluate import LOOKBACK, Evaluator
 from pushsvc.core.expression.live.budget import Budget, Yielding
 from pushsvc.core.expression.live.column import Column, Merger
@@ -111,6 +112,25 @@ class Live:
         if self._within is None:
             self.budget.renew(self._most if most is None else min(most, self._most))
         return self._result(step)
+
+    def prepare(self, step: int, most: int | None = None) -> Iterator[None]:
+        """Do piece by piece, as for a step at `step`, what would make the first step dear: have
+        labels sorted and windows moved. Between two pieces series and rows may come and go, but no
+        step be taken. It ends where it would handle more than `most` samples; what was too much
+        then is so for the first step."""
+        self.turn += 1
+        if self._within is None:
+            self.budget.renew(self._most if most is None else min(most, self._most))
+        try:
+            for selected in self.selected.values():
+                selected.order()
+                yield
+            for part in list(self._parts.values()):  # those within a part come before it
+                yield from part.prepare(step)
+        except EvaluationError:
+            if self._within is not None:
+                raise
+            self.forget()
 
     def forget(self) -> None:
         """Drop what is only kept so that later steps are quicker, where it may be much."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from pushsvc.core.expression import aggregates, buckets
 from pushsvc.core.expression import labels as label_sets
@@ -14,6 +14,9 @@ from pushsvc.core.expression.live.part import Part, Plan
 from pushsvc.core.expression.tree import Aggregate, Call
 
 Getter: TypeAlias = Callable[[Sequence[Value]], Sequence[Value]]
+
+_DEAR: Final = frozenset(("stddev", "stdvar", "quantile"))
+"""Operators for which each value of a group counts as another sample."""
 
 
 class Groups:
@@ -64,11 +67,14 @@ class Aggregated(Part):
         self._groups = Groups(aggregates.grouping(node))
         self._number = None if node.parameter is None else plan.number(node.parameter)
         self._function = aggregates.NUMBERS[node.op]
+        self._dear = node.op in _DEAR
 
     def _work(self, step: int) -> Column:
         labels, values = self._inner.at(step)
         groups = self._groups
         groups.see(labels)
+        if self._dear:
+            self.plan.budget.spend(len(values))
         function = self._function
         if self._number is not None:
             parameter = self._number(step)

@@ -17,6 +17,9 @@ from pushsvc.core.expression.live.plain import Given, GivenVector
 from pushsvc.core.expression.tree import Binary, Call, Subquery, Window, type_of
 from pushsvc.core.expression.vector import Element
 
+_CHANGED = 15
+"""How many samples a set of labels counts as that is changed by a regex."""
+
 
 class Each(Part):
     """A function of one value, applied to each."""
@@ -99,6 +102,7 @@ class Relabelled(Part):
 
     def _change(self, labels: Sequence[Labels]) -> list[Labels]:
         new = [one for one in labels if one not in self._known]
+        self.plan.budget.spend(_CHANGED * len(new))
         try:
             changed = self._change_all(new)
         except EvaluationError:  # two of the results would have the same labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from pushsvc.core.expression.live.budget import Budget
@@ -41,6 +41,9 @@ class Steps(Protocol):
     def at(self, step: int) -> Column:
         """The results of a step."""
 
+    def prepare(self, step: int) -> Iterator[None]:
+        """Do piece by piece what would make the first step dear."""
+
     def forget(self) -> None:
         """Drop what is only kept so that later steps are quicker, where it may be much."""
 
@@ -63,6 +66,12 @@ class Part:
             self.plan.budget.spend(len(labels) if labels is before else _LABELS * len(labels))
             self._turn, self._step = self.plan.turn, step
         return self._column
+
+    def prepare(self, step: int) -> Iterator[None]:
+        """Do piece by piece what would make the first step dear, as for a step at `step`. Between
+        two pieces rows may come and go. Raises TooMuch."""
+        self.at(step)
+        yield
 
     def forget(self) -> None:
         """Drop what is only kept so that later steps are quicker, where it may be much."""

@@ -42,15 +42,16 @@ class Selected:
     @property
     def series(self) -> list[Series]:
         """The series, in the order of their refs."""
-        return self._order()
+        return self.order()
 
     @property
     def labels(self) -> list[Labels]:
         """The labels of each series; the same object until one comes or goes."""
-        self._order()
+        self.order()
         return self._labels
 
-    def _order(self) -> list[Series]:
+    def order(self) -> list[Series]:
+        """Put the series in order, if any came or went, and give them."""
         if self._ordered is None:
             self._ordered = [self._series[ref] for ref in sorted(self._series)]
             self._labels = [labels_of(one.identity) for one in self._ordered]

@@ -6,7 +6,7 @@ only change steps from its time on; a row that goes, only steps that read as far
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pushsvc.core.expression.evaluate import SUBQUERY_STEP
@@ -45,8 +45,7 @@ class Subqueried(Part):
 
     def _work(self, step: int) -> Column:
         end = step - self._offset
-        start = end - self._range
-        moments = range((start // self._every + 1) * self._every, end + 1, self._every)
+        moments, start = self._moments(step)
         version = self._kept.reach(moments, start)
         numbers = [number(step) for number in self._numbers]
         before = (version, moments, numbers)
@@ -63,6 +62,16 @@ class Subqueried(Part):
         if self._relabel is None:
             return Column(self._labels, self._values)
         return self._relabel.column(self._labels, self._values)
+
+    def prepare(self, step: int) -> Iterator[None]:
+        yield from self._kept.prepare(*self._moments(step))
+        yield from super().prepare(step)
+
+    def _moments(self, step: int) -> tuple[range, int]:
+        """The steps of the subquery, and the time after which they are."""
+        end = step - self._offset
+        start = end - self._range
+        return range((start // self._every + 1) * self._every, end + 1, self._every), start
 
     def forget(self) -> None:
         self._kept.forget()
@@ -111,6 +120,18 @@ class _Kept:
     def reach(self, moments: range, start: int) -> int:
         """Work out the columns of all `moments` that aren't kept, and drop those up to `start`;
         gives the version."""
+        for _ in self._reach(moments, start):
+            pass
+        return self.version
+
+    def prepare(self, moments: range, start: int) -> Iterator[None]:
+        """The same piece by piece. What comes between two pieces is looked for with the next step:
+        it is news since what was seen before the first."""
+        if moments:
+            yield from self._inner.prepare(moments[0])
+        yield from self._reach(moments, start)
+
+    def _reach(self, moments: range, start: int) -> Iterator[None]:
         for place, (selected, back, ahead) in enumerate(self._looked):
             self._seen[place] = self._look(selected, self._seen[place], back, ahead)
         columns, budget = self.columns, self._plan.budget
@@ -125,7 +146,7 @@ class _Kept:
                     budget.spend(
                         self.size
                     )  # which raises: the function would have to go through all of them
-        return self.version
+                yield
 
     def forget(self) -> None:
         """Drop all steps, and those of subqueries within."""
@@ -177,6 +198,10 @@ class _Seen:
     def since(self) -> int:
         """The earliest time of the rows that came since the last call."""
         history = self.series.history
+        rows = history.straight()
+        if not self.total and rows is not None and history.total > history.first:
+            self.total = history.total  # in the order of time: not all have to be looked at
+            return rows[1][history.first - rows[0]]
         start = max(self.total, history.first)
         self.total = history.total
         times, _ = history.rows(start, history.total)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from pushsvc.core.expression import windows
 from pushsvc.core.expression.live import tracks
-from pushsvc.core.expression.live.column import Column, nameless
+from pushsvc.core.expression.live.column import Column, Value, nameless
 from pushsvc.core.expression.live.part import Part, Plan
 from pushsvc.core.expression.live.selected import Selected
 from pushsvc.core.expression.live.tracks import Track
 from pushsvc.core.expression.tree import Call, When, Window, type_of
+
+_AT_ONCE: Final = 250
+"""Series that are looked at between two pieces of a preparation."""
+
+_WINDOW: Final = 3
+"""How many samples a window counts as that is moved, besides its value and the rows that came."""
 
 
 class Tracked(Part):
@@ -35,6 +44,18 @@ class Tracked(Part):
             }
             self._list = list(self._tracks.values())
         return self._list
+
+    def prepare(self, step: int) -> Iterator[None]:
+        series = self.selected.series
+        for place in range(0, len(series), _AT_ONCE):
+            some = [Track(one, self.plan.budget) for one in series[place : place + _AT_ONCE]]
+            self._reach(some, step)
+            self._tracks |= {track.series.ref: track for track in some}
+            yield
+        yield from super().prepare(step)
+
+    def _reach(self, some: list[Track], step: int) -> None:
+        """Have tracks be where a step leaves them."""
 
 
 class Instant(Tracked):
@@ -75,10 +96,17 @@ class Windowed(Tracked):
         self._numbers = [plan.number(one) for one in node.arguments if type_of(one) == "scalar"]
         self._relabel = None if node.function in windows.KEEP_NAME else nameless()
 
-    def _work(self, step: int) -> Column:
+    def _reach(self, some: list[Track], step: int) -> None:
+        self._pass_over(some, step)
+
+    def _pass_over(self, some: list[Track], step: int) -> list[Value]:
         end = step - self._offset
         numbers = [number(step) for number in self._numbers]
-        values = self._pass(self.tracks, end - self._length, end, step, numbers)
+        self.plan.budget.spend(_WINDOW * len(some))
+        return self._pass(some, end - self._length, end, step, numbers)
+
+    def _work(self, step: int) -> Column:
+        values = self._pass_over(self.tracks, step)
         labels = self.selected.labels
         if self._relabel is None:
             return Column(labels, values)

@@ -18,6 +18,20 @@ from pushsvc.core.storage.catalog import Series
 
 Value: TypeAlias = "float | None"
 
+_MOVED: Final = 4
+"""Rows that come into a window, as many as count as one sample."""
+
+_RANGE: Final = 3
+"""How many samples a range counts as of which a function is worked out, besides its rows."""
+
+_DEAR: Final = frozenset(
+    [
+        *("changes", "resets", "deriv", "predict_linear", "double_exponential_smoothing"),
+        *("quantile_over_time", "mad_over_time", "stddev_over_time", "stdvar_over_time"),
+    ]
+)
+"""Functions that take longer for a row: two of them count as one sample, of others eight."""
+
 
 class Track:
     """The rows of one series in a range: ordinals from `low` up to `high`."""
@@ -62,7 +76,7 @@ class Track:
             or (low > first and times[low - 1] > start)
         ):
             low = high = bisect_right(times, start, lo=first)
-            self.budget.spend(bisect_right(times, end, lo=low) - low)
+            self.budget.spend((bisect_right(times, end, lo=low) - low) // _MOVED)
             self.endings = 0
             self.falls.clear()
         while high < count and times[high] <= end:
@@ -168,6 +182,7 @@ def _of_rows(name: str) -> Pass:
     """A function of the rows. If it depends on nothing else, the result is kept as long as the rows
     are the same."""
     plain, stands = FUNCTIONS[name], name not in OF_MOMENT
+    rows_for_one = 2 if name in _DEAR else 8
 
     def of_rows(
         tracks: Sequence[Track], start: int, end: int, now: int, numbers: Sequence[float]
@@ -185,7 +200,7 @@ def _of_rows(name: str) -> Pass:
                 if high > low:
                     base, times, values = rows
                     low, high = low - base, high - base
-                    track.budget.spend(high - low)
+                    track.budget.spend(_RANGE + (high - low) // rows_for_one)
                     given = Range(times[low:high], values[low:high], start, end, now, numbers)
                     value = plain(given)
                 kept = track.kept = (track.low, track.high, numbers, value)
@@ -232,6 +247,7 @@ def _newest_until(track: Track, moment: int, oldest: int) -> tuple[int, float]:
         place = bisect_right(times, moment) - 1
         return (times[place], values[place]) if place >= 0 else (oldest, nan)  # type: ignore[return-value]
     base, times, values = rows
+    track.budget.spend(1)
     first = history.first - base
     place = bisect_right(times, moment, lo=first) - 1
     return (times[place], values[place]) if place >= first else (oldest, nan)
