@@ -65,8 +65,8 @@ class Background:
         """
 
         def at_once() -> Generator[None, None, Callable[[Callable[[], None]], _Result] | None]:
-            return begin()
             yield
+            return begin()
 
         return await self.run_made(at_once())
 
