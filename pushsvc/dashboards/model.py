@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import re2
 from msgspec import UNSET, Meta, UnsetType
 
 from pushsvc.core.model.duration import parse_duration
@@ -31,6 +32,10 @@ _Title = Annotated[str, Meta(max_length=200)]
 _Label = Annotated[str, Meta(min_length=1, max_length=256)]
 _Selector = Annotated[str, Meta(min_length=1, max_length=4096)]
 _Legend = Annotated[str, Meta(min_length=1, max_length=200)]
+_Colour = Annotated[str, Meta(pattern=r"^#[0-9A-Fa-f]{6}$")]
+_REPEATED: Final = re.compile(r"\)[*+?{]|[*+}][*+]")
+_MOST_REPETITIONS: Final = 3
+"""The most repetitions of a pattern that pages match: they have an engine that tries all ways."""
 
 
 class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +43,25 @@ class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     at: float
     level: Literal["warning", "critical"]
+
+
+class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What some values are shown as: those of `value`, from `min` to `max`, in which `regex` is
+    found, or none at all. The first mapping that a value meets counts."""
+
+    value: float | str | UnsetType = UNSET
+    """A number, or a state as it is written."""
+    min: float | UnsetType = UNSET
+    max: float | UnsetType = UNSET
+    """With either end or both, which belong to it."""
+    regex: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    """Found anywhere in the value as it is written; `text` may have its groups, as `$1`."""
+    special: Literal["none"] | UnsetType = UNSET
+    """Where there is no value: null, or what is no finite number."""
+    text: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    """Shown instead; the value itself if left out."""
+    colour: _Colour | UnsetType = UNSET
+    """As `#rrggbb`; the page makes it darker or lighter, so that it can be read in its theme."""
 
 
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +105,8 @@ class Panel(
     """What stands below the title; the help of the metric if left out."""
     unit: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     thresholds: Annotated[tuple[Threshold, ...], Meta(max_length=16)] | UnsetType = UNSET
+    mappings: Annotated[tuple[Mapping, ...], Meta(max_length=100)] | UnsetType = UNSET
+    """What some values are shown as."""
     min: float | UnsetType = UNSET
     max: float | UnsetType = UNSET
     decimals: Annotated[int, Meta(ge=0, le=10)] | UnsetType = UNSET
@@ -179,8 +205,37 @@ def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None
         check_asked(query.select, variables, where, panel=index)
     if panel.min is not UNSET and panel.max is not UNSET and panel.min >= panel.max:
         raise Rejected("bounds", f"{where}: min must be less than max", panel=index)
+    for number, mapping in enumerate(() if panel.mappings is UNSET else panel.mappings, 1):
+        reason = mapping_fault(mapping)
+        if reason:
+            raise Rejected("mapping", f"{where}, mapping {number}: {reason}", panel=index)
     if panel.grid is not UNSET and panel.grid.x + panel.grid.w > COLUMNS:
         raise Rejected("grid", f"{where} reaches beyond the {COLUMNS} columns", panel=index)
+
+
+def mapping_fault(mapping: Mapping) -> str:
+    """Why a mapping can't be used; empty if it can."""
+    bounds = mapping.min is not UNSET or mapping.max is not UNSET
+    others = (one is not UNSET for one in (mapping.value, mapping.regex, mapping.special))
+    if sum(others) + bounds != 1:
+        return "it takes one of value, min and max, regex, and special"
+    if mapping.text is UNSET and mapping.colour is UNSET:
+        return "it takes a text, a colour, or both"
+    if mapping.min is not UNSET and mapping.max is not UNSET and mapping.min > mapping.max:
+        return "min must not be more than max"
+    return "" if mapping.regex is UNSET else _pattern_fault(mapping.regex)
+
+
+def _pattern_fault(pattern: str) -> str:
+    """Why pages don't match a pattern; empty if they do."""
+    try:
+        re2.compile(pattern)
+    except re2.error as error:
+        return f"its regex: {error}"
+    plain = re.sub(r"\\.|\[(?:\\.|[^\]])*\]", "_", pattern).replace("(?:", "(").replace("(?i)", "")
+    if _REPEATED.search(plain) or len(re.findall(r"[*+{]", plain)) > _MOST_REPETITIONS:
+        return "its regex repeats a group, or more than three times: that may take pages very long"
+    return ""
 
 
 def _seconds(text: str, name: str) -> None:

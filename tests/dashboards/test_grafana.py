@@ -13,7 +13,8 @@ from msgspec import UNSET
 
 from pushsvc.dashboards.grafana import Imported, take_in
 from pushsvc.dashboards.grafana.levels import level_of
-from pushsvc.dashboards.model import Panel, Query, Threshold, read, write
+from pushsvc.dashboards.grafana.colours import colour_of
+from pushsvc.dashboards.model import Mapping, Panel, Query, Threshold, read, write
 from pushsvc.dashboards.variables import Variable
 from pushsvc.errors import Problem
 from tests.dashboards.grafana_files import HOSTS, OLD, dashboard, panel, target, variable
@@ -215,6 +216,52 @@ def test_a_unit_that_there_is_none_like_is_said() -> None:
 )  # fmt: skip
 def test_a_colour_is_a_level(colour: object, level: str | None) -> None:
     assert level_of(colour) == level
+
+
+def test_colours_have_names() -> None:
+    names = ("red", "dark-red", "#ABC", "rgba(1, 2, 3, 0.4)", "white", "text", "transparent", None)
+    assert [colour_of(one) for one in names] == [
+        "#f04c60", "#d01128", "#aabbcc", "#010203", "#ffffff", None, None, None,
+    ]  # fmt: skip
+
+
+def test_texts_of_values_are_taken() -> None:
+    mappings = [
+        {
+            "type": "value",
+            "options": {
+                "1": {"text": "Up", "color": "#00ff00", "index": 1},
+                "0": {"text": "Down", "index": 0},
+                "null": {"text": "?", "index": 2},
+            },
+        },
+        {"type": "range", "options": {"from": 2, "to": None, "result": {"text": "many"}}},
+        {"type": "regex", "options": {"pattern": "/^a/i", "result": {"color": "blue"}}},
+        {"type": "special", "options": {"match": "nan", "result": {"text": "none"}}},
+        {"type": "special", "options": {"match": "true", "result": {"text": "yes"}}},
+        {"type": "regex", "options": {"pattern": "(?=a)", "result": {"text": "x"}}},
+        {"type": 1, "value": "3", "text": "three"},
+        {"type": 2, "from": "4", "to": "5", "text": "some"},
+    ]
+    given = panel(
+        "state-timeline", target("up"), fieldConfig={"defaults": {"mappings": mappings}}
+    )
+    found = imported(dashboard(given))
+    assert found.dashboard.panels[0].mappings == (
+        Mapping(value=0.0, text="Down"),
+        Mapping(value=1.0, text="Up", colour="#00ff00"),
+        Mapping(special="none", text="?"),
+        Mapping(min=2.0, text="many"),
+        Mapping(regex="(?i)^a", colour=colour_of("blue") or UNSET),
+        Mapping(special="none", text="none"),
+        Mapping(value="true", text="yes"),
+        Mapping(value=3.0, text="three"),
+        Mapping(min=4.0, max=5.0, text="some"),
+    )
+    [reason] = reasons(found)
+    assert reason.startswith("texts for some values: its regex: ")
+    old = panel("singlestat", target("up"), valueMaps=[{"op": "=", "value": "1", "text": "OK"}])
+    assert only(dashboard(old)).mappings == (Mapping(value=1.0, text="OK"),)
 
 
 def test_an_alarm_below_a_value_is_said() -> None:

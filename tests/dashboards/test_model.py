@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.dashboards.model import Grid, Panel, Query, Threshold, check_name, read, schema, write
+from pushsvc.dashboards.model import (
+    Grid,
+    Mapping,
+    Panel,
+    Query,
+    Threshold,
+    check_name,
+    read,
+    schema,
+    write,
+)
 from pushsvc.errors import Malformed, Problem
 
 PANEL: dict[str, Any] = {"id": "a", "kind": "line", "select": 'up{host="$host"}'}
@@ -50,6 +60,7 @@ WHOLE: dict[str, Any] = {
             "decimals": 1,
             "unit": "bytes",
             "thresholds": [{"at": 1.5, "level": "warning"}],
+            "mappings": [{"value": 1.0, "text": "up", "colour": "#00aa00"}],
             "min": 0.0,
             "max": 2.0,
             "rate": False,
@@ -110,7 +121,7 @@ def test_no_name_is_that_of_another_file(name: str) -> None:
 
 def test_the_page_has_the_same_panel() -> None:
     source = (Path(__file__).parents[2] / "web/src/panels/model.ts").read_text(encoding="utf-8")
-    for struct in (Panel, Query, Threshold):
+    for struct in (Panel, Query, Threshold, Mapping):
         [text] = re.findall(rf"interface {struct.__name__} {{(.*?)\n}}", source, re.DOTALL)
         members = dict(re.findall(r"^  readonly (\w+)(\??):", text, re.MULTILINE))
         assert members == {
@@ -192,3 +203,34 @@ def test_a_panel_that_shows_nothing_is_told(panel: dict[str, Any], reason: str) 
     with pytest.raises(Problem, match=reason) as told:
         read(msgspec.json.encode({"title": "x", "panels": [panel]}))
     assert (told.value.status, told.value.extra) == (422, {"panel": 0})
+
+
+@pytest.mark.parametrize(
+    ("mapping", "fault"),
+    [
+        ({"value": 1, "text": "up"}, ""),
+        ({"value": "on", "colour": "#00Ff00"}, ""),
+        ({"min": 1, "text": "some"}, ""),
+        ({"min": 1, "max": 1, "text": "one"}, ""),
+        ({"regex": "^(?i)ok(.*)$", "text": "fine$1"}, ""),
+        ({"regex": r"[*+]{2}\+\+a*", "text": "x"}, ""),
+        ({"special": "none", "text": "–"}, ""),
+        ({"text": "x"}, "it takes one of"),
+        ({"value": 1, "min": 0, "text": "x"}, "it takes one of"),
+        ({"value": 1}, "it takes a text"),
+        ({"min": 2, "max": 1, "text": "x"}, "min must not"),
+        ({"regex": "(", "text": "x"}, "its regex: "),
+        ({"regex": "(a+)+$", "text": "x"}, "its regex repeats"),
+        ({"regex": "a*a*a*a*", "text": "x"}, "its regex repeats"),
+    ],
+)
+def test_what_values_are_shown_as(mapping: dict[str, Any], fault: str) -> None:
+    document = {**WHOLE, "panels": [{**PANEL, "mappings": [mapping]}]}
+    if not fault:
+        [made] = read(msgspec.json.encode(document)).panels
+        assert made.mappings == (msgspec.convert(mapping, Mapping),)
+        return
+    with pytest.raises(Problem) as told:
+        read(msgspec.json.encode(document))
+    assert (told.value.code, told.value.status) == ("mapping", 422)
+    assert f"panel a, mapping 1: {fault}" in told.value.detail

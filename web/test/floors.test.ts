@@ -32,6 +32,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['ui/chart'],
   ['ui/panel', 'ui/header'],
   ['editor/model'],
+  ['editor/fields'],
   ['editor'],
   ['board', 'search'],
   ['page'],

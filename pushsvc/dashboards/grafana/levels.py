@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import colorsys
-import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
+from pushsvc.dashboards.grafana.colours import channels
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
 from pushsvc.dashboards.model import Threshold
 
 Level = Literal["warning", "critical"]
 _MOST: Final = 16
-_NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 _RED: Final = 18
 """A hue within this many degrees of 0, on either side, is red."""
 _YELLOW: Final = 75
@@ -95,7 +94,7 @@ def level_of(colour: object) -> Level | None:
     for word, level in (("red", "critical"), ("orange", "warning"), ("yellow", "warning")):
         if word in name:
             return level  # type: ignore[return-value]
-    parts = _channels(name)
+    parts = channels(name)
     if parts is None:
         return None
     hue, lightness, saturation = colorsys.rgb_to_hls(*parts)
@@ -105,13 +104,3 @@ def level_of(colour: object) -> Level | None:
     if degrees <= _RED or degrees >= 360 - _RED:
         return "critical"
     return "warning" if degrees <= _YELLOW else None
-
-
-def _channels(name: str) -> tuple[float, float, float] | None:
-    if re.fullmatch(r"#[0-9a-f]{6}(?:[0-9a-f]{2})?", name):
-        red, green, blue = (int(name[at : at + 2], 16) / 255 for at in (1, 3, 5))
-        return red, green, blue
-    if name.startswith("rgb") and len(found := _NUMBERS.findall(name)) >= 3:
-        red, green, blue = (min(255.0, float(part)) / 255 for part in found[:3])
-        return red, green, blue
-    return None

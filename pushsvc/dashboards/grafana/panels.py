@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from pushsvc.dashboards.grafana.levels import levels_of
+from pushsvc.dashboards.grafana.mappings import mappings_of
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
 from pushsvc.dashboards.grafana.overrides import overridden
 from pushsvc.dashboards.grafana.queries import queries_of
@@ -89,6 +90,8 @@ def panel_of(
     levels = levels_of(given, min_, max_)
     if levels.reason:
         reasons.append(levels.reason)
+    mappings, unmapped = mappings_of(given)
+    reasons += unmapped
     unit = _unit(given, kind)
     ours_unit = None if unit == "" else unit_of(unit)
     if unit and ours_unit is None:
@@ -103,6 +106,7 @@ def panel_of(
         also=tuple(others) or UNSET,
         unit=UNSET if ours_unit is None else ours_unit,
         thresholds=tuple(levels.thresholds) or UNSET,
+        mappings=tuple(mappings) or UNSET,
         min=UNSET if min_ is None else min_,
         max=UNSET if max_ is None else max_,
         decimals=_decimals(given, kind),
@@ -200,8 +204,6 @@ def _lost(given: Fields, kind: str) -> list[str]:
     found = []
     if kind in _TABLED:
         found.append("its pie: its values are a table")
-    if kind in ("state-timeline", "status-history"):
-        found.append("states that are numbers: they are drawn as lines")
     if given.get("repeat"):
         found.append(f"its repetition for each {given['repeat']}: it is there once, with all")
     transformations = [text(one.get("id")) for one in items(given.get("transformations"))]
@@ -211,8 +213,6 @@ def _lost(given: Fields, kind: str) -> list[str]:
     calc = calcs[0] if isinstance(calcs, list) and calcs else given.get("valueName")
     if kind in ("stat", "gauge", "bargauge", "singlestat") and text(calc) not in _NEWEST:
         found.append(f"its value, the {text(calc)}: it is the newest")
-    if any(map(_maps_values, items(defaults.get("mappings")) + items(given.get("valueMaps")))):
-        found.append("texts for some values")
     if within(custom, "scaleDistribution").get("type") == "log" or (
         kind == "graph" and number(_axis(given).get("logBase")) not in (None, 1.0)
     ):
@@ -234,9 +234,3 @@ def _lost(given: Fields, kind: str) -> list[str]:
     if kind == "heatmap" and options.get("calculate") is True:
         found.append("its buckets, worked out from values: it has a row for each line")
     return list(dict.fromkeys(found))
-
-
-def _maps_values(mapping: Fields) -> bool:
-    """Whether a mapping is for real values: Grafana adds one for missing values."""
-    missing = within(mapping, "options").get("match") in ("null", "nan", "null+nan")
-    return not missing and (bool(mapping.get("options")) or mapping.get("value") != "null")

@@ -11,7 +11,7 @@ import type { Panel } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { View } from '../state/view.ts';
 import { later } from '../ui/later.tsx';
-import { PanelView } from '../ui/panel/panel.tsx';
+import { PanelView } from '../ui/panel/described.tsx';
 
 interface BoardProps {
   readonly dashboard: Dashboard;

@@ -1,3 +1,5 @@
+import type { Colour } from '../store/panel.ts';
+
 /**
  * The colours of the charts. Those of lines were found by computation, which
  * `test/chart/palette.test.ts` repeats: the CIEDE2000 difference of any two is at least 11, for
@@ -31,7 +33,10 @@ export const DARK: Look = {
 const DASHES: readonly (readonly number[])[] = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 
 /** How a line is drawn: each colour solid first, then the same colours dashed. */
-export function strokeOf(colour: number, look: Look): { stroke: string; dash: readonly number[] } {
+export function strokeOf(colour: Colour, look: Look): { stroke: string; dash: readonly number[] } {
+  if (typeof colour === 'function') {
+    return { stroke: colour(look.lines), dash: [] };
+  }
   const count = look.lines.length;
   return {
     stroke: look.lines[colour % count]!,

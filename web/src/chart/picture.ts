@@ -1,3 +1,4 @@
+import type { Colour } from '../store/panel.ts';
 import type { Series } from '../store/series.ts';
 import type { Frame } from './lines.ts';
 import type { Look } from './palette.ts';
@@ -7,7 +8,7 @@ export interface Drawn {
   readonly series: Series;
   /** Tells it from the other lines of its panel. */
   readonly title: string;
-  readonly colour: number;
+  readonly colour: Colour;
   /** Drawn faintly, because another line is focused. */
   readonly faded: boolean;
   /** Marked at its newest point. */

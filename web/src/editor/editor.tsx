@@ -11,7 +11,7 @@ import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
 import type { Panel } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { View } from '../state/view.ts';
-import { PanelView } from '../ui/panel/panel.tsx';
+import { PanelView } from '../ui/panel/described.tsx';
 import { Choices } from '../ui/variables.tsx';
 import { Handles } from './handles.tsx';
 import { firstFree, type Placed, USUAL } from './model/layout.ts';

@@ -3,16 +3,13 @@ import './style/fieldsets.css';
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { fillIn, fillPanels, type Meanings } from '../dashboards/filling.ts';
-import {
-  PANEL_KINDS,
-  type Panel,
-  type PanelKind,
-  type Query,
-  type Threshold,
-} from '../panels/model.ts';
+import { PANEL_KINDS, type Panel, type PanelKind, type Query } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
-import { PanelView } from '../ui/panel/panel.tsx';
+import { PanelView } from '../ui/panel/described.tsx';
 import { Dialog } from './dialog.tsx';
+import { Mappings } from './fields/mappings.tsx';
+import { Bound, Legend } from './fields/scale.tsx';
+import { Thresholds } from './fields/thresholds.tsx';
 import { titleOf } from './handles.tsx';
 import type { Verdict } from './model/checking.ts';
 import { freeId, nameOf } from './model/keeping.ts';
@@ -30,7 +27,6 @@ const KINDS: Readonly<Record<PanelKind, string>> = {
   timeline: 'States over time',
   text: 'Text',
 };
-const MOST_THRESHOLDS = 16;
 const MOST_ALSO = 15;
 
 interface PanelFormProps {
@@ -60,6 +56,7 @@ export function PanelForm(props: PanelFormProps) {
     decimals,
     unit = '',
     thresholds = [],
+    mappings = [],
     min,
     max,
     rate,
@@ -308,6 +305,10 @@ export function PanelForm(props: PanelFormProps) {
             thresholds={thresholds}
             onChange={(next) => change({ thresholds: next.length > 0 ? next : undefined })}
           />
+          <Mappings
+            mappings={mappings}
+            onChange={(next) => change({ mappings: next.length > 0 ? next : undefined })}
+          />
         </div>
         <div class="preview">
           {(selector !== '' || kind === 'text') && (
@@ -327,114 +328,5 @@ export function PanelForm(props: PanelFormProps) {
         </div>
       </form>
     </Dialog>
-  );
-}
-
-/** What the lines of a selector are called. */
-function Legend({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  return (
-    <label>
-      Names of its lines
-      <input
-        type="text"
-        maxLength={200}
-        placeholder="{{host}} reads"
-        value={value}
-        onInput={({ currentTarget }) => onChange(currentTarget.value)}
-      />
-    </label>
-  );
-}
-
-interface BoundProps {
-  readonly title: string;
-  readonly value: number | undefined;
-  readonly above?: number | undefined;
-  readonly onChange: (value: number | undefined) => void;
-}
-
-/** One end of a scale; empty to follow the values. */
-function Bound({ title, value, above, onChange }: BoundProps) {
-  return (
-    <label>
-      {title}
-      <input
-        type="number"
-        step="any"
-        placeholder="as the values have it"
-        value={value}
-        onInput={({ currentTarget }) => {
-          const { valueAsNumber } = currentTarget;
-          currentTarget.setCustomValidity(
-            above !== undefined && valueAsNumber <= above ? `More than ${above}` : '',
-          );
-          onChange(Number.isNaN(valueAsNumber) ? undefined : valueAsNumber);
-        }}
-      />
-    </label>
-  );
-}
-
-interface ThresholdsProps {
-  readonly thresholds: readonly Threshold[];
-  readonly onChange: (thresholds: readonly Threshold[]) => void;
-}
-
-/** The values from which on the panel shows a warning or an alarm. */
-function Thresholds({ thresholds, onChange }: ThresholdsProps) {
-  const replace = (index: number, fields: Partial<Threshold>): void =>
-    onChange(thresholds.map((one, at) => (at === index ? { ...one, ...fields } : one)));
-  return (
-    <fieldset class="thresholds whole">
-      <legend>Thresholds</legend>
-      {thresholds.map(({ at, level }, index) => (
-        <fieldset key={index}>
-          <legend class="unseen">Threshold {index + 1}</legend>
-          <label>
-            Level
-            <select
-              value={level}
-              onChange={({ currentTarget }) =>
-                replace(index, { level: currentTarget.value as Threshold['level'] })
-              }
-            >
-              <option value="warning">warning</option>
-              <option value="critical">critical</option>
-            </select>
-          </label>
-          <label>
-            From
-            <input
-              type="number"
-              step="any"
-              required
-              value={at}
-              onInput={({ currentTarget }) => {
-                if (!Number.isNaN(currentTarget.valueAsNumber)) {
-                  replace(index, { at: currentTarget.valueAsNumber });
-                }
-              }}
-            />
-          </label>
-          <button
-            type="button"
-            aria-label={`Remove threshold ${index + 1}`}
-            onClick={() => onChange(thresholds.filter((_, one) => one !== index))}
-          >
-            ×
-          </button>
-        </fieldset>
-      ))}
-      {thresholds.length < MOST_THRESHOLDS && (
-        <button
-          type="button"
-          onClick={() =>
-            onChange([...thresholds, { at: (thresholds.at(-1)?.at ?? 0) + 1, level: 'warning' }])
-          }
-        >
-          Add a threshold
-        </button>
-      )}
-    </fieldset>
   );
 }

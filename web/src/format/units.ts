@@ -11,6 +11,8 @@ import { formatMoment, formatMoments } from './time.ts';
 export interface Format {
   /** One value with three significant digits and its unit. */
   value(value: number): string;
+  /** What a value is shown as instead, and its colour, where somebody says so. */
+  readonly meant?: (value: unknown) => { readonly text?: string; readonly colour?: string } | null;
   /** The labels of an axis, all with the same prefix and number of decimals. */
   ticks(values: readonly number[]): string[];
   /**

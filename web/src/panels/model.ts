@@ -4,7 +4,7 @@
  * line and area: over time. stacked: areas stacked on each other. stat: the newest value above its
  * chart. gauge: the newest value between two bounds. table: last, minimum, maximum and mean of each
  * series. heatmap: a row for each series, or value of a label, over time. timeline: states over
- * time. States are always drawn as a timeline, and numbers never are: those become lines.
+ * time; numbers are states there, too. States are always drawn as a timeline.
  */
 export type PanelKind =
   | 'line'
@@ -37,6 +37,22 @@ export interface Threshold {
   readonly level: 'warning' | 'critical';
 }
 
+/**
+ * What some values are shown as: those of `value`, from `min` to `max`, in which `regex` is found,
+ * or none at all. The first mapping that a value meets counts.
+ */
+export interface Mapping {
+  readonly value?: number | string;
+  readonly min?: number;
+  readonly max?: number;
+  readonly regex?: string;
+  readonly special?: 'none';
+  /** The value itself if left out. */
+  readonly text?: string;
+  /** As #rrggbb. */
+  readonly colour?: string;
+}
+
 /** A further selector or expression of a panel, drawn on the same axis. */
 export interface Query {
   readonly select: string;
@@ -61,6 +77,7 @@ export interface Panel {
   /** Used instead of the unit of the series. */
   readonly unit?: string;
   readonly thresholds?: readonly Threshold[];
+  readonly mappings?: readonly Mapping[];
   /**
    * The ends of a gauge. Without them: the bounds of the unit, or 0 and the highest value so far.
    */

@@ -1,87 +1,15 @@
 import { read } from '../client/protocol/selector.ts';
-import { Panel } from '../store/panel.ts';
-import type { Series } from '../store/series.ts';
-import type { Panel as Description, Query } from './model.ts';
-
-/** What of a panel's description says which series it shows, and how they are called. */
-type Asked = Pick<Description, 'select' | 'legend' | 'also' | 'rate' | 'unit'>;
+import type { Panel, Query } from './model.ts';
 
 /** What a panel asks for; nothing where it is text. */
-export function queriesOf({ select, legend, also = [] }: Asked): readonly Query[] {
+export function queriesOf({
+  select,
+  legend,
+  also = [],
+}: Pick<Panel, 'select' | 'legend' | 'also'>): readonly Query[] {
   return select === undefined ? [] : [{ select, ...(legend && { legend }) }, ...also];
-}
-
-/**
- * The series that selectors and expressions match, as one group of lines; null for none, or if none
- * can't be read here (`isReadable`). It is `before` itself while no series was added or removed.
- */
-export function select(
-  panels: readonly Panel[],
-  asked: Asked,
-  before: Panel | null = null,
-): Panel | null {
-  const queries = queriesOf(asked).map(({ select, legend }) => ({ matches: read(select), legend }));
-  const raw = asked.rate === false;
-  /** Series that fit on one axis, by what they have in common for that. */
-  const fitting = new Map<string, (readonly [Panel, Series, string | undefined])[]>();
-  const fit = ({ kind, unit }: Pick<Series, 'kind' | 'unit'>): string =>
-    // Numbers without rates fit together, and so does what the panel says the unit of.
-    `${raw && kind !== 'state' ? '' : kind} ${asked.unit === undefined ? unit : ''}`;
-  for (const panel of panels) {
-    for (const { series } of panel.members) {
-      const query = queries.find(({ matches }) => matches?.(series.name, series.labels));
-      if (query !== undefined) {
-        const key = fit(series);
-        const alike = fitting.get(key) ?? [];
-        fitting.set(key, alike);
-        alike.push([panel, series, query.legend]);
-      }
-    }
-  }
-  // One axis has one unit: the commonest. What is drawn stays while it is nearly that, and what
-  // doesn't fit on it is left to another panel.
-  const held = before && fit(before);
-  const weight = (key: string): number => fitting.get(key)!.length * (key === held ? 1.3 : 1);
-  const commonest = [...fitting.keys()].reduce(
-    (best, key) => (best !== null && weight(best) >= weight(key) ? best : key),
-    null as string | null,
-  );
-  const sources = new Set<Panel>();
-  let group: Panel | null = null;
-  const omitted = new Map<string, number>();
-  for (const [key, alike] of fitting) {
-    for (const [panel, series, legend] of alike) {
-      if (key === commonest) {
-        group ??= new Panel(series, sources, raw);
-        group.add(series, legend);
-        sources.add(panel);
-      } else {
-        const other = [series.kind, series.unit].filter(Boolean).join(' in ');
-        omitted.set(other, (omitted.get(other) ?? 0) + 1);
-      }
-    }
-  }
-  if (group !== null) {
-    group.omitted = omitted;
-    group.arrange();
-  }
-  return before !== null && group !== null && alike(before, group) ? before : group;
 }
 
 export function isReadable(selector: string): boolean {
   return read(selector) !== null;
-}
-
-function alike(a: Panel, b: Panel): boolean {
-  return (
-    a.key === b.key &&
-    a.raw === b.raw &&
-    `${[...a.omitted]}` === `${[...b.omitted]}` &&
-    a.members.length === b.members.length &&
-    a.members.every(
-      ({ series, title }, index) =>
-        series === b.members[index]!.series && title === b.members[index]!.title,
-    ) &&
-    [...b.sources].every((source) => a.sources.has(source))
-  );
 }

@@ -8,7 +8,7 @@ import { Names } from '../editor/model/names.ts';
 import { canBeRead, SelectorField, Selectors } from '../editor/selector-field.tsx';
 import { searchFor } from '../panels/search.ts';
 import type { Dashboard } from '../state/dashboard.ts';
-import { PanelView } from '../ui/panel/panel.tsx';
+import { PanelView } from '../ui/panel/described.tsx';
 import { AddForm } from './add-form.tsx';
 
 /** Milliseconds until the server is asked again, where it gave no answer. */

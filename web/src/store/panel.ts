@@ -1,8 +1,12 @@
 import type { Kind, Labels } from '../client/index.ts';
 import { natural } from '../format/natural.ts';
 import { printable } from '../format/printable.ts';
+import type { Format } from '../format/units.ts';
 import { isRate } from './rate.ts';
 import type { Series } from './series.ts';
+
+/** A place among the colours of lines, or a colour of one's own for a theme with these. */
+export type Colour = number | ((lines: readonly string[]) => string);
 
 /** The label values of one line that tell it from the other lines of its panel. */
 export interface Member {
@@ -10,7 +14,9 @@ export interface Member {
   /** Short text for a legend; empty where the panel has one line only. */
   readonly title: string;
   /** Its place among the colours, which it keeps while other lines come and go. */
-  readonly colour: number;
+  readonly colour: Colour;
+  /** How its values are written, if not as those of its panel. */
+  readonly format?: Format;
 }
 
 /** All series of one metric that have the same kind and unit. */

@@ -1,8 +1,9 @@
 import { strokeOf } from '../chart/palette.ts';
 import { look } from '../chart/theme.ts';
+import type { Colour } from '../store/panel.ts';
 
 /** A short piece of a line, as it is drawn in its chart. */
-export function Swatch({ colour }: { readonly colour: number }) {
+export function Swatch({ colour }: { readonly colour: Colour }) {
   const { stroke, dash } = strokeOf(colour, look.value);
   return (
     <svg viewBox="0 0 18 8" aria-hidden="true">

@@ -1,8 +1,8 @@
 import { afterEach, expect, test, vi } from 'vitest';
+import { select } from '../../src/panels/gathering.ts';
 import { reached } from '../../src/panels/model.ts';
 import { readingsAt } from '../../src/panels/reading.ts';
 import { expressionIn, matching, searchFor } from '../../src/panels/search.ts';
-import { select } from '../../src/panels/selection.ts';
 import { isolate, isShown, lines, nameOf, showAll, toggle } from '../../src/panels/shown.ts';
 import { summaryOf } from '../../src/panels/summary.ts';
 import { Clock } from '../../src/state/clock.ts';

@@ -47,13 +47,18 @@ export function Pin({ id, panel, format, time, onUnpin, onShown }: PinProps) {
           </button>
         </p>
         <ul>
-          {read.slice(0, MOST_READ).map(({ member: { series, title, colour }, value }) => (
-            <li key={series.identity}>
-              <i style={{ background: strokeOf(colour, look.value).stroke }} />
-              <span class="name">{title || series.name}</span>
-              <span class="value">{format.value(value)}</span>
-            </li>
-          ))}
+          {read.slice(0, MOST_READ).map(({ member, value }) => {
+            const { series, title, colour, format: written = format } = member;
+            return (
+              <li key={series.identity}>
+                <i style={{ background: strokeOf(colour, look.value).stroke }} />
+                <span class="name">{title || series.name}</span>
+                <span class="value" style={{ color: written.meant?.(value)?.colour }}>
+                  {written.value(value)}
+                </span>
+              </li>
+            );
+          })}
         </ul>
         {rest > 0 && <p class="remark">{rest} more, lower</p>}
         {read.length === 0 && <p class="remark">no samples then</p>}

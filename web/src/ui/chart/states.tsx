@@ -6,6 +6,9 @@ import { look } from '../../chart/theme.ts';
 import type { Value } from '../../client/index.ts';
 import { printable } from '../../format/printable.ts';
 import { formatClock } from '../../format/time.ts';
+import type { Format } from '../../format/units.ts';
+import { reached, type Threshold } from '../../panels/model.ts';
+import { changesOf, segments, writtenState } from '../../panels/states.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Member, Panel } from '../../store/panel.ts';
 import type { Change } from '../../store/series.ts';
@@ -16,11 +19,24 @@ const FEW_ROWS = 6;
 const MOST_TIMES = 6;
 /** How wide a time on the axis is, with what is clear beside it, in its letters. */
 const TIME_EM = 5;
-/** The most segments of a row; of more, the newest. */
-const MOST_SEGMENTS = 200;
+
+interface StatesProps {
+  readonly panel: Panel;
+  readonly dashboard: Dashboard;
+  readonly format: Format;
+  readonly thresholds?: readonly Threshold[] | undefined;
+}
+
+/** What a row is drawn from, and until when it is known. */
+interface Told {
+  readonly member: Member;
+  readonly changes: readonly Change[];
+  readonly until: number;
+  readonly format: Format;
+}
 
 /** States over time: a row for each series, a segment for each value it held. */
-export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
+export function States({ panel, dashboard, format, thresholds }: StatesProps) {
   const [all, setAll] = useState(false);
   const { hover } = dashboard;
   const to = dashboard.time.now.value;
@@ -28,6 +44,15 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
   const known = dashboard.knownUntil;
   const shown = all ? panel.members : panel.members.slice(0, FEW_ROWS);
   const hidden = panel.members.length - FEW_ROWS;
+  const rows = shown.map((member): Told => {
+    const written = member.format ?? format;
+    return {
+      member,
+      changes: changesOf(member.series, from, to, panel.raw, written),
+      until: untilOf(member.series, known),
+      format: written,
+    };
+  });
   /** The row that the keyboard is at; null for none. */
   const read = useSignal<number | null>(null);
   const said = useSignal('');
@@ -39,7 +64,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
     const next =
       event.key === 'Escape'
         ? hover.value !== null && leave()
-        : go(event.key, shown, { row, at: hover.value }, from, to, known);
+        : go(event.key, rows, { row, at: hover.value }, from, to);
     if (next === false) {
       return;
     }
@@ -48,7 +73,7 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
     if (next !== true) {
       read.value = next.row;
       hover.value = next.at;
-      said.value = spoken(shown[next.row]!, next.at, from, to, known);
+      said.value = spoken(rows[next.row]!, next.at, from, to);
     }
   };
   const leave = (): true => {
@@ -81,14 +106,14 @@ export function States({ panel, dashboard }: { panel: Panel; dashboard: Dashboar
           }}
           onPointerLeave={() => (hover.value = null)}
         >
-          {shown.map((member, index) => (
+          {rows.map((told, index) => (
             <Row
-              key={member.series.identity}
+              key={told.member.series.identity}
               read={index === read.value}
-              member={member}
+              told={told}
+              thresholds={thresholds}
               from={from}
               to={to}
-              known={known}
               keptSince={dashboard.keptSince}
               at={hover.value ?? dashboard.time.heldAt.value}
             />
@@ -148,17 +173,16 @@ interface Place {
 /** The place that a key leads to; false for other keys. */
 function go(
   key: string,
-  members: readonly Member[],
+  rows: readonly Told[],
   { row, at }: { readonly row: number; readonly at: number | null },
   from: number,
   to: number,
-  known: number,
 ): Place | false {
   if (key === 'ArrowUp' || key === 'ArrowDown') {
     const next = row + (key === 'ArrowUp' ? -1 : at === null ? 0 : 1);
-    return { row: Math.max(0, Math.min(members.length - 1, next)), at: at ?? to };
+    return { row: Math.max(0, Math.min(rows.length - 1, next)), at: at ?? to };
   }
-  const held = segmentsOf(members[row]!, from, known);
+  const held = segmentsOf(rows[row]!, from);
   // At first the place is after the last segment.
   const now = at === null ? held.length : held.findLastIndex(({ start }) => start <= at);
   const steps: Readonly<Record<string, number>> = {
@@ -176,61 +200,55 @@ function go(
 }
 
 /** The state of a row at a time, since when and until when, in words. */
-function spoken(
-  { series, title }: Member,
-  at: number,
-  from: number,
-  to: number,
-  known: number,
-): string {
-  const name = title === '' ? '' : `${printable(title)}: `;
-  const held = segmentsOf({ series, title }, from, known);
+function spoken(told: Told, at: number, from: number, to: number): string {
+  const { member, changes, format } = told;
+  const name = member.title === '' ? '' : `${printable(member.title)}: `;
+  const held = segmentsOf(told, from);
   const segment = held.findLast(({ start }) => start <= at);
   if (segment === undefined || segment.end < at) {
     return `${name}nothing known at ${formatClock(at)}`;
   }
   const { start, end, value } = segment;
-  const since = series.changes.findLastIndex(({ time }) => time <= start);
+  const since = changes.findLastIndex(({ time }) => time <= start);
   const until = end < to ? `until ${formatClock(end)}` : 'until now';
-  return `${name}${printable(write(value))} ${sinceOf(start, since)}, ${until}`;
+  return `${name}${printable(writtenState(value, format))} ${sinceOf(start, since)}, ${until}`;
 }
 
-/** The segments of a row, up to the time when it fell silent, or was last known. */
-function segmentsOf({ series }: Pick<Member, 'series' | 'title'>, from: number, known: number) {
-  return segments(series.changes, from, untilOf(series, known));
+function segmentsOf({ changes, until }: Told, from: number) {
+  return segments(changes, from, until);
 }
 
+/** When a row fell silent, or was last known. */
 function untilOf(series: Member['series'], known: number): number {
   return series.gone || series.isSilent(known) ? Math.min(series.lastTime, known) : known;
 }
 
 interface RowProps {
-  readonly member: Member;
+  readonly told: Told;
+  readonly thresholds: readonly Threshold[] | undefined;
   /** Whether the keyboard is at this row. */
   readonly read: boolean;
   readonly from: number;
   readonly to: number;
-  /** Until when it is known what holds. */
-  readonly known: number;
   readonly keptSince: number;
   /** The time under the pointer; null for now. */
   readonly at: number | null;
 }
 
-function Row({ member, read, from, to, known, keptSince, at }: RowProps) {
+function Row({ told, thresholds, read, from, to, keptSince, at }: RowProps) {
+  const { member, changes, until, format } = told;
   const { series, title } = member;
   const percent = (time: number): string =>
     `${(((Math.max(time, from) - from) / (to - from)) * 100).toFixed(2)}%`;
-  const until = untilOf(series, known);
-  const unkept = Math.min(keptSince, series.changes[0]?.time ?? to, to);
-  const held = at === null ? -1 : series.changes.findLastIndex(({ time }) => time <= at);
-  const since = series.changes[held];
+  const unkept = Math.min(keptSince, changes[0]?.time ?? to, to);
+  const held = at === null ? -1 : changes.findLastIndex(({ time }) => time <= at);
+  const since = changes[held];
   const written =
     at === null || at > until
-      ? write(series.latest)
+      ? writtenState(changes.at(-1)?.value, format)
       : since === undefined
         ? '–'
-        : `${write(since.value)} ${sinceOf(since.time, held)}`;
+        : `${writtenState(since.value, format)} ${sinceOf(since.time, held)}`;
   return (
     <li
       class={[series.gone || series.isSilent(to) ? 'silent' : '', read ? 'read' : '']
@@ -247,13 +265,13 @@ function Row({ member, read, from, to, known, keptSince, at }: RowProps) {
         {unkept > from && (
           <span class="unkept" title="Not kept" style={{ left: 0, width: percent(unkept) }} />
         )}
-        {segmentsOf(member, from, known).map(({ start, end, value }) => (
+        {segmentsOf(told, from).map(({ start, end, value }) => (
           <span
             key={start}
             style={{
               left: percent(start),
               width: `calc(${percent(end)} - ${percent(start)})`,
-              background: colourOf(value, look.value),
+              background: colourOf(value, look.value, format, thresholds),
             }}
           />
         ))}
@@ -270,34 +288,29 @@ function sinceOf(time: number, index: number): string {
   return `since ${index === 0 ? 'at least ' : ''}${formatClock(time)}`;
 }
 
-interface Segment {
-  readonly start: number;
-  readonly end: number;
-  readonly value: Value;
-}
-
-/** The states within a span of time. */
-export function segments(changes: readonly Change[], from: number, to: number): Segment[] {
-  return changes
-    .map(({ time, value }, index) => ({ start: time, end: changes[index + 1]?.time ?? to, value }))
-    .filter(({ start, end }) => end > from && start < to)
-    .slice(-MOST_SEGMENTS);
-}
-
-function write(value: Value | undefined): string {
-  return value === undefined ? '–' : value === '' ? '(empty)' : String(value);
-}
-
-/** The same value has the same colour everywhere; null is grey. */
-function colourOf(value: Value, { lines, grid }: Look): string {
-  if (value === null) {
+/** The same value has the same colour everywhere; what is unknown is grey. */
+function colourOf(
+  value: Value,
+  { lines, grid, ...levels }: Look,
+  format: Format,
+  thresholds: readonly Threshold[] | undefined,
+): string {
+  const colour = format.meant?.(value)?.colour;
+  if (colour !== undefined) {
+    return colour;
+  }
+  if (value === null || Number.isNaN(value)) {
     return grid;
   }
   if (typeof value === 'boolean') {
     return lines[value ? 2 : 1]!;
   }
+  if (typeof value === 'number' && thresholds !== undefined) {
+    const threshold = reached(thresholds, value);
+    return threshold === null ? lines[2]! : levels[threshold.level];
+  }
   let hash = 0;
-  for (const character of String(value)) {
+  for (const character of writtenState(value, format)) {
     hash = (Math.imul(hash, 31) + character.codePointAt(0)!) >>> 0;
   }
   return lines[hash % lines.length]!;

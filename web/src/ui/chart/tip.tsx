@@ -59,12 +59,17 @@ export function Tip({ id, panel, dashboard, format }: TipProps) {
 
 function Line({ reading, format }: { reading: Reading; format: Format }) {
   const { member, value, state } = reading;
+  const { format: written = format } = member;
   return (
     <li class={state}>
       <Swatch colour={member.colour} />
       <span class="name">{nameOf(reading)}</span>
       {state !== '' && <span class="state">{state}</span>}
-      {!Number.isNaN(value) && <span class="value">{format.value(value)}</span>}
+      {!Number.isNaN(value) && (
+        <span class="value" style={{ color: written.meant?.(value)?.colour }}>
+          {written.value(value)}
+        </span>
+      )}
     </li>
   );
 }
@@ -74,8 +79,9 @@ export function spoken({ id, panel, dashboard, format }: TipProps, time: number)
   const readings = readingsAt(id, panel, time, dashboard.time.liveEdge);
   const rest = readings.length - MOST_SPOKEN;
   const words = readings.slice(0, MOST_SPOKEN).map((reading) => {
-    const { value, state } = reading;
-    const said = [Number.isNaN(value) ? '' : format.value(value), state].filter(Boolean);
+    const { member, value, state } = reading;
+    const { format: written = format } = member;
+    const said = [Number.isNaN(value) ? '' : written.value(value), state].filter(Boolean);
     return `${panel.members.length > 1 ? `${nameOf(reading)} ` : ''}${said.join(', ')}`;
   });
   return `${formatClock(time)}: ${words.join('; ')}${rest > 0 ? `; ${rest} more` : ''}`;

@@ -9,8 +9,10 @@ interface DialProps {
   /** The threshold that the value has reached; none while it isn't fresh. */
   readonly level: Threshold['level'] | null;
   readonly fresh: boolean;
+  /** Of the value, where it has one of its own. */
+  readonly colour: string | undefined;
   readonly text: string;
-  readonly ends: readonly [string, string];
+  readonly ends: readonly string[];
 }
 
 /** Degrees of the arc, which is open at the bottom. */
@@ -22,7 +24,7 @@ const BANDS = 47;
  * Shows a value between two bounds as an arc, with the thresholds around it. It fills its place.
  */
 export function Dial(props: DialProps) {
-  const { name, value, min, max, thresholds, level, fresh, text, ends } = props;
+  const { name, value, min, max, thresholds, level, fresh, colour, text, ends } = props;
   const share = (at: number): number => Math.min(1, Math.max(0, (at - min) / (max - min)));
   const inside = thresholds.filter(({ at }) => at < max).sort((a, b) => a.at - b.at);
   return (
@@ -39,7 +41,7 @@ export function Dial(props: DialProps) {
       aria-valuetext={[text, level].filter(Boolean).join(', ')}
     >
       <path class="track" d={arc(RADIUS, 0, 1)} />
-      <path class="reached" d={arc(RADIUS, 0, share(value))} />
+      <path class="reached" style={{ stroke: colour }} d={arc(RADIUS, 0, share(value))} />
       {inside.map(({ at, level: band }, index) => (
         <path
           key={`${at}`}
@@ -47,7 +49,7 @@ export function Dial(props: DialProps) {
           d={arc(BANDS, share(at), share(inside[index + 1]?.at ?? max))}
         />
       ))}
-      <text class="value" y="4">
+      <text class="value" y="4" style={{ fill: colour }}>
         {text}
       </text>
       <text class="end" x="-30" y="32">

@@ -35,12 +35,14 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
   return (
     <>
       <ul class={description.kind === 'gauge' ? 'large-figures dials' : 'large-figures'}>
-        {shown.map(({ series, title }) => {
+        {shown.map((member) => {
+          const { series, title, format: written = format } = member;
           const latest = latestOf(series, panel.raw);
           const silent = series.gone || series.isSilent(to);
           const { most } = summaryOf(series, from, to, panel.raw);
           const min = description.min ?? format.bounds?.[0] ?? 0;
           const max = description.max ?? format.bounds?.[1] ?? most;
+          const colour = silent ? undefined : written.meant?.(latest)?.colour;
           const threshold = silent ? null : reached(thresholds, latest);
           const dial = description.kind === 'gauge' && Number.isFinite(latest) && max > min;
           return (
@@ -57,12 +59,18 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
                   thresholds={thresholds ?? []}
                   level={threshold?.level ?? null}
                   fresh={!silent}
-                  text={format.value(latest)}
-                  ends={[format.value(min), format.value(max)]}
+                  colour={colour}
+                  text={written.value(latest)}
+                  ends={
+                    // Ends are of the scale, whatever a value there is shown as.
+                    written.meant === undefined
+                      ? [min, max].map(written.value)
+                      : written.ticks([min, max])
+                  }
                 />
               ) : (
-                <span class="large">
-                  <Mark threshold={threshold} /> {format.value(latest)}
+                <span class="large" style={{ color: colour }}>
+                  <Mark threshold={threshold} /> {written.value(latest)}
                 </span>
               )}
               {(title !== '' || dial) && (

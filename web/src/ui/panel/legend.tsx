@@ -109,8 +109,8 @@ interface EntryProps {
 }
 
 function Entry(props: EntryProps) {
-  const { id, member, panel, format, focus, thresholds, now, windowMs, hover } = props;
-  const { series, title, colour } = member;
+  const { id, member, panel, focus, thresholds, now, windowMs, hover } = props;
+  const { series, title, colour, format = props.format } = member;
   const silent = series.gone || series.isSilent(now);
   const { raw } = panel;
   const value = hover === null ? latestOf(series, raw) : valueAt(series, hover, raw);
@@ -179,7 +179,7 @@ function Entry(props: EntryProps) {
         <Swatch colour={colour} />
         <span class="name">{title || series.name}</span>
         <Mark threshold={silent ? null : reached(thresholds, value)} />
-        <span class="value">
+        <span class="value" style={{ color: format.meant?.(value)?.colour }}>
           {silent && hover === null ? (series.ended ? 'ended' : 'silent') : format.value(value)}
         </span>
         {did !== null && (

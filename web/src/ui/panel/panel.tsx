@@ -9,7 +9,6 @@ import {
   reached,
   type Threshold,
 } from '../../panels/model.ts';
-import { select } from '../../panels/selection.ts';
 import { isShown } from '../../panels/shown.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Panel } from '../../store/panel.ts';
@@ -24,34 +23,19 @@ import { Alone, AsTable, Fold, Save } from './tools.tsx';
 /** The margin of the visible area: one screen above and below. */
 const NEAR = '100% 0px';
 
-interface ViewProps {
-  readonly panel: Description;
-  readonly dashboard: Dashboard;
-  /** The address of the panel alone, as others embed it. */
-  readonly alone?: (() => string) | undefined;
-}
-
-/** A panel of a saved dashboard, with the series that its selector matches. */
-export function PanelView({ panel, dashboard, alone }: ViewProps) {
-  const group = useRef<Panel | null>(null);
-  group.current = select(dashboard.panels.value, panel, group.current);
-  return group.current === null ? (
-    <Words panel={panel} dashboard={dashboard} />
-  ) : (
-    <PanelCard panel={group.current} description={panel} dashboard={dashboard} alone={alone} />
-  );
-}
-
 interface CardProps {
   readonly panel: Panel;
   readonly dashboard: Dashboard;
   /** How it is drawn, if it is described. */
   readonly description?: Description;
+  /** How its values are written, if not as its unit has it. */
+  readonly format?: Format;
+  /** The address of the panel alone, as others embed it. */
   readonly alone?: (() => string) | undefined;
 }
 
 /** One panel: its title, its newest value if there is only one line, the chart, and the legend. */
-export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
+export function PanelCard({ panel, dashboard, description, format: given, alone }: CardProps) {
   const title = useId();
   const heading = description?.title ?? panel.name;
   const id = description?.id ?? panel.key;
@@ -93,7 +77,7 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   const tabled = description === undefined ? tabular.has(panel.key) : asTable.value;
   const drawn = description?.kind ?? 'line';
   const wanted = tabled ? 'table' : drawn;
-  const kind = panel.kind === 'state' ? 'timeline' : wanted === 'timeline' ? 'line' : wanted;
+  const kind = panel.kind === 'state' ? 'timeline' : wanted;
   const chart = chartOf(kind);
   const listed = chart !== null && kind !== 'stat' && kind !== 'heatmap';
   /** Whether a long title is shown in full. */
@@ -101,16 +85,12 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
   /** The identity of the line under the pointer, or of the chosen one. */
   const focus = useSignal<string | null>(null);
   const folded = closed;
-  const unit = description?.unit ?? panel.unit;
-  const { rate } = panel;
+  const { unit, rate } = panel;
   const help = description?.description ?? panel.help;
   const shown = panel.members.filter((member) => isShown(id, member)).length;
   const drawable = chart === null ? shown : mostDrawn(chart);
-  const { decimals, min, max } = description ?? {};
-  const format = useMemo(() => {
-    const usual = formatOf(unit, rate, decimals);
-    return min === undefined || max === undefined ? usual : { ...usual, bounds: [min, max] };
-  }, [unit, rate, decimals, min, max]) as Format;
+  const usual = useMemo(() => formatOf(unit, rate), [unit, rate]);
+  const format = given ?? usual;
   return (
     <article ref={root} class={folded ? 'panel folded' : 'panel'} aria-labelledby={title}>
       <header>
@@ -176,8 +156,13 @@ export function PanelCard({ panel, dashboard, description, alone }: CardProps) {
           {help && <span title={help}>{help}</span>}
         </p>
       </header>
-      {folded ? null : panel.kind === 'state' ? (
-        <States panel={panel} dashboard={dashboard} />
+      {folded ? null : kind === 'timeline' ? (
+        <States
+          panel={panel}
+          dashboard={dashboard}
+          format={format}
+          thresholds={description?.thresholds}
+        />
       ) : (
         <>
           {(chart === null || kind === 'stat') && (
@@ -231,10 +216,6 @@ const Remarks = later(
   () => import('./remarks.tsx'),
   ({ Remarks }) => Remarks,
 );
-const Words = later(
-  () => import('./words.tsx'),
-  ({ Words }) => Words,
-);
 const Silence = later(
   () => import('./remarks.tsx'),
   ({ Silence }) => Silence,
@@ -284,7 +265,7 @@ function Single({
   return (
     <output class="figure">
       <Mark threshold={reached(thresholds, value)} />
-      {format.value(value)}
+      <span style={{ color: format.meant?.(value)?.colour }}>{format.value(value)}</span>
     </output>
   );
 }

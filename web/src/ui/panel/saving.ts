@@ -55,7 +55,8 @@ async function pngOf(
   context.textAlign = 'start';
   context.drawImage(chart, edge, head);
   const width = (picture.width - 2 * edge) / across;
-  for (const [index, { series, title: name, colour }] of members.entries()) {
+  for (const [index, member] of members.entries()) {
+    const { series, title: name, colour, format: written = format } = member;
     const left = edge + (index % across) * width;
     const middle = head + chart.height + edge + (Math.floor(index / across) + 0.5) * line;
     const { stroke, dash } = strokeOf(colour, look.peek());
@@ -68,7 +69,7 @@ async function pngOf(
     context.stroke();
     const value = at === null ? latestOf(series, panel.raw) : valueAt(series, at, panel.raw);
     context.fillText(
-      `${name || printable(series.name)}   ${format.value(value)}`,
+      `${name || printable(series.name)}   ${written.value(value)}`,
       left + 22 * scale,
       middle,
       width - 34 * scale,

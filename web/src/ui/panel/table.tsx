@@ -128,17 +128,21 @@ export function Table({ panel, format, thresholds, from, to }: TableProps) {
             <tbody>
               {shown.map((member) => {
                 const { last, least, most, mean, silent } = lines.get(member)!;
-                const { series, title } = member;
+                const { series, title, format: written = format } = member;
+                const shown = (value: number) => (
+                  <span style={{ color: silent ? undefined : written.meant?.(value)?.colour }}>
+                    {written.value(value)}
+                  </span>
+                );
                 return (
                   <tr key={series.identity} class={silent ? 'silent' : ''}>
                     <th scope="row">{title || series.name}</th>
                     <td>
-                      <Mark threshold={silent ? null : reached(thresholds, last)} />{' '}
-                      {format.value(last)}
+                      <Mark threshold={silent ? null : reached(thresholds, last)} /> {shown(last)}
                     </td>
-                    <td>{format.value(least)}</td>
-                    <td>{format.value(most)}</td>
-                    <td>{format.value(mean)}</td>
+                    <td>{shown(least)}</td>
+                    <td>{shown(most)}</td>
+                    <td>{shown(mean)}</td>
                   </tr>
                 );
               })}
