@@ -64,6 +64,22 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """As `#rrggbb`; the page makes it darker or lighter, so that it can be read in its theme."""
 
 
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How some lines of a panel differ from the others: those of one of its queries, of a name,
+    or in whose names `regex` is found. Of several the last one counts, for each property."""
+
+    query: Annotated[int, Meta(ge=1, le=16)] | UnsetType = UNSET
+    """1 is the panel's `select`, 2 the first in `also`."""
+    name: _Legend | UnsetType = UNSET
+    """As the legend has it, before any `title`."""
+    regex: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    title: _Legend | UnsetType = UNSET
+    """What they are called, with labels in it as in `legend`."""
+    unit: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    decimals: Annotated[int, Meta(ge=0, le=10)] | UnsetType = UNSET
+    colour: _Colour | UnsetType = UNSET
+
+
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A place, in columns and rows."""
 
@@ -107,6 +123,8 @@ class Panel(
     thresholds: Annotated[tuple[Threshold, ...], Meta(max_length=16)] | UnsetType = UNSET
     mappings: Annotated[tuple[Mapping, ...], Meta(max_length=100)] | UnsetType = UNSET
     """What some values are shown as."""
+    lines: Annotated[tuple[Line, ...], Meta(max_length=64)] | UnsetType = UNSET
+    """What single lines have of their own."""
     min: float | UnsetType = UNSET
     max: float | UnsetType = UNSET
     decimals: Annotated[int, Meta(ge=0, le=10)] | UnsetType = UNSET
@@ -209,6 +227,11 @@ def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None
         reason = mapping_fault(mapping)
         if reason:
             raise Rejected("mapping", f"{where}, mapping {number}: {reason}", panel=index)
+    count = 1 + (0 if panel.also is UNSET else len(panel.also))
+    for number, line in enumerate(() if panel.lines is UNSET else panel.lines, 1):
+        reason = line_fault(line, count)
+        if reason:
+            raise Rejected("line", f"{where}, line {number}: {reason}", panel=index)
     if panel.grid is not UNSET and panel.grid.x + panel.grid.w > COLUMNS:
         raise Rejected("grid", f"{where} reaches beyond the {COLUMNS} columns", panel=index)
 
@@ -224,6 +247,19 @@ def mapping_fault(mapping: Mapping) -> str:
     if mapping.min is not UNSET and mapping.max is not UNSET and mapping.min > mapping.max:
         return "min must not be more than max"
     return "" if mapping.regex is UNSET else _pattern_fault(mapping.regex)
+
+
+def line_fault(line: Line, queries: int = 16) -> str:
+    """Why what lines have of their own can't be used, in a panel of so many queries; empty if it
+    can."""
+    if sum(one is not UNSET for one in (line.query, line.name, line.regex)) != 1:
+        return "it takes one of query, name and regex"
+    own = (line.title, line.unit, line.decimals, line.colour)
+    if all(one is UNSET for one in own):
+        return "it takes a title, a unit, decimals or a colour"
+    if line.query is not UNSET and line.query > queries:
+        return f"there is no query {line.query}"
+    return "" if line.regex is UNSET else _pattern_fault(line.regex)
 
 
 def _pattern_fault(pattern: str) -> str:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from pushsvc.dashboards.grafana import Imported, take_in
-from pushsvc.dashboards.grafana.levels import level_of
 from pushsvc.dashboards.grafana.colours import colour_of
-from pushsvc.dashboards.model import Mapping, Panel, Query, Threshold, read, write
+from pushsvc.dashboards.grafana.levels import level_of
+from pushsvc.dashboards.model import Line, Mapping, Panel, Query, Threshold, read, write
 from pushsvc.dashboards.variables import Variable
 from pushsvc.errors import Problem
 from tests.dashboards.grafana_files import HOSTS, OLD, dashboard, panel, target, variable
@@ -243,9 +243,7 @@ def test_texts_of_values_are_taken() -> None:
         {"type": 1, "value": "3", "text": "three"},
         {"type": 2, "from": "4", "to": "5", "text": "some"},
     ]
-    given = panel(
-        "state-timeline", target("up"), fieldConfig={"defaults": {"mappings": mappings}}
-    )
+    given = panel("state-timeline", target("up"), fieldConfig={"defaults": {"mappings": mappings}})
     found = imported(dashboard(given))
     assert found.dashboard.panels[0].mappings == (
         Mapping(value=0.0, text="Down"),
@@ -451,14 +449,15 @@ def test_overrides_of_whole_queries_are_taken() -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        # For some lines of a query, for what isn't a name, for one of several.
-        override("byName", "eth0 out", unit="bits"),
+        # For some lines of a query, for what isn't a name, or for what lines here don't have.
         override("byRegexp", "/eth/", custom__transform="negative-Y"),
         override("byRegexp", "/(?=a)/", displayName="x"),
+        override("byRegexp", "/(a+)+/", displayName="x"),
         override("byType", "number", displayName="x"),
-        override("byName", "total", unit="bits"),
-        override("byName", "total", color={"fixedColor": "red"}),
-        override("byName", "nothing", displayName="x"),
+        override("byName", "total", unit="dateTimeAsIso"),
+        override("byName", "total", color={"mode": "palette-classic"}),
+        override("byName", "eth0 in", custom__lineWidth=2),
+        override("byName", '{device="eth0"}', decimals=1),
         # Hiding all of them would leave none.
         override("byRegexp", "/.*/", custom__hideFrom={"viz": True}),
     ],
@@ -468,6 +467,31 @@ def test_other_overrides_are_said(given: dict[str, Any]) -> None:
     assert asked_of(found) == AS_IT_IS
     name = given["properties"][0]["id"]
     assert reasons(found) == [f"overrides for some of its lines ({name})"]
+
+
+def test_overrides_of_single_lines_are_taken() -> None:
+    found = overridden(
+        override("byName", "eth0 out", unit="bits", decimals=1, displayName="Out of $x"),
+        override("byRegexp", "/^eth/i", color={"mode": "fixed", "fixedColor": "#abc"}),
+        override("byName", "total", unit="percent", color={"fixedColor": "red"}),
+        override("byFrameRefID", "A", custom__hideFrom={"viz": True}),
+        override("byFrameRefID", "A", unit="bits"),
+        override("byNames", {"names": ["eth1 out", "eth2 out"]}, decimals=0),
+    )
+    assert [select for select, _ in asked_of(found)] == ["rate(tx[1m])", "sum(rate(tx[1m]))"]
+    assert found.dashboard.panels[0].lines == (
+        Line(name="eth0 out", title="Out of $x", unit="bits", decimals=1),
+        Line(regex="(?i)^eth", colour="#aabbcc"),
+        Line(query=2, unit="percent", colour="#f04c60"),
+        Line(name="eth1 out", decimals=0),
+        Line(name="eth2 out", decimals=0),
+    )
+    assert reasons(found) == []
+    old = overridden(kind="graph", aliasColors={"eth0 in": "#010203", "total": "blue"})
+    assert old.dashboard.panels[0].lines == (
+        Line(name="eth0 in", colour="#010203"),
+        Line(query=3, colour=colour_of("blue") or UNSET),
+    )
 
 
 def test_overrides_of_old_graphs() -> None:

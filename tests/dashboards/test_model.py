@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pushsvc.dashboards.model import (
     Grid,
+    Line,
     Mapping,
     Panel,
     Query,
@@ -61,6 +62,11 @@ WHOLE: dict[str, Any] = {
             "unit": "bytes",
             "thresholds": [{"at": 1.5, "level": "warning"}],
             "mappings": [{"value": 1.0, "text": "up", "colour": "#00aa00"}],
+            "lines": [
+                {"query": 2, "title": "{{host}} in all", "unit": "ratio", "decimals": 2},
+                {"name": "a", "colour": "#00aa00"},
+                {"regex": "^b", "colour": "#0000aa"},
+            ],
             "min": 0.0,
             "max": 2.0,
             "rate": False,
@@ -121,7 +127,7 @@ def test_no_name_is_that_of_another_file(name: str) -> None:
 
 def test_the_page_has_the_same_panel() -> None:
     source = (Path(__file__).parents[2] / "web/src/panels/model.ts").read_text(encoding="utf-8")
-    for struct in (Panel, Query, Threshold, Mapping):
+    for struct in (Panel, Query, Threshold, Mapping, Line):
         [text] = re.findall(rf"interface {struct.__name__} {{(.*?)\n}}", source, re.DOTALL)
         members = dict(re.findall(r"^  readonly (\w+)(\??):", text, re.MULTILINE))
         assert members == {
@@ -206,6 +212,24 @@ def test_a_panel_that_shows_nothing_is_told(panel: dict[str, Any], reason: str) 
 
 
 @pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ({"title": "x"}, "it takes one of"),
+        ({"query": 1, "name": "a", "title": "x"}, "it takes one of"),
+        ({"query": 1}, "it takes a title"),
+        ({"query": 2, "title": "x"}, "there is no query 2"),
+        ({"regex": "(a+)+", "title": "x"}, "its regex repeats"),
+    ],
+)
+def test_what_single_lines_have(line: dict[str, Any], fault: str) -> None:
+    document = {**WHOLE, "panels": [{**PANEL, "lines": [line]}]}
+    with pytest.raises(Problem) as told:
+        read(msgspec.json.encode(document))
+    assert (told.value.code, told.value.status) == ("line", 422)
+    assert f"panel a, line 1: {fault}" in told.value.detail
+
+
+@pytest.mark.parametrize(
     ("mapping", "fault"),
     [
         ({"value": 1, "text": "up"}, ""),
@@ -214,7 +238,7 @@ def test_a_panel_that_shows_nothing_is_told(panel: dict[str, Any], reason: str) 
         ({"min": 1, "max": 1, "text": "one"}, ""),
         ({"regex": "^(?i)ok(.*)$", "text": "fine$1"}, ""),
         ({"regex": r"[*+]{2}\+\+a*", "text": "x"}, ""),
-        ({"special": "none", "text": "–"}, ""),
+        ({"special": "none", "text": "?"}, ""),
         ({"text": "x"}, "it takes one of"),
         ({"value": 1, "min": 0, "text": "x"}, "it takes one of"),
         ({"value": 1}, "it takes a text"),

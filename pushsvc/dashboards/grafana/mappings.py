@@ -13,6 +13,7 @@ from pushsvc.dashboards.model import Mapping, mapping_fault
 
 _MOST: Final = 100
 _MISSING: Final = ("null", "nan", "null+nan")
+_SPECIAL: Final = {"true": "true", "false": "false", "empty": ""}
 
 
 def mappings_of(panel: Fields) -> tuple[list[Mapping], list[str]]:
@@ -44,9 +45,10 @@ def _all(panel: Fields) -> Iterator[Mapping]:
             yield _mapping(within(options, "result"), regex=pattern or UNSET)
         elif kind == "special":
             match = text(options.get("match"))
-            known: dict[str, Any] = {"true": {"value": "true"}, "false": {"value": "false"}}
-            known |= {"empty": {"value": ""}, **dict.fromkeys(_MISSING, {"special": "none"})}
-            yield _mapping(within(options, "result"), **known.get(match, {}))
+            meant = (
+                {"special": "none"} if match in _MISSING else {"value": _SPECIAL.get(match, UNSET)}
+            )
+            yield _mapping(within(options, "result"), **meant)
         elif kind in (1, 2):
             yield _old(one, ranged=kind == 2)
     if panel.get("type") == "singlestat":

@@ -1,21 +1,32 @@
-"""Applies Grafana's overrides, as far as they are for whole queries.
+"""Applies Grafana's overrides of single lines, as far as lines here have these properties.
 
-Grafana overrides fields of single lines, which it finds by their names. Here they are found by the
-legend of their query: an override is taken where it is for all lines of a query or for none.
+Grafana finds lines by their names. What is of a query here, such as that it isn't shown, is taken
+where an override is for all lines of a query or for none, by their legend.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import re2
+from msgspec import UNSET
 
-from pushsvc.dashboards.grafana.members import Fields, fields, items, regex_of, text, within
+from pushsvc.dashboards.grafana.colours import colour_of
+from pushsvc.dashboards.grafana.members import (
+    Fields,
+    fields,
+    items,
+    number,
+    regex_of,
+    text,
+    within,
+)
 from pushsvc.dashboards.grafana.templating import Templating
-from pushsvc.dashboards.model import Query
+from pushsvc.dashboards.grafana.units import unit_of
+from pushsvc.dashboards.model import Line, Query, line_fault
 from pushsvc.dashboards.variables import check_asked
 from pushsvc.errors import Problem
 
@@ -25,6 +36,8 @@ _SAMPLES: Final = ("", "a", "host-1.example:9100", "Zz_0")
 _FIELD_LABEL: Final = re.compile(r"\$\{__field\.labels\.(?:(\w+)|\[?\"([^\"]+)\"\]?)\}")
 _OF_PANELS: Final = ("unit", "decimals", "min", "max", "thresholds", "mappings")
 """Properties that a panel has for all of its lines."""
+_OWN: Final = ("title", "unit", "decimals", "colour")
+_MOST_LINES: Final = 64
 
 
 class Overridden(msgspec.Struct):
@@ -32,6 +45,8 @@ class Overridden(msgspec.Struct):
 
     panel: Fields
     queries: list[Query]
+    lines: list[Line]
+    """What single lines have of their own."""
     left: list[str]
     """Properties that are overridden in Grafana only."""
 
@@ -40,16 +55,18 @@ def overridden(
     panel: Fields, queries: Sequence[Query], refs: Sequence[str], templating: Templating
 ) -> Overridden:
     """The panel and its queries, `refs` being Grafana's names of these, with its overrides."""
-    found = Overridden(panel, list(queries), [])
+    found = Overridden(panel, list(queries), [], [])
     hidden: set[int] = set()
     left: set[str] = set()
     for matcher, properties in _overrides(panel):
         meant = _meant(matcher, queries, refs)
         for name, value in properties:
-            if meant is None or not _apply(found, meant, name, value, templating, hidden):
+            if meant is not None and _apply(found, meant, name, value, templating, hidden):
+                continue
+            if not _apply_to_lines(found, matcher, meant, name, value, templating):
                 left.add(name)
     if hidden and len(hidden) < len(queries):
-        found.queries = [one for at, one in enumerate(found.queries) if at not in hidden]
+        _leave_out(found, hidden)
     elif hidden:
         left.add("custom.hideFrom")
     found.left = sorted(left)
@@ -74,6 +91,8 @@ def _overrides(panel: Fields) -> list[tuple[Fields, list[tuple[str, object]]]]:
                 if name not in ("alias", "$$hashKey")
             ]
             found.append(({"id": id_, "options": alias}, properties))
+        for name, colour in fields(panel.get("aliasColors")).items():
+            found.append(({"id": "byName", "options": name}, [("color", colour)]))
     return found
 
 
@@ -140,8 +159,7 @@ def _apply(
     if name == "custom.transform" and value == "negative-Y":
         return all(_negate(found, at, templating) for at in meant)
     if name == "displayName" and (shown := text(value)):
-        shown = _FIELD_LABEL.sub(lambda match: f"{{{{{match[1] or match[2]}}}}}", shown)
-        legend = templating.written(shown, strictly=False)[:200]
+        legend = _titled(shown, templating)
         for at in meant:
             found.queries[at] = msgspec.structs.replace(found.queries[at], legend=legend)
         return True
@@ -151,6 +169,92 @@ def _apply(
         found.panel = {**found.panel, "fieldConfig": config}
         return True
     return False
+
+
+def _apply_to_lines(
+    found: Overridden,
+    matcher: Fields,
+    meant: list[int] | None,
+    name: str,
+    value: object,
+    templating: Templating,
+) -> bool:
+    """Whether lines could have a property of their own."""
+    own = _own(name, value, templating)
+    those = _those(matcher, meant, templating)
+    if own is None or not those:
+        return False
+    lines = [Line(**one, **own) for one in those]
+    if any(map(line_fault, lines)) or len(found.lines) + len(lines) > _MOST_LINES:
+        return False
+    for line in lines:
+        _add(found.lines, line)
+    return True
+
+
+def _own(name: str, value: object, templating: Templating) -> dict[str, Any] | None:
+    """What of a line is overridden; None for what lines here don't have."""
+    if name == "color":
+        mode = fields(value).get("mode")
+        given = value if isinstance(value, str) else fields(value).get("fixedColor")
+        colour = colour_of(given) if mode in (None, "fixed", "shades") else None
+        return None if colour is None else {"colour": colour}
+    if name == "unit":
+        unit = unit_of(text(value))
+        return None if unit is None else {"unit": unit}
+    if name == "decimals":
+        digits = number(value)
+        return {"decimals": int(digits)} if digits is not None and 0 <= digits <= 10 else None
+    if name == "displayName" and text(value):
+        return {"title": _titled(text(value), templating)}
+    return None
+
+
+def _those(
+    matcher: Fields, meant: list[int] | None, templating: Templating
+) -> list[dict[str, Any]]:
+    """The lines that a matcher is for: of queries, or by name."""
+    if meant is not None:
+        return [{"query": at + 1} for at in meant]
+    kind, options = text(matcher.get("id")), matcher.get("options")
+    names = fields(options).get("names") if kind == "byNames" else [options]
+    if kind == "byRegexp":
+        return [{"regex": regex_of(text(options))}]
+    if kind in ("byName", "byNames") and fields(options).get("mode") != "exclude":
+        listed = names if isinstance(names, list) else []
+        found = [templating.written(text(one), strictly=False) for one in listed]
+        # Lines without a legend are called by all of their labels there, and otherwise here.
+        return [{"name": one[:200]} for one in found if one and "=" not in one]
+    return []
+
+
+def _add(lines: list[Line], line: Line) -> None:
+    """Add what a line has of its own to what the line before has, if that is the same."""
+    if lines and all(
+        getattr(lines[-1], name) == getattr(line, name) for name in ("query", "name", "regex")
+    ):
+        own = {name: one for name in _OWN if (one := getattr(line, name)) is not UNSET}
+        lines[-1] = msgspec.structs.replace(lines[-1], **own)
+    else:
+        lines.append(line)
+
+
+def _leave_out(found: Overridden, hidden: set[int]) -> None:
+    """Leave out the queries that are hidden; others have their numbers then."""
+    rest = [at for at in range(len(found.queries)) if at not in hidden]
+    found.queries = [found.queries[at] for at in rest]
+    numbers = {at + 1: number for number, at in enumerate(rest, 1)}
+    found.lines = [
+        line if line.query is UNSET else msgspec.structs.replace(line, query=numbers[line.query])
+        for line in found.lines
+        if line.query is UNSET or line.query in numbers
+    ]
+
+
+def _titled(shown: str, templating: Templating) -> str:
+    """The name that is overridden, with labels as a legend here has them."""
+    shown = _FIELD_LABEL.sub(lambda match: f"{{{{{match[1] or match[2]}}}}}", shown)
+    return templating.written(shown, strictly=False)[:200]
 
 
 def _negate(found: Overridden, at: int, templating: Templating) -> bool:

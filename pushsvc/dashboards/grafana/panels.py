@@ -107,6 +107,7 @@ def panel_of(
         unit=UNSET if ours_unit is None else ours_unit,
         thresholds=tuple(levels.thresholds) or UNSET,
         mappings=tuple(mappings) or UNSET,
+        lines=tuple(changed.lines) or UNSET,
         min=UNSET if min_ is None else min_,
         max=UNSET if max_ is None else max_,
         decimals=_decimals(given, kind),

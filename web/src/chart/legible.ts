@@ -14,6 +14,10 @@ const BLACK: Channels = [0, 0, 0];
 /** The surface of panels in the dark theme. */
 const GROUND: Channels = [0x15, 0x1b, 0x22];
 const STEPS = 20;
+/** The most colours that are remembered: charts ask for them whenever they are painted. */
+const MOST_KNOWN = 1_000;
+
+const known = new Map<string, string>();
 
 /**
  * A colour as #rrggbb in the theme that has these colours of lines: itself, or as much darker or
@@ -21,6 +25,19 @@ const STEPS = 20;
  */
 export function legible(colour: string, lines: readonly string[], ratio: number): string {
   const dark = lines === DARK.lines;
+  const key = `${colour} ${dark} ${ratio}`;
+  let found = known.get(key);
+  if (found === undefined) {
+    if (known.size >= MOST_KNOWN) {
+      known.clear();
+    }
+    found = shifted(colour, dark, ratio);
+    known.set(key, found);
+  }
+  return found;
+}
+
+function shifted(colour: string, dark: boolean, ratio: number): string {
   const [ground, towards] = dark ? [GROUND, WHITE] : [WHITE, BLACK];
   const own = channelsOf(colour);
   for (let step = 0; ; step += 1) {

@@ -177,6 +177,13 @@ export function fillPanels(
       text: replaced(panel.text, meanings, ({ title }) => asMarkdown(title)),
     }),
     ...(panel.legend !== undefined && { legend: said(panel.legend) }),
+    ...(panel.lines !== undefined && {
+      lines: panel.lines.map((line) => ({
+        ...line,
+        ...(line.name !== undefined && { name: said(line.name) }),
+        ...(line.title !== undefined && { title: said(line.title) }),
+      })),
+    }),
     ...(panel.select !== undefined && { select: filled(panel.select) }),
     ...(panel.also !== undefined && {
       also: panel.also.map(({ select, legend }) => ({

@@ -7,6 +7,7 @@ import { PANEL_KINDS, type Panel, type PanelKind, type Query } from '../panels/m
 import type { Dashboard } from '../state/dashboard.ts';
 import { PanelView } from '../ui/panel/described.tsx';
 import { Dialog } from './dialog.tsx';
+import { Lines, withoutQuery } from './fields/lines.tsx';
 import { Mappings } from './fields/mappings.tsx';
 import { Bound, Legend } from './fields/scale.tsx';
 import { Thresholds } from './fields/thresholds.tsx';
@@ -57,6 +58,7 @@ export function PanelForm(props: PanelFormProps) {
     unit = '',
     thresholds = [],
     mappings = [],
+    lines = [],
     min,
     max,
     rate,
@@ -233,7 +235,12 @@ export function PanelForm(props: PanelFormProps) {
                       />
                       <button
                         type="button"
-                        onClick={() => change({ also: also.filter((_, at) => at !== index) })}
+                        onClick={() =>
+                          change({
+                            also: also.filter((_, at) => at !== index),
+                            lines: orNone(withoutQuery(lines, index + 2)),
+                          })
+                        }
                       >
                         Remove selector {index + 2}
                       </button>
@@ -303,12 +310,16 @@ export function PanelForm(props: PanelFormProps) {
           </label>
           <Thresholds
             thresholds={thresholds}
-            onChange={(next) => change({ thresholds: next.length > 0 ? next : undefined })}
+            onChange={(next) => change({ thresholds: orNone(next) })}
           />
-          <Mappings
-            mappings={mappings}
-            onChange={(next) => change({ mappings: next.length > 0 ? next : undefined })}
-          />
+          <Mappings mappings={mappings} onChange={(next) => change({ mappings: orNone(next) })} />
+          {kind !== 'text' && (
+            <Lines
+              lines={lines}
+              queries={1 + also.length}
+              onChange={(next) => change({ lines: orNone(next) })}
+            />
+          )}
         </div>
         <div class="preview">
           {(selector !== '' || kind === 'text') && (
@@ -329,4 +340,9 @@ export function PanelForm(props: PanelFormProps) {
       </form>
     </Dialog>
   );
+}
+
+/** An empty list is left out. */
+function orNone<Item>(list: readonly Item[]): readonly Item[] | undefined {
+  return list.length > 0 ? list : undefined;
 }

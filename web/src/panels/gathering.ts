@@ -1,11 +1,16 @@
 import { read } from '../client/protocol/selector.ts';
+import { printable } from '../format/printable.ts';
 import { Panel } from '../store/panel.ts';
 import type { Series } from '../store/series.ts';
+import { type Dressed, dressed } from './dressing.ts';
 import type { Panel as Description } from './model.ts';
 import { queriesOf } from './selection.ts';
 
 /** What of a panel's description says which series it shows, and how they are called. */
-type Asked = Pick<Description, 'select' | 'legend' | 'also' | 'rate' | 'unit'>;
+type Asked = Pick<Description, 'select' | 'legend' | 'also' | 'rate'> & Dressed;
+
+/** What the lines of a group have of their own, as text. */
+const dressings = new WeakMap<Panel, string>();
 
 /**
  * The series that selectors and expressions match, as one group of lines; null for none, or if none
@@ -15,22 +20,27 @@ export function select(
   panels: readonly Panel[],
   asked: Asked,
   before: Panel | null = null,
+  /** Makes a colour one for the page. */
+  tint: (colour: string) => string = String,
 ): Panel | null {
   const queries = queriesOf(asked).map(({ select, legend }) => ({ matches: read(select), legend }));
   const raw = asked.rate === false;
+  const { lines, unit, decimals, mappings } = asked;
+  // Who says the units of single lines has several of them on one axis.
+  const mixed = unit !== undefined || (lines?.some((line) => line.unit !== undefined) ?? false);
   /** Series that fit on one axis, by what they have in common for that. */
-  const fitting = new Map<string, (readonly [Panel, Series, string | undefined])[]>();
+  const fitting = new Map<string, (readonly [Panel, Series, number])[]>();
   const fit = ({ kind, unit }: Pick<Series, 'kind' | 'unit'>): string =>
     // Numbers without rates fit together, and so does what the panel says the unit of.
-    `${raw && kind !== 'state' ? '' : kind} ${asked.unit === undefined ? unit : ''}`;
+    `${raw && kind !== 'state' ? '' : kind} ${mixed ? '' : unit}`;
   for (const panel of panels) {
     for (const { series } of panel.members) {
-      const query = queries.find(({ matches }) => matches?.(series.name, series.labels));
-      if (query !== undefined) {
+      const query = queries.findIndex(({ matches }) => matches?.(series.name, series.labels));
+      if (query >= 0) {
         const key = fit(series);
         const alike = fitting.get(key) ?? [];
         fitting.set(key, alike);
-        alike.push([panel, series, query.legend]);
+        alike.push([panel, series, query]);
       }
     }
   }
@@ -44,12 +54,14 @@ export function select(
   );
   const sources = new Set<Panel>();
   let group: Panel | null = null;
+  const queryOf = new Map<Series, number>();
   const omitted = new Map<string, number>();
   for (const [key, alike] of fitting) {
-    for (const [panel, series, legend] of alike) {
+    for (const [panel, series, query] of alike) {
       if (key === commonest) {
         group ??= new Panel(series, sources, raw);
-        group.add(series, legend);
+        group.add(series, queries[query]!.legend);
+        queryOf.set(series, query + 1);
         sources.add(panel);
       } else {
         const other = [series.kind, series.unit].filter(Boolean).join(' in ');
@@ -60,6 +72,14 @@ export function select(
   if (group !== null) {
     group.omitted = omitted;
     group.arrange();
+    const { rate } = group;
+    if (lines !== undefined) {
+      group.members = group.members.map((member) => {
+        const one = dressed(member, queryOf.get(member.series)!, asked, rate, tint);
+        return { ...one, title: printable(one.title) };
+      });
+      dressings.set(group, JSON.stringify([lines, unit, decimals, mappings]));
+    }
   }
   return before !== null && group !== null && alike(before, group) ? before : group;
 }
@@ -68,6 +88,7 @@ function alike(a: Panel, b: Panel): boolean {
   return (
     a.key === b.key &&
     a.raw === b.raw &&
+    dressings.get(a) === dressings.get(b) &&
     `${[...a.omitted]}` === `${[...b.omitted]}` &&
     a.members.length === b.members.length &&
     a.members.every(

@@ -53,6 +53,23 @@ export interface Mapping {
   readonly colour?: string;
 }
 
+/**
+ * How some lines of a panel differ from the others: those of one of its queries, of a name, or in
+ * whose names `regex` is found. Of several the last one counts, for each property.
+ */
+export interface Line {
+  /** 1 is the panel's `select`, 2 the first in `also`. */
+  readonly query?: number;
+  /** As the legend has it, before any `title`. */
+  readonly name?: string;
+  readonly regex?: string;
+  readonly title?: string;
+  readonly unit?: string;
+  readonly decimals?: number;
+  /** As #rrggbb. */
+  readonly colour?: string;
+}
+
 /** A further selector or expression of a panel, drawn on the same axis. */
 export interface Query {
   readonly select: string;
@@ -78,6 +95,7 @@ export interface Panel {
   readonly unit?: string;
   readonly thresholds?: readonly Threshold[];
   readonly mappings?: readonly Mapping[];
+  readonly lines?: readonly Line[];
   /**
    * The ends of a gauge. Without them: the bounds of the unit, or 0 and the highest value so far.
    */

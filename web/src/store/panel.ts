@@ -95,9 +95,7 @@ export class Panel {
       .map((one) => ({
         series: one,
         title: printable(
-          this.#legends
-            .get(one)
-            ?.replace(/\{\{\s*(.*?)\s*\}\}/g, (_, label) => one.labels[label] ?? '') ??
+          titled(this.#legends.get(one), one) ??
             [
               ...(metrics > 1 ? [one.name] : []),
               ...this.distinguishing.map((name) => one.labels[name] ?? '–'),
@@ -116,6 +114,14 @@ export class Panel {
     }
     return colour;
   }
+}
+
+/** What a line is called by a legend with labels in it: `{{host}} reads`. */
+export function titled<Legend extends string | undefined>(
+  legend: Legend,
+  { labels }: Pick<Series, 'labels'>,
+): Legend {
+  return legend?.replace(/\{\{\s*(.*?)\s*\}\}/g, (_, label) => labels[label] ?? '') as Legend;
 }
 
 /** Series with the same key share a panel, because they fit on one axis. */

@@ -1,10 +1,10 @@
 import { useMemo, useRef } from 'preact/hooks';
 import { legible, READ } from '../../chart/legible.ts';
 import { look } from '../../chart/theme.ts';
-import { type Format, formatOf } from '../../format/units.ts';
+import type { Format } from '../../format/units.ts';
 import { select } from '../../panels/gathering.ts';
-import { mapped } from '../../panels/mapping.ts';
 import type { Panel as Description } from '../../panels/model.ts';
+import { formatFor, type Written } from '../../panels/writing.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Panel } from '../../store/panel.ts';
 import { later } from '../later.tsx';
@@ -20,7 +20,7 @@ interface ViewProps {
 /** A panel of a saved dashboard, with the series that its selector matches. */
 export function PanelView({ panel, dashboard, alone }: ViewProps) {
   const group = useRef<Panel | null>(null);
-  group.current = select(dashboard.panels.value, panel, group.current);
+  group.current = select(dashboard.panels.value, panel, group.current, legibly);
   const { rate = false, unit = '' } = group.current ?? {};
   const format = useFormat(panel, panel.unit ?? unit, rate);
   return group.current === null ? (
@@ -42,12 +42,11 @@ function useFormat(
   unit: string,
   rate: boolean,
 ): Format {
-  return useMemo(() => {
-    const usual = formatOf(unit, rate, decimals);
-    const format: Format =
-      min === undefined || max === undefined ? usual : { ...usual, bounds: [min, max] };
-    return mappings === undefined ? format : mapped(format, mappings, legibly);
-  }, [unit, rate, decimals, min, max, JSON.stringify(mappings)]);
+  const written = { decimals, min, max, mappings } as Written;
+  return useMemo(
+    () => formatFor(written, unit, rate, legibly),
+    [unit, rate, JSON.stringify(written)],
+  );
 }
 
 /** A colour in which text can be read in the present theme. */
