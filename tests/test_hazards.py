@@ -31,6 +31,7 @@ from pushsvc.dashboards.library import Library
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.producers import Producers
 from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal.memory import MemoryJournal
@@ -77,6 +78,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             remote_write=RemoteWriteDecoder(limits),
             influx=InfluxDecoder(limits),
             refused=Ledger(lambda _: None),
+            producers=Producers(),
             engine=None,
             draining=Draining(),
             handshake_limiter=make_handshake_limiter(limits, 0.0),

@@ -91,6 +91,8 @@ async def test_what_is_answered_is_what_is_described() -> None:
             check(path, "get", 400, "application/problem+json", bad.json())
         listed = await http.get("/v1/subscribers?limit=5")
         check("/v1/subscribers", "get", 200, "application/json", listed.json())
+        senders = await http.get("/v1/producers?limit=5")
+        check("/v1/producers", "get", 200, "application/json", senders.json())
         poll = await http.get("/v1/stream", headers={"Accept": "application/json"})
         check("/v1/stream", "get", 200, "application/json", poll.json())
         nothing = await http.get("/v1/stream", headers={"Accept": "image/png"})

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
+from pushsvc.ingest.producers import Producers
 from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.statsd.aggregate import Aggregator
 from pushsvc.listen.statsd import StatsdListener, bind_statsd
@@ -24,9 +25,16 @@ LEDGER = Ledger(lambda _: None)
 class Listening:
     """A listener on a free port, and a client of it."""
 
-    def __init__(self, bound: socket.socket, service: Service, counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        bound: socket.socket,
+        service: Service,
+        counts: Counter[str],
+        producers: Producers,
+    ) -> None:
         self.service = service
         self.counts = counts
+        self.producers = producers
         self._address = bound.getsockname()
         self._client = socket.socket(bound.family, socket.SOCK_DGRAM)
 
@@ -59,11 +67,14 @@ async def listening(
     async with running(journal, limits=bounds, pacing=Pacing(ingest_wait=0.01)) as service:
         bound = await bind_statsd(host, 0)
         counts = service.hub.counts
+        producers = Producers()
         aggregator = Aggregator(bounds, ttl=Retention().series_ttl, now_ms=now_ms(), counts=counts)
-        listener = StatsdListener(bound, aggregator, service.pipeline, counts, interval, LEDGER)
+        listener = StatsdListener(
+            bound, aggregator, service.pipeline, counts, interval, LEDGER, producers
+        )
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.run)
-            statsd = Listening(bound, service, counts)
+            statsd = Listening(bound, service, counts, producers)
             try:
                 yield statsd
             finally:
@@ -88,7 +99,8 @@ async def test_what_was_gathered_is_flushed_at_the_end() -> None:
         address = bound.getsockname()
         aggregator = Aggregator(Limits(), ttl=60.0, now_ms=now_ms(), counts=service.hub.counts)
         listener = StatsdListener(
-            bound, aggregator, service.pipeline, service.hub.counts, 3600.0, LEDGER
+            *(bound, aggregator, service.pipeline, service.hub.counts),
+            *(3600.0, LEDGER, Producers()),
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(listener.run)

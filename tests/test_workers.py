@@ -154,6 +154,10 @@ async def test_workers_are_one_service(tmp_path: Path) -> None:
         assert listed["count"] == len(listed["subscribers"]) == crowd
         assert {one["worker"] for one in listed["subscribers"]} == {0, 1}
         assert len((await service.ask("/v1/subscribers?limit=7")).json()["subscribers"]) == 7
+        for value in range(1, 21):  # whichever worker takes them
+            await service.publish(value)
+        (sent,) = (await service.ask("/v1/producers")).json()["producers"]
+        assert (sent["format"], sent["requests"], sent["samples"]) == ("samples", 21, 21)
         for _ in range(6):  # whichever worker is asked
             for session in (min(sessions), max(sessions)):
                 said = {"type": "watch", "select": ['n{a="1"}']}

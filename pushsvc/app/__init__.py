@@ -10,7 +10,7 @@ from pushsvc.app.http import coding, guard, problems
 from pushsvc.app.http.base_path import StripBasePath
 from pushsvc.app.http.connection import BoundedHTTPConnection, BoundedRequest
 from pushsvc.app.http.context import Context
-from pushsvc.app.operators import doctor, ops, watchers
+from pushsvc.app.operators import doctor, ops, senders, watchers
 from pushsvc.app.pages import descriptions, login, page
 from pushsvc.app.producers import influx, otlp, producer, publish, remote_write, samples
 
@@ -31,7 +31,7 @@ def create_app(context: Context) -> QuartTrio:
     coding.install(app, context)
     problems.install(app)
     producers = (samples, publish, otlp, remote_write, influx)
-    reading = (streams, companion, lookup, prometheus, watchers, dashboards, doctor)
+    reading = (streams, companion, lookup, prometheus, watchers, senders, dashboards, doctor)
     for module in (guard, producer, login, *producers, *reading, ops, page, descriptions):
         module.install(app, context)
     if context.prefix:

@@ -130,6 +130,10 @@ class Access:
         """Whether tokens are required at all."""
         return self.ring is not None or self.verifier is not None
 
+    def key_name(self, subject: str) -> str:
+        """What the key of a principal with this id is called; empty where it isn't."""
+        return "" if self.ring is None else self.ring.name_of(subject)
+
     # -- requests ----------------------------------------------------------------------------------
 
     @property

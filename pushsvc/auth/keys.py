@@ -61,9 +61,13 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class KeyRing:
     """The valid keys, by id."""
 
-    def __init__(self, entries: Mapping[str, tuple[bytes, Principal]]) -> None:
-        """`entries` maps ids to the SHA-256 of the key and its principal."""
+    def __init__(
+        self, entries: Mapping[str, tuple[bytes, Principal]], names: Mapping[str, str] | None = None
+    ) -> None:
+        """`entries` maps ids to the SHA-256 of the key and its principal, `names` those that have
+        one to what people call them."""
         self._entries = dict(entries)
+        self._names = dict(names or {})
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -75,7 +79,7 @@ class KeyRing:
 
     def replace(self, other: KeyRing) -> None:
         """Take over the keys of another ring."""
-        self._entries = other._entries
+        self._entries, self._names = other._entries, other._names
 
     def verify(self, key: str, now: float) -> Principal:
         """The principal of this key at `now` (Unix seconds). Raises Unauthorized."""
@@ -86,6 +90,11 @@ class KeyRing:
         if entry is None or not right:
             raise Unauthorized("token", "this is not a key that is known here")
         return self._alive(entry[1], now)
+
+    def name_of(self, subject: str) -> str:
+        """What the key of a principal with this id is called; empty if it has no name, or is no
+        key's."""
+        return self._names.get(subject.removeprefix("key:"), "")
 
     def owner(self, subject: str, now: float) -> Principal:
         """The principal with this id, while its key is in the file. Raises Unauthorized."""
@@ -113,7 +122,8 @@ def load_keys(file: Path) -> KeyRing:
         read = msgspec.convert(document, _File)
     except msgspec.ValidationError as error:
         raise KeyFileError(f"{file}: {error}") from None
-    return KeyRing({id_: _read(file, id_, entry) for id_, entry in read.keys.items()})
+    entries = {id_: _read(file, id_, entry) for id_, entry in read.keys.items()}
+    return KeyRing(entries, {id_: entry.name for id_, entry in read.keys.items() if entry.name})
 
 
 def _read(file: Path, id_: str, entry: _Entry) -> tuple[bytes, Principal]:

@@ -22,8 +22,8 @@ class Grants(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     operator: bool = False
-    """May read `/metrics` and `/v1/subscribers`, which are about all clients, and save dashboards,
-    which everyone sees."""
+    """May read `/metrics`, `/v1/producers` and `/v1/subscribers`, which are about all clients, and
+    save dashboards, which everyone sees."""
 
 
 class Principal(msgspec.Struct, frozen=True, eq=False):

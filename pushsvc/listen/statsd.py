@@ -18,11 +18,14 @@ import trio
 
 from pushsvc.config import ConfigError, Ingest
 from pushsvc.core.model.series import Batch
+from pushsvc.core.resources.account import Account
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Overloaded
+from pushsvc.ingest.producers import Producers, Sender
 from pushsvc.ingest.refusals import Ledger, Refusals
 from pushsvc.ingest.statsd.aggregate import Aggregator
+from pushsvc.listen.address import peer_of
 from pushsvc.log import get_logger
 from pushsvc.pipeline import Pipeline, now_ms
 
@@ -35,6 +38,11 @@ _BUFFER = 4 * 1024 * 1024
 _AT_ONCE = 32 * 1024
 """Bytes read before other tasks run."""
 _SO_RXQ_OVFL = 40
+_ANCILLARY = socket.CMSG_SPACE(4)
+_SENDERS = 1_000
+"""Addresses told apart from one flush to the next. Anybody can write any as that of a datagram."""
+_OTHERS = "(other addresses)"
+_TOGETHER = "(all addresses together)"
 
 
 def refuse_two(ingest: Ingest, passed: socket.socket | None) -> None:
@@ -89,6 +97,7 @@ class StatsdListener:
         counts: Counter[str],
         interval: float,
         refused: Ledger,
+        producers: Producers,
     ) -> None:
         self._socket = bound
         self._aggregator = aggregator
@@ -96,6 +105,8 @@ class StatsdListener:
         self._counts = counts
         self._interval = interval
         self._refused = refused
+        self._producers = producers
+        self._heard: dict[str, _Heard] = {}
         self._overflow = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -122,7 +133,7 @@ class StatsdListener:
         taken = 0
         while taken < _AT_ONCE:
             try:
-                data, ancillary, flags, _ = self._socket.recvmsg(_DATAGRAM, socket.CMSG_SPACE(4))
+                data, ancillary, flags, source = self._socket.recvmsg(_DATAGRAM, _ANCILLARY)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -137,7 +148,20 @@ class StatsdListener:
             if flags & socket.MSG_TRUNC:
                 self._counts["statsd_datagrams_too_long"] += 1
             else:
-                self._aggregator.take(data, now, wall)
+                heard = self._of(source)
+                heard.datagrams += 1
+                self._aggregator.refused = heard.refused
+                heard.values += self._aggregator.take(data, now, wall)
+
+    def _of(self, source: Any) -> _Heard:
+        """What came from the address of a datagram since the last flush."""
+        host = peer_of(source) or "unix"
+        heard = self._heard.get(host)
+        if heard is None:
+            if len(self._heard) >= _SENDERS:
+                host = _OTHERS
+            heard = self._heard.setdefault(host, _Heard())
+        return heard
 
     def _count_overflow(self, so_far: int) -> None:
         self._counts["statsd_datagrams_dropped"] += (so_far - self._overflow) % 2**32
@@ -150,7 +174,7 @@ class StatsdListener:
             due = max(due + self._interval, trio.current_time())
             await trio.sleep_until(due)
             await self._flush()
-            self._tell_refused()
+            self._tell()
 
     async def _flush(self) -> None:
         for batch in self._aggregator.flush(trio.current_time(), now_ms()):
@@ -165,13 +189,38 @@ class StatsdListener:
                 await trio.sleep(error.retry_after)
             else:
                 break
+        # Totals are of all senders together.
+        together = Refusals()
         for one in refused:
-            self._aggregator.refused.add(one.problem.code, one.problem.detail, len(one.rows.times))
+            together.add(one.problem.code, one.problem.detail, len(one.rows.times))
             self._counts["statsd_samples_refused"] += len(one.rows.times)
+        self._note_refused(_TOGETHER, together)
 
-    def _tell_refused(self) -> None:
-        refused, self._aggregator.refused = self._aggregator.refused, Refusals()
-        self._refused.note("statsd", "udp", refused, trio.current_time())
+    def _tell(self) -> None:
+        heard, self._heard = self._heard, {}
+        for host, one in heard.items():
+            self._producers.sent("statsd", _sender(host), one.values, now_ms(), one.datagrams)
+            self._note_refused(host, one.refused)
+
+    def _note_refused(self, host: str, refused: Refusals) -> None:
+        if refused.count:
+            self._refused.note("statsd", host, refused, trio.current_time())
+            self._producers.refused("statsd", _sender(host), refused, now_ms())
+
+
+class _Heard:
+    """What came from one address since the last flush."""
+
+    __slots__ = ("datagrams", "refused", "values")
+
+    def __init__(self) -> None:
+        self.datagrams = 0
+        self.values = 0
+        self.refused = Refusals()
+
+
+def _sender(host: str) -> Sender:
+    return Sender(Account(host), address=host)
 
 
 async def open_statsd(
@@ -180,6 +229,7 @@ async def open_statsd(
     ttl: float,
     pipeline: Pipeline,
     refused: Ledger,
+    producers: Producers,
     passed: socket.socket | None,
 ) -> StatsdListener | None:
     """A listener for StatsD, if one is configured or a socket for it was `passed`. Raises OSError
@@ -197,4 +247,6 @@ async def open_statsd(
         _log.info("statsd", path=where, interval=ingest.statsd_interval)
     counts = pipeline.hub.counts
     aggregator = Aggregator(limits, ttl=ttl, now_ms=now_ms(), counts=counts)
-    return StatsdListener(bound, aggregator, pipeline, counts, ingest.statsd_interval, refused)
+    return StatsdListener(
+        *(bound, aggregator, pipeline, counts, ingest.statsd_interval, refused, producers)
+    )

@@ -22,6 +22,7 @@ from pushsvc.dashboards.recorded import KIND, RecordStore
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.producers import Producers
 from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
@@ -160,6 +161,7 @@ def _context(
             as_they_are=settings.ingest.otlp_names == "as-they-are",
         ),
         refused=Ledger(_log_refusal),
+        producers=Producers(),
         journal=journal,
         shared=shared,
         engine=parts.engine,

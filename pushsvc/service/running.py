@@ -167,8 +167,13 @@ async def _serve(ready: _Ready, journal: Journal, signals: _Signals) -> None:
     app, drained = create_app(parts.context), trio.Event()
     try:
         statsd = await open_statsd(
-            *(settings.ingest, settings.limits, settings.history.series_ttl),
-            *(pipeline, parts.context.refused, ready.statsd),
+            settings.ingest,
+            settings.limits,
+            settings.history.series_ttl,
+            pipeline,
+            parts.context.refused,
+            parts.context.producers,
+            ready.statsd,
         )
         async with trio.open_nursery() as ticking:
             if parts.peers is not None:

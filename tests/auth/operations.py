@@ -164,6 +164,7 @@ def operations() -> list[Operation]:
         ),
         Operation("ticket", "tickets", "read", _http(post, "/v1/tickets")),
         Operation("subscribers", "subscribers", "operator", _http(get, "/v1/subscribers")),
+        Operation("producers", "producers", "operator", _http(get, "/v1/producers")),
         Operation("metrics", "metrics", "operator", _http(get, "/metrics")),
         Operation("doctor's echo", "doctor_echo", "read", _http(get, "/v1/doctor/echo")),
         Operation("doctor's drip", "doctor_drip", "read", _http(get, "/v1/doctor/drip?lines=1")),

@@ -18,6 +18,7 @@ from pushsvc.dashboards.library import Library
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.producers import Producers
 from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
@@ -63,6 +64,8 @@ class Context:
     """The live streams and their owners."""
     refused: Ledger
     """What was refused of what producers sent."""
+    producers: Producers
+    """Who sends."""
     journal: Journal
     """The log that all samples come from."""
     decoding: Decoding = dataclasses.field(default_factory=Decoding)

@@ -53,6 +53,7 @@ NEEDS: Final = {
     "delete_dashboard": Need.OPERATOR,
     "metrics": Need.OPERATOR,
     "subscribers": Need.OPERATOR,
+    "producers": Need.OPERATOR,
 }
 """What routes need, by endpoint."""
 

@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from pushsvc.app.http import parameters
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import NOT_READ, Parameter, described, json
+from pushsvc.auth.principal import Principal
 from pushsvc.core.delivery.documents import Granted
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.errors import Malformed
@@ -28,6 +29,10 @@ class SubscriberEntry(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(extra_json_schema={"enum": ["websocket", "sse", "ndjson", "longpoll", "local"]})
     ]
     address: str
+    subject: Annotated[
+        str | None, Meta(description="The subject of its token or key; null where it showed none.")
+    ]
+    key: Annotated[str, Meta(description="What its key is called; empty where it has none.")]
     view: Granted
     seconds: Annotated[float, Meta(description="For how long it has been there.")]
     behind: Annotated[int, Meta(description="Batches that it hasn't been given.")]
@@ -91,7 +96,7 @@ def _slowest(context: Context, limit: int) -> tuple[int, list[SubscriberEntry]]:
     slowest = sorted(
         everyone, key=lambda one: (_stalled(one, now) or 0.0, one.behind), reverse=True
     )
-    return len(everyone), [_describe(one, now) for one in slowest[:limit]]
+    return len(everyone), [_describe(context, one, now) for one in slowest[:limit]]
 
 
 def _slowness(one: SubscriberEntry) -> tuple[float, int]:
@@ -103,7 +108,7 @@ def _stalled(subscriber: Subscriber, now: float) -> float | None:
     return None if since is None else now - since
 
 
-def _describe(subscriber: Subscriber, now: float) -> SubscriberEntry:
+def _describe(context: Context, subscriber: Subscriber, now: float) -> SubscriberEntry:
     stalled = _stalled(subscriber, now)
     if stalled is not None:
         reason = "takes no bytes"
@@ -112,11 +117,15 @@ def _describe(subscriber: Subscriber, now: float) -> SubscriberEntry:
     else:
         reason = None
     spec = subscriber.view.spec
+    owner = subscriber.owner
+    subject = owner.id if isinstance(owner, Principal) and not owner.stranger else None
     return SubscriberEntry(
         # Only a part of the session: with all of it one could change what the stream shows.
         session=subscriber.session[:8],
         transport=subscriber.transport,
         address=subscriber.address,
+        subject=subject,
+        key="" if subject is None else context.access.key_name(subject),
         view=Granted(spec.max_hz, spec.merge, spec.select),
         seconds=round(now - subscriber.since, 3),
         behind=subscriber.behind,

@@ -24,12 +24,15 @@ from pushsvc.app.http.context import Context
 from pushsvc.app.http.guard import settle
 from pushsvc.app.http.plain import access_request_of_head
 from pushsvc.app.http.problems import CROWDED, MEDIA_TYPE, jittered
+from pushsvc.app.producers.producer import note_request
 from pushsvc.app.producers.samples import publish
 from pushsvc.auth.access import AccessDecision, AccessRequest, Need
 from pushsvc.errors import Problem
+from pushsvc.ingest.producers import Sender
 from pushsvc.listen.address import peer_of
 from pushsvc.listen.connection import Slot
 from pushsvc.log import get_logger
+from pushsvc.pipeline import now_ms
 
 _log = get_logger("pushsvc.app")
 
@@ -111,7 +114,12 @@ class ProducerConnection:
             if request is None or decision is None:
                 return self._data
             end = head_size + int(request.headers["content-length"])
-            status, content_type, extra, body = await self._answer(head_size, end, decision)
+            sender = Sender(
+                decision.account,
+                request.headers.get("user-agent", ""),
+                decision.client.address,
+            )
+            status, content_type, extra, body = await self._answer(head_size, end, decision, sender)
             last = self._last or "close" in request.headers.get("connection", "").lower()
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
@@ -177,7 +185,7 @@ class ProducerConnection:
             return None
 
     async def _answer(
-        self, start: int, end: int, decision: AccessDecision
+        self, start: int, end: int, decision: AccessDecision, sender: Sender
     ) -> tuple[int, str, str, bytes]:
         """Apply the body; returns the status, media type, further fields and body of the answer."""
         principal = decision.principal
@@ -188,9 +196,7 @@ class ProducerConnection:
             self._context.pipeline.quotas.refuse(producer, trio.current_time())
             members = await publish(self._context, self._data[start:end], principal, producer)
         except Problem as problem:
-            self._context.refused.note_request(
-                "samples", producer.name, problem.code, problem.detail, trio.current_time()
-            )
+            note_request(self._context, "samples", sender, problem)
             document = problem.document()
             extra = ""
             if (retry_after := document.get("retry_after")) is not None:
@@ -199,6 +205,7 @@ class ProducerConnection:
             if isinstance(problem, BodyTimeout) or problem.code == CROWDED:
                 self._last = True
             return problem.status, MEDIA_TYPE, extra, msgspec.json.encode(document)
+        self._context.producers.sent("samples", sender, members.applied, now_ms())
         return 200, "application/json", "", msgspec.json.encode(members)
 
     async def _read_body(self, end: int) -> None:

@@ -21,7 +21,7 @@ from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import CODING, TEXT, TOO_SLOW, Content, Parameter, described, json
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.http.problems import Answer
-from pushsvc.app.producers.producer import answer_producers, note, who
+from pushsvc.app.producers.producer import answer_producers, note, took, who
 from pushsvc.auth.access import withhold
 from pushsvc.errors import Malformed, Problem
 from pushsvc.ingest.influx import PRECISIONS
@@ -111,7 +111,8 @@ def install(app: QuartTrio, context: Context) -> None:
             lambda: decoder.decode(body, now_ms(), unit=PRECISIONS[precision])
         )
         batch, refused = withhold(principal_of_request(), decoded.batch)
-        await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        applied = await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        took(context, "influx", applied.samples)
         refusals = decoded.refusals
         for one in refused:
             refusals.add(one.problem.code, one.problem.detail)

@@ -25,7 +25,7 @@ from pushsvc.app.http.connection import read_inflated
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import BINARY, CODING, TOO_SLOW, Content, described
 from pushsvc.app.http.guard import principal_of_request
-from pushsvc.app.producers.producer import answer_producers, note, who
+from pushsvc.app.producers.producer import answer_producers, note, took, who
 from pushsvc.auth.access import withhold
 from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
@@ -76,7 +76,8 @@ def install(app: QuartTrio, context: Context) -> None:
         decode = decoder.protobuf if request.mimetype == _PROTOBUF else decoder.json
         decoded = await context.decoding.run(lambda: decode(body, now_ms()))
         batch, refused = withhold(principal_of_request(), decoded.batch)
-        await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        applied = await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        took(context, "otlp", applied.samples)
         decoder.remember(decoded)
         _judge(decoded, refused)
         refusals = decoded.refusals

@@ -17,7 +17,9 @@ from pushsvc.app.http.problems import Answer
 from pushsvc.auth.principal import NO_ONE, Principal, account
 from pushsvc.core.resources.account import Account
 from pushsvc.errors import Overloaded, Problem
+from pushsvc.ingest.producers import Sender
 from pushsvc.ingest.refusals import Refusals
+from pushsvc.pipeline import now_ms
 
 _PATHS: Final = "pushsvc.producers"
 
@@ -27,17 +29,34 @@ def who(asked: Request | Websocket) -> Account:
     return account(principal_of_request(), asked.remote_addr or "")
 
 
-def name_of_request() -> str:
-    """The producer behind this request, even if the request was refused."""
+def sender_of(asked: Request | Websocket) -> Sender:
+    """The one that sends a request, even if the request was refused."""
     principal = g.get("principal")
     known = principal if isinstance(principal, Principal) else NO_ONE
-    return account(known, request.remote_addr or "").name
+    address = asked.remote_addr or ""
+    return Sender(account(known, address), asked.headers.get("User-Agent", ""), address)
+
+
+def took(context: Context, format_: str, samples: int, requests: int = 1) -> None:
+    """Note that so many samples of this request's body were applied; of a body that is applied in
+    parts, `requests` is 0 for all but one."""
+    context.producers.sent(format_, sender_of(request), samples, now_ms(), requests)
 
 
 def note(context: Context, format_: str, refusals: Refusals) -> None:
     """Note that a part of this request's body was refused."""
     if refusals.count:
-        context.refused.note(format_, name_of_request(), refusals, trio.current_time())
+        sender = sender_of(request)
+        context.refused.note(format_, sender.account.name, refusals, trio.current_time())
+        context.producers.refused(format_, sender, refusals, now_ms())
+
+
+def note_request(context: Context, format_: str, sender: Sender, problem: Problem) -> None:
+    """Note that a whole request, or a message, was refused."""
+    told = problem.code, problem.detail
+    if problem.status not in (401, 403):  # the guard counts and logs those
+        context.refused.note_request(format_, sender.account.name, *told, trio.current_time())
+    context.producers.refused_request(format_, sender, *told, now_ms())
 
 
 def answer_producers(
@@ -56,10 +75,7 @@ def answer_producers(
     """
 
     def answer(problem: Problem) -> Response:
-        if problem.status not in (401, 403):  # the guard counts and logs those
-            context.refused.note_request(
-                format_, name_of_request(), problem.code, problem.detail, trio.current_time()
-            )
+        note_request(context, format_, sender_of(request), problem)
         if problem.status not in later:
             return words(problem)
         extra = dict(problem.extra)

@@ -25,7 +25,7 @@ from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import described, described_socket
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers.answers import Receipt, Refusal, refusal
-from pushsvc.app.producers.producer import who
+from pushsvc.app.producers.producer import note_request, sender_of, who
 from pushsvc.auth.access import refuse_outside
 from pushsvc.core.delivery.documents import Goaway
 from pushsvc.core.delivery.negotiate import choose_subprotocol
@@ -95,6 +95,7 @@ class _Producer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._who = who(websocket)
+        self._sender = sender_of(websocket)
         self._principal = principal_of_request()
         self._sending_since: float | None = None
 
@@ -146,10 +147,9 @@ class _Producer:
             refuse_outside(self._principal, batch)
             applied = await self._context.pipeline.submit(batch, producer=self._who)
         except Problem as problem:
-            self._context.refused.note_request(
-                "publish", self._who.name, problem.code, problem.detail, trio.current_time()
-            )
+            note_request(self._context, "publish", self._sender, problem)
             return refusal(problem, tag)
+        self._context.producers.sent("publish", self._sender, applied.samples, now_ms())
         return Receipt.of(applied, tag)
 
     async def _send(self, document: Receipt | Goaway | dict[str, Any]) -> None:

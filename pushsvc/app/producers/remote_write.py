@@ -19,7 +19,7 @@ from pushsvc.app.http.connection import read_body
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import BINARY, TOO_SLOW, Content, Parameter, described
 from pushsvc.app.http.guard import principal_of_request
-from pushsvc.app.producers.producer import answer_producers, note, who
+from pushsvc.app.producers.producer import answer_producers, note, took, who
 from pushsvc.auth.access import withhold
 from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Malformed, UnsupportedMedia
@@ -69,7 +69,8 @@ def install(app: QuartTrio, context: Context) -> None:
             lambda: decoder.decode(body, now_ms(), version=version)
         )
         batch, refused = withhold(principal_of_request(), decoded.batch)
-        await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        applied = await context.pipeline.submit(batch, producer=who(request), refused=refused)
+        took(context, "remote_write", applied.samples)
         decoder.remember(decoded)
         return _answer(context, version, decoded, refused)
 

@@ -22,7 +22,7 @@ from pushsvc.app.http.described import CODING, TEXT, TOO_SLOW, Content, Paramete
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers import answers
 from pushsvc.app.producers.answers import RefusedLine, UploadReport
-from pushsvc.app.producers.producer import answer_producers, note, who
+from pushsvc.app.producers.producer import answer_producers, note, took, who
 from pushsvc.auth.access import outside, refuse_outside
 from pushsvc.auth.principal import Principal
 from pushsvc.core.model.series import Batch
@@ -115,6 +115,7 @@ def install(app: QuartTrio, context: Context) -> None:
         if key is None:
             batch = await decode(body)
             applied = await context.pipeline.submit(batch, producer=who(request))
+            took(context, "samples", applied.samples)
             return _json(answers.Applied.of(applied))
         return _json(answers.Applied.of(await once(key, body)))
 
@@ -134,6 +135,7 @@ def install(app: QuartTrio, context: Context) -> None:
         mark = fingerprint(body, request.mimetype)
         before = given.begin(key, mark, who(request), trio.current_time())
         if before is not None:
+            took(context, "samples", 0)
             return before
 
         def settle(outcome: Outcome) -> None:
@@ -149,7 +151,11 @@ def install(app: QuartTrio, context: Context) -> None:
             given.forget(key)
             raise
         once = fingerprint(key.encode(), "") + mark
-        return await context.pipeline.submit(batch, producer=who(request), once=once, tell=settle)
+        applied = await context.pipeline.submit(
+            batch, producer=who(request), once=once, tell=settle
+        )
+        took(context, "samples", applied.samples)
+        return applied
 
     async def upload() -> Response:
         """Apply NDJSON line by line as it arrives, and report at the end."""
@@ -176,6 +182,7 @@ def install(app: QuartTrio, context: Context) -> None:
                 problem.extra.update(report.members())
                 raise
             finally:
+                took(context, "samples", 0)
                 note(context, "samples", report.refusals)
         return report.answer()
 
@@ -189,7 +196,9 @@ def install(app: QuartTrio, context: Context) -> None:
             batch, errors = context.native.lines(lines, now_ms())
             report.refuse(forbidden)
         if batch.series:
-            report.add(await context.pipeline.submit(batch, producer=who(request)))
+            applied = await context.pipeline.submit(batch, producer=who(request))
+            took(context, "samples", applied.samples, requests=0)
+            report.add(applied)
         report.refuse(errors)
 
     def _divide(

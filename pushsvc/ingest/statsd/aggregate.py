@@ -54,16 +54,17 @@ class Aggregator:
         self._known: dict[bytes, Meter] = {}  # by name and tags as they were written
         self._flushed_ms = now_ms
         self.refused = Refusals()
-        """Lines that were refused since the last report; who reports them puts an empty one
-        here."""
+        """Where refused lines go: who feeds it puts the one of the next datagram's sender here."""
 
     def __len__(self) -> int:
         """How many metrics are held."""
         return len(self._meters)
 
-    def take(self, datagram: bytes, now: float, now_ms: int | None = None) -> None:
-        """Take in a datagram of one or more lines; `now` is seconds of any steady clock, `now_ms`
-        (by default that of the last flush) what the times of lines are judged by."""
+    def take(self, datagram: bytes, now: float, now_ms: int | None = None) -> int:
+        """Take in a datagram of one or more lines, and return how many values that were; `now` is
+        seconds of any steady clock, `now_ms` (by default that of the last flush) what the times of
+        lines are judged by."""
+        taken = 0
         now_ms = self._flushed_ms if now_ms is None else now_ms
         earliest = now_ms - self._limits.past_seconds * 1000
         latest = now_ms + self._limits.future_seconds * 1000
@@ -80,10 +81,12 @@ class Aggregator:
                 if parsed.time is not None and not earliest <= parsed.time <= latest:
                     raise Malformed("time", "its time is too far from the server's clock")
                 self._take(parsed, now)
+                taken += 1
             except (Malformed, Rejected) as error:
                 refused = isinstance(error, Rejected) and error.code == "statsd_series"
                 self._counts["statsd_lines_refused" if refused else "statsd_lines_bad"] += 1
                 self.refused.add(error.code, f"{line[:60]!r}: {error.detail}")
+        return taken
 
     def _take(self, line: Line, now: float) -> None:
         meter = self._known.get(line.series)
