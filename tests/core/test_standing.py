@@ -965,3 +965,75 @@ def test_rows_that_go_while_a_past_is_copied_are_not_missed() -> None:
     assert set(result.values) == {600.0}
     hub.standings.learn(standing, job, past)
     assert standing.known == job.known
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("x / 0", "infinite, as 1 / 0 is"),
+        ("(x - 1) / 0", "not a number (NaN), as 0 / 0 is"),
+        ("x / 0 or label_replace((x - 1) / 0, 'y', 'z', '', '')", "infinite or not a number"),
+        ("vector(1) / 0", "infinite"),
+        ("max(state)", "states, such as texts"),
+    ],
+)
+def test_it_is_told_why_nothing_can_be_shown(text: str, why: str) -> None:
+    log = Log()
+    hub = log.hub()
+    state = Rows(identify("state", {}, Limits()), [BEGUN], ["busy"], kind="state")
+    log.publish(("x/a", 1.0), after=100)
+    log._append(Batch([state]))
+    log.pass_time(1_000)
+    dashboard = Dashboard(hub, text, "sum(x)")
+    log.pass_time(1_000)
+    (reasons,) = failing(dashboard.pull())[-1:]
+    assert set(reasons) == {read_asked(text).text}
+    assert why in next(iter(reasons.values()))
+    # As long as one result can be shown, nothing is said; nor is it a failure of a look-up.
+    assert not any(one.failed for one in hub.standings)
+    log.publish(("state2/a", 1.0), ("x/b", 0.0), after=1_000)
+    mixed = Dashboard(hub, "1 / (x - 1) + 0 * x")
+    log.pass_time(1_000)
+    assert failing(mixed.pull()) == [{}]
+    assert mixed.results()["job=b"]
+
+
+def test_results_of_which_nothing_can_be_shown_are_told_of_the_past_too() -> None:
+    log = Log()
+    hub = log.hub()
+    log.publish(("x/a", 1.0), after=100)
+    for _ in range(5):
+        log.pass_time(1_000)
+    dashboard = Dashboard(hub, "x / 0", window=60.0, prepared=True)
+    (reasons,) = failing(dashboard.pull())
+    assert "infinite" in reasons["x / 0"]
+
+
+@pytest.mark.parametrize("merge", ["last", "envelope"])
+def test_results_alone_are_merged(merge: str) -> None:
+    """A slow stream of nothing but an expression: the last of the steps between two frames, with
+    what they reached where that is asked for."""
+    log = Log()
+    hub = log.hub()
+    spec = hub.grant([read_asked("sum(x)")], 0.1, merge)
+    client = Client(None)
+    log.publish(("x/a", 0.0), after=100)
+    now = hub.stamp
+    subscriber = hub.subscribe(spec, Start(), FakeCarrier(), now=now, time_ms=round(now * 1000))
+    values = [5.0, 1.0, 9.0, 3.0, *(float(value) for value in range(10, 46))]
+    for value in values:
+        log.publish(("x/a", value), after=1_000)
+        client.pull(subscriber)
+    points = [point for one in client.documents for point in one.get("points", ())]
+    merged = [point for point in points if len(point) == 6]
+    assert 3 <= len(merged) <= 5
+    steps = [0.0, *values]  # the step at the beginning of a second sees what came in the one before
+    place = 0
+    for point in points:
+        count = point[5] if len(point) == 6 else 1
+        covered = steps[place : place + count]
+        place += count
+        assert (point[1] - BEGUN) // 1_000 == place
+        reached = [min(covered), max(covered)] if merge == "envelope" else [None, None]
+        assert point[2:5] == [covered[-1], *reached][: len(point) - 2]
+    assert place > 30

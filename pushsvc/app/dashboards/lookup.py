@@ -120,7 +120,7 @@ def install(app: QuartTrio, context: Context) -> None:
             spec = hub.grant(expressions, None, None, step=step).within(allowed)
             await context.pipeline.prepare(spec, Start(None, window))
             for standing in hub.hold(spec, trio.current_time()):
-                if standing.failure is not None:
+                if standing.failed:
                     name = standing.expression.text
                     raise Rejected("expression", f"{name} has no results: {standing.failure}")
                 results += standing.members.values()

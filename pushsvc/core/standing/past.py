@@ -9,7 +9,7 @@ late.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from math import isfinite
+from math import isfinite, isnan
 from typing import NamedTuple
 
 from pushsvc.core.expression.errors import EvaluationError, TooMuch
@@ -51,7 +51,24 @@ class Past(NamedTuple):
 
     results: dict[Labels, Result]
     failure: str | None
-    """Why the last of them has no results, if it couldn't be worked out."""
+    """Why the last of them has no results, if that has a reason."""
+    failed: bool
+    """Whether it couldn't be worked out."""
+
+
+def why_nothing(values: Iterable[float | None]) -> str | None:
+    """Why nothing can be shown of a step's results, although there are some; None if there are
+    none, or some can be."""
+    given = {value for value in values if value is not None}
+    if not given or any(map(isfinite, given)):
+        return None
+    if all(map(isnan, given)):
+        what = "not a number (NaN), as 0 / 0 is"
+    elif any(map(isnan, given)):
+        what = "infinite or not a number (NaN)"
+    else:
+        what = "infinite, as 1 / 0 is"
+    return f"its results are {what}: that can't be shown"
 
 
 class _Copy:
@@ -151,6 +168,7 @@ class Job:
         results: dict[Labels, Result] = {}
         alive: set[Labels] = set()
         failure: str | None = None
+        failed = False
         for time, seen in self.steps:
             for copy in self._copies:
                 copy.give(seen)
@@ -165,11 +183,11 @@ class Job:
                     for one, value in zip(labels, values, strict=True)
                     if value is not None and isfinite(value)
                 }
-                failure = None
+                failure, failed = why_nothing(values), False
             except EvaluationError as error:
                 if isinstance(error, TooMuch) and error.limit == "expression_samples":
                     return None
-                failure = str(error)
+                failure, failed = str(error), True
             left = live.budget.left
             for one in alive - found.keys():
                 results[one].add(seen + 1, time, None)
@@ -179,4 +197,4 @@ class Job:
                     result = results[one] = Result([], [], [])
                 result.add(seen + 1, time, value)
             alive = set(found)
-        return Past(results, failure)
+        return Past(results, failure, failed)

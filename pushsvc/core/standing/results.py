@@ -24,7 +24,7 @@ from pushsvc.core.query.scope import Scope
 from pushsvc.core.resources.limits import Limits, Retention
 from pushsvc.core.standing.asked import Expression
 from pushsvc.core.standing.described import Described
-from pushsvc.core.standing.past import Past, Step
+from pushsvc.core.standing.past import Past, Step, why_nothing
 from pushsvc.core.storage.catalog import Series, Watcher
 
 MOST_STEPS: Final = 600
@@ -57,6 +57,8 @@ _LONGEST_PAUSE: Final = 60_000
 
 _ROWS: Final = 1_000_000
 """About how many rows all results of one expression hold together."""
+
+STATES: Final = "what it selects are states, such as texts, which aren't numbers"
 
 _REFS: Final = 1 << 40
 """Refs of results begin above those of all stored series."""
@@ -138,11 +140,15 @@ class Standing:
         self.forgotten = -1
         """The seq of the newest departure that is no longer known."""
         self.failure: str | None = None
-        """Why there was no result at the newest step, if it couldn't be worked out."""
+        """Why there was no result at the newest step, if that has a reason: it couldn't be worked
+        out, or what came of it can't be shown."""
+        self.failed = False
+        """Whether it couldn't be worked out."""
         self.failure_seq = -1
         """The seq of the batch with which `failure` last changed."""
         self.read: dict[int, Series] = {}
         """The stored series that it reads, by ref."""
+        self._states: set[int] = set()  # refs of states that it would read if they were numbers
         reads = earliest(expression.node, 0, 0, LOOKBACK)
         self.span = -min(reads.values(), default=0)
         """How many ms before its time a step begins to read."""
@@ -195,6 +201,8 @@ class Standing:
         if self._live.admit(series):
             self.read[series.ref] = series
             self._described.admit(series, read=True)
+        elif series.kind == "state" and self.covers(series):
+            self._states.add(series.ref)
         elif self.beside:
             self._described.admit(series)
 
@@ -202,6 +210,7 @@ class Standing:
         """Let go of a stored series."""
         if self.read.pop(series.ref, None) is not None:
             self._live.dismiss(series)
+        self._states.discard(series.ref)
         self._described.dismiss(series)
 
     def note(self, series: Series) -> None:
@@ -254,10 +263,11 @@ class Standing:
             labels, values = self._work_out(time, most)
             if len(labels) > self._limits.expression_results:
                 raise TooMuch("expression_results", self._limits.expression_results, "results")
-            failure, self.refused = None, False
+            failure, self.failed, self.refused = self._nothing(values), False, False
         except EvaluationError as error:
             labels = values = ()
-            failure, self.refused = str(error), isinstance(error, TooMuch)
+            failure, self.failed = str(error), True
+            self.refused = isinstance(error, TooMuch)
         if failure != self.failure or (begins and failure is not None):
             self.failure, self.failure_seq = failure, seq
         if labels is not self._labels:
@@ -282,6 +292,12 @@ class Standing:
         self._age(time)
         more = _TOLD * len(values) + _CREATED * (len(self._new) - new)
         return self._live.budget.spent + more if tried else 0
+
+    def _nothing(self, values: Sequence[float | None]) -> str | None:
+        """Why nothing can be shown of a step that was worked out, if that has a reason."""
+        if not self.read and self._states:
+            return STATES
+        return why_nothing(values)
 
     def _work_out(self, time: int, most: int) -> Column:
         live = self._live
@@ -366,7 +382,7 @@ class Standing:
             series.history.prepend(known, *past.results.get(labels, ((), (), ())))
         self._ended = dict(sorted(self._ended.items(), key=lambda item: item[1].ended_at))
         if junction is None:
-            self.failure = past.failure
+            self.failure, self.failed = past.failure, past.failed
             self.failure_seq = -1 if past.failure is None else steps[-1].seen + 1
         self._first = steps[0].time, steps[0].seen + 1
         self.first_step, self.known = steps[0].time, known
