@@ -63,6 +63,7 @@ def test_what_is_printed_can_be_read_back(file: Path, tmp_path: Path) -> None:
         ("web.trusted_proxies", lambda settings: settings.web.proxies),
         ("auth.algorithms", lambda settings: settings.auth.algorithm_names),
         ("ingest.otlp_attributes", lambda settings: settings.ingest.promoted),
+        ("ingest.influx_counters", lambda settings: settings.ingest.counters),
     ],
 )
 def test_several_are_a_list_in_the_file_and_have_commas_elsewhere(

@@ -32,6 +32,7 @@ from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.producers import Producers
+from pushsvc.ingest.prometheus_text.decoder import PrometheusTextDecoder
 from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal.memory import MemoryJournal
@@ -77,6 +78,7 @@ async def context(pacing: Pacing) -> AsyncIterator[Context]:
             otlp=OtlpDecoder(limits),
             remote_write=RemoteWriteDecoder(limits),
             influx=InfluxDecoder(limits),
+            prometheus_text=PrometheusTextDecoder(limits),
             refused=Ledger(lambda _: None),
             producers=Producers(),
             engine=None,

@@ -66,6 +66,7 @@ async def test_an_answer_without_content_has_neither_length_nor_type(tmp_path: P
         ("OPTIONS", "/v1/samples", {"headers": {"Access-Control-Request-Method": "POST"}}),
         ("POST", "/api/v2/write", lines),
         ("POST", "/write", lines),
+        ("POST", "/api/v1/import/prometheus", {"content": b"load 1"}),
         ("GET", "/ping", {}),
         ("HEAD", "/ping", {}),
         ("POST", "/v1/logout", {}),

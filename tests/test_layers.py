@@ -36,7 +36,7 @@ LAYERS = (
     ("journal.opening",),
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "recording", "transport"),
-    ("ingest.otlp", "ingest.remote_write", "ingest.statsd"),
+    ("ingest.otlp", "ingest.prometheus_text", "ingest.remote_write", "ingest.statsd"),
     ("listen",),
     ("auth", "doctor"),
     ("workers",),

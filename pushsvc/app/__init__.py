@@ -12,7 +12,15 @@ from pushsvc.app.http.connection import BoundedHTTPConnection, BoundedRequest
 from pushsvc.app.http.context import Context
 from pushsvc.app.operators import doctor, ops, senders, watchers
 from pushsvc.app.pages import descriptions, login, page
-from pushsvc.app.producers import influx, otlp, producer, publish, remote_write, samples
+from pushsvc.app.producers import (
+    influx,
+    otlp,
+    producer,
+    prometheus_text,
+    publish,
+    remote_write,
+    samples,
+)
 
 
 def create_app(context: Context) -> QuartTrio:
@@ -30,7 +38,7 @@ def create_app(context: Context) -> QuartTrio:
     )
     coding.install(app, context)
     problems.install(app)
-    producers = (samples, publish, otlp, remote_write, influx)
+    producers = (samples, publish, otlp, remote_write, influx, prometheus_text)
     reading = (streams, companion, lookup, prometheus, watchers, senders, dashboards, doctor)
     for module in (guard, producer, login, *producers, *reading, ops, page, descriptions):
         module.install(app, context)

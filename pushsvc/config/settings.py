@@ -62,6 +62,9 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     otlp_attributes: str | tuple[str, ...] = ""
     """Resource attributes of OpenTelemetry that become labels of every series: with commas, or a
     list."""
+    influx_counters: str | tuple[str, ...] = ""
+    """Metrics of line protocol that are counters besides those of Telegraf's usual plugins, with
+    commas or as a list: shop_orders_*; !net_err_* for what is none, whatever Telegraf says."""
 
     @property
     def statsd_address(self) -> tuple[str, int] | None:
@@ -79,6 +82,11 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def promoted(self) -> tuple[str, ...]:
         """The names in `otlp_attributes`."""
         return _names(self.otlp_attributes)
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """The patterns in `influx_counters`."""
+        return _names(self.influx_counters)
 
 
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,9 +15,12 @@ from math import isfinite
 
 import msgspec
 
-from pushsvc.core.model.series import EXACT, Batch, Identity, Rows, identify, shorten
+from pushsvc.core.model.series import EXACT, Batch, identify, shorten
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Rejected, TooLarge
+from pushsvc.ingest.counters import Counters
+from pushsvc.ingest.gathered import Gathered, Known
+from pushsvc.ingest.numerals import plain_number
 from pushsvc.ingest.pace import paced
 from pushsvc.ingest.refusals import Refusals
 
@@ -32,7 +35,7 @@ PRECISIONS = {
 """Milliseconds in one unit of a time, as a fraction, by the unit's name in requests."""
 
 _REMEMBERED = 4096
-_ODD = frozenset(b"_ \t\r\v\f")
+_TELEGRAF = Counters()
 _BOOLEANS = {
     **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0),
     **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), 0.0),
@@ -70,49 +73,18 @@ class Decoded(msgspec.Struct):
     """Lines that were refused, each with its number and why."""
 
 
-class _Gathered:
-    """The samples of a body by series; those with a time of their own apart from those without."""
-
-    def __init__(self) -> None:
-        self.given: dict[str, Rows] = {}
-        """Public so that the caller can add to it without a call."""
-        self._stamped: dict[str, Rows] = {}
-        self._done: list[Rows] = []
-
-    def add(self, identity: Identity, time: int, value: float) -> None:
-        rows = self.given.get(identity.text)
-        if rows is None:
-            self.given[identity.text] = Rows(identity, [time], [value], None, None, None, True)
-        else:
-            rows.times.append(time)
-            rows.values.append(value)
-
-    def stamp(self, identity: Identity, now_ms: int, value: float) -> None:
-        """Add a sample without a time, after all earlier ones of its series."""
-        before = self.given.pop(identity.text, None)
-        rows = self._stamped.get(identity.text)
-        if before is not None:
-            self._done.append(before)
-        if before is not None or rows is None:
-            rows = self._stamped[identity.text] = Rows(identity, [], [])
-            self._done.append(rows)
-        rows.times.append(now_ms)
-        rows.values.append(value)
-
-    def batch(self) -> Batch:
-        return Batch(self._done + list(self.given.values()))
-
-
 class InfluxDecoder:
     """Decodes bodies. It remembers the names of series; not to be called from two threads at the
     same time."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, counters: Counters = _TELEGRAF) -> None:
+        """`counters` are the names of metrics that are counters."""
         self._limits = limits
+        self._counters = counters
         # By measurement and tags as they were sent, then by field.
-        self._identities: dict[bytes, dict[bytes, Identity]] = {}
+        self._known: dict[bytes, dict[bytes, Known]] = {}
         # The same of lines with one field, by all that stands before the equals sign.
-        self._single: dict[bytes, Identity] = {}
+        self._single: dict[bytes, Known] = {}
         self._count = 0
 
     def decode(
@@ -124,9 +96,9 @@ class InfluxDecoder:
         Lines are judged one by one. Raises TooLarge beyond `limits.batch_samples`.
         """
         decoded = Decoded(Batch([]))
-        gathered = _Gathered()
-        rows = gathered.given
-        single, known = self._single.get, self._identities.get
+        gathered = Gathered()
+        add = gathered.add
+        single, known = self._single.get, self._known.get
         multiply, divide = unit
         earliest = now_ms - self._limits.past_seconds * 1000
         latest = now_ms + self._limits.future_seconds * 1000
@@ -145,18 +117,11 @@ class InfluxDecoder:
                     continue
                 last, time = raw, int(raw) * multiply // divide
             start, _, text = head.rpartition(b"=")
-            identity = single(start)
-            if identity is not None:
-                value = _plain_number(text)
+            one = single(start)
+            if one is not None:
+                value = plain_number(text)
                 if value is not None:
-                    series = rows.get(identity.text)
-                    if series is None:
-                        rows[identity.text] = Rows(
-                            identity, [time], [value], None, None, None, True
-                        )
-                    else:
-                        series.times.append(time)
-                        series.values.append(value)
+                    add(one, time, value)
                     decoded.samples += 1
                     continue
             key, _, fields = head.partition(b" ")
@@ -164,13 +129,8 @@ class InfluxDecoder:
             if taken is None:
                 self._line(line, number, now_ms, unit, gathered, decoded)
                 continue
-            for identity, value in taken:
-                series = rows.get(identity.text)
-                if series is None:
-                    rows[identity.text] = Rows(identity, [time], [value], None, None, None, True)
-                else:
-                    series.times.append(time)
-                    series.values.append(value)
+            for one, value in taken:
+                add(one, time, value)
             decoded.samples += len(taken)
         if decoded.samples > self._limits.batch_samples:
             raise TooLarge(
@@ -188,7 +148,7 @@ class InfluxDecoder:
         number: int,
         now_ms: int,
         unit: tuple[int, int],
-        gathered: _Gathered,
+        gathered: Gathered,
         decoded: Decoded,
     ) -> None:
         """Take in one line of any form, and note what is wrong with it."""
@@ -202,16 +162,16 @@ class InfluxDecoder:
             return
         decoded.strings += strings
         decoded.rounded += rounded
-        for identity, time, value in taken:
+        for one, time, value in taken:
             if time is None:
-                gathered.stamp(identity, now_ms, value)
+                gathered.stamp(one, now_ms, value)
             else:
-                gathered.add(identity, time, value)
+                gathered.add(one, time, value)
             decoded.samples += 1
 
     def _parse(
         self, line: bytes, now_ms: int, unit: tuple[int, int]
-    ) -> tuple[list[tuple[Identity, int | None, float]], int, int]:
+    ) -> tuple[list[tuple[Known, int | None, float]], int, int]:
         found = _LINE.fullmatch(line)
         if found is None:
             shown = shorten(line.decode(errors="replace"))
@@ -237,16 +197,16 @@ class InfluxDecoder:
             if value is None:
                 strings += 1
             else:
-                taken.append((self._identity(key, pair[1]), time, value))
+                taken.append((self._series(key, pair[1]), time, value))
                 rounded += abs(value) >= EXACT and pair[2][-1:] in b"iu"
         if fields.endswith(b","):
             raise Malformed("field", "a comma after the last field")
         return taken, strings, rounded
 
-    def _identity(self, key: bytes, field: bytes) -> Identity:
-        fields = self._identities.get(key)
-        identity = None if fields is None else fields.get(field)
-        if identity is None:
+    def _series(self, key: bytes, field: bytes) -> Known:
+        fields = self._known.get(key)
+        series = None if fields is None else fields.get(field)
+        if series is None:
             parts = _COMMA.findall(key)
             if not parts or b",".join(parts) != key:
                 raise Malformed("tags", "a comma too many among the tags")
@@ -265,45 +225,36 @@ class InfluxDecoder:
                 raise Malformed("tags", "a tag is there twice")
             full = name if last == "value" else f"{name}_{last}"
             identity = identify(full, labels, self._limits)
+            series = Known(identity, "counter" if full in self._counters else None)
             if len(key) <= _REMEMBERED:
-                self._remember(key, field, identity)
-        return identity
+                self._remember(key, field, series)
+        return series
 
-    def _remember(self, key: bytes, field: bytes, identity: Identity) -> None:
+    def _remember(self, key: bytes, field: bytes, series: Known) -> None:
         if self._count >= 2 * self._limits.series:
-            self._identities.clear()
+            self._known.clear()
             self._single.clear()
             self._count = 0
         self._count += 1
-        self._identities.setdefault(key, {})[field] = identity
+        self._known.setdefault(key, {})[field] = series
         if b"\\" not in key and b"\\" not in field:
-            self._single[key + b" " + field] = identity
-
-
-def _plain_number(text: bytes) -> float | None:
-    """The number; None if it isn't one, or isn't written in the plainest form."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    # Python's numbers may have underscores and space around them.
-    return value if value - value == 0.0 and _ODD.isdisjoint(text) else None
+            self._single[key + b" " + field] = series
 
 
 def _plain_fields(
-    fields: bytes, known: dict[bytes, Identity] | None
-) -> list[tuple[Identity, float]] | None:
+    fields: bytes, known: dict[bytes, Known] | None
+) -> list[tuple[Known, float]] | None:
     """The fields of a line; None where one of them is new or needs a closer look."""
     if known is None:
         return None
     taken = []
     for pair in fields.split(b","):
         field, _, text = pair.partition(b"=")
-        identity = known.get(field)
-        value = None if identity is None else _plain_number(text)
-        if identity is None or value is None:
+        series = known.get(field)
+        value = None if series is None else plain_number(text)
+        if series is None or value is None:
             return None
-        taken.append((identity, value))
+        taken.append((series, value))
     return taken
 
 

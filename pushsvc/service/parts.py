@@ -19,10 +19,12 @@ from pushsvc.config import ConfigError, Dashboards, Settings
 from pushsvc.core.hub import Hub
 from pushsvc.dashboards.library import SHIPPED, Folder, Library
 from pushsvc.dashboards.recorded import KIND, RecordStore
+from pushsvc.ingest.counters import Counters
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.producers import Producers
+from pushsvc.ingest.prometheus_text.decoder import PrometheusTextDecoder
 from pushsvc.ingest.refusals import Ledger, Told
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
@@ -154,7 +156,8 @@ def _context(
         pacing=settings.stream,
         native=NativeDecoder(limits),
         remote_write=RemoteWriteDecoder(limits),
-        influx=InfluxDecoder(limits),
+        influx=InfluxDecoder(limits, Counters(settings.ingest.counters)),
+        prometheus_text=PrometheusTextDecoder(limits),
         otlp=OtlpDecoder(
             limits,
             settings.ingest.promoted,

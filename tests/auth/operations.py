@@ -207,6 +207,12 @@ def operations() -> list[Operation]:
             _http(post, _INFLUX, body=b"a b=1", good=204),
         ),
         Operation(
+            "text",
+            "import_prometheus",
+            "write",
+            _http(post, "/api/v1/import/prometheus", body=b"a 1", good=204),
+        ),
+        Operation(
             "InfluxDB 1", "influx_v1", "write", _http(post, "/write", body=b"a b=1", good=204)
         ),
     ]

@@ -15,6 +15,7 @@ from pushsvc.core.resources.limits import Limits
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import JSON, MSGPACK, NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.prometheus_text.decoder import PrometheusTextDecoder
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.ingest.statsd.aggregate import Aggregator
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
@@ -24,6 +25,7 @@ LIMITS = Limits(batch_samples=1000)
 _influx = InfluxDecoder(LIMITS)
 _native = NativeDecoder(LIMITS)
 _otlp = OtlpDecoder(LIMITS, ())
+_text = PrometheusTextDecoder(LIMITS)
 _prometheus = RemoteWriteDecoder(LIMITS)
 
 
@@ -39,6 +41,8 @@ DECODERS: dict[str, Callable[[bytes], Batch]] = {
     "json": lambda body: _native.batch(body, NOW, JSON),
     "msgpack": lambda body: _native.batch(body, NOW, MSGPACK),
     "influx": lambda body: _influx.decode(body, NOW).batch,
+    "prometheus-text": lambda body: _text.decode(body, NOW).batch,
+    "openmetrics": lambda body: _text.decode(body, NOW, openmetrics=True).batch,
     "otlp-protobuf": lambda body: _otlp.protobuf(body, NOW).batch,
     "otlp-json": lambda body: _otlp.json(body, NOW).batch,
     "statsd": _statsd,
@@ -79,6 +83,10 @@ _EXPORT_JSON = (
 )
 
 VALID: dict[str, bytes] = {
+    "prometheus-text": b"# HELP a_total A.\n# TYPE a_total counter\n"
+    b'a_total{h="x\\n",i="}"} 1.5 %d\nb 2 %d\n' % (NOW, NOW),
+    "openmetrics": b'# TYPE a counter\n# UNIT a seconds\na_total{h="x"} 1.5 %d.5 # {id="1"} 1\n'
+    b"a_created 3\n# TYPE b gauge\nb 2 %d\n# EOF\n" % (NOW // 1000, NOW // 1000),
     "json": msgspec.json.encode(_BATCH),
     "msgpack": msgspec.msgpack.encode(_BATCH),
     "influx": b'cpu,host=a\\ b,dc=eu usage=1.5,up=t,n=3i,note="a b" %d000000\n# no\nm value=1'

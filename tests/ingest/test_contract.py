@@ -52,9 +52,9 @@ def test_what_is_sent_again_changes_nothing(name: str) -> None:
     assert hub.counts["samples_repeated"] == batch.count
 
 
-@pytest.mark.parametrize("name", ["json", "msgpack", "influx", "statsd"])
+@pytest.mark.parametrize("name", ["json", "msgpack", "influx", "statsd", "prometheus-text"])
 def test_what_has_no_time_is_never_the_same(name: str) -> None:
-    bodies = {"influx": b"m v=1\nm v=1", "statsd": b"a:1|g"}
+    bodies = {"influx": b"m v=1\nm v=1", "statsd": b"a:1|g", "prometheus-text": b"m 1\nm 1"}
     hub = World().hub
     for seq in (1, 2):
         batch = DECODERS[name](bodies.get(name, VALID[name]))

@@ -34,6 +34,7 @@ BODIES = {
     "json": ("json", msgspec.json.encode(SAMPLES)),
     "msgpack": ("msgpack", msgspec.msgpack.encode(SAMPLES)),
     "influx": ("influx", b"\n".join(b"m,n=%d v=1.5 %d000000" % (n, NOW) for n in range(SERIES))),
+    "text": ("prometheus-text", b"".join(b'm{n="%d"} 1.5\n' % n for n in range(SERIES))),
     "remote-write-1": ("remote-write-1-snappy", snappy(remote_write_1(SERIES_OF_WRITES))),
     "remote-write-2": ("remote-write-2-snappy", snappy(remote_write_2(SERIES_OF_WRITES))),
     "points": ("otlp-protobuf", export(together=True)),

@@ -19,6 +19,7 @@ from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.producers import Producers
+from pushsvc.ingest.prometheus_text.decoder import PrometheusTextDecoder
 from pushsvc.ingest.refusals import Ledger
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.journal import Journal
@@ -42,6 +43,7 @@ class Context:
     otlp: OtlpDecoder
     remote_write: RemoteWriteDecoder
     influx: InfluxDecoder
+    prometheus_text: PrometheusTextDecoder
     engine: Engine | None
     """Carries detached sockets; None where all connections stay with the ASGI server."""
     draining: Draining

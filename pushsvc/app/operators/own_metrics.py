@@ -62,6 +62,8 @@ _EVENTS: Final = {
     "remote_write_passed_over": "Samples of remote write passed over: NaN or infinite.",
     "influx_lines_refused": "Lines of line protocol that were refused.",
     "influx_strings": "Fields of line protocol passed over: strings.",
+    "text_lines_refused": "Lines of Prometheus' text format and OpenMetrics that were refused.",
+    "text_passed_over": "Samples of these formats passed over: NaN or infinite.",
     "integers_rounded": "Integers of OTLP and line protocol beyond 2^53, maybe rounded.",
     "otlp_points_refused": "OpenTelemetry data points refused, with the reason in the answer.",
     "otlp_points_without_value": "OpenTelemetry data points that said there was no value.",

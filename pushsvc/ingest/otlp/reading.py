@@ -225,9 +225,8 @@ class Reading:
     def take_number(self, series: Series, start: int, time: int, value: float) -> bool:
         """Take in a point of a series that came before, its times in nanoseconds, as `point` would;
         False if it has to be asked, because something about this point isn't as usual."""
-        if time == self._last[0]:
-            ms = self._last[1]
-        else:
+        before, ms = self._last
+        if time != before:
             ms = time // 1_000_000
             if not time or not self._earliest <= ms <= self._latest:
                 return False

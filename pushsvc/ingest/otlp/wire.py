@@ -13,7 +13,7 @@ there).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import nan
 from typing import Any, TypeAlias
 
@@ -60,8 +60,8 @@ _integer = struct.Struct("<q").unpack_from
 _MANY = 128
 """Points of a metric between which its reader may be held up; with fewer, that is between
 metrics."""
-
-_Span: TypeAlias = tuple[int, int]
+_Spans: TypeAlias = list[int]
+"""Where parts begin and end, in turns."""
 
 
 class Irregular(Exception):
@@ -76,8 +76,8 @@ def read(body: bytes, reading: Reading, recurring: Recurring) -> None:
         targets, frame = _split(body, 0, len(body), _FIRST)
         if frame:
             raise Irregular
-        for span in targets:
-            walk.target(span)
+        for start, end in _pairs(targets):
+            walk.target(start, end)
     except (IndexError, struct.error):
         raise Irregular from None
 
@@ -90,24 +90,24 @@ class _Walk:
         self._reading = reading
         self._recurring = recurring
 
-    def target(self, span: _Span) -> None:
+    def target(self, start: int, end: int) -> None:
         reading, recurring = self._reading, self._recurring
         reading.look()
-        scopes, frame = _split(self._data, *span, _SECOND)
+        scopes, frame = _split(self._data, start, end, _SECOND)
         target = recurring.target(frame)
         if target is None:
             target = recurring.add_target(
                 frame, len(frame), reading.target(_resource(frame).resource)
             )
         reading.latest = None
-        for of_scope in scopes:
+        for of_scope in _pairs(scopes):
             reading.look()
             metrics, about = _split(self._data, *of_scope, _SECOND)
             scope = target.scopes.get(about)
             if scope is None:
                 labels = scope_labels(_scope(about).scope)
                 scope = recurring.add_scope(target, about, len(about), labels)
-            for start, end in paced(metrics):
+            for start, end in paced(_pairs(metrics)):
                 reading.look()
                 self._metric(target, scope, start, end)
         if reading.latest is not None:
@@ -129,15 +129,16 @@ class _Walk:
             if family is None:
                 return
             known = self._recurring.add_family(target, scope, key, end - start, family)
-        self._reading.look(len(spans))
-        points = _Points(self._recurring, target, known, data[start:end], message, len(spans))
-        some = paced(spans) if len(spans) > _MANY else spans
+        count = len(spans) // 2
+        self._reading.look(count)
+        points = _Points(self._recurring, target, known, data[start:end], message, count)
+        some = paced(_pairs(spans)) if count > _MANY else _pairs(spans)
         if tag == _HISTOGRAM:
             self._histograms(some, points)
         else:
             self._numbers(some, points)
 
-    def _numbers(self, spans: Iterable[_Span], points: _Points) -> None:
+    def _numbers(self, spans: Iterable[tuple[int, int]], points: _Points) -> None:
         data, reading = self._data, self._reading
         take, known = reading.take_number, points.known.series.get
         for index, (start, end) in enumerate(spans):
@@ -174,7 +175,7 @@ class _Walk:
             ):
                 points.read(reading, index, key)
 
-    def _histograms(self, spans: Iterable[_Span], points: _Points) -> None:
+    def _histograms(self, spans: Iterable[tuple[int, int]], points: _Points) -> None:
         data, reading = self._data, self._reading
         known = points.known.series.get
         for index, (start, end) in enumerate(spans):
@@ -289,9 +290,9 @@ def _metric(data: bytes) -> Metric:
     return _scope(_framed(_SECOND, data)).metrics[0]
 
 
-def _split(data: bytes, start: int, end: int, wanted: int) -> tuple[list[_Span], bytes]:
+def _split(data: bytes, start: int, end: int, wanted: int) -> tuple[_Spans, bytes]:
     """The fields with a tag, and all other bytes of a message. Raises Irregular."""
-    spans: list[_Span] = []
+    spans: _Spans = []
     others: list[bytes] = []
     at = start
     while at < end:
@@ -304,12 +305,17 @@ def _split(data: bytes, start: int, end: int, wanted: int) -> tuple[list[_Span],
             at = begin + size
             if at > end:
                 raise Irregular
-            spans.append((begin, at))
+            spans += (begin, at)
         else:
             begin = at
             at = _skip(data, at, end)
             others.append(data[begin:at])
     return spans, b"".join(others)
+
+
+def _pairs(spans: _Spans) -> Iterator[tuple[int, int]]:
+    each = iter(spans)
+    return zip(each, each, strict=True)
 
 
 def _data_of(data: bytes, start: int, end: int) -> tuple[int, int, int, int]:

@@ -1,68 +1,50 @@
-"""Series of earlier requests, and how their kinds are found."""
+"""Series of earlier requests."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
-import msgspec
-
-from pushsvc.core.model.series import Identity, Kind
+from pushsvc.ingest.gathered import Known
 
 REMEMBERED = 4096
 """Bytes of labels beyond which a series is read anew each time."""
-COUNTING = ("_total", "_bucket", "_count", "_sum")
-"""Endings of the names of cumulative values."""
-_NUMBERS = ("_bucket", "_count", "_gcount")
-"""Endings of the names of those components of histograms and summaries that count things."""
-_KINDS: dict[int, Kind] = {1: "counter", 2: "gauge", 3: "counter", 5: "counter"}
-"""By the specifications' metric types: of histograms and summaries the components count up."""
 
-Key = bytes | tuple[Any, ...]
-
-
-class Known(msgspec.Struct):
-    """A series that came before."""
-
-    identity: Identity
-    kind: Kind | None
-    unit: str | None = None
-    help: str | None = None
+Group: TypeAlias = tuple[int, ...]
 
 
 class KnownSeries:
     """Series by what is equal in every request: in version 1.0 the bytes of the labels, in version
-    2.0 the family and the numbers of the labels' symbols."""
+    2.0 the numbers of the labels' symbols, in a group for each family."""
 
     def __init__(self, most: int) -> None:
-        self._by_key: dict[Key, Known] = {}
+        self._groups: dict[Group, dict[bytes, Known]] = {}
         self._most = most
-        self.get = self._by_key.get
-        """The known series of a key, or None."""
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return sum(map(len, self._groups.values()))
 
-    def remember(self, key: Key, series: Known) -> None:
+    def group(self, of: Group = ()) -> dict[bytes, Known]:
+        """The known series of a group, to be read."""
+        found = self._groups.get(of)
+        if found is None:
+            self._grow()
+            found = self._groups[of] = {}
+        return found
+
+    def remember(self, group: dict[bytes, Known], key: bytes, series: Known) -> None:
         """Remember a series; when there are too many, all are forgotten first."""
-        if len(self._by_key) >= self._most:
-            self.clear()
-        self._by_key[key] = series
+        self._grow()
+        group[key] = series
 
     def clear(self) -> None:
         """Read all of them anew from now on."""
-        self._by_key.clear()
+        for group in self._groups.values():
+            group.clear()  # also for who is reading it
+        self._groups.clear()
+        self._count = 0
 
-
-def kind_of(name: str, type_: int, labels: dict[str, str]) -> Kind | None:
-    """The kind of a series of a metric type; None where that says nothing."""
-    if type_ in (3, 5) and not name.endswith(COUNTING[1:]):
-        return "gauge" if "quantile" in labels else None
-    return _KINDS.get(type_)
-
-
-def unit_of(name: str, type_: int, labels: dict[str, str], unit: str) -> str | None:
-    """The unit of a series whose metric family has one, if any: of a histogram of seconds, the sum
-    is in seconds, and the count and the buckets are numbers. A bucket is told by its bound where
-    nobody says that it is of a histogram."""
-    component = type_ in (3, 4, 5) or (type_ == 0 and name.endswith("_bucket") and "le" in labels)
-    return None if component and name.endswith(_NUMBERS) else unit or None
+    def _grow(self) -> None:
+        if self._count >= self._most:
+            self.clear()
+        self._count += 1

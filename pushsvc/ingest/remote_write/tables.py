@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from pushsvc.ingest.remote_write.known import Known
+from pushsvc.ingest.gathered import Known
 
 _NOTED = 4096
 """Tables that are recognized when they come a second time."""

@@ -10,8 +10,8 @@ import msgspec
 from pushsvc.core.model.series import Batch, Rows
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import TooLarge
+from pushsvc.ingest.gathered import Known
 from pushsvc.ingest.refusals import Refusals
-from pushsvc.ingest.remote_write.known import Known
 
 _STALE = struct.pack("<Q", 0x7FF0000000000002)
 """The NaN with which Prometheus marks the end of a series."""

@@ -10,24 +10,19 @@ from typing import Any
 from pushsvc.core.model.series import Kind, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Rejected
+from pushsvc.ingest.families import COUNTING, kind_of, unit_of
+from pushsvc.ingest.gathered import Known
 from pushsvc.ingest.pace import paced
-from pushsvc.ingest.remote_write.known import (
-    COUNTING,
-    REMEMBERED,
-    Known,
-    KnownSeries,
-    kind_of,
-    unit_of,
-)
+from pushsvc.ingest.remote_write.known import REMEMBERED, KnownSeries
 from pushsvc.ingest.remote_write.messages import MetricMetadata, TimeSeries
 from pushsvc.ingest.remote_write.taking import Taking
 from pushsvc.ingest.remote_write.wire import (
+    SAMPLE_HEAD,
     Times,
     fields,
     head_bytes,
     is_labels,
     sample_at,
-    zero_at,
 )
 
 _FAMILIES = 50_000
@@ -46,7 +41,7 @@ class Version1:
     def take(self, data: bytes, taking: Taking) -> None:
         """Take in what a request has. Raises DecodeError and UnicodeDecodeError where it can't be
         read."""
-        known, times = self._series.get, self._times
+        known, times = self._series.group().get, self._times
         metadata = False
         for field, start, end in paced(fields(data)):
             if field == 0x0A:
@@ -55,10 +50,9 @@ class Version1:
                 # this is a series of another form.
                 middle = end - 18
                 if middle > start and (series := known(data[start:middle])) is not None:
-                    head, value, tag, raw = sample_at(data, middle)
+                    head, value, raw = sample_at(data, middle)
                     if (
-                        head == b"\x12\x10\x09"
-                        and tag == 0x10
+                        head == SAMPLE_HEAD
                         and value - value == 0.0
                         and (raw == times.raw or times.read(raw))
                     ):
@@ -67,11 +61,10 @@ class Version1:
                 # The same with a value of 0, which is left out.
                 middle = end - 9
                 if middle > start and data[middle + 1] == 7:
-                    tag_, tag, raw = zero_at(data, middle)
+                    raw = data[middle + 2 : end]
                     if (
                         (series := known(data[start:middle])) is not None
-                        and tag_ == 0x12
-                        and tag == 0x10
+                        and data[middle] == SAMPLE_HEAD[0]
                         and (raw == times.raw or times.read(raw))
                     ):
                         taking.add(series, 0.0, times.last)
@@ -96,7 +89,8 @@ class Version1:
         size = sum(each.ByteSize() + head_bytes(each.ByteSize()) for each in samples)
         prefix = data[: len(data) - size]
         key = prefix if not message.histograms and is_labels(prefix) else None
-        series = None if key is None else self._series.get(key)
+        group = self._series.group()
+        series = None if key is None else group.get(key)
         if series is None:
             labels = {label.name: label.value for label in message.labels}
             if len(labels) != len(message.labels):
@@ -108,7 +102,7 @@ class Version1:
                 taking.refuse(problem.code, problem.detail, len(samples))
                 return
             if key is not None and len(key) <= REMEMBERED:
-                self._series.remember(key, series)
+                self._series.remember(group, key, series)
         for sample in samples:
             taking.add_any(series, sample.value, sample.timestamp)
 

@@ -5,25 +5,20 @@ Source: https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from pushsvc.core.model.series import identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Rejected
+from pushsvc.ingest.families import COUNTING, kind_of, unit_of
+from pushsvc.ingest.gathered import Known
 from pushsvc.ingest.pace import paced
-from pushsvc.ingest.remote_write.known import (
-    COUNTING,
-    REMEMBERED,
-    Key,
-    Known,
-    KnownSeries,
-    kind_of,
-    unit_of,
-)
+from pushsvc.ingest.remote_write.known import REMEMBERED, KnownSeries
 from pushsvc.ingest.remote_write.messages import RequestSeries
-from pushsvc.ingest.remote_write.tables import Tables
+from pushsvc.ingest.remote_write.tables import Table, Tables
 from pushsvc.ingest.remote_write.taking import Taking
-from pushsvc.ingest.remote_write.wire import Times, fields, sample_at, zero_at
+from pushsvc.ingest.remote_write.wire import SAMPLE_HEAD, Times, fields, sample_at
 from pushsvc.ingest.varint import encode_varint
 
 _CONTINUED = bytes(range(0x80, 0x100))
@@ -34,10 +29,12 @@ _SAMPLE, _ZERO = 18, 9
 _TABLES = 256
 """Bytes of tables of symbols for each series that the hub may have."""
 
-_Family = tuple[int, int, int]
-"""Its type, and the numbers of the symbols that are its help and its unit."""
-_Usual = tuple[_Family, float, int, int]
-"""Of a series with one sample: its family, the value, the time, and how many refs it has."""
+_WIDE = 8
+_Family = dict[bytes, Known]
+"""The known series of a family: of one type, help and unit."""
+_Found = tuple[int, int, int, int, float, int]
+"""Of a series: where it begins and ends, where its sample does, the value and the time; zeros for
+all but the first two where it hasn't one sample behind its refs."""
 
 
 class Version2:
@@ -54,132 +51,128 @@ class Version2:
         """Take in what a request has. Raises Malformed, DecodeError and UnicodeDecodeError where it
         can't be read."""
         symbols: list[str] = []
-        spans: list[tuple[int, int]] = []
+        spans: list[int] = []
         for tag, start, end in paced(fields(data)):
             if tag == 0x2A:
-                spans.append((start, end))
+                spans += (start, end)
             elif tag == 0x22:
                 symbols.append(data[start:end].decode())
         if symbols and symbols[0]:
             raise Malformed("symbols", "the first symbol must be empty")
         table = self._tables.find(tuple(symbols))
+        others = self._take_known(data, spans, table, taking)
         if table is not None:
-            if self._take_known(data, spans, table.series, taking):
-                table.misses = 0
-                return
-            table.misses += 1
+            table.misses = table.misses + 1 if others else 0
+        if others:
+            self._take_others(data, others, symbols, table, taking)
+
+    def _take_known(
+        self, data: bytes, spans: list[int], table: Table | None, taking: Taking
+    ) -> list[_Found]:
+        """Take in series as long as all came before with the same symbols, each with one sample;
+        gives the others, in their order, from the first on that isn't such a one."""
+        known = None if table is None else table.series.get
+        times, add = self._times, taking.add
+        others: list[_Found] = []
+        pairs = iter(spans)
+        for start, end in paced(zip(pairs, pairs, strict=True)):
+            if end - start > _ZERO and (middle := start + data[start + 1] + 2) + _ZERO <= end:
+                if data[middle + 1] == _ZERO - 2:  # which goes without its value
+                    rest = middle + _ZERO
+                    head, value, raw = SAMPLE_HEAD, 0.0, data[middle + 2 : rest]
+                    whole = data[middle] == SAMPLE_HEAD[0]
+                elif (rest := middle + _SAMPLE) <= end:
+                    head, value, raw = sample_at(data, middle)
+                    whole = head == SAMPLE_HEAD and value - value == 0.0
+                else:
+                    whole = False
+                if whole and (raw == times.raw or times.read(raw)):
+                    if known is not None:
+                        one = known(data[start:middle] + data[rest:end])
+                        if one is not None:
+                            add(one, value, times.last)
+                            continue
+                        known = None
+                    others.append((start, end, middle, rest, value, times.last))
+                    continue
+            known = None
+            others.append((start, end, 0, 0, 0.0, 0))
+        return others
+
+    def _take_others(
+        self,
+        data: bytes,
+        others: list[_Found],
+        symbols: list[str],
+        table: Table | None,
+        taking: Taking,
+    ) -> None:
+        """Take in series of any form."""
         if len(self._symbols) + len(symbols) > 8 * self._limits.series:
             # The numbers are in the keys of series.
             self._symbols.clear()
             self._series.clear()
         numbers = [self._symbols.setdefault(each, len(self._symbols)) for each in symbols or [""]]
-        series, refs = self._survey(data, spans, numbers)
-        known = self._series.get
+        families, sizes, keys = self._survey(data, others, numbers)
         at = 0
-        for (start, end), usual in paced(zip(spans, series, strict=True)):
-            if usual is None:
+        for (start, end, middle, rest, value, time), family, size in paced(
+            zip(others, families, sizes, strict=True)
+        ):
+            if family is None:
                 self._unusual(data[start:end], symbols, numbers, taking)
                 continue
-            family, value, time, count = usual
-            key = (family, *refs[at : at + count])
-            at += count
-            one = known(key)
+            key = keys[at : at + size]
+            at += size
+            one = family.get(key)
             if one is None:
                 try:
-                    one = self._symbolic(key, RequestSeries.FromString(data[start:end]), symbols)
+                    message = RequestSeries.FromString(data[start:end])
+                    one = self._symbolic(family, key, message, symbols)
                 except Rejected as problem:
                     taking.refuse(problem.code, problem.detail, 1)
                     continue
             if table is not None:
-                middle = start + data[start + 1] + 2
-                rest = middle + data[middle + 1] + 2
                 self._tables.add(table, data[start:middle] + data[rest:end], one)
             taking.add(one, value, time)
 
-    def _take_known(
-        self,
-        data: bytes,
-        spans: list[tuple[int, int]],
-        series: dict[bytes, Known],
-        taking: Taking,
-    ) -> bool:
-        """Take in a request whose series all came before with the same symbols, each with one
-        sample; False, with nothing taken in, if it isn't one."""
-        known, times = series.get, self._times
-        found: list[tuple[Known, float, int]] = []
-        for start, end in paced(spans):
-            if end - start <= _ZERO:
-                return False
-            middle = start + data[start + 1] + 2
-            if middle + _ZERO > end:
-                return False
-            if data[middle + 1] == _ZERO - 2:  # which goes without its value
-                head, tag, raw = zero_at(data, middle)
-                rest, value = middle + _ZERO, 0.0
-                fine = head == 0x12 and tag == 0x10
-            elif (rest := middle + _SAMPLE) <= end:
-                start_, value, tag, raw = sample_at(data, middle)
-                fine = start_ == b"\x12\x10\x09" and tag == 0x10 and value - value == 0.0
-            else:
-                return False
-            if (
-                not fine
-                or not (raw == times.raw or times.read(raw))
-                or (one := known(data[start:middle] + data[rest:end])) is None
-            ):
-                return False
-            found.append((one, value, times.last))
-        add = taking.add
-        for one, value, time in found:
-            add(one, value, time)
-        return True
-
     def _survey(
-        self, data: bytes, spans: list[tuple[int, int]], numbers: list[int]
-    ) -> tuple[list[_Usual | None], list[int]]:
-        """The series that look as nearly all do (their refs, one sample of this century, what they
-        are), None for the others; and the numbers of all their refs, one after the other."""
-        times = self._times
-        series: list[_Usual | None] = []
+        self, data: bytes, others: list[_Found], numbers: list[int]
+    ) -> tuple[list[_Family | None], list[int], bytes]:
+        """Of the series that look as nearly all do (their refs, one sample, what they are) the
+        families, how many bytes their keys have, and these keys, one after the other; for the
+        others None and 0."""
+        usual: list[_Family | None] = []
+        sizes: list[int] = []
         pieces: list[bytes] = []
         families: dict[bytes, _Family] = {}  # by their bytes in this request
-        for start, end in paced(spans):
-            usual = None
+        for start, end, middle, rest, _, _ in paced(others):
+            refs = data[start + 2 : middle]
+            family = None
             if (
-                end - start > _ZERO
+                middle
                 and data[start] == 0x0A
-                and (length := data[start + 1]) < 0x80
-                and (middle := start + length + 2) + _ZERO <= end
+                and data[start + 1] < 0x80
+                and refs
+                and refs[-1] < 0x80
             ):
-                refs = data[start + 2 : middle]
-                rest = middle + _SAMPLE
-                if data[middle + 1] == _ZERO - 2:  # which goes without its value
-                    head, tag, raw = zero_at(data, middle)
-                    rest, value = middle + _ZERO, 0.0
-                    fine = head == 0x12 and tag == 0x10
-                elif rest <= end:
-                    start_, value, tag, raw = sample_at(data, middle)
-                    fine = start_ == b"\x12\x10\x09" and tag == 0x10 and value - value == 0.0
-                else:
-                    fine = False
-                if fine and (raw == times.raw or times.read(raw)) and refs[-1:].isascii():
-                    about = data[rest:end]
-                    family = families.get(about)
-                    if family is None and (
-                        not about or (about[0] == 0x2A and about[1] == len(about) - 2)
-                    ):
-                        metadata = RequestSeries.FromString(about).metadata
-                        family = families[about] = self._family(metadata, numbers)
-                    if family is not None:
-                        pieces.append(refs)
-                        count = len(refs.translate(None, _CONTINUED))
-                        usual = family, value, times.last, count
-            series.append(usual)
+                about = data[rest:end]
+                family = families.get(about)
+                if family is None and (
+                    not about or (about[0] == 0x2A and about[1] == len(about) - 2)
+                ):
+                    metadata = RequestSeries.FromString(about).metadata
+                    family = families[about] = self._family(metadata, numbers)
+            usual.append(family)
+            if family is None:
+                sizes.append(0)
+            else:
+                pieces.append(refs)
+                sizes.append(_WIDE * len(refs.translate(None, _CONTINUED)))
         # All at once, which protobuf does in a fraction of the time of one after the other.
         joined = b"".join(pieces)
         found = RequestSeries.FromString(b"\x0a" + encode_varint(len(joined)) + joined).labels_refs
         try:
-            return series, [numbers[ref] for ref in found]
+            return usual, sizes, _key([numbers[ref] for ref in found])
         except IndexError:
             raise _dangling() from None
 
@@ -192,8 +185,8 @@ class Version2:
             return
         try:
             family = self._family(message.metadata, numbers)
-            key = (family, *[numbers[ref] for ref in message.labels_refs])
-            series = self._series.get(key) or self._symbolic(key, message, symbols)
+            key = _key([numbers[ref] for ref in message.labels_refs])
+            series = family.get(key) or self._symbolic(family, key, message, symbols)
         except IndexError:
             raise _dangling() from None
         except Rejected as problem:
@@ -205,14 +198,14 @@ class Version2:
                 taking.begin(series, each.value, each.timestamp, start)
             taking.add_any(series, each.value, each.timestamp)
 
-    @staticmethod
-    def _family(metadata: Any, numbers: list[int]) -> _Family:
+    def _family(self, metadata: Any, numbers: list[int]) -> _Family:
         try:
-            return metadata.type, numbers[metadata.help_ref], numbers[metadata.unit_ref]
+            help_, unit = numbers[metadata.help_ref], numbers[metadata.unit_ref]
         except IndexError:
             raise _dangling() from None
+        return self._series.group((metadata.type, help_, unit))
 
-    def _symbolic(self, key: Key, message: Any, symbols: list[str]) -> Known:
+    def _symbolic(self, family: _Family, key: bytes, message: Any, symbols: list[str]) -> Known:
         """A series that did not come before."""
         metadata = message.metadata
         words = [symbols[ref] for ref in message.labels_refs]
@@ -234,8 +227,13 @@ class Version2:
             help_ if help_ and len(help_.encode()) <= limit else None,
         )
         if sum(map(len, words)) <= REMEMBERED:
-            self._series.remember(key, series)
+            self._series.remember(family, key, series)
         return series
+
+
+def _key(numbers: list[int]) -> bytes:
+    """Numbers of symbols, in _WIDE bytes each."""
+    return array("Q", numbers).tobytes()
 
 
 def _dangling() -> Malformed:

@@ -9,15 +9,16 @@ from google.protobuf.message import DecodeError
 
 from pushsvc.errors import Malformed
 
-sample_at = struct.Struct("<3sdB6s").unpack_from
-"""A sample of 18 bytes: tags and length, its value, a tag, its time."""
-zero_at = struct.Struct("<BxB6s").unpack_from
-"""One of 9 bytes, whose value is 0 and left out: a tag and a length, a tag, its time."""
+SAMPLE_HEAD = b"\x12\x10\x09"
+"""What a sample of 18 bytes begins with: its tag and length, and the tag of its value."""
+sample_at = struct.Struct("<3sd7s").unpack_from
+"""Such a sample's head, its value, and its time with the tag. One whose value is 0 leaves that
+out."""
 
 
 class Times:
-    """Reads times of samples of this century, which have six bytes each. Most times are the same as
-    that of the sample before."""
+    """Reads times of samples of this century, which have six bytes each behind their tag. Most
+    times are the same as that of the sample before."""
 
     def __init__(self) -> None:
         self.raw = b""
@@ -26,9 +27,9 @@ class Times:
         """The last time that was read, in Unix ms."""
 
     def read(self, raw: bytes) -> bool:
-        """Read six bytes; returns whether they are a time."""
-        time = _varint6(raw)
-        if time is None:
+        """Read seven bytes; returns whether they are a time."""
+        time = _varint6(raw[1:])
+        if time is None or raw[0] != 0x10:
             return False
         self.raw, self.last = raw, time
         return True
