@@ -11,6 +11,7 @@ import contextlib
 import errno
 import re
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -83,7 +84,7 @@ class PendingConnection:
         if first is not None:
             self.closed = True
             self._acceptor.waiting.remove(self)
-            self._acceptor.enter(self.socket, first, self.peer)
+            self._acceptor.pass_on(self.socket, first, self.peer)
 
     def tend(self, now: float) -> None:
         patience = _HEAD_TIMEOUT if self._data else self._acceptor.patience
@@ -111,31 +112,52 @@ class Acceptor:
         most_of: Callable[[str], int],
         patience: float,
         reads_heads: bool = True,
+        take: Callable[[bytes, socket.socket, str], bool] | None = None,
     ) -> None:
-        """`enter` gets a non-blocking socket, the bytes that were read from it, and the peer's
-        address, for whose `group` `leave` must be called in the end. At most `most` connections are
-        counted at a time, and `most_of(peer)` of one address; `patience` is for how many seconds a
-        connection may send nothing. Without `reads_heads` nothing is read: the bytes are TLS, which
-        is decrypted elsewhere."""
+        """`take` is shown each head first, with the socket and the peer's address, and may take the
+        connection, for good: it returns whether it has. `enter` gets a non-blocking socket, the
+        bytes that were read from it, and the peer's address, for whose `group` `leave` must be
+        called in the end. At most `most` connections are counted at a time, and `most_of(peer)` of
+        one address; `patience` is for how many seconds a connection may send nothing. Without
+        `reads_heads` nothing is read: the bytes are TLS, which is decrypted elsewhere."""
         self.waiting = Engine()
         """Connections whose first head isn't whole yet."""
         self.patience = patience
         self.reads_heads = reads_heads
         self.counts = counts
+        self._take = take
         self._enter = enter
         self._most = most
         self._most_of = most_of
         self._inside = 0
         self._accounts: Counter[object] = Counter()
 
+    def pass_on(self, sock: socket.socket, first: bytes, peer: str) -> None:
+        """Pass on a connection that is counted."""
+        if self._is_taken(sock, first, peer):
+            self.leave(group(peer))
+        else:
+            self.enter(sock, first, peer)
+
+    def _is_taken(self, sock: socket.socket, first: bytes, peer: str) -> bool:
+        try:
+            return self._take is not None and self._take(first, sock, peer)
+        except Exception:  # noqa: BLE001
+            self._fail(sock)
+            return True
+
     def enter(self, sock: socket.socket, first: bytes, peer: str) -> None:
-        """Pass a connection on. A failure of it affects no other connection."""
+        """Pass on a connection that wasn't taken. A failure of it affects no other connection."""
         try:
             self._enter(sock, first, peer)
         except Exception:  # noqa: BLE001
-            _log.exception("a connection failed when it was passed on")
+            self._fail(sock)
             self.leave(group(peer))
-            sock.close()
+
+    @staticmethod
+    def _fail(sock: socket.socket) -> None:
+        _log.exception("a connection failed when it was passed on")
+        sock.close()
 
     def leave(self, whose: object) -> None:
         """Stop counting a connection, by its address or by the account that it was moved to: it has
@@ -189,17 +211,17 @@ class Acceptor:
             while True:
                 await trio.lowlevel.wait_readable(listener.socket)
                 try:
-                    self._accept_some(listener.socket)
+                    self._accept_some(listener)
                 except OSError as error:
                     if error.errno not in _OUT_OF_RESOURCES:
                         raise
                     _log.error("can't accept", error=str(error))
                     await trio.sleep(_PAUSE)
 
-    def _accept_some(self, listener: socket.socket) -> None:
-        begun = now = trio.current_time()
+    def _accept_some(self, listener: Listener) -> None:
+        begun = time.perf_counter()
         for number in range(_SLICE):
-            if number and (now := trio.current_time()) - begun > _LONGEST:
+            if number and time.perf_counter() - begun > _LONGEST:
                 return
             try:
                 sock, name = listener.accept()
@@ -207,26 +229,31 @@ class Acceptor:
                 return
             except ConnectionAbortedError:
                 continue  # the peer closed it before it was accepted
-            sock.setblocking(False)
-            peer = peer_of(name)
-            address = group(peer)
-            if not self._has_room(peer, address):
-                sock.close()
-                continue
-            self._inside += 1
-            self._accounts[address] += 1
-            try:
-                first = self.read(sock)
-            except OSError:
-                self.leave(address)
-                sock.close()
-                continue
-            if first is not None and (not self.reads_heads or _is_whole(first)):
-                self.enter(sock, first, peer)
-                continue
-            pending = PendingConnection(self, sock, peer, now)
+            self._begin(sock, peer_of(name))
+
+    def _begin(self, sock: socket.socket, peer: str) -> None:
+        """Read what a new connection has sent, and pass it on or have it wait for the rest."""
+        address = group(peer)
+        if not self._has_room(peer, address):
+            sock.close()
+            return
+        try:
+            first = self.read(sock)
+        except OSError:
+            sock.close()
+            return
+        if first is None or (self.reads_heads and not _is_whole(first)):
+            self._count(address)
+            pending = PendingConnection(self, sock, peer, trio.current_time())
             pending.keep(first or b"")
             self.waiting.add(pending)
+        elif not self._is_taken(sock, first, peer):  # which isn't counted for that moment
+            self._count(address)
+            self.enter(sock, first, peer)
+
+    def _count(self, address: str) -> None:
+        self._inside += 1
+        self._accounts[address] += 1
 
 
 def _is_whole(data: bytes) -> bool:

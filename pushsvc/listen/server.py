@@ -28,6 +28,7 @@ from pushsvc.listen.hypercorn_windows import WAITING, Waiting
 from pushsvc.listen.listeners import Listener
 from pushsvc.listen.tls import Certificate, refuse_plain, speaks_tls
 from pushsvc.log import get_logger
+from pushsvc.transport.buffers import bound_unsent
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -77,7 +78,6 @@ class Server:
         open_fast_path: OpenFastPath,
     ) -> None:
         self._certificate = certificate
-        self._stream_fast_path = stream_fast_path
         self._open_fast_path = open_fast_path
         self._app = ASGIWrapper(app)
         self._config = config
@@ -93,6 +93,7 @@ class Server:
             most_of=max_of,
             patience=config.keep_alive_timeout,
             reads_heads=certificate is None,
+            take=stream_fast_path if certificate is None else None,
         )
         self._handlers: trio.Nursery | None = None
         self._accepting = trio.CancelScope()
@@ -157,18 +158,11 @@ class Server:
         return cut
 
     def _enter(self, sock: socket.socket, first: bytes, peer: str) -> None:
-        """Have a connection served, by a fast path or by Hypercorn."""
+        """Have a connection served, by the fast path of producers or by Hypercorn."""
         assert self._handlers is not None
         address = group(peer)
         if self._certificate is not None and not speaks_tls(sock):
             refuse_plain(sock)
-            self._acceptor.leave(address)
-            return
-        if (
-            self._certificate is None
-            and self._stream_fast_path is not None
-            and self._stream_fast_path(first, sock, peer)
-        ):
             self._acceptor.leave(address)
             return
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
@@ -325,6 +319,7 @@ def _set_for_accepted(listener: socket.socket, user_timeout: float) -> None:
     if listener.family == socket.AF_UNIX:
         return
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    bound_unsent(listener)
     with contextlib.suppress(OSError, AttributeError):
         milliseconds = int(user_timeout * 1000)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 
 import trio
@@ -13,31 +12,13 @@ from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.core.delivery.wire import GZIP_HEAD, Frame, GzipEnd, Text, Wire, gzipped
 from pushsvc.core.hub import Hub
 from pushsvc.transport.backlog import Backlog, peer_window
-from pushsvc.transport.engine import Engine
+from pushsvc.transport.buffers import NOT_SENT, bound_sent
+from pushsvc.transport.engine import READ, WRITE, Engine
 
 _BURST = 16
 """Frames written to one socket in a row; a client with more to catch up with waits for its next
 turn."""
 _RECEIVE = 16 * 1024
-
-
-_SEND_BUFFER = 128 * 1024
-_NOT_SENT = 32 * 1024
-_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-
-
-def _bound_kernel_buffers(sock: socket.socket) -> None:
-    """Keep the kernel's buffer for a slow client small, so that its content is never very old.
-
-    By default Linux lets a send buffer grow to some megabytes. TCP_NOTSENT_LOWAT makes a socket
-    writable when only little of its buffer is still to be sent.
-    """
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        if _LOWAT is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, _LOWAT, _NOT_SENT)
-    except OSError:
-        pass  # not a TCP socket, or the peer is gone
 
 
 class DetachedCarrier:
@@ -73,14 +54,12 @@ class DetachedCarrier:
         self._hub = hub
         self._wire: Wire = wire
         self._tail: memoryview | None = None
-        # In KiB: small integers cost no memory of their own, and there are thousands of carriers.
-        self._window = min(peer_window(sock) >> 10, 256)
+        self._window = -1  # in KiB, as small integers cost no memory of their own; -1 if not asked
         self._backlog: Backlog | None = None  # only for a client that is slow
         self._blocked_since: float | None = None
         self._ending: Ending | None = None
         self._closing = False  # the farewell was written: close once it is sent
         subscriber.carrier = self
-        _bound_kernel_buffers(sock)
         engine.add(self)
 
     def __repr__(self) -> str:
@@ -90,7 +69,7 @@ class DetachedCarrier:
         """Send the first bytes: the head of the answer, if any, and the first frames with it."""
         frames = [head]
         size = 0
-        while size < _NOT_SENT and (frame := self.subscriber.pull()) is not None:
+        while size < NOT_SENT and (frame := self.subscriber.pull()) is not None:
             encoded = self._encoded(frame)
             frames.append(encoded)
             size += len(encoded)
@@ -146,7 +125,7 @@ class DetachedCarrier:
 
     def serve(self, events: int) -> None:
         """Read and write, as the socket is ready for."""
-        if events & selectors.EVENT_READ:
+        if events & READ:
             try:
                 data = self.socket.recv(_RECEIVE)
             except (BlockingIOError, InterruptedError):
@@ -159,7 +138,7 @@ class DetachedCarrier:
                     self._peer_finished()
                 else:
                     self._receive(data)
-        if events & selectors.EVENT_WRITE and not self.closed:
+        if events & WRITE and not self.closed:
             self._blocked_since = None
             self._engine.watch_writable(self, wanted=False)
             self._pump()
@@ -217,11 +196,20 @@ class DetachedCarrier:
 
     def _keep(self, data: bytes | memoryview, sent: int) -> None:
         """Keep the rest until the socket is writable."""
+        if not self.subscriber.blocked:
+            bound_sent(self.socket)
         self.subscriber.blocked += 1
+        self._ask_window()
         if self._backlog is None and self.subscriber.view.merge != "all":
             self._backlog = Backlog(self._window << 10, trio.current_time())
         self._tail = memoryview(data)[sent:]
         self._wait_writable()
+
+    def _ask_window(self) -> None:
+        """Note the peer's window, once, while all before was read: within the first second, or
+        before the first rest of a frame can have arrived."""
+        if self._window < 0:
+            self._window = min(peer_window(self.socket) >> 10, 256)
 
     def _wait_writable(self) -> None:
         if self._blocked_since is None:
@@ -251,6 +239,7 @@ class DetachedCarrier:
 
     def tend(self, now: float) -> None:  # noqa: ARG002 - nothing depends on the time
         """Look again at a client that was held back."""
+        self._ask_window()
         if self._backlog is not None and self._blocked_since is None and not self._closing:
             self._pump()
 

@@ -2,14 +2,14 @@
 
 Once a stream's handshake is answered, its socket is taken out of the server and registered here.
 The hub's tick writes shared bytes directly to it, without blocking; one Trio task watches all of
-them, through a selector of their own that is one more readable file for Trio.
+them, through an epoll of their own that is one more readable file for Trio.
 """
 
 from __future__ import annotations
 
-import selectors
 import socket
-from typing import Protocol
+from select import EPOLLIN, EPOLLOUT, epoll
+from typing import Final, Protocol
 
 import trio
 
@@ -17,6 +17,9 @@ from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.engine")
 
+READ: Final = 1
+WRITE: Final = 2
+"""What a socket is ready for. One that has failed is ready for both, and tells the error."""
 _SLICE = 128
 """Sockets served between two checkpoints."""
 
@@ -31,7 +34,7 @@ class Watched(Protocol):
     def closed(self) -> bool: ...
 
     def serve(self, events: int) -> None:
-        """Read and write, as the socket is ready for; `events` as `selectors` has them."""
+        """Read and write, as the socket is ready for: `events` are READ, WRITE or both."""
         ...
 
     def tend(self, now: float) -> None:
@@ -47,27 +50,29 @@ class Engine:
     """Watches detached sockets. Their carriers close them."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._open = 0
+        # Without `selectors`, whose objects for each socket cost as much as the system call.
+        self._epoll = epoll()
+        self._carriers: dict[int, Watched] = {}  # by descriptor
         self._empty = trio.Event()
 
     def __len__(self) -> int:
         """How many sockets are open."""
-        return self._open
+        return len(self._carriers)
 
     def add(self, carrier: Watched) -> None:
-        self._selector.register(carrier.socket, selectors.EVENT_READ, carrier)
-        self._open += 1
+        fd = carrier.socket.fileno()
+        self._epoll.register(fd, EPOLLIN)
+        self._carriers[fd] = carrier
 
     def watch_writable(self, carrier: Watched, wanted: bool) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0)
-        self._selector.modify(carrier.socket, events, carrier)
+        self._epoll.modify(carrier.socket.fileno(), EPOLLIN | EPOLLOUT if wanted else EPOLLIN)
 
     def remove(self, carrier: Watched) -> None:
         # Unregister it before it is closed: another socket may get its number right after.
-        self._selector.unregister(carrier.socket)
-        self._open -= 1
-        if not self._open:
+        fd = carrier.socket.fileno()
+        self._epoll.unregister(fd)
+        del self._carriers[fd]
+        if not self._carriers:
             self._empty.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -75,23 +80,28 @@ class Engine:
         task_status.started()
         try:
             while True:
-                await trio.lowlevel.wait_readable(self._selector.fileno())
-                for index, (key, events) in enumerate(self._selector.select(0)):
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                # Whose they are is looked up before any is served: a number that becomes free in
+                # this round may belong to another socket by its end.
+                carriers = self._carriers
+                ready = [(carriers[fd], events) for fd, events in self._epoll.poll(0)]
+                for index, (carrier, events) in enumerate(ready):
                     if index % _SLICE == _SLICE - 1:
                         await trio.lowlevel.checkpoint()
-                    carrier: Watched = key.data
                     if carrier.closed:
                         continue  # removed by an earlier one in this round
+                    readable = READ if events & ~EPOLLOUT else 0
+                    writable = WRITE if events & ~EPOLLIN else 0
                     try:
-                        carrier.serve(events)
+                        carrier.serve(readable | writable)
                     except Exception:  # noqa: BLE001
                         # A crash is logged, and ends only this connection.
                         _log.exception("a stream failed", carrier=repr(carrier))
                         carrier.abort()
         finally:
-            for key in list(self._selector.get_map().values()):
-                key.data.abort()
-            self._selector.close()
+            for carrier in list(self._carriers.values()):
+                carrier.abort()
+            self._epoll.close()
 
     async def run_tending(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -100,20 +110,20 @@ class Engine:
         task_status.started()
         while True:
             await trio.sleep_until(trio.current_time() // 1.0 + 1.0)
-            for index, key in enumerate(list(self._selector.get_map().values())):
+            for index, carrier in enumerate(list(self._carriers.values())):
                 if index % _SLICE == _SLICE - 1:
                     await trio.lowlevel.checkpoint()
-                if not key.data.closed:
-                    key.data.tend(trio.current_time())
+                if not carrier.closed:
+                    carrier.tend(trio.current_time())
 
     async def finish(self, seconds: float) -> int:
         """Wait so many seconds for ended carriers to send what they have, then cut the rest;
         returns how many were cut."""
         with trio.move_on_after(seconds):
-            while self._open:
+            while self._carriers:
                 self._empty = trio.Event()
                 await self._empty.wait()
-        cut = [key.data for key in self._selector.get_map().values()]
+        cut = list(self._carriers.values())
         for carrier in cut:
             carrier.abort()
         return len(cut)
