@@ -1,7 +1,9 @@
-"""The alerts that the handbook and the Kubernetes manifests give, as Prometheus takes them."""
+"""What the handbook and the Kubernetes manifests give to Prometheus and Grafana: alerts, and a
+dashboard."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pushsvc.dashboards.grafana import take_in
 from tests import debian
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +32,9 @@ HEALTHY = {
     "pushsvc_requests_refused_total": "5+0x60",
     "pushsvc_journal_away_seconds": "0+0x60",
     "pushsvc_journal_begun_anew_total": "1+0x60",
+    'pushsvc_tick_seconds_bucket{le="0.5"}': "0+100x60",
+    'pushsvc_tick_seconds_bucket{le="1.0"}': "0+100x60",
+    'pushsvc_tick_seconds_bucket{le="+Inf"}': "0+100x60",
     "process_cpu_seconds_total": "0+6x60",
     "process_open_fds": "200+0x60",
     "process_max_fds": "65536+0x60",
@@ -47,6 +53,7 @@ FIRING: dict[str, dict[str, str]] = {
     "PushsvcSubscribersStall": {"pushsvc_subscribers_stalled_total": "5+10x60"},
     "PushsvcCpuHigh": {"process_cpu_seconds_total": "0+57x60"},
     "PushsvcFilesHigh": {"process_open_fds": "60000+0x60"},
+    "PushsvcFramesLate": {'pushsvc_tick_seconds_bucket{le="0.5"}': "0+97x60"},
     "PushsvcMemoryHigh": {"process_resident_memory_bytes": "1000000000+0x60"},
 }
 """What else it says where an alert fires."""
@@ -56,9 +63,7 @@ AT_MOST_ONE = {"PushsvcMemoryHigh"}
 
 
 def of_the_handbook() -> list[Rule]:
-    text = (ROOT / "docs" / "operations.md").read_text()
-    [block] = re.findall(r"```yaml\n(groups:\n.*?)```", text, re.DOTALL)
-    [group] = yaml.safe_load(block)["groups"]
+    [group] = yaml.safe_load((ROOT / "docs" / "alerts.yaml").read_text())["groups"]
     return list(group["rules"])
 
 
@@ -75,12 +80,51 @@ def test_both_have_the_same() -> None:
     handbook, kubernetes = ([rule["alert"] for rule in read()] for read in SOURCES.values())
     assert len(set(kubernetes)) == len(kubernetes)
     assert handbook == [name for name in kubernetes if name not in AT_MOST_ONE]
+    told = re.findall(
+        r"^\| `(Pushsvc\w+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE
+    )
+    assert told == handbook
     assert set(kubernetes) == FIRING.keys()
 
 
+DASHBOARD = ROOT / "k8s" / "components" / "prometheus" / "dashboard.json"
+
+
+def questions() -> list[str]:
+    """What the dashboard asks, with its variables as Grafana fills them in."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [
+        target["expr"].replace("$namespace", ".*").replace("$__rate_interval", "1m")
+        for panel in panels
+        for target in panel["targets"]
+    ]
+
+
+def test_the_questions_of_the_dashboard_are_read_by_prometheus(tmp_path: Path) -> None:
+    promtool = debian.program("promtool", "prometheus")
+    rules = [{"record": f"n:{n}", "expr": question} for n, question in enumerate(questions())]
+    assert len(rules) > 25
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    ran = subprocess.run(
+        [promtool, "check", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_the_dashboard_can_be_imported_here() -> None:
+    imported = take_in(DASHBOARD.read_bytes())
+    assert imported.panels >= 18
+    assert imported.taken == imported.panels
+
+
 def _said(saying: dict[str, str]) -> list[dict[str, str]]:
-    labels = ", ".join(f'{name}="{value}"' for name, value in POD.items())
-    return [{"series": f"{name}{{{labels}}}", "values": values} for name, values in saying.items()]
+    told = []
+    for series, values in saying.items():
+        name, _, more = series.removesuffix("}").partition("{")
+        labels = ",".join([*(f'{label}="{value}"' for label, value in POD.items()), more])
+        told.append({"series": f"{name}{{{labels.rstrip(',')}}}", "values": values})
+    return told
 
 
 @pytest.mark.parametrize("source", SOURCES)

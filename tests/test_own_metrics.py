@@ -15,6 +15,7 @@ from pushsvc.core.resources.limits import Limits
 from pushsvc.dashboards.library import SHIPPED
 from pushsvc.dashboards.model import read
 from pushsvc.demo.host import HostMetrics
+from pushsvc.durations import BOUNDS, Buckets
 from tests.serving import Served, serving
 
 
@@ -100,3 +101,65 @@ def test_all_that_come_with_the_program_can_be_read() -> None:
         dashboard = read(file.read_bytes())
         for panel in dashboard.panels:
             assert panel.grid is not msgspec.UNSET
+
+
+def buckets(text: str, name: str) -> dict[str, list[float]]:
+    """The buckets of a histogram, by the labels that it has besides `le`."""
+    found: dict[str, list[float]] = {}
+    for labels, value in re.findall(rf"^{name}_bucket\{{(.*?)\}} (\S+)$", text, re.MULTILINE):
+        found.setdefault(re.sub(r',?le="[^"]*",?', "", labels), []).append(float(value))
+    return found
+
+
+async def test_how_long_things_take_is_told_by_transport_and_format() -> None:
+    sample = {"samples": [{"name": "m", "value": 1.5}]}
+    async with serving() as served:
+        await served.http.post("/v1/samples", json=sample)
+        await served.http.post("/write", content=b"m v=1")
+        async with (
+            served.documents("text/event-stream", select="m") as events,
+            served.documents("application/x-ndjson", select="m") as lines,
+        ):
+            await anext(events)
+            await anext(lines)
+            await served.http.post("/v1/samples", json=sample)
+            with trio.fail_after(30):
+                for documents in (events, lines):
+                    async for document in documents:
+                        if document["type"] == "points" and document.get("time"):
+                            break
+                while True:
+                    text = (await served.http.get("/metrics")).text
+                    delivered = buckets(text, "pushsvc_delivery_seconds")
+                    if len(delivered) == 2 and buckets(text, "pushsvc_tick_seconds"):
+                        break
+                    await trio.sleep(0.02)
+    assert {label: counts[-1] for label, counts in delivered.items()} == {
+        'transport="sse"': 1.0,
+        'transport="ndjson"': 1.0,
+    }
+    assert {
+        label: counts[-1] for label, counts in buckets(text, "pushsvc_handshake_seconds").items()
+    } == {'transport="sse"': 1.0, 'transport="ndjson"': 1.0}
+    assert {
+        label: counts[-1] for label, counts in buckets(text, "pushsvc_ingest_seconds").items()
+    } == {'format="samples"': 2.0, 'format="influx"': 1.0}
+    assert 'pushsvc_transport_subscribers{transport="sse"} 1.0' in text
+    for name in ("delivery", "handshake", "ingest", "tick"):
+        for counts in buckets(text, f"pushsvc_{name}_seconds").values():
+            assert counts == sorted(counts)
+        sums = re.findall(rf"^pushsvc_{name}_seconds_sum\S* (\S+)$", text, re.MULTILINE)
+        assert all(0 < float(one) < 60 for one in sums)
+
+
+def test_durations_are_counted_in_the_bucket_that_they_fit_into() -> None:
+    one = Buckets()
+    one.add(0.0)
+    one.add(BOUNDS[0])
+    one.add(BOUNDS[0] * 1.01, 3)
+    one.add(1e9)
+    found = dict(one.cumulative())
+    assert found["0.0001"] == 2.0
+    assert found["0.00025"] == 5.0
+    assert found["10.0"] == 5.0
+    assert found["+Inf"] == 6.0

@@ -342,11 +342,14 @@ class Hub(Holdings):
             view.idle_since = None
             view.last_frame = now  # nobody was there to miss a heartbeat
         view.subscribers[subscriber.session] = subscriber
+        view.transports[subscriber.transport] += 1
         self._schedule.plan_beat(view)
 
     def _detach(self, subscriber: Subscriber, now: float) -> None:
         view = subscriber.view
-        view.subscribers.pop(subscriber.session, None)
+        if view.subscribers.pop(subscriber.session, None) is not None:
+            view.transports[subscriber.transport] -= 1
+            view.transports += Counter()  # without those that nobody has
         if not view.subscribers:
             view.idle_since = now
 
@@ -489,6 +492,10 @@ class Hub(Holdings):
         return starts
 
     # -- time passes -----------------------------------------------------------------------------
+
+    def arrive(self, at: float | None) -> None:
+        """Say when what is taken in next arrived (seconds of the monotonic clock)."""
+        self._schedule.arrived = at
 
     @property
     def next_due(self) -> float:

@@ -10,15 +10,17 @@ stalled clients.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from math import ceil, floor, inf
+from operator import attrgetter
 from weakref import WeakKeyDictionary
 
 import trio
 
 from pushsvc.core.delivery.carrier import Ending
 from pushsvc.core.delivery.start import Start
-from pushsvc.core.delivery.view import View, ViewSpec
+from pushsvc.core.delivery.view import Attached, View, ViewSpec
 from pushsvc.core.delivery.wire import Close
 from pushsvc.core.hub import Hub
 from pushsvc.core.model.series import Batch
@@ -30,6 +32,7 @@ from pushsvc.core.standing.results import Standing
 from pushsvc.core.storage.entry import Draft
 from pushsvc.core.storage.holdings import Applied, Refused
 from pushsvc.core.storage.records import Change
+from pushsvc.durations import Observed
 from pushsvc.errors import Overloaded, Problem, TooMany
 from pushsvc.journal import Journal, Nonces
 from pushsvc.journal.starting import Starting
@@ -42,6 +45,8 @@ from pushsvc.pipeline.snapshots import Snapshots
 from pushsvc.pipeline.submissions import Outcome, Submission, Submissions
 
 _log = get_logger("pushsvc.pipeline")
+
+_transport = attrgetter("transport")
 
 _GROUP = 64
 """About how many seqs are appended to the journal together, if that many wait."""
@@ -98,6 +103,8 @@ class Pipeline:
         self._nonces = Nonces()
         self._pending = Submissions(hub, journal)
         self._snapshots = Snapshots(hub, journal, snapshot_interval, here=snapshots)
+        self.observed = Observed()
+        """How long what happens in this service takes."""
         self.precedence = Precedence(hub)
         """Whether frames are written: what else takes long in the loop waits for it."""
         self._reader = Reader(
@@ -312,11 +319,14 @@ class Pipeline:
                 while not scope.cancel_called:
                     scope.deadline = inf
                     now = trio.current_time()
+                    began = trio.current_time()
                     for view in hub.tick(now, clock.now_ms()):
                         self.precedence.begin()
                         await self._wake(view)
+                        self.observed.ticks.of().add(trio.current_time() - began)
                         if hub.next_due <= now:
                             await trio.lowlevel.checkpoint()
+                        began = trio.current_time()
                     self.precedence.end()
                     self._due = trio.Event()
                     self._planned_tick = scope.deadline = hub.next_due
@@ -326,10 +336,26 @@ class Pipeline:
                         self._planned_tick = -inf
 
     async def _wake(self, view: View) -> None:
-        for index, subscriber in enumerate(list(view.subscribers.values())):
-            if index % _WOKEN == _WOKEN - 1:
+        since = view.told_since
+        subscribers = list(view.subscribers.values())
+        for start in range(0, len(subscribers), _WOKEN):
+            if start:
                 await trio.lowlevel.checkpoint()
-            subscriber.carrier.wake()
+            some = subscribers[start : start + _WOKEN]
+            for subscriber in some:
+                subscriber.carrier.wake()
+            if since is not None:
+                self._observe(view, some, trio.current_time() - since)
+
+    def _observe(self, view: View, some: Sequence[Attached], seconds: float) -> None:
+        """Note that these had a frame so long after what it tells arrived."""
+        of = self.observed.deliveries.of
+        if len(view.transports) == 1:  # the usual case, in which nobody is asked
+            [transport] = view.transports
+            of(transport).add(seconds, len(some))
+            return
+        for transport, count in Counter(map(_transport, some)).items():
+            of(transport).add(seconds, count)
 
     async def run_steps(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

@@ -202,6 +202,8 @@ class Reader:
         self._taken = trio.current_time(), clock.now_ms()
 
     async def _take(self, entry: Entry) -> None:
+        waiting = self._submissions.get(entry.draft.nonce)
+        self._hub.arrive(trio.current_time() if waiting is None else waiting.since)
         taking = self._hub.take(entry)
         outcome: Applied | Problem
         while True:

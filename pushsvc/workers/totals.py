@@ -55,6 +55,9 @@ _EACH: Final = {
 }
 """Metrics that are also shown for each worker, under another name, so that nothing counts twice."""
 
+_LASTING: Final = frozenset(("counter", "histogram"))
+"""Types of metrics that never fall."""
+
 _Labels = tuple[tuple[str, str], ...]
 
 
@@ -106,7 +109,7 @@ class Totals:
         )
         own = {family.name: family for family in families}
         for family in self._before:
-            if family.type == "counter" and family.name not in _COMMON:
+            if family.type in _LASTING and family.name not in _COMMON:
                 _add(own.setdefault(family.name, _empty(family)), family, largest=False)
         return list(own.values())
 
@@ -131,7 +134,7 @@ class Totals:
         for index, families in each.items():
             if index != self._peers.index and not families:
                 last = _read(_file(self._peers.folder, index))
-                families = [family for family in last if family.type == "counter"]
+                families = [family for family in last if family.type in _LASTING]
             for family in families:
                 there = total.setdefault(family.name, _empty(family))
                 _add(there, family, largest=family.name in _COMMON)

@@ -675,9 +675,9 @@ class TestMonitoring:
             target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
         ]
         wanted = {
-            name
+            name.removesuffix("_bucket")
             for expression in expressions
-            for name in re.findall(r"\b(?:pushsvc|process)_[a-z_]+\b", expression)
+            for name in re.findall(r"\b(?:pushsvc|process)_[a-z0-9_]+\b", expression)
         }
         async with serving() as served:
             text = (await served.http.get("/metrics")).text

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+from time import perf_counter
 
 from pushsvc.app.dashboards.admission import Admission
 from pushsvc.app.dashboards.answer import answer_of, key_of, refusal_of
@@ -43,6 +44,7 @@ class FastPath:
         self._engine = engine
         self._request = re.compile(_REQUEST % re.escape(context.prefix.encode()))
         self._known = KnownRequests()
+        self._handshakes = context.pipeline.observed.handshakes
 
     def take(self, data: bytes, sock: socket.socket, peer: str) -> bool:
         """Answer a connection's first bytes, if they are one whole request for a stream. `peer` is
@@ -53,6 +55,7 @@ class FastPath:
         """
         if self._request.match(data) is None or len(data) > _MOST_BYTES:
             return False
+        began = perf_counter()
         try:
             self._admission.check()
             name, key = name_of(data, peer)
@@ -73,6 +76,7 @@ class FastPath:
                 known.answer.head(key),
                 known.answer.wire,
             )
+            self._handshakes.of(known.stream.transport.value).add(perf_counter() - began)
         except Overloaded as problem:
             self._refuse(sock, data, problem)
             return True

@@ -84,6 +84,10 @@ def install(app: QuartTrio, context: Context) -> None:
     switching = Switching(hub)
     problems.answer_by(app, "/v1/stream", _refuse)
 
+    def observe(transport: Transport, began: float) -> None:
+        observed = context.pipeline.observed
+        observed.handshakes.of(transport.value).add(trio.current_time() - began)
+
     @app.get("/v1/stream")
     @described(
         "Watch series live",
@@ -115,6 +119,7 @@ def install(app: QuartTrio, context: Context) -> None:
         },
     )
     async def stream() -> Response:
+        began = trio.current_time()
         connection = connection_of(request.scope)
         access_request, decision = admitted_request()
         try:
@@ -129,6 +134,7 @@ def install(app: QuartTrio, context: Context) -> None:
             raise
         if stream.transport is not Transport.LONGPOLL and request.method != "HEAD":
             body = StreamBody(attachment, stream, decision)
+            observe(stream.transport, began)
             return _response(stream.media_type, body, stream.coding)
         if connection is not None:
             connection.keep()
@@ -168,6 +174,7 @@ def install(app: QuartTrio, context: Context) -> None:
         parameters=_PARAMETERS,
     )
     async def stream_websocket() -> Response | None:
+        began = trio.current_time()
         connection = connection_of(websocket.scope)
         with undetached(websocket.scope):
             subprotocol = choose_subprotocol(websocket.requested_subprotocols)
@@ -190,6 +197,7 @@ def install(app: QuartTrio, context: Context) -> None:
             detached = False
             try:
                 await websocket.accept(subprotocol=subprotocol)
+                observe(stream.transport, began)
                 if "Sec-WebSocket-Extensions" not in websocket.headers:
                     detached = attachment.detach(connection, subscriber, "websocket")
                 if detached:

@@ -6,6 +6,7 @@ extra cost.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
@@ -22,6 +24,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from pushsvc.app.http.context import Context
+from pushsvc.core.delivery.negotiate import Transport
 from pushsvc.core.model.series import Batch, Kind, Rows, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.holdings import Refused
@@ -132,6 +135,14 @@ class _OwnMetrics(Collector):
             for (format_, code), count in counts.items():
                 by_reason.add_metric([format_, code], count)
             yield by_reason
+        yield from self._durations()
+        transports = Counter(one.transport for one in hub.subscribers.values())
+        by_transport = GaugeMetricFamily(
+            "pushsvc_transport_subscribers", "Dashboards attached.", labels=["transport"]
+        )
+        for transport in Transport:
+            by_transport.add_metric([transport.value], transports[transport.value])
+        yield by_transport
         queue = context.pipeline.statistics()
         kept, since = self._kept, context.journal.away_since
         away = 0.0 if since is None else trio.current_time() - since
@@ -180,6 +191,36 @@ class _OwnMetrics(Collector):
             ("draining", "1 while the service ends.", int(context.draining.is_set())),
         ):
             yield GaugeMetricFamily(f"pushsvc_{name}", text, value=value)
+
+    def _durations(self) -> Iterator[Metric]:
+        observed = self._context.pipeline.observed
+        for name, text, label, durations in (
+            (
+                "handshake",
+                "From a stream's request, once it is read, to its answer.",
+                "transport",
+                observed.handshakes,
+            ),
+            (
+                "delivery",
+                "From the arrival of a batch to its frame's being written, each frame.",
+                "transport",
+                observed.deliveries,
+            ),
+            ("tick", "Making the frames of a view and writing them to all.", "", observed.ticks),
+            (
+                "ingest",
+                "From a producer's request, or message, to its answer, if it was taken.",
+                "format",
+                observed.ingest,
+            ),
+        ):
+            family = HistogramMetricFamily(
+                f"pushsvc_{name}_seconds", text, labels=[label] if label else []
+            )
+            for value, buckets in durations:
+                family.add_metric([value] if label else [], buckets.cumulative(), buckets.total)
+            yield family
 
 
 class OwnRegistry(Collector):

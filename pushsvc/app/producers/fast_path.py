@@ -64,6 +64,7 @@ class ProducerConnection:
         slot: Slot,
     ) -> None:
         self._context = context
+        self._ingest = context.pipeline.observed.ingest.of("samples")
         self._slot = slot
         self._request = request
         self._stream = stream
@@ -190,11 +191,13 @@ class ProducerConnection:
         """Apply the body; returns the status, media type, further fields and body of the answer."""
         principal = decision.principal
         producer = decision.account
+        began = trio.current_time()
         try:
             await self._read_body(end)
             settle(self._context, decision, self._slot)
             self._context.pipeline.quotas.refuse(producer, trio.current_time())
             members = await publish(self._context, self._data[start:end], principal, producer)
+            self._ingest.add(trio.current_time() - began)
         except Problem as problem:
             note_request(self._context, "samples", sender, problem)
             document = problem.document()

@@ -22,6 +22,8 @@ from pushsvc.ingest.refusals import Refusals
 from pushsvc.pipeline import now_ms
 
 _PATHS: Final = "pushsvc.producers"
+"""Formats by the path that takes them, among the extensions of an app."""
+NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
 def who(asked: Request | Websocket) -> Account:
@@ -86,7 +88,7 @@ def answer_producers(
         return response
 
     problems.answer_by(app, path, answer)
-    app.extensions.setdefault(_PATHS, set()).add(path)
+    app.extensions.setdefault(_PATHS, {})[path] = format_
 
 
 def install(app: QuartTrio, context: Context) -> None:
@@ -97,6 +99,16 @@ def install(app: QuartTrio, context: Context) -> None:
         Other routes that take a POST aren't affected: dashboards behind the same address can still
         change what they watch.
         """
-        brings = request.method == "POST" and request.path in app.extensions.get(_PATHS, ())
+        brings = request.method == "POST" and request.path in app.extensions.get(_PATHS, {})
         if brings and isinstance(g.get("principal"), Principal):
+            g.brought_at = trio.current_time()
             context.pipeline.quotas.refuse(who(request), trio.current_time())
+
+    @app.after_request
+    async def observe(response: Response) -> Response:
+        began: float | None = g.get("brought_at")
+        # An upload of lines takes as long as its producer wants it to.
+        if began is not None and response.status_code < 300 and request.mimetype not in NDJSON:
+            format_ = app.extensions[_PATHS][request.path]
+            context.pipeline.observed.ingest.of(format_).add(trio.current_time() - began)
+        return response

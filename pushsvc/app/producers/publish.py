@@ -141,6 +141,7 @@ class _Producer:
 
     async def _answer(self, message: str | bytes) -> Receipt | dict[str, Any]:
         tag: Tag = None
+        began = trio.current_time()
         codec, body = (MSGPACK, message) if isinstance(message, bytes) else (JSON, message.encode())
         try:
             tag, batch = self._context.native.message(body, now_ms(), codec)
@@ -149,6 +150,7 @@ class _Producer:
         except Problem as problem:
             note_request(self._context, "publish", self._sender, problem)
             return refusal(problem, tag)
+        self._context.pipeline.observed.ingest.of("publish").add(trio.current_time() - began)
         self._context.producers.sent("publish", self._sender, applied.samples, now_ms())
         return Receipt.of(applied, tag)
 

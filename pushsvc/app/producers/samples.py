@@ -22,7 +22,7 @@ from pushsvc.app.http.described import CODING, TEXT, TOO_SLOW, Content, Paramete
 from pushsvc.app.http.guard import principal_of_request
 from pushsvc.app.producers import answers
 from pushsvc.app.producers.answers import RefusedLine, UploadReport
-from pushsvc.app.producers.producer import answer_producers, note, took, who
+from pushsvc.app.producers.producer import NDJSON, answer_producers, note, took, who
 from pushsvc.auth.access import outside, refuse_outside
 from pushsvc.auth.principal import Principal
 from pushsvc.core.model.series import Batch
@@ -35,7 +35,6 @@ from pushsvc.ingest.refusals import Refusals
 from pushsvc.pipeline import Outcome, now_ms
 
 _MSGPACK = ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")
-_NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _BIG = 128 * 1024
 """Bytes beyond which bodies are decoded in a worker thread, so that no stream waits for one."""
 _REPORTED = 100
@@ -98,7 +97,7 @@ def install(app: QuartTrio, context: Context) -> None:
     async def samples() -> Response:
         media_type = request.mimetype
         header = request.headers.get("Idempotency-Key")
-        if media_type in _NDJSON:
+        if media_type in NDJSON:
             if header is not None:
                 raise Malformed(
                     "idempotency_key", "an Idempotency-Key goes with a batch, not with lines"

@@ -11,6 +11,8 @@ class Planned(Protocol):
     """An item of a schedule. All times are seconds of the monotonic clock."""
 
     tick_planned: bool
+    waiting_since: float | None
+    """When what it has to deliver arrived, the earliest; None if it has nothing."""
     beat_planned: bool
     """Whether it is in the schedule for a heartbeat already."""
 
@@ -36,12 +38,17 @@ class Schedule(Generic[_Entry]):
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, _Entry, bool]] = []  # at, order, view, for a beat?
         self._order = 0  # tie-break
+        self.arrived: float | None = None
+        """When what ticks are planned for now arrived, for those who measure; None if that isn't
+        known."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def plan_tick(self, view: _Entry) -> None:
         """Plan a tick at the earliest time that the view allows."""
+        if view.waiting_since is None:
+            view.waiting_since = self.arrived
         if not view.tick_planned:
             view.tick_planned = True
             self._plan(view.next_tick, view, beat=False)

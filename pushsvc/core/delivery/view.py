@@ -8,7 +8,7 @@ ring, so that readers that are a little behind share them too.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
@@ -44,6 +44,10 @@ class Attached(Protocol):
     @property
     def carrier(self) -> Carrier:
         """Its carrier, which is woken when there is a new frame."""
+
+    @property
+    def transport(self) -> str:
+        """How its client is connected."""
 
 
 class ViewSpec(msgspec.Struct, frozen=True, eq=False, dict=True):
@@ -177,6 +181,12 @@ class View:
         self.last_frame = now
         """When the last frame was made, or a subscriber came while there was none: the time to the
         next heartbeat is counted from here."""
+        self.waiting_since: float | None = None
+        self.told_since: float | None = None
+        """When what its newest frames tell arrived, the earliest; None if they tell nothing new, or
+        that isn't known."""
+        self.transports: Counter[str] = Counter()
+        """How its subscribers are connected."""
         self.idle_since: float | None = now
         """Since when it has no subscribers."""
         self._frames: deque[Frame] = deque(maxlen=ring_frames)
@@ -370,6 +380,7 @@ class View:
         `time_ms` is when they were made, as clients are told.
         """
         before = self.next_number
+        self.told_since, self.waiting_since = self.waiting_since, None
         self._ticked_from, self._ticked_ms = self.seq, time_ms
         self._openings.clear()
         self._slices.clear()
@@ -418,5 +429,6 @@ class View:
         """
         frame = wire.heartbeat(Cursor(self.epoch, max(seq, 0)), self.seq, time_ms, away)
         self.seq = max(self.seq, seq)
+        self.told_since = None
         self._slices.clear()
         self._append(frame, now)
