@@ -20,6 +20,8 @@ from types import ModuleType
 import pytest
 import pytest_timeout
 
+from tests.authority import Authority
+
 STARTERS = (
     "tests.serving",
     "tests.cli.forked",
@@ -54,6 +56,12 @@ def starts_something(module: ModuleType) -> bool:
         if value is subprocess or (isinstance(origin, str) and origin.startswith(STARTERS)):
             return True
     return False
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs for services that are tried over TLS."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,15 +16,31 @@ import httpx
 import msgspec
 import trio
 from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
+from wsproto.utilities import LocalProtocolError
 
 from pushsvc import zstd
 from pushsvc.config import Auth, Dashboards, Ingest, Keeping, Server, Settings, Web
 from pushsvc.config.settings import Recording
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
 from pushsvc.service import run_service
+from tests.authority import Authority
 
 detach: ContextVar[bool] = ContextVar("detach", default=True)
 """Whether services that are started here carry streams on detached sockets."""
+authority: ContextVar[Authority | None] = ContextVar("authority", default=None)
+"""Who signed for services that are started here; without one they don't use TLS."""
+
+
+@contextlib.contextmanager
+def carried(way: str, by: Authority) -> Iterator[None]:
+    """Have services that are started here carry streams so: `detached`, `asgi`, or `tls`, which is
+    detached, too."""
+    tokens = detach.set(way != "asgi"), authority.set(by if way == "tls" else None)
+    try:
+        yield
+    finally:
+        detach.reset(tokens[0])
+        authority.reset(tokens[1])
 
 
 TRUST = ssl.create_default_context()
@@ -33,10 +50,18 @@ TRUST = ssl.create_default_context()
 class Served:
     """A running service, and how to talk to it."""
 
-    def __init__(self, url: str, http: httpx.AsyncClient, drain: trio.Event) -> None:
+    def __init__(
+        self,
+        url: str,
+        http: httpx.AsyncClient,
+        drain: trio.Event,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """`trust` is whose certificates are trusted; None where it doesn't use TLS."""
         self.url = url
         self.http = http
         self.drain = drain
+        self.trust = trust
         self.host, _, port = url.split("/")[2].rpartition(":")
         self.port = int(port)
 
@@ -66,7 +91,7 @@ class Served:
     ) -> AsyncIterator[Documents]:
         """A stream over SSE or NDJSON, as documents."""
         query = str(httpx.QueryParams(parameters))
-        async with await trio.open_tcp_stream(self.host, self.port) as stream:
+        async with await self.connect() as stream:
             connection = h11.Connection(h11.CLIENT)
             request = h11.Request(
                 method="GET",
@@ -89,22 +114,25 @@ class Served:
         """A WebSocket, of a stream unless said otherwise, by trio-websocket."""
         # On a stream of our own: the library leaves its socket to the collector when it is
         # rejected, or closed by the server.
-        async with (
-            await trio.open_tcp_stream(self.host, self.port) as stream,
-            trio.open_nursery() as nursery,
-        ):
-            socket = await wrap_client_stream(
-                nursery,
-                stream,
-                f"{self.host}:{self.port}",
-                f"{path}?{query}",
-                subprotocols=subprotocols,
-                extra_headers=[
-                    (name.encode(), value.encode()) for name, value in (headers or {}).items()
-                ],
-            )
-            yield socket
-            await socket.aclose()
+        closing = False
+        try:
+            async with await self.connect() as stream, trio.open_nursery() as nursery:
+                websocket = await wrap_client_stream(
+                    nursery,
+                    stream,
+                    f"{self.host}:{self.port}",
+                    f"{path}?{query}",
+                    subprotocols=subprotocols,
+                    extra_headers=[
+                        (name.encode(), value.encode()) for name, value in (headers or {}).items()
+                    ],
+                )
+                yield websocket
+                closing = True
+                await websocket.aclose()
+        except* LocalProtocolError:
+            if not closing:  # by then the library still answers pings, which it may not
+                raise
 
     async def rejection(
         self,
@@ -125,11 +153,25 @@ class Served:
             status.append(leaf.status_code)
         return status[0]
 
-    async def raw(self, request: bytes) -> trio.SocketStream:
+    async def raw(self, request: bytes) -> trio.abc.Stream:
         """A bare connection on which this was sent."""
-        stream = await trio.open_tcp_stream(self.host, self.port)
+        stream = await self.connect()
         await stream.send_all(request)
         return stream
+
+    async def connect(
+        self, *, receive_buffer: int = 0
+    ) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+        """A bare connection, with TLS where the service has it. `receive_buffer` is the size of the
+        kernel's, where that matters."""
+        sock = trio.socket.socket()
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await sock.connect((self.host, self.port))
+        stream = trio.SocketStream(sock)
+        if self.trust is None:
+            return stream
+        return trio.SSLStream(stream, self.trust, server_hostname=self.host, https_compatible=True)
 
 
 class _Frames:
@@ -159,7 +201,7 @@ EXPAND: Mapping[str, Callable[[], Callable[[bytes], bytes]]] = {
 class Documents:
     """The documents of one SSE or NDJSON response, as they come."""
 
-    def __init__(self, stream: trio.SocketStream, connection: h11.Connection) -> None:
+    def __init__(self, stream: trio.abc.Stream, connection: h11.Connection) -> None:
         self._stream = stream
         self._connection = connection
         self._rest = b""
@@ -176,7 +218,7 @@ class Documents:
 
     async def _event(self) -> Any:
         while (event := self._connection.next_event()) is h11.NEED_DATA:
-            self._connection.receive_data(await self._stream.receive_some(65536))
+            self._connection.receive_data(bytes(await self._stream.receive_some(65536)))
         return event
 
     def __aiter__(self) -> Documents:
@@ -212,8 +254,12 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Run the service; on leaving it is drained, and must end in good time."""
     pacing = stream or Pacing()
+    server = server or Server(port=0)
+    if (by := authority.get()) is not None:
+        files = {"certfile": str(by.certfile), "keyfile": str(by.keyfile)}
+        server, verify = msgspec.structs.replace(server, **files), by.trust
     settings = Settings(
-        server=server or Server(port=0),
+        server=server,
         limits=limits or Limits(),
         history=history or Retention(),
         ingest=ingest or Ingest(),
@@ -233,7 +279,7 @@ async def serving(
         places: tuple[str, ...] = await nursery.start(run)
         url = next(place for place in places if place.startswith("http"))
         async with httpx.AsyncClient(base_url=url, timeout=60, verify=verify or TRUST) as http:
-            yield Served(url, http, drain)
+            yield Served(url, http, drain, verify if server.certfile else None)
         drain.set()
         nursery.cancel_scope.deadline = trio.current_time() + 25
 

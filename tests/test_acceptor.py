@@ -19,7 +19,7 @@ SSE = (
 )
 
 
-async def answer(stream: trio.SocketStream) -> bytes:
+async def answer(stream: trio.abc.Stream) -> bytes:
     """What comes until the head of an answer is whole."""
     head = b""
     with trio.fail_after(30):

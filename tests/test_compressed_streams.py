@@ -21,18 +21,18 @@ from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.wire import GZIP_HEAD, Frame, GzipEnd, Text, text_wire
 from pushsvc.core.model.cursor import Cursor
 from pushsvc.core.resources.limits import Pacing
-from tests.serving import EXPAND, detach, next_of, serving
+from tests.authority import Authority
+from tests.serving import EXPAND, carried, next_of, serving
 from tests.test_coding import ask
 
 AT = Cursor("E", 42)
 FIFTY = [{"name": "a", "labels": {"n": str(n)}, "value": 1} for n in range(50)]
 
 
-@pytest.fixture(params=["detached", "asgi"])
-def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
-    token = detach.set(request.param == "detached")
-    yield request.param
-    detach.reset(token)
+@pytest.fixture(params=["detached", "asgi", "tls"])
+def carrier(request: pytest.FixtureRequest, certified: Authority) -> Iterator[str]:
+    with carried(request.param, certified):
+        yield request.param
 
 
 # -- the bytes -------------------------------------------------------------------------------------

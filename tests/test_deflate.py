@@ -152,7 +152,7 @@ def test_what_may_not_be_compressed_so(sent: bytes, code: int) -> None:
 class Compressed:
     """A connection that has permessage-deflate."""
 
-    def __init__(self, stream: trio.SocketStream, rest: bytes) -> None:
+    def __init__(self, stream: trio.abc.Stream, rest: bytes) -> None:
         self.stream = stream
         self._rest = rest
 

@@ -29,12 +29,12 @@ from pushsvc.doctor.examine import examine
 from pushsvc.doctor.text import as_text
 from pushsvc.doctor.way import Way
 from pushsvc.transport.inbound import decode_message
+from tests.authority import Authority
 from tests.described import SPEC
 from tests.ports import free_ports
 from tests.proxies.proxy import program_of
 from tests.serving import serving
 from tests.test_restart import publish, service
-from tests.test_tls import Authority
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "k8s" / "README.md"]

@@ -159,7 +159,7 @@ async def test_it_ends_in_time_whatever_stalled_clients_do() -> None:
         begin = trio.current_time()
         served.drain.set()
     assert trio.current_time() - begin < 20  # by default it would take longer
-    raw.close()
+    await trio.aclose_forcefully(raw)
 
 
 def test_the_command_ends_a_service_and_says_so() -> None:

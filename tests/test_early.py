@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 import trio
-import trustme
 
 from pushsvc.app import early as early_module
 from pushsvc.app.early import Early, answer
@@ -22,7 +20,9 @@ from pushsvc.core.storage.entry import Entry
 from pushsvc.journal.sqlite.journal import SqliteJournal
 from pushsvc.journal.starting import Starting
 from pushsvc.listen.listeners import Listener
+from pushsvc.listen.tls import HTTP1, Certificate
 from pushsvc.service import run_service
+from tests.authority import Authority
 from tests.ports import free_ports
 from tests.serving import TRUST, serving
 from tests.test_workers import workers
@@ -105,15 +105,14 @@ class TestAnswer:
 
 @contextlib.asynccontextmanager
 async def early(
-    context: ssl.SSLContext | None = None,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[tuple[Early, Listener, int]]:
     """One that answers, the listener that stays when it ends, and its port."""
     sock = socket.create_server(("127.0.0.1", 0))
     listener = Listener(sock)
     port = sock.getsockname()[1]
-    one = Early(
-        partial(answer, starting=Starting()), most=50, most_of=lambda _: 50, context=context
-    )
+    answers = partial(answer, starting=Starting())
+    one = Early(answers, most=50, most_of=lambda _: 50, certificate=certificate)
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(one.run, [listener.again()])
@@ -159,14 +158,11 @@ class TestEarly:
             assert heard.startswith(settings)
             assert heard[9:].startswith(goaway)
 
-    async def test_tls(self) -> None:
-        authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(server)
-        trust = ssl.create_default_context()
-        authority.configure_trust(trust)
-        async with early(server) as (_, _, port):
+    async def test_tls(self, certified: Authority) -> None:
+        certificate = Certificate(certified.certfile, certified.keyfile, HTTP1)
+        async with early(certificate) as (_, _, port):
             url = f"https://127.0.0.1:{port}"
-            async with httpx.AsyncClient(base_url=url, verify=trust, timeout=30) as http:
+            async with httpx.AsyncClient(base_url=url, verify=certified.trust, timeout=30) as http:
                 assert (await http.get("/livez")).text == "ok\n"
                 said = await http.post("/v1/samples", content=bytes(200_000))
                 assert said.status_code == 503

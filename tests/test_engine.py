@@ -56,10 +56,10 @@ async def test_readable_and_writable_are_told_apart() -> None:
         await nursery.start(engine.run)
         one, other = _Carrier(engine), _Carrier(engine)
         one.other.send(b"x")
-        engine.watch_writable(other, wanted=True)
+        engine.watch(other, READ | WRITE)
         await served(one)
         await served(other)
-        engine.watch_writable(other, wanted=False)
+        engine.watch(other, READ)
         assert set(one.served) == {READ}
         assert set(other.served) == {WRITE}
         other.other.close()

@@ -7,7 +7,6 @@ is no reason to drop the test, only to see whether the code could now be simpler
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,16 +38,16 @@ from pushsvc.journal.memory import MemoryJournal
 from pushsvc.pipeline import Pipeline
 from pushsvc.pipeline.drain import Draining
 from pushsvc.transport.asgi import AsgiCarrier
+from tests.authority import Authority
 from tests.core.world import World
-from tests.serving import Served, detach, next_of, serving
+from tests.serving import Served, carried, next_of, serving
 
 
-@pytest.fixture(params=["detached", "asgi"], autouse=True)
-def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each test runs on both carriers: they keep one contract."""
-    token = detach.set(request.param == "detached")
-    yield request.param
-    detach.reset(token)
+@pytest.fixture(params=["detached", "asgi", "tls"], autouse=True)
+def carrier(request: pytest.FixtureRequest, certified: Authority) -> Iterator[str]:
+    """Each test runs on both carriers, and with TLS: they keep one contract."""
+    with carried(request.param, certified):
+        yield request.param
 
 
 @contextlib.asynccontextmanager
@@ -196,12 +195,11 @@ async def test_a_websocket_that_talks_and_vanishes_is_noticed() -> None:
         await served.wait_metric("pushsvc_subscribers", 0)
 
 
-async def stalled(served: Served, series: int = 200) -> socket.socket:
+async def stalled(served: Served, series: int = 200) -> trio.abc.Stream:
     """A client that asked for a stream and reads none of it, with more owed than buffers hold."""
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.connect((served.host, served.port))
-    raw.sendall(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+    raw = await served.connect(receive_buffer=4096)
+    request = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+    await raw.send_all(request)
     await served.wait_metric("pushsvc_subscribers", 1)
     help_text = "x" * 1000
     for turn in range(60):
@@ -216,8 +214,7 @@ async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> No
     # Hypercorn's Trio worker shields send_all: no timeout or cancellation of ours reaches it.
     pacing = Pacing(max_hz=100, default_hz=100)
     async with serving(stream=pacing, server=Server(port=0, shutdown_timeout=0.5)) as served:
-        raw = await stalled(served)
-        with contextlib.closing(raw):
+        async with await stalled(served):
             async with served.documents("text/event-stream", select="news") as documents:
                 await next_of(documents, "points")
                 listed = (await served.http.get("/v1/subscribers")).json()
@@ -245,7 +242,7 @@ async def test_a_stalled_client_holds_up_neither_others_nor_the_shutdown() -> No
 async def test_a_stalled_client_is_parted_from() -> None:
     pacing = Pacing(max_hz=100, default_hz=100, stall_timeout=1.5)
     async with serving(stream=pacing) as served:
-        with contextlib.closing(await stalled(served)):
+        async with await stalled(served):
             await served.wait_metric("pushsvc_subscribers_stalled_total", 1)
             await served.wait_metric("pushsvc_subscribers", 0)
 

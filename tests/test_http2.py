@@ -15,8 +15,8 @@ import trio
 
 from pushsvc.app.http.connection import BoundedBody
 from pushsvc.core.resources.limits import Limits
+from tests.authority import Authority
 from tests.serving import Served, serving
-from tests.test_tls import Authority
 
 
 @pytest.fixture

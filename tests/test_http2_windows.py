@@ -22,9 +22,9 @@ import trio
 
 from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.listen import hypercorn_windows
+from tests.authority import Authority
 from tests.cli.test_commands import started
 from tests.serving import Served, serving
-from tests.test_tls import Authority
 
 WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
 KIB = 1024

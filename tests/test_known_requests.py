@@ -92,14 +92,14 @@ _HEADS = st.builds(
 @example(HANDSHAKE)
 @given(_HEADS)
 def test_what_is_read_without_h11_is_what_h11_reads(data: bytes) -> None:
-    usual = plain._read_usual(data, "192.0.2.1")
+    usual = plain._read_usual(data, "192.0.2.1", "https")
     if usual is not None:
-        assert usual == plain._read_any(data, "192.0.2.1")
+        assert usual == plain._read_any(data, "192.0.2.1", "https")
 
 
 def test_what_clients_send_is_read_without_h11() -> None:
     for data in (HANDSHAKE, SSE):
-        assert plain._read_usual(data, "") is not None
+        assert plain._read_usual(data, "", "https") is not None
 
 
 # -- names -----------------------------------------------------------------------------------------

@@ -27,10 +27,10 @@ from pushsvc.config import Auth, ConfigError, Server, Settings, Web, load
 from pushsvc.listen.inherited import Inherited, inherit_sockets
 from pushsvc.listen.listeners import Listener, close_all, open_listeners
 from pushsvc.service import run_service
+from tests.authority import Authority
 from tests.cli.forked import ENV, run
 from tests.cli.test_commands import PUSHSVC, started
 from tests.serving import TRUST, detach
-from tests.test_tls import Authority
 
 ROOT = Path(__file__).parents[1]
 OPEN = Auth(insecure_no_auth=True)

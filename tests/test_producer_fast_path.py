@@ -27,7 +27,7 @@ def sample(value: float) -> str:
 class Answers:
     """The responses on one connection."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self._connection = h11.Connection(h11.CLIENT)
 
@@ -42,7 +42,7 @@ class Answers:
             while True:
                 event = self._connection.next_event()
                 if event is h11.NEED_DATA:
-                    self._connection.receive_data(await self._stream.receive_some())
+                    self._connection.receive_data(bytes(await self._stream.receive_some()))
                 elif isinstance(event, h11.Response):
                     response = event
                 elif isinstance(event, h11.Data):

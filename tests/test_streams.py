@@ -14,15 +14,15 @@ import trio.lowlevel
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from pushsvc.core.resources.limits import Limits, Pacing, Retention
-from tests.serving import Served, detach, next_of, serving
+from tests.authority import Authority
+from tests.serving import Served, carried, next_of, serving
 
 
-@pytest.fixture(params=["detached", "asgi"], autouse=True)
-def carrier(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each test runs on both carriers: they keep one contract."""
-    token = detach.set(request.param == "detached")
-    yield request.param
-    detach.reset(token)
+@pytest.fixture(params=["detached", "asgi", "tls"], autouse=True)
+def carrier(request: pytest.FixtureRequest, certified: Authority) -> Iterator[str]:
+    """Each test runs on both carriers, and with TLS: they keep one contract."""
+    with carried(request.param, certified):
+        yield request.param
 
 
 TRANSPORTS = ("websocket", "sse", "ndjson", "longpoll")

@@ -24,55 +24,24 @@ import httpx
 import psutil
 import pytest
 import trio
-import trustme
 from cryptography.hazmat.primitives import serialization
 from trio_websocket import open_websocket_url
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from pushsvc.config import ConfigError, Server, load
+from pushsvc.config import ConfigError, load
 from pushsvc.listen.tls import Certificate, CertificateError
+from tests.authority import Authority
 from tests.cli.forked import ENV, run
 from tests.cli.test_commands import PUSHSVC
-from tests.serving import serving
+from tests.serving import detach, serving
 
 # A response of httpx that isn't read to its end leaves generators to the collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*httpcore.*:ResourceWarning",
     "ignore:.*(httpcore|httpx|async_generator).*:pytest.PytestUnraisableExceptionWarning",
 )
-
-
-class Authority:
-    """A CA of the tests' own, and what it signed for loopback."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca = trustme.CA()
-        self.certfile, self.keyfile = folder / "cert.pem", folder / "key.pem"
-        self.trust = ssl.create_default_context()
-        self.ca.configure_trust(self.trust)
-        self.issue()
-
-    def issue(self) -> None:
-        """Write a new certificate in place of the former."""
-        issued = self.ca.issue_cert("127.0.0.1", "localhost")
-        issued.private_key_pem.write_to_path(self.keyfile)
-        self.certfile.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
-
-    @property
-    def server(self) -> Server:
-        return Server(port=0, certfile=str(self.certfile), keyfile=str(self.keyfile))
-
-    def serial(self, port: int) -> str:
-        """Of the certificate that is shown to who connects now."""
-        with (
-            socket.create_connection(("127.0.0.1", port), timeout=5) as sock,
-            self.trust.wrap_socket(sock, server_hostname="127.0.0.1") as wrapped,
-        ):
-            shown: dict[str, Any] | None = wrapped.getpeercert()
-            assert shown is not None
-            return str(shown["serialNumber"])
 
 
 @pytest.fixture
@@ -168,6 +137,7 @@ async def test_a_websocket_over_tls(authority: Authority) -> None:
 
 async def test_a_websocket_over_http2(authority: Authority) -> None:
     """RFC 8441: CONNECT with :protocol on one stream of the connection."""
+    detach.set(False)  # for this test's own task
     async with serving(server=authority.server, verify=authority.trust) as served:
         await served.http.post("/v1/samples", json=SAMPLES)
         context = ssl.create_default_context()
@@ -273,7 +243,8 @@ async def test_subscribers_are_told_at_the_end(authority: Authority) -> None:
 async def test_who_says_nothing_or_no_tls_costs_no_one_anything(authority: Authority) -> None:
     async with serving(server=authority.server, verify=authority.trust) as served:
         silent = [socket.create_connection((served.host, served.port)) for _ in range(20)]
-        async with await served.raw(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n") as plain:
+        async with await trio.open_tcp_stream(served.host, served.port) as plain:
+            await plain.send_all(b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n")
             with trio.fail_after(30), contextlib.suppress(trio.BrokenResourceError):
                 assert b"HTTP/1.1 200" not in await plain.receive_some()
         assert (await served.http.get("/livez")).status_code == 200

@@ -11,10 +11,10 @@ import pytest
 import trio
 
 from pushsvc.client import Points, Unreachable, connect, open_publisher, open_socket_publisher
+from tests.authority import Authority
 from tests.cli.forked import ENV, run
 from tests.cli.test_commands import PUSHSVC
 from tests.serving import serving
-from tests.test_tls import Authority
 
 
 async def test_the_client_trusts_whom_it_is_told_to(tmp_path: Path) -> None:

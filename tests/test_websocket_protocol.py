@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trio
 
 from pushsvc.core.resources.limits import Limits, Pacing
-from tests.serving import Served, detach, serving
+from tests.authority import Authority
+from tests.serving import Served, carried, serving
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 WATCH = b'{"type":"watch","select":["b"]}'
@@ -48,7 +48,7 @@ def closing(code: int, reason: bytes = b"") -> bytes:
 class Peer:
     """A client that says what it likes, and reads frame by frame."""
 
-    def __init__(self, stream: trio.SocketStream, rest: bytes) -> None:
+    def __init__(self, stream: trio.abc.Stream, rest: bytes) -> None:
         self.stream = stream
         self._rest = rest
 
@@ -189,28 +189,30 @@ BROKEN = {
 
 
 WAYS = {
-    "detached": ("/v1/stream", True),
-    "by Hypercorn": ("/v1/stream", False),
-    "publishing": ("/v1/publish", True),
+    "detached": ("/v1/stream", "detached"),
+    "detached, over TLS": ("/v1/stream", "tls"),
+    "by Hypercorn": ("/v1/stream", "asgi"),
+    "publishing": ("/v1/publish", "detached"),
 }
-ways = pytest.mark.parametrize(("path", "detached"), WAYS.values(), ids=WAYS.keys())
+ways = pytest.mark.parametrize(
+    ("path", "carrier"), WAYS.values(), ids=WAYS.keys(), indirect=["carrier"]
+)
 
 
-@contextlib.asynccontextmanager
-async def serving_by(detached: bool, **settings: Any) -> AsyncIterator[Served]:
-    detach.set(detached)  # for this test's own task
-    async with serving(**settings) as served:
-        yield served
+@pytest.fixture
+def carrier(request: pytest.FixtureRequest, certified: Authority) -> Iterator[str]:
+    with carried(request.param, certified):
+        yield request.param
 
 
 @ways
 @pytest.mark.parametrize(("sent", "code"), BROKEN.values(), ids=BROKEN.keys())
 async def test_what_is_broken_is_closed_with_its_code_and_a_reason(
-    sent: bytes, code: int, path: str, detached: bool
+    sent: bytes, code: int, path: str, carrier: str
 ) -> None:
     if path == "/v1/publish" and code == 1008:
         return  # there it is a document that costs only its own message
-    async with serving_by(detached, limits=Limits(message_bytes=1000)) as served:
+    async with serving(limits=Limits(message_bytes=1000)) as served:
         async with peer(served, path) as one:
             await one.send(sent)
             payload = await one.until(CLOSE)
@@ -223,8 +225,8 @@ async def test_what_is_broken_is_closed_with_its_code_and_a_reason(
 
 
 @ways
-async def test_who_answers_no_close_is_cut(path: str, detached: bool) -> None:
-    async with serving_by(detached, limits=Limits(message_bytes=1000)) as served:
+async def test_who_answers_no_close_is_cut(path: str, carrier: str) -> None:
+    async with serving(limits=Limits(message_bytes=1000)) as served:
         async with peer(served, path) as one:
             await one.send(frame(TEXT, b"x" * 2000))
             await one.until(CLOSE)
@@ -243,11 +245,11 @@ async def test_who_answers_no_close_is_cut(path: str, detached: bool) -> None:
     ],
 )
 async def test_what_comes_before_the_handshake_is_answered_is_read_after_it(
-    early: bytes, answer: str, path: str, detached: bool, capsys: pytest.CaptureFixture[str]
+    early: bytes, answer: str, path: str, carrier: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if answer == "a pong" and path == "/v1/stream":
         early = frame(TEXT, WATCH) + frame(PING, b"early")
-    async with serving_by(detached) as served:
+    async with serving() as served:
         async with peer(served, path, early) as one:
             if answer == "a pong":
                 assert await one.until(PONG) == b"early"

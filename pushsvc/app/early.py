@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -28,7 +27,7 @@ from pushsvc.journal.starting import Starting
 from pushsvc.listen.acceptor import Acceptor
 from pushsvc.listen.address import group
 from pushsvc.listen.listeners import Listener, close_all
-from pushsvc.listen.tls import refuse_plain, speaks_tls
+from pushsvc.listen.tls import Certificate
 from pushsvc.transport.engine import Engine
 
 PATIENCE: Final = 1.0
@@ -181,10 +180,11 @@ class Early:
         *,
         most: int,
         most_of: Callable[[str], int],
-        context: ssl.SSLContext | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         """`answers` gives the answer to a head. `most` connections may be open in all, and
-        `most_of(peer)` from one address; with a `context` all of them are TLS."""
+        `most_of(peer)` from one address; with a `certificate`, which offers no HTTP/2, all of them
+        are TLS."""
         self.lingering = Engine()
         self.acceptor = Acceptor(
             self._enter,
@@ -192,12 +192,10 @@ class Early:
             most=most,
             most_of=most_of,
             patience=_SILENT,
-            reads_heads=context is None,
+            certificate=certificate,
         )
         self._answers = answers
-        self._context = context
         self._accepting = trio.CancelScope()
-        self._handlers: trio.Nursery | None = None
         self._over = trio.Event()
 
     async def run(
@@ -211,7 +209,6 @@ class Early:
         listeners in the end."""
         try:
             async with trio.open_nursery() as nursery:
-                self._handlers = nursery
                 for engine in (self.acceptor.waiting, self.lingering):
                     await nursery.start(engine.run)
                     await nursery.start(engine.run_tending)
@@ -235,42 +232,7 @@ class Early:
         await self._over.wait()
 
     def _enter(self, sock: socket.socket, first: bytes, peer: str) -> None:
-        address = group(peer)
-        if self._context is None:
-            with contextlib.suppress(OSError):
-                sock.send(self._answers(first))  # it fits into the send buffer of any socket
-                sock.shutdown(socket.SHUT_WR)
-            self.lingering.add(_Answered(self, sock, address))
-        elif not speaks_tls(sock):
-            refuse_plain(sock)
-            self.acceptor.leave(address)
-        else:
-            assert self._handlers is not None
-            self._handlers.start_soon(self._answer_tls, sock, self._context, address)
-
-    async def _answer_tls(self, sock: socket.socket, context: ssl.SSLContext, address: str) -> None:
-        stream = trio.SSLStream(
-            trio.SocketStream(trio.socket.from_stdlib_socket(sock)),
-            context,
-            server_side=True,
-            https_compatible=True,
-        )
-        try:
-            with trio.move_on_after(_SILENT):
-                await stream.do_handshake()
-                head = b""
-                while b"\n\r\n" not in head and len(head) < _MOST_HEAD:
-                    more = await stream.receive_some(_READ)
-                    if not more:
-                        break
-                    head += more
-                await stream.send_all(self._answers(head))
-            with trio.move_on_after(_LINGER):
-                while await stream.receive_some(_READ):
-                    pass
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-        finally:
-            await trio.aclose_forcefully(stream)
-            self.acceptor.leave(address)
-            vars(stream).clear()  # it refers to itself, and to OpenSSL's buffers
+        with contextlib.suppress(OSError):
+            sock.send(self._answers(first))  # it fits into the send buffer of any socket
+            sock.shutdown(socket.SHUT_WR)
+        self.lingering.add(_Answered(self, sock, group(peer)))

@@ -2,7 +2,8 @@
 
 After a restart all clients come back at once, and some connections never send anything. So
 accepting is a loop without a task per connection: it reads what a new connection has sent, and
-waits for the rest of its request's head in one selector that all of them share.
+waits for the rest of its request's head in one selector that all of them share. Handshakes of TLS,
+which come before that, are done in the same way.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import trio
 
 from pushsvc.listen.address import group, peer_of
 from pushsvc.listen.listeners import Listener
+from pushsvc.listen.tls import Certificate, refuse_plain, speaks_tls
+from pushsvc.listen.tls_socket import TlsSocket
 from pushsvc.log import get_logger
 from pushsvc.transport.engine import Engine
 
@@ -28,13 +31,13 @@ _SLICE = 32
 """Connections accepted between two checkpoints."""
 _LONGEST = 0.005
 """Seconds after which no further connection is accepted before the next checkpoint: opening a
-stream for one may take some milliseconds."""
+stream for one may take some milliseconds, and so may a handshake of TLS."""
 _READ = 16 * 1024
 _MOST_HEAD = 16 * 1024
 """Bytes of a head that are gathered here; a longer head is passed on before it is complete."""
 _HEAD_END = re.compile(rb"\n\r?\n")
 _HEAD_TIMEOUT = 10.0
-"""Seconds from the first byte of a head to its last."""
+"""Seconds from the first byte of a head, or of a handshake, to its last."""
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _PAUSE = 0.1
 """Seconds without accepting, when the process has no more descriptors or memory."""
@@ -59,11 +62,11 @@ class PendingConnection:
     def read(self) -> bytes | None:
         """Read; returns the bytes once the connection can be passed on, and None before that.
 
-        Raises OSError when the peer is gone.
+        Raises OSError when the peer is gone, or is no client.
         """
-        data = self._acceptor.read(self.socket)
-        if data is None or not self._acceptor.reads_heads:
-            return data
+        data = receive(self.socket)
+        if data is None:
+            return None
         if not self._data:
             self._since = trio.current_time()
         self._data += data
@@ -87,10 +90,14 @@ class PendingConnection:
             self._acceptor.pass_on(self.socket, first, self.peer)
 
     def tend(self, now: float) -> None:
-        patience = _HEAD_TIMEOUT if self._data else self._acceptor.patience
+        patience = _HEAD_TIMEOUT if self._is_late() else self._acceptor.patience
         if now - self._since >= patience:
             self._acceptor.counts["connections_silent"] += 1
             self.abort()
+
+    def _is_late(self) -> bool:
+        """Whether it is in the middle of something."""
+        return bool(self._data)
 
     def abort(self) -> None:
         if not self.closed:
@@ -98,6 +105,76 @@ class PendingConnection:
             self._acceptor.waiting.remove(self)
             self._acceptor.leave(group(self.peer))
             self.socket.close()
+
+
+class PendingTls(PendingConnection):
+    """A pending connection that agrees on keys first.
+
+    OpenSSL's part takes up to 80 KiB during a handshake, and is made when one has begun.
+    """
+
+    __slots__ = ("_certificate", "_shaking")
+
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        sock: socket.socket,
+        peer: str,
+        since: float,
+        certificate: Certificate,
+    ) -> None:
+        super().__init__(acceptor, sock, peer, since)
+        self._certificate = certificate
+        self._shaking = False
+
+    def read(self) -> bytes | None:
+        if not isinstance(self.socket, TlsSocket):
+            speaks = speaks_tls(self.socket)
+            if speaks is None:
+                return None
+            if not speaks:
+                refuse_plain(self.socket)
+                raise ConnectionAbortedError
+            self.socket = self._certificate.wrap(self.socket)
+            self._shaking = True
+            self._since = trio.current_time()
+        if self._shaking:
+            try:
+                self._shaking = not self.socket.agree()
+            except OSError as error:
+                self._acceptor.counts["tls_handshakes_failed"] += 1
+                _log.debug("no handshake", client=self.peer, reason=str(error))
+                raise
+            if self._shaking:
+                return None
+            self._since = trio.current_time()
+        return super().read()
+
+    def begin(self) -> None:
+        """Read what has come, and wait for the rest, if there is one; nothing waits for it yet."""
+        try:
+            first = self.read()
+        except OSError:
+            self.closed = True
+            self._acceptor.leave(group(self.peer))
+            self.socket.close()
+            return
+        if first is None:
+            self._acceptor.waiting.add(self)
+        else:
+            self.closed = True
+            self._acceptor.pass_on(self.socket, first, self.peer)
+
+    def serve(self, events: int) -> None:
+        if isinstance(self.socket, TlsSocket):
+            super().serve(events)
+        else:
+            # Another socket is about to take its place.
+            self._acceptor.waiting.remove(self)
+            self.begin()
+
+    def _is_late(self) -> bool:
+        return self._shaking or super()._is_late()
 
 
 class Acceptor:
@@ -111,20 +188,20 @@ class Acceptor:
         most: int,
         most_of: Callable[[str], int],
         patience: float,
-        reads_heads: bool = True,
+        certificate: Certificate | None = None,
         take: Callable[[bytes, socket.socket, str], bool] | None = None,
     ) -> None:
         """`take` is shown each head first, with the socket and the peer's address, and may take the
         connection, for good: it returns whether it has. `enter` gets a non-blocking socket, the
         bytes that were read from it, and the peer's address, for whose `group` `leave` must be
         called in the end. At most `most` connections are counted at a time, and `most_of(peer)` of
-        one address; `patience` is for how many seconds a connection may send nothing. Without
-        `reads_heads` nothing is read: the bytes are TLS, which is decrypted elsewhere."""
+        one address; `patience` is for how many seconds a connection may send nothing. With a
+        `certificate` all of them are TLS, and both get a TlsSocket."""
         self.waiting = Engine()
         """Connections whose first head isn't whole yet."""
         self.patience = patience
-        self.reads_heads = reads_heads
         self.counts = counts
+        self._certificate = certificate
         self._take = take
         self._enter = enter
         self._most = most
@@ -164,16 +241,6 @@ class Acceptor:
         ended, or it counts as a subscriber from now on."""
         self._inside -= 1
         self._release(whose)
-
-    def read(self, sock: socket.socket) -> bytes | None:
-        """Read what there is; None if nothing is. Raises OSError when the peer is gone."""
-        try:
-            data = sock.recv(_READ) if self.reads_heads else sock.recv(1, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return None
-        if not data:
-            raise ConnectionResetError
-        return data if self.reads_heads else b""
 
     def move(self, whose: object, account: object, most: int) -> bool:
         """Count a connection with an account, which may have `most`, instead of where it counted
@@ -237,12 +304,17 @@ class Acceptor:
         if not self._has_room(peer, address):
             sock.close()
             return
+        if self._certificate is not None:
+            self._count(address)
+            now = trio.current_time()
+            PendingTls(self, sock, peer, now, self._certificate).begin()
+            return
         try:
-            first = self.read(sock)
+            first = receive(sock)
         except OSError:
             sock.close()
             return
-        if first is None or (self.reads_heads and not _is_whole(first)):
+        if first is None or not _is_whole(first):
             self._count(address)
             pending = PendingConnection(self, sock, peer, trio.current_time())
             pending.keep(first or b"")
@@ -254,6 +326,17 @@ class Acceptor:
     def _count(self, address: str) -> None:
         self._inside += 1
         self._accounts[address] += 1
+
+
+def receive(sock: socket.socket) -> bytes | None:
+    """Read what there is; None if nothing is. Raises OSError when the peer is gone."""
+    try:
+        data = sock.recv(_READ)
+    except (BlockingIOError, InterruptedError):
+        return None
+    if not data:
+        raise ConnectionResetError
+    return data
 
 
 def _is_whole(data: bytes) -> bool:

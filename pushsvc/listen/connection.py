@@ -25,6 +25,7 @@ from pushsvc.listen.hypercorn_internals import (
     is_handled,
 )
 from pushsvc.listen.hypercorn_windows import CONNECTION, BoundedHttp2
+from pushsvc.listen.tls_socket import TlsStream
 
 _CLOSE_TIMEOUT = 1.0
 _DECISION_TIMEOUT = 10.0
@@ -76,7 +77,7 @@ class Connection(TCPServer):
         config: Config,
         context: WorkerContext,
         state: Mapping[str, Any],
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
+        stream: trio.SocketStream | TlsStream,
         first: bytes,
         slot: Slot,
     ) -> None:
@@ -88,8 +89,7 @@ class Connection(TCPServer):
             ConnectionState({**state, CONNECTION: self}),
             stream,  # type: ignore[arg-type]
         )
-        bare = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream
-        self._socket = bare.socket
+        self._socket = stream.socket
         self._first = first
         self.slot = slot
         self._tasks = trio.CancelScope()
@@ -151,17 +151,16 @@ class Connection(TCPServer):
 
         Call it in the handler of a stream request for which `keep` was not called, right after its
         answer was started; the handler is cancelled at its next checkpoint. None, with nothing
-        changed, where the socket can't be taken: TLS, HTTP/2, or bytes that were read but not yet
+        changed, where the socket can't be taken: HTTP/2, or bytes that were read but not yet
         handed on.
         """
         if has_unread_bytes(self):
             return None
-        trio_socket = self.stream.socket
-        # Remove it from Trio's own epoll first: the registration would outlive the descriptor's
-        # number, which the next connection may get.
-        trio.lowlevel.notify_closing(trio_socket)
-        detached = socket.socket(fileno=trio_socket.detach())
-        detached.setblocking(False)
+        stream: object = self.stream
+        if isinstance(stream, TlsStream):
+            detached: socket.socket = stream.detach()
+        else:
+            detached = _detach(self.stream.socket)
         self.detached = True
         self._tasks.cancel()
         return detached
@@ -175,3 +174,12 @@ class Connection(TCPServer):
             # By a reset, so that the kernel drops what the client has not received.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
+
+
+def _detach(trio_socket: trio.socket.SocketType) -> socket.socket:
+    # Remove it from Trio's own epoll first: the registration would outlive the descriptor's
+    # number, which the next connection may get.
+    trio.lowlevel.notify_closing(trio_socket)
+    detached = socket.socket(fileno=trio_socket.detach())
+    detached.setblocking(False)
+    return detached

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import CodeType, FunctionType
 
-import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol import ProtocolWrapper, h11
@@ -81,10 +80,8 @@ def is_handled(server: TCPServer) -> bool:
 def has_unread_bytes(server: TCPServer) -> bool:
     """Whether bytes were read from the socket that its new owner would miss."""
     protocol = server.protocol.protocol
-    if not isinstance(server.stream, trio.SocketStream) or not isinstance(
-        protocol, h11.H11Protocol
-    ):
-        return True  # TLS or HTTP/2, which always keep some
+    if not isinstance(protocol, h11.H11Protocol):
+        return True  # HTTP/2, which always keeps some
     connection = protocol.connection
     if isinstance(connection, h11.H11WSConnection):
         websocket = protocol.stream

@@ -20,6 +20,7 @@ import h2.events
 import h2.exceptions
 import hypercorn.protocol
 import trio
+from h2.settings import SettingCodes
 from hypercorn.events import Closed, Event, Updated
 from hypercorn.protocol.h2 import BufferCompleteError, H2Protocol, StreamBuffer
 from priority.priority import MissingStreamError
@@ -41,6 +42,8 @@ _EVERY: Final = 1.0
 WAITING: Final = "pushsvc.waiting"
 CONNECTION: Final = "pushsvc.connection"
 """Where in the state of an HTTP/2 connection its `Waiting` is, and what can `abort` it."""
+DETACHES: Final = "pushsvc.detaches"
+"""Where it is said whether sockets of HTTP/1.1 are detached."""
 
 
 class Waiting:
@@ -235,6 +238,10 @@ class BoundedHttp2(LastingH2Protocol):
         self._moved_at = trio.current_time()
         self.stream_buffers = _Buffers(self)
         self._tell, self.send = self.send, self._tell_while_open
+        if self.ssl and self.connection_state[DETACHES]:
+            # A browser then has a connection of HTTP/1.1 for a WebSocket, which is detached, and
+            # costs a seventh of one in an HTTP/2 connection (`python -m tests.bench tls`).
+            del self.connection.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
 
     async def handle(self, event: Event) -> None:
         await super().handle(event)
@@ -317,6 +324,7 @@ USED: Final[dict[type, tuple[str, ...]]] = {
         "idle",
         "priority",
         "send",
+        "ssl",
         "stream_buffers",
         "task_group",
     ),

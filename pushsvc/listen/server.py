@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -24,9 +23,10 @@ from pushsvc.listen.acceptor import Acceptor
 from pushsvc.listen.address import group
 from pushsvc.listen.connection import Connection, Slot
 from pushsvc.listen.hypercorn_internals import ASGIWrapper, Lifespan, WorkerContext
-from pushsvc.listen.hypercorn_windows import WAITING, Waiting
+from pushsvc.listen.hypercorn_windows import DETACHES, WAITING, Waiting
 from pushsvc.listen.listeners import Listener
-from pushsvc.listen.tls import Certificate, refuse_plain, speaks_tls
+from pushsvc.listen.tls import Certificate
+from pushsvc.listen.tls_socket import TlsSocket, TlsStream
 from pushsvc.log import get_logger
 from pushsvc.transport.buffers import bound_unsent
 
@@ -58,7 +58,9 @@ class FastConnection(Protocol):
 StreamFastPath: TypeAlias = Callable[[bytes, socket.socket, str], bool]
 """Gets the first bytes of a connection, its socket, and the peer's address; returns whether it has
 taken the connection."""
-OpenFastPath: TypeAlias = Callable[[trio.SocketStream, bytes, Slot], FastConnection | None]
+OpenFastPath: TypeAlias = Callable[
+    [trio.SocketStream | TlsStream, bytes, Slot], FastConnection | None
+]
 
 
 class Server:
@@ -77,14 +79,16 @@ class Server:
         stream_fast_path: StreamFastPath | None,
         open_fast_path: OpenFastPath,
     ) -> None:
-        self._certificate = certificate
         self._open_fast_path = open_fast_path
         self._app = ASGIWrapper(app)
         self._config = config
         self._context = WorkerContext(None)
         self.waiting = waiting
         """What waits for HTTP/2 clients to read."""
-        self._state: dict[str, Any] = {WAITING: waiting}
+        self._state: dict[str, Any] = {
+            WAITING: waiting,
+            DETACHES: stream_fast_path is not None,
+        }
         self._connections: set[Connection | FastConnection] = set()
         self._acceptor = Acceptor(
             self._enter,
@@ -92,8 +96,8 @@ class Server:
             most=max_connections,
             most_of=max_of,
             patience=config.keep_alive_timeout,
-            reads_heads=certificate is None,
-            take=stream_fast_path if certificate is None else None,
+            certificate=certificate,
+            take=stream_fast_path,
         )
         self._handlers: trio.Nursery | None = None
         self._accepting = trio.CancelScope()
@@ -160,21 +164,19 @@ class Server:
     def _enter(self, sock: socket.socket, first: bytes, peer: str) -> None:
         """Have a connection served, by the fast path of producers or by Hypercorn."""
         assert self._handlers is not None
-        address = group(peer)
-        if self._certificate is not None and not speaks_tls(sock):
-            refuse_plain(sock)
-            self._acceptor.leave(address)
-            return
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        self._handlers.start_soon(self._handle, stream, first, address)
+        stream: trio.SocketStream | TlsStream
+        if isinstance(sock, TlsSocket):
+            stream = TlsStream(sock)
+        else:
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._handlers.start_soon(self._handle, stream, first, group(peer))
 
-    async def _handle(self, stream: trio.SocketStream, first: bytes, address: str) -> None:
+    async def _handle(
+        self, stream: trio.SocketStream | TlsStream, first: bytes, address: str
+    ) -> None:
         """Run one connection. Its errors don't affect other connections."""
         slot = Slot(self._acceptor, address)
         try:
-            if self._certificate is not None:
-                await self._handle_tls(stream, self._certificate.context, slot)
-                return
             fast = self._open_fast_path(stream, first, slot)
             if fast is not None:
                 rest = await self._run(fast, fast.run())
@@ -182,39 +184,12 @@ class Server:
                     await trio.aclose_forcefully(stream)
                     return
                 first = rest
-            await self._pass_on(stream, first, slot)
+            connection = Connection(
+                self._app, self._config, self._context, self._state, stream, first, slot
+            )
+            await self._run(connection, connection.run())
         finally:
             slot.leave()
-
-    async def _handle_tls(
-        self, stream: trio.SocketStream, context: ssl.SSLContext, slot: Slot
-    ) -> None:
-        wrapped = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-        try:
-            # The handshake comes before everything else: most connections that fail do so here.
-            with trio.fail_after(self._config.ssl_handshake_timeout):
-                await wrapped.do_handshake()
-        except (trio.BrokenResourceError, trio.TooSlowError):
-            await trio.aclose_forcefully(stream)
-        else:
-            await self._pass_on(wrapped, b"", slot)
-            await trio.aclose_forcefully(stream)
-        finally:
-            # Trio's stream refers to its own methods, and so to itself: with OpenSSL's buffers it
-            # would wait for the collector, which doesn't see how much memory those use.
-            vars(wrapped).clear()
-
-    async def _pass_on(
-        self,
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
-        first: bytes,
-        slot: Slot,
-    ) -> None:
-        """Have Hypercorn run one connection."""
-        connection = Connection(
-            self._app, self._config, self._context, self._state, stream, first, slot
-        )
-        await self._run(connection, connection.run())
 
     async def _run(
         self, connection: Connection | FastConnection, running: Awaitable[bytes | None]
@@ -272,11 +247,11 @@ async def open_server(
 ) -> AsyncIterator[Server]:
     """Serve `app` on open listeners, which belong to the server from now on.
 
-    With a `certificate` all of it is TLS, and none of what follows applies. `stream_fast_path` is
-    shown the first bytes of each connection, and may take its non-blocking socket, at once and for
-    good. `open_fast_path` may give what serves the others until they are Hypercorn's. Connections
-    beyond `max_connections`, or beyond `max_of(peer)` of one address, are closed, and counted in
-    `counts` with those that never said what they want.
+    With a `certificate` all of it is TLS. `stream_fast_path` is shown the first bytes of each
+    connection, and may take its non-blocking socket, at once and for good. `open_fast_path` may
+    give what serves the others until they are Hypercorn's. Connections beyond `max_connections`, or
+    beyond `max_of(peer)` of one address, are closed, and counted in `counts` with those that never
+    said what they want.
 
     A peer that acknowledges nothing for `user_timeout` seconds is taken for dead by the kernel
     (TCP_USER_TIMEOUT). An HTTP/2 stream whose client takes

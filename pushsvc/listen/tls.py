@@ -10,14 +10,16 @@ from pathlib import Path
 
 import trio
 
+from pushsvc.listen.tls_socket import TlsSocket
 from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.service")
 
 _LOOK_AT_CERTIFICATE = 2.0
 """Seconds between two looks at the certificate's files."""
+HTTP2 = "h2"
 HTTP1 = ("http/1.1",)
-ALPN = ("h2", *HTTP1)
+ALPN = (HTTP2, *HTTP1)
 _HANDSHAKE = b"\x16"
 """The content type of a handshake, with which TLS begins (RFC 8446 section 5.1)."""
 _PLAIN_READ = 64 * 1024
@@ -28,17 +30,22 @@ _PLAIN_ANSWER = (
 ) % (len(_PLAIN), _PLAIN)
 
 
-def speaks_tls(sock: socket.socket) -> bool:
-    """Whether the unread bytes of a non-blocking socket may be the start of TLS."""
+def speaks_tls(sock: socket.socket) -> bool | None:
+    """Whether the unread bytes of a non-blocking socket may be the start of TLS; None if there are
+    none yet. Raises OSError when the peer is gone."""
     try:
-        return sock.recv(1, socket.MSG_PEEK) == _HANDSHAKE
-    except OSError:
-        return False
+        first = sock.recv(1, socket.MSG_PEEK)
+    except (BlockingIOError, InterruptedError):
+        return None
+    if not first:
+        raise ConnectionResetError
+    return first == _HANDSHAKE
 
 
 def refuse_plain(sock: socket.socket) -> None:
-    """Close a connection that doesn't speak TLS; if it may be HTTP, answer why. Doesn't block."""
-    with contextlib.closing(sock), contextlib.suppress(OSError):
+    """Answer a client that doesn't speak TLS, if it may be one of HTTP. Doesn't block; the
+    connection is to be closed next."""
+    with contextlib.suppress(OSError):
         # Read first: closing with unread bytes resets the connection, and the client loses the
         # answer.
         if sock.recv(_PLAIN_READ)[:1].isalpha():
@@ -58,8 +65,14 @@ class Certificate:
         self._certfile = certfile
         self._keyfile = keyfile
         self._seen = self._stamp()
-        self.context = self._load()
-        """Wraps new connections."""
+        self._context = self._load()
+
+    def wrap(self, sock: socket.socket) -> TlsSocket:
+        """The socket of a new connection with TLS on it, which takes its place. The handshake is
+        still to be done. Raises OSError when the peer is gone; then it is closed."""
+        wrapped = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        assert isinstance(wrapped, TlsSocket)
+        return wrapped
 
     def reload(self) -> None:
         """Read the files again, for new connections.
@@ -67,7 +80,7 @@ class Certificate:
         Raises CertificateError; then the former certificate stays in use.
         """
         self._seen = self._stamp()
-        self.context = self._load()
+        self._context = self._load()
 
     def changed(self) -> bool:
         """Whether the files have been replaced since they were last read. Blocks for two
@@ -96,6 +109,7 @@ class Certificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9113 section 9.2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(list(self._alpn))
+        context.sslsocket_class = TlsSocket
         try:
             # For an encrypted key OpenSSL would ask on the terminal.
             context.load_cert_chain(self._certfile, self._keyfile, password=_no_password)

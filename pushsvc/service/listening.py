@@ -24,6 +24,7 @@ from pushsvc.listen.connection import Slot
 from pushsvc.listen.listeners import Listener
 from pushsvc.listen.server import Server, open_server
 from pushsvc.listen.tls import HTTP1, Certificate
+from pushsvc.listen.tls_socket import TlsStream
 from pushsvc.service.parts import Parts
 from pushsvc.workers.assignment import Assignment
 
@@ -45,15 +46,15 @@ def make_early(
 ) -> Early:
     """The listener that answers while the service starts. Raises CertificateError."""
     where = settings.server
-    context = None
+    certificate = None
     if where.certfile:
-        context = Certificate(Path(where.certfile), Path(where.keyfile), HTTP1).context
+        certificate = Certificate(Path(where.certfile), Path(where.keyfile), HTTP1)
     others_serve = assignment is not None and assignment.restarts > 0
     return Early(
         partial(answer, starting=starting, prefix=where.prefix, others_serve=others_serve),
         most=_max_connections(settings.limits),
         most_of=partial(_max_connections_of, settings.limits, access_control),
-        context=context,
+        certificate=certificate,
     )
 
 
@@ -67,6 +68,7 @@ def open_http_server(
 ) -> AbstractAsyncContextManager[Server]:
     """Serve the app and both fast paths on all listeners."""
     limits, engine = settings.limits, parts.engine
+    scheme = "http" if certificate is None else "https"
     return open_server(
         app,
         listeners,
@@ -78,7 +80,7 @@ def open_http_server(
         user_timeout=2 * settings.stream.stall_timeout,
         waiting_bytes=limits.http2_waiting_bytes,
         certificate=certificate,
-        stream_fast_path=None if engine is None else FastPath(parts.context, engine).take,
+        stream_fast_path=None if engine is None else FastPath(parts.context, engine, scheme).take,
         open_fast_path=partial(_open_fast_path, parts.context),
     )
 
@@ -96,7 +98,7 @@ def _max_connections_of(limits: Limits, access_control: AccessControl, peer: str
 
 
 def _open_fast_path(
-    context: Context, stream: trio.SocketStream, first: bytes, slot: Slot
+    context: Context, stream: trio.SocketStream | TlsStream, first: bytes, slot: Slot
 ) -> ProxyProtocol | ProducerConnection | None:
     """The fast path for a connection that doesn't need Hypercorn yet, or None."""
     refusal = ProxyProtocol.open(stream, first)

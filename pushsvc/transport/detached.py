@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 
 import trio
 
@@ -130,6 +131,10 @@ class DetachedCarrier:
                 data = self.socket.recv(_RECEIVE)
             except (BlockingIOError, InterruptedError):
                 pass
+            except ssl.SSLWantWriteError:
+                # A client that changes its keys (RFC 8446 section 4.6.3) and takes no answer:
+                # nothing can be read before, so that the engine would tell of it again and again.
+                self._wait_writable(reading=False)
             except OSError:
                 self.abort()
                 return
@@ -140,7 +145,7 @@ class DetachedCarrier:
                     self._receive(data)
         if events & WRITE and not self.closed:
             self._blocked_since = None
-            self._engine.watch_writable(self, wanted=False)
+            self._engine.watch(self, READ)
             self._pump()
 
     def _receive(self, data: bytes) -> None:
@@ -211,10 +216,12 @@ class DetachedCarrier:
         if self._window < 0:
             self._window = min(peer_window(self.socket) >> 10, 256)
 
-    def _wait_writable(self) -> None:
+    def _wait_writable(self, *, reading: bool = True) -> None:
         if self._blocked_since is None:
             self._blocked_since = trio.current_time()
-            self._engine.watch_writable(self, wanted=True)
+        elif reading:
+            return
+        self._engine.watch(self, READ | WRITE if reading else WRITE)
 
     def _say_goodbye(self, ending: Ending) -> None:
         self._closing = True

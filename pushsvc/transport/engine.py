@@ -22,6 +22,9 @@ WRITE: Final = 2
 """What a socket is ready for. One that has failed is ready for both, and tells the error."""
 _SLICE = 128
 """Sockets served between two checkpoints."""
+_LONGEST = 0.005
+"""Seconds after which no further socket is served before the next checkpoint: a handshake of TLS
+may take some milliseconds."""
 
 
 class Watched(Protocol):
@@ -64,8 +67,10 @@ class Engine:
         self._epoll.register(fd, EPOLLIN)
         self._carriers[fd] = carrier
 
-    def watch_writable(self, carrier: Watched, wanted: bool) -> None:
-        self._epoll.modify(carrier.socket.fileno(), EPOLLIN | EPOLLOUT if wanted else EPOLLIN)
+    def watch(self, carrier: Watched, events: int) -> None:
+        """Serve it for these events from now on: READ, as in the beginning, WRITE, or both."""
+        wanted = (EPOLLIN if events & READ else 0) | (EPOLLOUT if events & WRITE else 0)
+        self._epoll.modify(carrier.socket.fileno(), wanted)
 
     def remove(self, carrier: Watched) -> None:
         # Unregister it before it is closed: another socket may get its number right after.
@@ -83,11 +88,12 @@ class Engine:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
                 # Whose they are is looked up before any is served: a number that becomes free in
                 # this round may belong to another socket by its end.
-                carriers = self._carriers
+                begun, carriers = trio.current_time(), self._carriers
                 ready = [(carriers[fd], events) for fd, events in self._epoll.poll(0)]
                 for index, (carrier, events) in enumerate(ready):
-                    if index % _SLICE == _SLICE - 1:
+                    if index % _SLICE == _SLICE - 1 or trio.current_time() - begun > _LONGEST:
                         await trio.lowlevel.checkpoint()
+                        begun = trio.current_time()
                     if carrier.closed:
                         continue  # removed by an earlier one in this round
                     readable = READ if events & ~EPOLLOUT else 0

@@ -35,6 +35,7 @@ from tests.bench import (
     stalled,
     storm,
     tabs,
+    tls,
     valkey,
     workers,
     yielding,
@@ -59,6 +60,7 @@ from tests.bench.stalled import Stalled
 from tests.bench.storm import Handshakes
 from tests.bench.systems import BROADCAST, FLOOR_C, NAIVE, NCHAN, PUSHSVC, checkout
 from tests.bench.tabs import Tabs
+from tests.bench.tls import Tls, TlsCase
 from tests.bench.valkey import Valkey
 from tests.bench.workers import Workers
 from tests.bench.yielding import Yielding, YieldingCase
@@ -103,6 +105,7 @@ class Outcome(msgspec.Struct):
     hostile: list[Hostile] = []
     memory: list[Memory] = []
     frames: list[Frames] = []
+    tls: list[Tls] = []
     coding: list[Codings] = []
     storm: list[Handshakes] = []
     stalled: list[Stalled] = []
@@ -132,6 +135,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         ingest,
         memory,
         frames,
+        tls,
         coding,
         fanout,
         storm,
@@ -157,6 +161,7 @@ _TITLES = {
     "hostile": "Hostile expressions, and who watches something else",
     "memory": "Memory",
     "frames": "One frame to one subscriber",
+    "tls": "TLS that ends in the process, beside plain sockets",
     "coding": "Streams in a content coding, beside plain ones",
     "storm": "Handshakes",
     "stalled": "One client in ten is stalled",
@@ -176,7 +181,7 @@ def _cases(names: Sequence[str], *, quick: bool, beside: Path | None) -> list[_C
     other = None if beside is None else checkout(beside.resolve())
     return [
         msgspec.structs.replace(case, beside=other)
-        if isinstance(case, FramesCase | IngestCase | YieldingCase)
+        if isinstance(case, FramesCase | TlsCase | IngestCase | YieldingCase)
         else case
         for name, module in _BENCHMARKS.items()
         if name in names
@@ -246,6 +251,14 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
                 what = f"CPU of a frame of {sending.size} bytes, {sending.transport}, "
                 what += f"{sending.clients:,} subscribers: pushsvc ÷ floor"
                 yield Target(what, 1.2, sent.times_floor.median, at_most=True)
+    for over_tls in outcome.tls:
+        of = f"{over_tls.transport}, frames of {over_tls.size} bytes"
+        secured = over_tls.secured[1]
+        times = secured.times_plain.median
+        yield Target(f"CPU of a frame, TLS ÷ plain, {of}", 2.0, times, at_most=True)
+        kib = secured.bytes_per_connection / 1024
+        # OpenSSL's own connection takes 13.4.
+        yield Target(f"KiB for a connection with TLS, {of}", 16, kib, at_most=True)
     for held in outcome.memory:
         if held.transport != "longpoll":
             what = f"KiB for an idle connection, {held.transport}, {held.clients:,} of them"
@@ -340,7 +353,7 @@ def _print(outcome: Outcome, console: Console) -> None:
     for name, module in _BENCHMARKS.items():
         found = getattr(outcome, name)
         if found:
-            left = 3 if name in ("fanout", "ingest", "frames") else 2
+            left = 3 if name in ("fanout", "ingest", "frames", "tls") else 2
             lines = [module.rows(each) for each in found]
             _print_table(console, _TITLES[name], module.COLUMNS, lines, left)
     for target in outcome.targets:

@@ -28,7 +28,7 @@ from tests.bench.systems import (
     System,
 )
 
-_POINTS = {128: 3, 2048: 82}
+POINTS = {128: 3, 2048: 82}
 """Points in one of our frames of about so many bytes."""
 
 
@@ -105,7 +105,7 @@ class FramesCase(msgspec.Struct, frozen=True):
 
     def _connect(self, system: System, stack: contextlib.ExitStack) -> Subscribers:
         server = stack.enter_context(system.serving())
-        points = _POINTS[self.size]
+        points = POINTS[self.size]
         series, pad = (points, 0) if system.documents == "v1" else (1, self.size)
         return stack.enter_context(
             server.subscribers(self.transport, self.clients, series=series, pad=pad)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import select
 import socket
+import ssl
 import sys
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ import msgspec
 
 from tests.bench import transport
 from tests.bench.process import cpu_seconds
-from tests.bench.publisher import PATIENCE, Publish, Publisher
+from tests.bench.publisher import PATIENCE, Publish, Publisher, connect
 from tests.bench.sequence import (
     Disorder,
     Hop,
@@ -71,6 +72,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Bytes that each sample has at the least."""
     coding: str = "identity"
     """The content coding of streams of text."""
+    tls: bool = False
+    resumed: bool = False
+    """Whether those who come later show the ticket of the first."""
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,8 +172,7 @@ class Load:
 
     def _subscribe(self) -> None:
         job = self._job
-        sock = socket.create_connection((job.host, job.port), timeout=PATIENCE)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = connect(job.host, job.port, tls=job.tls, session=self._ticket())
         sock.sendall(self._request(None))
         sock.setblocking(False)
         place = self._sequence.start() if job.documents == "v1" else self._sequence.here()
@@ -177,6 +180,13 @@ class Load:
             sock, transport.reader(job.transport, job.coding), place
         )
         self._epoll.register(sock, select.EPOLLIN)
+
+    def _ticket(self) -> ssl.SSLSession | None:
+        first = next(iter(self._subscribers.values()), None)
+        if not self._job.resumed or first is None:
+            return None
+        self._until(lambda: first.ready)  # by then it has read its ticket
+        return first.sock.session if isinstance(first.sock, ssl.SSLSocket) else None
 
     def _request(self, cursor: str | None) -> bytes:
         job = self._job
@@ -195,7 +205,10 @@ class Load:
             if subscriber is None:
                 self._turn_aside(fd)
                 continue
-            data = subscriber.sock.recv(65536)
+            try:
+                data = subscriber.sock.recv(65536)
+            except ssl.SSLWantReadError:
+                continue  # it was a ticket
             now = monotonic_ns()
             self._bytes += len(data)
             place = subscriber.place
@@ -338,7 +351,12 @@ class Load:
     def _add_publisher(self) -> None:
         job = self._job
         publisher = Publisher(
-            job.host, job.port, job.publish, job.transport, job.name, job.series, job.pad
+            connect(job.host, job.port, tls=job.tls),
+            job.publish,
+            job.transport,
+            job.name,
+            job.series,
+            job.pad,
         )
         self._publishers.append(publisher)
         self._answering[publisher.sock.fileno()] = publisher

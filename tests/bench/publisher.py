@@ -6,7 +6,9 @@ answers.
 
 from __future__ import annotations
 
+import functools
 import socket
+import ssl
 from typing import Literal
 from urllib.parse import quote, urlencode
 
@@ -22,16 +24,34 @@ form for each, as Mercure wants it; a WebSocket message for each; or, to the flo
 that it is to send, after their length."""
 
 
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Whoever answers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def connect(
+    host: str, port: int, *, tls: bool = False, session: ssl.SSLSession | None = None
+) -> socket.socket:
+    """A connection, made when this returns."""
+    sock = socket.create_connection((host, port), timeout=PATIENCE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return _trust().wrap_socket(sock, session=session) if tls else sock
+
+
 class Publisher:
     """Sends samples as their numbers, one batch at a time."""
 
     def __init__(
-        self, host: str, port: int, how: Publish, wire: str, name: str, series: int, pad: int
+        self, sock: socket.socket, how: Publish, wire: str, name: str, series: int, pad: int
     ) -> None:
         """`wire` is the transport that frames are wrapped for, and `pad` how many bytes a sample
         has at the least."""
-        self.sock = socket.create_connection((host, port), timeout=PATIENCE)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        host, port = sock.getpeername()[:2]
         self._how = how
         self._wire = wire
         self._pad = pad
@@ -98,7 +118,17 @@ class Publisher:
 
     def receive(self) -> None:
         """Read what there is of the answers."""
-        self._unanswered -= len(self._answers.feed(self._receive()))
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.setblocking(False)
+            try:
+                data = self._receive()
+            except ssl.SSLWantReadError:
+                return  # it was a ticket
+            finally:
+                self.sock.settimeout(PATIENCE)
+        else:
+            data = self._receive()
+        self._unanswered -= len(self._answers.feed(data))
 
     def _receive(self) -> bytes:
         data = self.sock.recv(65536)

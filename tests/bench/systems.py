@@ -44,6 +44,8 @@ class System:
     """Where its sources are."""
     missing: Callable[[], str | None] = lambda: None
     """Why it can't be run here, if so."""
+    tls: bool = False
+    """Whether it is spoken to over TLS."""
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Server]:
@@ -55,7 +57,7 @@ class System:
             found = None
             while found is None:
                 line = process.hear(_START).decode(errors="replace")
-                found = re.search(r"http://([0-9.]+):(\d+)", line)
+                found = re.search(r"https?://([0-9.]+):(\d+)", line)
             _wait_listening(found[1], int(found[2]))
             try:
                 yield Server(self, process, found[1], int(found[2]))
@@ -182,8 +184,10 @@ class Server:
         series: int = 50,
         pad: int = 0,
         coding: str = "identity",
+        resumed: bool = False,
     ) -> Iterator[Subscribers]:
-        """Connect clients that watch the metric `name`, from the load generator's core."""
+        """Connect clients that watch the metric `name`, from the load generator's core; `resumed`
+        is about TLS: all but the first have been there before."""
         target = self.system.target(transport, name)
         if max_hz is not None:
             target += f"&max_hz={max_hz:g}"
@@ -201,6 +205,8 @@ class Server:
             publish=self.system.publish,
             pad=pad,
             coding=coding,
+            tls=self.system.tls,
+            resumed=resumed,
         )
         arguments = ("-m", "tests.bench.load", msgspec.json.encode(job).decode())
         with running(arguments, LOAD_CPU) as process:

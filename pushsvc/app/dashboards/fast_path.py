@@ -33,7 +33,9 @@ _MOST_BYTES = 16 * 1024
 class FastPath:
     """Answers requests for streams. A service that detaches sockets has one."""
 
-    def __init__(self, context: Context, engine: Engine) -> None:
+    def __init__(self, context: Context, engine: Engine, scheme: str = "http") -> None:
+        """`scheme` is that of all requests: `https` where they come over TLS."""
+        self._scheme = scheme
         self._access = context.access
         self._hub = context.hub
         self._pipeline = context.pipeline
@@ -61,7 +63,7 @@ class FastPath:
             name, key = name_of(data, peer)
             known = self._known.find(name)
             if known is None or not self._stands(known):
-                request = read_request(data, peer)
+                request = read_request(data, peer, self._scheme)
                 known = None if request is None else self._decide(request)
                 if request is None or known is None:
                     return False

@@ -18,14 +18,14 @@ _USUAL_HEAD = re.compile(
 _ABOUT_BODIES = frozenset(("content-length", "transfer-encoding"))
 
 
-def read_request(data: bytes, peer: str = "") -> AccessRequest | None:
+def read_request(data: bytes, peer: str = "", scheme: str = "http") -> AccessRequest | None:
     """The request in `data`, if that is one whole request and nothing more; None otherwise. `peer`
-    is the address that it came from, where that matters."""
-    request = _read_usual(data, peer)
-    return _read_any(data, peer) if request is None else request
+    is the address that it came from, where that matters, and `scheme` is `https` over TLS."""
+    request = _read_usual(data, peer, scheme)
+    return _read_any(data, peer, scheme) if request is None else request
 
 
-def _read_usual(data: bytes, peer: str) -> AccessRequest | None:
+def _read_usual(data: bytes, peer: str, scheme: str) -> AccessRequest | None:
     """A request as clients usually write it, read in a tenth of the time that h11 takes, and no
     other: None for all about which there is a question."""
     head = _USUAL_HEAD.fullmatch(data)
@@ -44,10 +44,10 @@ def _read_usual(data: bytes, peer: str) -> AccessRequest | None:
             headers[name] = text.strip(" \t")
     if "host" not in headers or not _ABOUT_BODIES.isdisjoint(headers):
         return None
-    return _request("GET", headers, target, peer)
+    return _request("GET", headers, target, peer, scheme)
 
 
-def _read_any(data: bytes, peer: str) -> AccessRequest | None:
+def _read_any(data: bytes, peer: str, scheme: str) -> AccessRequest | None:
     connection = h11.Connection(h11.SERVER)
     try:
         connection.receive_data(data)
@@ -58,15 +58,15 @@ def _read_any(data: bytes, peer: str) -> AccessRequest | None:
     except h11.RemoteProtocolError:
         return None
     whole = isinstance(end, h11.EndOfMessage) and not connection.trailing_data[0]
-    return access_request_of_head(head, peer) if whole else None
+    return access_request_of_head(head, peer, scheme) if whole else None
 
 
-def access_request_of_head(head: h11.Request, peer: str) -> AccessRequest:
+def access_request_of_head(head: h11.Request, peer: str, scheme: str) -> AccessRequest:
     """The parts of a plain HTTP/1.1 request that decide whether it is allowed."""
     headers: dict[str, str] = {}
     for raw, text in head.headers:
         _add(headers, raw.decode("latin-1"), text.decode("latin-1"))
-    return _request(head.method.decode("latin-1"), headers, head.target, peer)
+    return _request(head.method.decode("latin-1"), headers, head.target, peer, scheme)
 
 
 def _add(headers: dict[str, str], name: str, text: str) -> None:
@@ -75,14 +75,16 @@ def _add(headers: dict[str, str], name: str, text: str) -> None:
     headers[name] = text
 
 
-def _request(method: str, headers: Mapping[str, str], target: bytes, peer: str) -> AccessRequest:
+def _request(
+    method: str, headers: Mapping[str, str], target: bytes, peer: str, scheme: str
+) -> AccessRequest:
     query = target.partition(b"?")[2]
     return AccessRequest(
         method,
         headers,
         _tickets(query) if b"ticket=" in query else (),
         peer,
-        "http",
+        scheme,
         "upgrade" in headers,
         query,
     )

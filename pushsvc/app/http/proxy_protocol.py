@@ -15,6 +15,7 @@ import trio
 
 from pushsvc.app.http.problems import MEDIA_TYPE
 from pushsvc.errors import Malformed
+from pushsvc.listen.tls_socket import TlsStream
 from pushsvc.log import get_logger
 
 _log = get_logger("pushsvc.app")
@@ -33,11 +34,11 @@ _PROBLEM: Final = Malformed(
 class ProxyProtocol:
     """A connection that begins with a PROXY header."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream | TlsStream) -> None:
         self._stream = stream
 
     @classmethod
-    def open(cls, stream: trio.SocketStream, first: bytes) -> ProxyProtocol | None:
+    def open(cls, stream: trio.SocketStream | TlsStream, first: bytes) -> ProxyProtocol | None:
         """Take the connection if it begins with a PROXY header; None otherwise."""
         return cls(stream) if first.startswith(_FIRST) else None
 

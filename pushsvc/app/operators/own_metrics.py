@@ -45,6 +45,7 @@ _EVENTS: Final = {
     "connections_refused": "Connections closed at once: there were too many.",
     "connections_refused_by_address": "Connections closed at once: too many from one address.",
     "connections_refused_by_identity": "Connections refused: too many with tokens of one subject.",
+    "tls_handshakes_failed": "Connections that ended because the two ends agreed on no keys.",
     "connections_silent": "Connections closed that did not say in time what they want.",
     "streams_refused": "Streams refused because more came than limits.streams_per_second.",
     "subscribers_stalled": "Subscribers disconnected because they took no bytes.",

@@ -31,6 +31,7 @@ from pushsvc.errors import Problem
 from pushsvc.ingest.producers import Sender
 from pushsvc.listen.address import peer_of
 from pushsvc.listen.connection import Slot
+from pushsvc.listen.tls_socket import TlsStream
 from pushsvc.log import get_logger
 from pushsvc.pipeline import now_ms
 
@@ -57,7 +58,7 @@ class ProducerConnection:
     def __init__(
         self,
         context: Context,
-        stream: trio.SocketStream,
+        stream: trio.SocketStream | TlsStream,
         request: bytes,
         first: bytes,
         peer: str,
@@ -75,7 +76,7 @@ class ProducerConnection:
 
     @classmethod
     def open(
-        cls, context: Context, stream: trio.SocketStream, first: bytes, slot: Slot
+        cls, context: Context, stream: trio.SocketStream | TlsStream, first: bytes, slot: Slot
     ) -> ProducerConnection | None:
         """Take a connection that begins with a batch; None for any other."""
         prefixes = (context.prefix.encode(), b"")
@@ -164,7 +165,8 @@ class ProducerConnection:
             return None
         if not isinstance(parsed, h11.Request):
             return None
-        request = access_request_of_head(parsed, self._peer)
+        scheme = "https" if isinstance(self._stream, TlsStream) else "http"
+        request = access_request_of_head(parsed, self._peer, scheme)
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         length = request.headers.get("content-length", "")
         plain = (
