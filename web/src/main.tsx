@@ -19,7 +19,7 @@ import { render } from 'preact';
 import { loadPart } from './browser/part.ts';
 import { inspect } from './page/inspection.ts';
 import { Page } from './page/page.tsx';
-import { followAddress, View } from './state/view.ts';
+import { View } from './state/view.ts';
 import { showFreshness } from './ui/header/freshness.ts';
 import { escapeWhatIsShown } from './ui/strangers.ts';
 
@@ -27,7 +27,6 @@ escapeWhatIsShown();
 const view = new View(dashboard, address, loading);
 document.body.classList.toggle('embedded', address.panel !== null);
 render(<Page dashboard={dashboard} view={view} />, document.getElementById('page')!);
-followAddress(view);
 void loadPart(() => import('./page/afterwards.ts')).then(({ goOn }) =>
   goOn(dashboard, view, loading),
 );

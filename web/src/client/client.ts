@@ -2,7 +2,6 @@
 
 import { TIMING, type Timing } from './links/timing.ts';
 import type { Transport, TransportName } from './links/transport.ts';
-import { TRANSPORTS } from './links/transports.ts';
 import type { TokenSource } from './stream/credentials.ts';
 import { type Presence, watchPresence } from './stream/presence.ts';
 import { IDLE, type Status } from './stream/status.ts';
@@ -35,21 +34,6 @@ export interface ConnectOptions {
   readonly timing?: Partial<Timing>;
 }
 
-/** Where this library was loaded from: the service itself, whatever its path. */
-const HERE = import.meta.url;
-
-/**
- * Watch a pushsvc service. `url` is where it is served from, relative to the page if it isn't
- * whole, and the one that this library came from if there is none; the stream's own URL will do
- * too. Nothing is sent before there is a subscription.
- */
-export function connect(
-  url: string | URL = new URL('./', HERE),
-  options: ConnectOptions = {},
-): Client {
-  return new Client(streamAt(url), options);
-}
-
 export class Client {
   readonly #options: ConnectOptions;
   /** Where the points come from. @internal */
@@ -61,13 +45,19 @@ export class Client {
   #closed = false;
 
   /** Use `connect`. @internal */
-  constructor(url: URL, options: ConnectOptions, transports?: readonly Transport[]) {
+  constructor(
+    url: URL,
+    options: ConnectOptions,
+    transports: readonly Transport[],
+    poller?: Transport,
+  ) {
     this.#options = options;
     const timing = { ...TIMING, ...options.timing };
     const settings: StreamSettings = {
       url,
       timing,
-      transports: transports ?? named(options.transports),
+      transports,
+      ...(poller === undefined ? {} : { poller }),
       ...(options.token === undefined ? {} : { token: options.token }),
     };
     const show = (status: Status): void => this.#show(status);
@@ -142,37 +132,4 @@ export class Client {
       call(listener, status);
     }
   }
-}
-
-const STREAM = /\/v1\/stream\/?$/;
-
-function streamAt(url: string | URL): URL {
-  const base = typeof document === 'undefined' ? globalThis.location?.href : document.baseURI;
-  const whole = new URL(url, base);
-  whole.search = '';
-  whole.hash = '';
-  if (STREAM.test(whole.pathname)) {
-    whole.pathname = whole.pathname.replace(/\/$/, '');
-    return whole;
-  }
-  whole.pathname = whole.pathname.replace(/\/?$/, '/');
-  return new URL('v1/stream', whole);
-}
-
-function named(names: readonly TransportName[] | undefined): readonly Transport[] {
-  if (names === undefined) {
-    return TRANSPORTS;
-  }
-  if (names.length === 0) {
-    throw new TypeError('transports must name one at least');
-  }
-  return names.map((name) => {
-    const found = TRANSPORTS.find((transport) => transport.name === name);
-    if (found === undefined) {
-      throw new TypeError(
-        `there is no transport ${JSON.stringify(name)}: there are websocket, sse and longpoll`,
-      );
-    }
-    return found;
-  });
 }

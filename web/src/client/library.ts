@@ -1,6 +1,7 @@
 /** What `/client.js` offers: start with `connect`. */
 
-export { type Client, type ConnectOptions, connect } from './client.ts';
+export type { Client, ConnectOptions } from './client.ts';
+export { connect } from './connect.ts';
 export type { SeriesPoint, SeriesView } from './data/series.ts';
 export {
   type EndedUpdate,

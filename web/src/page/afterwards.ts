@@ -2,6 +2,7 @@
 
 import { loadPart } from '../browser/part.ts';
 import type { Loaded } from '../dashboards/model.ts';
+import { followAddress } from '../state/address-bar.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import { watchReach } from '../state/reach.ts';
 import type { View } from '../state/view.ts';
@@ -10,6 +11,7 @@ import { preparePrint } from './printing.ts';
 
 /** `loading` is the saved dashboard in the address; null on the page of all metrics. */
 export function goOn(dashboard: Dashboard, view: View, loading: Promise<Loaded> | null): void {
+  followAddress(view);
   watchReach(dashboard, new URL(document.baseURI));
   preparePrint(dashboard);
   loadAhead(dashboard);

@@ -22,6 +22,7 @@ const parts = [
   () => import('../ui/panel/saving.ts'),
   () => import('../ui/panel/figures.tsx'),
   () => import('../panels/search.ts'),
+  () => import('../client/links/lesser.ts'),
 ];
 
 /** Load all of these parts, some time after data first came. */

@@ -4,12 +4,12 @@ import { batch, computed, effect, type Signal, signal } from '@preact/signals';
 import { loadPart } from '../browser/part.ts';
 import { Painter } from '../chart/painter.ts';
 import {
-  type Client,
-  connect,
+  Client,
   type Document,
   type Reasons,
   type Status,
   type Subscription,
+  streamAt,
 } from '../client/index.ts';
 import { EVERYTHING, matcherOf } from '../client/subscriptions/spec.ts';
 import type { Address } from '../dashboards/address.ts';
@@ -22,6 +22,7 @@ import { CHART_POINTS, HistoryLoader } from './history-loader.ts';
 import type { InSight } from './in-sight.ts';
 import { SeriesList } from './series-list.ts';
 import { TimeRange } from './time-range.ts';
+import { transports } from './transports.ts';
 
 const MINUTE = 60_000;
 
@@ -118,11 +119,15 @@ export class Dashboard {
     this.history = new HistoryLoader(origin, this.store, this.time);
     this.#list = new SeriesList(origin);
     // Tabs share one connection if the browser supports that.
-    this.#client = connect(origin, {
-      share: true,
-      pauseHidden: false,
-      onStatus: (status) => this.#changeStatus(status),
-    });
+    this.#client = new Client(
+      streamAt(origin),
+      {
+        share: true,
+        pauseHidden: false,
+        onStatus: (status) => this.#changeStatus(status),
+      },
+      transports,
+    );
     this.status = signal(this.#client.status);
     this.painter.onPainted = () => {
       if (!Number.isNaN(this.#undrawnSince)) {

@@ -1,9 +1,8 @@
 import { type Document, epochOf, headers } from '../protocol/documents.ts';
 import { endOfFailure, endOfResponse } from './http.ts';
 import { backOff } from './retry.ts';
+import { POLL_SECONDS } from './timing.ts';
 import type { Listener, Request, Transport } from './transport.ts';
-
-const WAIT_SECONDS = 25;
 
 interface Answer {
   readonly id: string;
@@ -15,7 +14,7 @@ interface Answer {
 /** One poll after the other: works wherever web pages do. */
 export const longpoll: Transport = {
   name: 'longpoll',
-  hold: WAIT_SECONDS,
+  hold: POLL_SECONDS,
   open(request, listener) {
     const abort = new AbortController();
     void run(request, listener, abort.signal);
@@ -34,7 +33,7 @@ async function run(request: () => Request, listener: Listener, signal: AbortSign
       url.searchParams.set('wait', String(wait));
       const since = url.searchParams.get('since');
       const asked = Date.now();
-      wait = WAIT_SECONDS;
+      wait = POLL_SECONDS;
       const response = await fetch(url, {
         headers: headers(token, { Accept: 'application/json' }),
         cache: 'no-store',

@@ -52,3 +52,6 @@ export const LONGEST = 3_600_000;
 
 /** Updates a second that a hidden page asks for. */
 export const HIDDEN_HZ = 1;
+
+/** Seconds that a poll is held where there is no news. */
+export const POLL_SECONDS = 25;

@@ -3,12 +3,10 @@
  * server.
  */
 
-import { longpoll } from '../links/longpoll.ts';
 import { onNetworkChange } from '../links/network.ts';
 import { backOff } from '../links/retry.ts';
 import { TIMING, type Timing } from '../links/timing.ts';
 import type { End, Link, Listener, Request, Transport } from '../links/transport.ts';
-import { TRANSPORTS } from '../links/transports.ts';
 import { Upgrade } from '../links/upgrade.ts';
 import { type Document, epochOf, older, type Query, streamUrl } from '../protocol/documents.ts';
 import type { TokenSource } from './credentials.ts';
@@ -25,7 +23,9 @@ export interface StreamOptions {
   readonly url: URL;
   readonly query?: Query;
   /** In order of preference. */
-  readonly transports?: readonly Transport[];
+  readonly transports: readonly Transport[];
+  /** Fetches the past that a link can't be told to; the last of `transports` if left out. */
+  readonly poller?: Transport;
   readonly token?: TokenSource;
   readonly onDocument: (document: Document) => void;
   readonly onStatus?: (status: Status) => void;
@@ -80,7 +80,7 @@ export class Stream {
 
   constructor(options: StreamOptions) {
     this.#options = options;
-    this.#transports = options.transports ?? TRANSPORTS;
+    this.#transports = options.transports;
     this.#timing = { ...TIMING, ...options.timing };
     this.#random = options.random ?? Math.random;
     this.#desired = new DesiredQuery(options.query ?? {});
@@ -109,7 +109,7 @@ export class Stream {
     this.#watchdog = new Watchdog(() => this.#overdue());
     this.#owner = {
       desired: this.#desired,
-      poller: this.#transports.find(({ name }) => name === 'longpoll') ?? longpoll,
+      poller: options.poller ?? this.#transports.at(-1)!,
       random: this.#random,
       missingRequest: () => {
         const url = streamUrl(options.url, this.#desired.adding(), null);

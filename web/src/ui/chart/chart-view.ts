@@ -13,7 +13,6 @@ import { isShown } from '../../panels/shown.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Member, Panel } from '../../store/panel.ts';
 import { FEW, rank } from '../../store/ranking.ts';
-import { lookBack } from './lookback.ts';
 
 /** The most lines that one panel draws; of more, the highest. */
 const MOST_DRAWN = 40;
@@ -356,11 +355,15 @@ export class ChartView {
         hover.value = null;
       }
     });
-    lookBack(over, dashboard, {
-      timeAt: (left) => this.#plot!.time(left),
-      click: (left) => this.#pin(left),
-      tap: (left, top) => this.#tap(left, top),
-    });
+    over.style.touchAction = 'pan-y';
+    // With the first picture, as what is shown under the pointer.
+    void loadPart(() => import('./lookback.ts')).then(({ lookBack }) =>
+      lookBack(over, dashboard, {
+        timeAt: (left) => this.#plot!.time(left),
+        click: (left) => this.#pin(left),
+        tap: (left, top) => this.#tap(left, top),
+      }),
+    );
     return this.#plot;
   }
 }

@@ -24,7 +24,6 @@ export function lookBack(
   },
 ): void {
   const perPixel = (): number => dashboard.time.windowMs.peek() / Math.max(1, over.clientWidth);
-  over.style.touchAction = 'pan-y';
   over.addEventListener('dragstart', (event) => event.preventDefault());
   over.addEventListener(
     'wheel',

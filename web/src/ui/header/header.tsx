@@ -1,11 +1,13 @@
+import { useSignal } from '@preact/signals';
 import { chooseTheme, type Theme, theme } from '../../chart/theme.ts';
 import { parseDuration } from '../../client/index.ts';
 import { isWindow, WINDOWS } from '../../dashboards/windows.ts';
 import { formatSpan } from '../../format/time.ts';
 import { formatOf } from '../../format/units.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
+import { later } from '../later.tsx';
 import { Connection, Outage } from './connection.tsx';
-import { Menu } from './menu.tsx';
+import { MenuButton, type MenuProps } from './menu-button.tsx';
 
 const THEMES: readonly { readonly value: Theme; readonly title: string }[] = [
   { value: 'system', title: 'System' },
@@ -14,6 +16,8 @@ const THEMES: readonly { readonly value: Theme; readonly title: string }[] = [
 ];
 
 export function Header({ dashboard, name }: { dashboard: Dashboard; name: string | null }) {
+  /** Whether the list of dashboards is. */
+  const open = useSignal(false);
   return (
     <header class="bar">
       <div class="identity">
@@ -25,7 +29,7 @@ export function Header({ dashboard, name }: { dashboard: Dashboard; name: string
         <Figures dashboard={dashboard} />
       </div>
       <div class="controls">
-        <Menu name={name} />
+        <Menu name={name} open={open} />
         {name === null && <Filter dashboard={dashboard} />}
         <div class="window">
           <WindowChoice dashboard={dashboard} />
@@ -38,6 +42,17 @@ export function Header({ dashboard, name }: { dashboard: Dashboard; name: string
     </header>
   );
 }
+
+/** The list is loaded after the first picture; the button opens it also if it is pressed before. */
+const Menu = later(
+  () => import('./menu.tsx'),
+  ({ Menu }) => Menu,
+  (props: MenuProps) => (
+    <nav class="menu" aria-label="Dashboards">
+      <MenuButton {...props} />
+    </nav>
+  ),
+);
 
 const plain = formatOf('');
 

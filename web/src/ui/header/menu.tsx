@@ -2,17 +2,15 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { type Entry, list } from '../../dashboards/model.ts';
 import { freeName } from '../../dashboards/names.ts';
-
-const ALL = 'All metrics';
+import { ALL, MenuButton, type MenuProps } from './menu-button.tsx';
 
 /**
  * Leads to other dashboards: a button that shows links, so that none is followed before it is
  * chosen, and each can be opened in another tab.
  */
-export function Menu({ name }: { name: string | null }) {
+export function Menu({ name, open }: MenuProps) {
   const entries = useSignal<readonly Entry[]>([]);
   const writable = useSignal(false);
-  const open = useSignal(false);
   const root = useRef<HTMLElement>(null);
   const id = useId();
   useEffect(() => {
@@ -82,15 +80,7 @@ export function Menu({ name }: { name: string | null }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveElementInteractions: keys of what is in it.
     <nav ref={root} class="menu" aria-label="Dashboards" onKeyDown={press}>
-      <button
-        type="button"
-        aria-expanded={open.value}
-        aria-controls={id}
-        onClick={() => (open.value = !open.value)}
-      >
-        <span class="unseen">Dashboard: </span>
-        <span class="name">{name === null ? ALL : (here?.title ?? name)}</span>
-      </button>
+      <MenuButton name={name} title={here?.title} open={open} list={id} />
       <div id={id} hidden={!open.value}>
         {open.value && (
           <>
