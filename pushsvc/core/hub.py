@@ -14,6 +14,7 @@ from math import inf
 from pushsvc.core.delivery import wire
 from pushsvc.core.delivery.carrier import Carrier
 from pushsvc.core.delivery.debt import Debts
+from pushsvc.core.delivery.directory import Directory
 from pushsvc.core.delivery.replay import Describe, Replay
 from pushsvc.core.delivery.schedule import Schedule
 from pushsvc.core.delivery.start import Start
@@ -74,6 +75,7 @@ class Hub(Holdings):
         """How many subscribers each has."""
         self._pacing = pacing
         self._make_session = make_session
+        self._directory = Directory()
         self._schedule: Schedule[View] = Schedule()
         self._debts = Debts(first_debt)
         self.standings = Standings(self, limits, retention)
@@ -90,7 +92,7 @@ class Hub(Holdings):
         return bool(self.views)
 
     def _show(self, series: Series) -> None:
-        for view in self.views.values():
+        for view in self._directory.asked(series.identity):
             view.admit(series)
         self.standings.admit(series)
 
@@ -433,6 +435,7 @@ class Hub(Holdings):
                 standings=standings,
             )
             self.views[spec.key] = view
+            self._directory.add(view)
             self._known.forget_views()
         elif not view.pending:
             view.seq = self.seq
@@ -575,6 +578,7 @@ class Hub(Holdings):
             _count_view(self.counts, view)
             view.close()
             del self.views[view.key]
+            self._directory.remove(view)
         if views:
             self._known.forget_views()
         if any(view.standings for view in views):

@@ -23,6 +23,7 @@ from tests.bench import (
     expressions,
     fanout,
     frames,
+    growth,
     hostile,
     ingest,
     journal,
@@ -45,11 +46,13 @@ from tests.bench.decode import Decoders
 from tests.bench.expressions import Expressions
 from tests.bench.fanout import Fanout
 from tests.bench.frames import Frames, FramesCase
+from tests.bench.growth import Growth
 from tests.bench.hostile import Hostile
 from tests.bench.ingest import Ingest, IngestCase
 from tests.bench.journal import Journal
 from tests.bench.memory import Memory
 from tests.bench.paint import Paint
+from tests.bench.plot import Plot
 from tests.bench.pods import Pods
 from tests.bench.process import Failed
 from tests.bench.promql import Promql
@@ -116,6 +119,7 @@ class Outcome(msgspec.Struct):
     valkey: list[Valkey] = []
     pods: list[Pods] = []
     rolling: list[Rolled] = []
+    growth: list[Growth] = []
     workers: list[Workers] = []
     yielding: list[Yielding] = []
     targets: list[Target] = []
@@ -149,6 +153,7 @@ _BENCHMARKS: dict[str, ModuleType] = {
         rolling,
         workers,
         yielding,
+        growth,
     )
 }
 """Modules of one kind of case each, by name and in the order they are run."""
@@ -172,6 +177,7 @@ _TITLES = {
     "valkey": "A journal at a Valkey, between processes",
     "pods": "Three processes on one log at a Valkey, dashboards at one and producers at two",
     "workers": "Two workers beside one process",
+    "growth": "How costs grow",
     "yielding": "Ingest beside dashboards, on one core",
     "rolling": "Three processes on one log at a Valkey, replaced while dashboards watch",
 }
@@ -299,6 +305,10 @@ def _targets(outcome: Outcome) -> Iterator[Target]:
         what = f"p99 in ms from POST to {shared_core.clients:,} dashboards at 10 Hz, beside "
         what += f"{yielding.OFFERED:,} samples/s offered in batches of {shared_core.samples:,}"
         yield Target(what, yielding.WANTED_MS, ours.p99_ms.median, at_most=True)
+    for grown in outcome.growth:
+        for line in grown.plot.lines:
+            what = f"slope of the cost by {grown.axis}, {line.name}"
+            yield Target(what, growth.STEEPEST, line.slope, at_most=True)
     for rolled in outcome.rolling:
         if not rolled.cut:
             what = f"dashboards asked back in a second, {rolled.what}, {rolled.clients:,} of them"
@@ -337,6 +347,14 @@ def _pods_targets(outcome: Outcome) -> Iterator[Target]:
         what = f"ms from an append to another process's frame, {what}"
         yield Target(f"{what}, median", 3, several.appended_p50_ms.median, at_most=True)
         yield Target(f"{what}, p99", 25, several.appended_p99_ms.median, at_most=True)
+
+
+def _plots(outcome: Outcome) -> Iterator[tuple[str, Plot]]:
+    """Pictures of what was measured, by the names of their files."""
+    for grown in outcome.growth:
+        yield f"growth-{grown.axis}", grown.plot
+    if (cost := fanout.plot(outcome.fanout)) is not None:
+        yield "cost-of-fanout", cost
 
 
 def _print(outcome: Outcome, console: Console) -> None:
@@ -416,6 +434,14 @@ def _arguments() -> argparse.Namespace:
         metavar="FILE",
         help="where to write the figures (default: %(default)s)",
     )
+    parser.add_argument(
+        "--plots",
+        type=Path,
+        default=Path("artifacts"),
+        metavar="FOLDER",
+        help="where to draw growth and fanout, as SVG (default: %(default)s; docs has those that "
+        "are kept)",
+    )
     arguments = parser.parse_args()
     for name in arguments.what:
         if name not in _BENCHMARKS:
@@ -445,6 +471,10 @@ def main() -> int:
     outcome.seconds = round(time.monotonic() - began, 1)
     outcome.targets = list(_targets(outcome))
     _print(outcome, console)
+    for name, plot in _plots(outcome):
+        file = arguments.plots / f"{name}.svg"
+        plot.write(file)
+        console.print(f"drawn in {file}", highlight=False)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(outcome)) + b"\n")
     console.print(f"written to {arguments.json} after {outcome.seconds:.0f} s", highlight=False)

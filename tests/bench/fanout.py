@@ -10,11 +10,12 @@ they do.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from tests.bench.load import Measured, Pattern, Window
+from tests.bench.plot import Line, Plot
 from tests.bench.report import Figure, milliseconds, ratio
 from tests.bench.systems import (
     BROADCAST,
@@ -180,6 +181,24 @@ def cases(*, quick: bool) -> list[FanoutCase]:
             for clients in (1, 100, 1000, 5000)
         ),
     ]
+
+
+def plot(outcomes: Sequence[Fanout]) -> Plot | None:
+    """What each system takes, by clients times series, each series once a second over WebSockets
+    (Mercure: over SSE); None where too little was measured."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for outcome in outcomes:
+        if outcome.pattern != "together":
+            continue
+        for delivery in outcome.deliveries:
+            if outcome.transport == ("sse" if delivery.system == MERCURE.name else "websocket"):
+                points = lines.setdefault(delivery.system, [])
+                points.append((float(outcome.clients * SERIES), delivery.cores))
+    found = [Line(name, sorted(points)) for name, points in lines.items() if len(points) > 1]
+    if not found:
+        return None
+    title = f"Cost of fan-out: {SERIES} series at 1 Hz"
+    return Plot(title, "samples delivered a second (clients times series)", "cores", found)
 
 
 COLUMNS = (
