@@ -45,6 +45,7 @@ class _Echo:
     def __init__(self) -> None:
         self.carrier: Any = None
         self.blocked = 0
+        self.since = trio.current_time()
         self.is_current = False
         self.view = SimpleNamespace(spec=SimpleNamespace(heartbeat=30.0), merge="all")
         self._frames: deque[Frame] = deque()

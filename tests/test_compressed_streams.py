@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trio
 import trustme
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pushsvc.app.http.coding import STREAMS
@@ -48,6 +48,7 @@ documents = st.binary(max_size=200_000).map(
 some = st.one_of(documents, st.integers(0, 5_000).map(points), st.just(wire.gap(AT, 3)))
 
 
+@settings(deadline=None)
 @given(st.lists(some, max_size=5), st.sampled_from(["sse", "ndjson"]))
 def test_any_frames_in_any_order_are_one_gzip_stream(frames: list[Frame], text: Text) -> None:
     end, stream = GzipEnd(), GZIP_HEAD

@@ -166,9 +166,9 @@ def decided(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     heads: list[bytes] = []
     read = plain.read_request
 
-    def note(data: bytes, peer: str = "") -> object:
+    def note(data: bytes, *more: str) -> object:
         heads.append(data)
-        return read(data, peer)
+        return read(data, *more)
 
     monkeypatch.setattr(fast_path, "read_request", note)
     return heads

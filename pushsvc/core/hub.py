@@ -196,7 +196,8 @@ class Hub(Holdings):
 
     def refuse_when_full(self) -> None:
         """Raise Overloaded if no other subscriber may be attached."""
-        self._refuse_when_warming()
+        if not self.warm:
+            self._refuse_when_warming()
         if len(self.subscribers) >= self._limits.subscribers:
             self.counts["subscribers_refused"] += 1
             raise Overloaded(
@@ -232,12 +233,10 @@ class Hub(Holdings):
         """
         view = self.admit(spec, start, now, account)
         start = start.shared_by(len(view.members))
-        opening = view.open(
-            self.seq,
-            (start, describe),
-            self._pacing.replay_points,
-            lambda: self._replay(view, start, describe, time_ms),
-        )
+        limit, wanted = self._pacing.replay_points, (start, describe)
+        opening = view.opening(self.seq, wanted)
+        if opening is None:
+            opening = view.open(wanted, self._replay(view, start, describe, time_ms), limit)
         session = self._make_session()
         kind = PollingSubscriber if describe == "used" else Subscriber
         subscriber = kind(
@@ -245,7 +244,7 @@ class Hub(Holdings):
             carrier,
             view,
             opening,
-            replay_points=self._pacing.replay_points,
+            replay_points=limit,
             hello=self._hello(session, spec, view, start.points) if greet else None,
             transport=transport,
             address=address,

@@ -260,7 +260,7 @@ class Acceptor:
     def _has_room(self, peer: str, address: str) -> bool:
         if self._inside >= self._most:
             self.counts["connections_refused"] += 1
-        elif self._accounts[address] >= self._most_of(peer):
+        elif self._accounts.get(address, 0) >= self._most_of(peer):
             self.counts["connections_refused_by_address"] += 1
         else:
             return True

@@ -66,11 +66,12 @@ class DetachedCarrier:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.subscriber.session[:8]}>"
 
-    def begin(self, head: bytes) -> None:
+    def begin(self, head: bytes = b"") -> None:
         """Send the first bytes: the head of the answer, if any, and the first frames with it."""
         frames = [head]
         size = 0
-        while size < NOT_SENT and (frame := self.subscriber.pull()) is not None:
+        pull = self.subscriber.pull
+        while size < NOT_SENT and (frame := pull()) is not None:
             encoded = self._encoded(frame)
             frames.append(encoded)
             size += len(encoded)
@@ -268,7 +269,7 @@ class GzipCarrier(DetachedCarrier):
         self._end = GzipEnd()
         super().__init__(engine, hub, sock, subscriber, wire)
 
-    def begin(self, head: bytes) -> None:
+    def begin(self, head: bytes = b"") -> None:
         super().begin(head + wire.framed(self._wire, GZIP_HEAD))
 
     def wake(self) -> None:

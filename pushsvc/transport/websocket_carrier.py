@@ -53,7 +53,7 @@ class WebSocketCarrier(DetachedCarrier):
         self._make_conversation = make_conversation
         self._conversation: Conversation | None = None
         self._incoming: Incoming | None = None
-        self._heard_at = trio.current_time()
+        self._heard_at = subscriber.since
         self._pinged_at: float | None = None
         self._close_by: float | None = None
 

@@ -60,7 +60,8 @@ class Attachment:
     ) -> None:
         """Attach a client whose request isn't answered yet, and have the engine carry it, the head
         of the answer first. Raises what `subscribe` does."""
-        self._carry(engine, sock, self.subscribe(stream, decision, _NULL_CARRIER), wire, head)
+        subscriber = self.subscribe(stream, decision, _NULL_CARRIER)
+        self._carrier(engine, sock, subscriber, wire).begin(head)
 
     def subscribe(
         self, stream: StreamRequest, decision: AccessDecision, carrier: Carrier
@@ -98,34 +99,25 @@ class Attachment:
         if engine is None or sock is None:
             connection.keep()
             return False
-        self._carry(engine, sock, subscriber, wire)
-        return True
-
-    def _carry(
-        self,
-        engine: Engine,
-        sock: socket.socket,
-        subscriber: Subscriber,
-        wire: Wire,
-        head: bytes = b"",
-    ) -> None:
-        """Have the engine carry a subscriber on a socket whose handshake was answered, or is
-        answered with `head`."""
         # It may have been drained while it was set up.
         former = subscriber.carrier
         ending = former.ending if isinstance(former, AsgiCarrier) else None
-        carrier: DetachedCarrier
-        if wire in ("websocket", "websocket-deflate"):
-            carrier = WebSocketCarrier(
-                engine, self._hub, sock, subscriber, wire, self._make_conversation
-            )
-        elif gzipped(wire):
-            carrier = GzipCarrier(engine, self._hub, sock, subscriber, wire)
-        else:
-            carrier = DetachedCarrier(engine, self._hub, sock, subscriber, wire)
-        carrier.begin(head)
+        carrier = self._carrier(engine, sock, subscriber, wire)
+        carrier.begin()
         if ending is not None:
             carrier.end(ending)
+        return True
+
+    def _carrier(
+        self, engine: Engine, sock: socket.socket, subscriber: Subscriber, wire: Wire
+    ) -> DetachedCarrier:
+        """A carrier on a socket, from now on the engine's."""
+        if wire in ("websocket", "websocket-deflate"):
+            return WebSocketCarrier(
+                engine, self._hub, sock, subscriber, wire, self._make_conversation
+            )
+        kind = GzipCarrier if gzipped(wire) else DetachedCarrier
+        return kind(engine, self._hub, sock, subscriber, wire)
 
     def conversation(self) -> Conversation:
         """What the client may send on its WebSocket."""

@@ -97,7 +97,8 @@ class Subscriber:
         self._reached = opening.reached  # the seq that it has with all that is pending
         self._replay = opening.replay
         # Last first. Not a deque: an empty one is larger than all the rest of a subscriber.
-        self._pending = list(reversed(opening.frames))
+        self._pending = [*opening.frames]
+        self._pending.reverse()
         if hello is not None:
             self._pending.append(hello)
         if opening.replay is None and self.describe == "used":
@@ -127,7 +128,8 @@ class Subscriber:
 
     def pull(self) -> Frame | None:
         """The next frame for this client; None when it has everything there is."""
-        if self._replay is None and not self._pending:
+        pending = self._pending
+        if not pending and self._replay is None:
             # The usual case: the shared frame that was just made.
             view = self.view
             number = self._number
@@ -152,11 +154,14 @@ class Subscriber:
             # it gets them merged.
             self.overtaken += 1
             self._replay = self._catch_up(coarse=view.merge != "all")
-        self._refill()
-        if not self._pending:
-            return None
-        frame = self._pending.pop()
-        self.cursor = max(self.cursor, frame.seq)
+        if not pending:
+            self._refill()
+            pending = self._pending
+            if not pending:
+                return None
+        frame = pending.pop()
+        if frame.seq > self.cursor:
+            self.cursor = frame.seq
         if frame.cursor is not None:
             self.given = frame.cursor
         self.frames += 1

@@ -9,7 +9,7 @@ ring, so that readers that are a little behind share them too.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -233,28 +233,29 @@ class View:
 
     # -- how streams begin -------------------------------------------------------------------------
 
-    def open(
-        self, seq: int, wanted: Hashable, limit: int, make_replay: Callable[[], Replay]
-    ) -> Opening:
-        """The opening for a client that asks for `wanted` now, when the hub is at batch `seq`.
+    def opening(self, seq: int, wanted: Hashable) -> Opening | None:
+        """The opening for a client that asks for `wanted` now, when the hub is at batch `seq`; None
+        if it has to be made by `open`.
 
         After a restart everyone comes back at once with the same request: until something changes,
-        they share the same frames. If the points don't fit into one frame the first one is short,
-        so that a page can be laid out while the rest is on its way.
+        they share the same frames.
         """
         now_at = (seq, self.seq, self.next_number)
         if now_at != self._openings_at:
             self._openings_at = now_at
             self._openings.clear()
-        opening = self._openings.get(wanted)
-        if opening is None:
-            replay = make_replay()
-            since = replay.cursor
-            frames = tuple(replay.slice(self.seq, limit, min(limit, _FIRST)))
-            whole = replay.done(self.seq)
-            opening = Opening(since, frames, None if whole else replay, replay.cursor)
-            if whole and len(self._openings) < _OPENINGS:
-                self._openings[wanted] = opening
+        return self._openings.get(wanted)
+
+    def open(self, wanted: Hashable, replay: Replay, limit: int) -> Opening:
+        """An opening by this replay, for all who ask for `wanted` until something changes. If the
+        points don't fit into one frame the first one is short, so that a page can be laid out while
+        the rest is on its way."""
+        since = replay.cursor
+        frames = tuple(replay.slice(self.seq, limit, min(limit, _FIRST)))
+        whole = replay.done(self.seq)
+        opening = Opening(since, frames, None if whole else replay, replay.cursor)
+        if whole and len(self._openings) < _OPENINGS:
+            self._openings[wanted] = opening
         return opening
 
     def share(self, replay: Replay, limit: int) -> Sequence[Frame]:
