@@ -49,7 +49,7 @@ def pages(text: str) -> list[str]:
 @pytest.mark.parametrize("server", [Server(port=0), UNDER], ids=["root", "under a path"])
 async def test_a_page_refers_to_nothing_by_an_absolute_path(server: Server) -> None:
     async with serving(server=server) as served:
-        for path in ("/", "/doctor", "/docs", "/d/host"):
+        for path in ("/", "/doctor", "/clients", "/docs", "/d/host"):
             page = (await served.http.get(path)).text
             references = pages(page)
             assert any("assets/" in one for one in references), page
@@ -142,7 +142,7 @@ async def test_a_session_is_for_the_path_it_was_begun_under(
     async with serving(server=server, auth=auth) as served:
         headers = {"Origin": served.url.removesuffix("/a/push")}
         async with httpx.AsyncClient(headers=headers, verify=TRUST) as http:
-            for where in ("/", "/d/cpu", "/doctor"):
+            for where in ("/", "/d/cpu", "/doctor", "/clients"):
                 form = (await http.get(f"{served.url}{where}")).text
                 [action] = re.findall(r'action="([^"]+)"', form)
                 target = urljoin(f"{served.url}{where}", action)
@@ -203,7 +203,7 @@ def test_no_script_refers_to_an_absolute_path() -> None:
     """What a browser asks for later, too: what a test doesn't happen to click on. Addresses may be
     compared with the page's origin, and not made from it."""
     absolute = re.compile(
-        r"""["'`]/(?:v1|d|assets|doctor|openapi\.json|favicon|theme|client)\b|URL\(["'`]/["'`]"""
+        r"""["'`]/(?:v1|d|assets|doctor|clients|openapi\.json|favicon|theme|client)\b|URL\(["'`]/["'`]"""
         r"""|(?:href|src)=["'`{]+/|assign\(["'`]/|(?<!== )location\.origin"""
     )
     sources = [*(ROOT / "web" / "src").rglob("*.ts*"), *(ROOT / "web" / "public").glob("*.js")]

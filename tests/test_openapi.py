@@ -24,7 +24,7 @@ async def test_every_route_is_described_and_nothing_else() -> None:
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             routes.add((path, method.lower()))
-    page = {(path, "get") for path in ("/", "/d/{name}", "/doctor", "/docs", "/{name}")}
+    page = {(path, "get") for path in ("/", "/d/{name}", "/doctor", "/clients", "/docs", "/{name}")}
     described = {(path, method) for path, item in SPEC["paths"].items() for method in item}
     assert routes - page == described
 

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import page from './vite.config.ts';
 
-// The other pages, what shows the API and the doctor, are built by themselves: beside the dashboard page,
+// The other pages, what shows the API, the doctor and the clients, are built by themselves: beside the dashboard page,
 // what they share with it would be cut out of its one file, and it would be heavier by that.
 export default defineConfig({
   ...page,
@@ -11,7 +11,7 @@ export default defineConfig({
     emptyOutDir: false,
     copyPublicDir: false,
     rolldownOptions: {
-      input: ['docs.html', 'doctor.html'].map((name) =>
+      input: ['docs.html', 'doctor.html', 'clients.html'].map((name) =>
         fileURLToPath(new URL(name, import.meta.url)),
       ),
     },

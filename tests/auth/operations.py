@@ -221,7 +221,14 @@ def operations() -> list[Operation]:
 OPEN = frozenset(
     (
         *("livez", "readyz", "index", "asset", "login", "logout", "plain"),
-        *("openapi_json", "asyncapi_json", "doctor_page", "dashboard_page", "docs_page"),
+        *(
+            "openapi_json",
+            "asyncapi_json",
+            "doctor_page",
+            "clients_page",
+            "dashboard_page",
+            "docs_page",
+        ),
         *("influx_ping", "influx_health", "dashboard_schema"),
     )
 )

@@ -125,6 +125,7 @@ const STATES: readonly (readonly [
     'd/all?panel=e',
     (page) => panel(page, 'Table').getByRole('row').nth(3).waitFor(),
   ],
+  ['clients', 'clients', (page) => page.getByRole('table').first().waitFor()],
   ['doctor', 'doctor', (page) => page.getByRole('heading', { level: 1 }).waitFor()],
   ['login', () => `${locked.url}/`, (page) => page.getByLabel('Your key or token').waitFor()],
   [

@@ -36,7 +36,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['editor'],
   ['board', 'search'],
   ['page'],
-  ['doctor', 'docs'],
+  ['doctor', 'docs', 'clients'],
   ['.'],
 ];
 /** Others get the client by itself: it has no libraries, and nothing of the page. */

@@ -47,6 +47,7 @@ NEEDS: Final = {
     "tickets": Need.READ,
     "companion": Need.READ,
     "doctor_page": Need.NOTHING,  # like the index
+    "clients_page": Need.NOTHING,
     "dashboard_page": Need.NOTHING,
     "docs_page": Need.NOTHING,  # like the descriptions that it shows
     "save_dashboard": Need.OPERATOR,  # everybody sees it

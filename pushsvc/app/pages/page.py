@@ -85,6 +85,11 @@ def install(app: QuartTrio, context: Context) -> None:
     async def doctor_page() -> Response:
         return await page("doctor.html")
 
+    @app.get("/clients")
+    @for_people
+    async def clients_page() -> Response:
+        return await page("clients.html")
+
     @app.get("/docs")
     @for_people
     async def docs_page() -> Response:

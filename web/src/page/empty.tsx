@@ -40,6 +40,9 @@ function EmptyState() {
       </p>
       <Command text={command} />
       <p>
+        What was sent and refused is <a href="clients">listed with the reason</a>.
+      </p>
+      <p>
         For this machine’s own CPU, memory, disks and network, start the server with{' '}
         <code>pushsvc demo</code>.
       </p>

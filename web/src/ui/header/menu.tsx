@@ -101,9 +101,10 @@ export function Menu({ name, open }: MenuProps) {
                   </section>
                 ),
             )}
-            {writable.value && (
-              <ul>{link(`d/${freeName('dashboard', names)}?edit`, 'New dashboard…')}</ul>
-            )}
+            <ul>
+              {writable.value && link(`d/${freeName('dashboard', names)}?edit`, 'New dashboard…')}
+              {link('clients', 'Who sends, who watches')}
+            </ul>
           </>
         )}
       </div>
