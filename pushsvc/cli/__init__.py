@@ -18,6 +18,7 @@ COMMANDS = {
     "drain": "End a service on this machine, and wait until it has ended.",
     "health": "Ask a running service whether it takes traffic.",
     "doctor": "Find what cuts or buffers streams between here and a service.",
+    "bench": "Measure a service of your own, with many dashboards.",
     "key": "Make API keys.",
     "token": "Make JSON Web Tokens, for development.",
     "check-config": "Print the configuration that `serve` would run with.",

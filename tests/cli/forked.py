@@ -15,7 +15,17 @@ from pathlib import Path
 
 from pushsvc.cli import main
 
-COMMANDS = ("serve", "demo", "tail", "publish", "check_config", "health", "doctor", "dashboards")
+COMMANDS = (
+    "serve",
+    "demo",
+    "tail",
+    "publish",
+    "check_config",
+    "health",
+    "doctor",
+    "dashboards",
+    "bench",
+)
 
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("PUSHSVC_")} | {"NO_COLOR": "1"}
