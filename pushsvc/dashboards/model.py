@@ -106,7 +106,7 @@ class Panel(
     id: _Id
     title: _Title | UnsetType = UNSET
     kind: Literal[
-        "line", "area", "stacked", "stat", "gauge", "table", "heatmap", "timeline", "text"
+        "line", "area", "stacked", "stat", "gauge", "table", "heatmap", "timeline", "text", "row"
     ]
     select: _Selector | UnsetType = UNSET
     """A selector or an expression: what every panel but one of text shows."""
@@ -131,6 +131,14 @@ class Panel(
     """Digits behind the point; three digits in all if left out."""
     rate: bool | UnsetType = UNSET
     """Whether a counter is shown as its change per second, which it is if left out."""
+    collapsed: bool | UnsetType = UNSET
+    """Whether a row is folded at first: the panels below it, up to the next row, aren't there."""
+    repeat: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
+    """The variable for each of whose chosen values the panel is there once; a row with its
+    panels."""
+    across: Annotated[int, Meta(ge=1, le=COLUMNS)] | UnsetType = UNSET
+    """How many of these stand beside each other at the most; four if left out. A row stands
+    alone."""
     by: _Label | UnsetType = UNSET
     """The label whose values are the rows of a heatmap; each series has its own if left out."""
     grid: Grid | UnsetType = UNSET
@@ -208,7 +216,14 @@ def schema() -> dict[str, Any]:
 def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None:
     """Raises Rejected if the panel can't be shown; `index` is its index, for the answer."""
     where = f"panel {panel.id}"
-    if panel.kind == "text":
+    if panel.kind == "row":
+        if panel.title is UNSET:
+            raise Rejected("row", f"{where} is a row, and lacks a title", panel=index)
+        if not panel.select is panel.also is panel.text is UNSET:
+            raise Rejected("row", f"{where} is a row, and shows nothing itself", panel=index)
+    elif panel.collapsed is not UNSET:
+        raise Rejected("row", f"{where} is collapsed, which takes kind: row", panel=index)
+    elif panel.kind == "text":
         if panel.select is not UNSET or panel.also is not UNSET:
             raise Rejected("text", f"{where} is text, and shows no series", panel=index)
         if panel.text is UNSET and panel.title is UNSET:
@@ -227,6 +242,9 @@ def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None
         reason = mapping_fault(mapping)
         if reason:
             raise Rejected("mapping", f"{where}, mapping {number}: {reason}", panel=index)
+    if panel.repeat is not UNSET and all(one.name != panel.repeat for one in variables):
+        detail = f"{where} is repeated for {panel.repeat}, which is no variable"
+        raise Rejected("repeat", detail, panel=index)
     count = 1 + (0 if panel.also is UNSET else len(panel.also))
     for number, line in enumerate(() if panel.lines is UNSET else panel.lines, 1):
         reason = line_fault(line, count)

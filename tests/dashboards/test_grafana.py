@@ -55,8 +55,8 @@ def test_a_dashboard_as_a_whole() -> None:
     made = found.dashboard
     assert (made.title, made.window) == ("Hosts", "1h")
     row, busy, memory, more, latency, text = made.panels
-    assert (row.kind, row.title) == ("text", "Processors of $node")
-    assert (more.kind, more.title) == ("text", "More")
+    assert (row.kind, row.title, row.collapsed) == ("row", "Processors of $node", UNSET)
+    assert (more.kind, more.title, more.collapsed) == ("row", "More", True)
     assert busy == Panel(
         id="p2",
         title="Busy on $node",
@@ -108,7 +108,7 @@ def test_what_could_not_be_taken_is_said() -> None:
     assert busy[2:] == ["overrides for some of its lines (color)"]
     assert reasons(found, "Memory") == ["its value, the mean: it is the newest"]
     assert reasons(found, "Journal") == ["a panel of the kind logs, which there is none of here"]
-    assert reasons(found, "More") == ["that the row is folded: its panels are below it"]
+    assert reasons(found, "More") == []
     assert reasons(found, "dashboard") == ["its annotations (deployments)", "its tags"]
     assert {one.panel for one in found.left_out if one.where == "Memory"} == {"p3"}
 
@@ -560,6 +560,28 @@ def test_one_of_ours_is_itself() -> None:
     found = take_in(msgspec.json.encode(ours))
     assert (found.source, found.left_out, found.panels) == ("pushsvc", [], 1)
     assert msgspec.json.decode(write(found.dashboard)) == ours
+
+
+def test_repetitions_are_taken() -> None:
+    listed = [variable("host", "a,b", "custom")]
+    row = {"type": "row", "title": "On $host", "repeat": "host", "panels": []}
+    found = imported(
+        dashboard(
+            panel("stat", target("up"), repeat="host", repeatDirection="v"),
+            panel("stat", target("up"), repeat="host", maxPerRow=3),
+            panel("stat", target("up"), repeatPanelId=1, scopedVars={}),
+            panel("stat", target("up"), repeat="other"),
+            row,
+            templating={"list": listed},
+        )
+    )
+    assert [(one.repeat, one.across) for one in found.dashboard.panels] == [
+        ("host", 1),
+        ("host", 3),
+        (UNSET, UNSET),
+        ("host", UNSET),
+    ]
+    assert reasons(found, "Stat") == ["its repetition for each other, which is not taken"]
 
 
 def test_more_panels_than_a_dashboard_has_are_said() -> None:

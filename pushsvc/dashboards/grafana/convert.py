@@ -94,7 +94,7 @@ def _converted(document: Fields) -> Imported:
         for panel in panels[MOST_PANELS:]:
             where = panel.id if panel.title is UNSET else panel.title
             remarks.add(where, f"all of it: a dashboard has {MOST_PANELS} panels at the most")
-            taken -= panel.kind != "text"
+            taken -= panel.kind != "row"
     _note_rest(document, remarks)
     dashboard = Dashboard(
         title=text(document.get("title"))[:200] or "Imported dashboard",
@@ -122,11 +122,15 @@ def _heading(
     row = section.row or {}
     title = templating.written(text(row.get("title")), strictly=False)[:200] or "…"
     id_ = f"p{index + 1}"
-    if row.get("repeat"):
-        remarks.add(title, f"its repetition for each {row['repeat']}: it is there once", id_)
-    if row.get("collapsed") is True or row.get("collapse") is True:
-        remarks.add(title, "that the row is folded: its panels are below it", id_)
-    return Panel(id=id_, kind="text", title=title, grid=Grid(0, top, COLUMNS, 1))
+    folded = row.get("collapsed") is True or row.get("collapse") is True
+    return Panel(
+        id=id_,
+        kind="row",
+        title=title,
+        collapsed=folded or UNSET,
+        repeat=templating.repeated(row, title, remarks, id_),
+        grid=Grid(0, top, COLUMNS, 1),
+    )
 
 
 def _from_library(panel: Fields, elements: Fields) -> Fields:

@@ -69,9 +69,11 @@ def _is_new(document: Fields) -> bool:
 
 
 def sections_of(document: Fields) -> list[Section]:
-    """The panels, row by row, each with a gridPos; collapsed rows are expanded."""
+    """The panels, row by row, each with a gridPos."""
     sections = [Section(None, [])]
     for panel in items(document.get("panels")):
+        if panel.get("repeatPanelId") is not None:
+            continue  # a copy that was saved with the one that is repeated
         if panel.get("type") == "row":
             sections.append(Section(panel, items(panel.get("panels"))))
         else:

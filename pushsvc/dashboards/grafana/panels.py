@@ -72,6 +72,11 @@ def panel_of(
         "title": title or UNSET,
         "description": description or UNSET,
     }
+    common["repeat"] = templating.repeated(given, where, remarks, id_)
+    if common["repeat"] is not UNSET:
+        across = number(given.get("maxPerRow")) or 4
+        down = given.get("repeatDirection") == "v"
+        common["across"] = 1 if down else int(min(12, max(1, across)))
     if ours == "text":
         return _of_text(given, where, common, templating, remarks)
     queries = queries_of(given, sources, templating)
@@ -205,8 +210,6 @@ def _lost(given: Fields, kind: str) -> list[str]:
     found = []
     if kind in _TABLED:
         found.append("its pie: its values are a table")
-    if given.get("repeat"):
-        found.append(f"its repetition for each {given['repeat']}: it is there once, with all")
     transformations = [text(one.get("id")) for one in items(given.get("transformations"))]
     if transformations:
         found.append(f"transformations ({', '.join(sorted(set(transformations)))})")

@@ -80,6 +80,14 @@ class Templating:
         Unknown for any other reference."""
         return self._written(asked, {one.name for one in self.variables}, strictly)
 
+    def repeated(self, given: Fields, where: str, remarks: Remarks, id_: str) -> str | UnsetType:
+        """The variable for each of whose values a panel or a row is repeated; notes another."""
+        name = text(given.get("repeat"))
+        if not name or any(one.name == name for one in self.variables):
+            return name or UNSET
+        remarks.add(where, f"its repetition for each {name}, which is not taken", id_)
+        return UNSET
+
     def _take(self, made: dict[str, Variable]) -> None:
         """Keep the valid variables, each after those that it depends on."""
         taken: list[Variable] = []

@@ -1,12 +1,15 @@
 import { printable } from '../format/printable.ts';
 import '../style/board.css';
 import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { loadPart } from '../browser/part.ts';
 import { parseDuration } from '../client/index.ts';
 import { isPlain, NOTHING, selectorsOf } from '../dashboards/asking.ts';
-import { type Loaded, list, load, Missing, type Source } from '../dashboards/model.ts';
+import { type Kept, type Loaded, list, load, Missing, type Source } from '../dashboards/model.ts';
 import { inReadingOrder, placeStyle } from '../dashboards/place.ts';
+import { sectionsOf, unfolded } from '../dashboards/rows.ts';
+import { turned } from '../panels/arrangement.ts';
 import type { Panel } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import type { View } from '../state/view.ts';
@@ -115,21 +118,23 @@ export function Board({ dashboard, view }: BoardProps) {
     );
   }, [edited, version]);
 
-  /** The panels that are shown, with their variables filled in. */
-  const panels = useComputed<readonly Panel[]>(() => {
+  /** The panels of the dashboard, with their variables filled in, and how many would be too many. */
+  const filled = useComputed<Filled>(() => {
     const kept = loaded.value?.kept;
     const filling = parts.value;
     if (kept === undefined) {
-      return [];
+      return { panels: [], left: 0 };
     }
-    const filled =
-      filling === null
-        ? kept.panels
-        : filling.fillPanels(
-            kept,
-            filling.meaningsOf(kept, values.value, dashboard.time.liveMs.value),
-          );
-    return only === null ? inReadingOrder(filled) : filled.filter(({ id }) => id === only);
+    return filling === null
+      ? { panels: inReadingOrder(kept.panels), left: 0 }
+      : filledIn(kept, filling, values.value, dashboard.time.liveMs.value);
+  });
+  const isFolded = (row: Panel): boolean =>
+    (row.collapsed ?? false) !== turned.has(`${name}/${row.id}`);
+  /** Those that are shown. */
+  const panels = useComputed<readonly Panel[]>(() => {
+    const all = filled.value.panels;
+    return only === null ? unfolded(all, isFolded) : all.filter(({ id }) => id === only);
   });
   /** Where they ask for too much at once: of those in sight it is asked for. */
   const crowded = useSignal<readonly Panel[] | null>(null);
@@ -177,8 +182,13 @@ export function Board({ dashboard, view }: BoardProps) {
   if (loaded.value === null) {
     return <p role="status">Loading…</p>;
   }
-  const { title, description } = loaded.value.kept;
-  const { Choices } = parts.value ?? {};
+  const { kept } = loaded.value;
+  const { title } = kept;
+  const { Choices, fillText, meaningsOf } = parts.value ?? {};
+  const description =
+    fillText && kept.description
+      ? fillText(kept.description, meaningsOf!(kept, values.value, dashboard.time.liveMs.value))
+      : kept.description;
   return (
     <section class={only === null ? 'board' : 'board alone'} aria-label={title}>
       {only !== null && <h2 class="unseen">{title}</h2>}
@@ -203,14 +213,29 @@ export function Board({ dashboard, view }: BoardProps) {
           {only === null ? 'There are no panels on it yet.' : `There is no panel ${only} on it.`}
         </p>
       )}
+      {only === null && filled.value.left > 0 && (
+        <p class="remark">
+          {filled.value.left} more panels, for further values of variables, are not shown.
+        </p>
+      )}
       <div class="cells" ref={root}>
         {panels.value.map((panel) => (
-          <Cell
-            key={panel.id}
-            panel={panel}
-            dashboard={dashboard}
-            alone={kiosk ? undefined : () => view.href({ panel: panel.id })}
-          />
+          <Cell key={panel.id} panel={panel}>
+            {panel.kind === 'row' ? (
+              <Row
+                row={panel}
+                folded={only === null && isFolded(panel)}
+                count={countIn(filled.value.panels, panel)}
+                onFold={() => turned.toggle(`${name}/${panel.id}`)}
+              />
+            ) : (
+              <PanelView
+                panel={panel}
+                dashboard={dashboard}
+                alone={kiosk ? undefined : () => view.href({ panel: panel.id })}
+              />
+            )}
+          </Cell>
         ))}
       </div>
     </section>
@@ -238,6 +263,11 @@ const Absent = later(
   ({ Absent }) => Absent,
 );
 
+const Row = later(
+  () => import('./row.tsx'),
+  ({ Row }) => Row,
+);
+
 /** Links to other views of the dashboard, and the buttons. */
 function Ways({ view, name }: { view: View; name: string }) {
   return (
@@ -259,15 +289,7 @@ interface Editing {
   readonly source: Source;
 }
 
-function Cell({
-  panel,
-  dashboard,
-  alone,
-}: {
-  panel: Panel;
-  dashboard: Dashboard;
-  alone: (() => string) | undefined;
-}) {
+function Cell({ panel, children }: { panel: Panel; children: ComponentChildren }) {
   const { grid } = panel;
   return (
     <div
@@ -275,9 +297,41 @@ function Cell({
       style={grid === undefined ? {} : placeStyle(grid)}
       data-panel={panel.id}
     >
-      <PanelView panel={panel} dashboard={dashboard} alone={alone} />
+      {children}
     </div>
   );
+}
+
+/** How many panels a row has. */
+function countIn(panels: readonly Panel[], row: Panel): number {
+  return sectionsOf(panels).find((section) => section.row?.id === row.id)?.panels.length ?? 0;
+}
+
+interface Filled {
+  readonly panels: readonly Panel[];
+  readonly left: number;
+}
+
+/** The panels of a dashboard with variables, each as often as it is repeated. */
+function filledIn(
+  kept: Kept,
+  filling: typeof import('../ui/variables.tsx'),
+  values: View['values']['value'],
+  windowMs: number,
+): Filled {
+  const { fillPanels, isRepeated, known, meaningsOf, repeated, singlesOf, within } = filling;
+  const meanings = meaningsOf(kept, values, windowMs);
+  if (!isRepeated(kept.panels)) {
+    return { panels: inReadingOrder(fillPanels(kept, meanings)), left: 0 };
+  }
+  const { shown, left } = repeated(kept.panels, (name) => {
+    const variable = kept.variables?.find((one) => one.name === name);
+    return variable && singlesOf(variable, values, known.value);
+  });
+  const panels = shown.flatMap(({ panel, scope }) =>
+    fillPanels({ ...kept, panels: [panel] }, within(meanings, scope)),
+  );
+  return { panels: inReadingOrder(panels), left };
 }
 
 /** Set the window that a dashboard begins with, which the service has validated. */

@@ -56,6 +56,28 @@ export function meaningsOf(
   return meanings;
 }
 
+/**
+ * The values that a variable has one by one: those that were chosen, or, of all, those that are
+ * known.
+ */
+export function singlesOf(
+  variable: Variable,
+  values: Values,
+  known: Values,
+): readonly string[] | undefined {
+  const chosen = chosenOf(variable, values);
+  return chosen?.includes(ALL) ? (variable.values ?? known[variable.name]) : chosen;
+}
+
+/** What variables stand for where some have one value. */
+export function within(meanings: Meanings, scope: Readonly<Record<string, string>>): Meanings {
+  const own = Object.entries(scope).map(([name, value]) => [
+    name,
+    { values: [value], title: value },
+  ]);
+  return { ...meanings, ...Object.fromEntries(own) };
+}
+
 /** The values that were chosen, or the initial ones; undefined if these aren't known yet. */
 export function chosenOf(variable: Variable, values: Values): readonly string[] | undefined {
   return values[variable.name] ?? variable.default ?? variable.values?.slice(0, 1);
@@ -173,6 +195,7 @@ export function fillPanels(
   return panels.map((panel) => ({
     ...panel,
     ...(panel.title !== undefined && { title: said(panel.title) }),
+    ...(panel.description !== undefined && { description: said(panel.description) }),
     ...(panel.text !== undefined && {
       text: replaced(panel.text, meanings, ({ title }) => asMarkdown(title)),
     }),

@@ -14,7 +14,7 @@ import type { View } from '../state/view.ts';
 import { PanelView } from '../ui/panel/described.tsx';
 import { Choices } from '../ui/variables.tsx';
 import { Handles } from './handles.tsx';
-import { firstFree, type Placed, USUAL } from './model/layout.ts';
+import { firstFree, type Placed, usualOf } from './model/layout.ts';
 import { Session } from './model/session.ts';
 import { PanelForm } from './panel-form.tsx';
 import { Questions } from './questions.tsx';
@@ -141,7 +141,7 @@ export function Editor(props: EditorProps) {
   const setPanel = (id: string | null, next: Panel): void => {
     const { panels: now } = draft.current.peek();
     if (id === null) {
-      draft.arrange([...now, { ...next, grid: firstFree(now, USUAL) }]);
+      draft.arrange([...now, { ...next, grid: firstFree(now, usualOf(next)) }]);
     } else {
       draft.arrange(now.map((one) => (one.id === id ? { ...next, grid: one.grid } : one)));
     }
@@ -217,6 +217,7 @@ export function Editor(props: EditorProps) {
           taken={draft.current.value.panels.map(({ id }) => id)}
           dashboard={dashboard}
           values={meanings}
+          variables={variables}
           onTry={(these) => (tried.value = these)}
           onDone={(next) => setPanel(open.id, next)}
           onClose={close}

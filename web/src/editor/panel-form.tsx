@@ -3,12 +3,14 @@ import './style/fieldsets.css';
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { fillIn, fillPanels, type Meanings } from '../dashboards/filling.ts';
+import type { Variable } from '../dashboards/model.ts';
 import { PANEL_KINDS, type Panel, type PanelKind, type Query } from '../panels/model.ts';
 import type { Dashboard } from '../state/dashboard.ts';
 import { PanelView } from '../ui/panel/described.tsx';
 import { Dialog } from './dialog.tsx';
 import { Lines, withoutQuery } from './fields/lines.tsx';
 import { Mappings } from './fields/mappings.tsx';
+import { Repeat } from './fields/repeat.tsx';
 import { Bound, Legend } from './fields/scale.tsx';
 import { Thresholds } from './fields/thresholds.tsx';
 import { titleOf } from './handles.tsx';
@@ -27,6 +29,7 @@ const KINDS: Readonly<Record<PanelKind, string>> = {
   heatmap: 'Heatmap',
   timeline: 'States over time',
   text: 'Text',
+  row: 'A row that folds the panels below it',
 };
 const MOST_ALSO = 15;
 
@@ -37,6 +40,7 @@ interface PanelFormProps {
   readonly taken: readonly string[];
   readonly dashboard: Dashboard;
   readonly values: Meanings;
+  readonly variables: readonly Variable[];
   /** Called with what the preview asks for; the server can read all of it. */
   readonly onTry: (queries: readonly string[]) => void;
   readonly onDone: (panel: Panel) => void;
@@ -45,7 +49,7 @@ interface PanelFormProps {
 
 /** All properties of a panel, with a preview. */
 export function PanelForm(props: PanelFormProps) {
-  const { panel, taken, dashboard, values, onTry, onDone, onClose } = props;
+  const { panel, taken, dashboard, values, variables, onTry, onDone, onClose } = props;
   const draft = useSignal<Panel>(panel ?? { id: '', kind: 'line', select: '' });
   const {
     title = '',
@@ -66,7 +70,7 @@ export function PanelForm(props: PanelFormProps) {
   } = draft.value;
   const change = (fields: Partial<Record<keyof Panel, unknown>>): void => {
     const next: Record<string, unknown> = { ...draft.value, ...fields };
-    for (const name of next.kind === 'text' ? ['select', 'also', 'legend'] : ['text']) {
+    for (const name of unused(next.kind as PanelKind)) {
       delete next[name];
     }
     if (Array.isArray(next.also) && next.also.length === 0) {
@@ -78,7 +82,9 @@ export function PanelForm(props: PanelFormProps) {
         delete next[name];
       }
     }
-    draft.value = (next.kind === 'text' ? next : { select: '', ...next }) as unknown as Panel;
+    draft.value = (isAsking(next.kind as PanelKind)
+      ? { select: '', ...next }
+      : next) as unknown as Panel;
   };
   const meant = fillIn(selector, values);
   const selectors = useMemo(() => new Selectors(), []);
@@ -140,7 +146,7 @@ export function PanelForm(props: PanelFormProps) {
         }}
       >
         <div class="fields">
-          {kind === 'text' ? (
+          {kind === 'row' ? null : kind === 'text' ? (
             <label class="whole">
               Text
               <textarea
@@ -172,6 +178,7 @@ export function PanelForm(props: PanelFormProps) {
             <input
               type="text"
               maxLength={200}
+              required={kind === 'row'}
               placeholder={first?.name ?? ''}
               value={title}
               onInput={({ currentTarget }) => change({ title: currentTarget.value })}
@@ -206,7 +213,7 @@ export function PanelForm(props: PanelFormProps) {
               <option key={name} value={name} />
             ))}
           </datalist>
-          {kind !== 'text' && (
+          {isAsking(kind) && (
             <>
               <Legend value={legend} onChange={(next) => change({ legend: next })} />
               <div class="whole">
@@ -255,7 +262,7 @@ export function PanelForm(props: PanelFormProps) {
               </div>
             </>
           )}
-          {kind !== 'text' && (
+          {isAsking(kind) && (
             <label>
               Decimals
               <input
@@ -298,6 +305,7 @@ export function PanelForm(props: PanelFormProps) {
               </select>
             </label>
           )}
+          <Repeat panel={draft.value} variables={variables} onChange={change} />
           <label class="check whole">
             <input
               type="checkbox"
@@ -313,7 +321,7 @@ export function PanelForm(props: PanelFormProps) {
             onChange={(next) => change({ thresholds: orNone(next) })}
           />
           <Mappings mappings={mappings} onChange={(next) => change({ mappings: orNone(next) })} />
-          {kind !== 'text' && (
+          {isAsking(kind) && (
             <Lines
               lines={lines}
               queries={1 + also.length}
@@ -322,7 +330,7 @@ export function PanelForm(props: PanelFormProps) {
           )}
         </div>
         <div class="preview">
-          {(selector !== '' || kind === 'text') && (
+          {(selector !== '' || !isAsking(kind)) && (
             <PanelView
               panel={fillPanels({ panels: [draft.value] }, values)[0]!}
               dashboard={dashboard}
@@ -340,6 +348,19 @@ export function PanelForm(props: PanelFormProps) {
       </form>
     </Dialog>
   );
+}
+
+/** Whether a panel of a kind shows series. */
+function isAsking(kind: PanelKind): boolean {
+  return kind !== 'text' && kind !== 'row';
+}
+
+/** What a panel of a kind doesn't have. */
+function unused(kind: PanelKind): readonly string[] {
+  const asked = ['select', 'also', 'legend', 'lines'];
+  return kind === 'row'
+    ? [...asked, 'text']
+    : ['collapsed', ...(kind === 'text' ? asked : ['text'])];
 }
 
 /** An empty list is left out. */

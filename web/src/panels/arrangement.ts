@@ -40,6 +40,8 @@ export class Choice {
 
 export const collapsed = new Choice('pushsvc.collapsed');
 export const hidden = new Choice('pushsvc.hidden');
+/** Rows of dashboards that are folded, or aren't, other than at first. */
+export const turned = new Choice('pushsvc.rows');
 /** Panels that are shown as tables. */
 export const tabular = new Choice('pushsvc.tables');
 

@@ -57,7 +57,8 @@ export function select(
   const queryOf = new Map<Series, number>();
   const omitted = new Map<string, number>();
   for (const [key, alike] of fitting) {
-    for (const [panel, series, query] of alike) {
+    // The axis is that of the first query, where others have units of their own.
+    for (const [panel, series, query] of mixed ? alike.sort((a, b) => a[2] - b[2]) : alike) {
       if (key === commonest) {
         group ??= new Panel(series, sources, raw);
         group.add(series, queries[query]!.legend);

@@ -4,7 +4,8 @@
  * line and area: over time. stacked: areas stacked on each other. stat: the newest value above its
  * chart. gauge: the newest value between two bounds. table: last, minimum, maximum and mean of each
  * series. heatmap: a row for each series, or value of a label, over time. timeline: states over
- * time; numbers are states there, too. States are always drawn as a timeline.
+ * time; numbers are states there, too. States are always drawn as a timeline. row: a heading by which
+ * the panels below it are folded.
  */
 export type PanelKind =
   | 'line'
@@ -15,7 +16,8 @@ export type PanelKind =
   | 'table'
   | 'heatmap'
   | 'timeline'
-  | 'text';
+  | 'text'
+  | 'row';
 
 export const PANEL_KINDS: readonly PanelKind[] = [
   'line',
@@ -27,6 +29,7 @@ export const PANEL_KINDS: readonly PanelKind[] = [
   'heatmap',
   'timeline',
   'text',
+  'row',
 ];
 
 /**
@@ -107,6 +110,12 @@ export interface Panel {
   readonly rate?: boolean;
   /** The label whose values are the rows of a heatmap; if left out, each series has its own row. */
   readonly by?: string;
+  /** Whether a row is folded at first: the panels below it, up to the next row, aren't there. */
+  readonly collapsed?: boolean;
+  /** The variable for each of whose chosen values it is there once; a row with its panels. */
+  readonly repeat?: string;
+  /** How many of these stand beside each other at the most; four if left out. */
+  readonly across?: number;
   /** Its place on a dashboard, in columns and rows of the grid. */
   readonly grid?: {
     readonly x: number;

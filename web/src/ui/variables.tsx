@@ -4,15 +4,16 @@
  */
 
 import './variables.css';
-import { useSignal } from '@preact/signals';
+import { type Signal, signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { ALL, chosenOf, meaningsOf } from '../dashboards/filling.ts';
+import { ALL, chosenOf, meaningsOf, type Values } from '../dashboards/filling.ts';
 import type { Kept, Variable } from '../dashboards/model.ts';
 import { labelValues, soughtBy } from '../dashboards/values.ts';
 import type { View } from '../state/view.ts';
 import { Picker } from './picker.tsx';
 
-export { fillPanels, fillText, meaningsOf } from '../dashboards/filling.ts';
+export { fillPanels, fillText, meaningsOf, singlesOf, within } from '../dashboards/filling.ts';
+export { isRepeated, repeated } from '../dashboards/repeating.ts';
 export { checked } from '../dashboards/values.ts';
 
 /** Milliseconds between two requests for the values of a variable. */
@@ -24,6 +25,9 @@ interface ChoicesProps {
   readonly kept: Kept;
   readonly view: View;
 }
+
+/** The values that there are to choose from, by variable, as far as they are known. */
+export const known: Signal<Values> = signal({});
 
 /** A field for each variable. */
 export function Choices({ kept, view }: ChoicesProps) {
@@ -43,6 +47,7 @@ export function Choices({ kept, view }: ChoicesProps) {
           sought={soughtBy(variable, meanings, names)}
           chosen={chosenOf(variable, values.value)}
           onChange={(chosen) => set(variable.name, chosen)}
+          onKnown={(all) => (known.value = { ...known.value, [variable.name]: all })}
           onFound={(chosen) => view.quietly(() => set(variable.name, chosen))}
         />
       ))}
@@ -59,6 +64,8 @@ interface ChoiceProps {
   readonly sought: string | null;
   readonly chosen: readonly string[] | undefined;
   readonly onChange: (chosen: readonly string[]) => void;
+  /** Called with all values when they are there, or are others. */
+  readonly onKnown: (values: readonly string[]) => void;
   /**
    * Called with the first value when the values are there and none was chosen, or what was chosen
    * is none of them.
@@ -67,13 +74,13 @@ interface ChoiceProps {
 }
 
 /** The field of one variable. It has its first value until somebody chooses another. */
-function Choice({ variable, sought, chosen, onChange, onFound }: ChoiceProps) {
+function Choice({ variable, sought, chosen, onChange, onKnown, onFound }: ChoiceProps) {
   const { name, title = name, label, values: listed, multi = false, all = false } = variable;
   const found = useSignal<readonly string[] | null>(null);
   /** The selector that the present values were found by. */
   const had = useRef<string | null>(null);
-  const now = useRef({ chosen, onFound });
-  now.current = { chosen, onFound };
+  const now = useRef({ chosen, onKnown, onFound });
+  now.current = { chosen, onKnown, onFound };
   useEffect(() => {
     if (label === undefined || sought === null) {
       return;
@@ -88,7 +95,10 @@ function Choice({ variable, sought, chosen, onChange, onFound }: ChoiceProps) {
           }
           const others = had.current !== null && had.current !== sought;
           had.current = sought;
-          found.value = values;
+          if (`${values}` !== `${found.value}`) {
+            found.value = values;
+            now.current.onKnown(values);
+          }
           const { chosen: before, onFound: choose } = now.current;
           const gone = before?.every((value) => value !== ALL && !values.includes(value));
           // If a variable that it depends on has changed, the chosen value may not exist any more.

@@ -10,8 +10,7 @@ export const COLUMNS = 12;
 export const LEAST_WIDTH = 2;
 export const LEAST_HEIGHT = 2;
 const MOST_HEIGHT = 100;
-/** The size of a panel that nobody has placed. */
-export const USUAL = { w: 6, h: 4 };
+const USUAL = { w: 6, h: 4 };
 
 export interface Place {
   readonly x: number;
@@ -28,13 +27,14 @@ export function settle(panels: readonly Panel[]): Placed[] {
   const settled: Placed[] = [];
   for (const panel of panels) {
     if (panel.grid !== undefined) {
-      settled.push({ ...panel, grid: inside(panel.grid) });
+      settled.push({ ...panel, grid: fitting(panel, panel.grid) });
     }
   }
   const places = new Map(compact(settled).map((panel) => [panel.id, panel]));
   for (const panel of panels) {
     if (!places.has(panel.id)) {
-      places.set(panel.id, { ...panel, grid: firstFree([...places.values()], USUAL) });
+      const others = [...places.values()];
+      places.set(panel.id, { ...panel, grid: firstFree(others, usualOf(panel)) });
     }
   }
   return panels.map(({ id }) => places.get(id)!);
@@ -60,8 +60,9 @@ export function firstFree(
  * panels move up as far as they can.
  */
 export function put(panels: readonly Placed[], id: string, wanted: Place): Placed[] {
-  const place = inside(wanted);
-  const moved = { ...panels.find((panel) => panel.id === id)!, grid: place };
+  const panel = panels.find((one) => one.id === id)!;
+  const place = fitting(panel, wanted);
+  const moved = { ...panel, grid: place };
   const settled: Placed[] = [moved];
   for (const panel of inOrder(panels.filter((one) => one.id !== id))) {
     const { grid } = panel;
@@ -169,6 +170,16 @@ function inOrder(panels: readonly Placed[], first?: string): Placed[] {
     (a, b) =>
       a.grid.y - b.grid.y || Number(b.id === first) - Number(a.id === first) || a.grid.x - b.grid.x,
   );
+}
+
+/** The size of a panel that nobody has placed. */
+export function usualOf({ kind }: Pick<Panel, 'kind'>): Pick<Place, 'w' | 'h'> {
+  return kind === 'row' ? { w: COLUMNS, h: 1 } : USUAL;
+}
+
+/** The nearest place that a panel may have: a row is as wide as all, and a line high. */
+function fitting({ kind }: Panel, place: Place): Place {
+  return kind === 'row' ? { ...usualOf({ kind }), x: 0, y: Math.max(0, place.y) } : inside(place);
 }
 
 /** The nearest place within the grid. */

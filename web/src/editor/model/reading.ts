@@ -30,7 +30,7 @@ export function read(text: string): Kept {
       throw new Error(`panel ${index + 1} has no id of its own`);
     }
     ids.add(id);
-    if (typeof select !== 'string' && kind !== 'text') {
+    if (typeof select !== 'string' && kind !== 'text' && kind !== 'row') {
       throw new Error(`panel ${id} has no selector`);
     }
     if (!(PANEL_KINDS as readonly unknown[]).includes(kind)) {

@@ -14,7 +14,7 @@ const Prose = later(
 /** A panel without series: one of text, or one whose series aren't there yet. */
 export function Words({ panel, dashboard }: { panel: Panel; dashboard: Dashboard }) {
   const { kind, title, text } = panel;
-  if (kind === 'text') {
+  if (kind === 'text' || kind === 'row') {
     return (
       <article
         class={text === undefined ? 'panel words heading' : 'panel words'}
