@@ -21,6 +21,7 @@ from pushsvc.app.producers import (
     remote_write,
     samples,
 )
+from pushsvc.app.producers.grpc import Grpc
 
 
 def create_app(context: Context) -> QuartTrio:
@@ -42,6 +43,7 @@ def create_app(context: Context) -> QuartTrio:
     reading = (streams, companion, lookup, prometheus, watchers, senders, dashboards, doctor)
     for module in (guard, producer, login, *producers, *reading, ops, page, descriptions):
         module.install(app, context)
+    app.asgi_app = Grpc(app.asgi_app, context)  # type: ignore[method-assign]
     if context.prefix:
         app.asgi_app = StripBasePath(app.asgi_app, context.prefix)  # type: ignore[method-assign]
     return app

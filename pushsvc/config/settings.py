@@ -18,6 +18,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     :: for IPv6 as well."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """TCP port; 0 for any that is free."""
+    grpc_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """A second port on the same hosts, which serves the same: 4317 is where exporters by gRPC look
+    first; none if 0."""
     certfile: str = ""
     """PEM file with the certificate and its chain; connections use TLS if it is given."""
     keyfile: str = ""

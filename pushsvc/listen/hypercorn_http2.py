@@ -14,7 +14,7 @@ import hypercorn.protocol
 import hypercorn.protocol.h2
 import trio
 from h2.errors import ErrorCodes
-from h2.events import DataReceived
+from h2.events import DataReceived, RequestReceived
 from h2.events import Event as Http2Event
 from h2.exceptions import ProtocolError
 from hypercorn.protocol.events import Body, EndBody, Event, StreamClosed
@@ -64,7 +64,12 @@ class LastingH2Protocol(H2Protocol):
 
     async def _handle_events(self, events: list[Http2Event]) -> None:
         for event in events:
-            if isinstance(event, DataReceived) and event.stream_id not in self.streams:
+            if isinstance(event, RequestReceived) and self.context.terminated.is_set():
+                # So that the client knows that nothing was done (RFC 9113 section 8.7): Hypercorn
+                # says NO_ERROR, after which clients of gRPC don't try again.
+                assert event.stream_id is not None
+                self.connection.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            elif isinstance(event, DataReceived) and event.stream_id not in self.streams:
                 await self._stop(event)
             else:
                 await super()._handle_events([event])

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import trio
 
+from pushsvc.config import Server
 from pushsvc.config.hosts import UNIX_PREFIX, UnixPath, parse_host
 from pushsvc.log import get_logger
 
@@ -134,6 +135,24 @@ async def open_listeners(
     except BaseException:
         close_all(listeners)
         raise
+    return listeners
+
+
+async def open_all(where: Server, *, reuse_port: bool = False) -> list[Listener]:
+    """Listen on all hosts of the settings, and on their addresses on the second port, too, if
+    there is one. Raises OSError, which names the address."""
+    listeners = await open_listeners(
+        where.hosts, where.port, backlog=where.backlog, reuse_port=reuse_port
+    )
+    hosts = [host for host in where.hosts if not isinstance(parse_host(host), UnixPath)]
+    if where.grpc_port and hosts:
+        try:
+            listeners += await open_listeners(
+                hosts, where.grpc_port, backlog=where.backlog, reuse_port=reuse_port
+            )
+        except BaseException:
+            close_all(listeners)
+            raise
     return listeners
 
 

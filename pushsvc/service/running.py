@@ -22,7 +22,7 @@ from pushsvc.dashboards.recorded import take_in
 from pushsvc.journal import Journal
 from pushsvc.journal.starting import Starting
 from pushsvc.listen.inherited import NOTHING, Inherited
-from pushsvc.listen.listeners import Listener, close_all, open_listeners, resolve_hosts
+from pushsvc.listen.listeners import Listener, close_all, open_all, resolve_hosts
 from pushsvc.listen.statsd import open_statsd, refuse_two
 from pushsvc.listen.tls import Certificate, renew, watch_certificate
 from pushsvc.log import get_logger
@@ -132,7 +132,7 @@ async def run_until_closed(
     library = await trio.to_thread.run_sync(open_library, settings.dashboards)
     rules = await trio.to_thread.run_sync(read_rules, settings)
     certificate = certificate_of(settings)
-    opened = await open_listeners(where.hosts, where.port, backlog=where.backlog)
+    opened = await open_all(where)
     starting = Starting()
     ready = _Ready(
         settings=settings,

@@ -33,7 +33,7 @@ from pushsvc.listen.inherited import Inherited
 from pushsvc.listen.listeners import (
     Listener,
     close_all,
-    open_listeners,
+    open_all,
     refuse_taken,
     resolve_hosts,
     twins,
@@ -137,7 +137,8 @@ async def _open(settings: Settings, held: contextlib.AsyncExitStack) -> list[Lis
         held.callback(claim.release)
         claim.note(Noted("0", 0), durable=False)
     await refuse_taken(where.hosts, where.port)
-    return await open_listeners(where.hosts, where.port, backlog=where.backlog, reuse_port=True)
+    await refuse_taken(where.hosts, where.grpc_port)
+    return await open_all(where, reuse_port=True)
 
 
 async def _statsd_socket(settings: Settings, inherited: Inherited) -> socket.socket | None:

@@ -9,8 +9,11 @@ import msgspec
 import trio
 from trio_websocket import ConnectionClosed
 
+from pushsvc.ingest import grpc
+from pushsvc.ingest.grpc import Code
 from pushsvc.pipeline import now_ms
 from tests.auth.credentials import Carried
+from tests.calls import call_by_hand
 from tests.ingest.samples import remote_write_1, snappy
 from tests.serving import Served
 
@@ -76,6 +79,17 @@ def _websocket(path: str, say: str) -> Attempt:
                 assert socket.closed is not None
                 return {4001: 401, 4003: 403}.get(socket.closed.code, socket.closed.code)
         raise AssertionError("it was refused, and not closed")
+
+    return attempt
+
+
+def _grpc() -> Attempt:
+    async def attempt(served: Served, carried: Carried) -> int:
+        end = await call_by_hand(
+            served, grpc.message(b""), query=carried.query, headers=carried.headers
+        )
+        code = int(end["grpc-status"])
+        return {Code.OK: 200, Code.UNAUTHENTICATED: 401, Code.PERMISSION_DENIED: 403}[Code(code)]
 
     return attempt
 
@@ -200,6 +214,7 @@ def operations() -> list[Operation]:
             _http(post, "/api/v1/write", body=remote, headers=_WRITE, good=204),
         ),
         Operation("OTLP", "otlp_metrics", "write", _http(post, _OTLP, body=b"{}", headers=_JSON)),
+        Operation("OTLP by gRPC", "grpc", "write", _grpc()),
         Operation(
             "InfluxDB 2",
             "influx_v2",

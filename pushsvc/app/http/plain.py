@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 import h11
@@ -82,7 +82,7 @@ def _request(
     return AccessRequest(
         method,
         headers,
-        _tickets(query) if b"ticket=" in query else (),
+        tickets_of(query),
         peer,
         scheme,
         "upgrade" in headers,
@@ -90,6 +90,9 @@ def _request(
     )
 
 
-def _tickets(query: bytes) -> list[str]:
+def tickets_of(query: bytes) -> Sequence[str]:
+    """The values of the parameter `ticket` in the query of a URL."""
+    if b"ticket=" not in query:
+        return ()
     pairs = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True)
     return [value for name, value in pairs if name == "ticket"]

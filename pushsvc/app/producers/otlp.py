@@ -8,7 +8,8 @@ up on a 400.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 from google.protobuf import json_format
@@ -25,13 +26,16 @@ from pushsvc.app.http.connection import read_inflated
 from pushsvc.app.http.context import Context
 from pushsvc.app.http.described import BINARY, CODING, TOO_SLOW, Content, described
 from pushsvc.app.http.guard import principal_of_request
-from pushsvc.app.producers.producer import answer_producers, note, took, who
+from pushsvc.app.producers.producer import answer_producers, note_refusals, sender_of
 from pushsvc.auth.access import withhold
+from pushsvc.auth.principal import Principal
 from pushsvc.core.storage.holdings import Refused
 from pushsvc.errors import Problem, UnsupportedMedia
 from pushsvc.ingest.otlp.reading import Decoded
+from pushsvc.ingest.producers import Sender
 from pushsvc.pipeline import now_ms
 
+_Decode: TypeAlias = Callable[[bytes, int], Decoded]
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
 
 _RPC_CODES = {408: 4, 413: 8, 429: 8, 503: 14}
@@ -74,24 +78,32 @@ def install(app: QuartTrio, context: Context) -> None:
             )
         body = await read_inflated(request, most=limits.body_bytes, timeout=pacing.body_timeout)
         decode = decoder.protobuf if request.mimetype == _PROTOBUF else decoder.json
-        decoded = await context.decoding.run(lambda: decode(body, now_ms()))
-        batch, refused = withhold(principal_of_request(), decoded.batch)
-        applied = await context.pipeline.submit(batch, producer=who(request), refused=refused)
-        took(context, "otlp", applied.samples)
-        decoder.remember(decoded)
-        _judge(decoded, refused)
-        refusals = decoded.refusals
-        note(context, "otlp", refusals)
-        context.hub.counts["otlp_points_refused"] += refusals.count
-        context.hub.counts["otlp_points_without_value"] += decoded.silent
-        context.hub.counts["integers_rounded"] += decoded.rounded
-        answer = ExportMetricsServiceResponse()
-        if refusals.count:
-            answer.partial_success.rejected_data_points = refusals.count
-            answer.partial_success.error_message = refusals.message("points")
-        return _encode(answer)
+        sender = sender_of(request)
+        return _encode(await take_in(context, decode, body, principal_of_request(), sender))
 
     answer_producers(app, context, "otlp", "/v1/metrics", _status, later=(408, 429))
+
+
+async def take_in(
+    context: Context, decode: _Decode, body: bytes, principal: Principal, sender: Sender
+) -> ExportMetricsServiceResponse:
+    """Apply a request's body, and return the answer. Raises Problem."""
+    decoded = await context.decoding.run(lambda: decode(body, now_ms()))
+    batch, refused = withhold(principal, decoded.batch)
+    applied = await context.pipeline.submit(batch, producer=sender.account, refused=refused)
+    context.producers.sent("otlp", sender, applied.samples, now_ms())
+    context.otlp.remember(decoded)
+    _judge(decoded, refused)
+    refusals = decoded.refusals
+    note_refusals(context, "otlp", sender, refusals)
+    context.hub.counts["otlp_points_refused"] += refusals.count
+    context.hub.counts["otlp_points_without_value"] += decoded.silent
+    context.hub.counts["integers_rounded"] += decoded.rounded
+    answer = ExportMetricsServiceResponse()
+    if refusals.count:
+        answer.partial_success.rejected_data_points = refusals.count
+        answer.partial_success.error_message = refusals.message("points")
+    return answer
 
 
 def _judge(decoded: Decoded, refused: list[Refused]) -> None:

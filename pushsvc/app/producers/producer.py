@@ -47,8 +47,12 @@ def took(context: Context, format_: str, samples: int, requests: int = 1) -> Non
 
 def note(context: Context, format_: str, refusals: Refusals) -> None:
     """Note that a part of this request's body was refused."""
+    note_refusals(context, format_, sender_of(request), refusals)
+
+
+def note_refusals(context: Context, format_: str, sender: Sender, refusals: Refusals) -> None:
+    """Note that a part of what somebody sent was refused."""
     if refusals.count:
-        sender = sender_of(request)
         context.refused.note(format_, sender.account.name, refusals, trio.current_time())
         context.producers.refused(format_, sender, refusals, now_ms())
 
