@@ -38,11 +38,12 @@ _MOST_REPETITIONS: Final = 3
 """The most repetitions of a pattern that pages match: they have an engine that tries all ways."""
 
 
-class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From `at` on (in the panel's unit) a value is worth a look, or an alarm."""
+class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """From `at` on (in the panel's unit), or below it, a value is worth a look, or an alarm."""
 
     at: float
     level: Literal["warning", "critical"]
+    below: bool = False
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -125,8 +126,18 @@ class Panel(
     """What some values are shown as."""
     lines: Annotated[tuple[Line, ...], Meta(max_length=64)] | UnsetType = UNSET
     """What single lines have of their own."""
+    areas: bool | UnsetType = UNSET
+    """Whether a chart shows thresholds as areas, too."""
+    style: Literal["points", "steps", "bars"] | UnsetType = UNSET
+    """How a chart draws its lines, if not as lines."""
+    log: bool | UnsetType = UNSET
+    """Whether the axis of lines or areas is logarithmic; values that aren't above zero are left
+    out."""
+    percent: bool | UnsetType = UNSET
+    """Whether a stack is of shares of the sum."""
     min: float | UnsetType = UNSET
     max: float | UnsetType = UNSET
+    """Ends of the axis or scale, which goes on where values do."""
     decimals: Annotated[int, Meta(ge=0, le=10)] | UnsetType = UNSET
     """Digits behind the point; three digits in all if left out."""
     rate: bool | UnsetType = UNSET
@@ -236,6 +247,8 @@ def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None
         check_asked(panel.select, variables, where, panel=index)
     for query in () if panel.also is UNSET else panel.also:
         check_asked(query.select, variables, where, panel=index)
+    if panel.percent is not UNSET and panel.kind != "stacked":
+        raise Rejected("stack", f"{where}: percent takes kind: stacked", panel=index)
     if panel.min is not UNSET and panel.max is not UNSET and panel.min >= panel.max:
         raise Rejected("bounds", f"{where}: min must be less than max", panel=index)
     for number, mapping in enumerate(() if panel.mappings is UNSET else panel.mappings, 1):

@@ -262,12 +262,55 @@ def test_texts_of_values_are_taken() -> None:
     assert only(dashboard(old)).mappings == (Mapping(value=1.0, text="OK"),)
 
 
-def test_an_alarm_below_a_value_is_said() -> None:
-    steps = [{"color": "red", "value": None}, {"color": "green", "value": 1}]
-    given = panel("stat", target("up"), fieldConfig={"defaults": {"thresholds": {"steps": steps}}})
+@pytest.mark.parametrize(
+    ("steps", "ours"),
+    [
+        ([("red", None), ("green", 1)], (Threshold(1.0, "critical", below=True),)),
+        (
+            [("red", None), ("orange", 1), ("green", 2), ("red", 3)],
+            (
+                Threshold(1.0, "critical", below=True),
+                Threshold(2.0, "warning", below=True),
+                Threshold(3.0, "critical"),
+            ),
+        ),
+        ([("green", None), ("orange", 1), ("green", 2)], UNSET),
+        ([("orange", None), ("red", 1)], UNSET),
+    ],
+)
+def test_alarms_from_a_value_on_and_below_one(
+    steps: list[tuple[str, float | None]], ours: object
+) -> None:
+    listed = [{"color": colour, "value": at} for colour, at in steps]
+    given = panel("stat", target("up"), fieldConfig={"defaults": {"thresholds": {"steps": listed}}})
     found = imported(dashboard(given))
-    assert found.dashboard.panels[0].thresholds is UNSET
-    assert reasons(found) == ["thresholds below which something is up rather than from which on"]
+    assert found.dashboard.panels[0].thresholds == ours
+    expected = ["thresholds between which values are normal, or of all values"]
+    assert reasons(found) == (expected if ours is UNSET else [])
+
+
+@pytest.mark.parametrize(
+    ("custom", "ours"),
+    [
+        ({}, {}),
+        ({"drawStyle": "bars"}, {"style": "bars"}),
+        ({"drawStyle": "points"}, {"style": "points"}),
+        ({"drawStyle": "line", "lineInterpolation": "stepAfter"}, {"style": "steps"}),
+        ({"scaleDistribution": {"type": "log", "log": 2}}, {"log": True}),
+        ({"thresholdsStyle": {"mode": "dashed+area"}}, {"areas": True}),
+        ({"stacking": {"mode": "percent"}}, {"kind": "stacked", "percent": True}),
+    ],
+)
+def test_how_lines_are_drawn(custom: dict[str, Any], ours: dict[str, Any]) -> None:
+    given = panel("timeseries", target("up"), fieldConfig={"defaults": {"custom": custom}})
+    found = imported(dashboard(given))
+    [made] = found.dashboard.panels
+    names = ("style", "log", "areas", "percent")
+    assert {name: one for name in names if (one := getattr(made, name)) is not UNSET} == {
+        name: one for name, one in ours.items() if name != "kind"
+    }
+    assert made.kind == ours.get("kind", "line")
+    assert reasons(found) == []
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,13 @@ WHOLE: dict[str, Any] = {
             "description": "Which are up.",
             "decimals": 1,
             "unit": "bytes",
-            "thresholds": [{"at": 1.5, "level": "warning"}],
+            "thresholds": [
+                {"at": 1.5, "level": "warning"},
+                {"at": 0.5, "level": "critical", "below": True},
+            ],
+            "areas": True,
+            "style": "steps",
+            "log": True,
             "mappings": [{"value": 1.0, "text": "up", "colour": "#00aa00"}],
             "lines": [
                 {"query": 2, "title": "{{host}} in all", "unit": "ratio", "decimals": 2},
@@ -109,6 +115,8 @@ def test_nothing_is_lost() -> None:
         ({**WHOLE, "panels": [{**PANEL, "kind": "row", "title": "x"}]}, "row"),
         ({**WHOLE, "panels": [{**PANEL, "collapsed": True}]}, "row"),
         ({**WHOLE, "panels": [{**PANEL, "repeat": "other"}]}, "repeat"),
+        ({**WHOLE, "panels": [{**PANEL, "percent": True}]}, "stack"),
+        ({**WHOLE, "panels": [{**PANEL, "style": "dots"}]}, "dashboard"),
         ({**WHOLE, "panels": [{**PANEL, "min": 2, "max": 2}]}, "bounds"),
         ({**WHOLE, "panels": [{**PANEL, "grid": {"x": 7, "y": 0, "w": 6, "h": 1}}]}, "grid"),
         ({**WHOLE, "panels": [{**PANEL, "id": str(i)} for i in range(251)]}, "dashboard"),

@@ -24,6 +24,7 @@ const FLOORS: readonly (readonly string[])[] = [
   // What is shown, and how: without components.
   ['store'],
   ['chart'],
+  ['chart/styled'],
   ['panels'],
   ['dashboards'],
   ['state'],

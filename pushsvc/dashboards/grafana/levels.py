@@ -55,14 +55,20 @@ def levels_of(panel: Fields, least: float | None, most: float | None) -> Levels:
 
 
 def _rising(steps: Sequence[tuple[float | None, Level | None]]) -> Levels:
-    """The thresholds of rising steps. Ours hold from a value upwards: a colour on the base step, or
-    a step back to normal at a higher value, can't be converted."""
-    found: list[Threshold] = []
-    for at, level in steps:
-        if level is not None and at is not None:
-            found.append(Threshold(at, level))
-        elif level is not None or found:
-            return Levels([], "thresholds below which something is up rather than from which on")
+    """The thresholds of rising steps: those before the first normal one hold below the next one's
+    value, those after it from their own on. Others can't be converted."""
+    levels = [level for _, level in steps]
+    normal = levels.index(None) if None in levels else 0
+    rest = steps[normal + 1 :] if None in levels else steps
+    found = [
+        Threshold(at, level, below=True)
+        for level, (at, _) in zip(levels[:normal], steps[1 : normal + 1], strict=True)
+        if level is not None and at is not None
+    ]
+    for at, level in rest:
+        if level is None or at is None:
+            return Levels([], "thresholds between which values are normal, or of all values")
+        found.append(Threshold(at, level))
     return Levels(found[:_MOST])
 
 
@@ -70,11 +76,12 @@ def _of_graph(panel: Fields) -> Levels:
     found, others = [], False
     for one in items(panel.get("thresholds")):
         at, level = number(one.get("value")), one.get("colorMode")
-        if at is not None and one.get("op") == "gt" and level in ("warning", "critical"):
-            found.append(Threshold(at, level))
+        below = one.get("op") == "lt"
+        if at is not None and level in ("warning", "critical"):
+            found.append(Threshold(at, level, below=below))
         else:
             others = True
-    reason = "thresholds below which something is up, or of colours of one's own" if others else ""
+    reason = "thresholds of colours of one's own" if others else ""
     return Levels(sorted(found, key=lambda one: one.at)[:_MOST], reason)
 
 

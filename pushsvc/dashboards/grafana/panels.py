@@ -111,6 +111,7 @@ def panel_of(
         also=tuple(others) or UNSET,
         unit=UNSET if ours_unit is None else ours_unit,
         thresholds=tuple(levels.thresholds) or UNSET,
+        **_drawing(given, kind),
         mappings=tuple(mappings) or UNSET,
         lines=tuple(changed.lines) or UNSET,
         min=UNSET if min_ is None else min_,
@@ -168,6 +169,43 @@ def _kind(given: Fields, kind: str, ours: str) -> str:
     return ours
 
 
+def _style(given: Fields, kind: str) -> str:
+    """How the lines of a chart are drawn; empty for lines."""
+    if kind == "graph":
+        if given.get("steppedLine") is True:
+            return "steps"
+        if given.get("bars") is True:
+            return "bars"
+        return "points" if given.get("points") is True and given.get("lines") is False else ""
+    custom = within(given, "fieldConfig", "defaults", "custom")
+    style = text(custom.get("drawStyle"))
+    stepped = text(custom.get("lineInterpolation")) in ("stepBefore", "stepAfter")
+    return "steps" if stepped and style in ("", "line") else style.replace("line", "")
+
+
+def _drawing(given: Fields, kind: str) -> dict[str, Any]:
+    """How a chart is drawn: its style, its axis, its thresholds."""
+    if kind not in ("timeseries", "graph"):
+        return {}
+    custom = within(given, "fieldConfig", "defaults", "custom")
+    if kind == "graph":
+        log = (number(_axis(given).get("logBase")) or 1) != 1
+        percent = given.get("percentage") is True
+        areas = any(one.get("fill") is True for one in items(given.get("thresholds")))
+    else:
+        log = within(custom, "scaleDistribution").get("type") == "log"
+        percent = within(custom, "stacking").get("mode") == "percent"
+        areas = "area" in text(within(custom, "thresholdsStyle").get("mode"))
+    if _kind(given, kind, "") == "stacked":
+        return {"percent": percent or UNSET}
+    style = _style(given, kind)
+    return {
+        "style": style if style in ("points", "steps", "bars") else UNSET,
+        "log": log or UNSET,
+        "areas": areas or UNSET,
+    }
+
+
 def _axis(given: Fields) -> Fields:
     """The left axis of an old graph."""
     axes = items(given.get("yaxes"))
@@ -206,7 +244,6 @@ def _decimals(given: Fields, kind: str) -> int | msgspec.UnsetType:
 def _lost(given: Fields, kind: str) -> list[str]:
     """The features of a panel, other than queries, that have no counterpart."""
     options, defaults = fields(given.get("options")), within(given, "fieldConfig", "defaults")
-    custom = fields(defaults.get("custom"))
     found = []
     if kind in _TABLED:
         found.append("its pie: its values are a table")
@@ -217,14 +254,9 @@ def _lost(given: Fields, kind: str) -> list[str]:
     calc = calcs[0] if isinstance(calcs, list) and calcs else given.get("valueName")
     if kind in ("stat", "gauge", "bargauge", "singlestat") and text(calc) not in _NEWEST:
         found.append(f"its value, the {text(calc)}: it is the newest")
-    if within(custom, "scaleDistribution").get("type") == "log" or (
-        kind == "graph" and number(_axis(given).get("logBase")) not in (None, 1.0)
-    ):
-        found.append("its logarithmic axis")
-    if kind == "timeseries" and within(custom, "stacking").get("mode") == "percent":
-        found.append("its stack in percent: it is one of values")
-    if custom.get("drawStyle") in ("bars", "points") or given.get("bars") is True:
-        found.append("its bars or points: they are lines")
+    style = _style(given, kind)
+    if style in ("bars", "points") and _kind(given, kind, "") == "stacked":
+        found.append(f"its {style}: they are areas")
     for name, what in (
         ("alert", "its alert"),
         ("links", "its links"),

@@ -1,5 +1,7 @@
+import type { Format } from '../format/units.ts';
 import type { Colour } from '../store/panel.ts';
 import type { Series } from '../store/series.ts';
+import type { Extent } from './extent.ts';
 import type { Frame } from './lines.ts';
 import type { Look } from './palette.ts';
 
@@ -36,6 +38,10 @@ export interface Picture {
     /** The lowest and the highest value of the axis. */
     extent: readonly [number, number],
   ): void;
+  /** How the values of the axis are written, if they aren't those of the lines. */
+  scaled?(format: Format): Format;
+  /** The axis for these values, if it is another than is usual. */
+  extent?(low: number, high: number, format: Format, before: Extent | null): Extent;
   /** The value of a row at a time, if there are rows. */
   at?(row: number, time: number): number;
 }

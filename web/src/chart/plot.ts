@@ -70,7 +70,7 @@ export class Plot {
 
   constructor(root: HTMLElement, options: PlotOptions) {
     this.#look = options.look;
-    this.#format = options.format;
+    this.#format = options.picture.scaled?.(options.format) ?? options.format;
     this.#picture = options.picture;
     this.#agree = options.agree;
     this.#family = options.family;
@@ -97,7 +97,13 @@ export class Plot {
     const { width } = this.#frame;
     this.#picture.take(drawn, from, to, width);
     const [low, high] = this.#picture.reach();
-    this.#extent = extentOf(low, high, this.#format, this.#extent);
+    const picture = this.#picture;
+    this.#extent = (picture.extent?.bind(picture) ?? extentOf)(
+      low,
+      high,
+      this.#format,
+      this.#extent,
+    );
     // The axis may have new labels, which decide its width.
     this.#fitAxis();
     this.#frame = this.#place(from, to);

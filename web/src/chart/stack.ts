@@ -1,3 +1,4 @@
+import { type Format, formatOf } from '../format/units.ts';
 import { lineOf } from '../store/rate.ts';
 import { type Frame, fillColumns, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
@@ -18,10 +19,17 @@ export class Stack implements Picture {
   readonly rows = null;
   #drawn: readonly Drawn[] = [];
   #layers: Layer[] = [];
+  readonly #percent: boolean;
+
+  /** `percent` says whether the areas are shares of their sum. */
+  constructor(percent = false) {
+    this.#percent = percent;
+  }
 
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void {
     this.#drawn = drawn;
-    this.#layers = pile(drawn.map((one) => valuesOf(one, from, to, columns)));
+    const values = drawn.map((one) => valuesOf(one, from, to, columns));
+    this.#layers = pile(this.#percent ? sharesOf(values) : values);
   }
 
   reach(): [number, number] {
@@ -33,6 +41,10 @@ export class Stack implements Picture {
     );
     // The height of an area shows its value only if the axis includes zero.
     return [Math.min(low, 0), Math.max(high, 0)];
+  }
+
+  scaled(format: Format): Format {
+    return this.#percent ? formatOf('percent') : format;
   }
 
   paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, pixel: number): void {
@@ -54,6 +66,19 @@ export class Stack implements Picture {
       });
     }
   }
+}
+
+/** Percent of the sum in each column, of values without their signs. */
+export function sharesOf(lines: readonly Float64Array[]): Float64Array[] {
+  const sums = new Float64Array(lines[0]?.length ?? 0);
+  for (const values of lines) {
+    for (const [column, value] of values.entries()) {
+      sums[column]! += Number.isNaN(value) ? 0 : Math.abs(value);
+    }
+  }
+  return lines.map((values) =>
+    values.map((value, column) => (sums[column] === 0 ? 0 * value : (value / sums[column]!) * 100)),
+  );
 }
 
 /**

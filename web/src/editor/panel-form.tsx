@@ -8,10 +8,11 @@ import { PANEL_KINDS, type Panel, type PanelKind, type Query } from '../panels/m
 import type { Dashboard } from '../state/dashboard.ts';
 import { PanelView } from '../ui/panel/described.tsx';
 import { Dialog } from './dialog.tsx';
+import { Drawing } from './fields/drawing.tsx';
 import { Lines, withoutQuery } from './fields/lines.tsx';
 import { Mappings } from './fields/mappings.tsx';
 import { Repeat } from './fields/repeat.tsx';
-import { Bound, Legend } from './fields/scale.tsx';
+import { Legend } from './fields/scale.tsx';
 import { Thresholds } from './fields/thresholds.tsx';
 import { titleOf } from './handles.tsx';
 import type { Verdict } from './model/checking.ts';
@@ -63,8 +64,6 @@ export function PanelForm(props: PanelFormProps) {
     thresholds = [],
     mappings = [],
     lines = [],
-    min,
-    max,
     rate,
     by,
   } = draft.value;
@@ -81,6 +80,9 @@ export function PanelForm(props: PanelFormProps) {
       if (value === undefined || value === '') {
         delete next[name];
       }
+    }
+    if (next.kind !== 'stacked') {
+      delete next.percent;
     }
     draft.value = (isAsking(next.kind as PanelKind)
       ? { select: '', ...next }
@@ -278,17 +280,7 @@ export function PanelForm(props: PanelFormProps) {
               />
             </label>
           )}
-          {kind === 'gauge' && (
-            <>
-              <Bound title="From" value={min} onChange={(value) => change({ min: value })} />
-              <Bound
-                title="To"
-                value={max}
-                onChange={(value) => change({ max: value })}
-                above={min}
-              />
-            </>
-          )}
+          <Drawing panel={draft.value} onChange={change} />
           {kind === 'heatmap' && (
             <label>
               A row for each

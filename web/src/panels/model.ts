@@ -33,11 +33,13 @@ export const PANEL_KINDS: readonly PanelKind[] = [
 ];
 
 /**
- * From this value on (in the panel's unit, after `rate`) the value deserves a warning or an alarm.
+ * From this value on (in the panel's unit, after `rate`), or below it, the value deserves a warning
+ * or an alarm.
  */
 export interface Threshold {
   readonly at: number;
   readonly level: 'warning' | 'critical';
+  readonly below?: boolean;
 }
 
 /**
@@ -99,8 +101,16 @@ export interface Panel {
   readonly thresholds?: readonly Threshold[];
   readonly mappings?: readonly Mapping[];
   readonly lines?: readonly Line[];
+  /** Whether a chart shows thresholds as areas, too. */
+  readonly areas?: boolean;
+  /** How a chart draws its lines, if not as lines. */
+  readonly style?: 'points' | 'steps' | 'bars';
+  /** Whether the axis of lines or areas is logarithmic. */
+  readonly log?: boolean;
+  /** Whether a stack is of shares of the sum. */
+  readonly percent?: boolean;
   /**
-   * The ends of a gauge. Without them: the bounds of the unit, or 0 and the highest value so far.
+   * The ends of a gauge, or of an axis. Without them: the bounds of the unit, or 0 and the highest value so far.
    */
   readonly min?: number;
   readonly max?: number;
@@ -125,14 +135,19 @@ export interface Panel {
   };
 }
 
-/** The highest threshold that a value has reached; null for none. */
+/** The farthest threshold that a value has reached; null for none. */
 export function reached(
   thresholds: readonly Threshold[] | undefined,
   value: number,
 ): Threshold | null {
   let highest: Threshold | null = null;
   for (const threshold of thresholds ?? []) {
-    if (value >= threshold.at && (highest === null || threshold.at > highest.at)) {
+    const { at, below, level } = threshold;
+    const met = below ? value < at : value >= at;
+    // Of those in one direction the farthest counts, else an alarm before a warning.
+    const beats =
+      !highest || (!below === !highest.below ? at > highest.at !== !!below : level === 'critical');
+    if (met && beats) {
       highest = threshold;
     }
   }

@@ -14,7 +14,7 @@ export function Thresholds({ thresholds, onChange }: ThresholdsProps) {
   return (
     <fieldset class="thresholds whole">
       <legend>Thresholds</legend>
-      {thresholds.map(({ at, level }, index) => (
+      {thresholds.map(({ at, level, below = false }, index) => (
         <fieldset key={index}>
           <legend class="unseen">Threshold {index + 1}</legend>
           <label>
@@ -30,7 +30,19 @@ export function Thresholds({ thresholds, onChange }: ThresholdsProps) {
             </select>
           </label>
           <label>
-            From
+            Where
+            <select
+              value={below ? 'below' : 'from'}
+              onChange={({ currentTarget }) =>
+                replace(index, { below: currentTarget.value === 'below' })
+              }
+            >
+              <option value="from">from</option>
+              <option value="below">below</option>
+            </select>
+          </label>
+          <label>
+            Value
             <input
               type="number"
               step="any"

@@ -54,6 +54,8 @@ export interface ChartProps {
   /** The label whose values are the rows of a heatmap. */
   readonly by?: string | undefined;
   readonly thresholds?: readonly Threshold[] | undefined;
+  /** The picture that it has, if it isn't the usual one of its kind. */
+  readonly picture?: (() => Promise<Picture>) | undefined;
 }
 
 /** What a view reports to its component. */

@@ -50,7 +50,7 @@ export function Chart(props: ChartProps) {
       view.current?.close();
       view.current = null;
     };
-  }, [panel, dashboard, kind, by, format, JSON.stringify(thresholds)]);
+  }, [panel, dashboard, kind, by, format, props.picture, JSON.stringify(thresholds)]);
   useSignalEffect(() => {
     // Everything that changes the picture except new points.
     focus.value;
@@ -184,7 +184,10 @@ function Shades({
 }
 
 /** Curves are part of the page; the other pictures are loaded when one is shown. */
-function pictureOf({ kind, by, thresholds }: ChartProps): Picture | Promise<Picture> {
+function pictureOf({ kind, by, thresholds, picture }: ChartProps): Picture | Promise<Picture> {
+  if (picture) {
+    return picture();
+  }
   switch (kind) {
     case 'stacked':
       return loadPart(() => import('../../chart/stack.ts')).then(({ Stack }) => new Stack());

@@ -1,5 +1,7 @@
 import { useMemo, useRef } from 'preact/hooks';
+import { loadPart } from '../../browser/part.ts';
 import { legible, READ } from '../../chart/legible.ts';
+import type { Picture } from '../../chart/picture.ts';
 import { look } from '../../chart/theme.ts';
 import type { Format } from '../../format/units.ts';
 import { select } from '../../panels/gathering.ts';
@@ -23,6 +25,7 @@ export function PanelView({ panel, dashboard, alone }: ViewProps) {
   group.current = select(dashboard.panels.value, panel, group.current, legibly);
   const { rate = false, unit = '' } = group.current ?? {};
   const format = useFormat(panel, panel.unit ?? unit, rate);
+  const picture = usePicture(panel);
   return group.current === null ? (
     <Words panel={panel} dashboard={dashboard} />
   ) : (
@@ -31,6 +34,7 @@ export function PanelView({ panel, dashboard, alone }: ViewProps) {
       description={panel}
       dashboard={dashboard}
       format={format}
+      picture={picture}
       alone={alone}
     />
   );
@@ -47,6 +51,30 @@ function useFormat(
     () => formatFor(written, unit, rate, legibly),
     [unit, rate, JSON.stringify(written)],
   );
+}
+
+/** What loads the picture of a chart that is drawn otherwise than usual. */
+function usePicture(panel: Description): (() => Promise<Picture>) | undefined {
+  const { kind, style, log, areas, percent, thresholds, min, max } = panel;
+  const styles = { filled: kind === 'area', style, log, areas, thresholds, min, max };
+  const styled =
+    style !== undefined ||
+    log === true ||
+    areas === true ||
+    (min === undefined) !== (max === undefined);
+  return useMemo(() => {
+    if (kind === 'stacked') {
+      return percent
+        ? () => loadPart(() => import('../../chart/stack.ts')).then(({ Stack }) => new Stack(true))
+        : undefined;
+    }
+    return styled && (kind === 'line' || kind === 'area' || kind === 'stat')
+      ? () =>
+          loadPart(() => import('../../chart/styled/styled.ts')).then(
+            ({ Styled }) => new Styled(styles),
+          )
+      : undefined;
+  }, [kind, percent, JSON.stringify(styles)]);
 }
 
 /** A colour in which text can be read in the present theme. */

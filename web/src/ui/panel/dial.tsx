@@ -1,3 +1,4 @@
+import { bandsOf } from '../../chart/styled/bands.ts';
 import type { Threshold } from '../../panels/model.ts';
 
 interface DialProps {
@@ -26,7 +27,6 @@ const BANDS = 47;
 export function Dial(props: DialProps) {
   const { name, value, min, max, thresholds, level, fresh, colour, text, ends } = props;
   const share = (at: number): number => Math.min(1, Math.max(0, (at - min) / (max - min)));
-  const inside = thresholds.filter(({ at }) => at < max).sort((a, b) => a.at - b.at);
   return (
     // biome-ignore lint/a11y/useSemanticElements: a <meter> can't show thresholds, nor fill a panel.
     <svg
@@ -42,12 +42,8 @@ export function Dial(props: DialProps) {
     >
       <path class="track" d={arc(RADIUS, 0, 1)} />
       <path class="reached" style={{ stroke: colour }} d={arc(RADIUS, 0, share(value))} />
-      {inside.map(({ at, level: band }, index) => (
-        <path
-          key={`${at}`}
-          class={`band ${band}`}
-          d={arc(BANDS, share(at), share(inside[index + 1]?.at ?? max))}
-        />
+      {bandsOf(thresholds, min, max).map(({ level: band, from, to }) => (
+        <path key={`${from}`} class={`band ${band}`} d={arc(BANDS, share(from), share(to))} />
       ))}
       <text class="value" y="4" style={{ fill: colour }}>
         {text}

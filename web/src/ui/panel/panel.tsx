@@ -1,5 +1,6 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
+import type { Picture } from '../../chart/picture.ts';
 import { printing } from '../../chart/theme.ts';
 import { type Format, formatOf } from '../../format/units.ts';
 import { collapsed, tabular } from '../../panels/arrangement.ts';
@@ -30,12 +31,15 @@ interface CardProps {
   readonly description?: Description;
   /** How its values are written, if not as its unit has it. */
   readonly format?: Format;
+  /** The picture of its chart, if it isn't the usual one of its kind. */
+  readonly picture?: (() => Promise<Picture>) | undefined;
   /** The address of the panel alone, as others embed it. */
   readonly alone?: (() => string) | undefined;
 }
 
 /** One panel: its title, its newest value if there is only one line, the chart, and the legend. */
-export function PanelCard({ panel, dashboard, description, format: given, alone }: CardProps) {
+export function PanelCard(props: CardProps) {
+  const { panel, dashboard, description, format: given, alone } = props;
   const title = useId();
   const heading = description?.title ?? panel.name;
   const id = description?.id ?? panel.key;
@@ -185,6 +189,7 @@ export function PanelCard({ panel, dashboard, description, format: given, alone 
               kind={chart}
               by={description?.by}
               thresholds={description?.thresholds}
+              picture={props.picture}
             />
           )}
           {listed && panel.members.length > 1 && (
