@@ -165,7 +165,7 @@ function Sender({ one, now }: { one: Producer; now: number }) {
         <td class="number">{ago(now - one.last_ms)}</td>
         <td class="number">{rate(one.rate)}</td>
         <td class="number">{count(one.samples)}</td>
-        <td>{formatMoment(one.first_ms)}</td>
+        <td class="moment">{formatMoment(one.first_ms)}</td>
       </tr>
       {refused !== null && (
         <tr>

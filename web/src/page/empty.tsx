@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { Dashboard } from '../state/dashboard.ts';
+import WAYS from './ways.json' with { type: 'json' };
 
 /** Says why there is no panel, and what to do about it. */
 export function Nothing({ dashboard }: { dashboard: Dashboard }) {
@@ -26,24 +27,30 @@ export function Nothing({ dashboard }: { dashboard: Dashboard }) {
 
 /** Shown while connected without a publisher: tells how to publish the first sample. */
 function EmptyState() {
-  const command = [
-    `curl ${new URL('v1/samples', document.baseURI)} \\`,
-    `  -H 'Content-Type: application/json' \\`,
-    `  -d '{"name":"room_temperature","labels":{"room":"office"},"value":21.5,"unit":"celsius"}'`,
-  ].join('\n');
+  const [chosen, choose] = useState(0);
+  const way = WAYS[chosen]!;
+  const here = new URL('.', document.baseURI).href.replace(/\/$/, '');
   return (
     <section class="message">
       <h3>No series yet</h3>
+      <p>The server is up and this page is connected. Nobody has published a sample so far.</p>
+      <fieldset class="sending">
+        <legend class="unseen">Send with</legend>
+        {WAYS.map(({ name }, at) => (
+          <label key={name}>
+            <input type="radio" name="way" checked={at === chosen} onChange={() => choose(at)} />{' '}
+            {name}
+          </label>
+        ))}
+      </fieldset>
+      <p>{way.lead}</p>
+      <Command text={way.text.replaceAll('{url}', here)} key={way.name} />
       <p>
-        The server is up and this page is connected. Nobody has published a sample so far. Paste
-        this into a terminal, and a chart appears here at once:
+        Where the service asks for a token: <code>{way.token}</code>.
       </p>
-      <Command text={command} />
       <p>
-        What was sent and refused is <a href="clients">listed with the reason</a>.
-      </p>
-      <p>
-        For this machine’s own CPU, memory, disks and network, start the server with{' '}
+        Something was sent, and isn’t here? <a href="clients">Who sends, and what was refused</a> is
+        listed. For this machine’s own CPU, memory, disks and network, start the server with{' '}
         <code>pushsvc demo</code>.
       </p>
     </section>
