@@ -88,10 +88,11 @@ class DetachedCarrier:
             return
         # The most frequent operation of the service, a frame to a client that has taken all before
         # it; so it is written without a further call.
-        frame = self.subscriber.pull()
+        subscriber, wire = self.subscriber, self._wire
+        frame = subscriber.pull()
         if frame is None:
             return
-        data = frame.encoded(self._wire)
+        data = frame.forms.get(wire) or frame.encoded(wire)
         try:
             sent = self.socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -101,7 +102,7 @@ class DetachedCarrier:
             return
         if sent != len(data):
             self._keep(data, sent)
-        elif not self.subscriber.is_current:
+        elif frame is not subscriber.view.newest and not subscriber.is_current:
             self._pump()
 
     def end(self, ending: Ending) -> None:

@@ -130,22 +130,20 @@ class Subscriber:
         """The next frame for this client; None when it has everything there is."""
         pending = self._pending
         if not pending and self._replay is None:
-            # The usual case: the shared frame that was just made.
-            view = self.view
-            number = self._number
-            if number == view.next_number:
+            view, number = self.view, self._number + 1
+            missing = view.next_number - number
+            if missing < 0:
                 return None
-            newest = number + 1 == view.next_number
-            if newest:
-                frame = view.newest
-            elif view.merge != "all" and view.next_number - number > view.second:
+            if not missing:
+                frame = view.newest  # the usual case: the shared frame that was just made
+            elif view.merge != "all" and missing >= view.second:
                 frame = None  # older than a second, it would be, and the next one too
             else:
-                frame = view.frame(number)
+                frame = view.frame(number - 1)
             if frame is not None:
-                if not newest:
+                if missing:
                     self.late += 1
-                self._number = number + 1
+                self._number = number
                 if frame.seq > self.cursor:
                     self.cursor = frame.seq
                 self.frames += 1

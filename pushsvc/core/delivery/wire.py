@@ -53,9 +53,9 @@ class Frame:
 
     __slots__ = (
         "_deflated",
-        "_encoded",
         "away",
         "cursor",
+        "forms",
         "json",
         "points",
         "quiet",
@@ -94,14 +94,15 @@ class Frame:
         """For a heartbeat, when it was made (Unix milliseconds)."""
         self.away = away
         """For a heartbeat, how many seconds the log has been away; None while it can be reached."""
-        self._encoded: dict[Wire, bytes] = {}
+        self.forms: dict[Wire, bytes] = {}
+        """Its bytes in the wire formats that were asked for."""
         self._deflated: bytes | None = None  # empty where compressing doesn't help
 
     def encoded(self, wire: Wire) -> bytes:
         """The bytes in this wire format, made when they are first asked for."""
-        encoded = self._encoded.get(wire)
+        encoded = self.forms.get(wire)
         if encoded is None:
-            encoded = self._encoded[wire] = _WRAP[wire](self)
+            encoded = self.forms[wire] = _WRAP[wire](self)
         return encoded
 
     def moved(self, cursor: Cursor) -> Frame:
