@@ -100,6 +100,7 @@ def test_the_default_rate_follows_a_lower_ceiling() -> None:
             "limits.series must be a whole number above 0, a million million at most, not 0",
         ),
         ("[stream]\nheartbeat=nan", "stream.heartbeat must be a number above 0"),
+        ("[ingest]\nhistogram_buckets=9", "must be a whole number from 10 to 160, not 9"),
         ("server=1", "write [server] above its keys"),
         ("[server", "not TOML"),
     ],

@@ -35,7 +35,7 @@ LAYERS = (
     ("journal.sqlite", "journal.valkey"),
     ("journal.opening",),
     ("pipeline",),  # Trio meets the core here
-    ("client", "drain", "ingest", "recording", "transport"),
+    ("client", "drain", "ingest", "ingest.histograms", "recording", "transport"),
     ("ingest.otlp", "ingest.prometheus_text", "ingest.remote_write", "ingest.statsd"),
     ("listen",),
     ("auth", "doctor"),

@@ -174,15 +174,31 @@ async def test_deltas_are_deltas() -> None:
 
 
 async def test_partial_success_is_logged_by_the_sdk(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(limits=Limits(labels=4)) as served:
+        program = Program(reader(served))
+        try:
+            program.work()
+            await program.flush()
+            assert await served.metric("pushsvc_otlp_points_refused_total") > 0
+            assert "limits.labels" in caplog.text
+        finally:
+            await trio.to_thread.run_sync(program.end)
+
+
+async def test_exponential_histograms_are_kept_as_classic_ones() -> None:
     view = View(instrument_type=Histogram, aggregation=ExponentialBucketHistogramAggregation())
     async with serving() as served:
         program = Program(reader(served), views=(view,))
         try:
             program.work()
             await program.flush()
-            assert await served.metric("pushsvc_otlp_points_refused_total") == 1
-            assert not any("duration" in text for text in await read(served))
-            assert any("http_server_requests_total" in text for text in await read(served))
+            found = {text: one for text, one in (await read(served)).items() if "duration" in text}
+            assert all(kind == "counter" for kind, _ in found.values())
+            counts = {text.partition("{")[0]: value for text, (_, value) in found.items()}
+            assert counts["http_server_duration_seconds_count"] == 3
+            buckets = [value for text, (_, value) in found.items() if "_bucket" in text]
+            assert len(buckets) <= 20
+            assert max(buckets) == 3
         finally:
             await trio.to_thread.run_sync(program.end)
 

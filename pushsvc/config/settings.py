@@ -65,6 +65,9 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     otlp_attributes: str | tuple[str, ...] = ""
     """Resource attributes of OpenTelemetry that become labels of every series: with commas, or a
     list."""
+    histogram_buckets: Annotated[int, msgspec.Meta(ge=10, le=160)] = 20
+    """Buckets that are kept of OpenTelemetry's exponential and Prometheus' native histograms, at
+    the most."""
     influx_counters: str | tuple[str, ...] = ""
     """Metrics of line protocol that are counters besides those of Telegraf's usual plugins, with
     commas or as a list: shop_orders_*; !net_err_* for what is none, whatever Telegraf says."""

@@ -283,6 +283,8 @@ def _expected(key: str) -> str:
         return "an address, a host name or unix:PATH, which may end in ?mode=660, or a list of them"
     if key == "server.workers":
         return "a whole number from 1 to 256, or auto"
+    if key == "ingest.histogram_buckets":
+        return "a whole number from 10 to 160"
     if key == "server.base_path":
         return "a path such as /push, of letters, digits and ._~-, or empty"
     if key == "ingest.statsd":

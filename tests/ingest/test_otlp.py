@@ -256,7 +256,7 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
         "exponential",
         {"name": "x", "exponentialHistogram": {"dataPoints": [{"timeUnixNano": T}]}},
         1,
-        "explicit buckets",
+        "temporality",
     ),
     (
         "quantile",

@@ -131,7 +131,26 @@ metrics = st.builds(
             lambda points: {"summary": {"data_points": points}},
             st.lists(any_of(sum=numbers, quantile_values=quantiles, **common), max_size=2),
         ),
-        st.just({"exponential_histogram": {"data_points": [{"count": 1}]}}),
+        st.builds(
+            lambda points, kind: {
+                "exponential_histogram": {"data_points": points, "aggregation_temporality": kind}
+            },
+            st.lists(
+                any_of(
+                    count=st.integers(0, 9),
+                    sum=numbers,
+                    scale=st.integers(-12, 21),
+                    zero_count=st.integers(0, 2),
+                    positive=any_of(
+                        offset=st.integers(-3, 3),
+                        bucket_counts=st.lists(st.integers(0, 3), max_size=4),
+                    ),
+                    **common,
+                ),
+                max_size=3,
+            ),
+            temporality,
+        ),
         st.just({}),
     ),
 )  # fmt: skip

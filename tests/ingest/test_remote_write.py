@@ -312,19 +312,6 @@ def test_bad_series_are_refused_by_name_and_the_others_taken(version: int) -> No
     assert "metric name is empty" in decoded.refusals.reasons
 
 
-def test_native_histograms_are_refused_and_the_others_taken() -> None:
-    request: Any = WriteRequest()
-    for name in ("hist", "plain"):
-        one = request.timeseries.add()
-        one.labels.add(name="__name__", value=name)
-    request.timeseries[0].histograms.add(timestamp=NOW)
-    request.timeseries[1].samples.add(value=1.0, timestamp=NOW)
-    decoded = decoder().decode(snappy(request.SerializeToString()), NOW, version=1)
-    assert list(said(decoded)) == ["plain"]
-    assert decoded.histograms == 1
-    assert "native histograms" in decoded.refusals.reasons[0]
-
-
 def test_a_label_twice_is_refused() -> None:
     request: Any = WriteRequest()
     one = request.timeseries.add()

@@ -92,7 +92,8 @@ def _version() -> int:
 def _answer(context: Context, version: int, decoded: Decoded, refused: list[Refused]) -> Response:
     refusals = decoded.refusals
     for one in refused:
-        decoded.samples -= len(one.rows.times)
+        # Those of native histograms, too: they are no samples of the producer's.
+        decoded.samples = max(0, decoded.samples - len(one.rows.times))
         refusals.add(one.problem.code, one.problem.detail, len(one.rows.times))
     note(context, "remote_write", refusals)
     counts = context.hub.counts
@@ -102,9 +103,10 @@ def _answer(context: Context, version: int, decoded: Decoded, refused: list[Refu
         response = problems.respond(
             Malformed(
                 "partial",
-                f"{decoded.samples} samples were applied; refused: {refusals.message()}",
+                f"{decoded.samples} samples and {decoded.histograms} histograms were applied; "
+                f"refused: {refusals.message()}",
                 applied=decoded.samples,
-                refused=refusals.count - decoded.histograms,
+                refused=refusals.count,
                 histograms=decoded.histograms,
             )
         )
@@ -118,6 +120,6 @@ def _answer(context: Context, version: int, decoded: Decoded, refused: list[Refu
         response.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(
             decoded.samples + decoded.passed_over
         )
-        response.headers["X-Prometheus-Remote-Write-Histograms-Written"] = "0"
+        response.headers["X-Prometheus-Remote-Write-Histograms-Written"] = str(decoded.histograms)
         response.headers["X-Prometheus-Remote-Write-Exemplars-Written"] = str(decoded.exemplars)
     return response

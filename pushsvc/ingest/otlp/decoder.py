@@ -7,7 +7,7 @@ What a data point becomes:
     sum, delta                  a delta
     histogram                   counters `_bucket{le=…}`, `_sum` and `_count`; deltas if it is delta
     summary                     gauges by `quantile`, counters `_sum` and `_count`
-    exponential histogram       refused: its buckets don't stay the same
+    exponential histogram       the same, with so few of its bounds that they stay (`histograms`)
 
 Names, units and labels follow `names`. Of the resource, `service.name` (after `service.namespace`
 and a slash) becomes the label `job`, `service.instance.id` the label `instance`, and attributes
@@ -37,6 +37,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, Problem
+from pushsvc.ingest.histograms.kept import MOST
 from pushsvc.ingest.otlp import lazy_json, wire
 from pushsvc.ingest.otlp.json import decode_request
 from pushsvc.ingest.otlp.known import Known
@@ -58,11 +59,17 @@ class OtlpDecoder:
     """Reads requests. Safe to call from worker threads."""
 
     def __init__(
-        self, limits: Limits, promoted: Iterable[str] = (), *, as_they_are: bool = False
+        self,
+        limits: Limits,
+        promoted: Iterable[str] = (),
+        *,
+        as_they_are: bool = False,
+        buckets: int = MOST,
     ) -> None:
         """`promoted` are resource attributes that become labels of every series; names of metrics
-        and attributes are translated, or `as_they_are`."""
-        self._known = Known(limits, frozenset(promoted), as_they_are=as_they_are)
+        and attributes are translated, or `as_they_are`; of an exponential histogram `buckets` are
+        kept at the most."""
+        self._known = Known(limits, frozenset(promoted), as_they_are=as_they_are, buckets=buckets)
         self._recurring = Recurring(limits.series * _REMEMBERED)
         self._lock = threading.Lock()
 
@@ -117,8 +124,9 @@ class OtlpDecoder:
             raise self._known.too_many()
 
     def remember(self, decoded: Decoded) -> None:
-        """Note the start times of a request that was applied."""
+        """Note the start times and the shapes of histograms of a request that was applied."""
         self._known.began(decoded.starts)
+        self._known.shapes.remember(decoded.shapes)
 
     def _read(self, request: ExportMetricsServiceRequest, now_ms: int) -> Decoded:
         reading = Reading(self._known, now_ms)

@@ -103,8 +103,24 @@ class Histogram(Message, frozen=True):
     aggregation_temporality: int = 0
 
 
+class Buckets(Message, frozen=True):
+    offset: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] = 0
+    bucket_counts: tuple[Natural, ...] = ()
+
+
+class ExponentialHistogramDataPoint(_DataPoint, frozen=True):
+    count: Natural = 0
+    sum: float | None = None
+    scale: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] = 0
+    zero_count: Natural = 0
+    zero_threshold: float = 0.0
+    positive: Buckets = Buckets()
+    negative: Buckets = Buckets()
+
+
 class ExponentialHistogram(Message, frozen=True):
-    data_points: tuple[msgspec.Raw, ...] = ()
+    data_points: tuple[ExponentialHistogramDataPoint, ...] = ()
+    aggregation_temporality: int = 0
 
 
 class Summary(Message, frozen=True):

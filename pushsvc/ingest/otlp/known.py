@@ -8,6 +8,7 @@ from typing import TypeAlias
 from pushsvc.core.model.series import Identity, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import TooLarge
+from pushsvc.ingest.histograms.kept import MOST, Shapes
 
 _REMEMBERED_CHARACTERS = 1024
 """Series whose text is longer than this are checked each time they come."""
@@ -22,8 +23,13 @@ class Known:
     worker threads.
     """
 
-    def __init__(self, limits: Limits, promoted: frozenset[str], *, as_they_are: bool) -> None:
+    def __init__(
+        self, limits: Limits, promoted: frozenset[str], *, as_they_are: bool, buckets: int = MOST
+    ) -> None:
         self.limits = limits
+        self.buckets = buckets
+        """How many buckets are kept of an exponential histogram, at the most."""
+        self.shapes = Shapes(limits.series)
         self.promoted = promoted
         """Resource attributes that become labels of every series."""
         self.as_they_are = as_they_are

@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 import msgspec
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     DataPointFlags,
+    ExponentialHistogramDataPoint,
     HistogramDataPoint,
     Metric,
     NumberDataPoint,
@@ -20,11 +21,15 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 
 from pushsvc.core.model.series import Kind
 from pushsvc.errors import Rejected
+from pushsvc.ingest.histograms.kept import Shape, endings, samples_of
+from pushsvc.ingest.histograms.native import CUSTOM, Native, dense
 
 NO_VALUE = DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
 """The flag of a point that says that its series has ended."""
 
-Point: TypeAlias = NumberDataPoint | HistogramDataPoint | SummaryDataPoint
+Point: TypeAlias = (
+    NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
+)
 
 
 class Part(msgspec.Struct, gc=False):
@@ -36,6 +41,8 @@ class Part(msgspec.Struct, gc=False):
     """None where the point says that there is no value any more."""
     kind: Kind
     unit: str = ""
+    time: int | None = None
+    """If it isn't of the point's time, but an earlier one (Unix ms)."""
 
 
 def points_of(metric: Metric, what: str) -> Sequence[Point]:
@@ -57,6 +64,45 @@ def parts_of(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:
     if what == "histogram":
         return _histogram(cast(HistogramDataPoint, point), kind, unit)
     return _summary(cast(SummaryDataPoint, point), unit)
+
+
+def exponential_parts(
+    point: ExponentialHistogramDataPoint,
+    time: int,
+    before: Shape | None,
+    kind: Kind,
+    unit: str,
+    most: int,
+) -> tuple[list[Part], Shape | None]:
+    """The samples of an exponential histogram with `most` buckets at the most, and its shape from
+    then on. Raises Rejected."""
+    if point.flags & NO_VALUE:
+        found, shape = endings(before), None
+    else:
+        native = Native(
+            point.scale,
+            float(point.count),
+            point.sum if point.HasField("sum") else None,
+            float(point.zero_count),
+            point.zero_threshold,
+            dense(point.positive.offset, point.positive.bucket_counts),
+            dense(point.negative.offset, point.negative.bucket_counts),
+        )
+        if native.schema == CUSTOM:
+            raise Rejected("schema", "a histogram's scale is too low")
+        counting = kind == "counter"
+        found, shape = samples_of(native.check(), time, before, most=most, counting=counting)
+    return [
+        Part(
+            each.suffix,
+            None if each.le is None else ("le", each.le),
+            each.value,
+            kind,
+            unit if each.suffix == "_sum" else "",
+            each.time,
+        )
+        for each in found
+    ], shape
 
 
 def _endings(what: str, point: Point, kind: Kind, unit: str) -> list[Part]:

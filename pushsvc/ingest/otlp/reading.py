@@ -7,14 +7,26 @@ from math import isfinite
 from typing import NamedTuple, cast
 
 import msgspec
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    ExponentialHistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+)
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from pushsvc.core.model.series import EXACT, Batch, Identity, Kind, Rows, shorten
 from pushsvc.errors import Rejected, TooLarge
+from pushsvc.ingest.histograms.kept import Shape
 from pushsvc.ingest.otlp.known import Known
 from pushsvc.ingest.otlp.names import fits, labels, metric_name, read_unit
-from pushsvc.ingest.otlp.points import NO_VALUE, Part, Point, parts_of, points_of
+from pushsvc.ingest.otlp.points import (
+    NO_VALUE,
+    Part,
+    Point,
+    exponential_parts,
+    parts_of,
+    points_of,
+)
 from pushsvc.ingest.refusals import Refusals
 
 _KINDS: dict[int, Kind] = {1: "delta", 2: "counter"}
@@ -42,6 +54,8 @@ class Decoded(msgspec.Struct):
     """Start times that were met, by series in nanoseconds: for `OtlpDecoder.remember`."""
     silent: int
     """Points without a recorded value."""
+    shapes: dict[str, Shape] = {}
+    """Of exponential histograms, by the text of their counts."""
     rounded: int = 0
     """Integers beyond 2^53, which may have been rounded."""
 
@@ -177,18 +191,9 @@ class Reading:
         what = metric.WhichOneof("data")
         if what is None:
             return None
-        if what == "exponential_histogram":
-            self._refuse(
-                metric.name,
-                "exponential_histogram",
-                "exponential histograms are not taken: have the SDK or the Collector aggregate "
-                "with explicit buckets",
-                len(points_of(metric, what)),
-            )
-            return None
         kind: Kind = "gauge"
-        if what in ("sum", "histogram"):
-            data = metric.sum if what == "sum" else metric.histogram
+        if what in ("sum", "histogram", "exponential_histogram"):
+            data = getattr(metric, what)
             if data.aggregation_temporality not in _KINDS:
                 self._refuse(
                     metric.name,
@@ -329,7 +334,10 @@ class Reading:
         base.update(family.common)
         pairs = tuple(base.items())
         samples: list[tuple[Identity, Part]] = []
-        parts = parts_of(family.what, point, family.kind, family.unit)
+        if family.what == "exponential_histogram":
+            parts = self._exponential(family, cast(ExponentialHistogramDataPoint, point), at, pairs)
+        else:
+            parts = parts_of(family.what, point, family.kind, family.unit)
         self._check_room(len(parts))
         for part in parts:
             own = pairs
@@ -351,12 +359,35 @@ class Reading:
             self.decoded.rounded += family.what not in ("gauge", "sum") or _is_integer(point)
         reset = self._reset(samples[-1], point.start_time_unix_nano, at.time)
         for identity, part in samples:
-            if reset is not None and part.kind == "counter":
+            if part.time is not None:
+                earlier = At(part.time, True, None)
+                self._append(identity, earlier, part.value, part.kind, part.unit, family.help)
+                continue
+            if reset is not None and part.kind == "counter" and part.value is not None:
                 zero = At(reset, True, None)
                 self._append(identity, zero, 0.0, part.kind, part.unit, family.help)
             self._append(identity, at, part.value, part.kind, part.unit, family.help)
         self.decoded.taken.append(tuple(identity.text for identity, _ in samples))
         return at.time, samples
+
+    def _exponential(
+        self,
+        family: Family,
+        point: ExponentialHistogramDataPoint,
+        at: At,
+        pairs: tuple[tuple[str, str], ...],
+    ) -> list[Part]:
+        """The samples of an exponential histogram, with the bounds that it had before."""
+        known = self._known
+        text = known.identity(f"{family.name}_count", pairs).text
+        shapes = self.decoded.shapes
+        before = shapes.get(text) or known.shapes.get(text)
+        parts, shape = exponential_parts(
+            point, at.time, before, family.kind, family.unit, known.buckets
+        )
+        if shape is not None:
+            shapes[text] = shape
+        return [each for each in parts if each.time is None or each.time >= self._earliest]
 
     def _at(self, point: Point) -> At:
         nanoseconds, start = point.time_unix_nano, point.start_time_unix_nano

@@ -12,7 +12,9 @@ from google.protobuf.message import DecodeError
 
 from pushsvc.core.resources.limits import Limits
 from pushsvc.errors import Malformed, TooLarge
+from pushsvc.ingest.histograms.kept import MOST
 from pushsvc.ingest.remote_write.known import KnownSeries
+from pushsvc.ingest.remote_write.natives import Natives
 from pushsvc.ingest.remote_write.taking import Decoded, Taking
 from pushsvc.ingest.remote_write.version1 import Version1
 from pushsvc.ingest.remote_write.version2 import Version2
@@ -22,8 +24,10 @@ from pushsvc.ingest.remote_write.wire import announced
 class RemoteWriteDecoder:
     """Decodes requests. It remembers series and metadata; not to be called from two threads."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, buckets: int = MOST) -> None:
+        """Of a native histogram `buckets` are kept at the most."""
         self._limits = limits
+        self._natives = Natives(limits, buckets)
         series = KnownSeries(2 * limits.series)
         self._version1 = Version1(limits, series)
         self._version2 = Version2(limits, series)
@@ -36,7 +40,7 @@ class RemoteWriteDecoder:
         `limits.batch_samples`; what is wrong with single series stands in the answer.
         """
         data = self._inflate(body)
-        taking = Taking(self._limits, now_ms, self._starts)
+        taking = Taking(self._limits, now_ms, self._starts, self._natives)
         try:
             if version == 1:
                 self._version1.take(data, taking)
@@ -49,7 +53,9 @@ class RemoteWriteDecoder:
         return taking.finish()
 
     def remember(self, decoded: Decoded) -> None:
-        """A request was applied: what it says of when series began counts from now on."""
+        """A request was applied: what it says of when series began counts from now on, and so do
+        the bounds of its histograms."""
+        self._natives.shapes.remember(decoded.shapes)
         if len(self._starts) + len(decoded.starts) > 2 * self._limits.series:
             self._starts.clear()
         self._starts.update(decoded.starts)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import struct
 from math import isfinite
+from typing import Any
 
 import msgspec
 
 from pushsvc.core.model.series import Batch, Rows
 from pushsvc.core.resources.limits import Limits
-from pushsvc.errors import TooLarge
+from pushsvc.errors import Rejected, TooLarge
 from pushsvc.ingest.gathered import Known
+from pushsvc.ingest.histograms.kept import Shape
 from pushsvc.ingest.refusals import Refusals
+from pushsvc.ingest.remote_write.natives import STALE, Natives, is_gauge
 
-_STALE = struct.pack("<Q", 0x7FF0000000000002)
-"""The NaN with which Prometheus marks the end of a series."""
 _pack = struct.Struct("<d").pack
 
 
@@ -23,11 +24,13 @@ class Decoded(msgspec.Struct):
 
     batch: Batch
     samples: int = 0
-    """Samples in the batch."""
+    """Samples in the batch, besides those of native histograms."""
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     """Samples, whole series and native histograms that a producer should not send again."""
     histograms: int = 0
-    """Native histograms among them."""
+    """Native histograms in the batch."""
+    shapes: dict[str, Shape] = {}
+    """Of those, by the text of the series that they came as."""
     exemplars: int = 0
     """Exemplars, which are ignored."""
     starts: dict[str, int] = {}
@@ -39,8 +42,12 @@ class Decoded(msgspec.Struct):
 class Taking:
     """A batch as it grows."""
 
-    def __init__(self, limits: Limits, now_ms: int, starts: dict[str, int]) -> None:
+    def __init__(
+        self, limits: Limits, now_ms: int, starts: dict[str, int], natives: Natives
+    ) -> None:
         self._limits = limits
+        self._natives = natives
+        self._shapes: dict[str, Shape] = {}
         self._before = starts
         self._starts: dict[str, int] = {}
         self._earliest = now_ms - limits.past_seconds * 1000
@@ -48,6 +55,7 @@ class Taking:
         self._rows: dict[str, Rows] = {}
         self._decoded = Decoded(Batch([]))
         self.histograms = 0
+        self._of_histograms = 0
         self.exemplars = 0
         self.samples = 0
 
@@ -84,10 +92,39 @@ class Taking:
         """Take in one sample whose value may be a stale marker, or one that can't be shown."""
         if isfinite(value):
             self.add(series, value, time)
-        elif _pack(value) == _STALE:
+        elif _pack(value) == STALE:
             self.add(series, None, time)
         else:
             self._decoded.passed_over += 1
+
+    def add_native(self, base: Known, message: Any, start: int) -> None:
+        """Take in a native histogram of a series, as its protobuf has it; `start` is when it began,
+        or 0."""
+        time, gauge = message.timestamp, is_gauge(message)
+        text = base.identity.text
+        before = self._shapes.get(text) or self._natives.shapes.get(text)
+        if not self._earliest <= time <= self._latest:
+            self.refuse("time", f"the time of a histogram of {text} is too far from now", 1)
+            return
+        try:
+            samples, shape = self._natives.samples(message, before)
+            series = [self._natives.series(base, each, gauge=gauge) for each in samples]
+        except Rejected as problem:
+            self.refuse(problem.code, f"{text}: {problem.detail}", 1)
+            return
+        taken = self.samples
+        for one, each in zip(series, samples, strict=True):
+            when = time if each.time is None else each.time
+            if when < self._earliest:
+                continue
+            if start and not gauge and each.value is not None and each.time is None:
+                self.begin(one, each.value, time, start)
+            self.add(one, each.value, when)
+        self._of_histograms += self.samples - taken
+        self.samples = taken
+        self.histograms += 1
+        if shape is not None:
+            self._shapes[text] = shape
 
     def refuse(self, code: str, reason: str, samples: int) -> None:
         self._decoded.refusals.add(code, reason, samples)
@@ -95,10 +132,11 @@ class Taking:
     def finish(self) -> Decoded:
         decoded = self._decoded
         decoded.samples = self.samples
-        if decoded.samples > self._limits.batch_samples:
+        samples = self.samples + self._of_histograms
+        if samples > self._limits.batch_samples:
             raise TooLarge(
                 "batch",
-                f"{decoded.samples} samples in one request, the limit is "
+                f"{samples} samples in one request, the limit is "
                 f"{self._limits.batch_samples} (limits.batch_samples)",
                 limit="batch_samples",
             )
@@ -106,7 +144,5 @@ class Taking:
         decoded.histograms = self.histograms
         decoded.exemplars = self.exemplars
         decoded.starts = self._starts
-        decoded.refusals.add(
-            "native_histogram", "native histograms: send classic ones instead", decoded.histograms
-        )
+        decoded.shapes = self._shapes
         return decoded

@@ -80,10 +80,10 @@ class Version1:
     def _series_of(self, data: bytes, taking: Taking) -> None:
         """Read one series in full."""
         message = TimeSeries.FromString(data)
-        taking.histograms += len(message.histograms)
         taking.exemplars += len(message.exemplars)
         samples = message.samples
-        if not samples:
+        count = len(samples) + len(message.histograms)
+        if not count:
             return
         # The labels come first; only then are they a prefix that identifies the series.
         size = sum(each.ByteSize() + head_bytes(each.ByteSize()) for each in samples)
@@ -94,17 +94,19 @@ class Version1:
         if series is None:
             labels = {label.name: label.value for label in message.labels}
             if len(labels) != len(message.labels):
-                taking.refuse("label", "a label is there twice", len(samples))
+                taking.refuse("label", "a label is there twice", count)
                 return
             try:
                 series = self._identify(labels)
             except Rejected as problem:
-                taking.refuse(problem.code, problem.detail, len(samples))
+                taking.refuse(problem.code, problem.detail, count)
                 return
             if key is not None and len(key) <= REMEMBERED:
                 self._series.remember(group, key, series)
         for sample in samples:
             taking.add_any(series, sample.value, sample.timestamp)
+        for histogram in message.histograms:
+            taking.add_native(series, histogram, 0)
 
     def _identify(self, labels: dict[str, str]) -> Known:
         name = labels.pop("__name__", "")

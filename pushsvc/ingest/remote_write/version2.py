@@ -179,9 +179,8 @@ class Version2:
     def _unusual(self, data: bytes, symbols: list[str], numbers: list[int], taking: Taking) -> None:
         """Take in a series, whatever it looks like."""
         message = RequestSeries.FromString(data)
-        taking.histograms += len(message.histograms)
         taking.exemplars += len(message.exemplars)
-        if not message.samples:
+        if not message.samples and not message.histograms:
             return
         try:
             family = self._family(message.metadata, numbers)
@@ -190,13 +189,17 @@ class Version2:
         except IndexError:
             raise _dangling() from None
         except Rejected as problem:
-            taking.refuse(problem.code, problem.detail, len(message.samples))
+            refused = len(message.samples) + len(message.histograms)
+            taking.refuse(problem.code, problem.detail, refused)
             return
         for each in message.samples:
             start = each.start_timestamp or message.created_timestamp
             if start and series.kind == "counter":
                 taking.begin(series, each.value, each.timestamp, start)
             taking.add_any(series, each.value, each.timestamp)
+        for each in message.histograms:
+            start = each.start_timestamp or message.created_timestamp
+            taking.add_native(series, each, start)
 
     def _family(self, metadata: Any, numbers: list[int]) -> _Family:
         try:

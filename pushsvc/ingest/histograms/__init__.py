@@ -1,0 +1,1 @@
+"""Histograms whose buckets are exponential, kept as classic ones."""
