@@ -81,6 +81,14 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     colour: _Colour | UnsetType = UNSET
 
 
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a panel, or a value in it, leads: `{{label}}` in the address is that of the value."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    """http, https, or relative to the service."""
+
+
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A place, in columns and rows."""
 
@@ -107,7 +115,18 @@ class Panel(
     id: _Id
     title: _Title | UnsetType = UNSET
     kind: Literal[
-        "line", "area", "stacked", "stat", "gauge", "table", "heatmap", "timeline", "text", "row"
+        "line",
+        "area",
+        "stacked",
+        "stat",
+        "gauge",
+        "table",
+        "heatmap",
+        "timeline",
+        "bars",
+        "pie",
+        "text",
+        "row",
     ]
     select: _Selector | UnsetType = UNSET
     """A selector or an expression: what every panel but one of text shows."""
@@ -126,6 +145,10 @@ class Panel(
     """What some values are shown as."""
     lines: Annotated[tuple[Line, ...], Meta(max_length=64)] | UnsetType = UNSET
     """What single lines have of their own."""
+    links: Annotated[tuple[Link, ...], Meta(max_length=20)] | UnsetType = UNSET
+    """Where the panel leads."""
+    data_links: Annotated[tuple[Link, ...], Meta(max_length=20)] | UnsetType = UNSET
+    """Where each of its values leads."""
     areas: bool | UnsetType = UNSET
     """Whether a chart shows thresholds as areas, too."""
     style: Literal["points", "steps", "bars"] | UnsetType = UNSET
@@ -258,6 +281,11 @@ def check_panel(panel: Panel, variables: Sequence[Variable], index: int) -> None
     if panel.repeat is not UNSET and all(one.name != panel.repeat for one in variables):
         detail = f"{where} is repeated for {panel.repeat}, which is no variable"
         raise Rejected("repeat", detail, panel=index)
+    for links in (panel.links, panel.data_links):
+        for link in () if links is UNSET else links:
+            reason = link_fault(link)
+            if reason:
+                raise Rejected("link", f"{where}, link {link.title}: {reason}", panel=index)
     count = 1 + (0 if panel.also is UNSET else len(panel.also))
     for number, line in enumerate(() if panel.lines is UNSET else panel.lines, 1):
         reason = line_fault(line, count)
@@ -291,6 +319,14 @@ def line_fault(line: Line, queries: int = 16) -> str:
     if line.query is not UNSET and line.query > queries:
         return f"there is no query {line.query}"
     return "" if line.regex is UNSET else _pattern_fault(line.regex)
+
+
+def link_fault(link: Link) -> str:
+    """Why an address can't be a link's; empty if it can. Pages look again at what they fill in."""
+    scheme = re.match(r"[\x00-\x20]*([^/?#:]*):", link.url)
+    if scheme is None or re.fullmatch("https?", scheme[1], re.IGNORECASE):
+        return ""
+    return f"its address begins with {shorten(scheme[1])}: that takes http:, https:, or a path"
 
 
 def _pattern_fault(pattern: str) -> str:

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from pushsvc.dashboards.grafana import Imported, take_in
 from pushsvc.dashboards.grafana.colours import colour_of
 from pushsvc.dashboards.grafana.levels import level_of
-from pushsvc.dashboards.model import Line, Mapping, Panel, Query, Threshold, read, write
+from pushsvc.dashboards.model import Line, Link, Mapping, Panel, Query, Threshold, read, write
 from pushsvc.dashboards.variables import Variable
 from pushsvc.errors import Problem
 from tests.dashboards.grafana_files import HOSTS, OLD, dashboard, panel, target, variable
@@ -172,11 +172,12 @@ def test_rows_from_before_the_grid() -> None:
         ("graph", "line"),
         ("stat", "stat"),
         ("gauge", "gauge"),
-        ("bargauge", "gauge"),
+        ("bargauge", "bars"),
         ("table", "table"),
         ("heatmap", "heatmap"),
         ("state-timeline", "timeline"),
-        ("piechart", "table"),
+        ("barchart", "bars"),
+        ("piechart", "pie"),
     ],
 )
 def test_kinds_of_panels(kind: str, ours: str) -> None:
@@ -625,6 +626,42 @@ def test_repetitions_are_taken() -> None:
         ("host", UNSET),
     ]
     assert reasons(found, "Stat") == ["its repetition for each other, which is not taken"]
+
+
+def test_links_are_taken_as_far_as_they_lead_somewhere() -> None:
+    of_values = [
+        {
+            "title": "Host",
+            "url": "https://a/${__field.labels.host}?v=${__value.raw}&$__url_time_range",
+        },
+        {"title": "All $x", "url": "http://a?${x:queryparam}&at=${__from}"},
+        {"title": "Inside", "url": "/d/abc/other?var-x=$x"},
+        {"title": "Script", "url": "javascript:alert(1)"},
+        {"title": "Other", "url": "https://a?${__all_variables}"},
+    ]
+    given = panel(
+        "stat",
+        target("up"),
+        fieldConfig={"defaults": {"links": of_values}},
+        links=[
+            {"title": "Docs", "url": "https://docs/", "targetBlank": True},
+            {"type": "dashboard"},
+        ],
+    )
+    found = imported(dashboard(given, templating={"list": [variable("x", "a,b", "custom")]}))
+    [made] = found.dashboard.panels
+    assert made.links == (Link("Docs", "https://docs/"),)
+    assert made.data_links == (
+        Link("Host", "https://a/{{host}}?v={{__value}}&from={{__from}}&to={{__to}}"),
+        Link("All $x", "http://a?var-x=$x&at={{__from}}"),
+    )
+    assert reasons(found) == [
+        "its link ?: it leads within Grafana",
+        "its link Inside: it leads within Grafana",
+        "its link Script: its address begins with 'javascript': "
+        "that takes http:, https:, or a path",
+        "its link Other, which depends on ${__all_variables}",
+    ]
 
 
 def test_more_panels_than_a_dashboard_has_are_said() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pushsvc.dashboards.model import (
     Grid,
     Line,
+    Link,
     Mapping,
     Panel,
     Query,
@@ -75,6 +76,8 @@ WHOLE: dict[str, Any] = {
                 {"at": 0.5, "level": "critical", "below": True},
             ],
             "areas": True,
+            "links": [{"title": "Docs", "url": "https://example.org/$host"}],
+            "data_links": [{"title": "{{host}}", "url": "?var-host={{host}}"}],
             "style": "steps",
             "log": True,
             "mappings": [{"value": 1.0, "text": "up", "colour": "#00aa00"}],
@@ -108,7 +111,7 @@ def test_nothing_is_lost() -> None:
         ({"panels": []}, "dashboard"),
         ({**WHOLE, "title": None}, "dashboard"),
         ({**WHOLE, "window": "soon"}, "window"),
-        ({**WHOLE, "panels": [{**PANEL, "kind": "pie"}]}, "dashboard"),
+        ({**WHOLE, "panels": [{**PANEL, "kind": "cake"}]}, "dashboard"),
         ({**WHOLE, "panels": [{**PANEL, "select": "up{"}]}, "selector"),
         ({**WHOLE, "panels": [PANEL, PANEL]}, "double"),
         ({**WHOLE, "panels": [{"id": "a", "kind": "row"}]}, "row"),
@@ -149,7 +152,7 @@ def test_no_name_is_that_of_another_file(name: str) -> None:
 
 def test_the_page_has_the_same_panel() -> None:
     source = (Path(__file__).parents[2] / "web/src/panels/model.ts").read_text(encoding="utf-8")
-    for struct in (Panel, Query, Threshold, Mapping, Line):
+    for struct in (Panel, Query, Threshold, Mapping, Line, Link):
         [text] = re.findall(rf"interface {struct.__name__} {{(.*?)\n}}", source, re.DOTALL)
         members = dict(re.findall(r"^  readonly (\w+)(\??):", text, re.MULTILINE))
         assert members == {
@@ -231,6 +234,33 @@ def test_a_panel_that_shows_nothing_is_told(panel: dict[str, Any], reason: str) 
     with pytest.raises(Problem, match=reason) as told:
         read(msgspec.json.encode({"title": "x", "panels": [panel]}))
     assert (told.value.status, told.value.extra) == (422, {"panel": 0})
+
+
+@pytest.mark.parametrize(
+    ("url", "right"),
+    [
+        ("https://example.org/{{host}}", True),
+        ("HTTP://example.org", True),
+        ("d/other?var-host={{host}}", True),
+        ("/a:b", True),
+        ("?at=12:00", True),
+        ("{{host}}", True),
+        ("javascript:alert(1)", False),
+        (" \tJavaScript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("{{host}}:1", False),
+    ],
+)
+def test_links_lead_to_the_web_only(url: str, right: bool) -> None:
+    for name in ("links", "data_links"):
+        given = {**PANEL, name: [{"title": "x", "url": url}]}
+        document = msgspec.json.encode({**WHOLE, "panels": [given]})
+        if right:
+            read(document)
+        else:
+            with pytest.raises(Problem) as told:
+                read(document)
+            assert (told.value.code, told.value.status) == ("link", 422)
 
 
 @pytest.mark.parametrize(

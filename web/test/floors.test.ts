@@ -30,7 +30,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['state'],
   // Components.
   ['ui'],
-  ['ui/chart'],
+  ['ui/chart', 'ui/shares'],
   ['ui/panel', 'ui/header'],
   ['editor/model'],
   ['editor/fields'],

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from pushsvc.dashboards.grafana.levels import levels_of
+from pushsvc.dashboards.grafana.links import links_of
 from pushsvc.dashboards.grafana.mappings import mappings_of
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
 from pushsvc.dashboards.grafana.overrides import overridden
@@ -26,17 +27,19 @@ _KINDS: Final = {
     "stat": "stat",
     "singlestat": "stat",
     "gauge": "gauge",
-    "bargauge": "gauge",
+    "bargauge": "bars",
     "table": "table",
     "table-old": "table",
     "heatmap": "heatmap",
     "state-timeline": "timeline",
     "status-history": "timeline",
     "text": "text",
-    "piechart": "table",
-    "grafana-piechart-panel": "table",
+    "barchart": "bars",
+    "piechart": "pie",
+    "grafana-piechart-panel": "pie",
 }
-_TABLED: Final = ("piechart", "grafana-piechart-panel")
+_REDUCED: Final = ("stat", "gauge", "bargauge", "singlestat", "piechart")
+"""Those that show one value of each line."""
 _DENSE: Final = 50
 """A panel with a fill opacity of at least this many percent becomes an area, otherwise a line."""
 _NEWEST: Final = ("last", "lastNotNull", "current", "")
@@ -72,6 +75,10 @@ def panel_of(
         "title": title or UNSET,
         "description": description or UNSET,
     }
+    links, lost = links_of(given.get("links"), templating)
+    common["links"] = tuple(links) or UNSET
+    for reason in lost:
+        remarks.add(where, reason, id_)
     common["repeat"] = templating.repeated(given, where, remarks, id_)
     if common["repeat"] is not UNSET:
         across = number(given.get("maxPerRow")) or 4
@@ -97,6 +104,8 @@ def panel_of(
         reasons.append(levels.reason)
     mappings, unmapped = mappings_of(given)
     reasons += unmapped
+    data_links, unled = links_of(within(given, "fieldConfig", "defaults").get("links"), templating)
+    reasons += unled
     unit = _unit(given, kind)
     ours_unit = None if unit == "" else unit_of(unit)
     if unit and ours_unit is None:
@@ -112,6 +121,7 @@ def panel_of(
         unit=UNSET if ours_unit is None else ours_unit,
         thresholds=tuple(levels.thresholds) or UNSET,
         **_drawing(given, kind),
+        data_links=tuple(data_links) or UNSET,
         mappings=tuple(mappings) or UNSET,
         lines=tuple(changed.lines) or UNSET,
         min=UNSET if min_ is None else min_,
@@ -243,30 +253,25 @@ def _decimals(given: Fields, kind: str) -> int | msgspec.UnsetType:
 
 def _lost(given: Fields, kind: str) -> list[str]:
     """The features of a panel, other than queries, that have no counterpart."""
-    options, defaults = fields(given.get("options")), within(given, "fieldConfig", "defaults")
+    options = fields(given.get("options"))
     found = []
-    if kind in _TABLED:
-        found.append("its pie: its values are a table")
     transformations = [text(one.get("id")) for one in items(given.get("transformations"))]
     if transformations:
         found.append(f"transformations ({', '.join(sorted(set(transformations)))})")
     calcs = within(options, "reduceOptions").get("calcs")
     calc = calcs[0] if isinstance(calcs, list) and calcs else given.get("valueName")
-    if kind in ("stat", "gauge", "bargauge", "singlestat") and text(calc) not in _NEWEST:
+    if kind in _REDUCED and text(calc) not in _NEWEST:
         found.append(f"its value, the {text(calc)}: it is the newest")
     style = _style(given, kind)
     if style in ("bars", "points") and _kind(given, kind, "") == "stacked":
         found.append(f"its {style}: they are areas")
     for name, what in (
         ("alert", "its alert"),
-        ("links", "its links"),
         ("timeFrom", "a time of its own"),
         ("timeShift", "a time of its own"),
     ):
         if given.get(name):
             found.append(what)
-    if items(defaults.get("links")):
-        found.append("its links")
     if kind == "heatmap" and options.get("calculate") is True:
         found.append("its buckets, worked out from values: it has a row for each line")
     return list(dict.fromkeys(found))

@@ -4,7 +4,7 @@
  */
 
 import { parseDuration } from '../client/protocol/duration.ts';
-import type { Panel } from '../panels/model.ts';
+import type { Link, Panel } from '../panels/model.ts';
 import { NOTHING } from './asking.ts';
 import type { Kept, Variable } from './model.ts';
 
@@ -173,6 +173,25 @@ export function fillIn(asked: string, meanings: Meanings): string {
   });
 }
 
+/**
+ * An address with its variables filled in, each value as text within it; of several as many
+ * parameters, where a variable is one: `?var-host=$host`.
+ */
+export function fillUrl(url: string, meanings: Meanings): string {
+  const coded = ({ values, regex, title }: Meaning): string[] =>
+    (regex === undefined ? values : [title === 'All' ? ALL : regex]).map(encodeURIComponent);
+  return url
+    .replace(/([?&])([\w-]+)=\$(?:(\w+)|\{(\w+)\})(?=&|#|$)/g, (whole, sign, key, bare, braced) => {
+      const meaning = meanings[bare ?? braced];
+      const values = meaning && coded(meaning);
+      return values?.length ? `${sign}${values.map((one) => `${key}=${one}`).join('&')}` : whole;
+    })
+    .replace(REFERENCE, (whole, bare, braced) => {
+      const meaning = meanings[bare ?? braced];
+      return meaning === undefined ? whole : coded(meaning).join(',');
+    });
+}
+
 /** A title or a text with its variables filled in. */
 export function fillText(text: string, meanings: Meanings): string {
   return replaced(text, meanings, ({ title }) => title);
@@ -192,6 +211,7 @@ export function fillPanels(
   const filled = (select: string): string =>
     referencesIn(select).some((name) => open.has(name)) ? NOTHING : fillIn(select, meanings);
   const said = (text: string): string => fillText(text, meanings);
+  const led = ({ title, url }: Link): Link => ({ title: said(title), url: fillUrl(url, meanings) });
   return panels.map((panel) => ({
     ...panel,
     ...(panel.title !== undefined && { title: said(panel.title) }),
@@ -200,6 +220,8 @@ export function fillPanels(
       text: replaced(panel.text, meanings, ({ title }) => asMarkdown(title)),
     }),
     ...(panel.legend !== undefined && { legend: said(panel.legend) }),
+    ...(panel.links !== undefined && { links: panel.links.map(led) }),
+    ...(panel.data_links !== undefined && { data_links: panel.data_links.map(led) }),
     ...(panel.lines !== undefined && {
       lines: panel.lines.map((line) => ({
         ...line,

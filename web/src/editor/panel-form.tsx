@@ -10,6 +10,7 @@ import { PanelView } from '../ui/panel/described.tsx';
 import { Dialog } from './dialog.tsx';
 import { Drawing } from './fields/drawing.tsx';
 import { Lines, withoutQuery } from './fields/lines.tsx';
+import { Links } from './fields/links.tsx';
 import { Mappings } from './fields/mappings.tsx';
 import { Repeat } from './fields/repeat.tsx';
 import { Legend } from './fields/scale.tsx';
@@ -17,21 +18,10 @@ import { Thresholds } from './fields/thresholds.tsx';
 import { titleOf } from './handles.tsx';
 import type { Verdict } from './model/checking.ts';
 import { freeId, nameOf } from './model/keeping.ts';
+import { isAsking, KINDS } from './model/kinds.ts';
 import { Names } from './model/names.ts';
 import { SelectorField, Selectors } from './selector-field.tsx';
 
-const KINDS: Readonly<Record<PanelKind, string>> = {
-  line: 'Lines',
-  area: 'Areas',
-  stacked: 'Stacked areas',
-  stat: 'Large value with its course',
-  gauge: 'Gauge',
-  table: 'Table',
-  heatmap: 'Heatmap',
-  timeline: 'States over time',
-  text: 'Text',
-  row: 'A row that folds the panels below it',
-};
 const MOST_ALSO = 15;
 
 interface PanelFormProps {
@@ -313,6 +303,18 @@ export function PanelForm(props: PanelFormProps) {
             onChange={(next) => change({ thresholds: orNone(next) })}
           />
           <Mappings mappings={mappings} onChange={(next) => change({ mappings: orNone(next) })} />
+          <Links
+            title="Links of the panel"
+            links={draft.value.links ?? []}
+            onChange={(next) => change({ links: orNone(next) })}
+          />
+          {isAsking(kind) && (
+            <Links
+              title="Links of its values"
+              links={draft.value.data_links ?? []}
+              onChange={(next) => change({ data_links: orNone(next) })}
+            />
+          )}
           {isAsking(kind) && (
             <Lines
               lines={lines}
@@ -342,14 +344,9 @@ export function PanelForm(props: PanelFormProps) {
   );
 }
 
-/** Whether a panel of a kind shows series. */
-function isAsking(kind: PanelKind): boolean {
-  return kind !== 'text' && kind !== 'row';
-}
-
 /** What a panel of a kind doesn't have. */
 function unused(kind: PanelKind): readonly string[] {
-  const asked = ['select', 'also', 'legend', 'lines'];
+  const asked = ['select', 'also', 'legend', 'lines', 'data_links'];
   return kind === 'row'
     ? [...asked, 'text']
     : ['collapsed', ...(kind === 'text' ? asked : ['text'])];

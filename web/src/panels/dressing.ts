@@ -6,7 +6,7 @@ import { patternOf } from './mapping.ts';
 import type { Line, Panel } from './model.ts';
 import { formatFor, type Written } from './writing.ts';
 
-export type Dressed = Written & Pick<Panel, 'lines' | 'unit'>;
+export type Dressed = Written & Pick<Panel, 'lines' | 'unit' | 'data_links'>;
 
 /** What a line of this name and query has of its own. */
 export function ownOf(lines: readonly Line[], name: string, query: number): Line {
@@ -23,12 +23,14 @@ export function ownOf(lines: readonly Line[], name: string, query: number): Line
 
 /** A line with what it has of its own; itself if that is nothing. */
 export function dressed(
-  member: Member,
+  plain: Member,
   query: number,
   panel: Dressed,
   rate: boolean,
   tint: (colour: string) => string,
 ): Member {
+  const { data_links: links } = panel;
+  const member = links === undefined ? plain : { ...plain, links };
   const { series, title } = member;
   const own = ownOf(panel.lines ?? [], title || series.name, query);
   const { unit, decimals, colour } = own;

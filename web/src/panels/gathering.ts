@@ -25,7 +25,7 @@ export function select(
 ): Panel | null {
   const queries = queriesOf(asked).map(({ select, legend }) => ({ matches: read(select), legend }));
   const raw = asked.rate === false;
-  const { lines, unit, decimals, mappings } = asked;
+  const { lines, unit, decimals, mappings, data_links } = asked;
   // Who says the units of single lines has several of them on one axis.
   const mixed = unit !== undefined || (lines?.some((line) => line.unit !== undefined) ?? false);
   /** Series that fit on one axis, by what they have in common for that. */
@@ -74,12 +74,12 @@ export function select(
     group.omitted = omitted;
     group.arrange();
     const { rate } = group;
-    if (lines !== undefined) {
+    if (lines !== undefined || data_links !== undefined) {
       group.members = group.members.map((member) => {
         const one = dressed(member, queryOf.get(member.series)!, asked, rate, tint);
         return { ...one, title: printable(one.title) };
       });
-      dressings.set(group, JSON.stringify([lines, unit, decimals, mappings]));
+      dressings.set(group, JSON.stringify([lines, unit, decimals, mappings, data_links]));
     }
   }
   return before !== null && group !== null && alike(before, group) ? before : group;

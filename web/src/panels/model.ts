@@ -4,7 +4,8 @@
  * line and area: over time. stacked: areas stacked on each other. stat: the newest value above its
  * chart. gauge: the newest value between two bounds. table: last, minimum, maximum and mean of each
  * series. heatmap: a row for each series, or value of a label, over time. timeline: states over
- * time; numbers are states there, too. States are always drawn as a timeline. row: a heading by which
+ * time; numbers are states there, too. States are always drawn as a timeline. bars and
+ * pie: newest values beside each other, or as parts of their sum. row: a heading by which
  * the panels below it are folded.
  */
 export type PanelKind =
@@ -16,6 +17,8 @@ export type PanelKind =
   | 'table'
   | 'heatmap'
   | 'timeline'
+  | 'bars'
+  | 'pie'
   | 'text'
   | 'row';
 
@@ -28,6 +31,8 @@ export const PANEL_KINDS: readonly PanelKind[] = [
   'table',
   'heatmap',
   'timeline',
+  'bars',
+  'pie',
   'text',
   'row',
 ];
@@ -75,6 +80,13 @@ export interface Line {
   readonly colour?: string;
 }
 
+/** Where a panel, or a value in it, leads: `{{label}}` in the address is that of the value. */
+export interface Link {
+  readonly title: string;
+  /** http, https, or relative to the service. */
+  readonly url: string;
+}
+
 /** A further selector or expression of a panel, drawn on the same axis. */
 export interface Query {
   readonly select: string;
@@ -101,6 +113,10 @@ export interface Panel {
   readonly thresholds?: readonly Threshold[];
   readonly mappings?: readonly Mapping[];
   readonly lines?: readonly Line[];
+  /** Where the panel leads, */
+  readonly links?: readonly Link[];
+  /** and where each of its values does. */
+  readonly data_links?: readonly Link[];
   /** Whether a chart shows thresholds as areas, too. */
   readonly areas?: boolean;
   /** How a chart draws its lines, if not as lines. */

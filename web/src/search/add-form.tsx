@@ -3,11 +3,11 @@ import { useEffect } from 'preact/hooks';
 import { type Entry, list } from '../dashboards/model.ts';
 import { Dialog } from '../editor/dialog.tsx';
 import { type Added, addTo, addToNew } from '../editor/model/adding.ts';
+import { ASKING, KINDS } from '../editor/model/kinds.ts';
 import type { Panel, PanelKind } from '../panels/model.ts';
 
 interface AddFormProps {
   readonly select: string;
-  readonly kind: PanelKind;
   readonly onDone: (added: Extract<Added, { type: 'added' }>) => void;
   readonly onClose: () => void;
 }
@@ -16,7 +16,8 @@ interface AddFormProps {
 const NEW = ' ';
 
 /** Asks which dashboard an expression is added to, and adds it. */
-export function AddForm({ select, kind, onDone, onClose }: AddFormProps) {
+export function AddForm({ select, onDone, onClose }: AddFormProps) {
+  const kind = useSignal<PanelKind>('line');
   const found = useSignal<Awaited<ReturnType<typeof list>> | null>(null);
   const chosen = useSignal<string>(NEW);
   const title = useSignal('');
@@ -36,7 +37,11 @@ export function AddForm({ select, kind, onDone, onClose }: AddFormProps) {
   }, []);
   const add = async (): Promise<void> => {
     adding.value = true;
-    const panel: Omit<Panel, 'id'> = { kind, select, ...(title.value && { title: title.value }) };
+    const panel: Omit<Panel, 'id'> = {
+      kind: kind.value,
+      select,
+      ...(title.value && { title: title.value }),
+    };
     const added =
       chosen.value === NEW
         ? await addToNew(fresh.value, panel, found.value!.entries)
@@ -89,6 +94,19 @@ export function AddForm({ select, kind, onDone, onClose }: AddFormProps) {
                 />
               </label>
             )}
+            <label>
+              Shown as
+              <select
+                value={kind.value}
+                onChange={({ currentTarget }) => (kind.value = currentTarget.value as PanelKind)}
+              >
+                {ASKING.map((one) => (
+                  <option key={one} value={one}>
+                    {KINDS[one]}
+                  </option>
+                ))}
+              </select>
+            </label>
             <label>
               Title of the panel
               <input

@@ -125,7 +125,6 @@ export function Expression({ dashboard, text }: ExpressionProps) {
       {adding.value && (
         <AddForm
           select={asked!}
-          kind="line"
           onDone={(there) => {
             adding.value = false;
             added.value = there;

@@ -15,6 +15,8 @@ export interface Member {
   readonly title: string;
   /** Its place among the colours, which it keeps while other lines come and go. */
   readonly colour: Colour;
+  /** Where its values lead. */
+  readonly links?: readonly { readonly title: string; readonly url: string }[];
   /** How its values are written, if not as those of its panel. */
   readonly format?: Format;
 }

@@ -109,6 +109,7 @@ export function Chart(props: ChartProps) {
             panel={panel}
             format={format}
             time={pinned.value}
+            windowMs={dashboard.time.windowMs.value}
             onUnpin={() => {
               pinned.value = null;
             }}

@@ -6,6 +6,7 @@ import type { Format } from '../../format/units.ts';
 import { isShown } from '../../panels/shown.ts';
 import type { Panel } from '../../store/panel.ts';
 import { rankAt } from '../../store/ranking.ts';
+import { DataLinks } from '../links.tsx';
 
 /** Hidden until the chart puts it at its time. */
 const UNPLACED = { visibility: 'hidden' } as const;
@@ -18,13 +19,15 @@ interface PinProps {
   readonly panel: Panel;
   readonly format: Format;
   readonly time: number;
+  /** Milliseconds of the window that is shown. */
+  readonly windowMs: number;
   readonly onUnpin: () => void;
   /** It is rendered, and has to be put in its place. */
   readonly onShown: () => void;
 }
 
 /** The values at a time that was clicked. It stays at that time while the picture moves. */
-export function Pin({ id, panel, format, time, onUnpin, onShown }: PinProps) {
+export function Pin({ id, panel, format, time, windowMs, onUnpin, onShown }: PinProps) {
   useLayoutEffect(onShown, []);
   useEffect(() => {
     const press = ({ key, target }: KeyboardEvent): void => {
@@ -37,6 +40,7 @@ export function Pin({ id, panel, format, time, onUnpin, onShown }: PinProps) {
   }, []);
   const read = rankAt(panel, time).filter(({ member }) => isShown(id, member));
   const rest = read.length - MOST_READ;
+  const span = { from: time - windowMs / 2, to: time + windowMs / 2 };
   return (
     <div class="pin" style={UNPLACED}>
       <div class="values" role="status">
@@ -56,6 +60,7 @@ export function Pin({ id, panel, format, time, onUnpin, onShown }: PinProps) {
                 <span class="value" style={{ color: written.meant?.(value)?.colour }}>
                   {written.value(value)}
                 </span>
+                {member.links && <DataLinks member={member} value={value} span={span} />}
               </li>
             );
           })}

@@ -35,6 +35,7 @@ export function PanelView({ panel, dashboard, alone }: ViewProps) {
       dashboard={dashboard}
       format={format}
       picture={picture}
+      more={panel.links && <PanelLinks links={panel.links} dashboard={dashboard} />}
       alone={alone}
     />
   );
@@ -82,6 +83,10 @@ function legibly(colour: string): string {
   return legible(colour, look.value.lines, READ);
 }
 
+const PanelLinks = later(
+  () => import('../links.tsx'),
+  ({ PanelLinks }) => PanelLinks,
+);
 const Words = later(
   () => import('./words.tsx'),
   ({ Words }) => Words,

@@ -5,9 +5,21 @@ import { summaryOf } from '../../panels/summary.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import type { Panel as Group } from '../../store/panel.ts';
 import { latestOf } from '../../store/rate.ts';
+import { later } from '../later.tsx';
+import { DataLinks } from '../links.tsx';
+import { Mark } from '../mark.tsx';
 import { Dial } from './dial.tsx';
-import { Mark } from './mark.tsx';
 import { Table } from './table.tsx';
+
+/** Bars and pies are loaded by those who look at one. */
+const Bars = later(
+  () => import('../shares/shares.tsx'),
+  ({ Bars }) => Bars,
+);
+const Pie = later(
+  () => import('../shares/shares.tsx'),
+  ({ Pie }) => Pie,
+);
 
 /** The most series whose values one panel writes; of more, the first. */
 const MOST_WRITTEN = 40;
@@ -31,6 +43,22 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
   const remark = rest > 0 && <p class="remark">{rest} more series are not written out.</p>;
   if (description.kind === 'table') {
     return <Table panel={panel} format={format} thresholds={thresholds} from={from} to={to} />;
+  }
+  if (description.kind === 'bars' || description.kind === 'pie') {
+    const Shares = description.kind === 'bars' ? Bars : Pie;
+    return (
+      <>
+        <Shares
+          panel={panel}
+          description={description}
+          format={format}
+          from={from}
+          to={to}
+          most={MOST_WRITTEN}
+        />
+        {remark}
+      </>
+    );
   }
   return (
     <>
@@ -78,6 +106,7 @@ export function Figures({ panel, description, dashboard, format, inSight }: Figu
                   {dial && <Mark threshold={threshold} />} {title}
                 </span>
               )}
+              {member.links && <DataLinks member={member} value={latest} span={{ from, to }} />}
             </li>
           );
         })}

@@ -11,8 +11,8 @@ import type { Dashboard } from '../../state/dashboard.ts';
 import type { Member, Panel } from '../../store/panel.ts';
 import { FEW, holdOrder, rank } from '../../store/ranking.ts';
 import { latestOf, valueAt } from '../../store/rate.ts';
+import { Mark } from '../mark.tsx';
 import { Swatch } from '../swatch.tsx';
-import { Mark } from './mark.tsx';
 
 /** A touch of at least this many milliseconds is a long press. */
 const LONG_PRESS_MS = 500;

@@ -1,4 +1,5 @@
 import { useComputed, useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
 import type { Picture } from '../../chart/picture.ts';
 import { printing } from '../../chart/theme.ts';
@@ -17,8 +18,8 @@ import { latestOf, valueAt } from '../../store/rate.ts';
 import { Chart } from '../chart/chart.tsx';
 import { type ChartKind, mostDrawn } from '../chart/chart-view.ts';
 import { later } from '../later.tsx';
+import { Mark } from '../mark.tsx';
 import { Legend } from './legend.tsx';
-import { Mark } from './mark.tsx';
 import { Alone, AsTable, Fold, Save } from './tools.tsx';
 
 /** The margin of the visible area: one screen above and below. */
@@ -33,6 +34,8 @@ interface CardProps {
   readonly format?: Format;
   /** The picture of its chart, if it isn't the usual one of its kind. */
   readonly picture?: (() => Promise<Picture>) | undefined;
+  /** What else is said of it, below its title. */
+  readonly more?: ComponentChildren;
   /** The address of the panel alone, as others embed it. */
   readonly alone?: (() => string) | undefined;
 }
@@ -157,6 +160,7 @@ export function PanelCard(props: CardProps) {
               {name}={value}
             </span>
           ))}
+          {props.more}
           {help && <span title={help}>{help}</span>}
         </p>
       </header>

@@ -6,7 +6,8 @@ import { type Summary, summaryOf } from '../../panels/summary.ts';
 import type { Panel as Group, Member } from '../../store/panel.ts';
 import { holdOrder, rankAll } from '../../store/ranking.ts';
 import { latestOf } from '../../store/rate.ts';
-import { Mark } from './mark.tsx';
+import { DataLinks } from '../links.tsx';
+import { Mark } from '../mark.tsx';
 
 /** The most rows of a table; of more, the first in its order. */
 const MOST_WRITTEN = 200;
@@ -136,7 +137,15 @@ export function Table({ panel, format, thresholds, from, to }: TableProps) {
                 );
                 return (
                   <tr key={series.identity} class={silent ? 'silent' : ''}>
-                    <th scope="row">{title || series.name}</th>
+                    <th scope="row">
+                      {title || series.name}
+                      {member.links && (
+                        <>
+                          {' '}
+                          <DataLinks member={member} value={last} span={{ from, to }} />
+                        </>
+                      )}
+                    </th>
                     <td>
                       <Mark threshold={silent ? null : reached(thresholds, last)} /> {shown(last)}
                     </td>

@@ -1,4 +1,4 @@
-import type { Threshold } from '../../panels/model.ts';
+import type { Threshold } from '../panels/model.ts';
 
 /** A threshold that was reached, as a shape and a word beside the colour. */
 export function Mark({ threshold }: { threshold: Threshold | null }) {
