@@ -60,7 +60,7 @@ test: $(VENV)/.test web/node_modules/.done
 # and asked. None of it is in `test`.
 test-long: $(VENV)/.test web/node_modules/.done
 	@if command -v go >/dev/null; then $(BIN)/python -m tests.k8s.apiserver && $(BIN)/python -m tests.golang; \
-		else echo 'no Go here: the tests with a real Kubernetes API server and Prometheus 3 are skipped'; fi
+		else echo 'no Go here: the tests with a real Kubernetes API server, Prometheus 3 and the Collector are skipped'; fi
 	$(call timed,python-long)
 	$(call timed,browser-long)
 	$(call timed,pythons)

@@ -55,6 +55,8 @@ class Program:
     """The version as Go's modules have it."""
     source: Path | None = None
     """A program of ours that the package is a library for."""
+    also: tuple[str, ...] = ()
+    """More modules that it needs, each with its version."""
 
     @property
     def path(self) -> Path:
@@ -66,12 +68,14 @@ class Program:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             go("mod", "init", "program", folder=folder)
-            go("get", f"{self.package}@{self.tag}", folder=folder)
+            go("get", f"{self.package}@{self.tag}", *self.also, folder=folder)
             # A build that is interrupted leaves nothing that looks like a program.
             built = Path(folder, "built")
             flags = ("-trimpath", "-ldflags", "-s -w", "-o", str(built))
             if self.source is not None:
                 shutil.copy(self.source, folder)
+            if self.also:
+                go("mod", "tidy", folder=folder)
             what = self.package if self.source is None else self.source.name
             go("build", *flags, what, folder=folder)
             shutil.move(built, self.path)
@@ -84,6 +88,21 @@ _PROMETHEUS = Program(
     "github.com/prometheus/prometheus/cmd/prometheus",
     _module(PROMETHEUS),
 )
+
+
+_OTEL = "go.opentelemetry.io/collector"
+COLLECTOR = Program(
+    "collector",
+    "0.165.0",
+    f"{_OTEL}/otelcol",
+    "v0.165.0",
+    Path(__file__).with_name("collector.go"),
+    (
+        *(f"{_OTEL}/{kind}/otlp{kind}@v0.165.0" for kind in ("receiver", "exporter")),
+        f"{_OTEL}/confmap/provider/fileprovider@v1.71.0",
+    ),
+)
+"""OpenTelemetry's Collector, of the official parts that take OTLP and pass it on."""
 
 
 def prometheus() -> Path:
@@ -101,5 +120,5 @@ def ensure(*programs: Program) -> None:
 
 
 if __name__ == "__main__":
-    ensure(_PROMETHEUS)
+    ensure(_PROMETHEUS, COLLECTOR)
     sys.stdout.write(f"{prometheus()}\n")

@@ -6,6 +6,7 @@ import gzip
 import math
 import re
 import socket
+import subprocess
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from pushsvc.config import Auth, Server
 from pushsvc.core.resources.limits import Limits, Pacing
 from pushsvc.errors import Malformed, TooLarge
 from pushsvc.ingest.grpc import Code, OneMessage, message, seconds_of, trailers
+from tests import golang
 from tests.authority import Authority
 from tests.calls import call_by_hand
 from tests.ports import free_ports
@@ -373,3 +375,76 @@ async def test_what_comes_while_the_service_ends_is_sent_again() -> None:
                         resets = (e for e in events if isinstance(e, h2.events.StreamReset))
                         reset += [int(event.error_code) for event in resets]
             assert reset[0] == h2.errors.ErrorCodes.REFUSED_STREAM
+
+
+async def test_the_sdk_waits_for_a_service_that_is_away() -> None:
+    (port,) = free_ports(1)
+    exporter = OTLPMetricExporter(f"http://127.0.0.1:{port}", timeout=30)
+    program = Program(PeriodicExportingMetricReader(exporter, math.inf))
+    try:
+        program.work()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(program.flush)
+            await trio.sleep(0.5)
+            async with serving(server=Server(port=port)) as served:
+                with trio.fail_after(30):
+                    while not (await served.http.get("/v1/series")).json()["series"]:
+                        await trio.sleep(0.05)
+                assert await value_of(served, "http_server_requests_total") == 2.0
+    finally:
+        await trio.to_thread.run_sync(program.end)
+
+
+COLLECTED = """\
+receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: "127.0.0.1:%(taken)d"}
+exporters:
+  otlp/pushsvc:
+    endpoint: "127.0.0.1:%(port)d"
+    tls: {insecure: true}
+    retry_on_failure: {initial_interval: 100ms, max_interval: 500ms}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    metrics: {receivers: [otlp], exporters: [otlp/pushsvc]}
+"""
+
+
+@pytest.mark.skipif(
+    not golang.COLLECTOR.path.exists(),
+    reason="the Collector isn't compiled (python -m tests.golang does it, by Go)",
+)
+async def test_the_collector_passes_on_what_it_gets_over_a_restart(tmp_path: Path) -> None:
+    taken, port = free_ports(2)
+    configured = tmp_path / "collector.yaml"
+    configured.write_text(COLLECTED % {"taken": taken, "port": port})
+    program = [str(golang.COLLECTOR.path), "--config", str(configured)]
+    process = await trio.lowlevel.open_process(program, stderr=subprocess.DEVNULL)
+    channel = grpc.insecure_channel(f"127.0.0.1:{taken}")
+    call = channel.unary_unary(EXPORT)
+
+    def export(value: float) -> None:
+        call(request_of("a", value=value), timeout=30, wait_for_ready=True)
+
+    async def arrives(served: Served, value: float) -> None:
+        async with served.documents("text/event-stream", select="a") as documents:
+            while True:
+                points = (await next_of(documents, "points"))["points"]
+                if any(point[2] == value for point in points):
+                    return
+
+    try:
+        async with serving(server=Server(port=port)) as served:
+            await trio.to_thread.run_sync(export, 1.0)
+            with trio.fail_after(30):
+                await arrives(served, 1.0)
+        await trio.to_thread.run_sync(export, 2.0)  # while nobody takes it
+        async with serving(server=Server(port=port)) as served:
+            with trio.fail_after(30):
+                await arrives(served, 2.0)
+    finally:
+        channel.close()
+        process.kill()
+        await process.wait()

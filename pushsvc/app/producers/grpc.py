@@ -34,6 +34,7 @@ from pushsvc.log import get_logger
 _log = get_logger("pushsvc.app")
 
 _App = Callable[[Any, Any, Any], Awaitable[None]]
+_TRAILERS: Final = "http.response.trailers"
 _MEDIA_TYPES: Final = ("application/grpc", "application/grpc+proto")
 EXPORT: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 CHECK: Final = "/grpc.health.v1.Health/Check"
@@ -60,7 +61,8 @@ class Grpc:
         self._context = context
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["http_version"] == "2":
+        # Other servers may have no trailers.
+        if scope["type"] == "http" and _TRAILERS in (scope.get("extensions") or {}):
             headers = _headers(scope)
             media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
             if media_type in _MEDIA_TYPES and scope["method"] == "POST":
