@@ -1,17 +1,29 @@
 import { type Line, lineOf } from '../store/rate.ts';
-import { type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
+import { DENSE, type Frame, fillBand, fillLine, strokeLine, xOf, yOf } from './lines.ts';
 import { type Look, strokeOf } from './palette.ts';
 import { type Drawn, type Picture, reachOf } from './picture.ts';
 import { type Trace, traceOf } from './trace.ts';
 
 const FADED = 0.18;
-/** CSS pixels. */
+/** CSS pixels: the width of lines, and the radius of points that no line connects. */
 const WIDTH = 1.5;
+const DOT = 1.6;
+/** The newest point of a line is larger by this. */
+const HEAD = 1.5;
 
 /** A value that is marked across the chart: from there on it deserves a warning or an alarm. */
 export interface Mark {
   readonly at: number;
   readonly level: 'warning' | 'critical';
+}
+
+/** What lines were when they were taken, so that one can tell what has come since. */
+interface Taken {
+  readonly from: number;
+  readonly to: number;
+  readonly columns: number;
+  /** Of each line: the number of its points, and its series' newest time and count of edits. */
+  readonly lines: { readonly count: number; lastTime: number; readonly edits: number }[];
 }
 
 /**
@@ -25,6 +37,7 @@ export class Curves implements Picture {
   #drawn: readonly Drawn[] = [];
   #lines: Line[] = [];
   #traces: Trace[] = [];
+  #taken: Taken | null = null;
 
   /** `filled` says whether the area under each curve is filled even if there are several. */
   constructor(filled: boolean, thresholds: readonly Mark[]) {
@@ -36,6 +49,68 @@ export class Curves implements Picture {
     this.#drawn = drawn;
     this.#lines = drawn.map(({ series, raw }) => lineOf(series, from, to, raw));
     this.#traces = this.#lines.map((line) => traceOf(line, from, to, columns));
+    const lines = drawn.map(({ series }, at) => ({
+      count: this.#lines[at]!.times.length,
+      lastTime: series.column.lastTime,
+      edits: series.edits,
+    }));
+    this.#taken = { from, to, columns, lines };
+  }
+
+  extend(
+    drawn: readonly Drawn[],
+    from: number,
+    to: number,
+    columns: number,
+    pixel: number,
+  ): number | null {
+    const taken = this.#taken;
+    if (
+      taken === null ||
+      taken.from !== from ||
+      taken.to !== to ||
+      taken.columns !== columns ||
+      drawn.length !== this.#drawn.length ||
+      !drawn.every((one, at) => isSame(one, this.#drawn[at]!)) ||
+      !drawn.every(({ series }, at) => series.edits === taken.lines[at]!.edits)
+    ) {
+      return null;
+    }
+    const width = (to - from) / columns;
+    const newer = taken.lines.filter(
+      ({ lastTime }, at) => drawn[at]!.series.column.lastTime !== lastTime,
+    );
+    if (newer.length === 0) {
+      return columns;
+    }
+    // The column of a line's newest point goes on, and that point is no longer marked. NaN for a
+    // line that has its first points.
+    const changed = Math.min(
+      columns - 1,
+      ...newer.map(({ lastTime }) => Math.floor((lastTime - from) / width)),
+    );
+    const room = Math.ceil(DOT * HEAD * pixel) + 1;
+    const first = changed - room;
+    if (!(first > 0) || taken.lines.some(({ count }) => count < columns * DENSE)) {
+      return null;
+    }
+    // From further back, so that the first column is as it would be with all of the line.
+    const begin = from + (first - 2 * room) * width;
+    const lines = drawn.map(({ series, raw }) =>
+      lineOf(series, begin - 4 * series.interval, to, raw),
+    );
+    const traces = lines.map((line) => traceOf(line, from, to, columns));
+    if (traces.some(({ floor }, at) => (floor === null) !== (this.#traces[at]!.floor === null))) {
+      return null;
+    }
+    for (const [at, trace] of traces.entries()) {
+      for (const edge of ['lows', 'highs', 'floor', 'ceiling'] as const) {
+        this.#traces[at]![edge]?.set(trace[edge]!.subarray(changed), changed);
+      }
+      taken.lines[at]!.lastTime = drawn[at]!.series.column.lastTime;
+    }
+    this.#lines = lines;
+    return first;
   }
 
   reach(): [number, number] {
@@ -46,7 +121,14 @@ export class Curves implements Picture {
     return this.#filled ? [Math.min(low, 0), Math.max(high, 0)] : [low, high];
   }
 
-  paint(context: CanvasRenderingContext2D, frame: Frame, look: Look, pixel: number): void {
+  paint(
+    context: CanvasRenderingContext2D,
+    frame: Frame,
+    look: Look,
+    pixel: number,
+    _: unknown,
+    first: number,
+  ): void {
     this.#drawThresholds(context, frame, look, pixel);
     const zero = Math.max(frame.min, Math.min(0, frame.max));
     for (const [index, line] of this.#lines.entries()) {
@@ -56,18 +138,16 @@ export class Curves implements Picture {
       context.strokeStyle = stroke;
       context.fillStyle = stroke;
       context.globalAlpha = faded ? 0.04 : 0.22;
-      fillBand(context, trace, frame);
+      fillBand(context, trace, frame, first);
       context.globalAlpha = faded ? FADED : 1;
-      if ((this.#filled || this.#drawn.length === 1) && line.times.length > 1) {
+      if ((this.#filled || this.#drawn.length === 1) && (first > 0 || line.times.length > 1)) {
         context.globalAlpha *= 0.12;
-        fillLine(context, trace, frame, zero);
+        fillLine(context, trace, frame, zero, first);
         context.globalAlpha /= 0.12;
       }
-      strokeLine(context, line, trace, frame, {
-        width: WIDTH * pixel,
-        dash: dash.map((length) => length * pixel),
-      });
-      dots(context, line, frame, 1.6 * pixel, headed);
+      const pen = { width: WIDTH * pixel, dash: dash.map((length) => length * pixel) };
+      strokeLine(context, line, trace, frame, pen, first);
+      dots(context, line, frame, DOT * pixel, headed);
     }
   }
 
@@ -98,6 +178,17 @@ export class Curves implements Picture {
   }
 }
 
+/** Whether two lines are drawn alike, as far as their points are the same. */
+function isSame(one: Drawn, other: Drawn): boolean {
+  return (
+    one.series === other.series &&
+    one.colour === other.colour &&
+    one.faded === other.faded &&
+    one.headed === other.headed &&
+    one.raw === other.raw
+  );
+}
+
 /** Draw points that no line connects, and the newest point of a line that goes on. */
 function dots(
   context: CanvasRenderingContext2D,
@@ -120,6 +211,6 @@ function dots(
     }
   }
   if (headed && times.length > 0) {
-    dot(times.length - 1, radius * 1.5);
+    dot(times.length - 1, radius * HEAD);
   }
 }

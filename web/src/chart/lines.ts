@@ -29,7 +29,7 @@ export interface Stroke {
 }
 
 /** A line with fewer points per column than this is drawn as a polyline. */
-const DENSE = 1 / 3;
+export const DENSE = 1 / 3;
 
 /** Gives the place of a time, in canvas pixels. */
 export function xOf({ left, width, from, to }: Frame): (time: number) => number {
@@ -43,15 +43,16 @@ export function yOf({ top, height, min, max }: Frame): (value: number) => number
   return (value) => top + (max - value) * scale;
 }
 
-/** Draw a line with the stroke style and alpha of the context. */
+/** Draw a line with the stroke style and alpha of the context, or what of it is dense from a column on. */
 export function strokeLine(
   context: CanvasRenderingContext2D,
   line: Line,
   { lows, highs }: Trace,
   frame: Frame,
   { width, dash }: Stroke,
+  first = 0,
 ): void {
-  if (line.times.length < frame.width * DENSE) {
+  if (first === 0 && line.times.length < frame.width * DENSE) {
     context.lineWidth = width;
     context.lineJoin = 'bevel';
     context.setLineDash([...dash]);
@@ -70,6 +71,7 @@ export function strokeLine(
     highs,
     (column) => (shown(column) ? y(highs[column]!) - half : Number.NaN),
     (column) => y(lows[column]!) + half,
+    first,
   );
 }
 
@@ -79,6 +81,7 @@ export function fillLine(
   { highs }: Trace,
   frame: Frame,
   to: number,
+  first = 0,
 ): void {
   const y = yOf(frame);
   const floor = y(to);
@@ -88,6 +91,7 @@ export function fillLine(
     highs,
     (column) => y(highs[column]!),
     () => floor,
+    first,
   );
 }
 
@@ -96,6 +100,7 @@ export function fillBand(
   context: CanvasRenderingContext2D,
   { floor, ceiling }: Trace,
   frame: Frame,
+  first = 0,
 ): void {
   if (floor !== null && ceiling !== null) {
     const y = yOf(frame);
@@ -105,6 +110,7 @@ export function fillBand(
       ceiling,
       (column) => y(ceiling[column]!),
       (column) => y(floor[column]!),
+      first,
     );
   }
 }
@@ -116,9 +122,10 @@ export function fillColumns(
   present: Float64Array,
   top: (column: number) => number,
   bottom: (column: number) => number,
+  first = 0,
 ): void {
   const path = new Path2D();
-  for (let column = 0; column < present.length; column += 1) {
+  for (let column = first; column < present.length; column += 1) {
     const begin = Number.isNaN(present[column]) ? Number.NaN : top(column);
     if (!Number.isNaN(begin)) {
       path.moveTo(left + column + 0.5, begin);

@@ -166,7 +166,9 @@ export class Painter {
       this.#waiting.delete(canvas);
       canvas.paint();
       painted = true;
-      this.#dueAt.set(canvas, now + canvas.rest);
+      // In step with others that rest as long: one frame for all of them costs less than one each.
+      const { rest } = canvas;
+      this.#dueAt.set(canvas, Math.ceil(now / rest + 0.5) * rest);
       const { moves } = canvas;
       if (moves < SLOW_MS) {
         const next = now + moves * this.#slack;

@@ -27,6 +27,18 @@ export interface Picture {
    * Take the lines as they are now, for a span of time (Unix milliseconds) in columns of pixels.
    */
   take(drawn: readonly Drawn[], from: number, to: number, columns: number): void;
+  /**
+   * Take what has come since these lines were last taken, if that is all that has changed: gives
+   * the first column that has to be painted again, which is `columns` if none has. Null if it can't
+   * be told, so that all has to be taken again.
+   */
+  extend?(
+    drawn: readonly Drawn[],
+    from: number,
+    to: number,
+    columns: number,
+    pixel: number,
+  ): number | null;
   /** The lowest and the highest value; NaN if there is none. */
   reach(): readonly [number, number];
   paint(
@@ -37,6 +49,8 @@ export interface Picture {
     pixel: number,
     /** The lowest and the highest value of the axis. */
     extent: readonly [number, number],
+    /** The first column to paint. */
+    first: number,
   ): void;
   /** How the values of the axis are written, if they aren't those of the lines. */
   scaled?(format: Format): Format;

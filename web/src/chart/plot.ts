@@ -63,6 +63,10 @@ export class Plot {
   #needed = 0;
   #axis = 0;
   #extent: Extent | null = null;
+  /** What the picture on the canvas was drawn for, apart from its points; empty while there is none. */
+  #shown = '';
+  /** Canvas pixels at the left that are older than what the server keeps. */
+  #unkept = 0;
   #cssWidth: number;
   #cssHeight: number;
   /** The plot area in canvas pixels, and the span of time that it shows. */
@@ -77,6 +81,9 @@ export class Plot {
     [this.#cssWidth, this.#cssHeight, this.#em] = options.size;
     this.#frame = this.#place(0, 1);
     this.over.className = 'over';
+    this.#canvas.addEventListener('contextrestored', () => {
+      this.#shown = '';
+    });
     root.append(this.#canvas, this.over);
   }
 
@@ -92,18 +99,14 @@ export class Plot {
    * `keptSince`, and the picture says so.
    */
   draw(drawn: readonly Drawn[], from: number, to: number, look: Look, keptSince: number): void {
+    if (this.#goOn(drawn, from, to, look, keptSince)) {
+      return;
+    }
     this.#look = look;
     this.#frame = this.#place(from, to);
     const { width } = this.#frame;
     this.#picture.take(drawn, from, to, width);
-    const [low, high] = this.#picture.reach();
-    const picture = this.#picture;
-    this.#extent = (picture.extent?.bind(picture) ?? extentOf)(
-      low,
-      high,
-      this.#format,
-      this.#extent,
-    );
+    this.#extent = this.#fitting();
     // The axis may have new labels, which decide its width.
     this.#fitAxis();
     this.#frame = this.#place(from, to);
@@ -112,10 +115,74 @@ export class Plot {
     }
     this.#fit();
     this.#context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
-    const unkept = this.#paintUnkept(keptSince);
+    this.#unkept = this.#widthUntil(keptSince);
+    this.#paintUnkept(this.#unkept);
     this.#paintAxes();
-    this.#nameUnkept(unkept);
-    this.#paintPicture();
+    this.#nameUnkept(this.#unkept);
+    this.#clipped(0, () => this.#paintPicture(0));
+    this.#shown = this.#state;
+  }
+
+  /**
+   * Paint only what has come since, where all else is as it was drawn: most of the time, since a
+   * picture of 15 minutes moves every two seconds. False where that can't be told.
+   */
+  #goOn(drawn: readonly Drawn[], from: number, to: number, look: Look, keptSince: number): boolean {
+    const { width } = this.#frame;
+    if (
+      this.#shown !== this.#state ||
+      this.#look !== look ||
+      this.#frame.from !== from ||
+      this.#frame.to !== to ||
+      this.#agreed !== this.#axis ||
+      this.#unkept !== this.#widthUntil(keptSince)
+    ) {
+      return false;
+    }
+    const first = this.#picture.extend?.(drawn, from, to, width, devicePixelRatio) ?? null;
+    if (first === null || first >= width) {
+      return first !== null;
+    }
+    if (first < this.#unkept || this.#fitting() !== this.#extent) {
+      return false;
+    }
+    this.#clipped(first, () => {
+      this.#context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+      this.#paintAxes();
+      this.#paintPicture(first);
+    });
+    return true;
+  }
+
+  /** The axis for what was taken: the present one while that fits. */
+  #fitting(): Extent {
+    const picture = this.#picture;
+    const fit = picture.extent?.bind(picture) ?? extentOf;
+    return fit(...picture.reach(), this.#format, this.#extent);
+  }
+
+  /** All that decides on the place and the size of what is drawn. */
+  get #state(): string {
+    return [this.#cssWidth, this.#cssHeight, this.#em, devicePixelRatio].join();
+  }
+
+  /** Canvas pixels from the left edge of the plot area to a time within it. */
+  #widthUntil(time: number): number {
+    const { from, to, width } = this.#frame;
+    return Math.max(0, Math.round(Math.min(1, (time - from) / (to - from)) * width));
+  }
+
+  /** Paint within the plot area from a column on. */
+  #clipped(first: number, paint: () => void): void {
+    const context = this.#context;
+    const { left, top, width, height } = this.#frame;
+    context.save();
+    context.beginPath();
+    // The marks of newest points lie on the right edge; the padding has room for them.
+    context.rect(left + first, top - 8, width - first + this.#letter, height + 16);
+    context.clip();
+    paint();
+    context.restore();
   }
 
   /** The lowest and highest value that the axis, or the shades of a heatmap, stand for. */
@@ -215,13 +282,12 @@ export class Plot {
    * Hatch the part of the plot area, this many pixels wide, that is older than what the server
    * keeps.
    */
-  #paintUnkept(until: number): number {
+  #paintUnkept(wide: number): void {
     const context = this.#context;
     const frame = this.#frame;
     const letter = this.#letter;
     const look = this.#look;
-    const { left, top, width, height, from, to } = frame;
-    const wide = Math.max(0, Math.round(Math.min(1, (until - from) / (to - from)) * width));
+    const { left, top, height } = frame;
     if (wide > 0) {
       context.save();
       context.beginPath();
@@ -237,7 +303,6 @@ export class Plot {
       context.stroke();
       context.restore();
     }
-    return wide;
   }
 
   /** Say in the hatched part why it is hatched, if there is room. */
@@ -312,17 +377,10 @@ export class Plot {
     }
   }
 
-  #paintPicture(): void {
-    const context = this.#context;
+  #paintPicture(first: number): void {
     const frame = this.#frame;
-    const { left, top, width, height, min, max } = frame;
-    context.save();
-    context.beginPath();
-    // The marks of newest points lie on the right edge; the padding has room for them.
-    context.rect(left, top - 8, width + this.#letter, height + 16);
-    context.clip();
-    this.#picture.paint(context, frame, this.#look, devicePixelRatio, [min, max]);
-    context.restore();
+    const reach = [frame.min, frame.max] as const;
+    this.#picture.paint(this.#context, frame, this.#look, devicePixelRatio, reach, first);
   }
 
   /** Make the axis as wide as its labels and those of the other charts in its column need. */
@@ -338,7 +396,12 @@ export class Plot {
     if (needed > this.#needed || this.#needed - needed > letter * SPARE_AXIS_EM) {
       this.#needed = needed;
     }
-    this.#axis = Math.round(this.#agree(this.#needed / devicePixelRatio) * devicePixelRatio);
+    this.#axis = this.#agreed;
+  }
+
+  /** Canvas pixels of the axis in this column of charts. */
+  get #agreed(): number {
+    return Math.round(this.#agree(this.#needed / devicePixelRatio) * devicePixelRatio);
   }
 
   /** The labels of the axis: its values, or the names of rows. */

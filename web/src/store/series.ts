@@ -57,6 +57,8 @@ export class Series {
   watched = true;
   /** Counts changes, so that a reader can tell whether something is new. */
   version = 0;
+  /** Counts changes other than points after the newest. */
+  edits = 0;
 
   /** Times of points after which the line is interrupted, because samples may be missing. */
   #breaks: number[] = [];
@@ -102,6 +104,9 @@ export class Series {
     thinned = 0,
   ): void {
     this.version += 1;
+    if (thinned > 0 || !(time > this.lastTime)) {
+      this.edits += 1;
+    }
     if (fresh) {
       this.heardAt = Date.now();
     }
@@ -152,6 +157,7 @@ export class Series {
     if (this.kind !== 'state' && numbers.length > 0) {
       this.column.replace(from, to, numbers);
       this.version += 1;
+      this.edits += 1;
     }
   }
 
@@ -172,6 +178,7 @@ export class Series {
       this.#thinnedBefore = Math.max(this.#thinnedBefore, before ?? older.at(-1)![0]);
       this.#thinnedInterval = interval;
       this.version += 1;
+      this.edits += 1;
       if (Number.isNaN(this.lastTime)) {
         this.lastTime = older.at(-1)![0];
       }
@@ -198,6 +205,7 @@ export class Series {
     if (!Number.isNaN(this.lastTime) && this.#breaks.at(-1) !== this.lastTime) {
       this.#breaks.push(this.lastTime);
       this.version += 1;
+      this.edits += 1;
     }
   }
 
@@ -216,6 +224,7 @@ export class Series {
       this.#change(time, null);
     }
     this.version += 1;
+    this.edits += 1;
   }
 
   /** Whether it has ended and not continued since. */

@@ -204,7 +204,11 @@ export class ChartView {
   point(time: number | null): void {
     const left = time === null || this.#plot === null ? -1 : this.#plot.left(time);
     const width = this.#plot?.width ?? 0;
-    this.#crosshair.hidden = !(left >= 0 && left <= width);
+    const hidden = !(left >= 0 && left <= width);
+    if (hidden && this.#crosshair.hidden) {
+      return;
+    }
+    this.#crosshair.hidden = hidden;
     this.#crosshair.style.translate = `${left}px 0`;
     this.#crosshair.classList.toggle('flipped', left > width / 2);
     const row =
