@@ -74,19 +74,20 @@ class Program:
             flags = ("-trimpath", "-ldflags", "-s -w", "-o", str(built))
             if self.source is not None:
                 shutil.copy(self.source, folder)
-            if self.also:
                 go("mod", "tidy", folder=folder)
             what = self.package if self.source is None else self.source.name
             go("build", *flags, what, folder=folder)
             shutil.move(built, self.path)
 
 
+PROMETHEUS_TAG = _module(PROMETHEUS)
+
 # Without its page. Debian's is Prometheus 2.
 _PROMETHEUS = Program(
     "prometheus",
     PROMETHEUS,
     "github.com/prometheus/prometheus/cmd/prometheus",
-    _module(PROMETHEUS),
+    PROMETHEUS_TAG,
 )
 
 

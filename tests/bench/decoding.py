@@ -2,7 +2,8 @@
 
 `python -m tests.bench.decoding`: it writes one line of JSON for each job it is given on standard
 input, and ends with that. The others are what a receiver in Python would be made of: the format's
-own library, and a walk over what that gives, which ends in labels, times and values.
+own library, and a walk over what that gives, which ends in labels, times and values; and, where it
+was compiled, Go's, which ends in its structures.
 """
 
 from __future__ import annotations
@@ -11,20 +12,29 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import cramjam
 import line_protocol_parser
 import msgspec
 from google.protobuf import json_format
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.util.types import AnyValue
+from prometheus_client.parser import text_string_to_metric_families
 
+from pushsvc.core.model.series import Batch
 from pushsvc.core.resources.limits import Limits
 from pushsvc.ingest.influx import InfluxDecoder
 from pushsvc.ingest.native import JSON, MSGPACK, NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
+from pushsvc.ingest.prometheus_text.decoder import PrometheusTextDecoder
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
 from pushsvc.ingest.remote_write.messages import Request, WriteRequest
+from tests.bench.peers import unmarshal
 
 SERIES = 10_000
 """Of a body, one sample each: what an agent for some fifty hosts sends at a time."""
@@ -33,9 +43,12 @@ _NOW = 1_764_000_000_000
 _Taken = tuple[dict[str, str], int, float]
 
 
+Who = Literal["pushsvc", "reference", "go"]
+
+
 class Job(msgspec.Struct, frozen=True):
     format: str
-    reference: bool
+    who: Who
     seconds: float
 
 
@@ -43,7 +56,8 @@ class Done(msgspec.Struct, frozen=True):
     samples: int
     cpu: float
     """Seconds."""
-    body_bytes: int
+    sample_bytes: float
+    """Bytes of the body for each of its samples."""
 
 
 def _series() -> Iterator[tuple[dict[str, str], float]]:
@@ -120,6 +134,41 @@ def _histograms() -> bytes:
             for name, text in (("http.route", f"/{route}"), ("http.method", "GET")):
                 point.attributes.add(key=name).value.string_value = text
     return bytes(request.SerializeToString())
+
+
+def _of_the_sdk() -> bytes:
+    """What OpenTelemetry's SDK for Python exports of a service with counters, gauges and
+    histograms."""
+    reader = InMemoryMetricReader()
+    resource = Resource.create({"service.name": "shop", "service.instance.id": "1"})
+    provider = MeterProvider([reader], resource, shutdown_on_exit=False)
+    meter = provider.get_meter("shop", "1.0")
+    for number in range(20):
+        counter = meter.create_counter(f"shop.orders.{number}", "1", "Orders.")
+        gauge = meter.create_gauge(f"shop.stock.{number}", "By", "What is there.")
+        took = meter.create_histogram(f"http.server.duration.{number}", "ms", "How long.")
+        for route in range(50):
+            at: dict[str, AnyValue] = {
+                "http.route": f"/{route}",
+                "http.method": "GET",
+                "http.status_code": 200,
+            }
+            counter.add(route + 1, at)
+            gauge.set(route * 1.5, at)
+            for value in (3, 70, 900):
+                took.record(value + route, at)
+    data = reader.get_metrics_data()
+    assert data is not None
+    return bytes(encode_metrics(data).SerializeToString())
+
+
+def _text() -> bytes:
+    lines = ["# HELP node_cpu_seconds_total Seconds the CPUs spent in each mode."]
+    lines.append("# TYPE node_cpu_seconds_total counter")
+    for labels, value in _series():
+        inside = ",".join(f'{name}="{text}"' for name, text in labels.items())
+        lines.append(f"node_cpu_seconds_total{{{inside}}} {value}")
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _as_json(body: bytes) -> bytes:
@@ -199,11 +248,48 @@ def _walk_histograms(body: bytes) -> list[object]:
     ]
 
 
-def _formats() -> dict[str, tuple[bytes, Callable[[bytes], object], Callable[[bytes], object]]]:
+def _walk_sdk(body: bytes) -> list[object]:
+    message = ExportMetricsServiceRequest.FromString(body)
+    found: list[object] = []
+    for resource in message.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                what = metric.WhichOneof("data")
+                assert what is not None
+                for point in getattr(metric, what).data_points:
+                    labels = {
+                        pair.key: getattr(pair.value, pair.value.WhichOneof("value"))
+                        for pair in point.attributes
+                    }
+                    if what == "histogram":
+                        buckets = zip(point.explicit_bounds, point.bucket_counts, strict=False)
+                        found.append((labels, point.time_unix_nano, list(buckets), point.sum))
+                    else:
+                        value = getattr(point, point.WhichOneof("value"))
+                        found.append((labels, point.time_unix_nano, value))
+    return found
+
+
+def _walk_text(body: bytes) -> list[_Taken]:
+    return [
+        (sample.labels, _NOW, sample.value)
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    ]
+
+
+def _formats() -> dict[str, tuple[bytes, Callable[[bytes], Batch], Callable[[bytes], object]]]:
     """By name: a body, the service's decoder, and the other."""
     limits = Limits()
     native, influx = NativeDecoder(limits), InfluxDecoder(limits)
+    text = PrometheusTextDecoder(limits)
     prometheus, otlp = RemoteWriteDecoder(limits), OtlpDecoder(limits, ())
+
+    def exported(body: bytes) -> Batch:
+        decoded = otlp.protobuf(body, time.time_ns() // 1_000_000)
+        otlp.remember(decoded)  # as the service does, once it is applied
+        return decoded.batch
+
     return {
         "remote write 1.0": (
             _write_1(),
@@ -222,6 +308,12 @@ def _formats() -> dict[str, tuple[bytes, Callable[[bytes], object], Callable[[by
             lambda body: otlp.protobuf(body, _NOW).batch,
             _walk_histograms,
         ),
+        "OTLP, Python SDK": (
+            _of_the_sdk(),
+            exported,
+            _walk_sdk,
+        ),
+        "text format": (_text(), lambda body: text.decode(body, _NOW).batch, _walk_text),
         "OTLP as JSON": (
             _as_json(_otlp()),
             lambda body: otlp.json(body, _NOW).batch,
@@ -247,13 +339,19 @@ def main() -> None:
     for line in sys.stdin:
         job = msgspec.json.decode(line, type=Job)
         body, ours, reference = formats[job.format]
-        decode = reference if job.reference else ours
-        decode(body)
-        samples, began = 0, time.process_time()
-        while (cpu := time.process_time() - began) < job.seconds:
+        each = ours(body).count
+        if job.who == "go":
+            name = "OTLP" if job.format.startswith("OTLP, ") else job.format
+            samples, cpu = each, unmarshal.seconds_of(name, body, job.seconds)
+        else:
+            decode: Callable[[bytes], object] = reference if job.who == "reference" else ours
             decode(body)
-            samples += SERIES
-        print(msgspec.json.encode(Done(samples, cpu, len(body))).decode(), flush=True)
+            samples, began = 0, time.process_time()
+            while (cpu := time.process_time() - began) < job.seconds:
+                decode(body)
+                samples += each
+        done = Done(samples, cpu, len(body) / each)
+        print(msgspec.json.encode(done).decode(), flush=True)
 
 
 if __name__ == "__main__":

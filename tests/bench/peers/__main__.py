@@ -6,16 +6,16 @@ import shutil
 import subprocess
 import sys
 
-from tests.bench.peers import centrifugo, mercure
+from tests.bench.peers import centrifugo, mercure, unmarshal
 from tests.golang import ensure
 
 
 def main() -> None:
     if shutil.which("go") is None:
-        sys.stderr.write("no Go here: Centrifugo and Mercure are left out\n")
+        sys.stderr.write("no Go here: Centrifugo, Mercure and Go's own decoders are left out\n")
         return
     try:
-        ensure(centrifugo.PROGRAM, mercure.PROGRAM)
+        ensure(centrifugo.PROGRAM, mercure.PROGRAM, unmarshal.PROGRAM)
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"left out: {error}\n")
 
