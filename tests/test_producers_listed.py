@@ -11,7 +11,7 @@ import httpx
 from pushsvc.auth.keys import make_key, table_of
 from pushsvc.config import Auth
 from tests.ingest.test_otlp import gauge, request
-from tests.serving import TRUST, Served, serving
+from tests.serving import TRUST, Served, next_of, serving
 from tests.test_otlp import JSON, encoded, now
 
 REMOTE_WRITE = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
@@ -92,6 +92,27 @@ async def test_those_with_a_key_go_by_its_name_and_a_wrong_one_is_told(tmp_path:
     assert (known["samples"], known["error"]) == (1, None)
     assert (stranger["kind"], stranger["refused_requests"]) == ("address", 2)
     assert stranger["error"]["code"] in {"token", "key"}
+
+
+async def test_who_watches_has_a_name_too(tmp_path: Path) -> None:
+    key, id_, hash_ = make_key()
+    everything = ['{__name__=~".+"}']
+    file = tmp_path / "keys.toml"
+    file.write_text(table_of(id_, hash_, name="wall", read=everything, write=[], operator=True))
+    good = {"Authorization": f"Bearer {key}"}
+    async with (
+        serving(auth=Auth(mode="keys", keys_file=str(file))) as served,
+        served.documents("text/event-stream", headers={**good, "User-Agent": "Kiosk/2"}) as stream,
+        served.websocket(headers={**good, "User-Agent": "x" * 900}) as socket,
+    ):
+        await next_of(stream, "hello")
+        await socket.get_message()
+        listed = (await served.http.get("/v1/subscribers", headers=good)).json()["subscribers"]
+    told = {(one["transport"], one["subject"], one["key"], one["agent"]) for one in listed}
+    assert told == {
+        ("sse", f"key:{id_}", "wall", "Kiosk/2"),
+        ("websocket", f"key:{id_}", "wall", "x" * 240),
+    }
 
 
 async def test_only_so_many_are_listed_and_nonsense_is_refused() -> None:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
+from sys import intern
 from typing import Final, TypeVar
 
 import msgspec
@@ -42,6 +43,8 @@ _FORWARDED: Final = frozenset(
 """Headers that only a proxy has a reason to write."""
 _UNCONTROLLED: Final = 12 * 3600.0
 """Seconds that tickets last where there are no sessions, as access isn't controlled."""
+_MOST_AGENT: Final = 240
+"""Characters of a User-Agent that are kept."""
 _NAMED: Final = 20
 """Refused series that an answer lists."""
 
@@ -82,6 +85,8 @@ class AccessDecision(msgspec.Struct, frozen=True, dict=True):
 
     principal: Principal
     client: Client
+    agent: str = ""
+    """What the client calls itself, by the beginning of its User-Agent."""
 
     @cached_property
     def account(self) -> Account:
@@ -214,7 +219,10 @@ class Access:
         if need is Need.NOTHING:
             return AccessDecision(ANYONE if not self.controlled else NO_ONE, client)
         return AccessDecision(
-            self._permit(self._identify(credential, access_request), need), client
+            self._permit(self._identify(credential, access_request), need),
+            client,
+            # The same for many, and kept with each of their streams.
+            intern(access_request.headers.get("user-agent", "")[:_MOST_AGENT]),
         )
 
     def _tell_of_proxy(self, client: Client, headers: Mapping[str, str]) -> None:

@@ -77,6 +77,7 @@ class Attachment:
             address=decision.address,
             account=decision.account,
         )
+        subscriber.agent = decision.agent
         self._context.leases.begin(subscriber, decision.principal)
         self._context.pipeline.wake_ticker()
         return subscriber

@@ -17,6 +17,7 @@ from pushsvc.auth.principal import Principal
 from pushsvc.core.delivery.documents import Granted
 from pushsvc.core.delivery.subscriber import Subscriber
 from pushsvc.errors import Malformed
+from pushsvc.printable import printable
 
 _LISTED = 100
 
@@ -33,6 +34,7 @@ class SubscriberEntry(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Meta(description="The subject of its token or key; null where it showed none.")
     ]
     key: Annotated[str, Meta(description="What its key is called; empty where it has none.")]
+    agent: Annotated[str, Meta(description="Its User-Agent; empty if it has none.")]
     view: Granted
     seconds: Annotated[float, Meta(description="For how long it has been there.")]
     behind: Annotated[int, Meta(description="Batches that it hasn't been given.")]
@@ -126,6 +128,7 @@ def _describe(context: Context, subscriber: Subscriber, now: float) -> Subscribe
         address=subscriber.address,
         subject=subject,
         key="" if subject is None else context.access.key_name(subject),
+        agent=printable(subscriber.agent),
         view=Granted(spec.max_hz, spec.merge, spec.select),
         seconds=round(now - subscriber.since, 3),
         behind=subscriber.behind,

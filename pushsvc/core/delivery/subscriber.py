@@ -31,6 +31,7 @@ class Subscriber:
         "_replay",
         "account",
         "address",
+        "agent",
         "blocked",
         "carrier",
         "cursor",
@@ -73,6 +74,8 @@ class Subscriber:
         self.since = now
         """When it was attached (monotonic seconds)."""
         self.carrier = carrier
+        self.agent = ""
+        """What its client calls itself; for the code that attached it, like the next."""
         self.owner: object = None
         """The owner of the stream, kept for the code that attached it; it isn't used here."""
         self.view = view

@@ -229,7 +229,9 @@ function Watcher({ one }: { one: Subscriber }) {
       </td>
       <th scope="row">
         {name}
-        {name !== one.address && <small>{one.address}</small>}
+        <small>
+          {[one.agent, name !== one.address && one.address].filter(Boolean).join(' · ')}
+        </small>
       </th>
       <td>{one.transport}</td>
       <td class="selectors">

@@ -39,6 +39,7 @@ export interface Subscriber {
   readonly address: string;
   readonly subject: string | null;
   readonly key: string;
+  readonly agent: string;
   readonly view: { readonly select: readonly string[]; readonly max_hz: number | null };
   readonly seconds: number;
   readonly behind: number;
