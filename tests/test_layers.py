@@ -32,7 +32,7 @@ LAYERS = (
     ("core.delivery",),
     ("core",),
     ("config", "dashboards", "journal"),
-    ("journal.sqlite", "journal.valkey"),
+    ("journal.segments", "journal.sqlite", "journal.valkey"),
     ("journal.opening",),
     ("pipeline",),  # Trio meets the core here
     ("client", "drain", "ingest", "ingest.histograms", "recording", "transport"),

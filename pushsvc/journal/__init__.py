@@ -83,9 +83,10 @@ class Journal(Protocol):
         """Put drafts at the end in this order, all of them or none. Drafts that wait should be
         appended together: that costs hardly more than one. Always checkpoints.
 
-        Returns when they are as safe as the journal promises. Where no other process can append,
-        it returns their entries: the caller takes them in, and `read` doesn't yield them again. A
-        shared journal returns nothing, and `read` yields everything.
+        Returns when they are as safe as the journal promises. It returns their entries if all
+        before them were read and taken in, which is always so where no other process can append:
+        the caller takes them in before anything that `read` yields later, and `read` doesn't yield
+        them again. Else it returns nothing, and `read` yields them.
 
         Raises Overloaded while it can't take them (the caller may try again later), and
         trio.ClosedResourceError after `aclose`; then none of them is in the log. If the call is

@@ -11,6 +11,8 @@ import msgspec
 
 from pushsvc.core.resources.limits import Retention
 from pushsvc.journal import Journal, JournalError
+from pushsvc.journal.datagrams import Datagrams
+from pushsvc.journal.keeping import Bounds
 from pushsvc.journal.memory import MemoryJournal
 from pushsvc.journal.starting import Starting
 from pushsvc.journal.valkey import Options, open_valkey_journal
@@ -28,15 +30,14 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers(msgspec.Struct, frozen=True):
-    """Processes on one machine that share a file."""
+    """Processes on one machine that share a log."""
 
     folder: Path
     """The directory of their sockets."""
     index: int
     count: int
-    passing: bool = False
-    """Whether the file is removed when the last of them ends, so that writes needn't reach the
-    disk."""
+    log: Path | None = None
+    """The folder of a log that goes with them; None if they share a file that outlives them."""
 
 
 _SNAPSHOTS = 12
@@ -77,8 +78,9 @@ async def open_journal(
     starting: Starting | None = None,
 ) -> AsyncGenerator[Journal]:
     """Open a journal for as long as the block lasts: the shared one if `shared` is given, otherwise
-    the file at `path`, or without a path one in memory. `workers` share the file. `starting` is
-    told what the start waits for. Raises JournalError."""
+    the file at `path`, or without a path one that goes with the process, or with the `workers`,
+    which share the file or that one. `starting` is told what the start waits for. Raises
+    JournalError."""
     if shared is not None:
         options = Options(
             prefix=shared.prefix,
@@ -99,13 +101,20 @@ async def open_journal(
             Path(path),
             keep_seconds=keep_seconds(retention),
             max_bytes=max_bytes,
-            synchronous="off" if workers is not None and workers.passing else synchronous,
+            synchronous=synchronous,
             shared=workers is not None,
             notifier=None
             if workers is None
             else AppendNotifier(workers.folder, workers.index, workers.count),
         ) as kept:
             yield kept
+    elif workers is not None and workers.log is not None:
+        from pushsvc.journal.segments import open_segments_journal
+
+        bounds = Bounds(keep_seconds(retention), max_bytes)
+        datagrams = Datagrams(workers.folder, workers.index, workers.count)
+        async with open_segments_journal(workers.log, bounds, datagrams) as passing:
+            yield passing
     else:
         journal = MemoryJournal()
         try:

@@ -64,6 +64,7 @@ class Reader:
         self._starting = starting
         self._precedence = precedence
         self._wake_ticker = wake_ticker
+        self._taking = trio.Lock()
         self._moved = trio.Event()  # set when the hub has taken something in
         self._taken: tuple[float, int] | None = None  # when entries were last taken, by both clocks
         self.swept_at = -inf
@@ -191,7 +192,18 @@ class Reader:
             )
 
     async def take_all(self, entries: Sequence[Entry]) -> None:
-        """Take in entries that were read together, and let other tasks run in between."""
+        """Take in entries that were read together, and let other tasks run in between. Those that
+        another task brings meanwhile come after them."""
+        try:
+            self._taking.acquire_nowait()  # the usual case, without a checkpoint
+        except trio.WouldBlock:
+            await self._taking.acquire()
+        try:
+            await self._take_all(entries)
+        finally:
+            self._taking.release()
+
+    async def _take_all(self, entries: Sequence[Entry]) -> None:
         rows = 0
         for entry in entries:
             rows += entry.draft.batch.series
@@ -231,7 +243,7 @@ class Reader:
             if submission.appended:
                 self._submissions.settle(submission, outcome)
         self._submissions.give_up_doubtful()
-        if self._journal.keeps:
+        if self._snapshots.is_due(entry):
             await self._snapshots.make(entry)
 
 

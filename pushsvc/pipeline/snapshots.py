@@ -21,7 +21,7 @@ class Snapshots:
         self._hub = hub
         self._journal = journal
         self._interval = interval
-        self._here = here
+        self._here = here and journal.keeps
         self._due: float | None = None  # seconds of the journal's clock
         self.keeping = False
         """Whether a snapshot is being written; no other is made meanwhile."""
@@ -38,16 +38,18 @@ class Snapshots:
                 finally:
                     self.keeping = False
 
-    async def make(self, entry: Entry) -> None:
-        """Make a snapshot after an entry, if it is time for one."""
+    def is_due(self, entry: Entry) -> bool:
+        """Whether a snapshot is to be made after an entry."""
+        if not self._here:
+            return False
         stamp = entry.stamp / 1000
         if self._due is None:
             self._due = stamp + self._interval
-        if self.keeping or not self._here:
-            return
-        if not (stamp >= self._due or self._journal.snapshot_wanted):
-            return
-        self._due = stamp + self._interval
+        return not self.keeping and (stamp >= self._due or self._journal.snapshot_wanted)
+
+    async def make(self, entry: Entry) -> None:
+        """Make a snapshot after an entry, before the next one is taken in."""
+        self._due = entry.stamp / 1000 + self._interval
         steps = self._hub.snapshot()
         while True:
             try:

@@ -42,5 +42,5 @@ def _shared(keeping: Keeping) -> Shared | None:
 
 
 def _workers(assignment: Assignment) -> Workers:
-    passing = bool(assignment.log)
-    return Workers(Path(assignment.folder), assignment.index, assignment.count, passing)
+    log = Path(assignment.log) if assignment.log else None
+    return Workers(Path(assignment.folder), assignment.index, assignment.count, log)

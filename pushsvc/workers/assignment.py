@@ -37,7 +37,7 @@ class Assignment(msgspec.Struct, frozen=True):
     statsd: int | None = None
     """A bound datagram socket."""
     log: str = ""
-    """The temporary log of this supervisor; empty where the settings name one."""
+    """The folder of the log that goes with this supervisor; empty where the settings name one."""
     secret: str = ""
     """What sessions are signed with where the settings don't say."""
     restarts: int = 0
@@ -82,16 +82,12 @@ class Assignment(msgspec.Struct, frozen=True):
             statsd="",
             own_interval=settings.ingest.own_interval if self.index == 0 else 0.0,
         )
-        journal = settings.journal
-        if self.log:
-            journal = replace(journal, path=self.log)
         return replace(
             settings,
             server=replace(settings.server, host=()),
             limits=limits,
             stream=pacing,
             ingest=ingest,
-            journal=journal,
             auth=replace(settings.auth, session_secret=settings.auth.session_secret or self.secret),
         )
 

@@ -105,7 +105,7 @@ async def supervise(
             each,
             statsd,
             str(folder),
-            "" if keeping.path or keeping.url else str(folder / "log.sqlite"),
+            "" if keeping.path or keeping.url else str(folder / "log"),
             secrets.token_urlsafe(32),
         )
         seconds = where.drain_delay + where.drain_timeout + where.shutdown_timeout + _GRACE

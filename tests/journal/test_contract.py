@@ -18,7 +18,10 @@ from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Journal, Nonces, Snapshot
+from pushsvc.journal.datagrams import Datagrams
+from pushsvc.journal.keeping import Bounds
 from pushsvc.journal.memory import MemoryJournal
+from pushsvc.journal.segments import open_segments_journal
 from pushsvc.journal.sqlite import open_sqlite_journal
 from pushsvc.journal.valkey import Options, open_valkey_journal
 from tests.journal.valkey_server import PROGRAMS, ValkeyServer, running
@@ -58,6 +61,18 @@ async def in_shared_sqlite(
 
 
 @asynccontextmanager
+async def in_segments(
+    request: pytest.FixtureRequest, name: str, keep: float
+) -> AsyncGenerator[Journal]:
+    folder = _file(request, name).with_suffix("")
+    folder.mkdir(exist_ok=True)
+    index = sum(path.name.startswith("notify-") for path in folder.iterdir())
+    datagrams = Datagrams(folder, index, 10)
+    async with open_segments_journal(folder / "log", Bounds(keep, 10**9), datagrams) as journal:
+        yield journal
+
+
+@asynccontextmanager
 async def at_valkey(
     request: pytest.FixtureRequest, name: str, keep: float
 ) -> AsyncGenerator[Journal]:
@@ -73,14 +88,15 @@ JOURNALS: dict[str, Callable[[pytest.FixtureRequest, str, float], Opening]] = {
     "memory": memory,
     "sqlite": in_sqlite,
     "sqlite, shared": in_shared_sqlite,
+    "segments": in_segments,
     "valkey": at_valkey,
     "redis": at_valkey,
 }
 """Each opens the journal of a name, that keeps what is younger than so many seconds."""
 
-KEEPING = ("sqlite", "sqlite, shared", "valkey", "redis")
+KEEPING = ("sqlite", "sqlite, shared", "segments", "valkey", "redis")
 """Those that are there again when they are opened again."""
-SHARED = ("sqlite, shared", "valkey", "redis")
+SHARED = ("sqlite, shared", "segments", "valkey", "redis")
 """Those that several processes have open at once."""
 keeping = pytest.mark.parametrize("open_journal", KEEPING, indirect=True)
 shared = pytest.mark.parametrize("open_journal", SHARED, indirect=True)

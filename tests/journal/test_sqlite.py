@@ -25,10 +25,10 @@ from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import JournalError, Nonces, Snapshot
+from pushsvc.journal.keeping import Mark
 from pushsvc.journal.sqlite import SqliteJournal, open_sqlite_journal
 from pushsvc.journal.sqlite.claim import Claim, Noted
-from pushsvc.journal.sqlite.file import Busy, LogFile, name_of
-from pushsvc.journal.sqlite.keeping import Mark
+from pushsvc.journal.sqlite.file import LogFile, name_of
 from pushsvc.journal.sqlite.trouble import Lost
 
 nonce = Nonces()
@@ -333,35 +333,18 @@ def test_a_full_database_is_as_it_was(path: Path) -> None:
 
 def test_who_shares_a_file_begins_where_the_others_have_ended(path: Path) -> None:
     with (
-        closing(LogFile(path, shared=True, synchronous="off")) as one,
-        closing(LogFile(path, shared=True, synchronous="off")) as other,
+        closing(LogFile(path, shared=True, synchronous="normal")) as one,
+        closing(LogFile(path, shared=True, synchronous="normal")) as other,
     ):
         seqs = []
         for file, drafts in ((one, 1), (one, 2), (other, 1), (other, 1), (one, 1), (other, 2)):
-            appended = file.append([draft() for _ in range(drafts)], 1, wait=False)
+            appended = file.append([draft() for _ in range(drafts)], 1)
             seqs += [entry.seq for entry in appended.entries]
             assert file.end() == appended.end
         assert seqs == list(range(1, 9))
         other.renew()
         with pytest.raises(Lost):
-            one.append([draft()], 1, wait=False)
-
-
-def test_only_who_does_not_wait_finds_a_file_busy(path: Path) -> None:
-    with (
-        closing(LogFile(path, shared=True, synchronous="off")) as file,
-        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
-    ):
-        file.append([draft()], 1)
-        for _ in range(2):
-            other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(Busy):
-                file.append([draft()], 1, wait=False)
-            later = threading.Timer(0.2, other.execute, ("COMMIT",))
-            later.start()
-            file.append([draft()], 1)
-            later.join()
-        assert file.end().seq == 3
+            one.append([draft()], 1)
 
 
 async def test_a_file_that_is_removed_takes_nothing_more(path: Path) -> None:

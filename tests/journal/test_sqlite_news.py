@@ -4,7 +4,6 @@ whatever becomes of the datagrams."""
 from __future__ import annotations
 
 import random
-import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, closing
@@ -12,15 +11,14 @@ from pathlib import Path
 
 import pytest
 import trio
-import trio.testing
 
 from pushsvc.core.model.series import Batch, Rows, identify
 from pushsvc.core.resources.limits import Limits
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Nonces
+from pushsvc.journal.keeping import Mark
 from pushsvc.journal.sqlite import AppendNotifier, SqliteJournal, open_sqlite_journal
 from pushsvc.journal.sqlite.file import LogFile
-from pushsvc.journal.sqlite.keeping import Mark
 from pushsvc.journal.sqlite.notifier import News
 
 nonce = Nonces()
@@ -84,7 +82,7 @@ async def sharing(
             folder / "log",
             keep_seconds=3600,
             max_bytes=10**9,
-            synchronous="off",
+            synchronous="normal",
             shared=True,
             notifier=make(index),
         ) as journal:
@@ -112,29 +110,22 @@ async def test_what_is_told_of_is_not_read_from_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    threads: set[int] = set()
-    read, append = LogFile.read, LogFile.append
+    read = LogFile.read
 
     def reading(file: LogFile, *args: object, **others: object) -> list[Entry]:
         looks.append(threading.get_ident())
         return read(file, *args, **others)  # type: ignore[arg-type]
-
-    def appending(file: LogFile, *args: object, **others: object) -> object:
-        threads.add(threading.get_ident())
-        return append(file, *args, **others)  # type: ignore[arg-type]
 
     async with sharing(tmp_path, 2) as (journals, readers):
         drafts = [draft() for _ in range(22)]
         await settle(readers, journals[0].append(drafts[:1]), 1)
         await settle(readers, journals[1].append(drafts[1:2]), 2)
         monkeypatch.setattr(LogFile, "read", reading)
-        monkeypatch.setattr(LogFile, "append", appending)
         for number, one in enumerate(drafts[2:], 3):
             await settle(readers, journals[number % 2].append([one]), number)
         # Both look after a second in which nothing came, and when one is far behind, but not for
         # each.
         assert len(looks) < 20
-        assert threading.get_ident() in threads
         assert readers[0].is_whole(drafts)
         assert readers[1].is_whole(drafts)
 
@@ -202,19 +193,3 @@ async def test_news_of_what_is_not_there_changes_nothing(tmp_path: Path) -> None
             drafts.append(draft())
             await settle(readers, journals[0].append(drafts[1:]), 2)
             assert readers[1].is_whole(drafts)
-
-
-async def test_who_finds_another_writing_waits_in_a_thread(tmp_path: Path) -> None:
-    async with sharing(tmp_path, 2) as (journals, readers):
-        drafts = [draft(), draft()]
-        await settle(readers, journals[0].append(drafts[:1]), 1)
-        with closing(sqlite3.connect(tmp_path / "log", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(journals[0].append, drafts[1:])
-                await trio.testing.wait_all_tasks_blocked(0.05)
-                assert journals[0].seq == 1  # and this task had its turn meanwhile
-                other.execute("ROLLBACK")
-        for reader in readers:
-            await reader.reach(2)
-            assert reader.is_whole(drafts)

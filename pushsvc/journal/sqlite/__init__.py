@@ -36,9 +36,9 @@ from pathlib import Path
 
 import trio
 
+from pushsvc.journal.keeping import Bounds
 from pushsvc.journal.sqlite.file import Synchronous
 from pushsvc.journal.sqlite.journal import SqliteJournal
-from pushsvc.journal.sqlite.keeping import Bounds
 from pushsvc.journal.sqlite.notifier import AppendNotifier
 
 __all__ = ["AppendNotifier", "SqliteJournal", "open_sqlite_journal"]

@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.journal import Dropped, Snapshot
 from pushsvc.journal.codec import CodecError, compress, decode, encode_plainly
-from pushsvc.journal.sqlite.keeping import Bounds, Mark, choose_horizon, superfluous
+from pushsvc.journal.keeping import Bounds, Mark, choose_horizon, superfluous
 from pushsvc.journal.sqlite.trouble import (
     CHANGED,
     REMOVED,
@@ -32,12 +32,10 @@ from pushsvc.journal.sqlite.trouble import (
     Damaged,
     Foreign,
     Lost,
-    primary,
 )
 
-Synchronous: TypeAlias = Literal["full", "normal", "off"]
-"""Which writes wait for the disk. With "off" none does, and if the machine goes down, the whole
-file may be lost."""
+Synchronous: TypeAlias = Literal["full", "normal"]
+"""Which writes wait for the disk."""
 
 APPLICATION = 0x70736A31
 """The application ID in the header of the SQLite file: "psj1"."""
@@ -85,10 +83,6 @@ _GET_VERSION = 0x80087601
 """FS_IOC_GETVERSION of Linux (ioctl_iflags(2))."""
 
 
-class Busy(Exception):
-    """Another process is writing; nothing was done."""
-
-
 class Appended(NamedTuple):
     """The result of an append."""
 
@@ -114,11 +108,10 @@ class LogFile:
         self.path = path
         self._write_ahead = path.with_name(path.name + "-wal")
         self.shared = shared
-        self._patience = _BUSY[shared]  # seconds for which SQLite waits for others
         self._appended: tuple[int, Mark] | None = None  # the version then, and the end
         self._connection = sqlite3.connect(
             path,
-            timeout=self._patience,
+            timeout=_BUSY[shared],
             isolation_level=None,
             check_same_thread=False,
         )
@@ -245,18 +238,15 @@ class LogFile:
 
     # -- entries -----------------------------------------------------------------------------------
 
-    def append(
-        self, drafts: Sequence[Draft], now: int, after: Mark | None = None, *, wait: bool = True
-    ) -> Appended:
+    def append(self, drafts: Sequence[Draft], now: int, after: Mark | None = None) -> Appended:
         """Put drafts at the end, in one transaction. `now` is the time in Unix milliseconds. With
-        `after`, the end of the log must still be there, as no other process may append. Without
-        `wait`, raises Busy at once if another process is writing. Raises sqlite3.Error and Lost;
-        then none of the drafts is in the file, but see `retract`."""
+        `after`, the end of the log must still be there, as no other process may append. Raises
+        sqlite3.Error and Lost; then none of the drafts is in the file, but see `retract`."""
         self.check()
         plain = [encode_plainly(draft) for draft in drafts]
         bodies = [compress(one) for one in plain]
         entries, rows = [], []
-        with self._transaction(wait=wait):
+        with self._transaction():
             version, known, self._appended = self.version(), self._appended, None
             if known is not None and known[0] == version:
                 end, changed = known[1], False  # no other process has written since
@@ -406,26 +396,14 @@ class LogFile:
     # -- SQLite ------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, *, wait: bool = True) -> Generator[None]:
-        self._be_patient(_BUSY[self.shared] if wait else 0.0)
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if not wait and primary(error) == sqlite3.SQLITE_BUSY:
-                raise Busy from None
-            raise
+    def _transaction(self) -> Generator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-
-    def _be_patient(self, seconds: float) -> None:
-        """Set how long SQLite waits for other users of the file."""
-        if seconds != self._patience:
-            self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
-            self._patience = seconds
 
     @contextmanager
     def _reading(self) -> Generator[None]:
@@ -437,8 +415,6 @@ class LogFile:
             self._connection.execute("ROLLBACK")
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
-        if not self._connection.in_transaction:
-            self._be_patient(_BUSY[self.shared])
         return self._connection.execute(statement, values)
 
     def _one(self, statement: str) -> tuple[Any, ...]:

@@ -17,9 +17,9 @@ from pushsvc.core.storage.entry import Draft, Entry
 from pushsvc.errors import Overloaded
 from pushsvc.journal import Dropped, JournalError, Snapshot, Statistics
 from pushsvc.journal.codec import CodecError, decode
+from pushsvc.journal.keeping import Bounds, Mark
 from pushsvc.journal.sqlite.claim import Claim, Noted
-from pushsvc.journal.sqlite.file import Appended, Busy, LogFile, Synchronous
-from pushsvc.journal.sqlite.keeping import Bounds, Mark
+from pushsvc.journal.sqlite.file import Appended, LogFile, Synchronous
 from pushsvc.journal.sqlite.notifier import AppendNotifier, News
 from pushsvc.journal.sqlite.trouble import (
     REMOVED,
@@ -48,10 +48,6 @@ _LITTLE = 8 * 1024
 _HEARD = 2_000
 """The most entries that are held before they are read: own ones, and those that other processes
 have sent."""
-_SLOW = 0.1
-"""If a write takes longer than this many seconds, the next ones are done in a thread."""
-_THREADS = 10.0
-"""Seconds for which threads write after such a slow write."""
 _RETRY_AFTER = 5.0
 _FORGOTTEN = 30.0
 """Seconds after which a failure no longer counts, if nothing was tried since."""
@@ -77,16 +73,12 @@ class SqliteJournal:
         self._bounds = bounds
         self._synchronous: Synchronous = synchronous
         self._shared = file.shared
-        # False for a file that goes with its processes: appends don't check the lock again and
-        # note nothing, since the file has no copies, and no other process opens it later.
-        self._kept_on = synchronous != "off"
         self._notifier: AppendNotifier | None = None
         self._horizon, self._end = file.horizon(), file.end()
         self._kept = file.newest_snapshot()
         self._opened = self._end.seq  # `read` yields what is before
         self._heard: dict[int, Entry] = {}  # by their first seq; only if the file is shared
         self._doubt = True  # whether the file may hold more than was read or heard of
-        self._threads_until = float("-inf")  # writes use threads until then
         self._limiter = trio.CapacityLimiter(1)
         self._news = trio.Event()
         self._closed = trio.Event()
@@ -201,53 +193,23 @@ class SqliteJournal:
     # -- appending ---------------------------------------------------------------------------------
 
     async def append(self, drafts: Sequence[Draft]) -> Sequence[Entry]:
-        appended = self._append_here(drafts)
-        if appended is None:
-            appended = await self._do(lambda file: self._append(file, drafts))
-            self._news.set()
-        else:
-            self._news.set()
-            await trio.lowlevel.cancel_shielded_checkpoint()
+        appended = await self._do(lambda file: self._append(file, drafts))
+        self._news.set()
         return () if self._shared else appended
 
-    def _append_here(self, drafts: Sequence[Draft]) -> list[Entry] | None:
-        """Append without a thread, which would double the cost, if writes don't wait for the disk.
-        None if that isn't possible now; then nothing was done."""
-        began = trio.current_time()
-        if self._synchronous != "off" or began < self._threads_until or self._away_since:
-            return None
-        if self._file is None or self._closed.is_set():
-            return None
+    def _append(self, file: LogFile, drafts: Sequence[Draft]) -> list[Entry]:
         try:
-            self._limiter.acquire_on_behalf_of_nowait(self)
-        except trio.WouldBlock:
-            return None
-        try:
-            return self._with_file(lambda file: self._append(file, drafts, wait=False))
-        except Busy:
-            return None
-        except (sqlite3.Error, FileError) as error:
-            raise self._fail(explain(error, self._path)) from error
-        finally:
-            self._limiter.release_on_behalf_of(self)
-            if trio.current_time() - began > _SLOW:
-                self._threads_until = began + _THREADS
-
-    def _append(self, file: LogFile, drafts: Sequence[Draft], *, wait: bool = True) -> list[Entry]:
-        if self._kept_on:
-            try:
-                self._claim.hold()
-            except JournalError as error:
-                file.check()  # a more likely cause than the lock
-                raise Lost(f"has lost its lock ({error})") from None
+            self._claim.hold()
+        except JournalError as error:
+            file.check()  # a more likely cause than the lock
+            raise Lost(f"has lost its lock ({error})") from None
         known = None if self._shared else self._end
         now = time.time_ns() // 1_000_000
-        appended = file.append(drafts, now, known, wait=wait)
+        appended = file.append(drafts, now, known)
         entries, end = appended.entries, appended.end
         if end.seq > self._end.seq:
             self._end = end
-        if self._kept_on:
-            self._note(durable=False)
+        self._note(durable=False)
         if self._shared:
             self._tell(appended)
         return entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushsvc.journal.sqlite.keeping import Bounds, Mark, choose_horizon, superfluous
+from pushsvc.journal.keeping import Bounds, Mark, choose_horizon, superfluous
 
 STEPS = st.lists(
     st.tuples(
