@@ -424,3 +424,47 @@ async def test_closing_wakes_who_reads(certified: Authority) -> None:
         await ours.send_all(b"x")
     assert await client.receive_some() == b""
     await trio.aclose_forcefully(client)
+
+
+async def test_streams_are_whole_while_others_come_and_go() -> None:
+    """Descriptors are used again and again: what is for one socket must never reach another."""
+    ways = ("leaves", "is cut", "asks", "half", "no TLS")
+
+    async def come(served: Served, way: str) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            if way in ("half", "no TLS"):
+                async with await trio.open_tcp_stream(served.host, served.port) as bare:
+                    await bare.send_all(b"\x16\x03\x01\x02" if way == "half" else b"hello")
+                return
+            stream = await served.connect()
+            assert isinstance(stream, trio.SSLStream)
+            async with stream:
+                await stream.do_handshake()
+                if way == "is cut":
+                    await trio.aclose_forcefully(stream.transport_stream)
+                elif way == "asks":
+                    await stream.send_all(SSE)
+                    assert b" 200 " in await answer(stream)
+
+    async with serving() as served, contextlib.AsyncExitStack() as stack:
+        await served.publish({"name": "a", "value": 0})
+        opened = [
+            await stack.enter_async_context(served.documents("text/event-stream", select="a"))
+            for _ in range(5)
+        ]
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def crowd() -> None:
+                for _ in range(10):
+                    async with trio.open_nursery() as some:
+                        for way in ways * 4:
+                            some.start_soon(come, served, way)
+
+            for value in range(1, 30):
+                await served.publish({"name": "a", "value": value})
+        for documents in opened:
+            values: list[int] = []
+            while values[-1:] != [29]:
+                values += [round(p[2]) for p in (await next_of(documents, "points"))["points"]]
+            assert values == list(range(30))
