@@ -50,6 +50,31 @@ async def test_a_request_of_each_version() -> None:
             assert (await next_of(documents, "points"))["points"][0][1:] == [NOW + 1, 2.0]
 
 
+async def test_quantiles_of_a_native_histogram() -> None:
+    async with serving(limits=WIDE) as served:
+        for number, time in enumerate((NOW - 5_000, NOW)):
+            request: Any = Request(symbols=["", "__name__", "took_seconds"])
+            one = request.timeseries.add(labels_refs=[1, 2])
+            one.metadata.type = 3
+            many = 100 * number + 100
+            histogram = one.histograms.add(timestamp=time, schema=3, count_int=2 * many, sum=9.0)
+            # As many from 2^-0.125 to 1 as from 2 to 2^1.125.
+            histogram.positive_spans.add(offset=0, length=1)
+            histogram.positive_spans.add(offset=8, length=1)
+            histogram.positive_deltas.extend([many, 0])
+            body = snappy(request.SerializeToString())
+            answer = await served.http.post("/api/v1/write", content=body, headers=V2)
+            assert answer.status_code == 204, answer.text
+            assert answer.headers["X-Prometheus-Remote-Write-Histograms-Written"] == "1"
+            assert answer.headers["X-Prometheus-Remote-Write-Samples-Written"] == "0"
+        for q, low, high in ((0.25, 2**-0.125, 1.0), (0.75, 2.0, 2**1.125)):
+            query = f"histogram_quantile({q}, sum by (le) (rate(took_seconds_bucket[1m])))"
+            asked = {"query": query, "time": str(NOW / 1000)}
+            told = (await served.http.get("/api/v1/query", params=asked)).json()
+            (result,) = told["data"]["result"]
+            assert low <= float(result["value"][1]) <= high
+
+
 async def test_a_staleness_marker_ends_the_series_for_those_who_watch() -> None:
     stale = b"\x02\x00\x00\x00\x00\x00\xf0\x7f"
     async with serving(limits=WIDE) as served, served.documents("text/event-stream") as documents:

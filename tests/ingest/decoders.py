@@ -17,6 +17,7 @@ from pushsvc.ingest.native import JSON, MSGPACK, NativeDecoder
 from pushsvc.ingest.otlp.decoder import OtlpDecoder
 from pushsvc.ingest.prometheus_text.decoder import PrometheusTextDecoder
 from pushsvc.ingest.remote_write.decoder import RemoteWriteDecoder
+from pushsvc.ingest.remote_write.messages import Request, WriteRequest
 from pushsvc.ingest.statsd.aggregate import Aggregator
 from tests.ingest.samples import NOW, remote_write_1, remote_write_2, snappy
 
@@ -70,6 +71,16 @@ def _export() -> ExportMetricsServiceRequest:
     waits.data_points.add(
         bucket_counts=[1, 2, 3], explicit_bounds=[0.5, 1.0], count=6, sum=4.5, **times
     )
+    spread: Any = metrics.add(name="spread").exponential_histogram
+    spread.aggregation_temporality = 2
+    spread.data_points.add(
+        scale=2,
+        count=4,
+        zero_count=1,
+        sum=4.5,
+        positive={"offset": -1, "bucket_counts": [1, 0, 2]},
+        **times,
+    )
     sizes = metrics.add(name="sizes").summary.data_points.add(count=2, sum=3.0, **times)
     sizes.quantile_values.add(quantile=0.5, value=1.5)
     return request
@@ -81,6 +92,24 @@ _EXPORT_JSON = (
     '"shop"}}]},"scopeMetrics":[{"metrics":[{"name":"sold","unit":"s","sum":{"isMonotonic":true,'
     '"aggregationTemporality":2,"dataPoints":[{"asDouble":2.5,"timeUnixNano":"%d000000"}]}}]}]}]}'
 )
+
+
+def _with_native(version: int) -> bytes:
+    """A request of remote write with a native histogram, not compressed."""
+    request: Any = WriteRequest() if version == 1 else Request()
+    one = request.timeseries.add()
+    if version == 1:
+        one.labels.add(name="__name__", value="spread")
+    else:
+        request.symbols.extend(["", "__name__", "spread"])
+        one.labels_refs.extend([1, 2])
+    histogram = one.histograms.add(timestamp=NOW, schema=2, count_int=4, sum=4.5, zero_count_int=1)
+    histogram.positive_spans.add(offset=-1, length=1)
+    histogram.positive_spans.add(offset=1, length=1)
+    histogram.positive_deltas.extend([1, 1])
+    body: bytes = request.SerializeToString()
+    return body
+
 
 VALID: dict[str, bytes] = {
     "prometheus-text": b"# HELP a_total A.\n# TYPE a_total counter\n"
@@ -96,8 +125,9 @@ VALID: dict[str, bytes] = {
     "statsd": b"a.b:1|c|@0.5|#t:x\ng:+2|g\n\nms:3:4|ms\nu:x|s\n_e{1,1}:a|b",
     "remote-write-1-snappy": snappy(remote_write_1({"a_total": [(1.5, NOW)], "b": [(2.0, NOW)]})),
     "remote-write-2-snappy": snappy(remote_write_2({"a_total": [(1.5, NOW)], "b": [(2.0, NOW)]})),
-    "remote-write-1": remote_write_1({"a_total": [(1.5, NOW)], "b": [(2.0, NOW)]}),
-    "remote-write-2": remote_write_2({"a_total": [(1.5, NOW)], "b": [(2.0, NOW)]}),
+    "remote-write-1": remote_write_1({"a_total": [(1.5, NOW)], "b": [(2.0, NOW)]})
+    + _with_native(1),
+    "remote-write-2": _with_native(2),
 }
 
 
