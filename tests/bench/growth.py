@@ -23,7 +23,7 @@ import msgspec
 from tests.bench import transport
 from tests.bench.load import Window
 from tests.bench.plot import Line, Plot
-from tests.bench.process import LOAD_CPU, Failed, cpu_seconds, running
+from tests.bench.process import LOAD_CPU, Failed, cpu_seconds, rss_bytes, running
 from tests.bench.producer import Batch, Ingested, Job
 from tests.bench.systems import PUSHSVC, Server, System
 
@@ -54,6 +54,8 @@ class Growth(msgspec.Struct, frozen=True):
 
     axis: Axis
     plot: Plot
+    bytes_each: float | None = None
+    """Resident memory for each of what there is more of, where that is held."""
 
 
 class _Dashboards:
@@ -136,7 +138,10 @@ def _target(name: str, *more: str) -> str:
     return f"/v1/stream?{selects}&max_hz=20"
 
 
-def _of_clients(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
+_Step = Callable[[str], None]
+
+
+def _of_clients(counts: Sequence[int], step: _Step) -> tuple[Plot, None]:
     points = []
     for count in counts:
         step(f"{count:,} clients")
@@ -145,21 +150,33 @@ def _of_clients(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
         each = sorted(1000 * _SERIES * one.server_cpu / one.published for one in found)
         points.append((float(count), each[1]))
     line = Line(f"an update of {_SERIES} series to all", points)
-    return Plot("Cost of an update by clients", "WebSocket clients", "CPU, ms", [line])
+    return Plot("Cost of an update by clients", "WebSocket clients", "CPU, ms", [line]), None
 
 
-def _of_series(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
+def _of_series(counts: Sequence[int], step: _Step) -> tuple[Plot, float]:
     points = []
+    held: list[tuple[int, int]] = []
     for count in counts:
         step(f"{count:,} series in a view")
-        with _watching([_target("bench")]) as dashboards:
-            cost = dashboards.cost(partial(_samples, "bench", count), seen_by=1)
+        with _ROOMY.serving() as server:
+            with contextlib.closing(_Dashboards(server, [])) as producer:
+                producer.post(_samples("bench", count, 0.0))
+            held.append((count, rss_bytes(server.pid)))
+            with contextlib.closing(_Dashboards(server, [_target("bench")])) as dashboards:
+                cost = dashboards.cost(partial(_samples, "bench", count), seen_by=1)
         points.append((float(count), cost))
     line = Line("an update of all of them, to one client", points)
-    return Plot("Cost of an update by series", "series of a view", "CPU, ms", [line])
+    plot = Plot("Cost of an update by series", "series of a view", "CPU, ms", [line])
+    return plot, _bytes_each(held)
 
 
-def _of_views(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
+def _bytes_each(held: Sequence[tuple[int, int]]) -> float:
+    """Bytes for each more, by the resident memory at several counts."""
+    (few, small), (many, large) = held[0], held[-1]
+    return (large - small) / (many - few)
+
+
+def _of_views(counts: Sequence[int], step: _Step) -> tuple[Plot, None]:
     lines: dict[str, list[tuple[float, float]]] = {
         f"an update of {_SERIES} series that all of them show": [],
         f"an update of {_SERIES} series that one of them shows": [],
@@ -177,10 +194,10 @@ def _of_views(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
             cost = dashboards.cost(lambda n: _samples(f"new_{n}", _SERIES, n), seen_by=0)
             new.append((float(count), cost))
     found = [Line(name, points) for name, points in lines.items()]
-    return Plot("Cost of an update by views", "different views", "CPU, ms", found)
+    return Plot("Cost of an update by views", "different views", "CPU, ms", found), None
 
 
-def _of_rate(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
+def _of_rate(counts: Sequence[int], step: _Step) -> tuple[Plot, None]:
     points = []
     with _ROOMY.serving() as server:
         job = msgspec.json.encode(Job(server.host, server.port, server.pid)).decode()
@@ -191,10 +208,11 @@ def _of_rate(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
                 found = producer.hear_as(Ingested, 120.0)
                 points.append((found.samples / found.seconds, found.server_cpu / found.seconds))
     line = Line("in batches of 1,000", points)
-    return Plot("Cost of ingest by its rate", "samples a second", "cores", [line])
+    return Plot("Cost of ingest by its rate", "samples a second", "cores", [line]), None
 
 
-def _of_history(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
+def _of_history(counts: Sequence[int], step: _Step) -> tuple[Plot, float]:
+    held: list[tuple[int, int]] = []
     lines: dict[str, list[tuple[float, float]]] = {
         f"an update of {_SERIES} series to one client": [],
         "a stream that begins with all of the past": [],
@@ -206,6 +224,7 @@ def _of_history(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
         with _ROOMY.serving() as server:
             with contextlib.closing(_Dashboards(server, [])) as producer:
                 _fill(producer, count)
+            held.append((_SERIES * count, rss_bytes(server.pid)))
             with contextlib.closing(_Dashboards(server, [_target("bench")])) as dashboards:
                 cost = dashboards.cost(lambda n: _samples("bench", _SERIES, n), seen_by=1)
                 update.append((float(count), cost))
@@ -213,7 +232,7 @@ def _of_history(counts: Sequence[int], step: Callable[[str], None]) -> Plot:
                     points.append((float(count), _opening(server, dashboards, query)))
     found = [Line(name, points) for name, points in lines.items()]
     title = "Costs by the past that is held"
-    return Plot(title, "samples of each series", "CPU, ms", found)
+    return Plot(title, "samples of each series", "CPU, ms", found), _bytes_each(held)
 
 
 def _fill(producer: _Dashboards, count: int) -> None:
@@ -250,7 +269,8 @@ def _opening(server: Server, dashboards: _Dashboards, query: str) -> float:
     return sorted(costs)[1]
 
 
-_AXES: dict[Axis, tuple[Callable[[Sequence[int], Callable[[str], None]], Plot], list[int]]] = {
+_Measure = Callable[[Sequence[int], _Step], tuple[Plot, float | None]]
+_AXES: dict[Axis, tuple[_Measure, list[int]]] = {
     "clients": (_of_clients, [1_000, 2_000, 5_000, 10_000, 15_000]),
     "series": (_of_series, [10, 100, 1_000, 3_000, 10_000]),
     "views": (_of_views, [1, 10, 100, 300, 1_000]),
@@ -275,20 +295,21 @@ class GrowthCase(msgspec.Struct, frozen=True):
     def run(self, step: Callable[[str], None]) -> Growth:
         """Measure each point; `step` is called before it. Raises Failed."""
         measure, counts = _AXES[self.axis]
-        return Growth(self.axis, measure(counts[: self.most], step))
+        return Growth(self.axis, *measure(counts[: self.most], step))
 
 
 def cases(*, quick: bool) -> list[GrowthCase]:
     return [GrowthCase(axis, 3 if quick else len(counts)) for axis, (_, counts) in _AXES.items()]
 
 
-COLUMNS = ("by", "what", "costs", "slope at the end")
+COLUMNS = ("by", "what", "costs", "slope at the end", "memory of each")
 
 
 def rows(outcome: Growth) -> Iterator[tuple[str, ...]]:
     """The outcome as lines of a table with COLUMNS."""
     first: str = outcome.axis
+    memory = "-" if outcome.bytes_each is None else f"{outcome.bytes_each:,.0f} bytes"
     for line in outcome.plot.lines:
         told = ", ".join(f"{y:.3g} at {x:,.0f}" for x, y in line.points)
-        yield (first, line.name, f"{outcome.plot.y}: {told}", f"{line.slope:.2f}")
-        first = ""
+        yield (first, line.name, f"{outcome.plot.y}: {told}", f"{line.slope:.2f}", memory)
+        first = memory = ""
