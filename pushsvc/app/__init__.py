@@ -18,6 +18,7 @@ from pushsvc.app.producers import (
     producer,
     prometheus_text,
     publish,
+    pushgateway,
     remote_write,
     samples,
 )
@@ -39,7 +40,7 @@ def create_app(context: Context) -> QuartTrio:
     )
     coding.install(app, context)
     problems.install(app)
-    producers = (samples, publish, otlp, remote_write, influx, prometheus_text)
+    producers = (samples, publish, otlp, remote_write, influx, prometheus_text, pushgateway)
     reading = (streams, companion, lookup, prometheus, watchers, senders, dashboards, doctor)
     for module in (guard, producer, login, *producers, *reading, ops, page, descriptions):
         module.install(app, context)

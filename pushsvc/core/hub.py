@@ -112,6 +112,11 @@ class Hub(Holdings):
         """Seconds of the past that are kept."""
         return self._retention.seconds
 
+    @property
+    def series_last(self) -> float:
+        """Seconds for which a series is known, at the most, of which nothing more comes."""
+        return self._retention.seconds + self._retention.series_ttl
+
     def begin(self, spec: ViewSpec, now: float) -> Generator[None, None, None]:
         """Begin piece by piece with the expressions of a view, so that `hold` takes no long time:
         see `Standings.begin`. Raises like `hold`."""

@@ -99,6 +99,7 @@ _SAMPLE = b'{"name":"a","value":1}'
 _HELLO = '{"type":"hello"}'
 _STREAM = "/v1/stream"
 _OTLP = "/v1/metrics"
+_GROUP = "/metrics/job/a"
 _INFLUX = "/api/v2/write"
 _LINES = {"Content-Type": "application/x-ndjson"}
 _WRITE = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
@@ -230,6 +231,9 @@ def operations() -> list[Operation]:
         Operation(
             "InfluxDB 1", "influx_v1", "write", _http(post, "/write", body=b"a b=1", good=204)
         ),
+        Operation("replace a group", "replace_group", "write", _http("PUT", _GROUP, body=b"a 1\n")),
+        Operation("add to a group", "add_to_group", "write", _http(post, _GROUP, body=b"a 1\n")),
+        Operation("delete a group", "delete_group", "write", _http("DELETE", _GROUP, good=202)),
     ]
 
 

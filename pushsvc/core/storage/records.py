@@ -73,6 +73,7 @@ class Capacity(msgspec.Struct, frozen=True):
 CAPACITY: Final = {
     "dashboard": Capacity(500, 16 * 1024 * 1024),
     "imported": Capacity(1_000, 256 * 1024),
+    "pushed": Capacity(5_000, 32 * 1024 * 1024),
     "ticket": Capacity(50_000, 16 * 1024 * 1024, gives_way=True),
 }
 """By kind. What entries make of records depends on these: all processes that share a log must have
