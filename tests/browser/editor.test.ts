@@ -95,8 +95,8 @@ describe.each([
         await form.getByLabel('Counters as their change per second').uncheck();
         await press(page, 'Add a threshold');
         // In Firefox what is filled in stands behind what is there: BiDi selects no numbers.
-        await form.getByLabel('From', { exact: true }).fill('');
-        await form.getByLabel('From', { exact: true }).fill('2.5');
+        await form.getByLabel('Value', { exact: true }).fill('');
+        await form.getByLabel('Value', { exact: true }).fill('2.5');
         await form.getByLabel('Level').selectOption('critical');
       }
       await form.locator('.preview canvas').waitFor();
@@ -246,7 +246,7 @@ test('a dashboard goes out as a file and comes in again; what is none is told', 
   await page.getByLabel('Import').setInputFiles(file);
   await page.getByRole('heading', { name: 'From a file' }).waitFor();
   expect(await page.locator('.panel').count()).toBe(1);
-  writeFileSync(file, '{"title": "x", "panels": [{"id": "a", "kind": "pie", "select": "up"}]}');
+  writeFileSync(file, '{"title": "x", "panels": [{"id": "a", "kind": "cake", "select": "up"}]}');
   await page.getByLabel('Import').setInputFiles(file);
   await page.getByRole('alert').filter({ hasText: 'panel a is of no kind there is' }).waitFor();
   await page.getByRole('heading', { name: 'From a file' }).waitFor();

@@ -23,6 +23,8 @@ import { Names } from './model/names.ts';
 import { SelectorField, Selectors } from './selector-field.tsx';
 
 const MOST_ALSO = 15;
+/** What few panels have: the preview would be far away below it. */
+const MORE = ['style', 'log', 'areas', 'mappings', 'links', 'data_links', 'lines'] as const;
 
 interface PanelFormProps {
   /** Null for a new panel. */
@@ -78,6 +80,9 @@ export function PanelForm(props: PanelFormProps) {
       ? { select: '', ...next }
       : next) as unknown as Panel;
   };
+  const lined = kind === 'line' || kind === 'area';
+  /** Whether there is more of it than most panels have, as it was opened. */
+  const begun = useMemo(() => MORE.some((name) => panel?.[name] !== undefined), []);
   const meant = fillIn(selector, values);
   const selectors = useMemo(() => new Selectors(), []);
   const names = useMemo(() => new Names(new URL(document.baseURI)), []);
@@ -270,7 +275,7 @@ export function PanelForm(props: PanelFormProps) {
               />
             </label>
           )}
-          <Drawing panel={draft.value} onChange={change} />
+          {!lined && <Drawing panel={draft.value} onChange={change} />}
           {kind === 'heatmap' && (
             <label>
               A row for each
@@ -302,26 +307,35 @@ export function PanelForm(props: PanelFormProps) {
             thresholds={thresholds}
             onChange={(next) => change({ thresholds: orNone(next) })}
           />
-          <Mappings mappings={mappings} onChange={(next) => change({ mappings: orNone(next) })} />
-          <Links
-            title="Links of the panel"
-            links={draft.value.links ?? []}
-            onChange={(next) => change({ links: orNone(next) })}
-          />
-          {isAsking(kind) && (
-            <Links
-              title="Links of its values"
-              links={draft.value.data_links ?? []}
-              onChange={(next) => change({ data_links: orNone(next) })}
-            />
-          )}
-          {isAsking(kind) && (
-            <Lines
-              lines={lines}
-              queries={1 + also.length}
-              onChange={(next) => change({ lines: orNone(next) })}
-            />
-          )}
+          <details class="more whole" open={begun}>
+            <summary>Drawing, texts of values, links, single lines</summary>
+            <div class="fields">
+              {lined && <Drawing panel={draft.value} onChange={change} />}
+              <Mappings
+                mappings={mappings}
+                onChange={(next) => change({ mappings: orNone(next) })}
+              />
+              <Links
+                title="Links of the panel"
+                links={draft.value.links ?? []}
+                onChange={(next) => change({ links: orNone(next) })}
+              />
+              {isAsking(kind) && (
+                <Links
+                  title="Links of its values"
+                  links={draft.value.data_links ?? []}
+                  onChange={(next) => change({ data_links: orNone(next) })}
+                />
+              )}
+              {isAsking(kind) && (
+                <Lines
+                  lines={lines}
+                  queries={1 + also.length}
+                  onChange={(next) => change({ lines: orNone(next) })}
+                />
+              )}
+            </div>
+          </details>
         </div>
         <div class="preview">
           {(selector !== '' || !isAsking(kind)) && (

@@ -41,9 +41,13 @@ export function Drawing({ panel, onChange }: DrawingProps) {
       )}
       {(lined || kind === 'gauge') && (
         <>
-          <Bound title="From" value={min} onChange={(value) => onChange({ min: value })} />
           <Bound
-            title="To"
+            title={lined ? 'Axis from' : 'From'}
+            value={min}
+            onChange={(value) => onChange({ min: value })}
+          />
+          <Bound
+            title={lined ? 'Axis to' : 'To'}
             value={max}
             onChange={(value) => onChange({ max: value })}
             above={min}
