@@ -88,6 +88,7 @@ describe.each([
       'This host',
       'Kubernetes workloads',
       'This service',
+      'Who sends, who watches',
     ]);
     await page.keyboard.press('Escape');
     expect(await menu.getByRole('link').count()).toBe(0);
@@ -165,7 +166,7 @@ test('nothing is gone to by looking through the dashboards with keys', async () 
   await page.keyboard.press('End');
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('ArrowUp');
-  expect(await focused()).toBe('This service');
+  expect(await focused()).toBe('Who sends, who watches');
   await page.keyboard.press('Escape');
   expect(await button.getAttribute('aria-expanded')).toBe('false');
   expect(await button.evaluate((element) => document.activeElement === element)).toBe(true);

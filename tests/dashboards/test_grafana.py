@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from pushsvc.dashboards.grafana import Imported, take_in
-from pushsvc.dashboards.grafana.colours import colour_of
-from pushsvc.dashboards.grafana.levels import level_of
+from pushsvc.dashboards.grafana.appearance.colours import colour_of
+from pushsvc.dashboards.grafana.appearance.levels import level_of
 from pushsvc.dashboards.model import Line, Link, Mapping, Panel, Query, Threshold, read, write
 from pushsvc.dashboards.variables import Variable
 from pushsvc.errors import Problem

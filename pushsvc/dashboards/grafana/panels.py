@@ -8,16 +8,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from pushsvc.dashboards.grafana.levels import levels_of
-from pushsvc.dashboards.grafana.links import links_of
-from pushsvc.dashboards.grafana.mappings import mappings_of
+from pushsvc.dashboards.grafana.appearance.levels import levels_of
+from pushsvc.dashboards.grafana.appearance.links import links_of
+from pushsvc.dashboards.grafana.appearance.mappings import mappings_of
+from pushsvc.dashboards.grafana.appearance.overrides import overridden
+from pushsvc.dashboards.grafana.appearance.units import unit_of
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
-from pushsvc.dashboards.grafana.overrides import overridden
 from pushsvc.dashboards.grafana.queries import queries_of
 from pushsvc.dashboards.grafana.remarks import Remarks
 from pushsvc.dashboards.grafana.sources import Sources
 from pushsvc.dashboards.grafana.templating import Templating, is_plain
-from pushsvc.dashboards.grafana.units import unit_of
 from pushsvc.dashboards.model import Panel, check_panel
 from pushsvc.errors import Problem
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from pushsvc.dashboards.grafana.colours import colour_of
+from pushsvc.dashboards.grafana.appearance.colours import colour_of
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, regex_of, text, within
 from pushsvc.dashboards.model import Mapping, mapping_fault
 

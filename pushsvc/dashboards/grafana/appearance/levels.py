@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from pushsvc.dashboards.grafana.colours import channels
+from pushsvc.dashboards.grafana.appearance.colours import channels
 from pushsvc.dashboards.grafana.members import Fields, fields, items, number, text, within
 from pushsvc.dashboards.model import Threshold
 

@@ -14,7 +14,8 @@ import msgspec
 import re2
 from msgspec import UNSET
 
-from pushsvc.dashboards.grafana.colours import colour_of
+from pushsvc.dashboards.grafana.appearance.colours import colour_of
+from pushsvc.dashboards.grafana.appearance.units import unit_of
 from pushsvc.dashboards.grafana.members import (
     Fields,
     fields,
@@ -25,7 +26,6 @@ from pushsvc.dashboards.grafana.members import (
     within,
 )
 from pushsvc.dashboards.grafana.templating import Templating
-from pushsvc.dashboards.grafana.units import unit_of
 from pushsvc.dashboards.model import Line, Query, line_fault
 from pushsvc.dashboards.variables import check_asked
 from pushsvc.errors import Problem
