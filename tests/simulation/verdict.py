@@ -87,7 +87,7 @@ class Truth:
                 more = False
             except Rejected:
                 more, refused = False, True
-            self._note(entry)
+            self._note()
         if change is not None:
             self.changes[entry.seq] = Decided(change, before, refused)
         kept = records.dump()
@@ -128,7 +128,7 @@ class Truth:
         place = bisect_right(self.records, seq, key=itemgetter(0))
         return self.records[place - 1][1] if place else []
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self) -> None:
         for series in self.hub.catalog:
             history, rows = series.history, self.rows.setdefault(series.ref, [])
             self.names[series.ref] = series.identity.name
@@ -137,8 +137,10 @@ class Truth:
                 row: Row = ("end", time) if is_ending(value) else ("sample", value)
                 rows.append((history.seq_at(ordinal), row))
                 self._times.setdefault(series.ref, []).append(time)
+        # Of an entry with several seqs a later one may be what made room.
+        departed = {series.ref: seq for seq, series in self.hub.departed}
         for ref in self.names.keys() - {series.ref for series in self.hub.catalog}:
-            self.went.setdefault(ref, entry.seq)
+            self.went.setdefault(ref, departed[ref])
 
 
 def check(
