@@ -149,7 +149,7 @@ test.each([
   ['{"title": "A"}', 'no panels'],
   ['{"title": "A", "panels": [{"kind": "line"}]}', 'no id'],
   ['{"title": "A", "panels": [{"id": "a", "kind": "line"}]}', 'no selector'],
-  ['{"title": "A", "panels": [{"id": "a", "kind": "pie", "select": "up"}]}', 'heatmap'],
+  ['{"title": "A", "panels": [{"id": "a", "kind": "sankey", "select": "up"}]}', 'heatmap'],
   [
     '{"title": "A", "panels": [{"id": "a", "kind": "line", "select": "up", "grid": {"x": "1"}}]}',
     'whole numbers',
