@@ -14,11 +14,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import pytest_timeout
+import structlog
 
 from tests.authority import Authority
 
@@ -45,6 +47,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if unit and collection_path.suffix == ".py" and IMPORTS.search(collection_path.read_text()):
         return True
     return None
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """`capture_logs` leaves structlog set up, and then nothing goes to the standard library's."""
+    yield
+    structlog.reset_defaults()
 
 
 def starts_something(module: ModuleType) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -173,14 +174,21 @@ async def test_deltas_are_deltas() -> None:
             await trio.to_thread.run_sync(program.end)
 
 
-async def test_partial_success_is_logged_by_the_sdk(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_refused_of_an_export_is_logged_here_since_the_sdk_says_nothing() -> None:
+    with structlog.testing.capture_logs() as logs:
+        await _export_too_many_labels()
+    [line] = [one for one in logs if one["event"] == "not taken"]
+    assert (line["format"], line["code"]) == ("otlp", "labels")
+    assert "limits.labels" in line["example"]
+
+
+async def _export_too_many_labels() -> None:
     async with serving(limits=Limits(labels=4)) as served:
         program = Program(reader(served))
         try:
             program.work()
             await program.flush()
             assert await served.metric("pushsvc_otlp_points_refused_total") > 0
-            assert "limits.labels" in caplog.text
         finally:
             await trio.to_thread.run_sync(program.end)
 
