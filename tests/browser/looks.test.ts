@@ -14,14 +14,26 @@ const SCREENS = {
 let browser: Browser;
 let server: Server;
 let demo: Server;
+let publishing: ReturnType<typeof setInterval>;
+/** Between two samples of a series. */
+const EVERY_MS = 2000;
 beforeAll(async () => {
   [browser, server, demo] = await Promise.all([launch(), Server.start(), Server.start('demo')]);
-  const samples = [...day(Date.now())];
-  for (let start = 0; start < samples.length; start += 50_000) {
-    await server.publish(...samples.slice(start, start + 50_000));
-  }
+  const start = Date.now() - 15 * 60_000;
+  let from = start;
+  const publish = async () => {
+    const now = Date.now();
+    const samples = [...life(start, from, now)];
+    from += Math.ceil((now - from) / EVERY_MS) * EVERY_MS;
+    await server.publish(...samples);
+  };
+  await server.publish(...states(start));
+  await publish();
+  // The page of a source that is silent isn't live.
+  publishing = setInterval(() => void publish().catch(() => {}), EVERY_MS);
 });
 afterAll(async () => {
+  clearInterval(publishing);
   await Server.stopAll();
   await browser?.close();
 });
@@ -93,10 +105,9 @@ test('a pointer on a chart reads all panels', async () => {
   await close();
 });
 
-/** A quarter of an hour of a small fleet's life, made up so that every kind of panel is there. */
-function* day(now: number): Generator<Sample> {
-  const start = now - 15 * 60_000;
-  for (let time = start; time <= now; time += 2000) {
+/** The numbers of a small fleet's life, made up so that every kind of panel is there. */
+function* life(start: number, from: number, to: number): Generator<Sample> {
+  for (let time = from; time < to; time += EVERY_MS) {
     const t = (time - start) / 60_000;
     const noise = (seed: number): number => Math.sin(t * 7.3 + seed * 5) * Math.cos(t * 3.1 + seed);
     for (const [index, host] of ['ams-1', 'ams-2', 'fra-1', 'fra-2'].entries()) {
@@ -182,6 +193,10 @@ function* day(now: number): Generator<Sample> {
       }
     }
   }
+}
+
+/** Its states, in a quarter of an hour. */
+function* states(start: number): Generator<Sample> {
   const phases = ['stable', 'rolling', 'verifying', 'stable'];
   for (const [index, service] of ['api', 'web', 'worker'].entries()) {
     for (const [step, phase] of phases.entries()) {
