@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import UNSET
@@ -37,7 +37,8 @@ def answer(
         source, start, end, step=step, lookback=lookback, most=most, give_way=give_way
     )
     if not step:
-        return _annotated(_at_one_time(evaluator.at(node, start), start, limit), evaluator)
+        result = evaluator.at(node, start)
+        return _annotated(_at_one_time(result, start, limit, give_way), evaluator)
     series: dict[Labels, list[Pair]] = {}
     for moment in range(start, end + 1, step):
         result = evaluator.at(node, moment)
@@ -48,11 +49,17 @@ def answer(
         for element in result:
             assert not isinstance(element, Ranged)
             series.setdefault(element.labels, []).append(_pair(moment, element.value))
-    found = []
-    for labels in sorted(series)[:limit]:  # one by one, since encoding lets nobody else run
-        found.append(msgspec.Raw(msgspec.json.encode(Found(dict(labels), values=series[labels]))))
+    found = (Found(dict(labels), values=series[labels]) for labels in sorted(series)[:limit])
+    return _annotated(Data("matrix", _encoded(found, give_way)), evaluator)
+
+
+def _encoded(found: Iterable[Found], give_way: Callable[[], None]) -> list[msgspec.Raw]:
+    """Each by itself, since making and encoding many at once lets nobody else run."""
+    encoded = []
+    for one in found:
+        encoded.append(msgspec.Raw(msgspec.json.encode(one)))
         give_way()
-    return _annotated(Data("matrix", found), evaluator)
+    return encoded
 
 
 def _annotated(data: Data, evaluator: Evaluator) -> bytes:
@@ -62,28 +69,26 @@ def _annotated(data: Data, evaluator: Evaluator) -> bytes:
     )
 
 
-def _at_one_time(result: Result, time: int, limit: int | None) -> Data:
+def _at_one_time(
+    result: Result, time: int, limit: int | None, give_way: Callable[[], None]
+) -> Data:
     if isinstance(result, float):
         return Data("scalar", _pair(time, result))
     if isinstance(result, str):
         return Data("string", (time / 1000, result))
     ranges = [one for one in result if isinstance(one, Ranged)]
     if ranges:
-        return Data(
-            "matrix",
-            [
-                Found(dict(one.labels), values=list(map(_pair, one.times, one.values)))
-                for one in ranges[:limit]
-            ],
+        found = (
+            Found(dict(one.labels), values=list(map(_pair, one.times, one.values)))
+            for one in ranges[:limit]
         )
-    return Data(
-        "vector",
-        [
-            Found(dict(one.labels), value=_pair(time, one.value))
-            for one in result[:limit]
-            if not isinstance(one, Ranged)
-        ],
+        return Data("matrix", _encoded(found, give_way))
+    found = (
+        Found(dict(one.labels), value=_pair(time, one.value))
+        for one in result[:limit]
+        if not isinstance(one, Ranged)
     )
+    return Data("vector", _encoded(found, give_way))
 
 
 def _pair(time: int, value: float) -> Pair:
