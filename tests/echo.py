@@ -47,7 +47,7 @@ class _Echo:
         self.blocked = 0
         self.since = trio.current_time()
         self.is_current = False
-        self.view = SimpleNamespace(spec=SimpleNamespace(heartbeat=30.0), merge="all")
+        self.view = SimpleNamespace(spec=SimpleNamespace(heartbeat=30.0), merge="all", newest=None)
         self._frames: deque[Frame] = deque()
 
     def pull(self) -> Frame | None:

@@ -1,5 +1,8 @@
-import { loadPart } from '../browser/part.ts';
+import { triedPart } from '../browser/part.ts';
 import { deferred, POLL_SECONDS, type Transport, websocket } from '../client/index.ts';
+
+/** The stream has plans of its own when to try again. */
+const lesser = triedPart(() => import('../client/links/lesser.ts'));
 
 /** What the page's stream may come by. Where WebSockets get through, no other is loaded. */
 export const transports: readonly Transport[] = [
@@ -10,7 +13,3 @@ export const transports: readonly Transport[] = [
     async () => (await lesser()).longpoll,
   ),
 ];
-
-function lesser() {
-  return loadPart(() => import('../client/links/lesser.ts'));
-}

@@ -66,13 +66,7 @@ export function Connection({ dashboard }: { dashboard: Dashboard }) {
 
 /** The age of the newest sample. It is loaded by the time that there is one. */
 const Lag = later(
-  () => import('./details.tsx'),
+  () => import('./lag.tsx'),
   ({ Lag }) => Lag,
   () => <span class="lag">lag –</span>,
-);
-
-/** What is wrong, and what happens next. It is loaded with the lag, so that it is there in time. */
-export const Outage = later(
-  () => import('./details.tsx'),
-  ({ Outage }) => Outage,
 );

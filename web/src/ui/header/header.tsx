@@ -6,8 +6,9 @@ import { formatSpan } from '../../format/time.ts';
 import { formatOf } from '../../format/units.ts';
 import type { Dashboard } from '../../state/dashboard.ts';
 import { later } from '../later.tsx';
-import { Connection, Outage } from './connection.tsx';
+import { Connection } from './connection.tsx';
 import { MenuButton, type MenuProps } from './menu-button.tsx';
+import { Outage } from './outage.tsx';
 
 const THEMES: readonly { readonly value: Theme; readonly title: string }[] = [
   { value: 'system', title: 'System' },

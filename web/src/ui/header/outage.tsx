@@ -1,36 +1,10 @@
-/** What the header tells beside one word, loaded after the first picture. */
-
 import { formatAge } from '../../format/time.ts';
-import type { Dashboard, Latency } from '../../state/dashboard.ts';
+import type { Dashboard } from '../../state/dashboard.ts';
 
-/** The age of the newest sample when it is seen, and how it came about. */
-export function Lag({ latency }: { latency: Latency | null }) {
-  if (latency === null) {
-    return <span class="lag">lag –</span>;
-  }
-  const { toServer, toBrowser, toScreen, total } = latency;
-  return (
-    <details class="lag">
-      <summary title="From the newest sample’s own time until it is on this screen">
-        {`lag ${milliseconds(total)}`}
-      </summary>
-      <dl>
-        <dt>producer to server</dt>
-        <dd>{milliseconds(toServer)}</dd>
-        <dt>server to browser</dt>
-        <dd>{milliseconds(toBrowser)}</dd>
-        <dt>browser to screen</dt>
-        <dd>{toScreen === null ? '–' : milliseconds(toScreen)}</dd>
-      </dl>
-    </details>
-  );
-}
-
-function milliseconds(ms: number): string {
-  return ms < 10_000 ? `${Math.round(ms)}\u202fms` : formatAge(ms);
-}
-
-/** What is wrong, and what happens next; nothing while all is well. */
+/**
+ * What is wrong, and what happens next; nothing while all is well. It is there from the start: when it
+ * is wanted, nothing can be loaded.
+ */
 export function Outage({ dashboard }: { dashboard: Dashboard }) {
   const { phase, attempt, retryAt, notBefore, reason, offline } = dashboard.status.value;
   const freshness = dashboard.freshness.value;
