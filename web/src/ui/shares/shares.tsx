@@ -7,6 +7,7 @@ import { partsOf, ringPath, sharesAt } from '../../panels/shares.ts';
 import type { Panel } from '../../store/panel.ts';
 import { DataLinks } from '../links.tsx';
 import { Mark } from '../mark.tsx';
+import { Scroller } from '../scroller.tsx';
 
 const PERCENT = formatOf('ratio');
 
@@ -30,36 +31,38 @@ export function Bars({ panel, description, format, from, to, most }: SharesProps
     max > min ? Math.min(1, Math.max(0, (value - min) / (max - min))) : 0;
   const zero = place(0);
   return (
-    <ul class="bars">
-      {shares.map(({ member, value, silent }) => {
-        const { series, title, format: written = format, colour, links } = member;
-        const threshold = silent ? null : reached(thresholds, value);
-        const [left, right] = [zero, place(value)].sort((a, b) => a - b) as [number, number];
-        const own = written.meant?.(value)?.colour;
-        const usual = threshold === null ? strokeOf(colour, look.value).stroke : undefined;
-        return (
-          <li
-            key={series.identity}
-            class={[silent && 'silent', threshold?.level].filter(Boolean).join(' ')}
-          >
-            <span class="name">{title || series.name}</span>
-            <span class="value" style={{ color: silent ? undefined : own }}>
-              <Mark threshold={threshold} /> {written.value(value)}
-            </span>
-            <span class="track" aria-hidden="true">
-              <span
-                style={{
-                  left: `${(100 * left).toFixed(2)}%`,
-                  width: `${(100 * (right - left)).toFixed(2)}%`,
-                  background: silent ? undefined : (own ?? usual),
-                }}
-              />
-            </span>
-            {links && <DataLinks member={member} value={value} span={{ from, to }} />}
-          </li>
-        );
-      })}
-    </ul>
+    <Scroller label="Bars">
+      <ul class="bars">
+        {shares.map(({ member, value, silent }) => {
+          const { series, title, format: written = format, colour, links } = member;
+          const threshold = silent ? null : reached(thresholds, value);
+          const [left, right] = [zero, place(value)].sort((a, b) => a - b) as [number, number];
+          const own = written.meant?.(value)?.colour;
+          const usual = threshold === null ? strokeOf(colour, look.value).stroke : undefined;
+          return (
+            <li
+              key={series.identity}
+              class={[silent && 'silent', threshold?.level].filter(Boolean).join(' ')}
+            >
+              <span class="name">{title || series.name}</span>
+              <span class="value" style={{ color: silent ? undefined : own }}>
+                <Mark threshold={threshold} /> {written.value(value)}
+              </span>
+              <span class="track" aria-hidden="true">
+                <span
+                  style={{
+                    left: `${(100 * left).toFixed(2)}%`,
+                    width: `${(100 * (right - left)).toFixed(2)}%`,
+                    background: silent ? undefined : (own ?? usual),
+                  }}
+                />
+              </span>
+              {links && <DataLinks member={member} value={value} span={{ from, to }} />}
+            </li>
+          );
+        })}
+      </ul>
+    </Scroller>
   );
 }
 
@@ -71,34 +74,36 @@ export function Pie({ panel, format, from, to, most }: SharesProps) {
   const rest = all.filter(({ value }) => value <= 0).length;
   return (
     <>
-      <div class="pie">
-        <svg viewBox="-50 -50 100 100" aria-hidden="true">
-          {shares.map(({ member: { series, colour }, silent }, at) => (
-            <path
-              key={series.identity}
-              class={silent ? 'silent' : ''}
-              d={ringPath(parts[at]!.from, parts[at]!.to, 26, 48)}
-              style={{ fill: strokeOf(colour, look.value).stroke }}
-            />
-          ))}
-        </svg>
-        <ul>
-          {shares.map(({ member, value, silent }, at) => {
-            const { series, title, format: written = format, colour, links } = member;
-            const { from: start, to: end } = parts[at]!;
-            return (
-              <li key={series.identity} class={silent ? 'silent' : ''}>
-                <i style={{ background: strokeOf(colour, look.value).stroke }} />
-                <span class="name">{title || series.name}</span>
-                <span class="value">
-                  {written.value(value)} · {PERCENT.value(end - start)}
-                </span>
-                {links && <DataLinks member={member} value={value} span={{ from, to }} />}
-              </li>
-            );
-          })}
-        </ul>
-      </div>
+      <Scroller label="Shares">
+        <div class="pie">
+          <svg viewBox="-50 -50 100 100" aria-hidden="true">
+            {shares.map(({ member: { series, colour }, silent }, at) => (
+              <path
+                key={series.identity}
+                class={silent ? 'silent' : ''}
+                d={ringPath(parts[at]!.from, parts[at]!.to, 26, 48)}
+                style={{ fill: strokeOf(colour, look.value).stroke }}
+              />
+            ))}
+          </svg>
+          <ul>
+            {shares.map(({ member, value, silent }, at) => {
+              const { series, title, format: written = format, colour, links } = member;
+              const { from: start, to: end } = parts[at]!;
+              return (
+                <li key={series.identity} class={silent ? 'silent' : ''}>
+                  <i style={{ background: strokeOf(colour, look.value).stroke }} />
+                  <span class="name">{title || series.name}</span>
+                  <span class="value">
+                    {written.value(value)} · {PERCENT.value(end - start)}
+                  </span>
+                  {links && <DataLinks member={member} value={value} span={{ from, to }} />}
+                </li>
+              );
+            })}
+          </ul>
+        </div>
+      </Scroller>
       {rest > 0 && <p class="remark">{rest} more are not above zero, and no part of the sum.</p>}
     </>
   );
